@@ -1,0 +1,144 @@
+/* The trace's memory format: what a traced process writes and the collector reads.
+ *
+ * A session is one directory, mode 0700, made by the collector under /dev/shm:
+ *
+ *     /dev/shm/snakefish-<collector's pid>-<random>/
+ *         session            struct sf_session_header, one page, mapped by every traced process
+ *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
+ *
+ * A log belongs to one process, also after a fork: the child makes its own. (pid, start_tsc) is unique in
+ * a session, so a recycled pid does no harm.
+ *
+ *     byte 0        64         128        192                4096                     4096 + capacity * 32
+ *          +----------+----------+----------+-- zero --------+--------+--------+- - - -+
+ *          | identity | writer's | reader's |                |record 0|record 1|       |
+ *          +----------+----------+----------+----------------+--------+--------+- - - -+
+ *
+ * Record number n (n = 0, 1, ... for ever) stands in slot n % capacity. The reader owns the numbers in
+ * [tail, head); the writer may write number `head` while head - tail < capacity.
+ *
+ *     a slot:   free --(writer: fill)--> filled --(writer: head = n + 1, release)--> the reader's
+ *                ^                                                                        |
+ *                +-----------------(reader: tail = n + 1, release)<--(copied, stored)-----+
+ *
+ * Books. For every log, at any moment, also when its writer was killed in between:
+ *     begun   = records the writer set out to write
+ *     head    = records published
+ *     lost    = records given up because there was no room
+ *     begun - head - lost is 0 or 1, the record in whose writing the process was killed: "torn".
+ * The writer counts begun before it fills a slot, and head or lost after. A LOST record counts like any other.
+ *
+ * Room. The file is as long as it will ever be, but its pages are reserved (fallocate) step by step, before
+ * a record is written to them; where the reservation fails, records are lost and counted. So no write raises
+ * SIGBUS. The first 4096 + 64 KiB are reserved when the log is made.
+ *
+ * The reader trusts nothing: it reads by pread(2), so a file cut short is an error and not a signal; it checks
+ * the magic, version, sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
+ *
+ * All numbers are in the machine's own byte order: a log never leaves the machine. */
+#ifndef SF_ABI_LOG_FORMAT_H
+#define SF_ABI_LOG_FORMAT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SF_ABI_VERSION 1u
+#define SF_SESSION_MAGIC UINT64_C(0x314e535346414e53) /* "SNAFSSN1" in memory */
+#define SF_LOG_MAGIC UINT64_C(0x31474f4c46414e53)     /* "SNAFLOG1" in memory */
+#define SF_SESSION_PREFIX "snakefish-"                /* of the directory's name */
+#define SF_SESSION_PARENT "/dev/shm"
+#define SF_SESSION_FILE "session"
+#define SF_LOG_PREFIX "log."
+#define SF_SESSION_ENV "SNAKEFISH_TRACE_SESSION" /* the directory, for processes that start by exec */
+
+#define SF_LOG_RECORDS_OFFSET 4096u
+#define SF_LOG_STEP_BYTES 65536u          /* pages are reserved by so many bytes */
+#define SF_LOG_DEFAULT_RECORDS (1u << 17) /* 4 MiB of records */
+#define SF_NAME_BYTES 48                  /* of a process's name, with its NUL */
+
+/* What happened. */
+enum sf_event_kind {
+#define X(id, name, phase, object, a, b, doc) SF_EVENT_##name = (id),
+#include "events.def"
+#undef X
+};
+
+/* record.flags: phase in the low two bits, lane above them. A lane is a thread of the process, numbered by its
+ * first event from 0; spans nest properly within a lane. Lanes past the last one share it. */
+enum sf_phase { SF_PHASE_INSTANT = 0, SF_PHASE_BEGIN = 1, SF_PHASE_END = 2 };
+#define SF_PHASE_MASK 3u
+#define SF_LANE_SHIFT 2
+#define SF_LANE_MAX 0x3fffu
+
+enum sf_task_kind { SF_TASK_THREAD = 1, SF_TASK_GENERATOR = 2, SF_TASK_MAP = 3, SF_TASK_MAP_WORKER = 4 };
+enum sf_outcome { SF_OUTCOME_RETURNED = 1, SF_OUTCOME_RAISED = 2, SF_OUTCOME_EXITED = 3 };
+enum sf_wait { SF_WAIT_MESSAGE = 1, SF_WAIT_ROOM = 2, SF_WAIT_CHILD = 3, SF_WAIT_REQUEST = 4, SF_WAIT_ITEM = 5 };
+
+struct sf_record {
+    uint64_t tsc;    /* the CPU's timestamp counter, raw */
+    uint16_t kind;   /* enum sf_event_kind */
+    uint16_t flags;  /* phase and lane */
+    uint32_t object; /* number of the task, channel or text; 0: none */
+    uint64_t a, b;   /* see events.def */
+};
+static_assert(sizeof(struct sf_record) == 32, "record");
+static_assert(offsetof(struct sf_record, kind) == 8 && offsetof(struct sf_record, flags) == 10 &&
+                  offsetof(struct sf_record, object) == 12 && offsetof(struct sf_record, a) == 16 &&
+                  offsetof(struct sf_record, b) == 24,
+              "record layout");
+
+struct sf_log_header {
+    /* identity: written once; magic last, by a release store: while it is 0 the log is being made */
+    uint64_t magic;      /* SF_LOG_MAGIC */
+    uint32_t version;    /* SF_ABI_VERSION */
+    uint32_t capacity;   /* records; a power of two */
+    uint32_t pid;        /* the writer */
+    uint32_t parent_pid; /* its getppid() when the log was made */
+    uint32_t family;     /* pid of the process at the root of the tree of forks: scope of task and channel numbers */
+    uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
+    uint64_t start_tsc;  /* when the log was made */
+    uint64_t pad0[3];
+    /* the writer's: one cache line */
+    uint64_t head;  /* records published; release-stored after the record, acquired by the reader */
+    uint64_t begun; /* records begun */
+    uint64_t lost;  /* records lost: no room */
+    uint64_t pad1[5];
+    /* the reader's: one cache line */
+    uint64_t tail; /* records taken; release-stored by the reader, acquired by the writer */
+    uint64_t pad2[7];
+    char name[SF_NAME_BYTES]; /* of the process: NUL-terminated, for people */
+};
+static_assert(offsetof(struct sf_log_header, capacity) == 12 && offsetof(struct sf_log_header, start_tsc) == 32,
+              "log header layout");
+static_assert(offsetof(struct sf_log_header, head) == 64, "writer's line");
+static_assert(offsetof(struct sf_log_header, tail) == 128, "reader's line");
+static_assert(offsetof(struct sf_log_header, name) == 192, "name");
+static_assert(sizeof(struct sf_log_header) <= SF_LOG_RECORDS_OFFSET, "log header fits its page");
+
+/* The session's state. Only the collector writes `state`, except that trace.stop() turns ACTIVE into STOPPING.
+ *
+ *     ACTIVE --(trace.stop)--> STOPPING --(collector: all logs drained)--> CLOSED
+ *        +------(collector: the program has ended, or the collector gives up)----^
+ *
+ * Writers write while it is ACTIVE. */
+enum sf_session_state { SF_SESSION_ACTIVE = 1, SF_SESSION_STOPPING = 2, SF_SESSION_CLOSED = 3 };
+
+struct sf_session_header {
+    uint64_t magic;         /* SF_SESSION_MAGIC */
+    uint32_t version;       /* SF_ABI_VERSION */
+    uint32_t log_records;   /* capacity that every log must have; a power of two */
+    uint32_t state;         /* enum sf_session_state */
+    uint32_t wake;          /* futex word (shared): a writer adds 1 and wakes the collector when its log passes
+                               half full, is new, or the session is to stop */
+    uint32_t collector_pid; /* for people */
+    uint32_t lost_logs;     /* processes that could not make a log; atomic */
+    uint64_t start_tsc;
+    uint64_t pad[3];
+};
+static_assert(sizeof(struct sf_session_header) == 64, "session header");
+static_assert(offsetof(struct sf_session_header, state) == 16 && offsetof(struct sf_session_header, wake) == 20 &&
+                  offsetof(struct sf_session_header, lost_logs) == 28,
+              "session header layout");
+
+#endif

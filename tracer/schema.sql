@@ -1,0 +1,95 @@
+-- The trace database, schema version 1 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
+--
+-- Numbers ending in _ns are nanoseconds since the session started, _bytes bytes, tsc raw timestamp-counter ticks.
+-- The database says of itself in `meta` where it comes from, and in `stats` what it lacks.
+
+PRAGMA application_id = 0x534e4b46; -- "SNKF": only such a file is ever replaced
+PRAGMA user_version = 1;
+
+-- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- One row per traced process. parent: the row of the process that forked or started it, NULL when that one is not
+-- traced. exit_status: as waitpid tells it, -N for signal N, NULL where nobody saw it. task: what it was forked for.
+CREATE TABLE process(
+  id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
+  exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
+
+-- One row per Thread, Generator, map call and map worker. process: the one that runs it (a map call: its caller);
+-- creator: the one that started it. kind: thread | generator | map | map-worker.
+CREATE TABLE task(
+  id INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), kind TEXT, name TEXT,
+  creator INTEGER REFERENCES process(id));
+
+-- One row per Channel seen. capacity_bytes is NULL where its creation was not traced.
+CREATE TABLE channel(id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id));
+
+-- Texts of marks and spans, each once.
+CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+
+-- The kinds of events, from ext/abi/events.def. phase: span | instant. object: task | channel | text | none; a, b: what
+-- these columns of `event` mean.
+CREATE TABLE event_kind(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT, phase TEXT, object TEXT, a TEXT, b TEXT);
+
+-- Every record of every log, in the order of its arrival (rowid); within a process seq is the order of writing, and
+-- seq and tsc do not decrease within a lane. object: id in task, channel or text, as event_kind.object says.
+-- phase: 0 instant, 1 begin, 2 end. lane: thread of the process, from 0. begin: rowid of the begin that an end ends.
+-- inside: kind of the innermost span that is open in this lane after the event, 0 for none.
+CREATE TABLE event(
+  process INTEGER NOT NULL, seq INTEGER NOT NULL, tsc INTEGER NOT NULL, kind INTEGER NOT NULL, object INTEGER,
+  a INTEGER, b INTEGER, phase INTEGER NOT NULL, lane INTEGER NOT NULL, begin INTEGER, inside INTEGER);
+
+-- Spans that never ended, by rowid of their begin: what a process that was killed was doing.
+CREATE TABLE open_span(event INTEGER PRIMARY KEY);
+
+-- Pairs of clock readings, the narrowest of many brackets tsc - clock - tsc; error_ns: half that bracket.
+CREATE TABLE clock_snapshot(tsc INTEGER PRIMARY KEY, monotonic_ns INTEGER, realtime_ns INTEGER, error_ns INTEGER);
+
+-- Piecewise linear interpolation between them: from from_tsc on, ns + (x - tsc) * ns_per_tick. The first starts at 0.
+CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER, ns_per_tick REAL);
+
+-- What is to be known of the trace's completeness. severity: info | loss | error. process: NULL for the session.
+-- For each process: emitted = collected + lost + torn.
+CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
+
+-- Events with their time.
+CREATE VIEW event_time AS
+  SELECT e.rowid AS id, e.process, e.seq, e.kind, e.object, e.a, e.b, e.phase, e.lane, e.begin, e.inside,
+         c.ns + CAST((e.tsc - c.tsc) * c.ns_per_tick AS INTEGER) AS ns
+  FROM event e JOIN clock_segment c
+    ON c.from_tsc = (SELECT max(from_tsc) FROM clock_segment WHERE from_tsc <= e.tsc);
+
+-- Begin and end in one row; a and b are those of the end. closed = 0: never ended, end_ns is the process's end.
+CREATE VIEW span AS
+  SELECT e.process, k.name AS kind, e.object, s.ns AS start_ns, e.ns AS end_ns, e.ns - s.ns AS duration_ns,
+         e.lane, e.a, e.b, 1 AS closed
+  FROM event_time e JOIN event_time s ON s.id = e.begin JOIN event_kind k ON k.id = e.kind
+  WHERE e.phase = 2
+  UNION ALL
+  SELECT s.process, k.name, s.object, s.ns, max(p.end_ns, s.ns), max(p.end_ns, s.ns) - s.ns, s.lane, s.a, s.b, 0
+  FROM open_span o JOIN event_time s ON s.id = o.event JOIN event_kind k ON k.id = s.kind
+  JOIN process p ON p.id = s.process;
+
+-- One row per Channel send that got through; receiver, receive_ns and latency_ns are NULL while nobody took it.
+CREATE VIEW message AS
+  SELECT s.object AS channel, s.a AS seq, s.process AS sender, r.process AS receiver, s.b AS bytes,
+         s.ns AS send_ns, r.ns AS receive_ns, r.ns - s.ns AS latency_ns
+  FROM event_time s
+  LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.phase = 2
+    AND r.kind = (SELECT id FROM event_kind WHERE name = 'receive')
+  WHERE s.kind = (SELECT id FROM event_kind WHERE name = 'send') AND s.phase = 2 AND s.a > 0;
+
+-- Where every ns of a process's life went, by its first lane: the time from an event to the next one belongs to the
+-- innermost span open then; 'other' is what lies outside every span. Sums to end_ns - start_ns.
+CREATE VIEW ledger AS
+  SELECT process, category, sum(ns) AS ns FROM (
+    SELECT e.process, coalesce(k.name, 'other') AS category,
+           lead(e.ns, 1, p.end_ns) OVER (PARTITION BY e.process ORDER BY e.seq) - e.ns AS ns
+    FROM event_time e JOIN process p ON p.id = e.process LEFT JOIN event_kind k ON k.id = e.inside
+    WHERE e.lane = 0
+    UNION ALL
+    SELECT p.id, 'other', coalesce((SELECT min(ns) FROM event_time e WHERE e.process = p.id AND e.lane = 0), p.end_ns)
+           - p.start_ns
+    FROM process p)
+  GROUP BY process, category;
