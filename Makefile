@@ -1,0 +1,110 @@
+# snakefish. `make help` lists the targets.
+#
+#   PYTHON=python3.12        the interpreter to build for and test with (default: Debian's own)
+#   SAN=address,undefined    build with sanitizers, under build/san-<names>/
+#   V=1                      show the commands
+
+PYTHON ?= /usr/bin/python3
+CC     ?= gcc
+SAN    ?=
+V      ?=
+comma  := ,
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
+
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CFLAGS ?= -O2 -g
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fvisibility=hidden -fPIC -pthread -Iext -D_GNU_SOURCE -MMD -MP
+
+CORE_SRC   := $(wildcard ext/core/*.c)
+PY_SRC     := $(wildcard ext/py/*.c)
+PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
+TRACER_SRC := $(wildcard tracer/*.c)
+CORE_TESTS   := $(patsubst tests/core/%.c,$(B)/tests/core/%,$(wildcard tests/core/test_*.c))
+TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/test_*.c))
+FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
+TRACER_OBJ := $(TRACER_SRC:%.c=$(B)/obj/%.o)
+TRACER     := $(B)/bin/snakefish-trace
+PKG        := $(B)/lib/snakefish
+
+# What depends on the interpreter is asked once, and only by the targets that need it.
+NEEDS_PY := $(filter-out deps clean help tracer $(B)/bin/snakefish-trace test-core core-tests,$(or $(MAKECMDGOALS),all))
+ifneq ($(wildcard $(shell command -v $(PYTHON))),)
+ifneq ($(NEEDS_PY),)
+PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
+PY_INCLUDE := $(word 1,$(PYVARS))
+PY_SUFFIX  := $(word 2,$(PYVARS))
+endif
+endif
+PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
+EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
+
+.DEFAULT_GOAL := all
+.PHONY: all ext tracer core-tests tracer-tests fuzzers deps help clean
+.DELETE_ON_ERROR:
+
+all: ext tracer                 ## build the extension and the collector (needs the packages: make deps)
+
+ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: build/lib/snakefish
+
+tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALLFLAGS) -c $< -o $@
+
+$(B)/obj/py$(PY_SUFFIX)/ext/py/%.o: ext/py/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALLFLAGS) -I$(PY_INCLUDE) -c $< -o $@
+
+$(EXT): $(PY_OBJ) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared $(SANFLAGS) -pthread $^ -o $@
+
+$(PKG)/%: ext/snakefish/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+# The tracer's own generated parts: the schema becomes a C string.
+$(B)/gen/schema.inc: tracer/schema.sql
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+
+$(B)/obj/tracer/%.o: ALLFLAGS += -I$(B)/gen
+$(TRACER_OBJ): $(B)/gen/schema.inc
+
+$(TRACER): $(TRACER_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) -pthread $^ -lsqlite3 -lm -o $@
+
+# A C test is one program per file of ours; it links the objects of its part.
+$(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(ALLFLAGS) -Itests $< $(CORE_OBJ) -o $@
+
+$(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $< $(filter-out %/main.o,$(TRACER_OBJ)) -lsqlite3 -lm -o $@
+
+core-tests: $(CORE_TESTS)
+tracer-tests: $(TRACER_TESTS)
+
+help:                           ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+clean:                          ## remove build/
+	$(Q)rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)
