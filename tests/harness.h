@@ -99,14 +99,12 @@ static int harness_main(int argc, char **argv)
             exit(0); /* not _exit: leak checkers and coverage work at exit */
         }
         close(out[1]);
-        char said[256] = "";
-        size_t have = 0;
-        ssize_t n;
-        while (have < sizeof said - 1 && (n = read(out[0], said + have, sizeof said - 1 - have)) > 0)
-            have += (size_t)n;
-        close(out[0]);
         waitpid(pid, &status, 0);
-        kill(-pid, SIGKILL); /* whatever the case forked and left */
+        kill(-pid, SIGKILL); /* whatever the case forked and left, before its end of the pipe keeps us */
+        char said[256] = "";
+        if (read(out[0], said, sizeof said - 1) < 0)
+            said[0] = '\0';
+        close(out[0]);
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
             passed++, printf("ok   %s\n", c->name);
         else if (WIFEXITED(status) && WEXITSTATUS(status) == HARNESS_SKIP)
