@@ -1,0 +1,154 @@
+"""What there is to run: programs, micro-benchmarks and runtimes, found by their files.
+
+Importing one is left to whom it may hurt: a broken workload is a Broken, a runtime is imported by a fresh process only
+(bench/sample.py), so that an extension that crashes at import takes nobody along.
+"""
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Optional
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent
+EXTRA = "SNAKEFISH_BENCH_EXTRA"  # a folder with workloads/, micro/, runtimes/ of its own: the tests' way in
+KINDS = {"workloads": "program", "micro": "micro"}
+
+
+class Broken(Exception):
+    """A file of the catalog that cannot be used, and why."""
+
+
+def folders():
+    extra = os.environ.get(EXTRA)
+    return [HERE] + ([Path(extra)] if extra else [])
+
+
+def names(part):
+    """The names in one part of the catalog ('workloads', 'micro' or 'runtimes'), sorted."""
+    found = {p.stem for folder in folders() for p in (folder / part).glob("[a-z]*.py")}
+    return sorted(stem.replace("_", "-") for stem in found)
+
+
+def load(part, name):
+    """The module of that name; whatever its import raises comes through."""
+    stem = name.replace("-", "_")
+    module = f"bench.{part}.{stem}"
+    if (HERE / part / f"{stem}.py").exists():
+        return importlib.import_module(module)
+    for folder in folders()[1:]:
+        path = folder / part / f"{stem}.py"
+        if path.exists():
+            spec = importlib.util.spec_from_file_location(module, path)
+            loaded = importlib.util.module_from_spec(spec)
+            sys.modules[module] = loaded  # where pickle looks for a work function
+            spec.loader.exec_module(loaded)
+            return loaded
+    raise Broken(f"there is no {name} in {part}")
+
+
+def about(module):
+    """The first line of a module's docstring, without its name."""
+    line = (module.__doc__ or "").strip().partition("\n")[0]
+    return line.partition(": ")[2] or line
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A program or micro-benchmark, as the rest of the bench sees it."""
+
+    name: str
+    kind: str  # program | micro
+    module: ModuleType
+
+    @property
+    def size(self):
+        return self.module.size
+
+    @property
+    def check_size(self):
+        return self.module.check_size
+
+    @property
+    def unit(self):
+        return self.module.unit
+
+    @property
+    def operation(self):
+        return getattr(self.module, "operation", "run")
+
+    @property
+    def needs(self):
+        """The function that a runtime must offer."""
+        return getattr(self.module, "needs", "pool")
+
+    def operations(self, size):
+        return size if self.kind == "micro" else 1
+
+    def published_sha256(self, size):
+        """Of the right output at this size, where it is known beforehand, else None."""
+        m = self.module
+        if hasattr(m, "expected"):
+            return hashlib.sha256(m.expected(size)).hexdigest()
+        if size != m.check_size:
+            return None
+        if hasattr(m, "check_output"):
+            return hashlib.sha256(m.check_output).hexdigest()
+        return getattr(m, "check_sha256", None)
+
+    def chunksize(self, size, workers, count):
+        """Tasks that a worker takes at a time, of a map over count of them: the same for every runtime."""
+        if hasattr(self.module, "chunksize"):
+            return self.module.chunksize(size, workers)
+        return max(1, -(-count // workers))
+
+    def output(self, size, workers, map):
+        """Runs the program; map(f, args, chunksize) is the runtime's."""
+
+        def even_map(f, args, chunksize=0):
+            return map(f, args, chunksize or self.chunksize(size, workers, len(args)))
+
+        m = self.module
+        if hasattr(m, "program"):
+            return m.program(size, workers, even_map)
+        return m.combine(size, even_map(m.work, m.tasks(size, workers)))
+
+
+def workload(name) -> Workload:
+    """Raises Broken."""
+    part = next((part for part in KINDS if name in names(part)), None)
+    if part is None:
+        raise Broken(f"there is no workload named {name}")
+    try:
+        module = load(part, name)
+        for attribute in ("size", "check_size", "unit", "seconds"):
+            getattr(module, attribute)
+    except Exception as error:
+        raise Broken(f"{name}: {type(error).__name__}: {error}") from error
+    return Workload(name, KINDS[part], module)
+
+
+def workload_names():
+    """Programs first, then micro-benchmarks."""
+    return [name for part in KINDS for name in names(part)]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a fresh process found out about a runtime (see bench.sample.probe)."""
+
+    name: str
+    reason: Optional[str]  # why it is absent; None: it is present
+    version: Optional[str] = None
+    doc: str = ""
+    offers: tuple = ()
+    max_workers: Optional[int] = None
+    optional: bool = False
+
+    @property
+    def present(self):
+        return self.reason is None

@@ -1,0 +1,99 @@
+"""A fresh process, measured from outside: start it, wait for it or end it at its limit, take its rusage.
+
+It leads a session of its own, so that Ctrl-C at the terminal reaches the runner alone, and so that one signal to the
+process group ends it with all its children.
+"""
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Optional
+
+POLL_S = 0.01  # where the kernel has no pidfd
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended. exit_status: -N for signal N."""
+
+    exit_status: int
+    timed_out: bool
+    wall_ns: int
+    rusage: object
+    stdout: str
+    stderr: str
+
+    @property
+    def failure(self) -> Optional[str]:
+        """One line on why it failed, None when it did not."""
+        if self.exit_status == 0:
+            return None
+        lines = self.stderr.strip().splitlines()
+        if self.exit_status < 0:
+            name = signal.Signals(-self.exit_status).name
+            return f"killed by {name}" + (f" after: {lines[-1]}" if lines else "")
+        return lines[-1] if lines else f"exit status {self.exit_status}"
+
+
+def run(command, *, cwd, env, limit_s, watch=None) -> Ended:
+    """Runs command to its end. watch(pgid) is told of its process group while it runs, watch(0) after it."""
+    # Files in memory, not pipes: nobody need read them while it runs, and a grandchild that holds them is no obstacle.
+    with _memory_file("stdout") as out, _memory_file("stderr") as err:
+        start = time.perf_counter_ns()
+        child = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                 start_new_session=True)
+        try:
+            if watch:
+                watch(child.pid)
+            timed_out = not _wait(child.pid, limit_s)
+        finally:
+            if child.returncode is None:
+                # The group may hold strays after its leader's good end, too: nothing runs on into the next sample.
+                # Until the leader is reaped its number cannot be another group's.
+                _kill_group(child.pid, leader=not _exited(child.pid))
+                _, status, rusage = os.wait4(child.pid, 0)
+                wall_ns = time.perf_counter_ns() - start
+                child.returncode = os.waitstatus_to_exitcode(status)
+            if watch:
+                watch(0)
+        return Ended(child.returncode, timed_out, wall_ns, rusage, _text(out), _text(err))
+
+
+def _memory_file(name):
+    return os.fdopen(os.memfd_create(name), "w+b", buffering=0)
+
+
+def _text(file):
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+def _exited(pid):
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _wait(pid, limit_s):
+    """True when pid has exited (it stays to be reaped), False when the limit passed first."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        deadline = time.monotonic() + limit_s
+        while not _exited(pid):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_S)
+        return True
+    try:
+        return bool(select.select([pidfd], [], [], limit_s)[0])
+    finally:
+        os.close(pidfd)
+
+
+def _kill_group(pgid, leader):
+    try:
+        os.killpg(pgid, signal.SIGKILL)
+    except ProcessLookupError:
+        if leader:  # it had not made its session yet
+            os.kill(pgid, signal.SIGKILL)

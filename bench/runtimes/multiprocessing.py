@@ -1,0 +1,46 @@
+"""multiprocessing: a Pool made for the run, a Process with a Pipe; start method fork"""
+import platform
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+version = platform.python_version()
+fork = get_context("fork")
+
+
+@contextmanager
+def pool(workers):
+    with fork.Pool(workers) as workers_pool:
+        yield workers_pool.map
+        workers_pool.close()
+        workers_pool.join()
+
+
+def _send_result(f, pipe):
+    pipe.send(f())
+
+
+def spawn_join(f):
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=_send_result, args=(f, sender))
+    process.start()
+    sender.close()
+    with receiver:
+        result = receiver.recv()
+    process.join()
+    process.close()
+    return result
+
+
+def _send_back(pipe):
+    while (message := pipe.recv()) is not None:
+        pipe.send(message)
+
+
+@contextmanager
+def echo():
+    here, there = fork.Pipe()
+    process = fork.Process(target=_send_back, args=(there,))
+    process.start()
+    yield here.send, here.recv
+    here.send(None)
+    process.join()

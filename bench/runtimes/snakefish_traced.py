@@ -1,0 +1,14 @@
+"""snakefish-traced: snakefish with its trace on; the collector starts before the region and ends after it"""
+import os
+import tempfile
+from contextlib import contextmanager
+
+from bench.runtimes.snakefish import echo, pool, snakefish, spawn_join, version  # noqa: F401
+
+
+@contextmanager
+def session(path=None):
+    """Traces into path; without one, into a database that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="bench-trace-") as folder:
+        with snakefish.trace.session(path or os.path.join(folder, "trace.db")):
+            yield

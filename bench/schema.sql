@@ -1,0 +1,71 @@
+-- The bench database, schema version 1 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
+--
+-- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
+-- 'unknown'; neither ever stands for zero. One file holds many sessions; a row belongs to one of them.
+
+PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
+PRAGMA user_version = 1;
+
+-- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
+-- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
+-- blocks: how many were planned; samples: how many samples that makes.
+CREATE TABLE session(
+  id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, status TEXT NOT NULL, command TEXT NOT NULL,
+  seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL);
+
+-- The machine and the build, one fact a row: bench/machine.py says what each key means. value: text or a number.
+CREATE TABLE machine(
+  session INTEGER NOT NULL REFERENCES session(id), key TEXT NOT NULL, value NOT NULL,
+  PRIMARY KEY(session, key)) WITHOUT ROWID;
+
+-- What was run. kind: program | micro. unit: what `size` counts. operation: what one of sample.operations is.
+-- output_source: where the right output comes from, published (stated with the workload) or sequential (computed by
+-- the sequential runtime at the session's start). output_sha256 is NULL when that computation failed.
+CREATE TABLE workload(
+  session INTEGER NOT NULL REFERENCES session(id), name TEXT NOT NULL, size INTEGER NOT NULL, kind TEXT NOT NULL,
+  unit TEXT NOT NULL, operation TEXT NOT NULL, doc TEXT NOT NULL, output_source TEXT, output_sha256 TEXT,
+  PRIMARY KEY(session, name, size)) WITHOUT ROWID;
+
+-- What ran it. status: present | absent, with the reason why. version: of the library behind it.
+CREATE TABLE runtime(
+  session INTEGER NOT NULL REFERENCES session(id), name TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
+  version TEXT, doc TEXT NOT NULL, PRIMARY KEY(session, name)) WITHOUT ROWID;
+
+-- One row per fresh interpreter process, committed when that process has ended. A block holds every combination of
+-- workload, size, runtime and workers once, in random order: position is the place in it. Blocks and positions start
+-- at 0. Compare runtimes within a block, never across. workers is 1 for the sequential runtime and for kind 'micro'.
+--
+-- status, output_ok:
+--   ok       1     the output is right
+--   wrong    0     it is not: the times are void
+--   crash    NULL  the process was killed or ended with a failure; error: the last line it wrote, or the signal
+--   timeout  NULL  it had not ended at its limit and was killed
+--   skipped  NULL  not run, because the same combination timed out in an earlier block
+--
+-- Three times, kept apart:
+--   wall_ns    from the start of the interpreter to its exit, seen from outside
+--   run_ns     inside: from the import of runtime and workload to the complete output; import_ns of it importing
+--   region_ns  the parallel region: from the runtime's first fork (a pool's creation and its end included) to the
+--              last result. The time of one operation is region_ns / operations; operations is 1 for a program.
+--
+-- user_ns to involuntary_switches are those of the process and all its descendants that were waited for (wait4).
+-- start_ns: since the session started; load1: the machine's load average just before the sample.
+CREATE TABLE sample(
+  id INTEGER PRIMARY KEY,
+  session INTEGER NOT NULL REFERENCES session(id), block INTEGER NOT NULL, position INTEGER NOT NULL,
+  workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL, workers INTEGER NOT NULL,
+  status TEXT NOT NULL, exit_status INTEGER, error TEXT,
+  start_ns INTEGER, wall_ns INTEGER, run_ns INTEGER, import_ns INTEGER, region_ns INTEGER, operations INTEGER,
+  output_ok INTEGER, output_bytes INTEGER, output_sha256 TEXT,
+  user_ns INTEGER, system_ns INTEGER, minor_faults INTEGER, major_faults INTEGER,
+  voluntary_switches INTEGER, involuntary_switches INTEGER, load1 REAL,
+  UNIQUE(session, block, workload, size, runtime, workers),
+  FOREIGN KEY(session, workload, size) REFERENCES workload(session, name, size),
+  FOREIGN KEY(session, runtime) REFERENCES runtime(session, name));
+
+-- What may be compared: right answers only, with the time of one operation.
+CREATE VIEW measurement AS
+  SELECT s.session, w.kind, s.workload, s.size, s.runtime, s.workers, s.block, s.wall_ns, s.run_ns, s.region_ns,
+         s.operations, CAST(s.region_ns AS REAL) / s.operations AS operation_ns
+  FROM sample s JOIN workload w ON w.session = s.session AND w.name = s.workload AND w.size = s.size
+  WHERE s.output_ok = 1;
