@@ -13,7 +13,7 @@ class Lifeline:
     """A context manager; call it with the process group that runs now, 0 for none."""
 
     def __enter__(self):
-        self.keeper = subprocess.Popen([sys.executable, "-S", __file__], stdin=subprocess.PIPE,
+        self.keeper = subprocess.Popen([sys.executable, "-I", "-S", __file__], stdin=subprocess.PIPE,
                                        start_new_session=True)
         return self
 

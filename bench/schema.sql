@@ -38,6 +38,7 @@ CREATE TABLE runtime(
 -- status, output_ok:
 --   ok       1     the output is right
 --   wrong    0     it is not: the times are void
+--   unchecked NULL nobody knows the right output: see workload.output_sha256
 --   crash    NULL  the process was killed or ended with a failure; error: the last line it wrote, or the signal
 --   timeout  NULL  it had not ended at its limit and was killed
 --   skipped  NULL  not run, because the same combination timed out in an earlier block

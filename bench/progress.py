@@ -1,0 +1,42 @@
+"""A line on stderr: how many of how many, what now, elapsed, time left; where that is no terminal, a line now and then."""
+import sys
+import time
+
+PLAIN_EVERY_S = 5.0
+
+
+def clock(seconds):
+    """1:05, 2:01:05."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Progress:
+    def __init__(self, total, stream=None):
+        self.total = total
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.start = time.monotonic()
+        self.shown = float("-inf")
+
+    def show(self, done, left_s, what):
+        """done: samples so far; left_s: seconds to go; what: comes next."""
+        at = time.monotonic()
+        if not self.terminal and at - self.shown < PLAIN_EVERY_S and done < self.total:
+            return
+        self.shown = at
+        line = f"{done:>5}/{self.total}  {clock(at - self.start)} elapsed, {clock(left_s)} left  {what}"
+        self._write(f"\r\x1b[K{line[:99]}" if self.terminal else line + "\n")
+
+    def say(self, line):
+        """A line of its own, that stays."""
+        self._write(f"\r\x1b[K{line}\n" if self.terminal else line + "\n")
+
+    def end(self):
+        if self.terminal:
+            self._write("\n")
+
+    def _write(self, text):
+        self.stream.write(text)
+        self.stream.flush()

@@ -1,0 +1,214 @@
+"""Runs a plan: randomised complete blocks, a fresh process for every sample, each stored as soon as it is done."""
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Optional
+
+from bench import catalog, machine, plan, process
+from bench.lifeline import Lifeline
+from bench.progress import Progress
+
+PROBE_LIMIT_S = 30
+# What would change a program's behaviour from outside, unseen.
+NOT_INHERITED = ("SNAKEFISH_TRACE", "SNAKEFISH_DEBUG", "PYTHONPATH")
+
+
+class Stopped(BaseException):
+    """A signal asks the run to end. Not an Exception: nothing on the way may take it for a failure."""
+
+    def __init__(self, number):
+        self.exit_code = 128 + number
+        super().__init__(signal.Signals(number).name)
+
+
+@dataclass
+class Plan:
+    """All that a run needs to know."""
+
+    workloads: list
+    runtimes: list  # of catalog.Runtime, the absent ones too
+    cells: list
+    blocks: int
+    seed: int
+    limit_s: float
+    trace: Optional[str] = None
+    failures: list = field(default_factory=list)
+
+    def workload(self, name):
+        return next(w for w in self.workloads if w.name == name)
+
+    @property
+    def samples(self):
+        return self.blocks * len(self.cells)
+
+    def estimate(self):
+        cpus = machine.effective_cpus()
+        return plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus))
+
+
+def environment():
+    env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    paths = [str(machine.library()), str(catalog.TOP), os.environ.get("PYTHONPATH")]
+    return {**env, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+
+
+def ask(arguments, limit_s, watch=None):
+    """Runs bench.sample with these arguments. Returns how it ended and its answer, {} without one."""
+    command = [sys.executable, "-m", "bench.sample", *map(str, arguments)]
+    ended = process.run(command, cwd=catalog.TOP, env=environment(), limit_s=limit_s, watch=watch)
+    answer = {}
+    if ended.exit_status == 0 and not ended.timed_out:
+        answer = json.loads(ended.stdout.splitlines()[-1])
+    return ended, answer
+
+
+def probe(name):
+    """A fresh process finds out whether a runtime is there and what it can."""
+    ended, answer = ask(["--probe", name], PROBE_LIMIT_S)
+    if ended.timed_out:
+        answer = {"reason": f"its import takes more than {PROBE_LIMIT_S} s"}
+    elif not answer:
+        answer = {"reason": ended.failure or "its import ended the process"}
+    offers = tuple(answer.pop("offers", ()))
+    return catalog.Runtime(name=name, offers=offers, **answer)
+
+
+def measure(cell, limit_s, watch, trace=None):
+    """One sample, as columns of the table `sample`, output not yet judged."""
+    load1 = os.getloadavg()[0]
+    trace = [trace] if trace else []
+    try:
+        ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, watch)
+    except (IndexError, ValueError):  # it ended well, and did not say what it did
+        return {"status": "crash", "error": "left without a result", "load1": load1}
+    usage = ended.rusage
+    return {
+        "status": "timeout" if ended.timed_out else "ok" if answer else "crash",
+        "error": f"ended at its limit of {limit_s:g} s" if ended.timed_out else ended.failure,
+        "exit_status": ended.exit_status,
+        "wall_ns": ended.wall_ns,
+        "user_ns": round(usage.ru_utime * 1e9),
+        "system_ns": round(usage.ru_stime * 1e9),
+        "minor_faults": usage.ru_minflt,
+        "major_faults": usage.ru_majflt,
+        "voluntary_switches": usage.ru_nvcsw,
+        "involuntary_switches": usage.ru_nivcsw,
+        "load1": load1,
+        **answer,
+    }
+
+
+def judge(row, right_sha256):
+    """Sets output_ok, and the status of what ran well and is wrong or cannot be checked."""
+    row["output_ok"] = None
+    if row["status"] == "ok":
+        if right_sha256 is None:
+            row.update(status="unchecked", error="the right output is not known")
+        elif row["output_sha256"] == right_sha256:
+            row["output_ok"] = 1
+        else:
+            row.update(status="wrong", output_ok=0, error="the output is not that of the sequential program")
+
+
+def reference(workload, size, limit_s, watch):
+    """Finds the right output: (source, sha256, None) or (source, None, why it is not known).
+
+    Where only the sequential program can tell, that program is first held against its published output."""
+    published = workload.published_sha256(size)
+    if published:
+        return "published", published, None
+    check = workload.published_sha256(workload.check_size)
+    for at, right in ((workload.check_size, check), (size, None)):
+        row = measure(plan.Cell(workload.name, at, "sequential", 1), limit_s, watch)
+        if row["status"] != "ok":
+            return "sequential", None, f"sequential, size {at}: {row['status']}: {row['error']}"
+        if right and row["output_sha256"] != right:
+            return "sequential", None, f"sequential, size {at}: the output is not the published one"
+    return "sequential", row["output_sha256"], None
+
+
+def run(job, store, command):
+    """Runs the whole plan into the store. Returns the exit code; Stopped and StoreError come through, samples kept."""
+    start = time.monotonic_ns()
+    store.start_session(command=command, seed=job.seed, blocks=job.blocks, samples=job.samples)
+    store.add_machine(machine.facts())
+    for r in job.runtimes:
+        store.add("runtime", name=r.name, status="present" if r.present else "absent", reason=r.reason,
+                  version=r.version, doc=r.doc)
+    progress = Progress(job.samples)
+    with Lifeline() as lifeline:
+        try:
+            right = references(job, store, progress, lifeline)
+            blocks(job, store, progress, lifeline, right, start)
+        except (Stopped, KeyboardInterrupt):
+            progress.end()
+            store.finish_session("interrupted")
+            raise
+        progress.end()
+        store.finish_session("complete")
+        if job.trace:
+            trace(job, progress, lifeline)
+    return 1 if job.failures else 0
+
+
+def references(job, store, progress, watch):
+    """Writes the workloads with their right outputs; returns {(workload, size): sha256 or None}."""
+    right = {}
+    for name, size in dict.fromkeys((c.workload, c.size) for c in job.cells):
+        workload = job.workload(name)
+        source, sha256, failure = reference(workload, size, job.limit_s, watch)
+        if failure:
+            job.failures.append(f"{name}: the right output is not known: {failure}")
+            progress.say(job.failures[-1])
+        right[name, size] = sha256
+        store.add("workload", name=name, size=size, kind=workload.kind, unit=workload.unit,
+                  operation=workload.operation, doc=catalog.about(workload.module), output_source=source,
+                  output_sha256=sha256)
+    return right
+
+
+def blocks(job, store, progress, watch, right, start):
+    """Every cell once in each block."""
+    estimate = job.estimate()
+    timed_out = {}  # cell: block
+    done = 0
+    for number in range(job.blocks):
+        for position, cell in enumerate(plan.block(job.cells, job.seed, number)):
+            progress.show(done, estimate.left_s(), cell)
+            begin = time.monotonic_ns()
+            if cell in timed_out:
+                # Its limit is long: waiting for it in every block would cost more than the rest of the run.
+                row = {"status": "skipped", "error": f"timed out in block {timed_out[cell]}"}
+            else:
+                row = measure(cell, job.limit_s, watch)
+                judge(row, right[cell.workload, cell.size])
+            store.add("sample", block=number, position=position, workload=cell.workload, size=cell.size,
+                      runtime=cell.runtime, workers=cell.workers, start_ns=begin - start, **row)
+            done += 1
+            estimate.add(cell, (time.monotonic_ns() - begin) / 1e9)
+            if row["status"] == "timeout":
+                timed_out[cell] = number
+            if row["status"] not in ("ok", "skipped"):
+                job.failures.append(f"{cell}, block {number}: {row['status']}: {row['error']}")
+                progress.say(job.failures[-1])
+    progress.show(done, 0, "done")
+
+
+def trace(job, progress, watch):
+    """One more run of a program, traced into a database that is kept."""
+    cell = plan.Cell("spectral-norm", TRACE_SIZE, "snakefish-traced", machine.effective_cpus())
+    runtime = next((r for r in job.runtimes if r.name == cell.runtime), None) or probe(cell.runtime)
+    if not runtime.present:
+        job.failures.append(f"no trace: {runtime.name} is absent: {runtime.reason}")
+    else:
+        row = measure(cell, job.limit_s, watch, os.path.abspath(job.trace))
+        if row["status"] != "ok":
+            job.failures.append(f"no trace: {cell}: {row['status']}: {row['error']}")
+    if job.failures and job.failures[-1].startswith("no trace"):
+        progress.say(job.failures[-1])
+
+
+TRACE_SIZE = 100  # rows: some 40 maps of 2 ms

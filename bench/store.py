@@ -1,0 +1,108 @@
+"""The bench database: makes it, and writes each sample as soon as it is done (bench/schema.sql says what is in it)."""
+import os
+import sqlite3
+from datetime import datetime, timezone
+from pathlib import Path
+
+SCHEMA = Path(__file__).with_name("schema.sql")
+APPLICATION_ID = 0x534E4B42  # as in schema.sql
+VERSION = 1
+HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
+
+
+class StoreError(Exception):
+    """A path that cannot be used, or a disk that takes no more. The text is for the user."""
+
+
+def describe(path):
+    """'new', 'bench', or a sentence on why this path cannot be a bench database. Changes nothing."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(HEADER_BYTES)
+    except FileNotFoundError:
+        return "new"
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    if not header:
+        return "new"
+    number = int.from_bytes(header[68:72], "big")
+    if not header.startswith(b"SQLite format 3\0") or number != APPLICATION_ID:
+        return f"{path} is not a bench database: choose another path, or move that file away"
+    version = int.from_bytes(header[60:64], "big")
+    if version != VERSION:
+        return f"{path} is a bench database of version {version}, this is version {VERSION}: choose another path"
+    return "bench"
+
+
+def open_for_reading(path):
+    state = describe(path)
+    if state == "new":
+        raise StoreError(f"{path}: there is no bench database; `python3 -m bench run` makes one")
+    if state != "bench":
+        raise StoreError(state)
+    database = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=ro", uri=True)
+    database.row_factory = sqlite3.Row
+    return database
+
+
+def now():
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+class Store:
+    """One session being written. A context manager; every method commits."""
+
+    def __init__(self, path, fresh=False):
+        """An existing bench database gets another session, unless fresh: then it is replaced."""
+        self.path = os.fspath(path)
+        state = describe(path)
+        if state not in ("new", "bench"):
+            raise StoreError(state)
+        self.session = None
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            if fresh and state == "bench":
+                os.unlink(path)
+                state = "new"
+            self.database = sqlite3.connect(path, isolation_level=None)
+            self.database.execute("PRAGMA foreign_keys = ON")
+            if state == "new":
+                # One transaction: a runner killed here leaves an empty file, not half a schema.
+                self.database.executescript("BEGIN;\n" + SCHEMA.read_text() + "COMMIT;")
+        except (OSError, sqlite3.Error) as error:
+            raise self._failure(error) from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.database.close()
+
+    def start_session(self, *, command, seed, blocks, samples):
+        self.session = self._insert("session", started=now(), status="running", command=command, seed=seed,
+                                    blocks=blocks, samples=samples)
+
+    def finish_session(self, status):
+        self._execute("UPDATE session SET finished = ?, status = ? WHERE id = ?", (now(), status, self.session))
+
+    def add_machine(self, facts):
+        for key, value in facts.items():
+            self._insert("machine", session=self.session, key=key, value="unknown" if value is None else value)
+
+    def add(self, table, **columns):
+        """Adds a row of this session to workload, runtime or sample."""
+        self._insert(table, session=self.session, **columns)
+
+    def _insert(self, table, **columns):
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        return self._execute(f"INSERT INTO {table}({names}) VALUES({marks})", tuple(columns.values())).lastrowid
+
+    def _execute(self, statement, values):
+        try:
+            return self.database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error):
+        reason = getattr(error, "strerror", None) or str(error)
+        return StoreError(f"{self.path}: {reason}")
