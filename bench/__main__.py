@@ -17,11 +17,12 @@ from collections import Counter
 
 from bench import catalog, machine, plan, runner, show
 from bench.progress import clock
-from bench.store import Store, StoreError, describe
+from bench.store import Store, StoreError, exists, header
 
 DEFAULT_DB = "build/bench.db"
 DEFAULT_BLOCKS = 8
 QUICK_BLOCKS = 2
+TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/schema.sql
 
 
 class Usage(Exception):
@@ -127,13 +128,19 @@ def stop(number, _frame):
     raise runner.Stopped(number)
 
 
+def refuse_other_files(options):
+    """Before anything runs: the run would find out at its end."""
+    try:
+        exists(options.output)
+        traced = options.trace and header(options.trace)
+    except StoreError as error:
+        raise Usage(error) from error
+    if traced and traced[0] != TRACE_APPLICATION_ID:
+        raise Usage(f"{options.trace} is not a trace database: choose another path, or move that file away")
+
+
 def run(options, arguments):
-    for path in (options.output, options.trace):
-        if path and os.path.isdir(path):
-            raise Usage(f"{path} is a folder: name a file")
-    state = describe(options.output)
-    if state not in ("new", "bench"):
-        raise Usage(state)
+    refuse_other_files(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     job = make_plan(options)
@@ -176,8 +183,11 @@ def main(arguments):
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except StoreError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2 if options.command == "show" else 3
+        if options.command == "show":
+            print(f"bench: {error}", file=sys.stderr)
+            return 2
+        print(f"bench: {error}: stopped; the samples that had finished are kept", file=sys.stderr)
+        return 3
     except runner.Stopped as stopped:
         print(f"bench: {stopped}: stopped; the samples that had finished are in {options.output}", file=sys.stderr)
         return stopped.exit_code

@@ -4,14 +4,17 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Optional
 
 from bench import catalog, machine, plan, process
 from bench.lifeline import Lifeline
 from bench.progress import Progress
+from bench.store import StoreError
 
 PROBE_LIMIT_S = 30
+TRACED = ("spectral-norm", 100)  # 40 maps of some 2 ms: few enough to be told apart in a timeline
 # What would change a program's behaviour from outside, unseen.
 NOT_INHERITED = ("SNAKEFISH_TRACE", "SNAKEFISH_DEBUG", "PYTHONPATH")
 
@@ -143,9 +146,10 @@ def run(job, store, command):
         try:
             right = references(job, store, progress, lifeline)
             blocks(job, store, progress, lifeline, right, start)
-        except (Stopped, KeyboardInterrupt):
+        except (Stopped, StoreError) as error:
             progress.end()
-            store.finish_session("interrupted")
+            with suppress(StoreError):  # on a full disk there may be no room for this either
+                store.finish_session("interrupted" if isinstance(error, Stopped) else "failed")
             raise
         progress.end()
         store.finish_session("complete")
@@ -199,16 +203,13 @@ def blocks(job, store, progress, watch, right, start):
 
 def trace(job, progress, watch):
     """One more run of a program, traced into a database that is kept."""
-    cell = plan.Cell("spectral-norm", TRACE_SIZE, "snakefish-traced", machine.effective_cpus())
+    cell = plan.Cell(TRACED[0], TRACED[1], "snakefish-traced", machine.effective_cpus())
     runtime = next((r for r in job.runtimes if r.name == cell.runtime), None) or probe(cell.runtime)
     if not runtime.present:
-        job.failures.append(f"no trace: {runtime.name} is absent: {runtime.reason}")
+        why = f"{runtime.name} is absent: {runtime.reason}"
     else:
         row = measure(cell, job.limit_s, watch, os.path.abspath(job.trace))
-        if row["status"] != "ok":
-            job.failures.append(f"no trace: {cell}: {row['status']}: {row['error']}")
-    if job.failures and job.failures[-1].startswith("no trace"):
+        why = None if row["status"] == "ok" else f"{row['status']}: {row['error']}"
+    if why:
+        job.failures.append(f"{cell}: no trace: {why}")
         progress.say(job.failures[-1])
-
-
-TRACE_SIZE = 100  # rows: some 40 maps of 2 ms

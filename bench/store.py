@@ -14,32 +14,41 @@ class StoreError(Exception):
     """A path that cannot be used, or a disk that takes no more. The text is for the user."""
 
 
-def describe(path):
-    """'new', 'bench', or a sentence on why this path cannot be a bench database. Changes nothing."""
+def header(path):
+    """(application_id, user_version) of an SQLite file, without opening it as a database.
+
+    None where there is no file yet or an empty one, (0, 0) for any other file. Raises StoreError."""
     try:
         with open(path, "rb") as file:
-            header = file.read(HEADER_BYTES)
+            found = file.read(HEADER_BYTES)
     except FileNotFoundError:
-        return "new"
+        return None
     except OSError as error:
-        return f"{path}: {error.strerror}"
-    if not header:
-        return "new"
-    number = int.from_bytes(header[68:72], "big")
-    if not header.startswith(b"SQLite format 3\0") or number != APPLICATION_ID:
-        return f"{path} is not a bench database: choose another path, or move that file away"
-    version = int.from_bytes(header[60:64], "big")
+        raise StoreError(f"{path}: {error.strerror}") from error
+    if not found:
+        return None
+    if not found.startswith(b"SQLite format 3\0"):
+        return 0, 0
+    return int.from_bytes(found[68:72], "big"), int.from_bytes(found[60:64], "big")
+
+
+def exists(path):
+    """Whether there is a bench database at path; StoreError where there is something else."""
+    found = header(path)
+    if found is None:
+        return False
+    application, version = found
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is not a bench database: choose another path, or move that file away")
     if version != VERSION:
-        return f"{path} is a bench database of version {version}, this is version {VERSION}: choose another path"
-    return "bench"
+        raise StoreError(f"{path} is a bench database of version {version}, this is version {VERSION}: choose "
+                         "another path")
+    return True
 
 
 def open_for_reading(path):
-    state = describe(path)
-    if state == "new":
+    if not exists(path):
         raise StoreError(f"{path}: there is no bench database; `python3 -m bench run` makes one")
-    if state != "bench":
-        raise StoreError(state)
     database = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=ro", uri=True)
     database.row_factory = sqlite3.Row
     return database
@@ -55,18 +64,16 @@ class Store:
     def __init__(self, path, fresh=False):
         """An existing bench database gets another session, unless fresh: then it is replaced."""
         self.path = os.fspath(path)
-        state = describe(path)
-        if state not in ("new", "bench"):
-            raise StoreError(state)
+        there = exists(path)
         self.session = None
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-            if fresh and state == "bench":
+            if there and fresh:
                 os.unlink(path)
-                state = "new"
+                there = False
             self.database = sqlite3.connect(path, isolation_level=None)
             self.database.execute("PRAGMA foreign_keys = ON")
-            if state == "new":
+            if not there:
                 # One transaction: a runner killed here leaves an empty file, not half a schema.
                 self.database.executescript("BEGIN;\n" + SCHEMA.read_text() + "COMMIT;")
         except (OSError, sqlite3.Error) as error:
