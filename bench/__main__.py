@@ -147,7 +147,11 @@ def run(options, arguments):
     print_plan(job, full=options.dry_run)
     if options.dry_run:
         return 0
-    with Store(options.output, fresh=options.fresh) as store:
+    try:
+        store = Store(options.output, fresh=options.fresh)
+    except StoreError as error:
+        raise Usage(error) from error
+    with store:
         code = runner.run(job, store, command_line(arguments))
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:

@@ -1,0 +1,70 @@
+"""The order of the samples, and the time they take."""
+from collections import Counter
+
+from bench import catalog, plan
+
+RUNTIMES = [
+    catalog.Runtime("sequential", None, offers=("pool", "spawn_join"), max_workers=1),
+    catalog.Runtime("other", None, offers=("pool", "spawn_join", "echo")),
+]
+
+
+def cells(workers=(1, 2, 3)):
+    workloads = [catalog.workload(name) for name in catalog.workload_names()]
+    return plan.cells(workloads, RUNTIMES, list(workers), lambda w: w.size)
+
+
+def test_a_block_holds_every_cell_once():
+    all_cells = cells()
+    for number in range(20):
+        assert Counter(plan.block(all_cells, 7, number)) == Counter(all_cells)
+
+
+def test_order_is_a_function_of_the_seed():
+    all_cells = cells()
+    order = [plan.block(all_cells, 7, n) for n in range(5)]
+    assert order == [plan.block(list(reversed(all_cells)), 7, n) for n in range(5)]
+    assert order != [plan.block(all_cells, 8, n) for n in range(5)]
+    assert len(set(map(tuple, order))) == 5
+
+
+def test_order_for_a_seed_stays_what_it_was():
+    """A stored seed is worth something only as long as it gives the same order."""
+    letters = [plan.Cell(c, 1, "r", 1) for c in "abcdef"]
+    assert "".join(c.workload for c in plan.block(letters, 42, 0)) == "efbadc"
+
+
+def test_no_cell_is_always_first():
+    all_cells = cells()
+    first = Counter(plan.block(all_cells, 1, n)[0] for n in range(300))
+    assert len(first) == len(all_cells)
+    assert max(first.values()) < 5 * 300 / len(all_cells)
+
+
+def test_sequential_and_micro_run_with_one_worker():
+    for cell in cells():
+        if cell.runtime == "sequential" or cell.workload in ("spawn-join", "channel-round-trip"):
+            assert cell.workers == 1
+    assert plan.Cell("mandelbrot", catalog.workload("mandelbrot").size, "other", 3) in cells()
+
+
+def test_what_a_runtime_does_not_offer_is_not_planned():
+    assert not [c for c in cells() if c.workload == "channel-round-trip" and c.runtime == "sequential"]
+
+
+def test_worker_counts_reach_twice_the_cpus():
+    assert plan.worker_counts(1) == [1, 2]
+    assert plan.worker_counts(2) == [1, 2, 3, 4]
+    for cpus in (4, 6, 8, 64, 96):
+        counts = plan.worker_counts(cpus)
+        assert counts[0] == 1 and counts[-1] == 2 * cpus and cpus in counts and len(counts) <= 12
+
+
+def test_estimate_learns_from_what_was_measured():
+    two = [plan.Cell("a", 1, "r", 1), plan.Cell("b", 1, "r", 1)]
+    estimate = plan.Estimate(two, blocks=2, guess=lambda cell: 1.0)
+    assert estimate.left_s() == 4
+    estimate.add(two[0], 3.0)  # the machine is three times slower than the guess: so is what is not yet measured
+    assert estimate.left_s() == 9
+    estimate.add(two[1], 1.0)
+    assert estimate.left_s() == 4

@@ -1,0 +1,226 @@
+"""A whole run through the command line: what it stores, and what it says when something goes wrong."""
+import os
+import signal
+import subprocess
+import time
+
+QUICK = ("--quick", "--filter", "injected")
+BOTH = ("--runtimes", "sequential,multiprocessing")
+IN_CHILD = "if os.getpid() != MAIN: "
+
+
+def of(rows, **wanted):
+    return [row for row in rows if all(row[k] == v for k, v in wanted.items())]
+
+
+def test_right_program(bench, program):
+    bench.add("workloads", "injected", program())
+    bench.run(*QUICK, *BOTH, "--blocks", 3, "--workers", "1,2", "--seed", 5)
+    rows = bench.rows("SELECT * FROM sample")
+    assert len(rows) == 9
+    assert {(r["status"], r["output_ok"], r["exit_status"]) for r in rows} == {("ok", 1, 0)}
+    for r in rows:
+        assert 0 < r["region_ns"] < r["run_ns"] < r["wall_ns"]
+    (session,) = bench.rows("SELECT * FROM session")
+    assert (session["status"], session["samples"], session["blocks"], session["seed"]) == ("complete", 9, 3, 5)
+    assert len(bench.rows("SELECT DISTINCT block, position FROM sample")) == 9
+
+
+def test_same_seed_same_order(bench, program):
+    bench.add("workloads", "injected", program())
+    order = "SELECT block, workload, runtime, workers FROM sample WHERE session = {} ORDER BY block, position"
+    bench.run(*QUICK, *BOTH, "--seed", 1)
+    bench.run(*QUICK, *BOTH, "--seed", 1)
+    assert bench.rows(order.format(1)) == bench.rows(order.format(2)) != []
+
+
+def test_wrong_answer(bench, program):
+    bench.add("workloads", "injected", program(IN_CHILD + "x = 7"))
+    _, err = bench.run(*QUICK, *BOTH, code=1)
+    rows = bench.rows("SELECT * FROM sample")
+    assert {(r["status"], r["output_ok"]) for r in of(rows, runtime="sequential")} == {("ok", 1)}
+    assert {(r["status"], r["output_ok"]) for r in of(rows, runtime="multiprocessing")} == {("wrong", 0)}
+    assert "wrong: the output is not" in err
+    assert not of(bench.rows("SELECT * FROM measurement"), runtime="multiprocessing")
+
+
+def test_wrong_answer_at_a_size_that_only_the_sequential_program_knows(bench, program):
+    bench.add("workloads", "injected", program(IN_CHILD + "x = 7"))
+    bench.run("--filter", "injected", *BOTH, "--blocks", 1, "--workers", 2, code=1)
+    assert bench.rows("SELECT output_source FROM workload") == [{"output_source": "sequential"}]
+    assert of(bench.rows("SELECT * FROM sample"), runtime="multiprocessing")[0]["status"] == "wrong"
+
+
+def test_sequential_program_that_misses_its_published_output_is_no_judge(bench, program):
+    bench.add("workloads", "injected", program("x = 7"))
+    _, err = bench.run("--filter", "injected", *BOTH, "--blocks", 1, "--workers", 1, code=1)
+    assert "is not the published one" in err
+    assert {(r["status"], r["output_ok"]) for r in bench.rows("SELECT * FROM sample")} == {("unchecked", None)}
+
+
+def test_exception(bench, program):
+    bench.add("workloads", "injected", program(IN_CHILD + "raise ValueError('broken on purpose')"))
+    bench.run(*QUICK, *BOTH, code=1)
+    rows = of(bench.rows("SELECT * FROM sample"), runtime="multiprocessing")
+    assert {(r["status"], r["error"], r["exit_status"]) for r in rows} == {
+        ("crash", "ValueError: broken on purpose", 1)}
+
+
+def test_killed(bench, program):
+    bench.add("workloads", "injected", program("os.kill(MAIN, signal.SIGSEGV)"))
+    bench.run(*QUICK, "--runtimes", "sequential", code=1)
+    for row in bench.rows("SELECT * FROM sample"):
+        assert (row["status"], row["exit_status"]) == ("crash", -signal.SIGSEGV)
+        assert row["error"].startswith("killed by SIGSEGV")
+
+
+def test_exit_without_a_result(bench, program):
+    bench.add("workloads", "injected", program("os._exit(0)"))
+    bench.run(*QUICK, "--runtimes", "sequential", code=1)
+    assert {(r["status"], r["error"]) for r in bench.rows("SELECT * FROM sample")} == {
+        ("crash", "left without a result")}
+
+
+def test_hang_is_ended_at_its_limit_with_all_its_processes(bench, program, tmp_path):
+    pids = tmp_path / "pids"
+    hang = f"open({str(pids)!r}, 'a').write(str(os.getpid()) + '\\n'); time.sleep(600)"
+    bench.add("workloads", "injected", program(IN_CHILD + hang))
+    bench.run(*QUICK, *BOTH, "--workers", 2, "--limit", 1, code=1)
+    rows = of(bench.rows("SELECT * FROM sample ORDER BY block"), runtime="multiprocessing")
+    assert [r["status"] for r in rows] == ["timeout", "skipped"]
+    assert "limit of 1 s" in rows[0]["error"] and "block 0" in rows[1]["error"]
+    assert 1e9 < rows[0]["wall_ns"] < 5e9
+    assert_gone(pids)
+
+
+def test_a_stray_child_does_not_outlive_its_sample(bench, program, tmp_path):
+    pids = tmp_path / "pids"
+    stray = f"""
+    if os.fork() == 0:
+        open({str(pids)!r}, 'a').write(str(os.getpid()) + '\\n')
+        time.sleep(600)
+    time.sleep(0.1)"""
+    bench.add("workloads", "injected", program(stray))
+    bench.run(*QUICK, "--runtimes", "sequential", limit_s=60)
+    assert_gone(pids)
+
+
+def test_missing_runtime_is_absent_with_its_reason(bench, program):
+    bench.add("workloads", "injected", program())
+    bench.add("runtimes", "missing", "import no_such_library")
+    bench.add("runtimes", "deadly", "import os; os.abort()")
+    _, err = bench.run(*QUICK, "--runtimes", "sequential,missing,deadly")
+    assert "missing is absent: ModuleNotFoundError: No module named 'no_such_library'" in err
+    found = {r["name"]: (r["status"], r["reason"]) for r in bench.rows("SELECT * FROM runtime")}
+    assert found["sequential"] == ("present", None)
+    assert found["missing"] == ("absent", "ModuleNotFoundError: No module named 'no_such_library'")
+    assert found["deadly"] == ("absent", "killed by SIGABRT")
+    assert {r["runtime"] for r in bench.rows("SELECT * FROM sample")} == {"sequential"}
+    out, _ = bench("list")
+    assert "absent: ModuleNotFoundError" in out and "injected" in out
+    out, _ = bench("show", bench.db)
+    assert "missing is absent: ModuleNotFoundError" in out
+
+
+def test_broken_workload_is_refused_and_listed(bench):
+    bench.add("workloads", "injected", "import no_such_library")
+    _, err = bench.run(*QUICK, code=2)
+    assert "injected" in err and "no_such_library" in err
+    assert not bench.db.exists()
+    assert "broken: injected: ModuleNotFoundError" in bench("list")[0]
+
+
+def test_new_runtime_and_new_workload_are_one_file_each(bench, program):
+    bench.add("workloads", "injected", program())
+    bench.add("runtimes", "backwards", '''
+"""backwards: a loop from the end"""
+from contextlib import contextmanager
+
+@contextmanager
+def pool(workers):
+    yield lambda f, args, chunksize: [f(x) for x in reversed(args)][::-1]
+''')
+    bench.run(*QUICK, "--runtimes", "sequential,backwards")
+    assert of(bench.rows("SELECT * FROM measurement"), runtime="backwards")
+
+
+def test_dry_run_writes_nothing(bench):
+    out, err = bench.run("--dry-run", "--filter", "mandelbrot", *BOTH, "--blocks", 6, "--workers", "1,2")
+    assert "18 samples" in err and len(out.splitlines()) == 18
+    assert not bench.db.exists()
+
+
+def test_nothing_to_run(bench):
+    assert "no workload has 'nonsense'" in bench.run("--filter", "nonsense", code=2)[1]
+    assert "there is no runtime nonsense" in bench.run("--runtimes", "nonsense", code=2)[1]
+    assert "none of these runtimes" in bench.run("--filter", "round-trip", "--runtimes", "sequential", code=2)[1]
+    bench.run("--workers", "0", code=2)
+    bench.run("--blocks", "none", code=2)
+    assert not bench.db.exists()
+
+
+def start_and_wait_for_samples(bench, program, *, count=2):
+    bench.add("workloads", "injected", program("time.sleep(0.05)"))
+    runner = bench.start("run", "-o", bench.db, *QUICK, "--runtimes", "sequential", "--blocks", 500)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if bench.db.exists() and bench.db.stat().st_size and len(samples(bench)) >= count:
+            return runner
+        time.sleep(0.05)
+    runner.send_signal(signal.SIGTERM)
+    raise AssertionError(runner.communicate())
+
+
+def samples(bench):
+    try:
+        return bench.rows("SELECT * FROM sample")
+    except Exception:  # not yet a schema in it
+        return []
+
+
+def test_ctrl_c_keeps_the_finished_samples(bench, program):
+    runner = start_and_wait_for_samples(bench, program)
+    runner.send_signal(signal.SIGINT)
+    _, err = runner.communicate(timeout=30)
+    assert runner.returncode == 130
+    assert "SIGINT: stopped" in err and "Traceback" not in err
+    assert bench.rows("SELECT status FROM session") == [{"status": "interrupted"}]
+    assert len(samples(bench)) >= 2
+    assert "interrupted" in bench("show", bench.db)[0]
+
+
+def test_sigkill_loses_no_finished_sample_and_leaves_no_process(bench, program):
+    runner = start_and_wait_for_samples(bench, program, count=4)
+    before = len(samples(bench))
+    runner.kill()
+    runner.communicate()
+    rows = samples(bench)
+    assert before <= len(rows) <= before + 10
+    assert {r["status"] for r in rows} == {"ok"}
+    assert bench.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    deadline = time.monotonic() + 10
+    while (left := processes_with(bench.extra)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
+    bench.run(*QUICK, "--runtimes", "sequential")  # the database takes another session
+    out, _ = bench("show", bench.db, "--session", 1)
+    assert "not finished" in out
+
+
+def processes_with(extra):
+    """Processes with this test's folder in their environment: the runner's, its samples, the lifeline."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if os.fsencode(extra) in file.read():
+                    found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def assert_gone(pids):
+    for pid in map(int, pids.read_text().split()):
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True).stdout
+        assert not state or state.startswith("Z"), f"{pid} is still there: {state}"
