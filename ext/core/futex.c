@@ -1,0 +1,32 @@
+/* Sleeping on a shared word: two system calls and the translation of their errors. Nothing is kept here; who writes
+ * the words and why a wake-up cannot be lost is said where the words live (lock.c, ring.c). */
+#include "futex.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+int sf_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
+{
+    if (timeout_ns < 0)
+        timeout_ns = 0;
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S), .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+    int error = errno, result = 0;
+    if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, NULL, 0) == -1)
+        result = errno == ETIMEDOUT || errno == EINTR ? -errno : 0; /* EAGAIN: the word has changed */
+    errno = error;
+    return result;
+}
+
+int sf_futex_wake(const _Atomic uint32_t *word, int count)
+{
+    int error = errno;
+    long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+    errno = error;
+    return woken < 0 ? 0 : (int)woken;
+}

@@ -1,0 +1,30 @@
+/* Who a process is, beyond its pid: a pid and a time, in ns since boot, at which the process was known to live. A
+ * process that has the pid but started later is another one.
+ *
+ * All functions are async-signal-safe, keep errno, and cost some microseconds (alive) or tens of ns (now).
+ * A pid means what it means in the caller's pid namespace. */
+#ifndef SF_CORE_IDENTITY_H
+#define SF_CORE_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Now, in ns since boot (CLOCK_BOOTTIME, the clock of /proc/<pid>/stat). Never 0. */
+uint64_t sf_identity_now(void);
+
+/* Whether the process that had this pid at since_ns still runs. False when it is gone, a zombie, or the pid has
+ * been given to a process that started later. Where /proc cannot be read a zombie or a recycled pid counts as
+ * alive: never is a live process declared dead. */
+bool sf_identity_alive(pid_t pid, uint64_t since_ns);
+
+/* The cheap half: whether any process, zombies too, has the pid. One system call, far less than sf_identity_alive.
+ */
+bool sf_identity_exists(pid_t pid);
+
+/* Reads a line of /proc/<pid>/stat (length bytes, not terminated): the state's letter, the number of threads and
+ * the start in ticks since boot. False if it is not such a line. */
+bool sf_identity_parse(const char *line, size_t length, char *state, uint64_t *threads, uint64_t *start_ticks);
+
+#endif

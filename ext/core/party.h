@@ -1,0 +1,72 @@
+/* The processes that hold a ring: a table in the ring's shared memory.
+ *
+ * A slot is one process's, named by a tag: 31 bits that also say which life of the slot is meant, so that what a
+ * dead process left (a lock word, a frame) is known as the dead one's after the slot has gone to another process.
+ *
+ *     EMPTY --take--> TAKEN --> LIVE                              sf_party_join: this process
+ *       ^               |
+ *       |               +-----> FORKING --+--> LIVE               sf_party_reserve: before a fork
+ *       |                          |      by the child (sf_party_adopt), or by its parent (sf_party_name)
+ *       +---(dead, or left)--------+
+ *
+ * A slot that stays FORKING for SF_PARTY_FORK_NS, or whose reserver has died, counts as dead. When all slots are
+ * held by live processes, "others unknown" is set for good, and nobody is declared alone or dead any more by
+ * mistake.
+ *
+ * Everything is lock-free and crash-consistent: a slot changes by one compare-and-swap of its word. */
+#ifndef SF_CORE_PARTY_H
+#define SF_CORE_PARTY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SF_PARTY_SLOTS 1024u
+#define SF_PARTY_FORK_NS UINT64_C(5000000000)
+
+/* Bit 30 is set in every tag, bit 31 in none: 0 is nobody, and a lock word has room for a flag. */
+#define SF_PARTY_TAG_BIT (UINT32_C(1) << 30)
+/* Holds the ring, but found no slot: counts as alive for ever. */
+#define SF_PARTY_UNKNOWN (SF_PARTY_TAG_BIT - 1)
+
+struct sf_party_slot {
+    _Atomic uint64_t word; /* state, life, pid (of the reserver while FORKING); partner: itself, by CAS */
+    _Atomic uint64_t
+        since_ns; /* the pid was known to live then; stored before the word, by the owner of the slot */
+};
+
+struct sf_party {              /* all zero: nobody. In shared memory. */
+    _Atomic uint32_t used;     /* slots from here on were never taken */
+    _Atomic uint32_t unknown;  /* 1: somebody found no slot */
+    _Atomic uint32_t sweep_at; /* slots in use when taking one looks for dead ones; a hint */
+    _Atomic uint32_t entered;  /* how often anybody set out to enter */
+    struct sf_party_slot slot[SF_PARTY_SLOTS];
+};
+
+/* The calling process's tag; SF_PARTY_UNKNOWN when the table is full. */
+uint32_t sf_party_join(struct sf_party *party);
+
+/* A tag for the child of the fork that is to follow. */
+uint32_t sf_party_reserve(struct sf_party *party);
+
+/* In the child: makes the reserved slot its own. Its tag: the same, or another if it came too late. */
+uint32_t sf_party_adopt(struct sf_party *party, uint32_t tag);
+
+/* In the parent: the child of the reserved slot has this pid and has not been reaped. */
+void sf_party_name(struct sf_party *party, uint32_t tag, pid_t child);
+
+/* Gives the caller's own slot back. */
+void sf_party_leave(struct sf_party *party, uint32_t tag);
+
+/* Whether the process behind the tag lives. Some microseconds. */
+bool sf_party_alive(const struct sf_party *party, uint32_t tag);
+
+/* Whether its pid exists, as a zombie maybe. Some hundred ns; false is certain, true is not. */
+bool sf_party_exists(const struct sf_party *party, uint32_t tag);
+
+/* Whether a live process other than the caller (its tag) holds the ring; true also if that cannot be known. Some
+ * microseconds for each dead slot until the first live one; dead ones are emptied on the way. */
+bool sf_party_others(struct sf_party *party, uint32_t tag);
+
+#endif
