@@ -112,7 +112,7 @@ def make_plan(options):
 
 def print_plan(job, full):
     print(f"{job.samples} samples: {job.blocks} blocks of {len(job.cells)}, seed {job.seed}, "
-          f"about {clock(job.estimate().left_s())} min", file=sys.stderr)
+          f"estimated {clock(job.estimate().left_s())} min", file=sys.stderr)
     if full:
         for number in range(job.blocks):
             for position, cell in enumerate(plan.block(job.cells, job.seed, number)):

@@ -14,7 +14,8 @@ from bench.progress import Progress
 from bench.store import StoreError
 
 PROBE_LIMIT_S = 30
-TRACED = ("spectral-norm", 100)  # 40 maps of some 2 ms: few enough to be told apart in a timeline
+# 40 maps of some 2 ms: few enough to be told apart in a timeline; with Channels, so that there are messages in it.
+TRACED = ("spectral-norm", 100, "snakefish-channels")
 # What would change a program's behaviour from outside, unseen.
 NOT_INHERITED = ("SNAKEFISH_TRACE", "SNAKEFISH_DEBUG", "PYTHONPATH")
 
@@ -203,8 +204,8 @@ def blocks(job, store, progress, watch, right, start):
 
 def trace(job, progress, watch):
     """One more run of a program, traced into a database that is kept."""
-    cell = plan.Cell(TRACED[0], TRACED[1], "snakefish-traced", machine.effective_cpus())
-    runtime = next((r for r in job.runtimes if r.name == cell.runtime), None) or probe(cell.runtime)
+    cell = plan.Cell(*TRACED, machine.effective_cpus())
+    runtime = probe(cell.runtime)
     if not runtime.present:
         why = f"{runtime.name} is absent: {runtime.reason}"
     else:

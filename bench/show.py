@@ -1,5 +1,6 @@
 """Prints a session: times, speedups and verdicts, on 100 columns."""
 import os
+import sqlite3
 from collections import defaultdict
 
 from bench import interval
@@ -23,6 +24,8 @@ def show(path, number=None):
                 "SELECT * FROM workload WHERE session = ? ORDER BY kind DESC, name, size", (session["id"],)):
             _print_workload(database, workload)
         _print_foot(database, session)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
     finally:
         database.close()
     print(f"\n{os.path.abspath(path)}")

@@ -49,8 +49,13 @@ def exists(path):
 def open_for_reading(path):
     if not exists(path):
         raise StoreError(f"{path}: there is no bench database; `python3 -m bench run` makes one")
-    database = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=ro", uri=True)
-    database.row_factory = sqlite3.Row
+    try:
+        # Not mode=ro: a runner that was killed in mid-write leaves something to be rolled back.
+        database = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=rw", uri=True)
+        database.row_factory = sqlite3.Row
+        database.execute("SELECT max(id) FROM session")
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
     return database
 
 
@@ -64,16 +69,17 @@ class Store:
     def __init__(self, path, fresh=False):
         """An existing bench database gets another session, unless fresh: then it is replaced."""
         self.path = os.fspath(path)
-        there = exists(path)
         self.session = None
+        there = exists(path)
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
             if there and fresh:
                 os.unlink(path)
-                there = False
+                # The journal of a run that was killed would be played back into the new file.
+                Path(f"{path}-journal").unlink(missing_ok=True)
             self.database = sqlite3.connect(path, isolation_level=None)
             self.database.execute("PRAGMA foreign_keys = ON")
-            if not there:
+            if not self.database.execute("SELECT 1 FROM sqlite_master").fetchone():
                 # One transaction: a runner killed here leaves an empty file, not half a schema.
                 self.database.executescript("BEGIN;\n" + SCHEMA.read_text() + "COMMIT;")
         except (OSError, sqlite3.Error) as error:

@@ -38,6 +38,19 @@ def test_another_version_is_refused(tmp_path):
         Store(path)
 
 
+def test_damaged_database_is_told_and_no_traceback(bench, program):
+    bench.add("workloads", "injected", program())
+    bench.run(*QUICK)
+    whole = bench.db.read_bytes()
+    bench.db.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    _, err = bench("show", bench.db, code=2)
+    assert "malformed" in err and "Traceback" not in err
+    bench.db.write_bytes(whole[:5000])
+    assert "Traceback" not in bench("show", bench.db, code=2)[1]
+    bench.run(*QUICK, "--fresh")
+    bench("show", bench.db)
+
+
 def test_a_folder_and_an_impossible_path_are_refused(bench, tmp_path):
     assert "Is a directory" in bench("run", "-o", tmp_path, "--quick", code=2)[1]
     assert "Traceback" not in bench("run", "-o", "/proc/bench.db", *QUICK[:1], code=2)[1]
