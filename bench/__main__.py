@@ -161,17 +161,18 @@ def run(options, arguments):
 
 
 def list_catalog():
-    print("workloads")
+    print("workloads; kind, default size")
     for name in catalog.workload_names():
         try:
             workload = catalog.workload(name)
-            print(f"  {name:<24}{catalog.about(workload.module)}; {workload.kind}, size {workload.size}")
+            print(f"  {name:<20}{catalog.about(workload.module)}; {workload.kind}, {workload.size}")
         except catalog.Broken as error:
-            print(f"  {name:<24}broken: {error}")
+            print(f"  {name:<20}broken: {error}")
     print("runtimes")
     for name in catalog.names("runtimes"):
         r = runner.probe(name)
-        print(f"  {name:<24}" + (r.doc if r.present else f"absent: {r.reason}"))
+        doc = r.doc + ("; only where --runtimes asks for it" if r.optional else "")
+        print(f"  {name:<20}" + (doc if r.present else f"absent: {r.reason}"))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""sequential: a plain loop in one process, the base of every speedup; spawn-join is a bare fork and waitpid"""
+"""sequential: a plain loop, the base of every speedup; to spawn and join, a bare fork"""
 import os
 from contextlib import contextmanager
 

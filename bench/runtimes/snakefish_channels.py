@@ -1,4 +1,4 @@
-"""snakefish-channels: Threads started once, tasks to them through one Channel, results back through another
+"""snakefish-channels: Threads started once, tasks and results through Channels
 
 A program's own pool, with the messages on view: this is what `bench run --trace` records.
 """

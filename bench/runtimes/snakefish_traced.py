@@ -1,4 +1,4 @@
-"""snakefish-traced: snakefish with its trace on; the collector starts before the region and ends after it"""
+"""snakefish-traced: snakefish, traced; the collector starts before the region and ends after it"""
 import os
 import tempfile
 from contextlib import contextmanager
