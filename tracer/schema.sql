@@ -33,7 +33,8 @@ CREATE TABLE event_kind(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT, phase TEXT, object TEXT, a TEXT, b TEXT);
 
 -- Every record of every log, in the order of its arrival (rowid); within a process seq is the order of writing, and
--- seq and tsc do not decrease within a lane. object: id in task, channel or text, as event_kind.object says.
+-- seq and tsc do not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for
+-- none. Where a or b is the number of a task, channel or text, it too is that row's id here.
 -- phase: 0 instant, 1 begin, 2 end. lane: thread of the process, from 0. begin: rowid of the begin that an end ends.
 -- inside: kind of the innermost span that is open in this lane after the event, 0 for none.
 CREATE TABLE event(
@@ -52,6 +53,18 @@ CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER
 -- What is to be known of the trace's completeness. severity: info | loss | error. process: NULL for the session.
 -- For each process: emitted = collected + lost + torn.
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
+
+-- The collector's own notes, with which another one goes on where it was killed; nobody else needs them. log: one row
+-- for each process, with the books of its log. number: rows of task, channel ('t', 'c': scope is the family) and text
+-- ('x': scope is the process) by the numbers that the processes use. reap: deaths that were told.
+CREATE TABLE log(
+  process INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, pid INTEGER, parent_pid INTEGER, family INTEGER,
+  start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER, exit_status INTEGER, seen_tsc INTEGER,
+  taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
+  bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
+  gaps INTEGER, running INTEGER);
+CREATE TABLE number(type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
+CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;
 
 -- Events with their time.
 CREATE VIEW event_time AS

@@ -1,0 +1,127 @@
+/* The session's clock. See clock.h.
+ *
+ * Invariants: snapshots increase in both tsc and monotonic_ns, so that every slope is positive and the broken line
+ * never falls; a segment ends where the next begins. CLOCK_MONOTONIC is slewed by NTP, which is why the line is
+ * broken anew each second instead of being one line with one frequency.
+ * Written by the collector alone; what it tells goes into clock_snapshot and clock_segment. */
+#include "clock.h"
+
+#include <math.h>
+#include <time.h>
+#if defined __x86_64__
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
+
+enum { BRACKETS = 100 };
+
+uint64_t clock_tsc(void)
+{
+#if defined __x86_64__
+    _mm_lfence();
+    uint64_t tsc = __rdtsc();
+    _mm_lfence();
+    return tsc;
+#elif defined __aarch64__
+    uint64_t tsc;
+    __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(tsc) : : "memory");
+    return tsc;
+#else
+#error "snakefish-trace knows the timestamp counters of x86-64 and aarch64"
+#endif
+}
+
+bool clock_is_invariant(void)
+{
+#if defined __x86_64__
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(0x80000007, &eax, &ebx, &ecx, &edx) && (edx & (1u << 8));
+#else
+    return true; /* the architecture promises it */
+#endif
+}
+
+static int64_t now_ns(clockid_t which)
+{
+    struct timespec t;
+    clock_gettime(which, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct clock_snapshot clock_take(double ns_per_tick)
+{
+    struct clock_snapshot best = {0};
+    uint64_t width = UINT64_MAX;
+    for (int i = 0; i < BRACKETS; i++) {
+        uint64_t before = clock_tsc();
+        int64_t monotonic_ns = now_ns(CLOCK_MONOTONIC);
+        uint64_t after = clock_tsc();
+        if (after >= before && after - before < width) {
+            width = after - before;
+            best.tsc = before + width / 2;
+            best.monotonic_ns = monotonic_ns;
+        }
+    }
+    best.realtime_ns = now_ns(CLOCK_REALTIME) - (now_ns(CLOCK_MONOTONIC) - best.monotonic_ns);
+    best.error_ns = (int64_t)ceil((double)width / 2 * ns_per_tick);
+    return best;
+}
+
+static double slope(const struct clock_snapshot *from, const struct clock_snapshot *to)
+{
+    return (double)(to->monotonic_ns - from->monotonic_ns) / (double)(to->tsc - from->tsc);
+}
+
+void clock_start(struct clock *clock)
+{
+    struct clock_snapshot first = clock_take(0), then;
+    struct timespec pause = {.tv_nsec = 2000000};
+    do {
+        nanosleep(&pause, NULL);
+        then = clock_take(0);
+    } while (then.tsc <= first.tsc || then.monotonic_ns <= first.monotonic_ns);
+    double ns_per_tick = slope(&first, &then);
+    first = clock_take(ns_per_tick); /* again, now that its error can be told in ns: the session begins here */
+    clock_resume(clock, &first, &first, ns_per_tick);
+}
+
+void clock_resume(struct clock *clock, const struct clock_snapshot *first, const struct clock_snapshot *last,
+                  double ns_per_tick)
+{
+    int64_t ns = last->monotonic_ns - first->monotonic_ns;
+    clock->first = *first;
+    clock->last = *last;
+    clock->worst_error_ns = first->error_ns > last->error_ns ? first->error_ns : last->error_ns;
+    clock->open = (struct clock_segment){ns ? last->tsc : 0, last->tsc, ns, ns_per_tick};
+}
+
+bool clock_advance(struct clock *clock, const struct clock_snapshot *next, struct clock_segment *closed)
+{
+    if (next->tsc <= clock->last.tsc || next->monotonic_ns <= clock->last.monotonic_ns)
+        return false;
+    clock->open.ns_per_tick = slope(&clock->last, next);
+    *closed = clock->open;
+    clock->last = *next;
+    clock->open.from_tsc = clock->open.tsc = next->tsc;
+    clock->open.ns = next->monotonic_ns - clock->first.monotonic_ns;
+    if (next->error_ns > clock->worst_error_ns)
+        clock->worst_error_ns = next->error_ns;
+    return true;
+}
+
+int64_t clock_ns(const struct clock *clock, uint64_t tsc)
+{
+    return clock->open.ns + (int64_t)((double)(int64_t)(tsc - clock->open.tsc) * clock->open.ns_per_tick);
+}
+
+uint64_t clock_ticks(const struct clock *clock, int64_t ns)
+{
+    return (uint64_t)((double)ns / clock->open.ns_per_tick);
+}
+
+double clock_hz(const struct clock *clock)
+{
+    if (clock->last.tsc == clock->first.tsc)
+        return 1e9 / clock->open.ns_per_tick;
+    return 1e9 / slope(&clock->first, &clock->last);
+}

@@ -1,0 +1,9 @@
+#include "commands.h"
+#include "say.h"
+
+int cmd_collect(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    say_note("not yet");
+    return COMMAND_FAILED;
+}

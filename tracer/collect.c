@@ -1,0 +1,286 @@
+/* The collector's loop.
+ *
+ * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after the commit of what
+ * was read from it; a log's file is removed only after its process was seen dead, all its records taken and its books
+ * committed. One thread. Writers are the traced processes, through their logs; the loop sleeps on the session's futex
+ * word, which they ring when a log passes half full. */
+#include "collect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "discover.h"
+#include "finish.h"
+#include "intake.h"
+
+#define MS INT64_C(1000000)
+enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17 };
+static const int64_t nap_max_ns = 100 * MS, nap_min_ns = 1 * MS, snapshot_every_ns = 1000 * MS, grace_ns = 1000 * MS;
+
+struct collect {
+    const struct collect_job *job;
+    struct intake_context context;
+    struct intake **intakes; /* sorted by file */
+    size_t count, room;
+    struct intake **found; /* by the present scan, not yet among the intakes */
+    size_t found_count, found_room;
+    size_t pending; /* records since the last commit */
+    unsigned unmade; /* logs that the last scan found still being made */
+    int64_t program_over_ns;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int append(struct intake ***list, size_t *count, size_t *room, struct intake *intake)
+{
+    if (*count == *room) {
+        size_t more = *room ? *room * 2 : 16;
+        struct intake **grown = realloc(*list, more * sizeof *grown);
+        if (!grown)
+            return -ENOMEM;
+        *list = grown;
+        *room = more;
+    }
+    (*list)[(*count)++] = intake;
+    return 0;
+}
+
+static int by_file(const void *a, const void *b)
+{
+    return strcmp((*(struct intake *const *)a)->file, (*(struct intake *const *)b)->file);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    uint64_t x = (*(struct intake *const *)a)->reader.header.start_tsc;
+    uint64_t y = (*(struct intake *const *)b)->reader.header.start_tsc;
+    return x < y ? -1 : x > y;
+}
+
+static bool is_known(const struct collect *c, const char *file)
+{
+    size_t low = 0, high = c->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(file, c->intakes[middle]->file);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
+static int found_one(void *arg, const char *file)
+{
+    struct collect *c = arg;
+    struct intake *intake;
+    if (is_known(c, file) || c->count + c->found_count >= LOGS_MAX)
+        return 0;
+    if (intake_open(&intake, &c->context, file)) {
+        c->unmade++;
+        return 0;
+    }
+    if (append(&c->found, &c->found_count, &c->found_room, intake))
+        intake_free(intake); /* no memory now: perhaps in the next scan */
+    return 0;
+}
+
+/* New logs, parents before their children. */
+static void scan(struct collect *c)
+{
+    c->found_count = c->unmade = 0;
+    discover_logs(c->context.dir_fd, found_one, c);
+    if (!c->found_count)
+        return;
+    qsort(c->found, c->found_count, sizeof *c->found, by_start);
+    for (size_t i = 0; i < c->found_count; i++) {
+        struct intake *intake = c->found[i];
+        if ((!intake->refused && intake_register(intake, &c->context)) ||
+            append(&c->intakes, &c->count, &c->room, intake))
+            intake_free(intake);
+    }
+    qsort(c->intakes, c->count, sizeof *c->intakes, by_file);
+}
+
+/* Commits, then gives the room back, removes what is done with, and begins anew. */
+static int commit(struct collect *c)
+{
+    struct store *store = c->job->store;
+    for (size_t i = 0; i < c->count; i++)
+        if (!c->intakes[i]->refused)
+            intake_keep_books(c->intakes[i], &c->context);
+    if (store_commit(store))
+        return -EIO;
+    c->pending = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        struct intake *intake = c->intakes[i];
+        if (!intake->refused)
+            intake_give_back(intake);
+        if (intake->ended) {
+            unlinkat(c->context.dir_fd, intake->file, 0);
+            intake_free(intake);
+        } else {
+            c->intakes[kept++] = intake;
+        }
+    }
+    c->count = kept;
+    store_begin(store);
+    return 0;
+}
+
+/* Takes what the log holds by now. Leaves *fill: how full it was. */
+static int drain(struct collect *c, struct intake *intake, double *fill)
+{
+    double full = intake_look(intake);
+    if (full > *fill)
+        *fill = full;
+    for (size_t n; (n = intake_take(intake, &c->context));) {
+        c->pending += n;
+        if (c->pending >= COMMIT_RECORDS) {
+            int error = commit(c);
+            if (error)
+                return error;
+        }
+    }
+    return 0;
+}
+
+/* Looks for new logs and takes everything from all logs; ends those whose process is dead. */
+static int round_trip(struct collect *c, double *fill, size_t *alive)
+{
+    int error = 0;
+    *alive = 0;
+    scan(c);
+    for (size_t i = 0; i < c->count && !error; i++) {
+        struct intake *intake = c->intakes[i];
+        if (intake->refused || intake->ended)
+            continue;
+        /* Dead before the last look: then nothing comes after it. */
+        bool dead = life_is_over(&intake->life);
+        uint64_t seen_tsc = clock_tsc();
+        error = drain(c, intake, fill);
+        /* A commit within drain moves ended intakes away, never this one: the place is found again. */
+        while (i > 0 && (i >= c->count || c->intakes[i] != intake))
+            i--;
+        if (dead && !error)
+            intake_end(intake, &c->context, c->job->recovering ? 0 : seen_tsc, false);
+        *alive += !dead;
+    }
+    return error ? error : commit(c);
+}
+
+static void snapshot(struct collect *c)
+{
+    struct clock *clock = c->job->clock;
+    struct clock_snapshot now = clock_take(clock->open.ns_per_tick);
+    struct clock_segment closed;
+    if (!clock_advance(clock, &now, &closed))
+        return;
+    store_segment(c->job->store, &closed);
+    store_snapshot(c->job->store, &now);
+    store_segment(c->job->store, &clock->open);
+}
+
+static enum collect_verdict verdict(struct collect *c, size_t alive)
+{
+    if (session_state(c->job->session) != SF_SESSION_ACTIVE)
+        return COLLECT_STOP;
+    enum collect_verdict v = c->job->verdict ? c->job->verdict(c->job->arg) : COLLECT_STOP;
+    if (v != COLLECT_LAST)
+        return v;
+    if (!c->program_over_ns)
+        c->program_over_ns = now_ns();
+    else if (!alive || now_ns() - c->program_over_ns > grace_ns)
+        return COLLECT_STOP;
+    return v;
+}
+
+static int loop(struct collect *c)
+{
+    int64_t next_snapshot_ns = now_ns() + snapshot_every_ns, nap_ns = nap_min_ns;
+    size_t alive = 0;
+    for (;;) {
+        uint32_t rings = session_rings(c->job->session);
+        enum collect_verdict v = verdict(c, alive);
+        double fill = 0;
+        int error = round_trip(c, &fill, &alive);
+        if (error || v == COLLECT_STOP)
+            return error;
+        if (now_ns() >= next_snapshot_ns) {
+            snapshot(c);
+            next_snapshot_ns = now_ns() + snapshot_every_ns;
+        }
+        /* Writers ring at half full; where they come near it, sleep so much less that they do not. */
+        nap_ns = fill > 0.25 ? nap_ns / 2 : nap_ns * 2;
+        nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > nap_max_ns ? nap_max_ns : nap_ns;
+        session_wait(c->job->session, rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
+    }
+}
+
+/* After the writers were told to stop: what they still wrote, and everybody's books. */
+static int last_round(struct collect *c, struct finish_facts *facts)
+{
+    double fill = 0;
+    size_t alive;
+    usleep(1000); /* a writer that had already looked at the state is through with its record */
+    int error = round_trip(c, &fill, &alive);
+    uint64_t now = clock_tsc();
+    for (size_t i = 0; i < c->count && !error; i++)
+        if (c->intakes[i]->refused)
+            facts->refused_logs++;
+        else
+            intake_end(c->intakes[i], &c->context, now, true);
+    facts->unmade_logs = c->unmade;
+    if (error)
+        return error;
+    snapshot(c);
+    return commit(c);
+}
+
+int collect_run(const struct collect_job *job, struct sentence *why)
+{
+    struct collect c = {.job = job};
+    struct session *session = job->session;
+    struct finish_facts facts = {.clock = job->clock, .state = job->state};
+    struct ids *ids = ids_new(job->store);
+    int error = ids ? 0 : say_keep(why, -ENOMEM, "no memory");
+
+    c.context = (struct intake_context){.store = job->store, .ids = ids, .clock = job->clock,
+                                        .dir_fd = session->dir_fd, .capacity = session->header->log_records,
+                                        .start_tsc = session->header->start_tsc, .recovering = job->recovering};
+    if (error)
+        goto out;
+    store_begin(job->store);
+    error = loop(&c);
+    facts.stopped = session_state(session) == SF_SESSION_STOPPING;
+    session_set_state(session, SF_SESSION_CLOSED);
+    if (!error)
+        error = last_round(&c, &facts);
+    facts.lost_logs = session_lost_logs(session);
+    if (!error)
+        error = finish_database(job->store, &facts);
+    if (error)
+        say_keep(why, error, "%s; the rest is kept: snakefish-trace collect %s -o other.db",
+                 store_why(job->store)->text, session->dir);
+out:
+    session_set_state(session, SF_SESSION_CLOSED);
+    for (size_t i = 0; i < c.count; i++)
+        intake_free(c.intakes[i]);
+    free(c.intakes);
+    free(c.found);
+    ids_free(ids);
+    return error;
+}

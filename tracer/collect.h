@@ -1,0 +1,33 @@
+/* The collector's loop: finds logs, drains them, sees processes die, and finishes the database. */
+#ifndef SF_TRACER_COLLECT_H
+#define SF_TRACER_COLLECT_H
+
+#include <stdbool.h>
+
+#include "clock.h"
+#include "session.h"
+#include "store.h"
+
+enum collect_verdict {
+    COLLECT_ON,   /* the program runs */
+    COLLECT_LAST, /* the program has ended: wait a little for traced processes that are still dying */
+    COLLECT_STOP  /* finish now */
+};
+
+struct collect_job {
+    struct session *session;
+    struct store *store;
+    struct clock *clock;  /* started */
+    bool recovering;      /* the store may hold what an earlier collector took */
+    const char *state;    /* what meta will say: complete or recovered */
+    /* Asked in every round, at least each 100 ms; must not block. */
+    enum collect_verdict (*verdict)(void *arg);
+    void *arg;
+};
+
+/* Runs until the verdict or trace.stop() ends it, then drains all logs and finishes the database. Blocks as long as
+ * the session lasts. The session is CLOSED afterwards, whatever happened; its directory stays for the caller to
+ * remove. -errno: the database could not take everything, and `why` says how to get at the rest. */
+int collect_run(const struct collect_job *job, struct sentence *why);
+
+#endif

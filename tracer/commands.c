@@ -1,0 +1,38 @@
+/* What the subcommands' arguments have in common. */
+#include "commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "say.h"
+
+bool command_help(const char *argument, const char *text)
+{
+    if (!argument || (strcmp(argument, "--help") && strcmp(argument, "-h")))
+        return false;
+    say_out("%s", text);
+    return true;
+}
+
+int command_usage(const char *text, const char *problem, const char *argument)
+{
+    if (argument)
+        say_note("%s: %s", problem, argument);
+    else
+        say_note("%s", problem);
+    say_note("%.*s", (int)strcspn(text, "\n"), text);
+    return COMMAND_USAGE;
+}
+
+uint32_t command_log_records(const char *argument)
+{
+    char *end;
+    unsigned long n = strtoul(argument, &end, 10);
+    return *end || n < 256 || n > 1ul << 24 || (n & (n - 1)) ? 0 : (uint32_t)n;
+}
+
+void command_no_kernel(void)
+{
+    /* The probes will be a layer beside discover: tracer/probes.c and *.bpf.c, built where clang and bpftool are. */
+    say_note("this build has no kernel probes; the trace goes on without the kernel's view");
+}

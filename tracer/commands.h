@@ -1,0 +1,31 @@
+/* The subcommands. Each gets its own arguments, argv[0] being its name, and returns the program's exit status. */
+#ifndef SF_TRACER_COMMANDS_H
+#define SF_TRACER_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define COMMAND_VERSION "0.1.0"
+
+enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
+
+int cmd_record(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_collect(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+
+/* Does the argument ask for help? Then its text, "usage: ...", goes to standard output. */
+bool command_help(const char *argument, const char *text);
+
+/* What was wrong with the arguments, and the usage's first line, on standard error. Returns COMMAND_USAGE. */
+int command_usage(const char *text, const char *problem, const char *argument);
+
+/* A number of records for --log-records: a power of two from 256 to 2^24; 0: it is not. */
+uint32_t command_log_records(const char *argument);
+
+/* What --kernel gets in this build. */
+void command_no_kernel(void);
+
+#endif

@@ -1,0 +1,344 @@
+/* One process's log on its way into the database.
+ *
+ * Invariants: taken = elsewhere + collected + bad + unreadable, the records that this log is rid of; books.taken is
+ * stored in the same transaction as the rows, and the log's tail follows only after the commit. So whoever is killed
+ * in between, no record is stored twice, and none is dropped. A record that no writer could have written is counted
+ * and not stored. */
+#include "intake.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+enum { BATCH = 4096 };
+
+int intake_open(struct intake **out, const struct intake_context *context, const char *file)
+{
+    *out = NULL;
+    struct intake *intake = calloc(1, sizeof *intake);
+    if (!intake)
+        return -EAGAIN;
+    snprintf(intake->file, sizeof intake->file, "%s", file);
+    intake->reader.fd = intake->life.pidfd = -1;
+    int error = strlen(file) < sizeof intake->file
+                    ? reader_open(&intake->reader, context->dir_fd, file, context->capacity)
+                    : -EBADMSG;
+    if (error == -EBADMSG || error == -EPERM) {
+        intake->refused = true;
+        error = 0;
+    }
+    if (error) {
+        intake_free(intake);
+        return -EAGAIN;
+    }
+    *out = intake;
+    return 0;
+}
+
+void intake_free(struct intake *intake)
+{
+    if (!intake)
+        return;
+    reader_close(&intake->reader);
+    life_close(&intake->life);
+    spans_free(intake->spans);
+    texts_free(intake->texts);
+    free(intake->lane_tsc);
+    free(intake);
+}
+
+/* Rebuilds what is kept in memory from the events that an earlier collector stored. */
+static void replay(struct intake *intake, sqlite3 *db)
+{
+    sqlite3_stmt *s;
+    if (sqlite3_prepare_v2(db, "SELECT rowid, kind, object, phase, lane, a, b FROM event WHERE process = ? ORDER BY seq",
+                           -1, &s, NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_int64(s, 1, intake->books.process);
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        unsigned kind = (unsigned)sqlite3_column_int(s, 1), lane = (unsigned)sqlite3_column_int(s, 4);
+        int64_t object = sqlite3_column_int64(s, 2);
+        switch (sqlite3_column_int(s, 3)) {
+        case SF_PHASE_BEGIN:
+            spans_begin(intake->spans, lane, kind, object, sqlite3_column_int64(s, 0));
+            break;
+        case SF_PHASE_END:
+            spans_end(intake->spans, lane, kind, object);
+            break;
+        default:
+            if (kind == SF_EVENT_LOST)
+                spans_clear(intake->spans);
+        }
+    }
+    sqlite3_finalize(s);
+}
+
+/* Reads the books that an earlier collector left of this log. false: there are none. */
+static bool resume(struct intake *intake, sqlite3 *db)
+{
+    struct store_log *k = &intake->books;
+    sqlite3_stmt *s;
+    if (sqlite3_prepare_v2(db,
+                           "SELECT process, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, taken, collected, "
+                           "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps FROM log WHERE file = ?",
+                           -1, &s, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_text(s, 1, intake->file, -1, SQLITE_STATIC);
+    bool found = sqlite3_step(s) == SQLITE_ROW;
+    if (found) {
+        k->process = sqlite3_column_int64(s, 0);
+        k->exit_status = sqlite3_column_int64(s, 4);
+        uint64_t *const into[] = {NULL, &k->first_tsc, &k->last_tsc, &k->exit_tsc, NULL, &k->seen_tsc, &k->taken,
+                                  &k->collected, &k->elsewhere, &k->bad_kind, &k->bad_phase, &k->bad_time,
+                                  &k->unreadable, &k->backwards, &k->gaps};
+        for (int i = 0; i < (int)(sizeof into / sizeof *into); i++)
+            if (into[i])
+                *into[i] = (uint64_t)sqlite3_column_int64(s, i);
+    }
+    sqlite3_finalize(s);
+    if (found)
+        replay(intake, db);
+    return found;
+}
+
+int intake_register(struct intake *intake, const struct intake_context *context)
+{
+    const struct sf_log_header *h = &intake->reader.header;
+    struct store_log *k = &intake->books;
+    char name[SF_NAME_BYTES + 1];
+
+    intake->spans = spans_new();
+    intake->texts = texts_new();
+    if (!intake->spans || !intake->texts)
+        return -ENOMEM;
+    if (!context->recovering || !resume(intake, store_connection(context->store))) {
+        text_clean(name, sizeof name, h->name, sizeof h->name);
+        int64_t task = ids_get(context->ids, STORE_TASK, h->family, h->task);
+        k->process = store_process(context->store, intake->file, h->pid, h->parent_pid, h->family, name, task,
+                                   h->start_tsc, clock_ns(context->clock, h->start_tsc));
+        if (task)
+            store_task(context->store, task, NULL, 0, k->process, 0);
+    }
+    if (h->tail > k->taken) { /* taken by a collector that wrote into another database */
+        k->elsewhere += h->tail - k->taken;
+        k->taken = h->tail;
+    }
+    intake->reader.next = k->taken;
+    intake->changed = true;
+    uint64_t now = clock_tsc();
+    int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
+    life_open(&intake->life, (pid_t)h->pid, age_ns);
+    return 0;
+}
+
+double intake_look(struct intake *intake)
+{
+    struct store_log *k = &intake->books;
+    if (k->damaged)
+        return 0;
+    if (reader_look(&intake->reader)) {
+        k->damaged = intake->changed = true;
+        return 0;
+    }
+    const struct sf_log_header *h = &intake->reader.header;
+    if (k->begun != h->begun || k->lost != h->lost) {
+        k->begun = h->begun;
+        k->lost = h->lost;
+        intake->changed = true;
+    }
+    return (double)(h->head - intake->reader.next) / h->capacity;
+}
+
+/* The row id that stands for the number of a task or channel in a WAIT record. */
+static int64_t waited_for(const struct intake_context *context, uint32_t family, uint64_t what, uint64_t number)
+{
+    bool channel = what == SF_WAIT_MESSAGE || what == SF_WAIT_ROOM;
+    return ids_get(context->ids, channel ? STORE_CHANNEL : STORE_TASK, family, number);
+}
+
+static const char *task_kind(uint64_t kind)
+{
+    static const char *const names[] = {[SF_TASK_THREAD] = "thread", [SF_TASK_GENERATOR] = "generator",
+                                        [SF_TASK_MAP] = "map", [SF_TASK_MAP_WORKER] = "map-worker"};
+    return kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
+/* What a record says beyond being an event. Changes e's object, a and b from numbers to row ids. */
+static void understand(struct intake *intake, const struct intake_context *context, const struct sf_record *r,
+                       struct store_event *e)
+{
+    struct store_log *k = &intake->books;
+    const char *text;
+    switch (r->kind) {
+    case SF_EVENT_LOST:
+        k->gaps++;
+        spans_clear(intake->spans);
+        texts_clear(intake->texts);
+        break;
+    case SF_EVENT_TEXT:
+        text = r->object ? texts_add(intake->texts, r->object, r->a, r->b) : NULL;
+        if (text)
+            ids_set_text(context->ids, k->process, r->object, text);
+        e->object = text ? ids_get(context->ids, STORE_TEXT, k->process, r->object) : 0;
+        break;
+    case SF_EVENT_TASK:
+        e->a = ids_get(context->ids, STORE_TEXT, k->process, r->a);
+        if (e->object)
+            store_task(context->store, e->object, task_kind(r->b), e->a, r->b == SF_TASK_MAP ? k->process : 0,
+                       k->process);
+        break;
+    case SF_EVENT_CHANNEL:
+        if (e->object)
+            store_channel(context->store, e->object, e->a, k->process);
+        break;
+    case SF_EVENT_WAIT:
+        e->b = waited_for(context, intake->reader.header.family, r->a, r->b);
+        break;
+    case SF_EVENT_EXIT:
+        k->exit_tsc = r->tsc;
+        k->exit_status = e->a;
+        break;
+    case SF_EVENT_REAP:
+        store_reap(context->store, e->a, r->tsc, e->b);
+        break;
+    default:
+        break;
+    }
+}
+
+static int64_t object_id(const struct intake *intake, const struct intake_context *context, const struct sf_record *r)
+{
+    enum { TASK, CHANNEL, TEXT, NONE };
+    static const unsigned char types[] = {
+#define X(id, name, phase, object, a, b, doc) [id] = (object),
+#include "abi/events.def"
+#undef X
+    };
+    switch (types[r->kind]) {
+    case TASK:
+        return ids_get(context->ids, STORE_TASK, intake->reader.header.family, r->object);
+    case CHANNEL:
+        return ids_get(context->ids, STORE_CHANNEL, intake->reader.header.family, r->object);
+    case TEXT: /* a TEXT record's own number has no row before the text is whole */
+        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, intake->books.process, r->object);
+    default:
+        return 0;
+    }
+}
+
+static void note_time(struct intake *intake, unsigned lane, uint64_t tsc)
+{
+    struct store_log *k = &intake->books;
+    if (lane >= intake->lanes) {
+        unsigned lanes = intake->lanes ? intake->lanes : 1;
+        while (lanes <= lane)
+            lanes *= 2;
+        uint64_t *grown = realloc(intake->lane_tsc, lanes * sizeof *grown);
+        if (!grown)
+            return;
+        memset(grown + intake->lanes, 0, (lanes - intake->lanes) * sizeof *grown);
+        intake->lane_tsc = grown;
+        intake->lanes = lanes;
+    }
+    if (tsc < intake->lane_tsc[lane] && lane < SF_LANE_MAX) /* the last lane is shared by many threads */
+        k->backwards++;
+    intake->lane_tsc[lane] = tsc;
+    if (!k->first_tsc || tsc < k->first_tsc)
+        k->first_tsc = tsc;
+    if (tsc > k->last_tsc)
+        k->last_tsc = tsc;
+}
+
+static void take_one(struct intake *intake, const struct intake_context *context, const struct sf_record *r,
+                     uint64_t seq)
+{
+    unsigned phase = r->flags & SF_PHASE_MASK, lane = r->flags >> SF_LANE_SHIFT;
+    struct store_event e = {.process = intake->books.process, .seq = seq, .tsc = r->tsc, .kind = r->kind,
+                            .phase = phase, .lane = lane, .a = (int64_t)r->a, .b = (int64_t)r->b};
+    e.object = object_id(intake, context, r);
+    understand(intake, context, r, &e);
+    if (phase == SF_PHASE_END)
+        e.begin = spans_end(intake->spans, lane, r->kind, e.object);
+    e.inside = phase == SF_PHASE_BEGIN ? r->kind : spans_inside(intake->spans, lane);
+    int64_t row = store_event(context->store, &e);
+    if (phase == SF_PHASE_BEGIN)
+        spans_begin(intake->spans, lane, r->kind, e.object, row);
+    note_time(intake, lane, r->tsc);
+    intake->books.collected++;
+}
+
+size_t intake_take(struct intake *intake, const struct intake_context *context)
+{
+    static struct sf_record records[BATCH]; /* one collector, one thread */
+    struct store_log *k = &intake->books;
+    size_t count;
+
+    if (k->damaged)
+        return 0;
+    uint64_t first = intake->reader.next;
+    if (reader_read(&intake->reader, records, BATCH, &count)) {
+        k->unreadable += intake->reader.header.head - first;
+        k->taken = intake->reader.header.head;
+        k->damaged = intake->changed = true;
+        return 0;
+    }
+    if (!count)
+        return 0;
+    uint64_t slack = clock_ticks(context->clock, 1000000000); /* counters of different CPUs may differ a little */
+    uint64_t from_tsc = context->start_tsc > slack ? context->start_tsc - slack : 0, to_tsc = clock_tsc() + slack;
+    for (size_t i = 0; i < count; i++) {
+        switch (reader_check(&records[i], from_tsc, to_tsc)) {
+        case READER_SOUND:
+            take_one(intake, context, &records[i], first + i);
+            break;
+        case READER_BAD_KIND:
+            k->bad_kind++;
+            break;
+        case READER_BAD_PHASE:
+            k->bad_phase++;
+            break;
+        case READER_BAD_TIME:
+            k->bad_time++;
+            break;
+        }
+    }
+    k->taken = first + count;
+    intake->changed = true;
+    return count;
+}
+
+void intake_keep_books(struct intake *intake, const struct intake_context *context)
+{
+    if (!intake->changed)
+        return;
+    intake->books.unmatched = spans_unmatched(intake->spans);
+    store_log(context->store, &intake->books);
+    intake->changed = false;
+}
+
+void intake_give_back(struct intake *intake)
+{
+    if (!intake->books.damaged)
+        reader_give_back(&intake->reader, intake->books.taken);
+}
+
+static void keep_open_span(void *arg, int64_t event)
+{
+    store_open_span(arg, event);
+}
+
+void intake_end(struct intake *intake, const struct intake_context *context, uint64_t seen_tsc, bool running)
+{
+    char name[SF_NAME_BYTES + 1];
+    reader_look_name(&intake->reader);
+    if (text_clean(name, sizeof name, intake->reader.header.name, sizeof intake->reader.header.name))
+        store_process_name(context->store, intake->books.process, name);
+    spans_open(intake->spans, keep_open_span, context->store);
+    intake->books.seen_tsc = seen_tsc;
+    intake->books.running = running;
+    intake->changed = intake->ended = true;
+    intake_keep_books(intake, context);
+}

@@ -1,0 +1,51 @@
+/* snakefish-trace: the subcommands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "say.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *doc;
+} commands[] = {
+    {"record", cmd_record, "run a program and trace it"},
+    {"collect", cmd_collect, "recover a session whose collector died"},
+    {"info", cmd_info, "what is in a trace; losses first"},
+    {"export", cmd_export, "a trace as Chrome trace JSON, for the Perfetto UI or speedscope"},
+    {"events", cmd_events, "the table of events"},
+    {"serve", cmd_serve, "collect for a program that runs already (used by snakefish.trace.start)"},
+};
+
+static void help(void)
+{
+    say_out("usage: snakefish-trace COMMAND ...\n\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        say_out("  %-9s %s\n", commands[i].name, commands[i].doc);
+    say_out("\n`snakefish-trace COMMAND --help` tells more. Exit status: 0, 1 for an error, 2 for wrong usage;\n"
+            "that of the program for record.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        say_note("which command? `snakefish-trace --help` lists them");
+        return COMMAND_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        help();
+        return say_flush() ? COMMAND_FAILED : COMMAND_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        say_out("snakefish-trace %s\n", COMMAND_VERSION);
+        return say_flush() ? COMMAND_FAILED : COMMAND_OK;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            int status = commands[i].run(argc - 1, argv + 1);
+            return say_flush() && status == COMMAND_OK ? COMMAND_FAILED : status;
+        }
+    say_note("there is no command %s; `snakefish-trace --help` lists them", argv[1]);
+    return COMMAND_USAGE;
+}

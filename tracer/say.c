@@ -1,0 +1,60 @@
+/* What the program says. Standard output carries answers (info, events, help, serve's lines), standard error what
+ * goes with them; `record` leaves standard output to the program it runs. */
+#include "say.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int say_keep(struct sentence *why, int error, const char *format, ...)
+{
+    va_list args;
+    if (why) {
+        va_start(args, format);
+        vsnprintf(why->text, sizeof why->text, format, args);
+        va_end(args);
+    }
+    return error;
+}
+
+void say_note(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "snakefish-trace: %s\n", text); /* in one piece: others write there too */
+}
+
+void say_out(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+}
+
+void say_line(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text - 1, format, args);
+    va_end(args);
+    if (n < 0)
+        return;
+    if (n > (int)sizeof text - 2)
+        n = (int)sizeof text - 2;
+    text[n++] = '\n';
+    ssize_t written;
+    do
+        written = write(STDOUT_FILENO, text, (size_t)n);
+    while (written < 0 && errno == EINTR);
+}
+
+int say_flush(void)
+{
+    return fflush(stdout) || ferror(stdout) ? -EIO : 0;
+}

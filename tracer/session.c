@@ -1,0 +1,265 @@
+/* The session: one directory, mode 0700, made exclusively, and one mapped page.
+ *
+ * Invariants: magic is written last, so that a traced process sees a whole header or none; the page's memory is
+ * reserved before it is mapped; whoever collects holds flock(2) on the session file, which the kernel drops when the
+ * collector dies, however it dies. `state` is written here and by trace.stop(), `wake` and `lost_logs` by the traced
+ * processes. */
+#include "session.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "life.h"
+
+enum { PAGE_BYTES = 4096 };
+
+static void clear(struct session *session)
+{
+    memset(session, 0, sizeof *session);
+    session->dir_fd = session->fd = -1;
+}
+
+static int map(struct session *session, struct sentence *why)
+{
+    void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, session->fd, 0);
+    if (page == MAP_FAILED)
+        return say_keep(why, -errno, "cannot map %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
+    session->header = page;
+    return 0;
+}
+
+/* Makes a directory whose name nobody else has. */
+static int make_dir(struct session *session, struct sentence *why)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t random;
+        if (getrandom(&random, sizeof random, 0) != sizeof random)
+            return say_keep(why, -EIO, "no random number for the session's name: %s", strerror(errno));
+        snprintf(session->dir, sizeof session->dir, SF_SESSION_PARENT "/" SF_SESSION_PREFIX "%d-%016llx",
+                 (int)getpid(), (unsigned long long)random);
+        if (mkdir(session->dir, 0700) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    int error = errno;
+    say_keep(why, 0, "cannot make the session's directory %s: %s", session->dir, strerror(error));
+    session->dir[0] = '\0'; /* nothing to remove */
+    return -error;
+}
+
+int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why)
+{
+    clear(session);
+    int error = make_dir(session, why);
+    if (error)
+        return error;
+    session->dir_fd = open(session->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (session->dir_fd >= 0)
+        session->fd = openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (session->fd < 0) {
+        error = say_keep(why, -errno, "cannot make %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
+        goto out;
+    }
+    /* The modes that a strange umask left. */
+    if (fchmod(session->dir_fd, 0700) || fchmod(session->fd, 0600) || flock(session->fd, LOCK_EX | LOCK_NB)) {
+        error = say_keep(why, -errno, "cannot prepare %s: %s", session->dir, strerror(errno));
+        goto out;
+    }
+    int full = posix_fallocate(session->fd, 0, PAGE_BYTES);
+    if (full) {
+        error = say_keep(why, -full, "no room for the session in " SF_SESSION_PARENT ": %s", strerror(full));
+        goto out;
+    }
+    error = map(session, why);
+    if (error)
+        goto out;
+    session->header->version = SF_ABI_VERSION;
+    session->header->log_records = log_records;
+    session->header->state = SF_SESSION_ACTIVE;
+    session->header->collector_pid = (uint32_t)getpid();
+    session->header->start_tsc = start_tsc;
+    /* Release: pairs with the acquire load of magic in every process that opens the session. */
+    __atomic_store_n(&session->header->magic, SF_SESSION_MAGIC, __ATOMIC_RELEASE);
+out:
+    if (error) {
+        session_remove(session, NULL);
+        session_close(session);
+    }
+    return error;
+}
+
+/* Is the directory ours alone? */
+static int check_dir(const struct session *session, struct sentence *why)
+{
+    struct stat st;
+    if (fstat(session->dir_fd, &st))
+        return say_keep(why, -errno, "cannot look at %s: %s", session->dir, strerror(errno));
+    if (st.st_uid != geteuid())
+        return say_keep(why, -EPERM, "%s belongs to another user", session->dir);
+    if (st.st_mode & 077)
+        return say_keep(why, -EPERM, "%s is open to group or others: not a session's directory", session->dir);
+    return 0;
+}
+
+static int check_header(const struct session *session, struct sentence *why)
+{
+    const struct sf_session_header *h = session->header;
+    if (__atomic_load_n(&h->magic, __ATOMIC_ACQUIRE) != SF_SESSION_MAGIC)
+        return say_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: not a session's header", session->dir);
+    if (h->version != SF_ABI_VERSION)
+        return say_keep(why, -EBADMSG, "%s is of format version %u, this program knows version %u", session->dir,
+                        h->version, SF_ABI_VERSION);
+    if (!h->log_records || (h->log_records & (h->log_records - 1)) || h->log_records > 1u << 26)
+        return say_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: logs of %u records", session->dir,
+                        h->log_records);
+    if (h->state < SF_SESSION_ACTIVE || h->state > SF_SESSION_CLOSED)
+        return say_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: state %u", session->dir, h->state);
+    return 0;
+}
+
+int session_take(struct session *session, const char *dir, struct sentence *why)
+{
+    struct stat st;
+    clear(session);
+    size_t length = strlen(dir);
+    while (length > 1 && dir[length - 1] == '/') /* a symlink with a slash would be followed */
+        length--;
+    if (length >= sizeof session->dir)
+        return say_keep(why, -ENAMETOOLONG, "%s: name too long", dir);
+    memcpy(session->dir, dir, length);
+    session->dir[length] = '\0';
+
+    int error = 0;
+    session->dir_fd = open(session->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (session->dir_fd < 0) {
+        error = -errno;
+        if (lstat(session->dir, &st) == 0 && S_ISLNK(st.st_mode))
+            say_keep(why, 0, "%s is a symbolic link, not a session's directory", session->dir);
+        else
+            say_keep(why, 0, "cannot open the session %s: %s", session->dir, strerror(errno));
+        return error;
+    }
+    error = check_dir(session, why);
+    if (error)
+        goto out;
+    session->fd = openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (session->fd < 0) {
+        error = say_keep(why, -errno, "%s has no session file that can be opened: %s", session->dir, strerror(errno));
+        goto out;
+    }
+    if (fstat(session->fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
+        st.st_size < PAGE_BYTES) {
+        error = say_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged or not ours", session->dir);
+        goto out;
+    }
+    error = map(session, why);
+    if (!error)
+        error = check_header(session, why);
+    if (error)
+        goto out;
+    uint32_t collector = session->header->collector_pid;
+    if (collector != (uint32_t)getpid() && life_is_collector((pid_t)collector))
+        error = say_keep(why, -EBUSY, "%s is still being collected, by process %u", session->dir, collector);
+    else if (flock(session->fd, LOCK_EX | LOCK_NB))
+        error = say_keep(why, -EBUSY, "%s is still being collected", session->dir);
+    if (error)
+        goto out;
+    session->header->collector_pid = (uint32_t)getpid();
+out:
+    if (error)
+        session_close(session);
+    return error;
+}
+
+static bool is_ours(const char *name)
+{
+    return strcmp(name, SF_SESSION_FILE) == 0 || strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0;
+}
+
+int session_remove(struct session *session, struct sentence *why)
+{
+    if (!session->dir[0])
+        return 0;
+    for (int tries = 0; tries < 5; tries++) { /* a process may be making a log just now */
+        if (session->dir_fd >= 0) {
+            unlinkat(session->dir_fd, SF_SESSION_FILE, 0); /* first: nobody joins any more */
+            int fd = openat(session->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+            for (struct dirent *entry; dir && (entry = readdir(dir));)
+                if (is_ours(entry->d_name))
+                    unlinkat(session->dir_fd, entry->d_name, 0);
+            if (dir)
+                closedir(dir);
+            else if (fd >= 0)
+                close(fd);
+        }
+        if (rmdir(session->dir) == 0 || errno == ENOENT)
+            return 0;
+    }
+    return say_keep(why, -errno, "cannot remove %s: %s", session->dir, strerror(errno));
+}
+
+void session_close(struct session *session)
+{
+    if (session->header)
+        munmap(session->header, PAGE_BYTES);
+    if (session->fd >= 0)
+        close(session->fd);
+    if (session->dir_fd >= 0)
+        close(session->dir_fd);
+    clear(session);
+}
+
+const char *session_name(const struct session *session)
+{
+    const char *slash = strrchr(session->dir, '/');
+    return slash && slash[1] ? slash + 1 : session->dir;
+}
+
+uint32_t session_state(const struct session *session)
+{
+    /* Acquire: pairs with the release store of trace.stop(), after which its process writes no more. */
+    return __atomic_load_n(&session->header->state, __ATOMIC_ACQUIRE);
+}
+
+void session_set_state(struct session *session, uint32_t state)
+{
+    /* Release: pairs with the writers' loads, which may be relaxed: a late one costs a record, not a fault. */
+    __atomic_store_n(&session->header->state, state, __ATOMIC_RELEASE);
+}
+
+uint32_t session_lost_logs(const struct session *session)
+{
+    return __atomic_load_n(&session->header->lost_logs, __ATOMIC_RELAXED); /* a count, nothing hangs on its order */
+}
+
+uint32_t session_rings(const struct session *session)
+{
+    /* Acquire: pairs with the writers' increment, before which they published what they ring for. */
+    return __atomic_load_n(&session->header->wake, __ATOMIC_ACQUIRE);
+}
+
+void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns)
+{
+    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    syscall(SYS_futex, &session->header->wake, FUTEX_WAIT, seen, &timeout, NULL, 0);
+}
+
+void session_ring(struct session *session)
+{
+    __atomic_fetch_add(&session->header->wake, 1, __ATOMIC_RELEASE); /* pairs with session_rings */
+    syscall(SYS_futex, &session->header->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
+}

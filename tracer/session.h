@@ -1,0 +1,43 @@
+/* The session's directory and the page in it that every traced process maps. See ext/abi/log_format.h. */
+#ifndef SF_TRACER_SESSION_H
+#define SF_TRACER_SESSION_H
+
+#include <stdint.h>
+
+#include "abi/log_format.h"
+#include "say.h"
+
+struct session {
+    char dir[512];
+    int dir_fd, fd;                   /* the directory; its session file, locked (flock) while we collect */
+    struct sf_session_header *header; /* mapped; `state`, `wake` and `lost_logs` only through the verbs below */
+};
+
+/* Makes the directory and the file, for logs of `log_records` records. The session is ACTIVE from here on. */
+int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
+
+/* Takes over the session at `dir`, whose collector has died. Refuses what is not ours or is still collected. */
+int session_take(struct session *session, const char *dir, struct sentence *why);
+
+/* Removes the logs, the file and the directory. Call session_close after it. */
+int session_remove(struct session *session, struct sentence *why);
+
+/* Releases memory and descriptors; the directory stays. */
+void session_close(struct session *session);
+
+/* The directory's own name: what the database calls the session. */
+const char *session_name(const struct session *session);
+
+uint32_t session_state(const struct session *session);
+void session_set_state(struct session *session, uint32_t state);
+uint32_t session_lost_logs(const struct session *session);
+
+/* Sleeps until a writer rings, at most timeout_ns. `seen` is session_rings() from before the logs were looked at: a
+ * ring since then is not slept over. Returns early on signals. */
+uint32_t session_rings(const struct session *session);
+void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns);
+
+/* Makes a session_wait that runs or is about to run return. Async-signal-safe. */
+void session_ring(struct session *session);
+
+#endif

@@ -1,0 +1,325 @@
+/* What the collector puts into the database: one prepared statement for each thing it says.
+ *
+ * Invariant: after an error nothing more is written; what was committed stays, what was not is rolled back, and the
+ * logs still hold it. Only the collector writes here. */
+#include "store.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/log_format.h"
+#include "database.h"
+
+#define STATEMENTS(X)                                                                                                \
+    X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                              \
+    X(STAT, "INSERT INTO stats VALUES(?, ?, ?, ?)")                                                                  \
+    X(KIND, "INSERT OR REPLACE INTO event_kind VALUES(?, ?, ?, ?, ?, ?, ?)")                                         \
+    X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                          \
+    X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                            \
+    X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "         \
+               "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                   \
+    X(NAME, "UPDATE process SET name = ?2 WHERE id = ?1")                                                            \
+    X(LOG, "INSERT INTO log(process, file, pid, parent_pid, family, start_tsc) VALUES(?, ?, ?, ?, ?, ?)")            \
+    X(BOOKS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "        \
+             "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "\
+             "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "       \
+             "running = ?20 WHERE process = ?1")                                                                     \
+    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                           \
+    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                            \
+    X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                       \
+    X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                               \
+    X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "     \
+            "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")                 \
+    X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                               \
+    X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")              \
+    X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                   \
+    X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                \
+    X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                    \
+    X(NEW_TEXT, "INSERT INTO text(text) VALUES(?)")
+
+enum statement {
+#define X(name, sql) S_##name,
+    STATEMENTS(X)
+#undef X
+        STATEMENT_COUNT
+};
+
+static const char *const statements[] = {
+#define X(name, sql) [S_##name] = sql,
+    STATEMENTS(X)
+#undef X
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *prepared[STATEMENT_COUNT];
+    int error;
+    struct sentence why;
+};
+
+static void fail(struct store *store)
+{
+    if (store->error)
+        return;
+    const char *path = sqlite3_db_filename(store->db, "main");
+    store->error = say_keep(&store->why, -EIO, "cannot write %s: %s", path ? path : "the database",
+                            sqlite3_errmsg(store->db));
+}
+
+/* Binds by `types`: i an int64, o an int64 that is NULL when it is 0, r a double, s a string that may be NULL. Runs
+ * the statement; for a query the first column of the first row is the result, otherwise the new row's id. */
+static int64_t run(struct store *store, enum statement which, const char *types, ...)
+{
+    sqlite3_stmt *s = store->prepared[which];
+    int64_t result = 0, number;
+    va_list args;
+    if (store->error)
+        return 0;
+    va_start(args, types);
+    for (int i = 0; types[i]; i++) {
+        switch (types[i]) {
+        case 'r':
+            sqlite3_bind_double(s, i + 1, va_arg(args, double));
+            break;
+        case 's':
+            sqlite3_bind_text(s, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
+            break;
+        default:
+            number = va_arg(args, int64_t);
+            if (number || types[i] == 'i')
+                sqlite3_bind_int64(s, i + 1, number);
+            else
+                sqlite3_bind_null(s, i + 1);
+        }
+    }
+    va_end(args);
+    int rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        result = sqlite3_column_int64(s, 0);
+    else if (rc != SQLITE_DONE)
+        fail(store);
+    else if (!sqlite3_stmt_readonly(s))
+        result = sqlite3_last_insert_rowid(store->db);
+    sqlite3_reset(s);
+    return result;
+}
+
+/* Takes over `db`, also when it fails. */
+static int prepare(struct store **out, sqlite3 *db, struct sentence *why)
+{
+    struct store *store = calloc(1, sizeof *store);
+    *out = NULL;
+    if (!store) {
+        sqlite3_close(db);
+        return say_keep(why, -ENOMEM, "no memory");
+    }
+    store->db = db;
+    for (int i = 0; i < STATEMENT_COUNT && !store->error; i++)
+        if (sqlite3_prepare_v3(db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[i], NULL))
+            fail(store);
+    if (store->error) {
+        int error = store->error;
+        *why = store->why;
+        store_close(store);
+        return error;
+    }
+    *out = store;
+    return 0;
+}
+
+static void put_kinds(struct store *store)
+{
+    enum { INSTANT, SPAN };
+    enum { TASK, CHANNEL, TEXT, NONE };
+    static const char *const phases[] = {"instant", "span"}, *const objects[] = {"task", "channel", "text", "none"};
+    char name[32];
+#define X(id, NAME_, phase, object, a, b, doc)                                                                       \
+    for (size_t i = 0; i < sizeof #NAME_; i++)                                                                       \
+        name[i] = #NAME_[i] >= 'A' && #NAME_[i] <= 'Z' ? (char)(#NAME_[i] + 'a' - 'A') : #NAME_[i];                  \
+    run(store, S_KIND, "issssss", (int64_t)(id), name, doc, phases[phase], objects[object], a, b);
+#include "abi/events.def"
+#undef X
+}
+
+int store_create(struct store **store, const char *path, struct sentence *why)
+{
+    sqlite3 *db;
+    *store = NULL;
+    int error = database_create(&db, path, why);
+    if (!error)
+        error = prepare(store, db, why);
+    if (error)
+        return error;
+    store_begin(*store);
+    put_kinds(*store);
+    store_meta_text(*store, "state", "running");
+    error = store_commit(*store);
+    if (error) {
+        *why = (*store)->why;
+        store_discard(*store);
+        *store = NULL;
+    }
+    return error;
+}
+
+int store_continue(struct store **store, const char *path, const char *session, struct sentence *why)
+{
+    sqlite3 *db;
+    *store = NULL;
+    int error = database_open(&db, path, 1, why);
+    if (error)
+        return error == -EBUSY ? error : -ENOENT; /* what it is instead, store_create will say */
+    char *its_session = database_meta(db, "session");
+    bool same = its_session && strcmp(its_session, session) == 0;
+    free(its_session);
+    if (!same) {
+        sqlite3_close(db);
+        return -ENOENT;
+    }
+    return prepare(store, db, why);
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->prepared[i]);
+    sqlite3_close(store->db);
+    free(store);
+}
+
+void store_discard(struct store *store)
+{
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->prepared[i]);
+    database_discard(store->db);
+    free(store);
+}
+
+void store_run(struct store *store, const char *sql)
+{
+    if (!store->error && sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail(store);
+}
+
+void store_begin(struct store *store)
+{
+    store_run(store, "BEGIN");
+}
+
+int store_commit(struct store *store)
+{
+    store_run(store, "COMMIT");
+    if (store->error && !sqlite3_get_autocommit(store->db))
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return store->error;
+}
+
+const struct sentence *store_why(const struct store *store)
+{
+    return &store->why;
+}
+
+sqlite3 *store_connection(struct store *store)
+{
+    return store->db;
+}
+
+void store_meta_text(struct store *store, const char *key, const char *value)
+{
+    run(store, S_META, "ss", key, value);
+}
+
+void store_meta_number(struct store *store, const char *key, int64_t value)
+{
+    run(store, S_META, "si", key, value);
+}
+
+void store_stat(struct store *store, const char *name, int64_t process, const char *severity, int64_t value)
+{
+    run(store, S_STAT, "sosi", name, process, severity, value);
+}
+
+void store_snapshot(struct store *store, const struct clock_snapshot *s)
+{
+    run(store, S_SNAPSHOT, "iiii", (int64_t)s->tsc, s->monotonic_ns, s->realtime_ns, s->error_ns);
+}
+
+void store_segment(struct store *store, const struct clock_segment *s)
+{
+    run(store, S_SEGMENT, "iiir", (int64_t)s->from_tsc, (int64_t)s->tsc, s->ns, s->ns_per_tick);
+}
+
+int64_t store_process(struct store *store, const char *file, uint32_t pid, uint32_t parent_pid, uint32_t family,
+                      const char *name, int64_t task, uint64_t start_tsc, int64_t start_ns)
+{
+    int64_t process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
+                          start_ns, task);
+    run(store, S_LOG, "isiiii", process, file, (int64_t)pid, (int64_t)parent_pid, (int64_t)family,
+        (int64_t)start_tsc);
+    return process;
+}
+
+void store_process_name(struct store *store, int64_t process, const char *name)
+{
+    run(store, S_NAME, "is", process, name);
+}
+
+void store_log(struct store *store, const struct store_log *l)
+{
+    run(store, S_BOOKS, "ioooioiiiiiiiiiiiiii", l->process, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
+        (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
+        (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind, (int64_t)l->bad_phase,
+        (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged, (int64_t)l->unmatched,
+        (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running);
+}
+
+void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
+{
+    run(store, S_REAP, "iii", pid, (int64_t)tsc, status);
+}
+
+int64_t store_event(struct store *store, const struct store_event *e)
+{
+    return run(store, S_EVENT, "iiiioiiiioi", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind,
+               e->object, e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin, (int64_t)e->inside);
+}
+
+void store_open_span(struct store *store, int64_t event)
+{
+    run(store, S_OPEN_SPAN, "i", event);
+}
+
+void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator)
+{
+    run(store, S_TASK, "isooo", task, kind, name, process, creator);
+}
+
+void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator)
+{
+    run(store, S_CHANNEL, "iio", channel, capacity_bytes, creator);
+}
+
+int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number)
+{
+    char name[2] = {(char)type, '\0'};
+    return run(store, S_NUMBER, "sii", name, scope, (int64_t)number);
+}
+
+int64_t store_new_number(struct store *store, enum store_object type, int64_t scope, uint64_t number, int64_t id)
+{
+    char name[2] = {(char)type, '\0'};
+    if (!id)
+        id = run(store, type == STORE_TASK ? S_NEW_TASK : S_NEW_CHANNEL, "");
+    run(store, S_NEW_NUMBER, "siii", name, scope, (int64_t)number, id);
+    return id;
+}
+
+int64_t store_text(struct store *store, const char *text)
+{
+    int64_t id = run(store, S_TEXT, "s", text);
+    return id ? id : run(store, S_NEW_TEXT, "s", text);
+}

@@ -1,0 +1,78 @@
+/* What the collector puts into the database. Owns the connection.
+ *
+ * Errors stick: after the first one (a full disk, say) every verb does nothing and returns 0, and store_commit tells.
+ * So the callers look once, where they are about to give room back to the writers. Nothing blocks but the disk. */
+#ifndef SF_TRACER_STORE_H
+#define SF_TRACER_STORE_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "say.h"
+
+struct store;
+
+/* One row of `event`; object 0: none, begin 0: none. */
+struct store_event {
+    int64_t process, object, a, b, begin;
+    uint64_t seq, tsc;
+    unsigned kind, phase, lane, inside;
+};
+
+/* One row of `log`. */
+struct store_log {
+    int64_t process;
+    uint64_t first_tsc, last_tsc, exit_tsc, seen_tsc; /* 0: none */
+    int64_t exit_status;
+    uint64_t taken, collected, begun, lost, elsewhere;
+    uint64_t bad_kind, bad_phase, bad_time, unreadable, unmatched, backwards, gaps;
+    bool damaged, running;
+};
+
+/* Makes a new trace at `path`, replacing an older one. */
+int store_create(struct store **store, const char *path, struct sentence *why);
+
+/* Opens the trace at `path` if it is that session's; -ENOENT (and no sentence): there is none of that session. */
+int store_continue(struct store **store, const char *path, const char *session, struct sentence *why);
+
+void store_close(struct store *store);
+void store_discard(struct store *store); /* and removes the file */
+
+void store_begin(struct store *store);
+int store_commit(struct store *store); /* 0, or the first error since the store was opened */
+const struct sentence *store_why(const struct store *store);
+
+/* The connection, and a statement run on it, for what is done once; `types` and what follows as in store.c. */
+sqlite3 *store_connection(struct store *store);
+void store_run(struct store *store, const char *sql);
+
+void store_meta_text(struct store *store, const char *key, const char *value);
+void store_meta_number(struct store *store, const char *key, int64_t value);
+void store_stat(struct store *store, const char *name, int64_t process, const char *severity, int64_t value);
+
+void store_snapshot(struct store *store, const struct clock_snapshot *snapshot);
+void store_segment(struct store *store, const struct clock_segment *segment); /* made or replaced */
+
+/* A new process and its log's row; returns the process's id. parent and task: 0 for none. */
+int64_t store_process(struct store *store, const char *file, uint32_t pid, uint32_t parent_pid, uint32_t family,
+                      const char *name, int64_t task, uint64_t start_tsc, int64_t start_ns);
+void store_process_name(struct store *store, int64_t process, const char *name);
+void store_log(struct store *store, const struct store_log *log);
+void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status);
+
+/* Returns the row's id. */
+int64_t store_event(struct store *store, const struct store_event *event);
+void store_open_span(struct store *store, int64_t event);
+
+void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);
+void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator);
+
+/* The rows behind numbers: found, or made. */
+enum store_object { STORE_TASK = 't', STORE_CHANNEL = 'c', STORE_TEXT = 'x' };
+int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number); /* 0: unknown */
+int64_t store_new_number(struct store *store, enum store_object type, int64_t scope, uint64_t number, int64_t id);
+int64_t store_text(struct store *store, const char *text); /* the text's id, interned */
+
+#endif
