@@ -1,0 +1,102 @@
+/* CPUs by affinity and by cgroup quota. What cannot be read does not limit. */
+#include "core/cpus.h"
+
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int affinity(void)
+{
+    /* the mask of a large machine does not fit cpu_set_t: grow until the kernel takes it */
+    for (int cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
+        cpu_set_t *set = CPU_ALLOC((size_t)cpus);
+        if (!set)
+            break;
+        int failed = sched_getaffinity(0, CPU_ALLOC_SIZE((size_t)cpus), set);
+        int count = failed ? 0 : CPU_COUNT_S(CPU_ALLOC_SIZE((size_t)cpus), set);
+        CPU_FREE(set);
+        if (!failed)
+            return count;
+    }
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
+}
+
+static int read_line(const char *path, char *line, int bytes)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -1;
+    char *got = fgets(line, bytes, file);
+    fclose(file);
+    return got ? 0 : -1;
+}
+
+/* quota / period of one cgroup directory, or a huge number. */
+static double quota_of(const char *directory)
+{
+    char path[4200], line[128];
+    double quota, period;
+    snprintf(path, sizeof path, "%s/cpu.max", directory);
+    if (read_line(path, line, sizeof line) == 0 && sscanf(line, "%lf %lf", &quota, &period) == 2 && period > 0)
+        return quota / period; /* "max 100000" does not scan: no limit */
+    snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", directory);
+    if (read_line(path, line, sizeof line) || (quota = atof(line)) <= 0)
+        return 1e9;
+    snprintf(path, sizeof path, "%s/cpu.cfs_period_us", directory);
+    if (read_line(path, line, sizeof line) || (period = atof(line)) <= 0)
+        return 1e9;
+    return quota / period;
+}
+
+/* The least quota from the group at mount/path up to the mount. */
+static double least_quota(const char *mount, char *group)
+{
+    double least = 1e9;
+    char directory[4160];
+    for (;;) {
+        snprintf(directory, sizeof directory, "%s%s", mount, strcmp(group, "/") ? group : "");
+        double quota = quota_of(directory);
+        least = quota < least ? quota : least;
+        char *slash = strrchr(group, '/');
+        if (!slash || strcmp(group, "/") == 0)
+            return least;
+        slash[slash == group ? 1 : 0] = '\0'; /* one group up */
+    }
+}
+
+static double quota(void)
+{
+    double least = 1e9;
+    char line[4200];
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    if (!file)
+        return least;
+    while (fgets(line, sizeof line, file)) { /* "0::/group" (v2), "4:cpu,cpuacct:/group" (v1) */
+        line[strcspn(line, "\n")] = '\0';
+        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group || strlen(group) > 4000)
+            continue;
+        *group++ = '\0';
+        double got = 1e9;
+        if (strcmp(controllers, ":") == 0)
+            got = least_quota("/sys/fs/cgroup", group);
+        else if (strstr(controllers, "cpu"))
+            got = least_quota("/sys/fs/cgroup/cpu", group);
+        least = got < least ? got : least;
+    }
+    fclose(file);
+    return least;
+}
+
+int sf_cpus_count(void)
+{
+    int cpus = affinity();
+    double allowed = quota();
+    if (allowed < cpus)
+        cpus = (int)allowed + (allowed > (int)allowed);
+    return cpus < 1 ? 1 : cpus;
+}

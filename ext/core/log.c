@@ -1,0 +1,368 @@
+/* The event log's slow side: sessions, making logs, making room. The fast side is inline in log.h.
+ *
+ * Who writes. In a log: its process, one thread at a time. In the session file: writers add to `wake` and `lost_logs`,
+ * and turn ACTIVE into STOPPING; the rest is the collector's. Nothing here is freed before sf_log_detach.
+ *
+ * limit is the least of: tail as last seen + capacity (full), the records whose pages are reserved, and the next
+ * half-full mark, at which the collector is woken. Reaching it costs a look; between two looks a record costs its
+ * stores. */
+#include "core/log.h"
+
+#include "core/futex.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct sf_log sf_log_self;
+__thread uint32_t sf_log_lane __attribute__((tls_model("initial-exec"))) = SF_LANE_MAX + 1;
+
+/* Counters shared by the family: one page, made by its root. */
+struct family {
+    _Atomic uint32_t tasks, channels;
+};
+static struct family *family;
+static uint32_t family_root;
+
+static struct {
+    char directory[PATH_MAX];
+    int directory_fd, log_fd;
+    char name[SF_NAME_BYTES];
+    uint32_t lanes, texts, era;
+    uint64_t reserved;                /* records whose pages are there */
+    uint64_t lost_pending, lost_from; /* lost since the last record, tsc of the first of them */
+    uint32_t next_task;               /* sf_log_fork_as */
+    char next_name[SF_NAME_BYTES];
+} own = {.directory_fd = -1, .log_fd = -1};
+
+static void wake_collector(void)
+{
+    /* relaxed: only that it changes matters, the collector looks at everything anyway */
+    atomic_fetch_add_explicit((_Atomic uint32_t *)&sf_log_self.session->wake, 1, memory_order_relaxed);
+    sf_futex_wake((_Atomic uint32_t *)&sf_log_self.session->wake, 1);
+}
+
+/* Reserves pages up to `records` records. 0 or -errno. */
+static int reserve(uint64_t records)
+{
+    off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
+    int error;
+    do
+        error = fallocate(own.log_fd, 0, 0, end) ? errno : 0;
+    while (error == EINTR);
+    if (error)
+        return -error;
+    own.reserved = records;
+    return 0;
+}
+
+static void close_log(void)
+{
+    struct sf_log *log = &sf_log_self;
+    if (log->header)
+        munmap(log->header, SF_LOG_RECORDS_OFFSET + (log->mask + 1) * sizeof(struct sf_record));
+    if (own.log_fd >= 0)
+        close(own.log_fd);
+    own.log_fd = -1;
+    log->header = NULL;
+    log->records = NULL;
+    log->head = log->limit = log->mask = 0;
+    own.reserved = own.lost_pending = 0;
+    own.texts = 0;
+    own.era++;
+}
+
+/* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */
+static int make_log(uint64_t start_tsc, uint32_t task)
+{
+    struct sf_log *log = &sf_log_self;
+    uint32_t capacity = log->session->log_records;
+    size_t bytes = SF_LOG_RECORDS_OFFSET + (size_t)capacity * sizeof(struct sf_record);
+    char file[64];
+    int error;
+    snprintf(file, sizeof file, SF_LOG_PREFIX "%d.%llu", (int)getpid(), (unsigned long long)start_tsc);
+    own.log_fd = openat(own.directory_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (own.log_fd < 0) {
+        error = -errno;
+        goto out;
+    }
+    uint32_t first = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
+    if (ftruncate(own.log_fd, (off_t)bytes)) {
+        error = -errno;
+        goto out;
+    }
+    error = reserve(capacity < first ? capacity : first);
+    if (error)
+        goto out;
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own.log_fd, 0);
+    if (mapped == MAP_FAILED) {
+        error = -errno;
+        goto out;
+    }
+    struct sf_log_header *header = mapped;
+    header->version = SF_ABI_VERSION;
+    header->capacity = capacity;
+    header->pid = (uint32_t)getpid();
+    header->parent_pid = (uint32_t)getppid();
+    header->family = family_root;
+    header->task = task;
+    header->start_tsc = start_tsc;
+    memcpy(header->name, own.name, SF_NAME_BYTES);
+    log->header = header;
+    log->records = (struct sf_record *)((char *)mapped + SF_LOG_RECORDS_OFFSET);
+    log->mask = capacity - 1;
+    log->head = 0;
+    log->limit = own.reserved;
+    /* release: a collector that sees the magic sees the identity */
+    atomic_store_explicit((_Atomic uint64_t *)&header->magic, SF_LOG_MAGIC, memory_order_release);
+    wake_collector();
+    error = 0;
+out:
+    if (error) {
+        if (own.log_fd >= 0)
+            unlinkat(own.directory_fd, file, 0);
+        close_log();
+        atomic_fetch_add_explicit((_Atomic uint32_t *)&log->session->lost_logs, 1, memory_order_relaxed);
+    }
+    return error;
+}
+
+static bool lose(uint64_t tsc)
+{
+    struct sf_log_header *header = sf_log_self.header;
+    if (own.lost_pending++ == 0)
+        own.lost_from = tsc;
+    *(volatile uint64_t *)&header->begun += 1;
+    atomic_signal_fence(memory_order_seq_cst); /* as in sf_log_write_at */
+    *(volatile uint64_t *)&header->lost += 1;
+    return false;
+}
+
+bool sf_log_make_room(uint64_t tsc)
+{
+    struct sf_log *log = &sf_log_self;
+    if (!log->header)
+        return false; /* counted when the log could not be made */
+    uint64_t capacity = log->mask + 1;
+    /* acquire: the collector has copied what stands before tail; pairs with its write of tail */
+    uint64_t tail = atomic_load_explicit((_Atomic uint64_t *)&log->header->tail, memory_order_acquire);
+    uint64_t room = tail + capacity;
+    if (own.reserved < capacity && log->head >= own.reserved) {
+        uint64_t step = SF_LOG_STEP_BYTES / sizeof(struct sf_record), want = own.reserved + step;
+        /* where there was no memory, ask again only now and then: a full /dev/shm must not cost a call per event */
+        if (own.lost_pending % 1024 == 0)
+            reserve(want < capacity ? want : capacity);
+    }
+    if (own.reserved < capacity && room > own.reserved)
+        room = own.reserved; /* the first lap */
+    uint64_t used = log->head - tail;
+    if (used >= capacity / 2)
+        wake_collector();
+    /* a LOST record goes first, and needs a slot besides the one asked for */
+    if (log->head + (own.lost_pending ? 1 : 0) >= room)
+        return lose(tsc);
+    uint64_t half = tail + capacity / 2;
+    log->limit = log->head < half && half < room ? half : room;
+    if (own.lost_pending) {
+        uint64_t lost = own.lost_pending;
+        own.lost_pending = 0;
+        sf_log_write_at(tsc, SF_EVENT_LOST, SF_PHASE_INSTANT, 0, lost, own.lost_from);
+        if (log->head >= log->limit)
+            return sf_log_make_room(tsc);
+    }
+    return true;
+}
+
+uint32_t sf_log_number_lane(void)
+{
+    sf_log_lane = own.lanes < SF_LANE_MAX ? own.lanes++ : SF_LANE_MAX;
+    return sf_log_lane;
+}
+
+uint32_t sf_log_text(const char *text, uint64_t bytes)
+{
+    if (!sf_log_enabled() || !sf_log_self.header)
+        return 0;
+    uint32_t number = ++own.texts;
+    uint64_t tsc = sf_tsc_read();
+    for (uint64_t at = 0; at <= bytes; at += 16) { /* <=: the NUL has to have a place */
+        uint64_t piece[2] = {0, 0};
+        memcpy(piece, text + at, bytes - at < 16 ? bytes - at : 16);
+        sf_log_write_at(tsc, SF_EVENT_TEXT, SF_PHASE_INSTANT, number, piece[0], piece[1]);
+    }
+    return number;
+}
+
+uint32_t sf_log_texts_era(void)
+{
+    return own.era;
+}
+
+/* The directory, owned by this user, for this user only, and no symlink. fd or -errno. */
+static int open_directory(const char *directory)
+{
+    struct stat st;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP || errno == ENOTDIR ? -EPERM : -errno;
+    if (fstat(fd, &st) || st.st_uid != geteuid() || (st.st_mode & 077)) {
+        close(fd);
+        return -EPERM;
+    }
+    return fd;
+}
+
+/* Maps the session file. 0 or -errno. */
+static int map_session(int directory_fd, struct sf_session_header **out)
+{
+    struct stat st;
+    int error = 0, fd = openat(directory_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP ? -EPERM : errno == ENOENT ? -EPROTO : -errno;
+    void *mapped = MAP_FAILED;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        error = -EPERM;
+    else if (st.st_size < (off_t)sizeof(struct sf_session_header))
+        error = -EPROTO;
+    else if ((mapped = mmap(NULL, sizeof(struct sf_session_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) ==
+             MAP_FAILED)
+        error = -errno;
+    close(fd);
+    if (error)
+        return error;
+    struct sf_session_header *session = mapped;
+    uint32_t records = session->log_records;
+    if (session->magic != SF_SESSION_MAGIC || session->version != SF_ABI_VERSION || records < 2 ||
+        (records & (records - 1)) || records > 1u << 26)
+        error = -EPROTO;
+    else if (session->state != SF_SESSION_ACTIVE)
+        error = -ESHUTDOWN;
+    if (error)
+        munmap(mapped, sizeof(struct sf_session_header));
+    else
+        *out = session;
+    return error;
+}
+
+int sf_log_attach(const char *directory)
+{
+    if (sf_log_self.session)
+        return -EALREADY;
+    if (strlen(directory) >= sizeof own.directory)
+        return -ENAMETOOLONG;
+    int error, fd = open_directory(directory);
+    if (fd < 0)
+        return fd;
+    error = map_session(fd, &sf_log_self.session);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    own.directory_fd = fd;
+    strcpy(own.directory, directory);
+    error = make_log(sf_tsc_read(), 0);
+    if (error)
+        sf_log_detach();
+    return error;
+}
+
+void sf_log_detach(void)
+{
+    if (!sf_log_self.session)
+        return;
+    close_log();
+    munmap(sf_log_self.session, sizeof(struct sf_session_header));
+    sf_log_self.session = NULL;
+    close(own.directory_fd);
+    own.directory_fd = -1;
+    own.directory[0] = '\0';
+}
+
+const char *sf_log_directory(void)
+{
+    return own.directory;
+}
+
+void sf_log_request_stop(void)
+{
+    uint32_t active = SF_SESSION_ACTIVE;
+    if (!sf_log_self.session)
+        return;
+    atomic_compare_exchange_strong((_Atomic uint32_t *)&sf_log_self.session->state, &active, SF_SESSION_STOPPING);
+    wake_collector();
+}
+
+static void copy_name(char to[SF_NAME_BYTES], const char *from)
+{
+    memset(to, 0, SF_NAME_BYTES);
+    memcpy(to, from, strnlen(from, SF_NAME_BYTES - 1));
+}
+
+void sf_log_set_name(const char *name)
+{
+    copy_name(own.name, name);
+}
+
+void sf_log_fork_as(uint32_t task, const char *name)
+{
+    own.next_task = task;
+    copy_name(own.next_name, name ? name : own.name);
+}
+
+static void forget_next(void)
+{
+    own.next_task = 0;
+    own.next_name[0] = '\0';
+}
+
+/* In every child: the parent's log stays the parent's, this process starts its own. */
+static void in_child(void)
+{
+    uint64_t tsc = sf_tsc_read_fenced();
+    uint32_t task = own.next_task;
+    close_log();
+    own.lanes = 1; /* the thread that forked is the only one left: lane 0 */
+    sf_log_lane = 0;
+    if (own.next_name[0])
+        memcpy(own.name, own.next_name, SF_NAME_BYTES);
+    forget_next();
+    if (!sf_log_enabled() || make_log(tsc, task))
+        return;
+    sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)getppid(), 0);
+}
+
+int sf_log_init(void)
+{
+    if (family)
+        return 0;
+    void *mapped = mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    int error = pthread_atfork(NULL, forget_next, in_child);
+    if (error) {
+        munmap(mapped, sizeof *family);
+        return -error;
+    }
+    family = mapped;
+    family_root = (uint32_t)getpid();
+    own.lanes = 1;
+    sf_log_lane = 0;
+    return 0;
+}
+
+uint32_t sf_log_next_task(void)
+{
+    return atomic_fetch_add_explicit(&family->tasks, 1, memory_order_relaxed) + 1;
+}
+
+uint32_t sf_log_next_channel(void)
+{
+    return atomic_fetch_add_explicit(&family->channels, 1, memory_order_relaxed) + 1;
+}

@@ -1,0 +1,113 @@
+/* This process's event log: the writer's side of abi/log_format.h.
+ *
+ * There is one log per process and one writer at a time in it: the caller sees to that (the Python layer writes with
+ * the interpreter lock held). Writing never fails, blocks or faults; what finds no room is counted.
+ *
+ * Forks. From sf_log_attach on, every child of this process, also one made by os.fork, starts a log of its own in an
+ * atfork handler, and writes START there; sf_log_fork_as says what the next child is. */
+#ifndef SF_CORE_LOG_H
+#define SF_CORE_LOG_H
+
+#include "abi/log_format.h"
+#include "core/tsc.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* The writer's own state. head, limit: record number `head` may be written at once while head < limit; everything
+ * that needs a second look (no log, full, unreserved pages, the collector to be woken) is behind limit. */
+struct sf_log {
+    struct sf_session_header *session; /* NULL: no session */
+    struct sf_log_header *header;      /* NULL: this process has no log (yet) */
+    struct sf_record *records;
+    uint64_t head, limit, mask;
+};
+extern struct sf_log sf_log_self;
+
+/* The calling thread's lane, from 0; SF_LANE_MAX + 1 and more: not numbered yet. */
+extern __thread uint32_t sf_log_lane __attribute__((tls_model("initial-exec")));
+
+/* Joins the session in `directory` and starts this process's log. 0 or -errno: -EPERM: the directory or its session
+ * file is not this user's alone (or a symlink), -EPROTO: not a session of this version, -ESHUTDOWN: it is over,
+ * -EALREADY: this process is in a session. */
+int sf_log_attach(const char *directory);
+
+/* Leaves the session: nothing is written after it. */
+void sf_log_detach(void);
+
+/* The directory of the session this process is in; "" if none. */
+const char *sf_log_directory(void);
+
+/* Asks the collector to finish (state STOPPING) and wakes it. */
+void sf_log_request_stop(void);
+
+/* How people will call this process: copied, cut at SF_NAME_BYTES - 1. Before attach, or it comes too late. */
+void sf_log_set_name(const char *name);
+
+/* The task and name of the child that the next fork makes; 0 and NULL: none of ours. Reset by the fork. */
+void sf_log_fork_as(uint32_t task, const char *name);
+
+/* The next task or channel number, unique in the tree of forks below the first process that called sf_log_init. */
+uint32_t sf_log_next_task(void);
+uint32_t sf_log_next_channel(void);
+
+/* Once per process tree, before anything else here: the shared counters, this process as the family's root and the
+ * atfork handlers. Calling it again does nothing. 0 or -errno. */
+int sf_log_init(void);
+
+/* True while events are wanted: one load when there is no session. */
+static inline bool sf_log_enabled(void)
+{
+    struct sf_session_header *session = sf_log_self.session;
+    /* relaxed: a few events more or less around the end of a session do no harm */
+    return session &&
+           atomic_load_explicit((_Atomic uint32_t *)&session->state, memory_order_relaxed) == SF_SESSION_ACTIVE;
+}
+
+/* Makes room for one more record, or counts it as lost: false. The slow side of sf_log_write_at. */
+bool sf_log_make_room(uint64_t tsc);
+uint32_t sf_log_number_lane(void);
+
+static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum sf_phase phase, uint32_t object,
+                                   uint64_t a, uint64_t b)
+{
+    struct sf_log *log = &sf_log_self;
+    if (__builtin_expect(log->head >= log->limit, 0) && !sf_log_make_room(tsc))
+        return;
+    uint32_t lane = sf_log_lane;
+    if (__builtin_expect(lane > SF_LANE_MAX, 0))
+        lane = sf_log_number_lane();
+    struct sf_record *record = &log->records[log->head & log->mask];
+    /* volatile and a compiler fence are enough between begun and the record: they only have to be in memory in this
+     * order when the process is killed, which is the order of its own instructions */
+    *(volatile uint64_t *)&log->header->begun += 1;
+    atomic_signal_fence(memory_order_seq_cst);
+    record->tsc = tsc;
+    record->kind = (uint16_t)kind;
+    record->flags = (uint16_t)(phase | lane << SF_LANE_SHIFT);
+    record->object = object;
+    record->a = a;
+    record->b = b;
+    /* release: pairs with the collector's read of head before it reads the records */
+    atomic_store_explicit((_Atomic uint64_t *)&log->header->head, ++log->head, memory_order_release);
+}
+
+/* Stamps and writes, if events are wanted. */
+static inline void sf_log_write(enum sf_event_kind kind, enum sf_phase phase, uint32_t object, uint64_t a, uint64_t b)
+{
+    if (__builtin_expect(sf_log_enabled(), 0))
+        sf_log_write_at(sf_tsc_read(), kind, phase, object, a, b);
+}
+static inline void sf_log_write_fenced(enum sf_event_kind kind, enum sf_phase phase, uint32_t object, uint64_t a,
+                                       uint64_t b)
+{
+    if (__builtin_expect(sf_log_enabled(), 0))
+        sf_log_write_at(sf_tsc_read_fenced(), kind, phase, object, a, b);
+}
+
+/* Writes a text into the log and returns its number in it, for TASK, MARK and SPAN; 0 when events are not wanted.
+ * Text numbers are void after a fork and in another session: sf_log_texts_era() has changed then. */
+uint32_t sf_log_text(const char *text, uint64_t bytes);
+uint32_t sf_log_texts_era(void);
+
+#endif

@@ -1,0 +1,97 @@
+/* A memfd with a header and the parts behind it. See mailbox.h.
+ *
+ * Invariant: the header's magic is written after everything else, in the child, by one write; so a reader that finds
+ * it, after the child's death, finds all. Only the child writes, only the parent reads. */
+#include "core/mailbox.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC UINT64_C(0x5841424c49414d53) /* "SMAILBAX" */
+
+struct header {
+    uint64_t magic;
+    struct {
+        uint64_t tag, bytes;
+    } part[SF_MAILBOX_PARTS];
+};
+
+int sf_mailbox_open(void)
+{
+    int fd = memfd_create("snakefish-result", MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int write_all(int fd, const char *from, uint64_t bytes, uint64_t offset)
+{
+    while (bytes) {
+        ssize_t n = pwrite(fd, from, bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -ENOSPC;
+        from += n;
+        bytes -= (uint64_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+static int read_all(int fd, char *to, uint64_t bytes, uint64_t offset)
+{
+    while (bytes) {
+        ssize_t n = pread(fd, to, bytes, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n ? -errno : -ENODATA;
+        to += n;
+        bytes -= (uint64_t)n;
+        offset += (uint64_t)n;
+    }
+    return 0;
+}
+
+int sf_mailbox_write(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
+{
+    struct header header = {.magic = MAGIC};
+    uint64_t offset = sizeof header;
+    if (ftruncate(fd, 0))
+        return -errno;
+    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+        header.part[i].tag = parts[i].tag;
+        header.part[i].bytes = parts[i].bytes;
+        int error = write_all(fd, parts[i].data, parts[i].bytes, offset);
+        if (error)
+            return error;
+        offset += parts[i].bytes;
+    }
+    return write_all(fd, (const char *)&header, sizeof header, 0);
+}
+
+int sf_mailbox_read_parts(int fd, struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
+{
+    struct header header;
+    int error = read_all(fd, (char *)&header, sizeof header, 0);
+    if (error)
+        return error;
+    if (header.magic != MAGIC)
+        return -ENODATA;
+    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+        parts[i].tag = (uint32_t)header.part[i].tag;
+        parts[i].bytes = header.part[i].bytes;
+        parts[i].data = NULL;
+    }
+    return 0;
+}
+
+int sf_mailbox_read(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS], int which, void *to)
+{
+    uint64_t offset = sizeof(struct header);
+    for (int i = 0; i < which; i++)
+        offset += parts[i].bytes;
+    return read_all(fd, to, parts[which].bytes, offset);
+}

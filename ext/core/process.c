@@ -1,0 +1,86 @@
+/* Child processes. See process.h.
+ *
+ * Death with the parent. PR_SET_PDEATHSIG fires when the *thread* that forked ends. For the main thread that is the
+ * process's end, and SIGKILL is right. Any other thread may end long before its process: then the kernel hands the
+ * child to another thread of the parent, sends the signal, and keeps it set for that thread's end. So such children
+ * get a signal with a handler, which looks whether the parent process itself is gone. */
+#include "core/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static pid_t the_parent; /* written before the handler is installed, read by it */
+
+static int parent_death_signal(void)
+{
+    return SIGRTMAX - 1;
+}
+
+/* Async-signal-safe. */
+static void on_parent_thread_death(int signal_number)
+{
+    (void)signal_number;
+    if (getppid() != the_parent)
+        kill(getpid(), SIGKILL);
+}
+
+int sf_process_die_with_parent(pid_t parent, bool by_main_thread)
+{
+    int signal_number = SIGKILL;
+    if (!by_main_thread) {
+        signal_number = parent_death_signal();
+        the_parent = parent;
+        struct sigaction action = {.sa_handler = on_parent_thread_death, .sa_flags = SA_RESTART};
+        sigset_t unblock;
+        sigemptyset(&unblock);
+        sigaddset(&unblock, signal_number);
+        if (sigaction(signal_number, &action, NULL) || sigprocmask(SIG_UNBLOCK, &unblock, NULL))
+            return -errno;
+    }
+    if (prctl(PR_SET_PDEATHSIG, signal_number))
+        return -errno;
+    if (getppid() != parent) /* it died before the prctl */
+        kill(getpid(), SIGKILL);
+    return 0;
+}
+
+int sf_process_open_pidfd(pid_t child)
+{
+    int fd = (int)syscall(SYS_pidfd_open, child, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int sf_process_wait(int pidfd, int64_t timeout_ns)
+{
+    struct pollfd waited = {.fd = pidfd, .events = POLLIN};
+    struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    int ready = ppoll(&waited, 1, &limit, NULL);
+    if (ready < 0)
+        return -errno;
+    return ready ? 0 : -ETIMEDOUT;
+}
+
+int sf_process_try_reap(pid_t child, int32_t *status)
+{
+    int raw;
+    pid_t got;
+    do
+        got = waitpid(child, &raw, WNOHANG);
+    while (got < 0 && errno == EINTR);
+    if (got == 0)
+        return 0;
+    if (got < 0) {
+        if (errno != ECHILD)
+            return -errno;
+        *status = SF_PROCESS_STATUS_UNKNOWN;
+        return 1;
+    }
+    *status = WIFSIGNALED(raw) ? -WTERMSIG(raw) : WEXITSTATUS(raw);
+    return 1;
+}

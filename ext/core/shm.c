@@ -1,0 +1,20 @@
+/* Shared anonymous memory. See shm.h. */
+#include "core/shm.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+int sf_shm_map(void **out, size_t bytes)
+{
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    *out = mapped;
+    return 0;
+}
+
+void sf_shm_unmap(void *mapped, size_t bytes)
+{
+    if (mapped)
+        munmap(mapped, bytes);
+}

@@ -1,0 +1,13 @@
+/* Anonymous memory shared with the processes forked after it was mapped. Zeroed; nothing is left behind. */
+#ifndef SF_CORE_SHM_H
+#define SF_CORE_SHM_H
+
+#include <stddef.h>
+
+/* 0 or -errno (-ENOMEM: no memory or address space). The mapping is the caller's. */
+int sf_shm_map(void **out, size_t bytes);
+
+/* In this process only. */
+void sf_shm_unmap(void *mapped, size_t bytes);
+
+#endif

@@ -1,0 +1,46 @@
+/* The CPU's timestamp counter: the clock of every event.
+ *
+ * x86-64: rdtsc, which counts at a constant rate on every CPU with an invariant TSC (the collector checks that).
+ * aarch64: cntvct_el0. Raw ticks; the collector, not the traced process, turns them into time. */
+#ifndef SF_CORE_TSC_H
+#define SF_CORE_TSC_H
+
+#include <stdint.h>
+
+/* Not ordered with the loads and stores around it: what the price of a timestamp buys. */
+static inline uint64_t sf_tsc_read(void)
+{
+#if defined(__x86_64__)
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+#error "snakefish knows the timestamp counters of x86-64 and aarch64"
+#endif
+}
+
+/* After every earlier load and before every later instruction; the clobber fences the compiler as well. For events
+ * that must follow what was loaded: the start of a child, the end of a receive. */
+static inline uint64_t sf_tsc_read_fenced(void)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("lfence" ::: "memory");
+    uint64_t ticks = sf_tsc_read();
+    __asm__ volatile("lfence" ::: "memory");
+#else
+    __asm__ volatile("isb" ::: "memory");
+    uint64_t ticks = sf_tsc_read();
+    __asm__ volatile("isb" ::: "memory");
+#endif
+    return ticks;
+}
+
+/* Ticks a second, in Hz: measured against CLOCK_MONOTONIC over some 20 ms by the first call (which blocks that long),
+ * kept after that and inherited by forks. On aarch64 the CPU says it. */
+uint64_t sf_tsc_frequency_hz(void);
+
+#endif

@@ -1,0 +1,238 @@
+/* Forking and ending children. See child.h, and snakefish/_child.py for what is said better in Python.
+ *
+ * The list of running children is this process's own; a child starts with an empty one, and objects that were copied
+ * into it by the fork know by `owner` that they are strangers there. Guarded by the interpreter lock. */
+#include "py/child.h"
+
+#include "core/log.h"
+#include "core/process.h"
+#include "core/ring.h"
+#include "py/errors.h"
+#include "py/wait.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct sf_child *running;
+
+static void list_add(struct sf_child *child)
+{
+    child->next = running;
+    child->link = &running;
+    if (running)
+        running->link = &child->next;
+    running = child;
+}
+
+static void list_remove(struct sf_child *child)
+{
+    if (!child->link)
+        return;
+    *child->link = child->next;
+    if (child->next)
+        child->next->link = child->link;
+    child->link = NULL;
+    child->next = NULL;
+}
+
+/* Calls snakefish._child.<name>(argument or nothing). 0, or -1 with an exception. */
+static int call_python(const char *name, PyObject *argument)
+{
+    PyObject *module = PyImport_ImportModule("snakefish._child");
+    PyObject *done = !module ? NULL
+                     : argument ? PyObject_CallMethod(module, name, "O", argument)
+                                : PyObject_CallMethod(module, name, NULL);
+    Py_XDECREF(module);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+static int refuse_impossible(void)
+{
+    if (sf_is_finalizing()) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot fork: the interpreter is shutting down");
+        return -1;
+    }
+#ifndef PYPY_VERSION
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot fork from a subinterpreter: use the main interpreter");
+        return -1;
+    }
+#endif
+    return 0;
+}
+
+/* The child's whole life after the fork. */
+static void live(PyObject *name, int (*body)(void *), void *context, uint32_t task)
+{
+    running = NULL;
+    call_python("begin", name); /* if it raises, body finds the exception */
+    int status = body(context);
+    if (call_python("end", NULL)) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) /* the parent has it too, once is enough */
+            PyErr_Print();
+        PyErr_Clear();
+    }
+    sf_log_write(SF_EVENT_EXIT, SF_PHASE_INSTANT, task, (uint64_t)(int64_t)status, 0);
+    _exit(status);
+}
+
+#ifdef PYPY_VERSION
+static pid_t fork_by_protocol(void)
+{
+    PyObject *os = PyImport_ImportModule("os");
+    PyObject *pid = os ? PyObject_CallMethod(os, "fork", NULL) : NULL;
+    Py_XDECREF(os);
+    long got = pid ? PyLong_AsLong(pid) : -1;
+    Py_XDECREF(pid);
+    return (pid_t)got;
+}
+#else
+static pid_t fork_by_protocol(void)
+{
+    if (PySys_Audit("os.fork", NULL))
+        return -1;
+    PyOS_BeforeFork();
+    pid_t pid = fork();
+    int error = errno;
+    if (pid == 0)
+        PyOS_AfterFork_Child();
+    else
+        PyOS_AfterFork_Parent(); /* also when the fork failed: it undoes what the before-hooks did */
+    errno = error;
+    if (pid < 0)
+        sf_error(-error, "cannot fork");
+    return pid;
+}
+#endif
+
+int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *), void *context)
+{
+    const char *name_utf8 = PyUnicode_AsUTF8(name);
+    if (!name_utf8 || refuse_impossible() || call_python("prepare", NULL))
+        return -1;
+    pid_t parent = getpid();
+    bool by_main_thread = (pid_t)syscall(SYS_gettid) == parent;
+    sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
+    sf_log_fork_as(child->task, name_utf8);
+    pid_t pid = fork_by_protocol();
+    if (pid == 0) {
+        sf_process_die_with_parent(parent, by_main_thread);
+        live(name, body, context, child->task);
+    }
+    int error = errno;
+    if (pid < 0) {
+        sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, 0, (uint64_t)error);
+        return -1;
+    }
+    sf_ring_name_child(pid);
+    sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, (uint64_t)pid, 0);
+    child->pid = pid;
+    child->owner = parent;
+    child->state = SF_CHILD_RUNNING;
+    list_add(child);
+    child->pidfd = sf_process_open_pidfd(pid);
+    if (child->pidfd < 0) { /* without it nobody could wait for the child with a timeout */
+        error = child->pidfd;
+        sf_child_end(child);
+        child->state = SF_CHILD_NEW;
+        sf_error(error, "cannot open a pidfd of the child");
+        return -1;
+    }
+    return 0;
+}
+
+static int try_reap(void *what)
+{
+    struct sf_child *child = what;
+    if (child->state == SF_CHILD_REAPED) /* another thread did */
+        return 0;
+    int done = sf_process_try_reap(child->pid, &child->exit_status);
+    if (done <= 0)
+        return done ? done : -EAGAIN;
+    child->state = SF_CHILD_REAPED;
+    list_remove(child);
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    child->pidfd = -1;
+    sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
+                 (uint64_t)(int64_t)child->exit_status);
+    return 0;
+}
+
+static int sleep_until_dead(void *what, int64_t timeout_ns)
+{
+    struct sf_child *child = what;
+    int fd = child->pidfd;
+    if (fd < 0)
+        return 0;
+    return sf_process_wait(fd, timeout_ns);
+}
+
+int sf_child_wait(struct sf_child *child, bool block, int64_t deadline_ns)
+{
+    struct sf_waiting waiting = {try_reap, sleep_until_dead, child, SF_WAIT_CHILD, child->task};
+    return sf_wait(&waiting, block, deadline_ns);
+}
+
+int sf_child_signal(struct sf_child *child, int signal_number)
+{
+    if (child->state != SF_CHILD_RUNNING)
+        return 0;
+    /* not reaped, so the pid is still this child's */
+    return kill(child->pid, signal_number) ? -errno : 0;
+}
+
+void sf_child_end(struct sf_child *child)
+{
+    if (child->state != SF_CHILD_RUNNING)
+        return;
+    kill(child->pid, SIGKILL);
+    while (try_reap(child) == -EAGAIN) {
+        Py_BEGIN_ALLOW_THREADS;
+        if (child->pidfd >= 0)
+            sf_process_wait(child->pidfd, 100000000);
+        else
+            usleep(1000);
+        Py_END_ALLOW_THREADS;
+    }
+}
+
+void sf_child_forget(struct sf_child *child)
+{
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    child->pidfd = -1;
+    child->link = NULL; /* the list it was in is the parent's */
+    child->state = SF_CHILD_REAPED;
+    child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
+}
+
+bool sf_child_is_ours(const struct sf_child *child)
+{
+    if (child->state == SF_CHILD_NEW || child->owner == getpid())
+        return true;
+    PyErr_Format(PyExc_RuntimeError, "it was started by process %d: only that process can wait for it",
+                 (int)child->owner);
+    return false;
+}
+
+PyObject *sf_child_at_exit(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    for (struct sf_child *child = running; child; child = child->next)
+        if (child->at_exit)
+            child->at_exit(child);
+    while (running) {
+        struct sf_child *first = running;
+        int got = sf_child_wait(first, true, SF_FOREVER);
+        if (got == SF_RAISED)
+            return NULL;
+        if (got)
+            list_remove(first); /* cannot be waited for: not to be waited for again */
+    }
+    Py_RETURN_NONE;
+}

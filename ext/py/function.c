@@ -1,0 +1,85 @@
+/* Looking through callables. See function.h. */
+#include "py/function.h"
+
+/* The attribute, or NULL without an exception where there is none, or with one for any other failure. */
+static PyObject *attribute(PyObject *object, const char *name)
+{
+    PyObject *value = PyObject_GetAttrString(object, name);
+    if (!value && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear();
+    return value;
+}
+
+/* One layer off: partial.func, method.__func__, type(object).__call__. A new reference, or NULL: no layer, or an
+ * exception. */
+static PyObject *inner(PyObject *f)
+{
+    PyObject *functools = PyImport_ImportModule("functools");
+    PyObject *partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
+    Py_XDECREF(functools);
+    if (!partial)
+        return NULL;
+    int is_partial = PyObject_IsInstance(f, partial);
+    Py_DECREF(partial);
+    if (is_partial < 0)
+        return NULL;
+    if (is_partial)
+        return PyObject_GetAttrString(f, "func");
+    if (PyMethod_Check(f))
+        return Py_NewRef(PyMethod_GET_FUNCTION(f));
+    if (PyFunction_Check(f) || PyCFunction_Check(f) || PyType_Check(f))
+        return NULL;
+    PyObject *call = attribute((PyObject *)Py_TYPE(f), "__call__");
+    if (call && !PyFunction_Check(call))
+        Py_CLEAR(call); /* a slot of a type written in C */
+    return call;
+}
+
+/* The innermost callable. A new reference, or NULL with an exception. */
+static PyObject *innermost(PyObject *f)
+{
+    PyObject *at = Py_NewRef(f), *next;
+    for (int depth = 0; depth < 100 && (next = inner(at)); depth++)
+        Py_SETREF(at, next);
+    if (PyErr_Occurred())
+        Py_CLEAR(at);
+    return at;
+}
+
+PyObject *sf_function_globals(PyObject *f)
+{
+    PyObject *function = innermost(f);
+    if (!function)
+        return NULL;
+    PyObject *globals = attribute(function, "__globals__");
+    Py_DECREF(function);
+    if (!globals && !PyErr_Occurred()) {
+        globals = PyEval_GetGlobals(); /* borrowed */
+        globals = globals ? Py_NewRef(globals) : PyDict_New();
+    }
+    return globals;
+}
+
+int sf_function_is_generator(PyObject *f)
+{
+    PyObject *function = innermost(f);
+    if (!function)
+        return -1;
+    PyObject *code = attribute(function, "__code__"), *flags = code ? attribute(code, "co_flags") : NULL;
+    long value = flags ? PyLong_AsLong(flags) : 0;
+    Py_DECREF(function);
+    Py_XDECREF(code);
+    Py_XDECREF(flags);
+    if (PyErr_Occurred())
+        return -1;
+    return (value & 0x20) != 0; /* inspect.CO_GENERATOR */
+}
+
+bool sf_function_check(PyObject *f, const char *argument, bool optional)
+{
+    if ((optional && f == Py_None) || PyCallable_Check(f))
+        return true;
+    PyErr_Format(PyExc_TypeError, "%s must be callable%s, not %.200s", argument, optional ? " or None" : "",
+                 Py_TYPE(f)->tp_name);
+    return false;
+}

@@ -1,0 +1,506 @@
+/* snakefish.Generator: a generator function in a child process, in lock-step with its parent.
+ *
+ *     parent: asked += 1 --futex-->  child: computes one item while made < asked
+ *     parent: takes the item    <--stream--  child: sends it
+ *     parent: stop = 1   --futex-->  child: closes the generator where it is, extracts, ends
+ *
+ * The parent writes struct control, the child reads it. Items travel as outcomes (outcome.h) over a stream (stream.h);
+ * the generator's last word (StopIteration or what it raised) is the one with LAST_ITEM as its number. What is
+ * extracted takes the task's mailbox, as for every task. */
+#include "py/types.h"
+
+#include "core/futex.h"
+#include "core/log.h"
+#include "core/shm.h"
+#include "core/stream.h"
+#include "py/errors.h"
+#include "py/function.h"
+#include "py/task.h"
+#include "py/wait.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#define LAST_ITEM UINT64_MAX
+
+struct control {
+    _Atomic uint32_t asked, stop; /* release-stored by the parent, acquired by the child; asked is also the futex word */
+};
+
+struct generator {
+    struct sf_task_object base;
+    struct control *control;
+    struct sf_ring *ring;
+    uint32_t made;       /* the child's count of items */
+    bool awaited;        /* asked for an item that was not taken yet */
+    bool exhausted;      /* the last word was taken */
+    bool slept_in_vain;  /* the last sleep ended without news: time to look whether the child lives */
+    PyObject *message;   /* of the item under way: its bytes, as far as they are here */
+    enum sf_tag tag;     /* of the item that arrived */
+    bool last;           /* it is the last word */
+};
+
+static struct generator *generator_of(struct sf_task *task)
+{
+    return (struct generator *)((char *)task - offsetof(struct generator, base.task));
+}
+
+static struct sf_task *task_of(PyObject *self)
+{
+    return &((struct sf_task_object *)self)->task;
+}
+
+/* ---- in the child ---- */
+
+static bool stopped(const struct generator *generator)
+{
+    return atomic_load_explicit(&generator->control->stop, memory_order_acquire);
+}
+
+static int try_request(void *what)
+{
+    struct generator *generator = what;
+    uint32_t asked = atomic_load_explicit(&generator->control->asked, memory_order_acquire);
+    return asked != generator->made || stopped(generator) ? 0 : -EAGAIN;
+}
+
+static int sleep_for_request(void *what, int64_t timeout_ns)
+{
+    struct generator *generator = what;
+    if (stopped(generator))
+        return 0;
+    return sf_futex_wait(&generator->control->asked, generator->made, timeout_ns);
+}
+
+struct pushing {
+    struct generator *generator;
+    struct sf_stream_out out;
+};
+
+static int try_push(void *what)
+{
+    struct pushing *pushing = what;
+    if (stopped(pushing->generator))
+        return -ECANCELED;
+    return sf_stream_push(pushing->generator->ring, &pushing->out);
+}
+
+static int sleep_to_push(void *what, int64_t timeout_ns)
+{
+    struct pushing *pushing = what;
+    return sf_ring_wait_room(pushing->generator->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES,
+                             timeout_ns);
+}
+
+/* Sends an item or the last word. 0, or -1: stopped meanwhile or an exception. */
+static int send_item(struct generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
+{
+    struct sf_outcome_bytes outcome;
+    sf_outcome_pack(item, "an item", &outcome);
+    *bytes = outcome.bytes ? (uint64_t)PyBytes_GET_SIZE(outcome.bytes) : 0;
+    struct pushing pushing = {
+        generator,
+        {{0, outcome.tag, number, *bytes, 0}, outcome.bytes ? PyBytes_AS_STRING(outcome.bytes) : ""}};
+    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, generator->base.task.child.task};
+    int error = sf_wait(&waiting, true, SF_FOREVER);
+    Py_XDECREF(outcome.bytes);
+    return error ? -1 : 0;
+}
+
+static PyObject *close_where_it_is(PyObject *iterator)
+{
+    PyObject *closed = PyObject_CallMethod(iterator, "close", NULL);
+    if (!closed)
+        PyErr_WriteUnraisable(iterator); /* nobody asks for it any more, but it is not lost in silence */
+    Py_XDECREF(closed);
+    Py_RETURN_NONE;
+}
+
+/* Computes and sends one item. 1: go on, 0: it was the last, -1: an exception that ends the child. */
+static int make_item(struct generator *generator, PyObject *iterator)
+{
+    uint32_t number = generator->base.task.child.task;
+    uint64_t bytes = 0;
+    sf_log_write(SF_EVENT_ITEM, SF_PHASE_BEGIN, number, 0, 0);
+    PyObject *item = Py_TYPE(iterator)->tp_iternext(iterator), *last = NULL;
+    generator->made++;
+    if (!item) {
+        if (!PyErr_Occurred())
+            PyErr_SetNone(PyExc_StopIteration);
+        last = sf_take_raised();
+        sf_put_raised(Py_NewRef(last));
+    }
+    int failed = send_item(generator, item, last ? LAST_ITEM : generator->made, &bytes);
+    sf_log_write(SF_EVENT_ITEM, SF_PHASE_END, number, bytes, 0);
+    Py_XDECREF(item);
+    int go_on = failed && PyErr_Occurred() ? -1 : last ? 0 : 1;
+    if (go_on == 0 && PyErr_GivenExceptionMatches(last, PyExc_SystemExit)) {
+        sf_put_raised(last); /* for the exit status */
+        return -1;
+    }
+    Py_XDECREF(last);
+    return go_on;
+}
+
+static PyObject *feed(struct sf_task *task)
+{
+    struct generator *generator = generator_of(task);
+    PyObject *iterator = PyObject_Call(task->f, task->args, task->kwargs);
+    if (!iterator)
+        return NULL;
+    if (!PyIter_Check(iterator)) {
+        PyErr_Format(PyExc_TypeError, "f returned %.200s, not a generator", Py_TYPE(iterator)->tp_name);
+        Py_DECREF(iterator);
+        return NULL;
+    }
+    struct sf_waiting waiting = {try_request, sleep_for_request, generator, SF_WAIT_REQUEST, task->child.task};
+    PyObject *result = NULL;
+    for (int go_on = 1; go_on > 0;) {
+        if (sf_wait(&waiting, true, SF_FOREVER))
+            break;
+        if (stopped(generator))
+            result = close_where_it_is(iterator);
+        else
+            go_on = make_item(generator, iterator);
+        if (result || go_on == 0) {
+            result = result ? result : Py_NewRef(Py_None);
+            break;
+        }
+    }
+    Py_DECREF(iterator);
+    return result;
+}
+
+/* ---- in the parent ---- */
+
+static void ask(struct generator *generator)
+{
+    atomic_fetch_add_explicit(&generator->control->asked, 1, memory_order_release);
+    sf_futex_wake(&generator->control->asked, 1);
+    generator->awaited = true;
+}
+
+static void request_stop(struct generator *generator)
+{
+    if (stopped(generator))
+        return;
+    atomic_store_explicit(&generator->control->stop, 1, memory_order_release);
+    /* changes the futex word too, for a child that is just about to sleep on it */
+    atomic_fetch_add_explicit(&generator->control->asked, 1, memory_order_release);
+    sf_futex_wake(&generator->control->asked, INT_MAX);
+    sf_ring_wake_all(generator->ring);
+}
+
+static void stop_at_exit(struct sf_child *child)
+{
+    request_stop(generator_of((struct sf_task *)((char *)child - offsetof(struct sf_task, child))));
+}
+
+/* Takes the pieces that are there. 0: the message is whole, -EAGAIN, SF_RAISED or -errno. */
+static int pull(struct generator *generator)
+{
+    struct sf_stream_head head;
+    struct sf_ring_slot slot;
+    uint64_t bytes;
+    int error;
+    while ((error = sf_stream_pull(generator->ring, &head, &slot, &bytes)) == 0) {
+        if (!generator->message)
+            generator->message = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head.total);
+        if (generator->message)
+            sf_stream_copy(generator->ring, &head, &slot, PyBytes_AS_STRING(generator->message));
+        sf_ring_release(generator->ring, &slot);
+        if (!generator->message)
+            return SF_RAISED;
+        if (head.offset + bytes == head.total) {
+            generator->tag = (enum sf_tag)head.tag;
+            generator->last = head.number == LAST_ITEM;
+            return 0;
+        }
+    }
+    return error;
+}
+
+static int try_item(void *what)
+{
+    struct generator *generator = what;
+    int got = pull(generator);
+    if (got != -EAGAIN || !generator->slept_in_vain)
+        return got;
+    int alive = sf_child_wait(&generator->base.task.child, false, 0);
+    if (alive)
+        return alive;
+    got = pull(generator); /* what it sent between our look and its death */
+    return got == -EAGAIN ? -ECHILD : got;
+}
+
+static int sleep_for_item(void *what, int64_t timeout_ns)
+{
+    struct generator *generator = what;
+    int slept = sf_ring_wait_message(generator->ring, timeout_ns);
+    generator->slept_in_vain = slept == -ETIMEDOUT || slept == -EPIPE;
+    return slept == -EPIPE ? -ETIMEDOUT : slept; /* the child may have died with its item sent: try_item finds out */
+}
+
+/* Opens the item that is whole. A new reference or NULL with an exception. */
+static PyObject *open_item(struct generator *generator)
+{
+    struct sf_task *task = &generator->base.task;
+    struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
+    PyObject *bytes = generator->message;
+    generator->message = NULL;
+    generator->awaited = false;
+    if (generator->last)
+        generator->exhausted = true;
+    if (generator->tag == SF_TAG_EXITED && sf_child_wait(&task->child, true, SF_FOREVER) == 0)
+        origin.exit_status = task->child.exit_status;
+    PyObject *item = sf_outcome_open(generator->tag, bytes, &origin);
+    Py_XDECREF(bytes);
+    return item;
+}
+
+static PyObject *next(PyObject *self, bool block, int64_t deadline)
+{
+    struct generator *generator = (struct generator *)self;
+    struct sf_task *task = task_of(self);
+    if (generator->exhausted || task->joined || (generator->control && stopped(generator))) {
+        PyErr_SetNone(PyExc_StopIteration);
+        return NULL;
+    }
+    if (!sf_task_is_started(task))
+        return NULL;
+    if (!generator->awaited)
+        ask(generator);
+    struct sf_waiting waiting = {try_item, sleep_for_item, generator, SF_WAIT_ITEM, task->child.task};
+    sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
+    generator->slept_in_vain = !block; /* a poll looks at the child each time */
+    int got = sf_wait(&waiting, block, deadline);
+    uint64_t bytes = got == 0 && generator->message ? (uint64_t)PyBytes_GET_SIZE(generator->message) : 0;
+    sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, bytes, 0);
+    if (got == 0)
+        return open_item(generator);
+    if (got == -ECHILD) {
+        generator->exhausted = true;
+        struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
+        return sf_outcome_open(SF_TAG_NONE, NULL, &origin);
+    }
+    if (got == -EAGAIN)
+        PyErr_Format(PyExc_IndexError, "the next item of %U is not there yet", task->name);
+    else if (got == -ETIMEDOUT)
+        PyErr_Format(PyExc_TimeoutError, "no item of %U within the timeout", task->name);
+    else if (got != SF_RAISED)
+        sf_error(got, "cannot receive an item");
+    return NULL;
+}
+
+static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", NULL};
+    PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL;
+    struct sf_task *task = task_of(self);
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOO:Generator", keywords, &f, &extract, &merge, &f_args,
+                                     &f_kwargs, &name))
+        return -1;
+    if (task->f) {
+        PyErr_SetString(PyExc_RuntimeError, "a Generator is initialised once: make a new one");
+        return -1;
+    }
+    if (!sf_function_check(f, "f", false))
+        return -1;
+    int is_generator = sf_function_is_generator(f);
+    if (is_generator <= 0) {
+        if (is_generator == 0)
+            PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), and %R is none", f);
+        return -1;
+    }
+    task->run = feed;
+    task->child.at_exit = stop_at_exit;
+    return sf_task_init(task, SF_TASK_GENERATOR, f, f_args, f_kwargs, extract, merge, name);
+}
+
+static void give_back(struct generator *generator)
+{
+    sf_ring_free(generator->ring);
+    generator->ring = NULL;
+    sf_shm_unmap(generator->control, sizeof *generator->control);
+    generator->control = NULL;
+    Py_CLEAR(generator->message);
+}
+
+static PyObject *generator_start(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    struct generator *generator = (struct generator *)self;
+    struct sf_task *task = task_of(self);
+    if (!sf_task_is_usable(task))
+        return NULL;
+    if (task->child.state != SF_CHILD_NEW) {
+        PyErr_Format(PyExc_RuntimeError, "%U is started already: a Generator runs once, make a new one", task->name);
+        return NULL;
+    }
+    void *control = NULL;
+    int error = sf_ring_new(&generator->ring, SF_STREAM_RING_BYTES);
+    if (!error)
+        error = sf_shm_map(&control, sizeof *generator->control);
+    generator->control = control;
+    if (error)
+        sf_error(error, "cannot map the Generator's memory");
+    if (error || sf_task_start(task)) {
+        give_back(generator);
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *generator_next(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"block", "timeout", NULL};
+    PyObject *timeout = NULL;
+    int block = 1;
+    int64_t deadline;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:next", keywords, &block, &timeout) ||
+        sf_wait_deadline(timeout, &deadline))
+        return NULL;
+    return next(self, block, deadline);
+}
+
+static PyObject *generator_iternext(PyObject *self)
+{
+    return next(self, true, SF_FOREVER);
+}
+
+/* Stops it, then joins. 1, 0 or -1 as sf_task_join. */
+static int stop_and_join(PyObject *self, bool block, int64_t deadline)
+{
+    struct sf_task *task = task_of(self);
+    if (task->joined)
+        return 1;
+    if (!sf_task_is_started(task))
+        return -1;
+    request_stop((struct generator *)self);
+    int joined = sf_task_join(task, block, deadline);
+    if (task->joined)
+        give_back((struct generator *)self);
+    return joined;
+}
+
+static PyObject *generator_join(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"timeout", NULL};
+    PyObject *timeout = NULL;
+    int64_t deadline;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", keywords, &timeout) ||
+        sf_wait_deadline(timeout, &deadline) || stop_and_join(self, true, deadline) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *generator_try_join(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    int joined = stop_and_join(self, false, SF_FOREVER);
+    return joined < 0 ? NULL : PyBool_FromLong(joined);
+}
+
+static PyObject *generator_dispose(PyObject *self, PyObject *unused)
+{
+    PyObject *done = sf_task_method_dispose(self, unused);
+    give_back((struct generator *)self);
+    return done;
+}
+
+static PyObject *generator_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return sf_task_is_usable(task_of(self)) ? Py_NewRef(self) : NULL;
+}
+
+static PyObject *generator_exit(PyObject *self, PyObject *args)
+{
+    struct sf_task *task = task_of(self);
+    bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
+    bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
+    if (started && !raised && stop_and_join(self, true, SF_FOREVER) < 0)
+        return NULL;
+    sf_task_dispose(task, self, false);
+    give_back((struct generator *)self);
+    Py_RETURN_FALSE;
+}
+
+static void generator_finalize(PyObject *self)
+{
+    sf_task_finalize(self);
+    give_back((struct generator *)self);
+}
+
+static PyMethodDef methods[] = {
+    {"start", generator_start, METH_NOARGS,
+     "start()\n--\n\nForks a child process, which calls f and waits for the first next().\n\n"
+     "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
+    {"next", (PyCFunction)(void (*)(void))generator_next, METH_VARARGS | METH_KEYWORDS,
+     "next(block=True, timeout=None)\n--\n\nHas the child compute the next item and returns it.\n\n"
+     "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError). With block=False it asks for\n"
+     "the item the first time, and raises IndexError until it is there. Raises what the generator raises, StopIteration\n"
+     "included, and StopIteration after that; ChildDied when the child was killed."},
+    {"join", (PyCFunction)(void (*)(void))generator_join, METH_VARARGS | METH_KEYWORDS,
+     "join(timeout=None)\n--\n\nStops the generator at the item where it is (as close() does), blocks until the child has\n"
+     "ended and merges what it extracted. Timeout and exceptions as in Thread.join()."},
+    {"try_join", generator_try_join, METH_NOARGS,
+     "try_join()\n--\n\nStops the generator; False while the child runs, else joins it as join() does and returns True.\n"
+     "Does not block."},
+    {"get_exit_status", sf_task_method_get_exit_status, METH_NOARGS,
+     "get_exit_status()\n--\n\n0 when the generator ended, was stopped or raised, n after sys.exit(n), -N after signal N,\n"
+     "None if unknown. RuntimeError before join()."},
+    {"is_alive", sf_task_method_is_alive, METH_NOARGS,
+     "is_alive()\n--\n\nTrue from start() until the child's end."},
+    {"fileno", sf_task_method_fileno, METH_NOARGS,
+     "fileno()\n--\n\nA pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
+    {"terminate", sf_task_method_terminate, METH_NOARGS, "terminate()\n--\n\nSends the child SIGTERM. Does not wait."},
+    {"kill", sf_task_method_kill, METH_NOARGS, "kill()\n--\n\nSends the child SIGKILL. Does not wait."},
+    {"dispose", generator_dispose, METH_NOARGS,
+     "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back. Calling it\n"
+     "again does nothing."},
+    {"__enter__", generator_enter, METH_NOARGS, NULL},
+    {"__exit__", generator_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef attributes[] = {
+    {"pid", sf_task_get_pid, NULL, "The child's process id, None before start().", NULL},
+    {"name", sf_task_get_name, NULL, "Its name, in the trace and in messages.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct sf_task_object, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None)\n--\n\n"
+                  "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
+                  "RuntimeError when f is no generator function. extract and merge as for Thread: extract runs when the\n"
+                  "generator has ended or was stopped by join(), merge in join(). It is an iterator too. As a context\n"
+                  "manager it joins at the end of the block, or kills the child if the block raised.");
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, (void *)doc},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, generator_init},
+    {Py_tp_finalize, generator_finalize},
+    {Py_tp_dealloc, sf_task_dealloc},
+    {Py_tp_traverse, sf_task_type_traverse},
+    {Py_tp_clear, sf_task_type_clear},
+    {Py_tp_repr, sf_task_repr},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, generator_iternext},
+    {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
+    {Py_tp_members, members},
+    {0, NULL},
+};
+
+PyType_Spec sf_generator_spec = {
+    .name = "snakefish.Generator",
+    .basicsize = sizeof(struct generator),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = slots,
+};

@@ -1,0 +1,178 @@
+/* snakefish.map and starmap: the arguments, the chunks, the results. See map.h. */
+#include "py/map.h"
+#include "py/types.h"
+
+#include "core/cpus.h"
+#include "core/log.h"
+#include "py/function.h"
+
+#include <stdio.h>
+
+PyObject *sf_map_compute(const struct sf_map *map, Py_ssize_t chunk)
+{
+    Py_ssize_t first = chunk * map->chunk, end = first + map->chunk;
+    end = end < map->count ? end : map->count;
+    PyObject *list = PyList_New(end - first);
+    for (Py_ssize_t i = first; list && i < end; i++) {
+        PyObject *item = PyList_GET_ITEM(map->items, i), *value;
+        if (map->star) {
+            PyObject *arguments = PySequence_Tuple(item);
+            value = arguments ? PyObject_CallObject(map->f, arguments) : NULL;
+            Py_XDECREF(arguments);
+        } else {
+            value = PyObject_CallOneArg(map->f, item);
+        }
+        if (value)
+            PyList_SET_ITEM(list, i - first, value);
+        else
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+void sf_map_fail(struct sf_map *map, Py_ssize_t chunk)
+{
+    PyObject *failure = sf_take_raised();
+    if (chunk < map->failed_chunk) {
+        map->failed_chunk = chunk;
+        Py_XSETREF(map->failure, failure);
+    } else {
+        Py_XDECREF(failure);
+    }
+}
+
+void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list)
+{
+    if (PyList_CheckExact(list) && PyList_SetItem(map->results, chunk, list) == 0)
+        return;
+    PyErr_Format(PyExc_TypeError, "chunk %zd came back as %.200s", chunk, Py_TYPE(list)->tp_name);
+    sf_map_fail(map, chunk);
+}
+
+void sf_map_describe(const struct sf_map *map, Py_ssize_t chunk, char *what)
+{
+    Py_ssize_t first = chunk * map->chunk, last = first + map->chunk - 1;
+    last = last < map->count ? last : map->count - 1;
+    snprintf(what, SF_MAP_WHAT_BYTES, "its result for chunk %lld, arguments %lld to %lld", (long long)chunk,
+             (long long)first, (long long)last);
+}
+
+/* The lists of all chunks as one. */
+static PyObject *flatten(const struct sf_map *map)
+{
+    PyObject *all = PyList_New(map->count);
+    Py_ssize_t at = 0;
+    for (Py_ssize_t c = 0; all && c < map->chunks; c++) {
+        PyObject *list = PyList_GET_ITEM(map->results, c);
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && at < map->count; i++)
+            PyList_SET_ITEM(all, at++, Py_NewRef(PyList_GET_ITEM(list, i)));
+    }
+    if (all && at != map->count) {
+        PyErr_SetString(PyExc_RuntimeError, "a chunk came back with another number of results than arguments");
+        Py_CLEAR(all);
+    }
+    return all;
+}
+
+static void log_begin(const struct sf_map *map, uint32_t number)
+{
+    static const char name[] = "map";
+    uint32_t text = sf_log_text(name, sizeof name - 1);
+    sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, number, text, SF_TASK_MAP);
+    sf_log_write(SF_EVENT_MAP, SF_PHASE_BEGIN, number, (uint64_t)map->chunks, (uint64_t)map->workers);
+}
+
+static PyObject *run(struct sf_map *map)
+{
+    uint32_t number = sf_log_next_task();
+    PyObject *all = NULL;
+    map->failed_chunk = map->chunks;
+    map->results = PyList_New(map->chunks);
+    if (!map->results)
+        return NULL;
+    for (Py_ssize_t i = 0; i < map->chunks; i++)
+        PyList_SET_ITEM(map->results, i, Py_NewRef(Py_None));
+    if (sf_log_enabled())
+        log_begin(map, number);
+    int failed = map->extract == Py_None ? sf_map_by_counter(map) : sf_map_by_merge(map);
+    sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)map->chunks, (uint64_t)map->workers);
+    if (!failed && map->failure)
+        sf_put_raised(Py_NewRef(map->failure));
+    else if (!failed)
+        all = flatten(map);
+    Py_CLEAR(map->failure);
+    Py_CLEAR(map->results);
+    return all;
+}
+
+/* Whether the third positional argument makes it the form with extract and merge. */
+static bool has_extract(PyObject *args)
+{
+    return PyTuple_GET_SIZE(args) > 2 && !PyLong_Check(PyTuple_GET_ITEM(args, 2));
+}
+
+static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
+{
+    static char *plain[] = {"f", "args", "concurrency", "chunksize", "extract", "merge", NULL};
+    static char *merging[] = {"f", "args", "extract", "merge", "concurrency", "chunksize", NULL};
+    struct sf_map map = {.star = star, .extract = Py_None, .merge = Py_None};
+    PyObject *iterable;
+    Py_ssize_t concurrency = 0;
+    int parsed = has_extract(args)
+                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOnn:starmap" : "OO|OOnn:map", merging,
+                                                   &map.f, &iterable, &map.extract, &map.merge, &concurrency, &map.chunk)
+                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|nn$OO:starmap" : "OO|nn$OO:map", plain,
+                                                   &map.f, &iterable, &concurrency, &map.chunk, &map.extract, &map.merge);
+    if (!parsed || !sf_function_check(map.f, "f", false) || !sf_function_check(map.extract, "extract", true) ||
+        !sf_function_check(map.merge, "merge", true))
+        return NULL;
+    if ((map.extract == Py_None) != (map.merge == Py_None))
+        return PyErr_Format(PyExc_ValueError, "extract and merge go together: give both or neither");
+    if (concurrency < 0)
+        return PyErr_Format(PyExc_ValueError, "concurrency must be at least 0 (0: one for each CPU), not %zd", concurrency);
+    if (map.chunk < 0)
+        return PyErr_Format(PyExc_ValueError, "chunksize must be at least 0 (0: an even split), not %zd", map.chunk);
+    map.items = PySequence_List(iterable);
+    if (!map.items)
+        return NULL;
+    map.count = PyList_GET_SIZE(map.items);
+    concurrency = concurrency ? concurrency : sf_cpus_count();
+    if (map.chunk == 0)
+        map.chunk = map.count / concurrency + (map.count % concurrency != 0);
+    map.chunks = map.chunk ? map.count / map.chunk + (map.count % map.chunk != 0) : 0;
+    map.workers = concurrency < map.chunks ? concurrency : map.chunks;
+    PyObject *all = map.chunks ? run(&map) : PyList_New(0);
+    Py_DECREF(map.items);
+    return all;
+}
+
+static PyObject *map_function(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return map_or_starmap(args, kwargs, false);
+}
+
+static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    return map_or_starmap(args, kwargs, true);
+}
+
+#define MAP_DOC                                                                                                      \
+    "concurrency: how many processes at a time, 0: cpu_count(). chunksize: arguments a process takes at once, 0: an\n" \
+    "even split. Without extract and merge the processes take chunks as they become free. With them each chunk has a\n" \
+    "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in the\n" \
+    "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"      \
+    "concurrency.\n\n"                                                                                               \
+    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
+    "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is merged."
+
+PyMethodDef sf_map_functions[] = {
+    {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,
+     "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None)\n--\n\n"
+     "[f(x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
+    {"starmap", (PyCFunction)(void (*)(void))starmap_function, METH_VARARGS | METH_KEYWORDS,
+     "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None)\n--\n\n"
+     "[f(*x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
+    {NULL, NULL, 0, NULL},
+};

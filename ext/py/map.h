@@ -1,0 +1,40 @@
+/* A map or starmap call: what its two ways of running share.
+ *
+ *   map_counter.c   without extract and merge: `workers` processes take chunks from a shared counter
+ *   map_merge.c     with them: one process for each chunk, at most `workers` at a time, merged in order at the end */
+#ifndef SF_PY_MAP_H
+#define SF_PY_MAP_H
+
+#include "py/compat.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sf_map {
+    PyObject *f, *items, *extract, *merge; /* borrowed; items: a list */
+    bool star;                             /* f(*item) */
+    Py_ssize_t count, chunk, chunks;       /* items, items in a chunk, chunks */
+    Py_ssize_t workers;                    /* processes at a time */
+    PyObject *results;                     /* list of one list for each chunk, None where it is not here yet */
+    PyObject *failure;                     /* exception of the earliest failed chunk so far, owned */
+    Py_ssize_t failed_chunk;               /* its number; `chunks` if none has failed */
+};
+
+/* In the child: f over the items of a chunk, as a list. NULL with f's exception. */
+PyObject *sf_map_compute(const struct sf_map *map, Py_ssize_t chunk);
+
+/* In the parent: takes the current exception as a chunk's failure; the earliest chunk's stays. */
+void sf_map_fail(struct sf_map *map, Py_ssize_t chunk);
+
+/* In the parent: keeps a chunk's list, or fails the chunk with TypeError. Steals the reference. */
+void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list);
+
+/* "its result for chunk 3, arguments 30 to 39" into a buffer of SF_MAP_WHAT_BYTES. */
+#define SF_MAP_WHAT_BYTES 120
+void sf_map_describe(const struct sf_map *map, Py_ssize_t chunk, char *what);
+
+/* Run all chunks: 0: map->results is whole, or map->failure is set; -1: another exception. All children are gone. */
+int sf_map_by_counter(struct sf_map *map);
+int sf_map_by_merge(struct sf_map *map);
+
+#endif

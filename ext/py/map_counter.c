@@ -1,0 +1,312 @@
+/* map by a shared counter: each worker takes the next chunk as it becomes free, and streams its results back.
+ *
+ * The counter and the claims are shared memory. A worker claims by fetch-add and then notes the chunk in its claim; the
+ * parent reads a claim only of a worker that has died. A chunk that a dead worker had claimed without noting it yet is found
+ * when no worker is left and the chunk is missing. */
+#include "py/map.h"
+
+#include "core/log.h"
+#include "core/process.h"
+#include "core/shm.h"
+#include "core/stream.h"
+#include "py/errors.h"
+#include "py/task.h"
+#include "py/wait.h"
+
+#include <errno.h>
+
+#define NO_CLAIM UINT64_MAX
+
+struct board {
+    _Atomic uint64_t next;     /* the next chunk; workers add, the parent stores `chunks` to stop them */
+    _Atomic uint64_t claims[]; /* by worker: the chunk it works on, NO_CLAIM */
+};
+
+struct worker {
+    struct sf_task task;
+    struct run *run;
+    uint32_t number;   /* in run->workers, and its source in the stream */
+    PyObject *message; /* of the chunk under way from it */
+    bool gone;         /* reaped, and everything it sent was taken */
+};
+
+struct run {
+    struct sf_map *map;
+    struct board *board;
+    size_t board_bytes;
+    struct sf_ring *ring;
+    struct worker *workers;
+    Py_ssize_t started; /* workers */
+    Py_ssize_t missing; /* the first chunk that was missing at the last look */
+    bool slept_in_vain;
+};
+
+/* ---- in the worker ---- */
+
+struct pushing {
+    struct run *run;
+    struct sf_stream_out out;
+};
+
+static int try_push(void *what)
+{
+    struct pushing *pushing = what;
+    return sf_stream_push(pushing->run->ring, &pushing->out);
+}
+
+static int sleep_to_push(void *what, int64_t timeout_ns)
+{
+    struct pushing *pushing = what;
+    return sf_ring_wait_room(pushing->run->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES, timeout_ns);
+}
+
+/* Computes a chunk and sends what became of it. 1: go on, 0: the chunk raised, -1: an exception that ends the worker. */
+static int work(struct worker *worker, uint64_t chunk)
+{
+    struct run *run = worker->run;
+    struct sf_outcome_bytes outcome;
+    char what[SF_MAP_WHAT_BYTES];
+    uint64_t last = (chunk + 1) * (uint64_t)run->map->chunk, count = (uint64_t)run->map->count;
+    uint64_t size = (last < count ? last : count) - chunk * (uint64_t)run->map->chunk;
+    sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk, size);
+    PyObject *list = sf_map_compute(run->map, (Py_ssize_t)chunk), *exit = NULL;
+    if (!list && PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        exit = sf_take_raised();
+        sf_put_raised(Py_NewRef(exit));
+    }
+    int go_on = list != NULL;
+    sf_map_describe(run->map, (Py_ssize_t)chunk, what);
+    sf_outcome_pack(list, what, &outcome);
+    Py_XDECREF(list);
+    if (!exit) { /* an exit is the worker's, and told by its death */
+        struct pushing pushing = {
+            run,
+            {{worker->number, outcome.tag, chunk, outcome.bytes ? (uint64_t)PyBytes_GET_SIZE(outcome.bytes) : 0, 0},
+             outcome.bytes ? PyBytes_AS_STRING(outcome.bytes) : ""}};
+        struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, worker->task.child.task};
+        int error = sf_wait(&waiting, true, SF_FOREVER);
+        if (error) {
+            go_on = -1;
+            if (error != SF_RAISED)
+                sf_error(error, "cannot send the results of a chunk");
+        }
+    }
+    sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, chunk, size);
+    Py_XDECREF(outcome.bytes);
+    if (exit) {
+        sf_put_raised(exit);
+        return -1;
+    }
+    return go_on;
+}
+
+static PyObject *work_all(struct sf_task *task)
+{
+    struct worker *worker = (struct worker *)((char *)task - offsetof(struct worker, task));
+    struct board *board = worker->run->board;
+    int go_on = 1;
+    while (go_on > 0) {
+        uint64_t chunk = atomic_fetch_add(&board->next, 1);
+        if (chunk >= (uint64_t)worker->run->map->chunks)
+            break;
+        atomic_store(&board->claims[worker->number], chunk);
+        go_on = work(worker, chunk);
+        if (go_on >= 0) /* else its death speaks of this chunk */
+            atomic_store(&board->claims[worker->number], NO_CLAIM);
+    }
+    return go_on < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- in the parent ---- */
+
+/* Once a chunk has failed only those before it still matter: they were claimed earlier, so they are under way. */
+static bool finished(struct run *run)
+{
+    while (run->missing < run->map->failed_chunk && PyList_GET_ITEM(run->map->results, run->missing) != Py_None)
+        run->missing++;
+    return run->missing >= run->map->failed_chunk;
+}
+
+static void open_chunk(struct run *run, struct worker *worker, const struct sf_stream_head *head)
+{
+    struct sf_map *map = run->map;
+    Py_ssize_t chunk = (Py_ssize_t)head->number;
+    char what[SF_MAP_WHAT_BYTES];
+    sf_map_describe(map, chunk, what);
+    struct sf_outcome_origin origin = {worker->task.child.pid, 0, worker->task.name, what};
+    PyObject *list = sf_outcome_open((enum sf_tag)head->tag, worker->message, &origin);
+    Py_CLEAR(worker->message);
+    if (list)
+        sf_map_keep(map, chunk, list);
+    else
+        sf_map_fail(map, chunk);
+    if (map->failure)
+        atomic_store(&run->board->next, (uint64_t)map->chunks);
+}
+
+/* Takes one piece. 0, -EAGAIN, SF_RAISED or -errno. */
+static int pull(struct run *run)
+{
+    struct sf_stream_head head;
+    struct sf_ring_slot slot;
+    uint64_t bytes;
+    int error = sf_stream_pull(run->ring, &head, &slot, &bytes);
+    if (error)
+        return error;
+    if (head.source >= (uint32_t)run->started || head.number >= (uint64_t)run->map->chunks) {
+        sf_ring_release(run->ring, &slot);
+        return -EBADMSG;
+    }
+    struct worker *worker = &run->workers[head.source];
+    if (!worker->message)
+        worker->message = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head.total);
+    if (worker->message)
+        sf_stream_copy(run->ring, &head, &slot, PyBytes_AS_STRING(worker->message));
+    sf_ring_release(run->ring, &slot);
+    if (!worker->message)
+        return SF_RAISED;
+    if (head.offset + bytes == head.total)
+        open_chunk(run, worker, &head);
+    return 0;
+}
+
+static void fail_by_death(struct run *run, struct worker *worker, Py_ssize_t chunk)
+{
+    char what[SF_MAP_WHAT_BYTES];
+    sf_map_describe(run->map, chunk, what);
+    PyObject *fate = sf_error_fate(worker->task.child.exit_status);
+    PyObject *message = fate ? PyUnicode_FromFormat("%U (pid %d) %U before it had sent %s", worker->task.name,
+                                                    (int)worker->task.child.pid, fate, what)
+                             : NULL;
+    PyObject *died = message ? sf_error_child_died(message, worker->task.child.pid, worker->task.child.exit_status,
+                                                   worker->task.name, NULL)
+                             : NULL;
+    Py_XDECREF(fate);
+    Py_XDECREF(message);
+    if (died)
+        sf_put_raised(died);
+    sf_map_fail(run->map, chunk);
+    atomic_store(&run->board->next, (uint64_t)run->map->chunks);
+}
+
+/* Looks for workers that have died. Those that had a chunk fail it, after all they had sent was taken. 0 or SF_RAISED,
+ * -errno. */
+static int bury(struct run *run)
+{
+    Py_ssize_t gone = 0;
+    struct worker *dead = NULL;
+    for (Py_ssize_t i = 0; i < run->started; i++) {
+        struct worker *worker = &run->workers[i];
+        if (!worker->gone && sf_child_wait(&worker->task.child, false, 0) == 0) {
+            int got;
+            while ((got = pull(run)) == 0) {
+            }
+            if (got != -EAGAIN)
+                return got;
+            worker->gone = true;
+            uint64_t claim = atomic_load(&run->board->claims[i]);
+            if (claim != NO_CLAIM && PyList_GET_ITEM(run->map->results, (Py_ssize_t)claim) == Py_None)
+                fail_by_death(run, worker, (Py_ssize_t)claim);
+        }
+        gone += worker->gone;
+        if (worker->gone && worker->task.child.exit_status != 0)
+            dead = worker;
+    }
+    if (gone == run->started && !finished(run))
+        fail_by_death(run, dead ? dead : &run->workers[0], run->missing);
+    return 0;
+}
+
+static int try_finish(void *what)
+{
+    struct run *run = what;
+    int got;
+    while ((got = pull(run)) == 0)
+        if (finished(run))
+            return 0;
+    if (got != -EAGAIN)
+        return got;
+    if (run->slept_in_vain && (got = bury(run)))
+        return got;
+    return finished(run) ? 0 : -EAGAIN;
+}
+
+static int sleep_for_results(void *what, int64_t timeout_ns)
+{
+    struct run *run = what;
+    int slept = sf_ring_wait_message(run->ring, timeout_ns);
+    run->slept_in_vain = slept == -ETIMEDOUT || slept == -EPIPE;
+    return slept == -EPIPE ? -ETIMEDOUT : slept; /* all workers may be dead with their results sent: bury finds out */
+}
+
+static int start_workers(struct run *run)
+{
+    struct sf_map *map = run->map;
+    for (Py_ssize_t i = 0; i < map->workers; i++) {
+        struct worker *worker = &run->workers[i];
+        worker->run = run;
+        worker->number = (uint32_t)i;
+        worker->task.run = work_all;
+        if (sf_task_init(&worker->task, SF_TASK_MAP_WORKER, map->f, NULL, NULL, NULL, NULL, NULL) ||
+            sf_task_start(&worker->task))
+            return -1;
+        run->started++;
+    }
+    return 0;
+}
+
+/* Waits for the workers to end by themselves after the last chunk. */
+static int reap_all(struct run *run)
+{
+    for (Py_ssize_t i = 0; i < run->started; i++) {
+        int got = sf_child_wait(&run->workers[i].task.child, true, SF_FOREVER);
+        if (got) {
+            if (got != SF_RAISED)
+                sf_error(got, "cannot wait for a worker");
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int run_all(struct run *run)
+{
+    if (start_workers(run))
+        return -1;
+    struct sf_waiting waiting = {try_finish, sleep_for_results, run, SF_WAIT_MESSAGE, 0};
+    int got = sf_wait(&waiting, true, SF_FOREVER);
+    if (got) {
+        if (got != SF_RAISED)
+            sf_error(got, "cannot receive the workers' results");
+        return -1;
+    }
+    return run->map->failure ? 0 : reap_all(run);
+}
+
+int sf_map_by_counter(struct sf_map *map)
+{
+    struct run run = {.map = map, .board_bytes = sizeof *run.board + (size_t)map->workers * sizeof run.board->claims[0]};
+    void *board = NULL;
+    int failed = -1, error = sf_ring_new(&run.ring, SF_STREAM_RING_BYTES);
+    if (!error)
+        error = sf_shm_map(&board, run.board_bytes);
+    run.board = board;
+    run.workers = PyMem_Calloc((size_t)map->workers, sizeof *run.workers);
+    if (!error && !run.workers)
+        error = -ENOMEM;
+    if (error) {
+        sf_error(error, "cannot map the memory for map");
+    } else {
+        for (Py_ssize_t i = 0; i < map->workers; i++)
+            atomic_init(&run.board->claims[i], NO_CLAIM);
+        failed = run_all(&run);
+    }
+    for (Py_ssize_t i = 0; run.workers && i < map->workers; i++) {
+        sf_task_fini(&run.workers[i].task);
+        Py_CLEAR(run.workers[i].message);
+    }
+    PyMem_Free(run.workers);
+    sf_shm_unmap(run.board, run.board_bytes);
+    sf_ring_free(run.ring);
+    return failed;
+}

@@ -1,0 +1,67 @@
+/* The module snakefish._snakefish: tables only. Its state is the process's (one log, one list of children), so it
+ * lives in the main interpreter alone. */
+#include "py/types.h"
+
+#include "core/log.h"
+#include "py/child.h"
+#include "py/errors.h"
+#include "py/pickle.h"
+
+static PyMethodDef functions[] = {
+    {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_type(PyObject *module, PyType_Spec *spec, const char *name)
+{
+    PyObject *type = PyType_FromSpec(spec);
+    if (!type)
+        return -1;
+    int failed = PyModule_AddObjectRef(module, name, type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static int execute(PyObject *module)
+{
+#ifndef PYPY_VERSION
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "snakefish works in the main interpreter only: it forks");
+        return -1;
+    }
+#endif
+    int error = sf_log_init();
+    if (error) {
+        sf_error(error, "cannot set up snakefish");
+        return -1;
+    }
+    if (sf_errors_init(module) || sf_pickle_init() || add_type(module, &sf_channel_spec, "Channel") ||
+        add_type(module, &sf_thread_spec, "Thread") || add_type(module, &sf_generator_spec, "Generator") ||
+        add_type(module, &sf_span_spec, "_trace_span") || PyModule_AddFunctions(module, functions) ||
+        PyModule_AddFunctions(module, sf_map_functions) || PyModule_AddFunctions(module, sf_clock_functions) ||
+        PyModule_AddFunctions(module, sf_trace_functions))
+        return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "_snakefish",
+    .m_doc = "The C part of snakefish; import snakefish instead.",
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__snakefish(void); /* its declaration: the only exported name */
+
+PyMODINIT_FUNC PyInit__snakefish(void)
+{
+    return PyModuleDef_Init(&module);
+}

@@ -1,0 +1,196 @@
+/* Outcomes. See outcome.h. The Python side of it (formatting tracebacks, sys.exit's rules) is snakefish/_child.py. */
+#include "py/outcome.h"
+
+#include "py/errors.h"
+#include "py/pickle.h"
+
+/* Calls snakefish._child.<name>(argument). */
+static PyObject *helper(const char *name, PyObject *argument)
+{
+    PyObject *module = PyImport_ImportModule("snakefish._child");
+    if (!module)
+        return NULL;
+    PyObject *result = PyObject_CallMethod(module, name, "O", argument);
+    Py_DECREF(module);
+    return result;
+}
+
+/* Tag and bytes of the pickle of `object`, which is stolen and may be NULL. */
+static void pack(enum sf_tag tag, PyObject *object, struct sf_outcome_bytes *out)
+{
+    out->bytes = object ? sf_pickle_dumps(object) : NULL;
+    out->tag = out->bytes ? tag : SF_TAG_NONE;
+    Py_XDECREF(object);
+}
+
+/* The current exception is why something could not be pickled. sentence is stolen. */
+static void pack_broken(PyObject *sentence, PyObject *text, struct sf_outcome_bytes *out)
+{
+    PyObject *both = sentence && text ? PyTuple_Pack(2, sentence, text) : NULL;
+    Py_XDECREF(sentence);
+    pack(SF_TAG_BROKEN, both, out);
+    PyErr_Clear();
+}
+
+void sf_outcome_pack_broken(const char *sentence, struct sf_outcome_bytes *out)
+{
+    PyObject *text = PyUnicode_FromString("");
+    pack_broken(PyUnicode_FromString(sentence), text, out);
+    Py_XDECREF(text);
+}
+
+static void pack_unpicklable_value(PyObject *value, const char *what, struct sf_outcome_bytes *out)
+{
+    PyObject *reason = sf_take_raised();
+    PyObject *text = helper("format_exception", reason);
+    PyObject *sentence = PyUnicode_FromFormat("%s (%.200s) cannot be pickled: %S", what, Py_TYPE(value)->tp_name, reason);
+    pack_broken(sentence, text, out);
+    Py_XDECREF(text);
+    Py_XDECREF(reason);
+}
+
+static void pack_exception(PyObject *exception, const char *what, struct sf_outcome_bytes *out)
+{
+    /* the end of a generator is no failure: nobody looks at its traceback, so none is made */
+    int is_end = PyErr_GivenExceptionMatches(exception, PyExc_StopIteration);
+    PyObject *text = is_end ? PyUnicode_FromString("") : helper("format_exception", exception);
+    PyErr_Clear();
+    PyObject *summary = helper("summarise", exception);
+    PyObject *pickled = text && summary ? sf_pickle_dumps(exception) : NULL;
+    if (pickled) {
+        pack(SF_TAG_RAISED, PyTuple_Pack(3, text, summary, pickled), out);
+    } else {
+        PyObject *reason = sf_take_raised();
+        PyObject *sentence = summary && reason ? PyUnicode_FromFormat("%s was %U, an exception that cannot be pickled: %S",
+                                                                      what, summary, reason)
+                                               : NULL;
+        pack_broken(sentence, text, out);
+        Py_XDECREF(reason);
+    }
+    PyErr_Clear();
+    Py_XDECREF(pickled);
+    Py_XDECREF(summary);
+    Py_XDECREF(text);
+}
+
+static void pack_exit(PyObject *exception, struct sf_outcome_bytes *out)
+{
+    PyObject *status = helper("exit_status", exception); /* prints what sys.exit("words") prints */
+    PyObject *text = helper("format_exception", exception);
+    out->exit_status = status ? (int)(PyLong_AsLong(status) & 0xff) : 1;
+    Py_XDECREF(status);
+    pack(SF_TAG_EXITED, text, out);
+    PyErr_Clear();
+}
+
+void sf_outcome_pack(PyObject *value, const char *what, struct sf_outcome_bytes *out)
+{
+    *out = (struct sf_outcome_bytes){.tag = SF_TAG_NONE};
+    if (value) {
+        out->bytes = sf_pickle_dumps(value);
+        out->tag = SF_TAG_RETURNED;
+        if (!out->bytes)
+            pack_unpicklable_value(value, what, out);
+        return;
+    }
+    PyObject *exception = sf_take_raised();
+    if (!exception) {
+        sf_outcome_pack_broken("the call failed without an exception", out);
+        return;
+    }
+    if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit))
+        pack_exit(exception, out);
+    else
+        pack_exception(exception, what, out);
+    Py_DECREF(exception);
+}
+
+/* Raises ChildDied("<name> (pid n): <sentence>"); cause may be NULL. Steals both. Returns NULL. */
+static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *sentence, PyObject *cause)
+{
+    PyObject *message =
+        sentence ? PyUnicode_FromFormat("%U (pid %d): %U", origin->name, origin->pid, sentence) : NULL;
+    PyObject *died =
+        message ? sf_error_child_died(message, origin->pid, origin->exit_status, origin->name, cause) : NULL;
+    Py_XDECREF(sentence);
+    Py_XDECREF(cause);
+    Py_XDECREF(message);
+    if (died)
+        sf_put_raised(died);
+    return NULL;
+}
+
+static PyObject *load(PyObject *bytes)
+{
+    return sf_pickle_loads(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
+}
+
+/* The reason is the current exception. */
+static PyObject *raise_unpicklable_here(const struct sf_outcome_origin *origin, const char *what)
+{
+    PyObject *reason = sf_take_raised();
+    return raise_died(origin, PyUnicode_FromFormat("%s cannot be unpickled: %S", what, reason), reason);
+}
+
+static PyObject *raise_remote(PyObject *bytes, const struct sf_outcome_origin *origin)
+{
+    PyObject *parts = load(bytes), *text, *summary, *pickled;
+    if (!parts || !PyArg_ParseTuple(parts, "UUS", &text, &summary, &pickled)) {
+        Py_XDECREF(parts);
+        return raise_unpicklable_here(origin, origin->what);
+    }
+    PyObject *cause = PyUnicode_GET_LENGTH(text) ? sf_error_remote_traceback(text) : NULL;
+    PyObject *exception = load(pickled);
+    if (exception && PyExceptionInstance_Check(exception)) {
+        if (cause)
+            PyException_SetCause(exception, cause);
+        sf_put_raised(exception);
+    } else {
+        PyObject *reason = exception ? NULL : sf_take_raised();
+        PyErr_Clear();
+        PyObject *sentence = PyUnicode_FromFormat("it raised %U, which cannot be unpickled here: %S", summary,
+                                                  reason ? reason : Py_None);
+        Py_XDECREF(exception);
+        Py_XDECREF(reason);
+        raise_died(origin, sentence, cause);
+    }
+    Py_DECREF(parts);
+    return NULL;
+}
+
+static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *origin)
+{
+    PyObject *parts = load(bytes), *sentence, *text;
+    if (!parts || !PyArg_ParseTuple(parts, "UU", &sentence, &text)) {
+        Py_XDECREF(parts);
+        return raise_unpicklable_here(origin, origin->what);
+    }
+    PyObject *cause = PyUnicode_GET_LENGTH(text) ? sf_error_remote_traceback(text) : NULL;
+    raise_died(origin, Py_NewRef(sentence), cause);
+    Py_DECREF(parts);
+    return NULL;
+}
+
+PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin)
+{
+    PyObject *value, *text;
+    switch (tag) {
+    case SF_TAG_RETURNED:
+        value = load(bytes);
+        return value ? value : raise_unpicklable_here(origin, origin->what);
+    case SF_TAG_RAISED:
+        return raise_remote(bytes, origin);
+    case SF_TAG_BROKEN:
+        return raise_broken(bytes, origin);
+    case SF_TAG_EXITED:
+        text = load(bytes);
+        PyObject *cause = text ? sf_error_remote_traceback(text) : NULL;
+        PyErr_Clear();
+        Py_XDECREF(text);
+        return raise_died(origin, PyUnicode_FromFormat("called sys.exit(), exit status %d", (int)origin->exit_status),
+                          cause);
+    case SF_TAG_NONE:
+        break;
+    }
+    return raise_died(origin, sf_error_fate(origin->exit_status), NULL);
+}

@@ -1,0 +1,15 @@
+/* The pickle module, looked up once. */
+#ifndef SF_PY_PICKLE_H
+#define SF_PY_PICKLE_H
+
+#include "py/compat.h"
+
+int sf_pickle_init(void); /* 0, or -1 with an exception */
+
+/* A bytes object, or NULL with pickle's exception. */
+PyObject *sf_pickle_dumps(PyObject *object);
+
+/* The object pickled in `bytes` bytes at `data`, which pickle reads in place; NULL with pickle's exception. */
+PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes);
+
+#endif

@@ -1,0 +1,10 @@
+/* What the module is made of: one spec for each Python type, one table of functions for each file that has some. */
+#ifndef SF_PY_TYPES_H
+#define SF_PY_TYPES_H
+
+#include "py/compat.h"
+
+extern PyType_Spec sf_thread_spec, sf_generator_spec, sf_channel_spec, sf_span_spec;
+extern PyMethodDef sf_map_functions[], sf_clock_functions[], sf_trace_functions[];
+
+#endif

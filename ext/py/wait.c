@@ -1,0 +1,85 @@
+/* Waiting. See wait.h. */
+#include "py/wait.h"
+
+#include "core/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <time.h>
+
+#define SLICE_NS INT64_C(100000000) /* no sleep is longer: a waker may have been killed before it woke us */
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
+{
+    *deadline_ns = SF_FOREVER;
+    if (!timeout || timeout == Py_None)
+        return 0;
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not %.200s",
+                         Py_TYPE(timeout)->tp_name);
+        return -1;
+    }
+    if (isnan(seconds) || seconds < 0) {
+        PyErr_Format(PyExc_ValueError, "timeout must be at least 0 seconds, not %R", timeout);
+        return -1;
+    }
+    if (seconds < 1e9) /* more is for ever */
+        *deadline_ns = now_ns() + (int64_t)ceil(seconds * 1e9);
+    return 0;
+}
+
+/* Whether this process has another Python thread that could end the wait. 1, 0, or -1 with an exception. */
+static int other_threads(void)
+{
+    PyObject *module = PyImport_ImportModule("_thread");
+    PyObject *count = module ? PyObject_CallMethod(module, "_count", NULL) : NULL;
+    Py_XDECREF(module);
+    if (!count)
+        return -1;
+    long threads = PyLong_AsLong(count); /* the main thread is not in it; a thread that asks is */
+    Py_DECREF(count);
+    return threads > 0;
+}
+
+static int sleep_and_look(const struct sf_waiting *waiting, int64_t deadline_ns)
+{
+    int64_t left = deadline_ns == SF_FOREVER ? SLICE_NS : deadline_ns - now_ns();
+    if (left <= 0)
+        return -ETIMEDOUT;
+    int slept;
+    Py_BEGIN_ALLOW_THREADS;
+    slept = waiting->sleep(waiting->what, left < SLICE_NS ? left : SLICE_NS);
+    Py_END_ALLOW_THREADS;
+    if (PyErr_CheckSignals())
+        return SF_RAISED;
+    int got = waiting->try_now(waiting->what);
+    if (got == -EAGAIN && slept == -EPIPE) {
+        int others = other_threads();
+        if (others < 0)
+            return SF_RAISED;
+        return others ? -EAGAIN : -EPIPE;
+    }
+    return got;
+}
+
+int sf_wait(const struct sf_waiting *waiting, bool block, int64_t deadline_ns)
+{
+    int got = waiting->try_now(waiting->what);
+    if (got != -EAGAIN || !block)
+        return got;
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, waiting->reason, waiting->object);
+    do
+        got = sleep_and_look(waiting, deadline_ns);
+    while (got == -EAGAIN);
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, waiting->reason, waiting->object);
+    return got;
+}

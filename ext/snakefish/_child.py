@@ -1,0 +1,108 @@
+"""What a child process does around its function, where Python says it better than C. Internal.
+
+The order is that of multiprocessing's own children, so that both can be mixed in one program.
+"""
+
+import os
+import sys
+import traceback
+
+_RISK = (
+    "this process has {0} threads besides the one that forks: a lock that one of them holds stays "
+    "locked for ever in the child, which may deadlock"
+)
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an exception in a child process: the __cause__ of that exception here."""
+
+    def __init__(self, text):
+        super().__init__(text)
+
+    def __str__(self):
+        return '\n"""\n' + self.args[0].rstrip("\n") + '\n"""'
+
+
+def _flush_streams():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError, OSError):
+            pass  # None under pythonw, closed, or its reader has gone
+
+
+def prepare():
+    """In the parent, before a fork. Warns, which may raise, while there is no child yet to be left behind."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        others = threading.active_count() - 1
+        if others > 0:
+            import warnings
+
+            warnings.warn(_RISK.format(others), DeprecationWarning, stacklevel=2)
+    _flush_streams()  # what is buffered now must not come out twice
+
+
+def _take_over_multiprocessing(name):
+    """Without this the child would terminate the parent's daemon processes at its end."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None:
+        return
+    import itertools
+
+    own = process.BaseProcess(name=name)
+    own._parent_pid = os.getppid()
+    own._config = dict(own._config, daemon=False)
+    process._current_process = own
+    process._process_counter = itertools.count(1)
+    process._children = set()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._finalizer_registry.clear()
+        util._run_after_forkers()
+
+
+def begin(name):
+    """In the child, first. The parent's exit handlers are the parent's."""
+    import atexit
+
+    atexit._clear()
+    _take_over_multiprocessing(name)
+
+
+def end():
+    """In the child, last: its own threads, finalizers, exit handlers, streams."""
+    import atexit
+
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+    atexit._run_exitfuncs()
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._exit_function()
+    _flush_streams()
+
+
+def format_exception(exception):
+    """The traceback as the interpreter would print it."""
+    return "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
+
+
+def summarise(exception):
+    """One line: the type and what it says."""
+    try:
+        return "".join(traceback.format_exception_only(type(exception), exception)).strip()
+    except Exception:
+        return type(exception).__name__
+
+
+def exit_status(exception):
+    """The process's exit status for a SystemExit, by the interpreter's rules; prints what is no number."""
+    code = exception.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code
+    print(code, file=sys.stderr)
+    return 1
