@@ -55,7 +55,8 @@ def parser():
     run.add_argument("--fresh", action="store_true", help="replace the bench database that is there")
     run.add_argument("--quick", action="store_true", help=f"small sizes, {QUICK_BLOCKS} blocks, 1 and all CPUs: to "
                      "see that it works, not to compare")
-    run.add_argument("--filter", default="", metavar="TEXT", help="only workloads with this in their name")
+    run.add_argument("--filter", default="", metavar="TEXT", help="only workloads with this in program/NAME or "
+                     "micro/NAME")
     run.add_argument("--runtimes", type=names, metavar="A,B", help="only these")
     run.add_argument("--workers", type=counts, metavar="1,2", help="default: 1 to twice the CPUs")
     run.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
@@ -73,9 +74,10 @@ def parser():
 
 
 def load_workloads(text):
-    found = [catalog.workload(name) for name in catalog.workload_names() if text in name]
-    if not found:
+    names = [name for name in catalog.workload_names() if text in f"{catalog.kind(name)}/{name}"]
+    if not names:
         raise Usage(f"no workload has '{text}' in its name: there are {', '.join(catalog.workload_names())}")
+    found = [catalog.workload(name) for name in names]
     return found
 
 

@@ -118,18 +118,28 @@ class Workload:
         return m.combine(size, even_map(m.work, m.tasks(size, workers)))
 
 
-def workload(name) -> Workload:
-    """Raises Broken."""
+def workload_part(name):
     part = next((part for part in KINDS if name in names(part)), None)
     if part is None:
         raise Broken(f"there is no workload named {name}")
+    return part
+
+
+def kind(name):
+    """program or micro."""
+    return KINDS[workload_part(name)]
+
+
+def workload(name) -> Workload:
+    """Raises Broken."""
+    part = workload_part(name)
     try:
         module = load(part, name)
         for attribute in ("size", "check_size", "unit", "seconds"):
             getattr(module, attribute)
     except Exception as error:
         raise Broken(f"{name}: {type(error).__name__}: {error}") from error
-    return Workload(name, KINDS[part], module)
+    return Workload(name, kind(name), module)
 
 
 def workload_names():

@@ -1,4 +1,4 @@
-"""spawn-join: start a process for an empty function, take its result, wait for its end"""
+"""spawn-join: a process for an empty function: start, result, end"""
 from contextlib import contextmanager
 
 size = 200

@@ -150,6 +150,11 @@ def test_dry_run_writes_nothing(bench):
     assert not bench.db.exists()
 
 
+def test_filter_takes_a_kind_too(bench):
+    out, _ = bench.run("--dry-run", "--filter", "micro", "--runtimes", "multiprocessing", "--blocks", 1)
+    assert {line.split()[4] for line in out.splitlines()} == {"spawn-join", "channel-round-trip"}
+
+
 def test_nothing_to_run(bench):
     assert "no workload has 'nonsense'" in bench.run("--filter", "nonsense", code=2)[1]
     assert "there is no runtime nonsense" in bench.run("--runtimes", "nonsense", code=2)[1]
