@@ -1,0 +1,29 @@
+# Efficiency: speedup divided by workers, the share of the bought processors that did useful work.
+
+figure_efficiency <- function(bench) {
+  title <- "Efficiency against workers"
+  rows <- bench$speedups
+  if (is.null(rows)) return(missing_figure("efficiency", title, no_speedup(bench)))
+  rows$runtime <- runtime_factor(rows$runtime)
+  rows$low <- rows$low / rows$workers
+  rows$high <- rows$high / rows$workers
+  plot <- scaling_plot(rows, bench$cpus, "efficiency") +
+    ggplot2::geom_hline(yintercept = 1, colour = faint, linewidth = 0.4) +
+    ggplot2::scale_y_continuous("efficiency (speedup / workers)", limits = c(0, NA), breaks = seq(0, 2, 0.25),
+                                labels = function(x) paste0(100 * x, " %"), expand = ggplot2::expansion(c(0, 0.08)))
+  new_figure("efficiency", title, plot, efficiency_finding(rows, bench$cpus), paste0(
+    "100 % means that every worker was as useful as the sequential program. ", interval_caption(rows$blocks),
+    cpu_caption(bench$cpus), if (is.finite(bench$cpus)) " There efficiency must fall: the CPUs are shared."),
+    height = panel_height(length(unique(rows$program))))
+}
+
+efficiency_finding <- function(rows, cpus) {
+  counts <- unique(rows$workers)
+  workers <- if (any(counts <= cpus)) max(counts[counts <= cpus]) else min(counts)
+  at <- rows[rows$workers == workers, ]
+  at <- at[order(at$runtime), ]
+  sentences <- vapply(split_by(at, "program"), function(cell) {
+    sprintf("%s: %s.", cell$program[1], in_words(sprintf("%s %s", cell$runtime, format_percent(cell$efficiency))))
+  }, "")
+  paste(c(sprintf("Efficiency at %s.", counted(workers, "worker")), sentences), collapse = " ")
+}

@@ -1,0 +1,44 @@
+# Micro-benchmarks: what one operation costs under each runtime.
+
+figure_micro <- function(bench) {
+  title <- "What one operation costs"
+  rows <- bench$times[bench$times$micro, ]
+  if (nrow(rows) == 0) return(missing_figure("micro", title, "The session has no micro-benchmarks."))
+  rows$runtime <- runtime_factor(rows$runtime)
+  # A micro-benchmark is mostly run with one number of workers; where there are more, the name says which.
+  several <- tapply(rows$workers, rows$program, function(workers) length(unique(workers)) > 1)
+  rows$row <- ifelse(several[rows$program], sprintf("%s, %s", rows$runtime, counted(rows$workers, "worker")),
+                     as.character(rows$runtime))
+  order_of_rows <- unique(rows$row[order(rows$runtime, rows$workers)])
+  rows$row <- factor(rows$row, rev(order_of_rows))
+  dots <- block_times(bench$samples[bench$samples$micro, ])
+  dots <- merge(dots, rows[c("program", "runtime", "workers", "row")])
+  dots$runtime <- factor(dots$runtime, levels(rows$runtime))
+  panels <- length(unique(rows$program))
+  plot <- ggplot2::ggplot(rows, ggplot2::aes(mean_ns, row, colour = runtime, shape = runtime)) +
+    ggplot2::facet_wrap(~program, ncol = 1, scales = "free") +
+    ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), alpha = 0.4, size = 1.3) +
+    ggplot2::geom_point(size = 2.8) +
+    ggplot2::geom_text(ggplot2::aes(label = format_duration(mean_ns)), colour = ink, size = 3.1, vjust = -1)
+  if (any(is.finite(rows$low_ns))) {
+    plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low_ns, xmax = high_ns),
+                                           linewidth = 0.7, na.rm = TRUE)
+  }
+  plot <- plot + runtime_scales(rows$runtime) +
+    ggplot2::scale_x_continuous("time per operation", labels = format_duration_tick, limits = c(0, NA),
+                                expand = ggplot2::expansion(c(0, 0.07))) +
+    ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.5, 0.8))) +
+    report_theme() + ggplot2::theme(legend.position = "none")
+  new_figure("micro", title, plot, micro_finding(rows), paste(
+    "Small dots: one block each; large, with its number: their mean.", interval_caption(rows$blocks),
+    "Lower is better."), height = 0.6 + 0.65 * panels + 0.4 * nrow(unique(rows[c("program", "row")])))
+}
+
+micro_finding <- function(rows) {
+  sentences <- vapply(split_by(rows, "program"), function(cell) {
+    cell <- cell[order(cell$mean_ns), ]
+    sprintf("One operation of %s takes %s.", cell$program[1],
+            in_words(sprintf("%s under %s", format_duration(cell$mean_ns), cell$row)))
+  }, "")
+  paste(sentences, collapse = " ")
+}

@@ -1,0 +1,85 @@
+# snakefish : multiprocessing, one row a program and number of workers, on a log scale: twice as fast and half as fast
+# lie equally far from 1.
+
+figure_ratio <- function(bench) {
+  title <- "snakefish : multiprocessing"
+  rows <- bench$ratios
+  if (is.null(rows)) return(missing_figure("ratio", title, no_ratio(bench)))
+  # programs first, then the micro-benchmarks
+  rows$program <- factor(rows$program, unique(rows$program[order(rows$micro, rows$program)]))
+  rows$label <- ifelse(rows$micro & !several_worker_counts(rows), "each operation", counted(rows$workers, "worker"))
+  rows$row <- factor(rows$label, rev(unique(rows$label[order(rows$workers)])))
+  dots <- data.frame(rows[rep(seq_len(nrow(rows)), lengths(rows$by_block)), c("program", "row")],
+                     ratio = unlist(rows$by_block))
+  reach <- range(c(rows$ratio, rows$low, rows$high, dots$ratio, 1 / 1.1, 1.1), na.rm = TRUE)
+  ticks <- ratio_ticks(reach)
+  band <- c(1 / (1 + practical_margin), 1 + practical_margin)
+  plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
+    ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
+    ggplot2::annotate("rect", xmin = band[1], xmax = band[2], ymin = -Inf, ymax = Inf, fill = "#EFEFEF") +
+    ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
+    ggplot2::geom_point(data = dots, shape = 124, size = 2.2, colour = okabe_ito[["blue"]], alpha = 0.4) +
+    ggplot2::geom_point(ggplot2::aes(shape = verdict, fill = verdict), size = 3, colour = okabe_ito[["blue"]]) +
+    ggplot2::geom_text(ggplot2::aes(x = Inf, label = ratio_text(ratio, low, high)), hjust = 1.02, size = 3.1,
+                       colour = ink)
+  if (any(is.finite(rows$low))) {
+    plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high), linewidth = 0.8,
+                                           colour = okabe_ito[["blue"]], na.rm = TRUE)
+  }
+  plot <- plot +
+    ggplot2::scale_shape_manual(values = verdict_shapes) + ggplot2::scale_fill_manual(values = verdict_fills) +
+    ggplot2::scale_x_log10("times as fast as multiprocessing (log scale)",
+                           breaks = ticks, labels = format_tick(ticks),
+                           limits = c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^0.45)) +
+    ggplot2::ylab(NULL) + report_theme() +
+    ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
+                   strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))
+  new_figure("ratio", title, plot, ratio_finding(rows), paste0(
+    "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); the ratio is that of the mean times. ",
+    interval_caption(rows$blocks), " Grey band: within ", format_percent(practical_margin),
+    " of each other, which is of no practical difference."), height = 1.2 + 0.36 * nrow(rows))
+}
+
+verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)
+verdict_fills <- c("faster" = okabe_ito[["blue"]], "slower" = okabe_ito[["vermillion"]],
+                   "no practical difference" = okabe_ito[["sky"]], "inconclusive" = "white")
+
+ratio_ticks <- function(reach) {
+  ticks <- sort(c(10^(-4:4), 2 * 10^(-4:4), 5 * 10^(-4:4)))
+  inside <- ticks[ticks >= reach[1] & ticks <= reach[2]]
+  if (length(inside) >= 3) return(inside)
+  ticks <- c(0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6, 1.8, 2)
+  ticks[ticks >= reach[1] & ticks <= reach[2]]
+}
+
+ratio_text <- function(ratio, low, high) {
+  ifelse(is.finite(low), sprintf("%s [%s, %s]", format_digits(ratio), format_digits(low), format_digits(high)),
+         format_digits(ratio))
+}
+
+several_worker_counts <- function(rows) {
+  counts <- tapply(rows$workers, rows$program, function(workers) length(unique(workers)))
+  as.vector(counts[rows$program]) > 1
+}
+
+no_ratio <- function(bench) {
+  absent <- setdiff(c("snakefish", "multiprocessing"), bench$samples$runtime)
+  if (length(absent) > 0) return(sprintf("No comparison: the session has no runs of %s.", in_words(absent)))
+  "No comparison: snakefish and multiprocessing have no program, workers and block in common."
+}
+
+ratio_finding <- function(rows) {
+  counts <- table(factor(rows$verdict, names(verdict_shapes)))
+  counts <- counts[counts > 0]
+  extremes <- rows[unique(c(which.max(rows$ratio), which.min(rows$ratio))), ]
+  sprintf("Of %s with multiprocessing, snakefish is %s. %s.",
+          counted(nrow(rows), "comparison"), in_words(verdict_counts(counts)),
+          in_words(sprintf("%s at %s: %s times as fast", extremes$program, counted(extremes$workers, "worker"),
+                           ratio_text(extremes$ratio, extremes$low, extremes$high))))
+}
+
+verdict_counts <- function(counts) {
+  text <- c("faster" = "faster in %d", "slower" = "slower in %d",
+            "no practical difference" = "not practically different in %d", "inconclusive" = "not told apart in %d")
+  mapply(function(name, n) sprintf(text[[name]], n), names(counts), as.vector(counts), USE.NAMES = FALSE)
+}

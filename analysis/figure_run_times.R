@@ -1,0 +1,58 @@
+# Run times: every sample as a dot, the mean with its interval beside, one panel a program.
+
+figure_run_times <- function(bench) {
+  title <- "Run times"
+  samples <- bench$samples[!bench$samples$micro, ]
+  if (nrow(samples) == 0) return(missing_figure("run_times", title, "The session has no program, only micro-benchmarks."))
+  times <- block_times(samples)
+  means <- bench$times[!bench$times$micro, ]
+  unit <- duration_unit(times$time_ns)
+  panels <- length(unique(times$program))
+  times$runtime <- runtime_factor(times$runtime)
+  means$runtime <- runtime_factor(means$runtime)
+  counts <- sort(unique(times$workers))
+  for_x <- function(workers) factor(workers, counts)
+  # one group a runtime at each worker count, so that dots, mean and interval of a runtime share a column
+  columns <- dodge_offsets(times, 0.75)
+  times$x <- columns$x(times, for_x) - 0.06
+  means$x <- columns$x(means, for_x) + 0.06
+  plot <- ggplot2::ggplot(times, ggplot2::aes(x, time_ns / unit$ns, colour = runtime, shape = runtime)) +
+    ggplot2::facet_wrap(~program, ncol = panel_columns(panels), scales = "free_y") +
+    ggplot2::geom_point(alpha = 0.45, size = 1.3) +
+    ggplot2::geom_point(data = means, ggplot2::aes(y = mean_ns / unit$ns), size = 2.6)
+  if (any(is.finite(means$low_ns))) {
+    plot <- plot + ggplot2::geom_linerange(data = means, ggplot2::aes(y = mean_ns / unit$ns, ymin = low_ns / unit$ns,
+                                           ymax = high_ns / unit$ns), linewidth = 0.7, show.legend = FALSE, na.rm = TRUE)
+  }
+  plot <- plot + runtime_scales(times$runtime) +
+    ggplot2::scale_x_continuous("workers", breaks = seq_along(counts), labels = counts,
+                                expand = ggplot2::expansion(add = 0.5)) +
+    ggplot2::scale_y_continuous(sprintf("time (%s)", unit$unit), limits = c(0, NA),
+                                expand = ggplot2::expansion(c(0, 0.06))) +
+    report_theme() + ggplot2::theme(panel.grid.major.x = ggplot2::element_blank())
+  new_figure("run_times", title, plot, run_times_finding(means), paste(
+    "Small dots: one block each; large: their mean.", interval_caption(means$blocks), "Lower is better."),
+    height = panel_height(panels))
+}
+
+# Where the runtimes stand beside each other at each number of workers: evenly spread over `width`, those that are
+# not there leave no gap.
+dodge_offsets <- function(times, width) {
+  present <- unique(times[c("workers", "runtime")])
+  place <- stats::ave(as.integer(present$runtime), present$workers, FUN = rank)
+  among <- stats::ave(place, present$workers, FUN = length)
+  offset <- (place - (among + 1) / 2) * width / max(among)
+  list(x = function(rows, for_x) {
+    as.integer(for_x(rows$workers)) +
+      offset[match(paste(rows$workers, rows$runtime), paste(present$workers, present$runtime))]
+  })
+}
+
+run_times_finding <- function(means) {
+  sentences <- vapply(split_by(means, "program"), function(cell) {
+    best <- cell[which.min(cell$mean_ns), ]
+    sprintf("%s is quickest under %s with %s: %s.", best$program, best$runtime, counted(best$workers, "worker"),
+            format_duration(best$mean_ns))
+  }, "")
+  paste(sentences, collapse = " ")
+}

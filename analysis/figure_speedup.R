@@ -1,0 +1,81 @@
+# Speedup against the number of workers: what was gained over the sequential program, beside what would be ideal.
+
+figure_speedup <- function(bench) {
+  title <- "Speedup against workers"
+  rows <- bench$speedups
+  if (is.null(rows)) return(missing_figure("speedup", title, no_speedup(bench)))
+  rows$runtime <- runtime_factor(rows$runtime)
+  limit <- max(rows$workers)
+  ideal <- data.frame(workers = c(1, limit), speedup = c(1, limit))  # straight, because both scales double
+  panels <- length(unique(rows$program))
+  plot <- scaling_plot(rows, bench$cpus, "speedup") +
+    ggplot2::geom_line(data = ideal, ggplot2::aes(workers, speedup), inherit.aes = FALSE, colour = faint,
+                       linewidth = 0.4) +
+    ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.3, vjust = 0.6, size = 3.1,
+                      colour = faint) +
+    ggplot2::scale_y_continuous("speedup over sequential", trans = "log2", breaks = 2^(-10:12),
+                                labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
+  new_figure("speedup", title, plot, speedup_finding(rows), paste0(
+    "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
+    interval_caption(rows$blocks), " Both scales double; the lines only guide the eye.", cpu_caption(bench$cpus)),
+    height = panel_height(panels))
+}
+
+# What speedup and efficiency share: workers on a doubling scale, the runtimes side by side at each.
+scaling_plot <- function(rows, cpus, y) {
+  beside <- ggplot2::position_dodge(width = 0.12)
+  counts <- sort(unique(rows$workers))
+  rows$y <- rows[[y]]
+  plot <- ggplot2::ggplot(rows, ggplot2::aes(workers, y, colour = runtime, shape = runtime, linetype = runtime)) +
+    ggplot2::facet_wrap(~program, ncol = panel_columns(length(unique(rows$program))))
+  if (is.finite(cpus) && cpus < max(counts)) {
+    plot <- plot + ggplot2::annotate("rect", xmin = cpus, xmax = Inf, ymin = 0, ymax = Inf, fill = "#F2F2F2")
+  }
+  plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), position = beside, linewidth = 0.5)
+  if (any(is.finite(rows$low))) {
+    plot <- plot + ggplot2::geom_linerange(ggplot2::aes(ymin = low, ymax = high), position = beside, linewidth = 0.7,
+                                           linetype = "solid", show.legend = FALSE, na.rm = TRUE)
+  }
+  plot + ggplot2::geom_point(position = beside, size = 2.4) + runtime_scales(rows$runtime) +
+    ggplot2::scale_x_continuous("workers", trans = "log2", breaks = counts,
+                                expand = ggplot2::expansion(add = 0.15)) +
+    report_theme()
+}
+
+no_speedup <- function(bench) {
+  if (!any(!bench$samples$micro)) return("The session has no program, only micro-benchmarks, which have no speedup.")
+  if (!"sequential" %in% bench$samples$runtime) {
+    return("The session has no sequential runs, so there is no base case to be faster than.")
+  }
+  "The session has sequential runs only: nothing to compare with them."
+}
+
+speedup_finding <- function(rows) {
+  best <- bind(lapply(split_by(rows, c("runtime", "program")), function(cell) cell[which.max(cell$speedup), ]))
+  best <- best[order(best$program, match(best$runtime, levels(rows$runtime))), ]
+  sentences <- vapply(split_by(best, "program"), function(cell) {
+    sprintf("%s: %s.", cell$program[1], in_words(sprintf("%s reaches %s at %s", cell$runtime,
+            format_digits(cell$speedup), counted(cell$workers, "worker"))))
+  }, "")
+  paste(c("Highest speedup.", sentences), collapse = " ")
+}
+
+base_case_text <- function(rows) {
+  base <- bind(lapply(split_by(rows, "program"), function(cell) cell[1, ]))
+  paste(sprintf("%s %s", base$program, format_duration(base$base_ns)), collapse = ", ")
+}
+
+interval_caption <- function(blocks) {
+  if (any(blocks >= min_blocks)) {
+    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * interval_level, range_text(blocks[blocks >= min_blocks]))
+  } else {
+    sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(blocks), "block"), min_blocks)
+  }
+}
+
+range_text <- function(x) paste(unique(format_count(range(x))), collapse = " to ")
+
+cpu_caption <- function(cpus) {
+  if (!is.finite(cpus)) return("")
+  sprintf(" Grey ground: more workers than the %s.", counted(cpus, "CPU"))
+}

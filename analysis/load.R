@@ -1,0 +1,172 @@
+# Opens the databases read-only and hands out plain data frames. What is wrong with a file is said in one sentence
+# (a condition of class "report_error"): the reader of the message has a file to look for, not R code.
+
+application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
+schema_versions <- c(bench = 1, trace = 1)
+
+# What the report reads; other tables and columns may come and go.
+required_columns <- list(
+  bench = list(
+    session = c("id", "started", "status", "command", "seed", "blocks", "samples"),
+    machine = c("session", "key", "value"),
+    workload = c("session", "name", "size", "kind", "unit", "operation"),
+    runtime = c("session", "name", "status", "reason"),
+    sample = c("session", "block", "workload", "size", "runtime", "workers", "status", "error", "region_ns", "wall_ns",
+               "operations", "output_ok")),
+  trace = list(
+    meta = c("key", "value"), process = c("id", "pid", "parent", "name", "exit_status", "start_ns", "end_ns", "task"),
+    task = c("id", "process", "kind", "name"), text = c("id", "text"), event = c("process", "lane"),
+    event_kind = c("id", "name", "phase", "object"), stats = c("name", "process", "severity", "value"),
+    span = c("process", "kind", "object", "start_ns", "end_ns", "lane", "closed"),
+    message = c("channel", "seq", "sender", "receiver", "bytes", "send_ns", "receive_ns"),
+    ledger = c("process", "category", "ns")))
+
+stop_with <- function(...) {
+  stop(structure(class = c("report_error", "error", "condition"), list(message = paste0(...), call = NULL)))
+}
+
+# A read-only connection to a database of ours.
+open_database <- function(path, kind) {
+  if (dir.exists(path)) stop_with(path, " is a directory, not a ", kind, " database.")
+  if (!file.exists(path)) stop_with(path, " does not exist.")
+  if (file.access(path, 4) != 0) stop_with(path, " cannot be read: permission denied.")
+  if (file.size(path) == 0) stop_with(path, " is empty: no ", kind, " was ever written to it.")
+  header <- readBin(path, "raw", 16)
+  if (!identical(header, c(charToRaw("SQLite format 3"), as.raw(0)))) stop_with(path, " is not an SQLite database.")
+  db <- tryCatch(
+    # synchronous is left alone, because setting it would be a write
+    DBI::dbConnect(RSQLite::SQLite(), normalizePath(path), flags = RSQLite::SQLITE_RO, synchronous = NULL,
+                   bigint = "numeric"),
+    error = function(e) stop_with(path, " cannot be opened: ", conditionMessage(e), "."))
+  tryCatch(check_database(db, path, kind), error = function(e) {
+    DBI::dbDisconnect(db)
+    stop(e)
+  })
+  db
+}
+
+check_database <- function(db, path, kind) {
+  id <- read(db, path, "PRAGMA application_id")[[1]]
+  version <- read(db, path, "PRAGMA user_version")[[1]]
+  other <- setdiff(names(application_ids), kind)
+  if (id == application_ids[[other]]) {
+    stop_with(path, " is a ", other, " database: give it with --", other, ", not with --", kind, ".")
+  }
+  if (id != application_ids[[kind]]) stop_with(path, " is not a ", kind, " database of snakefish.")
+  if (version < schema_versions[[kind]]) {
+    stop_with(path, " has the old schema version ", version, ", this report reads version ", schema_versions[[kind]],
+              ": record it again.")
+  }
+  if (version > schema_versions[[kind]]) {
+    stop_with(path, " has schema version ", version, ", this report reads version ", schema_versions[[kind]],
+              ": use the report of the snakefish that wrote it.")
+  }
+  for (table in names(required_columns[[kind]])) {
+    there <- read(db, path, sprintf("SELECT name FROM pragma_table_info('%s')", table))$name
+    if (length(there) == 0) stop_with(path, " is incomplete: it has no table ", table, ".")
+    lacking <- setdiff(required_columns[[kind]][[table]], there)
+    if (length(lacking) > 0) stop_with(path, " is incomplete: its table ", table, " has no column ", lacking[1], ".")
+  }
+}
+
+read <- function(db, path, sql, params = NULL) {
+  tryCatch(DBI::dbGetQuery(db, sql, params = params), error = function(e) {
+    stop_with(path, " is damaged or cannot be read: ", conditionMessage(e), ".")
+  })
+}
+
+# The newest session that has samples, ready for the figures; notices are what a reader must know before the figures.
+load_bench <- function(path, seed) {
+  db <- open_database(path, "bench")
+  on.exit(DBI::dbDisconnect(db))
+  session <- read(db, path, "SELECT id, started, finished, status, command, seed, blocks, samples FROM session
+                             WHERE id = (SELECT max(session) FROM sample)")
+  if (nrow(session) == 0) stop_with(path, " holds no samples: the benchmark has not run yet, or ended before its first.")
+  # Types are made certain here: SQLite has none, and R would take the first row's for all.
+  samples <- read(db, path, "
+    SELECT s.block, s.workload, s.size, s.runtime, s.workers, s.status, s.error, w.kind, w.unit, w.operation,
+           coalesce(s.output_ok, 0) = 1 AS ok, CAST(s.wall_ns AS REAL) AS wall_ns, CAST(s.region_ns AS REAL) AS region_ns,
+           CAST(s.operations AS REAL) AS operations
+    FROM sample s LEFT JOIN workload w ON w.session = s.session AND w.name = s.workload AND w.size = s.size
+    WHERE s.session = ? ORDER BY s.block, s.workload, s.size, s.runtime, s.workers", list(session$id))
+  samples <- name_programs(samples)
+  good <- samples[samples$ok == 1 & is.finite(samples$region_ns) & samples$operations > 0, ]
+  bench <- list(
+    file = basename(path), session = session, seed = seed, all_samples = samples, samples = good,
+    sessions = read(db, path, "SELECT count(*) FROM session")[[1]],
+    machine = read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM machine WHERE session = ? ORDER BY key",
+                   list(session$id)),
+    runtimes = read(db, path, "SELECT name, status, reason FROM runtime WHERE session = ? ORDER BY name",
+                    list(session$id)))
+  bench$cpus <- machine_cpus(bench$machine)
+  if (nrow(good) == 0) stop_with(path, " holds no sample with a right output: ", failure_sentences(samples)[1])
+  good$time_ns <- good$region_ns / good$operations
+  bench$samples <- good
+  bench$times <- summarise_times(good, seed)
+  bench$speedups <- speedups(good, seed)
+  bench$ratios <- compare_runtimes(good, "snakefish", "multiprocessing", seed)
+  bench$tracing <- compare_runtimes(good, "snakefish-traced", "snakefish", seed)
+  bench
+}
+
+# A program goes by its name, and by its size too where it ran in several.
+name_programs <- function(samples) {
+  sizes <- tapply(samples$size, samples$workload, function(size) length(unique(size)))
+  several <- as.vector(sizes[samples$workload]) > 1
+  samples$program <- ifelse(several, sprintf("%s, %s %s", samples$workload, format_count(samples$size), samples$unit),
+                            samples$workload)
+  samples$micro <- samples$kind %in% "micro"
+  samples
+}
+
+machine_value <- function(machine, key) {
+  value <- machine$value[machine$key == key]
+  if (length(value) == 0 || is.na(value) || value == "unknown") NA else value
+}
+
+# The CPUs that the benchmark could use at the same time; NA where that is not known.
+machine_cpus <- function(machine) suppressWarnings(as.numeric(machine_value(machine, "effective_cpus")))
+
+# One sentence for each way in which samples of one program under one runtime failed.
+failure_sentences <- function(samples) {
+  bad <- samples[samples$ok != 1, ]
+  if (nrow(bad) == 0) return(character())
+  vapply(split_by(bad, c("program", "runtime", "status")), function(cell) {
+    errors <- unique(stats::na.omit(cell$error))
+    sprintf("%s of %s under %s: %s%s.", counted(nrow(cell), "sample"), cell$program[1], cell$runtime[1],
+            cell$status[1], if (length(errors) > 0) paste0(" (", errors[1], ")") else "")
+  }, "", USE.NAMES = FALSE)
+}
+
+# The trace as data frames: processes in the order of their start, spans and messages as the views give them.
+load_trace <- function(path) {
+  db <- open_database(path, "trace")
+  on.exit(DBI::dbDisconnect(db))
+  processes <- read(db, path, "
+    SELECT p.id, p.pid, p.parent, p.exit_status, CAST(p.start_ns AS REAL) AS start_ns, CAST(p.end_ns AS REAL) AS end_ns,
+           coalesce(nullif(p.name, ''), nullif(t.name, ''), t.kind, 'process') AS name
+    FROM process p LEFT JOIN task t ON t.id = p.task
+    WHERE p.start_ns IS NOT NULL ORDER BY p.start_ns, p.id")
+  if (nrow(processes) == 0) stop_with(path, " holds no process: nothing was traced, or its log is lost.")
+  ended <- is.finite(processes$end_ns)
+  processes$end_ns[!ended] <- max(processes$end_ns[ended], processes$start_ns)
+  processes$label <- sprintf("%s (%d)", shorten(processes$name, 24), processes$pid)
+  spans <- read(db, path, "
+    SELECT s.process, s.lane, s.kind, CAST(s.start_ns AS REAL) AS start_ns, CAST(s.end_ns AS REAL) AS end_ns, s.closed,
+           CASE WHEN k.object = 'text' THEN x.text END AS text
+    FROM span s JOIN event_kind k ON k.name = s.kind LEFT JOIN text x ON k.object = 'text' AND x.id = s.object
+    ORDER BY s.process, s.lane, s.start_ns, s.end_ns DESC")
+  list(
+    file = basename(path), processes = processes, spans = spans,
+    kinds = read(db, path, "SELECT name FROM event_kind WHERE phase = 'span' ORDER BY id")$name,
+    events = read(db, path, "SELECT count(*) FROM event")[[1]],
+    messages = read(db, path, "
+      SELECT channel, sender, receiver, CAST(bytes AS REAL) AS bytes, CAST(send_ns AS REAL) AS send_ns,
+             CAST(receive_ns AS REAL) AS receive_ns FROM message ORDER BY send_ns, channel, seq"),
+    ledger = read(db, path, "SELECT process, category, CAST(ns AS REAL) AS ns FROM ledger ORDER BY process, category"),
+    stats = read(db, path, "SELECT s.name, p.pid, s.severity, CAST(s.value AS TEXT) AS value
+                            FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"),
+    meta = read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM meta ORDER BY key"))
+}
+
+shorten <- function(text, width) ifelse(nchar(text) > width, paste0(substr(text, 1, width - 1), "\u2026"), text)

@@ -1,0 +1,44 @@
+# What a reader must know before the figures: losses, failures, and what is missing. Most serious first.
+
+notice <- function(severity, text) data.frame(severity = rep(severity, length(text)), text = text)
+
+notices <- function(bench, trace) {
+  rows <- bind(list(if (!is.null(bench)) bench_notices(bench), if (!is.null(trace)) trace_notices(trace)))
+  rows[order(match(rows$severity, c("error", "loss", "warning"))), ]
+}
+
+bench_notices <- function(bench) {
+  session <- bench$session
+  planned <- session$samples
+  blocks <- length(unique(bench$samples$block))
+  absent <- bench$runtimes[bench$runtimes$status %in% "absent", ]
+  bind(list(
+    notice("error", failure_sentences(bench$all_samples)),
+    if (!session$status %in% "complete") notice("warning", sprintf(
+      "The benchmark is not complete (%s): %s of %s samples were taken.", session$status,
+      format_count(nrow(bench$all_samples)), format_count(planned))),
+    notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
+    if (blocks < min_blocks) notice("warning", sprintf(
+      "%s: fewer than %d carry no interval and no verdict, only points.", counted(blocks, "block"), min_blocks))))
+}
+
+trace_notices <- function(trace) {
+  state <- machine_value(trace$meta, "state")
+  # a count of zero is good news, whatever its severity
+  bad <- trace$stats[!trace$stats$severity %in% "info" & !trace$stats$value %in% c("0", "0.0"), ]
+  # what concerns one process is summed over the processes, and they are named
+  rows <- bind(lapply(split_by(bad, c("name", "severity")), function(cell) {
+    amount <- suppressWarnings(as.numeric(cell$value))
+    value <- if (anyNA(amount)) paste(unique(cell$value), collapse = ", ") else format_count(sum(amount))
+    pids <- sort(cell$pid[is.finite(cell$pid)])
+    where <- if (length(pids) == 0) "" else if (length(pids) > 4) paste(" in", counted(length(pids), "process", "processes"))
+             else sprintf(" (process %s)", in_words(as.character(pids)))
+    notice(cell$severity[1], sprintf("The trace: %s: %s%s.", gsub("_", " ", cell$name[1]), value, where))
+  }))
+  killed <- trace$processes[trace$processes$exit_status %in% -(1:64), ]
+  bind(list(rows,
+    if (!state %in% "complete") notice("warning", sprintf(
+      "The trace is not complete (%s): it may lack its end.", if (is.na(state)) "state unknown" else state)),
+    if (nrow(killed) > 0) notice("warning", sprintf("In the trace, %s by a signal: %s.", if (nrow(killed) == 1)
+      "a process was ended" else paste(nrow(killed), "processes were ended"), in_words(sprintf("%s, signal %d", killed$label, -killed$exit_status))))))
+}

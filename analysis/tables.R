@@ -1,0 +1,76 @@
+# The tables of the page, and the sentences on how it was measured.
+
+# The columns of these names are set to the right.
+number_columns <- c("workers", "blocks", "time", "time of the other", "times as fast [interval]", "mean", "median")
+
+html_table <- function(rows) {
+  class <- ifelse(names(rows) %in% number_columns, "number", "text")
+  cells <- do.call(cbind, Map(function(column, class) {
+    sprintf('<td class="%s">%s</td>', class, escape_html(as.character(column)))
+  }, rows, class))
+  paste0('<div class="table"><table>\n<thead><tr>',
+         paste(sprintf('<th scope="col" class="%s">%s</th>', class, escape_html(names(rows))), collapse = ""),
+         '</tr></thead>\n<tbody>\n',
+         paste(sprintf("<tr>%s</tr>", apply(cells, 1, paste, collapse = "")), collapse = "\n"),
+         '\n</tbody></table></div>')
+}
+
+ratio_table <- function(bench) {
+  rows <- bind(list(bench$ratios, bench$tracing))
+  if (is.null(rows)) return(time_table(bench))
+  rows$runtime <- ifelse(rows$base == "multiprocessing", "snakefish", rows$runtime)
+  rows <- rows[order(rows$base, rows$micro, rows$program, rows$workers), ]
+  data.frame(check.names = FALSE, program = rows$program, workers = rows$workers,
+             comparison = sprintf("%s : %s", rows$runtime, rows$base), blocks = rows$blocks,
+             time = format_duration(rows$time_ns), "time of the other" = format_duration(rows$base_ns),
+             "times as fast [interval]" = ratio_text(rows$ratio, rows$low, rows$high), verdict = rows$verdict)
+}
+
+# What there is where nothing can be compared.
+time_table <- function(bench) {
+  rows <- bench$times
+  data.frame(check.names = FALSE, program = rows$program, runtime = rows$runtime, workers = rows$workers,
+             blocks = rows$blocks, mean = format_duration(rows$mean_ns),
+             median = format_duration(rows$median_ns))
+}
+
+ratio_table_caption <- function() {
+  paste0(
+    "Times are means over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first runtime ",
+    "is faster. Faster or slower: the whole interval is on that side of 1, and the ratio is more than ",
+    format_percent(practical_margin), " from it; no practical difference: the whole interval is within ",
+    format_percent(practical_margin), "; inconclusive: neither, or fewer than ", min_blocks, " blocks.")
+}
+
+# A list of parts: a text, and maybe a table that opens on a click.
+measured <- function(report) {
+  c(if (!is.null(report$bench)) bench_measured(report$bench), if (!is.null(report$trace)) trace_measured(report$trace),
+    list(list(text = paste0("This page: ", report$command, "."))))
+}
+
+bench_measured <- function(bench) {
+  session <- bench$session
+  blocks <- unique(bench$all_samples$block)
+  list(
+    list(text = sprintf(paste(
+      "Benchmark %s, session %d of %d, started %s (UTC), %s. Command: %s. %s in %s, their order random with seed %d;",
+      "each sample is a fresh interpreter process, and its output was checked: %s right."),
+      bench$file, as.integer(session$id), as.integer(bench$sessions), sub("T", " ", sub("Z$|[+]00:00$", "", session$started)), session$status,
+      session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"), as.integer(session$seed),
+      sprintf("%s of %s", format_count(nrow(bench$samples)), format_count(nrow(bench$all_samples))))),
+    list(text = paste0(
+      "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
+      "included, the interpreter's start and its imports not. Micro-benchmarks: that time divided by the operations. ",
+      sprintf("Intervals hold %g %%, from %s resamples of whole blocks, seed %d; with fewer than %d blocks there are none.",
+              100 * interval_level, format_count(resample_times), as.integer(bench$seed), min_blocks)),
+      summary = "The machine and the build", table = bench$machine))
+}
+
+trace_measured <- function(trace) {
+  tables <- bind(list(
+    trace$meta, data.frame(key = ifelse(is.na(trace$stats$pid), trace$stats$name,
+      sprintf("%s, process %s", trace$stats$name, trace$stats$pid)), value = trace$stats$value)))
+  list(list(text = sprintf("Trace %s: %s from %s.", trace$file, counted(trace$events, "event"),
+                           counted(nrow(trace$processes), "process", "processes")),
+            summary = "The trace's own account", table = tables))
+}

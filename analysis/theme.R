@@ -1,0 +1,65 @@
+# One look for all figures: the theme, and which colour, shape and line type stands for what. Colours are Okabe and
+# Ito's, told apart by the colour-blind too; shape, line type or a printed name always says the same once more.
+
+okabe_ito <- c(black = "#000000", orange = "#E69F00", sky = "#56B4E9", green = "#009E73", yellow = "#F0E442",
+               blue = "#0072B2", vermillion = "#D55E00", purple = "#CC79A7")
+ink <- "#222222"
+faint <- "#666666"
+unknown_colour <- "#E4E4E4"
+
+report_theme <- function() {
+  ggplot2::theme_minimal(base_size = 11) +
+    ggplot2::theme(
+      text = ggplot2::element_text(colour = ink),
+      axis.title = ggplot2::element_text(size = 9.5),
+      axis.text = ggplot2::element_text(colour = "#444444"),
+      panel.grid.minor = ggplot2::element_blank(),
+      panel.grid.major = ggplot2::element_line(colour = "#E6E6E6", linewidth = 0.3),
+      panel.spacing = ggplot2::unit(14, "pt"),
+      strip.text = ggplot2::element_text(hjust = 0, face = "bold", size = 11),
+      legend.position = "top", legend.justification = "left", legend.title = ggplot2::element_blank(),
+      legend.margin = ggplot2::margin(0, 0, 2, 0), legend.box.spacing = ggplot2::unit(4, "pt"),
+      legend.key.width = ggplot2::unit(26, "pt"),
+      plot.background = ggplot2::element_rect(fill = "white", colour = NA),
+      plot.margin = ggplot2::margin(6, 10, 6, 6))
+}
+
+# A runtime keeps its look from figure to figure; ones that are not listed take what is left, in their order.
+runtime_looks <- data.frame(
+  runtime = c("sequential", "snakefish", "multiprocessing", "snakefish-traced"),
+  colour = okabe_ito[c("black", "blue", "vermillion", "sky")],
+  shape = c(15, 16, 17, 1), line = c("dotted", "solid", "longdash", "22"))
+spare_looks <- data.frame(colour = okabe_ito[c("green", "purple", "orange", "yellow")],
+                          shape = c(18, 4, 0, 2), line = c("dotdash", "twodash", "13", "4212"))
+
+looks_of <- function(runtimes) {
+  runtimes <- unique(as.character(runtimes))
+  known <- runtime_looks[runtime_looks$runtime %in% runtimes, ]
+  others <- sort(setdiff(runtimes, known$runtime))
+  spare <- spare_looks[(seq_along(others) - 1) %% nrow(spare_looks) + 1, ]
+  rbind(known, data.frame(runtime = others, spare))
+}
+
+runtime_factor <- function(runtime) factor(runtime, looks_of(runtime)$runtime)
+
+runtime_scales <- function(runtimes) {
+  looks <- looks_of(runtimes)
+  named <- function(column) stats::setNames(looks[[column]], looks$runtime)
+  list(ggplot2::scale_colour_manual(values = named("colour")), ggplot2::scale_fill_manual(values = named("colour")),
+       ggplot2::scale_shape_manual(values = named("shape")), ggplot2::scale_linetype_manual(values = named("line")))
+}
+
+# Colours of the kinds of spans, by their place in the table of events: the eight, then eight tints of them. A kind
+# that is added to the table comes last and changes no other's colour.
+kind_palette <- c("#D55E00", "#56B4E9", "#8C6BB1", "#F0E442", "#CC79A7", "#005A45", "#0072B2", "#009E73", "#9C9C9C",
+                  "#E69F00", "#9AD0F0", "#8B6B3E", "#A6DBB5", "#F5C98A", "#E8B5D3", "#F2A37A")
+
+kind_colours <- function(kinds) {
+  stats::setNames(kind_palette[(seq_along(kinds) - 1) %% length(kind_palette) + 1], kinds)
+}
+
+# Black or white, whichever reads better on the colour.
+text_on <- function(colour) {
+  light <- colSums(grDevices::col2rgb(colour) * c(0.299, 0.587, 0.114))
+  ifelse(light > 140, ink, "white")
+}

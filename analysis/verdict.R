@@ -1,0 +1,49 @@
+# The sentence at the top of the page, and the machine in a line.
+
+# Compared where all CPUs are used and none is shared: the most workers up to the number of CPUs that both ran with.
+verdict_workers <- function(bench) {
+  rows <- bench$ratios[!bench$ratios$micro, ]
+  if (is.null(rows) || nrow(rows) == 0) return(NA)
+  fitting <- rows$workers[rows$workers <= bench$cpus]
+  if (length(fitting) > 0) max(fitting) else min(rows$workers)
+}
+
+bench_verdict <- function(bench) {
+  if (is.null(bench$ratios)) return(no_ratio(bench))
+  workers <- verdict_workers(bench)
+  if (is.na(workers)) return("No verdict on programs: the session has only micro-benchmarks.")
+  rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
+  overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
+  counts <- table(factor(rows$verdict, names(verdict_shapes)))
+  counts <- counts[counts > 0]
+  programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
+  sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
+                      ratio_text(overall$ratio, overall$low, overall$high), counted(workers, "worker"))
+  if (all(rows$blocks < min_blocks)) {
+    return(sprintf("%s, but %s %s too few for a verdict.", sentence, counted(max(rows$blocks), "block"),
+                   if (max(rows$blocks) == 1) "is" else "are"))
+  }
+  if (nrow(rows) == 1) return(sprintf("%s: %s.", sentence, rows$verdict))
+  sprintf("%s: %s.", sentence, in_words(verdict_counts(counts)))
+}
+
+trace_verdict <- function(trace) {
+  length_ns <- max(trace$processes$end_ns) - min(trace$processes$start_ns)
+  sprintf("The traced run took %s in %s and sent %s.", format_duration(length_ns),
+          counted(nrow(trace$processes), "process", "processes"), counted(nrow(trace$messages), "message"))
+}
+
+machine_line <- function(bench, trace) {
+  if (is.null(bench)) return("The machine is not described: that is in the benchmark's database, and none was given.")
+  fact <- function(key) machine_value(bench$machine, key)
+  memory <- suppressWarnings(as.numeric(fact("memory_bytes")))
+  commit <- fact("commit")
+  parts <- c(fact("cpu_model"),
+             if (is.finite(bench$cpus)) paste0(counted(bench$cpus, "CPU"),
+                                               if (fact("hypervisor") %in% "yes") " of a virtual machine"),
+             if (is.finite(memory)) paste(format_bytes(memory), "of memory"), fact("kernel"), fact("python"),
+             if (!is.na(commit)) paste0("commit ", substr(commit, 1, 10), if (fact("dirty") %in% "1") " with changes"))
+  parts <- parts[!is.na(parts)]
+  if (length(parts) == 0) return("The benchmark's database does not describe the machine.")
+  paste0(paste(parts, collapse = ", "), ".")
+}

@@ -1,0 +1,54 @@
+# A bench database. Time of a program: serial + parallel / min(workers, cpus) + cost for each worker, times the block's
+# own state and each sample's noise; factor says how much slower a runtime is than snakefish.
+
+bench_factors <- c(sequential = 1, snakefish = 1, "snakefish-traced" = 1.03, multiprocessing = 1.25)
+bench_programs <- c("spectral-norm" = 0.8e9, mandelbrot = 1.1e9)
+bench_micro <- c("channel-round-trip" = 2.1e3, "spawn-join" = 310e3)
+
+make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = bench_programs, micro = bench_micro,
+                          workers = 1:4, cpus = 2, noise = 0.02, seed = 1, status = "complete") {
+  db <- create_database(path, file.path(repository, "bench/schema.sql"))
+  on.exit(DBI::dbDisconnect(db))
+  names <- c(names(programs), names(micro))
+  runtimes <- names(factors)
+  grid <- rbind(
+    expand.grid(workload = names(programs), runtime = setdiff(runtimes, "sequential"), workers = workers,
+                stringsAsFactors = FALSE),
+    if ("sequential" %in% runtimes) expand.grid(workload = names(programs), runtime = "sequential", workers = 1,
+                                                stringsAsFactors = FALSE),
+    if (length(micro) > 0) expand.grid(workload = names(micro), runtime = setdiff(runtimes, "sequential"),
+                                       workers = 1, stringsAsFactors = FALSE))
+  append_rows(db, "session", id = 1, started = "2024-05-01T10:00:00Z", finished = "2024-05-01T10:04:00Z",
+              status = status, command = "python3 -m bench run --seed 7", seed = 7, blocks = blocks,
+              samples = blocks * nrow(grid))
+  append_rows(db, "machine", session = 1, key = c("cpu_model", "effective_cpus", "memory_bytes", "hypervisor", "kernel",
+              "python", "commit", "dirty"), value = c("Example CPU 3000", cpus, 8 * 2^30, "yes", "Linux 6.1.0 x86_64",
+              "CPython 3.11.2", "0123456789abcdef0123456789abcdef01234567", "0"))
+  append_rows(db, "workload", session = 1, name = names, size = 100, kind = rep(c("program", "micro"),
+              c(length(programs), length(micro))), unit = "rows", operation = "whole run", doc = "a test")
+  append_rows(db, "runtime", session = 1, name = runtimes, status = "present", doc = "a test")
+  if (blocks == 0) return(invisible(path))
+  set.seed(seed)
+  for (block in seq_len(blocks) - 1) {
+    n <- nrow(grid)
+    is_micro <- grid$workload %in% names(micro)
+    operations <- ifelse(is_micro, 1000, 1)
+    whole <- c(programs, micro)[grid$workload]
+    ideal <- ifelse(is_micro | grid$runtime == "sequential", whole,
+                    whole * (0.05 + 0.95 / pmin(grid$workers, cpus) + 0.01 * grid$workers))
+    region <- ideal * operations * factors[grid$runtime] * exp(stats::rnorm(1, 0, noise) + stats::rnorm(n, 0, noise))
+    append_rows(db, "sample", session = 1, block = block, position = sample(n) - 1, workload = grid$workload, size = 100,
+                runtime = grid$runtime, workers = grid$workers, status = "ok", exit_status = 0, start_ns = 0,
+                wall_ns = round(region + 3e7), run_ns = round(region + 1e7), import_ns = 5e6, region_ns = round(region),
+                operations = operations, output_ok = 1, output_bytes = 10, load1 = 0.5)
+  }
+  invisible(path)
+}
+
+# Changes a database by hand.
+change <- function(path, ...) {
+  db <- DBI::dbConnect(RSQLite::SQLite(), path)
+  on.exit(DBI::dbDisconnect(db))
+  for (statement in c(...)) DBI::dbExecute(db, statement)
+  invisible(path)
+}

@@ -1,0 +1,134 @@
+# A trace database, written the way the collector writes it: from a list of records with their time. The clock ticks
+# twice a nanosecond.
+
+# The table of events; the tests read it from the source, so that they type no numbers.
+read_event_kinds <- function() {
+  lines <- readLines(file.path(repository, "ext/abi/events.def"))
+  lines <- paste(lines, collapse = "\n")
+  pattern <- 'X\\(([0-9]+), ([A-Z]+), ([A-Z]+), ([A-Z]+), "([^"]*)", "([^"]*)",\\s*"([^"]*)"\\)'
+  found <- regmatches(lines, gregexpr(pattern, lines))[[1]]
+  part <- function(i) sub(pattern, paste0("\\", i), found)
+  data.frame(id = as.integer(part(1)), name = tolower(part(2)), doc = part(7), phase = tolower(part(3)),
+             object = tolower(part(4)), a = part(5), b = part(6))
+}
+
+# Records of one span, as a list of two; `ns` NA for the end leaves it open.
+span_records <- function(process, kind, start, end, object = 0, a = 0, b = 0, lane = 0) {
+  rows <- data.frame(process = process, kind = kind, ns = c(start, end), object = object, a = c(0, a), b = c(0, b),
+                     phase = 1:2, lane = lane)
+  rows[is.finite(rows$ns), ]
+}
+
+instant_record <- function(process, kind, ns, object = 0, a = 0, b = 0) {
+  data.frame(process = process, kind = kind, ns = ns, object = object, a = a, b = b, phase = 0, lane = 0)
+}
+
+# seq, the begin of each end and the innermost open kind, as the collector finds them.
+number_records <- function(records, kinds) {
+  records <- records[order(records$ns), ]
+  records$id <- seq_len(nrow(records))
+  records$begin <- NA
+  records$inside <- 0
+  records$kind <- kinds$id[match(records$kind, kinds$name)]
+  open <- list()
+  for (i in seq_len(nrow(records))) {
+    thread <- paste(records$process[i], records$lane[i])
+    stack <- open[[thread]]
+    if (records$phase[i] == 1) stack <- c(stack, i)
+    if (records$phase[i] == 2) {
+      records$begin[i] <- stack[length(stack)]
+      stack <- stack[-length(stack)]
+    }
+    if (length(stack) > 0) records$inside[i] <- records$kind[stack[length(stack)]]
+    open[[thread]] <- stack
+  }
+  records$seq <- stats::ave(records$id, records$process, FUN = seq_along)
+  list(records = records, open = unlist(open, use.names = FALSE))
+}
+
+write_trace_db <- function(path, processes, records, tasks = NULL, texts = NULL, stats = NULL, state = "complete") {
+  db <- create_database(path, file.path(repository, "tracer/schema.sql"))
+  on.exit(DBI::dbDisconnect(db))
+  kinds <- read_event_kinds()
+  DBI::dbAppendTable(db, "event_kind", kinds)
+  append_rows(db, "meta", key = c("state", "command", "machine"), value = c(state, "python3 program.py", "x86_64"))
+  DBI::dbAppendTable(db, "process", processes)
+  if (!is.null(tasks)) DBI::dbAppendTable(db, "task", tasks)
+  if (!is.null(texts)) DBI::dbAppendTable(db, "text", texts)
+  if (!is.null(stats)) DBI::dbAppendTable(db, "stats", stats)
+  append_rows(db, "clock_segment", from_tsc = 1000, tsc = 1000, ns = 0, ns_per_tick = 0.5)
+  if (nrow(records) > 0) {
+    numbered <- number_records(records, kinds)
+    rows <- numbered$records
+    rows$tsc <- 1000 + 2 * rows$ns
+    DBI::dbAppendTable(db, "event", rows[c("process", "seq", "tsc", "kind", "object", "a", "b", "phase", "lane", "begin",
+                                           "inside")])
+    if (length(numbered$open) > 0) append_rows(db, "open_span", event = numbered$open)
+  }
+  invisible(path)
+}
+
+# A parent that starts two Threads, gets three messages from each and merges; with killed, the second dies of signal 9
+# in the middle of its work.
+make_trace_db <- function(path, killed = FALSE, state = "complete", stats = NULL) {
+  ms <- 1e6
+  processes <- data.frame(
+    id = 1:3, pid = c(100, 101, 102), parent = c(NA, 1, 1), name = c("program.py", "left", "right"),
+    exit_status = c(0, 0, if (killed) -9 else 0), start_ns = c(0, 5, 9) * ms,
+    end_ns = c(100, 78, if (killed) 50 else 88) * ms, task = c(NA, 1, 2))
+  tasks <- data.frame(id = 1:2, process = 2:3, kind = "thread", name = c("left", "right"), creator = 1)
+  texts <- data.frame(id = 1, text = "set up the tables")
+  records <- list(
+    span_records(1, "span", 0.5 * ms, 4 * ms, object = 1),
+    span_records(1, "fork", 4.5 * ms, 6 * ms, object = 1), span_records(1, "fork", 8 * ms, 10 * ms, object = 2))
+  for (child in 2:3) {
+    first <- processes$start_ns[child]
+    stop <- processes$end_ns[child]
+    dies <- killed && child == 3
+    records <- c(records, list(
+      instant_record(child, "start", first + 0.1 * ms, object = child - 1),
+      span_records(child, "run", first + 0.3 * ms, if (dies) NA else stop - 6 * ms, object = child - 1)))
+    for (i in seq_len(if (dies) 1 else 3)) {
+      sent <- first + 18 * i * ms
+      records <- c(records, list(span_records(child, "send", sent, sent + 0.4 * ms, object = 1, a = 3 * (child - 2) + i,
+                                              b = 4096)))
+      taken <- sent + (1 + i) * ms
+      records <- c(records, list(span_records(1, "receive", taken - 0.5 * ms, taken, object = 1,
+                                              a = 3 * (child - 2) + i, b = 4096)))
+    }
+    if (dies) records <- c(records, list(span_records(child, "send", first + 30 * ms, NA, object = 1)))
+    if (!dies) records <- c(records, list(
+      span_records(child, "extract", stop - 5.5 * ms, stop - 3 * ms, object = child - 1),
+      span_records(child, "result", stop - 3 * ms, stop - 1 * ms, object = child - 1)))
+  }
+  records <- c(records, list(
+    span_records(1, "join", 70 * ms, 84 * ms, object = 1), span_records(1, "wait", 70.5 * ms, 78 * ms, a = 3, b = 1),
+    span_records(1, "merge", 79 * ms, 83 * ms, object = 1),
+    span_records(1, "join", 84.5 * ms, 95 * ms, object = 2), span_records(1, "merge", 90 * ms, 94 * ms, object = 2)))
+  write_trace_db(path, processes, bind(records), tasks, texts, stats, state)
+}
+
+# Many short-lived workers and many messages: what must not become a smear.
+make_large_trace_db <- function(path, rounds = 30, workers = 3, messages = 40) {
+  ms <- 1e6
+  n <- rounds * workers
+  begin <- rep(seq_len(rounds) * 10 * ms, each = workers) + rep(seq_len(workers), rounds) * 0.5 * ms
+  processes <- data.frame(id = seq_len(n + 1), pid = 100 + seq_len(n + 1), parent = c(NA, rep(1, n)),
+                          name = c("program.py", rep("worker", n)), exit_status = 0, start_ns = c(0, begin),
+                          end_ns = c((rounds + 2) * 10 * ms, begin + 8 * ms), task = NA)
+  seq_in_worker <- rep(seq_len(messages), n)
+  worker <- rep(seq_len(n), each = messages)
+  sent <- begin[worker] + 0.2 * ms + seq_in_worker * 7.5 * ms / messages
+  both <- function(process, kind, from, to, a) {
+    data.frame(process = process, kind = kind, ns = c(from, to), object = 1, a = c(0 * a, a), b = c(0 * a, 0 * a + 64),
+               phase = rep(1:2, each = length(from)), lane = 0)
+  }
+  number <- seq_along(sent)
+  taken <- sort(sent) + 50 * seq_along(sent) + 20e3
+  taken <- cummax(taken) + seq_along(taken) * 100
+  records <- rbind(
+    both(seq_len(n) + 1, "run", begin + 0.1 * ms, begin + 7.9 * ms, rep(1, n)),
+    both(worker + 1, "send", sent - 30e3, sent, number),
+    both(1, "receive", taken - 45, taken, number[order(sent)]))
+  write_trace_db(path, processes, records)
+}
