@@ -25,7 +25,7 @@ PY_SRC     := $(wildcard ext/py/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
 TRACER_SRC := $(wildcard tracer/*.c)
 CORE_TESTS   := $(patsubst tests/core/%.c,$(B)/tests/core/%,$(wildcard tests/core/test_*.c))
-TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/test_*.c))
+TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/*.c))
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)

@@ -1,9 +1,119 @@
+/* snakefish-trace collect: recovers a session whose collector died.
+ *
+ * The session is closed first, so that what still runs stops writing; then it is an ordinary collector's last round.
+ * If the database is the dead collector's own, its notes say what it has of each log; in a new one, what it took away
+ * counts as lost. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "collect.h"
 #include "commands.h"
-#include "say.h"
+#include "start.h"
+
+static const char usage[] =
+    "usage: snakefish-trace collect SESSION_DIR -o run.db\n\n"
+    "Recovers a session (/dev/shm/" SF_SESSION_PREFIX "...) whose collector died: brings what its logs still hold into\n"
+    "the database and removes the directory. If run.db is the trace that the collector was writing, it is completed.\n";
+
+/* The clock of a session of which only the counter at its start is known: today's rate, drawn back to then. The
+ * error is that of the rate, which 100 ms give. */
+static void clock_from_now(struct clock *clock, uint64_t start_tsc)
+{
+    struct timespec pause = {.tv_nsec = 100000000};
+    struct clock_segment closed;
+    clock_start(clock);
+    struct clock_snapshot from = clock->last;
+    nanosleep(&pause, NULL);
+    struct clock_snapshot to = clock_take(clock->open.ns_per_tick);
+    clock_advance(clock, &to, &closed);
+    double ns_per_tick = clock->open.ns_per_tick, ago_ns = (double)(to.tsc - start_tsc) * ns_per_tick;
+    double error = (double)(from.error_ns + to.error_ns) / (double)(to.monotonic_ns - from.monotonic_ns);
+    struct clock_snapshot first = {.tsc = start_tsc, .monotonic_ns = to.monotonic_ns - (int64_t)ago_ns,
+                                   .realtime_ns = to.realtime_ns - (int64_t)ago_ns,
+                                   .error_ns = to.error_ns + (int64_t)(error * ago_ns)};
+    clock_resume(clock, &first, &first, ns_per_tick);
+}
+
+/* The readings that the dead collector stored. false: it did not come so far. */
+static bool clock_from_store(struct clock *clock, sqlite3 *db)
+{
+    struct clock_snapshot ends[2] = {0};
+    sqlite3_stmt *s = NULL;
+    int rows = 0;
+    double ns_per_tick = 0;
+    if (sqlite3_prepare_v2(db,
+                           "SELECT s.tsc, s.monotonic_ns, s.realtime_ns, s.error_ns, g.ns_per_tick "
+                           "FROM clock_snapshot s JOIN clock_segment g ON g.tsc = s.tsc WHERE s.tsc IN "
+                           "((SELECT min(tsc) FROM clock_snapshot), (SELECT max(tsc) FROM clock_snapshot)) ORDER BY 1",
+                           -1, &s, NULL) != SQLITE_OK)
+        return false;
+    while (rows < 2 && sqlite3_step(s) == SQLITE_ROW) {
+        ends[rows++] = (struct clock_snapshot){(uint64_t)sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1),
+                                               sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3)};
+        ns_per_tick = sqlite3_column_double(s, 4);
+    }
+    sqlite3_finalize(s);
+    if (!rows || !(ns_per_tick > 0))
+        return false;
+    clock_resume(clock, &ends[0], &ends[rows - 1], ns_per_tick);
+    return true;
+}
+
+static int recover(const char *dir, const char *path)
+{
+    static struct session session;
+    struct store *store = NULL;
+    struct sentence why;
+    struct clock clock;
+
+    int error = session_take(&session, dir, &why);
+    if (error) {
+        say_note("%s", why.text);
+        return COMMAND_FAILED;
+    }
+    error = store_continue(&store, path, session_name(&session), &why);
+    bool goes_on = !error && clock_from_store(&clock, store_connection(store));
+    if (error == -ENOENT)
+        error = store_create(&store, path, &why);
+    if (!error && !goes_on) {
+        clock_from_now(&clock, session.header->start_tsc);
+        start_database(store, &session, &clock, "", 0); /* an error sticks: collect_run tells */
+    }
+    if (error)
+        goto out;
+    session_set_state(&session, SF_SESSION_CLOSED);
+    struct collect_job job = {.session = &session, .store = store, .clock = &clock, .recovering = true,
+                              .state = "recovered"};
+    error = collect_run(&job, &why);
+    store_close(store);
+    if (!error)
+        error = session_remove(&session, &why);
+out:
+    if (error)
+        say_note("%s", why.text);
+    session_close(&session);
+    return error ? COMMAND_FAILED : COMMAND_OK;
+}
 
 int cmd_collect(int argc, char **argv)
 {
-    (void)argc, (void)argv;
-    say_note("not yet");
-    return COMMAND_FAILED;
+    const char *dir = NULL, *path = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (command_help(argv[i], usage))
+            return COMMAND_OK;
+        if (strcmp(argv[i], "-o") == 0) {
+            if (++i == argc)
+                return command_usage(usage, "a value is missing after", "-o");
+            path = argv[i];
+        } else if (argv[i][0] == '-' || dir) {
+            return command_usage(usage, "collect knows no argument", argv[i]);
+        } else {
+            dir = argv[i];
+        }
+    }
+    if (!dir || !path)
+        return command_usage(usage, "collect needs the session's directory and -o", NULL);
+    return recover(dir, path);
 }
