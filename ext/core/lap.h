@@ -88,6 +88,13 @@ static inline uint64_t sf_lap_place(const struct sf_lap *lap, uint64_t base, uin
     return o < splice ? o : o < splice + rest ? soft + (o - splice) : o - rest;
 }
 
+/* What the lap has room for without going round, growing or splicing; past its end, without the last two. */
+static inline uint64_t sf_lap_room(const struct sf_lap *lap, uint64_t base, uint64_t head, uint64_t tail)
+{
+    uint64_t soft = sf_lap_get(&lap->soft), taken = tail - base <= soft ? tail - base : tail - head;
+    return taken < soft ? soft - taken : 0;
+}
+
 void sf_lap_init(struct sf_lap *lap, uint64_t usable);
 
 /* Nothing is in flight: the tail goes back to place 0. */

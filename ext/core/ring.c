@@ -373,9 +373,9 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     for (;;) {
         take(ring);
         uint64_t tail = get(&s->tail);
-        /* Looking at the head's frame takes its cache line from the receivers: only when it pays, because all has
-         * been claimed, so that rewinding is near, or the lap ends. */
-        if (get(&s->next) == tail || tail + span - get(&s->base) > sf_lap_get(&s->lap.soft))
+        /* Looking at the head's frame takes its cache line from the receivers: only when it pays, because all has been
+         * claimed, so that rewinding is near, or the lap has no room. */
+        if (get(&s->next) == tail || sf_lap_room(&s->lap, get(&s->base), get(&s->head), tail) < span)
             collect(ring);
         if (__builtin_expect(sf_lap_make_room(&s->lap, &s->base, get(&s->head), tail, span), 1)) {
             uint64_t x = place(ring, tail), seq = get(&s->seq) + 1;

@@ -1,0 +1,137 @@
+"""Type stubs. What each thing does, in which units, what it raises and whether it blocks: help(snakefish)."""
+
+from types import TracebackType
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, overload
+
+from typing_extensions import Self
+
+from snakefish import trace as trace
+
+_R = TypeVar("_R")
+_T = TypeVar("_T")
+_X = TypeVar("_X")
+
+_Extract = Callable[[Dict[str, Any]], _X]
+_Merge = Callable[[Dict[str, Any], _X], object]
+
+class ChildDied(RuntimeError):
+    pid: int
+    exit_status: Optional[int]
+    name: str
+
+class Channel:
+    def __init__(self, size: int = ...) -> None: ...
+    def send_pyobj(self, obj: object, block: bool = False, timeout: Optional[float] = None) -> None: ...
+    def receive_pyobj(self, block: bool = True, timeout: Optional[float] = None) -> Any: ...
+    def dispose(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, type: Optional[Type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> bool: ...
+
+class _Task:
+    @property
+    def pid(self) -> Optional[int]: ...
+    @property
+    def name(self) -> str: ...
+    def start(self) -> None: ...
+    def join(self, timeout: Optional[float] = None) -> None: ...
+    def try_join(self) -> bool: ...
+    def is_alive(self) -> bool: ...
+    def get_exit_status(self) -> Optional[int]: ...
+    def fileno(self) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+    def dispose(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, type: Optional[Type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> bool: ...
+
+class Thread(_Task, Generic[_R]):
+    @overload
+    def __init__(
+        self,
+        f: Callable[..., _R],
+        extract: None = None,
+        merge: None = None,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Optional[Mapping[str, Any]] = None,
+        name: Optional[str] = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        f: Callable[..., _R],
+        extract: _Extract[_X],
+        merge: _Merge[_X],
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Optional[Mapping[str, Any]] = None,
+        name: Optional[str] = None,
+    ) -> None: ...
+    def get_result(self) -> _R: ...
+
+class Generator(_Task, Generic[_R]):
+    @overload
+    def __init__(
+        self,
+        f: Callable[..., Iterator[_R]],
+        extract: None = None,
+        merge: None = None,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Optional[Mapping[str, Any]] = None,
+        name: Optional[str] = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        f: Callable[..., Iterator[_R]],
+        extract: _Extract[_X],
+        merge: _Merge[_X],
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Optional[Mapping[str, Any]] = None,
+        name: Optional[str] = None,
+    ) -> None: ...
+    def next(self, block: bool = True, timeout: Optional[float] = None) -> _R: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> _R: ...
+
+@overload
+def map(
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
+    extract: None = None, merge: None = None,
+) -> List[_R]: ...
+@overload
+def map(
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
+    extract: _Extract[_X], merge: _Merge[_X],
+) -> List[_R]: ...
+@overload
+def map(
+    f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
+    concurrency: int = 0, chunksize: int = 0,
+) -> List[_R]: ...
+@overload
+def starmap(
+    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
+    extract: None = None, merge: None = None,
+) -> List[_R]: ...
+@overload
+def starmap(
+    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
+    extract: _Extract[_X], merge: _Merge[_X],
+) -> List[_R]: ...
+@overload
+def starmap(
+    f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
+    merge: Optional[_Merge[_X]], concurrency: int = 0, chunksize: int = 0,
+) -> List[_R]: ...
+
+def get_timestamp() -> int: ...
+def get_timestamp_serialized() -> int: ...
+def timestamp_frequency() -> int: ...
+def cpu_count() -> int: ...
