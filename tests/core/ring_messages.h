@@ -1,0 +1,128 @@
+/* Messages that show when they are damaged: what the ring's tests send. */
+#ifndef SF_TESTS_RING_MESSAGES_H
+#define SF_TESTS_RING_MESSAGES_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "core/ring.h"
+#include "harness.h"
+
+struct message {
+    uint32_t sender;
+    uint64_t number, bytes;
+};
+
+static uint64_t random_state = 88172645463325252u;
+
+static inline uint64_t random_next(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    return random_state ^= random_state << 17;
+}
+
+static inline uint64_t random_below(uint64_t n)
+{
+    return random_next() % n;
+}
+
+static inline void nothing(int signal)
+{
+    (void)signal;
+}
+
+static inline void *shared_memory(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    return memory;
+}
+
+static inline struct sf_ring *new_ring(uint64_t bytes)
+{
+    struct sf_ring *ring = NULL;
+    CHECK_EQ(0, sf_ring_new(&ring, bytes));
+    return ring;
+}
+
+/* A message says who sent it and its number, as far as its bytes reach (12), then a pattern made from them; shorter
+ * ones have the pattern of their number's low byte only. */
+static inline uint8_t pattern(uint64_t key, uint64_t i)
+{
+    return (uint8_t)((key + i) * 167 + (i >> 8) * 59 + 13);
+}
+
+enum { MESSAGE_HEAD = 12 };
+
+static inline void put_message(struct sf_ring *ring, const struct sf_ring_slot *slot, uint32_t sender,
+                               uint64_t number)
+{
+    if (slot->bytes < MESSAGE_HEAD) {
+        for (uint64_t i = 0; i < slot->bytes; i++) {
+            uint8_t byte = pattern(slot->bytes, i);
+            sf_ring_put(ring, slot, i, &byte, 1);
+        }
+        return;
+    }
+    sf_ring_put(ring, slot, 0, &sender, 4);
+    sf_ring_put(ring, slot, 4, &number, 8);
+    uint8_t chunk[512];
+    for (uint64_t at = MESSAGE_HEAD; at < slot->bytes;) {
+        uint64_t n = slot->bytes - at < sizeof chunk ? slot->bytes - at : sizeof chunk;
+        for (uint64_t i = 0; i < n; i++)
+            chunk[i] = pattern(number + sender * 31 + slot->bytes, at + i);
+        sf_ring_put(ring, slot, at, chunk, n);
+        at += n;
+    }
+}
+
+/* Fails if a byte is wrong. Too short to say its number: that of the slot's seq. */
+static inline struct message get_message(struct sf_ring *ring, const struct sf_ring_slot *slot)
+{
+    struct message message = {0, slot->seq - 1, slot->bytes};
+    uint64_t key = slot->bytes, at = 0;
+    if (slot->bytes >= MESSAGE_HEAD) {
+        sf_ring_get(ring, slot, 0, &message.sender, 4);
+        sf_ring_get(ring, slot, 4, &message.number, 8);
+        key = message.number + message.sender * 31 + slot->bytes;
+        at = MESSAGE_HEAD;
+    }
+    uint8_t chunk[512];
+    while (at < slot->bytes) {
+        uint64_t n = slot->bytes - at < sizeof chunk ? slot->bytes - at : sizeof chunk;
+        sf_ring_get(ring, slot, at, chunk, n);
+        for (uint64_t i = 0; i < n; i++)
+            if (chunk[i] != pattern(key, at + i))
+                FAIL("message %llu of sender %u is damaged at byte %llu of %llu",
+                     (unsigned long long)message.number, message.sender, (unsigned long long)(at + i),
+                     (unsigned long long)slot->bytes);
+        at += n;
+    }
+    return message;
+}
+
+/* 0, or what sf_ring_reserve said. */
+static inline int send_message(struct sf_ring *ring, uint32_t sender, uint64_t number, uint64_t bytes)
+{
+    struct sf_ring_slot slot;
+    int result = sf_ring_reserve(ring, bytes, &slot);
+    if (result)
+        return result;
+    CHECK_EQ(bytes, slot.bytes);
+    put_message(ring, &slot, sender, number);
+    sf_ring_publish(ring, &slot);
+    return 0;
+}
+
+static inline struct message receive(struct sf_ring *ring)
+{
+    struct sf_ring_slot slot;
+    CHECK_EQ(0, sf_ring_claim(ring, &slot));
+    struct message message = get_message(ring, &slot);
+    sf_ring_release(ring, &slot);
+    return message;
+}
+
+#endif

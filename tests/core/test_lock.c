@@ -1,0 +1,193 @@
+/* The lock in shared memory: exclusion, sleeping, and the death of its owner. */
+#include "core/lock.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "harness.h"
+
+struct shared {
+    struct sf_lock lock;
+    struct sf_party party;
+    uint64_t plain; /* under the lock */
+    _Atomic uint32_t inside, taken_over;
+};
+
+static struct shared *shared_lock(void)
+{
+    void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    return memory;
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void count_up(struct shared *s, uint32_t tag, int times)
+{
+    for (int i = 0; i < times; i++) {
+        if (sf_lock_take(&s->lock, &s->party, tag))
+            atomic_fetch_add(&s->taken_over, 1);
+        CHECK_EQ(0, atomic_fetch_add(&s->inside, 1));
+        s->plain++;
+        atomic_fetch_sub(&s->inside, 1);
+        sf_lock_drop(&s->lock);
+    }
+}
+
+static void reap(int children)
+{
+    for (int status; children--;) {
+        CHECK(wait(&status) > 0);
+        CHECK_EQ(0, status);
+    }
+}
+
+TEST(one_process_at_a_time)
+{
+    enum { CHILDREN = 4, TIMES = 50000 };
+    struct shared *s = shared_lock();
+    for (int c = 0; c < CHILDREN; c++)
+        if (fork() == 0) {
+            count_up(s, sf_party_join(&s->party), TIMES);
+            _exit(0);
+        }
+    reap(CHILDREN);
+    CHECK_EQ(CHILDREN * TIMES, s->plain);
+    CHECK_EQ(0, atomic_load(&s->taken_over));
+    CHECK_EQ(0, atomic_load(&s->lock.word));
+}
+
+static struct shared *threads_lock;
+static uint32_t threads_tag;
+
+static void *thread_counts(void *unused)
+{
+    (void)unused;
+    count_up(threads_lock, threads_tag, 50000);
+    return NULL;
+}
+
+TEST(one_thread_at_a_time_though_they_share_a_tag)
+{
+    pthread_t thread[3];
+    threads_lock = shared_lock();
+    threads_tag = sf_party_join(&threads_lock->party);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&thread[i], NULL, thread_counts, NULL);
+    for (int i = 0; i < 3; i++)
+        pthread_join(thread[i], NULL);
+    CHECK_EQ(150000, threads_lock->plain);
+    CHECK_EQ(0, atomic_load(&threads_lock->taken_over));
+}
+
+TEST(a_live_owner_keeps_it_however_long)
+{
+    struct shared *s = shared_lock();
+    uint32_t me = sf_party_join(&s->party);
+    sf_lock_take(&s->lock, &s->party, me);
+    for (int c = 0; c < 2; c++)
+        if (fork() == 0) {
+            CHECK(!sf_lock_take(&s->lock, &s->party, sf_party_join(&s->party)));
+            s->plain++;
+            sf_lock_drop(&s->lock);
+            _exit(0);
+        }
+    usleep(350000); /* several looks at the owner */
+    CHECK_EQ(0, s->plain);
+    sf_lock_drop(&s->lock);
+    double start = now_s();
+    reap(2);
+    CHECK(now_s() - start < 0.09); /* woken: the slices are at 100 ms by now */
+    CHECK_EQ(2, s->plain);
+}
+
+/* A child that dies with the lock. */
+static pid_t dead_owner(struct shared *s, bool reaped)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        sf_lock_take(&s->lock, &s->party, sf_party_join(&s->party));
+        kill(getpid(), SIGKILL);
+    }
+    siginfo_t info;
+    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | (reaped ? 0 : WNOWAIT)) == 0);
+    return pid;
+}
+
+TEST(a_dead_owner_is_replaced_soon)
+{
+    for (int reaped = 0; reaped < 2; reaped++) {
+        struct shared *s = shared_lock();
+        uint32_t me = sf_party_join(&s->party);
+        dead_owner(s, reaped);
+        CHECK(atomic_load(&s->lock.word) != 0);
+        double start = now_s();
+        CHECK(sf_lock_take(&s->lock, &s->party, me)); /* and says so */
+        CHECK(now_s() - start < 0.1);
+        sf_lock_drop(&s->lock);
+        CHECK(!sf_lock_take(&s->lock, &s->party, me));
+    }
+}
+
+TEST(one_of_many_replaces_a_dead_owner_and_all_go_on)
+{
+    enum { CHILDREN = 4, TIMES = 1000 };
+    struct shared *s = shared_lock();
+    dead_owner(s, false);
+    for (int c = 0; c < CHILDREN; c++)
+        if (fork() == 0) {
+            count_up(s, sf_party_join(&s->party), TIMES);
+            _exit(0);
+        }
+    int status;
+    for (pid_t pid; (pid = wait(&status)) > 0;)
+        CHECK(status == 0 || WIFSIGNALED(status)); /* the dead owner */
+    CHECK_EQ(CHILDREN * TIMES, s->plain);
+    CHECK_EQ(1, atomic_load(&s->taken_over));
+}
+
+TEST(the_owners_slot_in_its_next_life_is_not_the_owner)
+{
+    struct shared *s = shared_lock();
+    uint32_t me = sf_party_join(&s->party);
+    dead_owner(s, true);
+    CHECK(!sf_party_others(&s->party, me)); /* empties the dead one's slot */
+    uint32_t next = sf_party_join(&s->party);
+    CHECK_EQ(atomic_load(&s->lock.word) & (SF_PARTY_SLOTS - 1), next & (SF_PARTY_SLOTS - 1));
+    CHECK(sf_lock_take(&s->lock, &s->party, me));
+}
+
+TEST(owners_killed_at_random_moments_never_keep_the_lock)
+{
+    struct shared *s = shared_lock();
+    uint32_t me = sf_party_join(&s->party), seed = 1;
+    for (int round = 0; round < 60; round++) {
+        pid_t pid[2];
+        for (int c = 0; c < 2; c++)
+            if ((pid[c] = fork()) == 0) {
+                uint32_t tag = sf_party_join(&s->party);
+                for (;;) {
+                    sf_lock_take(&s->lock, &s->party, tag);
+                    sf_lock_drop(&s->lock);
+                }
+            }
+        seed = seed * 1103515245 + 12345;
+        usleep(500 + seed / 65536 % 2000);
+        for (int c = 0; c < 2; c++)
+            kill(pid[c], SIGKILL);
+        sf_lock_take(&s->lock, &s->party, me);
+        s->plain++;
+        sf_lock_drop(&s->lock);
+        waitpid(pid[0], NULL, 0);
+        waitpid(pid[1], NULL, 0);
+    }
+    CHECK_EQ(60, s->plain);
+}
+
+TEST_MAIN()

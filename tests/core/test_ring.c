@@ -1,0 +1,509 @@
+/* The ring: what it promises to senders and receivers that live. The dying ones are in test_ring_killed.c. */
+#include "core/ring.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "harness.h"
+#include "ring_messages.h"
+
+#define MS INT64_C(1000000)
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* --- making one --- */
+
+TEST(the_capacity_is_as_asked)
+{
+    static const uint64_t sizes[] = {1024, 1025, 1031, 4096, 123457, UINT64_C(1) << 31, UINT64_C(1) << 36};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct sf_ring *ring = new_ring(sizes[i]);
+        CHECK_EQ(sizes[i], sf_ring_capacity(ring));
+        CHECK_EQ(0, sf_ring_length(ring));
+        sf_ring_free(ring);
+    }
+}
+
+TEST(absurd_sizes_are_errors)
+{
+    struct sf_ring *ring = NULL;
+    CHECK_EQ(-EINVAL, sf_ring_new(&ring, 0));
+    CHECK_EQ(-EINVAL, sf_ring_new(&ring, SF_RING_MIN_BYTES - 1));
+    CHECK_EQ(-ENOMEM, sf_ring_new(&ring, UINT64_MAX));
+    CHECK_EQ(-ENOMEM, sf_ring_new(&ring, INT64_MAX));
+    CHECK_EQ(-ENOMEM, sf_ring_new(&ring, UINT64_C(1) << 62));
+    CHECK(!ring);
+    sf_ring_free(NULL);
+}
+
+static void count_and_sum(struct sf_ring *ring, void *context)
+{
+    uint32_t *seen = context;
+    seen[0]++;
+    seen[1] += sf_ring_number(ring);
+}
+
+TEST(each_visits_the_rings_of_this_process)
+{
+    struct sf_ring *a = new_ring(1024), *b = new_ring(2048), *c = new_ring(4096);
+    sf_ring_set_number(a, 1), sf_ring_set_number(b, 10), sf_ring_set_number(c, 100);
+    uint32_t seen[2] = {0, 0};
+    sf_ring_free(b);
+    sf_ring_each(count_and_sum, seen);
+    CHECK_EQ(2, seen[0]);
+    CHECK_EQ(101, seen[1]);
+    sf_ring_free(c);
+    sf_ring_free(a);
+    sf_ring_each(count_and_sum, seen);
+    CHECK_EQ(2, seen[0]);
+}
+
+/* --- one process --- */
+
+TEST(messages_of_every_size_come_back_whole_and_in_order)
+{
+    static const uint64_t sizes[] = {1024, 1025, 1031, 2047, 4099};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (uint64_t kept = 0; kept < 3; kept++) { /* messages always in flight, so that it never rewinds */
+            struct sf_ring *ring = new_ring(sizes[i]);
+            uint64_t largest = (kept ? sizes[i] / 8 / (kept + 1) * 8 : sizes[i] / 8 * 8) - SF_RING_FRAME_BYTES;
+            for (uint64_t n = 0; n <= 2 * largest + kept; n++) {
+                CHECK_EQ(0, send_message(ring, 0, n, n % (largest + 1)));
+                if (n >= kept)
+                    CHECK_EQ(n - kept, receive(ring).number);
+            }
+            CHECK_EQ(kept, sf_ring_length(ring));
+            sf_ring_free(ring);
+        }
+}
+
+TEST(the_largest_message_fits_and_a_larger_one_never_will)
+{
+    static const uint64_t sizes[] = {1024, 1025, 1031, 4096, 65536, 1000003, 10000000};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct sf_ring *ring = new_ring(sizes[i]);
+        struct sf_ring_slot slot;
+        uint64_t largest = sizes[i] / 8 * 8 - SF_RING_FRAME_BYTES;
+        CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, largest + 1, &slot));
+        CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, UINT64_MAX, &slot));
+        for (uint64_t n = 0; n < 3; n++) {
+            CHECK_EQ(0, send_message(ring, 0, n, largest));
+            CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 0, &slot));
+            CHECK_EQ(n, receive(ring).number);
+        }
+        CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, largest + 1, &slot));
+        sf_ring_free(ring);
+    }
+}
+
+TEST(without_room_nothing_changes)
+{
+    struct sf_ring *ring = new_ring(1031);
+    struct sf_ring_slot slot, none = {1, 2, 3};
+    uint64_t sent = 0;
+    while (send_message(ring, 0, sent, 16) == 0)
+        sent++;
+    CHECK_EQ(1024 / 48, sent);
+    for (int i = 0; i < 5; i++) {
+        slot = none;
+        CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 100, &slot));
+        CHECK(memcmp(&slot, &none, sizeof slot) == 0);
+        CHECK_EQ(sent, sf_ring_length(ring));
+    }
+    for (uint64_t n = 0; n < sent; n++)
+        CHECK_EQ(n, receive(ring).number);
+    CHECK_EQ(0, sf_ring_reserve(ring, 8, &slot));
+    CHECK_EQ(sent + 1, slot.seq); /* failures took no numbers */
+}
+
+TEST(an_empty_ring_has_nothing_to_claim)
+{
+    struct sf_ring *ring = new_ring(1024);
+    struct sf_ring_slot slot;
+    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot));
+    CHECK_EQ(0, sf_ring_reserve(ring, 8, &slot));
+    struct sf_ring_slot other;
+    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &other)); /* not published */
+    CHECK_EQ(0, sf_ring_length(ring));
+}
+
+/* Whatever came before, the room is exactly what the messages in flight leave: lap.c may not waste a byte. */
+TEST(room_is_exact_after_any_history)
+{
+    static const uint64_t sizes[] = {1024, 5000, 131072, 200000, 1000003};
+    uint64_t refused = 0, accepted = 0;
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct sf_ring *ring = new_ring(sizes[i]);
+        static uint64_t span[65536];
+        uint64_t usable = sizes[i] / 8 * 8, used = 0, first = 0, sent = 0, bias = 0;
+        for (int step = 0; step < 20000; step++) {
+            if (step % 500 == 0)
+                bias = random_below(4); /* filling, draining, both */
+            if (random_below(4) > bias) {
+                uint64_t range = random_below(8) ? usable / 40 : usable, bytes = random_below(range);
+                uint64_t needs = SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8;
+                int wanted = needs > usable ? -EMSGSIZE : used + needs > usable ? -EAGAIN : 0;
+                CHECK_EQ(wanted, send_message(ring, 0, sent, bytes));
+                if (wanted == 0)
+                    span[sent++ % 65536] = needs, used += needs, accepted++;
+                else
+                    refused++;
+            } else if (first < sent) {
+                CHECK_EQ(first, receive(ring).number);
+                used -= span[first++ % 65536];
+            }
+        }
+        CHECK_EQ(sent - first, sf_ring_length(ring));
+        sf_ring_free(ring);
+    }
+    CHECK(refused > 1000 && accepted > 10000);
+}
+
+TEST(a_slow_sender_is_overtaken_and_comes_later)
+{
+    struct sf_ring *ring = new_ring(65536);
+    struct sf_ring_slot slow;
+    CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
+    for (uint64_t n = 0; n < 5000;
+         n++) { /* more than once round behind it? no: its room is kept, so stop when full */
+        if (send_message(ring, 0, n, 24) == -EAGAIN)
+            break;
+        CHECK_EQ(n, receive(ring).number);
+    }
+    put_message(ring, &slow, 9, 77);
+    sf_ring_publish(ring, &slow);
+    struct message got = receive(ring);
+    CHECK_EQ(9, got.sender);
+    CHECK_EQ(77, got.number);
+    CHECK_EQ(0, send_message(ring, 0, 1, 65536 - SF_RING_FRAME_BYTES)); /* all the room is back */
+}
+
+TEST(an_abandoned_message_leaves_no_trace)
+{
+    struct sf_ring *ring = new_ring(1024);
+    struct sf_ring_slot slot;
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQ(0, send_message(ring, 0, 1, 50));
+        CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
+        sf_ring_abandon(ring, &slot);
+        CHECK_EQ(0, send_message(ring, 0, 2, 50));
+        CHECK_EQ(2, sf_ring_length(ring));
+        CHECK_EQ(1, receive(ring).number);
+        CHECK_EQ(2, receive(ring).number);
+    }
+    CHECK_EQ(0, send_message(ring, 0, 0, 1024 - SF_RING_FRAME_BYTES));
+}
+
+TEST(published_later_but_reserved_first_is_claimed_first_when_both_are_there)
+{
+    struct sf_ring *ring = new_ring(4096);
+    struct sf_ring_slot a, b, got;
+    CHECK_EQ(0, sf_ring_reserve(ring, 8, &a));
+    CHECK_EQ(0, sf_ring_reserve(ring, 8, &b));
+    CHECK(b.seq == a.seq + 1);
+    sf_ring_publish(ring, &b);
+    sf_ring_publish(ring, &a);
+    CHECK_EQ(0, sf_ring_claim(ring, &got));
+    CHECK_EQ(a.seq, got.seq);
+    CHECK_EQ(0, sf_ring_claim(ring, &got));
+    CHECK_EQ(b.seq, got.seq);
+}
+
+TEST(releases_in_any_order_give_the_room_back)
+{
+    struct sf_ring *ring = new_ring(4096);
+    for (uint64_t round = 0; round < 200; round++) {
+        struct sf_ring_slot slot[16];
+        for (uint64_t n = 0; n < 16; n++)
+            CHECK_EQ(0, send_message(ring, 0, n, 200));
+        for (int n = 0; n < 16; n++)
+            CHECK_EQ(0, sf_ring_claim(ring, &slot[n]));
+        for (uint64_t n = 0; n < 16; n++)
+            sf_ring_release(ring, &slot[(n * 7 + round) % 16]);
+    }
+    CHECK_EQ(0, send_message(ring, 0, 0, 4096 - SF_RING_FRAME_BYTES));
+}
+
+static long faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+TEST(a_stream_stays_in_warm_pages_whether_or_not_it_runs_empty)
+{
+    for (uint64_t behind = 0; behind <= 16; behind += 8) {
+        struct sf_ring *ring = new_ring(UINT64_C(1) << 31);
+        for (uint64_t n = 0; n < behind; n++)
+            CHECK_EQ(0, send_message(ring, 0, n, 1000));
+        long before = faults();
+        for (uint64_t n = behind; n < 20000; n++) { /* 20 MB: 5000 pages if they were all fresh */
+            CHECK_EQ(0, send_message(ring, 0, n, 1000));
+            CHECK_EQ(n - behind, receive(ring).number);
+        }
+        CHECK(faults() - before < 100);
+        sf_ring_free(ring);
+    }
+}
+
+TEST(after_a_burst_that_splices_the_stream_is_warm_again)
+{
+    struct sf_ring *ring = new_ring(UINT64_C(1) << 31);
+    uint64_t sent = 0, received = 0;
+    for (; sent < 100; sent++) { /* round the lap, never empty */
+        CHECK_EQ(0, send_message(ring, 0, sent, 1000));
+        if (sent > 20)
+            CHECK_EQ(received++, receive(ring).number);
+    }
+    for (; sent < 1000; sent++)
+        CHECK_EQ(0, send_message(ring, 0, sent, 1000));
+    while (sent - received > 8)
+        CHECK_EQ(received++, receive(ring).number);
+    for (int i = 0; i < 3000; i++, sent++, received++) {
+        CHECK_EQ(0, send_message(ring, 0, sent, 1000));
+        CHECK_EQ(received, receive(ring).number);
+    }
+    long before = faults();
+    for (int i = 0; i < 20000; i++, sent++, received++) {
+        CHECK_EQ(0, send_message(ring, 0, sent, 1000));
+        CHECK_EQ(received, receive(ring).number);
+    }
+    CHECK(faults() - before < 100);
+}
+
+/* --- many senders and receivers --- */
+
+enum { SENDERS = 3, RECEIVERS = 2, EACH = 6000 };
+
+struct ledger {
+    _Atomic uint32_t received, count[SENDERS][EACH];
+};
+
+static void send_all(struct sf_ring *ring, uint32_t sender)
+{
+    for (uint64_t n = 0; n < EACH; n++) {
+        uint64_t bytes = MESSAGE_HEAD + n * 2654435761u % 300;
+        int result;
+        while ((result = send_message(ring, sender, n, bytes)) == -EAGAIN) {
+            result = sf_ring_wait_room(ring, bytes, 1000 * MS);
+            CHECK(result == 0 || result == -ETIMEDOUT || result == -EPIPE);
+        }
+        CHECK_EQ(0, result);
+    }
+}
+
+static void receive_all(struct sf_ring *ring, struct ledger *ledger)
+{
+    int64_t last[SENDERS];
+    memset(last, -1, sizeof last);
+    while (atomic_load(&ledger->received) < SENDERS * EACH) {
+        struct sf_ring_slot slot;
+        if (sf_ring_claim(ring, &slot)) {
+            sf_ring_wait_message(ring, 5 * MS);
+            continue;
+        }
+        struct message got = get_message(ring, &slot);
+        sf_ring_release(ring, &slot);
+        CHECK(got.sender < SENDERS && got.number < EACH);
+        CHECK((int64_t)got.number > last[got.sender]); /* each receiver sees a sender's messages in their order */
+        last[got.sender] = (int64_t)got.number;
+        CHECK_EQ(0, atomic_fetch_add(&ledger->count[got.sender][got.number], 1));
+        atomic_fetch_add(&ledger->received, 1);
+    }
+}
+
+static void check_ledger(struct sf_ring *ring, const struct ledger *ledger)
+{
+    for (int s = 0; s < SENDERS; s++)
+        for (int n = 0; n < EACH; n++)
+            CHECK_EQ(1, atomic_load(&ledger->count[s][n]));
+    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(0, send_message(ring, 0, 0, sf_ring_capacity(ring) / 8 * 8 - SF_RING_FRAME_BYTES));
+}
+
+TEST(processes_receive_each_message_once_whole_and_in_order)
+{
+    static const uint64_t sizes[] = {1025, 1031, 100003, 1 << 20};
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct sf_ring *ring = new_ring(sizes[i]);
+        struct ledger *ledger = shared_memory(sizeof *ledger);
+        for (uint32_t s = 0; s < SENDERS; s++)
+            if (fork() == 0) {
+                send_all(ring, s);
+                _exit(0);
+            }
+        for (uint32_t r = 0; r < RECEIVERS; r++)
+            if (fork() == 0) {
+                receive_all(ring, ledger);
+                _exit(0);
+            }
+        for (int c = 0, status; c < SENDERS + RECEIVERS; c++) {
+            CHECK(wait(&status) > 0);
+            CHECK_EQ(0, status);
+        }
+        check_ledger(ring, ledger);
+        sf_ring_free(ring);
+    }
+}
+
+static struct sf_ring *threads_ring;
+static struct ledger threads_ledger;
+
+static void *sending_thread(void *sender)
+{
+    send_all(threads_ring, (uint32_t)(uintptr_t)sender);
+    return NULL;
+}
+
+static void *receiving_thread(void *unused)
+{
+    receive_all(threads_ring, &threads_ledger);
+    return unused;
+}
+
+TEST(threads_receive_each_message_once_whole_and_in_order)
+{
+    pthread_t thread[SENDERS + RECEIVERS];
+    threads_ring = new_ring(5003);
+    for (uintptr_t i = 0; i < SENDERS + RECEIVERS; i++)
+        CHECK_EQ(0, pthread_create(&thread[i], NULL, i < SENDERS ? sending_thread : receiving_thread, (void *)i));
+    for (int i = 0; i < SENDERS + RECEIVERS; i++)
+        pthread_join(thread[i], NULL);
+    check_ledger(threads_ring, &threads_ledger);
+}
+
+/* --- waiting --- */
+
+TEST(a_wait_ends_by_its_timeout_while_another_holds_the_ring)
+{
+    struct sf_ring *ring = new_ring(1024);
+    if (fork() == 0)
+        for (;;)
+            pause();
+    double start = now_s();
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 20 * MS));
+    CHECK(now_s() - start >= 0.02);
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 0));
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, -1));
+    while (send_message(ring, 0, 0, 8) == 0)
+        ;
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 20 * MS));
+    start = now_s();
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 3600 * 1000 * MS)); /* never longer than the check */
+    CHECK(now_s() - start < 1);
+}
+
+TEST(a_wait_for_what_is_there_returns_at_once)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(0, sf_ring_wait_room(ring, 1024 - SF_RING_FRAME_BYTES, 0));
+    CHECK_EQ(0, sf_ring_wait_room(ring, 5000, 0)); /* reserve says what is wrong */
+    CHECK_EQ(0, send_message(ring, 0, 0, 8));
+    CHECK_EQ(0, sf_ring_wait_message(ring, 0));
+}
+
+TEST(who_is_alone_is_told_so_and_who_waits_for_a_child_to_run_is_not)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 1 * MS));
+    siginfo_t info;
+    kill(pid, SIGKILL);
+    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0); /* a zombie */
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    while (send_message(ring, 0, 0, 8) == 0)
+        ;
+    CHECK_EQ(-EPIPE, sf_ring_wait_room(ring, 8, 1 * MS));
+}
+
+TEST(who_has_freed_its_handle_holds_the_ring_no_more)
+{
+    struct sf_ring *ring = new_ring(1024);
+    int freed[2];
+    char byte;
+    CHECK(pipe(freed) == 0);
+    if (fork() == 0) {
+        sf_ring_free(ring);
+        CHECK(write(freed[1], "", 1) == 1);
+        for (;;)
+            pause();
+    }
+    CHECK(read(freed[0], &byte, 1) == 1);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+}
+
+TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
+{
+    enum { SLEEPERS = 4 };
+    struct sf_ring *ring = new_ring(4096);
+    for (int i = 0; i < SLEEPERS; i++)
+        if (fork() == 0) {
+            struct sf_ring_slot slot;
+            while (sf_ring_claim(ring, &slot))
+                sf_ring_wait_message(ring, 1000 * MS);
+            sf_ring_release(ring, &slot);
+            _exit(0);
+        }
+    usleep(50000);
+    double start = now_s();
+    for (uint64_t n = 0; n < SLEEPERS; n++)
+        CHECK_EQ(0, send_message(ring, 0, n, 8));
+    for (int i = 0, status; i < SLEEPERS; i++) {
+        CHECK(wait(&status) > 0);
+        CHECK_EQ(0, status);
+    }
+    CHECK(now_s() - start < 0.04); /* not by looking every 100 ms */
+}
+
+TEST(a_sleeping_sender_is_woken_by_room)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(0, send_message(ring, 0, 0, 900));
+    pid_t pid = fork();
+    if (pid == 0) {
+        while (send_message(ring, 0, 1, 900) == -EAGAIN)
+            sf_ring_wait_room(ring, 900, 1000 * MS);
+        _exit(0);
+    }
+    usleep(120000); /* past its first slice */
+    double start = now_s();
+    CHECK_EQ(0, receive(ring).number);
+    int status;
+    waitpid(pid, &status, 0);
+    CHECK_EQ(0, status);
+    CHECK(now_s() - start < 0.04);
+    CHECK_EQ(1, receive(ring).number);
+}
+
+TEST(wake_all_and_signals_end_a_wait)
+{
+    struct sf_ring *ring = new_ring(1024);
+    struct sigaction action = {.sa_handler = nothing};
+    sigaction(SIGUSR1, &action, NULL);
+    pid_t self = getpid();
+    for (int with_signal = 0; with_signal < 2; with_signal++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            for (;; usleep(10000))
+                with_signal ? (void)kill(self, SIGUSR1) : sf_ring_wake_all(ring);
+        CHECK_EQ(with_signal ? -EINTR : 0, sf_ring_wait_message(ring, 90 * MS));
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+TEST_MAIN()
