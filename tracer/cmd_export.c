@@ -1,9 +1,82 @@
+/* snakefish-trace export: a trace for other programs. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chrome.h"
 #include "commands.h"
-#include "say.h"
+#include "database.h"
+
+static const char usage[] =
+    "usage: snakefish-trace export run.db -o out.json\n\n"
+    "Writes a trace as Chrome trace JSON, which the Perfetto UI and speedscope open: processes and their threads,\n"
+    "spans, marks, and an arrow from each send to its receive, from fork to start and from exit to join.\n";
+
+/* A trace, or any SQLite file, is not overwritten by a slip of the hand. */
+static int check_target(const char *path, struct sentence *why)
+{
+    char magic[16] = "";
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    size_t n = fread(magic, 1, sizeof magic, f);
+    fclose(f);
+    if (n == sizeof magic && memcmp(magic, "SQLite format 3", 16) == 0)
+        return say_keep(why, -EEXIST, "%s is a database; it is not replaced by an export", path);
+    return 0;
+}
+
+static int export(const char *from, const char *path, struct sentence *why)
+{
+    struct stat st;
+    sqlite3 *db;
+    int error = database_open(&db, from, 0, why);
+    if (error)
+        return error;
+    bool regular = stat(path, &st) || S_ISREG(st.st_mode);
+    error = regular ? check_target(path, why) : 0;
+    FILE *to = error ? NULL : fopen(path, "we");
+    if (!error && !to)
+        error = say_keep(why, -errno, "cannot write %s: %s", path, strerror(errno));
+    if (!error) {
+        error = chrome_write(db, to);
+        int file_error = ferror(to) ? errno : 0;
+        if (fclose(to) && !file_error)
+            file_error = errno;
+        if (file_error)
+            error = say_keep(why, -EIO, "cannot write %s: %s", path, strerror(file_error));
+        else if (error)
+            say_keep(why, error, "cannot read %s: %s", from, sqlite3_errmsg(db));
+        if (error && regular)
+            unlink(path);
+    }
+    sqlite3_close(db);
+    return error;
+}
 
 int cmd_export(int argc, char **argv)
 {
-    (void)argc, (void)argv;
-    say_note("not yet");
-    return COMMAND_FAILED;
+    const char *from = NULL, *path = NULL;
+    struct sentence why;
+    for (int i = 1; i < argc; i++) {
+        if (command_help(argv[i], usage))
+            return COMMAND_OK;
+        if (strcmp(argv[i], "-o") == 0) {
+            if (++i == argc)
+                return command_usage(usage, "a value is missing after", "-o");
+            path = argv[i];
+        } else if (argv[i][0] == '-' || from) {
+            return command_usage(usage, "export knows no argument", argv[i]);
+        } else {
+            from = argv[i];
+        }
+    }
+    if (!from || !path)
+        return command_usage(usage, "export needs a trace and -o", NULL);
+    if (export(from, path, &why)) {
+        say_note("%s", why.text);
+        return COMMAND_FAILED;
+    }
+    return COMMAND_OK;
 }

@@ -144,10 +144,11 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
         return is;
     if (is == 0)
         return say_keep(why, -ENOENT, "there is no trace at %s", path);
-    int flags = writing ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
     int error = 0;
     sqlite3_stmt *version = NULL;
-    int rc = sqlite3_open_v2(path, db, flags, NULL);
+    /* Also for reading: a journal that a killed collector left must be rolled back. SQLite itself falls back to
+     * reading only where the file is not ours to write. */
+    int rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READWRITE, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(*db, "PRAGMA user_version", -1, &version, NULL);
     if (rc == SQLITE_OK)

@@ -1,0 +1,83 @@
+/* A query's rows as a table. The query runs twice, for the widths and for the rows, so that nothing is kept. */
+#include "table.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "say.h"
+
+enum { COLUMNS_MAX = 12, WIDTH_MAX = 64 };
+
+/* Characters, not bytes. */
+static int width_of(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static const char *cell(sqlite3_stmt *s, int column)
+{
+    const unsigned char *text = sqlite3_column_text(s, column);
+    return text ? (const char *)text : "-";
+}
+
+/* A word, cut where it is too long, filled up to `width`. A newline or an escape code in a name is no good here. */
+static void say_cell(const char *text, int width, bool right, bool last)
+{
+    int blanks = width - width_of(text);
+    if (right)
+        say_out("%*s", blanks > 0 ? blanks : 0, "");
+    for (int n = 0; *text; text++) {
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+        if (n > WIDTH_MAX)
+            break;
+        say_out("%c", (unsigned char)*text < 32 || *text == 127 ? '?' : *text);
+    }
+    if (!right && !last)
+        say_out("%*s", blanks > 0 ? blanks : 0, "");
+    say_out("%s", last ? "\n" : "  ");
+}
+
+int table_print(sqlite3 *db, const char *title, const char *sql, int rows_max)
+{
+    int widths[COLUMNS_MAX] = {0}, rows = 0, shown = 0, rc;
+    bool right[COLUMNS_MAX];
+    sqlite3_stmt *s = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
+        return -EIO;
+    int columns = sqlite3_column_count(s) < COLUMNS_MAX ? sqlite3_column_count(s) : COLUMNS_MAX;
+    for (int i = 0; i < columns; i++) {
+        widths[i] = width_of(sqlite3_column_name(s, i));
+        right[i] = true;
+    }
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        if (++rows > rows_max)
+            continue;
+        for (int i = 0; i < columns; i++) {
+            int type = sqlite3_column_type(s, i), width = width_of(cell(s, i));
+            right[i] = right[i] && type != SQLITE_TEXT;
+            widths[i] = width > WIDTH_MAX ? WIDTH_MAX : width > widths[i] ? width : widths[i];
+        }
+    }
+    sqlite3_reset(s);
+    if (rc == SQLITE_DONE && rows) {
+        say_out("\n%s\n", title);
+        if (sqlite3_column_name(s, 0)[0])
+            say_out("  ");
+        for (int i = 0; i < columns && sqlite3_column_name(s, 0)[0]; i++)
+            say_cell(sqlite3_column_name(s, i), widths[i], right[i], i + 1 == columns);
+        while (shown < rows && shown < rows_max && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+            shown++;
+            say_out("  ");
+            for (int i = 0; i < columns; i++)
+                say_cell(cell(s, i), widths[i], right[i], i + 1 == columns);
+        }
+        if (rows > shown)
+            say_out("  ... and %d more\n", rows - shown);
+    }
+    sqlite3_finalize(s);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW ? rows : -EIO;
+}
