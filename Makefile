@@ -3,6 +3,7 @@
 #   PYTHON=python3.12        the interpreter to build for and test with (default: Debian's own)
 #   SAN=address,undefined    build with sanitizers, under build/san-<names>/
 #   V=1                      show the commands
+#   DEPS=no                  do not look for packages to install
 
 PYTHON ?= /usr/bin/python3
 CC     ?= gcc
@@ -34,7 +35,7 @@ TRACER     := $(B)/bin/snakefish-trace
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps clean help tracer $(B)/bin/snakefish-trace test-core core-tests,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test bench report docs clean help tracer core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -46,7 +47,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer core-tests tracer-tests fuzzers deps help clean
+.PHONY: all ext tracer core-tests tracer-tests fuzzers deps test bench report docs help clean
 .DELETE_ON_ERROR:
 
 all: ext tracer                 ## build the extension and the collector (needs the packages: make deps)
@@ -74,6 +75,9 @@ $(PKG)/%: ext/snakefish/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
+# The kernel's view has its place here: tracer/*.bpf.c will be compiled by clang, and bpftool make a skeleton of each
+# under $(B)/gen/, where both tools are; without them the collector is built as it is now.
+
 # The tracer's own generated parts: the schema becomes a C string.
 $(B)/gen/schema.inc: tracer/schema.sql
 	@mkdir -p $(@D)
@@ -100,6 +104,36 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 
 core-tests: $(CORE_TESTS)
 tracer-tests: $(TRACER_TESTS)
+
+# libFuzzer's programs: the part under test is compiled with them.
+$(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/*)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
+
+fuzzers: $(FUZZERS)
+
+deps:                           ## install what is missing (Debian; DEPS=no skips it)
+	$(Q)$(if $(filter no,$(DEPS)),true,sh .ci/install)
+
+test: deps                      ## build everything and run all tests
+	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined core-tests
+	$(Q)$(PYTHON) tests/run.py --build $(B)
+
+bench: deps                     ## run the bench (some 5 minutes on 2 cores) and write its report
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) -m bench run -o $(B)/bench.db --trace $(B)/trace.db
+	$(Q)$(MAKE) --no-print-directory report
+	$(Q)$(PYTHON) -m bench show $(B)/bench.db
+
+report:                         ## write build/report/index.html from build/bench.db and build/trace.db
+	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db -o $(B)/report
+
+docs: report                    ## refresh README's pictures and table of events from the last bench
+	$(Q)mkdir -p analysis/gallery
+	$(Q)cp $(B)/report/speedup.svg $(B)/report/timeline.svg analysis/gallery/
+	$(Q)$(PYTHON) tests/readme.py --update
 
 help:                           ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24

@@ -1,0 +1,118 @@
+"""Runs the test suites and adds up what they say: `make test`.
+
+    python3 tests/run.py [--build build] [SUITE ...]
+
+Each suite ends with "N passed, N failed, N skipped" (or pytest's own last line). Its whole output goes to
+<build>/test-logs/<suite>.log; what failed and what was skipped, with the reason, is shown here. The last line has the
+sums; the exit status is 1 when anything failed.
+"""
+
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LIMIT_SECONDS = 600  # of one suite
+WORDS = ("passed", "failed", "skipped")
+
+
+def programs(build, part):
+    return [[path] for path in sorted(glob.glob(os.path.join(build, "tests", part, "test_*")))
+            if os.access(path, os.X_OK) and not path.endswith(".d")]
+
+
+def pytest(folder):
+    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", os.path.join("tests", folder)]]
+
+
+def suites(build):
+    """Name -> commands, in the order they are run: what others stand on comes first."""
+    found = {"core": programs(build, "core")}
+    for sanitized in sorted(glob.glob(os.path.join(TOP, "build", "san-*"))):
+        name = "core-" + os.path.basename(sanitized)[len("san-"):]
+        found[name] = programs(sanitized, "core")
+    found["fuzz"] = [[path, "-runs=0", os.path.join("tests", "fuzz", "corpus", os.path.basename(path)[len("fuzz_"):])]
+                     for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
+    found["tracer-c"] = programs(build, "tracer")
+    found["tracer"] = pytest("tracer")
+    found["py"] = pytest("py")
+    found["bench"] = pytest("bench")
+    found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")]]
+    return found
+
+
+def count(output, status):
+    """The counts a suite's output ends with. A bad exit status without a failed test is a failure itself."""
+    lines = [line for line in output.splitlines() if re.search(r"\b\d+ (passed|failed|skipped|error)", line)]
+    last = lines[-1] if lines else ""
+    counts = {word: sum(int(n) for n in re.findall(r"(\d+) " + word, last)) for word in WORDS}
+    counts["failed"] += sum(int(n) for n in re.findall(r"(\d+) error", last))
+    if status and not counts["failed"]:
+        counts["failed"] = 1
+    elif not lines and not status:
+        counts["passed"] = 1  # a program with no counts, such as a fuzzer that replays its corpus
+    return counts
+
+
+def run(command, environment):
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=TOP, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        output = process.communicate()[0] + f"\nstill running after {LIMIT_SECONDS} s\n"
+        return output, 1, LIMIT_SECONDS
+    return output, process.returncode, time.monotonic() - started
+
+
+def show(output, failed):
+    """What a reader has to see: the whole of a failure, else the reasons of skips."""
+    if failed:
+        print("\n".join("    " + line for line in output.splitlines()[-200:]))
+    else:
+        for line in output.splitlines():
+            if re.match(r"skip |SKIPPED ", line):
+                print("    " + line)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("suite", nargs="*")
+    options = parser.parse_args()
+    build = os.path.abspath(options.build)
+    environment = dict(os.environ, SF_BUILD=build, PYTHONPATH=os.path.join(build, "lib"), PYTHONDONTWRITEBYTECODE="1")
+    for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_DEBUG"):
+        environment.pop(name, None)
+    os.makedirs(os.path.join(build, "test-logs"), exist_ok=True)
+    total = dict.fromkeys(WORDS, 0)
+    for name, commands in suites(build).items():
+        if options.suite and name not in options.suite:
+            continue
+        if not commands:
+            print(f"{name}: no tests: was it built?")
+            total["failed"] += 1
+            continue
+        counts, seconds = dict.fromkeys(WORDS, 0), 0.0
+        with open(os.path.join(build, "test-logs", name + ".log"), "w") as log:
+            for command in commands:
+                output, status, took = run(command, environment)
+                log.write("$ " + " ".join(command) + "\n" + output + "\n")
+                got = count(output, status)
+                show(output, got["failed"])
+                counts = {word: counts[word] + got[word] for word in WORDS}
+                seconds += took
+        print("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds), flush=True)
+        total = {word: total[word] + counts[word] for word in WORDS}
+    print("{passed} passed, {failed} failed, {skipped} skipped".format(**total))
+    return 1 if total["failed"] or not total["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
