@@ -48,10 +48,10 @@ def cgroup_paths(controller):
     for line in (read("/proc/self/cgroup") or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
-            roots = [CGROUPS, CGROUPS / "unified"] if controller == "" else [CGROUPS / controllers, CGROUPS / controller]
+            mounts = ("", "unified") if controller == "" else (controllers, controller)
             # In a container the path may be the host's, and only the root of it be here: so all of them are tried.
             inner = Path(path.lstrip("/"))
-            return [root / p for root in dict.fromkeys(roots) for p in [inner, *inner.parents]]
+            return [CGROUPS / mount / p for mount in dict.fromkeys(mounts) for p in [inner, *inner.parents]]
     return []
 
 

@@ -1,4 +1,4 @@
-"""A line on stderr: how many of how many, what now, elapsed, time left; where that is no terminal, a line now and then."""
+"""A line on stderr: how many of how many, elapsed, time left, what now. A line now and then where that is no terminal."""
 import sys
 import time
 

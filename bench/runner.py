@@ -53,19 +53,22 @@ class Plan:
         return plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus))
 
 
-def environment():
+def environment(lifeline):
     env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    if lifeline:
+        env["TMPDIR"] = lifeline.folder
     paths = [str(machine.library()), str(catalog.TOP), os.environ.get("PYTHONPATH")]
     return {**env, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
 
 
-def ask(arguments, limit_s, watch=None):
+def ask(arguments, limit_s, lifeline=None):
     """Runs bench.sample with these arguments. Returns how it ended and its answer, {} without one."""
     command = [sys.executable, "-m", "bench.sample", *map(str, arguments)]
-    ended = process.run(command, cwd=catalog.TOP, env=environment(), limit_s=limit_s, watch=watch)
+    ended = process.run(command, cwd=catalog.TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
     answer = {}
     if ended.exit_status == 0 and not ended.timed_out:
-        answer = json.loads(ended.stdout.splitlines()[-1])
+        # The last line that can be one: what the program or its children print may come before or after it.
+        answer = json.loads([line for line in ended.stdout.splitlines() if line.startswith("{")][-1])
     return ended, answer
 
 
@@ -80,12 +83,12 @@ def probe(name):
     return catalog.Runtime(name=name, offers=offers, **answer)
 
 
-def measure(cell, limit_s, watch, trace=None):
+def measure(cell, limit_s, lifeline, trace=None):
     """One sample, as columns of the table `sample`, output not yet judged."""
     load1 = os.getloadavg()[0]
     trace = [trace] if trace else []
     try:
-        ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, watch)
+        ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, lifeline)
     except (IndexError, ValueError):  # it ended well, and did not say what it did
         return {"status": "crash", "error": "left without a result", "load1": load1}
     usage = ended.rusage
@@ -117,7 +120,7 @@ def judge(row, right_sha256):
             row.update(status="wrong", output_ok=0, error="the output is not that of the sequential program")
 
 
-def reference(workload, size, limit_s, watch):
+def reference(workload, size, limit_s, lifeline):
     """Finds the right output: (source, sha256, None) or (source, None, why it is not known).
 
     Where only the sequential program can tell, that program is first held against its published output."""
@@ -126,7 +129,7 @@ def reference(workload, size, limit_s, watch):
         return "published", published, None
     check = workload.published_sha256(workload.check_size)
     for at, right in ((workload.check_size, check), (size, None)):
-        row = measure(plan.Cell(workload.name, at, "sequential", 1), limit_s, watch)
+        row = measure(plan.Cell(workload.name, at, "sequential", 1), limit_s, lifeline)
         if row["status"] != "ok":
             return "sequential", None, f"sequential, size {at}: {row['status']}: {row['error']}"
         if right and row["output_sha256"] != right:
@@ -159,12 +162,12 @@ def run(job, store, command):
     return 1 if job.failures else 0
 
 
-def references(job, store, progress, watch):
+def references(job, store, progress, lifeline):
     """Writes the workloads with their right outputs; returns {(workload, size): sha256 or None}."""
     right = {}
     for name, size in dict.fromkeys((c.workload, c.size) for c in job.cells):
         workload = job.workload(name)
-        source, sha256, failure = reference(workload, size, job.limit_s, watch)
+        source, sha256, failure = reference(workload, size, job.limit_s, lifeline)
         if failure:
             job.failures.append(f"{name}: the right output is not known: {failure}")
             progress.say(job.failures[-1])
@@ -175,7 +178,7 @@ def references(job, store, progress, watch):
     return right
 
 
-def blocks(job, store, progress, watch, right, start):
+def blocks(job, store, progress, lifeline, right, start):
     """Every cell once in each block."""
     estimate = job.estimate()
     timed_out = {}  # cell: block
@@ -188,7 +191,7 @@ def blocks(job, store, progress, watch, right, start):
                 # Its limit is long: waiting for it in every block would cost more than the rest of the run.
                 row = {"status": "skipped", "error": f"timed out in block {timed_out[cell]}"}
             else:
-                row = measure(cell, job.limit_s, watch)
+                row = measure(cell, job.limit_s, lifeline)
                 judge(row, right[cell.workload, cell.size])
             store.add("sample", block=number, position=position, workload=cell.workload, size=cell.size,
                       runtime=cell.runtime, workers=cell.workers, start_ns=begin - start, **row)
@@ -202,14 +205,14 @@ def blocks(job, store, progress, watch, right, start):
     progress.show(done, 0, "done")
 
 
-def trace(job, progress, watch):
+def trace(job, progress, lifeline):
     """One more run of a program, traced into a database that is kept."""
     cell = plan.Cell(*TRACED, machine.effective_cpus())
     runtime = probe(cell.runtime)
     if not runtime.present:
         why = f"{runtime.name} is absent: {runtime.reason}"
     else:
-        row = measure(cell, job.limit_s, watch, os.path.abspath(job.trace))
+        row = measure(cell, job.limit_s, lifeline, os.path.abspath(job.trace))
         why = None if row["status"] == "ok" else f"{row['status']}: {row['error']}"
     if why:
         job.failures.append(f"{cell}: no trace: {why}")

@@ -42,8 +42,8 @@ def _session(database, path, number):
 
 def _print_head(database, session):
     done = database.execute("SELECT count(*) FROM sample WHERE session = ?", (session["id"],)).fetchone()[0]
-    print(f"session {session['id']}, {session['started']}, {session['status']}: {done} of {session['samples']} samples, "
-          f"{session['blocks']} blocks, seed {session['seed']}")
+    print(f"session {session['id']}, {session['started']}, {session['status']}: "
+          f"{done} of {session['samples']} samples, {session['blocks']} blocks, seed {session['seed']}")
     facts = defaultdict(lambda: "unknown", database.execute(
         "SELECT key, value FROM machine WHERE session = ?", (session["id"],)).fetchall())
     changed = {0: "", 1: " and changes"}.get(facts["dirty"], "")
@@ -78,8 +78,9 @@ def _print_costs(costs):
         by_block = costs[runtime, workers]
         cost = interval.cost(by_block)
         scale, unit = next((s, u) for s, u in UNITS if cost.value >= s or s == 1)
-        line = (f"  {runtime:<18}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.1f} {unit:<2}"
-                f"   {_range(cost, scale, 1):<22}")
+        digits = 2 if cost.value < 10 * scale else 1
+        line = (f"  {runtime:<18}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
+                f"   {_range(cost, scale, digits):<22}")
         speedup = base and interval.ratio(base, by_block)
         if speedup:
             line += f"{speedup.value:>7.2f}   {_range(speedup, 1, 2) if by_block is not base else ''}"

@@ -93,6 +93,13 @@ def test_hang_is_ended_at_its_limit_with_all_its_processes(bench, program, tmp_p
     assert_gone(pids)
 
 
+def test_a_killed_sample_leaves_no_temporary_files(bench, program, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    bench.add("workloads", "injected", program("import tempfile; tempfile.mkdtemp(); os.kill(MAIN, signal.SIGKILL)"))
+    bench.run(*QUICK, "--runtimes", "sequential", code=1)
+    assert {p.name for p in tmp_path.iterdir()} == {"extra", "bench.db"}
+
+
 def test_a_stray_child_does_not_outlive_its_sample(bench, program, tmp_path):
     pids = tmp_path / "pids"
     stray = f"""
@@ -142,6 +149,21 @@ def pool(workers):
 ''')
     bench.run(*QUICK, "--runtimes", "sequential,backwards")
     assert of(bench.rows("SELECT * FROM measurement"), runtime="backwards")
+
+
+def test_trace_of_one_run_is_recorded_beside_the_samples(bench, program, tmp_path):
+    bench.add("workloads", "injected", program())
+    bench.run(*QUICK, "--runtimes", "sequential", "--trace", tmp_path / "trace.db")
+    assert {r["runtime"] for r in bench.rows("SELECT * FROM sample")} == {"sequential"}
+    bench.db = tmp_path / "trace.db"
+    assert bench.rows("SELECT value FROM meta WHERE key = 'state'") == [{"value": "complete"}]
+    assert not bench.rows("SELECT * FROM stats WHERE severity <> 'info'")
+    assert bench.rows("SELECT count(*) AS n FROM message WHERE receive_ns IS NOT NULL")[0]["n"] >= 160
+
+
+def test_what_a_program_prints_is_no_answer(bench, program):
+    bench.add("workloads", "injected", program("print('}', x, flush=True)"))
+    bench.run(*QUICK, *BOTH)
 
 
 def test_dry_run_writes_nothing(bench):

@@ -40,7 +40,7 @@ def test_runtime_is_present_and_says_what_it_is(runtime):
 
 
 def test_the_three_times_contain_each_other():
-    row = runner.measure(plan.Cell("mandelbrot", 40, "multiprocessing", 2), limit_s=60, watch=None)
+    row = runner.measure(plan.Cell("mandelbrot", 40, "multiprocessing", 2), limit_s=60, lifeline=None)
     assert 0 < row["region_ns"] < row["run_ns"] < row["wall_ns"]
     assert 0 < row["import_ns"] < row["run_ns"]
     assert row["user_ns"] > 0 and row["minor_faults"] > 0

@@ -1,0 +1,37 @@
+"""The progress line, on a terminal and off it."""
+import io
+
+from bench.progress import Progress, clock
+
+
+class Stream(io.StringIO):
+    def __init__(self, terminal):
+        super().__init__()
+        self.isatty = lambda: terminal
+
+
+def test_clock():
+    assert [clock(s) for s in (0, 65.4, 3600, 7265)] == ["0:00", "1:05", "1:00:00", "2:01:05"]
+
+
+def test_plain_lines_are_few_and_the_last_is_shown():
+    stream = Stream(terminal=False)
+    progress = Progress(100, stream)
+    for done in range(101):
+        progress.show(done, 3.0, "mandelbrot")
+    progress.end()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2 and lines[0].split()[0] == "0/100" and lines[1].split()[0] == "100/100"
+    assert "\r" not in stream.getvalue() and "\x1b" not in stream.getvalue()
+
+
+def test_terminal_keeps_one_line_and_what_is_said_stays():
+    stream = Stream(terminal=True)
+    progress = Progress(2, stream)
+    progress.show(0, 3.0, "x" * 200)
+    progress.say("something went wrong")
+    progress.show(1, 1.0, "spectral-norm")
+    progress.end()
+    shown = [part.rpartition("\x1b[K")[2] for part in stream.getvalue().split("\r")[1:]]
+    assert shown[1] == "something went wrong\n" and shown[2].endswith("spectral-norm\n")
+    assert max(map(len, shown)) < 100
