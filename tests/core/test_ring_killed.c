@@ -1,0 +1,503 @@
+/* The ring when its senders and receivers are killed: the survivors go on, and lose the victims' own messages only.
+ * The strongest case kills a process at every single instruction of its work on the ring, by ptrace. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/ptrace.h>
+#include <time.h>
+
+#include "core/ring.h"
+#include "harness.h"
+#include "ring_messages.h"
+
+#define MS INT64_C(1000000)
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void await_zombie(pid_t pid)
+{
+    siginfo_t info;
+    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
+}
+
+/* Whatever has happened: all room can be had again, to the byte, and the ring works. */
+static void check_all_room_is_back(struct sf_ring *ring)
+{
+    uint64_t usable = sf_ring_capacity(ring) / 8 * 8, frames = usable / SF_RING_FRAME_BYTES;
+    for (int round = 0; round < 2; round++) {
+        CHECK_EQ(0, send_message(ring, 0, 5, usable - SF_RING_FRAME_BYTES));
+        CHECK_EQ(5, receive(ring).number);
+        struct sf_ring_slot slot;
+        for (uint64_t n = 0; n < frames; n++)
+            CHECK_EQ(0, send_message(ring, 0, n, 0));
+        CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 0, &slot));
+        CHECK_EQ(frames, sf_ring_length(ring));
+        for (uint64_t n = 0; n < frames; n++)
+            receive(ring);
+        CHECK_EQ(0, sf_ring_length(ring));
+    }
+}
+
+/* --- between the two steps --- */
+
+TEST(a_sender_killed_while_it_writes_loses_its_message_only)
+{
+    for (int reaped = 0; reaped < 2; reaped++) {
+        struct sf_ring *ring = new_ring(1024);
+        CHECK_EQ(0, send_message(ring, 0, 1, 50));
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct sf_ring_slot slot;
+            CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
+            kill(getpid(), SIGKILL);
+        }
+        await_zombie(pid);
+        if (reaped)
+            waitpid(pid, NULL, 0);
+        CHECK_EQ(0, send_message(ring, 0, 2, 50));
+        CHECK_EQ(1, receive(ring).number);
+        CHECK_EQ(2, receive(ring).number);
+        check_all_room_is_back(ring);
+    }
+}
+
+TEST(a_receiver_killed_while_it_reads_gives_the_room_back)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(0, send_message(ring, 0, 1, 900));
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sf_ring_slot slot;
+        CHECK_EQ(0, sf_ring_claim(ring, &slot));
+        kill(getpid(), SIGKILL);
+    }
+    await_zombie(pid);
+    struct sf_ring_slot slot;
+    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot)); /* not a second time */
+    CHECK_EQ(0, send_message(ring, 0, 2, 900));
+    CHECK_EQ(2, receive(ring).number);
+    check_all_room_is_back(ring);
+}
+
+TEST(a_message_of_a_live_process_is_never_taken_away)
+{
+    struct sf_ring *ring = new_ring(1024);
+    int go[2];
+    char byte;
+    CHECK(pipe(go) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sf_ring_slot slot;
+        CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
+        CHECK(read(go[0], &byte, 1) == 1);
+        put_message(ring, &slot, 3, 4);
+        sf_ring_publish(ring, &slot);
+        _exit(0);
+    }
+    struct sf_ring_slot slot;
+    while (sf_ring_reserve(ring, 900, &slot) == 0) { /* until the child has its message */
+        sf_ring_abandon(ring, &slot);
+        usleep(1000);
+    }
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 900, SF_RING_CHECK_NS));
+    CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 900, &slot));
+    CHECK(write(go[1], "", 1) == 1);
+    await_zombie(pid);
+    CHECK_EQ(4, receive(ring).number);
+}
+
+TEST(a_message_of_a_handle_that_was_freed_is_given_up)
+{
+    struct sf_ring *ring = new_ring(1024);
+    int freed[2];
+    char byte;
+    CHECK(pipe(freed) == 0);
+    if (fork() == 0) {
+        struct sf_ring_slot slot;
+        CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
+        sf_ring_free(ring);
+        CHECK(write(freed[1], "", 1) == 1);
+        for (;;)
+            pause();
+    }
+    CHECK(read(freed[0], &byte, 1) == 1);
+    check_all_room_is_back(ring);
+}
+
+TEST(who_waits_for_room_behind_a_dead_process_gets_it_soon)
+{
+    struct sf_ring *ring = new_ring(1024);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sf_ring_slot slot;
+        CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
+        for (;;)
+            pause();
+    }
+    struct sf_ring_slot slot;
+    while (sf_ring_reserve(ring, 900, &slot) == 0) {
+        sf_ring_abandon(ring, &slot);
+        usleep(1000);
+    }
+    if (fork() == 0) {
+        usleep(30000);
+        kill(pid, SIGKILL);
+        _exit(0);
+    }
+    double start = now_s();
+    int result = 0;
+    while (sf_ring_reserve(ring, 900, &slot) == -EAGAIN && now_s() - start < 2)
+        result = sf_ring_wait_room(ring, 900, 1000 * MS);
+    CHECK_EQ(0, result);
+    CHECK(now_s() - start < 0.03 + 0.15);
+}
+
+TEST(the_last_message_of_the_dead_is_received_before_epipe)
+{
+    struct sf_ring *ring = new_ring(1024);
+    pid_t pid = fork();
+    if (pid == 0) {
+        send_message(ring, 0, 1, 20);
+        kill(getpid(), SIGKILL);
+    }
+    await_zombie(pid);
+    CHECK_EQ(0, sf_ring_wait_message(ring, 10 * MS));
+    CHECK_EQ(1, receive(ring).number);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 10 * MS));
+}
+
+/* --- forks --- */
+
+TEST(nested_forks_hold_the_ring_each_for_itself)
+{
+    struct sf_ring *ring = new_ring(1024);
+    pid_t child = fork();
+    if (child == 0) {
+        if (fork() == 0) {
+            usleep(150000);
+            send_message(ring, 0, 1, 20);
+            _exit(0);
+        }
+        kill(getpid(), SIGKILL); /* at once: the grandchild has perhaps not run */
+    }
+    int result;
+    struct sf_ring_slot slot;
+    while (sf_ring_claim(ring, &slot))
+        CHECK((result = sf_ring_wait_message(ring, 1000 * MS)) == 0 || result == -ETIMEDOUT);
+    CHECK_EQ(1, get_message(ring, &slot).number);
+    while ((result = sf_ring_wait_message(ring, 1000 * MS)) != -EPIPE)
+        CHECK_EQ(-ETIMEDOUT, result);
+}
+
+static _Atomic int *slow_child; /* 1: a forked child stays before the ring's own fork handler */
+
+static void linger_in_child(void)
+{
+    while (slow_child && atomic_load(slow_child))
+        usleep(1000);
+}
+
+/* Child handlers run in the order of registration, so this comes before the ring's. */
+static void child_that_lingers(void)
+{
+    slow_child = shared_memory(4096);
+    pthread_atfork(NULL, NULL, linger_in_child);
+}
+
+TEST(a_child_that_has_not_run_yet_keeps_its_parent_from_being_alone)
+{
+    child_that_lingers();
+    struct sf_ring *ring = new_ring(1024);
+    atomic_store(slow_child, 1);
+    if (fork() == 0) {
+        send_message(ring, 0, 1, 20);
+        _exit(0);
+    }
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 10 * MS));
+    atomic_store(slow_child, 0);
+    while (sf_ring_wait_message(ring, 1000 * MS) == -ETIMEDOUT)
+        ;
+    CHECK_EQ(1, receive(ring).number);
+}
+
+TEST(a_named_child_killed_before_it_ran_is_noticed)
+{
+    child_that_lingers();
+    struct sf_ring *ring = new_ring(1024), *other = new_ring(1024);
+    atomic_store(slow_child, 1);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(1);
+    sf_ring_name_child(pid);
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 1 * MS));
+    kill(pid, SIGKILL);
+    await_zombie(pid);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(other, 1 * MS));
+}
+
+TEST(more_forks_than_slots_do_no_harm)
+{
+    struct sf_ring *ring = new_ring(4096);
+    for (uint64_t n = 0; n < 1100; n++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(send_message(ring, 0, n, 20) != 0);
+        int status;
+        waitpid(pid, &status, 0);
+        CHECK_EQ(0, status);
+        CHECK_EQ(n, receive(ring).number);
+    }
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+}
+
+/* --- at every instruction --- */
+
+/* What the victim does: it passes through rewinding, growing, going round, splicing, unsplicing and merging. The
+ * number of a message is its place in this order, so what survives must be increasing. */
+static void victim(struct sf_ring *ring, int scene)
+{
+    static const uint64_t sizes[3][5] = {
+        {12, 100, 12, 12, 12}, {9000, 20000, 5000, 12, 12}, {30000, 20000, 12, 40000, 12}};
+    struct sf_ring_slot slot, first;
+    for (uint64_t i = 0; i < 5; i++) {
+        if (sf_ring_reserve(ring, sizes[scene][i], &slot))
+            continue;
+        if (i == 1 && scene == 0) {
+            sf_ring_abandon(ring, &slot);
+            continue;
+        }
+        uint64_t number = 100 + i, end = ~number; /* the whole pattern would be too many steps */
+        sf_ring_put(ring, &slot, 0, &number, 8);
+        if (slot.bytes >= 16)
+            sf_ring_put(ring, &slot, slot.bytes - 8, &end, 8);
+        sf_ring_publish(ring, &slot);
+        for (uint64_t taken = 0; taken <= i / 2 && sf_ring_claim(ring, &first) == 0; taken++)
+            sf_ring_release(ring, &first);
+    }
+}
+
+static void prepare(struct sf_ring *ring, int scene)
+{
+    if (scene == 0)
+        return;
+    /* round the first lap of 64 KiB, with something in flight */
+    struct sf_ring_slot slot;
+    for (uint64_t n = 0; n < 12; n++) {
+        CHECK_EQ(0, sf_ring_reserve(ring, 8000, &slot));
+        uint64_t end = ~n;
+        sf_ring_put(ring, &slot, 0, &n, 8);
+        sf_ring_put(ring, &slot, 7992, &end, 8);
+        sf_ring_publish(ring, &slot);
+        if (n >= 3) {
+            CHECK_EQ(0, sf_ring_claim(ring, &slot));
+            sf_ring_release(ring, &slot);
+        }
+    }
+}
+
+static void check_what_is_left(struct sf_ring *ring)
+{
+    struct sf_ring_slot slot;
+    uint64_t number, end, last = 0, seq = 0;
+    while (sf_ring_claim(ring, &slot) == 0) {
+        sf_ring_get(ring, &slot, 0, &number, 8);
+        if (slot.bytes >= 16) {
+            sf_ring_get(ring, &slot, slot.bytes - 8, &end, 8);
+            CHECK_EQ(~number, end);
+        }
+        CHECK(number > last && slot.seq > seq);
+        last = number, seq = slot.seq;
+        sf_ring_release(ring, &slot);
+    }
+    uint64_t usable = sf_ring_capacity(ring) / 8 * 8;
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(0, sf_ring_reserve(ring, usable - SF_RING_FRAME_BYTES, &slot));
+        sf_ring_publish(ring, &slot);
+        CHECK_EQ(0, sf_ring_claim(ring, &slot));
+        sf_ring_release(ring, &slot);
+    }
+    int sent = 0;
+    while (send_message(ring, 0, 0, 8000) == 0)
+        sent++;
+    CHECK_EQ(usable / (SF_RING_FRAME_BYTES + 8000), sent);
+    while (sent--)
+        receive(ring);
+}
+
+/* The ring's mapping, found by a place in it. */
+static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
+{
+    struct sf_ring_slot slot = {.position = 0, .bytes = 8};
+    uint64_t run;
+    uintptr_t inside = (uintptr_t)sf_ring_at(ring, &slot, 0, &run), from, to;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    CHECK(maps);
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2 && from <= inside && inside < to) {
+            fclose(maps);
+            *bytes = to - from;
+            return (unsigned char *)from;
+        }
+    FAIL("the ring is not in /proc/self/maps");
+}
+
+/* Lets the victim go on instruction by instruction, and keeps the memory as it stood after each that changed it:
+ * what a kill at that moment leaves. When the victim is dead, each of them is put back and has to do. */
+static void kill_everywhere(int scene)
+{
+    struct sf_ring *ring = new_ring(100003);
+    size_t bytes, kept = 0, steps = 0;
+    unsigned char *memory = mapping_of(ring, &bytes), **state = NULL;
+    prepare(ring, scene);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+            _exit(HARNESS_SKIP);
+        raise(SIGSTOP);
+        victim(ring, scene);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (WIFEXITED(status))
+        SKIP("ptrace is not allowed here");
+    for (; WIFSTOPPED(status); steps++) {
+        if (!kept || memcmp(memory, state[kept - 1], bytes) != 0) {
+            state = realloc(state, (kept + 1) * sizeof *state);
+            CHECK(state && (state[kept] = malloc(bytes)));
+            memcpy(state[kept++], memory, bytes);
+        }
+        CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
+        CHECK(waitpid(pid, &status, 0) == pid);
+    }
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (size_t i = 0; i < kept; i++) {
+        memcpy(memory, state[i], bytes);
+        fprintf(stderr, "\r%zu", i); /* which one, should it hang or fail */
+        check_what_is_left(ring);
+        free(state[i]);
+    }
+    fprintf(stderr, "\r  %zu instructions, %zu states\n", steps, kept);
+    free(state);
+    CHECK(kept > 50);
+}
+
+TEST(killed_at_any_instruction_of_small_messages_and_rewinding)
+{
+    kill_everywhere(0);
+}
+
+TEST(killed_at_any_instruction_of_growing_and_going_round)
+{
+    kill_everywhere(1);
+}
+
+TEST(killed_at_any_instruction_of_splicing)
+{
+    kill_everywhere(2);
+}
+
+/* --- at random moments --- */
+
+enum { SENDERS = 2, RECEIVERS = 2, NUMBERS = 1 << 17 };
+
+struct book {
+    _Atomic uint8_t published[SENDERS][NUMBERS], received[SENDERS][NUMBERS];
+    _Atomic uint32_t stop;
+};
+
+static void random_sender(struct sf_ring *ring, struct book *book, uint32_t sender)
+{
+    for (uint64_t n = 0; n < NUMBERS && !atomic_load(&book->stop); n++) {
+        uint64_t bytes = MESSAGE_HEAD + n * 40503 % 700;
+        while (send_message(ring, sender, n, bytes) == -EAGAIN)
+            sf_ring_wait_room(ring, bytes, 20 * MS);
+        atomic_store(&book->published[sender][n], 1);
+    }
+}
+
+static void receive_one(struct sf_ring *ring, struct book *book, const struct sf_ring_slot *slot)
+{
+    struct message got = get_message(ring, slot);
+    CHECK(got.sender < SENDERS && got.number < NUMBERS);
+    CHECK_EQ(MESSAGE_HEAD + got.number * 40503 % 700, got.bytes);
+    CHECK_EQ(0, atomic_fetch_add(&book->received[got.sender][got.number], 1));
+    sf_ring_release(ring, slot);
+}
+
+static void random_receiver(struct sf_ring *ring, struct book *book)
+{
+    struct sf_ring_slot slot;
+    for (;;)
+        if (sf_ring_claim(ring, &slot) == 0)
+            receive_one(ring, book, &slot);
+        else
+            sf_ring_wait_message(ring, 20 * MS);
+}
+
+TEST(killed_at_random_moments_the_victims_lose_one_message_at_most)
+{
+    const char *seed = getenv("SF_TEST_SEED");
+    random_state += seed ? (uint64_t)atoll(seed) : 0;
+    for (int round = 0; round < 40; round++) {
+        struct sf_ring *ring = new_ring(round % 2 ? 3001 : 100003);
+        struct book *book = shared_memory(sizeof *book);
+        pid_t pid[SENDERS + RECEIVERS];
+        for (uint32_t i = 0; i < SENDERS + RECEIVERS; i++)
+            if ((pid[i] = fork()) == 0) {
+                i < SENDERS ? random_sender(ring, book, i) : random_receiver(ring, book);
+                _exit(0);
+            }
+        usleep(2000 + (unsigned)random_below(15000));
+        uint32_t victims = (uint32_t)random_below(15) + 1, dead_receivers = 0; /* a set, not empty */
+        for (uint32_t i = 0; i < SENDERS + RECEIVERS; i++)
+            if (victims >> i & 1) {
+                kill(pid[i], SIGKILL);
+                dead_receivers += i >= SENDERS;
+            }
+        usleep(3000); /* the others go on */
+        atomic_store(&book->stop, 1);
+        /* This process takes what is left, until the senders have ended and nothing comes. */
+        struct sf_ring_slot slot;
+        for (int senders = SENDERS, status;;) {
+            if (sf_ring_claim(ring, &slot) == 0) {
+                receive_one(ring, book, &slot);
+                continue;
+            }
+            if (senders == 0 && sf_ring_length(ring) == 0)
+                break;
+            if (senders && waitpid(pid[SENDERS - senders], &status, WNOHANG) > 0) {
+                CHECK(status == 0 || (WIFSIGNALED(status) && victims >> (SENDERS - senders) & 1));
+                senders--;
+            } else
+                sf_ring_wait_message(ring, 1 * MS);
+        }
+        usleep(2000); /* the living receivers finish what they have claimed */
+        for (uint32_t i = SENDERS, status; i < SENDERS + RECEIVERS; i++) {
+            kill(pid[i], SIGKILL);
+            waitpid(pid[i], (int *)&status, 0);
+            CHECK(WIFSIGNALED(status)); /* none had found damage */
+        }
+        uint32_t lost = 0, total = 0;
+        for (uint32_t s = 0; s < SENDERS; s++)
+            for (uint32_t n = 0; n < NUMBERS; n++) {
+                total += atomic_load(&book->published[s][n]);
+                lost += atomic_load(&book->published[s][n]) && !atomic_load(&book->received[s][n]);
+            }
+        CHECK(total > 0);
+        CHECK(lost <= dead_receivers);
+        check_all_room_is_back(ring);
+        sf_ring_free(ring);
+        munmap(book, sizeof *book);
+    }
+}
+
+TEST_MAIN()
