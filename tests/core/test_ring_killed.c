@@ -264,7 +264,8 @@ TEST(more_forks_than_slots_do_no_harm)
 static void victim(struct sf_ring *ring, int scene)
 {
     static const uint64_t sizes[3][5] = {
-        {12, 100, 12, 12, 12}, {9000, 20000, 5000, 12, 12}, {30000, 20000, 12, 40000, 12}};
+        {12, 100, 12, 12, 12}, {30000, 30000, 12, 12, 50000}, {30000, 30000, 12, 40000, 12}};
+    bool beyond = scene == 0; /* a lap is 64 KiB at first */
     struct sf_ring_slot slot, first;
     for (uint64_t i = 0; i < 5; i++) {
         if (sf_ring_reserve(ring, sizes[scene][i], &slot))
@@ -273,6 +274,7 @@ static void victim(struct sf_ring *ring, int scene)
             sf_ring_abandon(ring, &slot);
             continue;
         }
+        beyond |= slot.position >= 65536;
         uint64_t number = 100 + i, end = ~number; /* the whole pattern would be too many steps */
         sf_ring_put(ring, &slot, 0, &number, 8);
         if (slot.bytes >= 16)
@@ -281,15 +283,17 @@ static void victim(struct sf_ring *ring, int scene)
         for (uint64_t taken = 0; taken <= i / 2 && sf_ring_claim(ring, &first) == 0; taken++)
             sf_ring_release(ring, &first);
     }
+    CHECK(beyond);
 }
 
 static void prepare(struct sf_ring *ring, int scene)
 {
     if (scene == 0)
         return;
-    /* round the first lap of 64 KiB, with something in flight */
+    /* Round the first lap with three messages in flight: past its end, so that it may grow, or across it (scene 2).
+     */
     struct sf_ring_slot slot;
-    for (uint64_t n = 0; n < 12; n++) {
+    for (uint64_t n = 0; n < (scene == 1 ? 12 : 9); n++) {
         CHECK_EQ(0, sf_ring_reserve(ring, 8000, &slot));
         uint64_t end = ~n;
         sf_ring_put(ring, &slot, 0, &n, 8);
@@ -353,7 +357,7 @@ static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
  * what a kill at that moment leaves. When the victim is dead, each of them is put back and has to do. */
 static void kill_everywhere(int scene)
 {
-    struct sf_ring *ring = new_ring(100003);
+    struct sf_ring *ring = new_ring(200003);
     size_t bytes, kept = 0, steps = 0;
     unsigned char *memory = mapping_of(ring, &bytes), **state = NULL;
     prepare(ring, scene);
