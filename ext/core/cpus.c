@@ -2,6 +2,7 @@
 #include "core/cpus.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,15 @@ static double least_quota(const char *mount, char *group)
     }
 }
 
+/* Whether "cpu" is one of the names in a list like "cpu,cpuacct". */
+static bool has_cpu_controller(const char *list)
+{
+    for (const char *name = list; *name; name += strcspn(name, ",") + (name[strcspn(name, ",")] == ','))
+        if (strcspn(name, ",") == 3 && strncmp(name, "cpu", 3) == 0)
+            return true;
+    return false;
+}
+
 static double quota(void)
 {
     double least = 1e9;
@@ -84,7 +94,7 @@ static double quota(void)
         double got = 1e9;
         if (strcmp(controllers, ":") == 0)
             got = least_quota("/sys/fs/cgroup", group);
-        else if (strstr(controllers, "cpu"))
+        else if (has_cpu_controller(controllers + 1))
             got = least_quota("/sys/fs/cgroup/cpu", group);
         least = got < least ? got : least;
     }
