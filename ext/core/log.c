@@ -119,7 +119,7 @@ static int make_log(uint64_t start_tsc, uint32_t task)
     log->records = (struct sf_record *)((char *)mapped + SF_LOG_RECORDS_OFFSET);
     log->mask = capacity - 1;
     log->head = 0;
-    log->limit = own.reserved;
+    log->limit = 0; /* the first record finds out */
     /* release: a collector that sees the magic sees the identity */
     atomic_store_explicit((_Atomic uint64_t *)&header->magic, SF_LOG_MAGIC, memory_order_release);
     wake_collector();
