@@ -45,7 +45,7 @@ static int enter_group(const char *mount, const char *probe, char *group, size_t
 
 static int set(const char *group, const char *file, const char *value)
 {
-    char path[256];
+    char path[512];
     snprintf(path, sizeof path, "%s/%s", group, file);
     return write_file(path, value);
 }

@@ -55,6 +55,7 @@ TEST(a_message_larger_than_the_ring_arrives_whole)
     for (uint64_t i = 0; i < bytes; i++)
         if (message[i] != byte_of(1, i))
             FAIL("byte %llu is wrong", (unsigned long long)i);
+    free(message);
 }
 
 TEST(pieces_of_several_sources_are_told_apart)
@@ -84,10 +85,12 @@ TEST(pieces_of_several_sources_are_told_apart)
         have[head.source] += piece;
         whole += have[head.source] == BYTES;
     }
-    for (uint64_t s = 0; s < SOURCES; s++)
+    for (uint64_t s = 0; s < SOURCES; s++) {
         for (uint64_t i = 0; i < BYTES; i++)
             if (message[s][i] != byte_of(s + 10, i))
                 FAIL("source %d, byte %llu is wrong", (int)s, (unsigned long long)i);
+        free(message[s]);
+    }
 }
 
 TEST(an_empty_message_is_one_piece)
