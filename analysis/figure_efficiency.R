@@ -18,8 +18,7 @@ figure_efficiency <- function(bench) {
 }
 
 efficiency_finding <- function(rows, cpus) {
-  counts <- unique(rows$workers)
-  workers <- if (any(counts <= cpus)) max(counts[counts <= cpus]) else min(counts)
+  workers <- full_workers(rows$workers, cpus)
   at <- rows[rows$workers == workers, ]
   at <- at[order(at$runtime), ]
   sentences <- vapply(split_by(at, "program"), function(cell) {

@@ -15,11 +15,11 @@ figure_micro <- function(bench) {
   dots <- merge(dots, rows[c("program", "runtime", "workers", "row")])
   dots$runtime <- factor(dots$runtime, levels(rows$runtime))
   panels <- length(unique(rows$program))
-  plot <- ggplot2::ggplot(rows, ggplot2::aes(mean_ns, row, colour = runtime, shape = runtime)) +
+  plot <- ggplot2::ggplot(rows, ggplot2::aes(median_ns, row, colour = runtime, shape = runtime)) +
     ggplot2::facet_wrap(~program, ncol = 1, scales = "free") +
     ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), alpha = 0.4, size = 1.3) +
     ggplot2::geom_point(size = 2.8) +
-    ggplot2::geom_text(ggplot2::aes(label = format_duration(mean_ns)), colour = ink, size = 3.1, vjust = -1)
+    ggplot2::geom_text(ggplot2::aes(label = format_duration(median_ns)), colour = ink, size = 3.1, vjust = -1)
   if (any(is.finite(rows$low_ns))) {
     plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low_ns, xmax = high_ns),
                                            linewidth = 0.7, na.rm = TRUE)
@@ -30,15 +30,15 @@ figure_micro <- function(bench) {
     ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.5, 0.8))) +
     report_theme() + ggplot2::theme(legend.position = "none")
   new_figure("micro", title, plot, micro_finding(rows), paste(
-    "Small dots: one block each; large, with its number: their mean.", interval_caption(rows$blocks),
+    "Small dots: one block each; large, with its number: their median.", interval_caption(rows$blocks),
     "Lower is better."), height = 0.6 + 0.65 * panels + 0.4 * nrow(unique(rows[c("program", "row")])))
 }
 
 micro_finding <- function(rows) {
   sentences <- vapply(split_by(rows, "program"), function(cell) {
-    cell <- cell[order(cell$mean_ns), ]
+    cell <- cell[order(cell$median_ns), ]
     sprintf("One operation of %s takes %s.", cell$program[1],
-            in_words(sprintf("%s under %s", format_duration(cell$mean_ns), cell$row)))
+            in_words(sprintf("%s under %s", format_duration(cell$median_ns), cell$row)))
   }, "")
   paste(sentences, collapse = " ")
 }

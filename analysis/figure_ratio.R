@@ -13,7 +13,7 @@ figure_ratio <- function(bench) {
                      ratio = unlist(rows$by_block))
   reach <- range(c(rows$ratio, rows$low, rows$high, dots$ratio, 1 / 1.1, 1.1), na.rm = TRUE)
   ticks <- ratio_ticks(reach)
-  band <- c(1 / (1 + practical_margin), 1 + practical_margin)
+  band <- practical_band()
   plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
     ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
     ggplot2::annotate("rect", xmin = band[1], xmax = band[2], ymin = -Inf, ymax = Inf, fill = "#EFEFEF") +
@@ -35,9 +35,9 @@ figure_ratio <- function(bench) {
     ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
                    strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))
   new_figure("ratio", title, plot, ratio_finding(rows), paste0(
-    "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); the ratio is that of the mean times. ",
+    "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); the ratio is that of the median times. ",
     interval_caption(rows$blocks), " Grey band: within ", format_percent(practical_margin),
-    " of each other, which is of no practical difference."), height = 1.2 + 0.36 * nrow(rows))
+    " of each other, of no practical difference."), height = 1.2 + 0.36 * nrow(rows))
 }
 
 verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)

@@ -1,37 +1,36 @@
-# Run times: every sample as a dot, the mean with its interval beside, one panel a program.
+# Run times: every sample as a dot, the median with its interval beside, one panel a program.
 
 figure_run_times <- function(bench) {
   title <- "Run times"
   samples <- bench$samples[!bench$samples$micro, ]
   if (nrow(samples) == 0) return(missing_figure("run_times", title, "The session has no program, only micro-benchmarks."))
   times <- block_times(samples)
-  means <- bench$times[!bench$times$micro, ]
-  unit <- duration_unit(times$time_ns)
+  medians <- bench$times[!bench$times$micro, ]
   panels <- length(unique(times$program))
   times$runtime <- runtime_factor(times$runtime)
-  means$runtime <- runtime_factor(means$runtime)
+  medians$runtime <- runtime_factor(medians$runtime)
   counts <- sort(unique(times$workers))
   for_x <- function(workers) factor(workers, counts)
-  # one group a runtime at each worker count, so that dots, mean and interval of a runtime share a column
+  # one group a runtime at each worker count, so that dots, median and interval of a runtime share a column
   columns <- dodge_offsets(times, 0.75)
   times$x <- columns$x(times, for_x) - 0.06
-  means$x <- columns$x(means, for_x) + 0.06
-  plot <- ggplot2::ggplot(times, ggplot2::aes(x, time_ns / unit$ns, colour = runtime, shape = runtime)) +
+  medians$x <- columns$x(medians, for_x) + 0.06
+  plot <- ggplot2::ggplot(times, ggplot2::aes(x, time_ns, colour = runtime, shape = runtime)) +
     ggplot2::facet_wrap(~program, ncol = panel_columns(panels), scales = "free_y") +
     ggplot2::geom_point(alpha = 0.45, size = 1.3) +
-    ggplot2::geom_point(data = means, ggplot2::aes(y = mean_ns / unit$ns), size = 2.6)
-  if (any(is.finite(means$low_ns))) {
-    plot <- plot + ggplot2::geom_linerange(data = means, ggplot2::aes(y = mean_ns / unit$ns, ymin = low_ns / unit$ns,
-                                           ymax = high_ns / unit$ns), linewidth = 0.7, show.legend = FALSE, na.rm = TRUE)
+    ggplot2::geom_point(data = medians, ggplot2::aes(y = median_ns), size = 2.6)
+  if (any(is.finite(medians$low_ns))) {
+    plot <- plot + ggplot2::geom_linerange(data = medians, ggplot2::aes(y = median_ns, ymin = low_ns,
+                                           ymax = high_ns), linewidth = 0.7, show.legend = FALSE, na.rm = TRUE)
   }
   plot <- plot + runtime_scales(times$runtime) +
     ggplot2::scale_x_continuous("workers", breaks = seq_along(counts), labels = counts,
                                 expand = ggplot2::expansion(add = 0.5)) +
-    ggplot2::scale_y_continuous(sprintf("time (%s)", unit$unit), limits = c(0, NA),
+    ggplot2::scale_y_continuous("time", labels = format_duration_tick, limits = c(0, NA),
                                 expand = ggplot2::expansion(c(0, 0.06))) +
     report_theme() + ggplot2::theme(panel.grid.major.x = ggplot2::element_blank())
-  new_figure("run_times", title, plot, run_times_finding(means), paste(
-    "Small dots: one block each; large: their mean.", interval_caption(means$blocks), "Lower is better."),
+  new_figure("run_times", title, plot, run_times_finding(medians), paste(
+    "Small dots: one block each; large: their median.", interval_caption(medians$blocks), "Lower is better."),
     height = panel_height(panels))
 }
 
@@ -48,11 +47,11 @@ dodge_offsets <- function(times, width) {
   })
 }
 
-run_times_finding <- function(means) {
-  sentences <- vapply(split_by(means, "program"), function(cell) {
-    best <- cell[which.min(cell$mean_ns), ]
+run_times_finding <- function(medians) {
+  sentences <- vapply(split_by(medians, "program"), function(cell) {
+    best <- cell[which.min(cell$median_ns), ]
     sprintf("%s is quickest under %s with %s: %s.", best$program, best$runtime, counted(best$workers, "worker"),
-            format_duration(best$mean_ns))
+            format_duration(best$median_ns))
   }, "")
   paste(sentences, collapse = " ")
 }

@@ -29,7 +29,8 @@ scaling_plot <- function(rows, cpus, y) {
   plot <- ggplot2::ggplot(rows, ggplot2::aes(workers, y, colour = runtime, shape = runtime, linetype = runtime)) +
     ggplot2::facet_wrap(~program, ncol = panel_columns(length(unique(rows$program))))
   if (is.finite(cpus) && cpus < max(counts)) {
-    plot <- plot + ggplot2::annotate("rect", xmin = cpus, xmax = Inf, ymin = 0, ymax = Inf, fill = "#F2F2F2")
+    ground <- grid::rectGrob(gp = grid::gpar(fill = "#F2F2F2", col = NA))
+    plot <- plot + ggplot2::annotation_custom(ground, log2(cpus), Inf, -Inf, Inf)
   }
   plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), position = beside, linewidth = 0.5)
   if (any(is.finite(rows$low))) {

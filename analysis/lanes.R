@@ -25,9 +25,10 @@ lane_labels <- function(processes, lane) {
 span_depth <- function(spans) {
   thread <- paste(spans$process, spans$lane)
   depth <- unsplit(lapply(split(spans[c("start_ns", "end_ns")], thread), function(own) {
-    # of those that started earlier, the ones that are not over; a span without length is not over before itself
-    ends <- sort(pmax(own$end_ns, own$start_ns + 0.5))
-    pmax(0, seq_len(nrow(own)) - 1 - findInterval(own$start_ns, ends))
+    # of those that come earlier, the ones that are not over; one without length encloses nothing
+    long <- own$end_ns > own$start_ns
+    started <- cumsum(long) - long
+    pmax(0, started - findInterval(own$start_ns, sort(own$end_ns[long])))
   }), thread)
   as.integer(depth)
 }
@@ -36,7 +37,7 @@ span_depth <- function(spans) {
 # column and the share of it that spans took, in quarters; like neighbours become one bar. So a bar's height is always
 # the share of its time that was spent, and a million spans draw no smear.
 gather_short <- function(spans, pixel) {
-  spans$share <- 1
+  spans$share <- rep(1, nrow(spans))
   short <- spans$end_ns - spans$start_ns < pixel & spans$closed == 1
   if (sum(short) < 2) return(spans)
   few <- spans[short, ]

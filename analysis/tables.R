@@ -36,10 +36,10 @@ time_table <- function(bench) {
 
 ratio_table_caption <- function() {
   paste0(
-    "Times are means over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first runtime ",
-    "is faster. Faster or slower: the whole interval is on that side of 1, and the ratio is more than ",
-    format_percent(practical_margin), " from it; no practical difference: the whole interval is within ",
-    format_percent(practical_margin), "; inconclusive: neither, or fewer than ", min_blocks, " blocks.")
+    "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first runtime ",
+    "is faster. Verdict: no practical difference when the whole interval is within ", format_percent(practical_margin),
+    " of equal times; faster or slower when all of it is on one side of 1; inconclusive otherwise, and with fewer than ",
+    min_blocks, " blocks.")
 }
 
 # A list of parts: a text, and maybe a table that opens on a click.

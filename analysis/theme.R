@@ -21,7 +21,7 @@ report_theme <- function() {
       legend.margin = ggplot2::margin(0, 0, 2, 0), legend.box.spacing = ggplot2::unit(4, "pt"),
       legend.key.width = ggplot2::unit(26, "pt"),
       plot.background = ggplot2::element_rect(fill = "white", colour = NA),
-      plot.margin = ggplot2::margin(6, 10, 6, 6))
+      plot.margin = ggplot2::margin(6, 18, 6, 6))
 }
 
 # A runtime keeps its look from figure to figure; ones that are not listed take what is left, in their order.

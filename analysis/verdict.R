@@ -1,11 +1,10 @@
 # The sentence at the top of the page, and the machine in a line.
 
-# Compared where all CPUs are used and none is shared: the most workers up to the number of CPUs that both ran with.
+# Compared where all CPUs are used and none is shared.
 verdict_workers <- function(bench) {
   rows <- bench$ratios[!bench$ratios$micro, ]
   if (is.null(rows) || nrow(rows) == 0) return(NA)
-  fitting <- rows$workers[rows$workers <= bench$cpus]
-  if (length(fitting) > 0) max(fitting) else min(rows$workers)
+  full_workers(rows$workers, bench$cpus)
 }
 
 bench_verdict <- function(bench) {

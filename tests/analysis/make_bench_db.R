@@ -22,7 +22,7 @@ make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = 
               status = status, command = "python3 -m bench run --seed 7", seed = 7, blocks = blocks,
               samples = blocks * nrow(grid))
   append_rows(db, "machine", session = 1, key = c("cpu_model", "effective_cpus", "memory_bytes", "hypervisor", "kernel",
-              "python", "commit", "dirty"), value = c("Example CPU 3000", cpus, 8 * 2^30, "yes", "Linux 6.1.0 x86_64",
+              "python", "commit", "dirty"), value = c("Example CPU 3000", ifelse(is.na(cpus), "unknown", cpus), 8 * 2^30, "yes", "Linux 6.1.0 x86_64",
               "CPython 3.11.2", "0123456789abcdef0123456789abcdef01234567", "0"))
   append_rows(db, "workload", session = 1, name = names, size = 100, kind = rep(c("program", "micro"),
               c(length(programs), length(micro))), unit = "rows", operation = "whole run", doc = "a test")
@@ -35,7 +35,7 @@ make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = 
     operations <- ifelse(is_micro, 1000, 1)
     whole <- c(programs, micro)[grid$workload]
     ideal <- ifelse(is_micro | grid$runtime == "sequential", whole,
-                    whole * (0.05 + 0.95 / pmin(grid$workers, cpus) + 0.01 * grid$workers))
+                    whole * (0.05 + 0.95 / pmin(grid$workers, cpus, na.rm = TRUE) + 0.01 * grid$workers))
     region <- ideal * operations * factors[grid$runtime] * exp(stats::rnorm(1, 0, noise) + stats::rnorm(n, 0, noise))
     append_rows(db, "sample", session = 1, block = block, position = sample(n) - 1, workload = grid$workload, size = 100,
                 runtime = grid$runtime, workers = grid$workers, status = "ok", exit_status = 0, start_ns = 0,

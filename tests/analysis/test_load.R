@@ -1,0 +1,74 @@
+sentence_of <- function(expression) tryCatch({ expression; "none" }, report_error = conditionMessage)
+
+test_that("a good benchmark is loaded with its known ratio", {
+  bench <- load_bench(make_bench_db(in_scratch("bench.db")), seed = 1)
+  expect_equal(bench$cpus, 2)
+  expect_true(all(bench$ratios$verdict == "faster"))
+  expect_equal(stats::median(bench$ratios$ratio), 1.25, tolerance = 0.03)
+  expect_setequal(bench$ratios$program[bench$ratios$micro], names(bench_micro))
+  micro <- bench$times[bench$times$program == "spawn-join" & bench$times$runtime == "snakefish", ]
+  expect_equal(micro$median_ns, bench_micro[["spawn-join"]], tolerance = 0.05)
+})
+
+test_that("a good trace is loaded with its names, texts and open spans", {
+  trace <- load_trace(make_trace_db(in_scratch("trace.db"), killed = TRUE))
+  expect_equal(trace$processes$label, c("program.py (100)", "left (101)", "right (102)"))
+  expect_equal(trace$processes$exit_status, c(0, 0, -9))
+  expect_equal(sum(trace$spans$closed == 0), 2)
+  expect_true("set up the tables" %in% trace$spans$text)
+  expect_equal(nrow(trace$messages), 4)
+  expect_true(all(trace$messages$receive_ns >= trace$messages$send_ns))
+  expect_equal(sum(trace$ledger$ns), sum(trace$processes$end_ns - trace$processes$start_ns))
+})
+
+test_that("every unusable file has its sentence", {
+  good <- make_bench_db(in_scratch("good.db"), blocks = 1)
+  copy <- function(name, ...) {
+    path <- in_scratch(name)
+    file.copy(good, path, overwrite = TRUE)
+    change(path, ...)
+  }
+  expect_match(sentence_of(load_bench(in_scratch("no.db"), 1)), "no.db does not exist")
+  expect_match(sentence_of(load_bench(scratch, 1)), "is a directory")
+  file.create(in_scratch("empty.db"))
+  expect_match(sentence_of(load_bench(in_scratch("empty.db"), 1)), "is empty")
+  writeLines("this is a text, not a database", in_scratch("text.db"))
+  expect_match(sentence_of(load_bench(in_scratch("text.db"), 1)), "is not an SQLite database")
+  expect_match(sentence_of(load_bench(copy("foreign.db", "PRAGMA application_id = 7"), 1)), "is not a bench database")
+  expect_match(sentence_of(load_trace(good)), "give it with --bench")
+  expect_match(sentence_of(load_bench(copy("old.db", "PRAGMA user_version = 0"), 1)), "old schema version 0")
+  expect_match(sentence_of(load_bench(copy("new.db", "PRAGMA user_version = 99"), 1)), "has schema version 99")
+  expect_match(sentence_of(load_bench(copy("table.db", "DROP TABLE runtime"), 1)), "has no table runtime")
+  expect_match(sentence_of(load_bench(copy("column.db", "ALTER TABLE session RENAME COLUMN seed TO sead"), 1)),
+               "table session has no column seed")
+  expect_match(sentence_of(load_bench(copy("none.db", "DELETE FROM sample"), 1)), "holds no samples")
+  expect_match(sentence_of(load_bench(copy("wrong.db", "UPDATE sample SET output_ok = 0, status = 'wrong'"), 1)),
+               "no sample with a right output")
+  bytes <- readBin(good, "raw", file.size(good))
+  writeBin(bytes[1:(length(bytes) %/% 2)], in_scratch("half.db"))
+  expect_match(sentence_of(load_bench(in_scratch("half.db"), 1)), "is damaged|is incomplete")
+  expect_match(sentence_of(load_trace(write_trace_db(in_scratch("bare.db"), data.frame(id = integer(), pid = integer()),
+               instant_record(1, "mark", 1)[0, ]))), "holds no process")
+})
+
+test_that("loading changes no byte", {
+  path <- make_trace_db(in_scratch("same.db"))
+  before <- tools::md5sum(path)
+  load_trace(path)
+  expect_equal(tools::md5sum(path), before)
+})
+
+test_that("the newest session is shown, and a size only where there are several", {
+  path <- make_bench_db(in_scratch("two.db"), blocks = 2)
+  change(path, "INSERT INTO session SELECT 2, started, finished, status, command, 8, blocks, samples FROM session",
+         "INSERT INTO workload SELECT 2, name, 200, kind, unit, operation, doc, output_source, output_sha256 FROM workload",
+         "INSERT INTO sample SELECT NULL, 2, block, position, workload, 200, runtime, workers, status, exit_status, error,
+          start_ns, wall_ns, run_ns, import_ns, 2 * region_ns, operations, output_ok, output_bytes, output_sha256, user_ns,
+          system_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches, load1 FROM sample")
+  bench <- load_bench(path, 1)
+  expect_equal(bench$session$seed, 8)
+  expect_equal(bench$sessions, 2)
+  expect_setequal(bench$samples$program, c(names(bench_programs), names(bench_micro)))
+  change(path, "UPDATE workload SET session = 2 WHERE session = 1", "UPDATE sample SET session = 2, block = block + 10")
+  expect_true("mandelbrot, 200 rows" %in% load_bench(path, 1)$samples$program)
+})

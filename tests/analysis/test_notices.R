@@ -1,0 +1,32 @@
+test_that("a clean benchmark and trace need no notice", {
+  bench <- load_bench(make_bench_db(in_scratch("clean.db")), 1)
+  trace <- load_trace(make_trace_db(in_scratch("clean_trace.db"), stats = data.frame(
+    name = c("lost", "books", "lost_logs"), process = c(1, NA, NA), severity = c("info", "info", "loss"),
+    value = c("0", "closed", "0"))))
+  expect_equal(nrow(notices(bench, trace)), 0)
+})
+
+test_that("losses come first and are summed over the processes", {
+  trace <- load_trace(make_trace_db(in_scratch("lossy.db"), killed = TRUE, state = "recovered", stats = data.frame(
+    name = c("torn", "lost", "lost"), process = c(NA, 1, 2), severity = c("error", "loss", "loss"),
+    value = c("1", "10", "2000"))))
+  rows <- notices(NULL, trace)
+  expect_equal(rows$severity, c("error", "loss", "warning", "warning"))
+  expect_match(rows$text[2], "lost: 2,010 (process 100 and 101)", fixed = TRUE)
+  expect_true(any(grepl("not complete (recovered)", rows$text, fixed = TRUE)))
+  expect_true(any(grepl("right (102), signal 9", rows$text, fixed = TRUE)))
+})
+
+test_that("failed samples, absent runtimes, interrupted sessions and few blocks are told", {
+  path <- make_bench_db(in_scratch("bad.db"), blocks = 4, status = "interrupted")
+  change(path, "UPDATE sample SET status = 'crash', output_ok = NULL, error = 'signal 11' WHERE block = 0 AND runtime =
+                'multiprocessing' AND workload = 'mandelbrot'",
+         "INSERT INTO runtime VALUES(1, 'joblib', 'absent', 'No module named joblib', NULL, 'a test')",
+         "INSERT INTO machine VALUES(1, 'load1', 3.5)")
+  text <- notices(load_bench(path, 1), NULL)$text
+  expect_true(any(grepl("4 samples of mandelbrot under multiprocessing: crash (signal 11)", text, fixed = TRUE)))
+  expect_true(any(grepl("joblib did not run: No module named joblib.", text, fixed = TRUE)))
+  expect_true(any(grepl("not complete (interrupted)", text, fixed = TRUE)))
+  expect_true(any(grepl("4 blocks: fewer than 6", text, fixed = TRUE)))
+  expect_true(any(grepl("load 3.5", text, fixed = TRUE)))
+})

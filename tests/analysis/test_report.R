@@ -1,0 +1,76 @@
+bench_db <- make_bench_db(in_scratch("bench.db"), blocks = 6)
+trace_db <- make_trace_db(in_scratch("trace.db"), killed = TRUE)
+page_of <- function(directory) paste(readLines(file.path(directory, "index.html"), encoding = "UTF-8"), collapse = "\n")
+tags <- function(page, name) regmatches(page, gregexpr(sprintf("<%s[ >][^>]*>?", name), page))[[1]]
+
+test_that("both databases, relative paths, another directory: one page and its figures", {
+  done <- run_report("--bench", "bench.db", "--trace", "trace.db", "-o", "out put", directory = scratch)
+  expect_equal(done$err, character())
+  expect_equal(done$status, 0)
+  expect_equal(done$out, "out put/index.html")
+  directory <- in_scratch("out put")
+  expect_setequal(list.files(directory), c("index.html", paste0(c("efficiency", "ledger", "micro", "ratio", "run_times",
+                                                                  "speedup", "timeline"), ".svg")))
+  page <- page_of(directory)
+  expect_match(page, "snakefish runs these 2 programs 1.2")
+  expect_match(page, "signal 9")
+  expect_match(page, "Example CPU 3000, 2 CPUs")
+  # what is wrong stands before the verdict
+  expect_lt(regexpr("class=\"notices\"", page), regexpr("class=\"verdict\"", page))
+
+  # nothing from elsewhere
+  links <- regmatches(page, gregexpr("(src|href|action|data)=[\"'][^\"']{0,20}", page))[[1]]
+  expect_equal(grep("=[\"'](data:|#)", links, invert = TRUE, value = TRUE), character())
+  expect_false(grepl("@import|url\\(|<script|<iframe|<link[^>]*stylesheet", page))
+
+  # every picture says what it shows
+  pictures <- tags(page, "img")
+  expect_length(pictures, 7)
+  expect_true(all(grepl(" alt=\"[^\"]{20,}\"", pictures)))
+  expect_length(tags(page, "svg"), 0)
+  for (svg in list.files(directory, "svg$", full.names = TRUE)) {
+    expect_match(paste(readLines(svg), collapse = "\n"), "<svg [^>]*role='img'[^>]*><title>[^<]{20,}</title>")
+  }
+
+  # the same again gives the same bytes
+  report_of(bench = bench_db, trace = trace_db, directory = in_scratch("again"))
+  expect_equal(unname(tools::md5sum(list.files(in_scratch("again"), full.names = TRUE))),
+               unname(tools::md5sum(list.files(directory, full.names = TRUE))))
+})
+
+test_that("either database may be left out", {
+  report_of(trace = trace_db, directory = in_scratch("trace_only"))
+  expect_setequal(list.files(in_scratch("trace_only")), c("index.html", "ledger.svg", "timeline.svg"))
+  report_of(bench = make_bench_db(in_scratch("one.db"), blocks = 1, factors = bench_factors["snakefish"]),
+            directory = in_scratch("bench_only"))
+  expect_match(page_of(in_scratch("bench_only")), "No comparison: the session has no runs of multiprocessing")
+})
+
+test_that("what cannot be used is one sentence and exit status 1, never R's words", {
+  writeLines("no database", in_scratch("text.db"))
+  for (arguments in list(c("--bench", in_scratch("text.db")), c("--trace", in_scratch("absent.db")),
+                         c("--trace", bench_db), c("--bench", bench_db, "-o", in_scratch("text.db")))) {
+    done <- run_report(arguments)
+    expect_equal(done$status, 1)
+    expect_length(done$err, 1)
+    expect_match(done$err, "^report: .*[.]$")
+    expect_false(grepl("Traceback|Error in|Execution halted|Calls:", done$err))
+    expect_equal(done$out, character())
+  }
+})
+
+test_that("a wrong command line is told with how it should be", {
+  for (arguments in list(character(), "--what", c("--bench"), c("--bench", bench_db, "--seed", "x"))) {
+    done <- run_report(arguments)
+    expect_equal(done$status, 2)
+    expect_match(done$err[1], "^report: (nothing to report on|unknown argument|--bench needs|--seed needs)")
+    expect_true(any(grepl("^usage:", done$err)))
+  }
+})
+
+test_that("the report types no event name", {
+  kinds <- setdiff(read_event_kinds()$name, c("text", "task", "channel", "span", "map"))  # tables and R's own words
+  source <- unlist(lapply(list.files(file.path(repository, "analysis"), "[.](R|Rmd)$", full.names = TRUE), readLines))
+  source <- sub("#.*$", "", source)
+  for (kind in kinds) expect_false(any(grepl(sprintf("[\"']%s[\"']", kind), source)), label = kind)
+})
