@@ -55,10 +55,10 @@ speedup_finding <- function(rows) {
   best <- bind(lapply(split_by(rows, c("runtime", "program")), function(cell) cell[which.max(cell$speedup), ]))
   best <- best[order(best$program, match(best$runtime, levels(rows$runtime))), ]
   sentences <- vapply(split_by(best, "program"), function(cell) {
-    sprintf("%s: %s.", cell$program[1], in_words(sprintf("%s reaches %s at %s", cell$runtime,
+    sprintf("Highest speedup of %s: %s.", cell$program[1], in_words(sprintf("%s %s with %s", cell$runtime,
             format_digits(cell$speedup), counted(cell$workers, "worker"))))
   }, "")
-  paste(c("Highest speedup.", sentences), collapse = " ")
+  paste(sentences, collapse = " ")
 }
 
 base_case_text <- function(rows) {

@@ -1,10 +1,9 @@
 # The tables of the page, and the sentences on how it was measured.
 
-# The columns of these names are set to the right.
-number_columns <- c("workers", "blocks", "time", "time of the other", "times as fast [interval]", "mean", "median")
-
+# A column is set to the right where all its cells begin with a digit.
 html_table <- function(rows) {
-  class <- ifelse(names(rows) %in% number_columns, "number", "text")
+  numbers <- vapply(rows, function(column) all(grepl("^[0-9]", column)), TRUE)
+  class <- ifelse(numbers & !names(rows) %in% "value", "number", "text")
   cells <- do.call(cbind, Map(function(column, class) {
     sprintf('<td class="%s">%s</td>', class, escape_html(as.character(column)))
   }, rows, class))
@@ -15,29 +14,35 @@ html_table <- function(rows) {
          '\n</tbody></table></div>')
 }
 
-ratio_table <- function(bench) {
-  rows <- bind(list(bench$ratios, bench$tracing))
-  if (is.null(rows)) return(time_table(bench))
-  rows$runtime <- ifelse(rows$base == "multiprocessing", "snakefish", rows$runtime)
-  rows <- rows[order(rows$base, rows$micro, rows$program, rows$workers), ]
-  data.frame(check.names = FALSE, program = rows$program, workers = rows$workers,
-             comparison = sprintf("%s : %s", rows$runtime, rows$base), blocks = rows$blocks,
-             time = format_duration(rows$time_ns), "time of the other" = format_duration(rows$base_ns),
-             "times as fast [interval]" = ratio_text(rows$ratio, rows$low, rows$high), verdict = rows$verdict)
+# A table for each pair of runtimes; where nothing can be compared, one of the times that there are.
+ratio_tables <- function(bench) {
+  pairs <- list(list(title = "snakefish against multiprocessing", rows = bench$ratios),
+                list(title = "What tracing costs: snakefish traced against snakefish", rows = bench$tracing))
+  pairs <- Filter(function(pair) !is.null(pair$rows), pairs)
+  if (length(pairs) == 0) return(list(list(title = "Nothing to compare: the times alone", rows = time_table(bench))))
+  lapply(pairs, function(pair) list(title = pair$title, rows = ratio_table(pair$rows)))
 }
 
-# What there is where nothing can be compared.
+ratio_table <- function(rows) {
+  rows <- rows[order(rows$micro, rows$program, rows$workers), ]
+  table <- data.frame(check.names = FALSE, program = rows$program, workers = rows$workers,
+                      time = format_duration(rows$time_ns), base = format_duration(rows$base_ns),
+                      "times as fast [interval]" = ratio_text(rows$ratio, rows$low, rows$high), blocks = rows$blocks,
+                      verdict = rows$verdict)
+  names(table)[3:4] <- c(rows$runtime[1], rows$base[1])
+  table
+}
+
 time_table <- function(bench) {
   rows <- bench$times
   data.frame(check.names = FALSE, program = rows$program, runtime = rows$runtime, workers = rows$workers,
-             blocks = rows$blocks, mean = format_duration(rows$mean_ns),
-             median = format_duration(rows$median_ns))
+             median = format_duration(rows$median_ns), mean = format_duration(rows$mean_ns), blocks = rows$blocks)
 }
 
 ratio_table_caption <- function() {
   paste0(
-    "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first runtime ",
-    "is faster. Verdict: no practical difference when the whole interval is within ", format_percent(practical_margin),
+    "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
+    "runtime is faster. Verdict: no practical difference when the whole interval is within ", format_percent(practical_margin),
     " of equal times; faster or slower when all of it is on one side of 1; inconclusive otherwise, and with fewer than ",
     min_blocks, " blocks.")
 }
@@ -53,10 +58,10 @@ bench_measured <- function(bench) {
   blocks <- unique(bench$all_samples$block)
   list(
     list(text = sprintf(paste(
-      "Benchmark %s, session %d of %d, started %s (UTC), %s. Command: %s. %s in %s, their order random with seed %d;",
+      "Benchmark %s, session %.0f of %.0f, started %s (UTC), %s. Command: %s. %s in %s, their order random with seed %.0f;",
       "each sample is a fresh interpreter process, and its output was checked: %s right."),
-      bench$file, as.integer(session$id), as.integer(bench$sessions), sub("T", " ", sub("Z$|[+]00:00$", "", session$started)), session$status,
-      session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"), as.integer(session$seed),
+      bench$file, session$id, bench$sessions, sub("T", " ", sub("Z$|[+]00:00$", "", session$started)), session$status,
+      session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"), session$seed,
       sprintf("%s of %s", format_count(nrow(bench$samples)), format_count(nrow(bench$all_samples))))),
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
