@@ -98,12 +98,12 @@ TEST(a_live_owner_keeps_it_however_long)
             sf_lock_drop(&s->lock);
             _exit(0);
         }
-    usleep(350000); /* several looks at the owner */
+    usleep(235000); /* several looks at the owner, the last at 227 ms */
     CHECK_EQ(0, s->plain);
     sf_lock_drop(&s->lock);
     double start = now_s();
     reap(2);
-    CHECK(now_s() - start < 0.09); /* woken: the slices are at 100 ms by now */
+    CHECK(now_s() - start < 0.07); /* woken: the slices are at 100 ms by now */
     CHECK_EQ(2, s->plain);
 }
 

@@ -187,6 +187,47 @@ TEST(a_slow_sender_is_overtaken_and_comes_later)
     CHECK_EQ(0, send_message(ring, 0, 1, 65536 - SF_RING_FRAME_BYTES)); /* all the room is back */
 }
 
+TEST(a_slow_sender_does_not_slow_down_who_overtakes_it)
+{
+    struct sf_ring *ring = new_ring(1 << 24);
+    struct sf_ring_slot slow;
+    CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
+    double start = now_s();
+    for (uint64_t n = 0; n < 200000; n++) {
+        CHECK_EQ(0, send_message(ring, 0, n, 24));
+        CHECK_EQ(n, receive(ring).number);
+    }
+    CHECK(now_s() - start < 5); /* a walk over all of them each time would take a minute */
+    sf_ring_publish(ring, &slow);
+    CHECK_EQ(0, sf_ring_claim(ring, &slow));
+}
+
+TEST(free_frames_between_others_in_use_are_no_trouble)
+{
+    struct sf_ring *ring = new_ring(4096);
+    struct sf_ring_slot slow, held;
+    for (int round = 0; round < 20; round++) {
+        CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
+        CHECK_EQ(0, send_message(ring, 1, 1, 40));
+        CHECK_EQ(1, receive(ring).number);
+        CHECK_EQ(0, send_message(ring, 1, 2, 200));
+        CHECK_EQ(0, sf_ring_claim(ring, &held));
+        for (uint64_t n = 3; n < 9; n++) {
+            CHECK_EQ(0, send_message(ring, 1, n, 300 + n * 8));
+            CHECK_EQ(n, receive(ring).number);
+        }
+        CHECK_EQ(2, get_message(ring, &held).number);
+        sf_ring_release(ring, &held);
+        CHECK_EQ(0, send_message(ring, 1, 9, 50));
+        put_message(ring, &slow, 1, 10);
+        sf_ring_publish(ring, &slow);
+        CHECK_EQ(10, receive(ring).number);
+        CHECK_EQ(9, receive(ring).number);
+        CHECK_EQ(0, send_message(ring, 0, 11, 4096 - SF_RING_FRAME_BYTES));
+        CHECK_EQ(11, receive(ring).number);
+    }
+}
+
 TEST(an_abandoned_message_leaves_no_trace)
 {
     struct sf_ring *ring = new_ring(1024);
@@ -233,8 +274,19 @@ TEST(releases_in_any_order_give_the_room_back)
     CHECK_EQ(0, send_message(ring, 0, 0, 4096 - SF_RING_FRAME_BYTES));
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define COUNTS_SHADOW 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define COUNTS_SHADOW 1
+#endif
+#endif
+
 static long faults(void)
 {
+#ifdef COUNTS_SHADOW
+    SKIP("the sanitizer's own page faults would be counted");
+#endif
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_minflt;
@@ -260,7 +312,7 @@ TEST(after_a_burst_that_splices_the_stream_is_warm_again)
 {
     struct sf_ring *ring = new_ring(UINT64_C(1) << 31);
     uint64_t sent = 0, received = 0;
-    for (; sent < 100; sent++) { /* round the lap, never empty */
+    for (; sent < 70; sent++) { /* across the end of the first lap of 64 KiB */
         CHECK_EQ(0, send_message(ring, 0, sent, 1000));
         if (sent > 20)
             CHECK_EQ(received++, receive(ring).number);

@@ -323,6 +323,7 @@ static void check_what_is_left(struct sf_ring *ring)
     uint64_t usable = sf_ring_capacity(ring) / 8 * 8;
     for (int i = 0; i < 2; i++) {
         CHECK_EQ(0, sf_ring_reserve(ring, usable - SF_RING_FRAME_BYTES, &slot));
+        CHECK(slot.seq > seq);
         sf_ring_publish(ring, &slot);
         CHECK_EQ(0, sf_ring_claim(ring, &slot));
         sf_ring_release(ring, &slot);
