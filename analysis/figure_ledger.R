@@ -37,17 +37,19 @@ figure_ledger <- function(trace) {
     "Percentages are of the bar."), width = 9, height = 1.3 + 0.3 * nlevels(rows$bar))
 }
 
-# A bar for each process; where there are too many, for each name, and the smallest names together.
+# A bar for each process; where there are too many, for each name without its number (worker-1, worker-2: worker), and
+# the smallest of these together.
 ledger_bars <- function(rows, processes) {
   several <- nrow(processes) > max_bars
+  names <- gsub("[-_ #]?[0-9]+", "", processes$name)
   rows <- rows[rows$process %in% processes$id, ]
   place <- match(rows$process, processes$id)
-  rows$bar <- if (several) processes$name[place] else processes$label[place]
+  rows$bar <- if (several) names[place] else processes$label[place]
   if (several) {
-    many <- table(processes$name)
+    many <- table(names)
     sums <- sort(tapply(rows$ns, rows$bar, sum), decreasing = TRUE)
     small <- if (length(sums) > max_bars) names(sums)[max_bars:length(sums)]
-    rows$bar <- ifelse(rows$bar %in% small, sprintf("%d other names", length(small)),
+    rows$bar <- ifelse(rows$bar %in% small, "all others",
                        ifelse(many[rows$bar] > 1, sprintf("%s, %d processes", rows$bar, many[rows$bar]), rows$bar))
     order_of_bars <- unique(rows$bar[order(place)])
   } else {

@@ -1,7 +1,7 @@
 # The timeline of a traced run: a lane for each process, its spans as bars nested by depth, messages as arrows.
 
 timeline_columns <- 700   # a span shorter than this part of the run cannot be seen on its own
-max_arrows <- 100
+max_arrows <- 60
 
 figure_timeline <- function(trace) {
   title <- "Timeline of a traced run"
@@ -27,7 +27,7 @@ figure_timeline <- function(trace) {
     ggplot2::geom_rect(data = placed$processes, fill = "#F0F0F0", ggplot2::aes(
       xmin = in_unit(start_ns), xmax = in_unit(end_ns), ymin = top, ymax = bottom)) +
     fork_lines(placed$processes, in_unit) +
-    span_bars(spans, trace$kinds, in_unit) +
+    span_bars(spans, trace$kinds, in_unit, length_ns) +
     span_names(spans, trace$kinds, in_unit, length_ns, height) +
     arrow_lines(arrows$drawn, in_unit) +
     killed_marks(placed$processes, in_unit, length_ns) +
@@ -63,14 +63,17 @@ place_rows <- function(processes, spans) {
 }
 
 # Solid where the span ended; pale with a dashed outline where its process did before it.
-span_bars <- function(spans, kinds, in_unit) {
+span_bars <- function(spans, kinds, in_unit, length_ns) {
   if (nrow(spans) == 0) return(NULL)
   colours <- kind_colours(kinds)
   spans$kind <- factor(spans$kind, intersect(kinds, spans$kind))
   open <- spans[spans$closed == 0, ]
+  # a white edge tells a span from the next one, where it is wide enough to lose it
+  edged <- spans$share == 1 & spans$end_ns - spans$start_ns > 4 * length_ns / timeline_columns
   list(
     ggplot2::geom_rect(data = spans, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns), fill = kind,
-      ymin = row + 0.96 - 0.92 * share, ymax = row + 0.96), alpha = ifelse(spans$closed == 1, 1, 0.25)),
+      ymin = row + 0.96 - 0.92 * share, ymax = row + 0.96), alpha = ifelse(spans$closed == 1, 1, 0.25),
+      colour = ifelse(edged, "white", NA), linewidth = 0.25),
     if (nrow(open) > 0) ggplot2::geom_rect(data = open, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns),
       ymin = row + 0.06, ymax = row + 0.94, colour = kind), fill = NA, linetype = "22", linewidth = 0.5,
       show.legend = FALSE),
@@ -127,7 +130,7 @@ choose_arrows <- function(messages, processes, length_ns) {
 arrow_lines <- function(arrows, in_unit) {
   if (nrow(arrows) == 0) return(NULL)
   ggplot2::geom_segment(data = arrows, ggplot2::aes(x = in_unit(send_ns), xend = in_unit(receive_ns), y = from, yend = to),
-                        colour = ink, linewidth = 0.3, alpha = if (nrow(arrows) > 50) 0.5 else 0.9,
+                        colour = ink, linewidth = 0.3, alpha = if (nrow(arrows) > 30) 0.6 else 0.9,
                         arrow = ggplot2::arrow(length = ggplot2::unit(3.5, "pt"), angle = 25, type = "closed"))
 }
 
@@ -171,5 +174,5 @@ timeline_caption <- function(processes, spans, too_deep, arrows) {
     if (arrows$between > 0) sprintf("Arrows: messages, from sent to received%s.", if (nrow(arrows$drawn) < arrows$between)
       sprintf("; %s of %s are drawn", format_count(nrow(arrows$drawn)), format_count(arrows$between)) else ""),
     if (arrows$within > 0) sprintf("%s of a process to itself not drawn.", counted(arrows$within, "message")),
-    if (arrows$untaken > 0) sprintf("%s never received.", counted(arrows$untaken, "message"))), collapse = " ")
+    if (arrows$untaken > 0) sprintf("%s without a receive in the trace.", counted(arrows$untaken, "message"))), collapse = " ")
 }

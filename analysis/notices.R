@@ -5,7 +5,7 @@ busy_load <- 0.5   # a load average above this is not an idle machine's
 notice <- function(severity, text) data.frame(severity = rep(severity, length(text)), text = text)
 
 notices <- function(bench, trace) {
-  rows <- bind(list(if (!is.null(bench)) bench_notices(bench), if (!is.null(trace)) trace_notices(trace)))
+  rows <- bind(list(notice("warning", character()), if (!is.null(bench)) bench_notices(bench), if (!is.null(trace)) trace_notices(trace)))
   rows[order(match(rows$severity, c("error", "loss", "warning"))), ]
 }
 

@@ -10,6 +10,8 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB] [--trace TRACE.DB]
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling (1); the same databases and seed give the same bytes"
 
+figure_names <- c("ratio", "speedup", "efficiency", "run_times", "micro", "timeline", "ledger")
+
 # This file's directory: the other files are beside it, wherever the report is called from.
 source_directory <- function() {
   file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1])
@@ -62,7 +64,8 @@ make_report <- function(options) {
 }
 
 write_report <- function(report, source) {
-  unlink(file.path(report$directory, c("index.html", "*.svg")))
+  # what an earlier report left there, and nothing else
+  unlink(file.path(report$directory, c("index.html", paste0(figure_names, ".svg"))))
   for (figure in report$figures) if (is.null(figure$missing)) write_figure(figure, report$directory)
   # Rendered in a directory of its own, so that the checkout may be read-only and nothing is left beside the page.
   work <- tempfile("report")
@@ -91,6 +94,9 @@ make_directory <- function(path) {
 main <- function() {
   source <- source_directory()
   load_parts(source)
+  # the order of words and the reading of names are not the caller's: the same databases give the same bytes
+  Sys.setlocale("LC_COLLATE", "C")
+  Sys.setlocale("LC_CTYPE", "C.UTF-8")
   options <- parse_arguments(commandArgs(TRUE))
   if (is.null(options)) return(cat(usage, "\n", sep = ""))
   shown <- file.path(options$output, "index.html")

@@ -28,8 +28,9 @@ bench_verdict <- function(bench) {
 
 trace_verdict <- function(trace) {
   length_ns <- max(trace$processes$end_ns) - min(trace$processes$start_ns)
-  sprintf("The traced run took %s in %s and sent %s.", format_duration(length_ns),
-          counted(nrow(trace$processes), "process", "processes"), counted(nrow(trace$messages), "message"))
+  sprintf("The traced run took %s in %s%s.", format_duration(length_ns),
+          counted(nrow(trace$processes), "process", "processes"),
+          if (nrow(trace$messages) > 0) paste(" and sent", counted(nrow(trace$messages), "message")) else "")
 }
 
 machine_line <- function(bench, trace) {

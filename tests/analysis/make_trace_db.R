@@ -114,7 +114,7 @@ make_large_trace_db <- function(path, rounds = 30, workers = 3, messages = 40) {
   n <- rounds * workers
   begin <- rep(seq_len(rounds) * 10 * ms, each = workers) + rep(seq_len(workers), rounds) * 0.5 * ms
   processes <- data.frame(id = seq_len(n + 1), pid = 100 + seq_len(n + 1), parent = c(NA, rep(1, n)),
-                          name = c("program.py", rep("worker", n)), exit_status = 0, start_ns = c(0, begin),
+                          name = c("program.py", paste0("worker-", seq_len(n))), exit_status = 0, start_ns = c(0, begin),
                           end_ns = c((rounds + 2) * 10 * ms, begin + 8 * ms), task = NA)
   seq_in_worker <- rep(seq_len(messages), n)
   worker <- rep(seq_len(n), each = messages)

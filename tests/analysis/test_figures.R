@@ -62,6 +62,11 @@ test_that("timeline and ledger of a run, of one with a killed process, of a larg
   expect_lt(file.size(file.path(scratch, "timeline.svg")), 300e3)
 })
 
+test_that("many processes: a bar for each name, not for each process", {
+  trace <- load_trace(make_large_trace_db(in_scratch("l.db")))
+  expect_equal(levels(ledger_bars(trace$ledger, trace$processes)$rows$bar), c("worker, 90 processes", "program.py"))
+})
+
 test_that("a killed process's open spans are outlined, and told", {
   figure <- figure_timeline(load_trace(make_trace_db(in_scratch("k.db"), killed = TRUE)))
   expect_match(figure$finding, "2 spans never ended")

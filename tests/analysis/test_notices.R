@@ -6,6 +6,10 @@ test_that("a clean benchmark and trace need no notice", {
   expect_equal(nrow(notices(bench, trace)), 0)
 })
 
+test_that("a trace alone may have none too", {
+  expect_equal(nrow(notices(NULL, load_trace(make_trace_db(in_scratch("quiet.db"))))), 0)
+})
+
 test_that("losses come first and are summed over the processes", {
   trace <- load_trace(make_trace_db(in_scratch("lossy.db"), killed = TRUE, state = "recovered", stats = data.frame(
     name = c("torn", "lost", "lost"), process = c(NA, 1, 2), severity = c("error", "loss", "loss"),
