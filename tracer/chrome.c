@@ -28,7 +28,12 @@ static const char prepare[] =
     "  coalesce(nullif(p.name, ''), 'process ' || p.pid) AS name, p.start_ns,"
     "  coalesce(p.end_ns, (SELECT max(t.ns) FROM event_time t WHERE t.process = p.id), p.start_ns) AS end_ns,"
     "  p.exit_status FROM process p;"
-    "CREATE UNIQUE INDEX temp.shown_id ON shown(id);";
+    "CREATE UNIQUE INDEX temp.shown_id ON shown(id);"
+    "CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);"
+    "INSERT OR REPLACE INTO fork_end SELECT object, rowid FROM event"
+    "  WHERE kind = 5 AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;"
+    "CREATE TEMP TABLE process_of(task INTEGER PRIMARY KEY, id);"
+    "INSERT OR REPLACE INTO process_of SELECT task, id FROM process WHERE task IS NOT NULL;";
 
 static const char lives[] = "SELECT pid, name, id, start_ns, end_ns, exit_status FROM shown ORDER BY id";
 
@@ -41,44 +46,47 @@ static const char lanes[] =
     " WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)"      \
     " WHEN 'channel' THEN 'channel ' || e.object END"
 
+/* In all queries CROSS JOIN: SQLite is to take the tables in this order, whatever it thinks of their sizes. */
+
 /* pid, tid, kind, kind's object, label, a's name, a, b's name, b, start, end, closed */
 static const char slices[] =
     "SELECT p.pid, e.lane, k.name, k.object, " LABEL ", k.a, e.a, k.b, e.b, s.ns, e.ns, 1, e.process, s.id AS at"
-    "  FROM event_time e JOIN event_time s ON s.id = e.begin JOIN event_kind k ON k.id = e.kind"
-    "  JOIN shown p ON p.id = e.process WHERE e.phase = 2"
+    "  FROM event_time e CROSS JOIN event_time s ON s.id = e.begin CROSS JOIN event_kind k ON k.id = e.kind"
+    "  CROSS JOIN shown p ON p.id = e.process WHERE e.phase = 2"
     " UNION ALL"
     " SELECT p.pid, e.lane, k.name, k.object, " LABEL ", k.a, e.a, k.b, e.b, e.ns, max(p.end_ns, e.ns), 0, e.process, e.id"
-    "  FROM open_span o JOIN event_time e ON e.id = o.event JOIN event_kind k ON k.id = e.kind"
-    "  JOIN shown p ON p.id = e.process"
+    "  FROM open_span o CROSS JOIN event_time e ON e.id = o.event CROSS JOIN event_kind k ON k.id = e.kind"
+    "  CROSS JOIN shown p ON p.id = e.process"
     " ORDER BY 13, 2, at";
 
 /* The same columns; the texts themselves are no event that anybody wants to see. */
 static const char instants[] =
     "SELECT p.pid, e.lane, k.name, k.object, " LABEL ", k.a, e.a, k.b, e.b, e.ns, e.ns, 1"
-    " FROM event_time e JOIN event_kind k ON k.id = e.kind JOIN shown p ON p.id = e.process"
-    " WHERE e.phase = 0 AND k.name <> 'text' ORDER BY e.id";
+    " FROM event_time e CROSS JOIN event_kind k ON k.id = e.kind CROSS JOIN shown p ON p.id = e.process"
+    " WHERE e.phase = 0 AND k.name <> 'text'";
 
-/* name, from: pid, tid, earliest, latest; to: the same */
+/* name; from: pid, tid, earliest, latest; to: the same. Kinds by their ids in events.def. */
 static const char messages[] =
     "SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns"
-    " FROM event_time s JOIN event_time sb ON sb.id = s.begin"
-    " JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2"
-    " JOIN event_time rb ON rb.id = r.begin JOIN shown p ON p.id = s.process JOIN shown q ON q.id = r.process"
-    " WHERE s.kind = 14 AND s.phase = 2 AND s.a > 0";
+    " FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2"
+    " CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin"
+    " CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process"
+    " WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0"; /* +: or the bound moves to r.a, and takes the place of r.a = s.a */
 
 static const char forks[] =
-    "SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, t.lane, t.ns, t.ns"
-    " FROM event_time t JOIN event_time e ON e.object = t.object AND e.kind = 5 AND e.phase = 2"
-    " JOIN event_time b ON b.id = e.begin JOIN shown p ON p.id = e.process JOIN shown q ON q.id = t.process"
-    " WHERE t.kind = 6 AND t.lane = 0";
+    "SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)"
+    " FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = 6 AND lane = 0 GROUP BY 1, 2) t"
+    " CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN event_time e ON e.id = f.id"
+    " CROSS JOIN event_time b ON b.id = e.begin"
+    " CROSS JOIN shown p ON p.id = e.process CROSS JOIN shown q ON q.id = t.process";
 
 static const char joins[] =
     "SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.lane, b.ns, e.ns"
-    " FROM (SELECT object, max(rowid) AS id FROM event WHERE kind = 11 AND phase = 2 AND begin IS NOT NULL"
+    " FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = 11 AND phase = 2 AND begin IS NOT NULL"
     "       GROUP BY object) j"
-    " JOIN event_time e ON e.id = j.id JOIN event_time b ON b.id = e.begin"
-    " JOIN process c ON c.task = j.object JOIN shown q ON q.id = c.id JOIN shown p ON p.id = e.process"
-    " WHERE q.id <> p.id";
+    " CROSS JOIN process_of c ON c.task = j.task CROSS JOIN event_time e ON e.id = j.id"
+    " CROSS JOIN event_time b ON b.id = e.begin"
+    " CROSS JOIN shown q ON q.id = c.id CROSS JOIN shown p ON p.id = e.process WHERE q.id <> p.id";
 
 static const char *text(sqlite3_stmt *s, int column)
 {
