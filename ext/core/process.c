@@ -56,6 +56,11 @@ int sf_process_open_pidfd(pid_t child)
     return fd < 0 ? -errno : fd;
 }
 
+int sf_process_signal(int pidfd, int signal_number)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) ? -errno : 0;
+}
+
 int sf_process_wait(int pidfd, int64_t timeout_ns)
 {
     struct pollfd waited = {.fd = pidfd, .events = POLLIN};

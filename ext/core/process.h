@@ -17,6 +17,9 @@ int sf_process_die_with_parent(pid_t parent, bool by_main_thread);
 /* A file descriptor (close-on-exec) that is readable once the child has died. >= 0 or -errno. The caller's. */
 int sf_process_open_pidfd(pid_t child);
 
+/* Sends a signal to the pidfd's process, and never to another that got its pid. 0 or -errno. */
+int sf_process_signal(int pidfd, int signal_number);
+
 /* Waits for at most timeout_ns until the pidfd's process has died. 0: dead, -ETIMEDOUT, -EINTR: a signal handler ran. */
 int sf_process_wait(int pidfd, int64_t timeout_ns);
 

@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "core/ring.h"
+#include "py/arguments.h"
 #include "py/errors.h"
 #include "py/pickle.h"
 #include "py/wait.h"
@@ -64,25 +65,15 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
     static char *keywords[] = {"size", NULL};
     struct channel *channel = (struct channel *)self;
     PyObject *size = NULL;
-    long long bytes = DEFAULT_BYTES;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O!:Channel", keywords, &PyLong_Type, &size))
+    int64_t bytes = DEFAULT_BYTES;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Channel", keywords, &size))
         return -1;
     if (channel->ring || channel->disposed) {
         PyErr_SetString(PyExc_RuntimeError, "a Channel is initialised once: make a new one");
         return -1;
     }
-    if (size) {
-        bytes = PyLong_AsLongLong(size);
-        if (bytes == -1 && PyErr_Occurred()) {
-            PyErr_Clear();
-            PyErr_Format(PyExc_ValueError, "size must be a number of bytes that fits in memory, not %R", size);
-            return -1;
-        }
-        if (bytes < SF_RING_MIN_BYTES) {
-            PyErr_Format(PyExc_ValueError, "size must be at least %d bytes, not %lld", (int)SF_RING_MIN_BYTES, bytes);
-            return -1;
-        }
-    }
+    if (sf_argument_integer(size, "size", SF_RING_MIN_BYTES, "in bytes", &bytes))
+        return -1;
     int error = sf_ring_new(&channel->ring, (uint64_t)bytes);
     if (error) {
         sf_error(error, "cannot map the Channel's memory");

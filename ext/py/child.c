@@ -1,7 +1,8 @@
 /* Forking and ending children. See child.h, and snakefish/_child.py for what is said better in Python.
  *
- * The list of running children is this process's own; a child starts with an empty one, and objects that were copied
- * into it by the fork know by `owner` that they are strangers there. Guarded by the interpreter lock. */
+ * The list of running children is this process's own; a process made by fork, also by os.fork, starts with an empty one,
+ * and objects that were copied into it by the fork know by `owner` that they are strangers there, and by `pid` if it is
+ * their own child. Guarded by the interpreter lock. */
 #include "py/child.h"
 
 #include "core/log.h"
@@ -12,13 +13,24 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 static struct sf_child *running;
+static pid_t running_owner; /* the process whose list it is */
+
+static void list_claim(void)
+{
+    if (running_owner == getpid())
+        return;
+    running_owner = getpid();
+    running = NULL; /* it was the parent's, copied by a fork */
+}
 
 static void list_add(struct sf_child *child)
 {
+    list_claim();
     child->next = running;
     child->link = &running;
     if (running)
@@ -65,9 +77,13 @@ static int refuse_impossible(void)
 }
 
 /* The child's whole life after the fork. */
-static void live(PyObject *name, int (*body)(void *), void *context, uint32_t task)
+static void live(struct sf_child *self, pid_t parent, PyObject *name, int (*body)(void *), void *context)
 {
-    running = NULL;
+    uint32_t task = self->task;
+    self->state = SF_CHILD_RUNNING;
+    self->pid = getpid();
+    self->owner = parent;
+    self->pidfd = -1;
     call_python("begin", name); /* if it raises, body finds the exception */
     int status = body(context);
     if (call_python("end", NULL)) {
@@ -115,15 +131,23 @@ int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *), v
         return -1;
     pid_t parent = getpid();
     bool by_main_thread = (pid_t)syscall(SYS_gettid) == parent;
+    /* keeps a descriptor free for the pidfd: f must not run at all where there is none */
+    int spare = eventfd(0, EFD_CLOEXEC);
+    if (spare < 0) {
+        sf_error(-errno, "cannot open a file descriptor for the child");
+        return -1;
+    }
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
     sf_log_fork_as(child->task, name_utf8);
     pid_t pid = fork_by_protocol();
+    int error = errno;
+    close(spare);
     if (pid == 0) {
         sf_process_die_with_parent(parent, by_main_thread);
-        live(name, body, context, child->task);
+        live(child, parent, name, body, context);
     }
-    int error = errno;
     if (pid < 0) {
+        sf_log_fork_as(0, NULL); /* it may not have come to the fork */
         sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, 0, (uint64_t)error);
         return -1;
     }
@@ -181,15 +205,17 @@ int sf_child_signal(struct sf_child *child, int signal_number)
 {
     if (child->state != SF_CHILD_RUNNING)
         return 0;
-    /* not reaped, so the pid is still this child's */
-    return kill(child->pid, signal_number) ? -errno : 0;
+    return sf_process_signal(child->pidfd, signal_number);
 }
 
 void sf_child_end(struct sf_child *child)
 {
     if (child->state != SF_CHILD_RUNNING)
         return;
-    kill(child->pid, SIGKILL);
+    if (child->pidfd >= 0)
+        sf_process_signal(child->pidfd, SIGKILL);
+    else
+        kill(child->pid, SIGKILL); /* just forked */
     while (try_reap(child) == -EAGAIN) {
         Py_BEGIN_ALLOW_THREADS;
         if (child->pidfd >= 0)
@@ -219,20 +245,42 @@ bool sf_child_is_ours(const struct sf_child *child)
     return false;
 }
 
+bool sf_child_is_self(const struct sf_child *child)
+{
+    return child->state == SF_CHILD_RUNNING && child->pid == getpid();
+}
+
+/* Reaps what has died. pidfd: one that has not, to sleep on. The list is walked anew each time: while we sleep, another
+ * Python thread may end and free any child in it. */
+static int try_reap_all(void *pidfd)
+{
+    for (struct sf_child *child = running, *next; child; child = next) {
+        next = child->next;
+        int got = try_reap(child);
+        if (got == -EAGAIN)
+            *(int *)pidfd = child->pidfd;
+        else if (got)
+            list_remove(child); /* cannot be waited for */
+    }
+    return running ? -EAGAIN : 0;
+}
+
+static int sleep_until_one_is_dead(void *pidfd, int64_t timeout_ns)
+{
+    return sf_process_wait(*(int *)pidfd, timeout_ns);
+}
+
 PyObject *sf_child_at_exit(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
+    int pidfd = -1;
+    list_claim();
     for (struct sf_child *child = running; child; child = child->next)
         if (child->at_exit)
             child->at_exit(child);
-    while (running) {
-        struct sf_child *first = running;
-        int got = sf_child_wait(first, true, SF_FOREVER);
-        if (got == SF_RAISED)
-            return NULL;
-        if (got)
-            list_remove(first); /* cannot be waited for: not to be waited for again */
-    }
+    struct sf_waiting waiting = {try_reap_all, sleep_until_one_is_dead, &pidfd, SF_WAIT_CHILD, 0};
+    if (sf_wait(&waiting, true, SF_FOREVER) == SF_RAISED)
+        return NULL;
     Py_RETURN_NONE;
 }

@@ -40,7 +40,10 @@ void sf_child_forget(struct sf_child *child);
 /* Whether this process is the one that forked it (or nobody has yet). If not: RuntimeError, false. */
 bool sf_child_is_ours(const struct sf_child *child);
 
-/* At the end of the program: asks all to end, waits for all. */
+/* Whether this process is that child. */
+bool sf_child_is_self(const struct sf_child *child);
+
+/* At the end of the program, and of a child: asks all to end, waits for all. */
 PyObject *sf_child_at_exit(PyObject *module, PyObject *unused);
 
 #endif

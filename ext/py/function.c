@@ -10,8 +10,8 @@ static PyObject *attribute(PyObject *object, const char *name)
     return value;
 }
 
-/* One layer off: partial.func, method.__func__, type(object).__call__. A new reference, or NULL: no layer, or an
- * exception. */
+/* One layer off: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a callable written in C,
+ * as functools.lru_cache makes. A new reference, or NULL: no layer, or an exception. */
 static PyObject *inner(PyObject *f)
 {
     PyObject *functools = PyImport_ImportModule("functools");
@@ -30,9 +30,10 @@ static PyObject *inner(PyObject *f)
     if (PyFunction_Check(f) || PyCFunction_Check(f) || PyType_Check(f))
         return NULL;
     PyObject *call = attribute((PyObject *)Py_TYPE(f), "__call__");
-    if (call && !PyFunction_Check(call))
-        Py_CLEAR(call); /* a slot of a type written in C */
-    return call;
+    if (!call || PyFunction_Check(call))
+        return call;
+    Py_DECREF(call); /* a slot of a type written in C */
+    return attribute(f, "__wrapped__");
 }
 
 /* The innermost callable. A new reference, or NULL with an exception. */
@@ -73,13 +74,4 @@ int sf_function_is_generator(PyObject *f)
     if (PyErr_Occurred())
         return -1;
     return (value & 0x20) != 0; /* inspect.CO_GENERATOR */
-}
-
-bool sf_function_check(PyObject *f, const char *argument, bool optional)
-{
-    if ((optional && f == Py_None) || PyCallable_Check(f))
-        return true;
-    PyErr_Format(PyExc_TypeError, "%s must be callable%s, not %.200s", argument, optional ? " or None" : "",
-                 Py_TYPE(f)->tp_name);
-    return false;
 }

@@ -4,16 +4,12 @@
 
 #include "py/compat.h"
 
-#include <stdbool.h>
-
-/* The __globals__ of the function behind f (looking through functools.partial, bound methods and callable objects), or
+/* The __globals__ of the function behind f (looking through functools.partial, bound methods, callable objects and
+ * functools.lru_cache), or
  * the caller's where f has none (a builtin). A new reference, or NULL with an exception. */
 PyObject *sf_function_globals(PyObject *f);
 
 /* Whether the function behind f is a generator function. 1, 0, or -1 with an exception. */
 int sf_function_is_generator(PyObject *f);
-
-/* Raises TypeError "<argument> must be callable, not <type>": false. None passes where `optional`. */
-bool sf_function_check(PyObject *f, const char *argument, bool optional);
 
 #endif

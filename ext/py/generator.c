@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/shm.h"
 #include "core/stream.h"
+#include "py/arguments.h"
 #include "py/errors.h"
 #include "py/function.h"
 #include "py/task.h"
@@ -34,6 +35,7 @@ struct generator {
     uint32_t made;       /* the child's count of items */
     bool awaited;        /* asked for an item that was not taken yet */
     bool exhausted;      /* the last word was taken */
+    bool busy;           /* a Python thread is in next(): the ring stays until it is out */
     bool slept_in_vain;  /* the last sleep ended without news: time to look whether the child lives */
     PyObject *message;   /* of the item under way: its bytes, as far as they are here */
     enum sf_tag tag;     /* of the item that arrived */
@@ -116,13 +118,23 @@ static PyObject *close_where_it_is(PyObject *iterator)
     Py_RETURN_NONE;
 }
 
+/* The next item of the iterator, or the failure that there is instead of one, which is taken. NULL: raised. */
+static PyObject *compute(PyObject *iterator, PyObject **failure)
+{
+    if (iterator)
+        return Py_TYPE(iterator)->tp_iternext(iterator);
+    sf_put_raised(*failure);
+    *failure = NULL;
+    return NULL;
+}
+
 /* Computes and sends one item. 1: go on, 0: it was the last, -1: an exception that ends the child. */
-static int make_item(struct generator *generator, PyObject *iterator)
+static int make_item(struct generator *generator, PyObject *iterator, PyObject **failure)
 {
     uint32_t number = generator->base.task.child.task;
     uint64_t bytes = 0;
     sf_log_write(SF_EVENT_ITEM, SF_PHASE_BEGIN, number, 0, 0);
-    PyObject *item = Py_TYPE(iterator)->tp_iternext(iterator), *last = NULL;
+    PyObject *item = compute(iterator, failure), *last = NULL;
     generator->made++;
     if (!item) {
         if (!PyErr_Occurred())
@@ -146,32 +158,43 @@ static PyObject *feed(struct sf_task *task)
 {
     struct generator *generator = generator_of(task);
     PyObject *iterator = PyObject_Call(task->f, task->args, task->kwargs);
-    if (!iterator)
-        return NULL;
-    if (!PyIter_Check(iterator)) {
+    if (iterator && !PyIter_Check(iterator)) {
         PyErr_Format(PyExc_TypeError, "f returned %.200s, not a generator", Py_TYPE(iterator)->tp_name);
-        Py_DECREF(iterator);
-        return NULL;
+        Py_CLEAR(iterator);
     }
+    PyObject *failure = iterator ? NULL : sf_take_raised(); /* for the first that asks for an item */
     struct sf_waiting waiting = {try_request, sleep_for_request, generator, SF_WAIT_REQUEST, task->child.task};
     PyObject *result = NULL;
     for (int go_on = 1; go_on > 0;) {
         if (sf_wait(&waiting, true, SF_FOREVER))
             break;
         if (stopped(generator))
-            result = close_where_it_is(iterator);
+            result = iterator ? close_where_it_is(iterator) : Py_NewRef(Py_None);
         else
-            go_on = make_item(generator, iterator);
+            go_on = make_item(generator, iterator, &failure);
         if (result || go_on == 0) {
             result = result ? result : Py_NewRef(Py_None);
             break;
         }
     }
-    Py_DECREF(iterator);
+    Py_XDECREF(failure);
+    Py_XDECREF(iterator);
     return result;
 }
 
 /* ---- in the parent ---- */
+
+/* The ring and what goes with it, unless a thread in next() or this very process needs them. */
+static void give_back(struct generator *generator)
+{
+    if (generator->busy || sf_child_is_self(&generator->base.task.child))
+        return;
+    sf_ring_free(generator->ring);
+    generator->ring = NULL;
+    sf_shm_unmap(generator->control, sizeof *generator->control);
+    generator->control = NULL;
+    Py_CLEAR(generator->message);
+}
 
 static void ask(struct generator *generator)
 {
@@ -258,6 +281,25 @@ static PyObject *open_item(struct generator *generator)
     return item;
 }
 
+/* The child has died without an item. Raises what is known of that. Returns NULL. */
+static PyObject *open_death(struct generator *generator)
+{
+    struct sf_task *task = &generator->base.task;
+    if (task->disposed)
+        return PyErr_Format(PyExc_RuntimeError, "%U was disposed by another Python thread meanwhile", task->name);
+    generator->exhausted = true;
+    if (task->joined || stopped(generator)) { /* by another Python thread, meanwhile */
+        PyErr_SetNone(PyExc_StopIteration);
+        return NULL;
+    }
+    if (sf_task_collect(task, false, SF_FOREVER))
+        return NULL;
+    if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN)
+        return sf_task_result(task);
+    struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
+    return sf_outcome_open(SF_TAG_NONE, NULL, &origin);
+}
+
 static PyObject *next(PyObject *self, bool block, int64_t deadline)
 {
     struct generator *generator = (struct generator *)self;
@@ -268,28 +310,35 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     }
     if (!sf_task_is_started(task))
         return NULL;
+    if (generator->busy) {
+        PyErr_Format(PyExc_RuntimeError, "%U is in next() already, for another Python thread or below a signal handler: "
+                                         "let one finish first", task->name);
+        return NULL;
+    }
     if (!generator->awaited)
         ask(generator);
+    generator->busy = true;
     struct sf_waiting waiting = {try_item, sleep_for_item, generator, SF_WAIT_ITEM, task->child.task};
     sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
     generator->slept_in_vain = !block; /* a poll looks at the child each time */
     int got = sf_wait(&waiting, block, deadline);
+    generator->busy = false;
     uint64_t bytes = got == 0 && generator->message ? (uint64_t)PyBytes_GET_SIZE(generator->message) : 0;
     sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, bytes, 0);
+    PyObject *item = NULL;
     if (got == 0)
-        return open_item(generator);
-    if (got == -ECHILD) {
-        generator->exhausted = true;
-        struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
-        return sf_outcome_open(SF_TAG_NONE, NULL, &origin);
-    }
-    if (got == -EAGAIN)
+        item = open_item(generator);
+    else if (got == -ECHILD)
+        open_death(generator);
+    else if (got == -EAGAIN)
         PyErr_Format(PyExc_IndexError, "the next item of %U is not there yet", task->name);
     else if (got == -ETIMEDOUT)
         PyErr_Format(PyExc_TimeoutError, "no item of %U within the timeout", task->name);
     else if (got != SF_RAISED)
         sf_error(got, "cannot receive an item");
-    return NULL;
+    if (task->joined || task->disposed)
+        give_back(generator); /* was put off while we were in here */
+    return item;
 }
 
 static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -304,7 +353,7 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a Generator is initialised once: make a new one");
         return -1;
     }
-    if (!sf_function_check(f, "f", false))
+    if (!sf_argument_is_callable(f, "f", false))
         return -1;
     int is_generator = sf_function_is_generator(f);
     if (is_generator <= 0) {
@@ -315,15 +364,6 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     task->run = feed;
     task->child.at_exit = stop_at_exit;
     return sf_task_init(task, SF_TASK_GENERATOR, f, f_args, f_kwargs, extract, merge, name);
-}
-
-static void give_back(struct generator *generator)
-{
-    sf_ring_free(generator->ring);
-    generator->ring = NULL;
-    sf_shm_unmap(generator->control, sizeof *generator->control);
-    generator->control = NULL;
-    Py_CLEAR(generator->message);
 }
 
 static PyObject *generator_start(PyObject *self, PyObject *unused)

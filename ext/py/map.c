@@ -4,7 +4,8 @@
 
 #include "core/cpus.h"
 #include "core/log.h"
-#include "py/function.h"
+#include "py/arguments.h"
+#include "py/errors.h"
 
 #include <stdio.h>
 
@@ -39,6 +40,23 @@ void sf_map_fail(struct sf_map *map, Py_ssize_t chunk)
     } else {
         Py_XDECREF(failure);
     }
+}
+
+void sf_map_fail_by_death(struct sf_map *map, const struct sf_task *task, Py_ssize_t chunk)
+{
+    char what[SF_MAP_WHAT_BYTES];
+    sf_map_describe(map, chunk, what);
+    PyObject *fate = sf_error_fate(task->child.exit_status);
+    PyObject *message = fate ? PyUnicode_FromFormat("%U (pid %d) %U before it had sent %s", task->name,
+                                                    (int)task->child.pid, fate, what)
+                             : NULL;
+    PyObject *died =
+        message ? sf_error_child_died(message, task->child.pid, task->child.exit_status, task->name, NULL) : NULL;
+    Py_XDECREF(fate);
+    Py_XDECREF(message);
+    if (died)
+        sf_put_raised(died);
+    sf_map_fail(map, chunk);
 }
 
 void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list)
@@ -108,7 +126,7 @@ static PyObject *run(struct sf_map *map)
 /* Whether the third positional argument makes it the form with extract and merge. */
 static bool has_extract(PyObject *args)
 {
-    return PyTuple_GET_SIZE(args) > 2 && !PyLong_Check(PyTuple_GET_ITEM(args, 2));
+    return PyTuple_GET_SIZE(args) > 2 && !PyIndex_Check(PyTuple_GET_ITEM(args, 2));
 }
 
 static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
@@ -116,29 +134,30 @@ static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
     static char *plain[] = {"f", "args", "concurrency", "chunksize", "extract", "merge", NULL};
     static char *merging[] = {"f", "args", "extract", "merge", "concurrency", "chunksize", NULL};
     struct sf_map map = {.star = star, .extract = Py_None, .merge = Py_None};
-    PyObject *iterable;
-    Py_ssize_t concurrency = 0;
+    PyObject *iterable, *concurrency_object = NULL, *chunk_object = NULL;
+    int64_t concurrency = 0, chunk = 0;
     int parsed = has_extract(args)
-                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOnn:starmap" : "OO|OOnn:map", merging,
-                                                   &map.f, &iterable, &map.extract, &map.merge, &concurrency, &map.chunk)
-                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|nn$OO:starmap" : "OO|nn$OO:map", plain,
-                                                   &map.f, &iterable, &concurrency, &map.chunk, &map.extract, &map.merge);
-    if (!parsed || !sf_function_check(map.f, "f", false) || !sf_function_check(map.extract, "extract", true) ||
-        !sf_function_check(map.merge, "merge", true))
+                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO:starmap" : "OO|OOOO:map", merging,
+                                                   &map.f, &iterable, &map.extract, &map.merge, &concurrency_object,
+                                                   &chunk_object)
+                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OO:starmap" : "OO|OO$OO:map", plain,
+                                                   &map.f, &iterable, &concurrency_object, &chunk_object, &map.extract,
+                                                   &map.merge);
+    if (!parsed || !sf_argument_is_callable(map.f, "f", false) || !sf_argument_is_callable(map.extract, "extract", true) ||
+        !sf_argument_is_callable(map.merge, "merge", true))
         return NULL;
     if ((map.extract == Py_None) != (map.merge == Py_None))
         return PyErr_Format(PyExc_ValueError, "extract and merge go together: give both or neither");
-    if (concurrency < 0)
-        return PyErr_Format(PyExc_ValueError, "concurrency must be at least 0 (0: one for each CPU), not %zd", concurrency);
-    if (map.chunk < 0)
-        return PyErr_Format(PyExc_ValueError, "chunksize must be at least 0 (0: an even split), not %zd", map.chunk);
-    map.items = PySequence_List(iterable);
+    if (sf_argument_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
+        sf_argument_integer(chunk_object, "chunksize", 0, "0: an even split", &chunk))
+        return NULL;
+    map.items = sf_argument_list(iterable, "args");
     if (!map.items)
         return NULL;
     map.count = PyList_GET_SIZE(map.items);
     concurrency = concurrency ? concurrency : sf_cpus_count();
-    if (map.chunk == 0)
-        map.chunk = map.count / concurrency + (map.count % concurrency != 0);
+    map.chunk = chunk ? chunk : map.count / concurrency + (map.count % concurrency != 0);
+    map.chunk = map.chunk < map.count ? map.chunk : map.count;
     map.chunks = map.chunk ? map.count / map.chunk + (map.count % map.chunk != 0) : 0;
     map.workers = concurrency < map.chunks ? concurrency : map.chunks;
     PyObject *all = map.chunks ? run(&map) : PyList_New(0);

@@ -6,6 +6,7 @@
 #define SF_PY_MAP_H
 
 #include "py/compat.h"
+#include "py/task.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +26,9 @@ PyObject *sf_map_compute(const struct sf_map *map, Py_ssize_t chunk);
 
 /* In the parent: takes the current exception as a chunk's failure; the earliest chunk's stays. */
 void sf_map_fail(struct sf_map *map, Py_ssize_t chunk);
+
+/* In the parent: the chunk's process has died without its result: ChildDied as its failure. */
+void sf_map_fail_by_death(struct sf_map *map, const struct sf_task *task, Py_ssize_t chunk);
 
 /* In the parent: keeps a chunk's list, or fails the chunk with TypeError. Steals the reference. */
 void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list);

@@ -172,20 +172,7 @@ static int pull(struct run *run)
 
 static void fail_by_death(struct run *run, struct worker *worker, Py_ssize_t chunk)
 {
-    char what[SF_MAP_WHAT_BYTES];
-    sf_map_describe(run->map, chunk, what);
-    PyObject *fate = sf_error_fate(worker->task.child.exit_status);
-    PyObject *message = fate ? PyUnicode_FromFormat("%U (pid %d) %U before it had sent %s", worker->task.name,
-                                                    (int)worker->task.child.pid, fate, what)
-                             : NULL;
-    PyObject *died = message ? sf_error_child_died(message, worker->task.child.pid, worker->task.child.exit_status,
-                                                   worker->task.name, NULL)
-                             : NULL;
-    Py_XDECREF(fate);
-    Py_XDECREF(message);
-    if (died)
-        sf_put_raised(died);
-    sf_map_fail(run->map, chunk);
+    sf_map_fail_by_death(run->map, &worker->task, chunk);
     atomic_store(&run->board->next, (uint64_t)run->map->chunks);
 }
 

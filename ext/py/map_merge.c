@@ -50,6 +50,10 @@ static int start(struct run *run)
 static void take(struct run *run, struct chunk *chunk)
 {
     chunk->task.joined = true;
+    if (chunk->task.tag == SF_TAG_NONE || chunk->task.tag == SF_TAG_EXITED) {
+        sf_map_fail_by_death(run->map, &chunk->task, chunk->number);
+        return;
+    }
     PyObject *list = sf_task_result(&chunk->task);
     if (list && sf_task_open_extracted(&chunk->task) == 0) {
         sf_map_keep(run->map, chunk->number, list);

@@ -51,8 +51,10 @@ static void pack_unpicklable_value(PyObject *value, const char *what, struct sf_
 
 static void pack_exception(PyObject *exception, const char *what, struct sf_outcome_bytes *out)
 {
-    /* the end of a generator is no failure: nobody looks at its traceback, so none is made */
-    int is_end = PyErr_GivenExceptionMatches(exception, PyExc_StopIteration);
+    /* the end of a generator is no failure: it was raised nowhere, and no text is made for it */
+    PyObject *traceback = PyException_GetTraceback(exception);
+    int is_end = !traceback && PyErr_GivenExceptionMatches(exception, PyExc_StopIteration);
+    Py_XDECREF(traceback);
     PyObject *text = is_end ? PyUnicode_FromString("") : helper("format_exception", exception);
     PyErr_Clear();
     PyObject *summary = helper("summarise", exception);

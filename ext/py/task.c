@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "core/mailbox.h"
+#include "py/arguments.h"
 #include "py/errors.h"
 #include "py/function.h"
 #include "py/wait.h"
@@ -39,8 +40,8 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
         [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
     extract = extract ? extract : Py_None;
     merge = merge ? merge : Py_None;
-    if (!sf_function_check(f, "f", false) || !sf_function_check(extract, "extract", true) ||
-        !sf_function_check(merge, "merge", true))
+    if (!sf_argument_is_callable(f, "f", false) || !sf_argument_is_callable(extract, "extract", true) ||
+        !sf_argument_is_callable(merge, "merge", true))
         return -1;
     if ((extract == Py_None) != (merge == Py_None)) {
         PyErr_SetString(PyExc_ValueError, "extract and merge go together: give both or neither");
@@ -54,7 +55,13 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
         PyErr_Format(PyExc_TypeError, "kwargs must be a dict, not %.200s", Py_TYPE(kwargs)->tp_name);
         return -1;
     }
-    task->args = args && args != Py_None ? PySequence_Tuple(args) : PyTuple_New(0);
+    if (name && name != Py_None && !PyUnicode_AsUTF8(name)) {
+        PyErr_SetString(PyExc_ValueError, "name must be text that can be written as UTF-8");
+        return -1;
+    }
+    PyObject *list = args && args != Py_None ? sf_argument_list(args, "args") : PyList_New(0);
+    task->args = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
     if (!task->args)
         return -1;
     task->word = words[kind];
@@ -367,6 +374,8 @@ bool sf_task_is_joined(struct sf_task *task)
 
 void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
 {
+    if (!task->name || sf_child_is_self(&task->child)) /* never initialised; or needed until this process ends */
+        return;
     PyObject *raised = sf_take_raised();
     if (task->child.state == SF_CHILD_RUNNING && task->child.owner != getpid()) {
         sf_child_forget(&task->child);
@@ -416,8 +425,7 @@ void sf_task_clear(struct sf_task *task)
 
 void sf_task_fini(struct sf_task *task)
 {
-    if (task->name)
-        sf_task_dispose(task, NULL, false);
+    sf_task_dispose(task, NULL, false);
     sf_task_clear(task);
     Py_CLEAR(task->name);
 }

@@ -51,12 +51,12 @@ bool sf_task_is_started(struct sf_task *task);
 bool sf_task_is_joined(struct sf_task *task);
 bool sf_task_is_usable(struct sf_task *task); /* not disposed, ours */
 
-/* Ends what still runs and gives everything back; what was joined keeps its result. If `warn` and it was running:
+/* Ends what still runs and gives everything back; what was joined keeps its result. Does nothing in the task's own
+ * process, nor to one that was never initialised (zeros). If `warn` and it was running:
  * ResourceWarning about `self`. Leaves the exception state alone. */
 void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn);
 
-/* Disposes without a warning and drops every reference: for a task that is no Python object. One that was never
- * initialised (zeros) is allowed. */
+/* Disposes without a warning and drops every reference: for a task that is no Python object. */
 void sf_task_fini(struct sf_task *task);
 
 int sf_task_traverse(struct sf_task *task, visitproc visit, void *arg);

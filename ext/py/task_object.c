@@ -29,6 +29,8 @@ PyObject *sf_task_method_is_alive(PyObject *self, PyObject *unused)
     struct sf_task *task = task_of(self);
     if (task->child.state != SF_CHILD_RUNNING || task->disposed)
         Py_RETURN_FALSE;
+    if (sf_child_is_self(&task->child))
+        Py_RETURN_TRUE;
     if (!sf_child_is_ours(&task->child))
         return NULL;
     int dead = sf_process_wait(task->child.pidfd, 0); /* looks only: join() reaps */
@@ -75,8 +77,7 @@ PyObject *sf_task_method_kill(PyObject *self, PyObject *unused)
 PyObject *sf_task_method_dispose(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (task_of(self)->name) /* not one whose __init__ was not called, or failed */
-        sf_task_dispose(task_of(self), self, true);
+    sf_task_dispose(task_of(self), self, true);
     Py_RETURN_NONE;
 }
 
@@ -112,8 +113,7 @@ PyObject *sf_task_repr(PyObject *self)
 
 void sf_task_finalize(PyObject *self)
 {
-    if (task_of(self)->name)
-        sf_task_dispose(task_of(self), self, true);
+    sf_task_dispose(task_of(self), self, true);
 }
 
 void sf_task_dealloc(PyObject *self)

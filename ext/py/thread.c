@@ -88,7 +88,8 @@ static PyObject *thread_exit(PyObject *self, PyObject *args)
     struct sf_task *task = task_of(self);
     bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
     bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
-    if (started && !raised && !task->joined && sf_task_join(task, true, SF_FOREVER) < 0)
+    if (started && !raised && !task->joined &&
+        (!sf_task_is_started(task) || sf_task_join(task, true, SF_FOREVER) < 0))
         return NULL;
     sf_task_dispose(task, self, false);
     Py_RETURN_FALSE;

@@ -9,17 +9,28 @@
 #include "py/errors.h"
 
 #include <errno.h>
+#include <stdbool.h>
 
 static PyObject *texts;
 static uint32_t texts_era;
 
-/* The text's number in this log. 0, or -1 with an exception. */
-static int number_of(PyObject *text, uint32_t *number)
+/* Whether a name can be written: the same answer with tracing on and off. If not, an exception. */
+static bool check_name(PyObject *text)
 {
     if (!PyUnicode_Check(text)) {
         PyErr_Format(PyExc_TypeError, "name must be a str, not %.200s", Py_TYPE(text)->tp_name);
-        return -1;
+        return false;
     }
+    if (PyUnicode_AsUTF8(text))
+        return true;
+    if (PyErr_ExceptionMatches(PyExc_UnicodeError))
+        PyErr_SetString(PyExc_ValueError, "name must be text that can be written as UTF-8");
+    return false;
+}
+
+/* The text's number in this log. 0, or -1 with an exception. */
+static int number_of(PyObject *text, uint32_t *number)
+{
     if (!texts && !(texts = PyDict_New()))
         return -1;
     if (texts_era != sf_log_texts_era()) {
@@ -47,6 +58,8 @@ static int number_of(PyObject *text, uint32_t *number)
 static PyObject *write_text_event(PyObject *text, enum sf_event_kind kind, enum sf_phase phase)
 {
     uint32_t number;
+    if (!check_name(text))
+        return NULL;
     if (!sf_log_enabled())
         Py_RETURN_NONE;
     if (number_of(text, &number))
@@ -150,7 +163,7 @@ static int span_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"name", NULL};
     PyObject *name;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U:span", keywords, &name))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:span", keywords, &name) || !check_name(name))
         return -1;
     Py_XSETREF(((struct span *)self)->name, Py_NewRef(name));
     return 0;

@@ -26,6 +26,8 @@ int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
         if (PyErr_ExceptionMatches(PyExc_TypeError))
             PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not %.200s",
                          Py_TYPE(timeout)->tp_name);
+        else if (PyErr_ExceptionMatches(PyExc_OverflowError))
+            PyErr_Format(PyExc_ValueError, "timeout is out of range: None is for ever");
         return -1;
     }
     if (isnan(seconds) || seconds < 0) {

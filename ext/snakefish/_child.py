@@ -67,17 +67,23 @@ def begin(name):
     import atexit
 
     atexit._clear()
+    signals = sys.modules.get("signal")
+    if signals is not None:
+        signals.set_wakeup_fd(-1)  # the parent's event loop would be told of signals that were sent here
     _take_over_multiprocessing(name)
 
 
 def end():
-    """In the child, last: its own threads, finalizers, exit handlers, streams."""
+    """In the child, last: its own threads, exit handlers, children, finalizers, streams."""
     import atexit
+
+    from snakefish import _snakefish
 
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
     atexit._run_exitfuncs()
+    _snakefish._at_exit()
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util._exit_function()
@@ -103,6 +109,6 @@ def exit_status(exception):
     if code is None:
         return 0
     if isinstance(code, int):
-        return code
+        return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 0xFF
     print(code, file=sys.stderr)
     return 1

@@ -95,7 +95,8 @@ def stop():
     _, pipe, path = _collector
     directory = _snakefish._trace_directory()
     _collector = None
-    os.environ.pop(_SESSION_ENV, None)
+    if not os.environ.get("SNAKEFISH_TRACE"):
+        os.environ.pop(_SESSION_ENV, None)  # else it tells programs started from here that the trace is made and over
     _snakefish._trace_request_stop()
     _snakefish._trace_detach()
     with pipe:
@@ -139,7 +140,7 @@ def _start_from_environment():
                 _snakefish._trace_attach(directory, _process_name())
         elif path:
             start(path)
-    except RuntimeError as error:
+    except (RuntimeError, OSError, MemoryError) as error:
         print(f"snakefish: no trace: {error}", file=sys.stderr)
 
 

@@ -1,0 +1,56 @@
+/* Arguments. See arguments.h. */
+#include "py/arguments.h"
+
+static int refuse_range(PyObject *value, const char *name, int64_t least, const char *meaning)
+{
+    PyErr_Format(PyExc_ValueError, meaning ? "%s must be at least %lld (%s), not %R" : "%s must be at least %lld%s, not %R",
+                 name, (long long)least, meaning ? meaning : "", value);
+    return -1;
+}
+
+int sf_argument_integer(PyObject *value, const char *name, int64_t least, const char *meaning, int64_t *out)
+{
+    if (!value)
+        return 0;
+    if (!PyIndex_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "%s must be an int, not %.200s", name, Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    PyObject *integer = PyNumber_Index(value);
+    if (!integer)
+        return -1;
+    int overflow, failed = 0;
+    long long number = PyLong_AsLongLongAndOverflow(integer, &overflow);
+    if (overflow > 0) {
+        PyErr_Format(PyExc_ValueError, "%s is too large: %R", name, integer);
+        failed = -1;
+    } else if (overflow < 0 || number < least) {
+        failed = refuse_range(integer, name, least, meaning);
+    } else {
+        *out = number;
+    }
+    Py_DECREF(integer);
+    return failed;
+}
+
+PyObject *sf_argument_list(PyObject *value, const char *name)
+{
+    PyObject *iterator = PyObject_GetIter(value);
+    if (!iterator) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(value)->tp_iter && !PySequence_Check(value))
+            PyErr_Format(PyExc_TypeError, "%s must be an iterable, not %.200s", name, Py_TYPE(value)->tp_name);
+        return NULL;
+    }
+    PyObject *list = PySequence_List(iterator);
+    Py_DECREF(iterator);
+    return list;
+}
+
+bool sf_argument_is_callable(PyObject *f, const char *name, bool optional)
+{
+    if ((optional && f == Py_None) || PyCallable_Check(f))
+        return true;
+    PyErr_Format(PyExc_TypeError, "%s must be callable%s, not %.200s", name, optional ? " or None" : "",
+                 Py_TYPE(f)->tp_name);
+    return false;
+}

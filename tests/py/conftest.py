@@ -1,0 +1,149 @@
+"""What the tests of the Python package share: programs in a fresh interpreter, a limit of time for every test, and the
+look around after it: no child, no descriptor and nothing in /dev/shm may be left behind."""
+import faulthandler
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SF_BUILD", TOP / "build")).absolute()
+sys.path.insert(0, str(BUILD / "lib"))
+
+import snakefish  # noqa: E402,F401
+
+LIMIT_S = 60
+
+
+class TimeLimit(BaseException):
+    """A test took too long. No `except Exception` swallows it, and it comes again each second."""
+
+
+class Ended(NamedTuple):
+    status: int
+    stdout: str
+    stderr: str
+
+
+def environment(**more):
+    """What a program is started with: this build, and no trace of ours."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEFISH_")}
+    env["PYTHONPATH"] = os.pathsep.join([str(BUILD / "lib"), str(Path(__file__).parent)])
+    env.update({k: str(v) for k, v in more.items()})
+    return env
+
+
+def start_program(source, *arguments, env=None, options=(), **more):
+    """Popen of a fresh interpreter, in a process group of its own, that runs `source`."""
+    command = [sys.executable, "-X", "faulthandler", *options, "-c", textwrap.dedent(source), *map(str, arguments)]
+    more.setdefault("stdout", subprocess.PIPE)
+    more.setdefault("stderr", subprocess.PIPE)
+    return subprocess.Popen(command, text=True, env=environment(**(env or {})), start_new_session=True, **more)
+
+
+def finish_program(program, limit_s=30):
+    """Waits for its end and that of all who hold its output; past the limit its whole group is killed."""
+    try:
+        out, err = program.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(program.pid, signal.SIGKILL)
+        out, err = program.communicate()
+        pytest.fail(f"the program was still there after {limit_s} s\nstdout:\n{out}\nstderr:\n{err}")
+    return Ended(program.returncode, out or "", err or "")
+
+
+def run_the_program(source, *arguments, limit_s=30, **more):
+    return finish_program(start_program(source, *arguments, **more), limit_s)
+
+
+def check_the_program(source, *arguments, **more):
+    """Runs it; it has to end well and say nothing on stderr. Its stdout."""
+    ended = run_the_program(source, *arguments, **more)
+    assert ended.status == 0 and ended.stderr == "", f"status {ended.status}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@pytest.fixture
+def run_program():
+    return run_the_program
+
+
+@pytest.fixture
+def check_program():
+    return check_the_program
+
+
+def children():
+    """Pids of this process's children, zombies included."""
+    found = set()
+    for task in os.listdir("/proc/self/task"):
+        try:
+            found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def descriptors():
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            pass  # the one that listed them
+    return found
+
+
+def is_of_another_program(directory):
+    """Whether a session is that of a program that has nothing to do with this test."""
+    try:
+        root = Path(f"/proc/{directory.split('-')[1]}/cmdline").read_text().split("\0")
+        return os.getpgid(int(root[root.index("--root") + 1])) != os.getpgid(0)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def shared_memory():
+    return {name for name in os.listdir("/dev/shm") if not is_of_another_program(name)}
+
+
+def settles(look, limit_s=5):
+    """The last of what look() says, once it is empty or the limit has passed."""
+    end = time.monotonic() + limit_s
+    while True:
+        seen = look()
+        if not seen or time.monotonic() > end:
+            return seen
+        time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind():
+    gc.collect()
+    before = children(), descriptors(), shared_memory()
+
+    def too_long(signal_number, frame):
+        raise TimeLimit(f"after {LIMIT_S} s")
+
+    old = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 1)
+    faulthandler.dump_traceback_later(LIMIT_S + 15, exit=True)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+        faulthandler.cancel_dump_traceback_later()
+    gc.collect()
+    new = children() - before[0]
+    assert not new, f"children left: {new}"
+    assert {fd: to for fd, to in descriptors().items() if before[1].get(fd) != to} == {}, "descriptors left"
+    left = settles(lambda: shared_memory() - before[2])
+    assert not left, f"left in /dev/shm: {left}"
