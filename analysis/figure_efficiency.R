@@ -22,7 +22,8 @@ efficiency_finding <- function(rows, cpus) {
   at <- rows[rows$workers == workers, ]
   at <- at[order(at$runtime), ]
   sentences <- vapply(split_by(at, "program"), function(cell) {
-    sprintf("Efficiency of %s with %s: %s.", cell$program[1], counted(workers, "worker"), in_words(sprintf("%s %s", cell$runtime, format_percent(cell$efficiency))))
+    sprintf("Efficiency of %s with %s: %s.", cell$program[1], counted(workers, "worker"),
+            in_words(sprintf("%s %s", cell$runtime, format_percent(cell$efficiency))))
   }, "")
   paste(sentences, collapse = " ")
 }

@@ -35,7 +35,8 @@ figure_ratio <- function(bench) {
     ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
                    strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))
   new_figure("ratio", title, plot, ratio_finding(rows), paste0(
-    "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); the ratio is that of the median times. ",
+    "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); ",
+    "the ratio is that of the median times. ",
     interval_caption(rows$blocks), " Grey band: within ", format_percent(practical_margin),
     " of each other, of no practical difference."), height = 1.2 + 0.36 * nrow(rows))
 }

@@ -3,7 +3,9 @@
 figure_run_times <- function(bench) {
   title <- "Run times"
   samples <- bench$samples[!bench$samples$micro, ]
-  if (nrow(samples) == 0) return(missing_figure("run_times", title, "The session has no program, only micro-benchmarks."))
+  if (nrow(samples) == 0) {
+    return(missing_figure("run_times", title, "The session has no program, only micro-benchmarks."))
+  }
   times <- block_times(samples)
   medians <- bench$times[!bench$times$micro, ]
   panels <- length(unique(times$program))

@@ -68,7 +68,8 @@ base_case_text <- function(rows) {
 
 interval_caption <- function(blocks) {
   if (any(blocks >= min_blocks)) {
-    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * interval_level, range_text(blocks[blocks >= min_blocks]))
+    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * interval_level,
+            range_text(blocks[blocks >= min_blocks]))
   } else {
     sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(blocks), "block"), min_blocks)
   }

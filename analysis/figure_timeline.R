@@ -47,7 +47,8 @@ place_rows <- function(processes, spans) {
   deepest <- if (nrow(spans) > 0) stats::aggregate(depth ~ process_lane + lane, spans, max)
              else data.frame(process_lane = integer(), lane = integer(), depth = integer())
   empty <- setdiff(processes$lane, deepest$process_lane)
-  deepest <- rbind(deepest, data.frame(process_lane = empty, lane = rep(0, length(empty)), depth = rep(0, length(empty))))
+  none <- rep(0, length(empty))
+  deepest <- rbind(deepest, data.frame(process_lane = empty, lane = none, depth = none))
   deepest <- deepest[order(deepest$process_lane, deepest$lane), ]
   gap <- 0.7
   deepest$top <- cumsum(c(0, deepest$depth + 1))[seq_len(nrow(deepest))] + gap * (match(deepest$process_lane,
@@ -129,8 +130,8 @@ choose_arrows <- function(messages, processes, length_ns) {
 
 arrow_lines <- function(arrows, in_unit) {
   if (nrow(arrows) == 0) return(NULL)
-  ggplot2::geom_segment(data = arrows, ggplot2::aes(x = in_unit(send_ns), xend = in_unit(receive_ns), y = from, yend = to),
-                        colour = ink, linewidth = 0.3, alpha = if (nrow(arrows) > 30) 0.6 else 0.9,
+  ggplot2::geom_segment(data = arrows, ggplot2::aes(x = in_unit(send_ns), xend = in_unit(receive_ns), y = from,
+                        yend = to), colour = ink, linewidth = 0.3, alpha = if (nrow(arrows) > 30) 0.6 else 0.9,
                         arrow = ggplot2::arrow(length = ggplot2::unit(3.5, "pt"), angle = 25, type = "closed"))
 }
 
@@ -171,8 +172,9 @@ timeline_caption <- function(processes, spans, too_deep, arrows) {
       "Spans too short to be seen are gathered: a low bar is the share of that time that they took.",
     if (too_deep > 0) sprintf("%s nested deeper than %d are left out.", counted(too_deep, "span"), max_depth),
     if (any(spans$closed == 0)) "Dashed outline: the span never ended, because its process did (cross: by a signal).",
-    if (arrows$between > 0) sprintf("Arrows: messages, from sent to received%s.", if (nrow(arrows$drawn) < arrows$between)
-      sprintf("; %s of %s are drawn", format_count(nrow(arrows$drawn)), format_count(arrows$between)) else ""),
+    if (arrows$between > 0) paste0("Arrows: messages, from sent to received", if (nrow(arrows$drawn) < arrows$between)
+      sprintf("; %s of %s are drawn", format_count(nrow(arrows$drawn)), format_count(arrows$between)), "."),
     if (arrows$within > 0) sprintf("%s of a process to itself not drawn.", counted(arrows$within, "message")),
-    if (arrows$untaken > 0) sprintf("%s without a receive in the trace.", counted(arrows$untaken, "message"))), collapse = " ")
+    if (arrows$untaken > 0) sprintf("%s without a receive in the trace.", counted(arrows$untaken, "message"))),
+    collapse = " ")
 }

@@ -11,8 +11,8 @@ required_columns <- list(
     machine = c("session", "key", "value"),
     workload = c("session", "name", "size", "kind", "unit", "operation"),
     runtime = c("session", "name", "status", "reason"),
-    sample = c("session", "block", "workload", "size", "runtime", "workers", "status", "error", "region_ns", "wall_ns",
-               "operations", "output_ok")),
+    sample = c("session", "block", "workload", "size", "runtime", "workers", "status", "error", "region_ns", "operations",
+               "output_ok")),
   trace = list(
     meta = c("key", "value"), process = c("id", "pid", "parent", "name", "exit_status", "start_ns", "end_ns", "task"),
     task = c("id", "process", "kind", "name"), text = c("id", "text"), event = c("process", "lane"),
@@ -81,12 +81,11 @@ load_bench <- function(path, seed) {
   on.exit(DBI::dbDisconnect(db))
   session <- read(db, path, "SELECT id, started, finished, status, command, seed, blocks, samples FROM session
                              WHERE id = (SELECT max(session) FROM sample)")
-  if (nrow(session) == 0) stop_with(path, " holds no samples: the benchmark has not run yet, or ended before its first.")
+  if (nrow(session) == 0) stop_with(path, " holds no samples: the benchmark ended before its first.")
   # Types are made certain here: SQLite has none, and R would take the first row's for all.
   samples <- read(db, path, "
     SELECT s.block, s.workload, s.size, s.runtime, s.workers, s.status, s.error, w.kind, w.unit, w.operation,
-           coalesce(s.output_ok, 0) = 1 AS ok, CAST(s.wall_ns AS REAL) AS wall_ns, CAST(s.region_ns AS REAL) AS region_ns,
-           CAST(s.operations AS REAL) AS operations
+           coalesce(s.output_ok, 0) = 1 AS ok, CAST(s.region_ns AS REAL) AS region_ns, CAST(s.operations AS REAL) AS operations
     FROM sample s LEFT JOIN workload w ON w.session = s.session AND w.name = s.workload AND w.size = s.size
     WHERE s.session = ? ORDER BY s.block, s.workload, s.size, s.runtime, s.workers", list(session$id))
   samples <- name_programs(samples)
@@ -148,14 +147,16 @@ load_trace <- function(path) {
     FROM process p LEFT JOIN task t ON t.id = p.task
     WHERE p.start_ns IS NOT NULL ORDER BY p.start_ns, p.id")
   if (nrow(processes) == 0) stop_with(path, " holds no process: nothing was traced, or its log is lost.")
-  ended <- is.finite(processes$end_ns)
-  processes$end_ns[!ended] <- max(processes$end_ns[ended], processes$start_ns)
   processes$label <- sprintf("%s (%d)", shorten(processes$name, 24), processes$pid)
   spans <- read(db, path, "
     SELECT s.process, s.lane, s.kind, CAST(s.start_ns AS REAL) AS start_ns, CAST(s.end_ns AS REAL) AS end_ns, s.closed,
            CASE WHEN k.object = 'text' THEN x.text END AS text
     FROM span s JOIN event_kind k ON k.name = s.kind LEFT JOIN text x ON k.object = 'text' AND x.id = s.object
     ORDER BY s.process, s.lane, s.start_ns, s.end_ns DESC")
+  # A process whose end nobody saw is shown up to the last that was seen of any, and so are the spans open in it.
+  last <- max(processes$start_ns, processes$end_ns, spans$start_ns, spans$end_ns, na.rm = TRUE)
+  processes$end_ns[is.na(processes$end_ns)] <- last
+  spans$end_ns[is.na(spans$end_ns)] <- last
   list(
     file = basename(path), processes = processes, spans = spans,
     kinds = read(db, path, "SELECT name FROM event_kind WHERE phase = 'span' ORDER BY id")$name,

@@ -5,7 +5,8 @@ busy_load <- 0.5   # a load average above this is not an idle machine's
 notice <- function(severity, text) data.frame(severity = rep(severity, length(text)), text = text)
 
 notices <- function(bench, trace) {
-  rows <- bind(list(notice("warning", character()), if (!is.null(bench)) bench_notices(bench), if (!is.null(trace)) trace_notices(trace)))
+  rows <- bind(list(notice("warning", character()), if (!is.null(bench)) bench_notices(bench),
+                    if (!is.null(trace)) trace_notices(trace)))
   rows[order(match(rows$severity, c("error", "loss", "warning"))), ]
 }
 
@@ -22,7 +23,8 @@ bench_notices <- function(bench) {
       format_count(nrow(bench$all_samples)), format_count(planned))),
     notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
     if (is.finite(load) && load > busy_load) notice("warning", sprintf(
-      "The machine had other work when the benchmark started (load %s): the times are noisier for it.", format_tick(load))),
+      "The machine had other work when the benchmark started (load %s): the times are noisier for it.",
+      format_tick(load))),
     if (blocks < min_blocks) notice("warning", sprintf(
       "%s: fewer than %d carry no interval and no verdict, only points.", counted(blocks, "block"), min_blocks))))
 }
@@ -36,7 +38,8 @@ trace_notices <- function(trace) {
     amount <- suppressWarnings(as.numeric(cell$value))
     value <- if (anyNA(amount)) paste(unique(cell$value), collapse = ", ") else format_count(sum(amount))
     pids <- sort(cell$pid[is.finite(cell$pid)])
-    where <- if (length(pids) == 0) "" else if (length(pids) > 4) paste(" in", counted(length(pids), "process", "processes"))
+    where <- if (length(pids) == 0) ""
+             else if (length(pids) > 4) paste(" in", counted(length(pids), "process", "processes"))
              else sprintf(" (process %s)", in_words(as.character(pids)))
     notice(cell$severity[1], sprintf("The trace: %s: %s%s.", gsub("_", " ", cell$name[1]), value, where))
   }))
@@ -44,6 +47,8 @@ trace_notices <- function(trace) {
   bind(list(rows,
     if (!state %in% "complete") notice("warning", sprintf(
       "The trace is not complete (%s): it may lack its end.", if (is.na(state)) "state unknown" else state)),
-    if (nrow(killed) > 0) notice("warning", sprintf("In the trace, %s by a signal: %s.", if (nrow(killed) == 1)
-      "a process was ended" else paste(nrow(killed), "processes were ended"), in_words(sprintf("%s, signal %d", killed$label, -killed$exit_status))))))
+    if (nrow(killed) > 0) notice("warning", sprintf(
+      "In the trace, %s by a signal: %s.",
+      if (nrow(killed) == 1) "a process was ended" else paste(nrow(killed), "processes were ended"),
+      in_words(sprintf("%s, signal %d", killed$label, -killed$exit_status))))))
 }

@@ -78,7 +78,8 @@ write_report <- function(report, source) {
     clean_supporting = TRUE)
   environment <- new.env(parent = globalenv())
   environment$report <- report
-  rmarkdown::render(file.path(work, "report.Rmd"), format, output_file = "index.html", envir = environment, quiet = TRUE)
+  rmarkdown::render(file.path(work, "report.Rmd"), format, output_file = "index.html", envir = environment,
+                    quiet = TRUE)
   page <- file.path(report$directory, "index.html")
   if (!file.copy(file.path(work, "index.html"), page, overwrite = TRUE)) stop_with(page, " cannot be written.")
   page

@@ -64,7 +64,8 @@ summarise_times <- function(samples, seed) {
   rows <- lapply(split_by(times, c("program", "runtime", "workers")), function(cell) {
     interval <- block_interval(cell$time_ns, function(x) x, seed)
     data.frame(cell[1, c("program", "micro", "runtime", "workers")], blocks = nrow(cell),
-               median_ns = interval[["estimate"]], mean_ns = mean(cell$time_ns), low_ns = interval[["low"]], high_ns = interval[["high"]])
+               median_ns = interval[["estimate"]], mean_ns = mean(cell$time_ns),
+               low_ns = interval[["low"]], high_ns = interval[["high"]])
   })
   bind(rows)
 }

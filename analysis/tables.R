@@ -42,9 +42,9 @@ time_table <- function(bench) {
 ratio_table_caption <- function() {
   paste0(
     "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
-    "runtime is faster. Verdict: no practical difference when the whole interval is within ", format_percent(practical_margin),
-    " of equal times; faster or slower when all of it is on one side of 1; inconclusive otherwise, and with fewer than ",
-    min_blocks, " blocks.")
+    "runtime is faster. Verdict: no practical difference when the whole interval is within ",
+    format_percent(practical_margin), " of equal times; faster or slower when all of it is on one side of 1; ",
+    "inconclusive otherwise, and with fewer than ", min_blocks, " blocks.")
 }
 
 # A list of parts: a text, and maybe a table that opens on a click.
@@ -58,15 +58,17 @@ bench_measured <- function(bench) {
   blocks <- unique(bench$all_samples$block)
   list(
     list(text = sprintf(paste(
-      "Benchmark %s, session %.0f of %.0f, started %s (UTC), %s. Command: %s. %s in %s, their order random with seed %.0f;",
+      "Benchmark %s, session %.0f of %.0f, started %s (UTC), %s. Command: %s. %s in %s, their order random with",
+      "seed %.0f;",
       "each sample is a fresh interpreter process, and its output was checked: %s right."),
-      bench$file, session$id, bench$sessions, sub("T", " ", sub("Z$|[+]00:00$", "", session$started)), session$status,
-      session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"), session$seed,
+      bench$file, session$id, bench$sessions, sub("T", " ", sub("Z$|[+]00:00$", "", session$started)),
+      session$status, session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"),
+      session$seed,
       sprintf("%s of %s", format_count(nrow(bench$samples)), format_count(nrow(bench$all_samples))))),
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
       "included, the interpreter's start and its imports not. Micro-benchmarks: that time divided by the operations. ",
-      sprintf("Intervals hold %g %%, from %s resamples of whole blocks, seed %d; with fewer than %d blocks there are none.",
+      sprintf("Intervals hold %g %%, from %s resamples of whole blocks, seed %d; fewer than %d blocks have none.",
               100 * interval_level, format_count(resample_times), as.integer(bench$seed), min_blocks)),
       summary = "The machine and the build", table = bench$machine))
 }

@@ -22,8 +22,8 @@ make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = 
               status = status, command = "python3 -m bench run --seed 7", seed = 7, blocks = blocks,
               samples = blocks * nrow(grid))
   append_rows(db, "machine", session = 1, key = c("cpu_model", "effective_cpus", "memory_bytes", "hypervisor", "kernel",
-              "python", "commit", "dirty"), value = c("Example CPU 3000", ifelse(is.na(cpus), "unknown", cpus), 8 * 2^30, "yes", "Linux 6.1.0 x86_64",
-              "CPython 3.11.2", "0123456789abcdef0123456789abcdef01234567", "0"))
+              "python", "commit", "dirty"), value = c("Example CPU 3000", ifelse(is.na(cpus), "unknown", cpus),
+              8 * 2^30, "yes", "Linux 6.1.0 x86_64", "CPython 3.11.2", "0123456789abcdef0123456789abcdef01234567", "0"))
   append_rows(db, "workload", session = 1, name = names, size = 100, kind = rep(c("program", "micro"),
               c(length(programs), length(micro))), unit = "rows", operation = "whole run", doc = "a test")
   append_rows(db, "runtime", session = 1, name = runtimes, status = "present", doc = "a test")

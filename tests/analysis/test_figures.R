@@ -82,6 +82,13 @@ test_that("a process without any span", {
   expect_drawn(figure_ledger(trace))
 })
 
+test_that("a trace that lacks its end is drawn up to the last event", {
+  path <- change(make_trace_db(in_scratch("cut.db"), killed = TRUE), "UPDATE process SET end_ns = NULL")
+  figure <- figure_timeline(load_trace(path))
+  expect_drawn(figure)
+  expect_match(figure$finding, "A run of 95.0 ms")
+})
+
 test_that("no trace", {
   expect_missing(figure_timeline(NULL), "No trace")
   expect_missing(figure_ledger(NULL), "No trace")
