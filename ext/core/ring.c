@@ -60,6 +60,7 @@ static_assert(HEADER_WORDS * 8 == SF_RING_FRAME_BYTES, "frame header");
 #define PAGE 4096u
 #define SPIN_MIN_NS 1000u
 #define SPIN_MAX_NS 30000u
+#define QUICK_NS 60000u /* a sleep that a spin might have saved: it counts the wake-up of each side, some 20 us */
 #define RECHECK_NS 200000u /* a live process that is in the way is looked up in /proc no more often */
 #define FORKS_KEPT 8u      /* of one process, that can still be named */
 
@@ -315,7 +316,8 @@ static bool may_send(struct sf_ring *ring, uint64_t bytes, bool thorough)
     }
 }
 
-/* The budget doubles when a wait ended within it, or would have within the largest, and halves when not. */
+/* The budget doubles when a wait ended within it or soon after, and halves when not. Two sides that answer each
+ * other so come back to spinning after both have slept. */
 static void adapt(_Atomic uint32_t *spin_ns, bool quick)
 {
     uint32_t budget = atomic_load_explicit(spin_ns, memory_order_relaxed);
@@ -349,7 +351,7 @@ static int wait_for(struct sf_ring *ring, _Atomic uint32_t *event, _Atomic uint3
             if (old >> 1 != seen >> 1)
                 return 0;
             result = sf_futex_wait(event, old | 1, timeout_ns - (int64_t)gone);
-            adapt(spin_ns, result == 0 && now_ns() - start < SPIN_MAX_NS);
+            adapt(spin_ns, result == 0 && now_ns() - start < QUICK_NS);
             if (result == 0 || result == -EINTR)
                 return result;
         }
@@ -373,8 +375,8 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     for (;;) {
         take(ring);
         uint64_t tail = get(&s->tail);
-        /* Looking at the head's frame takes its cache line from the receivers: only when it pays, because all has been
-         * claimed, so that rewinding is near, or the lap has no room. */
+        /* Looking at the head's frame takes its cache line from the receivers: only when it pays, because all has
+         * been claimed, so that rewinding is near, or the lap has no room. */
         if (get(&s->next) == tail || sf_lap_room(&s->lap, get(&s->base), get(&s->head), tail) < span)
             collect(ring);
         if (__builtin_expect(sf_lap_make_room(&s->lap, &s->base, get(&s->head), tail, span), 1)) {
