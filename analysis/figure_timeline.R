@@ -16,6 +16,7 @@ figure_timeline <- function(trace) {
   drawn <- processes[!is.na(processes$lane), ]
   spans <- trace$spans[trace$spans$process %in% drawn$id, ]
   spans$depth <- if (nrow(spans) > 0) span_depth(spans) else integer()
+  several_threads <- any(spans$lane > 0)
   too_deep <- sum(spans$depth >= max_depth)
   spans <- spans[spans$depth < max_depth, ]
   placed <- place_rows(drawn, spans)
@@ -37,7 +38,7 @@ figure_timeline <- function(trace) {
                                 expand = ggplot2::expansion(c(0.01, 0.02))) +
     report_theme() + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
   new_figure("timeline", title, plot, timeline_finding(trace, length_ns), timeline_caption(
-    processes, spans, too_deep, arrows), width = 9, height = 1.3 + height * (placed$rows + 1))
+    processes, spans, several_threads, too_deep, arrows), width = 9, height = 1.3 + height * (placed$rows + 1))
 }
 
 # From top to bottom: lanes, in them the threads of the process, in them the depths. Adds the row to each span, top and
@@ -157,14 +158,16 @@ timeline_finding <- function(trace, length_ns) {
   paste0(sprintf("A run of %s in %s, at most %d of them at the same time", format_duration(length_ns),
                  counted(nrow(processes), "process", "processes"), most),
          if (nrow(trace$messages) > 0) sprintf("; %s", counted(nrow(trace$messages), "message")),
-         if (is.finite(latency)) sprintf(", half of them taken within %s", format_duration(latency)), ".",
+         if (is.finite(latency)) sprintf(", %s %s", if (nrow(trace$messages) == 1) "taken after" else
+           "half of them taken within", format_duration(latency)), ".",
          if (open > 0) sprintf(" %s never ended, because the process did.", counted(open, "span")))
 }
 
-timeline_caption <- function(processes, spans, too_deep, arrows) {
+timeline_caption <- function(processes, spans, several_threads, too_deep, arrows) {
   hidden <- sum(is.na(processes$lane))
   paste(c(
     "A lane for each process, in the order of their start; nested spans hang below the span they are in.",
+    if (several_threads) "A process's further threads stand below its first.",
     if (anyDuplicated(stats::na.omit(processes$lane)))
       "There are many processes: those that follow one another share a lane.",
     if (hidden > 0) sprintf("%s found no free lane and are not drawn.", counted(hidden, "process", "processes")),
