@@ -1,0 +1,294 @@
+/* The collector's loop over real and over hostile logs, and what the database says of them. */
+#include "harness.h"
+#include "writer.h"
+
+#include <sqlite3.h>
+#include <sys/wait.h>
+
+#include "collect.h"
+#include "start.h"
+
+static struct session session;
+static struct store *store;
+static struct clock clock_;
+static struct sentence why;
+static char path[64];
+
+static void leave(void)
+{
+    session_remove(&session, NULL);
+    session_close(&session);
+    unlink(path);
+}
+
+static void begin(uint32_t records)
+{
+    snprintf(path, sizeof path, "/tmp/test_collect.%d.db", (int)getpid());
+    unlink(path);
+    if (store_create(&store, path, &why))
+        FAIL("%s", why.text);
+    clock_start(&clock_);
+    if (session_make(&session, records, clock_.first.tsc, &why))
+        FAIL("%s", why.text);
+    atexit(leave);
+    CHECK_EQ(0, start_database(store, &session, &clock_, "test", getpid()));
+}
+
+/* Collects what there is and finishes. */
+static void collect(void)
+{
+    struct collect_job job = {.session = &session, .store = store, .clock = &clock_, .state = "complete"};
+    if (collect_run(&job, &why))
+        FAIL("%s", why.text);
+    store_close(store);
+    CHECK_EQ(SF_SESSION_CLOSED, session_state(&session));
+}
+
+/* The first column of the first row; -1000 for none or NULL. */
+static long long ask(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s = NULL;
+    CHECK_EQ(SQLITE_OK, sqlite3_open(path, &db));
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
+        FAIL("%s: %s", sql, sqlite3_errmsg(db));
+    long long value = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL
+                          ? sqlite3_column_int64(s, 0)
+                          : -1000;
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return value;
+}
+
+static void check_books(void)
+{
+    CHECK_EQ(1, ask("SELECT value = 'closed' AND severity = 'info' FROM stats WHERE name = 'books'"));
+    CHECK_EQ(0, ask("SELECT count(*) FROM stats e WHERE e.name = 'emitted' AND e.value <> (SELECT sum(value) FROM stats s"
+                    " WHERE s.process = e.process AND s.name IN ('collected', 'lost', 'torn'))"));
+    CHECK_EQ(0, ask("SELECT count(*) FROM process p WHERE (SELECT sum(ns) FROM ledger WHERE process = p.id)"
+                    " <> p.end_ns - p.start_ns"));
+}
+
+/* Runs `act` in a child with a log of its own, until it has ended. */
+static void in_child(void (*act)(void))
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_EQ(0, writer_open(session.dir, 0, "child"));
+        act();
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+static void write_marks(void)
+{
+    for (int i = 0; i < 1000; i++)
+        W_INSTANT(MARK, 0, (uint64_t)i, 0);
+}
+
+TEST(everything_written_is_stored_in_order)
+{
+    begin(4096);
+    in_child(write_marks);
+    in_child(write_marks);
+    collect();
+    CHECK_EQ(2, ask("SELECT count(*) FROM process"));
+    CHECK_EQ(2000, ask("SELECT count(*) FROM event WHERE a = seq"));
+    CHECK_EQ(0, ask("SELECT count(*) FROM stats WHERE severity <> 'info'"));
+    check_books();
+}
+
+TEST(what_found_no_room_is_a_loss)
+{
+    begin(256);
+    in_child(write_marks);
+    collect();
+    CHECK_EQ(256, ask("SELECT value FROM stats WHERE name = 'collected'"));
+    CHECK_EQ(744, ask("SELECT value FROM stats WHERE name = 'lost' AND severity = 'loss'"));
+    CHECK_EQ(744, ask("SELECT value FROM stats WHERE name = 'lost_no_room'"));
+    check_books();
+}
+
+static void tear(void)
+{
+    write_marks();
+    writer_log->begun++; /* killed between the two counts */
+}
+
+TEST(a_record_in_the_making_is_torn)
+{
+    begin(4096);
+    in_child(tear);
+    collect();
+    CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'torn' AND severity = 'loss'"));
+    check_books();
+}
+
+static void miscount(void)
+{
+    write_marks();
+    writer_log->begun += 5;
+}
+
+TEST(books_that_do_not_close_are_an_error)
+{
+    begin(4096);
+    in_child(miscount);
+    collect();
+    CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'books' AND value = 'violated' AND severity = 'error'"));
+}
+
+static void spoil_records(void)
+{
+    write_marks();
+    writer_records[10].kind = 999;
+    writer_records[11].flags = SF_PHASE_BEGIN;
+    writer_records[12].tsc = 5;
+    writer_records[13].tsc = UINT64_MAX;
+}
+
+TEST(records_that_nobody_writes_are_counted_by_cause_and_not_stored)
+{
+    begin(4096);
+    in_child(spoil_records);
+    collect();
+    CHECK_EQ(996, ask("SELECT count(*) FROM event"));
+    CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'damaged_kind' AND severity = 'error'"));
+    CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'damaged_phase'"));
+    CHECK_EQ(2, ask("SELECT value FROM stats WHERE name = 'damaged_time'"));
+    CHECK_EQ(4, ask("SELECT value FROM stats WHERE name = 'damaged'"));
+    check_books();
+}
+
+static void raise_head(void)
+{
+    write_marks();
+    writer_log->head += 100000;
+}
+
+static void cut_short(void)
+{
+    write_marks();
+    CHECK_EQ(0, ftruncate(writer_fd, SF_LOG_RECORDS_OFFSET + 32 * 100));
+}
+
+TEST(impossible_counts_and_short_files_do_not_stop_the_others)
+{
+    begin(4096);
+    in_child(raise_head);
+    in_child(cut_short);
+    in_child(write_marks);
+    collect();
+    CHECK_EQ(3, ask("SELECT count(*) FROM process"));
+    CHECK_EQ(1000, ask("SELECT count(*) FROM event WHERE process = 3"));
+    CHECK_EQ(2, ask("SELECT count(*) FROM stats WHERE name = 'damaged_log' AND severity = 'error'"));
+    CHECK_EQ(1000, ask("SELECT value FROM stats WHERE name = 'damaged_unreadable'"));
+    check_books();
+}
+
+TEST(files_that_are_no_logs_are_told_and_left_alone)
+{
+    begin(4096);
+    CHECK_EQ(0, symlinkat("/etc/passwd", session.dir_fd, "log.1.1"));
+    CHECK_EQ(0, mkfifoat(session.dir_fd, "log.2.2", 0600));
+    int fd = openat(session.dir_fd, "log.3.3", O_CREAT | O_RDWR, 0600);
+    CHECK_EQ(0, ftruncate(fd, 4096)); /* never completed */
+    close(fd);
+    in_child(write_marks);
+    collect();
+    CHECK_EQ(1, ask("SELECT count(*) FROM process"));
+    CHECK_EQ(2, ask("SELECT value FROM stats WHERE name = 'refused_logs' AND severity = 'error'"));
+    CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'unmade_logs'"));
+    check_books();
+}
+
+static void noise(void)
+{
+    unsigned seed = 7;
+    for (int i = 0; i < 4096; i++) {
+        unsigned char *bytes = (unsigned char *)&writer_records[i];
+        for (int j = 8; j < 32; j++)
+            bytes[j] = (unsigned char)rand_r(&seed);
+        writer_records[i].kind %= 24; /* mostly kinds there are, with any phase, lane, object, a and b */
+        writer_records[i].tsc = writer_tsc();
+    }
+    writer_log->head = writer_log->begun = 4096;
+}
+
+TEST(noise_in_valid_shapes_is_survived)
+{
+    begin(4096);
+    in_child(noise);
+    collect();
+    CHECK_EQ(4096, ask("SELECT value FROM stats WHERE name = 'emitted'"));
+    CHECK(ask("SELECT count(*) FROM event") > 500);
+    check_books();
+    CHECK(ask("SELECT count(*) FROM span") >= 0);
+    CHECK(ask("SELECT count(*) FROM message") >= 0);
+}
+
+static void gap(void)
+{
+    W_BEGIN(RUN, 1, 0, 0);
+    W_INSTANT(LOST, 0, 10, 0);
+    W_END(RUN, 1, 0, 0);
+    W_BEGIN(SEND, 1, 0, 0);
+    W_END(SEND, 1, 1, 1);
+}
+
+TEST(after_a_gap_nothing_is_matched_across_it)
+{
+    begin(4096);
+    in_child(gap);
+    collect();
+    CHECK_EQ(1, ask("SELECT count(*) FROM span"));
+    CHECK_EQ(1, ask("SELECT count(*) FROM span WHERE kind = 'send'"));
+    CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'unmatched_spans' AND severity = 'loss' AND value = 1"));
+}
+
+static void two_threads(void)
+{
+    for (unsigned lane = 0; lane < 2; lane++)
+        writer_event(SF_EVENT_SEND, SF_PHASE_BEGIN, lane, 1, 0, 0);
+    for (unsigned lane = 0; lane < 2; lane++)
+        writer_event(SF_EVENT_SEND, SF_PHASE_END, lane, 1, lane + 1, 8);
+    writer_event(SF_EVENT_RUN, SF_PHASE_BEGIN, 1, 1, 0, 0);
+}
+
+TEST(lanes_are_matched_apart_and_open_spans_end_with_the_process)
+{
+    begin(4096);
+    in_child(two_threads);
+    collect();
+    CHECK_EQ(2, ask("SELECT count(*) FROM span WHERE kind = 'send' AND a = lane + 1"));
+    CHECK_EQ(1, ask("SELECT count(*) FROM span JOIN process p ON p.id = span.process"
+                    " WHERE span.kind = 'run' AND closed = 0 AND span.end_ns = p.end_ns"));
+    CHECK_EQ(2, ask("SELECT count(*) FROM message"));
+    check_books();
+}
+
+static void many_texts(void)
+{
+    for (uint32_t i = 1; i <= 20; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "text number %u, which is longer than one record", i % 10);
+        writer_text(i, text);
+        W_INSTANT(MARK, i, 0, 0);
+    }
+    W_INSTANT(MARK, 77, 0, 0);
+}
+
+TEST(texts_are_stored_once_and_a_lost_one_says_so)
+{
+    begin(4096);
+    in_child(many_texts);
+    in_child(many_texts);
+    collect();
+    CHECK_EQ(11, ask("SELECT count(*) FROM text"));
+    CHECK_EQ(2, ask("SELECT count(*) FROM event e JOIN text t ON t.id = e.object WHERE kind = 21 AND text = '(lost text)'"));
+    CHECK_EQ(4, ask("SELECT count(*) FROM event e JOIN text t ON t.id = e.object WHERE kind = 21"
+                    " AND text = 'text number 3, which is longer than one record'"));
+}
+
+TEST_MAIN()
