@@ -108,7 +108,7 @@ static int run(sqlite3 *db, const char *sql, const char *path, struct sentence *
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(db, path, why);
 }
 
-static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=TRUNCATE; "
+static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; "
                                "PRAGMA synchronous=OFF; PRAGMA cache_size=-8000;";
 
 int database_create(sqlite3 **db, const char *path, struct sentence *why)

@@ -1,0 +1,31 @@
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import tracing  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="session")
+def built():
+    for binary in tracing.TRACE, tracing.PROGRAM:
+        if not os.path.exists(binary):
+            pytest.fail(f"{binary} is missing: make tracer tracer-tests")
+
+
+@pytest.fixture
+def db(tmp_path):
+    return tmp_path / "run.db"
+
+
+@pytest.fixture(autouse=True)
+def no_session_left():
+    """Every session that a test made is gone after it."""
+    def sessions():
+        return {p for p in pathlib.Path("/dev/shm").glob("snakefish-*")
+                if tracing.is_gone(p.name.split("-")[1])}
+    before = sessions()
+    yield
+    assert not sessions() - before

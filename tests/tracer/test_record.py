@@ -1,0 +1,221 @@
+"""snakefish-trace record."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tracing import (PROGRAM, TRACE, books_closed, is_gone, meta, not_lost, query, record, session_of, trace,
+                     wait_for)
+
+
+def test_a_whole_run_is_in_the_database(db):
+    done = record(db, PROGRAM, "run", "100")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    not_lost(db)
+    assert meta(db, "state") == "complete"
+    assert meta(db, "command") == f"{PROGRAM} run 100"
+    assert query(db, "SELECT id, parent, name, exit_status, task FROM process ORDER BY id") == [
+        (1, None, "program", 0, None), (2, 1, "worker", 0, 1)]
+    assert query(db, "SELECT * FROM task") == [(1, 2, "thread", 'sender "quoted" ä of messages', 1)]
+    assert query(db, "SELECT capacity_bytes, creator FROM channel") == [(65536, 1)]
+    messages = query(db, "SELECT channel, seq, sender, receiver, bytes, latency_ns FROM message ORDER BY seq")
+    assert [m[:5] for m in messages] == [(1, i + 1, 2, 1, 64) for i in range(100)]
+    assert all(m[5] > 0 for m in messages)
+    for process, lasted, booked in query(db, """SELECT id, end_ns - start_ns, (SELECT sum(ns) FROM ledger
+            WHERE process = p.id) FROM process p"""):
+        assert lasted == booked > 0, process
+    assert query(db, "SELECT count(*) FROM clock_snapshot")[0][0] >= 2
+    assert query(db, "SELECT min(from_tsc) FROM clock_segment") == [(0,)]
+
+
+def test_spans_and_the_process_around_them_are_in_order(db):
+    record(db, PROGRAM, "run", "10")
+    assert query(db, """SELECT * FROM span s JOIN process p ON p.id = s.process WHERE s.duration_ns < 0
+                        OR s.start_ns < p.start_ns OR s.end_ns > p.end_ns""") == []
+    assert query(db, "SELECT count(*) FROM span WHERE closed = 0") == [(0,)]
+
+
+@pytest.mark.parametrize("program, status", [(["/bin/true"], 0), (["/bin/sh", "-c", "exit 3"], 3),
+                                             (["sh", "-c", "kill -15 $$"], 143), ([PROGRAM, "exit", "7"], 7),
+                                             ([PROGRAM, "die", "9"], 137), ([PROGRAM, "die", "11"], 139)])
+def test_its_exit_status_is_the_programs(db, program, status):
+    assert record(db, *program).returncode == status
+    not_lost(db)
+
+
+def test_standard_output_is_the_programs_alone(db):
+    done = record(db, "sh", "-c", "echo out; echo err >&2; cat", options=["--kernel"])
+    assert done.stdout == "out\n"
+    assert "no kernel probes" in done.stderr and done.stderr.endswith("err\n")
+
+
+def test_a_killed_program_shows_what_it_was_doing(db):
+    record(db, PROGRAM, "die", "9")
+    assert query(db, "SELECT exit_status FROM process") == [(-9,)]
+    assert query(db, "SELECT kind, closed FROM span ORDER BY start_ns") == [("span", 0), ("map", 0)]
+    assert query(db, "SELECT text FROM span s JOIN text t ON t.id = s.object WHERE kind = 'span'") == [("a mark",)]
+
+
+def test_a_killed_child_shows_what_it_was_doing(db):
+    record(db, PROGRAM, "kill-child")
+    assert query(db, "SELECT exit_status FROM process WHERE id = 2") == [(-9,)]
+    assert query(db, "SELECT kind FROM span WHERE process = 2 AND closed = 0 ORDER BY start_ns") == [
+        ("run",), ("receive",)]
+    not_lost(db)
+
+
+def test_a_flood_loses_and_counts(db):
+    record(db, PROGRAM, "marks", "500000", options=["--log-records", "1024"])
+    lost = query(db, "SELECT value FROM stats WHERE name = 'lost' AND severity = 'loss'")
+    assert lost and lost[0][0] > 0
+    books_closed(db)
+    assert query(db, "SELECT value FROM stats WHERE name = 'emitted'")[0][0] >= 500001
+    told = query(db, "SELECT total(a) FROM event WHERE kind = 1")[0][0]
+    assert told <= lost[0][0]
+
+
+def test_a_steady_writer_loses_nothing_in_a_small_log(db):
+    record(db, PROGRAM, "marks-slow", "1500", options=["--log-records", "256"])
+    not_lost(db)
+    assert query(db, "SELECT count(*), count(DISTINCT seq), max(seq) FROM event") == [(1501, 1501, 1500)]
+
+
+def test_a_program_that_is_not_there_leaves_nothing(db):
+    for name in "no-such-program", "/no/such/program", "./no-such":
+        done = record(db, name)
+        assert done.returncode == 127 and name in done.stderr
+        assert not db.exists()
+
+
+def test_a_program_that_cannot_run_leaves_nothing(db, tmp_path):
+    script = tmp_path / "script"
+    script.write_text("x")
+    assert record(db, script).returncode == 126
+    assert not db.exists()
+
+
+def test_an_older_trace_stays_when_the_program_is_not_there(db):
+    record(db, PROGRAM, "exit", "0")
+    assert record(db, "no-such-program").returncode == 127
+    assert query(db, "SELECT count(*) FROM process") == [(1,)]
+
+
+def start(db, *program):
+    return subprocess.Popen([TRACE, "record", "-o", db, "--", *program], stdout=subprocess.PIPE, text=True)
+
+
+def test_sigterm_is_passed_on_and_the_trace_finished(db):
+    process = start(db, PROGRAM, "sleep", "60")
+    process.stdout.readline()
+    process.terminate()
+    assert process.wait(10) == 128 + signal.SIGTERM
+    assert meta(db, "state") == "complete"
+    assert query(db, "SELECT exit_status FROM process") == [(-signal.SIGTERM,)]
+    process.stdout.close()
+
+
+def test_sigint_is_the_programs_affair(db):
+    process = start(db, "sh", "-c", "trap 'echo got it; exit 5' INT; echo up; while :; do sleep 0.05; done")
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)  # to record alone: ignored
+    time.sleep(0.2)
+    assert process.poll() is None
+    child = int(open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()[0])
+    os.kill(child, signal.SIGINT)
+    assert process.wait(10) == 5
+    assert process.stdout.read() == "got it\n"
+    process.stdout.close()
+
+
+def test_sigint_reaches_a_program_by_its_default(db):
+    process = start(db, "sh", "-c", "echo up; kill -INT $$; sleep 10")
+    assert process.wait(10) == 128 + signal.SIGINT
+    process.stdout.close()
+
+
+def test_a_child_that_outlives_the_program_is_waited_for_a_little(db):
+    began = time.monotonic()
+    assert record(db, PROGRAM, "orphan", "30").returncode == 0
+    assert 0.9 < time.monotonic() - began < 5
+    assert query(db, "SELECT value, severity FROM stats WHERE name = 'processes_running'") == [(1, "loss")]
+    assert query(db, "SELECT count(*) > 100 FROM event WHERE process = 2") == [(1,)]
+    books_closed(db)
+    subprocess.run(["kill", str(query(db, "SELECT pid FROM process WHERE id = 2")[0][0])], check=False)
+
+
+def test_a_child_that_dies_soon_after_the_program_is_complete(db):
+    record(db, PROGRAM, "orphan", "0.3")
+    not_lost(db)
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_killed_collector_is_recovered(db, tmp_path, again):
+    process = start(db, PROGRAM, "marks-slow", "1000")
+    session = session_of(process.pid)
+    wait_for(lambda: list(session.glob("log.*")))
+    time.sleep(0.3)
+    refused = trace("collect", session, "-o", db)
+    assert refused.returncode == 1 and "still being collected" in refused.stderr
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    taken = query(db, "SELECT count(*) FROM event")[0][0]
+    assert meta(db, "state") == "running"
+    assert "collector died" in trace("info", db).stdout
+    time.sleep(0.1)
+    target = db if again else tmp_path / "other.db"
+    done = trace("collect", session, "-o", target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not session.exists()
+    assert meta(target, "state") == "recovered"
+    books_closed(target)
+    count, distinct, last = query(target, "SELECT count(*), count(DISTINCT seq), max(seq) FROM event")[0]
+    assert count == distinct
+    if again:
+        assert count == last + 1 > taken
+        assert query(target, "SELECT value FROM stats WHERE name = 'lost'") == [(0,)]
+    else:
+        lost = query(target, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")[0][0]
+        assert count + lost == last + 1 and lost > 0
+
+
+def test_a_collector_killed_at_any_moment_stores_nothing_twice(db):
+    for delay in range(0, 60, 6):
+        process = start(db, PROGRAM, "marks", "300000")
+        session = session_of(process.pid)
+        time.sleep(delay / 1000)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for pid in {int(log.name.split(".")[1]) for log in session.glob("log.*")}:
+            wait_for(lambda: is_gone(pid))
+        if not session.exists():
+            continue
+        assert trace("collect", session, "-o", db).returncode == 0
+        books_closed(db)
+        count, distinct = query(db, "SELECT count(*), count(DISTINCT seq) FROM event")[0]
+        assert count == distinct
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_is_told_and_the_session_kept(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("no mount here")
+    try:
+        done = record(disk / "run.db", PROGRAM, "marks-slow", "9000")
+        assert done.returncode == 1
+        assert "cannot write" in done.stderr and "snakefish-trace collect /dev/shm/snakefish-" in done.stderr
+        session = done.stderr.split("collect ")[1].split()[0]
+        other = tmp_path / "other.db"
+        assert trace("collect", session, "-o", other).returncode == 0
+        assert not os.path.exists(session)
+        books_closed(other)
+        assert query(other, "SELECT count(*) > 0 FROM event") == [(1,)]
+        assert meta(other, "state") == "recovered"
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,141 @@
+"""snakefish-trace serve, as snakefish.trace.start() uses it."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tracing import (PROGRAM, STOPPING, TRACE, books_closed, is_gone, meta, not_lost, query, set_state, trace,
+                     wait_for)
+
+
+class Served:
+    def __init__(self, db, root, **kwargs):
+        self.starter = subprocess.Popen([TRACE, "serve", "-o", db, "--root", str(root)], stdout=subprocess.PIPE,
+                                        text=True, **kwargs)
+        self.line = self.starter.stdout.readline()
+        self.status = self.starter.wait(10)
+        self.session = self.line.split()[1] if self.line.startswith("session ") else None
+        self.pid = int(self.session.split("-")[1]) if self.session else None
+
+    def run(self, *args):
+        return subprocess.run([PROGRAM, *args], env=dict(os.environ, SNAKEFISH_TRACE_SESSION=self.session), check=False)
+
+    def end(self):
+        rest = self.starter.stdout.read()
+        self.starter.stdout.close()
+        return rest
+
+
+def test_it_collects_until_it_is_stopped(db):
+    served = Served(db, os.getpid())
+    assert served.status == 0 and served.session.startswith("/dev/shm/snakefish-")
+    assert os.stat(served.session).st_mode & 0o777 == 0o700
+    assert served.run("run", "20").returncode == 0
+    set_state(served.session, STOPPING)
+    assert served.end() == "done\n"
+    assert not os.path.exists(served.session)
+    not_lost(db)
+    assert query(db, "SELECT count(*) FROM message") == [(20,)]
+    assert meta(db, "state") == "complete"
+
+
+def test_it_is_nobodys_child_and_holds_nothing_of_the_program(db):
+    served = Served(db, os.getpid())
+    stat = open(f"/proc/{served.pid}/stat").read().rpartition(")")[2].split()
+    parent, session = int(stat[1]), int(stat[3])
+    assert parent != os.getpid() and session != os.getsid(0)
+    names = {int(fd): os.readlink(f"/proc/{served.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{served.pid}/fd")}
+    assert names[0] == "/dev/null"
+    for fd, name in names.items():
+        assert fd <= 2 or name.startswith((str(db), served.session, "anon_inode:[pidfd]")), (fd, name)
+    os.kill(served.pid, signal.SIGINT)
+    time.sleep(0.05)
+    assert not is_gone(served.pid)
+    set_state(served.session, STOPPING)
+    assert served.end() == "done\n"
+
+
+def test_it_ends_when_the_root_dies(db):
+    root = subprocess.Popen(["sleep", "0.3"])
+    served = Served(db, root.pid)
+    served.run("exit", "0")
+    root.wait()
+    assert served.end() == "done\n"
+    assert not os.path.exists(served.session)
+    not_lost(db)
+
+
+def test_a_zombie_root_is_dead(db):
+    root = subprocess.Popen(["sleep", "0.2"])
+    served = Served(db, root.pid)
+    assert served.end() == "done\n"  # nobody has reaped it
+    root.wait()
+
+
+def test_a_root_that_is_gone_already_does_not_hang_it(db):
+    root = subprocess.Popen(["true"])
+    root.wait()
+    began = time.monotonic()
+    served = Served(db, root.pid)
+    assert served.end() == "done\n"
+    assert time.monotonic() - began < 3
+
+
+def test_traced_children_of_a_dead_root_get_a_grace(db):
+    root = subprocess.Popen(["sleep", "60"])
+    served = Served(db, root.pid)
+    child = subprocess.Popen([PROGRAM, "sleep", "30"], env=dict(os.environ, SNAKEFISH_TRACE_SESSION=served.session),
+                             stdout=subprocess.PIPE)
+    child.stdout.readline()
+    root.kill()
+    root.wait()
+    began = time.monotonic()
+    assert served.end() == "done\n"
+    assert 0.8 < time.monotonic() - began < 5
+    assert query(db, "SELECT value FROM stats WHERE name = 'processes_running'") == [(1,)]
+    child.kill()
+    child.wait()
+    child.stdout.close()
+
+
+def test_sigterm_finishes_the_database(db):
+    served = Served(db, os.getpid())
+    served.run("exit", "0")
+    os.kill(served.pid, signal.SIGTERM)
+    assert served.end() == "done\n"
+    assert meta(db, "state") == "complete"
+    assert not os.path.exists(served.session)
+
+
+def test_a_closed_pipe_does_not_kill_it(db):
+    served = Served(db, os.getpid())
+    served.starter.stdout.close()
+    set_state(served.session, STOPPING)
+    wait_for(lambda: is_gone(served.pid))
+    assert meta(db, "state") == "complete"
+    assert not os.path.exists(served.session)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/no/such/directory/run.db", "/dev/null", "/etc/hostname"])
+def test_what_it_cannot_do_it_says(path):
+    served = Served(path, os.getpid())
+    assert served.line.startswith("error ") and served.status == 1
+    assert served.end() == ""
+
+
+def test_two_at_one_database(db):
+    first = Served(db, os.getpid())
+    second = Served(db, os.getpid())
+    assert "another snakefish-trace" in second.line and second.status == 1
+    second.end()
+    set_state(first.session, STOPPING)
+    assert first.end() == "done\n"
+
+
+def test_its_usage():
+    for args in (), ("-o", "x"), ("--root", "1"), ("-o", "x", "--root", "zero"), ("-o",), ("--what",):
+        done = trace("serve", *args)
+        assert done.returncode == 2 and "usage:" in done.stderr, args
