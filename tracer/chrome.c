@@ -1,9 +1,9 @@
 /* A trace as Chrome trace JSON (the JSON array format's object form), as the Perfetto UI and speedscope read it.
  *
- * pid is the process's pid, or a number beyond all pids where two processes had the same one; tid is the lane. Slices
- * are complete events (X), outer ones before inner ones, so that equal times nest right too; each process has one slice
- * for its whole life, in which its instants and the ends of arrows lie. Every arrow's two ends lie inside a slice.
- * Memory: nothing but SQLite's sorters, which spill to disk. */
+ * pid is the process's pid, or a number beyond all pids where two processes had the same one; tid is the lane.
+ * Slices are complete events (X), outer ones before inner ones, so that equal times nest right too; each process
+ * has one slice for its whole life, in which its instants and the ends of arrows lie. Every arrow's two ends lie
+ * inside a slice. Memory: nothing but SQLite's sorters, which spill to disk. */
 #include "chrome.h"
 
 #include <errno.h>
@@ -24,7 +24,8 @@ struct chrome {
 /* 4194304 is the highest pid that Linux gives. */
 static const char prepare[] =
     "PRAGMA temp_store = FILE;"
-    "CREATE TEMP TABLE shown AS SELECT p.id, iif(count(*) OVER (PARTITION BY p.pid) > 1, 4194304 + p.id, p.pid) AS pid,"
+    "CREATE TEMP TABLE shown AS SELECT p.id, iif(count(*) OVER (PARTITION BY p.pid) > 1, 4194304 + p.id, p.pid) AS "
+    "pid,"
     "  coalesce(nullif(p.name, ''), 'process ' || p.pid) AS name, p.start_ns,"
     "  coalesce(p.end_ns, (SELECT max(t.ns) FROM event_time t WHERE t.process = p.id), p.start_ns) AS end_ns,"
     "  p.exit_status FROM process p;"
@@ -41,9 +42,9 @@ static const char lanes[] =
     "SELECT s.pid, e.lane FROM (SELECT DISTINCT process, lane FROM event) e JOIN shown s ON s.id = e.process "
     "ORDER BY e.process, e.lane";
 
-#define LABEL                                                                                                        \
-    "CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)"                                     \
-    " WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)"      \
+#define LABEL                                                                                                      \
+    "CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)"                                   \
+    " WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)"    \
     " WHEN 'channel' THEN 'channel ' || e.object END"
 
 /* In all queries CROSS JOIN: SQLite is to take the tables in this order, whatever it thinks of their sizes. */
@@ -54,7 +55,8 @@ static const char slices[] =
     "  FROM event_time e CROSS JOIN event_time s ON s.id = e.begin CROSS JOIN event_kind k ON k.id = e.kind"
     "  CROSS JOIN shown p ON p.id = e.process WHERE e.phase = 2"
     " UNION ALL"
-    " SELECT p.pid, e.lane, k.name, k.object, " LABEL ", k.a, e.a, k.b, e.b, e.ns, max(p.end_ns, e.ns), 0, e.process, e.id"
+    " SELECT p.pid, e.lane, k.name, k.object, " LABEL
+    ", k.a, e.a, k.b, e.b, e.ns, max(p.end_ns, e.ns), 0, e.process, e.id"
     "  FROM open_span o CROSS JOIN event_time e ON e.id = o.event CROSS JOIN event_kind k ON k.id = e.kind"
     "  CROSS JOIN shown p ON p.id = e.process"
     " ORDER BY 13, 2, at";
@@ -68,10 +70,12 @@ static const char instants[] =
 /* name; from: pid, tid, earliest, latest; to: the same. Kinds by their ids in events.def. */
 static const char messages[] =
     "SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns"
-    " FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2"
+    " FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = "
+    "2"
     " CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin"
     " CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process"
-    " WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0"; /* +: or the bound moves to r.a, and takes the place of r.a = s.a */
+    " WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0"; /* +: or the bound moves to r.a, and takes the place of r.a =
+                                                          s.a */
 
 static const char forks[] =
     "SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)"

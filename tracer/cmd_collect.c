@@ -1,8 +1,8 @@
 /* snakefish-trace collect: recovers a session whose collector died.
  *
- * The session is closed first, so that what still runs stops writing; then it is an ordinary collector's last round.
- * If the database is the dead collector's own, its notes say what it has of each log; in a new one, what it took away
- * counts as lost. */
+ * The session is closed first, so that what still runs stops writing; then it is an ordinary collector's last
+ * round. If the database is the dead collector's own, its notes say what it has of each log; in a new one, what it
+ * took away counts as lost. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +12,11 @@
 #include "commands.h"
 #include "start.h"
 
-static const char usage[] =
-    "usage: snakefish-trace collect SESSION_DIR -o run.db\n\n"
-    "Recovers a session (/dev/shm/" SF_SESSION_PREFIX "...) whose collector died: brings what its logs still hold into\n"
-    "the database and removes the directory. If run.db is the trace that the collector was writing, it is completed.\n";
+static const char usage[] = "usage: snakefish-trace collect SESSION_DIR -o run.db\n\n"
+                            "Recovers a session (/dev/shm/" SF_SESSION_PREFIX
+                            "...) whose collector died: brings what its logs still hold into\n"
+                            "the database and removes the directory. If run.db is the trace that the collector was "
+                            "writing, it is completed.\n";
 
 /* The clock of a session of which only the counter at its start is known: today's rate, drawn back to then. The
  * error is that of the rate, which 100 ms give. */
@@ -30,7 +31,8 @@ static void clock_from_now(struct clock *clock, uint64_t start_tsc)
     clock_advance(clock, &to, &closed);
     double ns_per_tick = clock->open.ns_per_tick, ago_ns = (double)(to.tsc - start_tsc) * ns_per_tick;
     double error = (double)(from.error_ns + to.error_ns) / (double)(to.monotonic_ns - from.monotonic_ns);
-    struct clock_snapshot first = {.tsc = start_tsc, .monotonic_ns = to.monotonic_ns - (int64_t)ago_ns,
+    struct clock_snapshot first = {.tsc = start_tsc,
+                                   .monotonic_ns = to.monotonic_ns - (int64_t)ago_ns,
                                    .realtime_ns = to.realtime_ns - (int64_t)ago_ns,
                                    .error_ns = to.error_ns + (int64_t)(error * ago_ns)};
     clock_resume(clock, &first, &first, ns_per_tick);
@@ -43,11 +45,12 @@ static bool clock_from_store(struct clock *clock, sqlite3 *db)
     sqlite3_stmt *s = NULL;
     int rows = 0;
     double ns_per_tick = 0;
-    if (sqlite3_prepare_v2(db,
-                           "SELECT s.tsc, s.monotonic_ns, s.realtime_ns, s.error_ns, g.ns_per_tick "
-                           "FROM clock_snapshot s JOIN clock_segment g ON g.tsc = s.tsc WHERE s.tsc IN "
-                           "((SELECT min(tsc) FROM clock_snapshot), (SELECT max(tsc) FROM clock_snapshot)) ORDER BY 1",
-                           -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(
+            db,
+            "SELECT s.tsc, s.monotonic_ns, s.realtime_ns, s.error_ns, g.ns_per_tick "
+            "FROM clock_snapshot s JOIN clock_segment g ON g.tsc = s.tsc WHERE s.tsc IN "
+            "((SELECT min(tsc) FROM clock_snapshot), (SELECT max(tsc) FROM clock_snapshot)) ORDER BY 1",
+            -1, &s, NULL) != SQLITE_OK)
         return false;
     while (rows < 2 && sqlite3_step(s) == SQLITE_ROW) {
         ends[rows++] = (struct clock_snapshot){(uint64_t)sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1),
@@ -84,8 +87,8 @@ static int recover(const char *dir, const char *path)
     if (error)
         goto out;
     session_set_state(&session, SF_SESSION_CLOSED);
-    struct collect_job job = {.session = &session, .store = store, .clock = &clock, .recovering = true,
-                              .state = "recovered"};
+    struct collect_job job = {
+        .session = &session, .store = store, .clock = &clock, .recovering = true, .state = "recovered"};
     error = collect_run(&job, &why);
     store_close(store);
     if (!error)

@@ -7,14 +7,16 @@
 #include "database.h"
 #include "table.h"
 
-static const char usage[] = "usage: snakefish-trace info run.db\n\n"
-                            "Prints what is in a trace: losses first, then where it comes from, its processes, tasks,\n"
-                            "channels and events.\n";
+static const char usage[] =
+    "usage: snakefish-trace info run.db\n\n"
+    "Prints what is in a trace: losses first, then where it comes from, its processes, tasks,\n"
+    "channels and events.\n";
 
 enum { ROWS_MAX = 60 };
 
 static const char losses[] =
-    "SELECT s.severity, s.name AS what, s.value, coalesce('process ' || p.id || ' (' || p.name || ', pid ' || p.pid || ')', "
+    "SELECT s.severity, s.name AS what, s.value, coalesce('process ' || p.id || ' (' || p.name || ', pid ' || "
+    "p.pid || ')', "
     "'the session') AS \"where\" FROM stats s LEFT JOIN process p ON p.id = s.process WHERE s.severity <> 'info' "
     "ORDER BY s.severity <> 'error', s.process, s.name";
 
@@ -34,20 +36,21 @@ static const char facts[] =
 static const char processes[] =
     "SELECT p.id, p.pid, p.parent, p.name, t.name AS task, p.exit_status AS status,"
     " printf('%.6f', p.start_ns / 1e9) AS 'start s', printf('%.6f', (p.end_ns - p.start_ns) / 1e9) AS 'life s',"
-    " (SELECT value FROM stats s WHERE s.process = p.id AND s.name = 'collected') AS events"
-    " FROM process p LEFT JOIN task t ON t.id = p.task ORDER BY p.id";
+    " s.value AS events FROM process p LEFT JOIN task t ON t.id = p.task"
+    " LEFT JOIN (SELECT process, value FROM stats WHERE name = 'collected') s ON s.process = p.id ORDER BY p.id";
 
-static const char tasks[] = "SELECT t.id, t.kind, t.name, t.process, t.creator AS 'started by' FROM task t ORDER BY t.id";
+static const char tasks[] =
+    "SELECT t.id, t.kind, t.name, t.process, t.creator AS 'started by' FROM task t ORDER BY t.id";
 
 static const char channels[] =
     "SELECT c.id, c.capacity_bytes AS 'capacity bytes', c.creator AS 'made by', coalesce(m.sent, 0) AS sent,"
     " coalesce(m.received, 0) AS received, coalesce(m.bytes, 0) AS bytes FROM channel c LEFT JOIN ("
     "  SELECT object, sum(kind = 14) AS sent, sum(kind = 15) AS received, sum(iif(kind = 14, b, 0)) AS bytes"
-    "  FROM event WHERE kind IN (14, 15) AND phase = 2 AND a > 0 GROUP BY object) m ON m.object = c.id ORDER BY c.id";
+    "  FROM event WHERE kind IN (14, 15) AND phase = 2 AND a > 0 GROUP BY object) m ON m.object = c.id ORDER BY "
+    "c.id";
 
-static const char kinds[] =
-    "SELECT k.name AS kind, count(*) AS events, sum(e.phase = 2) AS spans FROM event e"
-    " JOIN event_kind k ON k.id = e.kind GROUP BY e.kind ORDER BY e.kind";
+static const char kinds[] = "SELECT k.name AS kind, count(*) AS events, sum(e.phase = 2) AS spans FROM event e"
+                            " JOIN event_kind k ON k.id = e.kind GROUP BY e.kind ORDER BY e.kind";
 
 static int print(sqlite3 *db)
 {
@@ -63,8 +66,11 @@ static int print(sqlite3 *db)
     }
     free(state);
     int error = found < 0 ? found : 0;
-    const char *const tables[][2] = {{"trace", facts}, {"processes", processes}, {"tasks", tasks},
-                                     {"channels", channels}, {"events by kind", kinds}};
+    const char *const tables[][2] = {{"trace", facts},
+                                     {"processes", processes},
+                                     {"tasks", tasks},
+                                     {"channels", channels},
+                                     {"events by kind", kinds}};
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
         int rows = table_print(db, tables[i][0], tables[i][1], ROWS_MAX);
         error = rows < 0 ? rows : 0;

@@ -1,8 +1,8 @@
 /* snakefish-trace record: runs a program and traces it.
  *
- * The program is our child, in our process group and with our standard streams: what the terminal sends, it gets too.
- * We ignore SIGINT and SIGQUIT while it runs and pass SIGTERM and SIGHUP on, so that it decides, and we finish after
- * it in any case. If we are killed, it goes on, into logs that `collect` recovers. */
+ * The program is our child, in our process group and with our standard streams: what the terminal sends, it gets
+ * too. We ignore SIGINT and SIGQUIT while it runs and pass SIGTERM and SIGHUP on, so that it decides, and we finish
+ * after it in any case. If we are killed, it goes on, into logs that `collect` recovers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -174,8 +174,12 @@ static int record(const char *path, uint32_t log_records, char **argv)
     }
     start_command(command, sizeof command, argv);
     start_database(program.store, &session, &clock, command, program.pid); /* an error sticks: collect_run tells */
-    struct collect_job job = {.session = &session, .store = program.store, .clock = &clock, .state = "complete",
-                              .verdict = watch, .arg = &program};
+    struct collect_job job = {.session = &session,
+                              .store = program.store,
+                              .clock = &clock,
+                              .state = "complete",
+                              .verdict = watch,
+                              .arg = &program};
     error = collect_run(&job, &why);
     if (error) {
         say_note("%s", why.text);

@@ -1,9 +1,10 @@
 /* snakefish-trace serve: collects for a program that runs already. snakefish.trace.start() starts it and reads its
- * standard output, a pipe: one line "session DIR" or "error SENTENCE", later "done" or "error SENTENCE", then its end.
+ * standard output, a pipe: one line "session DIR" or "error SENTENCE", later "done" or "error SENTENCE", then its
+ * end.
  *
- * The collector detaches before it says anything: it is nobody's child that could be waited for, in no session with a
- * terminal, and holds none of the program's files but that pipe and standard error. The first process stays until the
- * collector is at work and tells by its exit status whether it is. */
+ * The collector detaches before it says anything: it is nobody's child that could be waited for, in no session with
+ * a terminal, and holds none of the program's files but that pipe and standard error. The first process stays until
+ * the collector is at work and tells by its exit status whether it is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -111,8 +112,8 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, int rea
         ;
     close(ready);
 
-    struct collect_job job = {.session = &session, .store = store, .clock = &clock, .state = "complete",
-                              .verdict = watch, .arg = &root};
+    struct collect_job job = {
+        .session = &session, .store = store, .clock = &clock, .state = "complete", .verdict = watch, .arg = &root};
     error = collect_run(&job, &why);
     store_close(store);
     if (!error)

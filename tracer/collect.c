@@ -1,9 +1,9 @@
 /* The collector's loop.
  *
- * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after the commit of what
- * was read from it; a log's file is removed only after its process was seen dead, all its records taken and its books
- * committed. One thread. Writers are the traced processes, through their logs; the loop sleeps on the session's futex
- * word, which they ring when a log passes half full. */
+ * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after the commit of
+ * what was read from it; a log's file is removed only after its process was seen dead, all its records taken and
+ * its books committed. One thread. Writers are the traced processes, through their logs; the loop sleeps on the
+ * session's futex word, which they ring when a log passes half full. */
 #include "collect.h"
 
 #include <errno.h>
@@ -19,7 +19,8 @@
 
 #define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17 };
-static const int64_t nap_max_ns = 100 * MS, nap_min_ns = 1 * MS, snapshot_every_ns = 1000 * MS, grace_ns = 1000 * MS;
+static const int64_t nap_max_ns = 100 * MS, nap_min_ns = 1 * MS, snapshot_every_ns = 1000 * MS,
+                     grace_ns = 1000 * MS;
 
 struct collect {
     const struct collect_job *job;
@@ -28,7 +29,7 @@ struct collect {
     size_t count, room;
     struct intake **found; /* by the present scan, not yet among the intakes */
     size_t found_count, found_room;
-    size_t pending; /* records since the last commit */
+    size_t pending;  /* records since the last commit */
     unsigned unmade; /* logs that the last scan found still being made */
     int64_t program_over_ns;
 };
@@ -258,9 +259,13 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     struct ids *ids = ids_new(job->store);
     int error = ids ? 0 : say_keep(why, -ENOMEM, "no memory");
 
-    c.context = (struct intake_context){.store = job->store, .ids = ids, .clock = job->clock,
-                                        .dir_fd = session->dir_fd, .capacity = session->header->log_records,
-                                        .start_tsc = session->header->start_tsc, .recovering = job->recovering};
+    c.context = (struct intake_context){.store = job->store,
+                                        .ids = ids,
+                                        .clock = job->clock,
+                                        .dir_fd = session->dir_fd,
+                                        .capacity = session->header->log_records,
+                                        .start_tsc = session->header->start_tsc,
+                                        .recovering = job->recovering};
     if (error)
         goto out;
     store_begin(job->store);

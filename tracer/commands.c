@@ -33,6 +33,7 @@ uint32_t command_log_records(const char *argument)
 
 void command_no_kernel(void)
 {
-    /* The probes will be a layer beside discover: tracer/probes.c and *.bpf.c, built where clang and bpftool are. */
+    /* The probes will be a layer beside discover: tracer/probes.c and *.bpf.c, built where clang and bpftool are.
+     */
     say_note("this build has no kernel probes; the trace goes on without the kernel's view");
 }

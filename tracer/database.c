@@ -1,9 +1,9 @@
 /* The file of a trace.
  *
- * Invariant: a file that is not a trace of ours (by the application id in its header, read without SQLite, which might
- * roll back a journal) is never written to. The rollback journal with synchronous=OFF survives any death of this
- * process, though not of the machine; locking is exclusive, for there is one collector, and it should not wait for
- * readers. */
+ * Invariant: a file that is not a trace of ours (by the application id in its header, read without SQLite, which
+ * might roll back a journal) is never written to. The rollback journal with synchronous=OFF survives any death of
+ * this process, though not of the machine; locking is exclusive, for there is one collector, and it should not wait
+ * for readers. */
 #include "database.h"
 
 #include <errno.h>

@@ -7,11 +7,11 @@
 
 struct finish_facts {
     const struct clock *clock;
-    const char *state;    /* for meta: complete or recovered */
-    bool stopped;         /* by trace.stop(): that processes still run is as it should be */
-    unsigned lost_logs;   /* processes that could not make a log */
+    const char *state;     /* for meta: complete or recovered */
+    bool stopped;          /* by trace.stop(): that processes still run is as it should be */
+    unsigned lost_logs;    /* processes that could not make a log */
     unsigned refused_logs; /* files called like a log that are none of this session */
-    unsigned unmade_logs; /* logs that were never completed: nothing was written to them */
+    unsigned unmade_logs;  /* logs that were never completed: nothing was written to them */
 };
 
 /* Ends of processes, parents, books, indexes, state; in one transaction, and as often as one likes. The transaction

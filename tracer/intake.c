@@ -1,9 +1,9 @@
 /* One process's log on its way into the database.
  *
  * Invariants: taken = elsewhere + collected + bad + unreadable, the records that this log is rid of; books.taken is
- * stored in the same transaction as the rows, and the log's tail follows only after the commit. So whoever is killed
- * in between, no record is stored twice, and none is dropped. A record that no writer could have written is counted
- * and not stored. */
+ * stored in the same transaction as the rows, and the log's tail follows only after the commit. So whoever is
+ * killed in between, no record is stored twice, and none is dropped. A record that no writer could have written is
+ * counted and not stored. */
 #include "intake.h"
 
 #include <errno.h>
@@ -54,8 +54,9 @@ void intake_free(struct intake *intake)
 static void replay(struct intake *intake, sqlite3 *db)
 {
     sqlite3_stmt *s;
-    if (sqlite3_prepare_v2(db, "SELECT rowid, kind, object, phase, lane, a, b FROM event WHERE process = ? ORDER BY seq",
-                           -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(
+            db, "SELECT rowid, kind, object, phase, lane, a, b FROM event WHERE process = ? ORDER BY seq", -1, &s,
+            NULL) != SQLITE_OK)
         return;
     sqlite3_bind_int64(s, 1, intake->books.process);
     while (sqlite3_step(s) == SQLITE_ROW) {
@@ -81,19 +82,20 @@ static bool resume(struct intake *intake, sqlite3 *db)
 {
     struct store_log *k = &intake->books;
     sqlite3_stmt *s;
-    if (sqlite3_prepare_v2(db,
-                           "SELECT process, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, taken, collected, "
-                           "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps FROM log WHERE file = ?",
-                           -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(
+            db,
+            "SELECT process, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, taken, collected, "
+            "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps FROM log WHERE file = ?",
+            -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_text(s, 1, intake->file, -1, SQLITE_STATIC);
     bool found = sqlite3_step(s) == SQLITE_ROW;
     if (found) {
         k->process = sqlite3_column_int64(s, 0);
         k->exit_status = sqlite3_column_int64(s, 4);
-        uint64_t *const into[] = {NULL, &k->first_tsc, &k->last_tsc, &k->exit_tsc, NULL, &k->seen_tsc, &k->taken,
-                                  &k->collected, &k->elsewhere, &k->bad_kind, &k->bad_phase, &k->bad_time,
-                                  &k->unreadable, &k->backwards, &k->gaps};
+        uint64_t *const into[] = {NULL,          &k->first_tsc, &k->last_tsc,   &k->exit_tsc,  NULL,
+                                  &k->seen_tsc,  &k->taken,     &k->collected,  &k->elsewhere, &k->bad_kind,
+                                  &k->bad_phase, &k->bad_time,  &k->unreadable, &k->backwards, &k->gaps};
         for (int i = 0; i < (int)(sizeof into / sizeof *into); i++)
             if (into[i])
                 *into[i] = (uint64_t)sqlite3_column_int64(s, i);
@@ -129,7 +131,8 @@ int intake_register(struct intake *intake, const struct intake_context *context)
     intake->reader.next = k->taken;
     intake->changed = true;
     uint64_t now = clock_tsc();
-    int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
+    int64_t age_ns =
+        now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
     life_open(&intake->life, (pid_t)h->pid, age_ns);
     return 0;
 }
@@ -161,8 +164,10 @@ static int64_t waited_for(const struct intake_context *context, uint32_t family,
 
 static const char *task_kind(uint64_t kind)
 {
-    static const char *const names[] = {[SF_TASK_THREAD] = "thread", [SF_TASK_GENERATOR] = "generator",
-                                        [SF_TASK_MAP] = "map", [SF_TASK_MAP_WORKER] = "map-worker"};
+    static const char *const names[] = {[SF_TASK_THREAD] = "thread",
+                                        [SF_TASK_GENERATOR] = "generator",
+                                        [SF_TASK_MAP] = "map",
+                                        [SF_TASK_MAP_WORKER] = "map-worker"};
     return kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
@@ -209,7 +214,8 @@ static void understand(struct intake *intake, const struct intake_context *conte
     }
 }
 
-static int64_t object_id(const struct intake *intake, const struct intake_context *context, const struct sf_record *r)
+static int64_t object_id(const struct intake *intake, const struct intake_context *context,
+                         const struct sf_record *r)
 {
     enum { TASK, CHANNEL, TEXT, NONE };
     static const unsigned char types[] = {
@@ -256,8 +262,14 @@ static void take_one(struct intake *intake, const struct intake_context *context
                      uint64_t seq)
 {
     unsigned phase = r->flags & SF_PHASE_MASK, lane = r->flags >> SF_LANE_SHIFT;
-    struct store_event e = {.process = intake->books.process, .seq = seq, .tsc = r->tsc, .kind = r->kind,
-                            .phase = phase, .lane = lane, .a = (int64_t)r->a, .b = (int64_t)r->b};
+    struct store_event e = {.process = intake->books.process,
+                            .seq = seq,
+                            .tsc = r->tsc,
+                            .kind = r->kind,
+                            .phase = phase,
+                            .lane = lane,
+                            .a = (int64_t)r->a,
+                            .b = (int64_t)r->b};
     e.object = object_id(intake, context, r);
     understand(intake, context, r, &e);
     if (phase == SF_PHASE_END)

@@ -19,9 +19,9 @@ struct intake {
     uint64_t *lane_tsc; /* the last one seen, for each lane */
     unsigned lanes;
     struct store_log books;
-    bool refused;  /* not a log of this session: known, so that it is not looked at again */
-    bool ended;    /* its books are stored; after the commit its file can go */
-    bool changed;  /* books are newer than the stored ones */
+    bool refused; /* not a log of this session: known, so that it is not looked at again */
+    bool ended;   /* its books are stored; after the commit its file can go */
+    bool changed; /* books are newer than the stored ones */
 };
 
 /* What all intakes of a session work with. */
@@ -35,7 +35,8 @@ struct intake_context {
     bool recovering;
 };
 
-/* Opens the log. 0 also when it is refused (see there); -EAGAIN: still being made, or no descriptors: come again. */
+/* Opens the log. 0 also when it is refused (see there); -EAGAIN: still being made, or no descriptors: come again.
+ */
 int intake_open(struct intake **out, const struct intake_context *context, const char *file);
 void intake_free(struct intake *intake);
 

@@ -1,5 +1,5 @@
-/* Is a process still there? By pidfd where there is one; a zombie, and another process with a recycled pid, count as
- * dead. Nothing blocks. */
+/* Is a process still there? By pidfd where there is one; a zombie, and another process with a recycled pid, count
+ * as dead. Nothing blocks. */
 #ifndef SF_TRACER_LIFE_H
 #define SF_TRACER_LIFE_H
 

@@ -1,7 +1,7 @@
 /* One log, read. See reader.h, and ext/abi/log_format.h for the books and who may write what.
  *
- * Invariants: next - given <= capacity; head as looked at is never below next and never more than capacity above it.
- * The writer is another process, which may die or lie at any time: every count is checked before it is used. */
+ * Invariants: next - given <= capacity; head as looked at is never below next and never more than capacity above
+ * it. The writer is another process, which may die or lie at any time: every count is checked before it is used. */
 #include "reader.h"
 
 #include <errno.h>

@@ -18,8 +18,8 @@ struct reader {
     uint64_t given;              /* what our last write of `tail` said */
 };
 
-/* -EAGAIN: still being made, come again. -EMFILE and the like: out of descriptors, come again. -EBADMSG: not a log of
- * this session, or damaged. -EPERM: not ours alone. */
+/* -EAGAIN: still being made, come again. -EMFILE and the like: out of descriptors, come again. -EBADMSG: not a log
+ * of this session, or damaged. -EPERM: not ours alone. */
 int reader_open(struct reader *reader, int dir_fd, const char *name, uint32_t capacity);
 void reader_close(struct reader *reader);
 

@@ -1,5 +1,5 @@
-/* What the program says, and to whom. say.c is the only file that prints: the others keep a sentence and hand it up.
- * Nothing here fails; standard output's errors are asked for at the end. */
+/* What the program says, and to whom. say.c is the only file that prints: the others keep a sentence and hand it
+ * up. Nothing here fails; standard output's errors are asked for at the end. */
 #ifndef SF_TRACER_SAY_H
 #define SF_TRACER_SAY_H
 

@@ -63,6 +63,7 @@ CREATE TABLE log(
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
   gaps INTEGER, running INTEGER);
+CREATE INDEX log_pid ON log(pid, start_tsc);
 CREATE TABLE number(type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
 CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;
 

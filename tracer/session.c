@@ -1,9 +1,9 @@
 /* The session: one directory, mode 0700, made exclusively, and one mapped page.
  *
  * Invariants: magic is written last, so that a traced process sees a whole header or none; the page's memory is
- * reserved before it is mapped; whoever collects holds flock(2) on the session file, which the kernel drops when the
- * collector dies, however it dies. `state` is written here and by trace.stop(), `wake` and `lost_logs` by the traced
- * processes. */
+ * reserved before it is mapped; whoever collects holds flock(2) on the session file, which the kernel drops when
+ * the collector dies, however it dies. `state` is written here and by trace.stop(), `wake` and `lost_logs` by the
+ * traced processes. */
 #include "session.h"
 
 #include <dirent.h>
@@ -68,7 +68,8 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
         return error;
     session->dir_fd = open(session->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (session->dir_fd >= 0)
-        session->fd = openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        session->fd =
+            openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (session->fd < 0) {
         error = say_keep(why, -errno, "cannot make %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
         goto out;
@@ -157,7 +158,8 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
         goto out;
     session->fd = openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (session->fd < 0) {
-        error = say_keep(why, -errno, "%s has no session file that can be opened: %s", session->dir, strerror(errno));
+        error =
+            say_keep(why, -errno, "%s has no session file that can be opened: %s", session->dir, strerror(errno));
         goto out;
     }
     if (fstat(session->fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||

@@ -10,8 +10,8 @@ struct spans; /* owned by whoever called spans_new */
 struct spans *spans_new(void); /* NULL: no memory */
 void spans_free(struct spans *spans);
 
-/* The span of `kind` on `object` begins in row `event`. Past the depth and the number that are kept, it is forgotten:
- * its end will find no begin. */
+/* The span of `kind` on `object` begins in row `event`. Past the depth and the number that are kept, it is
+ * forgotten: its end will find no begin. */
 void spans_begin(struct spans *spans, unsigned lane, unsigned kind, int64_t object, int64_t event);
 
 /* Ends the innermost open span of that kind and object, and with it those that were left open inside it.

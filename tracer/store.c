@@ -12,31 +12,32 @@
 #include "abi/log_format.h"
 #include "database.h"
 
-#define STATEMENTS(X)                                                                                                \
-    X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                              \
-    X(STAT, "INSERT INTO stats VALUES(?, ?, ?, ?)")                                                                  \
-    X(KIND, "INSERT OR REPLACE INTO event_kind VALUES(?, ?, ?, ?, ?, ?, ?)")                                         \
-    X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                          \
-    X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                            \
-    X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "         \
-               "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                   \
-    X(NAME, "UPDATE process SET name = ?2 WHERE id = ?1")                                                            \
-    X(LOG, "INSERT INTO log(process, file, pid, parent_pid, family, start_tsc) VALUES(?, ?, ?, ?, ?, ?)")            \
-    X(BOOKS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "        \
-             "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "\
-             "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "       \
-             "running = ?20 WHERE process = ?1")                                                                     \
-    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                           \
-    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                            \
-    X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                       \
-    X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                               \
-    X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "     \
-            "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")                 \
-    X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                               \
-    X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")              \
-    X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                   \
-    X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                \
-    X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                    \
+#define STATEMENTS(X)                                                                                              \
+    X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                            \
+    X(STAT, "INSERT INTO stats VALUES(?, ?, ?, ?)")                                                                \
+    X(KIND, "INSERT OR REPLACE INTO event_kind VALUES(?, ?, ?, ?, ?, ?, ?)")                                       \
+    X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                        \
+    X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                          \
+    X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "       \
+               "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                 \
+    X(NAME, "UPDATE process SET name = ?2 WHERE id = ?1")                                                          \
+    X(LOG, "INSERT INTO log(process, file, pid, parent_pid, family, start_tsc) VALUES(?, ?, ?, ?, ?, ?)")          \
+    X(BOOKS,                                                                                                       \
+      "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "             \
+      "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "     \
+      "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "            \
+      "running = ?20 WHERE process = ?1")                                                                          \
+    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                         \
+    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                          \
+    X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                     \
+    X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                             \
+    X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "   \
+            "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")               \
+    X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                             \
+    X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")            \
+    X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                 \
+    X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                              \
+    X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                  \
     X(NEW_TEXT, "INSERT INTO text(text) VALUES(?)")
 
 enum statement {
@@ -64,8 +65,8 @@ static void fail(struct store *store)
     if (store->error)
         return;
     const char *path = sqlite3_db_filename(store->db, "main");
-    store->error = say_keep(&store->why, -EIO, "cannot write %s: %s", path ? path : "the database",
-                            sqlite3_errmsg(store->db));
+    store->error =
+        say_keep(&store->why, -EIO, "cannot write %s: %s", path ? path : "the database", sqlite3_errmsg(store->db));
 }
 
 /* Binds by `types`: i an int64, o an int64 that is NULL when it is 0, r a double, s a string that may be NULL. Runs
@@ -135,9 +136,9 @@ static void put_kinds(struct store *store)
     enum { TASK, CHANNEL, TEXT, NONE };
     static const char *const phases[] = {"instant", "span"}, *const objects[] = {"task", "channel", "text", "none"};
     char name[32];
-#define X(id, NAME_, phase, object, a, b, doc)                                                                       \
-    for (size_t i = 0; i < sizeof #NAME_; i++)                                                                       \
-        name[i] = #NAME_[i] >= 'A' && #NAME_[i] <= 'Z' ? (char)(#NAME_[i] + 'a' - 'A') : #NAME_[i];                  \
+#define X(id, NAME_, phase, object, a, b, doc)                                                                     \
+    for (size_t i = 0; i < sizeof #NAME_; i++)                                                                     \
+        name[i] = #NAME_[i] >= 'A' && #NAME_[i] <= 'Z' ? (char)(#NAME_[i] + 'a' - 'A') : #NAME_[i];                \
     run(store, S_KIND, "issssss", (int64_t)(id), name, doc, phases[phase], objects[object], a, b);
 #include "abi/events.def"
 #undef X

@@ -1,7 +1,8 @@
 /* What the collector puts into the database. Owns the connection.
  *
- * Errors stick: after the first one (a full disk, say) every verb does nothing and returns 0, and store_commit tells.
- * So the callers look once, where they are about to give room back to the writers. Nothing blocks but the disk. */
+ * Errors stick: after the first one (a full disk, say) every verb does nothing and returns 0, and store_commit
+ * tells. So the callers look once, where they are about to give room back to the writers. Nothing blocks but the
+ * disk. */
 #ifndef SF_TRACER_STORE_H
 #define SF_TRACER_STORE_H
 
@@ -66,7 +67,8 @@ void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status);
 int64_t store_event(struct store *store, const struct store_event *event);
 void store_open_span(struct store *store, int64_t event);
 
-void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);
+void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process,
+                int64_t creator);
 void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator);
 
 /* The rows behind numbers: found, or made. */

@@ -4,8 +4,9 @@
 
 #include <sqlite3.h>
 
-/* Prints title, column names and rows to standard output, numbers to the right, at most `rows_max` rows and how many
- * more there are; nothing at all when there is no row. Returns the number of rows, or -EIO (the database's error). */
+/* Prints title, column names and rows to standard output, numbers to the right, at most `rows_max` rows and how
+ * many more there are; nothing at all when there is no row. Returns the number of rows, or -EIO (the database's
+ * error). */
 int table_print(sqlite3 *db, const char *title, const char *sql, int rows_max);
 
 #endif

@@ -63,8 +63,10 @@ static long long ask(const char *sql)
 static void check_books(void)
 {
     CHECK_EQ(1, ask("SELECT value = 'closed' AND severity = 'info' FROM stats WHERE name = 'books'"));
-    CHECK_EQ(0, ask("SELECT count(*) FROM stats e WHERE e.name = 'emitted' AND e.value <> (SELECT sum(value) FROM stats s"
-                    " WHERE s.process = e.process AND s.name IN ('collected', 'lost', 'torn'))"));
+    CHECK_EQ(
+        0,
+        ask("SELECT count(*) FROM stats e WHERE e.name = 'emitted' AND e.value <> (SELECT sum(value) FROM stats s"
+            " WHERE s.process = e.process AND s.name IN ('collected', 'lost', 'torn'))"));
     CHECK_EQ(0, ask("SELECT count(*) FROM process p WHERE (SELECT sum(ns) FROM ledger WHERE process = p.id)"
                     " <> p.end_ns - p.start_ns"));
 }
@@ -136,7 +138,8 @@ TEST(books_that_do_not_close_are_an_error)
     begin(4096);
     in_child(miscount);
     collect();
-    CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'books' AND value = 'violated' AND severity = 'error'"));
+    CHECK_EQ(1,
+             ask("SELECT count(*) FROM stats WHERE name = 'books' AND value = 'violated' AND severity = 'error'"));
 }
 
 static void spoil_records(void)
@@ -244,7 +247,8 @@ TEST(after_a_gap_nothing_is_matched_across_it)
     collect();
     CHECK_EQ(1, ask("SELECT count(*) FROM span"));
     CHECK_EQ(1, ask("SELECT count(*) FROM span WHERE kind = 'send'"));
-    CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'unmatched_spans' AND severity = 'loss' AND value = 1"));
+    CHECK_EQ(1,
+             ask("SELECT count(*) FROM stats WHERE name = 'unmatched_spans' AND severity = 'loss' AND value = 1"));
 }
 
 static void two_threads(void)
@@ -286,7 +290,8 @@ TEST(texts_are_stored_once_and_a_lost_one_says_so)
     in_child(many_texts);
     collect();
     CHECK_EQ(11, ask("SELECT count(*) FROM text"));
-    CHECK_EQ(2, ask("SELECT count(*) FROM event e JOIN text t ON t.id = e.object WHERE kind = 21 AND text = '(lost text)'"));
+    CHECK_EQ(2, ask("SELECT count(*) FROM event e JOIN text t ON t.id = e.object WHERE kind = 21 AND text = '(lost "
+                    "text)'"));
     CHECK_EQ(4, ask("SELECT count(*) FROM event e JOIN text t ON t.id = e.object WHERE kind = 21"
                     " AND text = 'text number 3, which is longer than one record'"));
 }

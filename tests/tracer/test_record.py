@@ -40,7 +40,7 @@ def test_spans_and_the_process_around_them_are_in_order(db):
 
 @pytest.mark.parametrize("program, status", [(["/bin/true"], 0), (["/bin/sh", "-c", "exit 3"], 3),
                                              (["sh", "-c", "kill -15 $$"], 143), ([PROGRAM, "exit", "7"], 7),
-                                             ([PROGRAM, "die", "9"], 137), ([PROGRAM, "die", "11"], 139)])
+                                             ([PROGRAM, "die", "9"], 137), ([PROGRAM, "die", "12"], 140)])
 def test_its_exit_status_is_the_programs(db, program, status):
     assert record(db, *program).returncode == status
     not_lost(db)

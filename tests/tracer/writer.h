@@ -1,4 +1,5 @@
-/* A small real writer of logs, as ext/abi/log_format.h asks for it, so that the collector can be tested without Python.
+/* A small real writer of logs, as ext/abi/log_format.h asks for it, so that the collector can be tested without
+ * Python.
  *
  * One log per process; a forked child opens its own (writer_open). Everything is static: one writer a process. */
 #ifndef SF_TESTS_TRACER_WRITER_H
@@ -92,8 +93,8 @@ static inline int writer_open(const char *dir, uint32_t task, const char *name)
     return 0;
 }
 
-static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a,
-                              uint64_t b)
+static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsigned lane, uint32_t object,
+                              uint64_t a, uint64_t b)
 {
     struct sf_log_header *h = writer_log;
     uint64_t head = h->head, tail = __atomic_load_n(&h->tail, __ATOMIC_ACQUIRE);
@@ -111,19 +112,21 @@ static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsig
         __atomic_store_n(&h->lost, h->lost + 1, __ATOMIC_RELAXED);
         return;
     }
-    writer_records[slot] = (struct sf_record){tsc, (uint16_t)kind, (uint16_t)(phase | lane << SF_LANE_SHIFT), object,
-                                              a, b};
+    writer_records[slot] =
+        (struct sf_record){tsc, (uint16_t)kind, (uint16_t)(phase | lane << SF_LANE_SHIFT), object, a, b};
     __atomic_store_n(&h->head, head + 1, __ATOMIC_RELEASE);
     if (head + 1 - tail == h->capacity / 2)
         writer_ring();
 }
 
-static inline void writer_event(unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a, uint64_t b)
+static inline void writer_event(unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a,
+                                uint64_t b)
 {
     if (__atomic_load_n(&writer_session->state, __ATOMIC_RELAXED) != SF_SESSION_ACTIVE)
         return;
     uint64_t tsc = writer_tsc();
-    if (writer_gap && writer_log->head - __atomic_load_n(&writer_log->tail, __ATOMIC_ACQUIRE) + 1 < writer_log->capacity) {
+    if (writer_gap &&
+        writer_log->head - __atomic_load_n(&writer_log->tail, __ATOMIC_ACQUIRE) + 1 < writer_log->capacity) {
         uint64_t gap = writer_gap;
         writer_gap = 0;
         writer_put(tsc, SF_EVENT_LOST, SF_PHASE_INSTANT, lane, 0, gap, writer_gap_tsc);
