@@ -19,8 +19,9 @@
 
 #define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17 };
-static const int64_t nap_max_ns = 100 * MS, nap_min_ns = 1 * MS, snapshot_every_ns = 1000 * MS,
-                     grace_ns = 1000 * MS;
+static const int64_t nap_max_ns = 100 * MS, nap_min_ns = 1 * MS, snapshot_every_ns = 1000 * MS;
+/* After the program's end: how long its traced children may live on, and how long one may take to be seen. */
+static const int64_t grace_ns = 1000 * MS, settle_ns = 20 * MS;
 
 struct collect {
     const struct collect_job *job;
@@ -204,9 +205,9 @@ static enum collect_verdict verdict(struct collect *c, size_t alive)
         return v;
     if (!c->program_over_ns)
         c->program_over_ns = now_ns();
-    else if (!alive || now_ns() - c->program_over_ns > grace_ns)
-        return COLLECT_STOP;
-    return v;
+    /* Also when nobody is known to live: a child that was forked last has yet to make its log. */
+    int64_t over_ns = now_ns() - c->program_over_ns;
+    return over_ns > (alive ? grace_ns : settle_ns) ? COLLECT_STOP : v;
 }
 
 static int loop(struct collect *c)
