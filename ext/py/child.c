@@ -30,7 +30,9 @@ static void list_claim(void)
 
 static void list_add(struct sf_child *child)
 {
+    static uint64_t serial;
     list_claim();
+    child->serial = ++serial;
     child->next = running;
     child->link = &running;
     if (running)
@@ -250,36 +252,46 @@ bool sf_child_is_self(const struct sf_child *child)
     return child->state == SF_CHILD_RUNNING && child->pid == getpid();
 }
 
-/* Reaps what has died. pidfd: one that has not, to sleep on. The list is walked anew each time: while we sleep, another
- * Python thread may end and free any child in it. */
-static int try_reap_all(void *pidfd)
+struct last_wait {
+    uint64_t newest; /* later ones are not waited for: a daemon thread might start some for ever */
+    int pidfd;       /* of one that runs, to sleep on */
+};
+
+/* Reaps what has died. The list is walked anew each time: while we sleep, another Python thread may end and free any
+ * child in it. */
+static int try_reap_all(void *what)
 {
+    struct last_wait *wait = what;
+    int got, left = 0;
     for (struct sf_child *child = running, *next; child; child = next) {
         next = child->next;
-        int got = try_reap(child);
-        if (got == -EAGAIN)
-            *(int *)pidfd = child->pidfd;
-        else if (got)
+        if (child->serial > wait->newest || (got = try_reap(child)) == 0)
+            continue;
+        if (got == -EAGAIN) {
+            wait->pidfd = child->pidfd;
+            left++;
+        } else {
             list_remove(child); /* cannot be waited for */
+        }
     }
-    return running ? -EAGAIN : 0;
+    return left ? -EAGAIN : 0;
 }
 
-static int sleep_until_one_is_dead(void *pidfd, int64_t timeout_ns)
+static int sleep_until_one_is_dead(void *what, int64_t timeout_ns)
 {
-    return sf_process_wait(*(int *)pidfd, timeout_ns);
+    return sf_process_wait(((struct last_wait *)what)->pidfd, timeout_ns);
 }
 
 PyObject *sf_child_at_exit(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    int pidfd = -1;
     list_claim();
+    struct last_wait last = {running ? running->serial : 0, -1};
     for (struct sf_child *child = running; child; child = child->next)
         if (child->at_exit)
             child->at_exit(child);
-    struct sf_waiting waiting = {try_reap_all, sleep_until_one_is_dead, &pidfd, SF_WAIT_CHILD, 0};
+    struct sf_waiting waiting = {try_reap_all, sleep_until_one_is_dead, &last, SF_WAIT_CHILD, 0};
     if (sf_wait(&waiting, true, SF_FOREVER) == SF_RAISED)
         return NULL;
     Py_RETURN_NONE;

@@ -17,6 +17,7 @@ struct sf_child {
     int32_t exit_status;                     /* once REAPED */
     uint32_t task;                           /* its number in the trace */
     void (*at_exit)(struct sf_child *child); /* asks it to end, when the program ends; NULL: just wait */
+    uint64_t serial;                         /* counts this process's children */
     struct sf_child *next, **link;           /* list of this process's running children */
 };
 
@@ -43,7 +44,7 @@ bool sf_child_is_ours(const struct sf_child *child);
 /* Whether this process is that child. */
 bool sf_child_is_self(const struct sf_child *child);
 
-/* At the end of the program, and of a child: asks all to end, waits for all. */
+/* At the end of the program, and of a child: asks all to end, waits for all that were started until now. */
 PyObject *sf_child_at_exit(PyObject *module, PyObject *unused);
 
 #endif

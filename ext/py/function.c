@@ -1,6 +1,16 @@
 /* Looking through callables. See function.h. */
 #include "py/function.h"
 
+static PyObject *partial; /* functools.partial */
+
+int sf_function_init(void)
+{
+    PyObject *functools = PyImport_ImportModule("functools");
+    partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
+    Py_XDECREF(functools);
+    return partial ? 0 : -1;
+}
+
 /* The attribute, or NULL without an exception where there is none, or with one for any other failure. */
 static PyObject *attribute(PyObject *object, const char *name)
 {
@@ -14,13 +24,7 @@ static PyObject *attribute(PyObject *object, const char *name)
  * as functools.lru_cache makes. A new reference, or NULL: no layer, or an exception. */
 static PyObject *inner(PyObject *f)
 {
-    PyObject *functools = PyImport_ImportModule("functools");
-    PyObject *partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
-    Py_XDECREF(functools);
-    if (!partial)
-        return NULL;
     int is_partial = PyObject_IsInstance(f, partial);
-    Py_DECREF(partial);
     if (is_partial < 0)
         return NULL;
     if (is_partial)

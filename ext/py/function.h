@@ -4,6 +4,9 @@
 
 #include "py/compat.h"
 
+/* Once, before the others. 0, or -1 with an exception. */
+int sf_function_init(void);
+
 /* The __globals__ of the function behind f (looking through functools.partial, bound methods, callable objects and
  * functools.lru_cache), or
  * the caller's where f has none (a builtin). A new reference, or NULL with an exception. */

@@ -142,9 +142,9 @@ static PyObject *directory(PyObject *module, PyObject *unused)
 }
 
 PyMethodDef sf_trace_functions[] = {
-    {"_trace_mark", mark, METH_O,
-     "mark(name)\n--\n\nWrites a mark with that name (a str) into the trace; nothing when tracing is off. Does not block."},
-    {"_trace_enabled", enabled, METH_NOARGS, "enabled()\n--\n\nTrue while this process writes events."},
+    {"mark", mark, METH_O,
+     "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; nothing when tracing is off. Does not block."},
+    {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nTrue while this process writes events."},
     {"_trace_attach", attach, METH_VARARGS, "Joins the session in a directory; the second argument names this process."},
     {"_trace_detach", detach, METH_NOARGS, "Leaves the session."},
     {"_trace_request_stop", request_stop, METH_NOARGS, "Asks the collector to finish."},

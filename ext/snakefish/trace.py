@@ -13,9 +13,8 @@ import shutil
 import sys
 
 from snakefish import _snakefish
-from snakefish._snakefish import _trace_enabled as enabled
-from snakefish._snakefish import _trace_mark as mark
 from snakefish._snakefish import _trace_span as span
+from snakefish._snakefish import enabled, mark
 
 __all__ = ["enabled", "mark", "session", "span", "start", "stop"]
 

@@ -1,0 +1,496 @@
+"""From import to exit: collection, leaks, exit handlers, streams, forks by others, threads alive at a fork."""
+import gc
+import os
+import resource
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+from conftest import children, descriptors
+
+import snakefish
+from snakefish import Channel, Generator, Thread
+
+
+def forever():
+    while True:
+        yield 1
+
+
+# ---- collection and dispose ----
+
+
+def test_a_running_thread_that_is_collected_ends_its_child_and_warns():
+    task = Thread(time.sleep, args=(60,), name="forgotten")
+    task.start()
+    pid = task.pid
+    with pytest.warns(ResourceWarning, match="forgotten"):
+        del task
+        gc.collect()
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_a_generator_that_is_collected_ends_its_child_and_warns():
+    generator = Generator(forever)
+    generator.start()
+    generator.next()
+    pid = generator.pid
+    with pytest.warns(ResourceWarning):
+        del generator
+        gc.collect()
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_dispose_of_a_running_one_ends_it_warns_and_is_idempotent():
+    for task in (Thread(time.sleep, args=(60,)), Generator(forever)):
+        task.start()
+        with pytest.warns(ResourceWarning, match="still running"):
+            task.dispose()
+        task.dispose()
+        assert not os.path.exists(f"/proc/{task.pid}") and task.is_alive() is False
+        with pytest.raises(RuntimeError, match="disposed"):
+            task.join()
+
+
+def test_one_that_has_ended_or_never_started_is_collected_in_silence(recwarn):
+    task = Thread(lambda: 1)
+    task.start()
+    while task.is_alive():
+        time.sleep(0.01)
+    del task
+    Thread(lambda: 1)
+    Generator(forever)
+    Channel(1024)
+    gc.collect()
+    assert [str(w.message) for w in recwarn] == []
+
+
+def test_cycles_through_f_are_collected():
+    def make(kind):
+        class Holder:
+            pass
+
+        holder = Holder()
+        holder.task = kind(lambda: holder) if kind is Thread else kind(lambda h=holder: (yield h))
+        return weakref.ref(holder)
+
+    references = [make(Thread), make(Generator)]
+    gc.collect()
+    assert [r() for r in references] == [None, None]
+
+
+def test_objects_take_weak_references_and_subclasses():
+    class Named(Thread):
+        def __init__(self, f):
+            super().__init__(f, name="sub")
+            self.extra = 1
+
+    task = Named(lambda: 5)
+    assert weakref.ref(task)() is task and weakref.ref(Channel(1024)) is not None
+    with task:
+        task.start()
+    assert task.get_result() == 5 and task.extra == 1
+
+
+def test_a_subclass_that_forgets_init_gets_errors_and_costs_no_descriptor():
+    class Forgetful(Thread):
+        def __init__(self):
+            pass
+
+    class ForgetfulGenerator(Generator):
+        def __init__(self):
+            pass
+
+    class ForgetfulChannel(Channel):
+        def __init__(self):
+            pass
+
+    before = descriptors()
+    for task in (Forgetful(), ForgetfulGenerator()):
+        for call in (task.start, task.join, task.try_join, task.get_exit_status, task.fileno, task.kill, task.__enter__):
+            with pytest.raises(RuntimeError, match="__init__"):
+                call()
+        repr(task), task.name, task.pid, task.is_alive()
+        task.dispose()
+        task.__exit__(None, None, None)
+        del task
+    channel = ForgetfulChannel()
+    for call in (channel.receive_pyobj, lambda: channel.send_pyobj(1)):
+        with pytest.raises(RuntimeError):
+            call()
+    channel.dispose()
+    gc.collect()
+    assert descriptors() == before
+
+
+def test_init_twice_is_refused():
+    for thing, arguments in ((Channel(1024), (1024,)), (Thread(len), (len,)), (Generator(forever), (forever,))):
+        with pytest.raises(RuntimeError, match="once"):
+            thing.__init__(*arguments)
+
+
+def test_a_thread_may_be_disposed_by_its_own_merge():
+    tasks = [Thread(lambda: 5, lambda g: 1, lambda g, e: tasks[0].dispose())]
+    tasks[0].start()
+    tasks[0].join()
+    assert tasks[0].get_result() == 5
+
+
+def memory_kib():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+
+
+def test_hundreds_one_after_the_other_leave_nothing():
+    def one_round():
+        with Thread(lambda: [1] * 100, lambda g: 1, lambda g, e: None) as task:
+            task.start()
+        task.get_result()
+        with Generator(forever) as generator:
+            generator.start()
+            generator.next()
+        with Channel(4096) as channel:
+            channel.send_pyobj(1)
+            channel.receive_pyobj()
+        snakefish.map(abs, [1, 2], 2)
+
+    for _ in range(20):
+        one_round()
+    gc.collect()
+    before = memory_kib(), len(Path("/proc/self/maps").read_text().splitlines()), len(descriptors()), len(gc.get_objects())
+    for _ in range(150):
+        one_round()
+    gc.collect()
+    after = memory_kib(), len(Path("/proc/self/maps").read_text().splitlines()), len(descriptors()), len(gc.get_objects())
+    assert after[0] - before[0] < 2000 and after[1] - before[1] <= 2 and after[2] == before[2]
+    assert after[3] - before[3] < 50
+    assert children() == set()
+
+
+def test_failures_leak_neither():
+    class OwnError(Exception):
+        pass
+
+    def failing(_=0):
+        raise OwnError("x" * 1000)
+
+    def one_round():
+        with Thread(failing) as task:
+            task.start()
+        for call in (task.get_result, task.start, lambda: Thread(1), lambda: Channel(1), lambda: snakefish.map(failing, [1]),
+                     lambda: snakefish.map(failing, [1], extract=len, merge=len), lambda: task.join(-1),
+                     lambda: Generator(len)):
+            try:
+                call()
+            except (OwnError, RuntimeError, TypeError, ValueError):
+                pass
+        with Channel(1024) as channel:
+            for call in (lambda: channel.send_pyobj(b"x" * 4000), lambda: channel.receive_pyobj(False),
+                         lambda: channel.send_pyobj(lambda: 1)):
+                try:
+                    call()
+                except Exception:
+                    pass
+
+    for _ in range(20):
+        one_round()
+    gc.collect()
+    before = memory_kib(), len(gc.get_objects())
+    for _ in range(100):
+        one_round()
+    gc.collect()
+    assert memory_kib() - before[0] < 2000 and len(gc.get_objects()) - before[1] < 50
+
+
+# ---- the program's end ----
+
+
+def test_the_program_waits_for_its_threads_and_stops_its_generators(check_program):
+    started = time.monotonic()
+    out = check_program("""
+        import time, snakefish
+        def speak():
+            time.sleep(0.4)
+            print("from the thread", flush=True)
+        def forever():
+            try:
+                while True:
+                    yield 1
+            finally:
+                print("generator closed", flush=True)
+        t = snakefish.Thread(speak)
+        t.start()
+        g = snakefish.Generator(forever)
+        g.start()
+        g.next()
+        """)
+    assert sorted(out.splitlines()) == ["from the thread", "generator closed"]
+    assert time.monotonic() - started < 20
+
+
+def test_a_child_waits_for_its_own_threads_too(check_program):
+    assert check_program("""
+        import time, snakefish
+        def inner():
+            time.sleep(0.4)
+            print("inner", flush=True)
+        def outer():
+            global kept
+            kept = snakefish.Thread(inner)
+            kept.start()
+        with snakefish.Thread(outer) as t:
+            t.start()
+        print("outer joined")
+        """) == "inner\nouter joined\n"
+
+
+def test_exit_handlers_of_the_parent_run_in_the_parent_only_and_the_childs_in_the_child(check_program):
+    out = check_program("""
+        import atexit, os, snakefish
+        parent = os.getpid()
+        atexit.register(lambda: print("parent's", os.getpid() == parent, flush=True))
+        def f(_=0):
+            atexit.register(lambda: print("child's", os.getpid() != parent, flush=True))
+        def g():
+            yield f()
+        with snakefish.Thread(f) as t:
+            t.start()
+        with snakefish.Generator(g) as it:
+            it.start()
+            it.next()
+        snakefish.map(f, [1])
+        """)
+    assert sorted(out.splitlines()) == ["child's True"] * 3 + ["parent's True"]
+
+
+def test_what_was_printed_before_a_fork_comes_out_once_and_in_order(check_program):
+    assert check_program("""
+        import sys, snakefish
+        print("before", end=" ")
+        def f():
+            print("child", end=" ")
+        with snakefish.Thread(f) as t:
+            t.start()
+        print("after")
+        snakefish.map(lambda x: None, [1, 2], 2)
+        """) == "before child after\n"
+
+
+def test_closed_and_missing_streams_do_no_harm(run_program):
+    ended = run_program("""
+        import os, sys, snakefish
+        sys.stdout.close()
+        sys.stderr = None
+        sys.stdin = None
+        with snakefish.Thread(lambda: 5) as t:
+            t.start()
+        os.write(1, b"%d" % t.get_result())
+        """)
+    assert (ended.status, ended.stdout) == (0, "5")
+
+
+def test_standard_descriptors_that_are_closed_do_no_harm(tmp_path, run_program):
+    ended = run_program("""
+        import os, sys
+        for fd in (0, 1, 2):
+            os.close(fd)
+        import snakefish
+        def g():
+            yield from range(3)
+        with snakefish.Thread(lambda: 5) as t, snakefish.Generator(g) as it:
+            t.start()
+            it.start()
+            items = list(it)
+        with open(sys.argv[1], "w") as file:
+            file.write(repr((t.get_result(), items, snakefish.map(abs, [-1], 1))))
+        os._exit(0)
+        """, tmp_path / "out")
+    assert ended.status == 0 and (tmp_path / "out").read_text() == "(5, [0, 1, 2], [1])"
+
+
+def test_a_start_while_the_interpreter_shuts_down_is_refused_or_works_but_never_hangs(run_program):
+    ended = run_program("""
+        import snakefish
+        class Late:
+            def __del__(self):
+                try:
+                    snakefish.Thread(lambda: 5).start()
+                except RuntimeError as error:
+                    print(error)
+        import builtins
+        builtins.kept = Late()
+        """)
+    assert ended.status == 0 and "shutting down" in ended.stdout
+
+
+def test_a_daemon_python_thread_inside_map_at_the_end_of_the_program_does_no_harm(run_program):
+    for _ in range(5):
+        ended = run_program("""
+            import threading, time, warnings, snakefish
+            warnings.simplefilter("ignore")
+            def work():
+                while True:
+                    snakefish.map(time.sleep, [0.02] * 4, 2, 1)
+            for _ in range(2):
+                threading.Thread(target=work, daemon=True).start()
+            time.sleep(0.15)
+            """)
+        assert ended.status == 0, ended
+
+
+# ---- forks by others ----
+
+
+def test_a_process_made_by_os_fork_leaves_the_parents_threads_and_generators_alone(check_program):
+    assert check_program("""
+        import gc, os, sys, time, snakefish
+        def count():
+            i = 0
+            while True:
+                yield i
+                i += 1
+        g = snakefish.Generator(count)
+        g.start()
+        print(g.next(), flush=True)
+        t = snakefish.Thread(time.sleep, args=(1,))
+        t.start()
+        if os.fork() == 0:
+            for call in (t.join, t.try_join, g.next, g.join, t.kill, t.is_alive):
+                try:
+                    call()
+                except RuntimeError as error:
+                    assert "process" in str(error)
+                else:
+                    print("no error", call)
+            del t
+            gc.collect()
+            with snakefish.Thread(lambda: "inner") as own:
+                own.start()
+            print(own.get_result(), flush=True)
+            kept = snakefish.Thread(lambda: time.sleep(0.2) or print("kept", flush=True))
+            kept.start()
+            sys.exit(0)  # runs the exit handlers
+        print(os.wait()[1], t.is_alive(), g.next(), flush=True)
+        t.join()
+        g.join()
+        """) == "0\ninner\nkept\n0 True 1\n"
+
+
+def test_forks_in_a_with_block_end_only_their_own(check_program):
+    assert check_program("""
+        import os, snakefish
+        def count():
+            yield from range(3)
+        with snakefish.Generator(count) as g, snakefish.Channel(1024) as channel:
+            g.start()
+            try:
+                if os.fork() == 0:
+                    raise SystemExit(0)
+            finally:
+                pass
+            os.wait()
+            channel.send_pyobj("here")
+            print(list(g), channel.receive_pyobj())
+        """) == "[0, 1, 2] here\n"
+
+
+# ---- threads alive at a fork ----
+
+
+def test_python_threads_alive_at_a_fork_are_warned_of_before_it(run_program):
+    source = """
+        import os, threading, snakefish
+        stop = threading.Event()
+        threading.Thread(target=stop.wait).start()
+        def f():
+            yield os.write(1, b"ran\\n")
+        try:
+            for what in (lambda: snakefish.Thread(lambda: next(f())).start(), lambda: snakefish.Generator(f).start(),
+                         lambda: snakefish.map(lambda x: next(f()), [1]),
+                         lambda: snakefish.map(lambda x: next(f()), [1], extract=len, merge=len)):
+                try:
+                    what()
+                except DeprecationWarning as warning:
+                    print(warning)
+                    try:
+                        os.waitpid(-1, 0)
+                    except ChildProcessError:
+                        print("no child", flush=True)
+        finally:
+            stop.set()
+        """
+    ended = run_program(source, options=["-W", "error"])
+    assert ended.stdout.count("threads") == 4 and ended.stdout.count("no child") == 4 and "ran" not in ended.stdout
+    assert ended.status == 0 and ended.stderr == ""
+    ended = run_program("""
+        import threading, snakefish
+        stop = threading.Event()
+        threading.Thread(target=stop.wait).start()
+        with snakefish.Thread(lambda: 5) as t:
+            t.start()  # here
+        stop.set()
+        print(t.get_result())
+        """, options=["-W", "always"])
+    assert ended.stdout == "5\n" and ended.stderr.count("DeprecationWarning") == 1
+
+
+def test_logging_and_random_work_in_children(check_program):
+    assert check_program("""
+        import logging, random, sys, snakefish
+        logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+        random.seed(1)
+        def f():
+            logging.info("from the child")
+            return random.random()
+        got = []
+        for _ in range(3):
+            with snakefish.Thread(f) as t:
+                t.start()
+            got.append(t.get_result())
+        print(len(set(got)))
+        """) == "from the child\n" * 3 + "3\n"
+
+
+def test_an_event_loop_of_the_parent_hears_nothing_of_signals_to_the_child(check_program):
+    assert check_program("""
+        import asyncio, os, signal, time, snakefish
+        heard = []
+        async def main():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, heard.append, 1)
+            t = snakefish.Thread(time.sleep, args=(0.6,))
+            t.start()
+            await asyncio.sleep(0.2)
+            os.kill(t.pid, signal.SIGUSR1)
+            loop, done = asyncio.get_running_loop(), asyncio.Event()
+            loop.add_reader(t.fileno(), done.set)
+            await asyncio.wait_for(done.wait(), 10)
+            loop.remove_reader(t.fileno())
+            t.join()
+            return t.get_exit_status()
+        print(asyncio.run(main()), heard)
+        """) == "0 []\n"
+
+
+def test_other_interpreters_are_refused(check_program):
+    interpreters = pytest.importorskip("_xxsubinterpreters")
+    del interpreters
+    assert "main interpreter" in check_program("""
+        import _xxsubinterpreters as interpreters, snakefish
+        try:
+            interpreters.run_string(interpreters.create(), "import snakefish")
+        except interpreters.RunFailedError as error:
+            print(error)
+        """)
+
+
+def test_importing_takes_few_modules_and_no_time(check_program):
+    out = check_program("import sys; before = set(sys.modules); import snakefish; print(len(set(sys.modules) - before),"
+                        "'subprocess' in sys.modules, 'multiprocessing' in sys.modules)")
+    assert out.split()[1:] == ["False", "False"] and int(out.split()[0]) < 60
+
+
+def test_core_files_and_limits_are_untouched():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE), os.umask(0o22)
+    with Thread(lambda: 1) as task:
+        task.start()
+    assert (resource.getrlimit(resource.RLIMIT_NOFILE), os.umask(0o22)) == before

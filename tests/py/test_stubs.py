@@ -1,0 +1,120 @@
+"""The stubs and the docstrings say what is there."""
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import snakefish
+from snakefish import trace
+
+PACKAGE = Path(snakefish.__file__).parent
+
+
+def definitions(body):
+    """name -> list of its definitions (overloads), for functions and classes."""
+    found = {}
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.AnnAssign):
+            found.setdefault(node.target.id, []).append(node)
+    return found
+
+
+STUBS = {"snakefish": definitions(ast.parse((PACKAGE / "__init__.pyi").read_text()).body),
+         "snakefish.trace": definitions(ast.parse((PACKAGE / "trace.pyi").read_text()).body)}
+
+
+def parameters(node, is_method):
+    """[(name, kind, has default)] of a stub's function."""
+    a = node.args
+    positional = [*a.posonlyargs, *a.args]
+    missing = len(positional) - len(a.defaults)
+    only = len(a.posonlyargs)
+    found = [(p.arg, "only" if i < only else "positional", i >= missing) for i, p in enumerate(positional)]
+    found += [(p.arg, "keyword", d is not None) for p, d in zip(a.kwonlyargs, a.kw_defaults)]
+    return found[1:] if is_method else found
+
+
+def signature(function):
+    kinds = {inspect.Parameter.KEYWORD_ONLY: "keyword", inspect.Parameter.POSITIONAL_ONLY: "only"}
+    return [(p.name, kinds.get(p.kind, "positional"), p.default is not p.empty)
+            for p in inspect.signature(function).parameters.values() if p.name not in ("self", "$self")]
+
+
+def is_public(name):
+    return not name.startswith("_")
+
+
+def test_the_typed_marker_and_the_stubs_are_in_the_package():
+    assert (PACKAGE / "py.typed").exists()
+
+
+def test_stubs_and_runtime_have_the_same_names():
+    stub = set(filter(is_public, STUBS["snakefish"])) | {"trace"}
+    assert stub == set(snakefish.__all__)
+    assert all(hasattr(snakefish, name) for name in stub)
+    assert set(filter(is_public, STUBS["snakefish.trace"])) == set(trace.__all__)
+
+
+FUNCTIONS = [("snakefish", n) for n, d in STUBS["snakefish"].items() if isinstance(d[0], ast.FunctionDef)] + [
+    ("snakefish.trace", n) for n, d in STUBS["snakefish.trace"].items() if isinstance(d[0], ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("module,name", FUNCTIONS)
+def test_functions_have_the_signature_of_their_stub(module, name):
+    real = getattr(trace if module.endswith("trace") else snakefish, name)
+    assert signature(real) in [parameters(node, False) for node in STUBS[module][name]]
+
+
+CLASSES = {"Channel": ["Channel"], "Thread": ["_Task", "Thread"], "Generator": ["_Task", "Generator"]}
+
+
+def members(stubs):
+    found = {}
+    for name in stubs:
+        found.update(definitions(STUBS["snakefish"][name][0].body))
+    return found
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_have_the_members_of_their_stub(name):
+    real = getattr(snakefish, name)
+    there = {n for n in vars(real) if is_public(n)} | {n for n in ("__enter__", "__exit__", "__iter__", "__next__")
+                                                        if n in vars(real)}
+    assert there == set(members(CLASSES[name])) - {"__init__"}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_methods_and_constructors_have_the_signature_of_their_stub(name):
+    real = getattr(snakefish, name)
+    for member, nodes in members(CLASSES[name]).items():
+        if member == "__init__":
+            stub = [parameters(node, True) for node in nodes]
+            assert signature(real) in stub
+        elif is_public(member) and not nodes[0].decorator_list:
+            assert signature(getattr(real, member)) in [parameters(n, True) for n in nodes], member
+
+
+def test_attributes_of_child_died_are_those_of_the_stub():
+    stub = definitions(STUBS["snakefish"]["ChildDied"][0].body)
+    assert set(stub) == {"pid", "exit_status", "name"}
+    assert all(hasattr(snakefish.ChildDied("words"), name) for name in stub)
+
+
+def test_defaults_are_those_of_the_design():
+    def defaults(f):
+        return {p.name: p.default for p in inspect.signature(f).parameters.values() if p.default is not p.empty}
+
+    assert defaults(snakefish.Channel) == {"size": 2 << 30}
+    assert defaults(snakefish.Channel.send_pyobj) == {"block": False, "timeout": None}
+    assert defaults(snakefish.Channel.receive_pyobj) == {"block": True, "timeout": None}
+    assert defaults(snakefish.Generator.next) == {"block": True, "timeout": None}
+    assert defaults(snakefish.map) == {"concurrency": 0, "chunksize": 0, "extract": None, "merge": None}
+
+
+def test_everything_public_has_a_docstring():
+    things = [getattr(snakefish, n) for n in snakefish.__all__] + [getattr(trace, n) for n in trace.__all__]
+    things += [getattr(getattr(snakefish, c), m) for c in CLASSES for m in members(CLASSES[c]) if is_public(m)]
+    assert [t for t in things if not (inspect.getdoc(t) or "").strip()] == []
