@@ -62,6 +62,14 @@ def _take_over_multiprocessing(name):
         util._run_after_forkers()
 
 
+def _forget_executors():
+    """The threads of the parent's executors are not here; one of them may even be the one that forked."""
+    for module, threads in (("thread", "_threads_queues"), ("process", "_threads_wakeups")):
+        module = sys.modules.get("concurrent.futures." + module)
+        if module is not None:
+            getattr(module, threads).clear()
+
+
 def begin(name):
     """In the child, first. The parent's exit handlers are the parent's."""
     import atexit
@@ -70,23 +78,25 @@ def begin(name):
     signals = sys.modules.get("signal")
     if signals is not None:
         signals.set_wakeup_fd(-1)  # the parent's event loop would be told of signals that were sent here
+    _forget_executors()
     _take_over_multiprocessing(name)
 
 
 def end():
-    """In the child, last: its own threads, exit handlers, children, finalizers, streams."""
+    """In the child, last: its own threads, exit handlers, children, finalizers, streams; each, whatever the others raise."""
     import atexit
 
     from snakefish import _snakefish
 
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        threading._shutdown()
-    atexit._run_exitfuncs()
-    _snakefish._at_exit()
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util._exit_function()
+    threading, util = sys.modules.get("threading"), sys.modules.get("multiprocessing.util")
+    steps = [threading and threading._shutdown, atexit._run_exitfuncs, _snakefish._at_exit, util and util._exit_function]
+    for step in filter(None, steps):
+        try:
+            step()
+        except KeyboardInterrupt:
+            break  # the parent has it too, and tells it
+        except BaseException:
+            traceback.print_exc()
     _flush_streams()
 
 

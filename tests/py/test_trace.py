@@ -1,0 +1,523 @@
+"""Tracing: what is in the database, and that it is all there, whoever dies."""
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, finish_program, settles, shared_memory, start_program
+
+TRACER = BUILD / "bin" / "snakefish-trace"
+pytestmark = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
+
+# Sends and receives by many, and says how many of each it did.
+BUSY = """
+import os, sys, time, snakefish
+from snakefish import Channel, Generator, Thread, trace
+there, back = Channel(1 << 15), Channel(1 << 15)
+def send(n):
+    for i in range(n):
+        there.send_pyobj((i, "x" * (i % 50)), True)
+    return n
+def receive(n):
+    for _ in range(n):
+        there.receive_pyobj()
+    back.send_pyobj(n)
+    return n
+def work():
+    senders = [Thread(send, args=(300,)) for _ in range(3)]
+    takers = [Thread(receive, args=(450,)) for _ in range(2)]
+    for t in senders + takers:
+        t.start()
+    for t in senders + takers:
+        t.join()
+    sends = sum(t.get_result() for t in senders) + len(takers)
+    receives = sum(t.get_result() for t in takers)
+    for _ in takers:
+        back.receive_pyobj()
+        receives += 1
+    try:
+        back.receive_pyobj(False)
+    except IndexError:
+        pass
+    print(sends, receives, flush=True)
+"""
+
+
+class Database:
+    def __init__(self, path):
+        self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def rows(self, query, *values):
+        return self.connection.execute(query, values).fetchall()
+
+    def one(self, query, *values):
+        return self.rows(query, *values)[0][0]
+
+    def state(self):
+        return self.one("SELECT value FROM meta WHERE key = 'state'")
+
+    def losses(self):
+        return self.rows("SELECT name, severity, value FROM stats WHERE severity <> 'info'")
+
+    def spans(self, kind):
+        return self.one("SELECT count(*) FROM span WHERE kind = ?", kind)
+
+
+def check_counts(path, out):
+    sends, receives = map(int, out.split()[:2])
+    with Database(path) as db:
+        assert db.state() == "complete" and db.losses() == []
+        assert db.one("SELECT count(*) FROM message") == sends
+        assert db.one("SELECT count(*) FROM message WHERE receiver IS NOT NULL") == receives
+        assert db.one("SELECT count(*) FROM message WHERE receive_ns < send_ns") == 0
+        assert db.one("SELECT count(*) FROM (SELECT channel, seq FROM message GROUP BY 1, 2 HAVING count(*) > 1)") == 0
+
+
+# ---- the three ways to turn it on ----
+
+
+def test_start_and_stop_trace_every_send_and_receive_and_channels_that_existed_before(check_program, tmp_path):
+    out = check_program(BUSY + """
+trace.start(sys.argv[1])
+assert trace.enabled()
+work()
+trace.stop()
+assert not trace.enabled()
+back.send_pyobj("untraced")
+""", tmp_path / "run.db")
+    check_counts(tmp_path / "run.db", out)
+    with Database(tmp_path / "run.db") as db:
+        assert db.one("SELECT count(*) FROM channel WHERE capacity_bytes = 32768") == 2
+
+
+def test_a_session_stops_also_when_its_block_raises(check_program, tmp_path):
+    out = check_program(BUSY + """
+try:
+    with trace.session(sys.argv[1]):
+        work()
+        raise KeyError
+except KeyError:
+    print(trace.enabled())
+""", tmp_path / "run.db")
+    assert out.endswith("False\n")
+    check_counts(tmp_path / "run.db", out)
+
+
+def test_the_environment_traces_a_program_as_it_is(check_program, tmp_path):
+    out = check_program(BUSY + "work()", env={"SNAKEFISH_TRACE": tmp_path / "run.db"})
+    check_counts(tmp_path / "run.db", out)
+
+
+def test_record_traces_a_program_and_gives_its_exit_status(tmp_path):
+    from conftest import environment
+    import sys
+    got = subprocess.run([str(TRACER), "record", "-o", str(tmp_path / "run.db"), "--", sys.executable, "-c",
+                          BUSY + "work(); sys.exit(5)"], env=environment(), capture_output=True, text=True, timeout=30)
+    assert got.returncode == 5, got
+    check_counts(tmp_path / "run.db", got.stdout)
+
+
+def test_start_works_again_after_stop_and_replaces_an_older_trace(check_program, tmp_path):
+    out = check_program(BUSY + """
+for path in sys.argv[1:]:
+    with trace.session(path):
+        work()
+""", tmp_path / "a.db", tmp_path / "b.db", tmp_path / "a.db")
+    for name in "ab":
+        check_counts(tmp_path / f"{name}.db", out)
+
+
+# ---- what is in it ----
+
+
+def test_every_process_has_its_row_also_those_made_by_others(check_program, tmp_path):
+    out = check_program("""
+        import multiprocessing, os, subprocess, sys, snakefish
+        pids = {}
+        with snakefish.trace.session(sys.argv[1]):
+            pids["main"] = os.getpid()
+            with snakefish.Thread(os.getpid, name="a Thread") as t:
+                t.start()
+            pids["thread"] = t.get_result()
+            pid = os.fork()
+            if pid == 0:
+                snakefish.trace.mark("in the fork")
+                os._exit(3)
+            os.waitpid(pid, 0)
+            pids["fork"] = pid
+            p = multiprocessing.get_context("fork").Process(target=snakefish.trace.mark, args=("in the process",))
+            p.start()
+            p.join()
+            pids["multiprocessing"] = p.pid
+            code = "import os, snakefish; snakefish.trace.mark('in the program'); print(os.getpid())"
+            pids["exec"] = int(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout)
+        print(pids)
+        """, tmp_path / "run.db")
+    pids = eval(out)
+    with Database(tmp_path / "run.db") as db:
+        assert sorted(db.rows("SELECT pid FROM process")) == sorted((pid,) for pid in pids.values())
+        main = db.one("SELECT id FROM process WHERE pid = ?", pids["main"])
+        parents = dict(db.rows("SELECT pid, parent FROM process"))
+        assert all(parents[pids[name]] == main for name in ("thread", "fork", "multiprocessing"))
+        marks = db.rows("SELECT t.text, p.pid FROM event e JOIN event_kind k ON k.id = e.kind AND k.name = 'mark' "
+                        "JOIN text t ON t.id = e.object JOIN process p ON p.id = e.process")
+        assert sorted(marks) == sorted([("in the fork", pids["fork"]), ("in the process", pids["multiprocessing"]),
+                                        ("in the program", pids["exec"])])
+        assert db.one("SELECT name FROM process WHERE pid = ?", pids["thread"]) == "a Thread"
+        assert db.losses() == []
+
+
+def test_the_life_of_tasks_is_told_in_spans(check_program, tmp_path):
+    check_program("""
+        import sys, snakefish
+        from snakefish import trace
+        def g():
+            yield 1
+            yield 2
+        with trace.session(sys.argv[1]):
+            with snakefish.Thread(lambda: 1, lambda g: 1, lambda g, e: None) as t:
+                t.start()
+            with snakefish.Generator(g) as it:
+                it.start()
+                list(it)
+            snakefish.map(abs, [-1, -2, -3], 2, 1)
+            with trace.span("outer"):
+                with trace.span("inner ü"):
+                    trace.mark("mark")
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        counts = {kind: db.spans(kind) for kind in ("fork", "join", "extract", "merge", "run", "next", "item", "map", "chunk",
+                                                    "span")}
+        assert counts == {"fork": 4, "join": 2, "extract": 1, "merge": 1, "run": 4, "next": 3, "item": 3, "map": 1,
+                          "chunk": 3, "span": 2}
+        assert sorted(db.rows("SELECT kind, count(*) FROM task GROUP BY kind")) == [
+            ("generator", 1), ("map", 1), ("map-worker", 2), ("thread", 1)]
+        texts = dict(db.rows("SELECT t.text, s.duration_ns FROM span s JOIN text t ON t.id = s.object WHERE s.kind = 'span'"))
+        assert set(texts) == {"outer", "inner ü"} and texts["outer"] >= texts["inner ü"] >= 0
+        assert db.rows("SELECT kind FROM span WHERE closed = 0") == []
+        for process, start, end in db.rows("SELECT id, start_ns, end_ns FROM process"):
+            assert db.one("SELECT sum(ns) FROM ledger WHERE process = ?", process) == end - start
+        assert db.losses() == []
+
+
+def test_marks_of_many_processes_and_sessions_keep_their_texts(check_program, tmp_path):
+    check_program("""
+        import sys, snakefish
+        from snakefish import trace
+        def f(n):
+            for i in range(3):
+                trace.mark("mark %d" % i)
+        for path in sys.argv[1:]:
+            with trace.session(path):
+                f(0)
+                snakefish.map(f, range(4), 2, 1)
+        """, tmp_path / "a.db", tmp_path / "b.db")
+    for name in "ab":
+        with Database(tmp_path / f"{name}.db") as db:
+            marks = db.rows("SELECT t.text, count(*) FROM event e JOIN event_kind k ON k.id = e.kind AND k.name = 'mark' "
+                            "JOIN text t ON t.id = e.object GROUP BY 1 ORDER BY 1")
+            assert marks == [(f"mark {i}", 5) for i in range(3)]
+
+
+def test_an_inherited_environment_does_not_replace_the_database(check_program, tmp_path):
+    """Programs started by a traced one join its trace; those started after it is over stay out of it."""
+    out = check_program(BUSY + """
+import subprocess
+code = "import snakefish; snakefish.trace.mark('inner'); print('inner', snakefish.trace.enabled())"
+def run():
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    print(done.stdout + done.stderr, end="", flush=True)
+work()
+run()
+with Thread(run) as t:
+    t.start()
+trace.stop()
+run()
+""", env={"SNAKEFISH_TRACE": tmp_path / "run.db"})
+    assert out.splitlines()[1:] == ["inner True", "inner True", "inner False"]
+    check_counts(tmp_path / "run.db", out)
+    with Database(tmp_path / "run.db") as db:
+        assert db.one("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'mark'") == 2
+
+
+# ---- wrong uses ----
+
+
+def test_wrong_states_are_told(check_program, tmp_path):
+    out = check_program("""
+        import sys, snakefish
+        from snakefish import trace
+        def tell(call, *arguments):
+            try:
+                call(*arguments)
+            except RuntimeError as error:
+                print(error)
+        trace.start(sys.argv[1])
+        tell(trace.start, sys.argv[1])
+        def child():
+            tell(trace.stop)
+            tell(trace.start, "other.db")
+            sys.stdout.flush()
+        with snakefish.Thread(child) as t:
+            t.start()
+        trace.stop()
+        tell(trace.stop)
+        """, tmp_path / "run.db").splitlines()
+    assert len(out) == 4 and "on already" in out[0] and "not started" in out[1] and "on already" in out[2]
+    assert "not started" in out[3]
+
+
+@pytest.mark.parametrize("path", ["directory", "text", "other database", "absent/run.db", "/proc/run.db", "/dev/full", ""])
+def test_a_path_that_is_no_place_for_a_trace_is_refused_and_left_alone(check_program, run_program, tmp_path, path):
+    where = tmp_path / path
+    if path == "directory":
+        where.mkdir()
+    elif path == "text":
+        where.write_text("precious")
+    elif path == "other database":
+        with sqlite3.connect(where) as db:
+            db.execute("CREATE TABLE precious(a)")
+        db.close()
+    before = where.read_bytes() if where.is_file() else None
+    out = check_program("""
+        import sys, snakefish
+        try:
+            snakefish.trace.start(sys.argv[1])
+        except RuntimeError as error:
+            print(error)
+        print(snakefish.trace.enabled())
+        with snakefish.Thread(lambda: 5) as t:
+            t.start()
+        print(t.get_result())
+        """, where if path else "")
+    lines = out.splitlines()
+    assert len(lines) == 3 and len(lines[0]) > 10 and lines[1:] == ["False", "5"]
+    if before is not None:
+        assert where.read_bytes() == before
+    ended = run_program("import snakefish; print('goes on', snakefish.trace.enabled())",
+                        env={"SNAKEFISH_TRACE": where})
+    assert ended.status == 0 and ended.stdout == "goes on False\n" and "no trace" in ended.stderr
+
+
+def test_a_collector_that_cannot_be_had_never_stops_an_import(run_program, tmp_path):
+    fake = tmp_path / "snakefish-trace"
+    for text in ("#!/bin/sh\nexit 3\n", "#!/no/such/interpreter\n", "no program\n", "#!/bin/sh\necho session /dev/shm\n"):
+        fake.write_text(text)
+        fake.chmod(0o755)
+        ended = run_program("""
+            import snakefish.trace, sys
+            snakefish.trace._find_collector = lambda: sys.argv[1]
+            import os
+            os.environ["SNAKEFISH_TRACE"] = sys.argv[2]
+            snakefish.trace._start_from_environment()
+            print("goes on", snakefish.trace.enabled())
+            """, fake, tmp_path / "run.db")
+        assert ended.status == 0 and ended.stdout == "goes on False\n" and "no trace" in ended.stderr, ended
+
+
+def make_session(directory):
+    """What a session directory of nobody's looks like."""
+    directory.mkdir(mode=0o700)
+    (directory / "session").write_bytes(b"\0" * 4096)
+
+
+@pytest.mark.parametrize("wrong", ["open to others", "symlink", "session is a symlink", "empty", "zeros", "short", "file",
+                                   "of another user"])
+def test_a_session_directory_that_is_not_this_users_alone_is_refused(run_program, tmp_path, wrong):
+    directory = tmp_path / "session"
+    if wrong == "file":
+        directory.write_text("")
+    elif wrong == "empty":
+        directory.mkdir(mode=0o700)
+    else:
+        make_session(directory)
+    if wrong == "open to others":
+        directory.chmod(0o755)
+    elif wrong == "symlink":
+        directory.rename(tmp_path / "real")
+        directory.symlink_to(tmp_path / "real")
+    elif wrong == "session is a symlink":
+        (directory / "session").rename(tmp_path / "elsewhere")
+        (directory / "session").symlink_to(tmp_path / "elsewhere")
+    elif wrong == "short":
+        (directory / "session").write_bytes(b"\0" * 10)
+    elif wrong == "of another user":
+        if os.getuid():
+            pytest.skip("needs root to make a directory somebody else's")
+        os.chown(directory, 61234, 61234)
+    ended = run_program("import snakefish; print('goes on', snakefish.trace.enabled())",
+                        env={"SNAKEFISH_TRACE_SESSION": directory})
+    assert ended.status == 0 and ended.stdout == "goes on False\n"
+    assert "no trace" in ended.stderr or wrong == "file"
+    left = {"log"} & {p.name.split(".")[0] for p in tmp_path.rglob("*")}
+    assert not left, "no log is written there"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_is_told_and_the_program_ends_well(run_program, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        ended = run_program(BUSY + """
+try:
+    trace.start(sys.argv[1])
+    for _ in range(6):
+        work()
+    trace.stop()
+except RuntimeError as error:
+    print("told:", error)
+""", disk / "run.db")
+        assert ended.status == 0 and "told:" in ended.stdout, ended
+        for directory in shared_memory():
+            directory = Path("/dev/shm") / directory
+            if str(directory) in ended.stdout + ended.stderr:  # kept for `collect`, as the words say
+                done = subprocess.run([str(TRACER), "collect", str(directory), "-o", str(tmp_path / "recovered.db")],
+                                      capture_output=True, text=True)
+                assert done.returncode == 0, done
+                with Database(tmp_path / "recovered.db") as db:
+                    assert db.one("SELECT count(*) FROM event") > 0
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+# ---- who dies ----
+
+
+def wait_for_state(path, limit_s=15):
+    def look():
+        try:
+            with Database(path) as db:
+                state = db.state()
+        except sqlite3.OperationalError as error:
+            return str(error)
+        return state if state == "running" else None
+    return settles(look, limit_s)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_program_killed_at_any_moment_leaves_a_complete_readable_database(tmp_path, seed):
+    before = shared_memory()
+    chance = random.Random(seed)
+    program = start_program(BUSY + """
+trace.start(sys.argv[1])
+print("started", flush=True)
+while True:
+    work()
+""", tmp_path / "run.db")
+    assert program.stdout.readline() == "started\n"
+    time.sleep(chance.uniform(0, 0.3))
+    program.kill()
+    finish_program(program, 20)
+    assert wait_for_state(tmp_path / "run.db") is None
+    with Database(tmp_path / "run.db") as db:
+        assert db.one("PRAGMA integrity_check") == "ok" and db.state() == "complete"
+        assert [s for s in db.losses() if s[1] == "error"] == []
+        assert db.one("SELECT count(*) FROM message WHERE receive_ns < send_ns") == 0
+        assert db.one("SELECT exit_status FROM process WHERE pid = ?", program.pid) in (-9, None)
+        emitted, together = db.rows("""
+            SELECT (SELECT sum(value) FROM stats WHERE name = 'emitted'),
+                   (SELECT sum(value) FROM stats WHERE name IN ('collected', 'lost', 'torn'))""")[0]
+        assert emitted == together
+    assert settles(lambda: shared_memory() - before, 10) == set()
+
+
+def test_a_program_that_leaves_by_os_exit_leaves_a_complete_database(run_program, tmp_path):
+    ended = run_program(BUSY + "work(); os._exit(4)", env={"SNAKEFISH_TRACE": tmp_path / "run.db"})
+    assert ended.status == 4 and wait_for_state(tmp_path / "run.db") is None
+    check_counts(tmp_path / "run.db", ended.stdout)
+
+
+def test_stop_tells_how_to_recover_when_the_collector_was_killed_and_that_works(run_program, tmp_path):
+    ended = run_program(BUSY + """
+import os, signal
+trace.start(sys.argv[1])
+work()
+directory = os.environ["SNAKEFISH_TRACE_SESSION"]
+collector = int(os.path.basename(directory).split("-")[1])
+os.kill(collector, signal.SIGKILL)
+time.sleep(0.1)
+work()
+try:
+    trace.stop()
+except RuntimeError as error:
+    print(error)
+print(directory, trace.enabled())
+""", tmp_path / "run.db")
+    assert ended.status == 0, ended
+    lines = ended.stdout.splitlines()
+    directory, enabled = lines[-1].split()
+    words = lines[-2]
+    assert enabled == "False" and "recover" in words and directory in words
+    command = words[words.index("snakefish-trace collect"):].split()
+    done = subprocess.run([str(TRACER), *command[1:]], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done
+    with Database(tmp_path / "run.db") as db:
+        assert db.state() == "recovered"
+        assert db.one("SELECT count(*) FROM message") == 2 * 902
+        assert db.losses() == []
+    assert not Path(directory).exists()
+
+
+def test_nothing_of_the_collector_is_a_child_of_the_program(check_program, tmp_path):
+    assert check_program("""
+        import os, sys, snakefish
+        with snakefish.trace.session(sys.argv[1]):
+            try:
+                print(os.waitpid(-1, os.WNOHANG))
+            except ChildProcessError:
+                print("no child")
+        """, tmp_path / "run.db") == "no child\n"
+
+
+def test_sessions_one_after_the_other_leave_no_descriptor(check_program, tmp_path):
+    assert check_program("""
+        import os, sys, snakefish
+        def count():
+            return len(os.listdir("/proc/self/fd")), open("/proc/self/maps").read().count("log.")
+        before = count()
+        for _ in range(5):
+            with snakefish.trace.session(sys.argv[1]):
+                with snakefish.Thread(lambda: 1) as t:
+                    t.start()
+        print(count()[0] - before[0], count()[1] - before[1])
+        """, tmp_path / "run.db") == "0 0\n"
+
+
+def test_a_signal_during_a_traced_program_does_not_harm_the_trace(tmp_path):
+    program = start_program(BUSY + """
+import signal
+runs = []
+signal.signal(signal.SIGALRM, lambda *_: runs.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+trace.start(sys.argv[1])
+work()
+trace.stop()
+signal.setitimer(signal.ITIMER_REAL, 0)
+assert runs
+""", tmp_path / "run.db")
+    ended = finish_program(program)
+    assert ended.status == 0, ended
+    check_counts(tmp_path / "run.db", ended.stdout)
+
+
+def test_ctrl_c_reaches_the_program_and_not_the_collector(tmp_path):
+    program = start_program(BUSY + "work()\nprint('ready', flush=True)\ntime.sleep(60)",
+                            env={"SNAKEFISH_TRACE": tmp_path / "run.db"})
+    out = program.stdout.readline()
+    assert program.stdout.readline() == "ready\n"
+    os.killpg(program.pid, signal.SIGINT)
+    ended = finish_program(program, 15)
+    assert ended.stderr.count("Traceback") == 1
+    check_counts(tmp_path / "run.db", out)
