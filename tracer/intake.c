@@ -85,7 +85,8 @@ static bool resume(struct intake *intake, sqlite3 *db)
     if (sqlite3_prepare_v2(
             db,
             "SELECT process, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, taken, collected, "
-            "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps FROM log WHERE file = ?",
+            "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps FROM log WHERE file = ? "
+            "ORDER BY process DESC LIMIT 1",
             -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_text(s, 1, intake->file, -1, SQLITE_STATIC);

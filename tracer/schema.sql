@@ -58,7 +58,7 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 -- for each process, with the books of its log. number: rows of task, channel ('t', 'c': scope is the family) and text
 -- ('x': scope is the process) by the numbers that the processes use. reap: deaths that were told.
 CREATE TABLE log(
-  process INTEGER PRIMARY KEY, file TEXT NOT NULL UNIQUE, pid INTEGER, parent_pid INTEGER, family INTEGER,
+  process INTEGER PRIMARY KEY, file TEXT NOT NULL, pid INTEGER, parent_pid INTEGER, family INTEGER,
   start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER, exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "collect.h"
+#include "discover.h"
 #include "start.h"
 
 static struct session session;
@@ -81,6 +82,17 @@ static void in_child(void (*act)(void))
         _exit(0);
     }
     waitpid(pid, NULL, 0);
+}
+
+static char old_name[300];
+
+/* Gives every log the name that the first one had. */
+static int rename_log(void *arg, const char *name)
+{
+    (void)arg;
+    if (!old_name[0])
+        snprintf(old_name, sizeof old_name, "%s", name);
+    return renameat(session.dir_fd, name, session.dir_fd, old_name);
 }
 
 static void write_marks(void)
@@ -203,6 +215,22 @@ TEST(files_that_are_no_logs_are_told_and_left_alone)
     CHECK_EQ(1, ask("SELECT count(*) FROM process"));
     CHECK_EQ(2, ask("SELECT value FROM stats WHERE name = 'refused_logs' AND severity = 'error'"));
     CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'unmade_logs'"));
+    check_books();
+}
+
+TEST(a_log_that_comes_again_under_its_old_name_is_another_one)
+{
+    begin(4096);
+    in_child(write_marks);
+    CHECK_EQ(0, discover_logs(session.dir_fd, rename_log, NULL));
+    struct collect_job job = {.session = &session, .store = store, .clock = &clock_, .state = "complete"};
+    CHECK_EQ(0, collect_run(&job, &why)); /* takes the log away */
+    session_set_state(&session, SF_SESSION_ACTIVE);
+    in_child(write_marks);
+    CHECK_EQ(0, discover_logs(session.dir_fd, rename_log, NULL));
+    collect();
+    CHECK_EQ(2, ask("SELECT count(*) FROM process"));
+    CHECK_EQ(2000, ask("SELECT count(*) FROM event"));
     check_books();
 }
 
