@@ -26,7 +26,7 @@ PY_SRC     := $(wildcard ext/py/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
 TRACER_SRC := $(wildcard tracer/*.c)
 CORE_TESTS   := $(patsubst tests/core/%.c,$(B)/tests/core/%,$(wildcard tests/core/test_*.c))
-TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/*.c))
+TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/test_*.c))
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
@@ -78,7 +78,8 @@ $(PKG)/%: ext/snakefish/%
 # The kernel's view has its place here: tracer/*.bpf.c will be compiled by clang, and bpftool make a skeleton of each
 # under $(B)/gen/, where both tools are; without them the collector is built as it is now.
 
-# The tracer's own generated parts: the schema becomes a C string.
+# The tracer's own generated parts: the schema becomes a C string. The kernel probes (tracer/*.bpf.c, by clang and
+# bpftool into skeletons under $(B)/gen) have their place here; without them `--kernel` says so and goes on.
 $(B)/gen/schema.inc: tracer/schema.sql
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
@@ -103,7 +104,7 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $< $(filter-out %/main.o,$(TRACER_OBJ)) -lsqlite3 -lm -o $@
 
 core-tests: $(CORE_TESTS)
-tracer-tests: $(TRACER_TESTS)
+tracer-tests: $(TRACER_TESTS) $(B)/tests/tracer/program # what the tests of the commands trace
 
 # libFuzzer's programs: the part under test is compiled with them.
 $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/*)

@@ -169,8 +169,12 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
         error = say_keep(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
                          sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
     sqlite3_finalize(version);
-    if (!error && writing)
+    if (!error && writing) {
+        sqlite3_busy_timeout(*db, 5000); /* somebody may be reading what the dead collector left */
         error = run(*db, settings, path, why);
+        if (!error)
+            error = run(*db, "BEGIN EXCLUSIVE; COMMIT", path, why); /* and keeps the lock from here on */
+    }
     if (error) {
         sqlite3_close(*db);
         *db = NULL;
