@@ -78,8 +78,7 @@ $(PKG)/%: ext/snakefish/%
 # The kernel's view has its place here: tracer/*.bpf.c will be compiled by clang, and bpftool make a skeleton of each
 # under $(B)/gen/, where both tools are; without them the collector is built as it is now.
 
-# The tracer's own generated parts: the schema becomes a C string. The kernel probes (tracer/*.bpf.c, by clang and
-# bpftool into skeletons under $(B)/gen) have their place here; without them `--kernel` says so and goes on.
+# The tracer's own generated parts: the schema becomes a C string.
 $(B)/gen/schema.inc: tracer/schema.sql
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
