@@ -56,24 +56,38 @@ def test_arguments_and_results_that_only_fork_can_carry():
     assert starmap(lambda *a: a, [(1, 2), "ab", [3], (x for x in (4, 5))]) == [(1, 2), ("a", "b"), (3,), (4, 5)]
 
 
-def test_the_processes_are_not_this_one_and_as_many_as_concurrency():
+def pids_of_all(count, **more):
+    """The processes of a map of so many arguments, each of which waits until all have begun."""
+    with Channel(1 << 14) as arrived, Channel(1 << 14) as go:
+        def open_the_gate():
+            for _ in range(count):
+                arrived.receive_pyobj(timeout=20)
+            for _ in range(count):
+                go.send_pyobj(1)
+
+        def work(_):
+            arrived.send_pyobj(1)
+            go.receive_pyobj(timeout=20)
+            return os.getpid()
+
+        with snakefish.Thread(open_the_gate) as gate:
+            gate.start()
+            return parallel_map(work, range(count), **more)
+
+
+@pytest.mark.parametrize("count,more", [
+    (3, {"concurrency": 3, "chunksize": 1}), (2, {"concurrency": 50}), (snakefish.cpu_count(), {}),
+    (2, {"concurrency": 2, "extract": lambda g: 1, "merge": lambda g, e: 1})])
+def test_as_many_processes_as_concurrency_work_at_the_same_time_and_this_one_does_not(count, more):
+    pids = set(pids_of_all(count, **more))
+    assert len(pids) == count and os.getpid() not in pids
+
+
+def test_the_default_chunk_is_an_even_split_and_there_are_never_more_processes_than_concurrency():
     def work(_):
-        time.sleep(0.02)
         return os.getpid()
 
-    pids = set(parallel_map(work, range(12), 3, 1))
-    assert len(pids) == 3 and os.getpid() not in pids
-    assert len(set(parallel_map(work, range(2), 50))) == 2
-    assert len(set(parallel_map(work, range(12), concurrency=2, chunksize=6))) <= 2
-
-
-def test_the_default_chunk_is_an_even_split_and_the_default_concurrency_the_cpus():
-    def work(_):
-        time.sleep(0.05)
-        return os.getpid()
-
-    count = snakefish.cpu_count()
-    assert len(set(parallel_map(work, range(count * 3)))) == count
+    assert len(set(parallel_map(work, range(100), concurrency=2, chunksize=1))) <= 2
     pids = parallel_map(work, range(12), 4)
     assert all(len(set(pids[i:i + 3])) == 1 for i in range(0, 12, 3))
 
