@@ -19,5 +19,6 @@ for (path in sort(list.files(tests, "^test_.*[.]R$", full.names = TRUE))) {
   counts <- counts + c(sum(rows$nb) - sum(rows$failed) - skipped, bad, skipped)
   cat(sprintf("  %-28s %4.1f s\n", basename(path), proc.time()[["elapsed"]] - started))
 }
+unlink(file.path(tests, "_snaps"), recursive = TRUE)  # testthat's, and empty: there are no snapshots
 cat(sprintf("%d passed, %d failed, %d skipped\n", as.integer(counts[1]), as.integer(counts[2]), as.integer(counts[3])))
 quit(status = if (counts[["failed"]] > 0) 1 else 0)
