@@ -93,6 +93,8 @@ static void live(struct sf_child *self, pid_t parent, PyObject *name, int (*body
             PyErr_Print();
         PyErr_Clear();
     }
+    if (!sf_child_is_self(self)) /* f forked, and both came back */
+        task = 0;
     sf_log_write(SF_EVENT_EXIT, SF_PHASE_INSTANT, task, (uint64_t)(int64_t)status, 0);
     _exit(status);
 }

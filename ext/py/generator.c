@@ -135,6 +135,10 @@ static int make_item(struct generator *generator, PyObject *iterator, PyObject *
     uint64_t bytes = 0;
     sf_log_write(SF_EVENT_ITEM, SF_PHASE_BEGIN, number, 0, 0);
     PyObject *item = compute(iterator, failure), *last = NULL;
+    if (!sf_child_is_self(&generator->base.task.child)) { /* a fork of it: the items are not its to send */
+        Py_XDECREF(item);
+        return -1;
+    }
     generator->made++;
     if (!item) {
         if (!PyErr_Occurred())

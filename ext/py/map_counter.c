@@ -70,6 +70,10 @@ static int work(struct worker *worker, uint64_t chunk)
     uint64_t size = (last < count ? last : count) - chunk * (uint64_t)run->map->chunk;
     sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk, size);
     PyObject *list = sf_map_compute(run->map, (Py_ssize_t)chunk), *exit = NULL;
+    if (!sf_child_is_self(&worker->task.child)) { /* a fork of it: the chunk is not its to send */
+        Py_XDECREF(list);
+        return -1;
+    }
     if (!list && PyErr_ExceptionMatches(PyExc_SystemExit)) {
         exit = sf_take_raised();
         sf_put_raised(Py_NewRef(exit));

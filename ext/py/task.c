@@ -79,8 +79,8 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
 
 /* ---- in the child ---- */
 
-/* Takes f's outcome apart and extracts: on return exactly one of value and raised is set, likewise for the other two. */
-static void run(struct sf_task *task, PyObject **value, PyObject **raised, PyObject **extracted, PyObject **failed)
+/* Calls f: on return exactly one of value and raised is set. */
+static void run(struct sf_task *task, PyObject **value, PyObject **raised)
 {
     uint32_t number = task->child.task;
     sf_log_write(SF_EVENT_RUN, SF_PHASE_BEGIN, number, 0, 0);
@@ -89,7 +89,14 @@ static void run(struct sf_task *task, PyObject **value, PyObject **raised, PyObj
     enum sf_outcome outcome = *value                                                          ? SF_OUTCOME_RETURNED
                               : PyErr_GivenExceptionMatches(*raised, PyExc_SystemExit) ? SF_OUTCOME_EXITED
                                                                                               : SF_OUTCOME_RAISED;
-    sf_log_write(SF_EVENT_RUN, SF_PHASE_END, number, outcome, 0);
+    if (sf_child_is_self(&task->child))
+        sf_log_write(SF_EVENT_RUN, SF_PHASE_END, number, outcome, 0);
+}
+
+/* Likewise for extract, if there is one. */
+static void extract(struct sf_task *task, PyObject **extracted, PyObject **failed)
+{
+    uint32_t number = task->child.task;
     *extracted = *failed = NULL;
     if (task->extract == Py_None)
         return;
@@ -133,13 +140,33 @@ static int post(int mailbox, struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
     return error;
 }
 
+/* A process that f made by os.fork, and that came back out of f: the mailbox is not its own. It ends as a program does;
+ * its exit status. */
+static int end_stray(PyObject *raised)
+{
+    struct sf_outcome_bytes outcome;
+    if (!raised)
+        return 0;
+    sf_put_raised(Py_NewRef(raised));
+    if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        PyErr_Print();
+        return 1;
+    }
+    sf_outcome_pack(NULL, "", &outcome);
+    Py_XDECREF(outcome.bytes);
+    return outcome.exit_status;
+}
+
 static int body(void *context)
 {
     struct sf_task *task = context;
     PyObject *value, *raised, *extracted, *failed;
     struct sf_outcome_bytes result, extraction = {.tag = SF_TAG_NONE};
     struct sf_mailbox_part parts[SF_MAILBOX_PARTS] = {{0, 0, NULL}, {0, 0, NULL}};
-    run(task, &value, &raised, &extracted, &failed);
+    run(task, &value, &raised);
+    if (!sf_child_is_self(&task->child))
+        return end_stray(raised);
+    extract(task, &extracted, &failed);
     sf_log_write(SF_EVENT_RESULT, SF_PHASE_BEGIN, task->child.task, 0, 0);
     pack_part(value, raised, "its result", &result, &parts[RESULT]);
     if (extracted || failed)

@@ -4,12 +4,10 @@ import os
 import resource
 import time
 import weakref
-from pathlib import Path
 
 import pytest
-from conftest import children, descriptors
+from conftest import descriptors
 
-import snakefish
 from snakefish import Channel, Generator, Thread
 
 
@@ -135,71 +133,6 @@ def test_a_thread_may_be_disposed_by_its_own_merge():
     tasks[0].start()
     tasks[0].join()
     assert tasks[0].get_result() == 5
-
-
-def memory_kib():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
-
-
-def test_hundreds_one_after_the_other_leave_nothing():
-    def one_round():
-        with Thread(lambda: [1] * 100, lambda g: 1, lambda g, e: None) as task:
-            task.start()
-        task.get_result()
-        with Generator(forever) as generator:
-            generator.start()
-            generator.next()
-        with Channel(4096) as channel:
-            channel.send_pyobj(1)
-            channel.receive_pyobj()
-        snakefish.map(abs, [1, 2], 2)
-
-    for _ in range(20):
-        one_round()
-    gc.collect()
-    before = memory_kib(), len(Path("/proc/self/maps").read_text().splitlines()), len(descriptors()), len(gc.get_objects())
-    for _ in range(150):
-        one_round()
-    gc.collect()
-    after = memory_kib(), len(Path("/proc/self/maps").read_text().splitlines()), len(descriptors()), len(gc.get_objects())
-    assert after[0] - before[0] < 2000 and after[1] - before[1] <= 2 and after[2] == before[2]
-    assert after[3] - before[3] < 50
-    assert children() == set()
-
-
-def test_failures_leak_neither():
-    class OwnError(Exception):
-        pass
-
-    def failing(_=0):
-        raise OwnError("x" * 1000)
-
-    def one_round():
-        with Thread(failing) as task:
-            task.start()
-        for call in (task.get_result, task.start, lambda: Thread(1), lambda: Channel(1), lambda: snakefish.map(failing, [1]),
-                     lambda: snakefish.map(failing, [1], extract=len, merge=len), lambda: task.join(-1),
-                     lambda: Generator(len)):
-            try:
-                call()
-            except (OwnError, RuntimeError, TypeError, ValueError):
-                pass
-        with Channel(1024) as channel:
-            for call in (lambda: channel.send_pyobj(b"x" * 4000), lambda: channel.receive_pyobj(False),
-                         lambda: channel.send_pyobj(lambda: 1)):
-                try:
-                    call()
-                except Exception:
-                    pass
-
-    for _ in range(20):
-        one_round()
-    gc.collect()
-    before = memory_kib(), len(gc.get_objects())
-    for _ in range(100):
-        one_round()
-    gc.collect()
-    assert memory_kib() - before[0] < 2000 and len(gc.get_objects()) - before[1] < 50
 
 
 # ---- the program's end ----
@@ -392,6 +325,60 @@ def test_forks_in_a_with_block_end_only_their_own(check_program):
             channel.send_pyobj("here")
             print(list(g), channel.receive_pyobj())
         """) == "[0, 1, 2] here\n"
+
+
+@pytest.mark.parametrize("how", ["returns", "sys.exit", "raises"])
+def test_a_fork_made_by_f_that_comes_back_out_of_f_ends_as_a_program_and_says_nothing_to_the_parent(run_program, how):
+    ended = run_program("""
+        import os, sys, time, snakefish
+        def come_back():
+            if sys.argv[1] == "sys.exit":
+                sys.exit(3)
+            if sys.argv[1] == "raises":
+                raise KeyError("stray")
+        def fork(x=0):
+            pid = os.fork()
+            if pid == 0:
+                come_back()
+                return "stray"
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        def generate():
+            for _ in range(2):
+                yield fork()
+        with snakefish.Thread(fork, lambda g: os.getpid(), lambda g, e: print(e == t.pid)) as t:
+            t.start()
+        print(t.get_result())
+        with snakefish.Generator(generate) as g:
+            g.start()
+            print(list(g))
+        print(snakefish.map(fork, range(3), 2, 1))
+        print(snakefish.map(fork, range(3), 2, 1, extract=lambda g: 1, merge=lambda g, e: None), flush=True)
+        """, how)
+    status = {"returns": 0, "sys.exit": 3, "raises": 1}[how]
+    assert ended.stdout == f"True\n{status}\n{[status] * 2}\n{[status] * 3}\n{[status] * 3}\n" and ended.status == 0
+    assert ended.stderr.count("KeyError: 'stray'") == (9 if how == "raises" else 0)
+
+
+def test_the_hooks_of_register_at_fork_run_once_each_and_an_auditor_may_refuse(check_program):
+    assert check_program("""
+        import os, sys, snakefish
+        for where in ("before", "after_in_parent", "after_in_child"):
+            os.register_at_fork(**{where: lambda where=where: print(where, flush=True)})
+        with snakefish.Thread(lambda: 1) as t:
+            t.start()
+        def refuse(event, arguments):
+            if event == "os.fork":
+                raise PermissionError("no forks")
+        sys.addaudithook(refuse)
+        fds = os.listdir("/proc/self/fd")
+        for call in (snakefish.Thread(lambda: 1).start, lambda: snakefish.map(abs, [1])):
+            try:
+                call()
+            except PermissionError as error:
+                print(error)
+        print(os.listdir("/proc/self/fd") == fds)
+        """).splitlines() in (["before", "after_in_parent", "after_in_child", "no forks", "no forks", "True"],
+                              ["before", "after_in_child", "after_in_parent", "no forks", "no forks", "True"])
 
 
 # ---- threads alive at a fork ----
