@@ -1,17 +1,23 @@
-/* Whether a process still lives, from kill(2) and /proc/<pid>/stat. No state; errors lean to "alive", because
- * taking over from a live process destroys data, while waiting for a dead one costs time. */
+/* Whether a process still lives, from kill(2) and /proc/<pid>/stat. Nothing is kept but this process's own stack
+ * address; errors lean to "alive", because taking over from a live process destroys data, while waiting for a dead
+ * one costs time.
+ *
+ * An exec keeps pid and start, but begins a new stack, at a random address; a fork keeps the stack. So who comes
+ * from one process by fork has its address, and who has another has exec'ed since. (Only prctl(PR_SET_MM), which is
+ * for restoring checkpoints, moves it otherwise; and what is restored has the old address.) */
 #include "identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NS_PER_S UINT64_C(1000000000)
 
-enum { FIELD_STATE = 3, FIELD_THREADS = 20, FIELD_START = 22 }; /* numbered from 1, as in proc(5) */
+enum { FIELD_STATE = 3, FIELD_THREADS = 20, FIELD_START = 22, FIELD_STACK = 28 }; /* from 1: proc(5) */
 
 uint64_t sf_identity_now(void)
 {
@@ -29,73 +35,104 @@ bool sf_identity_exists(pid_t pid)
     return exists;
 }
 
-bool sf_identity_parse(const char *line, size_t length, char *state, uint64_t *threads, uint64_t *start_ticks)
+/* A number that something follows: at the end it may have been cut. */
+static bool read_number(const char *at, const char *end, uint64_t *out)
+{
+    uint64_t value = 0;
+    const char *digit = at;
+    for (; digit < end && *digit >= '0' && *digit <= '9'; digit++)
+        value = value * 10 + (uint64_t)(*digit - '0');
+    if (digit == at || digit == end)
+        return false;
+    *out = value;
+    return true;
+}
+
+bool sf_identity_parse(const char *line, size_t length, struct sf_identity_stat *out)
 {
     /* The name may hold spaces, parentheses and newlines, but nothing after it holds a ')': look from the end. */
     const char *end = line + length, *at = memrchr(line, ')', length);
     if (!at || end - at < 3 || at[1] != ' ')
         return false;
     at += 2;
-    *state = *at;
-    for (int field = FIELD_STATE; field < FIELD_START; field++) {
+    *out = (struct sf_identity_stat){.state = *at};
+    for (int field = FIELD_STATE + 1; field <= FIELD_STACK; field++) {
         at = memchr(at, ' ', (size_t)(end - at));
         if (!at)
-            return false;
+            return field > FIELD_START;
         at++;
-        if (field + 1 != FIELD_THREADS && field + 1 != FIELD_START)
-            continue;
-        uint64_t value = 0;
-        const char *digit = at;
-        for (; digit < end && *digit >= '0' && *digit <= '9'; digit++)
-            value = value * 10 + (uint64_t)(*digit - '0');
-        if (digit == at || digit == end)
+        if (field == FIELD_THREADS && !read_number(at, end, &out->threads))
             return false;
-        *(field + 1 == FIELD_THREADS ? threads : start_ticks) = value;
+        if (field == FIELD_START && !read_number(at, end, &out->start_ticks))
+            return false;
+        if (field == FIELD_STACK)
+            read_number(at, end, &out->stack);
     }
     return true;
 }
 
-/* Length of the line, 0 if there is none. By hand, because snprintf is not async-signal-safe. */
-static size_t read_stat(pid_t pid, char *line, size_t size)
+/* False if there is no such file or line. Keeps errno. */
+static bool read_stat(const char *path, struct sf_identity_stat *out)
 {
-    char path[32] = "/proc/", digits[12];
-    size_t at = strlen(path), n = 0;
+    char line[1024];
+    int error = errno, fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = -1;
+    if (fd >= 0) {
+        do
+            got = read(fd, line, sizeof line); /* one read gives the whole line: it is made in one go */
+        while (got < 0 && errno == EINTR);
+        close(fd);
+    }
+    errno = error;
+    return got > 0 && sf_identity_parse(line, (size_t)got, out);
+}
+
+/* "/proc/<pid>/stat", by hand, because snprintf is not async-signal-safe. */
+static void stat_path(pid_t pid, char path[32])
+{
+    char digits[12];
+    size_t at = strlen("/proc/"), n = 0;
+    memcpy(path, "/proc/", at);
     for (unsigned rest = (unsigned)pid; rest || !n; rest /= 10)
         digits[n++] = (char)('0' + rest % 10);
     while (n)
         path[at++] = digits[--n];
     memcpy(path + at, "/stat", sizeof "/stat");
+}
 
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t got;
-    do
-        got = read(fd, line, size); /* one read gives the whole line: it is made in one go */
-    while (got < 0 && errno == EINTR);
-    close(fd);
-    return got < 0 ? 0 : (size_t)got;
+/* This process's, 0 if it cannot be known. By the thread's own file, which user-mode emulators, other than that of
+ * the process, do not replace by what they make up. */
+static uint64_t own_stack(void)
+{
+    static _Atomic uint64_t known; /* no partner: any thread finds the same, and a forked child as well */
+    uint64_t stack = atomic_load_explicit(&known, memory_order_relaxed);
+    struct sf_identity_stat self;
+    if (!stack && read_stat("/proc/thread-self/stat", &self)) {
+        stack = self.stack;
+        atomic_store_explicit(&known, stack, memory_order_relaxed);
+    }
+    return stack;
 }
 
 bool sf_identity_alive(pid_t pid, uint64_t since_ns)
 {
-    char line[1024], state;
-    uint64_t threads, start_ticks;
+    char path[32];
+    struct sf_identity_stat stat;
     if (!sf_identity_exists(pid))
         return false;
-    int error = errno;
-    size_t length = read_stat(pid, line, sizeof line);
+    stat_path(pid, path);
     long ticks_per_s = sysconf(_SC_CLK_TCK);
-    errno = error;
     /* Unreadable: there is no /proc, it hides other users' processes, or this one ended just now. The pid decides,
      * and in the last case says so the next time. */
-    if (!length || !sf_identity_parse(line, length, &state, &threads, &start_ticks) || ticks_per_s <= 0)
+    if (!read_stat(path, &stat) || ticks_per_s <= 0)
         return sf_identity_exists(pid);
-    if (state == 'X' || state == 'x')
+    if (stat.state == 'X' || stat.state == 'x')
         return false;
     /* A first thread that has ended while others run is a Z as well; but then the process counts those threads. */
-    if (state == 'Z' && threads <= 1)
+    if (stat.state == 'Z' && stat.threads <= 1)
+        return false;
+    if (stat.stack && own_stack() && stat.stack != own_stack())
         return false;
     /* The start is cut down to whole ticks, so a process alive at `since` has a start of at most since's tick. */
-    return start_ticks <= since_ns / (NS_PER_S / (uint64_t)ticks_per_s);
+    return stat.start_ticks <= since_ns / (NS_PER_S / (uint64_t)ticks_per_s);
 }

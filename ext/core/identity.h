@@ -14,17 +14,25 @@
 /* Now, in ns since boot (CLOCK_BOOTTIME, the clock of /proc/<pid>/stat). Never 0. */
 uint64_t sf_identity_now(void);
 
-/* Whether the process that had this pid at since_ns still runs. False when it is gone, a zombie, or the pid has
- * been given to a process that started later. Where /proc cannot be read a zombie or a recycled pid counts as
- * alive: never is a live process declared dead. */
+/* Whether the process that had this pid at since_ns, which then ran the caller's own program (the two come from one
+ * process by fork), still does. False when it is gone, a zombie, has exec'ed a program, or the pid has been given
+ * to a process that started later. Where /proc cannot be read, all but the first count as alive, and so does an
+ * exec'ed program whose stack happens to begin at the same address (without address randomisation, that is likely):
+ * never is a live process declared dead. */
 bool sf_identity_alive(pid_t pid, uint64_t since_ns);
 
 /* The cheap half: whether any process, zombies too, has the pid. One system call, far less than sf_identity_alive.
  */
 bool sf_identity_exists(pid_t pid);
 
-/* Reads a line of /proc/<pid>/stat (length bytes, not terminated): the state's letter, the number of threads and
- * the start in ticks since boot. False if it is not such a line. */
-bool sf_identity_parse(const char *line, size_t length, char *state, uint64_t *threads, uint64_t *start_ticks);
+struct sf_identity_stat {
+    char state; /* the letter */
+    uint64_t threads;
+    uint64_t start_ticks; /* since boot */
+    uint64_t stack;       /* the address at which the stack began at exec; 0: not told */
+};
+
+/* Reads a line of /proc/<pid>/stat (length bytes, not terminated). False if it is not such a line. */
+bool sf_identity_parse(const char *line, size_t length, struct sf_identity_stat *out);
 
 #endif

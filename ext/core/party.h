@@ -59,7 +59,7 @@ void sf_party_name(struct sf_party *party, uint32_t tag, pid_t child);
 /* Gives the caller's own slot back. */
 void sf_party_leave(struct sf_party *party, uint32_t tag);
 
-/* Whether the process behind the tag lives. Some microseconds. */
+/* Whether the process behind the tag lives, and has not exec'ed a program. Some microseconds. */
 bool sf_party_alive(const struct sf_party *party, uint32_t tag);
 
 /* Whether its pid exists, as a zombie maybe. Some hundred ns; false is certain, true is not. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 
 #include "harness.h"
@@ -54,6 +55,44 @@ TEST(a_zombie_is_dead_though_its_pid_exists)
     CHECK(kill(pid, 0) == 0);
     CHECK(sf_identity_exists(pid));
     CHECK(!sf_identity_alive(pid, since));
+}
+
+TEST(a_process_that_has_executed_a_program_is_another_one)
+{
+    int pipes[2];
+    char byte;
+    CHECK(pipe(pipes) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(pipes[0]);
+        dup2(pipes[1], STDOUT_FILENO);
+        execlp("sh", "sh", "-c", "echo; exec sleep 20", NULL);
+        _exit(1);
+    }
+    uint64_t since = sf_identity_now();
+    close(pipes[1]);
+    CHECK(read(pipes[0], &byte, 1) == 1); /* the shell runs */
+    FILE *file = fopen("/proc/sys/kernel/randomize_va_space", "r");
+    if (!file || fgetc(file) == '0' || personality(0xffffffff) & ADDR_NO_RANDOMIZE)
+        SKIP("stacks do not begin at random addresses here");
+    CHECK(sf_identity_exists(pid));
+    CHECK(!sf_identity_alive(pid, since));
+    kill(pid, SIGKILL);
+}
+
+TEST(a_child_of_a_child_is_alive_whoever_looks)
+{
+    int pipes[2];
+    pid_t pid;
+    CHECK(pipe(pipes) == 0);
+    if (fork() == 0) {
+        pid = sleeper("grandchild");
+        CHECK(sf_identity_alive(getppid(), sf_identity_now()));
+        CHECK(write(pipes[1], &pid, sizeof pid) == sizeof pid);
+        pause();
+    }
+    CHECK(read(pipes[0], &pid, sizeof pid) == sizeof pid);
+    CHECK(sf_identity_alive(pid, sf_identity_now()));
 }
 
 TEST(a_stopped_process_is_alive)
@@ -141,28 +180,38 @@ TEST(a_process_whose_first_thread_has_ended_is_alive)
     CHECK(!sf_identity_alive(pid, sf_identity_now()));
 }
 
-static bool parse(const char *line, char *state, uint64_t *threads, uint64_t *start)
+static bool parse(const char *line, struct sf_identity_stat *stat)
 {
-    return sf_identity_parse(line, strlen(line), state, threads, start);
+    return sf_identity_parse(line, strlen(line), stat);
 }
 
 TEST(the_fields_are_found_behind_the_name)
 {
-    char state;
-    uint64_t threads, start;
-    CHECK(parse("12 (a) R) (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99 1\n", &state, &threads, &start));
-    CHECK_EQ('S', state);
-    CHECK_EQ(5, threads);
-    CHECK_EQ(777, start);
+    struct sf_identity_stat stat;
+    CHECK(parse("12 (a) R) (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99 1 2 3 4 888 5\n", &stat));
+    CHECK_EQ('S', stat.state);
+    CHECK_EQ(5, stat.threads);
+    CHECK_EQ(777, stat.start_ticks);
+    CHECK_EQ(888, stat.stack);
+}
+
+TEST(a_line_that_does_not_tell_the_stack_will_do)
+{
+    struct sf_identity_stat stat;
+    CHECK(parse("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99 1\n", &stat));
+    CHECK_EQ(777, stat.start_ticks);
+    CHECK_EQ(0, stat.stack);
+    CHECK(parse("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99 1 2 3 4 888", &stat)); /* cut */
+    CHECK_EQ(0, stat.stack);
 }
 
 TEST(lines_cut_short_are_refused)
 {
-    char state, line[] = "12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99";
-    uint64_t threads, start;
+    char line[] = "12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99";
+    struct sf_identity_stat stat;
     for (size_t n = 0; n < sizeof line - 4; n++)
-        CHECK(!sf_identity_parse(line, n, &state, &threads, &start));
-    CHECK(!parse("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 x 99", &state, &threads, &start));
+        CHECK(!sf_identity_parse(line, n, &stat));
+    CHECK(!parse("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 x 99", &stat));
 }
 
 TEST_MAIN()
