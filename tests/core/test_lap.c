@@ -1,0 +1,386 @@
+/* Where a ring's positions stand in memory. The lap under test has room for more than its first 64 KiB, so that it
+ * grows and is spliced; no memory is behind it, only a map of whose each word would be. */
+#include "core/lap.h"
+
+#include "harness.h"
+
+enum { SMALL = 1024, FIRST = 65536, USABLE = 200000 };
+
+/* What a ring keeps besides. */
+struct model {
+    struct sf_lap lap;
+    _Atomic uint64_t base;
+    uint64_t head, tail;
+};
+
+static struct model new_model(uint64_t usable)
+{
+    struct model m;
+    memset(&m, 0, sizeof m);
+    sf_lap_init(&m.lap, usable);
+    return m;
+}
+
+static uint64_t place(const struct model *m, uint64_t position)
+{
+    return sf_lap_place(&m->lap, m->base, position);
+}
+
+static bool spliced(const struct model *m)
+{
+    return m->lap.splice != SF_LAP_NO_SPLICE;
+}
+
+/* As a ring does it; the place. */
+static uint64_t add(struct model *m, uint64_t bytes)
+{
+    CHECK(sf_lap_make_room(&m->lap, &m->base, m->head, m->tail, bytes));
+    uint64_t x = place(m, m->tail);
+    m->tail += bytes;
+    return x;
+}
+
+static void drop(struct model *m, uint64_t bytes)
+{
+    m->head += bytes;
+    CHECK(m->head <= m->tail);
+    sf_lap_advance(&m->lap, &m->base, m->head);
+}
+
+static bool same(const struct model *a, const struct model *b)
+{
+    return a->lap.soft == b->lap.soft && a->lap.splice == b->lap.splice && a->base == b->base;
+}
+
+/* In flight: [40000, 65536) and, round the end, [0, 4464). */
+static struct model gone_round(void)
+{
+    struct model m = new_model(USABLE);
+    add(&m, 40000);
+    add(&m, 20000);
+    drop(&m, 40000);
+    add(&m, 10000);
+    return m;
+}
+
+/* The same and 40000 more: on to 40000, and into the rest of the memory. */
+static struct model with_splice(void)
+{
+    struct model m = gone_round();
+    add(&m, 40000);
+    return m;
+}
+
+/* --- a plain lap --- */
+
+TEST(a_new_lap_takes_the_first_pages_only)
+{
+    struct model small = new_model(SMALL), large = new_model(USABLE);
+    CHECK_EQ(SMALL, small.lap.soft);
+    CHECK_EQ(FIRST, large.lap.soft);
+    for (uint64_t p = 0; p < FIRST; p += 8)
+        CHECK_EQ(p, place(&large, p));
+    CHECK_EQ(FIRST, sf_lap_room(&large.lap, 0, 0, 0));
+}
+
+TEST(places_go_round_at_the_end)
+{
+    struct model m = new_model(SMALL);
+    add(&m, 1000);
+    drop(&m, 992);
+    CHECK_EQ(1000, add(&m, 48));
+    CHECK_EQ(1016, place(&m, 1016));
+    CHECK_EQ(0, place(&m, 1024));
+    CHECK_EQ(24, place(&m, 1048));
+    CHECK_EQ(0, sf_lap_walk(&m.lap, 1000, 24));
+    CHECK_EQ(23, sf_lap_walk(&m.lap, 1000, 47));
+    drop(&m, 48);
+    CHECK_EQ(24, add(&m, 8));
+}
+
+TEST(advancing_changes_no_place)
+{
+    struct model m = new_model(SMALL);
+    uint64_t x = 0;
+    add(&m, 512);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t last = add(&m, 504);
+        drop(&m, i ? 504 : 512);
+        CHECK(m.head - m.base < SMALL);
+        CHECK_EQ(last, place(&m, m.head));
+        CHECK_EQ(x = (x + (i ? 504 : 512)) % SMALL, last);
+    }
+}
+
+TEST(a_stream_goes_round_and_does_not_grow)
+{
+    struct model m = new_model(USABLE);
+    add(&m, 8000);
+    for (int i = 0; i < 1000; i++) {
+        add(&m, 8000);
+        drop(&m, 8000);
+    }
+    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK(!spliced(&m));
+}
+
+TEST(a_lap_grows_at_its_end_when_much_is_in_flight)
+{
+    struct model m = new_model(USABLE);
+    for (uint64_t p = 0; p < USABLE; p += 8000)
+        CHECK_EQ(p, add(&m, 8000));
+    CHECK_EQ(USABLE, m.lap.soft);
+    CHECK(!spliced(&m));
+    for (uint64_t p = 0; p < USABLE; p += 8)
+        CHECK_EQ(p, place(&m, p));
+}
+
+TEST(a_lap_grows_in_steps_and_as_far_as_a_large_message_needs)
+{
+    struct model m = new_model(USABLE);
+    add(&m, FIRST);
+    add(&m, 8);
+    CHECK_EQ(2 * FIRST, m.lap.soft);
+    m = new_model(USABLE);
+    add(&m, 150000);
+    CHECK_EQ((150000 + 4095) / 4096 * 4096, m.lap.soft);
+    m = new_model(USABLE);
+    add(&m, USABLE - 4096); /* a rest below a step is taken as well */
+    CHECK_EQ(USABLE, m.lap.soft);
+}
+
+TEST(rewinding_begins_anew)
+{
+    struct model m = with_splice();
+    drop(&m, m.tail - m.head);
+    sf_lap_rewind(&m.lap, &m.base, m.tail);
+    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK(!spliced(&m));
+    CHECK_EQ(0, place(&m, m.tail));
+    CHECK_EQ(0, add(&m, USABLE));
+}
+
+/* --- a spliced one --- */
+
+TEST(when_the_bytes_in_flight_go_round_the_rest_is_spliced_in_before_the_head)
+{
+    struct model m = gone_round();
+    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK_EQ(4464, place(&m, m.tail));
+    CHECK(!spliced(&m));
+    CHECK_EQ(4464, add(&m, 40000));
+    CHECK_EQ(40000, m.lap.splice);
+    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK_EQ(40000, place(&m, m.head)); /* what was there stands where it stood */
+    CHECK_EQ(0, place(&m, FIRST));
+    CHECK_EQ(39992, place(&m, 70000 + 35528)); /* the new one: up to the head, */
+    CHECK_EQ(FIRST, place(&m, 70000 + 35536)); /* then in the rest */
+    CHECK_EQ(FIRST + 4464, place(&m, m.tail));
+}
+
+TEST(a_spliced_lap_is_plain_again_when_all_in_flight_stands_in_the_rest)
+{
+    struct model m = with_splice();
+    add(&m, 50000);
+    drop(&m, m.tail - m.head - 50000);
+    uint64_t x = place(&m, m.head);
+    CHECK_EQ(FIRST + 4464, x);
+    CHECK(spliced(&m));
+    CHECK_EQ(x + 50000, add(&m, 8));
+    CHECK(!spliced(&m));
+    CHECK_EQ(x, place(&m, m.head));
+    CHECK(m.lap.soft >= x + 50008 && m.lap.soft < x + 50008 + 4096);
+}
+
+TEST(a_message_round_a_spliced_lap_has_four_runs)
+{
+    struct model m = with_splice();
+    add(&m, 120000);
+    drop(&m, 30000);
+    add(&m, 20000); /* round the memory's end, on behind the splice */
+    drop(&m, 40000);
+    CHECK_EQ(50000, add(&m, 8));
+    drop(&m, 140000);
+    uint64_t x = add(&m, USABLE - 8), end, left = USABLE - 8;
+    static const uint64_t from[] = {50008, 0, FIRST, 40000}, to[] = {FIRST, 40000, USABLE, 50000};
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(from[i], x);
+        uint64_t piece = sf_lap_piece(&m.lap, x, &end) - x;
+        piece = piece < left ? piece : left;
+        CHECK_EQ(to[i], x + piece);
+        left -= piece, x = end;
+    }
+    CHECK_EQ(0, left);
+}
+
+/* --- after any history --- */
+
+static uint64_t random_below(uint64_t n)
+{
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    return (state ^= state << 17) % n;
+}
+
+enum { MESSAGES = 1 << 15 };
+
+static struct {
+    uint64_t place, bytes;
+} message[MESSAGES];
+static uint16_t owner[USABLE / 8]; /* of each word: number of its message + 1 */
+
+/* Whose words change hands, by the way from the message's first. */
+static void hand_over(const struct model *m, unsigned number, uint16_t from, uint16_t to)
+{
+    for (uint64_t at = 0; at < message[number].bytes; at += 8) {
+        uint64_t x = sf_lap_walk(&m->lap, message[number].place, at);
+        CHECK(x < m->lap.usable && x % 8 == 0);
+        CHECK_EQ(from, owner[x / 8]);
+        owner[x / 8] = to;
+    }
+}
+
+/* Many laps of filling and draining. Whether it grew, was spliced, and became plain again without a rewind. */
+static void run_history(uint64_t usable, bool *grew, bool *was_spliced, bool *plain_again)
+{
+    struct model m = new_model(usable);
+    unsigned first = 0, last = 0;
+    memset(owner, 0, sizeof owner);
+    for (uint64_t step = 0, bias = 0; last < MESSAGES - 1 && step < 12000; step++) {
+        if (step % 64 == 0)
+            bias = random_below(4);
+        if (random_below(4) <= bias && first < last) {
+            hand_over(&m, first, (uint16_t)(first + 1), 0);
+            drop(&m, message[first++].bytes);
+            if (m.head == m.tail && random_below(2))
+                sf_lap_rewind(&m.lap, &m.base, m.tail);
+            continue;
+        }
+        uint64_t bytes = 8 + random_below(random_below(6) ? usable / 50 : usable) / 8 * 8;
+        struct model before = m;
+        bool fits = m.tail - m.head + bytes <= usable;
+        uint64_t room = sf_lap_room(&m.lap, m.base, m.head, m.tail);
+        CHECK_EQ(fits, sf_lap_make_room(&m.lap, &m.base, m.head, m.tail, bytes));
+        *grew |= m.lap.soft > before.lap.soft;
+        *was_spliced |= spliced(&m);
+        *plain_again |= spliced(&before) && !spliced(&m);
+        if (!fits || (!spliced(&before) && bytes <= room))
+            CHECK(same(&before, &m)); /* nothing had to change */
+        if (!fits)
+            continue;
+        message[last].place = place(&m, m.tail);
+        message[last].bytes = bytes;
+        m.tail += bytes;
+        hand_over(&m, last, 0, (uint16_t)(last + 1));
+        CHECK_EQ(place(&m, m.tail - 8), sf_lap_walk(&m.lap, message[last].place, bytes - 8));
+        CHECK_EQ(message[first].place, place(&m, m.head));
+        last++;
+    }
+    CHECK(first > 1000);
+}
+
+/* Room is refused exactly when there is none, no place is given twice, and each word of a message is found from its
+ * first at any time until it is gone. */
+TEST(room_is_exact_and_no_byte_in_flight_moves_whatever_the_history)
+{
+    static const uint64_t sizes[] = {1024, 1032, 65536, 65544, 70000, 131072, 150000, USABLE};
+    bool grew = false, was_spliced = false, plain_again = false;
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        run_history(sizes[i], &grew, &was_spliced, &plain_again);
+    CHECK(grew && was_spliced && plain_again);
+}
+
+TEST(what_the_lap_has_room_for_changes_nothing)
+{
+    struct model m = new_model(USABLE), before = m;
+    CHECK_EQ(FIRST, sf_lap_room(&m.lap, m.base, m.head, m.tail));
+    add(&m, FIRST);
+    CHECK(same(&before, &m));
+    CHECK_EQ(0, sf_lap_room(&m.lap, m.base, m.head, m.tail));
+    m = before = gone_round();
+    uint64_t room = sf_lap_room(&m.lap, m.base, m.head, m.tail);
+    CHECK_EQ(FIRST - 30000, room);
+    add(&m, room);
+    CHECK(same(&before, &m));
+    add(&m, 8);
+    CHECK(!same(&before, &m));
+}
+
+/* --- repair --- */
+
+/* As if the change from `before` to `after` had been cut off behind so many of its stores: three of the plan, one
+ * that says it counts, three copies, and one that forgets the plan. */
+static struct model cut_off(const struct model *before, const struct model *after, int stores)
+{
+    struct model m = *before;
+    m.lap.plan_base = stores > 0 ? after->base : 1;
+    m.lap.plan_soft = stores > 1 ? after->lap.soft : 2;
+    m.lap.plan_splice = stores > 2 ? after->lap.splice : 3;
+    m.lap.planned = stores > 3 && stores < 8;
+    m.base = stores > 4 ? after->base : before->base;
+    m.lap.soft = stores > 5 ? after->lap.soft : before->lap.soft;
+    m.lap.splice = stores > 6 ? after->lap.splice : before->lap.splice;
+    return m;
+}
+
+static void check_repair(const struct model *before, const struct model *after)
+{
+    CHECK(!same(before, after));
+    for (int stores = 0; stores <= 8; stores++) {
+        struct model m = cut_off(before, after, stores);
+        for (int again = 0; again < 2; again++) { /* who repairs may be killed as well */
+            sf_lap_repair(&m.lap, &m.base, m.head, m.tail);
+            CHECK(same(&m, stores > 3 ? after : before));
+            CHECK_EQ(0, m.lap.planned);
+        }
+        for (uint64_t p = m.head; p < m.tail; p += 8)
+            CHECK_EQ(place(before, p), place(&m, p));
+    }
+}
+
+TEST(half_of_a_splicing_is_finished_or_was_none)
+{
+    struct model before = gone_round(), after = before;
+    CHECK(sf_lap_make_room(&after.lap, &after.base, after.head, after.tail, 40000));
+    CHECK(spliced(&after));
+    check_repair(&before, &after);
+}
+
+TEST(half_of_becoming_plain_again_is_finished_or_was_none)
+{
+    struct model before = with_splice(), after;
+    add(&before, 50000);
+    drop(&before, before.tail - before.head - 50000);
+    after = before;
+    CHECK(sf_lap_make_room(&after.lap, &after.base, after.head, after.tail, 8));
+    CHECK(!spliced(&after));
+    check_repair(&before, &after);
+}
+
+TEST(a_head_that_moved_without_its_base_is_followed)
+{
+    struct model m = new_model(SMALL);
+    add(&m, 1000);
+    drop(&m, 1000);
+    add(&m, 1000);
+    uint64_t x = place(&m, m.tail);
+    m.head = m.tail - 8; /* killed before sf_lap_advance */
+    CHECK(m.head - m.base >= SMALL);
+    sf_lap_repair(&m.lap, &m.base, m.head, m.tail);
+    CHECK(m.head - m.base < SMALL);
+    CHECK_EQ(x, place(&m, m.tail));
+    CHECK_EQ(x - 8, place(&m, m.head));
+}
+
+TEST(with_nothing_in_flight_any_half_is_as_good_as_a_rewind)
+{
+    struct model m = with_splice();
+    drop(&m, m.tail - m.head);
+    m.lap.splice = SF_LAP_NO_SPLICE; /* a rewind, killed behind its first store */
+    sf_lap_repair(&m.lap, &m.base, m.head, m.tail);
+    CHECK_EQ(0, place(&m, m.tail));
+    CHECK_EQ(0, add(&m, USABLE));
+}
+
+TEST_MAIN()
