@@ -7,12 +7,13 @@
  *
  * Guarantees. A message is received once, whole. Messages that one thread sends are claimed in its order. A process
  * killed between reserve and publish, or between claim and release, loses that one message: its bytes are freed
- * as soon as somebody needs the room or waits for longer than SF_RING_CHECK_NS, and the lock, if it held it, is taken over.
- * Dead includes zombies and recycled pids.
+ * as soon as somebody needs the room or waits for longer than SF_RING_CHECK_NS, and the lock, if it held it, is
+ * taken over. Dead includes zombies, recycled pids, and processes that have exec'ed a program (those only when they
+ * end where /proc cannot tell, or where stacks do not begin at random addresses: identity.h).
  *
- * Fork. A handle is copied by fork and works in the child, also in one made by os.fork: the ring counts the child as a
- * holder from before the fork (pthread_atfork). Between reserve and publish (claim and release) the message stays the
- * parent's: the child must not finish it.
+ * Fork. A handle is copied by fork and works in the child, also in one made by os.fork: the ring counts the child
+ * as a holder from before the fork (pthread_atfork). Between reserve and publish (claim and release) the message
+ * stays the parent's: the child must not finish it.
  *
  * Threads. Every function may be called from any thread; one slot belongs to one thread. */
 #ifndef SF_CORE_RING_H
@@ -23,8 +24,8 @@
 #include <sys/types.h>
 
 #define SF_RING_MIN_BYTES 1024u
-#define SF_RING_FRAME_BYTES 32u                  /* of the ring that each message takes besides its own, rounded up to 8 */
-#define SF_RING_CHECK_NS INT64_C(100000000)     /* no wait goes longer without looking for the dead */
+#define SF_RING_FRAME_BYTES 32u /* of the ring that each message takes besides its own, rounded up to 8 */
+#define SF_RING_CHECK_NS INT64_C(100000000) /* no wait goes longer without looking for the dead */
 
 struct sf_ring; /* one process's handle */
 
@@ -46,12 +47,12 @@ void sf_ring_free(struct sf_ring *ring);
 uint64_t sf_ring_capacity(const struct sf_ring *ring); /* as given to sf_ring_new */
 uint64_t sf_ring_length(const struct sf_ring *ring);   /* messages published and not yet claimed, at some moment */
 
-/* Reserves room for a message. Does not block but for the lock (spins, then sleeps; at most as long as other processes
- * need for a few stores, or SF_RING_CHECK_NS more when its owner was killed).
- * 0, -EAGAIN: no room now, -EMSGSIZE: larger than the ring will ever hold. On an error nothing has changed. */
+/* Reserves room for a message. Does not block but for the lock (spins, then sleeps; at most as long as other
+ * processes need for a few stores, or SF_RING_CHECK_NS more when its owner was killed). 0, -EAGAIN: no room now,
+ * -EMSGSIZE: larger than the ring will ever hold. On an error nothing has changed. */
 int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *out);
 
-/* Makes the reserved message visible and wakes who waits for it. Everything written before is seen by its receiver. */
+/* Makes the reserved message visible and wakes who waits for it. Its receiver sees everything written before. */
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Gives the reserved room back unused (the seq is not used again). */
@@ -64,25 +65,28 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Where byte `offset` of the message stands, and how many bytes follow it without a break (*run, at least 1 while
- * offset < slot->bytes): a message that crosses the ring's end has two runs. */
+ * offset < slot->bytes). Most messages are one run; one that goes round a lap's end has two, and one that goes
+ * round a spliced lap (lap.h) up to four. No byte moves until the message is released. */
 void *sf_ring_at(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, uint64_t *run);
 
-/* Copies into and out of the message, crossing the ring's end where need be. offset + bytes <= slot->bytes. */
-void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, const void *from, uint64_t bytes);
-void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to, uint64_t bytes);
+/* Copies into and out of the message, run by run. offset + bytes <= slot->bytes. */
+void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, const void *from,
+                 uint64_t bytes);
+void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to,
+                 uint64_t bytes);
 
 /* Waits until there may be a message (room for `bytes`), for at most timeout_ns and at most SF_RING_CHECK_NS: spins
- * shortly where that pays, then sleeps. Recovers what dead processes left. Call it in a loop around claim (reserve).
- * 0: try again, -ETIMEDOUT: nothing came in that time, -EINTR: a signal handler ran,
- * -EPIPE: nothing came and no other live process holds the ring (the caller knows whether another thread could). */
+ * shortly where that pays, then sleeps. Recovers what dead processes left. Call it in a loop around claim
+ * (reserve). 0: try again, -ETIMEDOUT: nothing came in that time, -EINTR: a signal handler ran, -EPIPE: nothing
+ * came and no other live process holds the ring (the caller knows whether another thread could). */
 int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns);
 int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns);
 
 /* Wakes every process that waits for a message or for room, to look at something the caller has changed. */
 void sf_ring_wake_all(struct sf_ring *ring);
 
-/* After a fork, in the parent: names the child, so that its death before its first step is noticed. Optional; without
- * it (os.fork by others) a child that dies in that instant counts as alive for 5 s more. */
+/* After a fork, in the parent: names the child, so that its death before its first step is noticed. Optional;
+ * without it (os.fork by others) a child that dies in that instant counts as alive for 5 s more. */
 void sf_ring_name_child(pid_t child);
 
 /* The owner's word for the ring: a channel's number, 0 for internal ones. */

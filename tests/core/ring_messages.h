@@ -1,13 +1,17 @@
-/* Messages that show when they are damaged: what the ring's tests send. */
+/* Messages that show when they are damaged: what the ring's tests send; and what else these tests have in common.
+ */
 #ifndef SF_TESTS_RING_MESSAGES_H
 #define SF_TESTS_RING_MESSAGES_H
 
 #include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "core/ring.h"
 #include "harness.h"
+
+#define MS INT64_C(1000000)
 
 struct message {
     uint32_t sender;
@@ -26,6 +30,20 @@ static inline uint64_t random_next(void)
 static inline uint64_t random_below(uint64_t n)
 {
     return random_next() % n;
+}
+
+static inline double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Until it has died; it is not reaped. */
+static inline void await_zombie(pid_t pid)
+{
+    siginfo_t info;
+    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
 }
 
 static inline void nothing(int signal)

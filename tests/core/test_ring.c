@@ -1,71 +1,14 @@
-/* The ring: what it promises to senders and receivers that live. The dying ones are in test_ring_killed.c. */
+/* The ring's messages, between senders and receivers that live: whole, in order, in exactly the room there is. Who
+ * dies is in test_ring_killed.c. */
 #include "core/ring.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "harness.h"
 #include "ring_messages.h"
-
-#define MS INT64_C(1000000)
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-/* --- making one --- */
-
-TEST(the_capacity_is_as_asked)
-{
-    static const uint64_t sizes[] = {1024, 1025, 1031, 4096, 123457, UINT64_C(1) << 31, UINT64_C(1) << 36};
-    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        struct sf_ring *ring = new_ring(sizes[i]);
-        CHECK_EQ(sizes[i], sf_ring_capacity(ring));
-        CHECK_EQ(0, sf_ring_length(ring));
-        sf_ring_free(ring);
-    }
-}
-
-TEST(absurd_sizes_are_errors)
-{
-    struct sf_ring *ring = NULL;
-    CHECK_EQ(-EINVAL, sf_ring_new(&ring, 0));
-    CHECK_EQ(-EINVAL, sf_ring_new(&ring, SF_RING_MIN_BYTES - 1));
-    CHECK_EQ(-ENOMEM, sf_ring_new(&ring, UINT64_MAX));
-    CHECK_EQ(-ENOMEM, sf_ring_new(&ring, INT64_MAX));
-    CHECK_EQ(-ENOMEM, sf_ring_new(&ring, UINT64_C(1) << 62));
-    CHECK(!ring);
-    sf_ring_free(NULL);
-}
-
-static void count_and_sum(struct sf_ring *ring, void *context)
-{
-    uint32_t *seen = context;
-    seen[0]++;
-    seen[1] += sf_ring_number(ring);
-}
-
-TEST(each_visits_the_rings_of_this_process)
-{
-    struct sf_ring *a = new_ring(1024), *b = new_ring(2048), *c = new_ring(4096);
-    sf_ring_set_number(a, 1), sf_ring_set_number(b, 10), sf_ring_set_number(c, 100);
-    uint32_t seen[2] = {0, 0};
-    sf_ring_free(b);
-    sf_ring_each(count_and_sum, seen);
-    CHECK_EQ(2, seen[0]);
-    CHECK_EQ(101, seen[1]);
-    sf_ring_free(c);
-    sf_ring_free(a);
-    sf_ring_each(count_and_sum, seen);
-    CHECK_EQ(2, seen[0]);
-}
 
 /* --- one process --- */
 
@@ -432,130 +375,6 @@ TEST(threads_receive_each_message_once_whole_and_in_order)
     for (int i = 0; i < SENDERS + RECEIVERS; i++)
         pthread_join(thread[i], NULL);
     check_ledger(threads_ring, &threads_ledger);
-}
-
-/* --- waiting --- */
-
-TEST(a_wait_ends_by_its_timeout_while_another_holds_the_ring)
-{
-    struct sf_ring *ring = new_ring(1024);
-    if (fork() == 0)
-        for (;;)
-            pause();
-    double start = now_s();
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 20 * MS));
-    CHECK(now_s() - start >= 0.02);
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 0));
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, -1));
-    while (send_message(ring, 0, 0, 8) == 0)
-        ;
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 20 * MS));
-    start = now_s();
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 3600 * 1000 * MS)); /* never longer than the check */
-    CHECK(now_s() - start < 1);
-}
-
-TEST(a_wait_for_what_is_there_returns_at_once)
-{
-    struct sf_ring *ring = new_ring(1024);
-    CHECK_EQ(0, sf_ring_wait_room(ring, 1024 - SF_RING_FRAME_BYTES, 0));
-    CHECK_EQ(0, sf_ring_wait_room(ring, 5000, 0)); /* reserve says what is wrong */
-    CHECK_EQ(0, send_message(ring, 0, 0, 8));
-    CHECK_EQ(0, sf_ring_wait_message(ring, 0));
-}
-
-TEST(who_is_alone_is_told_so_and_who_waits_for_a_child_to_run_is_not)
-{
-    struct sf_ring *ring = new_ring(1024);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
-    pid_t pid = fork();
-    if (pid == 0)
-        for (;;)
-            pause();
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 1 * MS));
-    siginfo_t info;
-    kill(pid, SIGKILL);
-    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0); /* a zombie */
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
-    while (send_message(ring, 0, 0, 8) == 0)
-        ;
-    CHECK_EQ(-EPIPE, sf_ring_wait_room(ring, 8, 1 * MS));
-}
-
-TEST(who_has_freed_its_handle_holds_the_ring_no_more)
-{
-    struct sf_ring *ring = new_ring(1024);
-    int freed[2];
-    char byte;
-    CHECK(pipe(freed) == 0);
-    if (fork() == 0) {
-        sf_ring_free(ring);
-        CHECK(write(freed[1], "", 1) == 1);
-        for (;;)
-            pause();
-    }
-    CHECK(read(freed[0], &byte, 1) == 1);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
-}
-
-TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
-{
-    enum { SLEEPERS = 4 };
-    struct sf_ring *ring = new_ring(4096);
-    for (int i = 0; i < SLEEPERS; i++)
-        if (fork() == 0) {
-            struct sf_ring_slot slot;
-            while (sf_ring_claim(ring, &slot))
-                sf_ring_wait_message(ring, 1000 * MS);
-            sf_ring_release(ring, &slot);
-            _exit(0);
-        }
-    usleep(50000);
-    double start = now_s();
-    for (uint64_t n = 0; n < SLEEPERS; n++)
-        CHECK_EQ(0, send_message(ring, 0, n, 8));
-    for (int i = 0, status; i < SLEEPERS; i++) {
-        CHECK(wait(&status) > 0);
-        CHECK_EQ(0, status);
-    }
-    CHECK(now_s() - start < 0.04); /* not by looking every 100 ms */
-}
-
-TEST(a_sleeping_sender_is_woken_by_room)
-{
-    struct sf_ring *ring = new_ring(1024);
-    CHECK_EQ(0, send_message(ring, 0, 0, 900));
-    pid_t pid = fork();
-    if (pid == 0) {
-        while (send_message(ring, 0, 1, 900) == -EAGAIN)
-            sf_ring_wait_room(ring, 900, 1000 * MS);
-        _exit(0);
-    }
-    usleep(120000); /* past its first slice */
-    double start = now_s();
-    CHECK_EQ(0, receive(ring).number);
-    int status;
-    waitpid(pid, &status, 0);
-    CHECK_EQ(0, status);
-    CHECK(now_s() - start < 0.04);
-    CHECK_EQ(1, receive(ring).number);
-}
-
-TEST(wake_all_and_signals_end_a_wait)
-{
-    struct sf_ring *ring = new_ring(1024);
-    struct sigaction action = {.sa_handler = nothing};
-    sigaction(SIGUSR1, &action, NULL);
-    pid_t self = getpid();
-    for (int with_signal = 0; with_signal < 2; with_signal++) {
-        pid_t pid = fork();
-        if (pid == 0)
-            for (;; usleep(10000))
-                with_signal ? (void)kill(self, SIGUSR1) : sf_ring_wake_all(ring);
-        CHECK_EQ(with_signal ? -EINTR : 0, sf_ring_wait_message(ring, 90 * MS));
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-    }
 }
 
 TEST_MAIN()

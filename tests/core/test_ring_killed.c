@@ -1,29 +1,12 @@
 /* The ring when its senders and receivers are killed: the survivors go on, and lose the victims' own messages only.
  * The strongest case kills a process at every single instruction of its work on the ring, by ptrace. */
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/ptrace.h>
-#include <time.h>
 
 #include "core/ring.h"
 #include "harness.h"
 #include "ring_messages.h"
-
-#define MS INT64_C(1000000)
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void await_zombie(pid_t pid)
-{
-    siginfo_t info;
-    CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
-}
 
 /* Whatever has happened: all room can be had again, to the byte, and the ring works. */
 static void check_all_room_is_back(struct sf_ring *ring)
@@ -170,91 +153,6 @@ TEST(the_last_message_of_the_dead_is_received_before_epipe)
     CHECK_EQ(0, sf_ring_wait_message(ring, 10 * MS));
     CHECK_EQ(1, receive(ring).number);
     CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 10 * MS));
-}
-
-/* --- forks --- */
-
-TEST(nested_forks_hold_the_ring_each_for_itself)
-{
-    struct sf_ring *ring = new_ring(1024);
-    pid_t child = fork();
-    if (child == 0) {
-        if (fork() == 0) {
-            usleep(150000);
-            send_message(ring, 0, 1, 20);
-            _exit(0);
-        }
-        kill(getpid(), SIGKILL); /* at once: the grandchild has perhaps not run */
-    }
-    int result;
-    struct sf_ring_slot slot;
-    while (sf_ring_claim(ring, &slot))
-        CHECK((result = sf_ring_wait_message(ring, 1000 * MS)) == 0 || result == -ETIMEDOUT);
-    CHECK_EQ(1, get_message(ring, &slot).number);
-    while ((result = sf_ring_wait_message(ring, 1000 * MS)) != -EPIPE)
-        CHECK_EQ(-ETIMEDOUT, result);
-}
-
-static _Atomic int *slow_child; /* 1: a forked child stays before the ring's own fork handler */
-
-static void linger_in_child(void)
-{
-    while (slow_child && atomic_load(slow_child))
-        usleep(1000);
-}
-
-/* Child handlers run in the order of registration, so this comes before the ring's. */
-static void child_that_lingers(void)
-{
-    slow_child = shared_memory(4096);
-    pthread_atfork(NULL, NULL, linger_in_child);
-}
-
-TEST(a_child_that_has_not_run_yet_keeps_its_parent_from_being_alone)
-{
-    child_that_lingers();
-    struct sf_ring *ring = new_ring(1024);
-    atomic_store(slow_child, 1);
-    if (fork() == 0) {
-        send_message(ring, 0, 1, 20);
-        _exit(0);
-    }
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 10 * MS));
-    atomic_store(slow_child, 0);
-    while (sf_ring_wait_message(ring, 1000 * MS) == -ETIMEDOUT)
-        ;
-    CHECK_EQ(1, receive(ring).number);
-}
-
-TEST(a_named_child_killed_before_it_ran_is_noticed)
-{
-    child_that_lingers();
-    struct sf_ring *ring = new_ring(1024), *other = new_ring(1024);
-    atomic_store(slow_child, 1);
-    pid_t pid = fork();
-    if (pid == 0)
-        _exit(1);
-    sf_ring_name_child(pid);
-    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 1 * MS));
-    kill(pid, SIGKILL);
-    await_zombie(pid);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(other, 1 * MS));
-}
-
-TEST(more_forks_than_slots_do_no_harm)
-{
-    struct sf_ring *ring = new_ring(4096);
-    for (uint64_t n = 0; n < 1100; n++) {
-        pid_t pid = fork();
-        if (pid == 0)
-            _exit(send_message(ring, 0, n, 20) != 0);
-        int status;
-        waitpid(pid, &status, 0);
-        CHECK_EQ(0, status);
-        CHECK_EQ(n, receive(ring).number);
-    }
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
 }
 
 /* --- at every instruction --- */
@@ -452,6 +350,7 @@ TEST(killed_at_random_moments_the_victims_lose_one_message_at_most)
 {
     const char *seed = getenv("SF_TEST_SEED");
     random_state += seed ? (uint64_t)atoll(seed) : 0;
+    uint64_t total = 0;
     for (int round = 0; round < 40; round++) {
         struct sf_ring *ring = new_ring(round % 2 ? 3001 : 100003);
         struct book *book = shared_memory(sizeof *book);
@@ -492,18 +391,18 @@ TEST(killed_at_random_moments_the_victims_lose_one_message_at_most)
             waitpid(pid[i], &status, 0);
             CHECK(victims >> i & 1 ? WIFSIGNALED(status) : status == 0); /* none has found damage */
         }
-        uint32_t lost = 0, total = 0;
+        uint32_t lost = 0;
         for (uint32_t s = 0; s < SENDERS; s++)
             for (uint32_t n = 0; n < NUMBERS; n++) {
                 total += atomic_load(&book->published[s][n]);
                 lost += atomic_load(&book->published[s][n]) && !atomic_load(&book->received[s][n]);
             }
-        CHECK(total > 0);
         CHECK(lost <= dead_receivers);
         check_all_room_is_back(ring);
         sf_ring_free(ring);
         munmap(book, sizeof *book);
     }
+    CHECK(total > 0); /* on a busy machine, a round's victims may die before they send */
 }
 
 TEST_MAIN()

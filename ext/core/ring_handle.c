@@ -1,0 +1,145 @@
+/* A process's handles of rings: made, freed, listed, and kept right over forks.
+ *
+ * A ring is one anonymous shared mapping, so only forks of its maker can hold it, and each child does, through its
+ * copy of the handle. The party in the mapping must know a child from before it exists: else its parent, waiting,
+ * might find itself alone. So before a fork each ring reserves a place (FORKING); the child makes it its own; and
+ * the parent, if it gets that far, names the child (sf_ring_name_child), which may have died before its first step.
+ *
+ * Invariants
+ * - The list holds every ring of this process that has a tag. rings_mutex, which guards it, is held across a fork,
+ *   so the child gets a whole list, and unlocks its own copy.
+ * - ring->forks keeps the places of the last forks by their number in this process: a thread names the child of its
+ *   own last fork even if others have forked since; if too many have, it names none. */
+#include "ring.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "ring_internal.h"
+
+static pthread_mutex_t rings_mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and held across a fork */
+static struct sf_ring *rings;
+static uint64_t fork_serial;                      /* forks of this process; under rings_mutex */
+static _Thread_local uint64_t thread_fork_serial; /* the last one by this thread */
+static int forks_error;                           /* of pthread_atfork; written once, before any ring */
+
+/* --- forks --- */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&rings_mutex);
+    thread_fork_serial = ++fork_serial;
+    for (struct sf_ring *ring = rings; ring; ring = ring->following) {
+        ring->forks[fork_serial % SF_RING_FORKS_KEPT].serial = fork_serial;
+        ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag = sf_party_reserve(&ring->shared->party);
+    }
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&rings_mutex);
+}
+
+static void after_fork_in_child(void)
+{
+    for (struct sf_ring *ring = rings; ring; ring = ring->following)
+        ring->tag = sf_party_adopt(&ring->shared->party, ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag);
+    thread_fork_serial = 0;
+    pthread_mutex_unlock(&rings_mutex);
+}
+
+void sf_ring_name_child(pid_t child)
+{
+    uint64_t serial = thread_fork_serial;
+    pthread_mutex_lock(&rings_mutex);
+    for (struct sf_ring *ring = rings; serial && ring; ring = ring->following)
+        if (ring->forks[serial % SF_RING_FORKS_KEPT].serial == serial)
+            sf_party_name(&ring->shared->party, ring->forks[serial % SF_RING_FORKS_KEPT].tag, child);
+    pthread_mutex_unlock(&rings_mutex);
+}
+
+static void watch_forks(void)
+{
+    forks_error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+/* --- handles --- */
+
+int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (capacity_bytes < SF_RING_MIN_BYTES)
+        return -EINVAL;
+    if (capacity_bytes > PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_RING_PAGE)
+        return -ENOMEM;
+    pthread_once(&once, watch_forks);
+    struct sf_ring *ring = forks_error ? NULL : calloc(1, sizeof *ring);
+    if (!ring)
+        return -ENOMEM;
+    ring->capacity = capacity_bytes;
+    ring->usable = capacity_bytes / 8 * 8;
+    ring->mapped = SF_RING_DATA_OFFSET + (size_t)ring->usable;
+    ring->shared =
+        mmap(NULL, ring->mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (ring->shared == MAP_FAILED) {
+        free(ring);
+        return -ENOMEM;
+    }
+    ring->data = (unsigned char *)ring->shared + SF_RING_DATA_OFFSET;
+    atomic_init(&ring->spin_message_ns, SF_RING_SPIN_MAX_NS / 2);
+    atomic_init(&ring->spin_room_ns, SF_RING_SPIN_MAX_NS / 2);
+    sf_lap_init(&ring->shared->lap, ring->usable);
+
+    /* Known to the fork handlers before it has a tag would do harm, and so would a fork in between. */
+    pthread_mutex_lock(&rings_mutex);
+    ring->tag = sf_party_join(&ring->shared->party);
+    ring->following = rings;
+    if (rings)
+        rings->previous = ring;
+    rings = ring;
+    pthread_mutex_unlock(&rings_mutex);
+    *out = ring;
+    return 0;
+}
+
+void sf_ring_free(struct sf_ring *ring)
+{
+    if (!ring)
+        return;
+    pthread_mutex_lock(&rings_mutex);
+    if (ring->previous)
+        ring->previous->following = ring->following;
+    else
+        rings = ring->following;
+    if (ring->following)
+        ring->following->previous = ring->previous;
+    pthread_mutex_unlock(&rings_mutex);
+    sf_party_leave(&ring->shared->party, ring->tag);
+    munmap(ring->shared, ring->mapped);
+    free(ring);
+}
+
+void sf_ring_each(void (*visit)(struct sf_ring *ring, void *context), void *context)
+{
+    pthread_mutex_lock(&rings_mutex);
+    for (struct sf_ring *ring = rings; ring; ring = ring->following)
+        visit(ring, context);
+    pthread_mutex_unlock(&rings_mutex);
+}
+
+uint64_t sf_ring_capacity(const struct sf_ring *ring)
+{
+    return ring->capacity;
+}
+
+void sf_ring_set_number(struct sf_ring *ring, uint32_t number)
+{
+    atomic_store_explicit(&ring->shared->number, number, memory_order_relaxed); /* a label: no partner */
+}
+
+uint32_t sf_ring_number(const struct sf_ring *ring)
+{
+    return atomic_load_explicit(&ring->shared->number, memory_order_relaxed);
+}

@@ -1,0 +1,113 @@
+/* Waiting at the ring: what ends a wait, how soon, and what it says. */
+#include "core/ring.h"
+
+#include "harness.h"
+#include "ring_messages.h"
+
+TEST(a_wait_ends_by_its_timeout_while_another_holds_the_ring)
+{
+    struct sf_ring *ring = new_ring(1024);
+    if (fork() == 0)
+        for (;;)
+            pause();
+    double start = now_s();
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 20 * MS));
+    CHECK(now_s() - start >= 0.02);
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 0));
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, -1));
+    while (send_message(ring, 0, 0, 8) == 0)
+        ;
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 20 * MS));
+    start = now_s();
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 3600 * 1000 * MS)); /* never longer than the check */
+    CHECK(now_s() - start < 1);
+}
+
+TEST(a_wait_for_what_is_there_returns_at_once)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(0, sf_ring_wait_room(ring, 1024 - SF_RING_FRAME_BYTES, 0));
+    CHECK_EQ(0, sf_ring_wait_room(ring, 5000, 0)); /* reserve says what is wrong */
+    CHECK_EQ(0, send_message(ring, 0, 0, 8));
+    CHECK_EQ(0, sf_ring_wait_message(ring, 0));
+}
+
+TEST(who_is_alone_is_told_so_and_who_waits_for_a_child_to_run_is_not)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 1 * MS));
+    sf_ring_name_child(pid); /* it may be killed before it has run */
+    kill(pid, SIGKILL);
+    await_zombie(pid);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    while (send_message(ring, 0, 0, 8) == 0)
+        ;
+    CHECK_EQ(-EPIPE, sf_ring_wait_room(ring, 8, 1 * MS));
+}
+
+TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
+{
+    enum { SLEEPERS = 4 };
+    struct sf_ring *ring = new_ring(4096);
+    for (int i = 0; i < SLEEPERS; i++)
+        if (fork() == 0) {
+            struct sf_ring_slot slot;
+            while (sf_ring_claim(ring, &slot))
+                sf_ring_wait_message(ring, 1000 * MS);
+            sf_ring_release(ring, &slot);
+            _exit(0);
+        }
+    usleep(50000);
+    double start = now_s();
+    for (uint64_t n = 0; n < SLEEPERS; n++)
+        CHECK_EQ(0, send_message(ring, 0, n, 8));
+    for (int i = 0, status; i < SLEEPERS; i++) {
+        CHECK(wait(&status) > 0);
+        CHECK_EQ(0, status);
+    }
+    CHECK(now_s() - start < 0.04); /* not by looking every 100 ms */
+}
+
+TEST(a_sleeping_sender_is_woken_by_room)
+{
+    struct sf_ring *ring = new_ring(1024);
+    CHECK_EQ(0, send_message(ring, 0, 0, 900));
+    pid_t pid = fork();
+    if (pid == 0) {
+        while (send_message(ring, 0, 1, 900) == -EAGAIN)
+            sf_ring_wait_room(ring, 900, 1000 * MS);
+        _exit(0);
+    }
+    usleep(120000); /* past its first slice */
+    double start = now_s();
+    CHECK_EQ(0, receive(ring).number);
+    int status;
+    waitpid(pid, &status, 0);
+    CHECK_EQ(0, status);
+    CHECK(now_s() - start < 0.04);
+    CHECK_EQ(1, receive(ring).number);
+}
+
+TEST(wake_all_and_signals_end_a_wait)
+{
+    struct sf_ring *ring = new_ring(1024);
+    struct sigaction action = {.sa_handler = nothing};
+    sigaction(SIGUSR1, &action, NULL);
+    pid_t self = getpid();
+    for (int with_signal = 0; with_signal < 2; with_signal++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            for (;; usleep(10000))
+                with_signal ? (void)kill(self, SIGUSR1) : sf_ring_wake_all(ring);
+        CHECK_EQ(with_signal ? -EINTR : 0, sf_ring_wait_message(ring, 90 * MS));
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+}
+
+TEST_MAIN()
