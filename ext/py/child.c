@@ -128,6 +128,24 @@ static pid_t fork_by_protocol(void)
 }
 #endif
 
+static int try_reap(void *what)
+{
+    struct sf_child *child = what;
+    if (child->state == SF_CHILD_REAPED) /* another thread did */
+        return 0;
+    int done = sf_process_try_reap(child->pid, &child->exit_status);
+    if (done <= 0)
+        return done ? done : -EAGAIN;
+    child->state = SF_CHILD_REAPED;
+    list_remove(child);
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    child->pidfd = -1;
+    sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
+                 (uint64_t)(int64_t)child->exit_status);
+    return 0;
+}
+
 int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *), void *context)
 {
     const char *name_utf8 = PyUnicode_AsUTF8(name);
@@ -162,31 +180,16 @@ int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *), v
     child->state = SF_CHILD_RUNNING;
     list_add(child);
     child->pidfd = sf_process_open_pidfd(pid);
-    if (child->pidfd < 0) { /* without it nobody could wait for the child with a timeout */
+    if (child->pidfd == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
+        child->pidfd = -1;
+        try_reap(child);
+    } else if (child->pidfd < 0) { /* without it nobody could wait for the child with a timeout */
         error = child->pidfd;
         sf_child_end(child);
         child->state = SF_CHILD_NEW;
         sf_error(error, "cannot open a pidfd of the child");
         return -1;
     }
-    return 0;
-}
-
-static int try_reap(void *what)
-{
-    struct sf_child *child = what;
-    if (child->state == SF_CHILD_REAPED) /* another thread did */
-        return 0;
-    int done = sf_process_try_reap(child->pid, &child->exit_status);
-    if (done <= 0)
-        return done ? done : -EAGAIN;
-    child->state = SF_CHILD_REAPED;
-    list_remove(child);
-    if (child->pidfd >= 0)
-        close(child->pidfd);
-    child->pidfd = -1;
-    sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
-                 (uint64_t)(int64_t)child->exit_status);
     return 0;
 }
 

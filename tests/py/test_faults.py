@@ -227,6 +227,10 @@ def test_it_works_with_sigchld_ignored(check_program):
     assert check_program("""
         import signal, snakefish
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for _ in range(100):
+            with snakefish.Thread(lambda: 5) as t:
+                t.start()
+            assert t.get_result() == 5 and t.get_exit_status() is None
         with snakefish.Thread(lambda: 5) as t:
             t.start()
         print(t.get_result(), snakefish.map(abs, [-1, 2], 2))
