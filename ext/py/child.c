@@ -1,4 +1,4 @@
-/* Forking and ending children. See child.h, and snakefish/_child.py for what is said better in Python.
+/* Forking and ending children. See child.h; what the interpreter wants around it is in protocol.c.
  *
  * The list of running children is this process's own; a process made by fork, also by os.fork, starts with an empty one,
  * and objects that were copied into it by the fork know by `owner` that they are strangers there, and by `pid` if it is
@@ -9,6 +9,7 @@
 #include "core/process.h"
 #include "core/ring.h"
 #include "py/errors.h"
+#include "py/protocol.h"
 #include "py/wait.h"
 
 #include <errno.h>
@@ -51,18 +52,6 @@ static void list_remove(struct sf_child *child)
     child->next = NULL;
 }
 
-/* Calls snakefish._child.<name>(argument or nothing). 0, or -1 with an exception. */
-static int call_python(const char *name, PyObject *argument)
-{
-    PyObject *module = PyImport_ImportModule("snakefish._child");
-    PyObject *done = !module ? NULL
-                     : argument ? PyObject_CallMethod(module, name, "O", argument)
-                                : PyObject_CallMethod(module, name, NULL);
-    Py_XDECREF(module);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
-}
-
 static int refuse_impossible(void)
 {
     if (sf_is_finalizing()) {
@@ -86,13 +75,9 @@ static void live(struct sf_child *self, pid_t parent, PyObject *name, int (*body
     self->pid = getpid();
     self->owner = parent;
     self->pidfd = -1;
-    call_python("begin", name); /* if it raises, body finds the exception */
+    sf_protocol_begin(name); /* if it raises, body finds the exception */
     int status = body(context);
-    if (call_python("end", NULL)) {
-        if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) /* the parent has it too, once is enough */
-            PyErr_Print();
-        PyErr_Clear();
-    }
+    sf_protocol_end();
     if (!sf_child_is_self(self)) /* f forked, and both came back */
         task = 0;
     sf_log_write(SF_EVENT_EXIT, SF_PHASE_INSTANT, task, (uint64_t)(int64_t)status, 0);
@@ -149,7 +134,7 @@ static int try_reap(void *what)
 int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *), void *context)
 {
     const char *name_utf8 = PyUnicode_AsUTF8(name);
-    if (!name_utf8 || refuse_impossible() || call_python("prepare", NULL))
+    if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;
     pid_t parent = getpid();
     bool by_main_thread = (pid_t)syscall(SYS_gettid) == parent;

@@ -7,6 +7,7 @@
 #include "py/errors.h"
 #include "py/function.h"
 #include "py/pickle.h"
+#include "py/protocol.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
@@ -36,7 +37,8 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || add_type(module, &sf_channel_spec, "Channel") ||
+    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_protocol_init() ||
+        add_type(module, &sf_channel_spec, "Channel") ||
         add_type(module, &sf_thread_spec, "Thread") || add_type(module, &sf_generator_spec, "Generator") ||
         add_type(module, &sf_span_spec, "_trace_span") || PyModule_AddFunctions(module, functions) ||
         PyModule_AddFunctions(module, sf_map_functions) || PyModule_AddFunctions(module, sf_clock_functions) ||

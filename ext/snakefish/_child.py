@@ -23,33 +23,20 @@ class RemoteTraceback(Exception):
         return '\n"""\n' + self.args[0].rstrip("\n") + '\n"""'
 
 
-def _flush_streams():
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, ValueError, OSError):
-            pass  # None under pythonw, closed, or its reader has gone
+def warn_of_threads():
+    """In the parent, before a fork, where there may be threads."""
+    others = sys.modules["threading"].active_count() - 1
+    if others > 0:
+        import warnings
+
+        warnings.warn(_RISK.format(others), DeprecationWarning, stacklevel=2)
 
 
-def prepare():
-    """In the parent, before a fork. Warns, which may raise, while there is no child yet to be left behind."""
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        others = threading.active_count() - 1
-        if others > 0:
-            import warnings
-
-            warnings.warn(_RISK.format(others), DeprecationWarning, stacklevel=2)
-    _flush_streams()  # what is buffered now must not come out twice
-
-
-def _take_over_multiprocessing(name):
-    """Without this the child would terminate the parent's daemon processes at its end."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return
+def take_over_multiprocessing(name):
+    """In the child, first: without this it would terminate the parent's daemon processes at its end."""
     import itertools
 
+    process = sys.modules["multiprocessing.process"]
     own = process.BaseProcess(name=name)
     own._parent_pid = os.getppid()
     own._config = dict(own._config, daemon=False)
@@ -62,42 +49,26 @@ def _take_over_multiprocessing(name):
         util._run_after_forkers()
 
 
-def _forget_executors():
-    """The threads of the parent's executors are not here; one of them may even be the one that forked."""
+def forget_executors():
+    """In the child: the threads of the parent's executors are not here; one of them may even be the one that forked."""
     for module, threads in (("thread", "_threads_queues"), ("process", "_threads_wakeups")):
         module = sys.modules.get("concurrent.futures." + module)
         if module is not None:
             getattr(module, threads).clear()
 
 
-def begin(name):
-    """In the child, first. The parent's exit handlers are the parent's."""
-    import atexit
-
-    atexit._clear()
-    signals = sys.modules.get("signal")
-    if signals is not None:
-        signals.set_wakeup_fd(-1)  # the parent's event loop would be told of signals that were sent here
-    _forget_executors()
-    _take_over_multiprocessing(name)
+def end_threads():
+    """In the child: waits for the threads it has started."""
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
 
 
-def end():
-    """In the child, last: its own threads, exit handlers, children, finalizers, streams; each, whatever the others raise."""
-    import atexit
-
-    from snakefish import _snakefish
-
-    threading, util = sys.modules.get("threading"), sys.modules.get("multiprocessing.util")
-    steps = [threading and threading._shutdown, atexit._run_exitfuncs, _snakefish._at_exit, util and util._exit_function]
-    for step in filter(None, steps):
-        try:
-            step()
-        except KeyboardInterrupt:
-            break  # the parent has it too, and tells it
-        except BaseException:
-            traceback.print_exc()
-    _flush_streams()
+def end_multiprocessing():
+    """In the child, last: its queues' feeder threads and its own children."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._exit_function()
 
 
 def format_exception(exception):
