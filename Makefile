@@ -69,7 +69,7 @@ $(B)/obj/py$(PY_SUFFIX)/ext/py/%.o: ext/py/%.c
 $(EXT): $(PY_OBJ) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -shared $(SANFLAGS) -pthread $^ -o $@
+	$(Q)$(CC) -shared -Wl,-z,now -Wl,-z,relro $(SANFLAGS) -pthread $^ -o $@
 
 $(PKG)/%: ext/snakefish/%
 	@mkdir -p $(@D)

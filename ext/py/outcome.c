@@ -122,11 +122,6 @@ static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *se
     return NULL;
 }
 
-static PyObject *load(PyObject *bytes)
-{
-    return sf_pickle_loads(PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
-}
-
 /* The reason is the current exception. */
 static PyObject *raise_unpicklable_here(const struct sf_outcome_origin *origin, const char *what)
 {
@@ -136,13 +131,13 @@ static PyObject *raise_unpicklable_here(const struct sf_outcome_origin *origin, 
 
 static PyObject *raise_remote(PyObject *bytes, const struct sf_outcome_origin *origin)
 {
-    PyObject *parts = load(bytes), *text, *summary, *pickled;
+    PyObject *parts = sf_pickle_loads_bytes(bytes), *text, *summary, *pickled;
     if (!parts || !PyArg_ParseTuple(parts, "UUS", &text, &summary, &pickled)) {
         Py_XDECREF(parts);
         return raise_unpicklable_here(origin, origin->what);
     }
     PyObject *cause = PyUnicode_GET_LENGTH(text) ? sf_error_remote_traceback(text) : NULL;
-    PyObject *exception = load(pickled);
+    PyObject *exception = sf_pickle_loads_bytes(pickled);
     if (exception && PyExceptionInstance_Check(exception)) {
         if (cause)
             PyException_SetCause(exception, cause);
@@ -162,7 +157,7 @@ static PyObject *raise_remote(PyObject *bytes, const struct sf_outcome_origin *o
 
 static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *origin)
 {
-    PyObject *parts = load(bytes), *sentence, *text;
+    PyObject *parts = sf_pickle_loads_bytes(bytes), *sentence, *text;
     if (!parts || !PyArg_ParseTuple(parts, "UU", &sentence, &text)) {
         Py_XDECREF(parts);
         return raise_unpicklable_here(origin, origin->what);
@@ -178,14 +173,14 @@ PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outc
     PyObject *value, *text;
     switch (tag) {
     case SF_TAG_RETURNED:
-        value = load(bytes);
+        value = sf_pickle_loads_bytes(bytes);
         return value ? value : raise_unpicklable_here(origin, origin->what);
     case SF_TAG_RAISED:
         return raise_remote(bytes, origin);
     case SF_TAG_BROKEN:
         return raise_broken(bytes, origin);
     case SF_TAG_EXITED:
-        text = load(bytes);
+        text = sf_pickle_loads_bytes(bytes);
         PyObject *cause = text ? sf_error_remote_traceback(text) : NULL;
         PyErr_Clear();
         Py_XDECREF(text);

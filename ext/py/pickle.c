@@ -46,3 +46,8 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
         sf_put_raised(raised);
     return object;
 }
+
+PyObject *sf_pickle_loads_bytes(PyObject *bytes)
+{
+    return PyObject_CallOneArg(loads, bytes);
+}

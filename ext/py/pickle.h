@@ -12,4 +12,7 @@ PyObject *sf_pickle_dumps(PyObject *object);
 /* The object pickled in `bytes` bytes at `data`, which pickle reads in place; NULL with pickle's exception. */
 PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes);
 
+/* The object pickled in a bytes object. */
+PyObject *sf_pickle_loads_bytes(PyObject *bytes);
+
 #endif

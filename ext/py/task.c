@@ -68,13 +68,14 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
     task->kind = kind;
     task->child.pidfd = task->mailbox = -1;
     task->f = Py_NewRef(f);
-    task->kwargs = kwargs && kwargs != Py_None ? PyDict_Copy(kwargs) : PyDict_New();
+    task->kwargs = kwargs && kwargs != Py_None ? PyDict_Copy(kwargs) : NULL;
     task->extract = Py_NewRef(extract);
     task->merge = Py_NewRef(merge);
-    task->globals = sf_function_globals(f);
+    if (extract != Py_None)
+        task->globals = sf_function_globals(f);
     task->name = name && name != Py_None ? Py_NewRef(name) : default_name(task);
     task->child.task = sf_log_next_task();
-    return task->kwargs && task->globals && task->name ? 0 : -1;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* ---- in the child ---- */

@@ -13,7 +13,7 @@ struct sf_task {
     const char *word; /* "Thread", "Generator", "map worker": for messages */
     enum sf_task_kind kind;
     PyObject *f, *args, *kwargs, *extract, *merge; /* owned; extract, merge: None where not given */
-    PyObject *globals, *name;                      /* owned */
+    PyObject *globals, *name;                      /* owned; globals: where something is extracted; kwargs, globals may be NULL */
     PyObject *(*run)(struct sf_task *task);        /* in the child: calls f; a new reference or NULL and raised */
     int mailbox;                                   /* from start until collected */
     bool joining, joined, disposed;
