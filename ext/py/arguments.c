@@ -54,3 +54,41 @@ bool sf_argument_is_callable(PyObject *f, const char *name, bool optional)
                  Py_TYPE(f)->tp_name);
     return false;
 }
+
+static int find_name(const char *const *names, int most, PyObject *keyword)
+{
+    for (int i = 0; i < most; i++)
+        if (PyUnicode_CompareWithASCIIString(keyword, names[i]) == 0)
+            return i;
+    return -1;
+}
+
+int sf_argument_fast(const char *method, const char *const *names, int most, int required, PyObject *const *args,
+                     Py_ssize_t count, PyObject *keywords, PyObject **given)
+{
+    if (count > most) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments, not %zd", method, most, count);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        given[i] = args[i];
+    for (Py_ssize_t i = 0; keywords && i < PyTuple_GET_SIZE(keywords); i++) {
+        PyObject *keyword = PyTuple_GET_ITEM(keywords, i);
+        int at = find_name(names, most, keyword);
+        if (at < 0) {
+            PyErr_Format(PyExc_TypeError, "%s() has no argument %R", method, keyword);
+            return -1;
+        }
+        if (at < count) {
+            PyErr_Format(PyExc_TypeError, "%s() got argument %R twice", method, keyword);
+            return -1;
+        }
+        given[at] = args[count + i];
+    }
+    for (int i = 0; i < required; i++)
+        if (!given[i]) {
+            PyErr_Format(PyExc_TypeError, "%s() needs argument '%s'", method, names[i]);
+            return -1;
+        }
+    return 0;
+}

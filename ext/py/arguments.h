@@ -17,4 +17,9 @@ PyObject *sf_argument_list(PyObject *value, const char *name);
 /* Raises TypeError unless f is callable, or None where it is optional. */
 bool sf_argument_is_callable(PyObject *f, const char *name, bool optional);
 
+/* The arguments of a METH_FASTCALL | METH_KEYWORDS method: fills given[i] (borrowed) for names[i]; those that are not
+ * given stay as they are. The first `required` must be. 0, or -1 with TypeError. */
+int sf_argument_fast(const char *method, const char *const *names, int most, int required, PyObject *const *args,
+                     Py_ssize_t count, PyObject *keywords, PyObject **given);
+
 #endif

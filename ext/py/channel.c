@@ -8,7 +8,7 @@
 #include "core/ring.h"
 #include "py/arguments.h"
 #include "py/errors.h"
-#include "py/pickle.h"
+#include "py/message.h"
 #include "py/wait.h"
 
 #include <errno.h>
@@ -129,51 +129,64 @@ static PyObject *refuse(struct transfer *transfer, int error, bool sending)
     return NULL;
 }
 
-/* Sends `bytes` bytes as one message. The SEND span's end is stamped and written before the message is visible, so
- * that every message that was received was logged as sent. 0, or -1 with an exception. */
-static int send_bytes(struct channel *channel, const void *data, uint64_t bytes, bool block, int64_t deadline)
+/* Sends a packed message. The SEND span's end is stamped and written before the message is visible, so that every
+ * message that was received was logged as sent. 0, or -1 with an exception. */
+static int send_message(struct channel *channel, const struct sf_message *message, bool block, int64_t deadline)
 {
-    struct transfer transfer = {.channel = channel, .bytes = bytes};
+    struct transfer transfer = {.channel = channel, .bytes = message->bytes};
     struct sf_waiting waiting = {try_reserve, sleep_for_room, &transfer, SF_WAIT_ROOM, sf_ring_number(channel->ring)};
     int error = sf_wait(&waiting, block, deadline);
     if (error) {
         refuse(&transfer, error, true);
         return -1;
     }
-    if (bytes >= COPY_ALONE_BYTES) {
+    if (message->bytes >= COPY_ALONE_BYTES) {
         Py_BEGIN_ALLOW_THREADS;
-        sf_ring_put(channel->ring, &transfer.slot, 0, data, bytes);
+        sf_message_put(message, channel->ring, &transfer.slot);
         Py_END_ALLOW_THREADS;
     } else {
-        sf_ring_put(channel->ring, &transfer.slot, 0, data, bytes);
+        sf_message_put(message, channel->ring, &transfer.slot);
     }
-    sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq, bytes);
+    sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq, message->bytes);
     sf_ring_publish(channel->ring, &transfer.slot);
     return 0;
 }
 
-static PyObject *channel_send_pyobj(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
 {
-    static char *keywords[] = {"obj", "block", "timeout", NULL};
+    static const char *const names[] = {"obj", "block", "timeout"};
+    static const char *const raw_names[] = {"buffer", "block", "timeout"};
     struct channel *channel = (struct channel *)self;
-    PyObject *object, *timeout = NULL;
-    int block = 0, failed = -1;
+    PyObject *given[3] = {NULL, Py_False, NULL};
     int64_t deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|pO:send_pyobj", keywords, &object, &block, &timeout) ||
-        sf_wait_deadline(timeout, &deadline) || !enter(channel))
+    if (sf_argument_fast(raw ? "send_bytes" : "send_pyobj", raw ? raw_names : names, 3, 1, args, count, keywords, given))
+        return NULL;
+    int block = PyObject_IsTrue(given[1]), failed;
+    if (block < 0 || sf_wait_deadline(given[2], &deadline) || !enter(channel))
         return NULL;
     uint32_t number = sf_ring_number(channel->ring);
+    struct sf_message message;
     sf_log_write(SF_EVENT_SEND, SF_PHASE_BEGIN, number, 0, 0);
-    PyObject *bytes = sf_pickle_dumps(object);
-    if (bytes)
-        failed = send_bytes(channel, PyBytes_AS_STRING(bytes), (uint64_t)PyBytes_GET_SIZE(bytes), block, deadline);
+    failed = raw ? sf_message_pack_buffer(&message, given[0]) : sf_message_pack(&message, given[0]);
+    if (!failed)
+        failed = send_message(channel, &message, block, deadline);
     if (failed)
         sf_log_write(SF_EVENT_SEND, SF_PHASE_END, number, 0, 0);
-    Py_XDECREF(bytes);
+    sf_message_fini(&message);
     leave(channel);
     if (failed)
         return NULL;
     Py_RETURN_NONE;
+}
+
+static PyObject *channel_send_pyobj(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    return send(self, args, count, keywords, false);
+}
+
+static PyObject *channel_send_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    return send(self, args, count, keywords, true);
 }
 
 /* ---- receiving ---- */
@@ -192,31 +205,16 @@ static int sleep_for_message(void *what, int64_t timeout_ns)
     return sf_ring_wait_message(transfer->channel->ring, timeout_ns);
 }
 
-/* Unpickles the claimed message where it stands, or from a copy where it crosses the ring's end. */
-static PyObject *unpickle(struct sf_ring *ring, const struct sf_ring_slot *slot)
+static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
 {
-    uint64_t run = 0;
-    void *start = sf_ring_at(ring, slot, 0, &run);
-    if (run >= slot->bytes)
-        return sf_pickle_loads(start, (Py_ssize_t)slot->bytes);
-    void *copy = PyMem_Malloc((size_t)slot->bytes);
-    if (!copy)
-        return PyErr_NoMemory();
-    sf_ring_get(ring, slot, 0, copy, slot->bytes);
-    PyObject *object = sf_pickle_loads(copy, (Py_ssize_t)slot->bytes);
-    PyMem_Free(copy);
-    return object;
-}
-
-static PyObject *channel_receive_pyobj(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"block", "timeout", NULL};
+    static const char *const names[] = {"block", "timeout"};
     struct channel *channel = (struct channel *)self;
-    PyObject *timeout = NULL, *object = NULL;
-    int block = 1;
+    PyObject *given[2] = {Py_True, NULL}, *object = NULL;
     int64_t deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:receive_pyobj", keywords, &block, &timeout) ||
-        sf_wait_deadline(timeout, &deadline) || !enter(channel))
+    if (sf_argument_fast(raw ? "receive_bytes" : "receive_pyobj", names, 2, 0, args, count, keywords, given))
+        return NULL;
+    int block = PyObject_IsTrue(given[0]);
+    if (block < 0 || sf_wait_deadline(given[1], &deadline) || !enter(channel))
         return NULL;
     struct transfer transfer = {.channel = channel};
     uint32_t number = sf_ring_number(channel->ring);
@@ -228,11 +226,30 @@ static PyObject *channel_receive_pyobj(PyObject *self, PyObject *args, PyObject 
         refuse(&transfer, error, false);
     } else {
         sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, transfer.slot.bytes);
-        object = unpickle(channel->ring, &transfer.slot);
-        sf_ring_release(channel->ring, &transfer.slot);
+        object = sf_message_open(channel->ring, &transfer.slot, raw);
     }
     leave(channel);
     return object;
+}
+
+static PyObject *channel_receive_pyobj(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    return receive(self, args, count, keywords, false);
+}
+
+static PyObject *channel_receive_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    return receive(self, args, count, keywords, true);
+}
+
+static Py_ssize_t channel_length(PyObject *self)
+{
+    struct channel *channel = (struct channel *)self;
+    if (!enter(channel))
+        return -1;
+    Py_ssize_t length = (Py_ssize_t)sf_ring_length(channel->ring);
+    leave(channel);
+    return length;
 }
 
 /* ---- the rest ---- */
@@ -278,6 +295,13 @@ static PyObject *channel_repr(PyObject *self)
                                 (long long)sf_ring_capacity(channel->ring));
 }
 
+/* An empty channel is no less a channel. */
+static int channel_bool(PyObject *self)
+{
+    (void)self;
+    return 1;
+}
+
 static void channel_dealloc(PyObject *self)
 {
     struct channel *channel = (struct channel *)self;
@@ -290,15 +314,21 @@ static void channel_dealloc(PyObject *self)
 }
 
 static PyMethodDef methods[] = {
-    {"send_pyobj", (PyCFunction)(void (*)(void))channel_send_pyobj, METH_VARARGS | METH_KEYWORDS,
+    {"send_pyobj", (PyCFunction)(void (*)(void))channel_send_pyobj, METH_FASTCALL | METH_KEYWORDS,
      "send_pyobj(obj, block=False, timeout=None)\n--\n\nPickles obj and puts it into the channel, whole or not at all.\n\n"
      "OverflowError when there is no room; with block=True it waits for room instead, at most timeout seconds (None:\n"
      "for ever; TimeoutError), but not when the message can never fit. BrokenPipeError when it waits and no other live\n"
      "process or thread could make room. Whatever pickling raises comes through."},
-    {"receive_pyobj", (PyCFunction)(void (*)(void))channel_receive_pyobj, METH_VARARGS | METH_KEYWORDS,
+    {"receive_pyobj", (PyCFunction)(void (*)(void))channel_receive_pyobj, METH_FASTCALL | METH_KEYWORDS,
      "receive_pyobj(block=True, timeout=None)\n--\n\nTakes the oldest message and unpickles it.\n\n"
      "Blocks until there is one, at most timeout seconds (None: for ever; TimeoutError); with block=False IndexError\n"
      "when there is none. EOFError when it waits and no other live process or thread could send."},
+    {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
+     "send_bytes(buffer, block=False, timeout=None)\n--\n\nAs send_pyobj, for the bytes of any object with a contiguous\n"
+     "buffer, without pickling them."},
+    {"receive_bytes", (PyCFunction)(void (*)(void))channel_receive_bytes, METH_FASTCALL | METH_KEYWORDS,
+     "receive_bytes(block=True, timeout=None)\n--\n\nAs receive_pyobj, for a message of bytes, which it returns as bytes.\n\n"
+     "TypeError when the message was another object; it is gone then."},
     {"dispose", channel_dispose, METH_NOARGS,
      "dispose()\n--\n\nGives this process's share of the memory back; other processes keep theirs. Messages in it are\n"
      "lost with the last of them. Calling it again does nothing."},
@@ -327,6 +357,8 @@ static PyType_Slot slots[] = {
     {Py_tp_init, channel_init},
     {Py_tp_dealloc, channel_dealloc},
     {Py_tp_repr, channel_repr},
+    {Py_sq_length, channel_length},
+    {Py_nb_bool, channel_bool},
     {Py_tp_methods, methods},
     {Py_tp_members, members},
     {0, NULL},

@@ -6,6 +6,7 @@
 #include "py/child.h"
 #include "py/errors.h"
 #include "py/function.h"
+#include "py/message.h"
 #include "py/pickle.h"
 #include "py/protocol.h"
 
@@ -37,7 +38,7 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_protocol_init() ||
+    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_protocol_init() ||
         add_type(module, &sf_channel_spec, "Channel") ||
         add_type(module, &sf_thread_spec, "Thread") || add_type(module, &sf_generator_spec, "Generator") ||
         add_type(module, &sf_span_spec, "_trace_span") || PyModule_AddFunctions(module, functions) ||

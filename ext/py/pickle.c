@@ -1,7 +1,7 @@
 /* Pickling by pickle.dumps and pickle.loads with the highest protocol. */
 #include "py/pickle.h"
 
-static PyObject *dumps, *loads, *protocol;
+static PyObject *dumps, *loads, *protocol, *callback_keyword, *buffers_keyword;
 
 int sf_pickle_init(void)
 {
@@ -12,18 +12,31 @@ int sf_pickle_init(void)
     loads = PyObject_GetAttrString(module, "loads");
     protocol = PyObject_GetAttrString(module, "HIGHEST_PROTOCOL");
     Py_DECREF(module);
-    return dumps && loads && protocol ? 0 : -1;
+    callback_keyword = Py_BuildValue("(s)", "buffer_callback");
+    buffers_keyword = Py_BuildValue("(s)", "buffers");
+    return dumps && loads && protocol && callback_keyword && buffers_keyword ? 0 : -1;
 }
 
-PyObject *sf_pickle_dumps(PyObject *object)
+static PyObject *check_bytes(PyObject *bytes)
 {
-    PyObject *bytes = PyObject_CallFunctionObjArgs(dumps, object, protocol, NULL);
     if (bytes && !PyBytes_CheckExact(bytes)) {
         Py_DECREF(bytes);
         PyErr_SetString(PyExc_TypeError, "pickle.dumps did not return bytes");
         return NULL;
     }
     return bytes;
+}
+
+PyObject *sf_pickle_dumps(PyObject *object)
+{
+    PyObject *arguments[] = {object, protocol};
+    return check_bytes(PyObject_Vectorcall(dumps, arguments, 2, NULL));
+}
+
+PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback)
+{
+    PyObject *arguments[] = {object, protocol, callback};
+    return check_bytes(PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
 }
 
 PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
@@ -50,4 +63,10 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
 PyObject *sf_pickle_loads_bytes(PyObject *bytes)
 {
     return PyObject_CallOneArg(loads, bytes);
+}
+
+PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
+{
+    PyObject *arguments[] = {bytes, buffers};
+    return PyObject_Vectorcall(loads, arguments, 1, buffers_keyword);
 }
