@@ -141,4 +141,4 @@ help:                           ## this list
 clean:                          ## remove build/
 	$(Q)rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
