@@ -143,7 +143,7 @@ def test_a_child_that_outlives_the_program_is_waited_for_a_little(db):
     assert query(db, "SELECT value, severity FROM stats WHERE name = 'processes_running'") == [(1, "loss")]
     assert query(db, "SELECT count(*) > 100 FROM event WHERE process = 2") == [(1,)]
     books_closed(db)
-    subprocess.run(["kill", str(query(db, "SELECT pid FROM process WHERE id = 2")[0][0])], check=False)
+    os.kill(query(db, "SELECT pid FROM process WHERE id = 2")[0][0], signal.SIGTERM)
 
 
 def test_a_child_that_dies_soon_after_the_program_is_complete(db):
