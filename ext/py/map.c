@@ -59,10 +59,27 @@ void sf_map_fail_by_death(struct sf_map *map, const struct sf_task *task, Py_ssi
     sf_map_fail(map, chunk);
 }
 
+/* A chunk of so many items is done. */
+static void tell_progress(struct sf_map *map, Py_ssize_t items)
+{
+    map->done += items;
+    if (!map->progress || map->failed_chunk < 0)
+        return;
+    PyObject *told = PyObject_CallFunction(map->progress, "nn", map->done, map->count);
+    Py_XDECREF(told);
+    if (!told)
+        sf_map_fail(map, -1);
+}
+
 void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list)
 {
-    if (PyList_CheckExact(list) && PyList_SetItem(map->results, chunk, list) == 0)
-        return;
+    if (PyList_CheckExact(list)) {
+        Py_ssize_t items = PyList_GET_SIZE(list);
+        if (PyList_SetItem(map->results, chunk, list) == 0) {
+            tell_progress(map, items);
+            return;
+        }
+    }
     PyErr_Format(PyExc_TypeError, "chunk %zd came back as %.200s", chunk, Py_TYPE(list)->tp_name);
     sf_map_fail(map, chunk);
 }
@@ -123,6 +140,49 @@ static PyObject *run(struct sf_map *map)
     return all;
 }
 
+/* The argument `progress` as what is called: NULL for nothing; a bar is one of snakefish._progress, and has to be
+ * closed. 0, or -1 with an exception. */
+static int open_progress(PyObject *progress, Py_ssize_t count, PyObject **callable, PyObject **bar)
+{
+    *callable = *bar = NULL;
+    if (!progress || progress == Py_None || progress == Py_False)
+        return 0;
+    if (progress != Py_True) {
+        *callable = progress;
+        if (PyCallable_Check(progress))
+            return 0;
+        PyErr_Format(PyExc_TypeError, "progress must be a bool, None or a callable(done, total), not %.200s",
+                     Py_TYPE(progress)->tp_name);
+        return -1;
+    }
+    PyObject *module = PyImport_ImportModule("snakefish._progress");
+    *bar = module ? PyObject_CallMethod(module, "bar", "n", count) : NULL;
+    Py_XDECREF(module);
+    if (*bar == Py_None)
+        Py_CLEAR(*bar); /* nobody would see it */
+    else if (!*bar)
+        return -1;
+    *callable = *bar;
+    return 0;
+}
+
+/* Closes the bar, also after an exception, which stays. Steals both; returns all, or NULL. */
+static PyObject *close_progress(PyObject *bar, PyObject *all)
+{
+    if (!bar)
+        return all;
+    PyObject *raised = sf_take_raised(), *closed = PyObject_CallMethod(bar, "close", NULL);
+    Py_DECREF(bar);
+    if (!closed)
+        Py_CLEAR(all);
+    Py_XDECREF(closed);
+    if (raised) {
+        PyErr_Clear();
+        sf_put_raised(raised);
+    }
+    return all;
+}
+
 /* Whether the third positional argument makes it the form with extract and merge. */
 static bool has_extract(PyObject *args)
 {
@@ -131,18 +191,18 @@ static bool has_extract(PyObject *args)
 
 static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
 {
-    static char *plain[] = {"f", "args", "concurrency", "chunksize", "extract", "merge", NULL};
-    static char *merging[] = {"f", "args", "extract", "merge", "concurrency", "chunksize", NULL};
+    static char *plain[] = {"f", "args", "concurrency", "chunksize", "extract", "merge", "progress", NULL};
+    static char *merging[] = {"f", "args", "extract", "merge", "concurrency", "chunksize", "progress", NULL};
     struct sf_map map = {.star = star, .extract = Py_None, .merge = Py_None};
-    PyObject *iterable, *concurrency_object = NULL, *chunk_object = NULL;
+    PyObject *iterable, *concurrency_object = NULL, *chunk_object = NULL, *progress = NULL, *bar;
     int64_t concurrency = 0, chunk = 0;
     int parsed = has_extract(args)
-                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO:starmap" : "OO|OOOO:map", merging,
+                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map", merging,
                                                    &map.f, &iterable, &map.extract, &map.merge, &concurrency_object,
-                                                   &chunk_object)
-                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OO:starmap" : "OO|OO$OO:map", plain,
+                                                   &chunk_object, &progress)
+                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map", plain,
                                                    &map.f, &iterable, &concurrency_object, &chunk_object, &map.extract,
-                                                   &map.merge);
+                                                   &map.merge, &progress);
     if (!parsed || !sf_argument_is_callable(map.f, "f", false) || !sf_argument_is_callable(map.extract, "extract", true) ||
         !sf_argument_is_callable(map.merge, "merge", true))
         return NULL;
@@ -160,7 +220,9 @@ static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
     map.chunk = map.chunk < map.count ? map.chunk : map.count;
     map.chunks = map.chunk ? map.count / map.chunk + (map.count % map.chunk != 0) : 0;
     map.workers = concurrency < map.chunks ? concurrency : map.chunks;
-    PyObject *all = map.chunks ? run(&map) : PyList_New(0);
+    PyObject *all = NULL;
+    if (open_progress(progress, map.count, &map.progress, &bar) == 0)
+        all = close_progress(bar, map.chunks ? run(&map) : PyList_New(0));
     Py_DECREF(map.items);
     return all;
 }
@@ -183,15 +245,17 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in the\n" \
     "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"      \
     "concurrency.\n\n"                                                                                               \
+    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, which\n" \
+    "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"         \
     "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
     "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is merged."
 
 PyMethodDef sf_map_functions[] = {
     {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,
-     "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None)\n--\n\n"
+     "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None)\n--\n\n"
      "[f(x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {"starmap", (PyCFunction)(void (*)(void))starmap_function, METH_VARARGS | METH_KEYWORDS,
-     "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None)\n--\n\n"
+     "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None)\n--\n\n"
      "[f(*x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {NULL, NULL, 0, NULL},
 };

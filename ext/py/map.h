@@ -18,7 +18,9 @@ struct sf_map {
     Py_ssize_t workers;                    /* processes at a time */
     PyObject *results;                     /* list of one list for each chunk, None where it is not here yet */
     PyObject *failure;                     /* exception of the earliest failed chunk so far, owned */
-    Py_ssize_t failed_chunk;               /* its number; `chunks` if none has failed */
+    Py_ssize_t failed_chunk;               /* its number; `chunks` if none has failed, -1: what tells of progress raised */
+    PyObject *progress;                    /* called with (items done, items) after each chunk; borrowed, NULL: nobody */
+    Py_ssize_t done;                       /* items whose results are here */
 };
 
 /* In the child: f over the items of a chunk, as a list. NULL with f's exception. */
@@ -30,7 +32,8 @@ void sf_map_fail(struct sf_map *map, Py_ssize_t chunk);
 /* In the parent: the chunk's process has died without its result: ChildDied as its failure. */
 void sf_map_fail_by_death(struct sf_map *map, const struct sf_task *task, Py_ssize_t chunk);
 
-/* In the parent: keeps a chunk's list, or fails the chunk with TypeError. Steals the reference. */
+/* In the parent: keeps a chunk's list, or fails the chunk with TypeError, and tells of the progress; what that raises
+ * counts as a failure before all chunks, so that nothing is waited for any more. Steals the reference. */
 void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list);
 
 /* "its result for chunk 3, arguments 30 to 39" into a buffer of SF_MAP_WHAT_BYTES. */

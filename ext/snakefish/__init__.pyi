@@ -1,7 +1,7 @@
 """Type stubs. What each thing does, in which units, what it raises and whether it blocks: help(snakefish)."""
 
 from types import TracebackType
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, overload
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
 
 from typing_extensions import Buffer as _Buffer, Self
 
@@ -13,6 +13,7 @@ _X = TypeVar("_X")
 
 _Extract = Callable[[Dict[str, Any]], _X]
 _Merge = Callable[[Dict[str, Any], _X], object]
+_Progress = Union[None, bool, Callable[[int, int], object]]
 
 class ChildDied(RuntimeError):
     pid: int
@@ -107,32 +108,32 @@ class Generator(_Task, Generic[_R]):
 @overload
 def map(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
-    extract: None = None, merge: None = None,
+    extract: None = None, merge: None = None, progress: _Progress = None,
 ) -> List[_R]: ...
 @overload
 def map(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
-    extract: _Extract[_X], merge: _Merge[_X],
+    extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
 ) -> List[_R]: ...
 @overload
 def map(
     f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
-    concurrency: int = 0, chunksize: int = 0,
+    concurrency: int = 0, chunksize: int = 0, *, progress: _Progress = None,
 ) -> List[_R]: ...
 @overload
 def starmap(
     f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
-    extract: None = None, merge: None = None,
+    extract: None = None, merge: None = None, progress: _Progress = None,
 ) -> List[_R]: ...
 @overload
 def starmap(
     f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
-    extract: _Extract[_X], merge: _Merge[_X],
+    extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
 ) -> List[_R]: ...
 @overload
 def starmap(
     f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
-    merge: Optional[_Merge[_X]], concurrency: int = 0, chunksize: int = 0,
+    merge: Optional[_Merge[_X]], concurrency: int = 0, chunksize: int = 0, *, progress: _Progress = None,
 ) -> List[_R]: ...
 
 def get_timestamp() -> int: ...

@@ -111,7 +111,8 @@ def test_defaults_are_those_of_the_design():
     assert defaults(snakefish.Channel.send_pyobj) == {"block": False, "timeout": None}
     assert defaults(snakefish.Channel.receive_pyobj) == {"block": True, "timeout": None}
     assert defaults(snakefish.Generator.next) == {"block": True, "timeout": None}
-    assert defaults(snakefish.map) == {"concurrency": 0, "chunksize": 0, "extract": None, "merge": None}
+    assert defaults(snakefish.map) == {"concurrency": 0, "chunksize": 0, "extract": None, "merge": None,
+                                        "progress": None}
 
 
 def test_everything_public_has_a_docstring():
