@@ -60,6 +60,40 @@ static inline void sf_put_raised(PyObject *exception)
 #endif
 }
 
+#ifdef PYPY_VERSION
+/* The object that the warning is about is only told to tracemalloc, which PyPy has not. */
+#define PyErr_ResourceWarning(source, level, ...) PyErr_WarnFormat(PyExc_ResourceWarning, level, __VA_ARGS__)
+
+/* PyPy's C layer aborts where it should call Py_tp_finalize, so dealloc does its work there. The Python side of the
+ * object is gone by then: it may be given to nobody. */
+#define SF_HAS_FINALIZE 0
+#define SF_FINALIZE_SLOT(function)
+#else
+#define SF_HAS_FINALIZE 1
+#define SF_FINALIZE_SLOT(function) {Py_tp_finalize, function},
+#endif
+
+/* PyType_FromSpec. Before 3.10 it cuts the signature off the docstring, which inspect.signature looks for there. */
+static inline PyObject *sf_type_from_spec(PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromSpec(spec);
+#if PY_VERSION_HEX < 0x030A0000 && !defined(PYPY_VERSION)
+    for (PyType_Slot *slot = spec->slots; type && slot->slot; slot++) {
+        if (slot->slot != Py_tp_doc)
+            continue;
+        size_t bytes = strlen(slot->pfunc) + 1;
+        char *copy = PyObject_Malloc(bytes); /* the type frees it so */
+        if (!copy) {
+            Py_DECREF(type);
+            return PyErr_NoMemory();
+        }
+        PyObject_Free((char *)((PyTypeObject *)type)->tp_doc);
+        ((PyTypeObject *)type)->tp_doc = memcpy(copy, slot->pfunc, bytes);
+    }
+#endif
+    return type;
+}
+
 static inline int sf_is_finalizing(void)
 {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -476,6 +476,13 @@ static void generator_finalize(PyObject *self)
     give_back((struct generator *)self);
 }
 
+static void generator_dealloc(PyObject *self)
+{
+    if (!SF_HAS_FINALIZE)
+        generator_finalize(self);
+    sf_task_dealloc(self);
+}
+
 static PyMethodDef methods[] = {
     {"start", generator_start, METH_NOARGS,
      "start()\n--\n\nForks a child process, which calls f and waits for the first next().\n\n"
@@ -529,8 +536,8 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, generator_init},
-    {Py_tp_finalize, generator_finalize},
-    {Py_tp_dealloc, sf_task_dealloc},
+    SF_FINALIZE_SLOT(generator_finalize)
+    {Py_tp_dealloc, generator_dealloc},
     {Py_tp_traverse, sf_task_type_traverse},
     {Py_tp_clear, sf_task_type_clear},
     {Py_tp_repr, sf_task_repr},

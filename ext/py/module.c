@@ -17,7 +17,7 @@ static PyMethodDef functions[] = {
 
 static int add_type(PyObject *module, PyType_Spec *spec, const char *name)
 {
-    PyObject *type = PyType_FromSpec(spec);
+    PyObject *type = sf_type_from_spec(spec);
     if (!type)
         return -1;
     int failed = PyModule_AddObjectRef(module, name, type);

@@ -400,6 +400,13 @@ bool sf_task_is_joined(struct sf_task *task)
     return false;
 }
 
+static int warn_of_end(const struct sf_task *task, PyObject *self)
+{
+    if (self)
+        return PyErr_ResourceWarning(self, 1, "%R was still running: its process was killed", self);
+    return PyErr_WarnFormat(PyExc_ResourceWarning, 1, "%U was still running: its process was killed", task->name);
+}
+
 void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
 {
     if (!task->name || sf_child_is_self(&task->child)) /* never initialised; or needed until this process ends */
@@ -411,7 +418,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
         /* one that has ended by itself only lacked a join: nothing was cut off, but its result is lost */
         bool cut_off = sf_child_wait(&task->child, false, 0) == -EAGAIN;
         sf_child_end(&task->child);
-        if (warn && cut_off && PyErr_ResourceWarning(self, 1, "%R was still running: its process was killed", self))
+        if (warn && cut_off && warn_of_end(task, self))
             PyErr_WriteUnraisable(self);
     }
     if (task->mailbox >= 0)

@@ -53,7 +53,7 @@ bool sf_task_is_usable(struct sf_task *task); /* not disposed, ours */
 
 /* Ends what still runs and gives everything back; what was joined keeps its result. Does nothing in the task's own
  * process, nor to one that was never initialised (zeros). If `warn` and it was running:
- * ResourceWarning about `self`. Leaves the exception state alone. */
+ * ResourceWarning about `self`, which may be NULL. Leaves the exception state alone. */
 void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn);
 
 /* Disposes without a warning and drops every reference: for a task that is no Python object. */

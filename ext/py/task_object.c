@@ -113,13 +113,15 @@ PyObject *sf_task_repr(PyObject *self)
 
 void sf_task_finalize(PyObject *self)
 {
-    sf_task_dispose(task_of(self), self, true);
+    sf_task_dispose(task_of(self), SF_HAS_FINALIZE ? self : NULL, true);
 }
 
 void sf_task_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_CallFinalizerFromDealloc(self) < 0)
+    if (!SF_HAS_FINALIZE)
+        sf_task_finalize(self);
+    else if (PyObject_CallFinalizerFromDealloc(self) < 0)
         return; /* brought back to life by the warning's handler */
     PyObject_GC_UnTrack(self);
     if (((struct sf_task_object *)self)->weakrefs)

@@ -149,7 +149,7 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, thread_init},
-    {Py_tp_finalize, sf_task_finalize},
+    SF_FINALIZE_SLOT(sf_task_finalize)
     {Py_tp_dealloc, sf_task_dealloc},
     {Py_tp_traverse, sf_task_type_traverse},
     {Py_tp_clear, sf_task_type_clear},
