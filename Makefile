@@ -32,10 +32,11 @@ FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 TRACER_OBJ := $(TRACER_SRC:%.c=$(B)/obj/%.o)
 TRACER     := $(B)/bin/snakefish-trace
+FLOOR      := $(B)/bin/bench-floor
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test bench report docs clean help tracer core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test bench report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -47,14 +48,16 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer core-tests tracer-tests fuzzers deps test bench report docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test bench report docs help clean
 .DELETE_ON_ERROR:
 
-all: ext tracer                 ## build the extension and the collector (needs the packages: make deps)
+all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
 
 ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: build/lib/snakefish
 
 tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
+
+bench-floor: $(FLOOR)           ## build what the bench measures the machine with: build/bin/bench-floor
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -90,6 +93,12 @@ $(TRACER): $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) -pthread $^ -lsqlite3 -lm -o $@
+
+# Without sanitizers, whatever the rest is built with: it says what the machine can do.
+$(FLOOR): bench/floor/main.c
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE $< -o $@
 
 # A C test is one program per file of ours; it links the objects of its part.
 $(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)

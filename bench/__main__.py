@@ -22,6 +22,7 @@ from bench.store import Store, StoreError, exists, header
 DEFAULT_DB = "build/bench.db"
 DEFAULT_BLOCKS = 8
 QUICK_BLOCKS = 2
+LIST_WIDTH = 29  # of the names
 TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/schema.sql
 
 
@@ -78,6 +79,12 @@ def load_workloads(text):
     if not names:
         raise Usage(f"no workload has '{text}' in its name: there are {', '.join(catalog.workload_names())}")
     found = [catalog.workload(name) for name in names]
+    for workload in found:
+        if workload.lacks:
+            print(f"{workload.name} is absent: {workload.lacks}", file=sys.stderr)
+    found = [workload for workload in found if not workload.lacks]
+    if not found:
+        raise Usage("no workload is left to run")
     return found
 
 
@@ -104,7 +111,7 @@ def make_plan(options):
     def size_of(workload):
         return options.size or (workload.check_size if options.quick else workload.size)
 
-    cells = plan.cells(workloads, [r for r in runtimes if r.present], workers, size_of)
+    cells = plan.cells(workloads, [r for r in runtimes if r.present], workers, size_of, cpus)
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
@@ -167,14 +174,15 @@ def list_catalog():
     for name in catalog.workload_names():
         try:
             workload = catalog.workload(name)
-            print(f"  {name:<20}{catalog.about(workload.module)}; {workload.kind}, {workload.size}")
+            lacks = f"; absent: {workload.lacks}" if workload.lacks else ""
+            print(f"  {name:<{LIST_WIDTH}}{catalog.about(workload.module)}; {workload.kind}, {workload.size}{lacks}")
         except catalog.Broken as error:
-            print(f"  {name:<20}broken: {error}")
+            print(f"  {name:<{LIST_WIDTH}}broken: {error}")
     print("runtimes")
     for name in catalog.names("runtimes"):
         r = runner.probe(name)
         doc = r.doc + ("; only where --runtimes asks for it" if r.optional else "")
-        print(f"  {name:<20}" + (doc if r.present else f"absent: {r.reason}"))
+        print(f"  {name:<{LIST_WIDTH}}" + (doc if r.present else f"absent: {r.reason}"))
     return 0
 
 

@@ -86,8 +86,33 @@ class Workload:
         """The function that a runtime must offer."""
         return getattr(self.module, "needs", "pool")
 
+    @property
+    def lacks(self):
+        """What its packages lack on this machine, and how to get them; None: nothing."""
+        packages = getattr(self.module, "packages", {})
+        missing = [debian for name, debian in packages.items() if importlib.util.find_spec(name) is None]
+        return f"to have it: apt-get install {' '.join(missing)}" if missing else None
+
+    def runs_on(self, runtime):
+        """Whether that runtime offers what this needs; the floor is each micro-benchmark's own."""
+        return self.needs in runtime.offers or ("floor" in runtime.offers and hasattr(self.module, "floor"))
+
+    def worker_counts(self, runtime, counts, cpus):
+        """With how many workers it runs, of those that are asked for."""
+        if runtime.max_workers == 1:
+            return [1]
+        if self.kind == "micro":
+            return [cpus if getattr(self.module, "parallel", False) else 1]
+        return counts
+
     def operations(self, size):
-        return size if self.kind == "micro" else 1
+        if self.kind == "program":
+            return 1
+        return getattr(self.module, "operations", lambda size: size)(size)
+
+    def output_of(self, value, size):
+        """The output that a micro-benchmark's value stands for."""
+        return getattr(self.module, "output", lambda value, size: value)(value, size)
 
     def published_sha256(self, size):
         """Of the right output at this size, where it is known beforehand, else None."""

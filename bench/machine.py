@@ -2,6 +2,7 @@
 
 facts() collects them for the table `machine`. Nothing here names the host, a user or a path.
 """
+import json
 import os
 import platform
 import re
@@ -165,6 +166,21 @@ def python_build_flags():
 def library():
     """The folder that the package snakefish is imported from. SF_BUILD names another build folder than build/."""
     return Path(os.environ.get("SF_BUILD", TOP / "build")).absolute() / "lib"
+
+
+def floor_program():
+    """The program that measures the machine itself; FileNotFoundError where it is not built."""
+    path = library().parent / "bin" / "bench-floor"
+    if not path.exists():
+        raise FileNotFoundError("bench-floor is not built: make bench-floor")
+    return path
+
+
+def floor(*arguments):
+    """(right, ns) of one of its measurements: bench/floor/main.c says which there are."""
+    ended = subprocess.run([floor_program(), *map(str, arguments)], check=True, stdout=subprocess.PIPE)
+    answer = json.loads(ended.stdout)
+    return answer["right"], answer["ns"]
 
 
 def extension():

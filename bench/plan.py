@@ -26,18 +26,11 @@ def worker_counts(cpus):
     return sorted({*powers, 3, cpus * 3 // 4, cpus, cpus * 3 // 2, cpus * 2})
 
 
-def cells(workloads, runtimes, workers, size_of):
+def cells(workloads, runtimes, workers, size_of, cpus):
     """Every combination that makes sense, in a fixed order; size_of(workload) -> size."""
-    found = []
-    for workload in workloads:
-        for runtime in runtimes:
-            if workload.needs not in runtime.offers:
-                continue
-            counts = workers
-            if workload.kind == "micro" or runtime.max_workers == 1:
-                counts = [1]
-            found += [Cell(workload.name, size_of(workload), runtime.name, n) for n in counts]
-    return found
+    return [Cell(workload.name, size_of(workload), runtime.name, n)
+            for workload in workloads for runtime in runtimes if workload.runs_on(runtime)
+            for n in workload.worker_counts(runtime, workers, cpus)]
 
 
 def block(cells, seed, number):

@@ -44,10 +44,14 @@ def program(workload, runtime, size, workers):
 
 
 def micro(workload, runtime, size, workers):
-    with workload.module.ready(runtime) as operate:
-        start = now_ns()
-        output = operate(size)
-        return output, now_ns() - start
+    if hasattr(runtime, "floor"):
+        value, region_ns = runtime.floor(workload, size, workers)
+    else:
+        with workload.module.ready(runtime, size, workers) as operate:
+            start = now_ns()
+            value = operate()
+            region_ns = now_ns() - start
+    return workload.output_of(value, size), region_ns
 
 
 def probe(name):
@@ -60,7 +64,7 @@ def probe(name):
         "reason": None,
         "version": getattr(module, "version", None),
         "doc": catalog.about(module),
-        "offers": [f for f in ("pool", "spawn_join", "echo", "session") if hasattr(module, f)],
+        "offers": [f for f in ("pool", "maps", "spawn_join", "echo", "stream", "floor", "session") if hasattr(module, f)],
         "max_workers": getattr(module, "max_workers", None),
         "optional": getattr(module, "optional", False),
     }

@@ -33,7 +33,8 @@ CREATE TABLE runtime(
 
 -- One row per fresh interpreter process, committed when that process has ended. A block holds every combination of
 -- workload, size, runtime and workers once, in random order: position is the place in it. Blocks and positions start
--- at 0. Compare runtimes within a block, never across. workers is 1 for the sequential runtime and for kind 'micro'.
+-- at 0. Compare runtimes within a block, never across. workers is 1 for the sequential runtime; for kind 'micro' it is 1, or the
+-- CPUs where the operation is a parallel map.
 --
 -- status, output_ok:
 --   ok       1     the output is right
@@ -48,6 +49,7 @@ CREATE TABLE runtime(
 --   run_ns     inside: from the import of runtime and workload to the complete output; import_ns of it importing
 --   region_ns  the parallel region: from the runtime's first fork (a pool's creation and its end included) to the
 --              last result. The time of one operation is region_ns / operations; operations is 1 for a program.
+--              The runtime 'floor' measures what the machine alone needs, by each micro-benchmark's own definition.
 --
 -- user_ns to involuntary_switches are those of the process and all its descendants that were waited for (wait4).
 -- start_ns: since the session started; load1: the machine's load average just before the sample.

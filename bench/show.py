@@ -3,7 +3,7 @@ import os
 import sqlite3
 from collections import defaultdict
 
-from bench import interval
+from bench import interval, show_micro
 from bench.store import StoreError, open_for_reading
 
 # runtime, the one it is held against, what the ratio says
@@ -20,9 +20,12 @@ def show(path, number=None):
     try:
         session = _session(database, path, number)
         _print_head(database, session)
+        targets = []
         for workload in database.execute(
                 "SELECT * FROM workload WHERE session = ? ORDER BY kind DESC, name, size", (session["id"],)):
-            _print_workload(database, workload)
+            targets += _print_workload(database, workload)
+        if targets:
+            print("\n" + "\n".join(show_micro.summary(targets)))
         _print_foot(database, session)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
@@ -54,37 +57,59 @@ def _print_head(database, session):
 
 
 def _print_workload(database, workload):
+    """Returns its targets: (workload, what it is held against, ratio, target)."""
     costs = defaultdict(dict)  # {(runtime, workers): {block: ns}}
+    operations = 1
     for row in database.execute("SELECT * FROM measurement WHERE session = ? AND workload = ? AND size = ?",
                                 (workload["session"], workload["name"], workload["size"])):
         costs[row["runtime"], row["workers"]][row["block"]] = row["operation_ns"]
-    if workload["kind"] == "micro":
-        print(f"\n{workload['name']}: one {workload['operation']}, of {workload['size']}")
+        operations = row["operations"]
+    micro = workload["kind"] == "micro"
+    of = f"{workload['size']} {workload['unit']}"
+    if micro:
+        of = f"one {workload['operation']} of {of if operations == 1 else operations}"
     else:
-        print(f"\n{workload['name']}, {workload['size']} {workload['unit']}: the parallel region")
+        of += ": the parallel region"
+    print(f"\n{workload['name']}, {of}")
     if not costs:
         print("  no right output: nothing to compare")
-        return
-    _print_costs(costs)
-    for runtime, base, title in COMPARED:
+        return []
+    _print_costs(costs, speedups=not micro)
+    for runtime, base, title in COMPARED[1 if micro else 0:]:
         _print_ratios(costs, runtime, base, title)
+    return _print_comparisons(costs, workload["name"]) if micro else []
 
 
-def _print_costs(costs):
-    base = costs.get(("sequential", 1))
-    print(f"  {'runtime':<18}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<22}"
-          f"{'speedup':>7}   95 % interval")
+def _print_costs(costs, speedups):
+    base = costs.get(("sequential", 1)) if speedups else None
+    print(f"  {'runtime':<28}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<18}"
+          + (f"{'speedup':>7}   95 % interval" if base else ""))
     for runtime, workers in sorted(costs, key=lambda key: (key[0] != "sequential", key)):
         by_block = costs[runtime, workers]
         cost = interval.cost(by_block)
         scale, unit = next((s, u) for s, u in UNITS if cost.value >= s or s == 1)
         digits = 2 if cost.value < 10 * scale else 1
-        line = (f"  {runtime:<18}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
-                f"   {_range(cost, scale, digits):<22}")
+        line = (f"  {runtime:<28}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
+                f"   {_range(cost, scale, digits):<18}")
         speedup = base and interval.ratio(base, by_block)
         if speedup:
             line += f"{speedup.value:>7.2f}   {_range(speedup, 1, 2) if by_block is not base else ''}"
         print(line.rstrip())
+
+
+def _print_comparisons(costs, name):
+    rows = show_micro.comparisons(costs, name)
+    if rows:
+        print(f"  {'snakefish /':<43}{'ratio':>8}      {'95 % interval':<18}target")
+    for label, ratio, target in rows:
+        if ratio is None:
+            line = f"  {label:<43}{'':>8}      {'not measured':<18}<= {target:.3f}"
+        else:
+            line = f"  {label:<43}{ratio.value:>8.3f}      {_range(ratio, 1, 3):<18}"
+            if target is not None:
+                line += f"<= {target:.3f} {show_micro.state(ratio, target)}"
+        print(line.rstrip())
+    return [(name, label, ratio, target) for label, ratio, target in rows if target is not None]
 
 
 def _print_ratios(costs, runtime, base, title):
@@ -94,7 +119,7 @@ def _print_ratios(costs, runtime, base, title):
     if rows:
         print(f"  {title}")
     for workers, ratio in rows:
-        print(f"  {'':<18}{workers:>7}{ratio.blocks:>8}{ratio.value:>8.3f}      {_range(ratio, 1, 3):<22}"
+        print(f"  {'':<28}{workers:>7}{ratio.blocks:>8}{ratio.value:>8.3f}      {_range(ratio, 1, 3):<18}"
               f"{interval.verdict(ratio)}")
 
 

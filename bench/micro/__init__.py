@@ -2,10 +2,18 @@
 
     size        how many operations a sample makes by default; check_size: few, to try it out
     operation   what one operation is; unit: what the size counts
+    operations(size)   how many operations a sample of that size makes, where it is not the size
     seconds     roughly what the region takes: for the plan only
     needs       the function that a runtime offers for it (see bench/runtimes); one without it has no such sample
-    ready(runtime)   a context manager, outside the region: sets up, yields run(operations) -> output
+    packages    {module: Debian's package} that it imports where it uses them; without one of them it is absent
+    parallel    True: runs with as many workers as there are CPUs; else with one, the process at the other end
+    ready(runtime, size, workers)   a context manager, outside the region: sets up, yields run() -> value
+    output(value, size)   outside the region: the output, bytes, of a value that is none yet
     expected(size)   the right output
 
-They run with one worker: the process at the other end.
+What it is held against, by `bench show`:
+
+    floor_is    what the machine alone needs for it, in a few words
+    floor(size, workers)   measures that: (value, ns); what the runtime `floor` runs
+    targets     {runtime: ratio}: snakefish's time is to be at most that ratio of the runtime's
 """

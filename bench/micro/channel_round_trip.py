@@ -1,28 +1,37 @@
 """channel-round-trip: an int to another process and back, one at a time"""
 from contextlib import contextmanager
 
+from bench import machine
+
 size = 5000
 check_size = 50
 unit = operation = "round trip"
 seconds = 0.3
 needs = "echo"
+floor_is = "two processes spinning on one word"
+targets = {"multiprocessing": 1 / 12}
 
 
 @contextmanager
-def ready(runtime):
+def ready(runtime, size, workers):
     with runtime.echo() as (send, receive):
         send(-1)  # the other process is up when its first answer is here
         receive()
 
-        def run(operations):
-            total = 0
-            for i in range(operations):
+        def run():
+            right = 0
+            for i in range(size):
                 send(i)
-                total += receive()
-            return b"%d\n" % total
+                right += receive() == i
+            return b"%d\n" % right
 
         yield run
 
 
+def floor(size, workers):
+    right, ns = machine.floor("spin", size)
+    return b"%d\n" % right, ns
+
+
 def expected(size):
-    return b"%d\n" % (size * (size - 1) // 2)
+    return b"%d\n" % size

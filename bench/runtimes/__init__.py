@@ -3,8 +3,11 @@
 A runtime offers what it can of
 
     pool(workers)      a context manager, all of it in the region: yields map(f, args, chunksize) -> list
+    maps(workers)      a context manager, outside the region: yields such a map, and what that map does counts
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone
     echo()             a context manager: a process that sends back what it gets; yields (send, receive)
+    stream(produce, message_bytes)   a context manager: a process that calls produce(send); yields receive
+    floor(workload, size, workers)   measures itself: returns (value, ns)
     session(path=None) a context manager around the region, outside of it: what belongs to the run, not to the work
     max_workers        1 for a runtime that cannot use more
     optional           True: runs only where --runtimes asks for it
@@ -12,3 +15,12 @@ A runtime offers what it can of
 
 A file that cannot be imported is an absent runtime; the exception's text is the reason.
 """
+import importlib
+
+
+def package(module, debian):
+    """That module; where it is missing, the exception says what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{error}; to have it: apt-get install {debian}") from error

@@ -15,6 +15,15 @@ def pool(workers):
         workers_pool.join()
 
 
+@contextmanager
+def maps(workers):
+    def map(f, args, chunksize):
+        with pool(workers) as pool_map:
+            return pool_map(f, args, chunksize)
+
+    yield map
+
+
 def _send_result(f, pipe):
     pipe.send(f())
 
@@ -44,3 +53,14 @@ def echo():
     yield here.send, here.recv
     here.send(None)
     process.join()
+
+
+@contextmanager
+def stream(produce, message_bytes):
+    receiver, sender = fork.Pipe(duplex=False)
+    process = fork.Process(target=produce, args=(sender.send,))
+    process.start()
+    sender.close()
+    with receiver:
+        yield receiver.recv
+        process.join()

@@ -1,5 +1,6 @@
 """snakefish: map forks its workers for each call, Thread, Channel"""
 from contextlib import contextmanager
+from functools import partial
 
 import snakefish
 
@@ -13,6 +14,9 @@ def pool(workers):
         return snakefish.map(f, args, concurrency=workers, chunksize=chunksize)
 
     yield map
+
+
+maps = pool  # there is nothing to make before a map
 
 
 def spawn_join(f):
@@ -34,4 +38,13 @@ def echo():
             thread.start()
             yield there.send_pyobj, back.receive_pyobj
             there.send_pyobj(None)
+            thread.join()
+
+
+@contextmanager
+def stream(produce, message_bytes):
+    with snakefish.Channel(CHANNEL_BYTES + 2 * message_bytes) as channel:
+        with snakefish.Thread(produce, args=(partial(channel.send_pyobj, block=True),)) as thread:
+            thread.start()
+            yield channel.receive_pyobj
             thread.join()

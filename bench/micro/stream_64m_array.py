@@ -1,0 +1,48 @@
+"""stream-64m-array: numpy arrays of 64 MiB of float64 to another process, one way"""
+from functools import lru_cache
+from itertools import cycle, islice
+
+from bench import stream
+
+size = 4
+check_size = 2
+unit = operation = "message"
+seconds = 0.8
+needs = "stream"
+packages = {"numpy": "python3-numpy"}
+floor_is = "memcpy, warm"
+targets = {"multiprocessing": 1 / 6}
+expected = stream.expected
+
+NUMBERS = 8 << 20
+BYTES = 8 * NUMBERS
+STRIDE = 16 * 512 + 1  # a number of every sixteenth page
+
+
+@lru_cache(maxsize=None)
+def arrays():
+    import numpy
+
+    first = numpy.arange(NUMBERS, dtype=numpy.float64)
+    return [first, first[::-1].copy()]
+
+
+def messages(count):
+    return islice(cycle(arrays()), count)
+
+
+def same(received, sent):
+    return received.dtype == sent.dtype and received.shape == sent.shape and bool((received == sent).all())
+
+
+def glance(received, sent):
+    return received.shape == sent.shape and same(received[::STRIDE], sent[::STRIDE])
+
+
+def ready(runtime, size, workers):
+    arrays()
+    return stream.ready(runtime, size, messages, BYTES, same, glance)
+
+
+def floor(size, workers):
+    return stream.copy_floor(size, BYTES)

@@ -1,0 +1,9 @@
+"""floor: what the machine alone needs, by each micro-benchmark's own measure; no runtime, but what they are held against"""
+from bench import machine
+
+version = None
+machine.floor_program()  # absent where it is not built
+
+
+def floor(workload, size, workers):
+    return workload.module.floor(size, workers)

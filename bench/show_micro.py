@@ -1,0 +1,66 @@
+"""Prints a micro-benchmark: what an operation costs, snakefish against the best peer and the floor, the targets."""
+from statistics import median
+
+from bench import catalog, interval
+
+OURS = "snakefish"
+FLOOR = "floor"
+NO_PEERS = (OURS, "snakefish-traced", "snakefish-channels", "sequential", FLOOR)
+
+
+def best_peer(costs):
+    """(runtime, workers) of the fastest other runtime, None without one. costs: {(runtime, workers): {block: ns}}."""
+    peers = [key for key in costs if key[0] not in NO_PEERS]
+    return min(peers, key=lambda key: (median(costs[key].values()), key), default=None)
+
+
+def module_of(name):
+    """The workload's file; None where this checkout has none, or none that works."""
+    try:
+        return catalog.workload(name).module
+    except catalog.Broken:
+        return None
+
+
+def state(ratio, target):
+    """Whether that ratio reaches its target, and how surely."""
+    words = "reached" if ratio.value <= target else "not reached"
+    if ratio.interval is None:
+        return f"{words} (too few blocks)"
+    low, high = ratio.interval
+    return words if high <= target or low > target else f"{words} (not sure)"
+
+
+def comparisons(costs, name):
+    """Rows of (what snakefish is held against, ratio or None, target or None): the best peer, the floor, the targets."""
+    module = module_of(name)
+    targets = dict(getattr(module, "targets", {}))
+    mine = next((key for key in sorted(costs) if key[0] == OURS), None)
+    if mine is None:
+        return [(base, None, target) for base, target in targets.items()]
+    best = best_peer(costs)
+    bases = dict.fromkeys([*([best[0]] if best else []), *targets, FLOOR])
+    rows = []
+    for base in bases:
+        workers = next((key[1] for key in sorted(costs) if key[0] == base), None)
+        ratio = interval.ratio(costs[mine], costs.get((base, workers), {}))
+        label = base
+        if base == FLOOR and hasattr(module, "floor_is"):
+            label += f": {module.floor_is}"
+        elif best and base == best[0]:
+            label += ", the best peer"
+        if ratio or base in targets:
+            rows.append((label, ratio, targets.get(base)))
+    return rows
+
+
+def summary(rows):
+    """Of all (workload, label, ratio, target) with a target: how many are reached, and what is missing."""
+    lines, reached = [], 0
+    for name, label, ratio, target in rows:
+        good = ratio is not None and ratio.value <= target
+        reached += good
+        if not good:
+            measured = "not measured" if ratio is None else f"{ratio.value:.3f}, {state(ratio, target)}"
+            lines.append(f"  {name:<20}{label:<44}at most {target:.3f}: {measured}")
+    return [f"targets: {reached} of {len(rows)} reached" + ("; the others:" if lines else ""), *lines]

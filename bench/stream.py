@@ -1,0 +1,71 @@
+"""What the micro-benchmarks of one-way streams share: another process sends, the sample's own receives and checks.
+
+Before the region there is a rehearsal over the same connection: some of the messages, every byte of them compared. It
+brings the other process up and the pages in, as they are in a stream that has been going for a while. In the region
+each message is compared too: small ones whole, which takes less than a tenth of what they cost; of large ones the
+length and some bytes of every few pages, because to read all of them costs as much as to copy them.
+"""
+import os
+import pickle
+import time
+from contextlib import contextmanager
+from operator import eq
+
+from bench import machine
+
+REHEARSED = 0.1  # of the messages
+FEWEST_REHEARSED = 2
+
+
+class Garbled(Exception):
+    """A message of the rehearsal is not what was sent."""
+
+
+def expected(size):
+    """How many messages of the region were right."""
+    return b"%d\n" % size
+
+
+@contextmanager
+def ready(runtime, size, messages, message_bytes=0, same=eq, glance=None):
+    """messages(count): the messages, the same at each call, made before the fork; message_bytes: roughly, of one.
+
+    same(received, sent) compares in full, glance(received, sent) quickly."""
+    rehearsal = max(FEWEST_REHEARSED, round(size * REHEARSED))
+    go, said = os.pipe()
+
+    def produce(send):
+        for count in (rehearsal, size):
+            os.read(go, 1)
+            for message in messages(count):
+                send(message)
+
+    def consume(receive, count, like):
+        os.write(said, b"!")
+        if like is eq:  # without a call, which would take as long as an int does
+            return sum([receive() == message for message in messages(count)])
+        return sum([like(receive(), message) for message in messages(count)])
+
+    try:
+        with runtime.stream(produce, message_bytes) as receive:
+            right = consume(receive, rehearsal, same)
+            if right != rehearsal:
+                raise Garbled(f"{rehearsal - right} of {rehearsal} messages are not what was sent")
+            yield lambda: b"%d\n" % consume(receive, size, glance or same)
+    finally:
+        os.close(go)
+        os.close(said)
+
+
+def pickle_floor(size, messages):
+    """pickle alone, there and back, in one process."""
+    dumps, loads = pickle.dumps, pickle.loads
+    start = time.perf_counter_ns()
+    right = sum([loads(dumps(message, pickle.HIGHEST_PROTOCOL)) == message for message in messages(size)])
+    return b"%d\n" % right, time.perf_counter_ns() - start
+
+
+def copy_floor(size, message_bytes):
+    """One copy of each message, in warm memory."""
+    right, ns = machine.floor("memcpy", message_bytes, size)
+    return b"%d\n" % right, ns
