@@ -1,12 +1,6 @@
-/* snakefish.Generator: a generator function in a child process, in lock-step with its parent.
- *
- *     parent: asked += 1 --futex-->  child: computes one item while made < asked
- *     parent: takes the item    <--stream--  child: sends it
- *     parent: stop = 1   --futex-->  child: closes the generator where it is, extracts, ends
- *
- * The parent writes struct control, the child reads it. Items travel as outcomes (outcome.h) over a stream (stream.h);
- * the generator's last word (StopIteration or what it raised) is the one with LAST_ITEM as its number. What is
- * extracted takes the task's mailbox, as for every task. */
+/* snakefish.Generator: a generator function in a child process, in step with its parent or `prefetch` items ahead. This
+ * is the parent's half and the Python type; how the two work together stands in generator.h, the child's half is
+ * generator_child.c. */
 #include "py/types.h"
 
 #include "core/futex.h"
@@ -16,180 +10,19 @@
 #include "py/arguments.h"
 #include "py/errors.h"
 #include "py/function.h"
-#include "py/task.h"
+#include "py/generator.h"
 #include "py/wait.h"
 
 #include <errno.h>
 #include <limits.h>
-
-#define LAST_ITEM UINT64_MAX
-
-struct control {
-    _Atomic uint32_t asked, stop; /* release-stored by the parent, acquired by the child; asked is also the futex word */
-};
-
-struct generator {
-    struct sf_task_object base;
-    struct control *control;
-    struct sf_ring *ring;
-    uint32_t made;       /* the child's count of items */
-    bool awaited;        /* asked for an item that was not taken yet */
-    bool exhausted;      /* the last word was taken */
-    bool busy;           /* a Python thread is in next(): the ring stays until it is out */
-    bool slept_in_vain;  /* the last sleep ended without news: time to look whether the child lives */
-    PyObject *message;   /* of the item under way: its bytes, as far as they are here */
-    enum sf_tag tag;     /* of the item that arrived */
-    bool last;           /* it is the last word */
-};
-
-static struct generator *generator_of(struct sf_task *task)
-{
-    return (struct generator *)((char *)task - offsetof(struct generator, base.task));
-}
 
 static struct sf_task *task_of(PyObject *self)
 {
     return &((struct sf_task_object *)self)->task;
 }
 
-/* ---- in the child ---- */
-
-static bool stopped(const struct generator *generator)
-{
-    return atomic_load_explicit(&generator->control->stop, memory_order_acquire);
-}
-
-static int try_request(void *what)
-{
-    struct generator *generator = what;
-    uint32_t asked = atomic_load_explicit(&generator->control->asked, memory_order_acquire);
-    return asked != generator->made || stopped(generator) ? 0 : -EAGAIN;
-}
-
-static int sleep_for_request(void *what, int64_t timeout_ns)
-{
-    struct generator *generator = what;
-    if (stopped(generator))
-        return 0;
-    return sf_futex_wait(&generator->control->asked, generator->made, timeout_ns);
-}
-
-struct pushing {
-    struct generator *generator;
-    struct sf_stream_out out;
-};
-
-static int try_push(void *what)
-{
-    struct pushing *pushing = what;
-    if (stopped(pushing->generator))
-        return -ECANCELED;
-    return sf_stream_push(pushing->generator->ring, &pushing->out);
-}
-
-static int sleep_to_push(void *what, int64_t timeout_ns)
-{
-    struct pushing *pushing = what;
-    return sf_ring_wait_room(pushing->generator->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES,
-                             timeout_ns);
-}
-
-/* Sends an item or the last word. 0, or -1: stopped meanwhile or an exception. */
-static int send_item(struct generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
-{
-    struct sf_outcome_bytes outcome;
-    sf_outcome_pack(item, "an item", &outcome);
-    *bytes = outcome.bytes ? (uint64_t)PyBytes_GET_SIZE(outcome.bytes) : 0;
-    struct pushing pushing = {
-        generator,
-        {{0, outcome.tag, number, *bytes, 0}, outcome.bytes ? PyBytes_AS_STRING(outcome.bytes) : ""}};
-    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, generator->base.task.child.task};
-    int error = sf_wait(&waiting, true, SF_FOREVER);
-    Py_XDECREF(outcome.bytes);
-    return error ? -1 : 0;
-}
-
-static PyObject *close_where_it_is(PyObject *iterator)
-{
-    PyObject *closed = PyObject_CallMethod(iterator, "close", NULL);
-    if (!closed)
-        PyErr_WriteUnraisable(iterator); /* nobody asks for it any more, but it is not lost in silence */
-    Py_XDECREF(closed);
-    Py_RETURN_NONE;
-}
-
-/* The next item of the iterator, or the failure that there is instead of one, which is taken. NULL: raised. */
-static PyObject *compute(PyObject *iterator, PyObject **failure)
-{
-    if (iterator)
-        return Py_TYPE(iterator)->tp_iternext(iterator);
-    sf_put_raised(*failure);
-    *failure = NULL;
-    return NULL;
-}
-
-/* Computes and sends one item. 1: go on, 0: it was the last, -1: an exception that ends the child. */
-static int make_item(struct generator *generator, PyObject *iterator, PyObject **failure)
-{
-    uint32_t number = generator->base.task.child.task;
-    uint64_t bytes = 0;
-    sf_log_write(SF_EVENT_ITEM, SF_PHASE_BEGIN, number, 0, 0);
-    PyObject *item = compute(iterator, failure), *last = NULL;
-    if (!sf_child_is_self(&generator->base.task.child)) { /* a fork of it: the items are not its to send */
-        Py_XDECREF(item);
-        return -1;
-    }
-    generator->made++;
-    if (!item) {
-        if (!PyErr_Occurred())
-            PyErr_SetNone(PyExc_StopIteration);
-        last = sf_take_raised();
-        sf_put_raised(Py_NewRef(last));
-    }
-    int failed = send_item(generator, item, last ? LAST_ITEM : generator->made, &bytes);
-    sf_log_write(SF_EVENT_ITEM, SF_PHASE_END, number, bytes, 0);
-    Py_XDECREF(item);
-    int go_on = failed && PyErr_Occurred() ? -1 : last ? 0 : 1;
-    if (go_on == 0 && PyErr_GivenExceptionMatches(last, PyExc_SystemExit)) {
-        sf_put_raised(last); /* for the exit status */
-        return -1;
-    }
-    Py_XDECREF(last);
-    return go_on;
-}
-
-static PyObject *feed(struct sf_task *task)
-{
-    struct generator *generator = generator_of(task);
-    PyObject *iterator = PyObject_Call(task->f, task->args, task->kwargs);
-    if (iterator && !PyIter_Check(iterator)) {
-        PyErr_Format(PyExc_TypeError, "f returned %.200s, not a generator", Py_TYPE(iterator)->tp_name);
-        Py_CLEAR(iterator);
-    }
-    PyObject *failure = iterator ? NULL : sf_take_raised(); /* for the first that asks for an item */
-    struct sf_waiting waiting = {try_request, sleep_for_request, generator, SF_WAIT_REQUEST, task->child.task};
-    PyObject *result = NULL;
-    for (int go_on = 1; go_on > 0;) {
-        if (sf_wait(&waiting, true, SF_FOREVER))
-            break;
-        if (stopped(generator))
-            result = iterator ? close_where_it_is(iterator) : Py_NewRef(Py_None);
-        else
-            go_on = make_item(generator, iterator, &failure);
-        if (result || go_on == 0) {
-            result = result ? result : Py_NewRef(Py_None);
-            break;
-        }
-    }
-    Py_XDECREF(failure);
-    Py_XDECREF(iterator);
-    return result;
-}
-
-/* ---- in the parent ---- */
-
 /* The ring and what goes with it, unless a thread in next() or this very process needs them. */
-static void give_back(struct generator *generator)
+static void give_back(struct sf_generator *generator)
 {
     if (generator->busy || sf_child_is_self(&generator->base.task.child))
         return;
@@ -200,16 +33,16 @@ static void give_back(struct generator *generator)
     Py_CLEAR(generator->message);
 }
 
-static void ask(struct generator *generator)
+static void ask(struct sf_generator *generator)
 {
     atomic_fetch_add_explicit(&generator->control->asked, 1, memory_order_release);
     sf_futex_wake(&generator->control->asked, 1);
     generator->awaited = true;
 }
 
-static void request_stop(struct generator *generator)
+static void request_stop(struct sf_generator *generator)
 {
-    if (stopped(generator))
+    if (sf_generator_stopped(generator))
         return;
     atomic_store_explicit(&generator->control->stop, 1, memory_order_release);
     /* changes the futex word too, for a child that is just about to sleep on it */
@@ -220,11 +53,11 @@ static void request_stop(struct generator *generator)
 
 static void stop_at_exit(struct sf_child *child)
 {
-    request_stop(generator_of((struct sf_task *)((char *)child - offsetof(struct sf_task, child))));
+    request_stop(sf_generator_of((struct sf_task *)((char *)child - offsetof(struct sf_task, child))));
 }
 
 /* Takes the pieces that are there. 0: the message is whole, -EAGAIN, SF_RAISED or -errno. */
-static int pull(struct generator *generator)
+static int pull(struct sf_generator *generator)
 {
     struct sf_stream_head head;
     struct sf_ring_slot slot;
@@ -240,7 +73,7 @@ static int pull(struct generator *generator)
             return SF_RAISED;
         if (head.offset + bytes == head.total) {
             generator->tag = (enum sf_tag)head.tag;
-            generator->last = head.number == LAST_ITEM;
+            generator->last = head.number == SF_GENERATOR_LAST_ITEM;
             return 0;
         }
     }
@@ -249,7 +82,7 @@ static int pull(struct generator *generator)
 
 static int try_item(void *what)
 {
-    struct generator *generator = what;
+    struct sf_generator *generator = what;
     int got = pull(generator);
     if (got != -EAGAIN || !generator->slept_in_vain)
         return got;
@@ -262,14 +95,14 @@ static int try_item(void *what)
 
 static int sleep_for_item(void *what, int64_t timeout_ns)
 {
-    struct generator *generator = what;
+    struct sf_generator *generator = what;
     int slept = sf_ring_wait_message(generator->ring, timeout_ns);
     generator->slept_in_vain = slept == -ETIMEDOUT || slept == -EPIPE;
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* the child may have died with its item sent: try_item finds out */
 }
 
 /* Opens the item that is whole. A new reference or NULL with an exception. */
-static PyObject *open_item(struct generator *generator)
+static PyObject *open_item(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
@@ -286,13 +119,13 @@ static PyObject *open_item(struct generator *generator)
 }
 
 /* The child has died without an item. Raises what is known of that. Returns NULL. */
-static PyObject *open_death(struct generator *generator)
+static PyObject *open_death(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
     if (task->disposed)
         return PyErr_Format(PyExc_RuntimeError, "%U was disposed by another Python thread meanwhile", task->name);
     generator->exhausted = true;
-    if (task->joined || stopped(generator)) { /* by another Python thread, meanwhile */
+    if (task->joined || sf_generator_stopped(generator)) { /* by another Python thread, meanwhile */
         PyErr_SetNone(PyExc_StopIteration);
         return NULL;
     }
@@ -306,9 +139,9 @@ static PyObject *open_death(struct generator *generator)
 
 static PyObject *next(PyObject *self, bool block, int64_t deadline)
 {
-    struct generator *generator = (struct generator *)self;
+    struct sf_generator *generator = (struct sf_generator *)self;
     struct sf_task *task = task_of(self);
-    if (generator->exhausted || task->joined || (generator->control && stopped(generator))) {
+    if (generator->exhausted || task->joined || (generator->control && sf_generator_stopped(generator))) {
         PyErr_SetNone(PyExc_StopIteration);
         return NULL;
     }
@@ -347,17 +180,19 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
 
 static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", NULL};
-    PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL;
+    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "prefetch", NULL};
+    PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL, *prefetch = NULL;
+    int64_t ahead = 0;
     struct sf_task *task = task_of(self);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOO:Generator", keywords, &f, &extract, &merge, &f_args,
-                                     &f_kwargs, &name))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Generator", keywords, &f, &extract, &merge, &f_args,
+                                     &f_kwargs, &name, &prefetch))
         return -1;
     if (task->f) {
         PyErr_SetString(PyExc_RuntimeError, "a Generator is initialised once: make a new one");
         return -1;
     }
-    if (!sf_argument_is_callable(f, "f", false))
+    if (!sf_argument_is_callable(f, "f", false) ||
+        sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead))
         return -1;
     int is_generator = sf_function_is_generator(f);
     if (is_generator <= 0) {
@@ -365,7 +200,9 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
             PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), and %R is none", f);
         return -1;
     }
-    task->run = feed;
+    /* the counts go round at 32 bits: what nobody will ever compute ahead is enough */
+    ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
+    task->run = sf_generator_feed;
     task->child.at_exit = stop_at_exit;
     return sf_task_init(task, SF_TASK_GENERATOR, f, f_args, f_kwargs, extract, merge, name);
 }
@@ -373,7 +210,7 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *generator_start(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    struct generator *generator = (struct generator *)self;
+    struct sf_generator *generator = (struct sf_generator *)self;
     struct sf_task *task = task_of(self);
     if (!sf_task_is_usable(task))
         return NULL;
@@ -420,10 +257,10 @@ static int stop_and_join(PyObject *self, bool block, int64_t deadline)
         return 1;
     if (!sf_task_is_started(task))
         return -1;
-    request_stop((struct generator *)self);
+    request_stop((struct sf_generator *)self);
     int joined = sf_task_join(task, block, deadline);
     if (task->joined)
-        give_back((struct generator *)self);
+        give_back((struct sf_generator *)self);
     return joined;
 }
 
@@ -448,7 +285,7 @@ static PyObject *generator_try_join(PyObject *self, PyObject *unused)
 static PyObject *generator_dispose(PyObject *self, PyObject *unused)
 {
     PyObject *done = sf_task_method_dispose(self, unused);
-    give_back((struct generator *)self);
+    give_back((struct sf_generator *)self);
     return done;
 }
 
@@ -466,14 +303,14 @@ static PyObject *generator_exit(PyObject *self, PyObject *args)
     if (started && !raised && stop_and_join(self, true, SF_FOREVER) < 0)
         return NULL;
     sf_task_dispose(task, self, false);
-    give_back((struct generator *)self);
+    give_back((struct sf_generator *)self);
     Py_RETURN_FALSE;
 }
 
 static void generator_finalize(PyObject *self)
 {
     sf_task_finalize(self);
-    give_back((struct generator *)self);
+    give_back((struct sf_generator *)self);
 }
 
 static void generator_dealloc(PyObject *self)
@@ -485,16 +322,17 @@ static void generator_dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"start", generator_start, METH_NOARGS,
-     "start()\n--\n\nForks a child process, which calls f and waits for the first next().\n\n"
+     "start()\n--\n\nForks a child process, which calls f and waits for the first next(), or begins with prefetch.\n\n"
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
     {"next", (PyCFunction)(void (*)(void))generator_next, METH_VARARGS | METH_KEYWORDS,
-     "next(block=True, timeout=None)\n--\n\nHas the child compute the next item and returns it.\n\n"
+     "next(block=True, timeout=None)\n--\n\nHas the child compute the next item, unless it has it ready, and returns it.\n\n"
      "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError). With block=False it asks for\n"
      "the item the first time, and raises IndexError until it is there. Raises what the generator raises, StopIteration\n"
      "included, and StopIteration after that; ChildDied when the child was killed."},
     {"join", (PyCFunction)(void (*)(void))generator_join, METH_VARARGS | METH_KEYWORDS,
      "join(timeout=None)\n--\n\nStops the generator at the item where it is (as close() does), blocks until the child has\n"
-     "ended and merges what it extracted. Timeout and exceptions as in Thread.join()."},
+     "ended and merges what it extracted. Items that were computed ahead and not taken are dropped. Timeout and\n"
+     "exceptions as in Thread.join()."},
     {"try_join", generator_try_join, METH_NOARGS,
      "try_join()\n--\n\nStops the generator; False while the child runs, else joins it as join() does and returns True.\n"
      "Does not block."},
@@ -526,8 +364,10 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None)\n--\n\n"
+PyDoc_STRVAR(doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0)\n--\n\n"
                   "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
+                  "prefetch: how many items the child may compute ahead of next(), from start() on; it also stops ahead\n"
+                  "of some 4 MiB of pickled items. With 0 parent and child go in lock-step.\n"
                   "RuntimeError when f is no generator function. extract and merge as for Thread: extract runs when the\n"
                   "generator has ended or was stopped by join(), merge in join(). It is an iterator too. As a context\n"
                   "manager it joins at the end of the block, or kills the child if the block raised.");
@@ -551,7 +391,7 @@ static PyType_Slot slots[] = {
 
 PyType_Spec sf_generator_spec = {
     .name = "snakefish.Generator",
-    .basicsize = sizeof(struct generator),
+    .basicsize = sizeof(struct sf_generator),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = slots,
 };

@@ -89,6 +89,7 @@ class Generator(_Task, Generic[_R]):
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
+        prefetch: int = 0,
     ) -> None: ...
     @overload
     def __init__(
@@ -100,6 +101,7 @@ class Generator(_Task, Generic[_R]):
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
+        prefetch: int = 0,
     ) -> None: ...
     def next(self, block: bool = True, timeout: Optional[float] = None) -> _R: ...
     def __iter__(self) -> Self: ...

@@ -1,0 +1,138 @@
+/* The child's half of a Generator: computes items as they are asked for, or ahead of that, and sends them. See
+ * generator.h for what the parent does meanwhile. */
+#include "py/generator.h"
+
+#include "core/futex.h"
+#include "core/log.h"
+#include "core/stream.h"
+#include "py/wait.h"
+
+#include <errno.h>
+
+static int try_request(void *what)
+{
+    struct sf_generator *generator = what;
+    uint32_t asked = atomic_load_explicit(&generator->control->asked, memory_order_acquire);
+    /* it is never more than prefetch ahead, so that equal is enough, also where the counts go round */
+    return asked + generator->prefetch != generator->made || sf_generator_stopped(generator) ? 0 : -EAGAIN;
+}
+
+static int sleep_for_request(void *what, int64_t timeout_ns)
+{
+    struct sf_generator *generator = what;
+    if (sf_generator_stopped(generator))
+        return 0;
+    return sf_futex_wait(&generator->control->asked, generator->made - generator->prefetch, timeout_ns);
+}
+
+struct pushing {
+    struct sf_generator *generator;
+    struct sf_stream_out out;
+};
+
+static int try_push(void *what)
+{
+    struct pushing *pushing = what;
+    if (sf_generator_stopped(pushing->generator))
+        return -ECANCELED;
+    return sf_stream_push(pushing->generator->ring, &pushing->out);
+}
+
+static int sleep_to_push(void *what, int64_t timeout_ns)
+{
+    struct pushing *pushing = what;
+    return sf_ring_wait_room(pushing->generator->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES,
+                             timeout_ns);
+}
+
+/* Sends an item or the last word. 0, or -1: stopped meanwhile or an exception. */
+static int send_item(struct sf_generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
+{
+    struct sf_outcome_bytes outcome;
+    sf_outcome_pack(item, "an item", &outcome);
+    *bytes = outcome.bytes ? (uint64_t)PyBytes_GET_SIZE(outcome.bytes) : 0;
+    struct pushing pushing = {
+        generator,
+        {{0, outcome.tag, number, *bytes, 0}, outcome.bytes ? PyBytes_AS_STRING(outcome.bytes) : ""}};
+    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, generator->base.task.child.task};
+    int error = sf_wait(&waiting, true, SF_FOREVER);
+    Py_XDECREF(outcome.bytes);
+    return error ? -1 : 0;
+}
+
+static PyObject *close_where_it_is(PyObject *iterator)
+{
+    PyObject *closed = PyObject_CallMethod(iterator, "close", NULL);
+    if (!closed)
+        PyErr_WriteUnraisable(iterator); /* nobody asks for it any more, but it is not lost in silence */
+    Py_XDECREF(closed);
+    Py_RETURN_NONE;
+}
+
+/* The next item of the iterator, or the failure that there is instead of one, which is taken. NULL: raised. */
+static PyObject *compute(PyObject *iterator, PyObject **failure)
+{
+    if (iterator)
+        return Py_TYPE(iterator)->tp_iternext(iterator);
+    sf_put_raised(*failure);
+    *failure = NULL;
+    return NULL;
+}
+
+/* Computes and sends one item. 1: go on, 0: it was the last, -1: an exception that ends the child. */
+static int make_item(struct sf_generator *generator, PyObject *iterator, PyObject **failure)
+{
+    uint32_t number = generator->base.task.child.task;
+    uint64_t bytes = 0;
+    sf_log_write(SF_EVENT_ITEM, SF_PHASE_BEGIN, number, 0, 0);
+    PyObject *item = compute(iterator, failure), *last = NULL;
+    if (!sf_child_is_self(&generator->base.task.child)) { /* a fork of it: the items are not its to send */
+        Py_XDECREF(item);
+        return -1;
+    }
+    generator->made++;
+    if (!item) {
+        if (!PyErr_Occurred())
+            PyErr_SetNone(PyExc_StopIteration);
+        last = sf_take_raised();
+        sf_put_raised(Py_NewRef(last));
+    }
+    int failed = send_item(generator, item, last ? SF_GENERATOR_LAST_ITEM : generator->made, &bytes);
+    sf_log_write(SF_EVENT_ITEM, SF_PHASE_END, number, bytes, 0);
+    Py_XDECREF(item);
+    int go_on = failed && PyErr_Occurred() ? -1 : last ? 0 : 1;
+    if (go_on == 0 && PyErr_GivenExceptionMatches(last, PyExc_SystemExit)) {
+        sf_put_raised(last); /* for the exit status */
+        return -1;
+    }
+    Py_XDECREF(last);
+    return go_on;
+}
+
+PyObject *sf_generator_feed(struct sf_task *task)
+{
+    struct sf_generator *generator = sf_generator_of(task);
+    PyObject *iterator = PyObject_Call(task->f, task->args, task->kwargs);
+    if (iterator && !PyIter_Check(iterator)) {
+        PyErr_Format(PyExc_TypeError, "f returned %.200s, not a generator", Py_TYPE(iterator)->tp_name);
+        Py_CLEAR(iterator);
+    }
+    PyObject *failure = iterator ? NULL : sf_take_raised(); /* for the first that asks for an item */
+    struct sf_waiting waiting = {try_request, sleep_for_request, generator, SF_WAIT_REQUEST, task->child.task};
+    PyObject *result = NULL;
+    for (int go_on = 1; go_on > 0;) {
+        if (sf_wait(&waiting, true, SF_FOREVER))
+            break;
+        if (sf_generator_stopped(generator))
+            result = iterator ? close_where_it_is(iterator) : Py_NewRef(Py_None);
+        else
+            go_on = make_item(generator, iterator, &failure);
+        if (result || go_on == 0) {
+            result = result ? result : Py_NewRef(Py_None);
+            break;
+        }
+    }
+    Py_XDECREF(failure);
+    Py_XDECREF(iterator);
+    return result;
+}
