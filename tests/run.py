@@ -40,6 +40,7 @@ def suites(build):
     found["tracer-c"] = programs(build, "tracer")
     found["tracer"] = pytest("tracer")
     found["py"] = pytest("py")
+    found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]]
     found["bench"] = pytest("bench")
     found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")]]
     return found
@@ -56,6 +57,14 @@ def count(output, status):
     elif not lines and not status:
         counts["passed"] = 1  # a program with no counts, such as a fuzzer that replays its corpus
     return counts
+
+
+def environment(build):
+    """What tests are run with: this build, and no trace of ours."""
+    found = dict(os.environ, SF_BUILD=build, PYTHONPATH=os.path.join(build, "lib"), PYTHONDONTWRITEBYTECODE="1")
+    for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_DEBUG"):
+        found.pop(name, None)
+    return found
 
 
 def run(command, environment):
@@ -87,9 +96,6 @@ def main():
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
     build = os.path.abspath(options.build)
-    environment = dict(os.environ, SF_BUILD=build, PYTHONPATH=os.path.join(build, "lib"), PYTHONDONTWRITEBYTECODE="1")
-    for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_DEBUG"):
-        environment.pop(name, None)
     os.makedirs(os.path.join(build, "test-logs"), exist_ok=True)
     total = dict.fromkeys(WORDS, 0)
     for name, commands in suites(build).items():
@@ -102,7 +108,7 @@ def main():
         counts, seconds = dict.fromkeys(WORDS, 0), 0.0
         with open(os.path.join(build, "test-logs", name + ".log"), "w") as log:
             for command in commands:
-                output, status, took = run(command, environment)
+                output, status, took = run(command, environment(build))
                 log.write("$ " + " ".join(command) + "\n" + output + "\n")
                 got = count(output, status)
                 show(output, got["failed"])

@@ -1,14 +1,15 @@
 /* Looking through callables. See function.h. */
 #include "py/function.h"
 
-static PyObject *partial; /* functools.partial */
+static PyObject *partial, *functools_globals; /* functools.partial, functools.__dict__ */
 
 int sf_function_init(void)
 {
     PyObject *functools = PyImport_ImportModule("functools");
     partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
+    functools_globals = partial ? PyObject_GetAttrString(functools, "__dict__") : NULL;
     Py_XDECREF(functools);
-    return partial ? 0 : -1;
+    return functools_globals ? 0 : -1;
 }
 
 /* The attribute, or NULL without an exception where there is none, or with one for any other failure. */
@@ -20,8 +21,17 @@ static PyObject *attribute(PyObject *object, const char *name)
     return value;
 }
 
-/* One layer off: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a callable written in C,
- * as functools.lru_cache makes. A new reference, or NULL: no layer, or an exception. */
+/* What f is around if f is a wrapper of functools itself, such as singledispatch's (lru_cache's where that is written in
+ * Python): no program has its globals there. A new reference, or NULL: it is none, or an exception. */
+static PyObject *wrapped_by_functools(PyObject *f)
+{
+    PyObject *globals = attribute(f, "__globals__");
+    Py_XDECREF(globals); /* only compared */
+    return globals == functools_globals ? attribute(f, "__wrapped__") : NULL;
+}
+
+/* One layer off: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a wrapper of functools or
+ * of a callable written in C. A new reference, or NULL: no layer, or an exception. */
 static PyObject *inner(PyObject *f)
 {
     int is_partial = PyObject_IsInstance(f, partial);
@@ -31,7 +41,9 @@ static PyObject *inner(PyObject *f)
         return PyObject_GetAttrString(f, "func");
     if (PyMethod_Check(f))
         return Py_NewRef(PyMethod_GET_FUNCTION(f));
-    if (PyFunction_Check(f) || PyCFunction_Check(f) || PyType_Check(f))
+    if (PyFunction_Check(f))
+        return wrapped_by_functools(f);
+    if (PyCFunction_Check(f) || PyType_Check(f))
         return NULL;
     PyObject *call = attribute((PyObject *)Py_TYPE(f), "__call__");
     if (!call || PyFunction_Check(call))
@@ -58,6 +70,8 @@ PyObject *sf_function_globals(PyObject *f)
         return NULL;
     PyObject *globals = attribute(function, "__globals__");
     Py_DECREF(function);
+    if (globals == Py_None) /* PyPy: of a builtin */
+        Py_CLEAR(globals);
     if (!globals && !PyErr_Occurred()) {
         globals = PyEval_GetGlobals(); /* borrowed */
         globals = globals ? Py_NewRef(globals) : PyDict_New();

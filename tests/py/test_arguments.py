@@ -1,4 +1,6 @@
 """Every bad argument: TypeError or ValueError that names it, and nothing has happened."""
+import re
+
 import pytest
 
 import snakefish
@@ -88,7 +90,9 @@ def test_none_means_not_given():
 def test_wrong_arguments_for_f_are_fs_own_error():
     with Thread(len) as task:
         task.start()
-    with pytest.raises(TypeError, match="exactly one argument"):
+    with pytest.raises(TypeError) as own:
+        len()
+    with pytest.raises(TypeError, match="^" + re.escape(str(own.value)) + "$"):
         task.get_result()
 
 

@@ -338,11 +338,14 @@ E = ELSEWHERE
     E["f"], functools.partial(E["f"], 1), functools.partial(functools.partial(E["f"], 1), 2), E["Callable"](),
     E["Callable"]().method, E["Callable"].of_class, E["Callable"].static, functools.partial(E["Callable"]().method, 1),
     functools.partial(E["Callable"]()), functools.wraps(len)(E["f"]), functools.lru_cache(E["f"]),
+    functools.singledispatch(E["f"]),
 ], ids=["function", "partial", "partial of partial", "callable object", "bound method", "class method",
-        "static method", "partial of method", "partial of object", "wraps", "lru_cache"])
+        "static method", "partial of method", "partial of object", "wraps", "lru_cache",
+        "singledispatch"])
 def test_extract_and_merge_get_the_globals_of_the_module_of_f(f):
     seen = []
-    task = ran(f, lambda g: (g["here"], g["__name__"]), lambda g, e: seen.append((e, g is ELSEWHERE)))
+    task = ran(f, lambda g: (g["here"], g["__name__"]), lambda g, e: seen.append((e, g is ELSEWHERE)),
+               args=("an argument",))
     assert task.get_result() == "elsewhere"
     assert seen == [(("elsewhere", "elsewhere"), True)]
 
