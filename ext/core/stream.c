@@ -3,6 +3,24 @@
 
 #include <errno.h>
 
+/* Moves the next `bytes` bytes of the parts into the slot. */
+static void put_parts(struct sf_ring *ring, const struct sf_ring_slot *slot, struct sf_stream_out *out, uint64_t bytes)
+{
+    uint64_t at = sizeof out->head;
+    while (bytes) {
+        const struct iovec *part = &out->parts[out->part];
+        uint64_t left = part->iov_len - out->part_offset, piece = left < bytes ? left : bytes;
+        sf_ring_put(ring, slot, at, (const char *)part->iov_base + out->part_offset, piece);
+        at += piece;
+        bytes -= piece;
+        out->part_offset += piece;
+        if (out->part_offset == part->iov_len) {
+            out->part++;
+            out->part_offset = 0;
+        }
+    }
+}
+
 int sf_stream_push(struct sf_ring *ring, struct sf_stream_out *out)
 {
     do {
@@ -13,7 +31,7 @@ int sf_stream_push(struct sf_ring *ring, struct sf_stream_out *out)
         if (error)
             return error;
         sf_ring_put(ring, &slot, 0, &out->head, sizeof out->head);
-        sf_ring_put(ring, &slot, sizeof out->head, out->data + out->head.offset, piece);
+        put_parts(ring, &slot, out, piece);
         sf_ring_publish(ring, &slot);
         out->head.offset += piece;
     } while (out->head.offset < out->head.total);
@@ -35,8 +53,7 @@ int sf_stream_pull(struct sf_ring *ring, struct sf_stream_head *head, struct sf_
     return -EBADMSG;
 }
 
-void sf_stream_copy(struct sf_ring *ring, const struct sf_stream_head *head, const struct sf_ring_slot *slot,
-                    char *message)
+void sf_stream_copy(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t from, void *to, uint64_t bytes)
 {
-    sf_ring_get(ring, slot, sizeof *head, message + head->offset, slot->bytes - sizeof *head);
+    sf_ring_get(ring, slot, sizeof(struct sf_stream_head) + from, to, bytes);
 }

@@ -6,6 +6,8 @@
 
 #include "core/ring.h"
 
+#include <sys/uio.h>
+
 #define SF_STREAM_RING_BYTES (4u << 20)
 #define SF_STREAM_PIECE_BYTES (1u << 20)
 
@@ -17,10 +19,14 @@ struct sf_stream_head {
     uint64_t offset;      /* of this piece in it */
 };
 
-/* A message being sent: the caller fills it, with head.offset = 0; `data` must stay. */
+/* A message being sent: the caller fills head (offset 0, total: the sum of the parts), parts and count; the parts stay as
+ * they are until all is sent. */
 struct sf_stream_out {
     struct sf_stream_head head;
-    const char *data;
+    const struct iovec *parts;
+    int count;
+    int part; /* the next byte to send stands here: the stream's own */
+    uint64_t part_offset;
 };
 
 /* Sends as many pieces as there is room for. 0: all sent, -EAGAIN: wait for room and call again. */
@@ -30,8 +36,7 @@ int sf_stream_push(struct sf_ring *ring, struct sf_stream_out *out);
  * sf_ring_release(ring, slot). 0, -EAGAIN: none there, -EBADMSG: not a piece. */
 int sf_stream_pull(struct sf_ring *ring, struct sf_stream_head *head, struct sf_ring_slot *slot, uint64_t *bytes);
 
-/* Copies the pulled piece to its place in `message`, which holds head->total bytes. */
-void sf_stream_copy(struct sf_ring *ring, const struct sf_stream_head *head, const struct sf_ring_slot *slot,
-                    char *message);
+/* Copies bytes [from, from + bytes) of the pulled piece; `from` counts in the piece. */
+void sf_stream_copy(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t from, void *to, uint64_t bytes);
 
 #endif

@@ -226,7 +226,7 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
         refuse(&transfer, error, false);
     } else {
         sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, transfer.slot.bytes);
-        object = sf_message_open(channel->ring, &transfer.slot, raw);
+        object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
     }
     leave(channel);
     return object;

@@ -30,7 +30,8 @@ static void give_back(struct sf_generator *generator)
     generator->ring = NULL;
     sf_shm_unmap(generator->control, sizeof *generator->control);
     generator->control = NULL;
-    Py_CLEAR(generator->message);
+    sf_arrival_clear(&generator->arrival);
+    Py_CLEAR(generator->opened);
 }
 
 static void ask(struct sf_generator *generator)
@@ -64,16 +65,13 @@ static int pull(struct sf_generator *generator)
     uint64_t bytes;
     int error;
     while ((error = sf_stream_pull(generator->ring, &head, &slot, &bytes)) == 0) {
-        if (!generator->message)
-            generator->message = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head.total);
-        if (generator->message)
-            sf_stream_copy(generator->ring, &head, &slot, PyBytes_AS_STRING(generator->message));
-        sf_ring_release(generator->ring, &slot);
-        if (!generator->message)
+        int whole = sf_arrival_take(&generator->arrival, generator->ring, &head, &slot, bytes, &generator->opened);
+        if (whole < 0)
             return SF_RAISED;
-        if (head.offset + bytes == head.total) {
+        if (whole) { /* where it cannot be unpickled, the exception stays set until open_item */
             generator->tag = (enum sf_tag)head.tag;
             generator->last = head.number == SF_GENERATOR_LAST_ITEM;
+            generator->bytes = head.total;
             return 0;
         }
     }
@@ -106,16 +104,14 @@ static PyObject *open_item(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
-    PyObject *bytes = generator->message;
-    generator->message = NULL;
+    PyObject *opened = generator->opened;
+    generator->opened = NULL;
     generator->awaited = false;
     if (generator->last)
         generator->exhausted = true;
-    if (generator->tag == SF_TAG_EXITED && sf_child_wait(&task->child, true, SF_FOREVER) == 0)
+    if (opened && generator->tag == SF_TAG_EXITED && sf_child_wait(&task->child, true, SF_FOREVER) == 0)
         origin.exit_status = task->child.exit_status;
-    PyObject *item = sf_outcome_open(generator->tag, bytes, &origin);
-    Py_XDECREF(bytes);
-    return item;
+    return sf_outcome_open_message(generator->tag, opened, &origin);
 }
 
 /* The child has died without an item. Raises what is known of that. Returns NULL. */
@@ -160,7 +156,7 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     generator->slept_in_vain = !block; /* a poll looks at the child each time */
     int got = sf_wait(&waiting, block, deadline);
     generator->busy = false;
-    uint64_t bytes = got == 0 && generator->message ? (uint64_t)PyBytes_GET_SIZE(generator->message) : 0;
+    uint64_t bytes = got == 0 ? generator->bytes : 0;
     sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, bytes, 0);
     PyObject *item = NULL;
     if (got == 0)

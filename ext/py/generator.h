@@ -32,7 +32,9 @@ struct sf_generator {
     bool exhausted;      /* the last word was taken */
     bool busy;           /* a Python thread is in next(): the ring stays until it is out */
     bool slept_in_vain;  /* the last sleep ended without news: time to look whether the child lives */
-    PyObject *message;   /* of the item under way: its bytes, as far as they are here */
+    struct sf_arrival arrival; /* of the item under way */
+    PyObject *opened;    /* the item that arrived, before it is known what it means */
+    uint64_t bytes;      /* of its message */
     enum sf_tag tag;     /* of the item that arrived */
     bool last;           /* it is the last word */
 };

@@ -48,15 +48,15 @@ static int sleep_to_push(void *what, int64_t timeout_ns)
 /* Sends an item or the last word. 0, or -1: stopped meanwhile or an exception. */
 static int send_item(struct sf_generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
 {
-    struct sf_outcome_bytes outcome;
-    sf_outcome_pack(item, "an item", &outcome);
-    *bytes = outcome.bytes ? (uint64_t)PyBytes_GET_SIZE(outcome.bytes) : 0;
+    struct sf_message message;
+    int exit_status;
+    enum sf_tag tag = sf_outcome_pack_message(item, "an item", &message, &exit_status);
+    *bytes = message.bytes;
     struct pushing pushing = {
-        generator,
-        {{0, outcome.tag, number, *bytes, 0}, outcome.bytes ? PyBytes_AS_STRING(outcome.bytes) : ""}};
+        generator, {.head = {0, tag, number, message.bytes, 0}, .parts = message.parts, .count = message.count}};
     struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, generator->base.task.child.task};
     int error = sf_wait(&waiting, true, SF_FOREVER);
-    Py_XDECREF(outcome.bytes);
+    sf_message_fini(&message);
     return error ? -1 : 0;
 }
 

@@ -9,25 +9,61 @@
 
 #include <stdio.h>
 
+static Py_ssize_t end_of(const struct sf_map *map, Py_ssize_t chunk)
+{
+    Py_ssize_t end = (chunk + 1) * map->chunk;
+    return end < map->count ? end : map->count;
+}
+
+int sf_map_walk_begin(const struct sf_map *map, Py_ssize_t chunk, struct sf_map_walk *walk)
+{
+    *walk = (struct sf_map_walk){.at = chunk * map->chunk, .end = end_of(map, chunk)};
+    if (!PyRange_Check(map->items))
+        return 0;
+    PyObject *range = PySequence_GetSlice(map->items, walk->at, walk->end);
+    walk->iterator = range ? PyObject_GetIter(range) : NULL;
+    Py_XDECREF(range);
+    return walk->iterator ? 0 : -1;
+}
+
+PyObject *sf_map_walk_next(const struct sf_map *map, struct sf_map_walk *walk)
+{
+    PyObject *item, *value;
+    if (walk->iterator)
+        item = PyIter_Next(walk->iterator);
+    else
+        item = Py_NewRef(PyList_Check(map->items) ? PyList_GET_ITEM(map->items, walk->at)
+                                                  : PyTuple_GET_ITEM(map->items, walk->at));
+    walk->at++;
+    if (!item)
+        return NULL;
+    if (map->star) {
+        PyObject *arguments = PySequence_Tuple(item);
+        value = arguments ? PyObject_CallObject(map->f, arguments) : NULL;
+        Py_XDECREF(arguments);
+    } else {
+        value = PyObject_CallOneArg(map->f, item);
+    }
+    Py_DECREF(item);
+    return value;
+}
+
+void sf_map_walk_end(struct sf_map_walk *walk)
+{
+    Py_CLEAR(walk->iterator);
+}
+
 PyObject *sf_map_compute(const struct sf_map *map, Py_ssize_t chunk)
 {
-    Py_ssize_t first = chunk * map->chunk, end = first + map->chunk;
-    end = end < map->count ? end : map->count;
-    PyObject *list = PyList_New(end - first);
-    for (Py_ssize_t i = first; list && i < end; i++) {
-        PyObject *item = PyList_GET_ITEM(map->items, i), *value;
-        if (map->star) {
-            PyObject *arguments = PySequence_Tuple(item);
-            value = arguments ? PyObject_CallObject(map->f, arguments) : NULL;
-            Py_XDECREF(arguments);
-        } else {
-            value = PyObject_CallOneArg(map->f, item);
-        }
-        if (value)
-            PyList_SET_ITEM(list, i - first, value);
-        else
+    struct sf_map_walk walk;
+    PyObject *list = sf_map_walk_begin(map, chunk, &walk) ? NULL : PyList_New(0);
+    while (list && walk.at < walk.end) {
+        PyObject *value = sf_map_walk_next(map, &walk);
+        if (!value || PyList_Append(list, value))
             Py_CLEAR(list);
+        Py_XDECREF(value);
     }
+    sf_map_walk_end(&walk);
     return list;
 }
 
@@ -71,17 +107,31 @@ static void tell_progress(struct sf_map *map, Py_ssize_t items)
         sf_map_fail(map, -1);
 }
 
-void sf_map_keep(struct sf_map *map, Py_ssize_t chunk, PyObject *list)
+bool sf_map_is_whole(const struct sf_map *map, Py_ssize_t chunk)
 {
-    if (PyList_CheckExact(list)) {
-        Py_ssize_t items = PyList_GET_SIZE(list);
-        if (PyList_SetItem(map->results, chunk, list) == 0) {
-            tell_progress(map, items);
-            return;
-        }
+    return map->arrived[chunk] == end_of(map, chunk) - chunk * map->chunk;
+}
+
+void sf_map_keep_one(struct sf_map *map, Py_ssize_t first, PyObject *value)
+{
+    Py_ssize_t chunk = first / map->chunk;
+    Py_XSETREF(map->results[first], value);
+    map->arrived[chunk]++;
+    if (sf_map_is_whole(map, chunk))
+        tell_progress(map, map->arrived[chunk]);
+}
+
+void sf_map_keep(struct sf_map *map, Py_ssize_t first, PyObject *list)
+{
+    Py_ssize_t chunk = first / map->chunk, count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : 0;
+    bool fits = count > 0 && count <= end_of(map, chunk) - first;
+    if (!fits) {
+        PyErr_Format(PyExc_RuntimeError, "%zd results came back for argument %zd of chunk %zd", count, first, chunk);
+        sf_map_fail(map, chunk);
     }
-    PyErr_Format(PyExc_TypeError, "chunk %zd came back as %.200s", chunk, Py_TYPE(list)->tp_name);
-    sf_map_fail(map, chunk);
+    for (Py_ssize_t i = 0; fits && i < count; i++)
+        sf_map_keep_one(map, first + i, Py_NewRef(PyList_GET_ITEM(list, i)));
+    Py_DECREF(list);
 }
 
 void sf_map_describe(const struct sf_map *map, Py_ssize_t chunk, char *what)
@@ -92,21 +142,15 @@ void sf_map_describe(const struct sf_map *map, Py_ssize_t chunk, char *what)
              (long long)first, (long long)last);
 }
 
-/* The lists of all chunks as one. */
-static PyObject *flatten(const struct sf_map *map)
+/* The results as a list, which takes them over. */
+static PyObject *to_list(struct sf_map *map)
 {
-    PyObject *all = PyList_New(map->count);
-    Py_ssize_t at = 0;
-    for (Py_ssize_t c = 0; all && c < map->chunks; c++) {
-        PyObject *list = PyList_GET_ITEM(map->results, c);
-        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && at < map->count; i++)
-            PyList_SET_ITEM(all, at++, Py_NewRef(PyList_GET_ITEM(list, i)));
+    PyObject *list = PyList_New(map->count);
+    for (Py_ssize_t i = 0; list && i < map->count; i++) {
+        PyList_SET_ITEM(list, i, map->results[i]);
+        map->results[i] = NULL;
     }
-    if (all && at != map->count) {
-        PyErr_SetString(PyExc_RuntimeError, "a chunk came back with another number of results than arguments");
-        Py_CLEAR(all);
-    }
-    return all;
+    return list;
 }
 
 static void log_begin(const struct sf_map *map, uint32_t number)
@@ -122,21 +166,25 @@ static PyObject *run(struct sf_map *map)
     uint32_t number = sf_log_next_task();
     PyObject *all = NULL;
     map->failed_chunk = map->chunks;
-    map->results = PyList_New(map->chunks);
-    if (!map->results)
-        return NULL;
-    for (Py_ssize_t i = 0; i < map->chunks; i++)
-        PyList_SET_ITEM(map->results, i, Py_NewRef(Py_None));
+    map->results = PyMem_Calloc((size_t)map->count, sizeof *map->results);
+    map->arrived = PyMem_Calloc((size_t)map->chunks, sizeof *map->arrived);
     if (sf_log_enabled())
         log_begin(map, number);
-    int failed = map->extract == Py_None ? sf_map_by_counter(map) : sf_map_by_merge(map);
+    int failed = -1;
+    if (!map->results || !map->arrived)
+        PyErr_NoMemory();
+    else
+        failed = map->extract == Py_None ? sf_map_by_counter(map) : sf_map_by_merge(map);
     sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)map->chunks, (uint64_t)map->workers);
     if (!failed && map->failure)
         sf_put_raised(Py_NewRef(map->failure));
     else if (!failed)
-        all = flatten(map);
+        all = to_list(map);
     Py_CLEAR(map->failure);
-    Py_CLEAR(map->results);
+    for (Py_ssize_t i = 0; map->results && i < map->count; i++)
+        Py_XDECREF(map->results[i]);
+    PyMem_Free(map->results);
+    PyMem_Free(map->arrived);
     return all;
 }
 
@@ -211,10 +259,14 @@ static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
     if (sf_argument_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
         sf_argument_integer(chunk_object, "chunksize", 0, "0: an even split", &chunk))
         return NULL;
-    map.items = sf_argument_list(iterable, "args");
-    if (!map.items)
+    /* what cannot change needs no copy; and a child that makes its own numbers from a range touches no page of ours */
+    map.items = PyRange_Check(iterable) || PyTuple_CheckExact(iterable) ? Py_NewRef(iterable)
+                                                                        : sf_argument_list(iterable, "args");
+    map.count = map.items ? PySequence_Size(map.items) : -1;
+    if (map.count < 0) {
+        Py_XDECREF(map.items);
         return NULL;
-    map.count = PyList_GET_SIZE(map.items);
+    }
     concurrency = concurrency ? concurrency : sf_cpus_count();
     map.chunk = chunk ? chunk : map.count / concurrency + (map.count % concurrency != 0);
     map.chunk = map.chunk < map.count ? map.chunk : map.count;

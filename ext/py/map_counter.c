@@ -16,6 +16,9 @@
 #include <errno.h>
 
 #define NO_CLAIM UINT64_MAX
+#define ALONE 0x100u                 /* with a tag: one result, not a list of them */
+#define ALONE_BYTES (64 << 10)       /* of a result that travels alone, without being pickled */
+#define BLOCK_NS INT64_C(2000000)    /* about how long a worker computes between two sends */
 
 struct board {
     _Atomic uint64_t next;     /* the next chunk; workers add, the parent stores `chunks` to stop them */
@@ -26,8 +29,9 @@ struct worker {
     struct sf_task task;
     struct run *run;
     uint32_t number;   /* in run->workers, and its source in the stream */
-    PyObject *message; /* of the chunk under way from it */
-    bool gone;         /* reaped, and everything it sent was taken */
+    struct sf_arrival arrival; /* of the block under way from it */
+    Py_ssize_t block;          /* the worker's: how many items it computes between two sends */
+    bool gone;                 /* reaped, and everything it sent was taken */
 };
 
 struct run {
@@ -60,47 +64,111 @@ static int sleep_to_push(void *what, int64_t timeout_ns)
     return sf_ring_wait_room(pushing->run->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES, timeout_ns);
 }
 
-/* Computes a chunk and sends what became of it. 1: go on, 0: the chunk raised, -1: an exception that ends the worker. */
-static int work(struct worker *worker, uint64_t chunk)
+/* Sends a list of results, one result (ALONE), or what was raised instead (value NULL), as those of argument `first`.
+ * 0, or -1 with an exception that ends the worker: SystemExit is one. */
+static int send(struct worker *worker, Py_ssize_t first, PyObject *value, uint32_t alone)
 {
     struct run *run = worker->run;
-    struct sf_outcome_bytes outcome;
+    struct sf_message message;
     char what[SF_MAP_WHAT_BYTES];
-    uint64_t last = (chunk + 1) * (uint64_t)run->map->chunk, count = (uint64_t)run->map->count;
-    uint64_t size = (last < count ? last : count) - chunk * (uint64_t)run->map->chunk;
-    sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk, size);
-    PyObject *list = sf_map_compute(run->map, (Py_ssize_t)chunk), *exit = NULL;
+    int exit_status;
+    if (!value && PyErr_ExceptionMatches(PyExc_SystemExit))
+        return -1; /* told by the worker's death */
+    sf_map_describe(run->map, first / run->map->chunk, what);
+    uint32_t tag = sf_outcome_pack_message(value, what, &message, &exit_status);
+    struct pushing pushing = {run,
+                              {.head = {worker->number, tag | alone, (uint64_t)first, message.bytes, 0},
+                               .parts = message.parts,
+                               .count = message.count}};
+    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, worker->task.child.task};
+    int error = sf_wait(&waiting, true, SF_FOREVER);
+    if (error && error != SF_RAISED)
+        sf_error(error, "cannot send the results of a chunk");
+    sf_message_fini(&message);
+    return error ? -1 : 0;
+}
+
+static bool is_large(PyObject *value)
+{
+    return (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) >= ALONE_BYTES) ||
+           (PyByteArray_CheckExact(value) && PyByteArray_GET_SIZE(value) >= ALONE_BYTES);
+}
+
+/* Computes up to `block` results into the list, fewer where one is large, which is left in *large. 0, or -1: raised. */
+static int compute_block(struct worker *worker, struct sf_map_walk *walk, Py_ssize_t block, PyObject *list,
+                         PyObject **large)
+{
+    for (; block > 0 && walk->at < walk->end && !*large; block--) {
+        PyObject *value = sf_map_walk_next(worker->run->map, walk);
+        if (!value)
+            return -1;
+        if (is_large(value)) {
+            *large = value;
+            continue;
+        }
+        int failed = PyList_Append(list, value);
+        Py_DECREF(value);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+/* Computes the next block and sends it. 1: go on, 0: f raised, and that was sent, -1: an exception that ends the worker,
+ * or this process is a fork of it. */
+static int work_block(struct worker *worker, struct sf_map_walk *walk)
+{
+    Py_ssize_t first = walk->at;
+    PyObject *large = NULL, *list = PyList_New(0), *raised = NULL;
+    int failed = list ? compute_block(worker, walk, worker->block, list, &large) : -1;
     if (!sf_child_is_self(&worker->task.child)) { /* a fork of it: the chunk is not its to send */
         Py_XDECREF(list);
+        Py_XDECREF(large);
         return -1;
     }
-    if (!list && PyErr_ExceptionMatches(PyExc_SystemExit)) {
-        exit = sf_take_raised();
-        sf_put_raised(Py_NewRef(exit));
+    if (failed)
+        raised = sf_take_raised();
+    Py_ssize_t count = list ? PyList_GET_SIZE(list) : 0;
+    int go_on = count && send(worker, first, list, 0) ? -1 : 1;
+    if (go_on > 0 && large && send(worker, first + count, large, ALONE))
+        go_on = -1;
+    if (go_on > 0 && raised) {
+        sf_put_raised(raised);
+        raised = NULL;
+        go_on = send(worker, first + count, NULL, 0);
     }
-    int go_on = list != NULL;
-    sf_map_describe(run->map, (Py_ssize_t)chunk, what);
-    sf_outcome_pack(list, what, &outcome);
+    Py_XDECREF(raised);
+    Py_XDECREF(large);
     Py_XDECREF(list);
-    if (!exit) { /* an exit is the worker's, and told by its death */
-        struct pushing pushing = {
-            run,
-            {{worker->number, outcome.tag, chunk, outcome.bytes ? (uint64_t)PyBytes_GET_SIZE(outcome.bytes) : 0, 0},
-             outcome.bytes ? PyBytes_AS_STRING(outcome.bytes) : ""}};
-        struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, worker->task.child.task};
-        int error = sf_wait(&waiting, true, SF_FOREVER);
-        if (error) {
-            go_on = -1;
-            if (error != SF_RAISED)
-                sf_error(error, "cannot send the results of a chunk");
-        }
+    return go_on;
+}
+
+/* Blocks keep the parent busy while the workers compute: each is to take about as long. */
+static void adapt_block(struct worker *worker, int64_t took_ns)
+{
+    if (took_ns < BLOCK_NS / 2)
+        worker->block *= 2;
+    else if (took_ns > BLOCK_NS * 2 && worker->block > 1)
+        worker->block /= 2;
+}
+
+/* Works through a chunk. 1: go on, 0: f raised, -1: an exception that ends the worker. */
+static int work(struct worker *worker, Py_ssize_t chunk)
+{
+    struct sf_map_walk walk;
+    if (sf_map_walk_begin(worker->run->map, chunk, &walk))
+        return send(worker, chunk * worker->run->map->chunk, NULL, 0);
+    uint64_t size = (uint64_t)(walk.end - walk.at);
+    sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, (uint64_t)chunk, size);
+    int go_on = 1;
+    while (go_on > 0 && walk.at < walk.end) {
+        int64_t began_ns = sf_wait_now_ns();
+        go_on = work_block(worker, &walk);
+        adapt_block(worker, sf_wait_now_ns() - began_ns);
     }
-    sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, chunk, size);
-    Py_XDECREF(outcome.bytes);
-    if (exit) {
-        sf_put_raised(exit);
-        return -1;
-    }
+    sf_map_walk_end(&walk);
+    if (sf_child_is_self(&worker->task.child))
+        sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, (uint64_t)chunk, size);
     return go_on;
 }
 
@@ -114,7 +182,7 @@ static PyObject *work_all(struct sf_task *task)
         if (chunk >= (uint64_t)worker->run->map->chunks)
             break;
         atomic_store(&board->claims[worker->number], chunk);
-        go_on = work(worker, chunk);
+        go_on = work(worker, (Py_ssize_t)chunk);
         if (go_on >= 0) /* else its death speaks of this chunk */
             atomic_store(&board->claims[worker->number], NO_CLAIM);
     }
@@ -126,24 +194,26 @@ static PyObject *work_all(struct sf_task *task)
 /* Once a chunk has failed only those before it still matter: they were claimed earlier, so they are under way. */
 static bool finished(struct run *run)
 {
-    while (run->missing < run->map->failed_chunk && PyList_GET_ITEM(run->map->results, run->missing) != Py_None)
+    while (run->missing < run->map->failed_chunk && sf_map_is_whole(run->map, run->missing))
         run->missing++;
     return run->missing >= run->map->failed_chunk;
 }
 
-static void open_chunk(struct run *run, struct worker *worker, const struct sf_stream_head *head)
+/* Keeps what a whole message was: results, or an exception. opened: stolen; NULL: it could not be unpickled. */
+static void open_block(struct run *run, struct worker *worker, const struct sf_stream_head *head, PyObject *opened)
 {
     struct sf_map *map = run->map;
-    Py_ssize_t chunk = (Py_ssize_t)head->number;
+    Py_ssize_t first = (Py_ssize_t)head->number;
     char what[SF_MAP_WHAT_BYTES];
-    sf_map_describe(map, chunk, what);
+    sf_map_describe(map, first / map->chunk, what);
     struct sf_outcome_origin origin = {worker->task.child.pid, 0, worker->task.name, what};
-    PyObject *list = sf_outcome_open((enum sf_tag)head->tag, worker->message, &origin);
-    Py_CLEAR(worker->message);
-    if (list)
-        sf_map_keep(map, chunk, list);
+    PyObject *value = sf_outcome_open_message((enum sf_tag)(head->tag & ~ALONE), opened, &origin);
+    if (!value)
+        sf_map_fail(map, first / map->chunk);
+    else if (head->tag & ALONE)
+        sf_map_keep_one(map, first, value);
     else
-        sf_map_fail(map, chunk);
+        sf_map_keep(map, first, value);
     if (map->failure)
         atomic_store(&run->board->next, (uint64_t)map->chunks);
 }
@@ -157,21 +227,16 @@ static int pull(struct run *run)
     int error = sf_stream_pull(run->ring, &head, &slot, &bytes);
     if (error)
         return error;
-    if (head.source >= (uint32_t)run->started || head.number >= (uint64_t)run->map->chunks) {
+    if (head.source >= (uint32_t)run->started || head.number >= (uint64_t)run->map->count) {
         sf_ring_release(run->ring, &slot);
         return -EBADMSG;
     }
     struct worker *worker = &run->workers[head.source];
-    if (!worker->message)
-        worker->message = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)head.total);
-    if (worker->message)
-        sf_stream_copy(run->ring, &head, &slot, PyBytes_AS_STRING(worker->message));
-    sf_ring_release(run->ring, &slot);
-    if (!worker->message)
-        return SF_RAISED;
-    if (head.offset + bytes == head.total)
-        open_chunk(run, worker, &head);
-    return 0;
+    PyObject *opened;
+    int whole = sf_arrival_take(&worker->arrival, run->ring, &head, &slot, bytes, &opened);
+    if (whole > 0)
+        open_block(run, worker, &head, opened);
+    return whole < 0 ? SF_RAISED : 0;
 }
 
 static void fail_by_death(struct run *run, struct worker *worker, Py_ssize_t chunk)
@@ -196,7 +261,7 @@ static int bury(struct run *run)
                 return got;
             worker->gone = true;
             uint64_t claim = atomic_load(&run->board->claims[i]);
-            if (claim != NO_CLAIM && PyList_GET_ITEM(run->map->results, (Py_ssize_t)claim) == Py_None)
+            if (claim != NO_CLAIM && !sf_map_is_whole(run->map, (Py_ssize_t)claim))
                 fail_by_death(run, worker, (Py_ssize_t)claim);
         }
         gone += worker->gone;
@@ -237,6 +302,7 @@ static int start_workers(struct run *run)
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->number = (uint32_t)i;
+        worker->block = 1;
         worker->task.run = work_all;
         if (sf_task_init(&worker->task, SF_TASK_MAP_WORKER, map->f, NULL, NULL, NULL, NULL, NULL) ||
             sf_task_start(&worker->task))
@@ -294,7 +360,7 @@ int sf_map_by_counter(struct sf_map *map)
     }
     for (Py_ssize_t i = 0; run.workers && i < map->workers; i++) {
         sf_task_fini(&run.workers[i].task);
-        Py_CLEAR(run.workers[i].message);
+        sf_arrival_clear(&run.workers[i].arrival);
     }
     PyMem_Free(run.workers);
     sf_shm_unmap(run.board, run.board_bytes);

@@ -56,7 +56,7 @@ static void take(struct run *run, struct chunk *chunk)
     }
     PyObject *list = sf_task_result(&chunk->task);
     if (list && sf_task_open_extracted(&chunk->task) == 0) {
-        sf_map_keep(run->map, chunk->number, list);
+        sf_map_keep(run->map, chunk->number * run->map->chunk, list);
         return;
     }
     Py_XDECREF(list);

@@ -8,10 +8,8 @@
 
 #define ALONE_BYTES (64u << 10)   /* from here on a copy takes longer than giving up the interpreter lock */
 #define IN_PLACE_BYTES (8u << 10) /* from here on a copy takes longer than looking at memory that is not Python's */
-
-struct head {
-    uint32_t kind, count;
-};
+#define HEAD_BYTES sizeof(uint64_t)
+#define BUFFER_ALIGN 16u /* of out-of-band buffers: what malloc gives, and numpy wants */
 
 static PyObject *append; /* "append" */
 
@@ -21,20 +19,29 @@ int sf_message_init(void)
     return append ? 0 : -1;
 }
 
+static uint64_t head_of(enum sf_message_kind kind, Py_ssize_t count)
+{
+    return (uint64_t)kind | (uint64_t)count << 32;
+}
+
 /* ---- sending ---- */
 
 static int pack_view(struct sf_message *message, enum sf_message_kind kind, PyObject *object)
 {
-    message->kind = kind;
     if (PyObject_GetBuffer(object, &message->one, PyBUF_ANY_CONTIGUOUS))
         return -1;
-    message->bytes = sizeof(struct head) + (uint64_t)message->one.len;
+    message->head = head_of(kind, 0);
+    message->few[0] = (struct iovec){&message->head, HEAD_BYTES};
+    message->few[1] = (struct iovec){message->one.buf, (size_t)message->one.len};
+    message->parts = message->few;
+    message->count = 2;
+    message->bytes = HEAD_BYTES + (uint64_t)message->one.len;
     return 0;
 }
 
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object)
 {
-    *message = (struct sf_message){.count = 0};
+    memset(message, 0, sizeof *message);
     return pack_view(message, SF_MESSAGE_BYTES, object);
 }
 
@@ -44,27 +51,44 @@ static bool has_no_buffers(PyObject *object)
            PyBool_Check(object);
 }
 
-static int pack_views(struct sf_message *message)
+static void add_part(struct sf_message *message, const void *data, uint64_t bytes)
 {
+    message->parts[message->count++] = (struct iovec){(void *)data, bytes};
+    message->bytes += bytes;
+}
+
+/* The pickle is in message->one: adds the table before it and the buffers behind it. */
+static int pack_buffers(struct sf_message *message)
+{
+    static const char padding[BUFFER_ALIGN];
     Py_ssize_t count = PyList_GET_SIZE(message->buffers);
     message->views = PyMem_Calloc((size_t)count, sizeof *message->views);
-    if (!message->views) {
+    message->table = PyMem_Calloc((size_t)count + 2, sizeof *message->table);
+    message->parts = PyMem_Calloc((size_t)count * 2 + 2, sizeof *message->parts);
+    if (!message->views || !message->table || !message->parts) {
         PyErr_NoMemory();
         return -1;
     }
-    message->bytes += (uint64_t)(1 + count) * sizeof(uint64_t);
-    for (; message->count < count; message->count++) {
-        Py_buffer *view = &message->views[message->count];
-        if (PyObject_GetBuffer(PyList_GET_ITEM(message->buffers, message->count), view, PyBUF_ANY_CONTIGUOUS))
+    message->count = 0;
+    message->bytes = 0;
+    message->table[0] = head_of(SF_MESSAGE_PARTS, count);
+    message->table[1] = (uint64_t)message->one.len;
+    add_part(message, message->table, ((uint64_t)count + 2) * sizeof *message->table);
+    add_part(message, message->one.buf, (uint64_t)message->one.len);
+    for (; message->held < count; message->held++) {
+        Py_buffer *view = &message->views[message->held];
+        if (PyObject_GetBuffer(PyList_GET_ITEM(message->buffers, message->held), view, PyBUF_ANY_CONTIGUOUS))
             return -1;
-        message->bytes += (uint64_t)view->len;
+        message->table[2 + message->held] = (uint64_t)view->len;
+        add_part(message, padding, -message->bytes % BUFFER_ALIGN);
+        add_part(message, view->buf, (uint64_t)view->len);
     }
     return 0;
 }
 
 int sf_message_pack(struct sf_message *message, PyObject *object)
 {
-    *message = (struct sf_message){.count = 0};
+    memset(message, 0, sizeof *message);
     if (PyBytes_CheckExact(object))
         return pack_view(message, SF_MESSAGE_BYTES, object);
     if (PyByteArray_CheckExact(object))
@@ -82,41 +106,28 @@ int sf_message_pack(struct sf_message *message, PyObject *object)
         return -1;
     int failed = pack_view(message, SF_MESSAGE_PICKLE, pickle); /* the view holds the bytes object */
     Py_DECREF(pickle);
-    if (!failed && message->buffers && PyList_GET_SIZE(message->buffers)) {
-        message->kind = SF_MESSAGE_PARTS;
-        failed = pack_views(message);
-    }
+    if (!failed && message->buffers && PyList_GET_SIZE(message->buffers))
+        failed = pack_buffers(message);
     return failed;
 }
 
 void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    struct head head = {message->kind, (uint32_t)message->count};
     uint64_t at = 0;
-    sf_ring_put(ring, slot, at, &head, sizeof head);
-    at += sizeof head;
-    if (message->kind == SF_MESSAGE_PARTS) {
-        uint64_t size = (uint64_t)message->one.len;
-        sf_ring_put(ring, slot, at, &size, sizeof size);
-        at += sizeof size;
-        for (Py_ssize_t i = 0; i < message->count; i++, at += sizeof size) {
-            size = (uint64_t)message->views[i].len;
-            sf_ring_put(ring, slot, at, &size, sizeof size);
-        }
-    }
-    sf_ring_put(ring, slot, at, message->one.buf, (uint64_t)message->one.len);
-    at += (uint64_t)message->one.len;
-    for (Py_ssize_t i = 0; i < message->count; i++) {
-        sf_ring_put(ring, slot, at, message->views[i].buf, (uint64_t)message->views[i].len);
-        at += (uint64_t)message->views[i].len;
+    for (int i = 0; i < message->count; i++) {
+        sf_ring_put(ring, slot, at, message->parts[i].iov_base, message->parts[i].iov_len);
+        at += message->parts[i].iov_len;
     }
 }
 
 void sf_message_fini(struct sf_message *message)
 {
-    for (Py_ssize_t i = 0; i < message->count; i++)
+    for (Py_ssize_t i = 0; i < message->held; i++)
         PyBuffer_Release(&message->views[i]);
     PyMem_Free(message->views);
+    PyMem_Free(message->table);
+    if (message->parts != message->few)
+        PyMem_Free(message->parts);
     if (message->one.obj)
         PyBuffer_Release(&message->one);
     Py_XDECREF(message->buffers);
@@ -136,19 +147,14 @@ static void get(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t 
     Py_END_ALLOW_THREADS;
 }
 
-static PyObject *get_bytes(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
+/* A bytes or bytearray object with these bytes of the slot. */
+static PyObject *get_object(bool array, struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at,
+                            uint64_t bytes)
 {
-    PyObject *object = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+    PyObject *object = array ? PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes)
+                             : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
     if (object)
-        get(ring, slot, at, PyBytes_AS_STRING(object), bytes);
-    return object;
-}
-
-static PyObject *get_bytearray(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
-{
-    PyObject *object = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes);
-    if (object)
-        get(ring, slot, at, PyByteArray_AS_STRING(object), bytes);
+        get(ring, slot, at, array ? PyByteArray_AS_STRING(object) : PyBytes_AS_STRING(object), bytes);
     return object;
 }
 
@@ -162,7 +168,7 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
         object = sf_pickle_loads(place, (Py_ssize_t)bytes);
         sf_ring_release(ring, slot);
     } else {
-        PyObject *copy = get_bytes(ring, slot, at, bytes);
+        PyObject *copy = get_object(false, ring, slot, at, bytes);
         sf_ring_release(ring, slot);
         object = copy ? sf_pickle_loads_bytes(copy) : NULL;
         Py_XDECREF(copy);
@@ -170,47 +176,59 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
     return object;
 }
 
-/* The buffers become bytearrays: what is made of them can be written to, as its original could. */
-static PyObject *get_parts(struct sf_ring *ring, const struct sf_ring_slot *slot, uint32_t count)
+static PyObject *slice(PyObject *view, uint64_t from, uint64_t bytes)
 {
-    uint64_t size, table = sizeof(struct head), at = table + (1 + (uint64_t)count) * sizeof size;
-    sf_ring_get(ring, slot, table, &size, sizeof size);
-    PyObject *pickle = get_bytes(ring, slot, at, size), *buffers = PyList_New(0), *object = NULL;
+    return PySequence_GetSlice(view, (Py_ssize_t)from, (Py_ssize_t)(from + bytes));
+}
+
+/* Opens a PARTS message that stands in a bytearray. The buffers stay in it: writable, as their originals were. */
+static PyObject *open_parts(PyObject *array)
+{
+    uint64_t size, head, at;
+    const char *start = PyByteArray_AS_STRING(array);
+    memcpy(&head, start, sizeof head);
+    Py_ssize_t count = (Py_ssize_t)(head >> 32);
+    memcpy(&size, start + sizeof head, sizeof size);
+    at = (uint64_t)(count + 2) * sizeof head;
+    PyObject *view = PyMemoryView_FromObject(array), *pickle = view ? slice(view, at, size) : NULL;
+    PyObject *buffers = PyList_New(0), *object = NULL;
     at += size;
-    for (uint32_t i = 0; i < count && pickle && buffers; i++) {
-        sf_ring_get(ring, slot, table + (1 + (uint64_t)i) * sizeof size, &size, sizeof size);
-        PyObject *buffer = get_bytearray(ring, slot, at, size);
+    for (Py_ssize_t i = 0; i < count && pickle && buffers; i++) {
+        memcpy(&size, start + (2 + (size_t)i) * sizeof size, sizeof size);
+        at += -at % BUFFER_ALIGN;
+        PyObject *buffer = slice(view, at, size);
         at += size;
         if (!buffer || PyList_Append(buffers, buffer))
             Py_CLEAR(buffers);
         Py_XDECREF(buffer);
     }
-    sf_ring_release(ring, slot);
     if (pickle && buffers)
         object = sf_pickle_loads_buffers(pickle, buffers);
     Py_XDECREF(pickle);
     Py_XDECREF(buffers);
+    Py_XDECREF(view);
     return object;
 }
 
-PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, bool want_bytes)
+PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes)
 {
-    struct head head;
-    PyObject *object;
-    sf_ring_get(ring, slot, 0, &head, sizeof head);
-    uint64_t at = sizeof head, bytes = slot->bytes - sizeof head;
-    switch ((enum sf_message_kind)head.kind) {
+    uint64_t head, bytes = slot->bytes - at - HEAD_BYTES;
+    PyObject *object, *array;
+    sf_ring_get(ring, slot, at, &head, sizeof head);
+    switch ((enum sf_message_kind)(uint32_t)head) {
     case SF_MESSAGE_BYTES:
     case SF_MESSAGE_BYTEARRAY:
-        object = head.kind == SF_MESSAGE_BYTES || want_bytes ? get_bytes(ring, slot, at, bytes)
-                                                             : get_bytearray(ring, slot, at, bytes);
+        object = get_object((uint32_t)head == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
         sf_ring_release(ring, slot);
         return object;
     case SF_MESSAGE_PARTS:
-        object = get_parts(ring, slot, head.count);
+        array = get_object(true, ring, slot, at, slot->bytes - at);
+        sf_ring_release(ring, slot);
+        object = array ? open_parts(array) : NULL;
+        Py_XDECREF(array);
         break;
     default:
-        object = get_pickled(ring, slot, at, bytes);
+        object = get_pickled(ring, slot, at + HEAD_BYTES, bytes);
     }
     if (object && want_bytes) {
         PyErr_Format(PyExc_TypeError, "the message is a %.200s, not bytes: it was sent by send_pyobj, use receive_pyobj",
@@ -218,4 +236,68 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
         Py_CLEAR(object);
     }
     return object;
+}
+
+/* ---- arriving in pieces ---- */
+
+static int begin(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                 const struct sf_ring_slot *slot)
+{
+    uint64_t message_head;
+    sf_stream_copy(ring, slot, 0, &message_head, sizeof message_head);
+    arrival->kind = (uint32_t)message_head;
+    bool parts = arrival->kind == SF_MESSAGE_PARTS;
+    arrival->skipped = parts ? 0 : HEAD_BYTES;
+    Py_ssize_t bytes = (Py_ssize_t)(head->total - arrival->skipped);
+    arrival->target = parts || arrival->kind == SF_MESSAGE_BYTEARRAY ? PyByteArray_FromStringAndSize(NULL, bytes)
+                                                                     : PyBytes_FromStringAndSize(NULL, bytes);
+    return arrival->target ? 0 : -1;
+}
+
+static PyObject *finish(struct sf_arrival *arrival)
+{
+    PyObject *target = arrival->target, *object;
+    arrival->target = NULL;
+    if (arrival->kind == SF_MESSAGE_BYTES || arrival->kind == SF_MESSAGE_BYTEARRAY)
+        return target;
+    object = arrival->kind == SF_MESSAGE_PARTS ? open_parts(target) : sf_pickle_loads_bytes(target);
+    Py_DECREF(target);
+    return object;
+}
+
+int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
+{
+    if (bytes == head->total) { /* all in one piece: opened where it stands */
+        *object = sf_message_open(ring, slot, sizeof *head, false);
+        return 1;
+    }
+    if (head->offset == 0 && begin(arrival, ring, head, slot)) {
+        sf_ring_release(ring, slot);
+        return -1;
+    }
+    if (!arrival->target) {
+        sf_ring_release(ring, slot);
+        PyErr_SetString(PyExc_RuntimeError, "a piece of a message came without its beginning");
+        return -1;
+    }
+    uint64_t from = head->offset == 0 ? arrival->skipped : 0;
+    char *target = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
+                                                       : PyByteArray_AS_STRING(arrival->target);
+    char *to = target + head->offset + from - arrival->skipped;
+    Py_BEGIN_ALLOW_THREADS;
+    if (head->offset == 0)
+        sf_shm_advise_huge(target, head->total);
+    sf_stream_copy(ring, slot, from, to, bytes - from);
+    Py_END_ALLOW_THREADS;
+    sf_ring_release(ring, slot);
+    if (head->offset + bytes < head->total)
+        return 0;
+    *object = finish(arrival);
+    return 1;
+}
+
+void sf_arrival_clear(struct sf_arrival *arrival)
+{
+    Py_CLEAR(arrival->target);
 }

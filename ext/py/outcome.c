@@ -107,6 +107,25 @@ void sf_outcome_pack(PyObject *value, const char *what, struct sf_outcome_bytes 
     Py_DECREF(exception);
 }
 
+enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf_message *message, int *exit_status)
+{
+    struct sf_outcome_bytes outcome = {.tag = SF_TAG_RETURNED};
+    if (value && sf_message_pack(message, value) == 0)
+        return SF_TAG_RETURNED;
+    if (value) {
+        sf_message_fini(message);
+        pack_unpicklable_value(value, what, &outcome);
+    } else {
+        sf_outcome_pack(NULL, what, &outcome);
+    }
+    *exit_status = outcome.exit_status;
+    PyObject *bytes = outcome.bytes ? outcome.bytes : PyBytes_FromStringAndSize(NULL, 0); /* the empty one is there always */
+    if (sf_message_pack(message, bytes)) /* no copy, no pickle: nothing that could fail but a buffer's view */
+        PyErr_Clear();
+    Py_XDECREF(bytes);
+    return outcome.tag;
+}
+
 /* Raises ChildDied("<name> (pid n): <sentence>"); cause may be NULL. Steals both. Returns NULL. */
 static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *sentence, PyObject *cause)
 {
@@ -190,4 +209,15 @@ PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outc
         break;
     }
     return raise_died(origin, sf_error_fate(origin->exit_status), NULL);
+}
+
+PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin)
+{
+    if (!opened)
+        return raise_unpicklable_here(origin, origin->what);
+    if (tag == SF_TAG_RETURNED)
+        return opened;
+    sf_outcome_open(tag, opened, origin); /* raises */
+    Py_DECREF(opened);
+    return NULL;
 }

@@ -3,7 +3,7 @@
 #ifndef SF_PY_OUTCOME_H
 #define SF_PY_OUTCOME_H
 
-#include "py/compat.h"
+#include "py/message.h"
 
 #include <stdint.h>
 
@@ -32,6 +32,14 @@ struct sf_outcome_origin {
 /* In the child. value: what the call returned (borrowed), or NULL: it raised, and the exception is set; it is taken.
  * Never fails: what cannot be pickled becomes SF_TAG_BROKEN, and when even that is impossible SF_TAG_NONE. */
 void sf_outcome_pack(PyObject *value, const char *what, struct sf_outcome_bytes *out);
+
+/* The same for a stream: the value itself as a message, or the bytes of any other outcome. Never fails, but that the tag
+ * may be SF_TAG_NONE with an empty message. *exit_status: of SF_TAG_EXITED. The caller calls sf_message_fini. */
+enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf_message *message, int *exit_status);
+
+/* What such a message was, once it is opened: the value, or what the outcome raises. opened: stolen; NULL: unpickling
+ * raised, and the exception is set. */
+PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin);
 
 /* A BROKEN outcome with a sentence of ours. */
 void sf_outcome_pack_broken(const char *sentence, struct sf_outcome_bytes *out);

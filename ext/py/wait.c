@@ -9,7 +9,7 @@
 
 #define SLICE_NS INT64_C(100000000) /* no sleep is longer: a waker may have been killed before it woke us */
 
-static int64_t now_ns(void)
+int64_t sf_wait_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -35,7 +35,7 @@ int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
         return -1;
     }
     if (seconds < 1e9) /* more is for ever */
-        *deadline_ns = now_ns() + (int64_t)ceil(seconds * 1e9);
+        *deadline_ns = sf_wait_now_ns() + (int64_t)ceil(seconds * 1e9);
     return 0;
 }
 
@@ -54,7 +54,7 @@ static int other_threads(void)
 
 static int sleep_and_look(const struct sf_waiting *waiting, int64_t deadline_ns)
 {
-    int64_t left = deadline_ns == SF_FOREVER ? SLICE_NS : deadline_ns - now_ns();
+    int64_t left = deadline_ns == SF_FOREVER ? SLICE_NS : deadline_ns - sf_wait_now_ns();
     if (left <= 0)
         return -ETIMEDOUT;
     int slept;

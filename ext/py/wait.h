@@ -17,6 +17,9 @@
  * ValueError that name it: -1. */
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns);
 
+/* CLOCK_MONOTONIC, which the deadlines are on. */
+int64_t sf_wait_now_ns(void);
+
 struct sf_waiting {
     int (*try_now)(void *what);                     /* 0: done, -EAGAIN: not yet, else final; with the lock held */
     int (*sleep)(void *what, int64_t timeout_ns);   /* without the lock: 0, -ETIMEDOUT, -EINTR, -EPIPE: nobody left */

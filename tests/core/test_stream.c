@@ -21,7 +21,8 @@ static void send_all(struct sf_ring *ring, uint32_t source, uint64_t number, uin
     char *data = malloc(bytes + 1);
     for (uint64_t i = 0; i < bytes; i++)
         data[i] = byte_of(number, i);
-    struct sf_stream_out out = {{source, 5, number, bytes, 0}, data};
+    struct iovec parts[] = {{data, bytes / 3}, {data, 0}, {data + bytes / 3, bytes - bytes / 3}};
+    struct sf_stream_out out = {.head = {source, 5, number, bytes, 0}, .parts = parts, .count = 3};
     while (sf_stream_push(ring, &out) == -EAGAIN)
         sf_ring_wait_room(ring, sizeof out.head + SF_STREAM_PIECE_BYTES, SF_RING_CHECK_NS);
     free(data);
@@ -48,7 +49,7 @@ TEST(a_message_larger_than_the_ring_arrives_whole)
         CHECK_EQ(0, got);
         CHECK_EQ(bytes, head.total);
         CHECK_EQ(have, head.offset);
-        sf_stream_copy(ring, &head, &slot, message);
+        sf_stream_copy(ring, &slot, 0, message + head.offset, piece);
         sf_ring_release(ring, &slot);
         have += piece;
     }
@@ -80,7 +81,7 @@ TEST(pieces_of_several_sources_are_told_apart)
         }
         CHECK(head.source < SOURCES);
         CHECK_EQ(head.source + 10, head.number);
-        sf_stream_copy(ring, &head, &slot, message[head.source]);
+        sf_stream_copy(ring, &slot, 0, message[head.source] + head.offset, piece);
         sf_ring_release(ring, &slot);
         have[head.source] += piece;
         whole += have[head.source] == BYTES;
