@@ -18,6 +18,7 @@
 #define NO_CLAIM UINT64_MAX
 #define ALONE 0x100u                 /* with a tag: one result, not a list of them */
 #define ALONE_BYTES (64 << 10)       /* of a result that travels alone, without being pickled */
+#define BLOCK_MOST ((Py_ssize_t)1 << 16) /* items in a block */
 #define BLOCK_NS INT64_C(2000000)    /* about how long a worker computes between two sends */
 
 struct board {
@@ -146,7 +147,7 @@ static int work_block(struct worker *worker, struct sf_map_walk *walk)
 /* Blocks keep the parent busy while the workers compute: each is to take about as long. */
 static void adapt_block(struct worker *worker, int64_t took_ns)
 {
-    if (took_ns < BLOCK_NS / 2)
+    if (took_ns < BLOCK_NS / 2 && worker->block < BLOCK_MOST)
         worker->block *= 2;
     else if (took_ns > BLOCK_NS * 2 && worker->block > 1)
         worker->block /= 2;
