@@ -60,6 +60,10 @@ static inline void sf_put_raised(PyObject *exception)
 #endif
 }
 
+#if defined(PYPY_VERSION) && !defined(PyRange_Check)
+#define PyRange_Check(object) Py_IS_TYPE(object, &PyRange_Type) /* nothing can be derived from range */
+#endif
+
 #ifdef PYPY_VERSION
 /* The object that the warning is about is only told to tracemalloc, which PyPy has not. */
 #define PyErr_ResourceWarning(source, level, ...) PyErr_WarnFormat(PyExc_ResourceWarning, level, __VA_ARGS__)
