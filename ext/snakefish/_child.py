@@ -40,13 +40,26 @@ def take_over_multiprocessing(name):
     own = process.BaseProcess(name=name)
     own._parent_pid = os.getppid()
     own._config = dict(own._config, daemon=False)
+    parent = process._current_process
+    process._parent_process = process._ParentProcess(parent.name, own._parent_pid, _open_parent(own._parent_pid))
     process._current_process = own
     process._process_counter = itertools.count(1)
     process._children = set()
+    threading = sys.modules["threading"]
+    if threading._HAVE_THREAD_NATIVE_ID:
+        threading.main_thread()._set_native_id()  # else it is the parent's
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util._finalizer_registry.clear()
         util._run_after_forkers()
+
+
+def _open_parent(pid):
+    """A descriptor that is readable once the parent is dead, as multiprocessing.parent_process() wants one; or None."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # PyPy has no such call; the parent may be gone, or descriptors used up
+        return None
 
 
 def forget_executors():
@@ -54,7 +67,7 @@ def forget_executors():
     for module, threads in (("thread", "_threads_queues"), ("process", "_threads_wakeups")):
         module = sys.modules.get("concurrent.futures." + module)
         if module is not None:
-            getattr(module, threads).clear()
+            getattr(module, threads, {}).clear()
 
 
 def end_threads():

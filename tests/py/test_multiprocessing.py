@@ -22,6 +22,27 @@ def test_daemon_processes_of_the_parent_survive_a_childs_end(check_program):
         """) == "None [] [] [[]]\nTrue\n"
 
 
+def test_a_child_knows_its_parent_and_itself(check_program):
+    assert check_program("""
+        import multiprocessing, os, threading, snakefish
+        def look():
+            parent = multiprocessing.parent_process()
+            return [parent.pid == os.getppid(), parent.name, multiprocessing.current_process().name,
+                    not hasattr(threading, "get_native_id")
+                    or threading.main_thread().native_id == threading.get_native_id(),
+                    parent.is_alive() if hasattr(os, "pidfd_open") else True]
+        def inside():
+            with snakefish.Thread(look, name="inner") as t:
+                t.start()
+                t.join()
+                return look() + t.get_result()
+        with snakefish.Thread(inside, name="outer") as t:
+            t.start()
+            t.join()
+            print(*t.get_result())
+        """) == "True MainProcess outer True True True outer inner True True\n"
+
+
 def test_a_queue_made_before_carries_what_a_child_put_at_its_very_end(check_program):
     assert check_program(QUIET + """
 import multiprocessing, snakefish
