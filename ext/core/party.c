@@ -17,10 +17,10 @@
 
 enum state { EMPTY = 0, TAKEN, FORKING, LIVE };
 
-#define LIFE_MASK ((UINT32_C(1) << 20) - 1)
+#define LIFE_MASK ((SF_PARTY_TAG_BIT >> SF_PARTY_INDEX_BITS) - 1)
 #define SWEEP_FIRST 64u
 
-/* word: pid << 32 | life << 2 | state. tag: bit 30 | life << 10 | index. */
+/* word: pid << 32 | life << 2 | state. tag: bit 30 | life << SF_PARTY_INDEX_BITS | index. */
 static uint64_t word_of(pid_t pid, uint32_t life, enum state state)
 {
     return (uint64_t)(uint32_t)pid << 32 | (uint64_t)(life & LIFE_MASK) << 2 | (uint64_t)state;
@@ -43,7 +43,7 @@ static pid_t word_pid(uint64_t word)
 
 static uint32_t tag_of(uint32_t index, uint32_t life)
 {
-    return SF_PARTY_TAG_BIT | life << 10 | index;
+    return SF_PARTY_TAG_BIT | life << SF_PARTY_INDEX_BITS | index;
 }
 
 static uint32_t tag_index(uint32_t tag)
@@ -53,7 +53,7 @@ static uint32_t tag_index(uint32_t tag)
 
 static uint32_t tag_life(uint32_t tag)
 {
-    return tag >> 10 & LIFE_MASK;
+    return tag >> SF_PARTY_INDEX_BITS & LIFE_MASK;
 }
 
 static bool change(struct sf_party_slot *slot, uint64_t from, uint64_t to)

@@ -9,9 +9,11 @@
  *       |                          |      by the child (sf_party_adopt), or by its parent (sf_party_name)
  *       +---(dead, or left)--------+
  *
- * A slot that stays FORKING for SF_PARTY_FORK_NS, or whose reserver has died, counts as dead. When all slots are
- * held by live processes, "others unknown" is set for good, and nobody is declared alone or dead any more by
- * mistake.
+ * A slot that stays FORKING for SF_PARTY_FORK_NS, or whose reserver has died, counts as dead.
+ *
+ * There are more slots than processes fit a machine's memory, for the price of an address: a page of the table costs
+ * nothing before a slot in it is taken. For when all of them are held by live processes even so, "others unknown" is
+ * set, for good: nobody is declared alone or dead by mistake any more, though a wait may then last for ever.
  *
  * Everything is lock-free and crash-consistent: a slot changes by one compare-and-swap of its word. */
 #ifndef SF_CORE_PARTY_H
@@ -22,7 +24,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SF_PARTY_SLOTS 1024u
+#define SF_PARTY_INDEX_BITS 15
+#define SF_PARTY_SLOTS (UINT32_C(1) << SF_PARTY_INDEX_BITS)
 #define SF_PARTY_FORK_NS UINT64_C(5000000000)
 
 /* Bit 30 is set in every tag, bit 31 in none: 0 is nobody, and a lock word has room for a flag. */

@@ -49,6 +49,7 @@ struct sf_ring {
     size_t mapped;
     uint32_t tag;                                   /* this process's; changes in a forked child only */
     _Atomic uint32_t spin_message_ns, spin_room_ns; /* budgets; any thread's, no partner */
+    _Atomic uint64_t interrupted_ns;                /* since when signals have ended each sleep; 0: no; no partner */
     _Atomic uint64_t rechecked_ns;                  /* when who is in the way was last looked up; no partner */
     struct {
         uint64_t serial;

@@ -60,6 +60,17 @@ static void adapt(_Atomic uint32_t *spin_ns, bool quick)
     atomic_store_explicit(spin_ns, budget, memory_order_relaxed);
 }
 
+/* A timer's signals can end every sleep before its time, and who looks only after an undisturbed one would never look.
+ * Whether signals alone have ended this process's sleeps for too long. */
+static bool is_overdue(struct sf_ring *ring)
+{
+    uint64_t since = atomic_load_explicit(&ring->interrupted_ns, memory_order_relaxed), now = sf_ring_now_ns();
+    if (since)
+        return now - since >= (uint64_t)SF_RING_CHECK_NS;
+    atomic_store_explicit(&ring->interrupted_ns, now, memory_order_relaxed);
+    return false;
+}
+
 static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t timeout_ns)
 {
     _Atomic uint32_t *event = wanted->event;
@@ -87,10 +98,11 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
                 return 0;
             result = sf_futex_wait(event, old | 1, timeout_ns - (int64_t)gone);
             adapt(wanted->spin_ns, result == 0 && sf_ring_now_ns() - start < QUICK_NS);
-            if (result == 0 || result == -EINTR)
+            if (result == 0 || (result == -EINTR && !is_overdue(ring)))
                 return result;
         }
     }
+    atomic_store_explicit(&ring->interrupted_ns, 0, memory_order_relaxed);
     /* Nothing came, or we were not told. First who could, then what there is: the last holder may have sent first.
      */
     bool alone = !sf_party_others(&ring->shared->party, ring->tag);

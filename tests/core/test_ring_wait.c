@@ -1,6 +1,8 @@
 /* Waiting at the ring: what ends a wait, how soon, and what it says. */
 #include "core/ring.h"
 
+#include <sys/time.h>
+
 #include "harness.h"
 #include "ring_messages.h"
 
@@ -108,6 +110,34 @@ TEST(wake_all_and_signals_end_a_wait)
         kill(pid, SIGKILL);
         waitpid(pid, NULL, 0);
     }
+}
+
+TEST(signals_that_end_every_sleep_do_not_hide_that_all_others_are_dead)
+{
+    struct sf_ring *ring = new_ring(1024);
+    struct sigaction action = {.sa_handler = nothing};
+    struct itimerval often = {{0, 2000}, {0, 2000}};
+    CHECK_EQ(0, send_message(ring, 0, 0, 900));
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct sf_ring_slot slot;
+        CHECK_EQ(0, sf_ring_claim(ring, &slot)); /* so that there is neither a message nor room */
+        for (;;)
+            pause();
+    }
+    while (sf_ring_length(ring))
+        usleep(1000);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    double start = now_s();
+    int result;
+    while (now_s() - start < 0.25)
+        CHECK((result = sf_ring_wait_message(ring, 100 * MS)) == -EINTR || result == -ETIMEDOUT);
+    kill(pid, SIGKILL);
+    for (start = now_s(); (result = sf_ring_wait_message(ring, 100 * MS)) != -EPIPE;)
+        CHECK(now_s() - start < 1);
+    for (start = now_s(); (result = sf_ring_wait_room(ring, 900, 100 * MS)) != 0;)
+        CHECK(now_s() - start < 1);
 }
 
 TEST_MAIN()

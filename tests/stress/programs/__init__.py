@@ -1,0 +1,2 @@
+"""The programs that the fault harness breaks. Importing this package registers them all (trial.PROGRAMS)."""
+from . import channels, generators, maps, roots, threads  # noqa: F401
