@@ -5,6 +5,8 @@
 #include "py/task.h"
 #include "py/wait.h"
 
+#include <signal.h>
+
 static struct sf_task *task_of(PyObject *self)
 {
     return &((struct sf_task_object *)self)->task;
@@ -77,6 +79,26 @@ static PyObject *thread_get_result(PyObject *self, PyObject *unused)
     return sf_task_is_joined(task) ? sf_task_result(task) : NULL;
 }
 
+/* For Threads that are our own workers: nobody else knows that they run. */
+static PyObject *thread_end(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    sf_task_dispose(task_of(self), self, false);
+    Py_RETURN_NONE;
+}
+
+static void kill_at_exit(struct sf_child *child)
+{
+    sf_child_signal(child, SIGKILL);
+}
+
+static PyObject *thread_kill_at_exit(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    task_of(self)->child.at_exit = kill_at_exit;
+    Py_RETURN_NONE;
+}
+
 static PyObject *thread_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -122,6 +144,8 @@ static PyMethodDef methods[] = {
     {"dispose", sf_task_method_dispose, METH_NOARGS,
      "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back.\n\n"
      "A joined Thread keeps its result. Calling it again does nothing."},
+    {"_end", thread_end, METH_NOARGS, "dispose() without a warning."},
+    {"_kill_at_exit", thread_kill_at_exit, METH_NOARGS, "The end of the program kills the child instead of waiting for it."},
     {"__enter__", thread_enter, METH_NOARGS, NULL},
     {"__exit__", thread_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

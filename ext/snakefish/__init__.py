@@ -20,6 +20,8 @@ from snakefish._snakefish import (
     timestamp_frequency,
 )
 from snakefish import trace
+from snakefish._imap import imap, imap_unordered
+from snakefish._wait import wait
 
 __all__ = [
     "Channel",
@@ -29,10 +31,13 @@ __all__ = [
     "cpu_count",
     "get_timestamp",
     "get_timestamp_serialized",
+    "imap",
+    "imap_unordered",
     "map",
     "starmap",
     "timestamp_frequency",
     "trace",
+    "wait",
 ]
 __version__ = "0.1.0"
 

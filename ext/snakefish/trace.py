@@ -58,7 +58,9 @@ def start(path, *, kernel=False):
     import subprocess
 
     if _snakefish._trace_directory():
-        raise RuntimeError("tracing is on already: trace.stop() first")
+        if enabled() or (_collector is not None and _collector[0] == os.getpid()):
+            raise RuntimeError("tracing is on already: trace.stop() first")
+        _snakefish._trace_detach()  # it was the parent's, who has stopped it
     path = os.path.abspath(os.fspath(path))
     command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
     if kernel:

@@ -309,3 +309,30 @@ def test_ctrl_c_reaches_the_program_and_not_the_collector(tmp_path):
     ended = finish_program(program, 15)
     assert ended.stderr.count("Traceback") == 1
     check_counts(tmp_path / "run.db", out)
+
+
+def test_a_child_that_outlives_a_session_can_start_its_own(check_program, tmp_path):
+    out = check_program(BUSY + """
+go = Channel(4096)
+def later():
+    go.receive_pyobj(timeout=20)
+    try:
+        with trace.session(sys.argv[2]):
+            work()
+    except RuntimeError as error:
+        print(error)
+    trace.start(sys.argv[3])
+    try:
+        trace.start(sys.argv[3])
+    except RuntimeError as error:
+        print(error, file=sys.stdout)
+    trace.stop()
+with trace.session(sys.argv[1]):
+    child = Thread(later)
+    child.start()
+go.send_pyobj(1)
+child.join()
+child.get_result()
+""", *(tmp_path / f"{name}.db" for name in "abc"))
+    assert out.splitlines()[1:] == ["tracing is on already: trace.stop() first"]
+    check_counts(tmp_path / "b.db", out)

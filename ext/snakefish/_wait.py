@@ -1,0 +1,84 @@
+"""wait: for the first of several Threads and Generators to end. Internal but for that."""
+
+import math
+import os
+import select
+import time
+
+from snakefish._snakefish import Generator, Thread
+
+_LONGEST_S = 3600  # a call; poll counts milliseconds in an int
+
+
+def _deadline(timeout):
+    if timeout is None:
+        return math.inf
+    if not hasattr(type(timeout), "__float__") and not hasattr(type(timeout), "__index__"):
+        raise TypeError(f"timeout must be a number of seconds or None, not {type(timeout).__name__}")
+    try:
+        seconds = float(timeout)
+    except OverflowError:
+        raise ValueError("timeout is out of range: None is for ever") from None
+    if not seconds >= 0:
+        raise ValueError(f"timeout must be at least 0 seconds, not {timeout!r}")
+    return time.monotonic() + seconds
+
+
+def _is_joined(thread):
+    try:
+        thread.get_exit_status()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _descriptor(thread):
+    """A pidfd of our own: another Python thread may join the Thread meanwhile. None: it has ended, and something else in
+    this program has reaped it already."""
+    if not isinstance(thread, (Thread, Generator)):
+        raise TypeError(f"threads must be an iterable of Threads and Generators, not of {type(thread).__name__}")
+    if _is_joined(thread):
+        raise RuntimeError(f"{thread.name} is joined already: wait for those that are not")
+    try:
+        descriptor = thread.fileno()
+    except RuntimeError:
+        if thread.pid is None:
+            raise
+        thread.__enter__()  # raises for one that is disposed, or not ours
+        return None
+    return os.dup(descriptor)
+
+
+def wait(threads, timeout=None):
+    """Blocks until at least one of the Threads and Generators has ended: a list of those that have, in the order given.
+
+    threads: an iterable of started ones that are not joined; joining them is left to the caller. timeout: seconds, None
+    for ever; the list is empty when they pass. A Generator ends when its function has, or after join() or terminate().
+    ValueError without threads and timeout, which would never end; RuntimeError for one that was not started, is joined
+    or disposed, or that another process has started. Signal handlers run meanwhile, and may raise.
+    """
+    if isinstance(threads, (Thread, Generator)):
+        raise TypeError(f"threads must be an iterable of Threads and Generators, not a {type(threads).__name__}")
+    threads = list(threads)
+    deadline = _deadline(timeout)
+    if not threads and timeout is None:
+        raise ValueError("threads is empty, and timeout None: there is nothing to wait for")
+    descriptors = []
+    try:
+        for thread in threads:
+            descriptors.append(_descriptor(thread))
+        poll = select.poll()
+        for descriptor in descriptors:
+            if descriptor is not None:
+                poll.register(descriptor, select.POLLIN)
+        ended = {None}
+        while True:
+            left = 0 if None in descriptors else max(deadline - time.monotonic(), 0)
+            ended.update(descriptor for descriptor, _ in poll.poll(min(left, _LONGEST_S) * 1000))
+            found = [thread for thread, descriptor in zip(threads, descriptors) if descriptor in ended]
+            if found or left <= _LONGEST_S:
+                return found
+    finally:
+        for descriptor in descriptors:
+            if descriptor is not None:
+                os.close(descriptor)
