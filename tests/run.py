@@ -40,6 +40,9 @@ def suites(build):
     found["tracer-c"] = programs(build, "tracer")
     found["tracer"] = pytest("tracer")
     found["py"] = pytest("py")
+    stress = os.path.join("tests", "stress")
+    found["faults"] = [[sys.executable, os.path.join(stress, "run.py"), "--trials", "300", "--seconds", "30"],
+                       [sys.executable, os.path.join(stress, "many.py"), "--count", "300"]]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]]
     found["bench"] = pytest("bench")
     found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")]]

@@ -7,9 +7,9 @@
 
 static PyObject *thread_count, *clear_exit_functions, *run_exit_functions; /* builtins of _thread and atexit */
 static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads,
-    *end_multiprocessing; /* of _child.py */
+    *end_multiprocessing, *save_coverage; /* of _child.py */
 static PyObject *set_wakeup_fd, *minus_one; /* of _signal */
-static PyObject *flush, *modules, *multiprocessing, *threading, *executors;
+static PyObject *flush, *modules, *multiprocessing, *threading, *executors, *coverage;
 
 static int look_up(const char *module_name, const char *name, PyObject **out)
 {
@@ -27,14 +27,16 @@ int sf_protocol_init(void)
         look_up("snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing) ||
         look_up("snakefish._child", "forget_executors", &forget_executors) ||
         look_up("snakefish._child", "end_threads", &end_threads) ||
-        look_up("snakefish._child", "end_multiprocessing", &end_multiprocessing))
+        look_up("snakefish._child", "end_multiprocessing", &end_multiprocessing) ||
+        look_up("snakefish._child", "save_coverage", &save_coverage))
         return -1;
     flush = PyUnicode_InternFromString("flush");
     multiprocessing = PyUnicode_InternFromString("multiprocessing.process");
     threading = PyUnicode_InternFromString("threading");
     executors = PyUnicode_InternFromString("concurrent.futures"); /* which both kinds load */
+    coverage = PyUnicode_InternFromString("coverage");
     minus_one = PyLong_FromLong(-1);
-    return flush && multiprocessing && threading && executors && minus_one ? 0 : -1;
+    return flush && multiprocessing && threading && executors && coverage && minus_one ? 0 : -1;
 }
 
 /* Calls it and drops the result. 0, or -1 with an exception. */
@@ -123,9 +125,15 @@ static int finish_multiprocessing(void)
     return is_loaded(multiprocessing) ? call(end_multiprocessing, NULL) : 0;
 }
 
+static int finish_coverage(void)
+{
+    return is_loaded(coverage) ? call(save_coverage, NULL) : 0;
+}
+
 void sf_protocol_end(void)
 {
-    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children, finish_multiprocessing};
+    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children, finish_multiprocessing,
+                                           finish_coverage};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i]() == 0)
             continue;

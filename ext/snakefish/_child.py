@@ -84,6 +84,19 @@ def end_multiprocessing():
         util._exit_function()
 
 
+def save_coverage():
+    """In the child, last: coverage.py saves in an exit handler, which was the parent's and is not run here. Only where
+    each process has a data file of its own (parallel = True, pytest-cov): one file for all is not made for that."""
+    coverage = getattr(sys.modules["coverage"], "Coverage", None)
+    measuring = coverage.current() if coverage is not None else None
+    if measuring is None:
+        return
+    measuring.stop()
+    data = getattr(measuring, "_data", None)
+    if getattr(data, "_suffix", None) or measuring.get_option("run:parallel"):
+        measuring.save()
+
+
 def format_exception(exception):
     """The traceback as the interpreter would print it."""
     return "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
