@@ -81,13 +81,13 @@ $(PKG)/%: ext/snakefish/%
 # The kernel's view has its place here: tracer/*.bpf.c will be compiled by clang, and bpftool make a skeleton of each
 # under $(B)/gen/, where both tools are; without them the collector is built as it is now.
 
-# The tracer's own generated parts: the schema becomes a C string.
-$(B)/gen/schema.inc: tracer/schema.sql
+# SQL becomes a C string.
+$(B)/gen/%.inc: tracer/%.sql
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 
 $(B)/obj/tracer/%.o: ALLFLAGS += -I$(B)/gen
-$(TRACER_OBJ): $(B)/gen/schema.inc
+$(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc
 
 $(TRACER): $(TRACER_OBJ)
 	@mkdir -p $(@D)
