@@ -1,0 +1,67 @@
+-- What follows from a trace's tables at its end: the lives of the processes, and the books. All of it can be done again,
+-- by another collector, on a trace that was finished or half finished.
+
+-- The death that was told of a process: the first one of its pid after its start.
+CREATE TEMP VIEW IF NOT EXISTS death AS
+  SELECT l.process, r.tsc, r.status
+  FROM log l JOIN reap r
+    ON r.pid = l.pid AND r.tsc = (SELECT min(tsc) FROM reap WHERE pid = l.pid AND tsc >= l.start_tsc);
+
+CREATE TEMP VIEW IF NOT EXISTS life AS
+  SELECT l.process,
+         min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc)) AS start_tsc,
+         max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc) AS end_tsc,
+         coalesce(d.status, iif(l.exit_tsc IS NULL, NULL, l.exit_status)) AS exit_status
+  FROM log l LEFT JOIN death d ON d.process = l.process;
+
+UPDATE process SET
+  start_ns = (SELECT c.ns + CAST((life.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+              WHERE c.from_tsc <= life.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  end_ns = (SELECT c.ns + CAST((life.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+            WHERE c.from_tsc <= life.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  exit_status = life.exit_status
+FROM life WHERE life.process = process.id;
+
+-- A child may have been found before its parent was.
+UPDATE process SET parent = coalesce(
+    (SELECT q.process FROM log q
+     WHERE q.pid = l.parent_pid AND q.start_tsc <= l.start_tsc AND q.process <> l.process
+     ORDER BY q.start_tsc DESC LIMIT 1),
+    (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
+FROM log l WHERE l.process = process.id AND process.parent IS NULL;
+
+-- emitted: what the writer began; where its counts are damaged, what is known of them.
+CREATE TEMP VIEW IF NOT EXISTS account AS
+  SELECT *, iif(damaged, collected + lost_all, begun) AS emitted, iif(damaged, 0, begun - taken - lost) AS torn
+  FROM (SELECT *, lost + elsewhere + bad_kind + bad_phase + bad_time + unreadable AS lost_all FROM log);
+
+DELETE FROM stats;
+INSERT INTO stats(name, process, severity, value)
+  SELECT name, process, iif(value, severity, 'info'), value
+  FROM (
+    SELECT process, 'emitted' AS name, 'info' AS severity, emitted AS value, 1 AS always FROM account UNION ALL
+    SELECT process, 'collected', 'info', collected, 1 FROM account UNION ALL
+    SELECT process, 'lost', 'loss', lost_all, 1 FROM account UNION ALL
+    SELECT process, 'torn', 'loss', torn, 1 FROM account UNION ALL
+    SELECT process, 'damaged', 'error', bad_kind + bad_phase + bad_time + unreadable + damaged, 1 FROM account UNION ALL
+    -- of what the losses consist, where there are any
+    SELECT process, 'lost_no_room', 'loss', lost, 0 FROM account UNION ALL
+    SELECT process, 'lost_elsewhere', 'loss', elsewhere, 0 FROM account UNION ALL
+    SELECT process, 'damaged_kind', 'error', bad_kind, 0 FROM account UNION ALL
+    SELECT process, 'damaged_phase', 'error', bad_phase, 0 FROM account UNION ALL
+    SELECT process, 'damaged_time', 'error', bad_time, 0 FROM account UNION ALL
+    SELECT process, 'damaged_unreadable', 'error', unreadable, 0 FROM account UNION ALL
+    SELECT process, 'damaged_log', 'error', damaged, 0 FROM account UNION ALL
+    SELECT process, 'clock_backwards', 'error', backwards, 0 FROM account UNION ALL
+    -- behind a gap, ends without begin are to be expected
+    SELECT process, 'unmatched_spans', iif(gaps OR elsewhere OR damaged, 'loss', 'error'), unmatched, 0 FROM account)
+  WHERE always OR value;
+
+-- The invariant: emitted = collected + lost + torn, and no process tore more than one record.
+INSERT INTO stats(name, process, severity, value)
+  SELECT 'books', NULL, iif(count(*), 'error', 'info'), iif(count(*), 'violated', 'closed')
+  FROM account WHERE emitted <> collected + lost_all + torn OR torn NOT IN (0, 1);
+
+DROP VIEW account;
+DROP VIEW life;
+DROP VIEW death;
