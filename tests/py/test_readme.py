@@ -1,6 +1,7 @@
 """What README.md shows works as it stands."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -21,9 +22,17 @@ def test_readme_program_prints_what_readme_says(program, expected, tmp_path):
 
 def test_readme_has_programs_of_every_class():
     all_programs = "".join(program for program, _ in readme.programs())
-    for name in ("Thread(", "Channel(", "Generator(", ".map(", ".starmap(", "trace.session("):
+    for name in ("Thread(", "Channel(", "Generator(", ".map(", ".starmap(", ".imap(", ".wait(", "trace.session("):
         assert name in all_programs
 
 
 def test_table_of_events_is_the_collectors():
     assert readme.events_in_readme() == readme.events()
+
+
+def test_every_guarantee_names_a_test_that_exists():
+    named = re.findall(r"`((?:py|core|stress)/[\w/.]+)::(\w+)`", readme.text())
+    assert len(named) >= 20
+    for file, name in named:
+        with open(os.path.join(readme.TOP, "tests", file), encoding="utf-8") as source:
+            assert re.search(rf"^(def {name}\(|TEST\({name}\))", source.read(), re.M), f"{file}::{name}"
