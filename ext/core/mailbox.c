@@ -1,15 +1,18 @@
 /* A memfd with a header and the parts behind it. See mailbox.h.
  *
- * Invariant: the header's magic is written after everything else, in the child, by one write; so a reader that finds
- * it, after the child's death, finds all. Only the child writes, only the parent reads. */
+ * Invariant: a reader that finds the header's magic, after the child's death, finds all. Either it is written after
+ * everything else, by a write of its own; or the whole sheet is one write within one page, which a kill does not cut.
+ * Only the child writes, only the parent reads. */
 #include "core/mailbox.h"
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SMALL_BYTES 1024 /* of a sheet that is written at once: less than a page */
 #define MAGIC UINT64_C(0x5841424c49414d53) /* "SMAILBAX" */
 
 struct header {
@@ -55,15 +58,34 @@ static int read_all(int fd, char *to, uint64_t bytes, uint64_t offset)
     return 0;
 }
 
+/* The whole sheet in one write, from a copy. */
+static int write_small(int fd, const struct header *header, const struct sf_mailbox_part *parts)
+{
+    char sheet[SMALL_BYTES];
+    uint64_t bytes = sizeof *header;
+    memcpy(sheet, header, sizeof *header);
+    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+        if (parts[i].bytes)
+            memcpy(sheet + bytes, parts[i].data, parts[i].bytes);
+        bytes += parts[i].bytes;
+    }
+    return write_all(fd, sheet, bytes, 0);
+}
+
 int sf_mailbox_write(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
 {
     struct header header = {.magic = MAGIC};
-    uint64_t offset = sizeof header;
-    if (ftruncate(fd, 0))
-        return -errno;
+    uint64_t offset = sizeof header, total = sizeof header;
     for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
         header.part[i].tag = parts[i].tag;
         header.part[i].bytes = parts[i].bytes;
+        total += parts[i].bytes;
+    }
+    if (lseek(fd, 0, SEEK_END) > 0 && ftruncate(fd, 0))
+        return -errno;
+    if (total <= SMALL_BYTES)
+        return write_small(fd, &header, parts);
+    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
         int error = write_all(fd, parts[i].data, parts[i].bytes, offset);
         if (error)
             return error;

@@ -9,7 +9,7 @@
 
 enum sf_tag {
     SF_TAG_NONE = 0, /* nothing was said */
-    SF_TAG_RETURNED, /* pickle of the value */
+    SF_TAG_RETURNED, /* pickle of the value; nothing: None */
     SF_TAG_RAISED,   /* pickle of (remote traceback, one-line summary, pickle of the exception) */
     SF_TAG_EXITED,   /* sys.exit(): pickle of the remote traceback; the status is the process's */
     SF_TAG_BROKEN,   /* could not be pickled: pickle of (sentence, remote traceback of the reason) */

@@ -5,38 +5,62 @@
 
 #include <stdbool.h>
 
-static PyObject *thread_count, *clear_exit_functions, *run_exit_functions; /* builtins of _thread and atexit */
-static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads,
-    *end_multiprocessing, *save_coverage; /* of _child.py */
-static PyObject *set_wakeup_fd, *minus_one; /* of _signal */
-static PyObject *flush, *modules, *multiprocessing, *threading, *executors, *coverage;
+/* Builtins of _thread, atexit, _signal and sys; functions of _child.py. */
+static PyObject *thread_count, *clear_exit_functions, *run_exit_functions, *set_wakeup_fd, *modules;
+static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
+    *save_coverage;
+static const struct {
+    const char *module, *name;
+    PyObject **to;
+} lookups[] = {
+    {"_thread", "_count", &thread_count},
+    {"atexit", "_clear", &clear_exit_functions},
+    {"atexit", "_run_exitfuncs", &run_exit_functions},
+    {"_signal", "set_wakeup_fd", &set_wakeup_fd},
+    {"sys", "modules", &modules},
+    {"snakefish._child", "warn_of_threads", &warn_of_threads},
+    {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
+    {"snakefish._child", "forget_executors", &forget_executors},
+    {"snakefish._child", "end_threads", &end_threads},
+    {"snakefish._child", "end_multiprocessing", &end_multiprocessing},
+    {"snakefish._child", "save_coverage", &save_coverage},
+};
 
-static int look_up(const char *module_name, const char *name, PyObject **out)
-{
-    PyObject *module = PyImport_ImportModule(module_name);
-    *out = module ? PyObject_GetAttrString(module, name) : NULL;
-    Py_XDECREF(module);
-    return *out ? 0 : -1;
-}
+static PyObject *word_flush, *word_stdout, *word_stderr, *word_signal, *word_threading, *word_executors,
+    *word_multiprocessing, *word_coverage;
+static const struct {
+    const char *text;
+    PyObject **to;
+} words[] = {
+    {"flush", &word_flush},
+    {"stdout", &word_stdout},
+    {"stderr", &word_stderr},
+    {"signal", &word_signal},
+    {"threading", &word_threading},
+    {"concurrent.futures", &word_executors}, /* which both kinds load */
+    {"multiprocessing.process", &word_multiprocessing},
+    {"coverage", &word_coverage},
+};
+
+static PyObject *sys_names, *minus_one; /* sys.__dict__, borrowed for ever */
 
 int sf_protocol_init(void)
 {
-    if (look_up("_thread", "_count", &thread_count) || look_up("atexit", "_clear", &clear_exit_functions) ||
-        look_up("atexit", "_run_exitfuncs", &run_exit_functions) || look_up("_signal", "set_wakeup_fd", &set_wakeup_fd) || look_up("sys", "modules", &modules) ||
-        look_up("snakefish._child", "warn_of_threads", &warn_of_threads) ||
-        look_up("snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing) ||
-        look_up("snakefish._child", "forget_executors", &forget_executors) ||
-        look_up("snakefish._child", "end_threads", &end_threads) ||
-        look_up("snakefish._child", "end_multiprocessing", &end_multiprocessing) ||
-        look_up("snakefish._child", "save_coverage", &save_coverage))
-        return -1;
-    flush = PyUnicode_InternFromString("flush");
-    multiprocessing = PyUnicode_InternFromString("multiprocessing.process");
-    threading = PyUnicode_InternFromString("threading");
-    executors = PyUnicode_InternFromString("concurrent.futures"); /* which both kinds load */
-    coverage = PyUnicode_InternFromString("coverage");
+    for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
+        PyObject *module = PyImport_ImportModule(lookups[i].module);
+        *lookups[i].to = module ? PyObject_GetAttrString(module, lookups[i].name) : NULL;
+        Py_XDECREF(module);
+        if (!*lookups[i].to)
+            return -1;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!(*words[i].to = PyUnicode_InternFromString(words[i].text)))
+            return -1;
+    PyObject *sys = PyImport_ImportModule("sys");
+    sys_names = sys ? PyModule_GetDict(sys) : NULL;
+    Py_XDECREF(sys); /* sys.modules holds it */
     minus_one = PyLong_FromLong(-1);
-    return flush && multiprocessing && threading && executors && coverage && minus_one ? 0 : -1;
+    return sys_names && minus_one ? 0 : -1;
 }
 
 /* Calls it and drops the result. 0, or -1 with an exception. */
@@ -62,13 +86,13 @@ static long other_threads(void)
 }
 
 /* A stream that is None, closed, or whose reader has gone, is no reason to fail; a signal handler's exception is. */
-static int flush_stream(const char *name)
+static int flush_stream(PyObject *name)
 {
-    PyObject *stream = PySys_GetObject(name); /* borrowed */
+    PyObject *stream = PyDict_GetItemWithError(sys_names, name); /* borrowed */
     if (!stream || stream == Py_None)
         return 0;
     Py_INCREF(stream);
-    PyObject *done = PyObject_CallMethodObjArgs(stream, flush, NULL);
+    PyObject *done = PyObject_CallMethodObjArgs(stream, word_flush, NULL);
     Py_DECREF(stream);
     if (!done && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
         !PyErr_ExceptionMatches(PyExc_OSError))
@@ -80,12 +104,12 @@ static int flush_stream(const char *name)
 
 static int flush_streams(void)
 {
-    return flush_stream("stdout") || flush_stream("stderr") ? -1 : 0;
+    return flush_stream(word_stdout) || flush_stream(word_stderr) ? -1 : 0;
 }
 
 int sf_protocol_prepare(void)
 {
-    long threads = is_loaded(threading) ? other_threads() : 0;
+    long threads = is_loaded(word_threading) ? other_threads() : 0;
     if (threads < 0 || (threads > 0 && call(warn_of_threads, NULL)))
         return -1;
     return flush_streams();
@@ -94,11 +118,11 @@ int sf_protocol_prepare(void)
 int sf_protocol_begin(PyObject *name)
 {
     /* the parent's event loop would be told of signals that were sent here */
-    if (call(clear_exit_functions, NULL) || call(set_wakeup_fd, minus_one))
+    if (call(clear_exit_functions, NULL) || (is_loaded(word_signal) && call(set_wakeup_fd, minus_one)))
         return -1;
-    if (is_loaded(executors) && call(forget_executors, NULL))
+    if (is_loaded(word_executors) && call(forget_executors, NULL))
         return -1;
-    return is_loaded(multiprocessing) ? call(take_over_multiprocessing, name) : 0;
+    return is_loaded(word_multiprocessing) ? call(take_over_multiprocessing, name) : 0;
 }
 
 /* The steps of the end, in their order; each is taken, whatever the others raise. */
@@ -122,12 +146,12 @@ static int wait_for_children(void)
 
 static int finish_multiprocessing(void)
 {
-    return is_loaded(multiprocessing) ? call(end_multiprocessing, NULL) : 0;
+    return is_loaded(word_multiprocessing) ? call(end_multiprocessing, NULL) : 0;
 }
 
 static int finish_coverage(void)
 {
-    return is_loaded(coverage) ? call(save_coverage, NULL) : 0;
+    return is_loaded(word_coverage) ? call(save_coverage, NULL) : 0;
 }
 
 void sf_protocol_end(void)

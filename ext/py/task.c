@@ -19,6 +19,8 @@
 
 enum { RESULT, EXTRACTED }; /* the mailbox's parts */
 
+#define LARGE_BYTES (64 << 10)
+
 static PyObject *default_name(struct sf_task *task)
 {
     static unsigned long started[5]; /* by kind; guarded by the interpreter lock */
@@ -256,8 +258,9 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     int mailbox = task->mailbox;
     task->mailbox = -1;
     int failed = read_mailbox(task, mailbox);
-    if (ftruncate(mailbox, 0)) {
-        /* a child that was forked meanwhile holds the memfd too; its pages go when that one dies */
+    /* a child that was forked meanwhile holds the memfd too: its pages are to go now, not when that one dies */
+    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= LARGE_BYTES && ftruncate(mailbox, 0)) {
+        /* then they go with that child */
     }
     close(mailbox);
     return failed ? SF_RAISED : 0;
