@@ -36,7 +36,7 @@ FLOOR      := $(B)/bin/bench-floor
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test test-all-pythons bench report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress test-all-pythons bench report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -48,7 +48,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test test-all-pythons bench report docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress test-all-pythons bench report docs help clean
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -132,6 +132,10 @@ test: deps                      ## build everything and run all tests
 
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
+
+stress: deps                    ## thousands of faults, 10,000 objects, the fuzzers: some 15 minutes on 2 cores
+	$(Q)$(MAKE) --no-print-directory all core-tests fuzzers
+	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
 
 bench: deps                     ## run the bench (some 5 minutes on 2 cores) and write its report
 	$(Q)$(MAKE) --no-print-directory all

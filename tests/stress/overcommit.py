@@ -1,0 +1,91 @@
+"""Without overcommit (vm.overcommit_memory=2), a channel that the machine cannot promise is a MemoryError, and the
+program goes on. For the whole machine, so for a second only, and put back whatever happens. Needs root.
+
+    python3 tests/stress/overcommit.py
+
+The last line: "N passed, N failed, N skipped".
+"""
+import os
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SETTING = "/proc/sys/vm/overcommit_memory"
+PROGRAM = """
+import snakefish
+def squares(n):
+    for i in range(n):
+        yield i * i
+def everything():
+    with snakefish.Thread(lambda: "result") as t:
+        t.start()
+    with snakefish.Generator(squares, args=(3,)) as g:
+        g.start()
+        items = list(g)
+    with snakefish.Channel(4096) as c:
+        c.send_pyobj("message")
+        received = c.receive_pyobj()
+    return t.get_result(), items, received, snakefish.map(abs, [-1, -2, -3], 2)
+right = ("result", [0, 1, 4], "message", [1, 2, 3])
+assert everything() == right
+limit = int(next(line for line in open("/proc/meminfo") if line.startswith("CommitLimit")).split()[1])
+try:
+    snakefish.Channel(limit << 10)
+except MemoryError as error:
+    print("MemoryError", "Channel" in str(error))
+assert everything() == right
+"""
+
+
+def meminfo(what):
+    with open("/proc/meminfo") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(what + ":"))
+
+
+def skip(reason):
+    print(f"skip overcommit: {reason}\n0 passed, 0 failed, 1 skipped")
+    return 0
+
+
+def main():
+    with open(SETTING) as setting:
+        before = setting.read()
+    if before.strip() == "2":
+        guardian = None
+    else:
+        if 3 * meminfo("Committed_AS") > meminfo("CommitLimit"):
+            return skip("other programs have been promised too much to change vm.overcommit_memory under them")
+        mine, its = os.pipe()
+        guardian = os.fork()
+        if guardian == 0:  # puts it back when this program has ended, however it ends
+            os.close(its)
+            os.setsid()
+            os.read(mine, 1)
+            with open(SETTING, "w") as setting:
+                setting.write(before)
+            os._exit(0)
+        os.close(mine)
+    environment = dict(os.environ, PYTHONPATH=os.path.join(os.environ.get("SF_BUILD", os.path.join(TOP, "build")), "lib"))
+    try:
+        if guardian:
+            try:
+                with open(SETTING, "w") as setting:
+                    setting.write("2")
+            except OSError as error:
+                return skip(f"vm.overcommit_memory cannot be set here: {error.strerror}")
+        ended = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, timeout=20)
+    finally:
+        if guardian:
+            os.close(its)
+            os.waitpid(guardian, 0)
+    with open(SETTING) as setting:
+        restored = setting.read() == before
+    right = ended.returncode == 0 and ended.stdout == "MemoryError True\n" and restored
+    print("ok overcommit" if right else f"FAIL overcommit: restored {restored}\n{ended.stdout}")
+    print(f"{right:d} passed, {not right:d} failed, 0 skipped")
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

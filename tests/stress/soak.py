@@ -1,0 +1,96 @@
+"""The long tests, one after the other: `make stress`. Some 15 minutes on two cores.
+
+    python3 tests/stress/soak.py [--build build] [--seed S] [--part NAME ...]
+
+Parts: faults (thousands of trials), many (10,000 of each kind of object), ring (its killed test with other seeds),
+references (an extension for the debug interpreter, if that is there), overcommit, fuzz (each fuzzer for a minute).
+What a part says comes as it says it; the last line has the sums.
+"""
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+WORDS = ("passed", "failed", "skipped")
+RING_ROUNDS = 20
+FUZZ_SECONDS = 60
+
+
+def script(name, *arguments):
+    return [sys.executable, "-u", os.path.join(HERE, name), *arguments]
+
+
+def parts(build, seed):
+    """Name -> list of (command, more environment)."""
+    found = {"faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
+             "many": [(script("many.py"), {})],
+             "ring": [([os.path.join(build, "tests", "core", "test_ring_killed"), "random_moments"],
+                       {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
+             "references": [], "overcommit": [(script("overcommit.py"), {})], "fuzz": []}
+    debug = shutil.which("python3-dbg")
+    if debug:
+        folder = os.path.join(build, "dbg")
+        found["references"] = [(["make", "--no-print-directory", f"PYTHON={debug}", f"B={folder}", "ext"], {}),
+                               ([debug, os.path.join(HERE, "references.py")], {"SF_BUILD": folder})]
+    for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))):
+        if not path.endswith(".d"):
+            kept = os.path.join(build, "fuzz", "found-" + os.path.basename(path)[len("fuzz_"):])
+            os.makedirs(kept, exist_ok=True)
+            corpus = os.path.join("tests", "fuzz", "corpus", os.path.basename(path)[len("fuzz_"):])
+            found["fuzz"].append(([path, f"-max_total_time={FUZZ_SECONDS}", "-verbosity=0", "-print_final_stats=1",
+                                   f"-artifact_prefix={kept}/", kept, corpus], {}))
+    return found
+
+
+def run(command, more):
+    """Its last line with counts, as numbers; its output is shown as it comes."""
+    process = subprocess.Popen(command, cwd=TOP, env={**os.environ, **more}, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    counts = None
+    for line in process.stdout:
+        if re.match(r"\d+ passed, \d+ failed, \d+ skipped$", line):
+            counts = [int(n) for n in re.findall(r"\d+", line)]
+        elif not line.startswith(("ok ", "INFO:")):
+            print("  " + line, end="", flush=True)
+    status = process.wait()
+    if counts is None:  # a program without counts: a fuzzer, or make, which is no test
+        return [0, 1, 0] if status else [int(command[0] != "make"), 0, 0]
+    return counts if not status or counts[1] else [counts[0], 1, counts[2]]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "references", "overcommit", "fuzz"])
+    options = parser.parse_args()
+    build = os.path.abspath(options.build)
+    os.environ["SF_BUILD"] = build
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    print(f"seed {options.seed}", flush=True)
+    total = [0, 0, 0]
+    for name, commands in parts(build, options.seed).items():
+        if options.part and name not in options.part:
+            continue
+        started, sums = time.monotonic(), [0, 0, 0]
+        print(name, flush=True)
+        if not commands:
+            reason = "there is no python3-dbg" if name == "references" else "not built"
+            print(f"  skip {name}: {reason}")
+            sums[2] = 1
+        for command, more in commands:
+            sums = [a + b for a, b in zip(sums, run(command, more))]
+        total = [a + b for a, b in zip(total, sums)]
+        print("{:12} {} passed, {} failed, {} skipped  {:.1f} s".format(name, *sums, time.monotonic() - started), flush=True)
+    print("{} passed, {} failed, {} skipped".format(*total))
+    return 1 if total[1] or not total[0] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
