@@ -8,6 +8,7 @@
  * stores. */
 #include "core/log.h"
 
+#include "core/debug.h"
 #include "core/futex.h"
 
 #include <errno.h>
@@ -125,6 +126,10 @@ static int make_log(uint64_t start_tsc, uint32_t task)
     wake_collector();
     error = 0;
 out:
+    if (error)
+        sf_debug(SF_DEBUG_LOG, "cannot make %s: %s", file, strerror(-error));
+    else
+        sf_debug(SF_DEBUG_LOG, "made %s, %u records", file, capacity);
     if (error) {
         if (own.log_fd >= 0)
             unlinkat(own.directory_fd, file, 0);
@@ -173,6 +178,7 @@ bool sf_log_make_room(uint64_t tsc)
     if (own.lost_pending) {
         uint64_t lost = own.lost_pending;
         own.lost_pending = 0;
+        sf_debug(SF_DEBUG_LOG, "%llu records were lost: the collector had not made room", (unsigned long long)lost);
         sf_log_write_at(tsc, SF_EVENT_LOST, SF_PHASE_INSTANT, 0, lost, own.lost_from);
         if (log->head >= log->limit)
             return sf_log_make_room(tsc);
@@ -267,6 +273,7 @@ int sf_log_attach(const char *directory)
     }
     own.directory_fd = fd;
     strcpy(own.directory, directory);
+    sf_debug(SF_DEBUG_LOG, "joined the session in %s", directory);
     error = make_log(sf_tsc_read(), 0);
     if (error)
         sf_log_detach();
@@ -277,6 +284,7 @@ void sf_log_detach(void)
 {
     if (!sf_log_self.session)
         return;
+    sf_debug(SF_DEBUG_LOG, "left the session in %s", own.directory);
     close_log();
     munmap(sf_log_self.session, sizeof(struct sf_session_header));
     sf_log_self.session = NULL;

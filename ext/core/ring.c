@@ -34,6 +34,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "debug.h"
 #include "ring_internal.h"
 
 enum kind { FREE = 0, WRITING, READY, READING };
@@ -193,6 +194,9 @@ static bool recover(struct sf_ring *ring, bool thorough)
     if (mine)
         finish(ring, place(ring, head), FREE);
     drop(ring);
+    if (mine)
+        sf_debug(SF_DEBUG_RING, "%p recovered a message that a dead process was %s", (void *)s,
+                 kind == WRITING ? "writing" : "reading");
     return mine || get(&s->head) != head; /* a peek: somebody else may have been faster */
 }
 

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "debug.h"
 #include "ring_internal.h"
 
 static pthread_mutex_t rings_mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and held across a fork */
@@ -100,6 +101,7 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
         rings->previous = ring;
     rings = ring;
     pthread_mutex_unlock(&rings_mutex);
+    sf_debug(SF_DEBUG_RING, "%p made, %llu bytes", (void *)ring->shared, (unsigned long long)capacity_bytes);
     *out = ring;
     return 0;
 }
@@ -116,6 +118,7 @@ void sf_ring_free(struct sf_ring *ring)
     if (ring->following)
         ring->following->previous = ring->previous;
     pthread_mutex_unlock(&rings_mutex);
+    sf_debug(SF_DEBUG_RING, "%p freed here", (void *)ring->shared);
     sf_party_leave(&ring->shared->party, ring->tag);
     munmap(ring->shared, ring->mapped);
     free(ring);

@@ -4,6 +4,7 @@
 
 #include "core/log.h"
 #include "py/child.h"
+#include "py/debug.h"
 #include "py/errors.h"
 #include "py/function.h"
 #include "py/message.h"
@@ -33,6 +34,7 @@ static int execute(PyObject *module)
         return -1;
     }
 #endif
+    sf_debug_from_environment();
     int error = sf_log_init();
     if (error) {
         sf_error(error, "cannot set up snakefish");

@@ -1,0 +1,30 @@
+/* The hook of debug.h. Set once, at the start; only read after that. */
+#include "core/debug.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static unsigned wanted;
+static void (*told)(enum sf_debug_part part, const char *sentence);
+
+void sf_debug_set(unsigned parts, void (*hook)(enum sf_debug_part part, const char *sentence))
+{
+    wanted = hook ? parts : 0;
+    told = hook;
+}
+
+void sf_debug(enum sf_debug_part part, const char *format, ...)
+{
+    char sentence[PATH_MAX + 64]; /* a session's directory fits */
+    va_list arguments;
+    int error = errno;
+    if (!(wanted & part))
+        return;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    told(part, sentence);
+    errno = error;
+}

@@ -1,0 +1,32 @@
+/* SNAKEFISH_DEBUG. See debug.h. Written straight to descriptor 2: the core speaks also without the interpreter lock, and
+ * half-way through a fork. */
+#include "py/debug.h"
+
+#include "core/debug.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print(enum sf_debug_part part, const char *sentence)
+{
+    dprintf(STDERR_FILENO, "snakefish %d %s: %s\n", (int)getpid(), part == SF_DEBUG_LOG ? "log" : "ring", sentence);
+}
+
+void sf_debug_from_environment(void)
+{
+    const char *at = getenv("SNAKEFISH_DEBUG");
+    unsigned parts = 0;
+    while (at && *at) {
+        size_t length = strcspn(at, ",");
+        if (length == 3 && !strncmp(at, "log", length))
+            parts |= SF_DEBUG_LOG;
+        else if (length == 4 && !strncmp(at, "ring", length))
+            parts |= SF_DEBUG_RING;
+        else if (length)
+            dprintf(STDERR_FILENO, "snakefish: SNAKEFISH_DEBUG has no part '%.*s': log, ring\n", (int)length, at);
+        at += length + (at[length] == ',');
+    }
+    sf_debug_set(parts, print);
+}
