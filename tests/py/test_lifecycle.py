@@ -363,7 +363,7 @@ def test_the_hooks_of_register_at_fork_run_once_each_and_an_auditor_may_refuse(c
     assert check_program("""
         import os, sys, snakefish
         for where in ("before", "after_in_parent", "after_in_child"):
-            os.register_at_fork(**{where: lambda where=where: print(where, flush=True)})
+            os.register_at_fork(**{where: lambda line=where + "\\n": os.write(1, line.encode())})  # whole lines
         with snakefish.Thread(lambda: 1) as t:
             t.start()
         def refuse(event, arguments):
