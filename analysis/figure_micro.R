@@ -1,4 +1,5 @@
-# Micro-benchmarks: what one operation costs under each runtime.
+# Micro-benchmarks: what one operation costs under each runtime, on a log scale, because peers differ by powers of ten;
+# where the floor was measured, a line marks it in its panel.
 
 figure_micro <- function(bench) {
   title <- "What one operation costs"
@@ -9,14 +10,18 @@ figure_micro <- function(bench) {
   several <- tapply(rows$workers, rows$program, function(workers) length(unique(workers)) > 1)
   rows$row <- ifelse(several[rows$program], sprintf("%s, %s", rows$runtime, counted(rows$workers, "worker")),
                      as.character(rows$runtime))
-  order_of_rows <- unique(rows$row[order(rows$runtime, rows$workers)])
+  order_of_rows <- unique(rows$row[order(rows$runtime == "floor", rows$runtime, rows$workers)])
   rows$row <- factor(rows$row, rev(order_of_rows))
   dots <- block_times(bench$samples[bench$samples$micro, ])
   dots <- merge(dots, rows[c("program", "runtime", "workers", "row")])
   dots$runtime <- factor(dots$runtime, levels(rows$runtime))
   panels <- length(unique(rows$program))
+  tallest <- max(table(rows$program))
+  floors <- rows[rows$runtime == "floor", ]
   plot <- ggplot2::ggplot(rows, ggplot2::aes(median_ns, row, colour = runtime, shape = runtime)) +
-    ggplot2::facet_wrap(~program, ncol = 1, scales = "free") +
+    ggplot2::facet_wrap(~program, ncol = panel_columns(panels), scales = "free") +
+    ggplot2::geom_vline(data = floors, ggplot2::aes(xintercept = median_ns), colour = faint, linetype = "22",
+                        linewidth = 0.4) +
     ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), alpha = 0.4, size = 1.3) +
     ggplot2::geom_point(size = 2.8) +
     ggplot2::geom_text(ggplot2::aes(label = format_duration(median_ns)), colour = ink, size = 3.1, vjust = -1)
@@ -25,13 +30,24 @@ figure_micro <- function(bench) {
                                            linewidth = 0.7, na.rm = TRUE)
   }
   plot <- plot + runtime_scales(rows$runtime) +
-    ggplot2::scale_x_continuous("time per operation", labels = format_duration_tick, limits = c(0, NA),
-                                expand = ggplot2::expansion(c(0, 0.07))) +
+    ggplot2::scale_x_log10("time per operation (log scale)", labels = format_duration_tick, breaks = duration_ticks,
+                           expand = ggplot2::expansion(c(0.14, 0.14))) +
     ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.5, 0.8))) +
     report_theme() + ggplot2::theme(legend.position = "none")
   new_figure("micro", title, plot, micro_finding(rows), paste(
     "Small dots: one block each; large, with its number: their median.", interval_caption(rows$blocks),
-    "Lower is better."), height = 0.6 + 0.65 * panels + 0.4 * nrow(unique(rows[c("program", "row")])))
+    "Lower is better.", if (nrow(floors) > 0) "Dashed: the floor, what the machine alone needs."),
+    width = 5 + 4.5 * (panel_columns(panels) - 1),
+    height = 0.5 + (0.75 + 0.36 * tallest) * ceiling(panels / panel_columns(panels)))
+}
+
+# A few ticks on a log scale, also where it spans less than a power of ten.
+duration_ticks <- function(limits) {
+  ticks <- as.vector(outer(c(1, 2, 5), 10^(0:12)))
+  inside <- ticks[ticks >= limits[1] & ticks <= limits[2]]
+  if (length(inside) > 5) inside <- inside[log10(inside) %% 1 == 0]
+  if (length(inside) > 5) inside <- inside[seq(1, length(inside), by = 2)]
+  if (length(inside) >= 2) inside else signif(exp(seq(log(limits[1]), log(limits[2]), length.out = 4))[2:3], 2)
 }
 
 micro_finding <- function(rows) {

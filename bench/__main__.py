@@ -20,7 +20,7 @@ from bench.progress import clock
 from bench.store import Store, StoreError, exists, header
 
 DEFAULT_DB = "build/bench.db"
-DEFAULT_BLOCKS = 8
+DEFAULT_BLOCKS = 7
 QUICK_BLOCKS = 2
 LIST_WIDTH = 29  # of the names
 TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/schema.sql

@@ -82,15 +82,15 @@ def _print_workload(database, workload):
 
 def _print_costs(costs, speedups):
     base = costs.get(("sequential", 1)) if speedups else None
-    print(f"  {'runtime':<28}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<18}"
+    print(f"  {'runtime':<27}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<17}"
           + (f"{'speedup':>7}   95 % interval" if base else ""))
     for runtime, workers in sorted(costs, key=lambda key: (key[0] != "sequential", key)):
         by_block = costs[runtime, workers]
         cost = interval.cost(by_block)
         scale, unit = next((s, u) for s, u in UNITS if cost.value >= s or s == 1)
         digits = 2 if cost.value < 10 * scale else 1
-        line = (f"  {runtime:<28}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
-                f"   {_range(cost, scale, digits):<18}")
+        line = (f"  {runtime:<27}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
+                f"   {_range(cost, scale, digits):<17}")
         speedup = base and interval.ratio(base, by_block)
         if speedup:
             line += f"{speedup.value:>7.2f}   {_range(speedup, 1, 2) if by_block is not base else ''}"
@@ -100,12 +100,12 @@ def _print_costs(costs, speedups):
 def _print_comparisons(costs, name):
     rows = show_micro.comparisons(costs, name)
     if rows:
-        print(f"  {'snakefish /':<43}{'ratio':>8}      {'95 % interval':<18}target")
+        print(f"  {'snakefish /':<40}{'ratio':>8}  {'95 % interval':<18}target")
     for label, ratio, target in rows:
         if ratio is None:
-            line = f"  {label:<43}{'':>8}      {'not measured':<18}<= {target:.3f}"
+            line = f"  {label:<40}{'':>8}  {'not measured':<18}<= {target:.3f}"
         else:
-            line = f"  {label:<43}{ratio.value:>8.3f}      {_range(ratio, 1, 3):<18}"
+            line = f"  {label:<40}{ratio.value:>8.3f}  {_range(ratio, 1, 3):<18}"
             if target is not None:
                 line += f"<= {target:.3f} {show_micro.state(ratio, target)}"
         print(line.rstrip())
@@ -119,7 +119,7 @@ def _print_ratios(costs, runtime, base, title):
     if rows:
         print(f"  {title}")
     for workers, ratio in rows:
-        print(f"  {'':<28}{workers:>7}{ratio.blocks:>8}{ratio.value:>8.3f}      {_range(ratio, 1, 3):<18}"
+        print(f"  {'':<21}{workers:>7}{ratio.blocks:>8}{ratio.value:>8.3f}      {_range(ratio, 1, 3):<18}"
               f"{interval.verdict(ratio)}")
 
 

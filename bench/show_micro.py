@@ -23,12 +23,12 @@ def module_of(name):
 
 
 def state(ratio, target):
-    """Whether that ratio reaches its target, and how surely."""
+    """Whether that ratio reaches its target; unsure where the interval does not say, or there is none."""
     words = "reached" if ratio.value <= target else "not reached"
     if ratio.interval is None:
-        return f"{words} (too few blocks)"
+        return f"{words} (unsure)"
     low, high = ratio.interval
-    return words if high <= target or low > target else f"{words} (not sure)"
+    return words if high <= target or low > target else f"{words} (unsure)"
 
 
 def comparisons(costs, name):
@@ -48,7 +48,7 @@ def comparisons(costs, name):
         if base == FLOOR and hasattr(module, "floor_is"):
             label += f": {module.floor_is}"
         elif best and base == best[0]:
-            label += ", the best peer"
+            label += " (best peer)"
         if ratio or base in targets:
             rows.append((label, ratio, targets.get(base)))
     return rows
@@ -62,5 +62,5 @@ def summary(rows):
         reached += good
         if not good:
             measured = "not measured" if ratio is None else f"{ratio.value:.3f}, {state(ratio, target)}"
-            lines.append(f"  {name:<20}{label:<44}at most {target:.3f}: {measured}")
+            lines.append(f"  {name:<20}{label:<40}<= {target:.3f}: {measured}")
     return [f"targets: {reached} of {len(rows)} reached" + ("; the others:" if lines else ""), *lines]

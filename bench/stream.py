@@ -35,8 +35,10 @@ def ready(runtime, size, messages, message_bytes=0, same=eq, glance=None):
     go, said = os.pipe()
 
     def produce(send):
+        os.close(said)  # so that the end of the other process is seen
         for count in (rehearsal, size):
-            os.read(go, 1)
+            if not os.read(go, 1):
+                return
             for message in messages(count):
                 send(message)
 
@@ -46,15 +48,15 @@ def ready(runtime, size, messages, message_bytes=0, same=eq, glance=None):
             return sum([receive() == message for message in messages(count)])
         return sum([like(receive(), message) for message in messages(count)])
 
-    try:
-        with runtime.stream(produce, message_bytes) as receive:
+    with runtime.stream(produce, message_bytes) as receive:
+        try:
             right = consume(receive, rehearsal, same)
             if right != rehearsal:
                 raise Garbled(f"{rehearsal - right} of {rehearsal} messages are not what was sent")
             yield lambda: b"%d\n" % consume(receive, size, glance or same)
-    finally:
-        os.close(go)
-        os.close(said)
+        finally:  # before the runtime waits for the other process, which may be waiting for the next word
+            os.close(said)
+    os.close(go)
 
 
 def pickle_floor(size, messages):

@@ -8,7 +8,7 @@ check_size = 50
 unit = operation = "round trip"
 seconds = 0.3
 needs = "echo"
-floor_is = "two processes spinning on one word"
+floor_is = "two processes spinning"
 targets = {"multiprocessing": 1 / 12}
 
 

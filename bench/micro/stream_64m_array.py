@@ -4,10 +4,10 @@ from itertools import cycle, islice
 
 from bench import stream
 
-size = 4
+size = 3
 check_size = 2
 unit = operation = "message"
-seconds = 0.8
+seconds = 0.6
 needs = "stream"
 packages = {"numpy": "python3-numpy"}
 floor_is = "memcpy, warm"

@@ -4,14 +4,16 @@ from collections import Counter
 from bench import catalog, plan
 
 RUNTIMES = [
-    catalog.Runtime("sequential", None, offers=("pool", "spawn_join"), max_workers=1),
-    catalog.Runtime("other", None, offers=("pool", "spawn_join", "echo")),
+    catalog.Runtime("sequential", None, offers=("pool",), max_workers=1),
+    catalog.Runtime("other", None, offers=("pool", "spawn_join", "echo", "maps")),
+    catalog.Runtime("floor", None, offers=("floor",)),
 ]
+CPUS = 2
 
 
 def cells(workers=(1, 2, 3)):
     workloads = [catalog.workload(name) for name in catalog.workload_names()]
-    return plan.cells(workloads, RUNTIMES, list(workers), lambda w: w.size)
+    return plan.cells(workloads, RUNTIMES, list(workers), lambda w: w.size, CPUS)
 
 
 def test_a_block_holds_every_cell_once():
@@ -41,15 +43,23 @@ def test_no_cell_is_always_first():
     assert max(first.values()) < 5 * 300 / len(all_cells)
 
 
-def test_sequential_and_micro_run_with_one_worker():
+def test_sequential_runs_with_one_worker_and_so_do_the_micro_benchmarks_but_for_maps():
     for cell in cells():
-        if cell.runtime == "sequential" or cell.workload in ("spawn-join", "channel-round-trip"):
+        if catalog.kind(cell.workload) == "micro":
+            assert cell.workers == (CPUS if cell.workload.startswith("map-") else 1)
+        elif cell.runtime == "sequential":
             assert cell.workers == 1
     assert plan.Cell("mandelbrot", catalog.workload("mandelbrot").size, "other", 3) in cells()
 
 
 def test_what_a_runtime_does_not_offer_is_not_planned():
     assert not [c for c in cells() if c.workload == "channel-round-trip" and c.runtime == "sequential"]
+    assert not [c for c in cells() if c.workload == "stream-int" and c.runtime == "other"]
+
+
+def test_the_floor_is_of_every_micro_benchmark_and_of_no_program():
+    assert {c.workload for c in cells() if c.runtime == "floor"} == {
+        name for name in catalog.workload_names() if catalog.kind(name) == "micro"}
 
 
 def test_worker_counts_reach_twice_the_cpus():

@@ -1,0 +1,166 @@
+"""The micro-benchmarks: every runtime gets every one right, what is garbled is noticed, and the floors are measured."""
+import itertools
+
+import pytest
+
+from bench import catalog, machine, runner
+from bench.micro import map_skewed
+
+MICRO = [name for name in catalog.workload_names() if catalog.kind(name) == "micro"]
+RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("sequential", "snakefish-channels")]
+STREAMS = [name for name in MICRO if name.startswith("stream-")]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {name: runner.probe(name) for name in RUNTIMES}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_micro_benchmark_comes_out_right(found, runtime):
+    if not found[runtime].present:
+        pytest.skip(found[runtime].reason)
+    workloads = [w for w in map(catalog.workload, MICRO) if w.runs_on(found[runtime]) and not w.lacks]
+    assert workloads
+    for workload in workloads:
+        size = workload.check_size
+        (workers,) = workload.worker_counts(found[runtime], [1], 2)
+        ended, answer = runner.ask([workload.name, size, runtime, workers], limit_s=60)
+        assert answer, ended.stderr
+        assert answer["output_sha256"] == workload.published_sha256(size), workload.name
+        assert answer["operations"] == workload.operations(size)
+        assert answer["region_ns"] > 0
+
+
+@pytest.mark.parametrize("name", MICRO)
+def test_each_has_its_floor_and_targets_of_runtimes_that_are_there(name):
+    workload = catalog.workload(name)
+    assert workload.module.floor_is and hasattr(workload.module, "floor")
+    assert set(workload.module.targets) <= set(RUNTIMES)
+    assert all(0 < ratio < 1.5 for ratio in workload.module.targets.values())
+
+
+# A runtime that sends through multiprocessing and does one thing wrong to the message number `victim`.
+GARBLING = '''
+"""garbling: does something to a message"""
+from contextlib import contextmanager
+from bench.runtimes import multiprocessing
+
+@contextmanager
+def stream(produce, message_bytes):
+    def garble(send):
+        count = 0
+        def sending(message):
+            nonlocal count
+            count += 1
+            {what}
+        produce(sending)
+    with multiprocessing.stream(garble, message_bytes) as receive:
+        yield receive
+'''
+WRONG = {
+    "a byte": "send(garbled(message) if count == victim else message)",
+    "lost, and the next one twice": "count != victim and send(message); count == victim + 1 and send(message)",
+}
+GARBLED = '''
+def garbled(message):
+    if isinstance(message, bytes):
+        return message[:-1] + bytes([message[-1] ^ 1])
+    if isinstance(message, int):
+        return message + 1
+    if isinstance(message, dict):
+        return {**message, "mass": 0.5}
+    message = message.copy()
+    message[-1] += 1
+    return message
+victim = VICTIM
+'''
+
+
+def garbling(what, victim):
+    return GARBLING.format(what=what) + GARBLED.replace("VICTIM", str(victim))
+
+
+@pytest.mark.parametrize("name, what", itertools.product(STREAMS, WRONG))
+def test_a_garbled_message_voids_the_sample(bench, name, what):
+    """Every byte in the rehearsal, whose first message it is."""
+    if catalog.workload(name).lacks:
+        pytest.skip(catalog.workload(name).lacks)
+    bench.add("runtimes", "garbling", garbling(WRONG[what], victim=1))
+    bench.run("--quick", "--filter", name, "--runtimes", "garbling", "--blocks", 1, "--limit", 20, code=1)
+    (row,) = bench.rows("SELECT status, error FROM sample")
+    assert row["status"] == "crash" and "not what was sent" in row["error"]
+    assert not bench.rows("SELECT * FROM measurement")
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_message_lost_in_the_region_voids_the_sample(bench, name):
+    if catalog.workload(name).lacks:
+        pytest.skip(catalog.workload(name).lacks)
+    rehearsed = max(2, round(catalog.workload(name).check_size * 0.1))
+    # the last but one: the one after it is doubled, so that the number of messages is right
+    victim = rehearsed + catalog.workload(name).check_size - 1
+    bench.add("runtimes", "garbling", garbling(WRONG["lost, and the next one twice"], victim))
+    bench.run("--quick", "--filter", name, "--runtimes", "garbling", "--blocks", 1, "--limit", 20, code=1)
+    assert bench.rows("SELECT status, output_ok FROM sample") == [{"status": "wrong", "output_ok": 0}]
+
+
+MAPPING = '''
+"""wrong-map: one result is not right"""
+from contextlib import contextmanager
+
+@contextmanager
+def maps(workers):
+    def wrong(f, args, chunksize):
+        results = [f(x) for x in args]
+        {what}
+        return results
+    yield wrong
+'''
+
+
+@pytest.mark.parametrize("name", [name for name in MICRO if name.startswith("map-")])
+@pytest.mark.parametrize("what", ("results[-1] = results[-2]", "results.pop()", "results[0], results[1] = results[1::-1]"))
+def test_a_wrong_result_of_a_map_voids_the_sample(bench, name, what):
+    bench.add("runtimes", "wrong_map", MAPPING.format(what=what))
+    bench.run("--quick", "--filter", name, "--runtimes", "wrong-map", "--blocks", 1, "--limit", 20, code=1)
+    assert bench.rows("SELECT status, output_ok FROM sample") == [{"status": "wrong", "output_ok": 0}]
+
+
+def test_a_missing_library_is_told_with_its_package(bench):
+    bench.add("runtimes", "lacking", '"""lacking: x"""\nfrom bench.runtimes import package\n'
+              'package("no_such_library", debian="python3-no-such-library")\n')
+    out, _ = bench("list")
+    assert "No module named 'no_such_library'; to have it: apt-get install python3-no-such-library" in out
+
+
+def test_a_micro_benchmark_without_its_package_is_absent_and_the_others_run(bench):
+    source = ('"""lacking-{0}: x"""\nfrom bench.micro.stream_int import *  # noqa: F403\nsize = check_size = 10\n'
+              'packages = {1}\n')
+    bench.add("micro", "lacking_a", source.format("a", {"no_such_library": "python3-no-such-library"}))
+    bench.add("micro", "lacking_b", source.format("b", {}))
+    _, err = bench.run("--filter", "lacking", "--runtimes", "multiprocessing", "--blocks", 1)
+    assert "lacking-a is absent: to have it: apt-get install python3-no-such-library" in err
+    assert {r["workload"] for r in bench.rows("SELECT workload FROM sample")} == {"lacking-b"}
+
+
+def test_floor_program():
+    assert machine.floor("memcpy", 4096, 10)[0] == 10
+    right, ns = machine.floor("spin", 100)
+    assert right == 100 and ns > 0
+
+
+def test_skewed_tasks_are_skewed_and_can_be_shared_out_evenly():
+    """So that the target is in reach: chunks handed out in order leave the last worker hardly longer at work."""
+    steps = [steps for _, steps in map_skewed.tasks(map_skewed.size)]
+    longest = sorted(steps)[-len(steps) // 10:]
+    assert sum(longest) > 0.3 * sum(steps)
+    busy = [0, 0]
+    for at in range(0, len(steps), map_skewed.CHUNKSIZE):
+        busy[busy.index(min(busy))] += sum(steps[at:at + map_skewed.CHUNKSIZE])
+    assert max(busy) < 1.02 * sum(steps) / 2
+
+
+def test_the_short_cut_of_a_skewed_task_is_its_result():
+    assert all(map_skewed.at_once(task) == map_skewed.step_by_step(task) for task in map_skewed.tasks(20))
+    assert map_skewed.at_once((3, 0)) == 3
