@@ -7,7 +7,7 @@ import warnings
 
 import snakefish
 from snakefish import Channel, Generator, Thread
-from trial import STOPPED, check, children, program
+from trial import ALONE, STOPPED, check, children, program
 
 
 def forever():
@@ -67,7 +67,7 @@ def the_program_itself_is_killed(trial):
 def run_until_interrupted(trial):
     """everything(), until a SIGINT, whatever it interrupts."""
     try:
-        os.kill(trial.executioner, 0)
+        trial.set_flag(ALONE)
         everything(trial.chance)
     except KeyboardInterrupt:
         return True
@@ -78,13 +78,15 @@ def run_until_interrupted(trial):
 def the_program_is_interrupted_and_goes_on(trial):
     """SIGINT at any moment is one KeyboardInterrupt; once what it was using is collected, no process is left."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    root, delay = os.getpid(), 0.002 + 3 * trial.moment()
+    warnings.simplefilter("ignore", ResourceWarning)
+    root, delay = os.getpid(), 3 * trial.moment()
     trial.executioner = os.fork()
     if trial.executioner == 0:
+        while not trial.is_set(ALONE) and os.getppid() == root:
+            time.sleep(0.0002)
         time.sleep(delay)
         os.kill(root, signal.SIGINT)
         os._exit(0)
-    warnings.simplefilter("ignore", ResourceWarning)
     check(run_until_interrupted(trial), "it ended by itself")
     trial.end_executioner()
     for _ in range(3):
