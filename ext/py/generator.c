@@ -22,8 +22,9 @@ static struct sf_task *task_of(PyObject *self)
 }
 
 /* The ring and what goes with it, unless a thread in next() or this very process needs them. */
-static void give_back(struct sf_generator *generator)
+static void give_back(struct sf_task *task)
 {
+    struct sf_generator *generator = sf_generator_of(task);
     if (generator->busy || sf_child_is_self(&generator->base.task.child))
         return;
     sf_ring_free(generator->ring);
@@ -41,8 +42,9 @@ static void ask(struct sf_generator *generator)
     generator->awaited = true;
 }
 
-static void request_stop(struct sf_generator *generator)
+static void request_stop(struct sf_task *task)
 {
+    struct sf_generator *generator = sf_generator_of(task);
     if (sf_generator_stopped(generator))
         return;
     atomic_store_explicit(&generator->control->stop, 1, memory_order_release);
@@ -54,7 +56,7 @@ static void request_stop(struct sf_generator *generator)
 
 static void stop_at_exit(struct sf_child *child)
 {
-    request_stop(sf_generator_of((struct sf_task *)((char *)child - offsetof(struct sf_task, child))));
+    request_stop((struct sf_task *)((char *)child - offsetof(struct sf_task, child)));
 }
 
 /* Takes the pieces that are there. 0: the message is whole, -EAGAIN, SF_RAISED or -errno. */
@@ -170,7 +172,7 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     else if (got != SF_RAISED)
         sf_error(got, "cannot receive an item");
     if (task->joined || task->disposed)
-        give_back(generator); /* was put off while we were in here */
+        give_back(task); /* was put off while we were in here */
     return item;
 }
 
@@ -200,6 +202,8 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
     task->run = sf_generator_feed;
     task->child.at_exit = stop_at_exit;
+    task->stop = request_stop;
+    task->give_back = give_back;
     return sf_task_init(task, SF_TASK_GENERATOR, f, f_args, f_kwargs, extract, merge, name);
 }
 
@@ -208,12 +212,8 @@ static PyObject *generator_start(PyObject *self, PyObject *unused)
     (void)unused;
     struct sf_generator *generator = (struct sf_generator *)self;
     struct sf_task *task = task_of(self);
-    if (!sf_task_is_usable(task))
+    if (!sf_task_may_start(task))
         return NULL;
-    if (task->child.state != SF_CHILD_NEW) {
-        PyErr_Format(PyExc_RuntimeError, "%U is started already: a Generator runs once, make a new one", task->name);
-        return NULL;
-    }
     void *control = NULL;
     int error = sf_ring_new(&generator->ring, SF_STREAM_RING_BYTES);
     if (!error)
@@ -222,7 +222,7 @@ static PyObject *generator_start(PyObject *self, PyObject *unused)
     if (error)
         sf_error(error, "cannot map the Generator's memory");
     if (error || sf_task_start(task)) {
-        give_back(generator);
+        give_back(task);
         return NULL;
     }
     Py_RETURN_NONE;
@@ -245,77 +245,6 @@ static PyObject *generator_iternext(PyObject *self)
     return next(self, true, SF_FOREVER);
 }
 
-/* Stops it, then joins. 1, 0 or -1 as sf_task_join. */
-static int stop_and_join(PyObject *self, bool block, int64_t deadline)
-{
-    struct sf_task *task = task_of(self);
-    if (task->joined)
-        return 1;
-    if (!sf_task_is_started(task))
-        return -1;
-    request_stop((struct sf_generator *)self);
-    int joined = sf_task_join(task, block, deadline);
-    if (task->joined)
-        give_back((struct sf_generator *)self);
-    return joined;
-}
-
-static PyObject *generator_join(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"timeout", NULL};
-    PyObject *timeout = NULL;
-    int64_t deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", keywords, &timeout) ||
-        sf_wait_deadline(timeout, &deadline) || stop_and_join(self, true, deadline) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *generator_try_join(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    int joined = stop_and_join(self, false, SF_FOREVER);
-    return joined < 0 ? NULL : PyBool_FromLong(joined);
-}
-
-static PyObject *generator_dispose(PyObject *self, PyObject *unused)
-{
-    PyObject *done = sf_task_method_dispose(self, unused);
-    give_back((struct sf_generator *)self);
-    return done;
-}
-
-static PyObject *generator_enter(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return sf_task_is_usable(task_of(self)) ? Py_NewRef(self) : NULL;
-}
-
-static PyObject *generator_exit(PyObject *self, PyObject *args)
-{
-    struct sf_task *task = task_of(self);
-    bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
-    bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
-    if (started && !raised && stop_and_join(self, true, SF_FOREVER) < 0)
-        return NULL;
-    sf_task_dispose(task, self, false);
-    give_back((struct sf_generator *)self);
-    Py_RETURN_FALSE;
-}
-
-static void generator_finalize(PyObject *self)
-{
-    sf_task_finalize(self);
-    give_back((struct sf_generator *)self);
-}
-
-static void generator_dealloc(PyObject *self)
-{
-    if (!SF_HAS_FINALIZE)
-        generator_finalize(self);
-    sf_task_dealloc(self);
-}
-
 static PyMethodDef methods[] = {
     {"start", generator_start, METH_NOARGS,
      "start()\n--\n\nForks a child process, which calls f and waits for the first next(), or begins with prefetch.\n\n"
@@ -325,11 +254,11 @@ static PyMethodDef methods[] = {
      "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError). With block=False it asks for\n"
      "the item the first time, and raises IndexError until it is there. Raises what the generator raises, StopIteration\n"
      "included, and StopIteration after that; ChildDied when the child was killed."},
-    {"join", (PyCFunction)(void (*)(void))generator_join, METH_VARARGS | METH_KEYWORDS,
+    {"join", (PyCFunction)(void (*)(void))sf_task_method_join, METH_VARARGS | METH_KEYWORDS,
      "join(timeout=None)\n--\n\nStops the generator at the item where it is (as close() does), blocks until the child has\n"
      "ended and merges what it extracted. Items that were computed ahead and not taken are dropped. Timeout and\n"
      "exceptions as in Thread.join()."},
-    {"try_join", generator_try_join, METH_NOARGS,
+    {"try_join", sf_task_method_try_join, METH_NOARGS,
      "try_join()\n--\n\nStops the generator; False while the child runs, else joins it as join() does and returns True.\n"
      "Does not block."},
     {"get_exit_status", sf_task_method_get_exit_status, METH_NOARGS,
@@ -341,23 +270,12 @@ static PyMethodDef methods[] = {
      "fileno()\n--\n\nA pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
     {"terminate", sf_task_method_terminate, METH_NOARGS, "terminate()\n--\n\nSends the child SIGTERM. Does not wait."},
     {"kill", sf_task_method_kill, METH_NOARGS, "kill()\n--\n\nSends the child SIGKILL. Does not wait."},
-    {"dispose", generator_dispose, METH_NOARGS,
+    {"dispose", sf_task_method_dispose, METH_NOARGS,
      "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back. Calling it\n"
      "again does nothing."},
-    {"__enter__", generator_enter, METH_NOARGS, NULL},
-    {"__exit__", generator_exit, METH_VARARGS, NULL},
+    {"__enter__", sf_task_method_enter, METH_NOARGS, NULL},
+    {"__exit__", sf_task_method_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef attributes[] = {
-    {"pid", sf_task_get_pid, NULL, "The child's process id, None before start().", NULL},
-    {"name", sf_task_get_name, NULL, "Its name, in the trace and in messages.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyMemberDef members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct sf_task_object, weakrefs), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
 };
 
 PyDoc_STRVAR(doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0)\n--\n\n"
@@ -372,16 +290,16 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, generator_init},
-    SF_FINALIZE_SLOT(generator_finalize)
-    {Py_tp_dealloc, generator_dealloc},
+    SF_FINALIZE_SLOT(sf_task_finalize)
+    {Py_tp_dealloc, sf_task_dealloc},
     {Py_tp_traverse, sf_task_type_traverse},
     {Py_tp_clear, sf_task_type_clear},
     {Py_tp_repr, sf_task_repr},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, generator_iternext},
     {Py_tp_methods, methods},
-    {Py_tp_getset, attributes},
-    {Py_tp_members, members},
+    {Py_tp_getset, sf_task_attributes},
+    {Py_tp_members, sf_task_members},
     {0, NULL},
 };
 

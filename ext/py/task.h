@@ -15,6 +15,8 @@ struct sf_task {
     PyObject *f, *args, *kwargs, *extract, *merge; /* owned; extract, merge: None where not given */
     PyObject *globals, *name;                      /* owned; globals: where something is extracted; kwargs, globals may be NULL */
     PyObject *(*run)(struct sf_task *task);        /* in the child: calls f; a new reference or NULL and raised */
+    void (*stop)(struct sf_task *task);            /* asks the child to end, before a join; NULL: it ends by itself */
+    void (*give_back)(struct sf_task *task);       /* frees what only a running child needs; NULL: nothing */
     int mailbox;                                   /* from start until collected */
     bool joining, joined, disposed;
     enum sf_tag tag, extracted_tag;
@@ -68,14 +70,19 @@ struct sf_task_object {
     struct sf_task task;
     PyObject *weakrefs;
 };
+bool sf_task_may_start(struct sf_task *task); /* else raises RuntimeError */
+PyObject *sf_task_method_join(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *sf_task_method_try_join(PyObject *self, PyObject *unused);
+PyObject *sf_task_method_enter(PyObject *self, PyObject *unused);
+PyObject *sf_task_method_exit(PyObject *self, PyObject *args);
 PyObject *sf_task_method_get_exit_status(PyObject *self, PyObject *unused);
 PyObject *sf_task_method_is_alive(PyObject *self, PyObject *unused);
 PyObject *sf_task_method_fileno(PyObject *self, PyObject *unused);
 PyObject *sf_task_method_terminate(PyObject *self, PyObject *unused);
 PyObject *sf_task_method_kill(PyObject *self, PyObject *unused);
 PyObject *sf_task_method_dispose(PyObject *self, PyObject *unused);
-PyObject *sf_task_get_pid(PyObject *self, void *unused);
-PyObject *sf_task_get_name(PyObject *self, void *unused);
+extern PyGetSetDef sf_task_attributes[]; /* pid, name */
+extern PyMemberDef sf_task_members[];
 PyObject *sf_task_repr(PyObject *self);
 void sf_task_finalize(PyObject *self);
 void sf_task_dealloc(PyObject *self);

@@ -3,6 +3,7 @@
 
 #include "core/process.h"
 #include "py/errors.h"
+#include "py/wait.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -10,6 +11,75 @@
 static struct sf_task *task_of(PyObject *self)
 {
     return &((struct sf_task_object *)self)->task;
+}
+
+bool sf_task_may_start(struct sf_task *task)
+{
+    if (!sf_task_is_usable(task))
+        return false;
+    if (task->child.state == SF_CHILD_NEW)
+        return true;
+    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, task->word);
+    return false;
+}
+
+/* 1, 0 or -1 as sf_task_join. */
+static int stop_and_join(struct sf_task *task, bool block, int64_t deadline_ns)
+{
+    if (task->joined)
+        return 1;
+    if (!sf_task_is_started(task))
+        return -1;
+    if (task->stop)
+        task->stop(task);
+    int joined = sf_task_join(task, block, deadline_ns);
+    if (task->joined && task->give_back)
+        task->give_back(task);
+    return joined;
+}
+
+/* Without a warning where it is the end of a block. */
+static void dispose(PyObject *self, bool warn)
+{
+    struct sf_task *task = task_of(self);
+    sf_task_dispose(task, self, warn);
+    if (task->give_back)
+        task->give_back(task);
+}
+
+PyObject *sf_task_method_join(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"timeout", NULL};
+    PyObject *timeout = NULL;
+    int64_t deadline_ns;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", keywords, &timeout) ||
+        sf_wait_deadline(timeout, &deadline_ns) || stop_and_join(task_of(self), true, deadline_ns) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *sf_task_method_try_join(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    int joined = stop_and_join(task_of(self), false, SF_FOREVER);
+    return joined < 0 ? NULL : PyBool_FromLong(joined);
+}
+
+PyObject *sf_task_method_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return sf_task_is_usable(task_of(self)) ? Py_NewRef(self) : NULL;
+}
+
+PyObject *sf_task_method_exit(PyObject *self, PyObject *args)
+{
+    struct sf_task *task = task_of(self);
+    bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
+    bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
+    if (started && !raised && stop_and_join(task, true, SF_FOREVER) < 0)
+        return NULL;
+    dispose(self, false);
+    Py_RETURN_FALSE;
 }
 
 PyObject *sf_task_method_get_exit_status(PyObject *self, PyObject *unused)
@@ -77,11 +147,11 @@ PyObject *sf_task_method_kill(PyObject *self, PyObject *unused)
 PyObject *sf_task_method_dispose(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    sf_task_dispose(task_of(self), self, true);
+    dispose(self, true);
     Py_RETURN_NONE;
 }
 
-PyObject *sf_task_get_pid(PyObject *self, void *unused)
+static PyObject *get_pid(PyObject *self, void *unused)
 {
     (void)unused;
     struct sf_task *task = task_of(self);
@@ -90,12 +160,23 @@ PyObject *sf_task_get_pid(PyObject *self, void *unused)
     return PyLong_FromLong(task->child.pid);
 }
 
-PyObject *sf_task_get_name(PyObject *self, void *unused)
+static PyObject *get_name(PyObject *self, void *unused)
 {
     (void)unused;
     struct sf_task *task = task_of(self);
     return Py_NewRef(task->name ? task->name : Py_None);
 }
+
+PyGetSetDef sf_task_attributes[] = {
+    {"pid", get_pid, NULL, "The child's process id, None before start().", NULL},
+    {"name", get_name, NULL, "Its name, in the trace and in messages.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+PyMemberDef sf_task_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct sf_task_object, weakrefs), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
 
 PyObject *sf_task_repr(PyObject *self)
 {
@@ -113,7 +194,10 @@ PyObject *sf_task_repr(PyObject *self)
 
 void sf_task_finalize(PyObject *self)
 {
-    sf_task_dispose(task_of(self), SF_HAS_FINALIZE ? self : NULL, true);
+    struct sf_task *task = task_of(self);
+    sf_task_dispose(task, SF_HAS_FINALIZE ? self : NULL, true);
+    if (task->give_back)
+        task->give_back(task);
 }
 
 void sf_task_dealloc(PyObject *self)

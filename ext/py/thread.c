@@ -37,39 +37,9 @@ static PyObject *thread_start(PyObject *self, PyObject *unused)
 {
     (void)unused;
     struct sf_task *task = task_of(self);
-    if (!sf_task_is_usable(task))
-        return NULL;
-    if (task->child.state != SF_CHILD_NEW) {
-        PyErr_Format(PyExc_RuntimeError, "%U is started already: a Thread runs once, make a new one", task->name);
-        return NULL;
-    }
-    if (sf_task_start(task))
+    if (!sf_task_may_start(task) || sf_task_start(task))
         return NULL;
     Py_RETURN_NONE;
-}
-
-static PyObject *thread_join(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    static char *keywords[] = {"timeout", NULL};
-    PyObject *timeout = NULL;
-    int64_t deadline;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", keywords, &timeout) ||
-        sf_wait_deadline(timeout, &deadline))
-        return NULL;
-    struct sf_task *task = task_of(self);
-    if (!task->joined && (!sf_task_is_started(task) || sf_task_join(task, true, deadline) < 0))
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-static PyObject *thread_try_join(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    struct sf_task *task = task_of(self);
-    if (task->joined)
-        Py_RETURN_TRUE;
-    int joined = sf_task_is_started(task) ? sf_task_join(task, false, SF_FOREVER) : -1;
-    return joined < 0 ? NULL : PyBool_FromLong(joined);
 }
 
 static PyObject *thread_get_result(PyObject *self, PyObject *unused)
@@ -99,33 +69,15 @@ static PyObject *thread_kill_at_exit(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *thread_enter(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return sf_task_is_usable(task_of(self)) ? Py_NewRef(self) : NULL;
-}
-
-static PyObject *thread_exit(PyObject *self, PyObject *args)
-{
-    struct sf_task *task = task_of(self);
-    bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
-    bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
-    if (started && !raised && !task->joined &&
-        (!sf_task_is_started(task) || sf_task_join(task, true, SF_FOREVER) < 0))
-        return NULL;
-    sf_task_dispose(task, self, false);
-    Py_RETURN_FALSE;
-}
-
 static PyMethodDef methods[] = {
     {"start", thread_start, METH_NOARGS,
      "start()\n--\n\nForks a child process that runs f(*args, **kwargs).\n\n"
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
-    {"join", (PyCFunction)(void (*)(void))thread_join, METH_VARARGS | METH_KEYWORDS,
+    {"join", (PyCFunction)(void (*)(void))sf_task_method_join, METH_VARARGS | METH_KEYWORDS,
      "join(timeout=None)\n--\n\nBlocks until the child has ended, takes its result and merges what it extracted.\n\n"
      "timeout: seconds, None for ever; TimeoutError when they pass. Raises what extract (in the child) or merge (here)\n"
      "raised, after the child is reaped; never for the fate of f: see get_result(). Joining again does nothing."},
-    {"try_join", thread_try_join, METH_NOARGS,
+    {"try_join", sf_task_method_try_join, METH_NOARGS,
      "try_join()\n--\n\nFalse while the child runs; else joins it as join() does and returns True. Does not block."},
     {"get_result", thread_get_result, METH_NOARGS,
      "get_result()\n--\n\nWhat f returned; raises what f raised, with the child's traceback as __cause__.\n\n"
@@ -146,20 +98,9 @@ static PyMethodDef methods[] = {
      "A joined Thread keeps its result. Calling it again does nothing."},
     {"_end", thread_end, METH_NOARGS, "dispose() without a warning."},
     {"_kill_at_exit", thread_kill_at_exit, METH_NOARGS, "The end of the program kills the child instead of waiting for it."},
-    {"__enter__", thread_enter, METH_NOARGS, NULL},
-    {"__exit__", thread_exit, METH_VARARGS, NULL},
+    {"__enter__", sf_task_method_enter, METH_NOARGS, NULL},
+    {"__exit__", sf_task_method_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef attributes[] = {
-    {"pid", sf_task_get_pid, NULL, "The child's process id, None before start().", NULL},
-    {"name", sf_task_get_name, NULL, "Its name, in the trace and in messages.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyMemberDef members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(struct sf_task_object, weakrefs), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
 };
 
 PyDoc_STRVAR(doc, "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None)\n--\n\n"
@@ -179,8 +120,8 @@ static PyType_Slot slots[] = {
     {Py_tp_clear, sf_task_type_clear},
     {Py_tp_repr, sf_task_repr},
     {Py_tp_methods, methods},
-    {Py_tp_getset, attributes},
-    {Py_tp_members, members},
+    {Py_tp_getset, sf_task_attributes},
+    {Py_tp_members, sf_task_members},
     {0, NULL},
 };
 
