@@ -98,6 +98,25 @@ static inline PyObject *sf_type_from_spec(PyType_Spec *spec)
     return type;
 }
 
+/* Runs the handlers of signals that have come. 0, or -1 with what one of them raised. PyPy runs them between bytecodes,
+ * and nowhere else. */
+static inline int sf_check_signals(void)
+{
+#ifdef PYPY_VERSION
+    static PyObject *some_bytecodes;
+    if (!some_bytecodes) {
+        PyObject *module = PyImport_ImportModule("snakefish._child");
+        some_bytecodes = module ? PyObject_GetAttrString(module, "run_signal_handlers") : NULL;
+        Py_XDECREF(module);
+    }
+    PyObject *done = some_bytecodes ? PyObject_CallObject(some_bytecodes, NULL) : NULL;
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+#else
+    return PyErr_CheckSignals();
+#endif
+}
+
 static inline int sf_is_finalizing(void)
 {
 #if PY_VERSION_HEX >= 0x030D0000

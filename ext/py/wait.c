@@ -61,7 +61,7 @@ static int sleep_and_look(const struct sf_waiting *waiting, int64_t deadline_ns)
     Py_BEGIN_ALLOW_THREADS;
     slept = waiting->sleep(waiting->what, left < SLICE_NS ? left : SLICE_NS);
     Py_END_ALLOW_THREADS;
-    if (PyErr_CheckSignals())
+    if (sf_check_signals())
         return SF_RAISED;
     int got = waiting->try_now(waiting->what);
     if (got == -EAGAIN && slept == -EPIPE) {

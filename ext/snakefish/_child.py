@@ -23,6 +23,12 @@ class RemoteTraceback(Exception):
         return '\n"""\n' + self.args[0].rstrip("\n") + '\n"""'
 
 
+def run_signal_handlers():
+    """PyPy only: it looks for signals where a loop goes back, and in C never."""
+    for _ in (1, 2):
+        pass
+
+
 def warn_of_threads():
     """In the parent, before a fork, where there may be threads."""
     others = sys.modules["threading"].active_count() - 1
