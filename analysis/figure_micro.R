@@ -47,7 +47,7 @@ duration_ticks <- function(limits) {
   inside <- ticks[ticks >= limits[1] & ticks <= limits[2]]
   if (length(inside) > 5) inside <- inside[log10(inside) %% 1 == 0]
   if (length(inside) > 5) inside <- inside[seq(1, length(inside), by = 2)]
-  if (length(inside) >= 2) inside else signif(exp(seq(log(limits[1]), log(limits[2]), length.out = 4))[2:3], 2)
+  if (length(inside) >= 2) inside else signif(exp(seq(log(limits[1]), log(limits[2]), length.out = 4))[2:3], 3)
 }
 
 micro_finding <- function(rows) {

@@ -52,6 +52,25 @@ test_that("a runtime that the theme does not know, many workers, an unknown numb
   for (figure in figures) expect_drawn(figure)
 })
 
+test_that("micro-benchmarks with peers and a floor: the floor comes last and is marked", {
+  path <- make_bench_db(in_scratch("floor.db"), blocks = 6, programs = NULL,
+                        factors = c(bench_factors, floor = 0.1, joblib = 50))
+  figure <- figure_micro(load_bench(path, seed = 1))
+  expect_drawn(figure)
+  expect_match(figure$caption, "Dashed: the floor")
+  expect_equal(levels(figure$plot$data$row)[1], "floor")
+})
+
+test_that("an axis of durations has a few ticks, however wide it is", {
+  expect_equal(duration_ticks(c(90, 9e4)), c(100, 1e3, 1e4))
+  expect_equal(duration_ticks(c(9e5, 6e6)), c(1e6, 2e6, 5e6))
+  for (width in c(1.05, 1.5, 3, 40, 1e5, 1e8)) {
+    ticks <- duration_ticks(c(1234, 1234 * width))
+    expect_true(length(ticks) >= 2 && length(ticks) <= 5)
+    expect_true(!anyDuplicated(ticks))
+  }
+})
+
 test_that("timeline and ledger of a run, of one with a killed process, of a large one", {
   for (trace in list(make_trace_db(in_scratch("t.db")), make_trace_db(in_scratch("k.db"), killed = TRUE),
                      make_large_trace_db(in_scratch("l.db")))) {
