@@ -296,7 +296,8 @@ def test_it_behaves_like_a_bounded_deque(capacity, steps):
                         channel.receive_pyobj(False)
                 continue
             message = (number, b"x" * step)
-            frames = [32 + (len(pickle.dumps(m, 5)) + 7) // 8 * 8 for m in (*model, message)]
+            # of each: the ring's frame, the head that says what it is, the pickle
+            frames = [32 + (8 + len(pickle.dumps(m, 5)) + 7) // 8 * 8 for m in (*model, message)]
             try:
                 channel.send_pyobj(message)
             except OverflowError:
