@@ -117,6 +117,17 @@ static inline int sf_check_signals(void)
 #endif
 }
 
+/* next(iterator): NULL at its end, with StopIteration when that has a value; or what it raised. PyPy's slot loses the
+ * value. */
+static inline PyObject *sf_iter_next(PyObject *iterator)
+{
+#ifdef PYPY_VERSION
+    return PyObject_CallMethod(iterator, "__next__", NULL);
+#else
+    return Py_TYPE(iterator)->tp_iternext(iterator);
+#endif
+}
+
 static inline int sf_is_finalizing(void)
 {
 #if PY_VERSION_HEX >= 0x030D0000

@@ -73,7 +73,7 @@ static PyObject *close_where_it_is(PyObject *iterator)
 static PyObject *compute(PyObject *iterator, PyObject **failure)
 {
     if (iterator)
-        return Py_TYPE(iterator)->tp_iternext(iterator);
+        return sf_iter_next(iterator);
     sf_put_raised(*failure);
     *failure = NULL;
     return NULL;

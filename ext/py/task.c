@@ -90,7 +90,7 @@ static void run(struct sf_task *task, PyObject **value, PyObject **raised)
     *value = PyErr_Occurred() ? NULL : task->run(task); /* an exception is there when the child could not be set up */
     *raised = *value ? NULL : sf_take_raised();
     enum sf_outcome outcome = *value                                                          ? SF_OUTCOME_RETURNED
-                              : PyErr_GivenExceptionMatches(*raised, PyExc_SystemExit) ? SF_OUTCOME_EXITED
+                              : *raised && PyErr_GivenExceptionMatches(*raised, PyExc_SystemExit) ? SF_OUTCOME_EXITED
                                                                                               : SF_OUTCOME_RAISED;
     if (sf_child_is_self(&task->child))
         sf_log_write(SF_EVENT_RUN, SF_PHASE_END, number, outcome, 0);
