@@ -84,7 +84,7 @@ static int try_item(void *what)
 {
     struct sf_generator *generator = what;
     int got = pull(generator);
-    if (got != -EAGAIN || !generator->slept_in_vain)
+    if (got != -EAGAIN || !generator->look)
         return got;
     int alive = sf_child_wait(&generator->base.task.child, false, 0);
     if (alive)
@@ -97,7 +97,7 @@ static int sleep_for_item(void *what, int64_t timeout_ns)
 {
     struct sf_generator *generator = what;
     int slept = sf_ring_wait_message(generator->ring, timeout_ns);
-    generator->slept_in_vain = slept == -ETIMEDOUT || slept == -EPIPE;
+    generator->look = sf_wait_should_look(slept, &generator->looked_ns);
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* the child may have died with its item sent: try_item finds out */
 }
 
@@ -155,7 +155,7 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     generator->busy = true;
     struct sf_waiting waiting = {try_item, sleep_for_item, generator, SF_WAIT_ITEM, task->child.task};
     sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
-    generator->slept_in_vain = !block; /* a poll looks at the child each time */
+    generator->look = !block; /* a poll looks at the child each time */
     int got = sf_wait(&waiting, block, deadline);
     generator->busy = false;
     uint64_t bytes = got == 0 ? generator->bytes : 0;

@@ -31,7 +31,8 @@ struct sf_generator {
     bool awaited;        /* asked for an item that was not taken yet */
     bool exhausted;      /* the last word was taken */
     bool busy;           /* a Python thread is in next(): the ring stays until it is out */
-    bool slept_in_vain;  /* the last sleep ended without news: time to look whether the child lives */
+    bool look;           /* whether the child lives */
+    int64_t looked_ns;   /* when that was last done */
     struct sf_arrival arrival; /* of the item under way */
     PyObject *opened;    /* the item that arrived, before it is known what it means */
     uint64_t bytes;      /* of its message */

@@ -43,7 +43,8 @@ struct run {
     struct worker *workers;
     Py_ssize_t started; /* workers */
     Py_ssize_t missing; /* the first chunk that was missing at the last look */
-    bool slept_in_vain;
+    bool look;         /* for dead workers */
+    int64_t looked_ns; /* when that was last done */
 };
 
 /* ---- in the worker ---- */
@@ -283,7 +284,7 @@ static int try_finish(void *what)
             return 0;
     if (got != -EAGAIN)
         return got;
-    if (run->slept_in_vain && (got = bury(run)))
+    if (run->look && (got = bury(run)))
         return got;
     return finished(run) ? 0 : -EAGAIN;
 }
@@ -292,7 +293,7 @@ static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct run *run = what;
     int slept = sf_ring_wait_message(run->ring, timeout_ns);
-    run->slept_in_vain = slept == -ETIMEDOUT || slept == -EPIPE;
+    run->look = sf_wait_should_look(slept, &run->looked_ns);
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* all workers may be dead with their results sent: bury finds out */
 }
 

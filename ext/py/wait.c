@@ -16,6 +16,15 @@ int64_t sf_wait_now_ns(void)
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+bool sf_wait_should_look(int slept, int64_t *looked_ns)
+{
+    int64_t now = sf_wait_now_ns();
+    if (slept != -ETIMEDOUT && slept != -EPIPE && now - *looked_ns < SLICE_NS)
+        return false;
+    *looked_ns = now;
+    return true;
+}
+
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
 {
     *deadline_ns = SF_FOREVER;

@@ -20,6 +20,11 @@ int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns);
 /* CLOCK_MONOTONIC, which the deadlines are on. */
 int64_t sf_wait_now_ns(void);
 
+/* Whether it is time to look if those still live who are waited for: after a sleep (its result) that brought nothing,
+ * and at least every 100 ms, whatever ended the sleeps: signals may end all of them. *looked_ns: of the last time it
+ * was, kept by the caller, 0 at first. */
+bool sf_wait_should_look(int slept, int64_t *looked_ns);
+
 struct sf_waiting {
     int (*try_now)(void *what);                     /* 0: done, -EAGAIN: not yet, else final; with the lock held */
     int (*sleep)(void *what, int64_t timeout_ns);   /* without the lock: 0, -ETIMEDOUT, -EINTR, -EPIPE: nobody left */
