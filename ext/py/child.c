@@ -94,6 +94,15 @@ static pid_t fork_by_protocol(void)
     PyObject *os = audited ? PyImport_ImportModule("os") : NULL;
     PyObject *pid = os ? PyObject_CallMethod(os, "fork", NULL) : NULL;
     Py_XDECREF(os);
+    if (os && !pid && PyErr_ExceptionMatches(PyExc_OSError)) { /* as elsewhere: RuntimeError with errno's text */
+        PyObject *failure = sf_take_raised(), *number = PyObject_GetAttrString(failure, "errno");
+        long error = number ? PyLong_AsLong(number) : EAGAIN;
+        Py_XDECREF(number);
+        Py_DECREF(failure);
+        PyErr_Clear();
+        sf_error(-(int)error, "cannot fork");
+        return -1;
+    }
     long got = pid ? PyLong_AsLong(pid) : -1;
     Py_XDECREF(pid);
     return (pid_t)got;

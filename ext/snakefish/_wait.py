@@ -74,7 +74,7 @@ def wait(threads, timeout=None):
         ended = {None}
         while True:
             left = 0 if None in descriptors else max(deadline - time.monotonic(), 0)
-            ended.update(descriptor for descriptor, _ in poll.poll(min(left, _LONGEST_S) * 1000))
+            ended.update(descriptor for descriptor, _ in poll.poll(math.ceil(min(left, _LONGEST_S) * 1000)))
             found = [thread for thread, descriptor in zip(threads, descriptors) if descriptor in ended]
             if found or left <= _LONGEST_S:
                 return found

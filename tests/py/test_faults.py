@@ -1,6 +1,7 @@
 """Faults: children that die or leave in odd ways, killed partners, limits of the system."""
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -101,7 +102,7 @@ def test_a_result_that_cannot_be_pickled_is_child_died_with_the_reason_as_cause(
     task = ran(lambda: threading.Lock())
     with pytest.raises(ChildDied, match="lock.*pickle") as caught:
         task.get_result()
-    assert "TypeError" in str(caught.value.__cause__)
+    assert any(error in str(caught.value.__cause__) for error in ("TypeError", "PicklingError"))
     assert task.get_exit_status() == 0
 
 
@@ -321,6 +322,7 @@ assert everything() == right
 """).count("MemoryError True") >= 4
 
 
+@pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy's C layer aborts where memory ends")
 def test_a_result_too_large_for_the_child_memory_is_told(check_program):
     out = check_program(LIMITS + """
 kib = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1])
