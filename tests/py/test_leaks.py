@@ -1,6 +1,7 @@
 """Leaks: memory, references, descriptors, mappings, children, over every method in a loop."""
 import gc
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def test_hundreds_one_after_the_other_leave_nothing():
         one_round()
     gc.collect()
     after = memory_kib(), len(Path("/proc/self/maps").read_text().splitlines()), len(descriptors()), len(gc.get_objects())
-    assert after[0] - before[0] < 2000 and after[1] - before[1] <= 2 and after[2] == before[2]
+    if not PYPY:  # PyPy's memory grows by the code that its JIT makes meanwhile
+        assert after[0] - before[0] < 2000
+    assert after[1] - before[1] <= 2 and after[2] == before[2]
     assert after[3] - before[3] < 50
     assert children() == set()
 
