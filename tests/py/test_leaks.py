@@ -1,7 +1,6 @@
 """Leaks: memory, references, descriptors, mappings, children, over every method in a loop."""
 import gc
 import os
-import sys
 from pathlib import Path
 
 import pytest
