@@ -103,20 +103,8 @@ out:
 int cmd_collect(int argc, char **argv)
 {
     const char *dir = NULL, *path = NULL;
-    for (int i = 1; i < argc; i++) {
-        if (command_help(argv[i], usage))
-            return COMMAND_OK;
-        if (strcmp(argv[i], "-o") == 0) {
-            if (++i == argc)
-                return command_usage(usage, "a value is missing after", "-o");
-            path = argv[i];
-        } else if (argv[i][0] == '-' || dir) {
-            return command_usage(usage, "collect knows no argument", argv[i]);
-        } else {
-            dir = argv[i];
-        }
-    }
-    if (!dir || !path)
-        return command_usage(usage, "collect needs the session's directory and -o", NULL);
+    int status = command_in_out(argc, argv, usage, &dir, &path);
+    if (status >= 0)
+        return status;
     return recover(dir, path);
 }

@@ -59,21 +59,9 @@ int cmd_export(int argc, char **argv)
 {
     const char *from = NULL, *path = NULL;
     struct sentence why;
-    for (int i = 1; i < argc; i++) {
-        if (command_help(argv[i], usage))
-            return COMMAND_OK;
-        if (strcmp(argv[i], "-o") == 0) {
-            if (++i == argc)
-                return command_usage(usage, "a value is missing after", "-o");
-            path = argv[i];
-        } else if (argv[i][0] == '-' || from) {
-            return command_usage(usage, "export knows no argument", argv[i]);
-        } else {
-            from = argv[i];
-        }
-    }
-    if (!from || !path)
-        return command_usage(usage, "export needs a trace and -o", NULL);
+    int status = command_in_out(argc, argv, usage, &from, &path);
+    if (status >= 0)
+        return status;
     if (export(from, path, &why)) {
         say_note("%s", why.text);
         return COMMAND_FAILED;

@@ -37,3 +37,21 @@ void command_no_kernel(void)
      */
     say_note("this build has no kernel probes; the trace goes on without the kernel's view");
 }
+
+int command_in_out(int argc, char **argv, const char *text, const char **in, const char **out)
+{
+    for (int i = 1; i < argc; i++) {
+        if (command_help(argv[i], text))
+            return COMMAND_OK;
+        if (strcmp(argv[i], "-o") == 0) {
+            if (++i == argc)
+                return command_usage(text, "a value is missing after", "-o");
+            *out = argv[i];
+        } else if (argv[i][0] == '-' || *in) {
+            return command_usage(text, "an argument too many", argv[i]);
+        } else {
+            *in = argv[i];
+        }
+    }
+    return *in && *out ? -1 : command_usage(text, "both what to read and -o are needed", NULL);
+}

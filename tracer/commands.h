@@ -22,6 +22,9 @@ bool command_help(const char *argument, const char *text);
 /* What was wrong with the arguments, and the usage's first line, on standard error. Returns COMMAND_USAGE. */
 int command_usage(const char *text, const char *problem, const char *argument);
 
+/* Reads the arguments "IN -o OUT" of the command argv[0]. -1: both are there; else the program's exit status. */
+int command_in_out(int argc, char **argv, const char *text, const char **in, const char **out);
+
 /* A number of records for --log-records: a power of two from 256 to 2^24; 0: it is not. */
 uint32_t command_log_records(const char *argument);
 
