@@ -83,7 +83,9 @@ static int send(struct worker *worker, Py_ssize_t first, PyObject *value, uint32
                                .parts = message.parts,
                                .count = message.count}};
     struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, worker->task.child.task};
+    uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
     int error = sf_wait(&waiting, true, SF_FOREVER);
+    sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);
     if (error && error != SF_RAISED)
         sf_error(error, "cannot send the results of a chunk");
     sf_message_fini(&message);

@@ -1,6 +1,7 @@
 /* Messages. See message.h. */
 #include "py/message.h"
 
+#include "core/log.h"
 #include "core/shm.h"
 #include "py/pickle.h"
 
@@ -137,14 +138,16 @@ void sf_message_fini(struct sf_message *message)
 
 static void get(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, char *to, uint64_t bytes)
 {
+    uint64_t from = bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
     if (bytes < ALONE_BYTES) {
         sf_ring_get(ring, slot, at, to, bytes);
-        return;
+    } else {
+        Py_BEGIN_ALLOW_THREADS;
+        sf_shm_advise_huge(to, bytes);
+        sf_ring_get(ring, slot, at, to, bytes);
+        Py_END_ALLOW_THREADS;
     }
-    Py_BEGIN_ALLOW_THREADS;
-    sf_shm_advise_huge(to, bytes);
-    sf_ring_get(ring, slot, at, to, bytes);
-    Py_END_ALLOW_THREADS;
+    sf_log_stretch(SF_EVENT_COPIED, from, bytes);
 }
 
 /* A bytes or bytearray object with these bytes of the slot. */
@@ -285,11 +288,13 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
     char *target = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
                                                        : PyByteArray_AS_STRING(arrival->target);
     char *to = target + head->offset + from - arrival->skipped;
+    uint64_t from_tsc = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
     if (head->offset == 0)
         sf_shm_advise_huge(target, head->total);
     sf_stream_copy(ring, slot, from, to, bytes - from);
     Py_END_ALLOW_THREADS;
+    sf_log_stretch(SF_EVENT_COPIED, from_tsc, bytes - from);
     sf_ring_release(ring, slot);
     if (head->offset + bytes < head->total)
         return 0;

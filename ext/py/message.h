@@ -16,6 +16,8 @@
 
 enum sf_message_kind { SF_MESSAGE_PICKLE = 1, SF_MESSAGE_BYTES, SF_MESSAGE_BYTEARRAY, SF_MESSAGE_PARTS };
 
+#define SF_MESSAGE_TOLD_BYTES (4u << 10) /* a copy of fewer bytes is not worth an event */
+
 /* A message about to be sent: what it is made of stays where it is. It points into itself: not to be copied. */
 struct sf_message {
     uint64_t bytes;      /* of all parts */

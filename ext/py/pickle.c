@@ -1,5 +1,7 @@
-/* Pickling by pickle.dumps and pickle.loads with the highest protocol. */
+/* Pickling by pickle.dumps and pickle.loads with the highest protocol. Each call is told to the log, whoever makes it. */
 #include "py/pickle.h"
+
+#include "core/log.h"
 
 static PyObject *dumps, *loads, *protocol, *callback_keyword, *buffers_keyword;
 
@@ -17,34 +19,46 @@ int sf_pickle_init(void)
     return dumps && loads && protocol && callback_keyword && buffers_keyword ? 0 : -1;
 }
 
-static PyObject *check_bytes(PyObject *bytes)
+/* The result of a pickle.dumps that began at `from`. */
+static PyObject *check_bytes(uint64_t from, PyObject *bytes)
 {
     if (bytes && !PyBytes_CheckExact(bytes)) {
         Py_DECREF(bytes);
         PyErr_SetString(PyExc_TypeError, "pickle.dumps did not return bytes");
         return NULL;
     }
+    sf_log_stretch(SF_EVENT_PICKLED, from, bytes ? (uint64_t)PyBytes_GET_SIZE(bytes) : 0);
     return bytes;
+}
+
+/* The result of a pickle.loads of so many bytes that began at `from`. */
+static PyObject *loaded(uint64_t from, PyObject *object, Py_ssize_t bytes)
+{
+    sf_log_stretch(SF_EVENT_PICKLED, from, object ? (uint64_t)bytes : 0);
+    return object;
 }
 
 PyObject *sf_pickle_dumps(PyObject *object)
 {
     PyObject *arguments[] = {object, protocol};
-    return check_bytes(PyObject_Vectorcall(dumps, arguments, 2, NULL));
+    uint64_t from = sf_log_stretch_begin();
+    return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, NULL));
 }
 
 PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback)
 {
     PyObject *arguments[] = {object, protocol, callback};
-    return check_bytes(PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
+    uint64_t from = sf_log_stretch_begin();
+    return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
 }
 
 PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
 {
+    uint64_t from = sf_log_stretch_begin();
     PyObject *view = PyMemoryView_FromMemory((char *)data, bytes, PyBUF_READ);
     if (!view)
         return NULL;
-    PyObject *object = PyObject_CallOneArg(loads, view);
+    PyObject *object = loaded(from, PyObject_CallOneArg(loads, view), bytes);
     /* nothing that was unpickled may keep looking at memory that is not Python's */
     PyObject *raised = sf_take_raised();
     PyObject *released = PyObject_CallMethod(view, "release", NULL);
@@ -62,11 +76,14 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
 
 PyObject *sf_pickle_loads_bytes(PyObject *bytes)
 {
-    return PyObject_CallOneArg(loads, bytes);
+    uint64_t from = sf_log_stretch_begin();
+    return loaded(from, PyObject_CallOneArg(loads, bytes), PyBytes_GET_SIZE(bytes));
 }
 
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
 {
     PyObject *arguments[] = {bytes, buffers};
-    return PyObject_Vectorcall(loads, arguments, 1, buffers_keyword);
+    uint64_t from = sf_log_stretch_begin();
+    Py_ssize_t size = PyObject_Length(bytes);
+    return loaded(from, PyObject_Vectorcall(loads, arguments, 1, buffers_keyword), size);
 }

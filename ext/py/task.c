@@ -217,9 +217,11 @@ static PyObject *read_part(int mailbox, const struct sf_mailbox_part *parts, int
         return NULL;
     char *to = PyBytes_AS_STRING(bytes);
     int error;
+    uint64_t from = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
     error = sf_mailbox_read(mailbox, parts, which, to);
     Py_END_ALLOW_THREADS;
+    sf_log_stretch(SF_EVENT_COPIED, from, parts[which].bytes);
     if (error) {
         Py_DECREF(bytes);
         return sf_error(error, "cannot read the child's result");

@@ -1,5 +1,6 @@
 """Tracing: what is in the database, and that it is all there, whoever dies."""
 import os
+import pickle
 import random
 import signal
 import sqlite3
@@ -340,3 +341,26 @@ child.get_result()
 """, *(tmp_path / f"{name}.db" for name in "abc"))
     assert out.splitlines()[1:] == ["tracing is on already: trace.stop() first"]
     check_counts(tmp_path / "b.db", out)
+
+
+# ---- what the time inside a span went into ----
+
+
+def test_pickling_and_copying_are_told_with_their_bytes_and_their_beginnings(check_program, tmp_path):
+    check_program("""
+        import pickle, sys, snakefish
+        from snakefish import trace
+        words, blob = {"a": 1, "b": [2]}, bytes(100_000)
+        c = snakefish.Channel()
+        with trace.session(sys.argv[1]):
+            c.send_pyobj(words)
+            c.send_pyobj(blob)
+            c.receive_pyobj()
+            c.receive_pyobj()
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        told = db.rows("""SELECT k.name, e.a, e.b < e.tsc, e.b >= (SELECT max(tsc) FROM event WHERE rowid < e.rowid
+                          AND phase <> 0) FROM event e JOIN event_kind k ON k.id = e.kind
+                          WHERE k.name IN ('pickled', 'copied') ORDER BY e.rowid""")
+    size = len(pickle.dumps({"a": 1, "b": [2]}, pickle.HIGHEST_PROTOCOL))
+    assert told == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
