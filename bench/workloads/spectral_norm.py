@@ -7,9 +7,14 @@ from math import sqrt
 
 size = 300
 check_size = 100
+official = 5500
 check_output = b"1.274219991\n"
 unit = "rows of the matrix"
 seconds = 0.8
+
+
+def growth(size):
+    return size * size
 
 
 def eval_A(i, j):
