@@ -1,4 +1,4 @@
-"""python3 -m bench run | list | show
+"""python3 -m bench run | list | output | show
 
 Exit codes:
   0    done, every output right
@@ -9,25 +9,21 @@ Exit codes:
 """
 import argparse
 import os
-import random
 import shlex
 import signal
+import subprocess
 import sys
 from collections import Counter
 
-from bench import catalog, machine, plan, runner, show
+from bench import catalog, choice, machine, plan, runner, show
+from bench.choice import Usage
+from bench.lifeline import Lifeline
 from bench.progress import clock
 from bench.store import Store, StoreError, exists, header
 
 DEFAULT_DB = "build/bench.db"
-DEFAULT_BLOCKS = 7
-QUICK_BLOCKS = 2
 LIST_WIDTH = 29  # of the names
 TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/schema.sql
-
-
-class Usage(Exception):
-    """The command line asks for what is not there."""
 
 
 def parser():
@@ -48,75 +44,43 @@ def parser():
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
                                   epilog=__doc__[__doc__.index("Exit codes"):],
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|show")
+    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show")
 
     run = commands.add_parser("run", help="run the samples into a database")
     run.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench "
                      "database that is there gets another session")
     run.add_argument("--fresh", action="store_true", help="replace the bench database that is there")
-    run.add_argument("--quick", action="store_true", help=f"small sizes, {QUICK_BLOCKS} blocks, 1 and all CPUs: to "
-                     "see that it works, not to compare")
+    scope = run.add_mutually_exclusive_group()
+    scope.add_argument("--quick", action="store_true", help=f"small sizes, {choice.QUICK_BLOCKS} blocks: to see that "
+                       "it works, not to compare")
+    scope.add_argument("--full", action="store_true", help=f"all workloads, runtimes and worker counts, "
+                       f"{choice.FULL_BLOCKS} blocks: hours")
     run.add_argument("--filter", default="", metavar="TEXT", help="only workloads with this in program/NAME or "
-                     "micro/NAME")
-    run.add_argument("--runtimes", type=names, metavar="A,B", help="only these")
-    run.add_argument("--workers", type=counts, metavar="1,2", help="default: 1 to twice the CPUs")
-    run.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
-    run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {DEFAULT_BLOCKS}")
+                     "micro/NAME; default: the seven of the Benchmarks Game, and micro")
+    run.add_argument("--runtimes", type=names, metavar="A,B", help="only these; default: "
+                     + ", ".join(choice.STANDARD_RUNTIMES))
+    run.add_argument("--workers", type=counts, metavar="1,2", help="default: 1 and all CPUs; --full: up to twice the "
+                     "CPUs")
+    sizes = run.add_mutually_exclusive_group()
+    sizes.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
+    sizes.add_argument("--official", action="store_true", help="the sizes of the Benchmarks Game's own measurements, "
+                       "and only its programs: needs a --limit of hours")
+    run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {choice.BLOCKS}")
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
     run.add_argument("--limit", type=float, default=60, metavar="S", help="end a sample after S seconds, default 60")
     run.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     run.add_argument("--trace", metavar="DB", help="also trace one run of spectral-norm into this trace database")
 
     commands.add_parser("list", help="list workloads and runtimes")
+    output = commands.add_parser("output", help="run one program, and write what it prints to standard output")
+    output.add_argument("workload", metavar="WORKLOAD")
+    output.add_argument("--size", type=at_least_one, metavar="N", help="default: the one whose output is published")
+    output.add_argument("--runtime", default="sequential", metavar="R", help="default sequential")
+    output.add_argument("--workers", type=at_least_one, metavar="N", help="default: all CPUs")
     shown = commands.add_parser("show", help="print a session's results")
     shown.add_argument("database", nargs="?", default=DEFAULT_DB)
     shown.add_argument("--session", type=int, metavar="N", help="default: the last one")
     return top
-
-
-def load_workloads(text):
-    names = [name for name in catalog.workload_names() if text in f"{catalog.kind(name)}/{name}"]
-    if not names:
-        raise Usage(f"no workload has '{text}' in its name: there are {', '.join(catalog.workload_names())}")
-    found = [catalog.workload(name) for name in names]
-    for workload in found:
-        if workload.lacks:
-            print(f"{workload.name} is absent: {workload.lacks}", file=sys.stderr)
-    found = [workload for workload in found if not workload.lacks]
-    if not found:
-        raise Usage("no workload is left to run")
-    return found
-
-
-def load_runtimes(wanted):
-    known = catalog.names("runtimes")
-    for name in wanted or ():
-        if name not in known:
-            raise Usage(f"there is no runtime {name}: there are {', '.join(known)}")
-    found = [runner.probe(name) for name in known if not wanted or name in wanted]
-    found = [r for r in found if wanted or not r.optional]
-    for r in found:
-        if not r.present:
-            print(f"{r.name} is absent: {r.reason}", file=sys.stderr)
-    if not any(r.present for r in found):
-        raise Usage("no runtime is left to run")
-    return found
-
-
-def make_plan(options):
-    workloads, runtimes = load_workloads(options.filter), load_runtimes(options.runtimes)
-    cpus = machine.effective_cpus()
-    workers = options.workers or (sorted({1, cpus}) if options.quick else plan.worker_counts(cpus))
-
-    def size_of(workload):
-        return options.size or (workload.check_size if options.quick else workload.size)
-
-    cells = plan.cells(workloads, [r for r in runtimes if r.present], workers, size_of, cpus)
-    if not cells:
-        raise Usage("none of these runtimes offers what these workloads need")
-    seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
-    return runner.Plan(workloads, runtimes, cells, options.blocks or (QUICK_BLOCKS if options.quick else
-                       DEFAULT_BLOCKS), seed, options.limit, options.trace)
 
 
 def print_plan(job, full):
@@ -152,7 +116,7 @@ def run(options, arguments):
     refuse_other_files(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    job = make_plan(options)
+    job = choice.make(options)
     print_plan(job, full=options.dry_run)
     if options.dry_run:
         return 0
@@ -186,11 +150,26 @@ def list_catalog():
     return 0
 
 
+def output(options):
+    workload = catalog.workload(options.workload)
+    (runtime,) = choice.runtimes([options.runtime])
+    if workload.lacks or not workload.runs_on(runtime):
+        raise Usage(workload.lacks or f"{runtime.name} does not offer what {workload.name} needs")
+    cpus = machine.effective_cpus()
+    (workers, *_) = workload.worker_counts(runtime, [options.workers or cpus], cpus) or [runtime.min_workers]
+    with Lifeline() as lifeline:
+        command = [sys.executable, "-m", "bench.sample", "--output", workload.name,
+                   str(options.size or workload.check_size), runtime.name, str(workers)]
+        return 1 if subprocess.run(command, cwd=catalog.TOP, env=runner.environment(lifeline)).returncode else 0
+
+
 def main(arguments):
     options = parser().parse_args(arguments)
     try:
         if options.command == "list":
             return list_catalog()
+        if options.command == "output":
+            return output(options)
         if options.command == "show":
             return show.show(options.database, options.session)
         return run(options, arguments)

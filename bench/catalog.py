@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Optional
 
+from bench.ready import NEEDS
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
 EXTRA = "SNAKEFISH_BENCH_EXTRA"  # a folder with workloads/, micro/, runtimes/ of its own: the tests' way in
@@ -74,6 +76,11 @@ class Workload:
         return self.module.check_size
 
     @property
+    def official(self):
+        """The size of the Benchmarks Game's own measurements; None: it is none of its programs."""
+        return getattr(self.module, "official", None)
+
+    @property
     def unit(self):
         return self.module.unit
 
@@ -83,7 +90,7 @@ class Workload:
 
     @property
     def needs(self):
-        """The function that a runtime must offer."""
+        """What a runtime must offer: pool stands for pool or warm, fold for its own or one made of them."""
         return getattr(self.module, "needs", "pool")
 
     @property
@@ -95,7 +102,12 @@ class Workload:
 
     def runs_on(self, runtime):
         """Whether that runtime offers what this needs; the floor is each micro-benchmark's own."""
-        return self.needs in runtime.offers or ("floor" in runtime.offers and hasattr(self.module, "floor"))
+        if self.kind == "program" and "copies" in runtime.offers:
+            return True
+        if self.needs == "fold" and runtime.one_memory:
+            return False
+        return (any(offer in runtime.offers for offer in NEEDS.get(self.needs, (self.needs,)))
+                or ("floor" in runtime.offers and hasattr(self.module, "floor")))
 
     def worker_counts(self, runtime, counts, cpus):
         """With how many workers it runs, of those that are asked for."""
@@ -103,9 +115,12 @@ class Workload:
             return [1]
         if self.kind == "micro":
             return [cpus if getattr(self.module, "parallel", False) else 1]
-        return counts
+        if "copies" not in runtime.offers and hasattr(self.module, "fixed_workers"):
+            return [self.module.fixed_workers]
+        return [n for n in counts if n >= runtime.min_workers]
 
     def operations(self, size):
+        """How many a sample makes; a program is one."""
         if self.kind == "program":
             return 1
         return getattr(self.module, "operations", lambda size: size)(size)
@@ -131,16 +146,21 @@ class Workload:
             return self.module.chunksize(size, workers)
         return max(1, -(-count // workers))
 
-    def output(self, size, workers, map):
-        """Runs the program; map(f, args, chunksize) is the runtime's."""
+    def prepare(self, size):
+        """Outside the region: what the program finds when it begins."""
+        getattr(self.module, "prepare", lambda size: None)(size)
+        getattr(self.module, "begin", lambda carried: None)(None)
 
-        def even_map(f, args, chunksize=0):
-            return map(f, args, chunksize or self.chunksize(size, workers, len(args)))
-
+    def output(self, size, workers, call):
+        """Runs the program; call is the function that it needs, of the runtime."""
         m = self.module
+
+        def even(f, args, chunksize=0):
+            return call(f, args, chunksize or self.chunksize(size, workers, len(args)))
+
         if hasattr(m, "program"):
-            return m.program(size, workers, even_map)
-        return m.combine(size, even_map(m.work, m.tasks(size, workers)))
+            return m.program(size, workers, call if self.needs == "pipeline" else even)
+        return m.combine(size, even(m.work, m.tasks(size, workers)))
 
 
 def workload_part(name):
@@ -182,6 +202,8 @@ class Runtime:
     doc: str = ""
     offers: tuple = ()
     max_workers: Optional[int] = None
+    min_workers: int = 1
+    one_memory: bool = False
     optional: bool = False
 
     @property

@@ -2,6 +2,8 @@
 import time
 from contextlib import contextmanager
 
+from bench.ready import mapper
+
 CHUNKS_PER_WORKER = 4  # Pool.map's own choice
 
 
@@ -16,8 +18,8 @@ def one(size):
 
 @contextmanager
 def ready(runtime, workers, f, args, chunksize):
-    with runtime.maps(workers) as map:
-        yield lambda: map(f, args, chunksize)
+    with mapper(runtime, workers) as run:
+        yield lambda: run(lambda map: map(f, args, chunksize))
 
 
 def floor(f, args):

@@ -44,8 +44,10 @@ def guess_s(cell, workload, cpus):
     """Seconds that a sample of this cell takes, before any was measured; ideal scaling, as a bound from below."""
     if workload.kind == "micro":
         return START_S + workload.module.seconds * cell.size / workload.size
-    # Programs differ in how their work grows with their size; that it is the square fits a matrix and a picture.
-    region = workload.module.seconds * (cell.size / workload.size) ** 2
+    growth = getattr(workload.module, "growth", lambda size: size)
+    region = workload.module.seconds * growth(cell.size) / growth(workload.size)
+    if cell.runtime == "ceiling":
+        return START_S + region * max(1, cell.workers / cpus)
     return START_S + region / min(cell.workers, cpus)
 
 

@@ -1,7 +1,8 @@
 """One sample, in a fresh interpreter: python3 -m bench.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB]
 
 Runs the workload once, with no warm-up, and prints one line of JSON. Imports little, because every import is time
-that the sample's process takes. With --probe RUNTIME it says instead what that runtime is and can.
+that the sample's process takes. With --probe RUNTIME it says instead what that runtime is and can; with --output before
+the other arguments it prints the output, and nothing else.
 """
 import json
 import sys
@@ -9,48 +10,52 @@ import time
 from contextlib import nullcontext
 from hashlib import sha256
 
-from bench import catalog
+from bench import catalog, ready
 
+OFFERS = ("pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "floor", "copies", "session")
 now_ns = time.perf_counter_ns
 
 
 def run(workload_name, size, runtime_name, workers, trace=None):
-    """Returns what bench/schema.sql calls import_ns, region_ns, run_ns, operations and output_*."""
+    """Returns the output, and what bench/schema.sql calls import_ns, region_ns, run_ns, operations and output_*."""
     start = now_ns()
     workload = catalog.workload(workload_name)
     runtime = catalog.load("runtimes", runtime_name)
     imported = now_ns()
 
+    if workload.kind == "program":
+        workload.prepare(size)
+    prepared = now_ns()
+
     session = getattr(runtime, "session", nullcontext)
     with session(trace) if trace else session():
-        measure = micro if workload.kind == "micro" else program
         output, region_ns = measure(workload, runtime, size, workers)
     end = now_ns()
-    return {
+    return output, {
         "import_ns": imported - start,
         "region_ns": region_ns,
-        "run_ns": end - start,
-        "operations": workload.operations(size),
+        "run_ns": end - prepared + imported - start,
+        "operations": workers if hasattr(runtime, "copies") else workload.operations(size),
         "output_bytes": len(output),
         "output_sha256": sha256(output).hexdigest(),
     }
 
 
-def program(workload, runtime, size, workers):
-    start = now_ns()
-    with runtime.pool(workers) as map:
-        output = workload.output(size, workers, map)
-    return output, now_ns() - start
-
-
-def micro(workload, runtime, size, workers):
+def measure(workload, runtime, size, workers):
+    """(output, region_ns)"""
+    if hasattr(runtime, "copies"):
+        return runtime.copies(workload, size, workers)
     if hasattr(runtime, "floor"):
         value, region_ns = runtime.floor(workload, size, workers)
+        return workload.output_of(value, size), region_ns
+    if workload.kind == "program":
+        operation = ready.program(runtime, workload, size, workers)
     else:
-        with workload.module.ready(runtime, size, workers) as operate:
-            start = now_ns()
-            value = operate()
-            region_ns = now_ns() - start
+        operation = workload.module.ready(runtime, size, workers)
+    with operation as run_it:
+        start = now_ns()
+        value = run_it()
+        region_ns = now_ns() - start
     return workload.output_of(value, size), region_ns
 
 
@@ -64,9 +69,9 @@ def probe(name):
         "reason": None,
         "version": getattr(module, "version", None),
         "doc": catalog.about(module),
-        "offers": [f for f in ("pool", "maps", "spawn_join", "echo", "stream", "floor", "session") if hasattr(module, f)],
-        "max_workers": getattr(module, "max_workers", None),
-        "optional": getattr(module, "optional", False),
+        "offers": [offer for offer in OFFERS if hasattr(module, offer)],
+        **{name: getattr(module, name) for name in ("max_workers", "min_workers", "one_memory", "optional")
+           if hasattr(module, name)},
     }
 
 
@@ -74,8 +79,12 @@ def main(arguments):
     if arguments[0] == "--probe":
         answer = probe(arguments[1])
     else:
-        workload, size, runtime, workers, *trace = arguments
-        answer = run(workload, int(size), runtime, int(workers), *trace)
+        print_output = arguments[0] == "--output"
+        workload, size, runtime, workers, *trace = arguments[print_output:]
+        output, answer = run(workload, int(size), runtime, int(workers), *trace)
+        if print_output:
+            sys.stdout.buffer.write(output)
+            return
     print("\n" + json.dumps(answer))  # on a line of its own, whatever the program printed
 
 

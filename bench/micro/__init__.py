@@ -4,7 +4,8 @@
     operation   what one operation is; unit: what the size counts
     operations(size)   how many operations a sample of that size makes, where it is not the size
     seconds     roughly what the region takes: for the plan only
-    needs       the function that a runtime offers for it (see bench/runtimes); one without it has no such sample
+    needs       the function that a runtime offers for it (see bench/runtimes), pool where none is stated; a runtime
+                without it has no such sample
     packages    {module: Debian's package} that it imports where it uses them; without one of them it is absent
     parallel    True: runs with as many workers as there are CPUs; else with one, the process at the other end
     ready(runtime, size, workers)   a context manager, outside the region: sets up, yields run() -> value

@@ -7,7 +7,6 @@ unit = "ints"
 operation = "map"
 operations = mapping.one
 seconds = 0.05
-needs = "maps"
 parallel = True
 floor_is = "the built-in map"
 targets = {"multiprocessing": 0.4, "multiprocessing-warm": 1.0}

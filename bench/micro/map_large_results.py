@@ -7,7 +7,6 @@ unit = "results of 1 MiB"
 operation = "map"
 operations = mapping.one
 seconds = 0.4
-needs = "maps"
 parallel = True
 floor_is = "the built-in map"
 targets = {"multiprocessing": 0.25}

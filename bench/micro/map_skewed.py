@@ -10,7 +10,6 @@ unit = "tasks"
 operation = "map"
 operations = mapping.one
 seconds = 0.3
-needs = "maps"
 parallel = True
 floor_is = "sequential / workers + a fork"
 targets = {"floor": 1.05}

@@ -1,4 +1,4 @@
-"""concurrent-futures: a ProcessPoolExecutor made for each map; start method fork"""
+"""concurrent-futures: a ProcessPoolExecutor made for the run; start method fork"""
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
@@ -6,9 +6,6 @@ from bench.runtimes.multiprocessing import fork, version  # noqa: F401
 
 
 @contextmanager
-def maps(workers):
-    def map(f, args, chunksize):
-        with ProcessPoolExecutor(workers, mp_context=fork) as executor:
-            return list(executor.map(f, args, chunksize=chunksize))
-
-    yield map
+def pool(workers):
+    with ProcessPoolExecutor(workers, mp_context=fork) as executor:
+        yield lambda f, args, chunksize: list(executor.map(f, args, chunksize=chunksize))

@@ -9,7 +9,7 @@ version = joblib.__version__
 
 
 @contextmanager
-def maps(workers):
+def warm(workers):
     def map(f, args, chunksize):
         parallel = joblib.Parallel(n_jobs=workers, backend="loky", batch_size=chunksize,
                                    temp_folder=tempfile.gettempdir())

@@ -15,15 +15,6 @@ def pool(workers):
         workers_pool.join()
 
 
-@contextmanager
-def maps(workers):
-    def map(f, args, chunksize):
-        with pool(workers) as pool_map:
-            return pool_map(f, args, chunksize)
-
-    yield map
-
-
 def _send_result(f, pipe):
     pipe.send(f())
 

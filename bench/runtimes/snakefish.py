@@ -1,11 +1,13 @@
-"""snakefish: map forks its workers for each call, Thread, Channel"""
-from contextlib import contextmanager
+"""snakefish: map forks its workers for each call, Thread, Generator, Channel"""
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import snakefish
 
 version = getattr(snakefish, "__version__", None)
 CHANNEL_BYTES = 1 << 20
+PIPELINE_BYTES = 1 << 24
+PREFETCH = 16
 
 
 @contextmanager
@@ -16,7 +18,37 @@ def pool(workers):
     yield map
 
 
-maps = pool  # there is nothing to make before a map
+def fold(module, workers, f, args, chunksize):
+    snakefish.map(f, args, module.extract, module.merge, concurrency=workers, chunksize=chunksize)
+
+
+@contextmanager
+def pipeline(source, args, stages):
+    def taken(channel):
+        while (item := channel.receive_pyobj()) is not None:
+            yield item
+
+    def passed_on(items, channel):
+        for item in items:
+            channel.send_pyobj(item, block=True)
+        channel.send_pyobj(None, block=True)
+        yield from ()  # a generator function all the same
+
+    def handed_over(items):
+        yield from items
+
+    with ExitStack() as stack:
+        def start(f, *args, prefetch):
+            generator = stack.enter_context(snakefish.Generator(f, args=args, prefetch=prefetch))
+            generator.start()
+            return generator
+
+        items = source(*args)
+        for stage in stages:
+            channel = stack.enter_context(snakefish.Channel(PIPELINE_BYTES))
+            start(passed_on, items, channel, prefetch=1)  # so it begins by itself, not at a first next()
+            items = stage(taken(channel))
+        yield start(handed_over, items, prefetch=PREFETCH)
 
 
 def spawn_join(f):

@@ -3,7 +3,8 @@ import os
 import tempfile
 from contextlib import contextmanager
 
-from bench.runtimes.snakefish import echo, pool, snakefish, spawn_join, version  # noqa: F401
+from bench.runtimes.snakefish import (  # noqa: F401
+    echo, fold, pipeline, pool, snakefish, spawn_join, stream, version)
 
 
 @contextmanager

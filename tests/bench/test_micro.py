@@ -7,7 +7,7 @@ from bench import catalog, machine, runner
 from bench.micro import map_skewed
 
 MICRO = [name for name in catalog.workload_names() if catalog.kind(name) == "micro"]
-RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("sequential", "snakefish-channels")]
+RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("sequential", "snakefish-channels", "ceiling")]
 STREAMS = [name for name in MICRO if name.startswith("stream-")]
 
 
@@ -110,7 +110,7 @@ MAPPING = '''
 from contextlib import contextmanager
 
 @contextmanager
-def maps(workers):
+def pool(workers):
     def wrong(f, args, chunksize):
         results = [f(x) for x in args]
         {what}

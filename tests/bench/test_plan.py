@@ -5,7 +5,7 @@ from bench import catalog, plan
 
 RUNTIMES = [
     catalog.Runtime("sequential", None, offers=("pool",), max_workers=1),
-    catalog.Runtime("other", None, offers=("pool", "spawn_join", "echo", "maps")),
+    catalog.Runtime("other", None, offers=("pool", "spawn_join", "echo")),
     catalog.Runtime("floor", None, offers=("floor",)),
 ]
 CPUS = 2
@@ -45,10 +45,12 @@ def test_no_cell_is_always_first():
 
 def test_sequential_runs_with_one_worker_and_so_do_the_micro_benchmarks_but_for_maps():
     for cell in cells():
-        if catalog.kind(cell.workload) == "micro":
-            assert cell.workers == (CPUS if cell.workload.startswith("map-") else 1)
-        elif cell.runtime == "sequential":
+        if cell.runtime == "sequential":
             assert cell.workers == 1
+        elif catalog.kind(cell.workload) == "micro":
+            assert cell.workers == (CPUS if cell.workload.startswith("map-") else 1)
+        elif cell.workload == "pipeline":
+            assert cell.workers == 3
     assert plan.Cell("mandelbrot", catalog.workload("mandelbrot").size, "other", 3) in cells()
 
 

@@ -1,10 +1,25 @@
 """Every runtime runs the same workloads and comes to the same output."""
 import pytest
 
-from bench import plan, runner
+from bench import catalog, plan, runner
 
-RUNTIMES = ("sequential", "multiprocessing", "snakefish", "snakefish-traced")
-SMALL = {"spectral-norm": 20, "mandelbrot": 40}
+PROGRAMS = [name for name in catalog.workload_names() if catalog.kind(name) == "program"]
+RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("floor", "multiprocessing-simplequeue")]
+SMALL = {"binary-trees": 6, "fannkuch-redux": 6, "fasta": 300, "k-nucleotide": 300, "regex-redux": 300, "mandelbrot": 40,
+         "spectral-norm": 20, "monte-carlo": 3, "memoised-search": 1000, "image-filter": 40, "life": 10}
+SLOW_TO_START = {"joblib": ("spectral-norm", "memoised-search")}  # a second for each sample
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {name: runner.probe(name) for name in RUNTIMES}
+
+
+@pytest.fixture(scope="module")
+def right():
+    """The sequential program's output hashes."""
+    return {name: sample(name, SMALL.get(name, catalog.workload(name).check_size), "sequential", 1)["output_sha256"]
+            for name in PROGRAMS if not catalog.workload(name).lacks}
 
 
 def sample(*arguments):
@@ -13,19 +28,52 @@ def sample(*arguments):
     return answer
 
 
-@pytest.mark.parametrize("workload", SMALL)
-@pytest.mark.parametrize("runtime", RUNTIMES[1:])
-def test_output_is_that_of_the_sequential_program(workload, runtime):
-    right = sample(workload, SMALL[workload], "sequential", 1)["output_sha256"]
-    for workers in (1, 2, 3):
-        assert sample(workload, SMALL[workload], runtime, workers)["output_sha256"] == right
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "sequential"])
+def test_output_is_that_of_the_sequential_program(found, right, runtime):
+    if not found[runtime].present:
+        pytest.skip(found[runtime].reason)
+    programs = [w for w in map(catalog.workload, SLOW_TO_START.get(runtime, right)) if w.runs_on(found[runtime])]
+    assert programs
+    for workload in programs:
+        for workers in workload.worker_counts(found[runtime], (1, 3) if workload.name == "spectral-norm" else (2,), 2):
+            size = SMALL.get(workload.name, workload.check_size)
+            assert sample(workload.name, size, runtime, workers)["output_sha256"] == right[workload.name], workload.name
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_runtime_is_present_and_says_what_it_is(runtime):
-    found = runner.probe(runtime)
-    assert found.reason is None
-    assert found.doc and "pool" in found.offers
+def test_runtime_says_what_it_is(found, runtime):
+    if not found[runtime].present:
+        pytest.skip(found[runtime].reason)
+    assert found[runtime].doc and set(found[runtime].offers) & {"pool", "warm", "copies"}
+
+
+def test_programs_that_change_globals_are_not_for_one_memory(found):
+    words = catalog.workload("word-count")
+    assert words.runs_on(found["multiprocessing"]) and not words.runs_on(found["threading"])
+    assert catalog.workload("pipeline").runs_on(found["threading"])
+    assert not catalog.workload("pipeline").runs_on(found["multiprocessing"])
+
+
+def test_the_ceiling_counts_its_copies_and_needs_two():
+    row = sample("fannkuch-redux", 6, "ceiling", 3)
+    assert row["operations"] == 3
+    assert catalog.workload("pipeline").worker_counts(runner.probe("ceiling"), [1, 2, 4], 2) == [2, 4]
+
+
+def test_the_ceiling_refuses_copies_that_differ(bench, program):
+    bench.add("workloads", "injected", program("x = os.getpid()"))
+    bench.run("--quick", "--filter", "injected", "--runtimes", "ceiling", "--blocks", 1, "--workers", 2, code=1)
+    (row,) = bench.rows("SELECT * FROM sample")
+    assert row["status"] == "crash" and "2 copies have 2 different outputs" in row["error"]
+
+
+def test_output_prints_what_the_program_does_and_nothing_else(bench):
+    for runtime in ("sequential", "snakefish"):
+        out, err = bench("output", "spectral-norm", "--size", 100, "--runtime", runtime)
+        assert (out, err) == ("1.274219991\n", "")
+    assert bench("output", "regex-redux")[0].endswith("\n10245\n10000\n5262\n")
+    assert "does not offer" in bench("output", "pipeline", "--runtime", "joblib", code=2)[1]
+    assert "no workload named x" in bench("output", "x", code=2)[1]
 
 
 def test_the_three_times_contain_each_other():

@@ -1,0 +1,78 @@
+"""What of the catalog a run takes, and how much of it: standard, --quick or --full."""
+import random
+import sys
+
+from bench import catalog, machine, plan, runner
+
+STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling", "floor")
+BLOCKS = 6
+FULL_BLOCKS = 10
+QUICK_BLOCKS = 2
+
+
+class Usage(Exception):
+    """The command line asks for what is not there."""
+
+
+def workloads(options):
+    """With a filter all that it finds; without one the Benchmarks Game's programs and the micro-benchmarks, or all."""
+    names = [name for name in catalog.workload_names() if options.filter in f"{catalog.kind(name)}/{name}"]
+    if not names:
+        raise Usage(f"no workload has '{options.filter}' in its name: there are {', '.join(catalog.workload_names())}")
+    found = [catalog.workload(name) for name in names]
+    if not (options.filter or options.full):
+        found = [w for w in found if w.kind == "micro" or w.official]
+    if options.official:
+        found = [w for w in found if w.official]
+    for workload in found:
+        if workload.lacks:
+            print(f"{workload.name} is absent: {workload.lacks}", file=sys.stderr)
+    found = [workload for workload in found if not workload.lacks]
+    if not found:
+        raise Usage("no workload is left to run")
+    return found
+
+
+def runtimes(wanted):
+    """Those that are asked for; without a wish, all but the optional ones."""
+    known = catalog.names("runtimes")
+    for name in wanted or ():
+        if name not in known:
+            raise Usage(f"there is no runtime {name}: there are {', '.join(known)}")
+    found = [runner.probe(name) for name in known if not wanted or name in wanted]
+    found = [r for r in found if wanted or not r.optional]
+    if not any(r.present for r in found):
+        raise Usage("no runtime is left to run")
+    return found
+
+
+def takes(options, workload, runtime):
+    """Whether a run compares the two. A micro-benchmark brings the runtimes that its targets name."""
+    if options.full or options.runtimes:
+        return True
+    return runtime.name in STANDARD_RUNTIMES or runtime.name in getattr(workload.module, "targets", {})
+
+
+def size_of(options, workload):
+    if options.official:
+        return workload.official
+    return options.size or (workload.check_size if options.quick else workload.size)
+
+
+def make(options):
+    """The plan of a run."""
+    taken, found = workloads(options), runtimes(options.runtimes)
+    found = [r for r in found if any(takes(options, w, r) for w in taken)]
+    for r in found:
+        if not r.present:
+            print(f"{r.name} is absent: {r.reason}", file=sys.stderr)
+    cpus = machine.effective_cpus()
+    workers = options.workers or (plan.worker_counts(cpus) if options.full else sorted({1, cpus}))
+    cells = [cell for workload in taken for cell in plan.cells(
+        [workload], [r for r in found if r.present and takes(options, workload, r)], workers,
+        lambda w: size_of(options, w), cpus)]
+    if not cells:
+        raise Usage("none of these runtimes offers what these workloads need")
+    seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
+    blocks = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else BLOCKS)
+    return runner.Plan(taken, found, cells, blocks, seed, options.limit, options.trace)
