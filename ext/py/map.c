@@ -31,9 +31,12 @@ PyObject *sf_map_walk_next(const struct sf_map *map, struct sf_map_walk *walk)
     PyObject *item, *value;
     if (walk->iterator)
         item = PyIter_Next(walk->iterator);
+    else if (PyTuple_Check(map->items))
+        item = Py_NewRef(PyTuple_GET_ITEM(map->items, walk->at));
+    else if (walk->at < PyList_GET_SIZE(map->items))
+        item = Py_NewRef(PyList_GET_ITEM(map->items, walk->at));
     else
-        item = Py_NewRef(PyList_Check(map->items) ? PyList_GET_ITEM(map->items, walk->at)
-                                                  : PyTuple_GET_ITEM(map->items, walk->at));
+        item = PyErr_Format(PyExc_RuntimeError, "args was made shorter while map ran: leave it alone until then");
     walk->at++;
     if (!item)
         return NULL;
@@ -115,7 +118,7 @@ bool sf_map_is_whole(const struct sf_map *map, Py_ssize_t chunk)
 void sf_map_keep_one(struct sf_map *map, Py_ssize_t first, PyObject *value)
 {
     Py_ssize_t chunk = first / map->chunk;
-    Py_XSETREF(map->results[first], value);
+    PyList_SetItem(map->results, first, value);
     map->arrived[chunk]++;
     if (sf_map_is_whole(map, chunk))
         tell_progress(map, map->arrived[chunk]);
@@ -126,7 +129,8 @@ void sf_map_keep(struct sf_map *map, Py_ssize_t first, PyObject *list)
     Py_ssize_t chunk = first / map->chunk, count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : 0;
     bool fits = count > 0 && count <= end_of(map, chunk) - first;
     if (!fits) {
-        PyErr_Format(PyExc_RuntimeError, "%zd results came back for argument %zd of chunk %zd", count, first, chunk);
+        PyErr_Format(PyExc_RuntimeError, "%zd results came back for argument %zd of chunk %zd", count, first,
+                     chunk);
         sf_map_fail(map, chunk);
     }
     for (Py_ssize_t i = 0; fits && i < count; i++)
@@ -142,17 +146,6 @@ void sf_map_describe(const struct sf_map *map, Py_ssize_t chunk, char *what)
              (long long)first, (long long)last);
 }
 
-/* The results as a list, which takes them over. */
-static PyObject *to_list(struct sf_map *map)
-{
-    PyObject *list = PyList_New(map->count);
-    for (Py_ssize_t i = 0; list && i < map->count; i++) {
-        PyList_SET_ITEM(list, i, map->results[i]);
-        map->results[i] = NULL;
-    }
-    return list;
-}
-
 static void log_begin(const struct sf_map *map, uint32_t number)
 {
     static const char name[] = "map";
@@ -166,24 +159,26 @@ static PyObject *run(struct sf_map *map)
     uint32_t number = sf_log_next_task();
     PyObject *all = NULL;
     map->failed_chunk = map->chunks;
-    map->results = PyMem_Calloc((size_t)map->count, sizeof *map->results);
+    map->results = PyList_New(map->count);
     map->arrived = PyMem_Calloc((size_t)map->chunks, sizeof *map->arrived);
     if (sf_log_enabled())
         log_begin(map, number);
     int failed = -1;
-    if (!map->results || !map->arrived)
+    if (map->results)
+        PyObject_GC_UnTrack(map->results); /* nobody may find it while it has holes */
+    if (!map->arrived)
         PyErr_NoMemory();
-    else
+    else if (map->results)
         failed = map->extract == Py_None ? sf_map_by_counter(map) : sf_map_by_merge(map);
     sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)map->chunks, (uint64_t)map->workers);
     if (!failed && map->failure)
         sf_put_raised(Py_NewRef(map->failure));
     else if (!failed)
-        all = to_list(map);
+        all = Py_NewRef(map->results);
+    if (map->results)
+        PyObject_GC_Track(map->results);
+    Py_XDECREF(map->results);
     Py_CLEAR(map->failure);
-    for (Py_ssize_t i = 0; map->results && i < map->count; i++)
-        Py_XDECREF(map->results[i]);
-    PyMem_Free(map->results);
     PyMem_Free(map->arrived);
     return all;
 }
@@ -245,13 +240,14 @@ static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
     PyObject *iterable, *concurrency_object = NULL, *chunk_object = NULL, *progress = NULL, *bar;
     int64_t concurrency = 0, chunk = 0;
     int parsed = has_extract(args)
-                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map", merging,
-                                                   &map.f, &iterable, &map.extract, &map.merge, &concurrency_object,
-                                                   &chunk_object, &progress)
-                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map", plain,
-                                                   &map.f, &iterable, &concurrency_object, &chunk_object, &map.extract,
-                                                   &map.merge, &progress);
-    if (!parsed || !sf_argument_is_callable(map.f, "f", false) || !sf_argument_is_callable(map.extract, "extract", true) ||
+                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map",
+                                                   merging, &map.f, &iterable, &map.extract, &map.merge,
+                                                   &concurrency_object, &chunk_object, &progress)
+                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map",
+                                                   plain, &map.f, &iterable, &concurrency_object, &chunk_object,
+                                                   &map.extract, &map.merge, &progress);
+    if (!parsed || !sf_argument_is_callable(map.f, "f", false) ||
+        !sf_argument_is_callable(map.extract, "extract", true) ||
         !sf_argument_is_callable(map.merge, "merge", true))
         return NULL;
     if ((map.extract == Py_None) != (map.merge == Py_None))
@@ -259,9 +255,11 @@ static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
     if (sf_argument_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
         sf_argument_integer(chunk_object, "chunksize", 0, "0: an even split", &chunk))
         return NULL;
-    /* what cannot change needs no copy; and a child that makes its own numbers from a range touches no page of ours */
-    map.items = PyRange_Check(iterable) || PyTuple_CheckExact(iterable) ? Py_NewRef(iterable)
-                                                                        : sf_argument_list(iterable, "args");
+    /* No copy of what children can read where it is: a reference to each item would touch each item's page, here
+     * before the fork and once more, page by page copied, after it. */
+    map.items = PyRange_Check(iterable) || PyTuple_CheckExact(iterable) || PyList_CheckExact(iterable)
+                    ? Py_NewRef(iterable)
+                    : sf_argument_list(iterable, "args");
     map.count = map.items ? PySequence_Size(map.items) : -1;
     if (map.count < 0) {
         Py_XDECREF(map.items);
@@ -291,16 +289,22 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     return map_or_starmap(args, kwargs, true);
 }
 
-#define MAP_DOC                                                                                                      \
-    "concurrency: how many processes at a time, 0: cpu_count(). chunksize: arguments a process takes at once, 0: an\n" \
-    "even split. Without extract and merge the processes take chunks as they become free. With them each chunk has a\n" \
-    "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in the\n" \
-    "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"      \
-    "concurrency.\n\n"                                                                                               \
-    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, which\n" \
-    "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"         \
-    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
-    "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is merged."
+#define MAP_DOC                                                                                                    \
+    "concurrency: how many processes at a time, 0: cpu_count(). chunksize: arguments a process takes at once, 0: " \
+    "an\n"                                                                                                         \
+    "even split. Without extract and merge the processes take chunks as they become free. With them each chunk "   \
+    "has a\n"                                                                                                      \
+    "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in "  \
+    "the\n"                                                                                                        \
+    "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"   \
+    "concurrency.\n\n"                                                                                             \
+    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, "  \
+    "which\n"                                                                                                      \
+    "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"     \
+    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback " \
+    "as\n"                                                                                                         \
+    "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is "       \
+    "merged."
 
 PyMethodDef sf_map_functions[] = {
     {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,

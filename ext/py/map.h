@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 struct sf_map {
-    PyObject *f, *items, *extract, *merge; /* borrowed; items: a list, tuple or range that nobody changes */
+    PyObject *f, *items, *extract, *merge; /* borrowed; items: a list, tuple or range */
     bool star;                             /* f(*item) */
     Py_ssize_t count, chunk, chunks;       /* items, items in a chunk, chunks */
     Py_ssize_t workers;                    /* processes at a time */
-    PyObject **results;                    /* by item: owned, NULL where it is not here yet */
+    PyObject *results;                     /* list, with holes where one is not here yet; owned */
     Py_ssize_t *arrived;                   /* by chunk: how many of its results are here */
     PyObject *failure;                     /* exception of the earliest failed chunk so far, owned */
     Py_ssize_t failed_chunk;               /* its number; `chunks` if none has failed, -1: what tells of progress raised */

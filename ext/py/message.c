@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define ALONE_BYTES (64u << 10)   /* from here on a copy takes longer than giving up the interpreter lock */
-#define IN_PLACE_BYTES (8u << 10) /* from here on a copy takes longer than looking at memory that is not Python's */
+#define IN_PLACE_BYTES (8u << 10) /* from here on a copy takes longer than looking at memory that is not Python's  \
+                                   */
 #define HEAD_BYTES sizeof(uint64_t)
 #define BUFFER_ALIGN 16u /* of out-of-band buffers: what malloc gives, and numpy wants */
 
@@ -27,29 +28,34 @@ static uint64_t head_of(enum sf_message_kind kind, Py_ssize_t count)
 
 /* ---- sending ---- */
 
+static void put_together(struct sf_message *message, enum sf_message_kind kind, void *body, size_t bytes)
+{
+    message->head = head_of(kind, 0);
+    message->few[0] = (struct iovec){&message->head, HEAD_BYTES};
+    message->few[1] = (struct iovec){body, bytes};
+    message->parts = message->few;
+    message->count = 2;
+    message->bytes = HEAD_BYTES + bytes;
+}
+
 static int pack_view(struct sf_message *message, enum sf_message_kind kind, PyObject *object)
 {
     if (PyObject_GetBuffer(object, &message->one, PyBUF_ANY_CONTIGUOUS))
         return -1;
-    message->head = head_of(kind, 0);
-    message->few[0] = (struct iovec){&message->head, HEAD_BYTES};
-    message->few[1] = (struct iovec){message->one.buf, (size_t)message->one.len};
-    message->parts = message->few;
-    message->count = 2;
-    message->bytes = HEAD_BYTES + (uint64_t)message->one.len;
+    put_together(message, kind, message->one.buf, (size_t)message->one.len);
     return 0;
+}
+
+static void start(struct sf_message *message)
+{
+    memset(message, 0, offsetof(struct sf_message, plain));
+    message->plain.data = message->plain.first;
 }
 
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object)
 {
-    memset(message, 0, sizeof *message);
+    start(message);
     return pack_view(message, SF_MESSAGE_BYTES, object);
-}
-
-static bool has_no_buffers(PyObject *object)
-{
-    return object == Py_None || PyLong_CheckExact(object) || PyFloat_CheckExact(object) || PyUnicode_CheckExact(object) ||
-           PyBool_Check(object);
 }
 
 static void add_part(struct sf_message *message, const void *data, uint64_t bytes)
@@ -89,20 +95,20 @@ static int pack_buffers(struct sf_message *message)
 
 int sf_message_pack(struct sf_message *message, PyObject *object)
 {
-    memset(message, 0, sizeof *message);
+    start(message);
     if (PyBytes_CheckExact(object))
         return pack_view(message, SF_MESSAGE_BYTES, object);
     if (PyByteArray_CheckExact(object))
         return pack_view(message, SF_MESSAGE_BYTEARRAY, object);
-    PyObject *pickle;
-    if (has_no_buffers(object)) {
-        pickle = sf_pickle_dumps(object);
-    } else {
-        message->buffers = PyList_New(0);
-        PyObject *callback = message->buffers ? PyObject_GetAttr(message->buffers, append) : NULL;
-        pickle = callback ? sf_pickle_dumps_buffers(object, callback) : NULL;
-        Py_XDECREF(callback);
-    }
+    int plain = sf_plain_write(&message->plain, object);
+    if (plain > 0)
+        put_together(message, SF_MESSAGE_PLAIN, message->plain.data, message->plain.bytes);
+    if (plain != 0)
+        return plain > 0 ? 0 : -1;
+    message->buffers = PyList_New(0);
+    PyObject *callback = message->buffers ? PyObject_GetAttr(message->buffers, append) : NULL;
+    PyObject *pickle = callback ? sf_pickle_dumps_buffers(object, callback) : NULL;
+    Py_XDECREF(callback);
     if (!pickle)
         return -1;
     int failed = pack_view(message, SF_MESSAGE_PICKLE, pickle); /* the view holds the bytes object */
@@ -132,6 +138,7 @@ void sf_message_fini(struct sf_message *message)
     if (message->one.obj)
         PyBuffer_Release(&message->one);
     Py_XDECREF(message->buffers);
+    sf_plain_fini(&message->plain);
 }
 
 /* ---- receiving ---- */
@@ -179,6 +186,28 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
     return object;
 }
 
+/* Reads a plain object: a small one from a copy, so that the slot is free the sooner. Releases the slot. */
+static PyObject *get_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
+{
+    char few[SF_PLAIN_FEW_BYTES], *copy = few;
+    uint64_t run = 0;
+    const void *place = sf_ring_at(ring, slot, at, &run);
+    if (bytes > sizeof few && run >= bytes) {
+        PyObject *object = sf_plain_read(place);
+        sf_ring_release(ring, slot);
+        return object;
+    }
+    if (bytes > sizeof few)
+        copy = PyMem_Malloc(bytes);
+    if (copy)
+        sf_ring_get(ring, slot, at, copy, bytes);
+    sf_ring_release(ring, slot);
+    PyObject *object = copy ? sf_plain_read(copy) : PyErr_NoMemory();
+    if (copy != few)
+        PyMem_Free(copy);
+    return object;
+}
+
 static PyObject *slice(PyObject *view, uint64_t from, uint64_t bytes)
 {
     return PySequence_GetSlice(view, (Py_ssize_t)from, (Py_ssize_t)(from + bytes));
@@ -221,7 +250,8 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
     switch ((enum sf_message_kind)(uint32_t)head) {
     case SF_MESSAGE_BYTES:
     case SF_MESSAGE_BYTEARRAY:
-        object = get_object((uint32_t)head == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
+        object =
+            get_object((uint32_t)head == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
         sf_ring_release(ring, slot);
         return object;
     case SF_MESSAGE_PARTS:
@@ -230,11 +260,15 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
         object = array ? open_parts(array) : NULL;
         Py_XDECREF(array);
         break;
+    case SF_MESSAGE_PLAIN:
+        object = get_plain(ring, slot, at + HEAD_BYTES, bytes);
+        break;
     default:
         object = get_pickled(ring, slot, at + HEAD_BYTES, bytes);
     }
     if (object && want_bytes) {
-        PyErr_Format(PyExc_TypeError, "the message is a %.200s, not bytes: it was sent by send_pyobj, use receive_pyobj",
+        PyErr_Format(PyExc_TypeError,
+                     "the message is a %.200s, not bytes: it was sent by send_pyobj, use receive_pyobj",
                      Py_TYPE(object)->tp_name);
         Py_CLEAR(object);
     }
@@ -263,7 +297,9 @@ static PyObject *finish(struct sf_arrival *arrival)
     arrival->target = NULL;
     if (arrival->kind == SF_MESSAGE_BYTES || arrival->kind == SF_MESSAGE_BYTEARRAY)
         return target;
-    object = arrival->kind == SF_MESSAGE_PARTS ? open_parts(target) : sf_pickle_loads_bytes(target);
+    object = arrival->kind == SF_MESSAGE_PARTS   ? open_parts(target)
+             : arrival->kind == SF_MESSAGE_PLAIN ? sf_plain_read(PyBytes_AS_STRING(target))
+                                                 : sf_pickle_loads_bytes(target);
     Py_DECREF(target);
     return object;
 }

@@ -2,6 +2,7 @@
  * over a stream in several (map, Generator).
  *
  *     uint32 kind, uint32 count, then by kind
+ *     PLAIN       a plain object (plain.h): what most small messages are
  *     PICKLE      the pickle, with everything in it
  *     BYTES       the bytes of a bytes object
  *     BYTEARRAY   the bytes of a bytearray
@@ -13,8 +14,9 @@
 #include "py/compat.h"
 
 #include "core/stream.h"
+#include "py/plain.h"
 
-enum sf_message_kind { SF_MESSAGE_PICKLE = 1, SF_MESSAGE_BYTES, SF_MESSAGE_BYTEARRAY, SF_MESSAGE_PARTS };
+enum sf_message_kind { SF_MESSAGE_PICKLE = 1, SF_MESSAGE_BYTES, SF_MESSAGE_BYTEARRAY, SF_MESSAGE_PARTS, SF_MESSAGE_PLAIN };
 
 #define SF_MESSAGE_TOLD_BYTES (4u << 10) /* a copy of fewer bytes is not worth an event */
 
@@ -31,6 +33,7 @@ struct sf_message {
     Py_buffer *views;  /* of the buffers; `held` of them */
     Py_ssize_t held;
     uint64_t *table; /* PARTS: head and sizes */
+    struct sf_plain plain;
 };
 
 int sf_message_init(void); /* 0, or -1 with an exception */

@@ -2,11 +2,14 @@
 #include "py/protocol.h"
 
 #include "py/child.h"
+#include "py/streams.h"
 
 #include <stdbool.h>
+#include <unistd.h>
 
 /* Builtins of _thread, atexit, _signal and sys; functions of _child.py. */
-static PyObject *thread_count, *clear_exit_functions, *run_exit_functions, *set_wakeup_fd, *modules;
+static PyObject *thread_count, *count_exit_functions, *add_exit_function, *take_exit_function,
+    *clear_exit_functions, *run_exit_functions, *set_wakeup_fd, *modules;
 static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
     *save_coverage;
 static const struct {
@@ -14,6 +17,9 @@ static const struct {
     PyObject **to;
 } lookups[] = {
     {"_thread", "_count", &thread_count},
+    {"atexit", "_ncallbacks", &count_exit_functions},
+    {"atexit", "register", &add_exit_function},
+    {"atexit", "unregister", &take_exit_function},
     {"atexit", "_clear", &clear_exit_functions},
     {"atexit", "_run_exitfuncs", &run_exit_functions},
     {"_signal", "set_wakeup_fd", &set_wakeup_fd},
@@ -26,15 +32,11 @@ static const struct {
     {"snakefish._child", "save_coverage", &save_coverage},
 };
 
-static PyObject *word_flush, *word_stdout, *word_stderr, *word_signal, *word_threading, *word_executors,
-    *word_multiprocessing, *word_coverage;
+static PyObject *word_signal, *word_threading, *word_executors, *word_multiprocessing, *word_coverage;
 static const struct {
     const char *text;
     PyObject **to;
 } words[] = {
-    {"flush", &word_flush},
-    {"stdout", &word_stdout},
-    {"stderr", &word_stderr},
     {"signal", &word_signal},
     {"threading", &word_threading},
     {"concurrent.futures", &word_executors}, /* which both kinds load */
@@ -42,10 +44,20 @@ static const struct {
     {"coverage", &word_coverage},
 };
 
-static PyObject *sys_names, *minus_one; /* sys.__dict__, borrowed for ever */
+static PyObject *minus_one;
+
+/* CPython makes a new key in each child. The dynamic linker binds what that needs at its first call: if that were
+ * in a child, then in each child anew, a dozen page faults each time. */
+static void bind_early(void)
+{
+    Py_tss_t key = Py_tss_NEEDS_INIT;
+    if (PyThread_tss_create(&key) == 0)
+        PyThread_tss_delete(&key);
+}
 
 int sf_protocol_init(void)
 {
+    bind_early();
     for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
         PyObject *module = PyImport_ImportModule(lookups[i].module);
         *lookups[i].to = module ? PyObject_GetAttrString(module, lookups[i].name) : NULL;
@@ -56,11 +68,8 @@ int sf_protocol_init(void)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (!(*words[i].to = PyUnicode_InternFromString(words[i].text)))
             return -1;
-    PyObject *sys = PyImport_ImportModule("sys");
-    sys_names = sys ? PyModule_GetDict(sys) : NULL;
-    Py_XDECREF(sys); /* sys.modules holds it */
     minus_one = PyLong_FromLong(-1);
-    return sys_names && minus_one ? 0 : -1;
+    return minus_one ? sf_streams_init() : -1;
 }
 
 /* Calls it and drops the result. 0, or -1 with an exception. */
@@ -76,35 +85,72 @@ static int is_loaded(PyObject *module_name)
     return PyDict_GetItemWithError(modules, module_name) != NULL;
 }
 
+static long call_for_count(PyObject *function)
+{
+    PyObject *count = PyObject_CallFunctionObjArgs(function, NULL);
+    long number = count ? PyLong_AsLong(count) : -1;
+    Py_XDECREF(count);
+    return number;
+}
+
 /* Threads of Python in this process besides the main one. -1 with an exception. */
 static long other_threads(void)
 {
-    PyObject *count = PyObject_CallFunctionObjArgs(thread_count, NULL);
-    long threads = count ? PyLong_AsLong(count) : -1;
-    Py_XDECREF(count);
-    return threads;
+    return call_for_count(thread_count);
 }
 
-/* A stream that is None, closed, or whose reader has gone, is no reason to fail; a signal handler's exception is. */
-static int flush_stream(PyObject *name)
+/* ---- exit handlers ----
+ *
+ * A child runs its own handlers at its end and never its parent's. To clear the parent's in each child would touch,
+ * and so copy, every page in which one of them stands. So the parent puts a guard on top of its handlers before it
+ * forks: handlers run from the newest to the oldest, and a guard that a child comes to clears the rest, which are
+ * its parent's. The parent itself, and its children by os.fork, pass over it. */
+
+static long depth;          /* how many of our forks this process is from the first one */
+static pid_t guard_process; /* which process's handlers the guard was last put on */
+static long guarded;        /* how many there were then, with it */
+
+static PyObject *pass_guard(PyObject *guard_depth, PyObject *unused)
 {
-    PyObject *stream = PyDict_GetItemWithError(sys_names, name); /* borrowed */
-    if (!stream || stream == Py_None)
-        return 0;
-    Py_INCREF(stream);
-    PyObject *done = PyObject_CallMethodObjArgs(stream, word_flush, NULL);
-    Py_DECREF(stream);
-    if (!done && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
-        !PyErr_ExceptionMatches(PyExc_OSError))
+    (void)unused;
+    if (depth > PyLong_AsLong(guard_depth))
+        return PyObject_CallFunctionObjArgs(clear_exit_functions, NULL);
+    Py_RETURN_NONE;
+}
+
+/* In the parent: 0, or -1 with an exception. */
+static int guard_exit_handlers(void)
+{
+    static PyMethodDef guard = {"snakefish_guard", pass_guard, METH_NOARGS, NULL};
+    static PyObject *last;
+    long count = call_for_count(count_exit_functions);
+    bool is_there = count == guarded && guard_process == getpid();
+#ifdef PYPY_VERSION /* the count falls when one is taken away: it may be the same, and the guard not on top */
+    if (is_there && call(take_exit_function, last))
         return -1;
-    PyErr_Clear();
-    Py_XDECREF(done);
-    return 0;
+    is_there = false;
+#endif
+    if (count < 0 || is_there)
+        return count < 0 ? -1 : 0;
+    PyObject *number = PyLong_FromLong(depth);
+    /* never freed: it may run while it is cleared */
+    last = number ? PyCFunction_New(&guard, number) : NULL;
+    Py_XDECREF(number);
+    if (!last || call(add_exit_function, last))
+        return -1;
+    guarded = call_for_count(count_exit_functions);
+    guard_process = getpid();
+    return guarded < 0 ? -1 : 0;
 }
 
-static int flush_streams(void)
+/* In the child, at its end. */
+static int run_exit_handlers(void)
 {
-    return flush_stream(word_stdout) || flush_stream(word_stderr) ? -1 : 0;
+#ifndef PYPY_VERSION
+    if (call_for_count(count_exit_functions) == guarded)
+        return 0;
+#endif
+    return call(run_exit_functions, NULL);
 }
 
 int sf_protocol_prepare(void)
@@ -112,13 +158,14 @@ int sf_protocol_prepare(void)
     long threads = is_loaded(word_threading) ? other_threads() : 0;
     if (threads < 0 || (threads > 0 && call(warn_of_threads, NULL)))
         return -1;
-    return flush_streams();
+    return guard_exit_handlers() ? -1 : sf_streams_flush();
 }
 
 int sf_protocol_begin(PyObject *name)
 {
+    depth++;
     /* the parent's event loop would be told of signals that were sent here */
-    if (call(clear_exit_functions, NULL) || (is_loaded(word_signal) && call(set_wakeup_fd, minus_one)))
+    if (is_loaded(word_signal) && call(set_wakeup_fd, minus_one))
         return -1;
     if (is_loaded(word_executors) && call(forget_executors, NULL))
         return -1;
@@ -130,11 +177,6 @@ static int wait_for_threads(void)
 {
     long threads = other_threads();
     return threads > 0 ? call(end_threads, NULL) : (int)threads;
-}
-
-static int run_exit_handlers(void)
-{
-    return call(run_exit_functions, NULL);
 }
 
 static int wait_for_children(void)
@@ -156,8 +198,8 @@ static int finish_coverage(void)
 
 void sf_protocol_end(void)
 {
-    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children, finish_multiprocessing,
-                                           finish_coverage};
+    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children,
+                                         finish_multiprocessing, finish_coverage};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i]() == 0)
             continue;
@@ -168,6 +210,6 @@ void sf_protocol_end(void)
         if (interrupted)
             break;
     }
-    flush_streams();
+    sf_streams_flush();
     PyErr_Clear();
 }

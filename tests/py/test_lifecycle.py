@@ -197,6 +197,79 @@ def test_exit_handlers_of_the_parent_run_in_the_parent_only_and_the_childs_in_th
     assert sorted(out.splitlines()) == ["child's True"] * 3 + ["parent's True"]
 
 
+def test_exit_handlers_registered_between_two_forks_stay_with_the_process_that_registered_them(check_program):
+    out = check_program("""
+        import atexit, os, snakefish
+        names = {os.getpid(): "parent"}
+        def register(word):
+            atexit.register(lambda owner=os.getpid(): print(word, "in its own" if owner == os.getpid() else "ASTRAY", flush=True))
+        def run(f):
+            with snakefish.Thread(f) as t:
+                t.start()
+        def inner():
+            register("inner")
+        def outer():
+            run(lambda: None)
+            register("outer 1")
+            run(inner)
+            atexit.unregister(print)
+            register("outer 2")
+        register("parent 1")
+        run(outer)
+        register("parent 2")
+        run(lambda: None)
+        """)
+    assert out.splitlines() == [f"{word} in its own" for word in "inner,outer 2,outer 1,parent 2,parent 1".split(",")]
+
+
+def test_a_process_made_by_os_fork_runs_the_exit_handlers_it_was_made_with(check_program):
+    out = check_program("""
+        import atexit, os, snakefish
+        atexit.register(lambda: print("handler", flush=True))
+        with snakefish.Thread(lambda: None) as t:
+            t.start()
+        if pid := os.fork():
+            os.waitpid(pid, 0)
+        """)
+    assert out == "handler\n" * 2
+
+
+def test_many_forks_leave_no_more_exit_handlers_than_one(check_program):
+    assert check_program("""
+        import atexit, snakefish
+        counts = []
+        for _ in range(5):
+            with snakefish.Thread(lambda: None) as t:
+                t.start()
+            counts.append(atexit._ncallbacks())
+        print(len(set(counts)))
+        """) == "1\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_a_child_writes_to_any_layer_of_its_streams_comes_out_once(run_program, unbuffered):
+    ended = run_program("""
+        import io, sys, snakefish
+        def run(f):
+            with snakefish.Thread(f) as t:
+                t.start()
+        def text(): sys.stdout.write("text ")
+        def layer(): sys.stdout.buffer.write(b"layer ")
+        def error(): sys.stderr.write("error ")
+        def mine():
+            sys.stdout = io.TextIOWrapper(sys.stdout.buffer, write_through=False)
+            print("mine", end=" ")
+        def flushed(): print("flushed", end=" ", flush=True); print("more", end=" ")
+        for f in (text, layer, error, mine, flushed, lambda: None):
+            run(f)
+            print("parent", end=" ")
+            run(f)
+        """, env={"PYTHONUNBUFFERED": unbuffered})
+    assert ended.status == 0 and ended.stderr == "error error "
+    assert ended.stdout.split() == [word for name in ("text", "layer", "", "mine", "flushed more", "")
+                                    for word in f"{name} parent {name}".split()]
+
+
 def test_what_was_printed_before_a_fork_comes_out_once_and_in_order(check_program):
     assert check_program("""
         import sys, snakefish

@@ -14,6 +14,32 @@ def test_results_of_many_small_tasks_come_back_in_order(make, chunksize):
     assert snakefish.map(lambda x: x * x, make(20000), 2, chunksize) == [x * x for x in range(20000)]
 
 
+def test_a_list_that_f_makes_shorter_is_an_error_that_says_so():
+    numbers = list(range(100))
+
+    def shorten(x):
+        numbers.clear()
+        return x
+
+    with pytest.raises(RuntimeError, match="args was made shorter while map ran"):
+        snakefish.map(shorten, numbers, 2)
+    assert len(numbers) == 100
+
+
+def test_the_arguments_are_not_touched_and_the_result_is_nobody_elses(run_program):
+    ended = run_program("""
+        import gc, sys, snakefish
+        arguments = [object() for _ in range(1000)]
+        before = [sys.getrefcount(x) for x in arguments]
+        found = []
+        def look(done, total):
+            found.extend(x for x in gc.get_objects() if type(x) is list and len(x) == 1000 and x is not arguments and x is not before)
+        results = snakefish.map(lambda x: None, arguments, 2, 10, progress=look)
+        print([sys.getrefcount(x) for x in arguments] == before, found, gc.is_tracked(results), len(results))
+        """)
+    assert ended.stdout == "True [] True 1000\n", ended.stderr
+
+
 def test_a_range_with_a_step_gives_its_own_numbers():
     assert snakefish.map(lambda x: x, range(1000, -1000, -7), 3, 10) == list(range(1000, -1000, -7))
 

@@ -1,0 +1,123 @@
+/* Flushing the standard streams. See streams.h.
+ *
+ * To call flush() touches a dozen pages, here and in each child, and after a fork each of them is a page fault:
+ * five hundredths of what a fork costs. So a stream of the interpreter's own kind is remembered as it is in memory
+ * after it was flushed. It holds all that it has yet to write by fields of its own, which say then that there is
+ * nothing; while its bytes and its buffer's are the same, they say so still. */
+#include "py/streams.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define MOST_BYTES 512 /* of a stream's, and of a buffer's, object */
+
+/* An object as it was. The address is only compared, and only while who points there is unchanged. */
+struct picture {
+    PyObject *object;
+    size_t bytes;
+    char body[MOST_BYTES]; /* from its type on: what refers to it may change */
+};
+
+static struct stream {
+    const char *word;
+    PyObject *name;
+    struct picture text, buffer;
+} streams[] = {{.word = "stdout"}, {.word = "stderr"}};
+
+static PyObject *sys_names; /* sys.__dict__, borrowed for ever */
+static PyObject *word_flush, *word_buffer;
+static PyTypeObject *text_type, *buffer_type, *raw_type; /* what the interpreter opens its streams as */
+
+static PyTypeObject *type_of(const char *name)
+{
+    PyObject *module = PyImport_ImportModule("io");
+    PyObject *type = module ? PyObject_GetAttrString(module, name) : NULL;
+    Py_XDECREF(module);
+    return (PyTypeObject *)type;
+}
+
+int sf_streams_init(void)
+{
+    PyObject *sys = PyImport_ImportModule("sys");
+    sys_names = sys ? PyModule_GetDict(sys) : NULL;
+    Py_XDECREF(sys); /* sys.modules holds it */
+    text_type = type_of("TextIOWrapper");
+    buffer_type = type_of("BufferedWriter");
+    raw_type = type_of("FileIO");
+    word_flush = PyUnicode_InternFromString("flush");
+    word_buffer = PyUnicode_InternFromString("buffer");
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+        if (!(streams[i].name = PyUnicode_InternFromString(streams[i].word)))
+            return -1;
+    return sys_names && text_type && buffer_type && raw_type && word_flush && word_buffer ? 0 : -1;
+}
+
+static const char *body_of(PyObject *object)
+{
+    return (const char *)object + offsetof(PyObject, ob_type);
+}
+
+static bool is_as_it_was(const struct picture *picture, PyObject *object)
+{
+    return picture->object == object && memcmp(picture->body, body_of(object), picture->bytes) == 0;
+}
+
+static void take_picture(struct picture *picture, PyObject *object)
+{
+    picture->object = object;
+    picture->bytes = (size_t)Py_TYPE(object)->tp_basicsize - offsetof(PyObject, ob_type);
+    memcpy(picture->body, body_of(object), picture->bytes);
+}
+
+static bool can_be_pictured(PyObject *object, PyTypeObject *type)
+{
+#ifdef PYPY_VERSION
+    return (void)object, (void)type, false; /* what the C layer sees there is not the stream */
+#else
+    return Py_IS_TYPE(object, type) && type->tp_basicsize <= MOST_BYTES;
+#endif
+}
+
+/* The stream was just flushed. */
+static void remember(struct stream *stream, PyObject *text)
+{
+    stream->text.object = NULL;
+    if (!can_be_pictured(text, text_type))
+        return;
+    PyObject *buffer = PyObject_GetAttr(text, word_buffer);
+    if (!buffer)
+        PyErr_Clear();
+    else if (can_be_pictured(buffer, buffer_type) || can_be_pictured(buffer, raw_type)) {
+        take_picture(&stream->text, text);
+        take_picture(&stream->buffer, buffer);
+    }
+    Py_XDECREF(buffer); /* the text holds it */
+}
+
+static int flush(struct stream *stream)
+{
+    PyObject *text = PyDict_GetItemWithError(sys_names, stream->name); /* borrowed */
+    if (!text || text == Py_None)
+        return 0;
+    if (is_as_it_was(&stream->text, text) && is_as_it_was(&stream->buffer, stream->buffer.object))
+        return 0;
+    Py_INCREF(text);
+    PyObject *done = PyObject_CallMethodObjArgs(text, word_flush, NULL);
+    if (done)
+        remember(stream, text);
+    Py_DECREF(text);
+    if (!done && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
+        !PyErr_ExceptionMatches(PyExc_OSError))
+        return -1;
+    PyErr_Clear();
+    Py_XDECREF(done);
+    return 0;
+}
+
+int sf_streams_flush(void)
+{
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+        if (flush(&streams[i]))
+            return -1;
+    return 0;
+}
