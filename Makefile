@@ -135,6 +135,7 @@ test-all-pythons:               ## run tests/py on every Python that is found: P
 
 stress: deps                    ## thousands of faults, 10,000 objects, the fuzzers: some 15 minutes on 2 cores
 	$(Q)$(MAKE) --no-print-directory all core-tests fuzzers
+	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
 
 bench: deps                     ## run the bench (some 5 minutes on 2 cores) and write its report

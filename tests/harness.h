@@ -57,6 +57,25 @@ static struct harness_case *harness_first, **harness_last = &harness_first;
         if (harness_e != harness_a)                                                                                  \
             FAIL("%s is %lld, not %lld (%s)", #actual, harness_a, harness_e, #expected);                             \
     } while (0)
+
+#if defined(__SANITIZE_THREAD__)
+#define HAS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HAS_TSAN 1
+#endif
+#endif
+#ifndef HAS_TSAN
+#define HAS_TSAN 0
+#endif
+
+/* For what ThreadSanitizer's runtime stands in the way of. */
+#define SKIP_UNDER_TSAN(reason)                                                                                      \
+    do {                                                                                                             \
+        if (HAS_TSAN)                                                                                                \
+            SKIP("ThreadSanitizer " reason);                                                                         \
+    } while (0)
+
 #define SKIP(...)                                                                                                    \
     do {                                                                                                             \
         printf(__VA_ARGS__);                                                                                         \

@@ -89,8 +89,6 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
         return -ENOMEM;
     }
     ring->data = (unsigned char *)ring->shared + SF_RING_DATA_OFFSET;
-    atomic_init(&ring->spin_message_ns, SF_RING_SPIN_MAX_NS / 2);
-    atomic_init(&ring->spin_room_ns, SF_RING_SPIN_MAX_NS / 2);
     sf_lap_init(&ring->shared->lap, ring->usable);
 
     /* Known to the fork handlers before it has a tag would do harm, and so would a fork in between. */

@@ -3,7 +3,7 @@
  *
  *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the party
  *     ring.c          frames: reserve, publish, claim, release              writes the positions, the lap, frames
- *     ring_wait.c     spins, sleeps and wakes                               writes the events, the spin budgets
+ *     ring_wait.c     spins, sleeps and wakes                               writes the events, the patience
  *
  *     mapping:   struct sf_ring_shared | nothing, up to SF_RING_DATA_OFFSET | usable bytes of frames
  *
@@ -42,13 +42,19 @@ struct sf_ring_shared {
 };
 #define SF_RING_DATA_OFFSET ((sizeof(struct sf_ring_shared) + SF_RING_PAGE - 1) / SF_RING_PAGE * SF_RING_PAGE)
 
+/* Whether this process's waits spin before they sleep; any thread's, no partner. See ring_wait.c. */
+struct sf_ring_patience {
+    _Atomic uint32_t rest;  /* so many waits sleep at once before one spins again */
+    _Atomic uint32_t pause; /* what `rest` was set to after the last spin that was in vain */
+};
+
 struct sf_ring {
     struct sf_ring_shared *shared;
     unsigned char *data; /* at SF_RING_DATA_OFFSET */
     uint64_t capacity, usable;
     size_t mapped;
     uint32_t tag;                                   /* this process's; changes in a forked child only */
-    _Atomic uint32_t spin_message_ns, spin_room_ns; /* budgets; any thread's, no partner */
+    struct sf_ring_patience message_patience, room_patience;
     _Atomic uint64_t interrupted_ns;                /* since when signals have ended each sleep; 0: no; no partner */
     _Atomic uint64_t rechecked_ns;                  /* when who is in the way was last looked up; no partner */
     struct {
@@ -57,8 +63,6 @@ struct sf_ring {
     } forks[SF_RING_FORKS_KEPT];
     struct sf_ring *previous, *following; /* all of this process's; under ring_handle.c's mutex */
 };
-
-#define SF_RING_SPIN_MAX_NS 30000u /* a handle starts with half of it; ring_wait.c adapts it */
 
 static inline uint64_t sf_ring_now_ns(void)
 {

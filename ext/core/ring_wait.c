@@ -7,7 +7,7 @@
  * room wakes all. A waker or the woken one may be killed in between: others look again within SF_RING_CHECK_NS.
  *
  * Who writes: the counts, whoever has published or released (ring_internal.h); bit 0, waiters set it and wakers
- * clear it; the spin budgets, this process's waiters. Nothing here takes the lock but by asking ring.c. */
+ * clear it; the patience, this process's waiters. Nothing here takes the lock but by asking ring.c. */
 #include "ring.h"
 
 #include <errno.h>
@@ -16,11 +16,13 @@
 #include "futex.h"
 #include "ring_internal.h"
 
-#define SPIN_MIN_NS 1000u
-#define QUICK_NS 60000u /* a sleep that a spin might have saved: it counts the wake-up of each side, some 20 us */
+#define GLANCE_NS 1000u /* every wait spins so long */
+#define SPIN_NS 30000u  /* a patient one: what the wake-ups of both sides may take */
+#define MOST_PAUSE 64u
 
 struct wanted {
-    _Atomic uint32_t *event, *spin_ns;
+    _Atomic uint32_t *event;
+    struct sf_ring_patience *patience;
     bool room; /* for `bytes`; else a message */
     uint64_t bytes;
 };
@@ -50,18 +52,32 @@ static bool is_there(struct sf_ring *ring, const struct wanted *wanted, bool tho
     return wanted->room ? sf_ring_has_room(ring, wanted->bytes, thorough) : sf_ring_has_message(ring);
 }
 
-/* The budget doubles when a wait ended within it or soon after, and halves when not. Two sides that answer each
- * other so come back to spinning after both have slept. */
-static void adapt(_Atomic uint32_t *spin_ns, bool quick)
+/* A spin saves two wake-ups where the other side runs on another CPU and answers soon, and only steals a CPU where
+ * it does not: because all are busy, perhaps, and it wants ours. Which it is shows by trying: a spin in vain is
+ * followed by a pause, twice as long each time, of waits that sleep at once; one that was worth it ends that. */
+static uint64_t spin_budget_ns(struct sf_ring_patience *patience)
 {
-    uint32_t budget = atomic_load_explicit(spin_ns, memory_order_relaxed);
-    budget = quick ? budget * 2 : budget / 2;
-    budget = budget > SF_RING_SPIN_MAX_NS ? SF_RING_SPIN_MAX_NS : budget < SPIN_MIN_NS ? SPIN_MIN_NS : budget;
-    atomic_store_explicit(spin_ns, budget, memory_order_relaxed);
+    uint32_t rest = atomic_load_explicit(&patience->rest, memory_order_relaxed);
+    if (sf_lock_cpus() < 2)
+        return 0;
+    if (rest == 0)
+        return SPIN_NS;
+    atomic_store_explicit(&patience->rest, rest - 1, memory_order_relaxed);
+    return GLANCE_NS;
 }
 
-/* A timer's signals can end every sleep before its time, and who looks only after an undisturbed one would never look.
- * Whether signals alone have ended this process's sleeps for too long. */
+static void learn(struct sf_ring_patience *patience, uint64_t budget, bool worth_it)
+{
+    uint32_t pause = atomic_load_explicit(&patience->pause, memory_order_relaxed);
+    if (budget < SPIN_NS)
+        return;
+    pause = worth_it ? 0 : pause == 0 ? 1 : pause < MOST_PAUSE ? pause * 2 : MOST_PAUSE;
+    atomic_store_explicit(&patience->pause, pause, memory_order_relaxed);
+    atomic_store_explicit(&patience->rest, pause, memory_order_relaxed);
+}
+
+/* A timer's signals can end every sleep before its time, and who looks only after an undisturbed one would never
+ * look. Whether signals alone have ended this process's sleeps for too long. */
 static bool is_overdue(struct sf_ring *ring)
 {
     uint64_t since = atomic_load_explicit(&ring->interrupted_ns, memory_order_relaxed), now = sf_ring_now_ns();
@@ -81,23 +97,23 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
     timeout_ns = timeout_ns > SF_RING_CHECK_NS ? SF_RING_CHECK_NS : timeout_ns;
     if (timeout_ns > 0) {
         uint64_t start = sf_ring_now_ns(), gone = 0;
-        uint64_t budget = sf_lock_cpus() > 1 ? atomic_load_explicit(wanted->spin_ns, memory_order_relaxed) : 0;
+        uint64_t budget = spin_budget_ns(wanted->patience);
         for (unsigned turn = 1; gone < budget && gone < (uint64_t)timeout_ns; turn++) {
             if (atomic_load_explicit(event, memory_order_acquire) >> 1 != seen >> 1) {
-                adapt(wanted->spin_ns, true);
+                learn(wanted->patience, budget, true);
                 return 0;
             }
             sf_lock_pause();
             if (turn % 8 == 0)
                 gone = sf_ring_now_ns() - start;
         }
+        learn(wanted->patience, budget, false);
         if ((int64_t)gone < timeout_ns) {
             /* partners: sf_ring_announce_... */
             uint32_t old = atomic_fetch_or_explicit(event, 1, memory_order_acq_rel);
             if (old >> 1 != seen >> 1)
                 return 0;
             result = sf_futex_wait(event, old | 1, timeout_ns - (int64_t)gone);
-            adapt(wanted->spin_ns, result == 0 && sf_ring_now_ns() - start < QUICK_NS);
             if (result == 0 || (result == -EINTR && !is_overdue(ring)))
                 return result;
         }
@@ -113,12 +129,12 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
 
 int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns)
 {
-    struct wanted message = {&ring->shared->message_event, &ring->spin_message_ns, false, 0};
+    struct wanted message = {&ring->shared->message_event, &ring->message_patience, false, 0};
     return wait_for(ring, &message, timeout_ns);
 }
 
 int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns)
 {
-    struct wanted room = {&ring->shared->room_event, &ring->spin_room_ns, true, bytes};
+    struct wanted room = {&ring->shared->room_event, &ring->room_patience, true, bytes};
     return wait_for(ring, &room, timeout_ns);
 }

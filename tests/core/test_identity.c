@@ -157,13 +157,7 @@ static void *go_on(void *main_thread)
 
 TEST(a_process_whose_first_thread_has_ended_is_alive)
 {
-#if defined(__SANITIZE_THREAD__)
-    SKIP("the sanitizer needs the first thread");
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    SKIP("the sanitizer needs the first thread");
-#endif
-#endif
+    SKIP_UNDER_TSAN("needs the first thread");
     pid_t pid = fork();
     if (pid == 0) {
         static pthread_t self;

@@ -217,19 +217,9 @@ TEST(releases_in_any_order_give_the_room_back)
     CHECK_EQ(0, send_message(ring, 0, 0, 4096 - SF_RING_FRAME_BYTES));
 }
 
-#if defined(__SANITIZE_THREAD__)
-#define COUNTS_SHADOW 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define COUNTS_SHADOW 1
-#endif
-#endif
-
 static long faults(void)
 {
-#ifdef COUNTS_SHADOW
-    SKIP("the sanitizer's own page faults would be counted");
-#endif
+    SKIP_UNDER_TSAN("has page faults of its own");
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_minflt;

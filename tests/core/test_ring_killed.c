@@ -256,6 +256,7 @@ static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
  * what a kill at that moment leaves. When the victim is dead, each of them is put back and has to do. */
 static void kill_everywhere(int scene)
 {
+    SKIP_UNDER_TSAN("runs more instructions than can be stopped at one by one");
     struct sf_ring *ring = new_ring(200003);
     size_t bytes, kept = 0, steps = 0;
     unsigned char *memory = mapping_of(ring, &bytes), **state = NULL;

@@ -3,7 +3,8 @@
     python3 tests/stress/soak.py [--build build] [--seed S] [--part NAME ...]
 
 Parts: faults (thousands of trials), many (10,000 of each kind of object), ring (its killed test with other seeds),
-references (an extension for the debug interpreter, if that is there), overcommit, fuzz (each fuzzer for a minute).
+tsan (the core's tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there),
+overcommit, fuzz (each fuzzer for a minute).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -26,12 +27,18 @@ def script(name, *arguments):
     return [sys.executable, "-u", os.path.join(HERE, name), *arguments]
 
 
+def tsan_tests(build):
+    return [path for path in glob.glob(os.path.join(build, "san-thread", "tests", "core", "test_*"))
+            if not path.endswith(".d")]
+
+
 def parts(build, seed):
     """Name -> list of (command, more environment)."""
     found = {"faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
              "many": [(script("many.py"), {})],
              "ring": [([os.path.join(build, "tests", "core", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
+             "tsan": [(command, {}) for command in sorted([test] for test in tsan_tests(build))],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "fuzz": []}
     debug = shutil.which("python3-dbg")
     if debug:
@@ -68,7 +75,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "references", "overcommit", "fuzz"])
+    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "tsan", "references", "overcommit", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
