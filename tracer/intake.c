@@ -168,7 +168,8 @@ static const char *task_kind(uint64_t kind)
     static const char *const names[] = {[SF_TASK_THREAD] = "thread",
                                         [SF_TASK_GENERATOR] = "generator",
                                         [SF_TASK_MAP] = "map",
-                                        [SF_TASK_MAP_WORKER] = "map-worker"};
+                                        [SF_TASK_MAP_WORKER] = "map-worker",
+                                        [SF_TASK_PROCESS] = "process"};
     return kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 

@@ -15,13 +15,13 @@ CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
 
--- One row per Thread, Generator, map call and map worker. process: the one that runs it (a map call: its caller);
--- creator: the one that started it. kind: thread | generator | map | map-worker.
+-- One row per Thread, Generator, map call, map worker, and instrumented Process of multiprocessing. process: the one
+-- that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator | map | map-worker | process.
 CREATE TABLE task(
   id INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), kind TEXT, name TEXT,
   creator INTEGER REFERENCES process(id));
 
--- One row per Channel seen. capacity_bytes is NULL where its creation was not traced.
+-- One row per Channel seen, and for each direction of an instrumented pipe. capacity_bytes is NULL where its creation was not traced.
 CREATE TABLE channel(id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id));
 
 -- Texts of marks and spans, each once.

@@ -71,7 +71,13 @@ enum sf_phase { SF_PHASE_INSTANT = 0, SF_PHASE_BEGIN = 1, SF_PHASE_END = 2 };
 #define SF_LANE_SHIFT 2
 #define SF_LANE_MAX 0x3fffu
 
-enum sf_task_kind { SF_TASK_THREAD = 1, SF_TASK_GENERATOR = 2, SF_TASK_MAP = 3, SF_TASK_MAP_WORKER = 4 };
+enum sf_task_kind {
+    SF_TASK_THREAD = 1,
+    SF_TASK_GENERATOR = 2,
+    SF_TASK_MAP = 3,
+    SF_TASK_MAP_WORKER = 4,
+    SF_TASK_PROCESS = 5, /* of multiprocessing */
+};
 enum sf_outcome { SF_OUTCOME_RETURNED = 1, SF_OUTCOME_RAISED = 2, SF_OUTCOME_EXITED = 3 };
 enum sf_wait { SF_WAIT_MESSAGE = 1, SF_WAIT_ROOM = 2, SF_WAIT_CHILD = 3, SF_WAIT_REQUEST = 4, SF_WAIT_ITEM = 5 };
 

@@ -39,9 +39,13 @@ static struct {
     uint32_t lanes, texts, era;
     uint64_t reserved;                /* records whose pages are there */
     uint64_t lost_pending, lost_from; /* lost since the last record, tsc of the first of them */
-    uint32_t next_task;               /* sf_log_fork_as */
-    char next_name[SF_NAME_BYTES];
 } own = {.directory_fd = -1, .log_fd = -1};
+
+/* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between. */
+static __thread struct {
+    uint32_t task;
+    char name[SF_NAME_BYTES];
+} next __attribute__((tls_model("initial-exec")));
 
 static void wake_collector(void)
 {
@@ -320,26 +324,26 @@ void sf_log_set_name(const char *name)
 
 void sf_log_fork_as(uint32_t task, const char *name)
 {
-    own.next_task = task;
-    copy_name(own.next_name, name ? name : own.name);
+    next.task = task;
+    copy_name(next.name, name ? name : own.name);
 }
 
 static void forget_next(void)
 {
-    own.next_task = 0;
-    own.next_name[0] = '\0';
+    next.task = 0;
+    next.name[0] = '\0';
 }
 
 /* In every child: the parent's log stays the parent's, this process starts its own. */
 static void in_child(void)
 {
     uint64_t tsc = sf_tsc_read_fenced();
-    uint32_t task = own.next_task;
+    uint32_t task = next.task;
     close_log();
     own.lanes = 1; /* the thread that forked is the only one left: lane 0 */
     sf_log_lane = 0;
-    if (own.next_name[0])
-        memcpy(own.name, own.next_name, SF_NAME_BYTES);
+    if (next.name[0])
+        memcpy(own.name, next.name, SF_NAME_BYTES);
     forget_next();
     if (!sf_log_enabled() || make_log(tsc, task))
         return;
@@ -373,4 +377,9 @@ uint32_t sf_log_next_task(void)
 uint32_t sf_log_next_channel(void)
 {
     return atomic_fetch_add_explicit(&family->channels, 1, memory_order_relaxed) + 1;
+}
+
+uint32_t sf_log_family(void)
+{
+    return family_root;
 }

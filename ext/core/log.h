@@ -44,12 +44,16 @@ void sf_log_request_stop(void);
 /* How people will call this process: copied, cut at SF_NAME_BYTES - 1. Before attach, or it comes too late. */
 void sf_log_set_name(const char *name);
 
-/* The task and name of the child that the next fork makes; 0 and NULL: none of ours. Reset by the fork. */
+/* The task and name of the child that the calling thread's next fork makes; 0 and NULL: none of ours. Reset by the
+ * fork. */
 void sf_log_fork_as(uint32_t task, const char *name);
 
 /* The next task or channel number, unique in the tree of forks below the first process that called sf_log_init. */
 uint32_t sf_log_next_task(void);
 uint32_t sf_log_next_channel(void);
+
+/* The family's number: only within it task and channel numbers mean something. */
+uint32_t sf_log_family(void);
 
 /* Once per process tree, before anything else here: the shared counters, this process as the family's root and the
  * atfork handlers. Calling it again does nothing. 0 or -errno. */

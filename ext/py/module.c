@@ -45,7 +45,7 @@ static int execute(PyObject *module)
         add_type(module, &sf_thread_spec, "Thread") || add_type(module, &sf_generator_spec, "Generator") ||
         add_type(module, &sf_span_spec, "_trace_span") || PyModule_AddFunctions(module, functions) ||
         PyModule_AddFunctions(module, sf_map_functions) || PyModule_AddFunctions(module, sf_clock_functions) ||
-        PyModule_AddFunctions(module, sf_trace_functions))
+        PyModule_AddFunctions(module, sf_trace_functions) || PyModule_AddFunctions(module, sf_instrument_functions))
         return -1;
     return 0;
 }

@@ -98,8 +98,10 @@ static PyObject *attach(PyObject *module, PyObject *args)
         return NULL;
     sf_log_set_name(name);
     int error = sf_log_attach(PyBytes_AS_STRING(directory));
-    if (!error)
+    if (!error) {
         sf_ring_each(announce, NULL);
+        sf_instrument_announce();
+    }
     if (error == -EPERM)
         PyErr_Format(PyExc_RuntimeError,
                      "%R is no trace session of this user: it must be a directory, not a link, owned by the user and "

@@ -5,6 +5,9 @@
 #include "py/compat.h"
 
 extern PyType_Spec sf_thread_spec, sf_generator_spec, sf_channel_spec, sf_span_spec;
-extern PyMethodDef sf_map_functions[], sf_clock_functions[], sf_trace_functions[];
+extern PyMethodDef sf_map_functions[], sf_clock_functions[], sf_trace_functions[], sf_instrument_functions[];
+
+/* After joining a session: tells it the pipes that are known already. */
+void sf_instrument_announce(void);
 
 #endif

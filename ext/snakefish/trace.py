@@ -16,7 +16,7 @@ from snakefish import _snakefish
 from snakefish._snakefish import _trace_span as span
 from snakefish._snakefish import enabled, mark
 
-__all__ = ["enabled", "mark", "session", "span", "start", "stop"]
+__all__ = ["enabled", "instrument", "mark", "session", "span", "start", "stop", "uninstrument"]
 
 _SESSION_ENV = "SNAKEFISH_TRACE_SESSION"
 _collector = None  # (pid of the process that started it, its pipe, the database's path)
@@ -38,6 +38,8 @@ def _find_collector():
 
 def _process_name():
     program = sys.argv[0] if getattr(sys, "argv", None) and sys.argv[0] else "python"
+    if program == "-m" and sys.argv[1:]:  # python3 -m snakefish PROGRAM, which is still at its imports
+        program = sys.argv[1]
     return os.path.basename(program)
 
 
@@ -121,6 +123,28 @@ def session(path, *, kernel=False):
         stop()
 
 
+def instrument(library):
+    """Wraps the library's methods from now on, so that unchanged programs write the same events as ours.
+
+    library: "multiprocessing". Process, Connection, Queue, SimpleQueue and Pool, in this process and those it forks:
+    processes with their start, run, exit and join; every message with its sender, receiver and bytes; waits; Pool's
+    maps, chunks and results. Whether tracing is on makes no difference to it. Messages of pipes that were there before,
+    of sockets, and those shared with processes started by spawn or forkserver have no number, and so no row in the view
+    `message`. Calling it again does nothing. ValueError for another library, RuntimeError when this version of it lacks
+    what is wrapped.
+    """
+    from snakefish import _instrument
+
+    _instrument.instrument(library)
+
+
+def uninstrument(library):
+    """Puts back what instrument(library) has replaced, in this process; does nothing where nothing is."""
+    from snakefish import _instrument
+
+    _instrument.uninstrument(library)
+
+
 def _stop_at_exit():
     if _collector is not None and _collector[0] == os.getpid():
         try:
@@ -143,6 +167,11 @@ def _start_from_environment():
             start(path)
     except (RuntimeError, OSError, MemoryError) as error:
         print(f"snakefish: no trace: {error}", file=sys.stderr)
+    for library in filter(None, os.environ.get("SNAKEFISH_TRACE_INSTRUMENT", "").split(",")):
+        try:
+            instrument(library.strip())
+        except (RuntimeError, ValueError, OSError, MemoryError, ImportError) as error:
+            print(f"snakefish: SNAKEFISH_TRACE_INSTRUMENT: {error}", file=sys.stderr)
 
 
 atexit.register(_stop_at_exit)
