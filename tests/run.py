@@ -68,7 +68,7 @@ def count(output, status):
 def environment(build):
     """What tests are run with: this build, and no trace of ours."""
     found = dict(os.environ, SF_BUILD=build, PYTHONPATH=os.path.join(build, "lib"), PYTHONDONTWRITEBYTECODE="1")
-    for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_DEBUG"):
+    for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_TRACE_INSTRUMENT", "SNAKEFISH_DEBUG"):
         found.pop(name, None)
     return found
 

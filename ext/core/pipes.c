@@ -1,12 +1,13 @@
 /* The table of pipes. See pipes.h.
  *
- * ends: a hash table by inode, open addressing, no deletion; an inode that comes again is another pipe's, the old one
- * being gone, and its place is written anew. Who writes a place: he who sets its key from 0, or declares it again.
+ * ends: a hash table by inode, open addressing, no deletion; an inode that comes again is another pipe's, the old
+ * one being gone, and its place is written anew. Who writes a place: he who sets its key from 0, or declares it
+ * again.
  *
- * A pipe's `writer` is its lock: 0, or the owner's thread id in the high half and a time at which it lived, in units of
- * 2^20 ns, rounded up, in the low one. Whoever finds the owner dead takes it over by CAS, and the pipe counts no more,
- * for nobody knows whether the dead one's message was written. `reading` is set while a message is taken out: set by
- * another already, two read at once or one died in it, and nobody knows who got what. */
+ * A pipe's `writer` is its lock: 0, or the owner's thread id in the high half and a time at which it lived, in
+ * units of 2^20 ns, rounded up, in the low one. Whoever finds the owner dead takes it over by CAS, and the pipe
+ * counts no more, for nobody knows whether the dead one's message was written. `reading` is set while a message is
+ * taken out: set by another already, two read at once or one died in it, and nobody knows who got what. */
 #include "core/pipes.h"
 
 #include "core/identity.h"
@@ -41,7 +42,7 @@ static struct table {
     _Atomic uint32_t pipes; /* how many there are; the first has number 1 */
     struct end ends[ENDS];
     struct pipe pipe[SF_PIPES_MAX + 1];
-} *table;
+} * table;
 
 int sf_pipes_init(void)
 {
@@ -189,7 +190,8 @@ int sf_pipes_write_begin(uint32_t number, uint64_t *seq)
     if (atomic_load(&pipe->uncounted))
         return 0; /* nothing to keep in order */
     if (!atomic_compare_exchange_strong(&pipe->writer, &owner, mine)) {
-        if (owner >> 32 == mine >> 32 || is_dead(owner)) { /* the same thread: a signal handler, inside of its own write */
+        if (owner >> 32 == mine >> 32 ||
+            is_dead(owner)) { /* the same thread: a signal handler, inside of its own write */
             stop_counting(pipe);
             return 0;
         }

@@ -1,19 +1,21 @@
 /* What snakefish/_instrument.py wraps the methods of others in: events for their messages, numbered by core/pipes.
  *
- * A call under way is a frame on its thread's stack. A wrapper opens one, the wrapper of what that calls finds it there,
- * and whoever opened it closes it, also when the call raises; so they nest. The events of a message:
+ * A call under way is a frame on its thread's stack. A wrapper opens one, the wrapper of what that calls finds it
+ * there, and whoever opened it closes it, also when the call raises; so they nest. The events of a message:
  *
  *     send:      SEND begin, (pickling), SEND end, WRITE begin, (write), WRITE end
- *     receive:   RECEIVE begin, WAIT begin, (until there is something), WAIT end, (read), RECEIVE end
+ *     receive:   RECEIVE begin, WAIT begin, (until there is something), WAIT end, (read), COPIED, RECEIVE end
  *
  * SEND ends before the first byte is written, since the message may be received before its write returns.
  * A session may start while a thread is in here, waiting: then no END is written without its BEGIN.
- * `active` is false before trace.instrument and after trace.uninstrument: wrappers that somebody kept do nothing then. */
+ * `active` is false before trace.instrument and after trace.uninstrument: wrappers that somebody kept do nothing
+ * then. */
 #include "py/types.h"
 
 #include "core/log.h"
 #include "core/pipes.h"
 #include "py/errors.h"
+#include "py/message.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +33,7 @@ struct frame {
     bool waiting;            /* in a WAIT */
     bool busy;               /* it is the pipe's writer, or reading */
     bool own;                /* opened by the inner wrapper */
+    uint64_t from;           /* when it began to read */
     uint32_t told;           /* the log's era + 1 in which its BEGIN was written; 0: it was not, tracing was off */
     uint32_t told_wait;      /* the same of the WAIT's, or the WRITE's */
 };
@@ -175,7 +178,7 @@ static int become_writer(uint32_t pipe, uint64_t *seq)
         Py_END_ALLOW_THREADS;
         if (pause.tv_nsec < 1000000)
             pause.tv_nsec *= 2;
-        if (PyErr_CheckSignals())
+        if (sf_check_signals())
             return -1;
     }
     return 0;
@@ -254,7 +257,7 @@ static int wait_readable(struct frame *frame, int fd)
         Py_BEGIN_ALLOW_THREADS;
         error = poll(&one, 1, -1) < 0 ? errno : 0;
         Py_END_ALLOW_THREADS;
-        if (error == EINTR && PyErr_CheckSignals())
+        if (error == EINTR && sf_check_signals())
             return -1;
     } while (error == EINTR);
     return 0;
@@ -277,6 +280,7 @@ static PyObject *read_begin(PyObject *module, PyObject *const *args, Py_ssize_t 
         }
         wait_end(frame);
         frame->busy = true;
+        frame->from = sf_log_stretch_begin();
     }
     sf_pipes_read_begin((uint32_t)given[0]);
     Py_RETURN_TRUE;
@@ -299,6 +303,8 @@ static PyObject *read_end(PyObject *module, PyObject *const *args, Py_ssize_t co
     struct frame *frame = top();
     if (frame && frame->busy) {
         frame->busy = false;
+        if (given[1] >= SF_MESSAGE_TOLD_BYTES)
+            sf_log_stretch(SF_EVENT_COPIED, frame->from, (uint64_t)given[1]);
         finish(frame, seq, given[1] > 0 ? (uint64_t)given[1] : 0);
     }
     if (!frame || frame->own)
@@ -397,8 +403,26 @@ static PyObject *write_event(PyObject *module, PyObject *const *args, Py_ssize_t
     long long given[5]; /* kind, phase, object, a, b */
     if (take(args, count, 5, given))
         return NULL;
-    sf_log_write_fenced((enum sf_event_kind)given[0], (enum sf_phase)given[1], (uint32_t)given[2], (uint64_t)given[3],
-                        (uint64_t)given[4]);
+    sf_log_write_fenced((enum sf_event_kind)given[0], (enum sf_phase)given[1], (uint32_t)given[2],
+                        (uint64_t)given[3], (uint64_t)given[4]);
+    Py_RETURN_NONE;
+}
+
+/* The tsc from which a stretch is measured; 0: events are not wanted. */
+static PyObject *stretch_begin(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(active ? sf_log_stretch_begin() : 0);
+}
+
+static PyObject *pickled(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    long long given[2]; /* from, bytes */
+    if (take(args, count, 2, given))
+        return NULL;
+    sf_log_stretch(SF_EVENT_PICKLED, (uint64_t)given[0], (uint64_t)given[1]);
     Py_RETURN_NONE;
 }
 
@@ -466,7 +490,7 @@ static PyObject *uncount(PyObject *module, PyObject *descriptor)
     Py_RETURN_NONE;
 }
 
-#define FAST(name) (PyCFunction)(void (*)(void))name, METH_FASTCALL
+#define FAST(name) (PyCFunction)(void (*)(void)) name, METH_FASTCALL
 
 PyMethodDef sf_instrument_functions[] = {
     {"_instrument_active", set_active, METH_O, "Turns the functions below on or off."},
@@ -476,11 +500,15 @@ PyMethodDef sf_instrument_functions[] = {
     {"_instrument_send_begin", send_begin, METH_O, "Before pickling: pipe. True: call_end has to follow."},
     {"_instrument_write_begin", FAST(write_begin), "Before writing: pipe, bytes. True: write_end has to follow."},
     {"_instrument_write_end", FAST(write_end), "After writing: pipe, whether it was written."},
-    {"_instrument_receive_begin", FAST(receive_begin), "Before a receive: pipe, descriptor, whether it waits before it reads."},
+    {"_instrument_receive_begin", FAST(receive_begin),
+     "Before a receive: pipe, descriptor, whether it waits before it reads."},
     {"_instrument_read_begin", FAST(read_begin), "Before reading, waits: pipe, descriptor."},
-    {"_instrument_read_end", FAST(read_end), "After reading: pipe; bytes, -1: nothing was read, -2: it was broken off."},
+    {"_instrument_read_end", FAST(read_end),
+     "After reading: pipe; bytes, -1: nothing was read, -2: it was broken off."},
     {"_instrument_call_end", call_end, METH_NOARGS, "Ends what send_begin or receive_begin began."},
     {"_instrument_wait", FAST(wait_for), "WAIT: pipe, reason, phase."},
+    {"_instrument_stretch_begin", stretch_begin, METH_NOARGS, "When something began."},
+    {"_instrument_pickled", FAST(pickled), "PICKLED: when it began, bytes."},
     {"_instrument_event", FAST(write_event), "Any event: kind, phase, object, a, b."},
     {"_instrument_new_task", new_task, METH_VARARGS, "Name, kind: the number of a task of that name."},
     {"_instrument_fork_as", fork_as, METH_VARARGS, "Task, name: what the next fork of this thread makes."},

@@ -13,10 +13,12 @@ from snakefish import _snakefish
 from snakefish._snakefish import (
     _instrument_call_end as call_end,
     _instrument_event as event,
+    _instrument_pickled as pickled,
     _instrument_read_begin as read_begin,
     _instrument_read_end as read_end,
     _instrument_receive_begin as receive_begin,
     _instrument_send_begin as send_begin,
+    _instrument_stretch_begin as stretch_begin,
     _instrument_wait as wait_event,
     _instrument_write_begin as write_begin,
     _instrument_write_end as write_end,
@@ -140,6 +142,39 @@ def _wrap_wait(original, Connection):
             wait_event(pipe, FOR_MESSAGE, END)
 
     return wait
+
+
+# ---- pickling, for connections and queues ----
+
+
+def _wrap_dumps(original):
+    function = original.__func__
+
+    @functools.wraps(function)
+    def dumps(cls, obj, protocol=None):
+        began, size = stretch_begin(), 0
+        try:
+            buf = function(cls, obj, protocol)
+            size = len(buf)
+            return buf
+        finally:
+            pickled(began, size)
+
+    return classmethod(dumps)
+
+
+def _wrap_loads(original):
+    @functools.wraps(original)
+    def loads(data, *args, **kwargs):
+        began, size = stretch_begin(), 0
+        try:
+            obj = original(data, *args, **kwargs)
+            size = len(data)
+            return obj
+        finally:
+            pickled(began, size)
+
+    return staticmethod(loads)
 
 
 # ---- queues: the wait for a message begins where a reader queues for the lock ----
@@ -457,6 +492,7 @@ def _multiprocessing():
         popen_spawn_posix,
         process,
         queues,
+        reduction,
     )
 
     base, Process = connection.Connection.__mro__[1], process.BaseProcess
@@ -472,6 +508,8 @@ def _multiprocessing():
         (connection.Connection, "_recv_bytes", _wrap_read),
         (connection, "Pipe", _wrap_pipe),
         (connection, "wait", wait),
+        (reduction.ForkingPickler, "dumps", _wrap_dumps),
+        (reduction.ForkingPickler, "loads", _wrap_loads),
         (queues.SimpleQueue, "get", _wrap_simple_get),
         (queues.Queue, "get", _wrap_get),
         (queues.Queue, "put", _wrap_put),

@@ -102,6 +102,10 @@ print(ours.recv_bytes_into(into), *[len(ForkingPickler.dumps(o)) for o in object
     check(db)
     sizes = list(map(int, out.split()))
     assert [size for size, in db.rows("SELECT bytes FROM message ORDER BY seq")] == sizes[1:] + sizes[:1]
+    told = db.rows("SELECT k.name, e.a, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
+                   "WHERE k.name IN ('pickled', 'copied') AND e.b < e.tsc GROUP BY 1, 2 ORDER BY 1, 2")
+    # the program has pickled each once more
+    assert told == [("copied", sizes[4], 1), *sorted(("pickled", size, 3) for size in sizes[1:])]
 
 
 def test_many_writers_of_one_pipe_that_do_not_lock_are_paired(traced):
