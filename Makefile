@@ -24,7 +24,13 @@ ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fvisibility=hidden -fPIC -
 CORE_SRC   := $(wildcard ext/core/*.c)
 PY_SRC     := $(wildcard ext/py/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
-TRACER_SRC := $(wildcard tracer/*.c)
+# The kernel's view is built where clang, bpftool and libbpf are; elsewhere a file that says so takes its place.
+BPF_SRC    := $(wildcard tracer/*.bpf.c)
+KERNEL_SRC := tracer/kernel.c tracer/kernel_probe.c tracer/kernel_cost.c
+KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; command -v bpftool >/dev/null || echo bpftool; \
+    printf '%s\n' '\#include <bpf/libbpf.h>' '\#include <bpf/bpf_helpers.h>' | $(CC) -E -xc - >/dev/null 2>&1 || echo libbpf)
+TRACER_SRC := $(filter-out $(BPF_SRC) $(if $(KERNEL_MISSING),$(KERNEL_SRC),tracer/kernel_missing.c),$(wildcard tracer/*.c))
+TRACER_LIBS := -lsqlite3 -lm $(if $(KERNEL_MISSING),,-lbpf)
 CORE_TESTS   := $(patsubst tests/core/%.c,$(B)/tests/core/%,$(wildcard tests/core/test_*.c))
 TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/test_*.c))
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -78,8 +84,19 @@ $(PKG)/%: ext/snakefish/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
-# The kernel's view has its place here: tracer/*.bpf.c will be compiled by clang, and bpftool make a skeleton of each
-# under $(B)/gen/, where both tools are; without them the collector is built as it is now.
+# The kernel's side of the kernel's view: clang compiles it, bpftool makes a header of it that holds it whole.
+BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)
+$(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/*_record.h)
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
+
+$(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
+	$(Q)bpftool gen skeleton $< name $*_bpf > $@
+
+.SECONDARY: $(BPF_SRC:tracer/%.c=$(B)/gen/%.o)
+$(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel.skel.h
+$(B)/obj/tracer/kernel_missing.o: ALLFLAGS += -DKERNEL_MISSING='"$(KERNEL_MISSING)"'
 
 # SQL becomes a C string.
 $(B)/gen/%.inc: tracer/%.sql
@@ -92,7 +109,7 @@ $(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc
 $(TRACER): $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(SANFLAGS) -pthread $^ -lsqlite3 -lm -o $@
+	$(Q)$(CC) $(SANFLAGS) -pthread $^ $(TRACER_LIBS) -o $@
 
 # Without sanitizers, whatever the rest is built with: it says what the machine can do.
 $(FLOOR): bench/floor/main.c
@@ -109,7 +126,7 @@ $(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)
 $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
-	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $< $(filter-out %/main.o,$(TRACER_OBJ)) -lsqlite3 -lm -o $@
+	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $< $(filter-out %/main.o,$(TRACER_OBJ)) $(TRACER_LIBS) -o $@
 
 core-tests: $(CORE_TESTS)
 tracer-tests: $(TRACER_TESTS) $(B)/tests/tracer/program # what the tests of the commands trace

@@ -25,7 +25,10 @@ static const char usage[] =
     "Runs the program with tracing on, in all its processes that use snakefish, and exits with its status\n"
     "(128 + N if signal N killed it).\n\n"
     "  -o FILE          the database (snakefish.db); an older trace there is replaced, any other file refused\n"
-    "  --kernel         the kernel's view as well, where this build and the system allow it\n"
+    "  --kernel         the kernel's view as well: times on and off the CPUs, page faults, waits, of the program "
+    "and\n"
+    "                   of all that it starts, whatever it is; needs root. Where the system does not allow it, a\n"
+    "                   sentence says why, and the trace goes on without\n"
     "  --log-records N  events that one process's log holds until they are collected, a power of two (131072)\n";
 
 /* Signals and the loop share these. */
@@ -140,7 +143,7 @@ static int launch(struct program *program, const struct session *session, char *
     return result;
 }
 
-static int record(const char *path, uint32_t log_records, char **argv)
+static int record(const char *path, uint32_t log_records, bool with_kernel, char **argv)
 {
     static struct session session;
     struct sentence why;
@@ -164,9 +167,11 @@ static int record(const char *path, uint32_t log_records, char **argv)
         return COMMAND_FAILED;
     }
     signal_session = &session;
+    struct kernel *kernel = command_kernel(with_kernel, program.store, &clock, 0);
     int error = launch(&program, &session, argv, &exec_error);
     if (error || exec_error) {
         say_note("cannot run %s: %s", argv[0], strerror(exec_error ? exec_error : -error));
+        kernel_close(kernel);
         session_remove(&session, NULL);
         store_discard(program.store);
         status = exec_error ? exec_error == ENOENT ? 127 : 126 : COMMAND_FAILED;
@@ -177,6 +182,7 @@ static int record(const char *path, uint32_t log_records, char **argv)
     struct collect_job job = {.session = &session,
                               .store = program.store,
                               .clock = &clock,
+                              .kernel = kernel,
                               .state = "complete",
                               .verdict = watch,
                               .arg = &program};
@@ -224,7 +230,5 @@ int cmd_record(int argc, char **argv)
     }
     if (i >= argc)
         return command_usage(usage, "which program is to be run?", NULL);
-    if (kernel)
-        command_no_kernel();
-    return record(path, log_records, argv + i);
+    return record(path, log_records, kernel, argv + i);
 }

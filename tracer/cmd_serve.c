@@ -77,7 +77,7 @@ static void settle(int keep)
 }
 
 /* The collector, detached. Tells the first process by a byte into `ready` that it is at work. */
-static int serve(const char *path, uint32_t log_records, pid_t root_pid, int ready)
+static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool with_kernel, int ready)
 {
     struct store *store;
     struct sentence why;
@@ -107,13 +107,19 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, int rea
         store_discard(store);
         return COMMAND_FAILED;
     }
+    struct kernel *kernel = command_kernel(with_kernel, store, &clock, root_pid);
     say_line("session %s", session.dir);
     while (write(ready, "", 1) < 0 && errno == EINTR)
         ;
     close(ready);
 
-    struct collect_job job = {
-        .session = &session, .store = store, .clock = &clock, .state = "complete", .verdict = watch, .arg = &root};
+    struct collect_job job = {.session = &session,
+                              .store = store,
+                              .clock = &clock,
+                              .kernel = kernel,
+                              .state = "complete",
+                              .verdict = watch,
+                              .arg = &root};
     error = collect_run(&job, &why);
     store_close(store);
     if (!error)
@@ -129,7 +135,7 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, int rea
     return error ? COMMAND_FAILED : COMMAND_OK;
 }
 
-static int detach(const char *path, uint32_t log_records, pid_t root)
+static int detach(const char *path, uint32_t log_records, pid_t root, bool kernel)
 {
     int ready[2], status = COMMAND_FAILED;
     char byte;
@@ -146,7 +152,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root)
         if (collector)
             _exit(0);
         close(ready[0]);
-        exit(serve(path, log_records, root, ready[1]));
+        exit(serve(path, log_records, root, kernel, ready[1]));
     }
     int error = errno;
     close(ready[1]);
@@ -189,7 +195,5 @@ int cmd_serve(int argc, char **argv)
     }
     if (!path || !root)
         return command_usage(usage, "serve needs -o and --root", NULL);
-    if (kernel)
-        command_no_kernel();
-    return detach(path, log_records, (pid_t)root);
+    return detach(path, log_records, (pid_t)root, kernel);
 }

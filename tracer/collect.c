@@ -19,13 +19,16 @@
 
 #define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17 };
-static const int64_t nap_max_ns = 100 * MS, nap_min_ns = 1 * MS, snapshot_every_ns = 1000 * MS;
+/* The kernel does not ring: its buffer has room for more than 20 ms can bring. */
+static const int64_t nap_max_ns = 100 * MS, nap_max_kernel_ns = 20 * MS, nap_min_ns = 1 * MS,
+                     snapshot_every_ns = 1000 * MS;
 /* After the program's end: how long its traced children may live on, and how long one may take to be seen. */
 static const int64_t grace_ns = 1000 * MS, settle_ns = 20 * MS;
 
 struct collect {
     const struct collect_job *job;
     struct intake_context context;
+    struct kernel *kernel;
     struct intake **intakes; /* sorted by file */
     size_t count, room;
     struct intake **found; /* by the present scan, not yet among the intakes */
@@ -99,11 +102,14 @@ static int found_one(void *arg, const char *file)
     return 0;
 }
 
-/* New logs, parents before their children. */
-static void scan(struct collect *c)
+/* New logs, parents before their children; and what the kernel has to say, in between: so that it has told of every
+ * process that has a log when the log is given one. */
+static void scan(struct collect *c, double *fill)
 {
     c->found_count = c->unmade = 0;
     discover_logs(c->context.dir_fd, found_one, c);
+    double full = kernel_poll(c->kernel);
+    *fill = full > *fill ? full : *fill;
     if (!c->found_count)
         return;
     qsort(c->found, c->found_count, sizeof *c->found, by_start);
@@ -165,7 +171,7 @@ static int round_trip(struct collect *c, double *fill, size_t *alive)
 {
     int error = 0;
     *alive = 0;
-    scan(c);
+    scan(c, fill);
     for (size_t i = 0; i < c->count && !error; i++) {
         struct intake *intake = c->intakes[i];
         if (intake->refused || intake->ended)
@@ -181,6 +187,7 @@ static int round_trip(struct collect *c, double *fill, size_t *alive)
             intake_end(intake, &c->context, c->job->recovering ? 0 : seen_tsc, false);
         *alive += !dead;
     }
+    *alive += kernel_alive(c->kernel);
     return error ? error : commit(c);
 }
 
@@ -227,9 +234,16 @@ static int loop(struct collect *c)
         }
         /* Writers ring at half full; where they come near it, sleep so much less that they do not. */
         nap_ns = fill > 0.25 ? nap_ns / 2 : nap_ns * 2;
-        nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > nap_max_ns ? nap_max_ns : nap_ns;
+        int64_t most_ns = c->kernel ? nap_max_kernel_ns : nap_max_ns;
+        nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > most_ns ? most_ns : nap_ns;
         session_wait(c->job->session, rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
     }
+}
+
+static void close_kernel(struct collect *c)
+{
+    kernel_close(c->kernel);
+    c->kernel = NULL;
 }
 
 /* After the writers were told to stop: what they still wrote, and everybody's books. */
@@ -248,13 +262,14 @@ static int last_round(struct collect *c, struct finish_facts *facts)
     facts->unmade_logs = c->unmade;
     if (error)
         return error;
+    close_kernel(c);
     snapshot(c);
     return commit(c);
 }
 
 int collect_run(const struct collect_job *job, struct sentence *why)
 {
-    struct collect c = {.job = job};
+    struct collect c = {.job = job, .kernel = job->kernel};
     struct session *session = job->session;
     struct finish_facts facts = {.clock = job->clock, .state = job->state};
     struct ids *ids = ids_new(job->store);
@@ -283,6 +298,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                  store_why(job->store)->text, session->dir);
 out:
     session_set_state(session, SF_SESSION_CLOSED);
+    close_kernel(&c);
     for (size_t i = 0; i < c.count; i++)
         intake_free(c.intakes[i]);
     free(c.intakes);

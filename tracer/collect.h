@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "clock.h"
+#include "kernel.h"
 #include "session.h"
 #include "store.h"
 
@@ -17,9 +18,10 @@ enum collect_verdict {
 struct collect_job {
     struct session *session;
     struct store *store;
-    struct clock *clock; /* started */
-    bool recovering;     /* the store may hold what an earlier collector took */
-    const char *state;   /* what meta will say: complete or recovered */
+    struct clock *clock;   /* started */
+    struct kernel *kernel; /* or NULL; closed at the end */
+    bool recovering;       /* the store may hold what an earlier collector took */
+    const char *state;     /* what meta will say: complete or recovered */
     /* Asked in every round, at least each 100 ms; must not block. */
     enum collect_verdict (*verdict)(void *arg);
     void *arg;

@@ -31,11 +31,17 @@ uint32_t command_log_records(const char *argument)
     return *end || n < 256 || n > 1ul << 24 || (n & (n - 1)) ? 0 : (uint32_t)n;
 }
 
-void command_no_kernel(void)
+struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root)
 {
-    /* The probes will be a layer beside discover: tracer/probes.c and *.bpf.c, built where clang and bpftool are.
-     */
-    say_note("this build has no kernel probes; the trace goes on without the kernel's view");
+    struct kernel *kernel = NULL;
+    struct sentence why = {.text = "off"};
+    if (wanted && kernel_open(&kernel, store, clock, root, &why))
+        say_note("%s; the trace goes on without it", why.text);
+    else if (wanted && why.text[0])
+        say_note("%s", why.text);
+    if (!kernel)
+        store_meta_text(store, "kernel_view", why.text);
+    return kernel;
 }
 
 int command_in_out(int argc, char **argv, const char *text, const char **in, const char **out)

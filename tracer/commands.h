@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel.h"
+
 #define COMMAND_VERSION "0.1.0"
 
 enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
@@ -28,7 +30,8 @@ int command_in_out(int argc, char **argv, const char *text, const char **in, con
 /* A number of records for --log-records: a power of two from 256 to 2^24; 0: it is not. */
 uint32_t command_log_records(const char *argument);
 
-/* What --kernel gets in this build. */
-void command_no_kernel(void);
+/* The kernel's view, if it is wanted and to be had (else NULL, and why, on standard error and in meta); root as in
+ * kernel_open. */
+struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root);
 
 #endif

@@ -32,7 +32,9 @@ int finish_database(struct store *store, const struct finish_facts *facts)
     store_begin(store);
     store_run(store, finish_sql);
     /* trace.stop() is called by a process that runs on; a program that has ended should have left none. */
-    count(store, "processes_running", number(store, "SELECT count(*) FROM log WHERE running"),
+    count(store, "processes_running",
+          number(store, "SELECT count(*) FROM (SELECT process FROM log WHERE running "
+                        "UNION SELECT process FROM kernel_life WHERE running)"),
           facts->stopped ? "info" : "loss");
     count(store, "lost_logs", facts->lost_logs, "loss");
     count(store, "refused_logs", facts->refused_logs, "error");

@@ -22,6 +22,34 @@ UPDATE process SET
   exit_status = life.exit_status
 FROM life WHERE life.process = process.id;
 
+-- The kernel's view saw forks and exits themselves. What it saw last of a process whose collector was killed ends it.
+UPDATE kernel_life SET end_ns = coalesce(s.end_ns, kernel_life.start_ns)
+FROM (SELECT k.process, max(s.end_ns) AS end_ns FROM kernel_life k LEFT JOIN sched_slice s ON s.process = k.process
+      WHERE k.end_ns IS NULL GROUP BY k.process) s
+WHERE s.process = kernel_life.process;
+
+UPDATE process SET
+  start_ns = min(coalesce(process.start_ns, k.start_ns), k.start_ns),
+  end_ns = max(k.end_ns, coalesce(iif(k.running IS 0, l.last_ns, process.end_ns), k.end_ns)),
+  exit_status = coalesce(k.exit_status, process.exit_status)
+FROM kernel_life k LEFT JOIN (
+  SELECT l.process, (SELECT c.ns + CAST((l.last_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+                     WHERE c.from_tsc <= l.last_tsc ORDER BY c.from_tsc DESC LIMIT 1) AS last_ns
+  FROM log l) l ON l.process = k.process
+WHERE k.process = process.id;
+
+-- Waits that the events say too.
+CREATE TEMP TABLE user_wait(process, start_ns, end_ns, PRIMARY KEY(process, start_ns)) WITHOUT ROWID;
+INSERT OR REPLACE INTO user_wait
+  SELECT process, start_ns, end_ns FROM span
+  WHERE kind = 'wait' AND lane = 0 AND EXISTS (SELECT 1 FROM kernel_wait);
+DELETE FROM kernel_wait
+WHERE tid = (SELECT pid FROM process WHERE id = kernel_wait.process)
+  AND end_ns <= (SELECT u.end_ns FROM user_wait u
+                 WHERE u.process = kernel_wait.process AND u.start_ns <= kernel_wait.start_ns
+                 ORDER BY u.start_ns DESC LIMIT 1);
+DROP TABLE user_wait;
+
 -- A child may have been found before its parent was.
 UPDATE process SET parent = coalesce(
     (SELECT q.process FROM log q
@@ -61,6 +89,15 @@ INSERT INTO stats(name, process, severity, value)
 INSERT INTO stats(name, process, severity, value)
   SELECT 'books', NULL, iif(count(*), 'error', 'info'), iif(count(*), 'violated', 'closed')
   FROM account WHERE emitted <> collected + lost_all + torn OR torn NOT IN (0, 1);
+
+-- The kernel's view, where it was asked for: whether it is whole, and what its buffer had no room for.
+INSERT INTO stats(name, process, severity, value)
+  SELECT key, NULL, iif(value = 'complete', 'info', 'loss'), iif(value = 'running', 'ended with its collector', value)
+  FROM meta WHERE key = 'kernel_view' AND value <> 'off'
+  UNION ALL
+  SELECT key, NULL, iif(value = 'none', 'loss', 'info'), value FROM meta WHERE key = 'kernel_faults'
+  UNION ALL
+  SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
 DROP VIEW account;
 DROP VIEW life;

@@ -9,7 +9,8 @@ PRAGMA user_version = 1;
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One row per traced process. parent: the row of the process that forked or started it, NULL when that one is not
+-- One row per traced process: with a log, and with the kernel's view all others of the program's tree too; then name is
+-- that of the last program it ran. parent: the row of the process that forked or started it, NULL when that one is not
 -- traced. exit_status: as waitpid tells it, -N for signal N, NULL where nobody saw it. task: what it was forked for.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
@@ -50,19 +51,49 @@ CREATE TABLE clock_snapshot(tsc INTEGER PRIMARY KEY, monotonic_ns INTEGER, realt
 -- Piecewise linear interpolation between them: from from_tsc on, ns + (x - tsc) * ns_per_tick. The first starts at 0.
 CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER, ns_per_tick REAL);
 
+-- The kernel's view: empty without --kernel; meta.kernel_view says whether it was asked for, and why there is none. Its
+-- clock is CLOCK_MONOTONIC, so it stands on the events' time within clock_error_ns (see stats).
+
+-- One row per time of a thread on a CPU. state, how it ended: preempted (still runnable: another one's turn), blocked
+-- (asleep, a signal would wake it), uninterruptible (asleep, no signal would), stopped (by a signal or a debugger), exited,
+-- running (it has not ended: end_ns is the session's end). wake_ns: since when it was runnable before start_ns: its fork,
+-- the wake-up, or the end of the slice before; NULL: unknown. waker: the process that woke or forked it; NULL: none that
+-- is traced, an interrupt (a timer, a device), or nobody had to.
+-- So from wake_ns to start_ns it was runnable without a CPU, from the end of the slice before to wake_ns it was blocked.
+CREATE TABLE sched_slice(
+  process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
+  waker INTEGER REFERENCES process(id), wake_ns INTEGER);
+
+-- Page faults of a thread within some 2 ms, by kind: copy-on-write (a write to a page that is there, as after a fork),
+-- first-write, first-read (of a page that is not); mode: taken in user code, or in the kernel for it. start_ns, end_ns:
+-- when the first and the last of that time began, of any kind. estimate: 0: cost_ns was measured; 1: it is count times
+-- the median of real faults that the collector made at the start (meta.kernel_*_ns; one median for both modes).
+CREATE TABLE fault(
+  process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
+  cost_ns INTEGER, estimate INTEGER);
+
+-- Times in which a thread was blocked, from leaving its CPU to the wake-up, by the system call that it was in: futex, pipe,
+-- socket, poll (select, epoll), child (wait4, waitid), sleep, fault (none: a page had to come), other. Waits of a process's
+-- first thread that lie within one of its `wait` spans are left out: the events say them.
+CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start_ns INTEGER, end_ns INTEGER);
+
 -- What is to be known of the trace's completeness. severity: info | loss | error. process: NULL for the session.
 -- For each process: emitted = collected + lost + torn.
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
 
 -- The collector's own notes, with which another one goes on where it was killed; nobody else needs them. log: one row
 -- for each process, with the books of its log. number: rows of task, channel ('t', 'c': scope is the family) and text
--- ('x': scope is the process) by the numbers that the processes use. reap: deaths that were told.
+-- ('x': scope is the process) by the numbers that the processes use. reap: deaths that were told. kernel_life: lives as
+-- the kernel's view saw them.
 CREATE TABLE log(
   process INTEGER PRIMARY KEY, file TEXT NOT NULL, pid INTEGER, parent_pid INTEGER, family INTEGER,
   start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER, exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
   gaps INTEGER, running INTEGER);
+CREATE TABLE kernel_life(
+  process INTEGER PRIMARY KEY, pid INTEGER, start_ns INTEGER, end_ns INTEGER, exit_status INTEGER, running INTEGER);
+CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
 CREATE INDEX log_pid ON log(pid, start_tsc);
 CREATE TABLE number(type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
 CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;

@@ -20,6 +20,20 @@
     X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                          \
     X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "       \
                "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                 \
+    X(ADOPTED, "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                  \
+               "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "       \
+               "ORDER BY start_ns DESC LIMIT 1")                                                                   \
+    X(ADOPT, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                              \
+    X(LOG_PROCESS, "SELECT process FROM log WHERE pid = ? ORDER BY start_tsc DESC LIMIT 1")                        \
+    X(KERNEL_PROCESS, "INSERT INTO process(pid, parent, name, start_ns) VALUES(?, ?, ?, ?)")                       \
+    X(KERNEL_LIFE, "INSERT OR IGNORE INTO kernel_life(process, pid, start_ns) VALUES(?, ?, ?)")                    \
+    X(KERNEL_NAME, "UPDATE process SET name = ?2 WHERE id = ?1 AND "                                               \
+                   "NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)")                                            \
+    X(KERNEL_END, "UPDATE kernel_life SET end_ns = ?2, exit_status = iif(?4, NULL, ?3), running = ?4 "             \
+                  "WHERE process = ?1")                                                                            \
+    X(SLICE, "INSERT INTO sched_slice VALUES(?, ?, ?, ?, ?, ?, ?, iif(?8, ?9, NULL))")                             \
+    X(FAULT, "INSERT INTO fault VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                \
+    X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                \
     X(NAME, "UPDATE process SET name = ?2 WHERE id = ?1")                                                          \
     X(LOG, "INSERT INTO log(process, file, pid, parent_pid, family, start_tsc) VALUES(?, ?, ?, ?, ?, ?)")          \
     X(BOOKS,                                                                                                       \
@@ -257,8 +271,12 @@ void store_segment(struct store *store, const struct clock_segment *s)
 int64_t store_process(struct store *store, const char *file, uint32_t pid, uint32_t parent_pid, uint32_t family,
                       const char *name, int64_t task, uint64_t start_tsc, int64_t start_ns)
 {
-    int64_t process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
-                          start_ns, task);
+    int64_t process = run(store, S_ADOPTED, "ii", (int64_t)pid, start_ns);
+    if (process)
+        run(store, S_ADOPT, "iso", process, name, task);
+    else
+        process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
+                      start_ns, task);
     run(store, S_LOG, "isiiii", process, file, (int64_t)pid, (int64_t)parent_pid, (int64_t)family,
         (int64_t)start_tsc);
     return process;
@@ -267,6 +285,43 @@ int64_t store_process(struct store *store, const char *file, uint32_t pid, uint3
 void store_process_name(struct store *store, int64_t process, const char *name)
 {
     run(store, S_NAME, "is", process, name);
+}
+
+int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns)
+{
+    int64_t process = name ? 0 : run(store, S_LOG_PROCESS, "i", (int64_t)pid);
+    if (!process)
+        process = run(store, S_KERNEL_PROCESS, "iosi", (int64_t)pid, parent, name, start_ns);
+    run(store, S_KERNEL_LIFE, "iii", process, (int64_t)pid, start_ns);
+    return process;
+}
+
+void store_kernel_name(struct store *store, int64_t process, const char *name)
+{
+    run(store, S_KERNEL_NAME, "is", process, name);
+}
+
+void store_kernel_end(struct store *store, int64_t process, int64_t end_ns, int64_t exit_status, bool running)
+{
+    run(store, S_KERNEL_END, "iiii", process, end_ns, exit_status, (int64_t)running);
+}
+
+void store_slice(struct store *store, const struct store_slice *s)
+{
+    run(store, S_SLICE, "iiiiisoii", s->process, s->tid, s->cpu, s->start_ns, s->end_ns, s->state, s->waker,
+        (int64_t)s->woken, s->wake_ns);
+}
+
+void store_fault(struct store *store, const struct store_fault *f)
+{
+    run(store, S_FAULT, "iissiiiii", f->process, f->tid, f->kind, f->mode, f->start_ns, f->end_ns, f->count,
+        f->cost_ns, (int64_t)f->estimate);
+}
+
+void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const char *what, int64_t start_ns,
+                       int64_t end_ns)
+{
+    run(store, S_KERNEL_WAIT, "iisii", process, tid, what, start_ns, end_ns);
 }
 
 void store_log(struct store *store, const struct store_log *l)

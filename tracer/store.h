@@ -32,6 +32,20 @@ struct store_log {
     bool damaged, running;
 };
 
+/* One row of `sched_slice`; waker 0: none. */
+struct store_slice {
+    int64_t process, tid, cpu, start_ns, end_ns, waker, wake_ns;
+    const char *state;
+    bool woken; /* is wake_ns known? */
+};
+
+/* One row of `fault`. */
+struct store_fault {
+    int64_t process, tid, start_ns, end_ns, count, cost_ns;
+    const char *kind, *mode;
+    bool estimate;
+};
+
 /* Makes a new trace at `path`, replacing an older one. */
 int store_create(struct store **store, const char *path, struct sentence *why);
 
@@ -56,11 +70,23 @@ void store_stat(struct store *store, const char *name, int64_t process, const ch
 void store_snapshot(struct store *store, const struct clock_snapshot *snapshot);
 void store_segment(struct store *store, const struct clock_segment *segment); /* made or replaced */
 
-/* A new process and its log's row; returns the process's id. parent and task: 0 for none. */
+/* A new process and its log's row; returns the process's id, the same as the kernel's view may have given it.
+ * task: 0 for none. */
 int64_t store_process(struct store *store, const char *file, uint32_t pid, uint32_t parent_pid, uint32_t family,
                       const char *name, int64_t task, uint64_t start_tsc, int64_t start_ns);
 void store_process_name(struct store *store, int64_t process, const char *name);
 void store_log(struct store *store, const struct store_log *log);
+
+/* A process that the kernel's view knows of; returns its id. parent: 0 for none. name NULL: it was not there when the
+ * process was forked; if there is a log of that pid, it is that one's. */
+int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns);
+void store_kernel_name(struct store *store, int64_t process, const char *name); /* its log's name goes before */
+void store_kernel_end(struct store *store, int64_t process, int64_t end_ns, int64_t exit_status, bool running);
+void store_slice(struct store *store, const struct store_slice *slice);
+void store_fault(struct store *store, const struct store_fault *fault);
+void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const char *what, int64_t start_ns,
+                       int64_t end_ns);
+
 void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status);
 
 /* Returns the row's id. */

@@ -49,7 +49,7 @@ def test_its_exit_status_is_the_programs(db, program, status):
 def test_standard_output_is_the_programs_alone(db):
     done = record(db, "sh", "-c", "echo out; echo err >&2; cat", options=["--kernel"])
     assert done.stdout == "out\n"
-    assert "no kernel probes" in done.stderr and done.stderr.endswith("err\n")
+    assert done.stderr.endswith("err\n")  # before it may stand why there is no kernel's view
 
 
 def test_a_killed_program_shows_what_it_was_doing(db):

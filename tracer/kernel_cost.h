@@ -1,0 +1,13 @@
+/* What page faults cost on this machine, for kernels that do not let them be timed. */
+#ifndef SF_TRACER_KERNEL_COST_H
+#define SF_TRACER_KERNEL_COST_H
+
+#include <stdint.h>
+
+#include "kernel_record.h"
+
+/* Makes some hundred real faults of each kind, in memory of its own and in a child that it forks and reaps, and
+ * sets cost_ns to their medians. Blocks for some 10 ms. A kind that cannot be made costs 0. */
+void kernel_cost_measure(int64_t cost_ns[KERNEL_FAULT_KINDS], double ns_per_tick);
+
+#endif

@@ -1,0 +1,196 @@
+/* Loading kernel.bpf.c: what this system lacks is found out first, or from the kernel's refusal, and said in one
+ * sentence. The scheduler's hooks are needed; those of page faults and functions are taken where they are.
+ * Written to by nobody but kernel_open. */
+#include "kernel_probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel_record.h"
+
+#include "kernel.skel.h"
+
+enum { RECORDS_BYTES = 8 << 20, RECORDS_LEAST_BYTES = 256 << 10 };
+
+static const char btf_path[] = "/sys/kernel/btf/vmlinux";
+
+/* Pids in the records are the initial namespace's; ours, and those in the logs, must be too. */
+static bool is_contained(void)
+{
+    static const char initial[] = "pid:[4026531836]";
+    char name[64];
+    ssize_t n = readlink("/proc/self/ns/pid", name, sizeof name - 1);
+    return n > 0 && ((size_t)n != strlen(initial) || memcmp(name, initial, (size_t)n) != 0);
+}
+
+static bool has_capability(int number)
+{
+    char line[256];
+    unsigned long long effective = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "CapEff: %llx", &effective) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return effective >> number & 1;
+}
+
+static bool is_privileged(void)
+{
+    enum { SYS_ADMIN = 21, PERFMON = 38, BPF = 39 };
+    return has_capability(SYS_ADMIN) || (has_capability(BPF) && has_capability(PERFMON));
+}
+
+static int refused(int error, struct sentence *why)
+{
+    if (error == -EPERM && !is_privileged())
+        return say_keep(why, error,
+                        "no kernel's view: it needs root, or a collector with the capabilities for it (setcap "
+                        "cap_bpf,cap_perfmon+ep snakefish-trace)");
+    return say_keep(why, error,
+                    "no kernel's view: the kernel refuses its probes, which need Linux 5.15 or later: %s",
+                    strerror(-error));
+}
+
+static bool has_hook(const struct btf *btf, const char *name)
+{
+    char type[64];
+    snprintf(type, sizeof type, "btf_trace_%s", name);
+    return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
+}
+
+/* What must be there before anything is loaded. */
+static int check(struct kernel_probe *probe, struct sentence *why)
+{
+    static const char *const needed[] = {"sched_switch",       "sched_waking",       "sched_process_fork",
+                                         "sched_process_exec", "sched_process_exit", "hrtimer_expire_entry",
+                                         "softirq_entry",      "irq_handler_entry"};
+    if (access(btf_path, R_OK))
+        return say_keep(why, -ENOENT,
+                        "no kernel's view: this kernel does not describe its types (%s, of CONFIG_DEBUG_INFO_BTF)",
+                        btf_path);
+    if (is_contained())
+        return say_keep(why, -ENOTSUP,
+                        "no kernel's view: this is a container with pids of its own; trace outside it, or give it "
+                        "the host's (--pid=host)");
+    if (!is_privileged())
+        return refused(-EPERM, why);
+    struct btf *btf = btf__parse_raw(btf_path);
+    if (!btf)
+        return say_keep(why, -errno, "no kernel's view: cannot read %s: %s", btf_path, strerror(errno));
+    int error = 0;
+    for (size_t i = 0; i < sizeof needed / sizeof *needed && !error; i++)
+        if (!has_hook(btf, needed[i]))
+            error = say_keep(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
+    probe->faults = has_hook(btf, "page_fault_user") && has_hook(btf, "page_fault_kernel");
+    btf__free(btf);
+    return error;
+}
+
+/* Loads with as large a buffer as is allowed. */
+static int load(struct kernel_probe *probe, pid_t root, bool timed)
+{
+    int error = -ENOMEM;
+    for (unsigned bytes = RECORDS_BYTES; error == -ENOMEM && bytes >= RECORDS_LEAST_BYTES; bytes /= 2) {
+        struct kernel_bpf *bpf = kernel_bpf__open();
+        if (!bpf)
+            return -errno;
+        bpf->rodata->adopter = root ? 0 : (__u32)getpid();
+        bpf_map__set_max_entries(bpf->maps.records, bytes);
+        bpf_program__set_autoload(bpf->progs.on_user_fault, probe->faults);
+        bpf_program__set_autoload(bpf->progs.on_kernel_fault, probe->faults);
+        bpf_program__set_autoload(bpf->progs.on_fault_begin, timed);
+        bpf_program__set_autoload(bpf->progs.on_fault_end, timed);
+        error = kernel_bpf__load(bpf);
+        if (!error)
+            error = kernel_bpf__attach(bpf);
+        if (error)
+            kernel_bpf__destroy(bpf);
+        else
+            probe->bpf = bpf;
+    }
+    return error;
+}
+
+/* The process that runs already, and its threads. */
+static int add_root(struct kernel_probe *probe, pid_t root)
+{
+    __u32 pid = (__u32)root;
+    char path[64];
+    if (bpf_map__update_elem(probe->bpf->maps.processes, &pid, sizeof pid, &pid, sizeof pid, BPF_ANY))
+        return -errno;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)root);
+    DIR *dir = opendir(path);
+    if (!dir)
+        return 0; /* it has ended already */
+    int error = 0;
+    for (struct dirent *entry; (entry = readdir(dir)) && !error;) {
+        __u32 tid = (__u32)strtoul(entry->d_name, NULL, 10);
+        struct kernel_thread thread = {.pid = pid, .runtime_ns = KERNEL_UNKNOWN};
+        /* Not those that were forked since the probes run: they are there, and know more. */
+        if (tid &&
+            bpf_map__update_elem(probe->bpf->maps.threads, &tid, sizeof tid, &thread, sizeof thread, BPF_NOEXIST) &&
+            errno != EEXIST)
+            error = -errno;
+    }
+    closedir(dir);
+    return error;
+}
+
+int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence *why)
+{
+    *probe = (struct kernel_probe){0};
+    why->text[0] = '\0';
+    int error = check(probe, why);
+    if (error)
+        return error;
+    libbpf_set_print(NULL); /* its words are for developers; ours is one sentence */
+    probe->timed = probe->faults && load(probe, root, true) == 0;
+    if (!probe->timed)
+        error = load(probe, root, false);
+    if (!error && root)
+        error = add_root(probe, root);
+    if (error) {
+        kernel_probe_free(probe);
+        return refused(error, why);
+    }
+    if (!probe->faults)
+        say_keep(why, 0,
+                 "the kernel's view has no page faults: this kernel lacks the tracepoints page_fault_user "
+                 "and page_fault_kernel");
+    return 0;
+}
+
+uint64_t kernel_probe_missed(const struct kernel_probe *probe)
+{
+    struct bpf_program *program;
+    uint64_t missed = 0;
+    bpf_object__for_each_program(program, probe->bpf->obj)
+    {
+        struct bpf_prog_info info = {0};
+        __u32 size = sizeof info;
+        int fd = bpf_program__fd(program); /* none of those that were not loaded */
+        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
+            missed += info.recursion_misses;
+    }
+    return missed;
+}
+
+void kernel_probe_detach(struct kernel_probe *probe)
+{
+    kernel_bpf__detach(probe->bpf);
+}
+
+void kernel_probe_free(struct kernel_probe *probe)
+{
+    kernel_bpf__destroy(probe->bpf);
+    probe->bpf = NULL;
+}
