@@ -104,7 +104,7 @@ $(B)/gen/%.inc: tracer/%.sql
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 
 $(B)/obj/tracer/%.o: ALLFLAGS += -I$(B)/gen
-$(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc
+$(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc
 
 $(TRACER): $(TRACER_OBJ)
 	@mkdir -p $(@D)

@@ -1,4 +1,4 @@
-# Where each process's time went: its life as one bar, divided by what it was doing innermost.
+# Where each process's time went: its life as one bar, divided by the categories of the ledger.
 
 max_bars <- 20
 
@@ -10,10 +10,9 @@ figure_ledger <- function(trace) {
   grouped <- ledger_bars(rows, trace$processes)
   rows <- grouped$rows
   unit <- duration_unit(tapply(rows$ns, rows$bar, sum))
-  # what lies outside all spans comes last, and grey
-  outside <- setdiff(rows$category, trace$kinds)
-  categories <- c(intersect(trace$kinds, rows$category), outside)
-  colours <- c(kind_colours(trace$kinds), stats::setNames(rep(unknown_colour, length(outside)), outside))
+  categories <- intersect(trace$categories, rows$category)
+  colours <- kind_colours(trace$categories)
+  colours[length(colours)] <- unknown_colour  # the last one is what is left
   rows$category <- factor(rows$category, rev(categories))
   # in the order of stacking, so that a label finds the middle of its part
   rows <- rows[order(rows$bar, -as.integer(rows$category)), ]
@@ -32,8 +31,7 @@ figure_ledger <- function(trace) {
       "time of the process's life", unit$unit), expand = ggplot2::expansion(c(0, 0.03))) +
     ggplot2::ylab(NULL) + report_theme() + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
   new_figure("ledger", title, plot, ledger_finding(trace$ledger), paste0(
-    "Each moment of a process's first thread belongs to the innermost span open then; ",
-    if (length(outside) > 0) sprintf("%s is outside of every span. ", in_words(outside)),
+    "Each moment of a process's first thread belongs to one category; snakefish-trace analyze tells more. ",
     "Percentages are of the bar."), width = 9, height = 1.3 + 0.3 * nlevels(rows$bar))
 }
 

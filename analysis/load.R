@@ -2,7 +2,7 @@
 # (a condition of class "report_error"): the reader of the message has a file to look for, not R code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 1, trace = 1)
+schema_versions <- c(bench = 1, trace = 2)
 
 # What the report reads; other tables and columns may come and go.
 required_columns <- list(
@@ -19,7 +19,7 @@ required_columns <- list(
     event_kind = c("id", "name", "phase", "object"), stats = c("name", "process", "severity", "value"),
     span = c("process", "kind", "object", "start_ns", "end_ns", "lane", "closed"),
     message = c("channel", "seq", "sender", "receiver", "bytes", "send_ns", "receive_ns"),
-    ledger = c("process", "category", "ns")))
+    category = c("id", "name"), ledger = c("process", "category", "ns")))
 
 stop_with <- function(...) {
   stop(structure(class = c("report_error", "error", "condition"), list(message = paste0(...), call = NULL)))
@@ -160,6 +160,7 @@ load_trace <- function(path) {
   list(
     file = basename(path), processes = processes, spans = spans,
     kinds = read(db, path, "SELECT name FROM event_kind WHERE phase = 'span' ORDER BY id")$name,
+    categories = read(db, path, "SELECT name FROM category ORDER BY id")$name,
     events = read(db, path, "SELECT count(*) FROM event")[[1]],
     messages = read(db, path, "
       SELECT channel, sender, receiver, CAST(bytes AS REAL) AS bytes, CAST(send_ns AS REAL) AS send_ns,

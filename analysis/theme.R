@@ -49,8 +49,8 @@ runtime_scales <- function(runtimes) {
        ggplot2::scale_shape_manual(values = named("shape")), ggplot2::scale_linetype_manual(values = named("line")))
 }
 
-# Colours of the kinds of spans, by their place in the table of events: the eight, then eight tints of them. A kind
-# that is added to the table comes last and changes no other's colour.
+# Colours of the kinds of spans, and of the ledger's categories, by their place in their table: the eight, then eight
+# tints of them. A kind that is added to the table comes last and changes no other's colour.
 kind_palette <- c("#D55E00", "#56B4E9", "#8C6BB1", "#F0E442", "#CC79A7", "#005A45", "#0072B2", "#009E73", "#9C9C9C",
                   "#E69F00", "#9AD0F0", "#8B6B3E", "#A6DBB5", "#F5C98A", "#E8B5D3", "#F2A37A")
 

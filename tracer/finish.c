@@ -4,6 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "event_cost.h"
+#include "ledger.h"
+#include "processes.h"
+
 static const char finish_sql[] =
 #include "finish.inc"
     ;
@@ -24,6 +28,18 @@ static void count(struct store *store, const char *name, int64_t value, const ch
     store_stat(store, name, 0, value ? severity : "info", value);
 }
 
+static void fill_ledger(struct store *store)
+{
+    sqlite3 *db = store_connection(store);
+    struct processes processes;
+    int error = processes_init(&processes, db);
+    if (!error)
+        error = ledger_fill(db, &processes);
+    processes_fini(&processes);
+    if (error)
+        store_fail(store, error);
+}
+
 int finish_database(struct store *store, const struct finish_facts *facts)
 {
     int error = store_commit(store);
@@ -41,6 +57,8 @@ int finish_database(struct store *store, const struct finish_facts *facts)
     count(store, "unmade_logs", facts->unmade_logs, "info");
     count(store, "clock_not_invariant", !clock_is_invariant(), "loss");
     store_stat(store, "clock_error_ns", 0, "info", facts->clock->worst_error_ns);
+    store_meta_number(store, "event_cost_ps", (int64_t)(event_cost_measure(facts->clock->open.ns_per_tick) * 1000));
+    fill_ledger(store);
     store_run(store, "CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = 15 AND phase = 2");
     store_meta_number(store, "duration_ns", facts->clock->open.ns);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(facts->clock) + 0.5));

@@ -276,7 +276,6 @@ static void take_one(struct intake *intake, const struct intake_context *context
     understand(intake, context, r, &e);
     if (phase == SF_PHASE_END)
         e.begin = spans_end(intake->spans, lane, r->kind, e.object);
-    e.inside = phase == SF_PHASE_BEGIN ? r->kind : spans_inside(intake->spans, lane);
     int64_t row = store_event(context->store, &e);
     if (phase == SF_PHASE_BEGIN)
         spans_begin(intake->spans, lane, r->kind, e.object, row);

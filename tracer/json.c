@@ -1,6 +1,7 @@
 /* JSON, streamed. */
 #include "json.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 void json_string(FILE *to, const char *text)
@@ -22,4 +23,44 @@ void json_us(FILE *to, int64_t ns)
 {
     uint64_t size = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
     fprintf(to, "%s%" PRIu64 ".%03u", ns < 0 ? "-" : "", size / 1000, (unsigned)(size % 1000));
+}
+
+static void write_value(FILE *to, sqlite3_stmt *s, int column)
+{
+    switch (sqlite3_column_type(s, column)) {
+    case SQLITE_NULL:
+        fputs("null", to);
+        break;
+    case SQLITE_INTEGER:
+        fprintf(to, "%" PRId64, (int64_t)sqlite3_column_int64(s, column));
+        break;
+    case SQLITE_FLOAT:
+        fprintf(to, "%.9g",
+                sqlite3_column_double(s, column)); /* SQLite has no NaN; infinity comes from no query here */
+        break;
+    default:
+        json_string(to, (const char *)sqlite3_column_text(s, column));
+    }
+}
+
+int json_rows(FILE *to, sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s = NULL;
+    int rc, rows = 0;
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
+        return -EIO;
+    fputc('[', to);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        fputs(rows++ ? ",\n  {" : "\n  {", to);
+        for (int i = 0; i < sqlite3_column_count(s); i++) {
+            fputs(i ? ", " : "", to);
+            json_string(to, sqlite3_column_name(s, i));
+            fputs(": ", to);
+            write_value(to, s, i);
+        }
+        fputc('}', to);
+    }
+    fputc(']', to);
+    sqlite3_finalize(s);
+    return rc == SQLITE_DONE ? 0 : -EIO;
 }

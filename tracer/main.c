@@ -13,6 +13,7 @@ static const struct {
     {"record", cmd_record, "run a program and trace it"},
     {"collect", cmd_collect, "recover a session whose collector died"},
     {"info", cmd_info, "what is in a trace; losses first"},
+    {"analyze", cmd_analyze, "where the time went, and what would make the program faster"},
     {"export", cmd_export, "a trace as Chrome trace JSON, for the Perfetto UI or speedscope"},
     {"events", cmd_events, "the table of events"},
     {"serve", cmd_serve, "collect for a program that runs already (used by snakefish.trace.start)"},

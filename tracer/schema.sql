@@ -1,10 +1,10 @@
--- The trace database, schema version 1 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
+-- The trace database, schema version 2 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds since the session started, _bytes bytes, tsc raw timestamp-counter ticks.
 -- The database says of itself in `meta` where it comes from, and in `stats` what it lacks.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": only such a file is ever replaced
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -37,10 +37,9 @@ CREATE TABLE event_kind(
 -- seq and tsc do not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for
 -- none. Where a or b is the number of a task, channel or text, it too is that row's id here.
 -- phase: 0 instant, 1 begin, 2 end. lane: thread of the process, from 0. begin: rowid of the begin that an end ends.
--- inside: kind of the innermost span that is open in this lane after the event, 0 for none.
 CREATE TABLE event(
   process INTEGER NOT NULL, seq INTEGER NOT NULL, tsc INTEGER NOT NULL, kind INTEGER NOT NULL, object INTEGER,
-  a INTEGER, b INTEGER, phase INTEGER NOT NULL, lane INTEGER NOT NULL, begin INTEGER, inside INTEGER);
+  a INTEGER, b INTEGER, phase INTEGER NOT NULL, lane INTEGER NOT NULL, begin INTEGER);
 
 -- Spans that never ended, by rowid of their begin: what a process that was killed was doing.
 CREATE TABLE open_span(event INTEGER PRIMARY KEY);
@@ -100,7 +99,7 @@ CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc
 
 -- Events with their time. No join, so that a query over this view keeps its freedom.
 CREATE VIEW event_time AS
-  SELECT e.rowid AS id, e.process, e.seq, e.kind, e.object, e.a, e.b, e.phase, e.lane, e.begin, e.inside,
+  SELECT e.rowid AS id, e.process, e.seq, e.kind, e.object, e.a, e.b, e.phase, e.lane, e.begin,
          (SELECT c.ns + CAST((e.tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
           WHERE c.from_tsc <= e.tsc ORDER BY c.from_tsc DESC LIMIT 1) AS ns
   FROM event e;
@@ -116,27 +115,109 @@ CREATE VIEW span AS
     FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN event_kind k ON k.id = s.kind
     CROSS JOIN process p ON p.id = s.process);
 
--- One row per Channel send that got through; receiver, receive_ns and latency_ns are NULL while nobody took it.
+-- One row per Channel send that got through; receiver and what follows from it are NULL while nobody took it.
+-- latency_ns: from the send's end to the receive's; of it queueing_ns lay in the channel before the receiver came for
+-- it. late_sender_ns (Scalasca's definition): what the receiver was there before the sender, that is
+-- max(0, min(begin of send, end of receive) - begin of receive).
 -- 14 and 15 are the ids of send and receive, which never change; the index event_message serves this view.
 CREATE VIEW message AS
-  SELECT channel, seq, sender, receiver, bytes, send_ns, receive_ns, receive_ns - send_ns AS latency_ns FROM (
+  SELECT channel, seq, sender, receiver, bytes, send_ns, receive_ns, receive_ns - send_ns AS latency_ns,
+         max(0, receive_begin_ns - send_ns) AS queueing_ns,
+         max(0, min(send_begin_ns, receive_ns) - receive_begin_ns) AS late_sender_ns FROM (
     SELECT s.object AS channel, s.a AS seq, s.process AS sender, r.process AS receiver, s.b AS bytes,
-           s.ns AS send_ns, r.ns AS receive_ns
+           s.ns AS send_ns, r.ns AS receive_ns,
+           (SELECT b.ns FROM event_time b WHERE b.id = s.begin) AS send_begin_ns,
+           (SELECT b.ns FROM event_time b WHERE b.id = r.begin) AS receive_begin_ns
     FROM event_time s LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
     WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0);
 
--- Where every ns of a process's life went, by its first lane: the time from an event to the next one belongs to the
--- innermost span open then; 'other' is what lies outside every span. Sums to end_ns - start_ns.
--- LIMIT -1 keeps SQLite from computing ns twice for each row.
-CREATE VIEW ledger AS
-  WITH booked AS (
-    SELECT process, inside, sum(next_ns - ns) AS ns FROM (
-      SELECT e.process, e.inside, e.ns, lead(e.ns, 1, p.end_ns) OVER (PARTITION BY e.process ORDER BY e.seq) AS next_ns
-      FROM (SELECT process, seq, inside, ns FROM event_time WHERE lane = 0 LIMIT -1) e
-      CROSS JOIN process p ON p.id = e.process)
-    GROUP BY process, inside)
-  SELECT b.process, k.name AS category, b.ns FROM booked b CROSS JOIN event_kind k ON k.id = b.inside
-  UNION ALL
-  SELECT p.id, 'other', p.end_ns - p.start_ns - coalesce(s.ns, 0)
-  FROM process p LEFT JOIN (SELECT process, sum(ns) AS ns FROM booked WHERE inside <> 0 GROUP BY process) s
-    ON s.process = p.id;
+-- How many messages and bytes were in each Channel, from each send and receive on.
+CREATE VIEW channel_depth AS
+  SELECT channel, ns, sum(step) OVER w AS messages, sum(step * bytes) OVER w AS bytes FROM (
+    SELECT object AS channel, ns, iif(kind = 14, 1, -1) AS step, b AS bytes, id
+    FROM event_time WHERE kind IN (14, 15) AND phase = 2 AND +a > 0)
+  WINDOW w AS (PARTITION BY channel ORDER BY ns, step DESC, id);
+
+-- What went through each Channel, from the first send to the last receive (or send). Rates are the sum over that time.
+CREATE VIEW channel_use AS
+  WITH m AS (
+    SELECT channel, count(*) AS messages, sum(bytes) AS bytes, count(receive_ns) AS received,
+           count(DISTINCT sender) AS senders, count(DISTINCT receiver) AS receivers, min(send_ns) AS first_ns,
+           max(coalesce(receive_ns, send_ns)) AS last_ns, avg(latency_ns) AS latency_mean_ns,
+           max(latency_ns) AS latency_max_ns, avg(queueing_ns) AS queueing_mean_ns
+    FROM message GROUP BY channel)
+  SELECT m.channel, c.capacity_bytes, m.messages, m.received, m.bytes, m.senders, m.receivers, m.first_ns, m.last_ns,
+         m.messages * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS messages_per_s,
+         m.bytes * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS bytes_per_s,
+         m.latency_mean_ns, m.latency_max_ns, m.queueing_mean_ns,
+         (SELECT max(d.messages) FROM channel_depth d WHERE d.channel = m.channel) AS depth_max
+  FROM m JOIN channel c ON c.id = m.channel;
+
+-- The kernel's view, empty without it (record --kernel). Only what concerns a process of the trace.
+-- Time on a CPU. state: how it ended. wake_ns: since when the thread was runnable before it, NULL where unknown.
+-- waker: who woke it, NULL where that is no process of the trace.
+CREATE TABLE sched_slice(
+  process INTEGER NOT NULL REFERENCES process(id), tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER,
+  state TEXT, waker INTEGER REFERENCES process(id), wake_ns INTEGER);
+
+-- Page faults, summed over slots of time. kind: copy-on-write | first-write | first-read. mode: user | kernel.
+-- estimate: 1 where they were counted and charged at a calibrated cost, 0 where they were timed.
+CREATE TABLE fault(
+  process INTEGER NOT NULL REFERENCES process(id), kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER,
+  count INTEGER, cost_ns INTEGER, estimate INTEGER);
+
+-- Waiting in system calls where user events do not say it.
+CREATE TABLE kernel_wait(
+  process INTEGER NOT NULL REFERENCES process(id), tid INTEGER, what TEXT, start_ns INTEGER, end_ns INTEGER);
+
+-- What a process can be doing; from tracer/category.h.
+CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT);
+
+-- Where every ns of a process's life went, by its first thread: one row for each category (category.name); a
+-- process's rows sum to end_ns - start_ns. Filled when the trace is finished, and anew by `snakefish-trace analyze`.
+-- A moment belongs to the first of these that holds:
+--   no cpu         it was runnable and had none (sched_slice: wake_ns to start_ns)
+--   pickling, copying   a pickled or copied event says that this was going on since its b
+--   the wait       that it was in, by its reason: message, item, request: late sender; room: late receiver; child: late
+--                  child (Scalasca's wait states; message.late_sender_ns has what of it lay before the send began)
+--   the innermost span around it: extract, merge, fork by their name; run, chunk, item: running; send, receive, result:
+--                  copying; join, map, next: other; the user's own spans are looked through
+--   a wait         in kernel_wait: for a child (wait*): late child; to write: late receiver; else: late sender
+--   running        where the process was not forked for a task, else other; other, too, after lost records
+-- Taken from these: page faults (fault.cost_ns, from what the process did on a CPU in that slot of time, in
+-- proportion) and tracing (the number of events times meta.event_cost_ps, calibrated when the trace was finished).
+-- Without the kernel's view, page faults and no cpu are 0, and their time is in the other categories.
+CREATE TABLE ledger(
+  process INTEGER NOT NULL REFERENCES process(id), category TEXT NOT NULL, ns INTEGER NOT NULL,
+  PRIMARY KEY(process, category)) WITHOUT ROWID;
+
+-- The tables from here on are filled by `snakefish-trace analyze`. They come from the graph of forks, messages, merges
+-- and joins: what each process did is a chain; links lead from a fork's begin to the child's start, from a send to its
+-- receive, from a receive to the send that had waited for its room, from an item or result to who waits for it, from a
+-- process's end to who waits for that.
+
+-- The critical path: walked back from the end of the last process; at a wait it jumps to who ended it, there to the
+-- moment at which it did (Scalasca; Boehme et al. 2010). Its pieces cover the time from the first start to the last
+-- end. activity: a category, or handover: from that moment until the wait was over.
+CREATE TABLE critical_path(
+  step INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), activity TEXT, start_ns INTEGER, end_ns INTEGER);
+
+-- Its activities. share: of the path. mean_ns: the activity's mean over the processes that have any of it (by the
+-- ledger); imbalance_ns: max(0, on the path - mean).
+CREATE TABLE path_activity(activity TEXT PRIMARY KEY, ns INTEGER, share REAL, mean_ns INTEGER, imbalance_ns INTEGER);
+
+-- The POP tree (pop-coe.eu): parallel efficiency = load balance x serialisation x transfer.
+--   useful         time in `running`
+--   lanes          p, in place of POP's fixed processes, as ours come and go: the fewest lanes on which 99 % of the useful
+--                  time finds room; a process keeps its lane while it can
+--   load balance   mean of useful over the lanes / the largest of them
+--   ideal ns       the longest path through the graph when all but useful time and waits of unknown cause take no time
+--   serialisation  largest useful of a lane / ideal; over 1 where the graph allows more at once than there were lanes
+--   transfer       ideal / duration
+CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
+
+-- What if something cost nothing: the graph is run again without it, everything else taking the time it took, and
+-- nobody doing another's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) |
+-- copy-on-write | no cpu | imbalance (of children of one process that lived at the same time, each runs for their mean).
+-- measured: 0 where the trace has nothing of it to take away (copy-on-write and no cpu without the kernel's view).
+CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);

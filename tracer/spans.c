@@ -90,13 +90,6 @@ int64_t spans_end(struct spans *spans, unsigned lane, unsigned kind, int64_t obj
     return 0;
 }
 
-unsigned spans_inside(const struct spans *spans, unsigned lane)
-{
-    if (lane >= spans->count || !spans->lanes[lane].depth)
-        return 0;
-    return spans->lanes[lane].entries[spans->lanes[lane].depth - 1].kind;
-}
-
 void spans_clear(struct spans *spans)
 {
     for (unsigned i = 0; i < spans->count; i++)

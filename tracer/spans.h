@@ -1,4 +1,4 @@
-/* The open spans of one process, a stack for each lane: which begin an end ends, and what a lane is inside of.
+/* The open spans of one process, a stack for each lane: which begin an end ends.
  * In memory only; a collector that goes on after another one replays the stored events. Nothing blocks. */
 #ifndef SF_TRACER_SPANS_H
 #define SF_TRACER_SPANS_H
@@ -17,9 +17,6 @@ void spans_begin(struct spans *spans, unsigned lane, unsigned kind, int64_t obje
 /* Ends the innermost open span of that kind and object, and with it those that were left open inside it.
  * Returns the row of its begin; 0: none is open. */
 int64_t spans_end(struct spans *spans, unsigned lane, unsigned kind, int64_t object);
-
-/* Kind of the innermost open span; 0: none. */
-unsigned spans_inside(const struct spans *spans, unsigned lane);
 
 /* Records are missing: nothing is known any more. */
 void spans_clear(struct spans *spans);

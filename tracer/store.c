@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "abi/log_format.h"
+#include "category.h"
 #include "database.h"
 
 #define STATEMENTS(X)                                                                                              \
@@ -42,7 +43,7 @@
       "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "            \
       "running = ?20 WHERE process = ?1")                                                                          \
     X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                         \
-    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                          \
+    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                             \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                     \
     X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                             \
     X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "   \
@@ -51,6 +52,7 @@
     X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")            \
     X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                 \
     X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                              \
+    X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                 \
     X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                  \
     X(NEW_TEXT, "INSERT INTO text(text) VALUES(?)")
 
@@ -74,13 +76,13 @@ struct store {
     struct sentence why;
 };
 
-static void fail(struct store *store)
+void store_fail(struct store *store, int error)
 {
     if (store->error)
         return;
     const char *path = sqlite3_db_filename(store->db, "main");
-    store->error =
-        say_keep(&store->why, -EIO, "cannot write %s: %s", path ? path : "the database", sqlite3_errmsg(store->db));
+    store->error = say_keep(&store->why, error, "cannot write %s: %s", path ? path : "the database",
+                            error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
 }
 
 /* Binds by `types`: i an int64, o an int64 that is NULL when it is 0, r a double, s a string that may be NULL. Runs
@@ -114,7 +116,7 @@ static int64_t run(struct store *store, enum statement which, const char *types,
     if (rc == SQLITE_ROW)
         result = sqlite3_column_int64(s, 0);
     else if (rc != SQLITE_DONE)
-        fail(store);
+        store_fail(store, -EIO);
     else if (!sqlite3_stmt_readonly(s))
         result = sqlite3_last_insert_rowid(store->db);
     sqlite3_reset(s);
@@ -133,7 +135,7 @@ static int prepare(struct store **out, sqlite3 *db, struct sentence *why)
     store->db = db;
     for (int i = 0; i < STATEMENT_COUNT && !store->error; i++)
         if (sqlite3_prepare_v3(db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[i], NULL))
-            fail(store);
+            store_fail(store, -EIO);
     if (store->error) {
         int error = store->error;
         *why = store->why;
@@ -158,6 +160,13 @@ static void put_kinds(struct store *store)
 #undef X
 }
 
+static void put_categories(struct store *store)
+{
+#define X(name, word, doc) run(store, S_CATEGORY, "iss", (int64_t)CATEGORY_##name, word, doc);
+    CATEGORIES(X)
+#undef X
+}
+
 int store_create(struct store **store, const char *path, struct sentence *why)
 {
     sqlite3 *db;
@@ -169,6 +178,7 @@ int store_create(struct store **store, const char *path, struct sentence *why)
         return error;
     store_begin(*store);
     put_kinds(*store);
+    put_categories(*store);
     store_meta_text(*store, "state", "running");
     error = store_commit(*store);
     if (error) {
@@ -217,7 +227,7 @@ void store_discard(struct store *store)
 void store_run(struct store *store, const char *sql)
 {
     if (!store->error && sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail(store);
+        store_fail(store, -EIO);
 }
 
 void store_begin(struct store *store)
@@ -340,8 +350,8 @@ void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
 
 int64_t store_event(struct store *store, const struct store_event *e)
 {
-    return run(store, S_EVENT, "iiiioiiiioi", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind,
-               e->object, e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin, (int64_t)e->inside);
+    return run(store, S_EVENT, "iiiioiiiio", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind,
+               e->object, e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin);
 }
 
 void store_open_span(struct store *store, int64_t event)

@@ -19,7 +19,7 @@ struct store;
 struct store_event {
     int64_t process, object, a, b, begin;
     uint64_t seq, tsc;
-    unsigned kind, phase, lane, inside;
+    unsigned kind, phase, lane;
 };
 
 /* One row of `log`. */
@@ -62,6 +62,9 @@ const struct sentence *store_why(const struct store *store);
 /* The connection, and a statement run on it, for what is done once; `types` and what follows as in store.c. */
 sqlite3 *store_connection(struct store *store);
 void store_run(struct store *store, const char *sql);
+
+/* What was done by way of the connection has failed: -EIO (the connection knows the reason) or -ENOMEM. */
+void store_fail(struct store *store, int error);
 
 void store_meta_text(struct store *store, const char *key, const char *value);
 void store_meta_number(struct store *store, const char *key, int64_t value);

@@ -7,7 +7,7 @@
 
 #include "say.h"
 
-enum { COLUMNS_MAX = 12, WIDTH_MAX = 64 };
+enum { COLUMNS_MAX = 20, WIDTH_MAX = 64 };
 
 /* Characters, not bytes. */
 static int width_of(const char *text)

@@ -12,6 +12,14 @@ read_event_kinds <- function() {
              object = tolower(part(4)), a = part(5), b = part(6))
 }
 
+# The ledger's categories, likewise.
+read_categories <- function() {
+  lines <- paste(readLines(file.path(repository, "tracer/category.h")), collapse = "\n")
+  pattern <- 'X\\(([A-Z_]+), "([^"]*)", "([^"]*)"\\)'
+  found <- regmatches(lines, gregexpr(pattern, lines))[[1]]
+  data.frame(id = seq_along(found) - 1, name = sub(pattern, "\\2", found), doc = sub(pattern, "\\3", found))
+}
+
 # Records of one span, as a list of two; `ns` NA for the end leaves it open.
 span_records <- function(process, kind, start, end, object = 0, a = 0, b = 0, lane = 0) {
   rows <- data.frame(process = process, kind = kind, ns = c(start, end), object = object, a = c(0, a), b = c(0, b),
@@ -23,12 +31,11 @@ instant_record <- function(process, kind, ns, object = 0, a = 0, b = 0) {
   data.frame(process = process, kind = kind, ns = ns, object = object, a = a, b = b, phase = 0, lane = 0)
 }
 
-# seq, the begin of each end and the innermost open kind, as the collector finds them.
+# seq and the begin of each end, as the collector finds them.
 number_records <- function(records, kinds) {
   records <- records[order(records$ns), ]
   records$id <- seq_len(nrow(records))
   records$begin <- NA
-  records$inside <- 0
   records$kind <- kinds$id[match(records$kind, kinds$name)]
   open <- list()
   for (i in seq_len(nrow(records))) {
@@ -39,7 +46,6 @@ number_records <- function(records, kinds) {
       records$begin[i] <- stack[length(stack)]
       stack <- stack[-length(stack)]
     }
-    if (length(stack) > 0) records$inside[i] <- records$kind[stack[length(stack)]]
     open[[thread]] <- stack
   }
   records$seq <- stats::ave(records$id, records$process, FUN = seq_along)
@@ -48,9 +54,9 @@ number_records <- function(records, kinds) {
 
 write_trace_db <- function(path, processes, records, tasks = NULL, texts = NULL, stats = NULL, state = "complete") {
   db <- create_database(path, file.path(repository, "tracer/schema.sql"))
-  on.exit(DBI::dbDisconnect(db))
   kinds <- read_event_kinds()
   DBI::dbAppendTable(db, "event_kind", kinds)
+  DBI::dbAppendTable(db, "category", read_categories())
   append_rows(db, "meta", key = c("state", "command", "machine"), value = c(state, "python3 program.py", "x86_64"))
   DBI::dbAppendTable(db, "process", processes)
   if (!is.null(tasks)) DBI::dbAppendTable(db, "task", tasks)
@@ -61,10 +67,18 @@ write_trace_db <- function(path, processes, records, tasks = NULL, texts = NULL,
     numbered <- number_records(records, kinds)
     rows <- numbered$records
     rows$tsc <- 1000 + 2 * rows$ns
-    DBI::dbAppendTable(db, "event", rows[c("process", "seq", "tsc", "kind", "object", "a", "b", "phase", "lane", "begin",
-                                           "inside")])
+    DBI::dbAppendTable(db, "event", rows[c("process", "seq", "tsc", "kind", "object", "a", "b", "phase", "lane", "begin")])
     if (length(numbered$open) > 0) append_rows(db, "open_span", event = numbered$open)
   }
+  DBI::dbDisconnect(db)
+  fill_ledger(path)
+}
+
+# The collector's own: the ledger is its work.
+fill_ledger <- function(path) {
+  build <- Sys.getenv("SF_BUILD", file.path(repository, "build"))
+  status <- system2(file.path(build, "bin/snakefish-trace"), c("analyze", shQuote(path)), stdout = FALSE)
+  if (status != 0) stop("snakefish-trace analyze failed: make tracer")
   invisible(path)
 }
 

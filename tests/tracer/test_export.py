@@ -130,7 +130,7 @@ def test_the_schemas_literal_ids_are_those_of_the_events():
     assert "X(11, JOIN," in text
 
 
-@pytest.mark.parametrize("command", ["record", "serve", "collect", "info", "export", "events"])
+@pytest.mark.parametrize("command", ["record", "serve", "collect", "info", "analyze", "export", "events"])
 def test_help(command):
     done = trace(command, "--help")
     assert done.returncode == 0 and done.stdout.startswith(f"usage: snakefish-trace {command}") and not done.stderr
@@ -140,6 +140,6 @@ def test_usage():
     assert trace("--help").returncode == 0
     assert re.fullmatch(r"snakefish-trace \d+\.\d+\.\d+\n", trace("--version").stdout)
     for args in ((), ("what",), ("record",), ("record", "-o"), ("record", "--what", "x"), ("collect",), ("info",),
-                 ("info", "a", "b"), ("export", "a"), ("events", "x"), ("record", "--log-records", "7", "true")):
+                 ("info", "a", "b"), ("analyze",), ("analyze", "a", "b"), ("export", "a"), ("events", "x"), ("record", "--log-records", "7", "true")):
         done = trace(*args)
         assert done.returncode == 2 and done.stderr and not done.stdout, args

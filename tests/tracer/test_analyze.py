@@ -1,0 +1,249 @@
+"""snakefish-trace analyze on traces whose answers were worked out by hand."""
+
+import json
+import sqlite3
+
+import pytest
+
+from handmade import MS, Trace
+from tracing import PROGRAM, query, record, trace
+
+
+def two_threads(path):
+    """A parent forks two Threads, the second needs a message of the first, and merges what they extract (in ms):
+
+    parent  0 run 10 fork 12 fork 14 | join: wait ....... 45 46 merge 50 | wait ............... 81 82 merge 86 run 90
+    first         12 13 run ... 30 send 32 run 33 extract 35 pickle 38 copy 40 .. 44
+    second              14 15 run 25 26 wait ... 34 35 run ....................... 75 pickle 77 copy 78 .. 80
+    """
+    t = Trace(path)
+    t.process(0, 90)
+    t.process(12, 44, parent=1, task=1)
+    t.process(14, 80, parent=1, task=2)
+    t.span(1, "fork", 10, 12, 1)
+    t.span(1, "fork", 12, 14, 2)
+    t.span(1, "join", 14, 50, 1)
+    t.wait(1, "child", 14, 45, 1)
+    t.span(1, "merge", 46, 50, 1)
+    t.span(1, "join", 50, 86, 2)
+    t.wait(1, "child", 50, 81, 2)
+    t.span(1, "merge", 82, 86, 2)
+    t.instant(2, "start", 12, 1)
+    t.span(2, "run", 13, 33, 1)
+    t.span(2, "send", 30, 32, 1, 1, 64)
+    t.span(2, "extract", 33, 35, 1)
+    t.span(2, "result", 35, 40, 1)
+    t.instant(2, "pickled", 38, a=10, b=35 * MS)
+    t.instant(3, "start", 14, 2)
+    t.span(3, "run", 15, 75, 2)
+    t.span(3, "receive", 25, 35, 1, 1, 64)
+    t.wait(3, "message", 26, 34, 1)
+    t.span(3, "result", 75, 78, 2)
+    t.instant(3, "pickled", 77, a=10, b=75 * MS)
+    t.rows("channel", (1, 4096, 1))
+    return t
+
+
+def analyzed(trace_):
+    path = trace_.close()
+    done = trace("analyze", path)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return path
+
+
+def ledger(db, process):
+    return {category: ns / MS for category, ns in query(db, f"SELECT category, ns FROM ledger WHERE process = {process}") if ns}
+
+
+def what_if(db):
+    return {what: saved / MS for what, saved in query(db, "SELECT what, saved_ns FROM what_if WHERE measured")}
+
+
+def test_the_ledger_books_every_moment_once(db):
+    analyzed(two_threads(db))
+    assert ledger(db, 1) == {"running": 14, "forking": 4, "late child": 62, "merging": 8, "other": 2}
+    assert ledger(db, 2) == {"running": 18, "copying": 4, "pickling": 3, "extracting": 2, "other": 5}
+    assert ledger(db, 3) == {"running": 50, "copying": 3, "pickling": 2, "late sender": 8, "other": 3}
+    assert query(db, "SELECT count(*) FROM ledger GROUP BY process") == [(13,)] * 3
+
+
+def test_the_critical_path_jumps_at_each_wait_to_who_ended_it(db):
+    analyzed(two_threads(db))
+    path = [(process, activity, start / MS, end / MS) for process, activity, start, end in
+            query(db, "SELECT process, activity, start_ns, end_ns FROM critical_path ORDER BY step")]
+    assert path == [(1, "running", 0, 10), (2, "forking", 10, 12), (2, "other", 12, 13), (2, "running", 13, 30),
+                    (2, "copying", 30, 32), (3, "handover", 32, 34), (3, "copying", 34, 35), (3, "running", 35, 75),
+                    (3, "pickling", 75, 77), (3, "copying", 77, 78), (3, "other", 78, 80), (1, "handover", 80, 81),
+                    (1, "other", 81, 82), (1, "merging", 82, 86), (1, "running", 86, 90)]
+    running = query(db, "SELECT ns, share, mean_ns, imbalance_ns FROM path_activity WHERE activity = 'running'")[0]
+    assert running == (71 * MS, pytest.approx(71 / 90), 82 * MS // 3, 71 * MS - 82 * MS // 3)
+
+
+def test_the_pop_tree_is_that_worked_out_by_hand(db):
+    """Useful: parent and second thread share a lane, 14 + 50; the first thread has one, 18. Without forks, messages and
+    merges: 10, the first thread sends at 27, the second goes on until 67, the parent until 71."""
+    analyzed(two_threads(db))
+    found = dict(query(db, "SELECT name, value FROM efficiency"))
+    assert found["lanes"] == 2
+    assert (found["duration_ns"], found["useful_ns"], found["largest_ns"], found["ideal_ns"]) == (90 * MS, 82 * MS, 64 * MS,
+                                                                                            71 * MS)
+    assert found["load_balance"] == pytest.approx(41 / 64)
+    assert found["serialisation"] == pytest.approx(64 / 71)
+    assert found["transfer"] == pytest.approx(71 / 90)
+    assert found["parallel_efficiency"] == pytest.approx(82 / 180)
+    assert found["load_balance"] * found["serialisation"] * found["transfer"] == pytest.approx(found["parallel_efficiency"])
+
+
+def test_what_if_runs_the_graph_again_without_it(db):
+    """imbalance: both threads run 34: the first sends at 47.1 instead of 32, and the second has 50.1 + 27.2 to go."""
+    analyzed(two_threads(db))
+    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 9, "imbalance": pytest.approx(-2.311, abs=0.001)}
+
+
+def test_time_without_a_cpu_and_page_faults_are_taken_from_what_went_on(db):
+    t = two_threads(db)
+    t.rows("sched_slice", (2, 102, 0, 25 * MS, 30 * MS, "blocked", None, 20 * MS),
+           (2, 999, 0, 29 * MS, 30 * MS, "blocked", None, 28 * MS))  # another thread's
+    t.rows("fault", (2, "copy-on-write", "user", 13 * MS, 23 * MS, 100, MS, 1),
+           (3, "first-write", "user", 26 * MS, 36 * MS, 100, MS, 1))
+    analyzed(t)
+    assert ledger(db, 2) == {"running": 12, "copying": 4, "pickling": 3, "extracting": 2, "other": 5, "no cpu": 5,
+                             "page faults": 1}
+    # of the slot's 10 ms the second thread waited for 8: half of the cost is of its copying, half of its running
+    assert ledger(db, 3) == {"running": 49.5, "copying": 2.5, "pickling": 2, "late sender": 8, "other": 3, "page faults": 1}
+    assert what_if(db)["copy-on-write"] == 1
+    assert what_if(db)["no cpu"] == 5
+    assert "an estimate: counted" in trace("analyze", db).stdout
+
+
+def test_more_faults_than_there_is_time_for_take_all_of_it_and_no_more(db):
+    t = Trace(db)
+    t.process(0, 10)
+    t.rows("fault", (1, "first-write", "user", 0, 5 * MS, 9, 7 * MS, 1))
+    analyzed(t)
+    assert ledger(db, 1) == {"running": 5, "page faults": 5}
+
+
+def test_waits_that_only_the_kernel_saw_have_their_categories(db):
+    """A program without events of ours: its child is joined by wait4, and the path goes through the child."""
+    t = Trace(db)
+    t.process(0, 100)
+    t.process(10, 60, parent=1)
+    t.rows("kernel_wait", (1, 101, "wait4", 20 * MS, 61 * MS), (1, 101, "pipe_read", 70 * MS, 75 * MS),
+           (1, 101, "pipe_write", 75 * MS, 78 * MS), (1, 101, "futex", 80 * MS, 84 * MS))
+    analyzed(t)
+    assert ledger(db, 1) == {"running": 47, "late child": 41, "late sender": 9, "late receiver": 3}
+    path = query(db, f"SELECT process, activity, start_ns / {MS}, end_ns / {MS} FROM critical_path ORDER BY step LIMIT 3")
+    assert path == [(1, "running", 0, 10), (2, "running", 10, 60), (1, "handover", 60, 61)]
+
+
+def test_tracing_is_the_number_of_events_times_their_cost(db):
+    t = two_threads(db)
+    t.rows("meta", ("event_cost_ps", 2_000_000))
+    path = analyzed(t)
+    events = query(path, "SELECT count(*) FROM event WHERE process = 3")[0][0]
+    assert ledger(path, 3)["tracing"] == pytest.approx(events * 0.002)
+    assert sum(ledger(path, 3).values()) == pytest.approx(66)
+
+
+def test_what_was_open_before_lost_records_is_not_known(db):
+    t = Trace(db)
+    t.process(0, 100)
+    t.span(1, "merge", 10, None)
+    t.instant(1, "lost", 30, a=5)
+    t.instant(1, "mark", 50)
+    analyzed(t)
+    assert ledger(db, 1) == {"running": 60, "merging": 20, "other": 20}
+
+
+def test_the_users_own_spans_and_other_threads_change_nothing(db):
+    t = Trace(db)
+    t.process(0, 100)
+    t.span(1, "merge", 10, 50)
+    t.span(1, "span", 20, 60, 1)
+    t.span(1, "receive", 30, 90, 1, lane=1)
+    analyzed(t)
+    assert ledger(db, 1) == {"running": 60, "merging": 40}
+
+
+def generator(path):
+    """The parent asks, waits from 10 to 31; the item was pickled at 30, its span ends at 35, behind the send."""
+    t = Trace(path)
+    t.process(0, 50)
+    t.process(2, 45, parent=1, task=1)
+    t.span(1, "fork", 1, 2, 1)
+    t.span(1, "next", 9, 32, 1, 8)
+    t.wait(1, "item", 10, 31, 1)
+    t.span(2, "run", 3, 40, 1)
+    t.wait(2, "request", 4, 9.5, 1)
+    t.span(2, "item", 10, 35, 1, 8)
+    t.instant(2, "pickled", 30, a=8, b=28 * MS)
+    return t
+
+
+def test_a_generators_item_is_handed_over_when_it_is_pickled(db):
+    analyzed(generator(db))
+    path = query(db, "SELECT process, activity, start_ns / 1e6, end_ns / 1e6 FROM critical_path ORDER BY step")
+    assert path == [(1, "running", 0, 1), (1, "forking", 1, 2), (1, "running", 2, 9), (2, "handover", 9, 9.5),
+                    (2, "running", 9.5, 28), (2, "pickling", 28, 30), (1, "handover", 30, 31), (1, "other", 31, 32),
+                    (1, "running", 32, 50)]
+
+
+def test_messages_and_channels_have_their_times(db):
+    """The first is waited for 8 ms by its receiver, the second waits 20 ms for it, nobody takes the third."""
+    t = two_threads(db)
+    t.span(2, "send", 32.5, 33, 1, 2, 100)
+    t.span(3, "receive", 53, 54, 1, 2, 100)
+    t.span(1, "send", 87, 88, 1, 3, 36)
+    analyzed(t)
+    assert query(db, "SELECT latency_ns, queueing_ns, late_sender_ns FROM message ORDER BY seq") == [
+        (3 * MS, 0, 5 * MS), (21 * MS, 20 * MS, 0), (None, None, None)]
+    assert query(db, "SELECT ns, messages, bytes FROM channel_depth ORDER BY ns") == [
+        (32 * MS, 1, 64), (33 * MS, 2, 164), (35 * MS, 1, 100), (54 * MS, 0, 0), (88 * MS, 1, 36)]
+    assert query(db, """SELECT messages, received, bytes, senders, receivers, last_ns - first_ns, depth_max, latency_mean_ns,
+                        messages_per_s FROM channel_use""") == [(3, 2, 200, 2, 1, 56 * MS, 2, 12 * MS, 3 / 0.056)]
+
+
+def test_json_says_the_same_as_the_tables(db):
+    path = two_threads(db).close()
+    found = json.loads(trace("analyze", "--json", path).stdout)
+    assert set(found) == {"notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "channels"}
+    assert [(r["process"], r["category"], r["ns"]) for r in found["ledger"] if r["ns"]] == query(
+        path, "SELECT l.* FROM ledger l JOIN category c ON c.name = l.category WHERE ns ORDER BY l.process, c.id")
+    assert {r["name"]: r["value"] for r in found["efficiency"]}["lanes"] == 2
+    assert any("without the kernel's view" in r["note"] for r in found["notes"])
+
+
+def test_a_database_that_cannot_be_written_is_analysed_all_the_same(db):
+    path = two_threads(db).close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    done = trace("analyze", path)
+    other.execute("ROLLBACK")
+    other.close()
+    assert done.returncode == 0 and "parallel efficiency       45.6 %" in done.stdout
+    assert query(path, "SELECT (SELECT count(*) FROM ledger) + (SELECT count(*) FROM efficiency)") == [(0,)]
+
+
+def test_analysing_twice_gives_the_same(db):
+    path = two_threads(db).close()
+    first, again = trace("analyze", path), trace("analyze", path)
+    assert first.returncode == 0 and first.stdout == again.stdout
+
+
+def test_a_recorded_trace_and_an_empty_one(db):
+    record(db, PROGRAM, "run", "100")
+    done = trace("analyze", db)
+    assert done.returncode == 0 and "ledger, per cent" in done.stdout
+    assert query(db, "SELECT (SELECT sum(end_ns - start_ns) FROM critical_path) = value FROM efficiency "
+                     "WHERE name = 'duration_ns'") == [(1,)]
+    db.unlink()
+    done = trace("analyze", Trace(db).close())
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_no_trace_is_refused_with_a_sentence(tmp_path):
+    (tmp_path / "text").write_text("x" * 500)
+    for path in tmp_path / "text", tmp_path / "no", tmp_path:
+        done = trace("analyze", path)
+        assert done.returncode == 1 and not done.stdout and done.stderr.count("\n") == 1, path

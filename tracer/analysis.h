@@ -1,0 +1,12 @@
+/* The analysis of a stored trace: the ledger, the critical path, the POP tree and what-if figures, as the tables
+ * that schema.sql describes. */
+#ifndef SF_TRACER_ANALYSIS_H
+#define SF_TRACER_ANALYSIS_H
+
+#include <sqlite3.h>
+
+/* Fills these tables anew. Where the database cannot be written, they are temporary ones of the connection, under
+ * the same names. 0, -ENOMEM or -EIO (the connection knows the reason). */
+int analysis_fill(sqlite3 *db);
+
+#endif

@@ -1,0 +1,28 @@
+/* What a process can be doing: the categories of the ledger. Every moment of a life belongs to one of them. */
+#ifndef SF_TRACER_CATEGORY_H
+#define SF_TRACER_CATEGORY_H
+
+/* X(NAME, "name", "doc"), in the order in which they are shown. */
+#define CATEGORIES(X)                                                                                              \
+    X(RUNNING, "running", "f in a child; in other processes what is outside of all spans")                         \
+    X(PICKLING, "pickling", "pickling and unpickling")                                                             \
+    X(COPYING, "copying", "into and out of channels and results")                                                  \
+    X(LATE_SENDER, "late sender", "waiting for a message, an item or a request")                                   \
+    X(LATE_RECEIVER, "late receiver", "waiting for room")                                                          \
+    X(LATE_CHILD, "late child", "waiting for the end of a child")                                                  \
+    X(MERGING, "merging", "the user's merge function")                                                             \
+    X(EXTRACTING, "extracting", "the user's extract function")                                                     \
+    X(FORKING, "forking", "the fork in the parent, hooks included")                                                \
+    X(PAGE_FAULTS, "page faults", "by the kernel's view")                                                          \
+    X(NO_CPU, "no cpu", "runnable without a CPU, by the kernel's view")                                            \
+    X(TRACING, "tracing", "writing events, an estimate")                                                           \
+    X(OTHER, "other", "children's begin and end, coordinating, reading results")
+
+enum category {
+#define X(name, word, doc) CATEGORY_##name,
+    CATEGORIES(X)
+#undef X
+        CATEGORY_COUNT
+};
+
+#endif

@@ -1,0 +1,144 @@
+/* snakefish-trace analyze: where the time of a run went, and what would make it faster. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis.h"
+#include "commands.h"
+#include "database.h"
+#include "json.h"
+#include "table.h"
+
+static const char usage[] =
+    "usage: snakefish-trace analyze [--json] run.db\n\n"
+    "Says where the time of a run went, and what would make it faster:\n\n"
+    "  efficiency     the POP tree: parallel efficiency = load balance x serialisation x transfer\n"
+    "  what if        how much faster it would be, if forks, merges, transfers ... cost nothing\n"
+    "  critical path  what the run's end had to wait for, from its beginning on\n"
+    "  ledger         where every moment of every process's life went\n"
+    "  channels       throughput, depth, latency\n\n"
+    "--json prints the same as one JSON object, times in ns. The figures are tables of the trace, too, and stay\n"
+    "in it where it can be written: ledger, critical_path, path_activity, efficiency, what_if; channels and\n"
+    "messages are views. tracer/schema.sql defines them all.\n";
+
+static const char views[] =
+#include "analyze.inc"
+    ;
+
+enum { ROWS_MAX = 60 };
+
+/* A query for one row for each process, with a column for each category that there is. The caller frees it by
+ * sqlite3_free; NULL: no memory, or an error of the database. */
+static char *process_query(sqlite3 *db)
+{
+    sqlite3_str *sql = sqlite3_str_new(db);
+    sqlite3_stmt *s = NULL;
+    sqlite3_str_appendall(sql, "SELECT process, name, \"life s\"");
+    if (sqlite3_prepare_v2(db,
+                           "SELECT c.name FROM category c JOIN ledger l ON l.category = c.name GROUP BY c.id "
+                           "HAVING sum(l.ns) > 0 ORDER BY c.id",
+                           -1, &s, NULL) == SQLITE_OK)
+        while (sqlite3_step(s) == SQLITE_ROW) {
+            const char *name = (const char *)sqlite3_column_text(s, 0);
+            sqlite3_str_appendf(sql, ", printf('%%5.1f', sum(iif(category = %Q, percent, 0))) AS \"%w\"", name,
+                                name);
+        }
+    sqlite3_finalize(s);
+    sqlite3_str_appendall(sql, " FROM shown_process GROUP BY process ORDER BY process");
+    return sqlite3_str_finish(sql);
+}
+
+static int print_notes(sqlite3 *db)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(db, "SELECT note FROM shown_note", -1, &s, NULL);
+    if (rc != SQLITE_OK)
+        return -EIO;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+        say_out("%s\n", (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    return rc == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int print_text(sqlite3 *db)
+{
+    static const char *const tables[][2] = {{"efficiency", "SELECT * FROM shown_efficiency"},
+                                            {"what if", "SELECT * FROM shown_what_if"},
+                                            {"critical path", "SELECT * FROM shown_path"},
+                                            {"ledger, all processes", "SELECT * FROM shown_ledger"}};
+    int error = print_notes(db);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
+        int rows = table_print(db, tables[i][0], tables[i][1], ROWS_MAX);
+        error = rows < 0 ? rows : 0;
+    }
+    char *query = error ? NULL : process_query(db);
+    if (!error)
+        error =
+            query && table_print(db, "ledger, per cent of each process's life", query, ROWS_MAX) >= 0 ? 0 : -EIO;
+    sqlite3_free(query);
+    if (!error)
+        error = table_print(db, "channels", "SELECT * FROM shown_channel", ROWS_MAX) >= 0 ? 0 : -EIO;
+    return error;
+}
+
+static int print_json(sqlite3 *db)
+{
+    static const char *const arrays[][2] = {
+        {"notes", "SELECT note FROM shown_note"},
+        {"efficiency", "SELECT name, value, doc FROM efficiency"},
+        {"what_if", "SELECT * FROM what_if"},
+        {"critical_path", "SELECT * FROM path_activity ORDER BY ns DESC, activity"},
+        {"processes", "SELECT id, pid, parent, name, start_ns, end_ns, exit_status FROM process ORDER BY id"},
+        {"ledger", "SELECT l.process, l.category, l.ns FROM ledger l JOIN category c ON c.name = l.category "
+                   "ORDER BY l.process, c.id"},
+        {"channels", "SELECT * FROM channel_use ORDER BY channel"}};
+    int error = 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays && !error; i++) {
+        say_out("%s\n\"%s\": ", i ? "," : "{", arrays[i][0]);
+        error = json_rows(stdout, db, arrays[i][1]);
+    }
+    say_out("\n}\n");
+    return error;
+}
+
+static int analyze(const char *path, bool json, struct sentence *why)
+{
+    sqlite3 *db;
+    int error = database_open(&db, path, 0, why);
+    if (error)
+        return error;
+    error = analysis_fill(db);
+    if (!error && sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
+        error = -EIO;
+    if (!error)
+        error = json ? print_json(db) : print_text(db);
+    if (error)
+        say_keep(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+    sqlite3_close(db);
+    return error;
+}
+
+int cmd_analyze(int argc, char **argv)
+{
+    const char *path = NULL;
+    struct sentence why;
+    bool json = false;
+    for (int i = 1; i < argc; i++) {
+        if (command_help(argv[i], usage))
+            return COMMAND_OK;
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else if (argv[i][0] == '-' || path)
+            return command_usage(usage, "an argument too many", argv[i]);
+        else
+            path = argv[i];
+    }
+    if (!path)
+        return command_usage(usage, "analyze needs a database", NULL);
+    if (analyze(path, json, &why)) {
+        say_note("%s", why.text);
+        return COMMAND_FAILED;
+    }
+    return COMMAND_OK;
+}

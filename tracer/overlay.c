@@ -1,0 +1,221 @@
+/* Intervals of the kernel's tables, sorted by process and time, with a cursor for each process and table.
+ *
+ * A moment is without a CPU before anything else; a wait in the kernel counts where the events say no more than
+ * that the program ran. The faults of a time slot are taken from what the process did on a CPU in that slot, from
+ * each in proportion, for the kernel's view does not say when in the slot they were. */
+#include "overlay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "rows.h"
+
+enum table { NO_CPU, WAITS, FAULTS, CHILDREN, TABLE_COUNT };
+
+struct interval {
+    int64_t from_ns, to_ns;
+    int process;
+    int64_t what;                        /* WAITS: its category; CHILDREN: the child */
+    int64_t cost_ns, copy_ns, on_cpu_ns; /* FAULTS */
+};
+
+struct overlay {
+    const struct processes *processes;
+    struct interval *rows[TABLE_COUNT];
+    size_t counts[TABLE_COUNT];
+    size_t *first[TABLE_COUNT], *at[TABLE_COUNT]; /* for each process */
+};
+
+/* Columns: process, from, to, what, cost, copy; in order. Only the threads that bear the process's name are looked
+ * at, as the ledger is that of its first thread. */
+static const char *const queries[TABLE_COUNT] = {
+    [NO_CPU] =
+        "SELECT s.process, s.wake_ns, s.start_ns, 0, 0, 0 FROM sched_slice s JOIN process p ON p.id = s.process "
+        "WHERE s.tid = p.pid AND s.wake_ns < s.start_ns ORDER BY 1, 2",
+    [WAITS] = "SELECT k.process, k.start_ns, k.end_ns, CASE WHEN k.what LIKE 'wait%' THEN ?1 WHEN k.what LIKE "
+              "'%write%' THEN ?2 ELSE ?3 END, 0, 0 FROM kernel_wait k JOIN process p ON p.id = k.process "
+              "WHERE k.tid = p.pid AND k.start_ns < k.end_ns ORDER BY 1, 2",
+    [FAULTS] = "SELECT process, start_ns, end_ns, 0, sum(cost_ns), sum(iif(kind = 'copy-on-write', cost_ns, 0)) "
+               "FROM fault WHERE start_ns < end_ns GROUP BY process, start_ns, end_ns ORDER BY 1, 2",
+    [CHILDREN] =
+        "SELECT parent, start_ns, start_ns, id, 0, 0 FROM process WHERE parent IS NOT NULL AND start_ns IS "
+        "NOT NULL ORDER BY 1, 2",
+};
+
+static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)
+{
+    struct rows rows;
+    size_t room = 0;
+    rows_open(&rows, db, queries[table]);
+    if (table == WAITS && !rows.error) {
+        sqlite3_bind_int(rows.s, 1, CATEGORY_LATE_CHILD);
+        sqlite3_bind_int(rows.s, 2, CATEGORY_LATE_RECEIVER);
+        sqlite3_bind_int(rows.s, 3, CATEGORY_LATE_SENDER);
+    }
+    while (rows_next(&rows)) {
+        int process = processes_find(overlay->processes, rows_integer(&rows, 0));
+        if (process == PROCESS_NONE)
+            continue;
+        struct interval *grown = array_grow(overlay->rows[table], overlay->counts[table], &room, sizeof *grown);
+        if (!grown) {
+            rows_fail(&rows);
+            break;
+        }
+        overlay->rows[table] = grown;
+        struct interval *row = &grown[overlay->counts[table]++];
+        *row = (struct interval){.from_ns = rows_integer(&rows, 1),
+                                 .to_ns = rows_integer(&rows, 2),
+                                 .process = process,
+                                 .what = rows_integer(&rows, 3),
+                                 .cost_ns = rows_integer(&rows, 4),
+                                 .copy_ns = rows_integer(&rows, 5)};
+        if (table == CHILDREN)
+            row->what = processes_find(overlay->processes, row->what);
+    }
+    return rows_close(&rows);
+}
+
+static int index_table(struct overlay *overlay, enum table table)
+{
+    size_t processes = (size_t)overlay->processes->count, row = 0;
+    overlay->first[table] = calloc(processes + 1, sizeof(size_t));
+    overlay->at[table] = calloc(processes + 1, sizeof(size_t));
+    if (!overlay->first[table] || !overlay->at[table])
+        return -ENOMEM;
+    for (size_t p = 0; p <= processes; p++) {
+        while (row < overlay->counts[table] && (size_t)overlay->rows[table][row].process < p)
+            row++;
+        overlay->first[table][p] = overlay->at[table][p] = row;
+    }
+    return 0;
+}
+
+int overlay_new(struct overlay **out, sqlite3 *db, const struct processes *processes)
+{
+    struct overlay *overlay = *out = calloc(1, sizeof *overlay);
+    if (!overlay)
+        return -ENOMEM;
+    overlay->processes = processes;
+    int error = 0;
+    for (int table = 0; table < TABLE_COUNT && !error; table++) {
+        error = read_table(overlay, table, db);
+        if (!error)
+            error = index_table(overlay, table);
+    }
+    return error;
+}
+
+void overlay_free(struct overlay *overlay)
+{
+    for (int table = 0; overlay && table < TABLE_COUNT; table++) {
+        free(overlay->rows[table]);
+        free(overlay->first[table]);
+        free(overlay->at[table]);
+    }
+    free(overlay);
+}
+
+bool overlay_needs_measure(const struct overlay *overlay)
+{
+    return overlay->counts[FAULTS] > 0;
+}
+
+void overlay_rewind(struct overlay *overlay)
+{
+    for (int table = 0; table < TABLE_COUNT; table++)
+        memcpy(overlay->at[table], overlay->first[table], ((size_t)overlay->processes->count + 1) * sizeof(size_t));
+}
+
+/* The interval of the table that holds `ns`, or NULL; *until is drawn in to where that changes. */
+static struct interval *holding(struct overlay *overlay, enum table table, int process, int64_t ns, int64_t *until)
+{
+    size_t *at = &overlay->at[table][process], end = overlay->first[table][process + 1];
+    while (*at < end && overlay->rows[table][*at].to_ns <= ns)
+        ++*at;
+    if (*at == end)
+        return NULL;
+    struct interval *next = &overlay->rows[table][*at];
+    int64_t edge = next->from_ns <= ns ? next->to_ns : next->from_ns;
+    if (edge < *until)
+        *until = edge;
+    return next->from_ns <= ns ? next : NULL;
+}
+
+/* The next child that began at `ns` or before, or NULL; *until likewise. */
+static struct interval *begun(struct overlay *overlay, int process, int64_t ns, int64_t *until)
+{
+    size_t *at = &overlay->at[CHILDREN][process];
+    if (*at == overlay->first[CHILDREN][process + 1])
+        return NULL;
+    struct interval *next = &overlay->rows[CHILDREN][*at];
+    if (next->from_ns <= ns) {
+        ++*at;
+        return next;
+    }
+    if (next->from_ns < *until)
+        *until = next->from_ns;
+    return NULL;
+}
+
+static bool is_wait(enum category category)
+{
+    return category == CATEGORY_LATE_SENDER || category == CATEGORY_LATE_RECEIVER ||
+           category == CATEGORY_LATE_CHILD;
+}
+
+/* The first part, and in *slot the time slot whose faults it shares. */
+static struct overlay_part part_of(struct overlay *overlay, int process, int64_t from_ns, int64_t to_ns,
+                                   enum category category, struct interval **slot)
+{
+    struct overlay_part part = {from_ns, to_ns, 0, 0, category, PROCESS_NONE};
+    *slot = NULL;
+    struct interval *child = begun(overlay, process, from_ns, &part.to_ns);
+    if (child) {
+        part.child = (int)child->what;
+        part.to_ns = from_ns;
+        return part;
+    }
+    if (holding(overlay, NO_CPU, process, from_ns, &part.to_ns)) {
+        part.category = CATEGORY_NO_CPU;
+        return part;
+    }
+    if (category == CATEGORY_RUNNING || category == CATEGORY_OTHER) {
+        struct interval *wait = holding(overlay, WAITS, process, from_ns, &part.to_ns);
+        if (wait)
+            part.category = (enum category)wait->what;
+    }
+    if (!is_wait(part.category))
+        *slot = holding(overlay, FAULTS, process, from_ns, &part.to_ns);
+    return part;
+}
+
+void overlay_measure(struct overlay *overlay, int process, int64_t from_ns, int64_t to_ns, enum category category)
+{
+    while (from_ns < to_ns) {
+        struct interval *slot;
+        struct overlay_part part = part_of(overlay, process, from_ns, to_ns, category, &slot);
+        if (slot)
+            slot->on_cpu_ns += part.to_ns - part.from_ns;
+        from_ns = part.to_ns;
+    }
+}
+
+static int64_t share(int64_t ns, const struct interval *slot, int64_t cost_ns)
+{
+    return (int64_t)((double)ns * (double)cost_ns / (double)slot->on_cpu_ns);
+}
+
+struct overlay_part overlay_next(struct overlay *overlay, int process, int64_t from_ns, int64_t to_ns,
+                                 enum category category)
+{
+    struct interval *slot;
+    struct overlay_part part = part_of(overlay, process, from_ns, to_ns, category, &slot);
+    int64_t ns = part.to_ns - part.from_ns;
+    if (slot && slot->on_cpu_ns > 0 && slot->cost_ns > 0) {
+        part.fault_ns = slot->cost_ns < slot->on_cpu_ns ? share(ns, slot, slot->cost_ns) : ns;
+        part.copy_ns = (int64_t)((double)part.fault_ns * (double)slot->copy_ns / (double)slot->cost_ns);
+    }
+    return part;
+}

@@ -1,0 +1,29 @@
+/* The processes of a stored trace, and who is whose child. */
+#ifndef SF_TRACER_PROCESSES_H
+#define SF_TRACER_PROCESSES_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#define PROCESS_NONE (-1)
+
+struct process {
+    int64_t id, pid, start_ns, end_ns;
+    int64_t task, parent_id; /* 0: none */
+    int parent;              /* index; PROCESS_NONE: not traced */
+};
+
+struct processes {
+    struct process *rows; /* by id; other parts know a process by its index here */
+    int count;
+    struct process_of_task *tasks;
+    int task_count;
+};
+
+int processes_init(struct processes *processes, sqlite3 *db); /* 0, -ENOMEM or -EIO; fini in every case */
+void processes_fini(struct processes *processes);
+
+int processes_find(const struct processes *processes, int64_t id);      /* index or PROCESS_NONE */
+int processes_of_task(const struct processes *processes, int64_t task); /* that runs it; likewise */
+
+#endif

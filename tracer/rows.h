@@ -1,0 +1,21 @@
+/* Reading a query's rows into arrays. Errors stick: after the first one there is no next row, and rows_close tells.
+ */
+#ifndef SF_TRACER_ROWS_H
+#define SF_TRACER_ROWS_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rows {
+    sqlite3_stmt *s;
+    int error;
+};
+
+void rows_open(struct rows *rows, sqlite3 *db, const char *sql);
+bool rows_next(struct rows *rows);
+void rows_fail(struct rows *rows);                         /* no memory: there is no next row */
+int64_t rows_integer(const struct rows *rows, int column); /* NULL is 0 */
+int rows_close(struct rows *rows);                         /* the error; -EIO: the connection knows the reason */
+
+#endif
