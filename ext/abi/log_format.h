@@ -30,7 +30,7 @@
  *
  * Room. The file is as long as it will ever be, but its pages are reserved (fallocate) step by step, before
  * a record is written to them; where the reservation fails, records are lost and counted. So no write raises
- * SIGBUS. The first 4096 + 64 KiB are reserved when the log is made.
+ * SIGBUS. The header and one page of records are reserved when the log is made: most processes need little more.
  *
  * The reader trusts nothing: it reads by pread(2), so a file cut short is an error and not a signal; it checks
  * the magic, version, sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
@@ -53,7 +53,8 @@
 #define SF_SESSION_ENV "SNAKEFISH_TRACE_SESSION" /* the directory, for processes that start by exec */
 
 #define SF_LOG_RECORDS_OFFSET 4096u
-#define SF_LOG_STEP_BYTES 65536u          /* pages are reserved by so many bytes */
+#define SF_LOG_FIRST_BYTES 4096u          /* of records, reserved when a log is made */
+#define SF_LOG_STEP_BYTES 262144u         /* reserved at once later: as much as there is, but no more than this */
 #define SF_LOG_DEFAULT_RECORDS (1u << 17) /* 4 MiB of records */
 #define SF_NAME_BYTES 48                  /* of a process's name, with its NUL */
 
@@ -136,7 +137,7 @@ struct sf_session_header {
     uint32_t log_records;   /* capacity that every log must have; a power of two */
     uint32_t state;         /* enum sf_session_state */
     uint32_t wake;          /* futex word (shared): a writer adds 1 and wakes the collector when its log passes
-                               half full, is new, or the session is to stop */
+                               half full or the session is to stop; new logs it finds by looking */
     uint32_t collector_pid; /* for people */
     uint32_t lost_logs;     /* processes that could not make a log; atomic */
     uint64_t start_tsc;

@@ -54,9 +54,11 @@ static void wake_collector(void)
     sf_futex_wake((_Atomic uint32_t *)&sf_log_self.session->wake, 1);
 }
 
-/* Reserves pages up to `records` records. 0 or -errno. */
+/* Reserves pages up to `records` records, or all that there can be. 0 or -errno. */
 static int reserve(uint64_t records)
 {
+    uint64_t capacity = sf_log_self.session->log_records;
+    records = records < capacity ? records : capacity;
     off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
     int error;
     do
@@ -66,6 +68,14 @@ static int reserve(uint64_t records)
         return -error;
     own.reserved = records;
     return 0;
+}
+
+/* As much again as there is, within bounds; where memory is short, as little as can be. */
+static void reserve_more(void)
+{
+    uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record), most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
+    if (reserve(own.reserved + (own.reserved < most ? own.reserved : most)))
+        reserve(own.reserved + least);
 }
 
 static void close_log(void)
@@ -98,12 +108,11 @@ static int make_log(uint64_t start_tsc, uint32_t task)
         error = -errno;
         goto out;
     }
-    uint32_t first = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
     if (ftruncate(own.log_fd, (off_t)bytes)) {
         error = -errno;
         goto out;
     }
-    error = reserve(capacity < first ? capacity : first);
+    error = reserve(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
     if (error)
         goto out;
     void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own.log_fd, 0);
@@ -127,7 +136,8 @@ static int make_log(uint64_t start_tsc, uint32_t task)
     log->limit = 0; /* the first record finds out */
     /* release: a collector that sees the magic sees the identity */
     atomic_store_explicit((_Atomic uint64_t *)&header->magic, SF_LOG_MAGIC, memory_order_release);
-    wake_collector();
+    /* The collector is left asleep: it looks for new logs every 100 ms, and to wake it for each fork would cost a CPU
+     * that the child could have. */
     error = 0;
 out:
     if (error)
@@ -164,10 +174,9 @@ bool sf_log_make_room(uint64_t tsc)
     uint64_t tail = atomic_load_explicit((_Atomic uint64_t *)&log->header->tail, memory_order_acquire);
     uint64_t room = tail + capacity;
     if (own.reserved < capacity && log->head >= own.reserved) {
-        uint64_t step = SF_LOG_STEP_BYTES / sizeof(struct sf_record), want = own.reserved + step;
         /* where there was no memory, ask again only now and then: a full /dev/shm must not cost a call per event */
         if (own.lost_pending % 1024 == 0)
-            reserve(want < capacity ? want : capacity);
+            reserve_more();
     }
     if (own.reserved < capacity && room > own.reserved)
         room = own.reserved; /* the first lap */

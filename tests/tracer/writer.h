@@ -26,6 +26,7 @@ static struct sf_session_header *writer_session;
 static struct sf_log_header *writer_log;
 static struct sf_record *writer_records;
 static int writer_fd = -1;
+#define WRITER_STEP_BYTES 65536u
 static uint64_t writer_reserved_bytes, writer_gap, writer_gap_tsc;
 static uint32_t writer_family;
 
@@ -72,7 +73,7 @@ static inline int writer_open(const char *dir, uint32_t task, const char *name)
     if (writer_fd < 0)
         return -errno;
     size_t size = SF_LOG_RECORDS_OFFSET + (size_t)capacity * sizeof(struct sf_record);
-    writer_reserved_bytes = SF_LOG_RECORDS_OFFSET + SF_LOG_STEP_BYTES;
+    writer_reserved_bytes = SF_LOG_RECORDS_OFFSET + WRITER_STEP_BYTES;
     if (writer_reserved_bytes > size)
         writer_reserved_bytes = size;
     if (ftruncate(writer_fd, (off_t)size) || posix_fallocate(writer_fd, 0, (off_t)writer_reserved_bytes))
@@ -103,8 +104,8 @@ static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsig
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     bool room = head - tail < h->capacity;
     if (room && end > writer_reserved_bytes) {
-        room = posix_fallocate(writer_fd, (off_t)writer_reserved_bytes, SF_LOG_STEP_BYTES) == 0;
-        writer_reserved_bytes += room ? SF_LOG_STEP_BYTES : 0;
+        room = posix_fallocate(writer_fd, (off_t)writer_reserved_bytes, WRITER_STEP_BYTES) == 0;
+        writer_reserved_bytes += room ? WRITER_STEP_BYTES : 0;
     }
     if (!room) {
         if (!writer_gap++)
