@@ -153,23 +153,6 @@ CREATE VIEW channel_use AS
          (SELECT max(d.messages) FROM channel_depth d WHERE d.channel = m.channel) AS depth_max
   FROM m JOIN channel c ON c.id = m.channel;
 
--- The kernel's view, empty without it (record --kernel). Only what concerns a process of the trace.
--- Time on a CPU. state: how it ended. wake_ns: since when the thread was runnable before it, NULL where unknown.
--- waker: who woke it, NULL where that is no process of the trace.
-CREATE TABLE sched_slice(
-  process INTEGER NOT NULL REFERENCES process(id), tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER,
-  state TEXT, waker INTEGER REFERENCES process(id), wake_ns INTEGER);
-
--- Page faults, summed over slots of time. kind: copy-on-write | first-write | first-read. mode: user | kernel.
--- estimate: 1 where they were counted and charged at a calibrated cost, 0 where they were timed.
-CREATE TABLE fault(
-  process INTEGER NOT NULL REFERENCES process(id), kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER,
-  count INTEGER, cost_ns INTEGER, estimate INTEGER);
-
--- Waiting in system calls where user events do not say it.
-CREATE TABLE kernel_wait(
-  process INTEGER NOT NULL REFERENCES process(id), tid INTEGER, what TEXT, start_ns INTEGER, end_ns INTEGER);
-
 -- What a process can be doing; from tracer/category.h.
 CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT);
 
