@@ -34,11 +34,13 @@ static const char *const queries[TABLE_COUNT] = {
     [NO_CPU] =
         "SELECT s.process, s.wake_ns, s.start_ns, 0, 0, 0 FROM sched_slice s JOIN process p ON p.id = s.process "
         "WHERE s.tid = p.pid AND s.wake_ns < s.start_ns ORDER BY 1, 2",
-    [WAITS] = "SELECT k.process, k.start_ns, k.end_ns, CASE WHEN k.what LIKE 'wait%' THEN ?1 WHEN k.what LIKE "
-              "'%write%' THEN ?2 ELSE ?3 END, 0, 0 FROM kernel_wait k JOIN process p ON p.id = k.process "
-              "WHERE k.tid = p.pid AND k.start_ns < k.end_ns ORDER BY 1, 2",
-    [FAULTS] = "SELECT process, start_ns, end_ns, 0, sum(cost_ns), sum(iif(kind = 'copy-on-write', cost_ns, 0)) "
-               "FROM fault WHERE start_ns < end_ns GROUP BY process, start_ns, end_ns ORDER BY 1, 2",
+    [WAITS] = "SELECT k.process, k.start_ns, k.end_ns, iif(k.what = 'child', ?1, ?2), 0, 0 FROM kernel_wait k "
+              "JOIN process p ON p.id = k.process WHERE k.tid = p.pid AND k.start_ns < k.end_ns "
+              "AND k.what IN ('child', 'pipe', 'socket', 'poll', 'futex') ORDER BY 1, 2",
+    /* the time in which faults began: the last one, or the only one, went on behind it */
+    [FAULTS] = "SELECT f.process, f.start_ns, max(f.end_ns, f.start_ns + sum(f.cost_ns)), 0, sum(f.cost_ns), "
+               "sum(iif(f.kind = 'copy-on-write', f.cost_ns, 0)) FROM fault f JOIN process p ON p.id = f.process "
+               "WHERE f.tid = p.pid AND f.cost_ns > 0 GROUP BY f.process, f.start_ns, f.end_ns ORDER BY 1, 2",
     [CHILDREN] =
         "SELECT parent, start_ns, start_ns, id, 0, 0 FROM process WHERE parent IS NOT NULL AND start_ns IS "
         "NOT NULL ORDER BY 1, 2",
@@ -51,8 +53,7 @@ static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)
     rows_open(&rows, db, queries[table]);
     if (table == WAITS && !rows.error) {
         sqlite3_bind_int(rows.s, 1, CATEGORY_LATE_CHILD);
-        sqlite3_bind_int(rows.s, 2, CATEGORY_LATE_RECEIVER);
-        sqlite3_bind_int(rows.s, 3, CATEGORY_LATE_SENDER);
+        sqlite3_bind_int(rows.s, 2, CATEGORY_LATE_SENDER);
     }
     while (rows_next(&rows)) {
         int process = processes_find(overlay->processes, rows_integer(&rows, 0));

@@ -165,7 +165,7 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 --                  child (Scalasca's wait states; message.late_sender_ns has what of it lay before the send began)
 --   the innermost span around it: extract, merge, fork by their name; run, chunk, item: running; send, receive, result:
 --                  copying; join, map, next: other; the user's own spans are looked through
---   a wait         in kernel_wait: for a child (wait*): late child; to write: late receiver; else: late sender
+--   a wait         in kernel_wait: child: late child; pipe, socket, poll, futex: late sender
 --   running        where the process was not forked for a task, else other; other, too, after lost records
 -- Taken from these: page faults (fault.cost_ns, from what the process did on a CPU in that slot of time, in
 -- proportion) and tracing (the number of events times meta.event_cost_ps, calibrated when the trace was finished).

@@ -64,7 +64,7 @@ class Trace:
                 begins[span] = row
             self.db.execute("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                             (process, row, ns, self.kinds[kind], object_, a, b, phase, lane,
-                             begins[span] if phase == 2 else None))
+                             begins.get(span) if phase == 2 else None))
         self.db.commit()
         self.db.close()
         return self.path

@@ -1,6 +1,7 @@
 """snakefish-trace analyze on traces whose answers were worked out by hand."""
 
 import json
+import random
 import sqlite3
 
 import pytest
@@ -104,8 +105,8 @@ def test_time_without_a_cpu_and_page_faults_are_taken_from_what_went_on(db):
     t = two_threads(db)
     t.rows("sched_slice", (2, 102, 0, 25 * MS, 30 * MS, "blocked", None, 20 * MS),
            (2, 999, 0, 29 * MS, 30 * MS, "blocked", None, 28 * MS))  # another thread's
-    t.rows("fault", (2, "copy-on-write", "user", 13 * MS, 23 * MS, 100, MS, 1),
-           (3, "first-write", "user", 26 * MS, 36 * MS, 100, MS, 1))
+    t.rows("fault", (2, 102, "copy-on-write", "user", 13 * MS, 23 * MS, 100, MS, 1),
+           (3, 103, "first-write", "user", 26 * MS, 36 * MS, 100, MS, 1))
     analyzed(t)
     assert ledger(db, 2) == {"running": 12, "copying": 4, "pickling": 3, "extracting": 2, "other": 5, "no cpu": 5,
                              "page faults": 1}
@@ -119,20 +120,21 @@ def test_time_without_a_cpu_and_page_faults_are_taken_from_what_went_on(db):
 def test_more_faults_than_there_is_time_for_take_all_of_it_and_no_more(db):
     t = Trace(db)
     t.process(0, 10)
-    t.rows("fault", (1, "first-write", "user", 0, 5 * MS, 9, 7 * MS, 1))
+    t.wait(1, "message", 4, 9)
+    t.rows("fault", (1, 101, "first-write", "user", 0, 5 * MS, 9, 7 * MS, 1))
     analyzed(t)
-    assert ledger(db, 1) == {"running": 5, "page faults": 5}
+    assert ledger(db, 1) == {"page faults": 4, "late sender": 5, "running": 1}
 
 
 def test_waits_that_only_the_kernel_saw_have_their_categories(db):
-    """A program without events of ours: its child is joined by wait4, and the path goes through the child."""
+    """A program without events of ours: its child is waited for, and the path goes through the child."""
     t = Trace(db)
     t.process(0, 100)
     t.process(10, 60, parent=1)
-    t.rows("kernel_wait", (1, 101, "wait4", 20 * MS, 61 * MS), (1, 101, "pipe_read", 70 * MS, 75 * MS),
-           (1, 101, "pipe_write", 75 * MS, 78 * MS), (1, 101, "futex", 80 * MS, 84 * MS))
+    t.rows("kernel_wait", (1, 101, "child", 20 * MS, 61 * MS), (1, 101, "pipe", 70 * MS, 75 * MS),
+           (1, 101, "sleep", 75 * MS, 78 * MS), (1, 101, "futex", 80 * MS, 84 * MS), (1, 9, "poll", 90 * MS, 95 * MS))
     analyzed(t)
-    assert ledger(db, 1) == {"running": 47, "late child": 41, "late sender": 9, "late receiver": 3}
+    assert ledger(db, 1) == {"running": 50, "late child": 41, "late sender": 9}
     path = query(db, f"SELECT process, activity, start_ns / {MS}, end_ns / {MS} FROM critical_path ORDER BY step LIMIT 3")
     assert path == [(1, "running", 0, 10), (2, "running", 10, 60), (1, "handover", 60, 61)]
 
@@ -247,3 +249,43 @@ def test_what_is_no_trace_is_refused_with_a_sentence(tmp_path):
     for path in tmp_path / "text", tmp_path / "no", tmp_path:
         done = trace("analyze", path)
         assert done.returncode == 1 and not done.stdout and done.stderr.count("\n") == 1, path
+
+
+def at_random(path, seed):
+    """Anything a log might say: ends without begin, times that go back, waits for nobody, kernel rows that overlap."""
+    r = random.Random(seed)
+    t = Trace(path)
+    for task in range(r.randint(1, 6)):
+        start = r.randint(0, 50)
+        t.process(start, start + r.randint(0, 100), parent=r.choice([None, 1, task]) if task else None,
+                  task=r.choice([None, task]))
+    kinds = sorted(t.kinds)
+    for _ in range(r.randint(0, 200)):
+        at = r.randint(-10, 160)
+        t.span(r.randint(1, 7), r.choice(kinds), at, r.choice([None, at + r.randint(0, 40)]), r.randint(0, 6),
+               r.randint(0, 6), r.choice([0, r.randint(0, 6), r.randint(0, 160) * MS]), lane=r.choice([0, 0, 0, 1]))
+        t.instant(r.randint(1, 7), r.choice(kinds), at, r.randint(0, 6), r.randint(0, 6), r.randint(-160, 160) * MS)
+    for _ in range(r.choice([0, 30])):
+        at, process = r.randint(-10, 160) * MS, r.randint(1, 7)
+        span = (at, at + r.randint(-5, 30) * MS)
+        t.rows("sched_slice", (process, 100 + process, 0, span[1], span[1] + MS, "blocked", None, span[0]))
+        t.rows("fault", (process, 100 + process, r.choice(["copy-on-write", "first-read"]), "user", *span, 1, r.randint(0, 40) * MS, 1))
+        t.rows("kernel_wait", (process, 100 + process, r.choice(["child", "futex"]), *span))
+    t.rows("meta", ("event_cost_ps", r.choice([0, 10_000, MS * 1000])))
+    return t.close()
+
+
+def test_whatever_is_in_a_trace_the_ledger_has_no_remainder_and_the_path_no_gap(tmp_path):
+    for seed in range(25):
+        path = at_random(tmp_path / f"{seed}.db", seed)
+        done = trace("analyze", path)
+        assert (done.returncode, done.stderr) == (0, ""), seed
+        assert query(path, "SELECT count(*) FROM ledger WHERE ns < 0") == [(0,)], seed
+        assert query(path, """SELECT p.id FROM process p WHERE p.end_ns - p.start_ns IS NOT
+                              (SELECT sum(ns) FROM ledger WHERE process = p.id)""") == [], seed
+        assert query(path, """SELECT step FROM (SELECT step, start_ns, lag(end_ns, 1, start_ns) OVER (ORDER BY step) AS before
+                              FROM critical_path) WHERE start_ns <> before""") == [], seed
+        assert query(path, "SELECT 1 FROM critical_path WHERE end_ns <= start_ns") == [], seed
+        # with every cost as it was, the graph lasts as long as it did
+        if not query(path, "SELECT 1 FROM sched_slice"):
+            assert query(path, "SELECT saved_ns FROM what_if WHERE what IN ('no cpu', 'copy-on-write')") == [(0,)] * 2, seed
