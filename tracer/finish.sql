@@ -41,8 +41,8 @@ WHERE k.process = process.id;
 -- Waits that the events say too.
 CREATE TEMP TABLE user_wait(process, start_ns, end_ns, PRIMARY KEY(process, start_ns)) WITHOUT ROWID;
 INSERT OR REPLACE INTO user_wait
-  SELECT process, start_ns, end_ns FROM span
-  WHERE kind = 'wait' AND lane = 0 AND EXISTS (SELECT 1 FROM kernel_wait);
+  SELECT process, start_ns, end_ns FROM (SELECT 1 FROM kernel_wait LIMIT 1) CROSS JOIN span -- no view, no pass
+  WHERE kind = 'wait' AND lane = 0;
 DELETE FROM kernel_wait
 WHERE tid = (SELECT pid FROM process WHERE id = kernel_wait.process)
   AND end_ns <= (SELECT u.end_ns FROM user_wait u
