@@ -39,6 +39,7 @@ static struct {
     uint32_t lanes, texts, era;
     uint64_t reserved;                /* records whose pages are there */
     uint64_t lost_pending, lost_from; /* lost since the last record, tsc of the first of them */
+    uint64_t rung_at;                 /* tail + 1 as it was when the collector was last woken */
 } own = {.directory_fd = -1, .log_fd = -1};
 
 /* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between. */
@@ -89,7 +90,7 @@ static void close_log(void)
     log->header = NULL;
     log->records = NULL;
     log->head = log->limit = log->mask = 0;
-    own.reserved = own.lost_pending = 0;
+    own.reserved = own.lost_pending = own.rung_at = 0;
     own.texts = 0;
     own.era++;
 }
@@ -181,8 +182,11 @@ bool sf_log_make_room(uint64_t tsc)
     if (own.reserved < capacity && room > own.reserved)
         room = own.reserved; /* the first lap */
     uint64_t used = log->head - tail;
-    if (used >= capacity / 2)
+    /* once: what is lost while it comes must not cost a call each */
+    if (used >= capacity / 2 && own.rung_at != tail + 1) {
+        own.rung_at = tail + 1;
         wake_collector();
+    }
     /* a LOST record goes first, and needs a slot besides the one asked for */
     if (log->head + (own.lost_pending ? 1 : 0) >= room)
         return lose(tsc);

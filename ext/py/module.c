@@ -16,9 +16,9 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int add_type(PyObject *module, PyType_Spec *spec, const char *name)
+/* Steals the type; NULL: with an exception. */
+static int add_type(PyObject *module, PyObject *type, const char *name)
 {
-    PyObject *type = sf_type_from_spec(spec);
     if (!type)
         return -1;
     int failed = PyModule_AddObjectRef(module, name, type);
@@ -40,10 +40,11 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_protocol_init() ||
-        add_type(module, &sf_channel_spec, "Channel") ||
-        add_type(module, &sf_thread_spec, "Thread") || add_type(module, &sf_generator_spec, "Generator") ||
-        add_type(module, &sf_span_spec, "_trace_span") || PyModule_AddFunctions(module, functions) ||
+    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() ||
+        sf_protocol_init() || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+        add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
+        add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
+        add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||
         PyModule_AddFunctions(module, sf_map_functions) || PyModule_AddFunctions(module, sf_clock_functions) ||
         PyModule_AddFunctions(module, sf_trace_functions) || PyModule_AddFunctions(module, sf_instrument_functions))
         return -1;

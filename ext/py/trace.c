@@ -1,11 +1,12 @@
 /* The C side of snakefish.trace: joining a session, marks and spans. snakefish/trace.py starts the collector.
  *
- * A text is written to the log once; `texts` maps it to its number there. Numbers are void in another log (after a fork,
- * in another session), which sf_log_texts_era() tells. */
+ * A text is written to the log once; `texts` maps it to its number there. Numbers are void in another log (after a
+ * fork, in another session), which sf_log_texts_era() tells. */
 #include "py/types.h"
 
 #include "core/log.h"
 #include "core/ring.h"
+#include "py/arguments.h"
 #include "py/errors.h"
 
 #include <errno.h>
@@ -28,15 +29,29 @@ static bool check_name(PyObject *text)
     return false;
 }
 
-/* The text's number in this log. 0, or -1 with an exception. */
-static int number_of(PyObject *text, uint32_t *number)
+/* Some of `texts` by their address, which is where a literal stands each time. */
+#define RECENT 16
+static struct {
+    PyObject *text; /* owned */
+    uint32_t number;
+} recent[RECENT];
+
+static inline size_t place_of(PyObject *text)
 {
-    if (!texts && !(texts = PyDict_New()))
-        return -1;
-    if (texts_era != sf_log_texts_era()) {
-        PyDict_Clear(texts);
-        texts_era = sf_log_texts_era();
-    }
+    return ((uintptr_t)text >> 4) % RECENT;
+}
+
+static void forget_texts(void)
+{
+    PyDict_Clear(texts);
+    for (size_t i = 0; i < RECENT; i++)
+        Py_CLEAR(recent[i].text);
+    texts_era = sf_log_texts_era();
+}
+
+/* The text's number in this log, by `texts`. 0, or -1 with an exception. */
+static int look_up(PyObject *text, uint32_t *number)
+{
     PyObject *known = PyDict_GetItemWithError(texts, text);
     if (known) {
         *number = (uint32_t)PyLong_AsUnsignedLong(known);
@@ -55,23 +70,43 @@ static int number_of(PyObject *text, uint32_t *number)
     return failed ? -1 : 0;
 }
 
-static PyObject *write_text_event(PyObject *text, enum sf_event_kind kind, enum sf_phase phase)
+/* The same. */
+static inline int number_of(PyObject *text, uint32_t *number)
+{
+    if (!texts && !(texts = PyDict_New()))
+        return -1;
+    if (texts_era != sf_log_texts_era())
+        forget_texts();
+    size_t place = place_of(text);
+    if (recent[place].text == text) {
+        *number = recent[place].number;
+        return 0;
+    }
+    if (look_up(text, number))
+        return -1;
+    Py_XSETREF(recent[place].text, Py_NewRef(text));
+    recent[place].number = *number;
+    return 0;
+}
+
+/* The text is known to be one. 0, or -1 with an exception. */
+static inline int write_text_event(PyObject *text, enum sf_event_kind kind, enum sf_phase phase)
 {
     uint32_t number;
-    if (!check_name(text))
-        return NULL;
     if (!sf_log_enabled())
-        Py_RETURN_NONE;
+        return 0;
     if (number_of(text, &number))
-        return NULL;
+        return -1;
     sf_log_write(kind, phase, number, 0, 0);
-    Py_RETURN_NONE;
+    return 0;
 }
 
 static PyObject *mark(PyObject *module, PyObject *text)
 {
     (void)module;
-    return write_text_event(text, SF_EVENT_MARK, SF_PHASE_INSTANT);
+    if (!check_name(text) || write_text_event(text, SF_EVENT_MARK, SF_PHASE_INSTANT))
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 static PyObject *enabled(PyObject *module, PyObject *unused)
@@ -103,9 +138,11 @@ static PyObject *attach(PyObject *module, PyObject *args)
         sf_instrument_announce();
     }
     if (error == -EPERM)
-        PyErr_Format(PyExc_RuntimeError,
-                     "%R is no trace session of this user: it must be a directory, not a link, owned by the user and "
-                     "closed to others", directory);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "%R is no trace session of this user: it must be a directory, not a link, owned by the user and "
+            "closed to others",
+            directory);
     else if (error == -EPROTO)
         PyErr_Format(PyExc_RuntimeError, "%R holds no trace session of this version of snakefish", directory);
     else if (error == -ESHUTDOWN)
@@ -145,9 +182,11 @@ static PyObject *directory(PyObject *module, PyObject *unused)
 
 PyMethodDef sf_trace_functions[] = {
     {"mark", mark, METH_O,
-     "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; nothing when tracing is off. Does not block."},
+     "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; nothing when tracing is off. Does "
+     "not block."},
     {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nTrue while this process writes events."},
-    {"_trace_attach", attach, METH_VARARGS, "Joins the session in a directory; the second argument names this process."},
+    {"_trace_attach", attach, METH_VARARGS,
+     "Joins the session in a directory; the second argument names this process."},
     {"_trace_detach", detach, METH_NOARGS, "Leaves the session."},
     {"_trace_request_stop", request_stop, METH_NOARGS, "Asks the collector to finish."},
     {"_trace_directory", directory, METH_NOARGS, "The session's directory, '' if there is none."},
@@ -157,8 +196,7 @@ PyMethodDef sf_trace_functions[] = {
 /* ---- trace.span(name): a context manager ---- */
 
 struct span {
-    PyObject_HEAD
-    PyObject *name;
+    PyObject_HEAD PyObject *name; /* a text that can be written; NULL: __init__ was not called, or failed */
 };
 
 static int span_init(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -171,25 +209,53 @@ static int span_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+#ifndef PYPY_VERSION
+/* span("name"), without a tuple for its arguments. A span has nothing but its name, so one serves everybody: with a
+ * literal for its name, where that stands in a loop, it is found by the literal's address. */
+static PyObject *span_call(PyObject *type, PyObject *const *args, size_t count, PyObject *keywords)
+{
+    static struct span *kept[RECENT]; /* owned */
+    static const char *const names[] = {"name"};
+    PyObject *given[1];
+    if (!keywords && PyVectorcall_NARGS(count) == 1)
+        given[0] = args[0];
+    else if (sf_argument_fast("span", names, 1, 1, args, PyVectorcall_NARGS(count), keywords, given))
+        return NULL;
+    size_t place = place_of(given[0]);
+    if (kept[place] && kept[place]->name == given[0])
+        return Py_NewRef((PyObject *)kept[place]);
+    if (!check_name(given[0]))
+        return NULL;
+    struct span *span = PyObject_New(struct span, (PyTypeObject *)type);
+    if (!span)
+        return NULL;
+    span->name = Py_NewRef(given[0]);
+    Py_XSETREF(kept[place], (struct span *)Py_NewRef((PyObject *)span));
+    return (PyObject *)span;
+}
+#endif
+
+static int span_write(PyObject *self, enum sf_phase phase)
+{
+    PyObject *name = ((struct span *)self)->name;
+    if (name)
+        return write_text_event(name, SF_EVENT_SPAN, phase);
+    PyErr_SetString(PyExc_RuntimeError, "__init__ was not called, or failed");
+    return -1;
+}
+
 static PyObject *span_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    PyObject *name = ((struct span *)self)->name;
-    PyObject *done = write_text_event(name ? name : Py_None, SF_EVENT_SPAN, SF_PHASE_BEGIN);
-    if (!done)
-        return NULL;
-    Py_DECREF(done);
-    return Py_NewRef(self);
+    return span_write(self, SF_PHASE_BEGIN) ? NULL : Py_NewRef(self);
 }
 
-static PyObject *span_exit(PyObject *self, PyObject *args)
+static PyObject *span_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     (void)args;
-    PyObject *name = ((struct span *)self)->name;
-    PyObject *done = write_text_event(name ? name : Py_None, SF_EVENT_SPAN, SF_PHASE_END);
-    if (!done)
+    (void)count;
+    if (span_write(self, SF_PHASE_END))
         return NULL;
-    Py_DECREF(done);
     Py_RETURN_FALSE;
 }
 
@@ -203,21 +269,32 @@ static void span_dealloc(PyObject *self)
 
 static PyMethodDef span_methods[] = {
     {"__enter__", span_enter, METH_NOARGS, NULL},
-    {"__exit__", span_exit, METH_VARARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))span_exit, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with that name (a str), into\n"
+PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with "
+                       "that name (a str), into\n"
                        "the trace; nothing when tracing is off. May be used again, and nested.");
 
 static PyType_Slot span_slots[] = {
-    {Py_tp_doc, (void *)span_doc},         {Py_tp_new, PyType_GenericNew}, {Py_tp_init, span_init},
-    {Py_tp_dealloc, span_dealloc},         {Py_tp_methods, span_methods},  {0, NULL},
+    {Py_tp_doc, (void *)span_doc}, {Py_tp_new, PyType_GenericNew}, {Py_tp_init, span_init},
+    {Py_tp_dealloc, span_dealloc}, {Py_tp_methods, span_methods},  {0, NULL},
 };
 
-PyType_Spec sf_span_spec = {
+static PyType_Spec span_spec = {
     .name = "snakefish.trace.span",
     .basicsize = sizeof(struct span),
     .flags = Py_TPFLAGS_DEFAULT,
     .slots = span_slots,
 };
+
+PyObject *sf_span_type(void)
+{
+    PyObject *type = sf_type_from_spec(&span_spec);
+#ifndef PYPY_VERSION
+    if (type)
+        ((PyTypeObject *)type)->tp_vectorcall = span_call;
+#endif
+    return type;
+}
