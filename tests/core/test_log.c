@@ -156,6 +156,18 @@ TEST(the_collector_is_woken_when_a_log_passes_half_full)
     CHECK(session->wake != woken);
 }
 
+TEST(a_full_log_wakes_the_collector_once_and_not_at_each_loss)
+{
+    CHECK_EQ(0, sf_log_init());
+    struct sf_session_header *session = make_session("/dev/shm", 64);
+    CHECK_EQ(0, sf_log_attach(directory));
+    uint32_t woken = session->wake;
+    for (uint64_t i = 0; i < 1000; i++)
+        mark(i);
+    remove_session();
+    CHECK_EQ(woken + 1, session->wake);
+}
+
 TEST(a_fork_wakes_no_collector)
 {
     CHECK_EQ(0, sf_log_init());
