@@ -190,8 +190,8 @@ int sf_pipes_write_begin(uint32_t number, uint64_t *seq)
     if (atomic_load(&pipe->uncounted))
         return 0; /* nothing to keep in order */
     if (!atomic_compare_exchange_strong(&pipe->writer, &owner, mine)) {
-        if (owner >> 32 == mine >> 32 ||
-            is_dead(owner)) { /* the same thread: a signal handler, inside of its own write */
+        /* its own thread's: a signal handler writes inside of a write */
+        if (owner >> 32 == mine >> 32 || is_dead(owner)) {
             stop_counting(pipe);
             return 0;
         }

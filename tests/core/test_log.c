@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -226,6 +227,33 @@ TEST(a_child_of_a_plain_fork_is_no_task)
     struct sf_log_header *its = open_log(second, 4096);
     remove_session();
     CHECK_EQ(0, its->task);
+}
+
+static void *fork_one(void *pid)
+{
+    *(pid_t *)pid = fork();
+    if (*(pid_t *)pid == 0)
+        _exit(0);
+    return NULL;
+}
+
+TEST(what_a_thread_says_of_its_next_child_is_not_said_of_another_threads)
+{
+    begin(4096);
+    pthread_t thread;
+    pid_t other = 0;
+    sf_log_fork_as(5, "ours");
+    CHECK_EQ(0, pthread_create(&thread, NULL, fork_one, &other));
+    pthread_join(thread, NULL);
+    pid_t ours = fork();
+    if (ours == 0)
+        _exit(0);
+    waitpid(other, NULL, 0);
+    waitpid(ours, NULL, 0);
+    struct sf_log_header *its = open_log(other, 4096), *our = open_log(ours, 4096);
+    remove_session();
+    CHECK_EQ(0, its->task);
+    CHECK_EQ(5, our->task);
 }
 
 TEST(the_books_balance_wherever_a_writer_is_killed)

@@ -243,6 +243,49 @@ print(ours.recv())
                    ) == [(-9,)]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_writers_killed_at_random_moments_never_make_a_wrong_pair(traced, seed):
+    """Each message says who sent it. Whom the trace names, where it names one, is he; and much is paired."""
+    out, db = traced("""
+import multiprocessing, os, random, sys, time
+chance = random.Random(int(sys.argv[1]))
+for _ in range(8):
+    ours, theirs = multiprocessing.Pipe(False)
+    def send():
+        for i in range(10 ** 9):
+            theirs.send(os.getpid())
+    writers = [multiprocessing.Process(target=send) for _ in range(3)]
+    for p in writers:
+        p.start()
+    got = []
+    for p in writers:
+        end = time.monotonic() + chance.uniform(0, 0.01)
+        while time.monotonic() < end:
+            got.append(ours.recv())
+        p.kill()
+    while ours.poll(0.05):
+        got.append(ours.recv())
+    for p in writers:
+        p.join()
+    print(*got)
+""", seed)
+    assert [loss for loss in db.losses() if loss[0] != "torn"] == []
+    main = db.one("SELECT id FROM process WHERE parent IS NULL")
+    channels = [c for c, in db.rows("SELECT DISTINCT object FROM span WHERE kind = 'receive' ORDER BY 1")]
+    assert len(channels) == 8
+    paired = 0
+    for channel, line in zip(channels, out.splitlines()):
+        seqs = [seq for seq, in db.rows("SELECT a FROM event WHERE kind = 15 AND phase = 2 AND process = ? AND object = ? "
+                                        "ORDER BY event.seq", main, channel)]
+        senders = dict(db.rows("SELECT m.seq, p.pid FROM message m JOIN process p ON p.id = m.sender WHERE channel = ?", channel))
+        pids = list(map(int, line.split()))
+        assert len(seqs) == len(pids)
+        assert all(senders[seq] == pid for seq, pid in zip(seqs, pids) if seq)
+        paired += sum(map(bool, seqs))
+    assert paired > 100
+    assert db.one("SELECT count(*) FROM message WHERE receive_ns < send_ns") == 0
+
+
 # ---- processes ----
 
 
