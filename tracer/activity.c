@@ -72,6 +72,7 @@ static enum category category_inside(unsigned kind, int64_t a, enum category aro
     case SF_EVENT_SEND:
     case SF_EVENT_RECEIVE:
     case SF_EVENT_RESULT:
+    case SF_EVENT_WRITE:
         return CATEGORY_COPYING;
     case SF_EVENT_WAIT:
         return category_of_wait(a);

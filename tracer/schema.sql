@@ -163,8 +163,8 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 --   pickling, copying   a pickled or copied event says that this was going on since its b
 --   the wait       that it was in, by its reason: message, item, request: late sender; room: late receiver; child: late
 --                  child (Scalasca's wait states; message.late_sender_ns has what of it lay before the send began)
---   the innermost span around it: extract, merge, fork by their name; run, chunk, item: running; send, receive, result:
---                  copying; join, map, next: other; the user's own spans are looked through
+--   the innermost span around it: extract, merge, fork by their name; run, chunk, item: running; send, receive, result,
+--                  write: copying; join, map, next: other; the user's own spans are looked through
 --   a wait         in kernel_wait: child: late child; pipe, socket, poll, futex: late sender
 --   running        where the process was not forked for a task, else other; other, too, after lost records
 -- Taken from these: page faults (fault.cost_ns, from what the process did on a CPU in that slot of time, in

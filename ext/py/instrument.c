@@ -3,7 +3,7 @@
  * A call under way is a frame on its thread's stack. A wrapper opens one, the wrapper of what that calls finds it
  * there, and whoever opened it closes it, also when the call raises; so they nest. The events of a message:
  *
- *     send:      SEND begin, (pickling), SEND end, WRITE begin, (write), WRITE end
+ *     send:      SEND begin, (pickling), SEND end, WRITE begin, (write; in a WAIT if the pipe is full), WRITE end
  *     receive:   RECEIVE begin, WAIT begin, (until there is something), WAIT end, (read), COPIED, RECEIVE end
  *
  * SEND ends before the first byte is written, since the message may be received before its write returns.
@@ -30,12 +30,12 @@ struct frame {
     uint32_t pipe;
     enum sf_event_kind kind; /* SEND or RECEIVE */
     bool open;               /* its END is still to come */
-    bool waiting;            /* in a WAIT */
+    enum sf_wait waiting;    /* in a WAIT, for that; 0: in none */
     bool busy;               /* it is the pipe's writer, or reading */
     bool own;                /* opened by the inner wrapper */
     uint64_t from;           /* when it began to read */
-    uint32_t told;           /* the log's era + 1 in which its BEGIN was written; 0: it was not, tracing was off */
-    uint32_t told_wait;      /* the same of the WAIT's, or the WRITE's */
+    /* in which era of the log, plus 1, these BEGINs were written; 0: they were not, tracing was off */
+    uint32_t told, told_wait, told_write;
 };
 
 static bool active;
@@ -91,20 +91,20 @@ static struct frame *find(uint32_t pipe, enum sf_event_kind kind)
     return frame ? frame : push(pipe, kind, true);
 }
 
-static void wait_begin(struct frame *frame)
+static void wait_begin(struct frame *frame, enum sf_wait reason)
 {
     if (frame->waiting)
         return;
-    frame->waiting = true;
+    frame->waiting = reason;
     frame->told_wait = era();
-    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, SF_WAIT_MESSAGE, sf_pipes_channel(frame->pipe));
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, sf_pipes_channel(frame->pipe));
 }
 
 static void wait_end(struct frame *frame)
 {
     if (frame->waiting && frame->told_wait == era())
-        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, SF_WAIT_MESSAGE, sf_pipes_channel(frame->pipe));
-    frame->waiting = false;
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, frame->waiting, sf_pipes_channel(frame->pipe));
+    frame->waiting = 0;
 }
 
 /* Ends the call, and its spans where they are still open: without a message. */
@@ -119,9 +119,9 @@ static void pop(void)
         depth--;
 }
 
-static bool is_readable(int fd)
+static bool is_ready(int fd, short events)
 {
-    struct pollfd one = {.fd = fd, .events = POLLIN};
+    struct pollfd one = {.fd = fd, .events = events};
     return poll(&one, 1, 0) != 0;
 }
 
@@ -168,11 +168,13 @@ static PyObject *call_end(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* Becomes the pipe's writer: others write at once, if they do not lock. 0, or -1 with an exception. */
-static int become_writer(uint32_t pipe, uint64_t *seq)
+/* Becomes the pipe's writer: others may write at the same time, if they do not lock. 0, or -1 with an exception. */
+static int become_writer(uint32_t pipe, struct frame *frame, uint64_t *seq)
 {
     struct timespec pause = {0, 20000};
     while (sf_pipes_write_begin(pipe, seq) == -EAGAIN) {
+        if (frame)
+            wait_begin(frame, SF_WAIT_ROOM); /* the other one is not done for want of it, most likely */
         Py_BEGIN_ALLOW_THREADS;
         nanosleep(&pause, NULL);
         Py_END_ALLOW_THREADS;
@@ -181,21 +183,23 @@ static int become_writer(uint32_t pipe, uint64_t *seq)
         if (sf_check_signals())
             return -1;
     }
+    if (frame)
+        wait_end(frame);
     return 0;
 }
 
 static PyObject *write_begin(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    long long given[2]; /* pipe, bytes */
-    if (take(args, count, 2, given))
+    long long given[3]; /* pipe, bytes, descriptor */
+    if (take(args, count, 3, given))
         return NULL;
     if (!is_pipe(given[0]))
         Py_RETURN_FALSE;
     uint32_t pipe = (uint32_t)given[0], channel = sf_pipes_channel(pipe);
     uint64_t seq;
     struct frame *frame = find(pipe, SF_EVENT_SEND);
-    if (become_writer(pipe, &seq)) {
+    if (become_writer(pipe, frame, &seq)) {
         if (!frame || frame->own)
             pop();
         return NULL;
@@ -204,8 +208,10 @@ static PyObject *write_begin(PyObject *module, PyObject *const *args, Py_ssize_t
     if (frame) {
         finish(frame, seq, last_bytes);
         frame->busy = true;
-        frame->told_wait = era();
+        frame->told_write = era();
         sf_log_write(SF_EVENT_WRITE, SF_PHASE_BEGIN, channel, 0, 0);
+        if (!is_ready((int)given[2], POLLOUT))
+            wait_begin(frame, SF_WAIT_ROOM); /* it is the write that waits, if it does: the pipe may take it yet */
     }
     Py_RETURN_TRUE;
 }
@@ -220,7 +226,8 @@ static PyObject *write_end(PyObject *module, PyObject *const *args, Py_ssize_t c
     struct frame *frame = top();
     if (frame && frame->busy) {
         frame->busy = false;
-        if (frame->told_wait == era())
+        wait_end(frame);
+        if (frame->told_write == era())
             sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipes_channel(frame->pipe), given[1] ? last_bytes : 0, 0);
     }
     if (!frame || frame->own)
@@ -239,8 +246,8 @@ static PyObject *receive_begin(PyObject *module, PyObject *const *args, Py_ssize
     if (!is_pipe(given[0]) || around((uint32_t)given[0], SF_EVENT_RECEIVE))
         Py_RETURN_FALSE;
     struct frame *frame = push((uint32_t)given[0], SF_EVENT_RECEIVE, false);
-    if (frame && given[2] && !is_readable((int)given[1]))
-        wait_begin(frame);
+    if (frame && given[2] && !is_ready((int)given[1], POLLIN))
+        wait_begin(frame, SF_WAIT_MESSAGE);
     Py_RETURN_TRUE;
 }
 
@@ -252,7 +259,7 @@ static int wait_readable(struct frame *frame, int fd)
         return 0;
     struct pollfd one = {.fd = fd, .events = POLLIN};
     int error;
-    wait_begin(frame);
+    wait_begin(frame, SF_WAIT_MESSAGE);
     do {
         Py_BEGIN_ALLOW_THREADS;
         error = poll(&one, 1, -1) < 0 ? errno : 0;
@@ -273,7 +280,7 @@ static PyObject *read_begin(PyObject *module, PyObject *const *args, Py_ssize_t 
         Py_RETURN_FALSE;
     struct frame *frame = find((uint32_t)given[0], SF_EVENT_RECEIVE);
     if (frame) {
-        if (!is_readable((int)given[1]) && wait_readable(frame, (int)given[1])) {
+        if (!is_ready((int)given[1], POLLIN) && wait_readable(frame, (int)given[1])) {
             if (frame->own)
                 pop();
             return NULL;
@@ -317,14 +324,15 @@ static PyObject *read_end(PyObject *module, PyObject *const *args, Py_ssize_t co
 static PyObject *wait_for(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    long long given[3]; /* pipe, reason, phase */
+    long long given[3]; /* pipe, 0: none; reason, phase */
     if (take(args, count, 3, given))
         return NULL;
     struct frame *frame = top();
-    if (!is_pipe(given[0]) || !sf_log_enabled() || (given[2] == SF_PHASE_BEGIN && frame && frame->waiting))
+    if (!active || (given[0] && !is_pipe(given[0])) || !sf_log_enabled() ||
+        (given[2] == SF_PHASE_BEGIN && frame && frame->waiting))
         Py_RETURN_FALSE;
     sf_log_write(SF_EVENT_WAIT, (enum sf_phase)given[2], 0, (uint64_t)given[1],
-                 sf_pipes_channel((uint32_t)given[0]));
+                 given[0] ? sf_pipes_channel((uint32_t)given[0]) : 0);
     Py_RETURN_TRUE;
 }
 
@@ -498,7 +506,8 @@ PyMethodDef sf_instrument_functions[] = {
     {"_instrument_find", find_pipes, METH_O, "The pipes of a descriptor: (out, in)."},
     {"_instrument_uncount", uncount, METH_O, "A descriptor goes to a process that does not count."},
     {"_instrument_send_begin", send_begin, METH_O, "Before pickling: pipe. True: call_end has to follow."},
-    {"_instrument_write_begin", FAST(write_begin), "Before writing: pipe, bytes. True: write_end has to follow."},
+    {"_instrument_write_begin", FAST(write_begin),
+     "Before writing: pipe, bytes, descriptor. True: write_end has to follow."},
     {"_instrument_write_end", FAST(write_end), "After writing: pipe, whether it was written."},
     {"_instrument_receive_begin", FAST(receive_begin),
      "Before a receive: pipe, descriptor, whether it waits before it reads."},
@@ -506,7 +515,7 @@ PyMethodDef sf_instrument_functions[] = {
     {"_instrument_read_end", FAST(read_end),
      "After reading: pipe; bytes, -1: nothing was read, -2: it was broken off."},
     {"_instrument_call_end", call_end, METH_NOARGS, "Ends what send_begin or receive_begin began."},
-    {"_instrument_wait", FAST(wait_for), "WAIT: pipe, reason, phase."},
+    {"_instrument_wait", FAST(wait_for), "WAIT: pipe, reason, phase. True: it was written."},
     {"_instrument_stretch_begin", stretch_begin, METH_NOARGS, "When something began."},
     {"_instrument_pickled", FAST(pickled), "PICKLED: when it began, bytes."},
     {"_instrument_event", FAST(write_event), "Any event: kind, phase, object, a, b."},

@@ -67,7 +67,7 @@ def _wrap_write(original):
     @functools.wraps(original)
     def _send_bytes(self, buf):
         pipe = _pipes(self)[0]
-        if not write_begin(pipe, len(buf)):
+        if not write_begin(pipe, len(buf), self._handle):
             return original(self, buf)
         written = False
         try:
@@ -450,13 +450,12 @@ def _wrap_map_async(original):
 
 
 def _wait_for_results(pool, call):
-    pipe = _pipes(pool._outqueue._reader)[1] if _has_processes(pool) else 0
-    if not pipe or not wait_event(pipe, FOR_MESSAGE, BEGIN):
+    if not _has_processes(pool) or not wait_event(0, FOR_MESSAGE, BEGIN):  # no pipe: it is another thread that receives
         return call()
     try:
         return call()
     finally:
-        wait_event(pipe, FOR_MESSAGE, END)
+        wait_event(0, FOR_MESSAGE, END)
 
 
 def _wrap_result_wait(original):

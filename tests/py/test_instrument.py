@@ -86,6 +86,34 @@ def test_sends_and_receives_have_spans_and_waits_inside(traced):
                   "AND e.b IS NULL") == 0
 
 
+def test_a_slow_reader_and_a_slow_writer_are_found_by_the_ledger(traced):
+    """The program's own process waits for each of them, who sleep first."""
+    _, db = traced("""
+import multiprocessing, time
+def slow_reader(reader):
+    time.sleep(0.3)
+    for _ in range(100):
+        reader.recv_bytes()
+def slow_writer(writer):
+    time.sleep(0.3)
+    writer.send_bytes(b"x")
+reader, writer = multiprocessing.Pipe(False)
+p = multiprocessing.Process(target=slow_reader, args=(reader,))
+p.start()
+for _ in range(100):
+    writer.send_bytes(b"x" * 4000)
+p.join()
+p = multiprocessing.Process(target=slow_writer, args=(writer,))
+p.start()
+reader.recv_bytes()
+p.join()
+""")
+    check(db)
+    main = db.one("SELECT id FROM process WHERE parent IS NULL")
+    waited = dict(db.rows("SELECT category, ns FROM ledger WHERE process = ? AND category LIKE 'late%'", main))
+    assert min(waited["late receiver"], waited["late sender"], waited["late child"]) > 0
+
+
 def test_what_is_pickled_is_counted_in_the_bytes_that_are_sent(traced):
     out, db = traced("""
 import multiprocessing
