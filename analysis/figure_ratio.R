@@ -13,10 +13,12 @@ figure_ratio <- function(bench) {
                      ratio = unlist(rows$by_block))
   reach <- range(c(rows$ratio, rows$low, rows$high, dots$ratio, 1 / 1.1, 1.1), na.rm = TRUE)
   ticks <- ratio_ticks(reach)
-  band <- practical_band()
+  band <- data.frame(rows["program"], practical_band(rows$margin))
+  band <- band[!duplicated(band$program), ]
   plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
     ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
-    ggplot2::annotate("rect", xmin = band[1], xmax = band[2], ymin = -Inf, ymax = Inf, fill = "#EFEFEF") +
+    ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high), ymin = -Inf, ymax = Inf, fill = "#EFEFEF",
+                       inherit.aes = FALSE) +
     ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
     ggplot2::geom_point(data = dots, shape = 124, size = 2.2, colour = okabe_ito[["blue"]], alpha = 0.4) +
     ggplot2::geom_point(ggplot2::aes(shape = verdict, fill = verdict), size = 3, colour = okabe_ito[["blue"]]) +
@@ -37,8 +39,8 @@ figure_ratio <- function(bench) {
   new_figure("ratio", title, plot, ratio_finding(rows), paste0(
     "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); ",
     "the ratio is that of the median times. ",
-    interval_caption(rows$blocks), " Grey band: within ", format_percent(practical_margin),
-    " of each other, of no practical difference."), height = 1.2 + 0.36 * nrow(rows))
+    interval_caption(rows$blocks), " Grey band: no practical difference, being within ",
+    format_percent(practical_margin), " of each other or within what snakefish differs from itself by."), height = 1.2 + 0.36 * nrow(rows))
 }
 
 verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)

@@ -17,7 +17,8 @@ figure_speedup <- function(bench) {
                                 labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
   new_figure("speedup", title, plot, speedup_finding(rows), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    interval_caption(rows$blocks), " Both scales double; the lines only guide the eye.", cpu_caption(bench$cpus)),
+    interval_caption(rows$blocks), " Both scales double; the lines only guide the eye.", cpu_caption(bench$cpus),
+    if ("ceiling" %in% rows$runtime) " Ceiling: as many copies of the sequential program at once."),
     height = panel_height(panels))
 }
 

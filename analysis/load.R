@@ -2,7 +2,7 @@
 # (a condition of class "report_error"): the reader of the message has a file to look for, not R code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 1, trace = 2)
+schema_versions <- c(bench = 2, trace = 2)
 
 # What the report reads; other tables and columns may come and go.
 required_columns <- list(
@@ -11,8 +11,11 @@ required_columns <- list(
     machine = c("session", "key", "value"),
     workload = c("session", "name", "size", "kind", "unit", "operation"),
     runtime = c("session", "name", "status", "reason"),
+    cell = c("session", "workload", "size", "runtime", "workers", "series", "work"),
+    memory = c("session", "workload", "size", "runtime", "workers", "peak_pss_bytes"),
+    warning = c("session", "text"),
     sample = c("session", "block", "workload", "size", "runtime", "workers", "status", "error", "region_ns", "operations",
-               "output_ok")),
+               "floor_ns", "output_ok")),
   trace = list(
     meta = c("key", "value"), process = c("id", "pid", "parent", "name", "exit_status", "start_ns", "end_ns", "task"),
     task = c("id", "process", "kind", "name"), text = c("id", "text"), event = c("process", "lane"),
@@ -85,27 +88,55 @@ load_bench <- function(path, seed) {
   # Types are made certain here: SQLite has none, and R would take the first row's for all.
   samples <- read(db, path, "
     SELECT s.block, s.workload, s.size, s.runtime, s.workers, s.status, s.error, w.kind, w.unit, w.operation,
-           coalesce(s.output_ok, 0) = 1 AS ok, CAST(s.region_ns AS REAL) AS region_ns, CAST(s.operations AS REAL) AS operations
+           coalesce(s.output_ok, 0) = 1 AS ok, CAST(s.region_ns AS REAL) AS region_ns,
+           CAST(s.operations AS REAL) AS operations, CAST(s.floor_ns AS REAL) AS floor_ns, c.series, c.work
     FROM sample s LEFT JOIN workload w ON w.session = s.session AND w.name = s.workload AND w.size = s.size
+    LEFT JOIN cell c ON c.session = s.session AND c.workload = s.workload AND c.size = s.size
+      AND c.runtime = s.runtime AND c.workers = s.workers
     WHERE s.session = ? ORDER BY s.block, s.workload, s.size, s.runtime, s.workers", list(session$id))
-  samples <- name_programs(samples)
+  grown <- samples[samples$series %in% c("weak", "both"), ]
+  sweep <- samples[samples$series %in% "sweep", ]
+  samples <- name_programs(samples[!samples$series %in% c("weak", "sweep"), ])
   good <- samples[samples$ok == 1 & is.finite(samples$region_ns) & samples$operations > 0, ]
   bench <- list(
     file = basename(path), session = session, seed = seed, all_samples = samples, samples = good,
     sessions = read(db, path, "SELECT count(*) FROM session")[[1]],
     machine = read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM machine WHERE session = ? ORDER BY key",
                    list(session$id)),
+    warnings = read(db, path, "SELECT text FROM warning WHERE session = ?", list(session$id))$text,
+    memory = read(db, path, "SELECT workload AS program, runtime, workers, CAST(peak_pss_bytes AS REAL) AS bytes,
+                             processes FROM memory JOIN cell USING(session, workload, size, runtime, workers)
+                             WHERE session = ? AND peak_pss_bytes IS NOT NULL AND series IN ('strong', 'both')
+                             ORDER BY 1, 2, 3", list(session$id)),
     runtimes = read(db, path, "SELECT name, status, reason FROM runtime WHERE session = ? ORDER BY name",
                     list(session$id)))
   bench$cpus <- machine_cpus(bench$machine)
   if (nrow(good) == 0) stop_with(path, " holds no sample with a right output: ", failure_sentences(samples)[1])
   good$time_ns <- good$region_ns / good$operations
+  bench$right <- nrow(good)
+  bench$control <- control_ratios(good, seed)
+  # the control has told what it is there for: no figure shows it as if it were one runtime more
+  good <- with_floors(good[good$runtime != control_runtime, ])
   bench$samples <- good
   bench$times <- summarise_times(good, seed)
   bench$speedups <- speedups(good, seed)
-  bench$ratios <- compare_runtimes(good, "snakefish", "multiprocessing", seed)
-  bench$tracing <- compare_runtimes(good, "snakefish-traced", "snakefish", seed)
+  bench$ratios <- decide(compare_runtimes(good, "snakefish", "multiprocessing", seed), bench$control)
+  bench$tracing <- decide(compare_runtimes(good, "snakefish-traced", "snakefish", seed), bench$control)
+  bench$weak <- weak_efficiency(usable(grown), seed)
+  bench$crossovers <- crossovers(usable(sweep), seed)
   bench
+}
+
+usable <- function(samples) {
+  samples <- samples[samples$ok == 1 & is.finite(samples$region_ns) & samples$operations > 0, ]
+  transform(samples, time_ns = region_ns / operations, program = workload, micro = kind %in% "micro")
+}
+
+# A floor that was measured within another runtime's samples is shown as a runtime of its own, by its snakefish samples.
+with_floors <- function(samples) {
+  within <- samples[is.finite(samples$floor_ns) & samples$runtime == "snakefish", ]
+  if (nrow(within) == 0) return(samples)
+  rbind(samples, transform(within, runtime = "floor", time_ns = floor_ns / operations))
 }
 
 # A program goes by its name, and by its size too where it ran in several.

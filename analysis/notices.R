@@ -1,7 +1,5 @@
 # What a reader must know before the figures: losses, failures, and what is missing. Most serious first.
 
-busy_load <- 0.5   # a load average above this is not an idle machine's
-
 notice <- function(severity, text) data.frame(severity = rep(severity, length(text)), text = text)
 
 notices <- function(bench, trace) {
@@ -15,16 +13,13 @@ bench_notices <- function(bench) {
   planned <- session$samples
   blocks <- length(unique(bench$samples$block))
   absent <- bench$runtimes[bench$runtimes$status %in% "absent", ]
-  load <- suppressWarnings(as.numeric(machine_value(bench$machine, "load1")))
   bind(list(
     notice("error", failure_sentences(bench$all_samples)),
     if (!session$status %in% "complete") notice("warning", sprintf(
       "The benchmark is not complete (%s): %s of %s samples were taken.", session$status,
       format_count(nrow(bench$all_samples)), format_count(planned))),
     notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
-    if (is.finite(load) && load > busy_load) notice("warning", sprintf(
-      "The machine had other work when the benchmark started (load %s): the times are noisier for it.",
-      format_tick(load))),
+    notice("warning", bench$warnings),
     if (blocks < min_blocks) notice("warning", sprintf(
       "%s: fewer than %d carry no interval and no verdict, only points.", counted(blocks, "block"), min_blocks))))
 }

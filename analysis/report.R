@@ -19,7 +19,7 @@ source_directory <- function() {
   dirname(normalizePath(gsub("~+~", " ", file, fixed = TRUE)))
 }
 
-parts <- c("units", "statistics", "load", "notices", "theme", "figure", "figure_run_times", "figure_speedup",
+parts <- c("units", "statistics", "scaling", "load", "notices", "theme", "figure", "figure_run_times", "figure_speedup",
            "figure_efficiency", "figure_ratio", "figure_micro", "lanes", "figure_timeline", "figure_ledger", "verdict",
            "tables")
 

@@ -4,7 +4,9 @@
 # compared within blocks, and intervals come from resampling whole blocks. A ratio is that of two medians over the same
 # blocks, never a mean of ratios. Medians, because other work on the machine hits a few samples of every session: with
 # such outliers the intervals of means of 6 to 10 blocks cover the truth in 80 to 86 % of sessions, those of medians in
-# 94 to 97 %. `python3 -m bench show` goes by the same definitions.
+# 93 to 97 %. A ratio is called a difference only where it is larger than what snakefish differs by from itself (the A/A
+# control), and sure enough when all comparisons of its kind are taken together (Holm). `python3 -m bench show` goes by
+# the same definitions.
 
 min_blocks <- 6           # with fewer, even the extremes do not enclose the median in 95 %: points only
 practical_margin <- 0.02  # times that differ by less are of no practical difference
@@ -38,19 +40,22 @@ row_medians <- function(rows) {
 }
 
 # statistic is a function of medians: it gets one for each column of `values` (one row a block), or for each column a
-# vector of resampled ones. Returns c(estimate, low, high), low and high NA below min_blocks.
+# vector of resampled ones. Returns c(estimate, low, high, p); all but the first NA below min_blocks. p: how likely
+# resamples lie on the other side of 1, or farther.
 block_interval <- function(values, statistic, seed) {
   values <- as.matrix(values)
   n <- nrow(values)
-  if (n == 0) return(c(estimate = NA_real_, low = NA_real_, high = NA_real_))
+  nothing <- c(estimate = NA_real_, low = NA_real_, high = NA_real_, p = NA_real_)
+  if (n == 0) return(nothing)
   columns <- seq_len(ncol(values))
   estimate <- do.call(statistic, lapply(columns, function(i) stats::median(values[, i])))
-  if (n < min_blocks) return(c(estimate = estimate, low = NA_real_, high = NA_real_))
+  if (n < min_blocks) return(replace(nothing, "estimate", estimate))
   draws <- block_draws(n, seed)
   resampled <- do.call(statistic, lapply(columns, function(i) row_medians(array(values[draws, i], dim(draws)))))
   tail <- (1 - interval_level) / 2
   interval <- stats::quantile(resampled, c(tail, 1 - tail), names = FALSE)
-  c(estimate = estimate, low = interval[1], high = interval[2])
+  beyond <- min(sum(resampled <= 1), sum(resampled >= 1))
+  c(estimate = estimate, low = interval[1], high = interval[2], p = min(1, 2 * (beyond + 1) / (length(resampled) + 1)))
 }
 
 # One row for each block and combination: a block that holds several samples of one counts once, with their mean.
@@ -82,22 +87,48 @@ compare_runtimes <- function(samples, runtime, base, seed, base_workers = NULL) 
     interval <- block_interval(pair[c("time_ns_base", "time_ns")], function(b, t) b / t, seed)
     data.frame(cell[1, c("program", "micro", "runtime", "workers")], base = base, blocks = nrow(pair),
                base_ns = stats::median(pair$time_ns_base), time_ns = stats::median(pair$time_ns),
-               ratio = interval[["estimate"]], low = interval[["low"]], high = interval[["high"]],
+               ratio = interval[["estimate"]], low = interval[["low"]], high = interval[["high"]], p = interval[["p"]],
                by_block = I(list(pair$time_ns_base / pair$time_ns)))
   })
-  rows <- bind(rows)
-  if (!is.null(rows)) rows$verdict <- verdict(rows$ratio, rows$low, rows$high)
+  bind(rows)
+}
+
+# snakefish against itself: what these ratios differ from 1 by is noise.
+control_runtime <- "snakefish-again"
+control_ratios <- function(samples, seed) compare_runtimes(samples, control_runtime, "snakefish", seed)
+
+# What counts as no difference: the practical margin, or what 95 % of the A/A control's ratios differ from 1 by, where
+# that is more.
+noise_margin <- function(ratios) {
+  if (length(ratios) == 0) return(practical_margin)
+  max(practical_margin, stats::quantile(exp(abs(log(ratios))) - 1, 0.95, names = FALSE))
+}
+
+# Adds margin and verdict. Programs and micro-benchmarks are two kinds: each has its own noise, and in each the number of
+# comparisons is allowed for.
+decide <- function(rows, control) {
+  if (is.null(rows)) return(NULL)
+  rows$margin <- practical_margin
+  rows$verdict <- ""
+  for (kind in unique(rows$micro)) {
+    of <- rows$micro == kind
+    rows$margin[of] <- noise_margin(control$ratio[control$micro == kind])
+    rows$verdict[of] <- verdict(rows$ratio[of], rows$low[of], rows$high[of], rows$p[of], rows$margin[of])
+  }
   rows
 }
 
-# no practical difference: the whole interval lies within the margin; faster or slower: the whole of it is on one side
-# of 1. Everything else is not known. The margin is one of times, and so the ratio's the other way up.
-practical_band <- function(margin = practical_margin) c(1 / (1 + margin), 1 / (1 - margin))
+practical_band <- function(margin = practical_margin) cbind(low = 1 / (1 + margin), high = 1 + margin)
 
-verdict <- function(ratio, low, high, band = practical_band()) {
+# no practical difference: the whole interval lies within the margin; faster or slower: the ratio lies outside of it, and
+# is sure when all these comparisons are taken together. Everything else is not known.
+verdict <- function(ratio, low, high, p, margin = practical_margin) {
+  band <- practical_band(margin)
+  inside <- ratio >= band[, "low"] & ratio <= band[, "high"]
+  sure <- stats::p.adjust(p, "holm") <= 1 - interval_level
   ifelse(!(is.finite(low) & is.finite(high)), "inconclusive",
-  ifelse(low >= band[1] & high <= band[2], "no practical difference",
-  ifelse(low > 1, "faster", ifelse(high < 1, "slower", "inconclusive"))))
+  ifelse(low >= band[, "low"] & high <= band[, "high"], "no practical difference",
+  ifelse(inside | !sure, "inconclusive", ifelse(ratio > 1, "faster", "slower"))))
 }
 
 # Speedup against the sequential program and efficiency, for every runtime but that one. A session without the
@@ -141,8 +172,7 @@ overall_ratio <- function(samples, runtime, base, workers, seed) {
   }
   interval <- block_interval(values, geometric, seed)
   data.frame(workers = workers, programs = length(programs), blocks = length(blocks), ratio = interval[["estimate"]],
-             low = interval[["low"]], high = interval[["high"]],
-             verdict = verdict(interval[["estimate"]], interval[["low"]], interval[["high"]]))
+             low = interval[["low"]], high = interval[["high"]])
 }
 
 # The most workers that each have a CPU of their own; the fewest there are where none fit or the CPUs are not known.

@@ -39,12 +39,35 @@ time_table <- function(bench) {
              median = format_duration(rows$median_ns), mean = format_duration(rows$mean_ns), blocks = rows$blocks)
 }
 
-ratio_table_caption <- function() {
+# What is measured beside the ratios, where it is.
+other_tables <- function(bench) {
+  tables <- list(
+    list(title = "Weak scaling: each worker keeps its share of the work", rows = weak_table(bench$weak)),
+    list(title = "The task from which on a runtime beats the sequential loop", rows = crossover_table(bench$crossovers)),
+    list(title = "Peak memory", rows = memory_table(bench$memory)))
+  Filter(function(table) !is.null(table$rows), tables)
+}
+
+ratio_table_caption <- function(bench) {
   paste0(
     "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
-    "runtime is faster. Verdict: no practical difference when the whole interval is within ",
-    format_percent(practical_margin), " of equal times; faster or slower when all of it is on one side of 1; ",
-    "inconclusive otherwise, and with fewer than ", min_blocks, " blocks.")
+    "runtime is faster. Verdict: no practical difference when the whole interval is within the margin; faster or slower ",
+    "when the ratio is outside of it and sure at ", format_percent(interval_level), " among all comparisons of its kind ",
+    "(Holm); inconclusive otherwise, and with fewer than ", min_blocks, " blocks. ", margin_text(bench))
+}
+
+# The margins, and where they come from.
+margin_text <- function(bench) {
+  kinds <- list(list(micro = FALSE, name = "programs"), list(micro = TRUE, name = "micro-benchmarks"))
+  texts <- unlist(lapply(kinds, function(kind) {
+    ratios <- bench$control$ratio[bench$control$micro == kind$micro]
+    if (length(ratios) == 0) return(NULL)
+    sprintf("of %s %s, snakefish differing from itself by up to %s in %s", kind$name,
+            format_percent(noise_margin(ratios), 1), format_percent(max(exp(abs(log(ratios))) - 1), 1),
+            counted(length(ratios), "comparison"))
+  }))
+  if (is.null(texts)) return(sprintf("The margin is %s; the session has no A/A control.", format_percent(practical_margin)))
+  paste0("The margin is ", in_words(texts), ".")
 }
 
 # A list of parts: a text, and maybe a table that opens on a click.
@@ -64,7 +87,7 @@ bench_measured <- function(bench) {
       bench$file, session$id, bench$sessions, sub("T", " ", sub("Z$|[+]00:00$", "", session$started)),
       session$status, session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"),
       session$seed,
-      sprintf("%s of %s", format_count(nrow(bench$samples)), format_count(nrow(bench$all_samples))))),
+      sprintf("%s of %s", format_count(bench$right), format_count(nrow(bench$all_samples))))),
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
       "included, the interpreter's start and its imports not. Micro-benchmarks: that time divided by the operations. ",

@@ -47,8 +47,9 @@ format_duration_tick <- function(ns) {
 }
 
 # A share that is not quite everything or nothing does not read as 100 % or 0 %.
-format_percent <- function(share) {
-  text <- paste0(formatC(100 * share, format = "f", digits = 0), " %")
+format_percent <- function(share, digits = 0) {
+  text <- paste0(formatC(100 * share, format = "f", digits = digits), " %")
+  if (digits > 0) return(text)
   text[share > 0 & share < 0.005] <- "<1 %"
   text[share < 1 & share >= 0.995] <- ">99 %"
   text

@@ -68,6 +68,10 @@ def parser():
     run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {choice.BLOCKS}")
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
     run.add_argument("--limit", type=float, default=60, metavar="S", help="end a sample after S seconds, default 60")
+    run.add_argument("--memory", action=argparse.BooleanOptionalAction, default=None, help="a pass that reads each "
+                     "program's peak memory; default: not with --quick")
+    run.add_argument("--resume", action="store_true", help="go on with the database's last session, where it was "
+                     "interrupted; takes no other option but -o and --trace")
     run.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     run.add_argument("--trace", metavar="DB", help="also trace one run of spectral-norm into this trace database")
 
@@ -116,16 +120,29 @@ def run(options, arguments):
     refuse_other_files(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    job = choice.make(options)
-    print_plan(job, full=options.dry_run)
+    if options.resume and (options.fresh or options.dry_run):
+        raise Usage("--resume goes on with what is there: not with --fresh or --dry-run")
+    if options.memory is None:
+        options.memory = not options.quick
+    job = None if options.resume else choice.make(options)
     if options.dry_run:
+        print_plan(job, full=True)
         return 0
     try:
         store = Store(options.output, fresh=options.fresh)
+        if options.resume:
+            job = choice.resumed(store)
     except StoreError as error:
         raise Usage(error) from error
+    print_plan(job, full=False)
     with store:
-        code = runner.run(job, store, command_line(arguments))
+        if options.resume:
+            # the database knows the trace's name alone: it stands beside it
+            beside = job.trace and os.path.join(os.path.dirname(options.output), job.trace)
+            job.trace = options.trace or beside
+        else:
+            runner.record(job, store, command_line(arguments))
+        code = runner.run(job, store)
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:
         print("bench: not all went well: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()), file=sys.stderr)

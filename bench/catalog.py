@@ -81,6 +81,11 @@ class Workload:
         return getattr(self.module, "official", None)
 
     @property
+    def sweep(self):
+        """The sizes of a workload that is measured in several; () of the others."""
+        return getattr(self.module, "sweep", ())
+
+    @property
     def unit(self):
         return self.module.unit
 

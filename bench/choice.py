@@ -8,6 +8,7 @@ STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-a
 BLOCKS = 6
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 2
+SAME = ("cpu_model", "effective_cpus", "kernel", "python", "extension_sha256")  # in all samples of a session
 
 
 class Usage(Exception):
@@ -54,9 +55,10 @@ def takes(options, workload, runtime):
 
 
 def size_of(options, workload):
+    """None: its own, or all of its sweep."""
     if options.official:
         return workload.official
-    return options.size or (workload.check_size if options.quick else workload.size)
+    return options.size or (workload.check_size if options.quick else None)
 
 
 def make(options):
@@ -69,10 +71,29 @@ def make(options):
     cpus = machine.effective_cpus()
     workers = options.workers or (plan.worker_counts(cpus) if options.full else sorted({1, cpus}))
     cells = [cell for workload in taken for cell in plan.cells(
-        [workload], [r for r in found if r.present and takes(options, workload, r)], workers,
-        lambda w: size_of(options, w), cpus)]
+        workload, [r for r in found if r.present and takes(options, workload, r)], workers, size_of(options, workload),
+        cpus, weak=options.full and workload.kind == "program")]
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
     blocks = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else BLOCKS)
-    return runner.Plan(taken, found, cells, blocks, seed, options.limit, options.trace)
+    return runner.Plan(taken, found, cells, blocks, seed, options.limit, memory=options.memory, trace=options.trace)
+
+
+def resumed(store):
+    """The plan of the session that the store has taken up; only what is needed to go on."""
+    session = store.take_up_session()
+    known = {row["key"]: row["value"] for row in store.of_session("machine")}
+    changed = [key for key in SAME if known.get(key) != machine.shown(getattr(machine, key)())]
+    if changed:
+        raise Usage(f"the session was measured with another {' and another '.join(changed)}: samples of both would not "
+                    "compare; start a new one")
+    planned = [plan.Cell(**{key: value for key, value in row.items() if key != "session"})
+               for row in store.of_session("cell")]
+    names = sorted({cell.workload for cell in planned})
+    found = [runner.probe(name) for name in sorted({cell.runtime for cell in planned})]
+    for r in found:
+        if not r.present:
+            raise Usage(f"{r.name} was there when the session started, and is absent now: {r.reason}")
+    return runner.Plan([catalog.workload(name) for name in names], found, planned, session["blocks"], session["seed"],
+                       session["limit_s"], memory=bool(session["memory"]), trace=session["trace"])

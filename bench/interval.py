@@ -3,9 +3,13 @@
 The sample of a block is the unit: blocks are resampled, and a ratio's two sides together, because what disturbs a
 block disturbs both. A ratio is that of two medians, never a mean of ratios. Medians, because a few samples of any
 session are hit by something else on the machine; and their intervals hold: simulated with such outliers, those of 6 to
-12 blocks cover the true value in 93 to 96 % of sessions, those of means in 71 to 89 %.
+12 blocks cover the true value in 93 to 97 % of sessions, those of means in 71 to 89 %.
+
+A ratio is called a difference only where it is larger than what a runtime differs by from itself (the A/A control), and
+sure enough when all comparisons of its kind are taken together (Holm). analysis/statistics.R does the same.
 """
 import random
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from statistics import median
 from typing import Optional, Tuple
@@ -23,6 +27,7 @@ class Estimate:
     value: float
     interval: Optional[Tuple[float, float]]
     blocks: int
+    p: Optional[float] = None  # of a ratio: how likely resamples lie on the other side of 1, or farther
 
 
 def cost(by_block):
@@ -44,14 +49,41 @@ def _estimate(blocks, statistic):
     draw = random.Random(0)  # the same database always gives the same interval
     drawn = sorted(statistic(draw.choices(blocks, k=len(blocks))) for _ in range(RESAMPLES))
     cut = round(RESAMPLES * (1 - LEVEL) / 2)
-    return Estimate(statistic(blocks), (drawn[cut], drawn[-cut - 1]), len(blocks))
+    beyond = min(bisect_right(drawn, 1), RESAMPLES - bisect_left(drawn, 1))
+    return Estimate(statistic(blocks), (drawn[cut], drawn[-cut - 1]), len(blocks),
+                    min(1.0, 2 * (beyond + 1) / (RESAMPLES + 1)))
 
 
-def verdict(of):
-    """Of a ratio of times: faster, slower, no practical difference or inconclusive."""
+def holm(ps):
+    """The p of each, adjusted for there being so many (Holm's step-down procedure); None stays None."""
+    order = sorted((p, k) for k, p in enumerate(ps) if p is not None)
+    adjusted, least = [None] * len(ps), 0.0
+    for rank, (p, k) in enumerate(order):
+        least = adjusted[k] = min(1.0, max(least, p * (len(order) - rank)))
+    return adjusted
+
+
+def margin(ratios):
+    """What counts as no difference: 2 %, or what 95 % of the A/A control's ratios differ from 1 by where that is more."""
+    apart = sorted(max(r, 1 / r) - 1 for r in ratios)
+    if not apart:
+        return PRACTICAL
+    at = 0.95 * (len(apart) - 1)
+    low, high = apart[int(at)], apart[min(int(at) + 1, len(apart) - 1)]
+    return max(PRACTICAL, low + (high - low) * (at - int(at)))
+
+
+def verdicts(ratios, apart=PRACTICAL):
+    """Of the ratios of times of one kind: faster, slower, no practical difference or inconclusive."""
+    return [verdict(of, p, apart) for of, p in zip(ratios, holm([of.p for of in ratios]))]
+
+
+def verdict(of, p, apart):
     if of.interval is None:
         return "inconclusive: too few blocks"
     low, high = of.interval
-    if 1 - PRACTICAL <= low and high <= 1 + PRACTICAL:
+    if 1 / (1 + apart) <= low and high <= 1 + apart:
         return "no practical difference"
-    return "faster" if high < 1 else "slower" if low > 1 else "inconclusive"
+    if p > 1 - LEVEL or 1 / (1 + apart) <= of.value <= 1 + apart:
+        return "inconclusive"
+    return "faster" if of.value < 1 else "slower"

@@ -10,6 +10,8 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+from hashlib import sha256
+from importlib import metadata
 from math import ceil
 from pathlib import Path
 
@@ -190,6 +192,38 @@ def extension():
     return b""
 
 
+def extension_sha256():
+    """Which build of snakefish it is: the hash of its extension, the first half of it."""
+    return sha256(extension()).hexdigest()[:32] if extension() else None
+
+
+def numpy_version():
+    return package_version("numpy")
+
+
+def joblib_version():
+    return package_version("joblib")
+
+
+def package_version(name):
+    """Of an installed package; 'absent' where there is none."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def cgroup_version():
+    """1 | 2: of the hierarchy that this process's CPU limits are in."""
+    return 2 if (CGROUPS / "cgroup.controllers").exists() else 1 if (CGROUPS / "cpu").exists() else None
+
+
+def cpu_mhz():
+    """Of the first CPU, as the session starts."""
+    found = re.search(r"^cpu MHz\s*:\s*([\d.]+)", read("/proc/cpuinfo") or "", re.M)
+    return float(found[1]) if found else None
+
+
 def extension_compiler():
     """As the compiler noted it in the file."""
     found = re.search(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+", extension())
@@ -240,8 +274,14 @@ def transparent_hugepages():
 FACTS = (
     cpu_model, cpus, affinity_cpus, effective_cpus, effective_cpus_because, cgroup_cpus, cgroup_memory_bytes,
     memory_bytes, governor, turbo, smt, hypervisor, kernel, clocksource, libc, aslr, transparent_hugepages, load1,
-    python, python_compiler, python_build_flags, extension_compiler, extension_flags, commit, dirty,
+    cpu_mhz, cgroup_version, python, python_compiler, python_build_flags, numpy_version, joblib_version,
+    extension_sha256, extension_compiler, extension_flags, commit, dirty,
 )
+
+
+def shown(value):
+    """As the database has it."""
+    return "unknown" if value is None else value
 
 
 def facts():

@@ -1,8 +1,10 @@
 """What a run will do: its cells, their order in each block, and how long that takes."""
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 START_S = 0.08  # an interpreter's start, imports and exit
+WEAK_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
+WEAK_TOLERANCE = 0.02  # of the work that each worker gets in the weak series
 
 
 @dataclass(frozen=True, order=True)
@@ -13,6 +15,8 @@ class Cell:
     size: int
     runtime: str
     workers: int
+    series: str = field(default="strong", compare=False)  # strong | weak | both | sweep
+    work: float = field(default=1.0, compare=False)  # against the size in the strong series
 
     def __str__(self):
         return f"{self.workload} {self.size} {self.runtime} x{self.workers}"
@@ -26,11 +30,39 @@ def worker_counts(cpus):
     return sorted({*powers, 3, cpus * 3 // 4, cpus, cpus * 3 // 2, cpus * 2})
 
 
-def cells(workloads, runtimes, workers, size_of, cpus):
-    """Every combination that makes sense, in a fixed order; size_of(workload) -> size."""
-    return [Cell(workload.name, size_of(workload), runtime.name, n)
-            for workload in workloads for runtime in runtimes if workload.runs_on(runtime)
-            for n in workload.worker_counts(runtime, workers, cpus)]
+def cells(workload, runtimes, workers, size, cpus, weak=False):
+    """Every combination that makes sense for a workload, in a fixed order; weak: with the weak series.
+
+    Without a size it is the workload's own, or all of its sweep."""
+    series = "strong" if size or not workload.sweep else "sweep"
+    found = {}
+    for runtime in (r for r in runtimes if workload.runs_on(r)):
+        for n in workload.worker_counts(runtime, workers, cpus):
+            for at in [size] if size else workload.sweep or [workload.size]:
+                cell = Cell(workload.name, at, runtime.name, n, series)
+                found[cell] = cell
+    if weak and series == "strong":
+        for cell in list(found.values()):
+            at, work = weak_size(workload, cell.size, cell.workers)
+            if at is not None and cell.runtime in WEAK_RUNTIMES and not hasattr(workload.module, "fixed_workers"):
+                series = "both" if at == cell.size else "weak"
+                grown = Cell(cell.workload, at, cell.runtime, cell.workers, series, work)
+                found[grown] = grown
+    return list(found.values())
+
+
+def weak_size(workload, size, workers):
+    """The size with so many times the work, and how many times it is exactly; (None, None) where no size comes near."""
+    growth = getattr(workload.module, "growth", None)
+    if growth is None:
+        return None, None
+    wanted, low, high = workers * growth(size), size, size * workers + 1
+    while low < high:  # the smallest that has it
+        middle = (low + high) // 2
+        low, high = (low, middle) if growth(middle) >= wanted else (middle + 1, high)
+    best = min((low - 1, low), key=lambda n: abs(growth(n) - wanted) if n >= size else wanted)
+    near = abs(growth(best) / wanted - 1) <= WEAK_TOLERANCE
+    return (best, growth(best) / growth(size)) if near else (None, None)
 
 
 def block(cells, seed, number):
@@ -43,7 +75,7 @@ def block(cells, seed, number):
 def guess_s(cell, workload, cpus):
     """Seconds that a sample of this cell takes, before any was measured; ideal scaling, as a bound from below."""
     if workload.kind == "micro":
-        return START_S + workload.module.seconds * cell.size / workload.size
+        return START_S + workload.module.seconds * cell.size / (max(workload.sweep) if workload.sweep else workload.size)
     growth = getattr(workload.module, "growth", lambda size: size)
     region = workload.module.seconds * growth(cell.size) / growth(workload.size)
     if cell.runtime == "ceiling":
@@ -58,6 +90,14 @@ class Estimate:
         self.guess = {cell: guess(cell) for cell in cells}
         self.left = {cell: blocks for cell in cells}
         self.seen = {}  # cell: [samples, seconds]
+
+    def more(self, cell):
+        """One more run of it, outside of the blocks."""
+        self.left[cell] += 1
+
+    def skip(self, cell):
+        """One run of it less, which took no time to learn from."""
+        self.left[cell] -= 1
 
     def add(self, cell, seconds):
         self.left[cell] -= 1

@@ -5,17 +5,21 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Optional
 
-from bench import catalog, machine, plan, process
+from bench import advice, catalog, machine, plan, process
+from bench.disturbance import Disturbance
 from bench.lifeline import Lifeline
+from bench.memory import PeakPss
 from bench.progress import Progress
 from bench.store import StoreError
 
 PROBE_LIMIT_S = 30
 # 40 maps of some 2 ms: few enough to be told apart in a timeline; with Channels, so that there are messages in it.
 TRACED = ("spectral-norm", 100, "snakefish-channels")
+NO_MEMORY = ("snakefish-again", "ceiling")  # the first is as snakefish, the second as so many programs
 # What would change a program's behaviour from outside, unseen.
 NOT_INHERITED = ("SNAKEFISH_TRACE", "SNAKEFISH_DEBUG", "PYTHONPATH")
 
@@ -38,6 +42,7 @@ class Plan:
     blocks: int
     seed: int
     limit_s: float
+    memory: bool = False
     trace: Optional[str] = None
     failures: list = field(default_factory=list)
 
@@ -48,9 +53,18 @@ class Plan:
     def samples(self):
         return self.blocks * len(self.cells)
 
+    @property
+    def remembered(self):
+        """The cells whose memory is measured: programs, of the runtimes that differ in it."""
+        return [cell for cell in self.cells if self.memory and self.workload(cell.workload).kind == "program"
+                and cell.runtime not in NO_MEMORY]
+
     def estimate(self):
         cpus = machine.effective_cpus()
-        return plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus))
+        estimate = plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus))
+        for cell in self.remembered:
+            estimate.more(cell)
+        return estimate
 
 
 def environment(lifeline):
@@ -85,12 +99,12 @@ def probe(name):
 
 def measure(cell, limit_s, lifeline, trace=None):
     """One sample, as columns of the table `sample`, output not yet judged."""
-    load1 = os.getloadavg()[0]
+    load1, disturbance = os.getloadavg()[0], Disturbance()
     trace = [trace] if trace else []
     try:
         ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, lifeline)
     except (IndexError, ValueError):  # it ended well, and did not say what it did
-        return {"status": "crash", "error": "left without a result", "load1": load1}
+        return {"status": "crash", "error": "left without a result", "load1": load1, **disturbance.since()}
     usage = ended.rusage
     return {
         "status": "timeout" if ended.timed_out else "ok" if answer else "crash",
@@ -104,6 +118,7 @@ def measure(cell, limit_s, lifeline, trace=None):
         "voluntary_switches": usage.ru_nvcsw,
         "involuntary_switches": usage.ru_nivcsw,
         "load1": load1,
+        **disturbance.since(),
         **answer,
     }
 
@@ -137,56 +152,86 @@ def reference(workload, size, limit_s, lifeline):
     return "sequential", row["output_sha256"], None
 
 
-def run(job, store, command):
-    """Runs the whole plan into the store. Returns the exit code; Stopped and StoreError come through, samples kept."""
-    start = time.monotonic_ns()
-    store.start_session(command=command, seed=job.seed, blocks=job.blocks, samples=job.samples)
-    store.add_machine(machine.facts())
-    for r in job.runtimes:
-        store.add("runtime", name=r.name, status="present" if r.present else "absent", reason=r.reason,
-                  version=r.version, doc=r.doc)
+def record(job, store, command):
+    """Begins a session: all that is planned, before any of it is run."""
+    facts = machine.facts()
+    with store.transaction():
+        store.start_session(command=command, seed=job.seed, blocks=job.blocks, samples=job.samples, limit_s=job.limit_s,
+                            memory=int(job.memory), trace=job.trace and os.path.basename(job.trace))
+        store.add_machine(facts)
+        for r in job.runtimes:
+            store.add("runtime", name=r.name, status="present" if r.present else "absent", reason=r.reason,
+                      version=r.version, doc=r.doc)
+        for name, size in dict.fromkeys((c.workload, c.size) for c in job.cells):
+            workload = job.workload(name)
+            store.add("workload", name=name, size=size, kind=workload.kind, unit=workload.unit,
+                      operation=workload.operation, doc=catalog.about(workload.module))
+        for cell in job.cells:
+            store.add("cell", **asdict(cell))
+
+
+def run(job, store):
+    """Runs what the store's session does not have yet. Returns the exit code; Stopped and StoreError come through."""
+    store.keep_up_session()
     progress = Progress(job.samples)
     with Lifeline() as lifeline:
         try:
             right = references(job, store, progress, lifeline)
-            blocks(job, store, progress, lifeline, right, start)
+            estimate = job.estimate()
+            blocks(job, store, progress, lifeline, right, estimate)
+            memory(job, store, progress, lifeline, estimate)
+            progress.show(job.samples, 0, "done")
         except (Stopped, StoreError) as error:
             progress.end()
             with suppress(StoreError):  # on a full disk there may be no room for this either
                 store.finish_session("interrupted" if isinstance(error, Stopped) else "failed")
             raise
         progress.end()
-        store.finish_session("complete")
         if job.trace:
             trace(job, progress, lifeline)
+        for sentence in advice.of_session(store):
+            store.add("warning", text=sentence)
+            progress.say(sentence)
+        store.finish_session("complete")
     return 1 if job.failures else 0
 
 
 def references(job, store, progress, lifeline):
-    """Writes the workloads with their right outputs; returns {(workload, size): sha256 or None}."""
+    """Finds out the right outputs that the store does not have; returns {(workload, size): sha256 or None}."""
     right = {}
-    for name, size in dict.fromkeys((c.workload, c.size) for c in job.cells):
-        workload = job.workload(name)
-        source, sha256, failure = reference(workload, size, job.limit_s, lifeline)
-        if failure:
-            job.failures.append(f"{name}: the right output is not known: {failure}")
-            progress.say(job.failures[-1])
+    for row in store.of_session("workload"):
+        name, size, source, sha256 = row["name"], row["size"], row["output_source"], row["output_sha256"]
+        if source is None or sha256 is None:
+            source, sha256, failure = reference(job.workload(name), size, job.limit_s, lifeline)
+            store.set_right_output(name, size, source, sha256)
+            if failure:
+                fail(job, progress, f"{name}: the right output is not known: {failure}")
         right[name, size] = sha256
-        store.add("workload", name=name, size=size, kind=workload.kind, unit=workload.unit,
-                  operation=workload.operation, doc=catalog.about(workload.module), output_source=source,
-                  output_sha256=sha256)
     return right
 
 
-def blocks(job, store, progress, lifeline, right, start):
-    """Every cell once in each block."""
-    estimate = job.estimate()
-    timed_out = {}  # cell: block
-    done = 0
+def fail(job, progress, sentence):
+    job.failures.append(sentence)
+    progress.say(sentence)
+
+
+def blocks(job, store, progress, lifeline, right, estimate):
+    """Every cell once in each block, but for those that the store has from before."""
+    there = {(row["block"], cell_of(row)): row["status"] for row in store.of_session("sample")}
+    timed_out = {cell: block for (block, cell), status in there.items() if status == "timeout"}
+    begun = datetime.fromisoformat(store.rows("SELECT started FROM session WHERE id = ?", store.session)[0]["started"])
+    offset_ns = round(begun.timestamp() * 1e9)
+    for (number, cell), status in there.items():
+        estimate.skip(cell)
+        if status not in ("ok", "skipped"):
+            job.failures.append(f"{cell}, block {number}: {status}: before it was resumed")
+    done = len(there)
     for number in range(job.blocks):
         for position, cell in enumerate(plan.block(job.cells, job.seed, number)):
+            if (number, cell) in there:
+                continue
             progress.show(done, estimate.left_s(), cell)
-            begin = time.monotonic_ns()
+            begin, begin_ns = time.monotonic(), time.time_ns() - offset_ns
             if cell in timed_out:
                 # Its limit is long: waiting for it in every block would cost more than the rest of the run.
                 row = {"status": "skipped", "error": f"timed out in block {timed_out[cell]}"}
@@ -194,15 +239,31 @@ def blocks(job, store, progress, lifeline, right, start):
                 row = measure(cell, job.limit_s, lifeline)
                 judge(row, right[cell.workload, cell.size])
             store.add("sample", block=number, position=position, workload=cell.workload, size=cell.size,
-                      runtime=cell.runtime, workers=cell.workers, start_ns=begin - start, **row)
+                      runtime=cell.runtime, workers=cell.workers, start_ns=begin_ns, **row)
             done += 1
-            estimate.add(cell, (time.monotonic_ns() - begin) / 1e9)
+            estimate.add(cell, time.monotonic() - begin)
             if row["status"] == "timeout":
                 timed_out[cell] = number
             if row["status"] not in ("ok", "skipped"):
-                job.failures.append(f"{cell}, block {number}: {row['status']}: {row['error']}")
-                progress.say(job.failures[-1])
-    progress.show(done, 0, "done")
+                fail(job, progress, f"{cell}, block {number}: {row['status']}: {row['error']}")
+
+
+def cell_of(row):
+    return plan.Cell(row["workload"], row["size"], row["runtime"], row["workers"])
+
+
+def memory(job, store, progress, lifeline, estimate):
+    """Once more each program, its memory read from outside; these times are kept nowhere."""
+    there = {cell_of(row) for row in store.of_session("memory")}
+    for cell in job.remembered:
+        progress.show(job.samples, estimate.left_s(), f"memory of {cell}")
+        begin = time.monotonic()
+        if cell not in there:
+            peak = PeakPss(lifeline)
+            measure(cell, job.limit_s, peak)
+            store.add("memory", workload=cell.workload, size=cell.size, runtime=cell.runtime, workers=cell.workers,
+                      peak_pss_bytes=peak.peak_bytes, processes=peak.processes, readings=peak.readings)
+        estimate.add(cell, time.monotonic() - begin)
 
 
 def trace(job, progress, lifeline):
@@ -215,5 +276,4 @@ def trace(job, progress, lifeline):
         row = measure(cell, job.limit_s, lifeline, os.path.abspath(job.trace))
         why = None if row["status"] == "ok" else f"{row['status']}: {row['error']}"
     if why:
-        job.failures.append(f"{cell}: no trace: {why}")
-        progress.say(job.failures[-1])
+        fail(job, progress, f"{cell}: no trace: {why}")

@@ -1,17 +1,19 @@
--- The bench database, schema version 1 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
+-- The bench database, schema version 2 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
 -- 'unknown'; neither ever stands for zero. One file holds many sessions; a row belongs to one of them.
 
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 -- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
--- blocks: how many were planned; samples: how many samples that makes.
+-- blocks: how many were planned; samples: how many samples that makes. limit_s: when a sample is ended. memory: whether
+-- the pass that fills the table `memory` belongs to it; trace: the file of the traced run, where one belongs to it.
 CREATE TABLE session(
   id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, status TEXT NOT NULL, command TEXT NOT NULL,
-  seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL);
+  seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL, limit_s REAL NOT NULL,
+  memory INTEGER NOT NULL, trace TEXT);
 
 -- The machine and the build, one fact a row: bench/machine.py says what each key means. value: text or a number.
 CREATE TABLE machine(
@@ -20,7 +22,8 @@ CREATE TABLE machine(
 
 -- What was run. kind: program | micro. unit: what `size` counts. operation: what one of sample.operations is.
 -- output_source: where the right output comes from, published (stated with the workload) or sequential (computed by
--- the sequential runtime at the session's start). output_sha256 is NULL when that computation failed.
+-- the sequential runtime at the session's start), NULL as long as nobody looked. output_sha256 is NULL when that
+-- computation failed.
 CREATE TABLE workload(
   session INTEGER NOT NULL REFERENCES session(id), name TEXT NOT NULL, size INTEGER NOT NULL, kind TEXT NOT NULL,
   unit TEXT NOT NULL, operation TEXT NOT NULL, doc TEXT NOT NULL, output_source TEXT, output_sha256 TEXT,
@@ -30,6 +33,18 @@ CREATE TABLE workload(
 CREATE TABLE runtime(
   session INTEGER NOT NULL REFERENCES session(id), name TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
   version TEXT, doc TEXT NOT NULL, PRIMARY KEY(session, name)) WITHOUT ROWID;
+
+-- What every block holds: planned, not yet run. series:
+--   strong  the workload keeps its size, the workers change; micro-benchmarks are in it too
+--   weak    the size grows with the workers, so that each keeps its share; both: in either
+--   sweep   a micro-benchmark in several sizes, one series
+-- work: how much there is to do at this size, against the workload's size in the strong series.
+CREATE TABLE cell(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
+  workers INTEGER NOT NULL, series TEXT NOT NULL, work REAL NOT NULL,
+  PRIMARY KEY(session, workload, size, runtime, workers),
+  FOREIGN KEY(session, workload, size) REFERENCES workload(session, name, size),
+  FOREIGN KEY(session, runtime) REFERENCES runtime(session, name)) WITHOUT ROWID;
 
 -- One row per fresh interpreter process, committed when that process has ended. A block holds every combination of
 -- workload, size, runtime and workers once, in random order: position is the place in it. Blocks and positions start
@@ -49,26 +64,47 @@ CREATE TABLE runtime(
 --   run_ns     inside: from the import of runtime and workload to the complete output; import_ns of it importing
 --   region_ns  the parallel region: from the runtime's first fork (a pool's creation and its end included) to the
 --              last result. The time of one operation is region_ns / operations; operations is 1 for a program.
+--              The runtime 'ceiling' runs as many independent copies of the sequential program as there are workers:
+--              operations counts them, so that its region_ns / operations is what perfect scaling would take here.
 --              The runtime 'floor' measures what the machine alone needs, by each micro-benchmark's own definition.
+-- floor_ns: that floor for all operations of this sample, where it is measured in the sample itself, by turns with them.
 --
 -- user_ns to involuntary_switches are those of the process and all its descendants that were waited for (wait4).
--- start_ns: since the session started; load1: the machine's load average just before the sample.
+-- start_ns: since the session started; load1: the machine's load average just before the sample. What disturbed the
+-- machine while it ran: steal_ns of all CPUs taken by the hypervisor, pressure_ns in which something waited for a CPU,
+-- throttled_ns in which the cgroup was over its quota, thermal_throttles: how often a core was slowed down by its heat.
 CREATE TABLE sample(
   id INTEGER PRIMARY KEY,
   session INTEGER NOT NULL REFERENCES session(id), block INTEGER NOT NULL, position INTEGER NOT NULL,
   workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL, workers INTEGER NOT NULL,
   status TEXT NOT NULL, exit_status INTEGER, error TEXT,
   start_ns INTEGER, wall_ns INTEGER, run_ns INTEGER, import_ns INTEGER, region_ns INTEGER, operations INTEGER,
+  floor_ns INTEGER,
   output_ok INTEGER, output_bytes INTEGER, output_sha256 TEXT,
   user_ns INTEGER, system_ns INTEGER, minor_faults INTEGER, major_faults INTEGER,
   voluntary_switches INTEGER, involuntary_switches INTEGER, load1 REAL,
+  steal_ns INTEGER, pressure_ns INTEGER, throttled_ns INTEGER, thermal_throttles INTEGER,
   UNIQUE(session, block, workload, size, runtime, workers),
-  FOREIGN KEY(session, workload, size) REFERENCES workload(session, name, size),
-  FOREIGN KEY(session, runtime) REFERENCES runtime(session, name));
+  FOREIGN KEY(session, workload, size, runtime, workers) REFERENCES cell(session, workload, size, runtime, workers));
+
+-- Memory, from a run of its own for each cell after the blocks, whose times count for nothing: the reading disturbs them.
+-- peak_pss_bytes: the most that the process and its descendants held at one time, shared pages shared out among those
+-- that have them; of so many readings, with at most so many processes.
+CREATE TABLE memory(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
+  workers INTEGER NOT NULL, peak_pss_bytes INTEGER, processes INTEGER, readings INTEGER NOT NULL,
+  PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
+
+-- What a reader must know before the results, and what to do about it: written at the session's end.
+CREATE TABLE warning(session INTEGER NOT NULL REFERENCES session(id), text TEXT NOT NULL);
 
 -- What may be compared: right answers only, with the time of one operation.
 CREATE VIEW measurement AS
-  SELECT s.session, w.kind, s.workload, s.size, s.runtime, s.workers, s.block, s.wall_ns, s.run_ns, s.region_ns,
-         s.operations, CAST(s.region_ns AS REAL) / s.operations AS operation_ns
-  FROM sample s JOIN workload w ON w.session = s.session AND w.name = s.workload AND w.size = s.size
+  SELECT s.session, w.kind, c.series, c.work, s.workload, s.size, s.runtime, s.workers, s.block, s.wall_ns, s.run_ns,
+         s.region_ns, s.operations, CAST(s.region_ns AS REAL) / s.operations AS operation_ns,
+         CAST(s.floor_ns AS REAL) / s.operations AS floor_ns
+  FROM sample s
+  JOIN workload w ON w.session = s.session AND w.name = s.workload AND w.size = s.size
+  JOIN cell c ON c.session = s.session AND c.workload = s.workload AND c.size = s.size AND c.runtime = s.runtime
+    AND c.workers = s.workers
   WHERE s.output_ok = 1;

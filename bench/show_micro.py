@@ -5,7 +5,7 @@ from bench import catalog, interval
 
 OURS = "snakefish"
 FLOOR = "floor"
-NO_PEERS = (OURS, "snakefish-traced", "snakefish-channels", "sequential", FLOOR)
+NO_PEERS = (OURS, "snakefish-traced", "snakefish-again", "snakefish-channels", "sequential", "threading", FLOOR)
 
 
 def best_peer(costs):
@@ -31,9 +31,9 @@ def state(ratio, target):
     return words if high <= target or low > target else f"{words} (unsure)"
 
 
-def comparisons(costs, name):
+def comparisons(of):
     """Rows of (what snakefish is held against, ratio or None, target or None): the best peer, the floor, the targets."""
-    module = module_of(name)
+    module, costs = module_of(of.name), of.costs
     targets = dict(getattr(module, "targets", {}))
     mine = next((key for key in sorted(costs) if key[0] == OURS), None)
     if mine is None:
@@ -42,8 +42,11 @@ def comparisons(costs, name):
     bases = dict.fromkeys([*([best[0]] if best else []), *targets, FLOOR])
     rows = []
     for base in bases:
-        workers = next((key[1] for key in sorted(costs) if key[0] == base), None)
-        ratio = interval.ratio(costs[mine], costs.get((base, workers), {}))
+        if base == FLOOR and of.floors.get(mine):  # measured by turns with it, so each sample has a ratio of its own
+            ratio = interval.cost({block: ns / of.floors[mine][block] for block, ns in costs[mine].items()})
+        else:
+            workers = next((key[1] for key in sorted(costs) if key[0] == base), None)
+            ratio = interval.ratio(costs[mine], costs.get((base, workers), {}))
         label = base
         if base == FLOOR and hasattr(module, "floor_is"):
             label += f": {module.floor_is}"

@@ -4,9 +4,11 @@ import sqlite3
 from datetime import datetime, timezone
 from pathlib import Path
 
+from bench import machine
+
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
 
 
@@ -91,19 +93,49 @@ class Store:
     def __exit__(self, *_):
         self.database.close()
 
-    def start_session(self, *, command, seed, blocks, samples):
+    def transaction(self):
+        """A context manager: what is added in it is there as a whole, or not at all."""
+        return _Transaction(self)
+
+    def start_session(self, *, command, seed, blocks, samples, limit_s=60.0, memory=0, trace=None):
         self.session = self._insert("session", started=now(), status="running", command=command, seed=seed,
-                                    blocks=blocks, samples=samples)
+                                    blocks=blocks, samples=samples, limit_s=limit_s, memory=memory, trace=trace)
+
+    def take_up_session(self):
+        """Goes on with the last session; StoreError where that one is complete."""
+        row = self.rows("SELECT * FROM session WHERE id = (SELECT max(id) FROM session)")
+        if not row:
+            raise StoreError(f"{self.path}: there is no session to resume")
+        if row[0]["status"] == "complete":
+            raise StoreError(f"{self.path}: its last session is complete, there is nothing to resume")
+        self.session = row[0]["id"]
+        return row[0]
+
+    def keep_up_session(self):
+        """Says that it runs again."""
+        self._execute("UPDATE session SET finished = NULL, status = 'running' WHERE id = ?", (self.session,))
 
     def finish_session(self, status):
         self._execute("UPDATE session SET finished = ?, status = ? WHERE id = ?", (now(), status, self.session))
 
+    def set_right_output(self, workload, size, source, sha256):
+        self._execute("UPDATE workload SET output_source = ?, output_sha256 = ? WHERE session = ? AND name = ? AND size = ?",
+                      (source, sha256, self.session, workload, size))
+
+    def rows(self, query, *values):
+        cursor = self._execute(query, values)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row)) for row in cursor]
+
+    def of_session(self, table):
+        return self.rows(f"SELECT * FROM {table} WHERE session = ?", self.session)
+
     def add_machine(self, facts):
         for key, value in facts.items():
-            self._insert("machine", session=self.session, key=key, value="unknown" if value is None else value)
+            self._insert("machine", session=self.session, key=key, value=machine.shown(value))
 
     def add(self, table, **columns):
-        """Adds a row of this session to workload, runtime or sample."""
+        """Adds a row of this session to one of the tables."""
         self._insert(table, session=self.session, **columns)
 
     def _insert(self, table, **columns):
@@ -119,3 +151,14 @@ class Store:
     def _failure(self, error):
         reason = getattr(error, "strerror", None) or str(error)
         return StoreError(f"{self.path}: {reason}")
+
+
+class _Transaction:
+    def __init__(self, store):
+        self.store = store
+
+    def __enter__(self):
+        self.store._execute("BEGIN", ())
+
+    def __exit__(self, kind, *_):
+        self.store._execute("ROLLBACK" if kind else "COMMIT", ())

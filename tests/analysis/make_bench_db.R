@@ -20,13 +20,15 @@ make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = 
                                        workers = 1, stringsAsFactors = FALSE))
   append_rows(db, "session", id = 1, started = "2024-05-01T10:00:00Z", finished = "2024-05-01T10:04:00Z",
               status = status, command = "python3 -m bench run --seed 7", seed = 7, blocks = blocks,
-              samples = blocks * nrow(grid))
+              samples = blocks * nrow(grid), limit_s = 60, memory = 0)
   append_rows(db, "machine", session = 1, key = c("cpu_model", "effective_cpus", "memory_bytes", "hypervisor", "kernel",
               "python", "commit", "dirty"), value = c("Example CPU 3000", ifelse(is.na(cpus), "unknown", cpus),
               8 * 2^30, "yes", "Linux 6.1.0 x86_64", "CPython 3.11.2", "0123456789abcdef0123456789abcdef01234567", "0"))
   append_rows(db, "workload", session = 1, name = names, size = 100, kind = rep(c("program", "micro"),
               c(length(programs), length(micro))), unit = "rows", operation = "whole run", doc = "a test")
   append_rows(db, "runtime", session = 1, name = runtimes, status = "present", doc = "a test")
+  append_rows(db, "cell", session = 1, workload = grid$workload, size = 100, runtime = grid$runtime,
+              workers = grid$workers, series = "strong", work = 1)
   if (blocks == 0) return(invisible(path))
   set.seed(seed)
   for (block in seq_len(blocks) - 1) {

@@ -21,6 +21,15 @@ draw <- function(...) {
 
 test_that("a whole session", for (figure in draw(blocks = 6)) expect_drawn(figure))
 
+test_that("a full session: control, ceiling and all other runtimes have looks of their own", {
+  others <- c("concurrent-futures", "joblib", "multiprocessing-pipe", "multiprocessing-simplequeue",
+              "multiprocessing-warm", "threading")
+  for (figure in draw(blocks = 6, factors = c(bench_factors, "snakefish-again" = 1, ceiling = 0.9,
+                                              stats::setNames(1.1 + 0 * seq_along(others), others)))) expect_drawn(figure)
+  looks <- looks_of(c(names(bench_factors), "ceiling", "floor", others))
+  expect_false(anyDuplicated(looks[c("colour", "shape")]) > 0)
+})
+
 test_that("one block: points without intervals", for (figure in draw(blocks = 1)) expect_drawn(figure))
 
 test_that("one runtime", {

@@ -60,11 +60,12 @@ test_that("loading changes no byte", {
 
 test_that("the newest session is shown, and a size only where there are several", {
   path <- make_bench_db(in_scratch("two.db"), blocks = 2)
-  change(path, "INSERT INTO session SELECT 2, started, finished, status, command, 8, blocks, samples FROM session",
+  change(path, "INSERT INTO session SELECT 2, started, finished, status, command, 8, blocks, samples, limit_s, memory,
+          trace FROM session",
          "INSERT INTO workload SELECT 2, name, 200, kind, unit, operation, doc, output_source, output_sha256 FROM workload",
-         "INSERT INTO sample SELECT NULL, 2, block, position, workload, 200, runtime, workers, status, exit_status, error,
-          start_ns, wall_ns, run_ns, import_ns, 2 * region_ns, operations, output_ok, output_bytes, output_sha256, user_ns,
-          system_ns, minor_faults, major_faults, voluntary_switches, involuntary_switches, load1 FROM sample")
+         "INSERT INTO sample(session, block, position, workload, size, runtime, workers, status, region_ns, operations,
+          output_ok) SELECT 2, block, position, workload, 200, runtime, workers, status, 2 * region_ns, operations,
+          output_ok FROM sample")
   bench <- load_bench(path, 1)
   expect_equal(bench$session$seed, 8)
   expect_equal(bench$sessions, 2)

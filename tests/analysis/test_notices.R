@@ -26,7 +26,7 @@ test_that("failed samples, absent runtimes, interrupted sessions and few blocks 
   change(path, "UPDATE sample SET status = 'crash', output_ok = NULL, error = 'signal 11' WHERE block = 0 AND runtime =
                 'multiprocessing' AND workload = 'mandelbrot'",
          "INSERT INTO runtime VALUES(1, 'joblib', 'absent', 'No module named joblib', NULL, 'a test')",
-         "INSERT INTO machine VALUES(1, 'load1', 3.5)")
+         "INSERT INTO warning VALUES(1, 'The machine had other work (load 3.5).')")
   text <- notices(load_bench(path, 1), NULL)$text
   expect_true(any(grepl("4 samples of mandelbrot under multiprocessing: crash (signal 11)", text, fixed = TRUE)))
   expect_true(any(grepl("joblib did not run: No module named joblib.", text, fixed = TRUE)))

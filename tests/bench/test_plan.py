@@ -13,7 +13,7 @@ CPUS = 2
 
 def cells(workers=(1, 2, 3)):
     workloads = [catalog.workload(name) for name in catalog.workload_names()]
-    return plan.cells(workloads, RUNTIMES, list(workers), lambda w: w.size, CPUS)
+    return [cell for workload in workloads for cell in plan.cells(workload, RUNTIMES, list(workers), None, CPUS)]
 
 
 def test_a_block_holds_every_cell_once():
@@ -80,3 +80,48 @@ def test_estimate_learns_from_what_was_measured():
     assert estimate.left_s() == 9
     estimate.add(two[1], 1.0)
     assert estimate.left_s() == 4
+
+
+def weak(name, workers):
+    found = catalog.workload(name)
+    runtime = catalog.Runtime("snakefish", None, offers=("pool",))
+    return {cell.workers: cell for cell in plan.cells(found, [runtime], workers, None, CPUS, weak=True)
+            if cell.series in ("weak", "both")}
+
+
+def test_weak_series_keeps_each_workers_share():
+    for name in ("mandelbrot", "fasta", "spectral-norm"):
+        growth = catalog.workload(name).module.growth
+        cells = weak(name, [1, 2, 4])
+        assert [cells[n].series for n in (1, 2, 4)] == ["both", "weak", "weak"]
+        for n, cell in cells.items():
+            assert abs(growth(cell.size) / growth(cells[1].size) / n - 1) <= plan.WEAK_TOLERANCE
+            assert cell.work == growth(cell.size) / growth(cells[1].size)
+
+
+def test_what_cannot_grow_in_small_steps_has_no_weak_series():
+    assert set(weak("fannkuch-redux", [1, 2, 3])) == {1}
+    assert set(weak("pipeline", [1, 2])) == set()
+
+
+def test_estimate_counts_what_comes_after_the_blocks_and_what_was_there_before():
+    cell = plan.Cell("a", 1, "r", 1)
+    estimate = plan.Estimate([cell], blocks=3, guess=lambda cell: 2.0)
+    estimate.more(cell)
+    estimate.skip(cell)
+    assert estimate.left_s() == 6
+
+
+def test_estimate_is_right_within_a_fifth_from_half_way_on():
+    """Guesses that are wrong by up to a factor of four, for every cell by another one."""
+    cells = [plan.Cell(f"w{k}", 1, "r", 1) for k in range(30)]
+    guessed = {cell: 1.0 for cell in cells}
+    real = {cell: 4 ** (k / 15 - 1) for k, cell in enumerate(cells)}
+    estimate = plan.Estimate(cells, blocks=4, guess=guessed.get)
+    left = 4 * sum(real.values())
+    for number in range(4):
+        for cell in plan.block(cells, 1, number):
+            if number >= 2:
+                assert abs(estimate.left_s() / left - 1) < 0.2
+            estimate.add(cell, real[cell])
+            left -= real[cell]

@@ -1,6 +1,7 @@
 """A whole run through the command line: what it stores, and what it says when something goes wrong."""
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -235,6 +236,81 @@ def test_sigkill_loses_no_finished_sample_and_leaves_no_process(bench, program):
     bench.run(*QUICK, "--runtimes", "sequential")  # the database takes another session
     out, _ = bench("show", bench.db, "--session", 1)
     assert "not finished" in out
+
+
+def test_killed_at_random_and_resumed_loses_no_sample_and_takes_none_twice(bench, program):
+    """Five times; the last goes to the end."""
+    bench.add("workloads", "injected", program("time.sleep(0.01)"))
+    once = (*QUICK, *BOTH, "--blocks", 10, "--seed", 3, "--workers", 2)
+    resumed = ("--resume",)
+    arguments, before = once, {}
+    for k in range(5):
+        runner = bench.start("run", "-o", bench.db, *arguments)
+        wanted = len(before) + 1 + 2 * (k % 2)
+        wait_until(lambda: len(samples(bench)) >= wanted, runner)
+        runner.kill() if k % 2 else runner.send_signal(signal.SIGINT)
+        runner.communicate()
+        now = {row["id"]: row for row in samples(bench)}
+        assert before.items() <= now.items()
+        arguments, before = resumed, now
+    bench.run(*resumed)
+    rows = samples(bench)
+    assert before.items() <= {row["id"]: row for row in rows}.items()
+    assert len(rows) == 20 == len({(r["block"], r["position"]) for r in rows})
+    (session,) = bench.rows("SELECT * FROM session")
+    assert session["status"] == "complete"
+    assert "nothing to resume" in bench.run(*resumed, code=2)[1]
+    order = "SELECT block, runtime FROM sample ORDER BY block, position"
+    expected = bench.rows(order)
+    bench.run(*once, "--fresh")
+    assert bench.rows(order) == expected
+
+
+def test_resume_knows_what_was_wrong_before(bench, program):
+    bench.add("workloads", "injected", program(IN_CHILD + "x = 7"))
+    bench.run(*QUICK, *BOTH, code=1)
+    change(bench, "UPDATE session SET status = 'interrupted'", "DELETE FROM sample WHERE runtime = 'sequential'")
+    _, err = bench.run("--resume", code=1)
+    assert "4 wrong" in err and len(samples(bench)) == 6
+
+
+def test_resume_refuses_another_build_and_options(bench, program):
+    bench.add("workloads", "injected", program())
+    assert "no session to resume" in bench.run("--resume", code=2)[1]
+    bench.run(*QUICK, "--runtimes", "sequential")
+    change(bench, "UPDATE session SET status = 'interrupted'",
+           "UPDATE machine SET value = 'other' WHERE key = 'extension_sha256'")
+    assert "another extension_sha256" in bench.run("--resume", code=2)[1]
+    assert "not with --fresh" in bench.run("--resume", "--fresh", code=2)[1]
+
+
+def test_memory_of_the_whole_tree_is_read_in_runs_of_its_own(bench, program):
+    hold = "data = b'x' * (50 << 20); time.sleep(0.15)"
+    bench.add("workloads", "injected", program(hold))
+    bench.run(*QUICK, *BOTH, "--workers", 2, "--blocks", 1, "--memory")
+    rows = {r["runtime"]: r for r in bench.rows("SELECT * FROM memory")}
+    assert rows["sequential"]["processes"] == 1 and rows["multiprocessing"]["processes"] == 3
+    assert 50 << 20 < rows["sequential"]["peak_pss_bytes"] < 100 << 20
+    assert 100 << 20 < rows["multiprocessing"]["peak_pss_bytes"] < 200 << 20
+    assert len(samples(bench)) == 2  # the times are those of the blocks alone
+    assert "peak memory" in bench("show", bench.db)[0]
+
+
+def change(bench, *statements):
+    database = sqlite3.connect(bench.db)
+    with database:
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+
+
+def wait_until(true, runner):
+    deadline = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > deadline or runner.poll() is not None:
+            runner.send_signal(signal.SIGTERM)
+            raise AssertionError(runner.communicate())
+        time.sleep(0.02)
 
 
 def processes_with(extra):

@@ -1,23 +1,47 @@
 """Intervals, verdicts, and the table made of them."""
 import pytest
 
-from bench import interval, show_micro
-from bench.interval import Estimate, verdict
+from bench import interval, show_micro, show_scaling
+from bench.interval import Estimate
 from bench.show import show
 from bench.store import Store
 
 
-def test_verdicts():
-    def of(low, high):
-        return verdict(Estimate(1.0, (low, high), 8))
+def of(value, low, high, p=0.0005):
+    return Estimate(value, (low, high), 8, p)
 
-    assert of(0.80, 0.95) == "faster"
-    assert of(1.05, 1.10) == "slower"
-    assert of(0.985, 0.995) == "no practical difference"
-    assert of(0.99, 1.01) == "no practical difference"
-    assert of(0.95, 1.01) == "inconclusive"
-    assert of(0.97, 0.99) == "faster"
-    assert verdict(Estimate(0.5, None, 5)).startswith("inconclusive")
+
+def test_verdicts():
+    ratios = [of(0.9, 0.80, 0.95), of(1.07, 1.05, 1.10), of(0.99, 0.985, 0.995), of(1, 0.99, 1.01, 0.9),
+              of(0.98, 0.95, 1.01, 0.2), Estimate(0.5, None, 5)]
+    assert interval.verdicts(ratios) == ["faster", "slower", "no practical difference", "no practical difference",
+                                         "inconclusive", "inconclusive: too few blocks"]
+
+
+def test_nothing_below_the_noise_is_called_a_difference():
+    ratios = [of(0.97, 0.96, 0.975), of(1.06, 1.055, 1.07)]
+    assert interval.verdicts(ratios, 0.02) == ["faster", "slower"]
+    assert interval.verdicts(ratios, 0.05) == ["no practical difference", "slower"]
+    assert interval.verdicts(ratios, 0.065) == ["no practical difference", "inconclusive"]
+
+
+def test_many_comparisons_ask_for_more_of_each():
+    assert interval.holm([0.01, 0.04, None, 0.03]) == [0.03, 0.06, None, 0.06]
+    assert interval.verdicts([of(0.9, 0.85, 0.95, 0.03)]) == ["faster"]
+    assert interval.verdicts([of(0.9, 0.85, 0.95, 0.03)] * 2) == ["inconclusive"] * 2
+
+
+def test_the_noise_is_what_a_runtime_differs_by_from_itself():
+    assert interval.margin([]) == interval.margin([1.001, 0.999]) == 0.02
+    assert abs(interval.margin([0.9]) - 1 / 9) < 1e-9
+    assert 0.08 < interval.margin([1.0] * 15 + [1.1, 0.92]) < 0.1
+
+
+def test_p_is_that_of_the_interval():
+    apart = interval.ratio({b: 2.0 + b / 100 for b in range(8)}, dict.fromkeys(range(8), 1.0))
+    same = interval.ratio(dict.fromkeys(range(8), 1.0), dict.fromkeys(range(8), 1.0))
+    assert apart.p < 0.002 and same.p == 1
+    assert interval.ratio({0: 1.0}, {0: 1.0}).p is None
 
 
 def test_no_interval_below_six_blocks():
@@ -49,6 +73,8 @@ def fill(path, blocks, cells, workload="injected", kind="program"):
         store.add("workload", name=workload, size=9, kind=kind, unit="tasks", operation="run", doc="")
         for runtime in dict.fromkeys(r for r, _ in cells):
             store.add("runtime", name=runtime, status="present", doc="")
+        for runtime, workers in cells:
+            store.add("cell", workload=workload, size=9, runtime=runtime, workers=workers, series="strong", work=1)
         for block in range(blocks):
             for position, ((runtime, workers), ms) in enumerate(cells.items()):
                 store.add("sample", block=block, position=position, workload=workload, size=9, runtime=runtime,
@@ -127,8 +153,43 @@ def test_failed_samples_are_told(tmp_path, capsys, status):
     with Store(tmp_path / "bench.db") as store:
         store.session = 1
         store.add("runtime", name="sequential", status="present", doc="")
+        store.add("cell", workload="injected", size=9, runtime="sequential", workers=1, series="strong", work=1)
         store.add("sample", block=0, position=0, workload="injected", size=9, runtime="sequential", workers=1,
                   status=status, error="on purpose")
     show(tmp_path / "bench.db")
     out = capsys.readouterr().out
     assert f"1 {status}: injected 9 sequential x1: on purpose" in out and "nothing to compare" in out
+
+
+def test_a_sweep_is_crossed_where_the_times_are_equal():
+    def times(cost_ns, task_ns):
+        return {size: dict.fromkeys(range(6), cost_ns + task_ns * size) for size in (10, 100, 1000)}
+
+    at, bounds = show_scaling.crossover(times(500, 10), times(0, 20))  # equal at 50
+    assert 30 < int(at) < 70 and bounds == f"[{at}, {at}]"
+    assert show_scaling.crossover(times(1e6, 10), times(0, 20))[0] == "> 1000"
+    assert show_scaling.crossover(times(0, 10), times(0, 20))[0] == "< 10"
+    assert show_scaling.crossover(times(0, 10), {}) is None
+
+
+def test_weak_scaling_is_held_against_one_share(tmp_path, capsys):
+    path = tmp_path / "bench.db"
+    with Store(path) as store:
+        store.start_session(command="test", seed=1, blocks=6, samples=18)
+        for size in (10, 21):
+            store.add("workload", name="w", size=size, kind="program", unit="u", operation="run", doc="")
+        for runtime in ("sequential", "snakefish"):
+            store.add("runtime", name=runtime, status="present", doc="")
+        cells = {("sequential", 10, 1): (100, "both", 1), ("snakefish", 10, 1): (105, "both", 1),
+                 ("snakefish", 21, 2): (125, "weak", 2.1)}
+        for (runtime, size, workers), (_, series, work) in cells.items():
+            store.add("cell", workload="w", size=size, runtime=runtime, workers=workers, series=series, work=work)
+        for block in range(6):
+            for position, ((runtime, size, workers), (ns, _, _)) in enumerate(cells.items()):
+                store.add("sample", block=block, position=position, workload="w", size=size, runtime=runtime,
+                          workers=workers, status="ok", output_ok=1, operations=1, region_ns=ns)
+    show(path)
+    out = capsys.readouterr().out
+    row = next(line for line in out.splitlines() if line.split()[:4] == ["w", "snakefish", "2", "21"])
+    assert row.split()[4:] == ["0.84", "[0.84,", "0.84]"]  # 100 / 125 for 2.1 / 2 times the share
+    assert out.count("the parallel region") == 1  # the larger size is of the weak series only

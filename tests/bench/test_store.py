@@ -72,6 +72,7 @@ def test_a_sample_is_there_for_others_as_soon_as_it_is_added(tmp_path):
         store.start_session(**SESSION)
         store.add("workload", name="w", size=1, kind="program", unit="u", operation="run", doc="")
         store.add("runtime", name="r", status="present", doc="")
+        store.add("cell", workload="w", size=1, runtime="r", workers=1, series="strong", work=1)
         store.add("sample", block=0, position=0, workload="w", size=1, runtime="r", workers=1, status="ok")
         other = open_for_reading(tmp_path / "bench.db")
         assert other.execute("SELECT count(*) FROM sample").fetchone()[0] == 1
