@@ -41,6 +41,7 @@ static struct step *add(struct build *build, int process, int64_t from_ns, int64
     *step = (struct step){.from_ns = from_ns,
                           .to_ns = to_ns,
                           .before = graph->last[process],
+                          .first = graph->count,
                           .by = GRAPH_NONE,
                           .process = process,
                           .category = category};
@@ -70,13 +71,25 @@ static void give(struct build *build, int process, enum signal_type type, int64_
         step->give = number(build, type, a, b);
 }
 
-/* The process goes on only after that: its last wait was for it, or else it is there already. */
+/* The process goes on only after that: its last wait, with all its parts, was for it, or else it is there already.
+ */
 static void need(struct build *build, int process, enum signal_type type, int64_t a, int64_t b)
 {
     struct chain *chain = &build->chains[process];
-    struct step *step = chain->waited != GRAPH_NONE ? &build->graph->steps[chain->waited] : mark(build, process);
-    if (step)
-        step->need = number(build, type, a, b);
+    struct step *steps = build->graph->steps, *step;
+    uint32_t signal = number(build, type, a, b);
+    if (chain->waited == GRAPH_NONE) {
+        step = mark(build, process);
+        if (step)
+            step->need = signal;
+        return;
+    }
+    for (uint32_t i = chain->waited, first = steps[i].first;; i = steps[i].before) {
+        if (graph_is_wait(&steps[i]))
+            steps[i].need = signal;
+        if (i == first)
+            break;
+    }
     chain->waited = GRAPH_NONE;
 }
 
@@ -132,6 +145,8 @@ static void take_stretch(void *arg, const struct stretch *s)
     step->tracing_ns += s->tracing_ns;
     if (!graph_is_wait(step))
         return;
+    if (chain->waited != GRAPH_NONE)
+        step->first = graph->steps[chain->waited].first;
     chain->waited = graph->last[s->process];
     if (!chain->waiting && step->category == CATEGORY_LATE_CHILD) /* seen by the kernel only */
         need(build, s->process, SIGNAL_CHILD_ENDED, s->process, 0);
@@ -271,6 +286,20 @@ static int by_end(const void *a, const void *b, void *arg)
     return i < j ? -1 : i > j;
 }
 
+/* The parts of a wait before this one were not ended by anybody; they went on. */
+static void mark_parts(struct graph *graph, struct step *step)
+{
+    while (step != &graph->steps[step->first]) {
+        uint32_t first = step->first;
+        do
+            step = &graph->steps[step->before];
+        while (!graph_is_wait(step) && step != &graph->steps[first]);
+        if (step->by != GRAPH_NONE || step->goes_on)
+            return;
+        step->goes_on = graph_is_wait(step);
+    }
+}
+
 /* For every step its `by`: who gave last what it needs, if that was after its wait began. */
 static int link_steps(struct graph *graph)
 {
@@ -285,6 +314,8 @@ static int link_steps(struct graph *graph)
         if (giver != GRAPH_NONE &&
             (step->starts || (graph_is_wait(step) && graph->steps[giver].to_ns > step->from_ns)))
             step->by = giver;
+        if (step->by != GRAPH_NONE && !step->starts)
+            mark_parts(graph, step);
         if (step->give)
             givers[step->give] = graph->order[i];
     }

@@ -19,10 +19,12 @@ struct step {
     int64_t from_ns, to_ns, fault_ns, copy_ns, tracing_ns; /* as in struct stretch */
     uint32_t need, give;                                   /* signals; 0: none */
     uint32_t before;                                       /* the process's step before it, or GRAPH_NONE */
+    uint32_t first;                                        /* of a wait: its first part; others: themselves */
     uint32_t by; /* the step that ended its wait, or forked its process; GRAPH_NONE: none did */
     int process;
     unsigned char category;
-    bool starts; /* the process begins with it */
+    bool starts;  /* the process begins with it */
+    bool goes_on; /* a part of a wait of which a later part has been ended by somebody */
 };
 
 struct graph {

@@ -1,4 +1,5 @@
-/* Lanes: sweeps over the stretches of useful time, in the order of their beginnings. */
+/* Lanes: sweeps over the stretches of useful time, in the order of their beginnings. Where a process lost its CPU
+ * in the middle of it, it would have run: that is a stretch, too, without any time of use in it. */
 #include "lanes.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #define TOLERATED                                                                                                  \
     0.01 /* of the useful time may be more at once than there are lanes: short overlaps make no lane */
 
+/* Time in which a process would run; ns: in which it did. */
 struct useful {
     int64_t from_ns, to_ns;
     double ns;
@@ -40,19 +42,27 @@ static int by_time(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static bool would_run(const struct graph *graph, const struct step *step)
+{
+    if (step->category == CATEGORY_NO_CPU && step->before != GRAPH_NONE)
+        return step->to_ns > step->from_ns && graph->steps[step->before].category == CATEGORY_RUNNING;
+    return step->category == CATEGORY_RUNNING && step->to_ns > step->from_ns;
+}
+
 static int read_useful(struct usefuls *usefuls, const struct graph *graph)
 {
     size_t room = 0;
     for (uint32_t i = 0; i < graph->count; i++) {
         const struct step *step = &graph->steps[i];
-        if (step->category != CATEGORY_RUNNING || graph_own_ns(step) <= 0)
+        if (!would_run(graph, step))
             continue;
         struct useful *grown = array_grow(usefuls->rows, usefuls->count, &room, sizeof *grown);
         if (!grown)
             return -ENOMEM;
         usefuls->rows = grown;
         grown[usefuls->count++] =
-            (struct useful){step->from_ns, step->to_ns, (double)graph_own_ns(step), step->process};
+            (struct useful){step->from_ns, step->to_ns,
+                            step->category == CATEGORY_RUNNING ? (double)graph_own_ns(step) : 0, step->process};
     }
     if (usefuls->count)
         qsort(usefuls->rows, usefuls->count, sizeof *usefuls->rows, by_begin);

@@ -42,6 +42,8 @@ static double end_of(const struct step *step, double now, const struct given *ne
                       : (double)step->to_ns;
     if (!graph_is_wait(step))
         return needed ? later(now + duration(step, costs), needed->is_ns) : now + duration(step, costs);
+    if (step->goes_on)
+        return now;
     if (!needed)
         return now + lasted * costs->unknown_wait;
     if (needed->was_ns > step->from_ns)

@@ -100,9 +100,12 @@ int sf_message_pack(struct sf_message *message, PyObject *object)
         return pack_view(message, SF_MESSAGE_BYTES, object);
     if (PyByteArray_CheckExact(object))
         return pack_view(message, SF_MESSAGE_BYTEARRAY, object);
+    uint64_t from = sf_log_stretch_begin();
     int plain = sf_plain_write(&message->plain, object);
     if (plain > 0)
         put_together(message, SF_MESSAGE_PLAIN, message->plain.data, message->plain.bytes);
+    if (plain > 0 && message->bytes >= SF_MESSAGE_TOLD_BYTES)
+        sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes);
     if (plain != 0)
         return plain > 0 ? 0 : -1;
     message->buffers = PyList_New(0);
@@ -190,21 +193,23 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
 static PyObject *get_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
 {
     char few[SF_PLAIN_FEW_BYTES], *copy = few;
-    uint64_t run = 0;
+    uint64_t run = 0, from = bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
     const void *place = sf_ring_at(ring, slot, at, &run);
+    PyObject *object;
     if (bytes > sizeof few && run >= bytes) {
-        PyObject *object = sf_plain_read(place);
+        object = sf_plain_read(place);
         sf_ring_release(ring, slot);
-        return object;
+    } else {
+        if (bytes > sizeof few)
+            copy = PyMem_Malloc(bytes);
+        if (copy)
+            sf_ring_get(ring, slot, at, copy, bytes);
+        sf_ring_release(ring, slot);
+        object = copy ? sf_plain_read(copy) : PyErr_NoMemory();
+        if (copy != few)
+            PyMem_Free(copy);
     }
-    if (bytes > sizeof few)
-        copy = PyMem_Malloc(bytes);
-    if (copy)
-        sf_ring_get(ring, slot, at, copy, bytes);
-    sf_ring_release(ring, slot);
-    PyObject *object = copy ? sf_plain_read(copy) : PyErr_NoMemory();
-    if (copy != few)
-        PyMem_Free(copy);
+    sf_log_stretch(SF_EVENT_PICKLED, from, bytes);
     return object;
 }
 
@@ -294,12 +299,15 @@ static int begin(struct sf_arrival *arrival, struct sf_ring *ring, const struct 
 static PyObject *finish(struct sf_arrival *arrival)
 {
     PyObject *target = arrival->target, *object;
+    uint64_t from = sf_log_stretch_begin();
     arrival->target = NULL;
     if (arrival->kind == SF_MESSAGE_BYTES || arrival->kind == SF_MESSAGE_BYTEARRAY)
         return target;
     object = arrival->kind == SF_MESSAGE_PARTS   ? open_parts(target)
              : arrival->kind == SF_MESSAGE_PLAIN ? sf_plain_read(PyBytes_AS_STRING(target))
                                                  : sf_pickle_loads_bytes(target);
+    if (arrival->kind == SF_MESSAGE_PLAIN)
+        sf_log_stretch(SF_EVENT_PICKLED, from, (uint64_t)PyBytes_GET_SIZE(target));
     Py_DECREF(target);
     return object;
 }

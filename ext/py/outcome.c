@@ -1,6 +1,7 @@
 /* Outcomes. See outcome.h. The Python side of it (formatting tracebacks, sys.exit's rules) is snakefish/_child.py. */
 #include "py/outcome.h"
 
+#include "core/log.h"
 #include "py/errors.h"
 #include "py/pickle.h"
 
@@ -111,8 +112,11 @@ void sf_outcome_pack(PyObject *value, const char *what, struct sf_outcome_bytes 
 enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf_message *message, int *exit_status)
 {
     struct sf_outcome_bytes outcome = {.tag = SF_TAG_RETURNED};
-    if (value && sf_message_pack(message, value) == 0)
+    uint64_t from = sf_log_stretch_begin();
+    if (value && sf_message_pack(message, value) == 0) {
+        sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes); /* also of what needs no pickle: it goes out now */
         return SF_TAG_RETURNED;
+    }
     if (value) {
         sf_message_fini(message);
         pack_unpicklable_value(value, what, &outcome);

@@ -1,0 +1,96 @@
+"""snakefish-trace analyze on programs built to have a known answer: it is found within 5 per cent. They sleep where they
+are to be slow, so that a loaded machine changes little; the larger the numbers, the less."""
+
+import os
+import subprocess
+import textwrap
+
+import pytest
+
+from tracing import BUILD, TRACE, query
+
+PYTHON = "/usr/bin/python3"
+pytestmark = pytest.mark.skipif(not list((BUILD / "lib").glob("snakefish/_snakefish*.so")), reason="the extension is not built")
+
+
+@pytest.fixture
+def analyzed(db):
+    def run(program):
+        start = "import sys, time, snakefish\nfrom snakefish import Channel, Thread, trace\n"
+        code = start + "with trace.session(sys.argv[1]):\n" + textwrap.indent(textwrap.dedent(program), "    ")
+        env = dict(os.environ, PYTHONPATH=str(BUILD / "lib"))
+        env.pop("SNAKEFISH_TRACE", None)
+        subprocess.run([PYTHON, "-c", code, str(db)], env=env, check=True, timeout=60)
+        done = subprocess.run([TRACE, "analyze", str(db)], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        return {name: value for name, value in query(db, "SELECT name, value FROM efficiency")}
+    return run
+
+
+def near(value):
+    return pytest.approx(value, rel=0.05)
+
+
+def test_a_known_imbalance(analyzed, db):
+    found = analyzed("""
+        threads = [Thread(time.sleep, args=(seconds,)) for seconds in (0.3, 0.9)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        """)
+    assert found["lanes"] == 2
+    assert found["load_balance"] == near(0.6 / 0.9)
+    assert found["parallel_efficiency"] == near(0.6 / 0.9)
+    duration, saved = query(db, "SELECT duration_ns / 1e9, saved_ns / 1e9 FROM what_if WHERE what = 'imbalance'")[0]
+    assert duration == near(0.6) and saved == near(0.3)
+    on_path, imbalance = query(db, "SELECT ns / 1e9, imbalance_ns FROM path_activity WHERE activity = 'running'")[0]
+    assert on_path == near(0.9) and imbalance > 0
+
+
+def test_a_known_serial_part(analyzed, db):
+    found = analyzed("""
+        time.sleep(0.5)
+        snakefish.map(lambda s: time.sleep(s), [0.5, 0.5], 2, 1)
+        """)
+    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(1.5)
+    assert found["parallel_efficiency"] == near(0.75) and found["load_balance"] == near(0.75)
+    by_process = query(db, """SELECT sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE activity = 'running'
+                              GROUP BY process = 1 ORDER BY process = 1""")
+    assert by_process == [(near(0.5),), (near(0.5),)]  # half of the path is the child's, half the parent's
+
+
+def test_a_known_late_sender(analyzed, db):
+    """The child sends after 0.6 s; the parent waits for it, then works for 0.3 s."""
+    analyzed("""
+        channel = Channel(4096)
+        def late():
+            time.sleep(0.6)
+            channel.send_pyobj(1)
+        t = Thread(late)
+        t.start()
+        channel.receive_pyobj()
+        time.sleep(0.3)
+        t.join()
+        """)
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'late sender'") == [(near(0.6),)]
+    assert query(db, "SELECT late_sender_ns / 1e9 FROM message") == [(near(0.6),)]
+    assert query(db, """SELECT process, sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE activity = 'running'
+                        GROUP BY process""") == [(1, near(0.3)), (2, near(0.6))]
+
+
+def test_a_known_late_receiver_and_a_known_merge(analyzed, db):
+    """The sender fills the channel and waits 0.6 s until it is read; merging takes 0.3 s."""
+    analyzed("""
+        channel = Channel(4096)
+        def fill():
+            channel.send_bytes(bytes(3000))
+            channel.send_bytes(bytes(3000), block=True)
+        t = Thread(fill, lambda g: 1, lambda g, e: time.sleep(0.3))
+        t.start()
+        time.sleep(0.6)
+        channel.receive_bytes()
+        channel.receive_bytes()
+        t.join()
+        """)
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 2 AND category = 'late receiver'") == [(near(0.6),)]
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'merging'") == [(near(0.3),)]
+    assert query(db, "SELECT saved_ns / 1e9 FROM what_if WHERE what = 'merge'") == [(near(0.3),)]
