@@ -9,6 +9,9 @@
  * A switch to a thread may go unseen: there are kernels that run no probe while certain tasks are current. Then the
  * scheduler's account of what it used says, when it leaves, since when it ran.
  *
+ * Page faults are the most frequent events by far: they are counted in their CPU's own entry, which is handed on
+ * when the thread leaves the CPU, so that a record of faults is of one slice.
+ *
  * Wake-ups are taken from sched_waking, which runs in the waker's context. One that comes while the thread is on
  * its way off the CPU is stamped before the slice's end: then it is the last one before the next slice, and counts
  * as having come at that end. */
@@ -83,15 +86,14 @@ bool adopted;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 32768);
+    __uint(max_entries, 16384);
     __type(key, __u32);
     __type(value, __u32); /* the pid again */
 } processes SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 32768);
-    __uint(map_flags, BPF_F_NO_PREALLOC); /* its entries are large */
+    __uint(max_entries, 16384);
     __type(key, __u32);
     __type(value, struct kernel_thread);
 } threads SEC(".maps");
@@ -100,8 +102,8 @@ struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, int); /* how deep in interrupts the CPU is */
-} interrupts SEC(".maps");
+    __type(value, struct kernel_cpu);
+} cpus SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -116,6 +118,12 @@ static void count_loss(int what)
 static struct kernel_thread *thread_of(__u32 tid)
 {
     return bpf_map_lookup_elem(&threads, &tid);
+}
+
+static struct kernel_cpu *this_cpu(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&cpus, &zero);
 }
 
 /* Hands a slice on as it stands; the collector polls, so nobody is woken. */
@@ -140,27 +148,21 @@ static void put_slice(const struct kernel_thread *t, __u32 tid, __u64 end_ns, __
     bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 }
 
-/* false: no room; the counts stay, and go with a later record. */
-static bool put_faults(struct kernel_thread *t, __u32 tid)
+static void put_faults(struct kernel_cpu *c, __u64 now)
 {
+    c->faults.end_ns = now;
     struct kernel_faults_record *r = bpf_ringbuf_reserve(&records, sizeof *r, 0);
-    if (!r)
-        return false;
-    r->type = KERNEL_FAULTS;
-    r->pid = t->pid;
-    r->tid = tid;
-    r->unused = 0;
-    r->faults = t->faults;
-    bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-    __builtin_memset(&t->faults, 0, sizeof t->faults);
-    return true;
-}
-
-/* The thread ends, or its tid changes. */
-static void flush_faults(struct kernel_thread *t, __u32 tid)
-{
-    if (t && t->faults.first_ns && !put_faults(t, tid))
+    if (r) {
+        r->type = KERNEL_FAULTS;
+        r->pid = c->pid;
+        r->tid = c->tid;
+        r->unused = 0;
+        r->faults = c->faults;
+        bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+    } else {
         count_loss(KERNEL_LOST_FAULTS);
+    }
+    __builtin_memset(&c->faults, 0, sizeof c->faults);
 }
 
 static void put_process(__u32 type, struct task_struct *task, __u32 parent, int exit_status, __u64 ns)
@@ -182,17 +184,15 @@ static void put_process(__u32 type, struct task_struct *task, __u32 parent, int 
 /* Does an interrupt run on this CPU, so that the current task has nothing to do with what happens? */
 static bool in_interrupt(void)
 {
-    __u32 zero = 0;
-    int *depth = bpf_map_lookup_elem(&interrupts, &zero);
-    return depth && *depth > 0;
+    struct kernel_cpu *c = this_cpu();
+    return c && c->interrupts > 0;
 }
 
 static int step_interrupts(int by)
 {
-    __u32 zero = 0;
-    int *depth = bpf_map_lookup_elem(&interrupts, &zero);
-    if (depth && (by > 0 || *depth > 0))
-        *depth += by;
+    struct kernel_cpu *c = this_cpu();
+    if (c && (by > 0 || c->interrupts > 0))
+        c->interrupts += by;
     return 0;
 }
 
@@ -374,6 +374,12 @@ SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
     __u64 now = bpf_ktime_get_ns();
+    struct kernel_cpu *c = this_cpu();
+    if (c) {
+        if (c->faults.first_ns)
+            put_faults(c, now);
+        c->tid = 0;
+    }
     leave(prev, preempt, now);
     enter(next, now);
     return 0;
@@ -422,7 +428,9 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
         __u64 now = bpf_ktime_get_ns();
         struct kernel_thread fresh = {
             .pid = pid, .cpu = bpf_get_smp_processor_id(), .start_ns = now, .wake_ns = now};
-        flush_faults(thread_of(old), old);
+        struct kernel_cpu *c = this_cpu();
+        if (c)
+            c->tid = tid;
         bpf_map_delete_elem(&threads, &old);
         if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_ANY))
             count_loss(KERNEL_LOST_THREADS);
@@ -433,8 +441,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-    __u32 pid = task->tgid, tid = task->pid;
-    flush_faults(thread_of(tid), tid);
+    __u32 pid = task->tgid;
     if (task->signal->live.counter != 0 || bpf_map_delete_elem(&processes, &pid))
         return 0;
     int code = task->exit_code;
@@ -446,20 +453,31 @@ static int fault(__u64 address, __u64 error_code, int mode)
 {
     enum { PRESENT = 1, WRITE = 2 };
     __u32 tid = bpf_get_current_pid_tgid();
-    struct kernel_thread *t = thread_of(tid);
-    if (!t || (__s64)address < 0) /* the kernel's own half */
+    struct kernel_cpu *c = this_cpu();
+    if (!c)
         return 0;
-    __u64 now = bpf_ktime_get_ns();
-    if (t->faults.first_ns && now - t->faults.first_ns >= KERNEL_SLOT_NS)
-        put_faults(t, tid);
-    if (!t->faults.first_ns)
-        t->faults.first_ns = now;
-    t->faults.last_ns = now;
+    if (c->tid != tid) {
+        struct kernel_thread *t = thread_of(tid);
+        if (c->faults.first_ns)
+            put_faults(c, bpf_ktime_get_ns()); /* of a thread that was not seen to leave */
+        c->tid = tid;
+        c->pid = t ? t->pid : 0;
+    }
+    if (!c->pid || (__s64)address < 0) /* the kernel's own half */
+        return 0;
+    if (!c->faults.first_ns || ++c->unread >= KERNEL_SLOT_FAULTS) {
+        __u64 now = bpf_ktime_get_ns();
+        if (c->faults.first_ns && now - c->faults.first_ns >= KERNEL_SLOT_NS)
+            put_faults(c, now);
+        if (!c->faults.first_ns)
+            c->faults.first_ns = now;
+        c->unread = 0;
+    }
     int kind = !(error_code & WRITE)    ? KERNEL_FIRST_READ
                : (error_code & PRESENT) ? KERNEL_COPY_ON_WRITE
                                         : KERNEL_FIRST_WRITE;
-    t->sort = mode * 4 + kind;
-    t->faults.count[t->sort & (KERNEL_FAULT_SORTS - 1)]++;
+    c->sort = mode * 4 + kind;
+    c->faults.count[c->sort & (KERNEL_FAULT_SORTS - 1)]++;
     return 0;
 }
 
@@ -475,24 +493,35 @@ int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsig
     return fault(address, error_code, KERNEL_KERNEL);
 }
 
-/* The cost of faults, where the kernel lets functions be traced. */
+/* The cost of faults, where the kernel lets functions be traced. One may sleep, and end in another slice than it
+ * began in: then its cost is in the later record. */
 SEC("fentry/handle_mm_fault")
 int BPF_PROG(on_fault_begin)
 {
+    struct kernel_cpu *c = this_cpu();
     struct kernel_thread *t = thread_of(bpf_get_current_pid_tgid());
-    if (t)
+    if (c && t) {
+        t->sort = c->sort;
         t->fault_ns = bpf_ktime_get_ns();
+    }
     return 0;
 }
 
 SEC("fexit/handle_mm_fault")
 int BPF_PROG(on_fault_end)
 {
-    struct kernel_thread *t = thread_of(bpf_get_current_pid_tgid());
-    if (t && t->fault_ns && t->faults.first_ns) {
-        t->faults.cost_ns[t->sort & (KERNEL_FAULT_SORTS - 1)] += bpf_ktime_get_ns() - t->fault_ns;
-        t->fault_ns = 0;
-    }
+    __u32 tid = bpf_get_current_pid_tgid();
+    struct kernel_cpu *c = this_cpu();
+    struct kernel_thread *t = thread_of(tid);
+    if (!c || !t || !t->fault_ns)
+        return 0;
+    __u64 now = bpf_ktime_get_ns();
+    c->tid = tid;
+    c->pid = t->pid;
+    if (!c->faults.first_ns)
+        c->faults.first_ns = now;
+    c->faults.cost_ns[t->sort & (KERNEL_FAULT_SORTS - 1)] += now - t->fault_ns;
+    t->fault_ns = 0;
     return 0;
 }
 

@@ -134,7 +134,7 @@ static void take_faults(struct kernel *k, uint32_t pid, uint32_t tid, const stru
 {
     int64_t row = known_process(k, pid, f->first_ns);
     for (unsigned sort = 0; row && sort < KERNEL_FAULT_SORTS; sort++) {
-        if (!f->count[sort])
+        if (!f->count[sort] && !f->cost_ns[sort])
             continue;
         unsigned kind = sort % 4;
         struct store_fault fault = {.process = row,
@@ -142,7 +142,7 @@ static void take_faults(struct kernel *k, uint32_t pid, uint32_t tid, const stru
                                     .kind = fault_kinds[kind],
                                     .mode = modes[sort / 4],
                                     .start_ns = session_ns(k, f->first_ns),
-                                    .end_ns = session_ns(k, f->last_ns),
+                                    .end_ns = session_ns(k, f->end_ns),
                                     .count = f->count[sort],
                                     .cost_ns = k->probe.timed ? (int64_t)f->cost_ns[sort]
                                                               : k->cost_ns[kind] * (int64_t)f->count[sort],
@@ -260,6 +260,21 @@ size_t kernel_alive(const struct kernel *k)
     return k ? k->alive : 0;
 }
 
+static void take_rest_of_faults(struct kernel *k, uint64_t now)
+{
+    int count = libbpf_num_possible_cpus();
+    struct kernel_cpu *cpus = count > 0 ? calloc((size_t)count, sizeof *cpus) : NULL;
+    __u32 zero = 0;
+    if (cpus && bpf_map__lookup_elem(k->probe.bpf->maps.cpus, &zero, sizeof zero, cpus,
+                                     (size_t)count * sizeof *cpus, 0) == 0)
+        for (int i = 0; i < count; i++)
+            if (cpus[i].faults.first_ns) {
+                cpus[i].faults.end_ns = now;
+                take_faults(k, cpus[i].pid, cpus[i].tid, &cpus[i].faults);
+            }
+    free(cpus);
+}
+
 /* What the kernel's side has not handed over yet of the threads that live on. */
 static void take_rest(struct kernel *k, uint64_t now)
 {
@@ -283,9 +298,8 @@ static void take_rest(struct kernel *k, uint64_t now)
             store_kernel_wait(k->store, known_process(k, t.pid, t.off_ns), tid, whats[t.off_what],
                               session_ns(k, t.off_ns), session_ns(k, now));
         }
-        if (t.faults.first_ns)
-            take_faults(k, t.pid, tid, &t.faults);
     }
+    take_rest_of_faults(k, now);
     struct bpf_map *processes = k->probe.bpf->maps.processes;
     for (at = NULL; bpf_map__get_next_key(processes, at, &tid, sizeof tid) == 0; at = &tid)
         store_kernel_end(k->store, known_process(k, tid, now), session_ns(k, now), 0, true);

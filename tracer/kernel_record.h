@@ -9,7 +9,8 @@
 
 enum {
     KERNEL_COMM_BYTES = 16,
-    KERNEL_SLOT_NS = 2000000, /* page faults of a thread within so long are one record */
+    KERNEL_SLOT_NS = 2000000, /* page faults of a thread within one slice and so long are one record */
+    KERNEL_SLOT_FAULTS = 8,   /* the clock is read at every so many of them: it costs as much as the rest of it */
 };
 
 enum kernel_record_type { KERNEL_SLICE = 1, KERNEL_FAULTS, KERNEL_FORK, KERNEL_EXEC, KERNEL_EXIT };
@@ -54,7 +55,7 @@ struct kernel_slice {
 };
 
 struct kernel_faults {
-    __u64 first_ns, last_ns; /* 0: none */
+    __u64 first_ns, end_ns; /* when the first one was, 0: none; a time after the last */
     __u64 cost_ns[KERNEL_FAULT_SORTS];
     __u32 count[KERNEL_FAULT_SORTS];
 };
@@ -89,7 +90,17 @@ struct kernel_thread {
     __u32 waking_by, waker;
     __u16 off_state, off_what; /* how and for what it left the CPU */
     __u16 what;                /* of the present slice's blocked_ns */
-    __u16 sort;                /* of its last fault */
+    __u16 sort;                /* of the fault that is being timed */
+};
+
+/* One CPU: so that a page fault has to look nothing up. Also read at the end. */
+struct kernel_cpu {
+    __s32 interrupts; /* how deep in them it is */
+    __u32 tid;        /* whose page faults are counted; 0: to be found out at the next one */
+    __u32 pid;        /* its process, 0: it is not traced */
+    __u32 sort;       /* of its last fault */
+    __u32 unread;     /* faults since the clock was read */
+    __u32 unused;
     struct kernel_faults faults;
 };
 

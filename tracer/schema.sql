@@ -63,10 +63,11 @@ CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
 
--- Page faults of a thread within some 2 ms, by kind: copy-on-write (a write to a page that is there, as after a fork),
--- first-write, first-read (of a page that is not); mode: taken in user code, or in the kernel for it. start_ns, end_ns:
--- when the first and the last of that time began, of any kind. estimate: 0: cost_ns was measured; 1: it is count times
--- the median of real faults that the collector made at the start (meta.kernel_*_ns; one median for both modes).
+-- Page faults of a thread within one slice and some 2 ms (or 8 of them), by kind: copy-on-write (a write to a page that is
+-- there, as after a fork), first-write, first-read (of a page that is not); mode: taken in user code or by the kernel.
+-- start_ns: when the first of that time was, of any kind; end_ns: a time between the last and the next, or the slice's end.
+-- estimate: 0: cost_ns was measured (count 0: a fault of an earlier slice ended here); 1: it is count times the median of
+-- real faults that the collector made at the start (meta.kernel_*_ns; one median for both modes).
 CREATE TABLE fault(
   process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
   cost_ns INTEGER, estimate INTEGER);

@@ -72,6 +72,32 @@ reap(child(work))
     not_lost(db)
 
 
+@pytest.mark.skipif(not shutil.which("bpftrace") or os.geteuid() != 0, reason="needs bpftrace, as root")
+def test_faults_and_switches_are_those_that_bpftrace_counts(view, db):
+    watcher = subprocess.Popen(["bpftrace", "-e", """
+        BEGIN { printf("ready\\n"); }
+        tracepoint:exceptions:page_fault_user, tracepoint:exceptions:page_fault_kernel { @faults[pid] = count(); }
+        tracepoint:sched:sched_switch { @switches[args->prev_pid] = count(); }"""], stdout=subprocess.PIPE, text=True)
+    for line in watcher.stdout:
+        if line == "ready\n":
+            break
+    else:
+        pytest.skip("bpftrace does not work here")
+    [[pid, *_]] = record_python(db, FORK + """
+def work():
+    b = bytearray(3_000_000)
+    for _ in range(20):
+        time.sleep(0.002)
+reap(child(work))
+""")
+    watcher.send_signal(signal.SIGINT)
+    counted, _ = watcher.communicate(timeout=20)
+    counted = dict(line.split(": ") for line in counted.splitlines() if f"[{pid}]" in line)
+    row = row_of(db, pid)
+    assert query(db, f"SELECT sum(count) FROM fault WHERE process = {row}") == [(int(counted[f"@faults[{pid}]"]),)]
+    assert query(db, f"SELECT count(*) FROM sched_slice WHERE process = {row}") == [(int(counted[f"@switches[{pid}]"]),)]
+
+
 def test_faults_are_told_by_kind_and_mode(view, db):
     out = record_python(db, FORK + """
 pages, page = 500, mmap.PAGESIZE
