@@ -102,26 +102,6 @@ static int found_one(void *arg, const char *file)
     return 0;
 }
 
-/* New logs, parents before their children; and what the kernel has to say, in between: so that it has told of every
- * process that has a log when the log is given one. */
-static void scan(struct collect *c, double *fill)
-{
-    c->found_count = c->unmade = 0;
-    discover_logs(c->context.dir_fd, found_one, c);
-    double full = kernel_poll(c->kernel);
-    *fill = full > *fill ? full : *fill;
-    if (!c->found_count)
-        return;
-    qsort(c->found, c->found_count, sizeof *c->found, by_start);
-    for (size_t i = 0; i < c->found_count; i++) {
-        struct intake *intake = c->found[i];
-        if ((!intake->refused && intake_register(intake, &c->context)) ||
-            append(&c->intakes, &c->count, &c->room, intake))
-            intake_free(intake);
-    }
-    qsort(c->intakes, c->count, sizeof *c->intakes, by_file);
-}
-
 /* Commits, then gives the room back, removes what is done with, and begins anew. */
 static int commit(struct collect *c)
 {
@@ -166,12 +146,51 @@ static int drain(struct collect *c, struct intake *intake, double *fill)
     return 0;
 }
 
+/* The log that this process wrote until its exec is complete: its records come before those of the new one. */
+static int end_before(struct collect *c, const struct intake *intake, double *fill)
+{
+    int error = 0;
+    for (size_t i = 0; i < c->count && !error; i++) {
+        struct intake *before = c->intakes[i];
+        if (before->ended || !intake_goes_on(intake, before, &c->context))
+            continue;
+        error = drain(c, before, fill);
+        if (!error)
+            intake_end(before, &c->context, 0, false);
+        break; /* the one before it was ended so too */
+    }
+    return error;
+}
+
+/* New logs, parents before their children; and what the kernel has to say, in between: so that it has told of every
+ * process that has a log when the log is given one. */
+static int scan(struct collect *c, double *fill)
+{
+    int error = 0;
+    c->found_count = c->unmade = 0;
+    discover_logs(c->context.dir_fd, found_one, c);
+    double full = kernel_poll(c->kernel);
+    *fill = full > *fill ? full : *fill;
+    if (!c->found_count)
+        return 0;
+    qsort(c->found, c->found_count, sizeof *c->found, by_start);
+    for (size_t i = 0; i < c->found_count; i++) {
+        struct intake *intake = c->found[i];
+        if (!error)
+            error = end_before(c, intake, fill);
+        if ((!intake->refused && intake_register(intake, &c->context)) ||
+            append(&c->intakes, &c->count, &c->room, intake))
+            intake_free(intake);
+    }
+    qsort(c->intakes, c->count, sizeof *c->intakes, by_file);
+    return error;
+}
+
 /* Looks for new logs and takes everything from all logs; ends those whose process is dead. */
 static int round_trip(struct collect *c, double *fill, size_t *alive)
 {
-    int error = 0;
     *alive = 0;
-    scan(c, fill);
+    int error = scan(c, fill);
     for (size_t i = 0; i < c->count && !error; i++) {
         struct intake *intake = c->intakes[i];
         if (intake->refused || intake->ended)

@@ -1,18 +1,18 @@
 -- What follows from a trace's tables at its end: the lives of the processes, and the books. All of it can be done again,
 -- by another collector, on a trace that was finished or half finished.
 
--- The death that was told of a process: the first one of its pid after its start.
+-- The death that was told of a log's writer: the first one of its pid after its start.
 CREATE TEMP VIEW IF NOT EXISTS death AS
-  SELECT l.process, r.tsc, r.status
+  SELECT l.id AS log, r.tsc, r.status
   FROM log l JOIN reap r
     ON r.pid = l.pid AND r.tsc = (SELECT min(tsc) FROM reap WHERE pid = l.pid AND tsc >= l.start_tsc);
 
 CREATE TEMP VIEW IF NOT EXISTS life AS
   SELECT l.process,
-         min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc)) AS start_tsc,
-         max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc) AS end_tsc,
-         coalesce(d.status, iif(l.exit_tsc IS NULL, NULL, l.exit_status)) AS exit_status
-  FROM log l LEFT JOIN death d ON d.process = l.process;
+         min(min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc))) AS start_tsc,
+         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc)) AS end_tsc,
+         max(coalesce(d.status, iif(l.exit_tsc IS NULL, NULL, l.exit_status))) AS exit_status
+  FROM log l LEFT JOIN death d ON d.log = l.id GROUP BY l.process;
 
 UPDATE process SET
   start_ns = (SELECT c.ns + CAST((life.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
@@ -35,7 +35,7 @@ UPDATE process SET
 FROM kernel_life k LEFT JOIN (
   SELECT l.process, (SELECT c.ns + CAST((l.last_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
                      WHERE c.from_tsc <= l.last_tsc ORDER BY c.from_tsc DESC LIMIT 1) AS last_ns
-  FROM log l) l ON l.process = k.process
+  FROM (SELECT process, max(last_tsc) AS last_tsc FROM log GROUP BY process) l) l ON l.process = k.process
 WHERE k.process = process.id;
 
 -- Waits that the events say too.
@@ -65,7 +65,7 @@ CREATE TEMP VIEW IF NOT EXISTS account AS
 
 DELETE FROM stats;
 INSERT INTO stats(name, process, severity, value)
-  SELECT name, process, iif(value, severity, 'info'), value
+  SELECT name, process, iif(sum(value), severity, 'info'), sum(value)
   FROM (
     SELECT process, 'emitted' AS name, 'info' AS severity, emitted AS value, 1 AS always FROM account UNION ALL
     SELECT process, 'collected', 'info', collected, 1 FROM account UNION ALL
@@ -83,9 +83,9 @@ INSERT INTO stats(name, process, severity, value)
     SELECT process, 'clock_backwards', 'error', backwards, 0 FROM account UNION ALL
     -- behind a gap, ends without begin are to be expected
     SELECT process, 'unmatched_spans', iif(gaps OR elsewhere OR damaged, 'loss', 'error'), unmatched, 0 FROM account)
-  WHERE always OR value;
+  WHERE always OR value GROUP BY process, name, severity;
 
--- The invariant: emitted = collected + lost + torn, and no process tore more than one record.
+-- The invariant: emitted = collected + lost + torn, and no log tore more than one record.
 INSERT INTO stats(name, process, severity, value)
   SELECT 'books', NULL, iif(count(*), 'error', 'info'), iif(count(*), 'violated', 'closed')
   FROM account WHERE emitted <> collected + lost_all + torn OR torn NOT IN (0, 1);

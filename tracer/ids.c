@@ -53,8 +53,8 @@ int64_t ids_get(struct ids *ids, enum store_object type, int64_t scope, uint64_t
     return id;
 }
 
-void ids_set_text(struct ids *ids, int64_t process, uint64_t number, const char *text)
+void ids_set_text(struct ids *ids, int64_t log, uint64_t number, const char *text)
 {
-    int64_t id = store_new_number(ids->store, STORE_TEXT, process, number, store_text(ids->store, text));
-    *place_of(ids, STORE_TEXT, process, number) = (struct place){number, process, id, STORE_TEXT};
+    int64_t id = store_new_number(ids->store, STORE_TEXT, log, number, store_text(ids->store, text));
+    *place_of(ids, STORE_TEXT, log, number) = (struct place){number, log, id, STORE_TEXT};
 }

@@ -55,10 +55,14 @@ static void replay(struct intake *intake, sqlite3 *db)
 {
     sqlite3_stmt *s;
     if (sqlite3_prepare_v2(
-            db, "SELECT rowid, kind, object, phase, lane, a, b FROM event WHERE process = ? ORDER BY seq", -1, &s,
-            NULL) != SQLITE_OK)
+            db,
+            "SELECT rowid, kind, object, phase, lane, a, b FROM event WHERE process = ? AND seq >= ? AND seq < ? "
+            "ORDER BY seq",
+            -1, &s, NULL) != SQLITE_OK)
         return;
     sqlite3_bind_int64(s, 1, intake->books.process);
+    sqlite3_bind_int64(s, 2, (int64_t)intake->books.first_seq);
+    sqlite3_bind_int64(s, 3, (int64_t)(intake->books.first_seq + intake->books.taken));
     while (sqlite3_step(s) == SQLITE_ROW) {
         unsigned kind = (unsigned)sqlite3_column_int(s, 1), lane = (unsigned)sqlite3_column_int(s, 4);
         int64_t object = sqlite3_column_int64(s, 2);
@@ -85,8 +89,8 @@ static bool resume(struct intake *intake, sqlite3 *db)
     if (sqlite3_prepare_v2(
             db,
             "SELECT process, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, taken, collected, "
-            "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps FROM log WHERE file = ? "
-            "ORDER BY process DESC LIMIT 1",
+            "elsewhere, bad_kind, bad_phase, bad_time, unreadable, backwards, gaps, first_seq, id FROM log "
+            "WHERE file = ? ORDER BY id DESC LIMIT 1",
             -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_text(s, 1, intake->file, -1, SQLITE_STATIC);
@@ -94,9 +98,11 @@ static bool resume(struct intake *intake, sqlite3 *db)
     if (found) {
         k->process = sqlite3_column_int64(s, 0);
         k->exit_status = sqlite3_column_int64(s, 4);
-        uint64_t *const into[] = {NULL,          &k->first_tsc, &k->last_tsc,   &k->exit_tsc,  NULL,
-                                  &k->seen_tsc,  &k->taken,     &k->collected,  &k->elsewhere, &k->bad_kind,
-                                  &k->bad_phase, &k->bad_time,  &k->unreadable, &k->backwards, &k->gaps};
+        k->id = sqlite3_column_int64(s, 16);
+        uint64_t *const into[] = {NULL,           &k->first_tsc, &k->last_tsc,  &k->exit_tsc,
+                                  NULL,           &k->seen_tsc,  &k->taken,     &k->collected,
+                                  &k->elsewhere,  &k->bad_kind,  &k->bad_phase, &k->bad_time,
+                                  &k->unreadable, &k->backwards, &k->gaps,      &k->first_seq};
         for (int i = 0; i < (int)(sizeof into / sizeof *into); i++)
             if (into[i])
                 *into[i] = (uint64_t)sqlite3_column_int64(s, i);
@@ -105,6 +111,21 @@ static bool resume(struct intake *intake, sqlite3 *db)
     if (found)
         replay(intake, db);
     return found;
+}
+
+/* Since when this process may have made logs: what is older and has its pid was another one's. */
+static uint64_t born_tsc(const struct sf_log_header *h, const struct clock *clock)
+{
+    uint64_t age = h->age_ns ? clock_ticks(clock, (int64_t)h->age_ns) : 0;
+    age += age >> 10; /* the rate may not be known better yet */
+    return age < h->start_tsc ? h->start_tsc - age : 0;
+}
+
+bool intake_goes_on(const struct intake *intake, const struct intake *before, const struct intake_context *context)
+{
+    const struct sf_log_header *h = &intake->reader.header, *old = &before->reader.header;
+    return !intake->refused && !before->refused && h->pid == old->pid && old->start_tsc < h->start_tsc &&
+           old->start_tsc >= born_tsc(h, context->clock);
 }
 
 int intake_register(struct intake *intake, const struct intake_context *context)
@@ -120,8 +141,12 @@ int intake_register(struct intake *intake, const struct intake_context *context)
     if (!context->recovering || !resume(intake, store_connection(context->store))) {
         text_clean(name, sizeof name, h->name, sizeof h->name);
         int64_t task = ids_get(context->ids, STORE_TASK, h->family, h->task);
-        k->process = store_process(context->store, intake->file, h->pid, h->parent_pid, h->family, name, task,
-                                   h->start_tsc, clock_ns(context->clock, h->start_tsc));
+        k->process = store_process_since(context->store, h->pid, born_tsc(h, context->clock), h->start_tsc);
+        if (!k->process)
+            k->process = store_process(context->store, h->pid, h->parent_pid, name, task, h->start_tsc,
+                                       clock_ns(context->clock, h->start_tsc));
+        store_new_log(context->store, k, intake->file, h);
+        store_log_name(context->store, k->id, name);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
     }
@@ -188,11 +213,11 @@ static void understand(struct intake *intake, const struct intake_context *conte
     case SF_EVENT_TEXT:
         text = r->object ? texts_add(intake->texts, r->object, r->a, r->b) : NULL;
         if (text)
-            ids_set_text(context->ids, k->process, r->object, text);
-        e->object = text ? ids_get(context->ids, STORE_TEXT, k->process, r->object) : 0;
+            ids_set_text(context->ids, k->id, r->object, text);
+        e->object = text ? ids_get(context->ids, STORE_TEXT, k->id, r->object) : 0;
         break;
     case SF_EVENT_TASK:
-        e->a = ids_get(context->ids, STORE_TEXT, k->process, r->a);
+        e->a = ids_get(context->ids, STORE_TEXT, k->id, r->a);
         if (e->object)
             store_task(context->store, e->object, task_kind(r->b), e->a, r->b == SF_TASK_MAP ? k->process : 0,
                        k->process);
@@ -231,7 +256,7 @@ static int64_t object_id(const struct intake *intake, const struct intake_contex
     case CHANNEL:
         return ids_get(context->ids, STORE_CHANNEL, intake->reader.header.family, r->object);
     case TEXT: /* a TEXT record's own number has no row before the text is whole */
-        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, intake->books.process, r->object);
+        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, intake->books.id, r->object);
     default:
         return 0;
     }
@@ -261,11 +286,11 @@ static void note_time(struct intake *intake, unsigned lane, uint64_t tsc)
 }
 
 static void take_one(struct intake *intake, const struct intake_context *context, const struct sf_record *r,
-                     uint64_t seq)
+                     uint64_t number)
 {
     unsigned phase = r->flags & SF_PHASE_MASK, lane = r->flags >> SF_LANE_SHIFT;
     struct store_event e = {.process = intake->books.process,
-                            .seq = seq,
+                            .seq = intake->books.first_seq + number,
                             .tsc = r->tsc,
                             .kind = r->kind,
                             .phase = phase,
@@ -348,7 +373,7 @@ void intake_end(struct intake *intake, const struct intake_context *context, uin
     char name[SF_NAME_BYTES + 1];
     reader_look_name(&intake->reader);
     if (text_clean(name, sizeof name, intake->reader.header.name, sizeof intake->reader.header.name))
-        store_process_name(context->store, intake->books.process, name);
+        store_log_name(context->store, intake->books.id, name);
     spans_open(intake->spans, keep_open_span, context->store);
     intake->books.seen_tsc = seen_tsc;
     intake->books.running = running;

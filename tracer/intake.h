@@ -43,6 +43,9 @@ void intake_free(struct intake *intake);
 /* Makes the process's row, or goes on where an earlier collector stopped. */
 int intake_register(struct intake *intake, const struct intake_context *context);
 
+/* Is this the log of the process that wrote `before`, from its exec on? Then nothing more comes into `before`. */
+bool intake_goes_on(const struct intake *intake, const struct intake *before, const struct intake_context *context);
+
 /* Notes how far the writer has come; intake_take takes no more than that. Returns how full the log was, 0 to 1. */
 double intake_look(struct intake *intake);
 

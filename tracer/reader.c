@@ -55,7 +55,8 @@ int reader_open(struct reader *reader, int dir_fd, const char *name, uint32_t ca
     /* Acquire: pairs with the writer's release store of magic. The identity is read again behind it. */
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (!read_at(reader->fd, h, sizeof *h, 0) || h->magic != SF_LOG_MAGIC || h->version != SF_ABI_VERSION ||
-        h->capacity != capacity || h->pid == 0 || h->pid > INT32_MAX || h->start_tsc > INT64_MAX)
+        h->capacity != capacity || h->pid == 0 || h->pid > INT32_MAX || h->start_tsc > INT64_MAX ||
+        h->age_ns > INT64_MAX)
         error = -EBADMSG;
     reader->next = reader->given = h->tail;
 out:

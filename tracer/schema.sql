@@ -1,15 +1,15 @@
--- The trace database, schema version 2 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
+-- The trace database, schema version 3 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds since the session started, _bytes bytes, tsc raw timestamp-counter ticks.
 -- The database says of itself in `meta` where it comes from, and in `stats` what it lacks.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": only such a file is ever replaced
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One row per traced process: with a log, and with the kernel's view all others of the program's tree too; then name is
+-- One row per traced process, also when it execs a traced program: with a log, and with the kernel's view all others of the program's tree too; then name is
 -- that of the last program it ran. parent: the row of the process that forked or started it, NULL when that one is not
 -- traced. exit_status: as waitpid tells it, -N for signal N, NULL where nobody saw it. task: what it was forked for.
 CREATE TABLE process(
@@ -82,11 +82,12 @@ CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
 
 -- The collector's own notes, with which another one goes on where it was killed; nobody else needs them. log: one row
--- for each process, with the books of its log. number: rows of task, channel ('t', 'c': scope is the family) and text
--- ('x': scope is the process) by the numbers that the processes use. reap: deaths that were told. kernel_life: lives as
+-- for each log, with its books: one for a process and one more for each exec of a traced program; the seq of its records
+-- go on from first_seq. number: rows of task, channel ('t', 'c': scope is the family) and text ('x': scope is the log) by
+-- the numbers that the processes use. reap: deaths that were told. kernel_life: lives as
 -- the kernel's view saw them.
 CREATE TABLE log(
-  process INTEGER PRIMARY KEY, file TEXT NOT NULL, pid INTEGER, parent_pid INTEGER, family INTEGER,
+  id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER, parent_pid INTEGER, family INTEGER,
   start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER, exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
@@ -95,6 +96,7 @@ CREATE TABLE kernel_life(
   process INTEGER PRIMARY KEY, pid INTEGER, start_ns INTEGER, end_ns INTEGER, exit_status INTEGER, running INTEGER);
 CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
 CREATE INDEX log_pid ON log(pid, start_tsc);
+CREATE INDEX log_process ON log(process, start_tsc);
 CREATE TABLE number(type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
 CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;
 

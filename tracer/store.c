@@ -35,13 +35,18 @@
     X(SLICE, "INSERT INTO sched_slice VALUES(?, ?, ?, ?, ?, ?, ?, iif(?8, ?9, NULL))")                             \
     X(FAULT, "INSERT INTO fault VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                \
     X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                \
-    X(NAME, "UPDATE process SET name = ?2 WHERE id = ?1")                                                          \
-    X(LOG, "INSERT INTO log(process, file, pid, parent_pid, family, start_tsc) VALUES(?, ?, ?, ?, ?, ?)")          \
+    X(NAME, "UPDATE process SET name = ?2 WHERE id = (SELECT process FROM log l WHERE l.id = ?1 AND NOT EXISTS ("  \
+            "SELECT 1 FROM log m WHERE m.process = l.process AND m.start_tsc > l.start_tsc))")                     \
+    X(GOES_ON, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                       \
+               "ORDER BY start_tsc DESC LIMIT 1")                                                                  \
+    X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                           \
+    X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc) "                        \
+           "VALUES(?, ?, ?, ?, ?, ?, ?)")                                                                          \
     X(BOOKS,                                                                                                       \
       "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "             \
       "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "     \
       "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "            \
-      "running = ?20 WHERE process = ?1")                                                                          \
+      "running = ?20 WHERE id = ?1")                                                                          \
     X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                         \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                             \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                     \
@@ -278,8 +283,8 @@ void store_segment(struct store *store, const struct clock_segment *s)
     run(store, S_SEGMENT, "iiir", (int64_t)s->from_tsc, (int64_t)s->tsc, s->ns, s->ns_per_tick);
 }
 
-int64_t store_process(struct store *store, const char *file, uint32_t pid, uint32_t parent_pid, uint32_t family,
-                      const char *name, int64_t task, uint64_t start_tsc, int64_t start_ns)
+int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
+                      uint64_t start_tsc, int64_t start_ns)
 {
     int64_t process = run(store, S_ADOPTED, "ii", (int64_t)pid, start_ns);
     if (process)
@@ -287,14 +292,24 @@ int64_t store_process(struct store *store, const char *file, uint32_t pid, uint3
     else
         process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
                       start_ns, task);
-    run(store, S_LOG, "isiiii", process, file, (int64_t)pid, (int64_t)parent_pid, (int64_t)family,
-        (int64_t)start_tsc);
     return process;
 }
 
-void store_process_name(struct store *store, int64_t process, const char *name)
+int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc)
 {
-    run(store, S_NAME, "is", process, name);
+    return run(store, S_GOES_ON, "iii", (int64_t)pid, (int64_t)from_tsc, (int64_t)to_tsc);
+}
+
+void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header)
+{
+    log->first_seq = (uint64_t)run(store, S_NEXT_SEQ, "i", log->process);
+    log->id = run(store, S_LOG, "iisiiii", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
+                  (int64_t)header->parent_pid, (int64_t)header->family, (int64_t)header->start_tsc);
+}
+
+void store_log_name(struct store *store, int64_t log, const char *name)
+{
+    run(store, S_NAME, "is", log, name);
 }
 
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns)
@@ -336,7 +351,7 @@ void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const 
 
 void store_log(struct store *store, const struct store_log *l)
 {
-    run(store, S_BOOKS, "ioooioiiiiiiiiiiiiii", l->process, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
+    run(store, S_BOOKS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
         (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
         (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind, (int64_t)l->bad_phase,
         (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged, (int64_t)l->unmatched,

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/log_format.h"
 #include "clock.h"
 #include "say.h"
 
@@ -24,7 +25,8 @@ struct store_event {
 
 /* One row of `log`. */
 struct store_log {
-    int64_t process;
+    int64_t id, process;
+    uint64_t first_seq;
     uint64_t first_tsc, last_tsc, exit_tsc, seen_tsc; /* 0: none */
     int64_t exit_status;
     uint64_t taken, collected, begun, lost, elsewhere;
@@ -73,15 +75,21 @@ void store_stat(struct store *store, const char *name, int64_t process, const ch
 void store_snapshot(struct store *store, const struct clock_snapshot *snapshot);
 void store_segment(struct store *store, const struct clock_segment *segment); /* made or replaced */
 
-/* A new process and its log's row; returns the process's id, the same as the kernel's view may have given it.
- * task: 0 for none. */
-int64_t store_process(struct store *store, const char *file, uint32_t pid, uint32_t parent_pid, uint32_t family,
-                      const char *name, int64_t task, uint64_t start_tsc, int64_t start_ns);
-void store_process_name(struct store *store, int64_t process, const char *name);
+/* A new process; returns its id, the same as the kernel's view may have given it. task: 0 for none. */
+int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
+                      uint64_t start_tsc, int64_t start_ns);
+
+/* The process of that pid that made a log from from_tsc on and before to_tsc; 0: there is none. */
+int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc);
+
+/* A new log of log->process: sets id and first_seq. Then its process's name, if no later log has one; its books. */
+void store_new_log(struct store *store, struct store_log *log, const char *file,
+                   const struct sf_log_header *header);
+void store_log_name(struct store *store, int64_t log, const char *name);
 void store_log(struct store *store, const struct store_log *log);
 
-/* A process that the kernel's view knows of; returns its id. parent: 0 for none. name NULL: it was not there when the
- * process was forked; if there is a log of that pid, it is that one's. */
+/* A process that the kernel's view knows of; returns its id. parent: 0 for none. name NULL: it was not there when
+ * the process was forked; if there is a log of that pid, it is that one's. */
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns);
 void store_kernel_name(struct store *store, int64_t process, const char *name); /* its log's name goes before */
 void store_kernel_end(struct store *store, int64_t process, int64_t end_ns, int64_t exit_status, bool running);

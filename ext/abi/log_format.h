@@ -7,7 +7,7 @@
  *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
  *
  * A log belongs to one process, also after a fork: the child makes its own. (pid, start_tsc) is unique in
- * a session, so a recycled pid does no harm.
+ * a session, so a recycled pid does no harm. A process that execs a traced program goes on in a second log.
  *
  *     byte 0        64         128        192                4096                     4096 + capacity * 32
  *          +----------+----------+----------+-- zero --------+--------+--------+- - - -+
@@ -105,7 +105,9 @@ struct sf_log_header {
     uint32_t family;     /* pid of the process at the root of the tree of forks: scope of task and channel numbers */
     uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
     uint64_t start_tsc;  /* when the log was made */
-    uint64_t pad0[3];
+    uint64_t age_ns;     /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. A log that its pid
+                            made within that time is its own from before an exec, and this one goes on with it */
+    uint64_t pad0[2];
     /* the writer's: one cache line */
     uint64_t head;  /* records published; release-stored after the record, acquired by the reader */
     uint64_t begun; /* records begun */

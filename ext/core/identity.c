@@ -114,6 +114,16 @@ static uint64_t own_stack(void)
     return stack;
 }
 
+uint64_t sf_identity_age_ns(void)
+{
+    struct sf_identity_stat self;
+    long ticks_per_s = sysconf(_SC_CLK_TCK);
+    if (!read_stat("/proc/self/stat", &self) || ticks_per_s <= 0)
+        return 0;
+    uint64_t start_ns = self.start_ticks * (NS_PER_S / (uint64_t)ticks_per_s), now_ns = sf_identity_now();
+    return now_ns > start_ns ? now_ns - start_ns : 1;
+}
+
 bool sf_identity_alive(pid_t pid, uint64_t since_ns)
 {
     char path[32];

@@ -14,6 +14,10 @@
 /* Now, in ns since boot (CLOCK_BOOTTIME, the clock of /proc/<pid>/stat). Never 0. */
 uint64_t sf_identity_now(void);
 
+/* How long this process has lived, exec or not: up to 10 ms too much, the kernel's grain. 0 where /proc cannot be
+ * read. */
+uint64_t sf_identity_age_ns(void);
+
 /* Whether the process that had this pid at since_ns, which then ran the caller's own program (the two come from one
  * process by fork), still does. False when it is gone, a zombie, has exec'ed a program, or the pid has been given
  * to a process that started later. Where /proc cannot be read, all but the first count as alive, and so does an

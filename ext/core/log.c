@@ -10,6 +10,7 @@
 
 #include "core/debug.h"
 #include "core/futex.h"
+#include "core/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +97,7 @@ static void close_log(void)
 }
 
 /* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */
-static int make_log(uint64_t start_tsc, uint32_t task)
+static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
 {
     struct sf_log *log = &sf_log_self;
     uint32_t capacity = log->session->log_records;
@@ -129,6 +130,7 @@ static int make_log(uint64_t start_tsc, uint32_t task)
     header->family = family_root;
     header->task = task;
     header->start_tsc = start_tsc;
+    header->age_ns = age_ns;
     memcpy(header->name, own.name, SF_NAME_BYTES);
     log->header = header;
     log->records = (struct sf_record *)((char *)mapped + SF_LOG_RECORDS_OFFSET);
@@ -291,7 +293,7 @@ int sf_log_attach(const char *directory)
     own.directory_fd = fd;
     strcpy(own.directory, directory);
     sf_debug(SF_DEBUG_LOG, "joined the session in %s", directory);
-    error = make_log(sf_tsc_read(), 0);
+    error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0);
     if (error)
         sf_log_detach();
     return error;
@@ -358,7 +360,7 @@ static void in_child(void)
     if (next.name[0])
         memcpy(own.name, next.name, SF_NAME_BYTES);
     forget_next();
-    if (!sf_log_enabled() || make_log(tsc, task))
+    if (!sf_log_enabled() || make_log(tsc, 0, task))
         return;
     sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)getppid(), 0);
 }

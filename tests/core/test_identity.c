@@ -33,6 +33,21 @@ TEST(this_process_and_its_parent_are_alive)
     CHECK(sf_identity_now() > 0 && sf_identity_now() <= sf_identity_now());
 }
 
+TEST(an_age_counts_from_the_fork)
+{
+    uint64_t before = sf_identity_now();
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        uint64_t age = sf_identity_age_ns();
+        _exit(!(age > 0 && age <= sf_identity_now() - before + TICK_NS));
+    }
+    waitpid(pid, &status, 0);
+    CHECK_EQ(0, status);
+    usleep(50000);
+    CHECK(sf_identity_age_ns() >= 50000000);
+}
+
 TEST(a_running_child_is_alive_and_a_reaped_one_is_not)
 {
     pid_t pid = sleeper("child");

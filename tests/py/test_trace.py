@@ -71,8 +71,6 @@ for path in sys.argv[1:]:
 # ---- what is in it ----
 
 
-@pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy's subprocess forks and CPython's does not: the "
-                    "program has a row for before its exec and one for after")
 def test_every_process_has_its_row_also_those_made_by_others(check_program, tmp_path):
     out = check_program("""
         import multiprocessing, os, subprocess, sys, snakefish
@@ -107,6 +105,35 @@ def test_every_process_has_its_row_also_those_made_by_others(check_program, tmp_
         assert sorted(marks) == sorted([("in the fork", pids["fork"]), ("in the process", pids["multiprocessing"]),
                                         ("in the program", pids["exec"])])
         assert db.one("SELECT name FROM process WHERE pid = ?", pids["thread"]) == "a Thread"
+        assert db.losses() == []
+
+
+def test_a_process_that_execs_a_traced_program_goes_on_in_its_row(check_program, tmp_path):
+    out = check_program("""
+        import os, sys, snakefish
+        code = ("import os, snakefish; snakefish.trace.mark('after'); "
+                "(n := os.fork()) or os._exit(4); os.waitpid(n, 0); snakefish.trace.mark('at the end'); os._exit(5)")
+        with snakefish.trace.session(sys.argv[1]):
+            for n in range(3):
+                pid = os.fork()
+                if pid == 0:
+                    snakefish.trace.mark("before")
+                    os.execv(sys.executable, [sys.executable, "-c", code])
+                print(pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        for line in out.splitlines():
+            pid, status = map(int, line.split())
+            assert status == 5
+            (row, name), = db.rows("SELECT id, name FROM process WHERE pid = ?", pid)
+            assert name == "-c"
+            marks = db.rows("SELECT t.text FROM event e JOIN text t ON t.id = e.object WHERE e.process = ? AND e.kind = 21 "
+                            "ORDER BY e.seq", row)
+            assert marks == [("before",), ("after",), ("at the end",)]
+            assert db.rows("SELECT count(*), count(DISTINCT seq), max(seq) + 1 FROM event WHERE process = ?", row)[0][1:] == (
+                db.one("SELECT value FROM stats WHERE name = 'emitted' AND process = ?", row),) * 2
+            assert db.one("SELECT count(*) FROM process WHERE parent = ?", row) == 1
+        assert db.one("SELECT count(*) FROM process") == 1 + 2 * 3
         assert db.losses() == []
 
 

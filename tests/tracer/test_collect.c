@@ -234,6 +234,43 @@ TEST(a_log_that_comes_again_under_its_old_name_is_another_one)
     check_books();
 }
 
+static uint64_t second_age_ns;
+
+/* A second log by the same pid, in the 10 ms after the first. */
+static void write_two_logs(void)
+{
+    write_marks();
+    usleep(10000);
+    CHECK_EQ(0, writer_open(session.dir, 0, "second"));
+    writer_log->age_ns = second_age_ns;
+    write_marks();
+}
+
+TEST(a_log_made_within_the_life_of_its_process_goes_on_with_it)
+{
+    begin(4096);
+    second_age_ns = 20000000;
+    in_child(write_two_logs);
+    collect();
+    CHECK_EQ(1, ask("SELECT count(*) FROM process WHERE name = 'second'"));
+    CHECK_EQ(1, ask("SELECT count(*) FROM process"));
+    CHECK_EQ(2000, ask("SELECT count(*) FROM event WHERE a = seq % 1000"));
+    CHECK_EQ(2000, ask("SELECT count(DISTINCT seq) FROM event"));
+    CHECK_EQ(2000, ask("SELECT value FROM stats WHERE name = 'emitted'"));
+    check_books();
+}
+
+TEST(a_recycled_pid_is_another_process)
+{
+    begin(4096);
+    second_age_ns = 5000000; /* it began when the first log was there already */
+    in_child(write_two_logs);
+    collect();
+    CHECK_EQ(2, ask("SELECT count(*) FROM process"));
+    CHECK_EQ(2000, ask("SELECT count(*) FROM event WHERE a = seq"));
+    check_books();
+}
+
 static void noise(void)
 {
     unsigned seed = 7;
