@@ -454,6 +454,8 @@ def test_the_work_of_a_pool_is_told_in_maps_chunks_and_results(traced):
     assert tasks == 30 + 2  # and one that ends each worker
 
 
+@pytest.mark.skipif(PYPY, reason="PyPy forks while another thread imports, also where nothing is traced: a Pool that "
+                    "replaces workers hangs now and then")
 def test_workers_that_are_replaced_and_a_pool_that_is_terminated_leave_whole_books(traced):
     out, db = traced("""
 import multiprocessing, time
