@@ -1,4 +1,4 @@
-"""python3 -m bench run | list | output | show
+"""python3 -m bench run | list | output | show | compare | export
 
 Exit codes:
   0    done, every output right
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench import catalog, choice, machine, plan, runner, show
+from bench import catalog, choice, compare, export, machine, plan, runner, show
 from bench.choice import Usage
 from bench.lifeline import Lifeline
 from bench.progress import clock
@@ -44,7 +44,7 @@ def parser():
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
                                   epilog=__doc__[__doc__.index("Exit codes"):],
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show")
+    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export")
 
     run = commands.add_parser("run", help="run the samples into a database")
     run.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench "
@@ -84,6 +84,12 @@ def parser():
     shown = commands.add_parser("show", help="print a session's results")
     shown.add_argument("database", nargs="?", default=DEFAULT_DB)
     shown.add_argument("--session", type=int, metavar="N", help="default: the last one")
+    compared = commands.add_parser("compare", help="what the last sessions of two databases differ by")
+    compared.add_argument("database", nargs=2)
+    exported = commands.add_parser("export", help="write a session's samples to standard output")
+    exported.add_argument("database", nargs="?", default=DEFAULT_DB)
+    exported.add_argument("--csv", action="store_true", required=True, help="as comma-separated values")
+    exported.add_argument("--session", type=int, metavar="N", help="default: the last one")
     return top
 
 
@@ -180,6 +186,13 @@ def output(options):
         return 1 if subprocess.run(command, cwd=catalog.TOP, env=runner.environment(lifeline)).returncode else 0
 
 
+READERS = {
+    "show": lambda options: show.show(options.database, options.session),
+    "compare": lambda options: compare.compare(options.database),
+    "export": lambda options: export.export(options.database, options.session),
+}
+
+
 def main(arguments):
     options = parser().parse_args(arguments)
     try:
@@ -187,14 +200,14 @@ def main(arguments):
             return list_catalog()
         if options.command == "output":
             return output(options)
-        if options.command == "show":
-            return show.show(options.database, options.session)
+        if options.command in READERS:
+            return READERS[options.command](options)
         return run(options, arguments)
     except (Usage, catalog.Broken) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except StoreError as error:
-        if options.command == "show":
+        if options.command in READERS:
             print(f"bench: {error}", file=sys.stderr)
             return 2
         print(f"bench: {error}: stopped; the samples that had finished are kept", file=sys.stderr)

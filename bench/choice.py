@@ -5,6 +5,8 @@ import sys
 from bench import catalog, machine, plan, runner
 
 STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling", "floor")
+SWEPT_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
+CONTROL = "snakefish-again"
 BLOCKS = 6
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 2
@@ -51,6 +53,8 @@ def takes(options, workload, runtime):
     """Whether a run compares the two. A micro-benchmark brings the runtimes that its targets name."""
     if options.full or options.runtimes:
         return True
+    if workload.sweep:
+        return runtime.name in SWEPT_RUNTIMES
     return runtime.name in STANDARD_RUNTIMES or runtime.name in getattr(workload.module, "targets", {})
 
 
@@ -70,9 +74,13 @@ def make(options):
             print(f"{r.name} is absent: {r.reason}", file=sys.stderr)
     cpus = machine.effective_cpus()
     workers = options.workers or (plan.worker_counts(cpus) if options.full else sorted({1, cpus}))
-    cells = [cell for workload in taken for cell in plan.cells(
-        workload, [r for r in found if r.present and takes(options, workload, r)], workers, size_of(options, workload),
-        cpus, weak=options.full and workload.kind == "program")]
+    cells = []
+    for workload in taken:
+        for runtime in (r for r in found if r.present and takes(options, workload, r)):
+            # of the A/A control the standard run has enough with the most workers
+            counts = workers if options.full or runtime.name != CONTROL else workers[-1:]
+            cells += plan.cells(workload, [runtime], counts, size_of(options, workload), cpus,
+                                weak=options.full and workload.kind == "program")
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed

@@ -48,10 +48,14 @@ def _estimate(blocks, statistic):
         return Estimate(statistic(blocks), None, len(blocks))
     draw = random.Random(0)  # the same database always gives the same interval
     drawn = sorted(statistic(draw.choices(blocks, k=len(blocks))) for _ in range(RESAMPLES))
-    cut = round(RESAMPLES * (1 - LEVEL) / 2)
-    beyond = min(bisect_right(drawn, 1), RESAMPLES - bisect_left(drawn, 1))
-    return Estimate(statistic(blocks), (drawn[cut], drawn[-cut - 1]), len(blocks),
-                    min(1.0, 2 * (beyond + 1) / (RESAMPLES + 1)))
+    return from_resamples(statistic(blocks), drawn, len(blocks))
+
+
+def from_resamples(value, drawn, blocks):
+    """drawn: the resampled values, sorted."""
+    cut = round(len(drawn) * (1 - LEVEL) / 2)
+    beyond = min(bisect_right(drawn, 1), len(drawn) - bisect_left(drawn, 1))
+    return Estimate(value, (drawn[cut], drawn[-cut - 1]), blocks, min(1.0, 2 * (beyond + 1) / (len(drawn) + 1)))
 
 
 def holm(ps):

@@ -17,7 +17,7 @@ now_ns = time.perf_counter_ns
 
 
 def run(workload_name, size, runtime_name, workers, trace=None):
-    """Returns the output, and what bench/schema.sql calls import_ns, region_ns, run_ns, operations and output_*."""
+    """Returns the output, and what bench/schema.sql calls import_ns, region_ns, floor_ns, run_ns, operations and output_*."""
     start = now_ns()
     workload = catalog.workload(workload_name)
     runtime = catalog.load("runtimes", runtime_name)
@@ -29,11 +29,12 @@ def run(workload_name, size, runtime_name, workers, trace=None):
 
     session = getattr(runtime, "session", nullcontext)
     with session(trace) if trace else session():
-        output, region_ns = measure(workload, runtime, size, workers)
+        output, region_ns, floor_ns = measure(workload, runtime, size, workers)
     end = now_ns()
     return output, {
         "import_ns": imported - start,
         "region_ns": region_ns,
+        "floor_ns": floor_ns,
         "run_ns": end - prepared + imported - start,
         "operations": workers if hasattr(runtime, "copies") else workload.operations(size),
         "output_bytes": len(output),
@@ -42,12 +43,16 @@ def run(workload_name, size, runtime_name, workers, trace=None):
 
 
 def measure(workload, runtime, size, workers):
-    """(output, region_ns)"""
+    """(output, region_ns, floor_ns or None)"""
     if hasattr(runtime, "copies"):
-        return runtime.copies(workload, size, workers)
+        return *runtime.copies(workload, size, workers), None
     if hasattr(runtime, "floor"):
         value, region_ns = runtime.floor(workload, size, workers)
-        return workload.output_of(value, size), region_ns
+        return workload.output_of(value, size), region_ns, None
+    if hasattr(workload.module, "by_turns"):
+        with workload.module.by_turns(runtime, size, workers) as turns:
+            values, region_ns, floor_ns = by_turns(*turns)
+        return workload.output_of(values, size), region_ns, floor_ns
     if workload.kind == "program":
         operation = ready.program(runtime, workload, size, workers)
     else:
@@ -56,7 +61,21 @@ def measure(workload, runtime, size, workers):
         start = now_ns()
         value = run_it()
         region_ns = now_ns() - start
-    return workload.output_of(value, size), region_ns
+    return workload.output_of(value, size), region_ns, None
+
+
+def by_turns(run_it, floor, rounds):
+    """(values, ns of all runs, ns of all floors): what drifts in the machine or in this process is in both."""
+    values, region_ns, floor_ns = [], 0, 0
+    for k in range(rounds):
+        if k % 2:
+            floor_ns += floor()
+        start = now_ns()
+        values.append(run_it())
+        region_ns += now_ns() - start
+        if not k % 2:
+            floor_ns += floor()
+    return values, region_ns, floor_ns
 
 
 def probe(name):

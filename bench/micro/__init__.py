@@ -16,5 +16,10 @@ What it is held against, by `bench show`:
 
     floor_is    what the machine alone needs for it, in a few words
     floor(size, workers)   measures that: (value, ns); what the runtime `floor` runs
+    by_turns(runtime, size, workers)   in place of ready and floor, where the floor is so near that two processes differ
+                by more: a context manager, yields (run, floor, rounds). run() -> value is one operation, floor() -> ns
+                its floor; both are done so many times by turns, in every sample; output gets the list of the values
     targets     {runtime: ratio}: snakefish's time is to be at most that ratio of the runtime's
+
+One that states sweep = (sizes) runs in all of them, and `bench show` says from which on a runtime beats sequential.
 """

@@ -5,6 +5,7 @@ import pytest
 
 from bench import catalog, machine, runner
 from bench.micro import map_skewed
+from bench.sample import by_turns
 
 MICRO = [name for name in catalog.workload_names() if catalog.kind(name) == "micro"]
 RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("sequential", "snakefish-channels", "ceiling")]
@@ -32,10 +33,11 @@ def test_every_micro_benchmark_comes_out_right(found, runtime):
         assert answer["region_ns"] > 0
 
 
-@pytest.mark.parametrize("name", MICRO)
+@pytest.mark.parametrize("name", [name for name in MICRO if not catalog.workload(name).sweep])
 def test_each_has_its_floor_and_targets_of_runtimes_that_are_there(name):
     workload = catalog.workload(name)
-    assert workload.module.floor_is and hasattr(workload.module, "floor")
+    assert workload.module.floor_is
+    assert hasattr(workload.module, "floor") != hasattr(workload.module, "by_turns")
     assert set(workload.module.targets) <= set(RUNTIMES)
     assert all(0 < ratio < 1.5 for ratio in workload.module.targets.values())
 
@@ -142,6 +144,38 @@ def test_a_micro_benchmark_without_its_package_is_absent_and_the_others_run(benc
     _, err = bench.run("--filter", "lacking", "--runtimes", "multiprocessing", "--blocks", 1)
     assert "lacking-a is absent: to have it: apt-get install python3-no-such-library" in err
     assert {r["workload"] for r in bench.rows("SELECT workload FROM sample")} == {"lacking-b"}
+
+
+def test_a_near_floor_is_measured_by_turns_in_the_sample_itself(bench):
+    bench.run("--quick", "--filter", "spawn-join", "--runtimes", "snakefish,floor", "--blocks", 1)
+    bench.run("--quick", "--filter", "map-skewed", "--runtimes", "snakefish", "--blocks", 1)
+    for row in bench.rows("SELECT * FROM sample"):
+        assert row["runtime"] == "snakefish" and row["floor_ns"] > 0 and row["region_ns"] > 0
+    (floor,) = bench.rows("SELECT floor_ns, operation_ns FROM measurement WHERE session = 1")
+    assert floor["floor_ns"] < 1e9 and floor["operation_ns"] > 0
+
+
+def test_turns_alternate_and_each_side_has_its_own_time():
+    order = []
+
+    def floor():
+        order.append("floor")
+        return 7
+
+    values, region_ns, floor_ns = by_turns(lambda: order.append("run"), floor, 4)
+    assert order == ["run", "floor", "floor", "run"] * 2
+    assert (values, floor_ns) == ([None] * 4, 28) and region_ns > 0
+
+
+def test_a_sweep_runs_in_all_its_sizes_and_says_where_it_is_crossed(bench):
+    bench.add("micro", "short_sweep", '"""short-sweep: x"""\nfrom bench.micro.task_size import *  # noqa: F403\n'
+              "sweep = (1, 3000)\n")
+    bench.run("--filter", "short-sweep", "--runtimes", "sequential,snakefish", "--blocks", 1)
+    rows = bench.rows("SELECT runtime, size, series, status FROM sample JOIN cell USING(session, workload, size, runtime, workers)")
+    assert {(r["runtime"], r["size"]) for r in rows} == {(r, s) for r in ("sequential", "snakefish") for s in (1, 3000)}
+    assert {(r["series"], r["status"]) for r in rows} == {("sweep", "ok")}
+    out, _ = bench("show", bench.db)
+    assert "short-sweep: faster than sequential from this size on" in out
 
 
 def test_floor_program():
