@@ -4,6 +4,7 @@
 #   SAN=address,undefined    build with sanitizers, under build/san-<names>/
 #   V=1                      show the commands
 #   DEPS=no                  do not look for packages to install
+#   RESUME=1                 of bench-full: go on with the session that was interrupted
 
 PYTHON ?= /usr/bin/python3
 CC     ?= gcc
@@ -42,7 +43,7 @@ FLOOR      := $(B)/bin/bench-floor
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test stress test-all-pythons bench report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress test-all-pythons bench bench-full report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -54,7 +55,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress test-all-pythons bench report docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress test-all-pythons bench bench-full report docs help clean
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -155,11 +156,17 @@ stress: deps                    ## thousands of faults, 10,000 objects, the fuzz
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
 
-bench: deps                     ## run the bench (some 5 minutes on 2 cores) and write its report
+bench: deps                     ## run the bench (under 8 minutes on 2 cores) and write its report
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run -o $(B)/bench.db --trace $(B)/trace.db
 	$(Q)$(MAKE) --no-print-directory report
 	$(Q)$(PYTHON) -m bench show $(B)/bench.db
+
+bench-full: deps                ## everything there is to compare: hours; RESUME=1 goes on with one that was interrupted
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) -m bench run $(if $(RESUME),--resume,--full) -o $(B)/bench-full.db --trace $(B)/trace-full.db
+	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db -o $(B)/report-full
+	$(Q)$(PYTHON) -m bench show $(B)/bench-full.db
 
 report:                         ## write build/report/index.html from build/bench.db and build/trace.db
 	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db -o $(B)/report

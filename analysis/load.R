@@ -121,6 +121,9 @@ load_bench <- function(path, seed) {
   bench$times <- summarise_times(good, seed)
   bench$speedups <- speedups(good, seed)
   bench$ratios <- decide(compare_runtimes(good, "snakefish", "multiprocessing", seed), bench$control)
+  bench$rivals <- lapply(stats::setNames(nm = rivals(good)), function(rival) {
+    decide(compare_runtimes(good[!good$micro, ], "snakefish", rival, seed), bench$control)
+  })
   bench$tracing <- decide(compare_runtimes(good, "snakefish-traced", "snakefish", seed), bench$control)
   bench$weak <- weak_efficiency(usable(grown), seed)
   bench$crossovers <- crossovers(usable(sweep), seed)

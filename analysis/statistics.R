@@ -97,6 +97,12 @@ compare_runtimes <- function(samples, runtime, base, seed, base_workers = NULL) 
 control_runtime <- "snakefish-again"
 control_ratios <- function(samples, seed) compare_runtimes(samples, control_runtime, "snakefish", seed)
 
+# The other runtimes that programs are compared with.
+rivals <- function(samples) {
+  sort(setdiff(unique(samples$runtime[!samples$micro]), c("sequential", "ceiling", "floor", "multiprocessing", "snakefish",
+       control_runtime, "snakefish-traced", "snakefish-channels")))
+}
+
 # What counts as no difference: the practical margin, or what 95 % of the A/A control's ratios differ from 1 by, where
 # that is more.
 noise_margin <- function(ratios) {

@@ -18,6 +18,9 @@ html_table <- function(rows) {
 ratio_tables <- function(bench) {
   pairs <- list(list(title = "snakefish against multiprocessing", rows = bench$ratios),
                 list(title = "What tracing costs: snakefish traced against snakefish", rows = bench$tracing))
+  pairs <- c(pairs, lapply(names(bench$rivals), function(rival) {
+    list(title = paste("snakefish against", rival), rows = bench$rivals[[rival]])
+  }))
   pairs <- Filter(function(pair) !is.null(pair$rows), pairs)
   if (length(pairs) == 0) return(list(list(title = "Nothing to compare: the times alone", rows = time_table(bench))))
   lapply(pairs, function(pair) list(title = pair$title, rows = ratio_table(pair$rows)))

@@ -88,7 +88,7 @@ def _print_agreement(measured):
     """Of the ratios of two runtimes within a session: in how many the sessions agree."""
     agree = total = 0
     for kind in ("program", "micro"):
-        for runtime, base, _ in results.COMPARED:
+        for runtime, base, _ in results.pairs(measured[0], kind):
             first, second = (results.compare(of, runtime, base, kind) for of in measured)
             for key in sorted(first.keys() & second.keys()):
                 quotient = _quotient(_pair(second[key]), _pair(first[key]))

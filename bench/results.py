@@ -12,6 +12,7 @@ COMPARED = (
     ("snakefish-traced", "snakefish", "snakefish-traced / snakefish: what tracing costs"),
 )
 CONTROL = ("snakefish-again", "snakefish")
+NO_RIVALS = {"sequential", "ceiling", "floor", "snakefish", "snakefish-again", "snakefish-traced", "snakefish-channels"}
 SAMPLES = """
 SELECT m.*, w.unit, w.operation FROM measurement m
 JOIN workload w ON w.session = m.session AND w.name = m.workload AND w.size = m.size
@@ -75,6 +76,13 @@ def measured(database, number):
 
 def strong(all_measured):
     return [m for m in all_measured if not m.costs or m.series & {"strong", "both"}]
+
+
+def pairs(all_measured, kind):
+    """What is compared: (runtime, base, title). Programs also with every other rival; micro-benchmarks have targets."""
+    rivals = {runtime for m in all_measured if m.kind == kind == "program" for runtime, _ in m.costs} - NO_RIVALS
+    others = sorted(rivals - {base for _, base, _ in COMPARED})
+    return [*COMPARED, *(("snakefish", base, f"snakefish / {base}") for base in others)]
 
 
 def compare(all_measured, runtime, base, kind):

@@ -61,7 +61,8 @@ CREATE TABLE cell(
 --
 -- Three times, kept apart:
 --   wall_ns    from the start of the interpreter to its exit, seen from outside
---   run_ns     inside: from the import of runtime and workload to the complete output; import_ns of it importing
+--   run_ns     inside: from the import of runtime and workload to the complete output, without the making of an input
+--              file; import_ns of it importing
 --   region_ns  the parallel region: from the runtime's first fork (a pool's creation and its end included) to the
 --              last result. The time of one operation is region_ns / operations; operations is 1 for a program.
 --              The runtime 'ceiling' runs as many independent copies of the sequential program as there are workers:

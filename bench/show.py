@@ -4,7 +4,6 @@ import sqlite3
 from collections import defaultdict
 
 from bench import interval, results, show_micro, show_scaling
-from bench.results import COMPARED
 from bench.store import StoreError, open_for_reading
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
@@ -17,8 +16,8 @@ def show(path, number=None):
         session = results.session(database, path, number)
         measured = results.measured(database, session["id"])
         _print_head(database, session)
-        compared = {kind: [(title, results.compare(measured, runtime, base, kind)) for runtime, base, title in COMPARED]
-                    for kind in ("program", "micro")}
+        compared = {kind: [(title, results.compare(measured, runtime, base, kind))
+                           for runtime, base, title in results.pairs(measured, kind)] for kind in ("program", "micro")}
         targets = []
         for of in results.strong(measured):
             targets += _print_workload(of, compared[of.kind])

@@ -61,6 +61,13 @@ test_that("a floor measured within the samples stands beside them", {
                times$median_ns[times$program == "spawn-join" & times$runtime == "snakefish"] / 2)
 })
 
+test_that("every other runtime has a table of its own against snakefish", {
+  bench <- load_bench(make_bench_db(in_scratch("rivals.db"), blocks = 6, factors = c(bench_factors, joblib = 1.5)), 1)
+  expect_equal(names(bench$rivals), "joblib")
+  expect_true(all(bench$rivals$joblib$verdict == "faster"))
+  expect_equal(vapply(ratio_tables(bench), `[[`, "", "title")[3], "snakefish against joblib")
+})
+
 test_that("the control is in no figure and in the text", {
   bench <- load_bench(make_bench_db(in_scratch("control.db"), blocks = 6,
                                     factors = c(bench_factors, "snakefish-again" = 1)), 1)

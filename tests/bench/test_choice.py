@@ -1,0 +1,71 @@
+"""What a run takes of the catalog: standard, quick, full, official."""
+from collections import defaultdict
+from types import SimpleNamespace
+
+import pytest
+
+from bench import catalog, choice
+from bench.choice import STANDARD_RUNTIMES
+
+DEFAULTS = dict(filter="", quick=False, full=False, official=False, size=None, runtimes=None, workers=None, blocks=None,
+                seed=1, limit=60, memory=False, trace=None)
+GAME = {"binary-trees", "fannkuch-redux", "fasta", "k-nucleotide", "mandelbrot", "regex-redux", "spectral-norm"}
+
+
+@pytest.fixture(scope="module")
+def probed():
+    return {name: choice.runner.probe(name) for name in catalog.names("runtimes")}
+
+
+@pytest.fixture
+def job(monkeypatch, probed):
+    """The plan that these options make on a machine of four CPUs."""
+    monkeypatch.setattr(choice.runner, "probe", probed.get)
+    monkeypatch.setattr(choice.machine, "effective_cpus", lambda: 4)
+    return lambda **options: choice.make(SimpleNamespace(**{**DEFAULTS, **options}))
+
+
+def programs(job):
+    found = defaultdict(set)
+    for cell in job.cells:
+        if catalog.kind(cell.workload) == "program":
+            found[cell.workload].add((cell.runtime, cell.workers, cell.size))
+    return found
+
+
+def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_all_cpus(job):
+    plan = job()
+    assert set(programs(plan)) == GAME
+    for name, cells in programs(plan).items():
+        size = catalog.workload(name).size
+        assert cells == {("sequential", 1, size), ("ceiling", 4, size), ("snakefish-again", 4, size),
+                         *((r, n, size) for r in ("snakefish", "snakefish-traced", "multiprocessing") for n in (1, 4))}
+    assert plan.blocks == 6
+
+
+def test_a_micro_benchmark_brings_what_its_targets_name(job):
+    cells = {(c.workload, c.runtime) for c in job().cells}
+    assert ("map-ints", "multiprocessing-warm") in cells and ("map-skewed", "multiprocessing-warm") not in cells
+    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-ints"}
+
+
+def test_full_is_everything_but_the_optional(job, probed):
+    plan = job(full=True)
+    present = {r.name for r in probed.values() if r.present and not r.optional}
+    assert {c.runtime for c in plan.cells} == present
+    assert set(programs(plan)) == {name for name in catalog.workload_names() if catalog.kind(name) == "program"
+                                   and not catalog.workload(name).lacks}
+    assert {c.series for c in plan.cells} == {"strong", "weak", "both", "sweep"}
+    assert plan.blocks == 10
+
+
+def test_quick_is_small_and_official_is_as_large_as_the_site(job):
+    quick, official = job(quick=True), job(official=True)
+    assert {c.size for c in quick.cells if c.workload == "fasta"} == {1000}
+    assert {(c.workload, c.size) for c in official.cells} == {
+        ("binary-trees", 21), ("fannkuch-redux", 12), ("fasta", 25_000_000), ("k-nucleotide", 25_000_000),
+        ("mandelbrot", 16000), ("regex-redux", 5_000_000), ("spectral-norm", 5500)}
+
+
+def test_a_filter_finds_what_the_standard_leaves_out(job):
+    assert set(programs(job(filter="life", runtimes=["snakefish", "joblib"], workers=[2]))) == {"life"}
