@@ -149,7 +149,8 @@ static int write_floats(struct sf_plain *plain, PyObject *list, Py_ssize_t count
         PyObject *item = PyList_GET_ITEM(list, i);
         if (!PyFloat_CheckExact(item))
             return NOT_PLAIN;
-        memcpy(at, &PyFloat_AS_DOUBLE(item), sizeof(double));
+        double value = PyFloat_AS_DOUBLE(item);
+        memcpy(at, &value, sizeof value);
     }
     return WRITTEN;
 }
