@@ -340,12 +340,9 @@ static void begin_late(struct kernel_thread *t, struct task_struct *task, __u64 
     begin(t, start_ns > least_ns && start_ns <= now ? start_ns : least_ns);
 }
 
-static void leave(struct task_struct *task, bool preempt, __u64 now)
+static void leave(struct kernel_thread *t, struct task_struct *task, bool preempt, __u64 now)
 {
     __u32 tid = task->pid;
-    struct kernel_thread *t = thread_of(tid);
-    if (!t)
-        return;
     __u16 state = state_after(preempt, task->__state);
     if (!t->start_ns)
         begin_late(t, task, now);
@@ -363,25 +360,23 @@ static void leave(struct task_struct *task, bool preempt, __u64 now)
     t->start_ns = 0;
 }
 
-static void enter(struct task_struct *task, __u64 now)
-{
-    struct kernel_thread *t = thread_of(task->pid);
-    if (t)
-        begin(t, now);
-}
-
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-    __u64 now = bpf_ktime_get_ns();
+    struct kernel_thread *from = thread_of(prev->pid), *to = thread_of(next->pid);
     struct kernel_cpu *c = this_cpu();
+    __u64 now = 0; /* the clock is half of what this costs, and most switches are of others */
     if (c) {
         if (c->faults.first_ns)
-            put_faults(c, now);
+            put_faults(c, now = bpf_ktime_get_ns());
         c->tid = 0;
     }
-    leave(prev, preempt, now);
-    enter(next, now);
+    if (from) {
+        now = now ? now : bpf_ktime_get_ns();
+        leave(from, prev, preempt, now);
+    }
+    if (to)
+        begin(to, now ? now : bpf_ktime_get_ns());
     return 0;
 }
 
