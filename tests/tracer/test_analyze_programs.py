@@ -33,64 +33,70 @@ def near(value):
 
 def test_a_known_imbalance(analyzed, db):
     found = analyzed("""
-        threads = [Thread(time.sleep, args=(seconds,)) for seconds in (0.3, 0.9)]
+        threads = [Thread(time.sleep, args=(seconds,)) for seconds in (0.5, 1.5)]
         for t in threads: t.start()
         for t in threads: t.join()
         """)
     assert found["lanes"] == 2
-    assert found["load_balance"] == near(0.6 / 0.9)
-    assert found["parallel_efficiency"] == near(0.6 / 0.9)
+    assert found["load_balance"] == near(1 / 1.5)
+    assert found["parallel_efficiency"] == near(1 / 1.5)
     duration, saved = query(db, "SELECT duration_ns / 1e9, saved_ns / 1e9 FROM what_if WHERE what = 'imbalance'")[0]
-    assert duration == near(0.6) and saved == near(0.3)
+    assert duration == near(1) and saved == near(0.5)
     on_path, imbalance = query(db, "SELECT ns / 1e9, imbalance_ns FROM path_activity WHERE activity = 'running'")[0]
-    assert on_path == near(0.9) and imbalance > 0
+    assert on_path == near(1.5) and imbalance > 0
 
 
 def test_a_known_serial_part(analyzed, db):
     found = analyzed("""
-        time.sleep(0.5)
-        snakefish.map(lambda s: time.sleep(s), [0.5, 0.5], 2, 1)
+        time.sleep(0.8)
+        snakefish.map(lambda s: time.sleep(s), [0.8, 0.8], 2, 1)
         """)
-    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(1.5)
+    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(2.4)
     assert found["parallel_efficiency"] == near(0.75) and found["load_balance"] == near(0.75)
     by_process = query(db, """SELECT sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE activity = 'running'
                               GROUP BY process = 1 ORDER BY process = 1""")
-    assert by_process == [(near(0.5),), (near(0.5),)]  # half of the path is the child's, half the parent's
+    assert by_process == [(near(0.8),), (near(0.8),)]  # half of the path is the child's, half the parent's
 
 
 def test_a_known_late_sender(analyzed, db):
-    """The child sends after 0.6 s; the parent waits for it, then works for 0.3 s."""
+    """From its first word on, the child takes 0.8 s to its second; the parent waits for that, then works for 0.4 s."""
     analyzed("""
         channel = Channel(4096)
         def late():
-            time.sleep(0.6)
+            channel.send_pyobj(0)
+            time.sleep(0.8)
             channel.send_pyobj(1)
         t = Thread(late)
         t.start()
         channel.receive_pyobj()
-        time.sleep(0.3)
+        channel.receive_pyobj()
+        time.sleep(0.4)
         t.join()
         """)
-    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'late sender'") == [(near(0.6),)]
-    assert query(db, "SELECT late_sender_ns / 1e9 FROM message") == [(near(0.6),)]
+    assert query(db, "SELECT late_sender_ns / 1e9 FROM message WHERE seq = 2") == [(near(0.8),)]
+    first = query(db, "SELECT late_sender_ns + latency_ns FROM message WHERE seq = 1")[0][0]  # until the child had begun
+    booked = query(db, "SELECT ns FROM ledger WHERE process = 1 AND category = 'late sender'")[0][0]
+    assert (booked - first) / 1e9 == near(0.8)
     assert query(db, """SELECT process, sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE activity = 'running'
-                        GROUP BY process""") == [(1, near(0.3)), (2, near(0.6))]
+                        GROUP BY process""") == [(1, near(0.4)), (2, near(0.8))]
 
 
 def test_a_known_late_receiver_and_a_known_merge(analyzed, db):
-    """The sender fills the channel and waits 0.6 s until it is read; merging takes 0.3 s."""
+    """The channel is full, and 0.8 s after the sender said so it is read; merging takes 0.4 s."""
     analyzed("""
-        channel = Channel(4096)
+        channel, word = Channel(4096), Channel(4096)
         def fill():
             channel.send_bytes(bytes(3000))
+            word.send_pyobj("full")
             channel.send_bytes(bytes(3000), block=True)
-        t = Thread(fill, lambda g: 1, lambda g, e: time.sleep(0.3))
+        t = Thread(fill, lambda g: 1, lambda g, e: time.sleep(0.4))
         t.start()
-        time.sleep(0.6)
+        word.receive_pyobj()
+        time.sleep(0.8)
         channel.receive_bytes()
         channel.receive_bytes()
         t.join()
         """)
-    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 2 AND category = 'late receiver'") == [(near(0.6),)]
-    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'merging'") == [(near(0.3),)]
-    assert query(db, "SELECT saved_ns / 1e9 FROM what_if WHERE what = 'merge'") == [(near(0.3),)]
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 2 AND category = 'late receiver'") == [(near(0.8),)]
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'merging'") == [(near(0.4),)]
+    assert query(db, "SELECT saved_ns / 1e9 FROM what_if WHERE what = 'merge'") == [(near(0.4),)]
