@@ -107,7 +107,10 @@ static void need_by_reason(struct build *build, int process)
             need(build, process, SIGNAL_RESULT, process, 0);
         break;
     case SF_WAIT_ROOM:
-        need(build, process, SIGNAL_TAKEN, chain->awaited, 0);
+        if (chain->awaited)
+            need(build, process, SIGNAL_TAKEN, chain->awaited, 0);
+        else
+            need(build, process, SIGNAL_RESULT_TAKEN, processes->rows[process].parent, 0);
         break;
     case SF_WAIT_CHILD:
         other = processes_of_task(processes, chain->awaited);
@@ -214,6 +217,7 @@ static void end(struct build *build, const struct moment *m)
         if (m->a) {
             chain->waited = GRAPH_NONE;
             need(build, m->process, SIGNAL_ITEM, processes_of_task(processes, m->object), 0);
+            give(build, m->process, SIGNAL_RESULT_TAKEN, m->process, 0);
         }
         break;
     case SF_EVENT_ITEM:
@@ -237,8 +241,10 @@ static void take_event(void *arg, const struct moment *m)
             give(build, m->process, SIGNAL_ITEM, m->process, 0);
         else if (m->inside == SF_EVENT_CHUNK)
             give(build, m->process, SIGNAL_RESULT, build->graph->processes->rows[m->process].parent, 0);
-        else if (m->inside == SF_EVENT_WAIT)
+        if (m->inside == SF_EVENT_WAIT) {
             need_by_reason(build, m->process);
+            give(build, m->process, SIGNAL_RESULT_TAKEN, m->process, 0);
+        }
     } else if (m->phase == SF_PHASE_BEGIN) {
         begin(build, m);
     } else if (m->phase == SF_PHASE_END) {

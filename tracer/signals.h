@@ -7,14 +7,15 @@
 
 /* What it is, and of whom: a and b. */
 enum signal_type {
-    SIGNAL_SENT = 1,    /* channel, number of the message */
-    SIGNAL_TAKEN,       /* channel: there is more room in it */
-    SIGNAL_ITEM,        /* process of a Generator: an item is made */
-    SIGNAL_RESULT,      /* process: a map worker of it has results */
-    SIGNAL_ASKED,       /* task of a Generator: an item is wanted */
-    SIGNAL_FORKED,      /* process: it begins */
-    SIGNAL_ENDED,       /* process */
-    SIGNAL_CHILD_ENDED, /* process: one of its children */
+    SIGNAL_SENT = 1,     /* channel, number of the message */
+    SIGNAL_TAKEN,        /* channel: there is more room in it */
+    SIGNAL_RESULT_TAKEN, /* process: it has taken results of a child */
+    SIGNAL_ITEM,         /* process of a Generator: an item is made */
+    SIGNAL_RESULT,       /* process: a map worker of it has results */
+    SIGNAL_ASKED,        /* task of a Generator: an item is wanted */
+    SIGNAL_FORKED,       /* process: it begins */
+    SIGNAL_ENDED,        /* process */
+    SIGNAL_CHILD_ENDED,  /* process: one of its children */
 };
 
 struct signals;

@@ -54,7 +54,7 @@ static int send_item(struct sf_generator *generator, PyObject *item, uint64_t nu
     *bytes = message.bytes;
     struct pushing pushing = {
         generator, {.head = {0, tag, number, message.bytes, 0}, .parts = message.parts, .count = message.count}};
-    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, generator->base.task.child.task};
+    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
     uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
     int error = sf_wait(&waiting, true, SF_FOREVER);
     sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);

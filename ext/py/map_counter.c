@@ -82,7 +82,7 @@ static int send(struct worker *worker, Py_ssize_t first, PyObject *value, uint32
                               {.head = {worker->number, tag | alone, (uint64_t)first, message.bytes, 0},
                                .parts = message.parts,
                                .count = message.count}};
-    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, worker->task.child.task};
+    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
     uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
     int error = sf_wait(&waiting, true, SF_FOREVER);
     sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);

@@ -205,6 +205,27 @@ def test_a_generators_item_is_handed_over_when_it_is_pickled(db):
                     (1, "running", 32, 50)]
 
 
+def test_a_map_worker_and_its_parent_end_each_others_waits(db):
+    """The worker's first results are ready at 40 and find no room until the parent has copied something at 50."""
+    t = Trace(db)
+    t.process(0, 100)
+    t.process(10, 92, parent=1, task=1)
+    t.span(1, "map", 5, 95, 2)
+    t.span(1, "fork", 8, 10, 1)
+    t.wait(1, "message", 10, 90)
+    t.instant(1, "copied", 50, a=5000, b=48 * MS)
+    t.span(2, "run", 11, 90, 1)
+    t.span(2, "chunk", 12, 80, 1)
+    t.instant(2, "pickled", 40, a=9000, b=30 * MS)
+    t.wait(2, "room", 41, 51)
+    analyzed(t)
+    path = query(db, "SELECT process, activity, start_ns / 1e6, end_ns / 1e6 FROM critical_path ORDER BY step")
+    assert path == [(1, "running", 0, 5), (1, "other", 5, 8), (2, "forking", 8, 10), (2, "other", 10, 11),
+                    (2, "running", 11, 30), (2, "pickling", 30, 40), (1, "handover", 40, 48), (1, "copying", 48, 50),
+                    (2, "handover", 50, 51), (2, "running", 51, 80), (1, "handover", 80, 90), (1, "other", 90, 95),
+                    (1, "running", 95, 100)]
+
+
 def test_messages_and_channels_have_their_times(db):
     """The first is waited for 8 ms by its receiver, the second waits 20 ms for it, nobody takes the third."""
     t = two_threads(db)
