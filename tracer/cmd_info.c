@@ -31,7 +31,10 @@ static const char facts[] =
     " UNION ALL SELECT 6, 'machine', m.value || ', ' || (SELECT value FROM meta WHERE key = 'cpus') || ' CPUs, '"
     "   || (SELECT value FROM meta WHERE key = 'kernel') FROM meta m WHERE m.key = 'cpu_model'"
     " UNION ALL SELECT 7, 'events', (SELECT count(*) FROM event)"
-    " UNION ALL SELECT 8, 'books', value FROM stats WHERE name = 'books') ORDER BY n";
+    " UNION ALL SELECT 8, 'books', value FROM stats WHERE name = 'books'"
+    " UNION ALL SELECT 9, 'kernel''s view', printf('%s; %d times on a CPU, %d page faults %s', m.value,"
+    "   (SELECT count(*) FROM sched_slice), (SELECT total(count) FROM fault), f.value)"
+    "   FROM meta m JOIN meta f ON f.key = 'kernel_faults' WHERE m.key = 'kernel_view') ORDER BY n";
 
 static const char processes[] =
     "SELECT p.id, p.pid, p.parent, p.name, t.name AS task, p.exit_status AS status,"

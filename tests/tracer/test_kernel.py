@@ -184,6 +184,9 @@ def test_the_tree_of_multiprocessing_is_whole_and_consistent(view, db):
     assert woken[0][0] > 5
     consistent(db)
     not_lost(db)
+    [line] = [line for line in trace("info", db).stdout.splitlines() if "kernel's view" in line]
+    slices, faults = query(db, "SELECT (SELECT count(*) FROM sched_slice), (SELECT sum(count) FROM fault)")[0]
+    assert f"complete; {slices} times on a CPU, {faults} page faults" in line
 
 
 def test_a_thread_on_a_busy_cpu_is_runnable_while_the_other_runs(view, db):
