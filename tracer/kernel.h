@@ -12,10 +12,9 @@
 
 struct kernel;
 
-/* Watches process `root` and what it forks from now on; 0: the next process that the caller forks. All probes are
- * in place when it returns, after some 100 ms. Writes to the store in a transaction of its own. -errno: there is no
- * view, and `why` says what is missing and how to get it; 0 with a sentence in `why`: something is missing from it.
- */
+/* Watches process `root` and what it forks from now on; 0: the next process that the caller forks. All probes are in
+ * place when it returns, after some tenths of a second. The store must outlive it. -errno: there is no view, and `why`
+ * says what is missing and how to get it; 0 with a sentence in `why`: something is missing from it. */
 int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root,
                 struct sentence *why);
 

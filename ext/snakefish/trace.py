@@ -55,7 +55,7 @@ def start(path, *, kernel=False):
     Blocks until the collector is ready (some ms). An older trace at `path` is replaced; RuntimeError when there is any
     other file, when it cannot be written, when tracing is on already, or when the collector cannot be started.
     kernel=True asks for the kernel's view too: times on and off the CPUs, page faults and waits of this process and all it
-    forks from now on. It needs root and takes some 100 ms to start; where it cannot be had, a sentence on stderr and in
+    forks from now on. It needs root and some tenths of a second to start; where it cannot be had, a sentence on stderr and in
     the database says why, and the trace goes on without it.
     """
     global _collector
