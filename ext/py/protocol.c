@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 /* Builtins of _thread, atexit, _signal and sys; functions of _child.py. */
-static PyObject *thread_count, *count_exit_functions, *add_exit_function, *take_exit_function,
-    *clear_exit_functions, *run_exit_functions, *set_wakeup_fd, *modules;
+static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions,
+    *run_exit_functions, *set_wakeup_fd, *modules;
 static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
     *save_coverage;
 static const struct {
@@ -19,7 +19,6 @@ static const struct {
     {"_thread", "_count", &thread_count},
     {"atexit", "_ncallbacks", &count_exit_functions},
     {"atexit", "register", &add_exit_function},
-    {"atexit", "unregister", &take_exit_function},
     {"atexit", "_clear", &clear_exit_functions},
     {"atexit", "_run_exitfuncs", &run_exit_functions},
     {"_signal", "set_wakeup_fd", &set_wakeup_fd},
@@ -122,34 +121,25 @@ static PyObject *pass_guard(PyObject *guard_depth, PyObject *unused)
 static int guard_exit_handlers(void)
 {
     static PyMethodDef guard = {"snakefish_guard", pass_guard, METH_NOARGS, NULL};
-    static PyObject *last;
     long count = call_for_count(count_exit_functions);
-    bool is_there = count == guarded && guard_process == getpid();
-#ifdef PYPY_VERSION /* the count falls when one is taken away: it may be the same, and the guard not on top */
-    if (is_there && call(take_exit_function, last))
-        return -1;
-    is_there = false;
-#endif
-    if (count < 0 || is_there)
+    if (count < 0 || (count == guarded && guard_process == getpid()))
         return count < 0 ? -1 : 0;
     PyObject *number = PyLong_FromLong(depth);
     /* never freed: it may run while it is cleared */
-    last = number ? PyCFunction_New(&guard, number) : NULL;
+    PyObject *function = number ? PyCFunction_New(&guard, number) : NULL;
     Py_XDECREF(number);
-    if (!last || call(add_exit_function, last))
+    if (!function || call(add_exit_function, function))
         return -1;
-    guarded = call_for_count(count_exit_functions);
+    guarded = count + 1; /* which counts those that were taken away again, too */
     guard_process = getpid();
-    return guarded < 0 ? -1 : 0;
+    return 0;
 }
 
 /* In the child, at its end. */
 static int run_exit_handlers(void)
 {
-#ifndef PYPY_VERSION
     if (call_for_count(count_exit_functions) == guarded)
-        return 0;
-#endif
+        return 0; /* none was added */
     return call(run_exit_functions, NULL);
 }
 
