@@ -1,6 +1,6 @@
-/* The cost of page faults, by making some: the counter before and after the first touch of each page, less what a
- * touch costs when the page is there. The median, because an interrupt or another process may fall into any of
- * them.
+/* The cost of page faults, by making some: what the first touch of each page takes, less what a touch takes when
+ * the page is there. Pages are touched in batches, because some of the cost falls due once for many of them; of the
+ * batches the median counts, because an interrupt or another process may fall into any of them.
  *
  * First writes are those to fresh anonymous memory; copy-on-write those of a forked child to pages that its parent
  * has written and keeps; first reads those of a mapped file in the page cache, as they happen to libraries after a
@@ -16,7 +16,7 @@
 
 #include "clock.h"
 
-enum { SAMPLES = 256, PAGE_BYTES = 4096, AROUND_BYTES = 65536 };
+enum { PAGES = 1024, PAGE_BYTES = 4096, AROUND_BYTES = 65536, BATCHES = 16 };
 
 static int by_size(const void *a, const void *b)
 {
@@ -24,32 +24,29 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The median number of ticks that a touch at each `step` takes. */
-static uint64_t touch(volatile char *memory, size_t step, int write)
+/* The median number of ticks that a touch takes, of `count` at each `step`. */
+static double touch(volatile char *memory, size_t step, int count, int write)
 {
-    uint64_t ticks[SAMPLES];
-    for (int i = 0; i < SAMPLES; i++) {
-        volatile char *at = memory + (size_t)i * step;
+    const int each = count / BATCHES;
+    uint64_t ticks[BATCHES];
+    for (int batch = 0; batch < BATCHES; batch++) {
         uint64_t before = clock_tsc();
-        if (write)
-            *at = 1;
-        else
-            (void)*at;
-        ticks[i] = clock_tsc() - before;
+        for (int i = 0; i < each; i++, memory += step)
+            if (write)
+                *memory = 1;
+            else
+                (void)*memory;
+        ticks[batch] = clock_tsc() - before;
     }
-    qsort(ticks, SAMPLES, sizeof *ticks, by_size);
-    return ticks[SAMPLES / 2];
+    qsort(ticks, BATCHES, sizeof *ticks, by_size);
+    return (double)ticks[BATCHES / 2] / each;
 }
 
-static int64_t excess_ns(uint64_t cold, uint64_t warm, double ns_per_tick)
+/* What a fault takes, when the first touch of each makes one. */
+static int64_t fault_ns(char *memory, size_t step, int count, int write, double ns_per_tick)
 {
-    return cold > warm ? (int64_t)((double)(cold - warm) * ns_per_tick) : 0;
-}
-
-static int64_t first_write(char *memory, double ns_per_tick)
-{
-    uint64_t cold = touch(memory, PAGE_BYTES, 1);
-    return excess_ns(cold, touch(memory, PAGE_BYTES, 1), ns_per_tick);
+    double cold = touch(memory, step, count, write), warm = touch(memory, step, count, write);
+    return cold > warm ? (int64_t)((cold - warm) * ns_per_tick) : 0;
 }
 
 /* `memory` has been written. */
@@ -60,7 +57,7 @@ static int64_t copy_on_write(char *memory, double ns_per_tick)
         return 0;
     pid_t child = fork();
     if (child == 0) {
-        *told = first_write(memory, ns_per_tick);
+        *told = fault_ns(memory, PAGE_BYTES, PAGES, 1, ns_per_tick);
         _exit(0);
     }
     if (child > 0)
@@ -73,21 +70,21 @@ static int64_t copy_on_write(char *memory, double ns_per_tick)
 
 static int64_t first_read(double ns_per_tick)
 {
-    const size_t bytes = (size_t)SAMPLES * AROUND_BYTES;
+    enum { FAULTS = 64 };
+    static const char page[PAGE_BYTES];
+    const size_t bytes = (size_t)FAULTS * AROUND_BYTES;
     int64_t cost_ns = 0;
     int fd = memfd_create("snakefish-trace", MFD_CLOEXEC);
     if (fd < 0)
         return 0;
-    if (ftruncate(fd, (off_t)bytes) == 0) {
-        for (size_t i = 0; i < SAMPLES; i++)
-            if (pwrite(fd, "", 1, (off_t)(i * AROUND_BYTES)) != 1)
-                break;
-        char *memory = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (memory != MAP_FAILED) {
-            uint64_t cold = touch(memory, AROUND_BYTES, 0);
-            cost_ns = excess_ns(cold, touch(memory, AROUND_BYTES, 0), ns_per_tick);
-            munmap(memory, bytes);
-        }
+    size_t written = 0;
+    while (written < bytes && write(fd, page, sizeof page) == sizeof page)
+        written += sizeof page;
+    char *memory = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (memory != MAP_FAILED) {
+        if (written == bytes)
+            cost_ns = fault_ns(memory, AROUND_BYTES, FAULTS, 0, ns_per_tick);
+        munmap(memory, bytes);
     }
     close(fd);
     return cost_ns;
@@ -95,12 +92,12 @@ static int64_t first_read(double ns_per_tick)
 
 void kernel_cost_measure(int64_t cost_ns[KERNEL_FAULT_KINDS], double ns_per_tick)
 {
-    const size_t bytes = (size_t)SAMPLES * PAGE_BYTES;
+    const size_t bytes = (size_t)PAGES * PAGE_BYTES;
     memset(cost_ns, 0, KERNEL_FAULT_KINDS * sizeof *cost_ns);
     char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory != MAP_FAILED) {
         madvise(memory, bytes, MADV_NOHUGEPAGE);
-        cost_ns[KERNEL_FIRST_WRITE] = first_write(memory, ns_per_tick);
+        cost_ns[KERNEL_FIRST_WRITE] = fault_ns(memory, PAGE_BYTES, PAGES, 1, ns_per_tick);
         cost_ns[KERNEL_COPY_ON_WRITE] = copy_on_write(memory, ns_per_tick);
         munmap(memory, bytes);
     }
