@@ -7,7 +7,7 @@
 #include "kernel_record.h"
 
 /* Makes real faults of each kind, in memory of its own and in a child that it forks and reaps, and sets cost_ns to what
- * one takes, by the median of many batches. Blocks for some 20 ms. A kind that cannot be made costs 0. */
+ * one takes, by the median of many batches. Blocks for some 30 ms. A kind that cannot be made costs 0. */
 void kernel_cost_measure(int64_t cost_ns[KERNEL_FAULT_KINDS], double ns_per_tick);
 
 #endif
