@@ -52,7 +52,7 @@ def _print_workload(of, compared):
     """Returns its targets: (workload, what it is held against, ratio, target)."""
     what = f"{of.size} {of.unit}"
     if of.kind == "micro":
-        what = f"one {of.operation} of {what if of.operations == 1 else of.operations}"
+        what = f"one {of.operation} of {of.operations if of.operations == of.size else what}"
     else:
         what += ": the parallel region"
     print(f"\n{of.name}, {what}")
@@ -70,8 +70,8 @@ def _print_workload(of, compared):
 
 def _print_costs(costs, speedups):
     base = costs.get(("sequential", 1)) if speedups else None
-    print(f"  {'runtime':<27}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<17}"
-          + (f"{'speedup':>7}   95 % interval" if base else ""))
+    head = f"  {'runtime':<27}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<17}"
+    print((head + (f"{'speedup':>7}   95 % interval" if base else "")).rstrip())
     for runtime, workers in sorted(costs, key=lambda key: (key[0] != "sequential", key)):
         by_block = costs[runtime, workers]
         cost = interval.cost(by_block)
