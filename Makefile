@@ -43,7 +43,7 @@ FLOOR      := $(B)/bin/bench-floor
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test stress test-all-pythons bench bench-full report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -55,7 +55,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress test-all-pythons bench bench-full report docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report docs help clean
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -138,6 +138,12 @@ $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/*)
 	$(call say,FUZZ,$<)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
 
+# What reads the logs is the tracer's, whose parts are compiled with it, without the kernel's view.
+$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC)) $(wildcard tracer/*.h ext/abi/*) $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' $< $(sort tracer/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC))) -lsqlite3 -lm -o $@
+
 fuzzers: $(FUZZERS)
 
 deps:                           ## install what is missing (Debian; DEPS=no skips it)
@@ -155,6 +161,10 @@ stress: deps                    ## thousands of faults, 10,000 objects, the fuzz
 	$(Q)$(MAKE) --no-print-directory all core-tests fuzzers
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
+
+fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
+	$(Q)$(MAKE) --no-print-directory fuzzers
+	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --part fuzz
 
 bench: deps                     ## run the bench (under 8 minutes on 2 cores) and write its report
 	$(Q)$(MAKE) --no-print-directory all

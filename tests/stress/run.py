@@ -172,21 +172,9 @@ def job(number, options, names, results):
         os.write(results, word[:1].encode())
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--trials", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--program", choices=sorted(trials.PROGRAMS), metavar="NAME")
-    parser.add_argument("--seconds", type=float, help="begin no trial after so long")
-    parser.add_argument("--limit", type=float, default=30, help="seconds of one trial; they take some 50 ms")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--progress", action="store_true", help="a line every ten seconds")
-    parser.add_argument("--list", action="store_true", help="the programs")
-    options = parser.parse_args()
-    names = sorted(trials.PROGRAMS)
-    if options.list:
-        print("\n".join(names))
-        return 0
+def run_jobs(work, options, title):
+    """options.jobs processes that do work(number, results), which writes a letter for each trial: passed, failed or
+    skipped. Prints the sums. The exit status."""
     started, counts = time.monotonic(), {"p": 0, "f": 0, "s": 0}
     results, writing = os.pipe()
     jobs = []
@@ -196,7 +184,7 @@ def main():
             status = 1
             try:
                 os.close(results)
-                job(number, options, names, writing)
+                work(number, writing)
                 status = 0
             except BaseException:
                 traceback.print_exc()
@@ -215,12 +203,30 @@ def main():
             counts[word] += 1
         if options.progress and time.monotonic() - told > 10:
             told = time.monotonic()
-            print(f"  faults: {sum(counts.values())} of {options.trials} trials, {counts['f']} failed, {told - started:.0f} s",
+            print(f"  {title}: {sum(counts.values())} of {options.trials} trials, {counts['f']} failed, {told - started:.0f} s",
                   flush=True)
     broken = sum(os.waitpid(pid, 0)[1] != 0 for pid in jobs)
     counts["f"] += broken  # a job that died says so itself
     print("{p} passed, {f} failed, {s} skipped".format(**counts))
     return 1 if counts["f"] or not counts["p"] else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--program", choices=sorted(trials.PROGRAMS), metavar="NAME")
+    parser.add_argument("--seconds", type=float, help="begin no trial after so long")
+    parser.add_argument("--limit", type=float, default=30, help="seconds of one trial; they take some 50 ms")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--progress", action="store_true", help="a line every ten seconds")
+    parser.add_argument("--list", action="store_true", help="the programs")
+    options = parser.parse_args()
+    names = sorted(trials.PROGRAMS)
+    if options.list:
+        print("\n".join(names))
+        return 0
+    return run_jobs(lambda number, results: job(number, options, names, results), options, "faults")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 Parts: faults (thousands of trials), many (10,000 of each kind of object), ring (its killed test with other seeds),
 tsan (the core's tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there),
-overcommit, fuzz (each fuzzer for a minute).
+overcommit, books (a thousand traced programs whose processes or collector are killed), fuzz (each fuzzer for a minute, or
+FUZZ_SECONDS).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -20,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
-FUZZ_SECONDS = 60
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
 
 def script(name, *arguments):
@@ -39,6 +40,7 @@ def parts(build, seed):
              "ring": [([os.path.join(build, "tests", "core", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
              "tsan": [(command, {}) for command in sorted([test] for test in tsan_tests(build))],
+             "books": [(script("books.py", "--trials", "1000", "--seed", str(seed), "--progress"), {})],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "fuzz": []}
     debug = shutil.which("python3-dbg")
     if debug:
@@ -75,7 +77,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "tsan", "references", "overcommit", "fuzz"])
+    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "tsan", "books", "references", "overcommit", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
