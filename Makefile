@@ -39,7 +39,7 @@ FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 TRACER_OBJ := $(TRACER_SRC:%.c=$(B)/obj/%.o)
 TRACER     := $(B)/bin/snakefish-trace
-FLOOR      := $(B)/bin/bench-floor
+FLOOR      := $(B)/bin/bench-floor $(B)/bin/bench-events
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
@@ -64,7 +64,7 @@ ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: bu
 
 tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
 
-bench-floor: $(FLOOR)           ## build what the bench measures the machine with: build/bin/bench-floor
+bench-floor: $(FLOOR)           ## build what the bench measures the machine with: build/bin/bench-floor, bench-events
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -113,10 +113,15 @@ $(TRACER): $(TRACER_OBJ)
 	$(Q)$(CC) $(SANFLAGS) -pthread $^ $(TRACER_LIBS) -o $@
 
 # Without sanitizers, whatever the rest is built with: it says what the machine can do.
-$(FLOOR): bench/floor/main.c
+$(B)/bin/bench-floor: bench/floor/main.c
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE $< -o $@
+
+$(B)/bin/bench-events: bench/floor/events.c $(wildcard ext/core/*.[ch] ext/abi/*)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -pthread $< $(CORE_SRC) -o $@
 
 # A C test is one program per file of ours; it links the objects of its part.
 $(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)

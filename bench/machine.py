@@ -170,19 +170,27 @@ def library():
     return Path(os.environ.get("SF_BUILD", TOP / "build")).absolute() / "lib"
 
 
-def floor_program():
-    """The program that measures the machine itself; FileNotFoundError where it is not built."""
-    path = library().parent / "bin" / "bench-floor"
+def program(name):
+    """One of the bench's own programs in C; FileNotFoundError where it is not built."""
+    path = library().parent / "bin" / name
     if not path.exists():
-        raise FileNotFoundError("bench-floor is not built: make bench-floor")
+        raise FileNotFoundError(f"{name} is not built: make bench-floor")
     return path
 
 
-def floor(*arguments):
-    """(right, ns) of one of its measurements: bench/floor/main.c says which there are."""
-    ended = subprocess.run([floor_program(), *map(str, arguments)], check=True, stdout=subprocess.PIPE)
+def ask(name, *arguments):
+    """(right, ns) of one of that program's measurements: its source in bench/floor says which there are."""
+    ended = subprocess.run([program(name), *map(str, arguments)], check=True, stdout=subprocess.PIPE)
     answer = json.loads(ended.stdout)
     return answer["right"], answer["ns"]
+
+
+def floor(*arguments):
+    return ask("bench-floor", *arguments)
+
+
+def events(*arguments):
+    return ask("bench-events", *arguments)
 
 
 def extension():

@@ -12,7 +12,8 @@ from hashlib import sha256
 
 from bench import catalog, ready
 
-OFFERS = ("pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "floor", "copies", "session")
+OFFERS = ("pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
+          "session")
 now_ns = time.perf_counter_ns
 
 
@@ -48,6 +49,9 @@ def measure(workload, runtime, size, workers):
         return *runtime.copies(workload, size, workers), None
     if hasattr(runtime, "floor"):
         value, region_ns = runtime.floor(workload, size, workers)
+        return workload.output_of(value, size), region_ns, None
+    if hasattr(workload.module, "timed"):
+        value, region_ns = workload.module.timed(runtime, size, workers)
         return workload.output_of(value, size), region_ns, None
     if hasattr(workload.module, "by_turns"):
         with workload.module.by_turns(runtime, size, workers) as turns:

@@ -9,6 +9,7 @@
     packages    {module: Debian's package} that it imports where it uses them; without one of them it is absent
     parallel    True: runs with as many workers as there are CPUs; else with one, the process at the other end
     ready(runtime, size, workers)   a context manager, outside the region: sets up, yields run() -> value
+    timed(runtime, size, workers)   in place of ready, where a program in C looks at the clock itself: (value, ns)
     output(value, size)   outside the region: the output, bytes, of a value that is none yet
     expected(size)   the right output
 

@@ -2,7 +2,7 @@
 from bench import machine
 
 version = None
-machine.floor_program()  # absent where it is not built
+machine.program("bench-floor")  # absent where it is not built
 
 
 def floor(workload, size, workers):

@@ -1,8 +1,12 @@
 """snakefish: map forks its workers for each call, Thread, Generator, Channel"""
+import os
+import tempfile
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import snakefish
+
+from bench.machine import events  # noqa: F401
 
 version = getattr(snakefish, "__version__", None)
 CHANNEL_BYTES = 1 << 20
@@ -80,3 +84,11 @@ def stream(produce, message_bytes):
             thread.start()
             yield channel.receive_pyobj
             thread.join()
+
+
+@contextmanager
+def tracing(path=None):
+    """Traces into path; without one, into a database that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="bench-trace-") as folder:
+        with snakefish.trace.session(path or os.path.join(folder, "trace.db")):
+            yield snakefish.trace
