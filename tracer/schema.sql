@@ -195,7 +195,7 @@ CREATE TABLE path_activity(activity TEXT PRIMARY KEY, ns INTEGER, share REAL, me
 -- The POP tree (pop-coe.eu): parallel efficiency = load balance x serialisation x transfer.
 --   useful         time in `running`
 --   lanes          p, in place of POP's fixed processes, as ours come and go: the fewest lanes on which 99 % of the useful
---                  time finds room; a process keeps its lane while it can
+--                  time finds room; a process keeps its lane while it can, also while it waits for a CPU
 --   load balance   mean of useful over the lanes / the largest of them
 --   ideal ns       the longest path through the graph when all but useful time and waits of unknown cause take no time
 --   serialisation  largest useful of a lane / ideal; over 1 where the graph allows more at once than there were lanes

@@ -205,6 +205,17 @@ def test_a_generators_item_is_handed_over_when_it_is_pickled(db):
                     (1, "running", 32, 50)]
 
 
+def test_a_wait_in_parts_vanishes_whole_when_it_was_for_what_is_there_already(db):
+    """Had the first thread had its CPU from 13 to 28, it would have sent at 17, and the second not waited from 26 on: what
+    stays of the 8 ms is the last half, from its CPU on."""
+    t = two_threads(db)
+    t.rows("sched_slice", (2, 102, 0, 28 * MS, 40 * MS, "blocked", None, 13 * MS),
+           (3, 103, 0, 29 * MS, 30 * MS, "blocked", None, 28 * MS),
+           (3, 103, 0, 33.5 * MS, 40 * MS, "blocked", 2, 33 * MS))
+    analyzed(t)
+    assert what_if(db)["no cpu"] == 7.5
+
+
 def test_a_map_worker_and_its_parent_end_each_others_waits(db):
     """The worker's first results are ready at 40 and find no room until the parent has copied something at 50."""
     t = Trace(db)
