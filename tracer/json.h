@@ -12,8 +12,8 @@ void json_string(FILE *to, const char *text);
 /* Nanoseconds as microseconds with three decimals. */
 void json_us(FILE *to, int64_t ns);
 
-/* A query's rows as an array of objects, named by its columns. 0 or -EIO (the database's error; what was written ends
- * anywhere). */
+/* A query's rows as an array of objects, named by its columns. 0 or -EIO (the database's error; what was written
+ * ends anywhere). */
 int json_rows(FILE *to, sqlite3 *db, const char *sql);
 
 #endif
