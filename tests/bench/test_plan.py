@@ -48,7 +48,7 @@ def test_sequential_runs_with_one_worker_and_so_do_the_micro_benchmarks_but_for_
         if cell.runtime == "sequential":
             assert cell.workers == 1
         elif catalog.kind(cell.workload) == "micro":
-            assert cell.workers == (CPUS if cell.workload.startswith(("map-", "task-size")) else 1)
+            assert cell.workers == (CPUS if cell.workload.startswith(("map-", "task-size", "event-all-cpus")) else 1)
         elif cell.workload == "pipeline":
             assert cell.workers == 3
     assert plan.Cell("mandelbrot", catalog.workload("mandelbrot").size, "other", 3) in cells()
