@@ -134,8 +134,14 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $< $(filter-out %/main.o,$(TRACER_OBJ)) $(TRACER_LIBS) -o $@
 
+# What tests/stress/flood.py traces.
+$(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,TEST,$<)
+	$(Q)$(CC) $(ALLFLAGS) $< $(CORE_OBJ) -o $@
+
 core-tests: $(CORE_TESTS)
-tracer-tests: $(TRACER_TESTS) $(B)/tests/tracer/program # what the tests of the commands trace
+tracer-tests: $(TRACER_TESTS) $(B)/tests/stress/writers $(B)/tests/tracer/program # what the tests of the commands trace
 
 # libFuzzer's programs: the part under test is compiled with them.
 $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/*)
@@ -162,8 +168,8 @@ test: deps                      ## build everything and run all tests
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
 
-stress: deps                    ## thousands of faults, 10,000 objects, the fuzzers: some 15 minutes on 2 cores
-	$(Q)$(MAKE) --no-print-directory all core-tests fuzzers
+stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: some 25 minutes on 2 cores
+	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
 

@@ -43,7 +43,9 @@ def suites(build):
     stress = os.path.join("tests", "stress")
     found["faults"] = [[sys.executable, os.path.join(stress, "run.py"), "--trials", "300", "--seconds", "30"],
                        [sys.executable, os.path.join(stress, "many.py"), "--count", "300"]]
-    found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"]]
+    found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"],
+                      [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
+                      [sys.executable, os.path.join(stress, "flood.py")]]
     # all of tests/py takes PyPy 150 s, most of it for processes that start; `make test-all-pythons` runs the rest
     of_pypy = ["arguments", "channel", "channel_buffers", "thread", "map", "map_blocks", "imap", "trace", "timestamps"]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]

@@ -1,0 +1,134 @@
+"""One clock: millions of events by processes that are pinned to different CPUs, and none in the wrong order.
+
+    python3 tests/stress/clock.py [--events 200000]
+
+Channels between pairs of pinned processes carry numbers until there are so many events; meanwhile children are forked and
+merged, and marks are written between two readings of CLOCK_MONOTONIC. No receive may stand before its send, no child before
+its fork, no merge before its extract; and each mark's time in the database has to lie between its two readings, within the
+error that the session states. The last line: "N passed, N failed, N skipped".
+"""
+import argparse
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.environ.get("SF_BUILD", os.path.join(TOP, "build"))
+sys.path[:0] = [os.path.join(BUILD, "lib"), HERE]
+
+from snakefish import Channel, Thread, trace  # noqa: E402
+from snakefish import map as map_  # noqa: E402
+from truth import open_trace, wrongs_of  # noqa: E402
+
+TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
+PAIRS, OF_A_MESSAGE = 2, 4  # events of one: send and receive, begin and end
+WINDOW, MARK_EVERY = 32, 1000
+MARK = struct.Struct("iqq")
+
+
+def pin(number):
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cpus[number % len(cpus)]})
+
+
+def marked(fd):
+    """A mark, and into fd when it was written: after the first reading and before the second."""
+    before = time.monotonic_ns()
+    trace.mark("between two readings")
+    os.write(fd, MARK.pack(os.getpid(), before, time.monotonic_ns()))
+
+
+def play(events, readings):
+    """The program. Two windows of credit each way keep both sides of a pair awake."""
+    fd = os.open(readings, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    messages = events // OF_A_MESSAGE // PAIRS // 2
+
+    def exchange(cpu, there, back, first):
+        pin(cpu)
+        for _ in range(WINDOW if first else 0):
+            there.send_pyobj(0, True)
+        for n in range(messages):
+            if n % MARK_EVERY == 0:
+                marked(fd)
+            back.receive_pyobj()
+            there.send_pyobj(n, True)
+
+    def fork_and_merge(pid):
+        marked(fd)
+
+    tasks = []
+    for pair in range(PAIRS):
+        there, back = Channel(1 << 20), Channel(1 << 20)
+        tasks += [Thread(exchange, args=(pair, there, back, True)), Thread(exchange, args=(pair + 1, back, there, False))]
+    for task in tasks:
+        task.start()
+    for _ in range(5):
+        map_(fork_and_merge, range(4), lambda g: 1, lambda g, extracted: None, 2, 1)
+        marked(fd)
+    for task in tasks:
+        task.join()
+        task.get_result()
+    marked(fd)
+
+
+def clock_wrongs(db, readings):
+    """The marks that the database has at another time than they were written. And how many there were."""
+    error_ns = db.execute("SELECT value FROM stats WHERE name = 'clock_error_ns'").fetchone()[0]
+    start_ns = db.execute("SELECT monotonic_ns FROM clock_snapshot ORDER BY tsc LIMIT 1").fetchone()[0]
+    told = {}
+    for pid, ns in db.execute("SELECT p.pid, e.ns FROM event_time e JOIN process p ON p.id = e.process "
+                              "WHERE e.kind = 21 ORDER BY e.process, e.seq"):
+        told.setdefault(pid, []).append(start_ns + ns)
+    written, wrong, count, most = {}, [], 0, 0
+    for pid, before, after in MARK.iter_unpack(readings):
+        written.setdefault(pid, []).append((before, after))
+    for pid, pairs in written.items():
+        if len(told.get(pid, ())) != len(pairs):
+            wrong.append(f"pid {pid}: {len(told.get(pid, ()))} marks for {len(pairs)}")
+        for (before, after), at in zip(pairs, told.get(pid, ())):
+            count += 1
+            most = max(most, before - at, at - after)
+    if most > error_ns:
+        wrong.append(f"a mark is {most} ns outside its readings, and the clock's error is said to be {error_ns}")
+    return wrong, count, error_ns
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--play", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.play:
+        play(options.events, options.play)
+        return 0
+    cpus = len(os.sched_getaffinity(0))
+    if cpus < 2:
+        print("skip clock: there is one CPU only\n0 passed, 0 failed, 1 skipped")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        path, readings = os.path.join(folder, "run.db"), os.path.join(folder, "readings")
+        done = subprocess.run([TRACER, "record", "-o", path, "--log-records", str(1 << 20), "--", sys.executable,
+                               os.path.abspath(__file__), "--events", str(options.events), "--play", readings])
+        db = open_trace(path)
+        wrong = [f"the program ended with status {done.returncode}"] if done.returncode else []
+        events = db.execute("SELECT count(*) FROM event").fetchone()[0]
+        if events < options.events:
+            wrong.append(f"{events} events are there, {options.events} were to be written")
+        wrong += wrongs_of(db)
+        with open(readings, "rb") as file:
+            more, marks, error_ns = clock_wrongs(db, file.read())
+        wrong += more
+        db.close()
+    print(f"clock: {events} events on {cpus} CPUs, {marks} marks between readings, error at most {error_ns} ns")
+    for sentence in wrong:
+        print(f"FAIL clock: {sentence}")
+    print(f"{int(not wrong)} passed, {int(bool(wrong))} failed, 0 skipped")
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
