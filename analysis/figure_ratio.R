@@ -40,7 +40,8 @@ figure_ratio <- function(bench) {
     "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); ",
     "the ratio is that of the median times. ",
     interval_caption(rows$blocks), " Grey band: no practical difference, being within ",
-    format_percent(practical_margin), " of each other or within what snakefish differs from itself by."), height = 1.2 + 0.36 * nrow(rows))
+    format_percent(practical_margin), " of each other or within what snakefish differs from itself by."),
+    height = 1.2 + 0.36 * nrow(rows))
 }
 
 verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)

@@ -69,7 +69,8 @@ crossover_table <- function(rows) {
                          ifelse(size == 0, paste("less than", format_count(rows$smallest)), format_count(round(size))))
   bounds <- ifelse(is.na(rows$low), "", sprintf(" [%s, %s]", text(rows$low), text(rows$high)))
   data.frame(check.names = FALSE, sweep = rows$program, runtime = rows$runtime, workers = rows$workers,
-             "faster than sequential from [interval]" = paste0(text(rows$size), " ", rows$unit, bounds), blocks = rows$blocks)
+             "faster than sequential from [interval]" = paste0(text(rows$size), " ", rows$unit, bounds),
+             blocks = rows$blocks)
 }
 
 memory_table <- function(rows) {

@@ -28,7 +28,7 @@ report_theme <- function() {
 runtime_looks <- data.frame(
   runtime = c("sequential", "snakefish", "multiprocessing", "snakefish-traced", "ceiling", "floor"),
   colour = c(okabe_ito[c("black", "blue", "vermillion", "sky")], "#8A8A8A", "#8A8A8A"),
-  shape = c(15, 16, 17, 1, 95, 124), line = c("dotted", "solid", "longdash", "22", "dashed", "dotted"))
+  shape = c(15, 16, 17, 1, 8, 124), line = c("dotted", "solid", "longdash", "22", "dashed", "dotted"))
 spare_looks <- data.frame(
   colour = c(okabe_ito[c("green", "purple", "orange")], "#8B6B3E", "#5B4B8A", "#3F7F3F", "#B0706F"),
   shape = c(18, 4, 0, 2, 5, 6, 3), line = c("dotdash", "twodash", "13", "4212", "41", "F2", "1343"))

@@ -25,27 +25,31 @@ def quota(facts, samples):
     limit = facts.get("cgroup_cpus")
     most = max((s["workers"] for s in samples), default=0)
     if isinstance(limit, (int, float)) and limit < most:
-        return (f"The cgroup's quota is {limit:g} CPUs, fewer than the {most} workers: compare up to {int(limit)} workers, "
-                "or raise the quota.")
+        return (f"The cgroup's quota is {limit:g} CPUs, fewer than the {most} workers: compare up to {int(limit)} "
+                "workers, or raise the quota.")
 
 
 def stolen(facts, samples):
-    shares = [s["steal_ns"] / s["wall_ns"] / facts["cpus"] for s in samples if s["steal_ns"] is not None and s["wall_ns"]]
+    shares = [s["steal_ns"] / s["wall_ns"] / facts["cpus"] for s in samples
+              if s["steal_ns"] is not None and s["wall_ns"]]
     share = sum(shares) / len(shares) if shares else 0
     if share > STOLEN:
-        return (f"The hypervisor gave {share:.0%} of the CPUs' time to others: use a machine of its own, or more blocks.")
+        return (f"The hypervisor gave {share:.0%} of the CPUs' time to others: use a machine of its own, or more "
+                "blocks.")
 
 
 def throttled(samples):
     hit = sum(1 for s in samples if s["throttled_ns"])
     if hit:
-        return f"The cgroup's quota stopped {hit} of {len(samples)} samples for a while: raise the quota, or use fewer workers."
+        return (f"The cgroup's quota stopped {hit} of {len(samples)} samples for a while: raise the quota, or use fewer "
+                "workers.")
 
 
 def hot(samples):
     hit = sum(1 for s in samples if s["thermal_throttles"])
     if hit:
-        return f"A core was slowed down by its heat during {hit} of {len(samples)} samples: cool it, or switch turbo off."
+        return (f"A core was slowed down by its heat during {hit} of {len(samples)} samples: cool it, or switch turbo "
+                "off.")
 
 
 def governor(facts):
@@ -65,5 +69,5 @@ def uneven(samples):
     ratios = [by_block[0] / median(ns for block, ns in by_block.items() if block) for by_block in times.values()
               if 0 in by_block and len(by_block) >= FEWEST_BLOCKS]
     if ratios and abs(median(ratios) - 1) > 0.05:
-        return (f"The first block took {median(ratios):.2f} times as long as the others: the machine was not in its steady "
-                "state; run it again.")
+        return (f"The first block took {median(ratios):.2f} times as long as the others: the machine was not in its "
+                "steady state; run it again.")

@@ -4,7 +4,8 @@ import sys
 
 from bench import catalog, machine, plan, runner
 
-STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling", "floor")
+STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling",
+                     "floor")
 SWEPT_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
 CONTROL = "snakefish-again"
 BLOCKS = 6

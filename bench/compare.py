@@ -68,8 +68,8 @@ def _quotient(above, below):
     if min(map(len, sizes)) < interval.FEWEST_BLOCKS:
         return Estimate(whole, None, min(map(len, sizes)))
     draw = random.Random(0)
-    drawn = sorted(value(above, draw.choices(sizes[0], k=len(sizes[0]))) / value(below, draw.choices(sizes[1], k=len(sizes[1])))
-                   for _ in range(interval.RESAMPLES))
+    drawn = sorted(value(above, draw.choices(sizes[0], k=len(sizes[0])))
+                   / value(below, draw.choices(sizes[1], k=len(sizes[1]))) for _ in range(interval.RESAMPLES))
     return interval.from_resamples(whole, drawn, min(map(len, sizes)))
 
 
@@ -101,8 +101,8 @@ def _print_agreement(measured):
                               f"{range_text(first[key].ratio, 1, 3)} | {second[key].ratio.value:.3f} "
                               f"{range_text(second[key].ratio, 1, 3)}")
     if total:
-        print(f"\nratios of runtimes: A and B agree in {agree} of {total} ({agree / total:.0%}): the 95 % interval of what "
-              "they\ndiffer by holds no difference")
+        print(f"\nratios of runtimes: A and B agree in {agree} of {total} ({agree / total:.0%}): the 95 % interval of "
+              "what they\ndiffer by holds no difference")
 
 
 def _pair(comparison):

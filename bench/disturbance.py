@@ -1,4 +1,4 @@
-"""What disturbs a sample from outside: counters that are read before and after it. None: this machine has none of it."""
+"""What disturbs a sample from outside: counters that are read before and after it. None: not on this machine."""
 import os
 import re
 from pathlib import Path

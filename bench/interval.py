@@ -11,7 +11,7 @@ sure enough when all comparisons of its kind are taken together (Holm). analysis
 import random
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from statistics import median
+from functools import lru_cache
 from typing import Optional, Tuple
 
 RESAMPLES = 2000
@@ -32,7 +32,8 @@ class Estimate:
 
 def cost(by_block):
     """The median of {block: value}."""
-    return _estimate(sorted(by_block), lambda blocks: median(by_block[b] for b in blocks))
+    values = [by_block[b] for b in sorted(by_block)]
+    return _estimate(len(values), lambda places: _median(values, places))
 
 
 def ratio(above, below):
@@ -40,15 +41,29 @@ def ratio(above, below):
     both = sorted(above.keys() & below.keys())
     if not both:
         return None
-    return _estimate(both, lambda blocks: median(above[b] for b in blocks) / median(below[b] for b in blocks))
+    a, b = [above[block] for block in both], [below[block] for block in both]
+    return _estimate(len(both), lambda places: _median(a, places) / _median(b, places))
 
 
-def _estimate(blocks, statistic):
-    if len(blocks) < FEWEST_BLOCKS:
-        return Estimate(statistic(blocks), None, len(blocks))
-    draw = random.Random(0)  # the same database always gives the same interval
-    drawn = sorted(statistic(draw.choices(blocks, k=len(blocks))) for _ in range(RESAMPLES))
-    return from_resamples(statistic(blocks), drawn, len(blocks))
+def _median(values, places):
+    """statistics.median is several times slower, and this is called millions of times."""
+    drawn = sorted([values[k] for k in places])
+    middle = len(drawn) // 2
+    return drawn[middle] if len(drawn) % 2 else (drawn[middle - 1] + drawn[middle]) / 2
+
+
+@lru_cache(maxsize=None)
+def draws(n):
+    """Which places are drawn of n, for each resample: always the same, so that a database always gives the same."""
+    draw = random.Random(0)
+    return [draw.choices(range(n), k=n) for _ in range(RESAMPLES)]
+
+
+def _estimate(n, statistic):
+    value = statistic(range(n))
+    if n < FEWEST_BLOCKS:
+        return Estimate(value, None, n)
+    return from_resamples(value, sorted(map(statistic, draws(n))), n)
 
 
 def from_resamples(value, drawn, blocks):

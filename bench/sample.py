@@ -18,7 +18,7 @@ now_ns = time.perf_counter_ns
 
 
 def run(workload_name, size, runtime_name, workers, trace=None):
-    """Returns the output, and what bench/schema.sql calls import_ns, region_ns, floor_ns, run_ns, operations and output_*."""
+    """Returns the output, and what bench/schema.sql calls run_ns, import_ns, region_ns, floor_ns, operations, output_*."""
     start = now_ns()
     workload = catalog.workload(workload_name)
     runtime = catalog.load("runtimes", runtime_name)

@@ -48,8 +48,8 @@ CREATE TABLE cell(
 
 -- One row per fresh interpreter process, committed when that process has ended. A block holds every combination of
 -- workload, size, runtime and workers once, in random order: position is the place in it. Blocks and positions start
--- at 0. Compare runtimes within a block, never across. workers is 1 for the sequential runtime; for kind 'micro' it is 1, or the
--- CPUs where the operation is a parallel map.
+-- at 0. Compare runtimes within a block, never across. workers is 1 for the sequential runtime; for kind 'micro' it is 1,
+-- or the CPUs where the operation is a parallel map.
 --
 -- status, output_ok:
 --   ok       1     the output is right

@@ -119,7 +119,8 @@ def _print_memory(database, session):
         "SELECT m.* FROM memory m JOIN cell c USING(session, workload, size, runtime, workers) "
         "WHERE session = ? AND peak_pss_bytes IS NOT NULL AND c.series IN ('strong', 'both')", (session["id"],)))
     if rows:
-        print(f"\npeak memory of the whole tree, MiB\n  {'program':<20}{'runtime':<27}{'workers':>7}{'MiB':>9}{'processes':>11}")
+        print("\npeak memory of the whole tree\n"
+              f"  {'program':<20}{'runtime':<27}{'workers':>7}{'MiB':>9}{'processes':>11}")
     for row in rows:
         print(f"  {row['workload']:<20}{row['runtime']:<27}{row['workers']:>7}{row['peak_pss_bytes'] / 2**20:>9.1f}"
               f"{row['processes']:>11}")
@@ -142,7 +143,8 @@ def _print_foot(database, session, measured):
     for kind, what in (("program", "programs"), ("micro", "micro-benchmarks")):
         control = results.control(measured, kind)
         if control:
-            print(f"A/A control, {what}: snakefish differs from itself by up to {max(max(r, 1 / r) - 1 for r in control):.1%} "
-                  f"in {len(control)} comparisons; no difference below {interval.margin(control):.1%}.")
+            most = max(max(r, 1 / r) - 1 for r in control)
+            print(f"A/A control, {what}: snakefish differs from itself by up to {most:.1%} in {len(control)} comparisons; "
+                  f"no difference\nbelow {interval.margin(control):.1%}.")
     print(f"Ratios below 1: the first one is faster. A difference is larger than {interval.PRACTICAL:.0%} and than the A/A "
           "control's,\nand sure at 95 % over all comparisons of its kind together (Holm).")

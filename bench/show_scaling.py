@@ -1,5 +1,4 @@
 """Prints weak scaling, and the size of a task from which on each runtime is faster than the sequential loop."""
-import random
 from collections import defaultdict
 from math import exp, log
 from statistics import median
@@ -64,8 +63,7 @@ def crossover(times, base):
 
     if len(blocks) < interval.FEWEST_BLOCKS:
         return text(at(blocks)), ""
-    draw = random.Random(0)
-    drawn = sorted(at(draw.choices(blocks, k=len(blocks))) for _ in range(interval.RESAMPLES))
+    drawn = sorted(at([blocks[k] for k in places]) for places in interval.draws(len(blocks)))
     cut = round(interval.RESAMPLES * (1 - interval.LEVEL) / 2)
     return text(at(blocks)), f"[{text(drawn[cut])}, {text(drawn[-cut - 1])}]"
 

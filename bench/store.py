@@ -1,6 +1,7 @@
 """The bench database: makes it, and writes each sample as soon as it is done (bench/schema.sql says what is in it)."""
 import os
 import sqlite3
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -93,9 +94,16 @@ class Store:
     def __exit__(self, *_):
         self.database.close()
 
+    @contextmanager
     def transaction(self):
-        """A context manager: what is added in it is there as a whole, or not at all."""
-        return _Transaction(self)
+        """What is added in it is there as a whole, or not at all."""
+        self._execute("BEGIN", ())
+        try:
+            yield
+            self._execute("COMMIT", ())
+        finally:
+            if self.database.in_transaction:
+                self._execute("ROLLBACK", ())
 
     def start_session(self, *, command, seed, blocks, samples, limit_s=60.0, memory=0, trace=None):
         self.session = self._insert("session", started=now(), status="running", command=command, seed=seed,
@@ -119,8 +127,8 @@ class Store:
         self._execute("UPDATE session SET finished = ?, status = ? WHERE id = ?", (now(), status, self.session))
 
     def set_right_output(self, workload, size, source, sha256):
-        self._execute("UPDATE workload SET output_source = ?, output_sha256 = ? WHERE session = ? AND name = ? AND size = ?",
-                      (source, sha256, self.session, workload, size))
+        self._execute("UPDATE workload SET output_source = ?, output_sha256 = ? "
+                      "WHERE session = ? AND name = ? AND size = ?", (source, sha256, self.session, workload, size))
 
     def rows(self, query, *values):
         cursor = self._execute(query, values)
@@ -151,14 +159,3 @@ class Store:
     def _failure(self, error):
         reason = getattr(error, "strerror", None) or str(error)
         return StoreError(f"{self.path}: {reason}")
-
-
-class _Transaction:
-    def __init__(self, store):
-        self.store = store
-
-    def __enter__(self):
-        self.store._execute("BEGIN", ())
-
-    def __exit__(self, kind, *_):
-        self.store._execute("ROLLBACK" if kind else "COMMIT", ())

@@ -41,7 +41,8 @@ def test_the_same_machine_twice_agrees(tmp_path, capsys):
 
 
 def test_a_slower_build_is_seen_and_so_is_the_ratio(tmp_path, capsys):
-    out = compared(capsys, fill(tmp_path / "a.db"), fill(tmp_path / "b.db", factor={"snakefish": 1.2, "snakefish-again": 1.2}, seed=2))
+    slower = {"snakefish": 1.2, "snakefish-again": 1.2}
+    out = compared(capsys, fill(tmp_path / "a.db"), fill(tmp_path / "b.db", factor=slower, seed=2))
     row = next(line for line in out.splitlines() if "snakefish x2" in line)
     assert row.endswith("slower") and 1.18 < float(row.split()[4]) < 1.22
     assert "agree in 0 of 1 (0%)" in out and "apart: injected 9 x2, snakefish / multiprocessing" in out

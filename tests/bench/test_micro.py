@@ -171,7 +171,8 @@ def test_a_sweep_runs_in_all_its_sizes_and_says_where_it_is_crossed(bench):
     bench.add("micro", "short_sweep", '"""short-sweep: x"""\nfrom bench.micro.task_size import *  # noqa: F403\n'
               "sweep = (1, 3000)\n")
     bench.run("--filter", "short-sweep", "--runtimes", "sequential,snakefish", "--blocks", 1)
-    rows = bench.rows("SELECT runtime, size, series, status FROM sample JOIN cell USING(session, workload, size, runtime, workers)")
+    rows = bench.rows("SELECT runtime, size, series, status FROM sample "
+                      "JOIN cell USING(session, workload, size, runtime, workers)")
     assert {(r["runtime"], r["size"]) for r in rows} == {(r, s) for r in ("sequential", "snakefish") for s in (1, 3000)}
     assert {(r["series"], r["status"]) for r in rows} == {("sweep", "ok")}
     out, _ = bench("show", bench.db)
