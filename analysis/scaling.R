@@ -5,7 +5,8 @@
 weak_efficiency <- function(samples, seed, base = "sequential") {
   if (!any(samples$series %in% "weak")) return(NULL)
   first <- samples[samples$runtime == base & samples$workers == 1 & samples$series %in% "both", ]
-  rest <- samples[!samples$runtime %in% c(base, "ceiling", control_runtime) &
+  grown <- unique(samples$runtime[samples$series %in% "weak"])
+  rest <- samples[samples$runtime %in% setdiff(grown, base) &
                     (samples$series %in% "weak" | samples$workers == 1), ]
   bind(lapply(split_by(rest, c("program", "runtime", "workers")), function(cell) {
     pair <- merge(cell[c("block", "time_ns")], first[first$program == cell$program[1], c("block", "time_ns")],

@@ -5,19 +5,22 @@ from statistics import median
 
 from bench import interval
 
+NO_RUNTIMES = ("sequential", "snakefish-again")  # what the others are held against, and the control
+
 
 def weak(all_measured):
     """Lines: efficiency where the work grows with the workers; 1 is a time that stays."""
     base = {m.name: m for m in all_measured if "both" in m.series}
+    grown = {(m.name, runtime) for m in all_measured if "weak" in m.series for runtime, _ in m.costs} - {
+        (name, "sequential") for name in base}
     rows = []
     for m in all_measured:
         for (runtime, workers), by_block in sorted(m.costs.items()):
             first = base.get(m.name) and base[m.name].costs.get(("sequential", 1))
-            if first and runtime not in ("sequential", "ceiling") and (m is base[m.name]) == (workers == 1) and (
-                    m.series & {"weak", "both"}):
+            if first and (m.name, runtime) in grown and (m is base[m.name]) == (workers == 1):
                 of = interval.ratio(first, by_block)  # times the work, over the workers: 1 but for rounding
                 rows.append((m.name, runtime, workers, m.size, of, m.work / workers))
-    if not any(workers > 1 for _, _, workers, _, _, _ in rows):
+    if not rows:
         return []
     lines = ["", "weak scaling: the sequential time of one share of the work, over the time of all shares",
              f"  {'program':<20}{'runtime':<19}{'workers':>7}{'size':>10}{'efficiency':>12}   95 % interval"]
@@ -36,7 +39,7 @@ def crossovers(all_measured):
     lines = []
     for name, of in sweeps.items():
         base = {m.size: m.costs.get(("sequential", 1), {}) for m in of}
-        runtimes = sorted({key for m in of for key in m.costs} - {("sequential", 1)})
+        runtimes = sorted(key for key in {key for m in of for key in m.costs} if key[0] not in NO_RUNTIMES)
         lines += ["", f"{name}: faster than sequential from this size on ({of[0].unit})",
                   f"  {'runtime':<27}{'workers':>7}{'size':>10}   95 % interval"]
         for key in runtimes:

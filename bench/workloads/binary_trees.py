@@ -16,7 +16,7 @@ stretch tree of depth 11\t check: 4095
 long lived tree of depth 10\t check: 2047
 """
 unit = "levels"
-seconds = 0.8
+seconds = 0.65
 
 SHALLOWEST = 4
 SHARES = 8  # of the trees of one depth

@@ -10,7 +10,7 @@ check_size = 7
 official = 12
 check_output = b"228\nPfannkuchen(7) = 16\n"
 unit = "pancakes"
-seconds = 0.8
+seconds = 0.45
 
 FEWEST_BLOCKS = 60
 

@@ -5,7 +5,7 @@ Arrays go to the workers and come back, by whatever way a runtime has for them. 
 size = 2000
 check_size = 60
 unit = "pixels on a side"
-seconds = 0.6
+seconds = 0.45
 packages = {"numpy": "python3-numpy"}
 
 STRIPES = 16

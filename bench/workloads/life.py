@@ -6,7 +6,7 @@ pool does once. Rows are whole numbers, one bit a cell.
 size = 400
 check_size = 1103
 unit = "generations"
-seconds = 0.6
+seconds = 0.2
 
 WIDTH = 512
 ALL = (1 << WIDTH) - 1

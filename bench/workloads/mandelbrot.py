@@ -9,7 +9,7 @@ check_size = 200
 official = 16000
 check_sha256 = "97610473750700638fc63d13cfa49d339b67c18e7f26b3f9c9acb61e746472d5"
 unit = "pixels on a side"
-seconds = 0.8
+seconds = 0.55
 
 ITERATIONS = 50
 CHUNKS_PER_WORKER = 8

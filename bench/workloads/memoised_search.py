@@ -9,7 +9,7 @@ size = 300_000
 check_size = 10_000
 check_output = b"6171: 262 terms\n"
 unit = "numbers"
-seconds = 0.5
+seconds = 0.3
 needs = "fold"
 
 ROUNDS = 4

@@ -10,7 +10,7 @@ check_size = 100
 official = 5500
 check_output = b"1.274219991\n"
 unit = "rows of the matrix"
-seconds = 0.8
+seconds = 0.55
 
 
 def growth(size):

@@ -43,12 +43,14 @@ def test_no_cell_is_always_first():
     assert max(first.values()) < 5 * 300 / len(all_cells)
 
 
-def test_sequential_runs_with_one_worker_and_so_do_the_micro_benchmarks_but_for_maps():
+def test_sequential_runs_with_one_worker_and_so_do_micro_benchmarks_that_are_not_parallel():
+    parallel = {name for name in catalog.workload_names() if getattr(catalog.workload(name).module, "parallel", False)}
+    assert {"map-ints", "task-size"} < parallel and "stream-int" not in parallel
     for cell in cells():
         if cell.runtime == "sequential":
             assert cell.workers == 1
         elif catalog.kind(cell.workload) == "micro":
-            assert cell.workers == (CPUS if cell.workload.startswith(("map-", "task-size", "event-all-cpus")) else 1)
+            assert cell.workers == (CPUS if cell.workload in parallel else 1)
         elif cell.workload == "pipeline":
             assert cell.workers == 3
     assert plan.Cell("mandelbrot", catalog.workload("mandelbrot").size, "other", 3) in cells()

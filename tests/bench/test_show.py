@@ -178,10 +178,10 @@ def test_weak_scaling_is_held_against_one_share(tmp_path, capsys):
         store.start_session(command="test", seed=1, blocks=6, samples=18)
         for size in (10, 21):
             store.add("workload", name="w", size=size, kind="program", unit="u", operation="run", doc="")
-        for runtime in ("sequential", "snakefish"):
+        for runtime in ("sequential", "snakefish", "joblib"):
             store.add("runtime", name=runtime, status="present", doc="")
         cells = {("sequential", 10, 1): (100, "both", 1), ("snakefish", 10, 1): (105, "both", 1),
-                 ("snakefish", 21, 2): (125, "weak", 2.1)}
+                 ("snakefish", 21, 2): (125, "weak", 2.1), ("joblib", 10, 1): (130, "strong", 1)}
         for (runtime, size, workers), (_, series, work) in cells.items():
             store.add("cell", workload="w", size=size, runtime=runtime, workers=workers, series=series, work=work)
         for block in range(6):
@@ -192,4 +192,5 @@ def test_weak_scaling_is_held_against_one_share(tmp_path, capsys):
     out = capsys.readouterr().out
     row = next(line for line in out.splitlines() if line.split()[:4] == ["w", "snakefish", "2", "21"])
     assert row.split()[4:] == ["0.84", "[0.84,", "0.84]"]  # 100 / 125 for 2.1 / 2 times the share
+    assert not [line for line in out.splitlines() if line.split()[:2] == ["w", "joblib"]]
     assert out.count("the parallel region") == 1  # the larger size is of the weak series only
