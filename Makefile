@@ -40,6 +40,7 @@ CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 TRACER_OBJ := $(TRACER_SRC:%.c=$(B)/obj/%.o)
 TRACER     := $(B)/bin/snakefish-trace
 FLOOR      := $(B)/bin/bench-floor $(B)/bin/bench-events
+BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
@@ -64,7 +65,7 @@ ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: bu
 
 tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
 
-bench-floor: $(FLOOR)           ## build what the bench measures the machine with: build/bin/bench-floor, bench-events
+bench-floor: $(FLOOR) $(BENCH_COLLECT)  ## build what the bench measures the machine and the collector with: build/bin/bench-*
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -122,6 +123,13 @@ $(B)/bin/bench-events: bench/floor/events.c $(wildcard ext/core/*.[ch] ext/abi/*
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -pthread $< $(CORE_SRC) -o $@
+
+# The collector's own speed: its parts and the log's writer, in one program.
+$(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer
+$(BENCH_COLLECT): $(B)/obj/bench/floor/collect.o $(filter-out %/main.o,$(TRACER_OBJ)) $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(SANFLAGS) -pthread $^ $(TRACER_LIBS) -o $@
 
 # A C test is one program per file of ours; it links the objects of its part.
 $(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)

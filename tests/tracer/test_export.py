@@ -1,66 +1,112 @@
 """snakefish-trace info, export and events; help and usage."""
 
-import collections
-import json
+import os
 import pathlib
 import re
+import sys
+import textwrap
 
 import pytest
 
-from tracing import PROGRAM, ROOT, query, record, trace
+from chrome_reader import Reader
+from tracing import BUILD, PROGRAM, ROOT, query, record, trace
+
+
+ENVIRONMENT = dict(os.environ, PYTHONPATH=str(BUILD / "lib"))
+
+
+def export(db):
+    out = db.with_name("out.json")
+    done = trace("export", db, "-o", out)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return Reader(out.read_text())
 
 
 def exported(db, *program, options=()):
     record(db, *program, options=options)
-    out = db.with_name("out.json")
-    done = trace("export", db, "-o", out)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return json.loads(out.read_text())["traceEvents"]
+    return export(db)
 
 
-def ns(us):
-    return round(us * 1000)
+def exported_python(db, source, *options):
+    done = trace("record", "-o", db, *options, "--", sys.executable, "-c", textwrap.dedent(source), env=ENVIRONMENT)
+    assert done.returncode == 0, done
+    return export(db)
 
 
-def slices_by_lane(events):
-    lanes = collections.defaultdict(list)
-    for e in events:
-        if e["ph"] == "X":
-            lanes[e["pid"], e["tid"]].append((ns(e["ts"]), ns(e["ts"]) + ns(e["dur"]), e["name"]))
-    return lanes
-
-
-def check(events):
-    """Slices nest in each lane; both ends of each arrow lie in a slice, the first one not later."""
-    lanes = slices_by_lane(events)
-    for lane, slices in lanes.items():
-        open_ = []
-        for start, end, name in sorted(slices, key=lambda s: (s[0], -s[1])):
-            while open_ and open_[-1][1] <= start:
-                open_.pop()
-            assert end >= start
-            assert not open_ or end <= open_[-1][1], (lane, name, open_[-1])
-            open_.append((start, end))
-    flows = collections.defaultdict(dict)
-    for e in events:
-        if e["ph"] in "sf":
-            assert e["ph"] not in flows[e["id"]]
-            flows[e["id"]][e["ph"]] = e
-            at = ns(e["ts"])
-            assert any(start <= at <= end for start, end, _ in lanes[e["pid"], e["tid"]]), e
-    for flow in flows.values():
-        assert flow["s"]["ts"] <= flow["f"]["ts"] and flow["f"]["bp"] == "e"
-        assert flow["s"]["name"] == flow["f"]["name"]
-    return collections.Counter(f["s"]["name"] for f in flows.values())
+def received(db):
+    return query(db, "SELECT count(*) FROM message WHERE receiver IS NOT NULL")[0][0]
 
 
 def test_every_message_fork_and_join_has_its_arrow(db):
-    events = exported(db, PROGRAM, "run", "50")
-    assert check(events) == {"message": 50, "fork": 1, "join": 1}
+    assert exported(db, PROGRAM, "run", "50").count() == {"message": 50, "fork": 1, "join": 1}
+
+
+def test_every_span_nests_and_every_arrow_is_bound_of_all_that_there_is(db):
+    reader = exported_python(db, """
+        import threading
+        from snakefish import Channel, Generator, Thread, map, trace
+        channel = Channel(1 << 16)
+        def f(n):
+            with trace.span("f"):
+                for i in range(20):
+                    channel.send_pyobj(i)
+                    trace.mark("sent")
+        def receive():
+            for _ in range(40):
+                with trace.span("outer"), trace.span("inner"):
+                    channel.receive_pyobj()
+        lane = threading.Thread(target=lambda: trace.mark("of another lane"))
+        lane.start()
+        lane.join()
+        threads = [Thread(f, lambda g: 1, lambda g, extracted: None, args=(n,)) for n in range(2)] + [Thread(receive)]
+        for t in threads:
+            t.start()
+        def items():
+            yield from range(5)
+        with Generator(items) as g:
+            g.start()
+            list(g)
+        map(abs, range(6), 2, 1)
+        map(abs, range(4), lambda g: 1, lambda g, extracted: None, 2, 1)
+        for t in threads:
+            t.join()
+        """)
+    tasks = query(db, "SELECT count(*) FROM task WHERE kind <> 'map'")[0][0]
+    joined = query(db, "SELECT count(DISTINCT object) FROM span WHERE kind = 'join'")[0][0]
+    assert reader.count() == {"message": 40, "fork": tasks, "join": joined} and joined >= 4
+    spans = query(db, "SELECT count(*) FROM span")[0][0]
+    assert sum(e["ph"] == "X" and e["cat"] != "process" for e in reader.events) == spans
+
+
+def test_what_multiprocessing_writes_when_instrumented_is_as_strict(db):
+    reader = exported_python(db, """
+        import multiprocessing
+        from snakefish import trace
+        trace.instrument("multiprocessing")
+        context = multiprocessing.get_context("fork")
+        def work(q):
+            for i in range(30):
+                q.put((i, "x" * i))
+        q = context.SimpleQueue()
+        p = context.Process(target=work, args=(q,))
+        p.start()
+        for _ in range(30):
+            q.get()
+        p.join()
+        with context.Pool(2) as pool:
+            pool.map(abs, range(50))
+        """)
+    arrows = reader.count()
+    assert arrows["message"] == received(db) >= 30 and arrows["fork"] == 3 and arrows["join"] >= 1
+
+
+def test_with_the_kernels_view_it_is_as_strict(db):
+    reader = exported(db, "sh", "-c", f"{PROGRAM} run 20; true", options=["--kernel"])
+    assert reader.count() == {"message": 20, "fork": 1, "join": 1}
 
 
 def test_names_are_escaped_and_arguments_there(db):
-    events = exported(db, PROGRAM, "run", "2")
+    events = exported(db, PROGRAM, "run", "2").events
     names = {e["args"]["name"] for e in events if e["name"] == "process_name"}
     assert names == {"program", "worker"}
     assert any(e["args"].get("task") == 'sender "quoted" ä of messages' for e in events if e["ph"] == "X")
@@ -78,16 +124,15 @@ def test_times_are_microseconds_with_the_nanoseconds_behind_the_point(db):
 
 
 def test_marks_are_instants_and_open_spans_reach_to_the_end(db):
-    events = exported(db, PROGRAM, "die", "9")
-    check(events)
+    events = exported(db, PROGRAM, "die", "9").events
     open_ = [e for e in events if e["ph"] == "X" and e["args"].get("closed") is False]
     assert [e["name"] for e in open_] == ["a mark", "map"]
-    events = exported(db, PROGRAM, "marks", "3")
+    events = exported(db, PROGRAM, "marks", "3").events
     assert [e["name"] for e in events if e["ph"] == "i"] == ["a mark"] * 3
 
 
 def test_a_lossy_trace_still_nests(db):
-    check(exported(db, PROGRAM, "run", "20000", options=["--log-records", "256"]))
+    exported(db, PROGRAM, "run", "20000", options=["--log-records", "256"]).count()
     assert query(db, "SELECT value FROM stats WHERE name = 'books'") == [("closed",)]
 
 

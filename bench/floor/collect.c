@@ -1,0 +1,187 @@
+/* bench-collect: how fast the collector is, beside bare SQLite inserts of the same rows. Prints one line of JSON.
+ *
+ *     bench-collect EVENTS DIRECTORY   EVENTS events (sends, begin and end) in the logs of 8 processes; the
+ * databases are made in DIRECTORY
+ *
+ * "intake_ns" is the time from the logs into committed rows, "end_ns" that of finishing the trace after it (lives,
+ * books, ledger, index), "inserts_ns" that of as many inserts of such rows by one prepared statement in one
+ * transaction. Exit status 2: bad arguments. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "database.h"
+#include "discover.h"
+#include "finish.h"
+#include "ids.h"
+#include "intake.h"
+#include "session.h"
+#include "start.h"
+
+enum { WRITERS = 8, COMMIT_RECORDS = 16384 }; /* as in collect.c */
+
+static struct sentence why;
+static size_t pending;
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int write_events(const char *dir, long events)
+{
+    int failed = 0, status;
+    for (int n = 0; n < WRITERS; n++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            if (sf_log_init() || sf_log_attach(dir))
+                _exit(1);
+            for (long i = 0; i < events / WRITERS / 2; i++) {
+                sf_log_write(SF_EVENT_SEND, SF_PHASE_BEGIN, 1, 0, 0);
+                sf_log_write(SF_EVENT_SEND, SF_PHASE_END, 1, (uint64_t)i + 1, 64);
+            }
+            _exit(0);
+        }
+        failed += pid < 0;
+    }
+    while (wait(&status) > 0)
+        failed += status != 0;
+    return failed;
+}
+
+/* discover_logs' callback: one log, whole, with commits as the collector makes them. */
+static int take(void *arg, const char *file)
+{
+    const struct intake_context *context = arg;
+    struct intake *intake;
+    int error = intake_open(&intake, context, file);
+    if (!error)
+        error = intake_register(intake, context);
+    if (!error)
+        intake_look(intake);
+    for (size_t n; !error && (n = intake_take(intake, context));) {
+        pending += n;
+        if (pending >= COMMIT_RECORDS) {
+            intake_keep_books(intake, context);
+            error = store_commit(context->store);
+            intake_give_back(intake);
+            store_begin(context->store);
+            pending = 0;
+        }
+    }
+    if (!error)
+        intake_end(intake, context, clock_tsc(), false);
+    intake_free(intake);
+    return error;
+}
+
+static int64_t count(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *s = NULL;
+    int64_t value = -1;
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
+        value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    return value;
+}
+
+/* Intake and end. 0 or not. */
+static int collect(const char *path, long events, int64_t *intake_ns, int64_t *end_ns)
+{
+    static struct session session;
+    struct store *store;
+    struct clock clock;
+    uint32_t records = 256;
+    while (records < (uint64_t)events / WRITERS)
+        records *= 2;
+    int error = store_create(&store, path, &why);
+    if (error)
+        return error;
+    clock_start(&clock);
+    error = session_make(&session, records, clock.first.tsc, &why);
+    if (!error)
+        error = start_database(store, &session, &clock, "bench-collect", getpid());
+    if (!error && write_events(session.dir, events))
+        error = say_keep(&why, -EIO, "the writers failed");
+    struct intake_context context = {.store = store,
+                                     .ids = ids_new(store),
+                                     .clock = &clock,
+                                     .dir_fd = session.dir_fd,
+                                     .capacity = records,
+                                     .start_tsc = clock.first.tsc};
+    int64_t began_ns = now_ns();
+    store_begin(store);
+    if (!error)
+        error = discover_logs(session.dir_fd, take, &context);
+    if (!error)
+        error = store_commit(store);
+    int64_t taken_ns = now_ns();
+    struct finish_facts facts = {.clock = &clock, .state = "complete"};
+    store_begin(store);
+    if (!error)
+        error = finish_database(store, &facts);
+    *intake_ns = taken_ns - began_ns;
+    *end_ns = now_ns() - taken_ns;
+    if (!error && count(store_connection(store), "SELECT count(*) FROM event") != events)
+        error = say_keep(&why, -EIO, "not all events are there");
+    session_remove(&session, NULL);
+    session_close(&session);
+    ids_free(context.ids);
+    store_discard(store);
+    return error;
+}
+
+/* The floor: the same rows, by SQLite alone. */
+static int insert(const char *path, long events, int64_t *inserts_ns)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s = NULL;
+    int error = database_create(&db, path, &why);
+    if (error)
+        return error;
+    uint64_t tsc = clock_tsc();
+    sqlite3_prepare_v2(db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &s, NULL);
+    int64_t began_ns = now_ns();
+    sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    for (long i = 0; i < events; i++) {
+        int64_t end = i & 1;
+        int64_t row[] = {1, i, (int64_t)tsc + i * 40, SF_EVENT_SEND, 1, end ? i / 2 + 1 : 0, end * 64, 1 + end, 0};
+        for (int column = 0; column < 9; column++)
+            sqlite3_bind_int64(s, column + 1, row[column]);
+        if (end)
+            sqlite3_bind_int64(s, 10, i);
+        else
+            sqlite3_bind_null(s, 10);
+        sqlite3_step(s);
+        sqlite3_reset(s);
+    }
+    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    *inserts_ns = now_ns() - began_ns;
+    sqlite3_finalize(s);
+    if (count(db, "SELECT count(*) FROM event") != events)
+        error = say_keep(&why, -EIO, "SQLite did not take all rows");
+    database_discard(db);
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    char path[4096];
+    long events = argc == 3 ? atol(argv[1]) / WRITERS / 2 * WRITERS * 2 : 0;
+    if (events <= 0 || events > 1l << 28)
+        return fprintf(stderr, "usage: bench-collect EVENTS DIRECTORY\n"), 2;
+    int64_t intake_ns, end_ns, inserts_ns;
+    snprintf(path, sizeof path, "%s/bench-collect.%d.db", argv[2], (int)getpid());
+    if (collect(path, events, &intake_ns, &end_ns) || insert(path, events, &inserts_ns))
+        return fprintf(stderr, "bench-collect: %s\n", why.text), 1;
+    printf("{\"events\": %ld, \"intake_ns\": %lld, \"end_ns\": %lld, \"inserts_ns\": %lld}\n", events,
+           (long long)intake_ns, (long long)end_ns, (long long)inserts_ns);
+    return fflush(stdout) ? 1 : 0;
+}

@@ -1,0 +1,87 @@
+"""Reads Chrome trace JSON as the viewers do, and refuses what they would show wrong or drop.
+
+The format ("Trace Event Format"): complete events X nest within a thread, an outer one before an inner one of the same times;
+a flow is one s and one f of the same id, category and name; each end binds to the innermost slice that holds its time in its
+thread (f with "bp":"e"; without, to the next one that begins)."""
+import collections
+import json
+
+KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"}, "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
+        "M": {"ph", "pid", "tid", "name", "args"}, "s": {"ph", "pid", "tid", "cat", "name", "ts", "id"},
+        "f": {"ph", "pid", "tid", "cat", "name", "ts", "id", "bp"}}
+METADATA = {"process_name", "process_sort_index", "thread_name"}
+
+
+def ns(us):
+    return round(us * 1000)
+
+
+class Slice:
+    def __init__(self, event):
+        self.start, self.end = ns(event["ts"]), ns(event["ts"]) + ns(event["dur"])
+        self.event, self.parent, self.children = event, None, []
+
+    def holds(self, at):
+        return self.start <= at < self.end or self.start == at == self.end
+
+    def chain(self):
+        """The categories from here outwards."""
+        return [self.event["cat"]] + (self.parent.chain() if self.parent else [])
+
+
+class Reader:
+    def __init__(self, text):
+        document = json.loads(text, parse_constant=lambda name: 1 / 0)  # NaN is no JSON
+        self.events = document["traceEvents"]
+        self.roots = collections.defaultdict(list)  # (pid, tid) -> outermost slices
+        self.arrows = []                            # (name, slice it leaves, slice it comes to)
+        for event in self.events:
+            assert set(event) == KEYS[event["ph"]], event
+            assert all(isinstance(event[key], int) and event[key] >= 0 for key in ("pid", "tid")), event
+            assert all(event[key] >= 0 for key in ("ts", "dur") if key in event), event
+            assert event["ph"] != "M" or event["name"] in METADATA, event
+        self.nest()
+        self.bind()
+
+    def nest(self):
+        lanes = collections.defaultdict(list)
+        for event in self.events:
+            if event["ph"] == "X":
+                lanes[event["pid"], event["tid"]].append(Slice(event))
+        for lane, slices in lanes.items():
+            open_ = []
+            for s in sorted(slices, key=lambda s: (s.start, -s.end)):  # a stable sort: equal ones as they come in the file
+                while open_ and (open_[-1].end < s.start or open_[-1].end == s.start < s.end):
+                    open_.pop()
+                assert not open_ or s.end <= open_[-1].end, (lane, s.event, open_[-1].event)
+                s.parent = open_[-1] if open_ else None
+                (s.parent.children if s.parent else self.roots[lane]).append(s)
+                open_.append(s)
+
+    def innermost(self, event):
+        """The slice that an arrow's end binds to."""
+        found, level = None, self.roots[event["pid"], event["tid"]]
+        while level:
+            inner = [s for s in level if s.holds(ns(event["ts"]))]
+            found, level = (inner[-1], inner[-1].children) if inner else (found, ())
+        assert found, ("an arrow's end lies in no slice", event)
+        return found
+
+    def bind(self):
+        ends = collections.defaultdict(list)
+        for event in self.events:
+            if event["ph"] in "sf":
+                ends[event["id"]].append(event)
+        for flow in ends.values():
+            assert [event["ph"] for event in flow] == ["s", "f"], flow
+            start, finish = flow
+            assert (start["cat"], start["name"]) == (finish["cat"], finish["name"]) and finish["bp"] == "e", flow
+            assert start["ts"] <= finish["ts"], flow
+            self.arrows.append((start["name"], self.innermost(start), self.innermost(finish)))
+
+    def count(self):
+        """How many arrows there are of each name. Each leaves and comes to what it is about."""
+        about = {"message": ("send", "receive"), "fork": ("fork", "process"), "join": ("process", "join")}
+        for name, leaves, comes in self.arrows:
+            assert about[name][0] in leaves.chain() and about[name][1] in comes.chain(), (name, leaves.event, comes.event)
+        return collections.Counter(name for name, _, _ in self.arrows)
