@@ -1,13 +1,12 @@
 """bench-collect: what it measures is all there, and nothing of it is left."""
 import json
-import os
 import subprocess
 
 import pytest
 
 from bench import machine
 
-PROGRAM = os.path.join(os.environ.get("SF_BUILD", os.path.join(os.path.dirname(machine.__file__), "..", "build")), "bin", "bench-collect")
+PROGRAM = machine.program("bench-collect")
 
 
 def test_it_times_intake_end_and_bare_inserts_of_as_many_rows(tmp_path):

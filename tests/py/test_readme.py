@@ -31,7 +31,7 @@ def test_table_of_events_is_the_collectors():
 
 
 def test_every_guarantee_names_a_test_that_exists():
-    named = re.findall(r"`((?:py|core|stress)/[\w/.]+)::(\w+)`", readme.text())
+    named = re.findall(r"`((?:py|core|stress|tracer)/[\w/.]+)::(\w+)`", readme.text())
     assert len(named) >= 20
     for file, name in named:
         with open(os.path.join(readme.TOP, "tests", file), encoding="utf-8") as source:
