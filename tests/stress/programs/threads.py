@@ -26,7 +26,8 @@ merged = []
 
 @program
 def threads_are_killed_while_they_leave_large_results(trial):
-    """A result is whole or not there; what was extracted is merged of the living only, also without a result."""
+    """A result is whole or not there, and what was extracted is merged where it is: also of one that was killed when it
+    had said all, on its way out."""
     trial.strike([0])
     size = trial.chance.choice((10, 100000, 3 << 20, 20 << 20))
     merged.clear()
@@ -41,7 +42,8 @@ def threads_are_killed_while_they_leave_large_results(trial):
     value = fate(task, trial.was_struck(0))
     check(value is None or value == b"result" * (size // 6), "a torn result")
     check(merged in ([], [b"extracted" * (size // 9)]), "a torn extract")
-    check(bool(merged) == (task.get_exit_status() == 0), "merged, though it died, or not, though it lived")
+    check(bool(merged) == (value is not None), "merged without a result, or not with one")
+    check(bool(merged) or task.get_exit_status() != 0, "not merged, though it lived")
 
 
 WIDTH, DEPTH = 2, 3
