@@ -13,8 +13,10 @@ figure_ratio <- function(bench) {
                      ratio = unlist(rows$by_block))
   reach <- range(c(rows$ratio, rows$low, rows$high, dots$ratio, 1 / 1.1, 1.1), na.rm = TRUE)
   ticks <- ratio_ticks(reach)
+  limits <- c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^0.45)
   band <- data.frame(rows["program"], practical_band(rows$margin))
   band <- band[!duplicated(band$program), ]
+  band[c("low", "high")] <- list(pmax(band$low, limits[1]), pmin(band$high, limits[2]))
   plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
     ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
     ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high), ymin = -Inf, ymax = Inf, fill = "#EFEFEF",
@@ -32,7 +34,7 @@ figure_ratio <- function(bench) {
     ggplot2::scale_shape_manual(values = verdict_shapes) + ggplot2::scale_fill_manual(values = verdict_fills) +
     ggplot2::scale_x_log10("times as fast as multiprocessing (log scale)",
                            breaks = ticks, labels = format_tick(ticks),
-                           limits = c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^0.45)) +
+                           limits = limits) +
     ggplot2::ylab(NULL) + report_theme() +
     ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
                    strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))

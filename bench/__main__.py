@@ -22,6 +22,7 @@ from bench.progress import clock
 from bench.store import Store, StoreError, exists, header
 
 DEFAULT_DB = "build/bench.db"
+LIMIT_S, OFFICIAL_LIMIT_S = 60, 6 * 3600
 LIST_WIDTH = 29  # of the names
 TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/schema.sql
 
@@ -64,10 +65,11 @@ def parser():
     sizes = run.add_mutually_exclusive_group()
     sizes.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
     sizes.add_argument("--official", action="store_true", help="the sizes of the Benchmarks Game's own measurements, "
-                       "and only its programs: needs a --limit of hours")
+                       "and only its programs: many hours")
     run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {choice.BLOCKS}")
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
-    run.add_argument("--limit", type=float, default=60, metavar="S", help="end a sample after S seconds, default 60")
+    run.add_argument("--limit", type=float, metavar="S", help=f"end a sample after S seconds, default {LIMIT_S}; with "
+                     f"--official {OFFICIAL_LIMIT_S}")
     run.add_argument("--memory", action=argparse.BooleanOptionalAction, default=None, help="a pass that reads each "
                      "program's peak memory; default: not with --quick")
     run.add_argument("--resume", action="store_true", help="go on with the database's last session, where it was "
@@ -128,6 +130,8 @@ def run(options, arguments):
         signal.signal(number, stop)
     if options.resume and (options.fresh or options.dry_run):
         raise Usage("--resume goes on with what is there: not with --fresh or --dry-run")
+    if options.limit is None:
+        options.limit = OFFICIAL_LIMIT_S if options.official else LIMIT_S
     if options.memory is None:
         options.memory = not options.quick
     job = None if options.resume else choice.make(options)

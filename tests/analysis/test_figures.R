@@ -32,6 +32,12 @@ test_that("a full session: control, ceiling and all other runtimes have looks of
 
 test_that("one block: points without intervals", for (figure in draw(blocks = 1)) expect_drawn(figure))
 
+test_that("one number of workers, and a control that is all noise", {
+  path <- make_bench_db(in_scratch("noisy.db"), blocks = 1, workers = 2, factors = c(bench_factors, "snakefish-again" = 4))
+  bench <- load_bench(path, seed = 1)
+  for (make in bench_figures) expect_drawn(make(bench))
+})
+
 test_that("one runtime", {
   figures <- draw(blocks = 6, factors = bench_factors["snakefish"])
   expect_drawn(figures[[1]])

@@ -103,5 +103,13 @@ def test_full_disk_ends_clearly_and_keeps_the_finished_samples(bench, program, t
         assert len(bench.rows("SELECT * FROM sample")) > 3
         assert bench.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
         bench("show", bench.db)
+        done = len(bench.rows("SELECT * FROM sample WHERE session = 2"))
+        (disk / "filler").unlink()
+        database = sqlite3.connect(bench.db, isolation_level=None)
+        database.execute("UPDATE session SET blocks = ? WHERE id = 2", (done + 2,))  # it is not far to the end
+        database.close()
+        bench.run("--resume")
+        assert bench.rows("SELECT status FROM session WHERE id = 2") == [{"status": "complete"}]
+        assert len(bench.rows("SELECT * FROM sample WHERE session = 2")) == done + 2
     finally:
         subprocess.run(["umount", str(disk)], check=True)
