@@ -33,7 +33,9 @@ scaling_plot <- function(rows, cpus, y) {
     ground <- grid::rectGrob(gp = grid::gpar(fill = "#F2F2F2", col = NA))
     plot <- plot + ggplot2::annotation_custom(ground, log2(cpus), Inf, -Inf, Inf)
   }
-  if (length(counts) > 1) plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), position = beside, linewidth = 0.5)
+  if (length(counts) > 1) {
+    plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), position = beside, linewidth = 0.5)
+  }
   if (any(is.finite(rows$low))) {
     plot <- plot + ggplot2::geom_linerange(ggplot2::aes(ymin = low, ymax = high), position = beside, linewidth = 0.7,
                                            linetype = "solid", show.legend = FALSE, na.rm = TRUE)
