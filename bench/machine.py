@@ -179,18 +179,20 @@ def program(name):
 
 
 def ask(name, *arguments):
-    """(right, ns) of one of that program's measurements: its source in bench/floor says which there are."""
-    ended = subprocess.run([program(name), *map(str, arguments)], check=True, stdout=subprocess.PIPE)
-    answer = json.loads(ended.stdout)
-    return answer["right"], answer["ns"]
+    """What that program answers: its source in bench/floor says what it measures."""
+    return json.loads(subprocess.run([program(name), *map(str, arguments)], check=True, stdout=subprocess.PIPE).stdout)
 
 
 def floor(*arguments):
-    return ask("bench-floor", *arguments)
+    """(right, ns)"""
+    answer = ask("bench-floor", *arguments)
+    return answer["right"], answer["ns"]
 
 
 def events(*arguments):
-    return ask("bench-events", *arguments)
+    """(right, ns)"""
+    answer = ask("bench-events", *arguments)
+    return answer["right"], answer["ns"]
 
 
 def extension():

@@ -51,8 +51,8 @@ def measure(workload, runtime, size, workers):
         value, region_ns = runtime.floor(workload, size, workers)
         return workload.output_of(value, size), region_ns, None
     if hasattr(workload.module, "timed"):
-        value, region_ns = workload.module.timed(runtime, size, workers)
-        return workload.output_of(value, size), region_ns, None
+        value, region_ns, floor_ns = workload.module.timed(runtime, size, workers)
+        return workload.output_of(value, size), region_ns, floor_ns
     if hasattr(workload.module, "by_turns"):
         with workload.module.by_turns(runtime, size, workers) as turns:
             values, region_ns, floor_ns = by_turns(*turns)

@@ -9,7 +9,8 @@
     packages    {module: Debian's package} that it imports where it uses them; without one of them it is absent
     parallel    True: runs with as many workers as there are CPUs; else with one, the process at the other end
     ready(runtime, size, workers)   a context manager, outside the region: sets up, yields run() -> value
-    timed(runtime, size, workers)   in place of ready, where a program in C looks at the clock itself: (value, ns)
+    timed(runtime, size, workers)   in place of ready, where a program in C looks at the clock itself: (value, ns,
+                ns of its floor in the same program; None where floor measures that)
     output(value, size)   outside the region: the output, bytes, of a value that is none yet
     expected(size)   the right output
 

@@ -13,7 +13,7 @@ targets = {"floor": 1.3}
 
 def timed(runtime, size, workers):
     right, ns = runtime.events("event", size, workers)
-    return b"%d\n" % right, ns
+    return b"%d\n" % right, ns, None
 
 
 def floor(size, workers):

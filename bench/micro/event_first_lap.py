@@ -12,7 +12,7 @@ targets = {"floor": 2.0}
 
 def timed(runtime, size, workers):
     right, ns = runtime.events("first-lap", size)
-    return b"%d\n" % right, ns
+    return b"%d\n" % right, ns, None
 
 
 def floor(size, workers):
