@@ -75,7 +75,9 @@ reap(child(work))
 
 @pytest.mark.skipif(not shutil.which("bpftrace") or os.geteuid() != 0, reason="needs bpftrace, as root")
 def test_faults_and_switches_are_those_that_bpftrace_counts(view, db):
-    watcher = subprocess.Popen(["bpftrace", "-e", """
+    # tracefs may not be mounted: it is, in a mount namespace of the watcher's own
+    tracefs = 'mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing; exec "$@"'
+    watcher = subprocess.Popen(["unshare", "--mount", "sh", "-c", tracefs, "sh", "bpftrace", "-e", """
         BEGIN { printf("ready\\n"); }
         tracepoint:exceptions:page_fault_user, tracepoint:exceptions:page_fault_kernel { @faults[pid] = count(); }
         tracepoint:sched:sched_switch { @switches[args->prev_pid] = count(); }"""], stdout=subprocess.PIPE, text=True)
