@@ -4,17 +4,19 @@ figure_efficiency <- function(bench) {
   title <- "Efficiency against workers"
   rows <- bench$speedups
   if (is.null(rows)) return(missing_figure("efficiency", title, no_speedup(bench)))
-  rows$runtime <- runtime_factor(rows$runtime)
-  rows$low <- rows$low / rows$workers
-  rows$high <- rows$high / rows$workers
-  plot <- scaling_plot(rows, bench$cpus, "efficiency") +
-    ggplot2::geom_hline(yintercept = 1, colour = faint, linewidth = 0.4) +
-    ggplot2::scale_y_continuous("efficiency (speedup / workers)", limits = c(0, NA), breaks = seq(0, 2, 0.25),
-                                labels = function(x) paste0(100 * x, " %"), expand = ggplot2::expansion(c(0, 0.08)))
-  new_figure("efficiency", title, plot, efficiency_finding(rows, bench$cpus), paste0(
-    "100 % means that every worker was as useful as the sequential program. ", interval_caption(rows$blocks),
-    cpu_caption(bench$cpus), if (is.finite(bench$cpus)) " There efficiency must fall: the CPUs are shared."),
-    height = panel_height(length(unique(rows$program))))
+  rows <- in_runtime_order(rows)
+  shown <- transform(rows, low = low / workers, high = high / workers)
+  draw <- function(narrow) {
+    plot <- scaling_plot(shown, bench$cpus, "efficiency", narrow) +
+      ggplot2::geom_hline(yintercept = 1, colour = faint, linewidth = 0.4) +
+      ggplot2::scale_y_continuous("efficiency (speedup / workers)", limits = c(0, NA), breaks = seq(0, 2, 0.25),
+                                  labels = function(x) paste0(100 * x, " %"), expand = ggplot2::expansion(c(0, 0.08)))
+    picture(plot, panel_height(length(unique(rows$program)), narrow))
+  }
+  new_figure("efficiency", title, draw, efficiency_finding(rows, bench$cpus), paste0(
+    "100 % means that every worker was as useful as the sequential program. ", scaling_caption(rows, bench$cpus),
+    if (is.finite(bench$cpus) && bench$cpus < max(rows$workers)) " On it efficiency must fall: the CPUs are shared."),
+    scaling_data(shown))
 }
 
 efficiency_finding <- function(rows, cpus) {

@@ -4,35 +4,45 @@ max_bars <- 20
 
 figure_ledger <- function(trace) {
   title <- "Where each process's time went"
-  if (is.null(trace)) return(missing_figure("ledger", title, "No trace was given."))
   rows <- trace$ledger[trace$ledger$ns > 0, ]
   if (nrow(rows) == 0) return(missing_figure("ledger", title, "The trace has no process that lived long enough."))
   grouped <- ledger_bars(rows, trace$processes)
   rows <- grouped$rows
   unit <- duration_unit(tapply(rows$ns, rows$bar, sum))
-  categories <- intersect(trace$categories, rows$category)
-  colours <- kind_colours(trace$categories)
-  colours[length(colours)] <- unknown_colour  # the last one is what is left
-  rows$category <- factor(rows$category, rev(categories))
+  categories <- intersect(trace$categories$name, rows$category)
+  draw <- function(narrow) {
+    bars <- levels(rows$bar)
+    plot <- stacked_bars(transform(rows, part = category, x = ns / unit$ns), categories,
+                         category_colours(trace$categories$name), narrow) +
+      ggplot2::scale_x_continuous(sprintf("%s (%s)", if (grouped$several) "time of all processes of that name" else
+        "time of the process's life", unit$unit), expand = ggplot2::expansion(c(0, 0.03))) +
+      ggplot2::scale_y_discrete(NULL, labels = function(bar) if (narrow) shorten(bar, 16) else bar)
+    picture(plot, 0.9 + 0.22 * ceiling(length(categories) / if (narrow) 3 else 7) + 0.3 * length(bars))
+  }
+  data <- data.frame(process = rows$bar, category = rows$category, ns = rows$ns)
+  new_figure("ledger", title, draw, ledger_finding(trace$ledger), paste0(
+    "Each moment of a process's first thread belongs to one category. Percentages are of the bar.",
+    if (!trace$kernel_view) paste(" Without the kernel's view (record --kernel) page faults and times without a CPU are",
+                                  "in the other categories.")
+    else if (trace$faults_estimated) " The cost of page faults is an estimate: they are counted, and charged a calibrated cost.",
+    " Tracing is an estimate, too."), data, width = 9)
+}
+
+# Rows with bar (a factor, from below), part and x, as bars of stacked parts, the wide ones with their percentage.
+stacked_bars <- function(rows, parts, colours, narrow, labels = NULL) {
+  rows$part <- factor(rows$part, rev(parts))
   # in the order of stacking, so that a label finds the middle of its part
-  rows <- rows[order(rows$bar, -as.integer(rows$category)), ]
-  rows$middle <- stats::ave(rows$ns, rows$bar, FUN = cumsum) - rows$ns / 2
-  whole <- tapply(rows$ns, rows$bar, sum)
-  rows$share <- rows$ns / as.vector(whole[as.character(rows$bar)])
-  wide <- rows[rows$ns > 0.055 * max(whole), ]
-  plot <- ggplot2::ggplot(rows, ggplot2::aes(ns / unit$ns, bar)) +
-    ggplot2::geom_col(ggplot2::aes(fill = category), width = 0.72, orientation = "y", colour = "white",
-                      linewidth = 0.2) +
-    ggplot2::geom_text(data = wide, ggplot2::aes(x = middle / unit$ns, label = format_percent(share)), size = 2.7,
-                       colour = text_on(colours[as.character(wide$category)])) +
-    ggplot2::scale_fill_manual(values = colours, breaks = categories, guide = ggplot2::guide_legend(
-      nrow = ceiling(length(categories) / 8), byrow = TRUE, keywidth = 0.8)) +
-    ggplot2::scale_x_continuous(sprintf("%s (%s)", if (grouped$several) "time of all processes of that name" else
-      "time of the process's life", unit$unit), expand = ggplot2::expansion(c(0, 0.03))) +
-    ggplot2::ylab(NULL) + report_theme() + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
-  new_figure("ledger", title, plot, ledger_finding(trace$ledger), paste0(
-    "Each moment of a process's first thread belongs to one category; snakefish-trace analyze tells more. ",
-    "Percentages are of the bar."), width = 9, height = 1.3 + 0.3 * nlevels(rows$bar))
+  rows <- rows[order(rows$bar, -as.integer(rows$part)), ]
+  rows$middle <- stats::ave(rows$x, rows$bar, FUN = cumsum) - rows$x / 2
+  whole <- tapply(rows$x, rows$bar, sum)
+  rows$share <- rows$x / as.vector(whole[as.character(rows$bar)])
+  wide <- rows[rows$x > (if (narrow) 0.13 else 0.055) * max(whole), ]
+  ggplot2::ggplot(rows, ggplot2::aes(x, bar)) +
+    ggplot2::geom_col(ggplot2::aes(fill = part), width = 0.72, orientation = "y", colour = "white", linewidth = 0.2) +
+    ggplot2::geom_text(data = wide, ggplot2::aes(x = middle, label = format_percent(share)), size = 2.7,
+                       colour = text_on(colours[as.character(wide$part)])) +
+    ggplot2::scale_fill_manual(values = colours, breaks = parts, guide = fill_legend(length(parts), narrow)) +
+    report_theme(narrow) + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
 }
 
 # A bar for each process; where there are too many, for each name without its number (worker-1, worker-2: worker), and

@@ -18,27 +18,31 @@ figure_micro <- function(bench) {
   panels <- length(unique(rows$program))
   tallest <- max(table(rows$program))
   floors <- rows[rows$runtime == "floor", ]
-  plot <- ggplot2::ggplot(rows, ggplot2::aes(median_ns, row, colour = runtime, shape = runtime)) +
-    ggplot2::facet_wrap(~program, ncol = panel_columns(panels), scales = "free") +
-    ggplot2::geom_vline(data = floors, ggplot2::aes(xintercept = median_ns), colour = faint, linetype = "22",
-                        linewidth = 0.4) +
-    ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), alpha = 0.4, size = 1.3) +
-    ggplot2::geom_point(size = 2.8) +
-    ggplot2::geom_text(ggplot2::aes(label = format_duration(median_ns)), colour = ink, size = 3.1, vjust = -1)
-  if (any(is.finite(rows$low_ns))) {
-    plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low_ns, xmax = high_ns),
-                                           linewidth = 0.7, na.rm = TRUE)
+  draw <- function(narrow) {
+    plot <- ggplot2::ggplot(rows, ggplot2::aes(median_ns, row, colour = runtime, shape = runtime)) +
+      ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow), scales = "free") +
+      ggplot2::geom_vline(data = floors, ggplot2::aes(xintercept = median_ns), colour = faint, linetype = "22",
+                          linewidth = 0.4) +
+      ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), alpha = 0.4, size = 1.3) +
+      ggplot2::geom_point(size = 2.8) +
+      ggplot2::geom_text(ggplot2::aes(label = format_duration(median_ns)), colour = ink, size = if (narrow) 2.6 else 3.1,
+                         vjust = -1)
+    if (any(is.finite(rows$low_ns))) {
+      plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low_ns, xmax = high_ns),
+                                             linewidth = 0.7, na.rm = TRUE)
+    }
+    plot <- plot + runtime_scales(rows$runtime) +
+      ggplot2::scale_x_log10("time per operation (log scale)", labels = format_duration_tick, breaks = duration_ticks,
+                             expand = ggplot2::expansion(c(0.14, 0.14))) +
+      ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.5, 0.8))) +
+      report_theme(narrow) + ggplot2::theme(legend.position = "none")
+    picture(plot, 0.5 + (0.75 + 0.36 * tallest) * ceiling(panels / panel_columns(panels, narrow)))
   }
-  plot <- plot + runtime_scales(rows$runtime) +
-    ggplot2::scale_x_log10("time per operation (log scale)", labels = format_duration_tick, breaks = duration_ticks,
-                           expand = ggplot2::expansion(c(0.14, 0.14))) +
-    ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.5, 0.8))) +
-    report_theme() + ggplot2::theme(legend.position = "none")
-  new_figure("micro", title, plot, micro_finding(rows), paste(
+  new_figure("micro", title, draw, micro_finding(rows), paste(
     "Small dots: one block each; large, with its number: their median.", interval_caption(rows$blocks),
     "Lower is better.", if (nrow(floors) > 0) "Dashed: the floor, what the machine alone needs."),
-    width = 5 + 4.5 * (panel_columns(panels) - 1),
-    height = 0.5 + (0.75 + 0.36 * tallest) * ceiling(panels / panel_columns(panels)))
+    rows[c("program", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns")],
+    width = if (panels == 1) 5 else 9.5)
 }
 
 # A few ticks on a log scale, also where it spans less than a power of ten.

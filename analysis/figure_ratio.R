@@ -1,10 +1,22 @@
-# snakefish : multiprocessing, one row a program and number of workers, on a log scale: twice as fast and half as fast
-# lie equally far from 1.
+# How many times as fast one runtime is as another, one row a program and number of workers, on a log scale: twice as
+# fast and half as fast lie equally far from 1.
 
 figure_ratio <- function(bench) {
   title <- "snakefish : multiprocessing"
-  rows <- bench$ratios
-  if (is.null(rows)) return(missing_figure("ratio", title, no_ratio(bench)))
+  if (is.null(bench$ratios)) return(missing_figure("ratio", title, no_ratio(bench)))
+  ratio_figure("ratio", title, bench$ratios, "times as fast as multiprocessing (log scale)", ratio_finding(bench$ratios),
+               "Right of 1 snakefish is faster.")
+}
+
+# What tracing costs a program.
+figure_tracing <- function(bench) {
+  title <- "What tracing costs"
+  if (is.null(bench$tracing)) return(missing_figure("tracing", title, "The session has no traced runs."))
+  ratio_figure("tracing", title, bench$tracing, "times as fast as untraced (log scale)", tracing_finding(bench$tracing),
+               "snakefish traced against snakefish; left of 1 tracing slows the program down.")
+}
+
+ratio_figure <- function(name, title, rows, axis, finding, reading) {
   # programs first, then the micro-benchmarks
   rows$program <- factor(rows$program, unique(rows$program[order(rows$micro, rows$program)]))
   rows$label <- ifelse(rows$micro & !several_worker_counts(rows), "each operation", counted(rows$workers, "worker"))
@@ -13,38 +25,65 @@ figure_ratio <- function(bench) {
                      ratio = unlist(rows$by_block))
   reach <- range(c(rows$ratio, rows$low, rows$high, dots$ratio, 1 / 1.1, 1.1), na.rm = TRUE)
   ticks <- ratio_ticks(reach)
-  limits <- c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^0.45)
   band <- data.frame(rows["program"], practical_band(rows$margin))
   band <- band[!duplicated(band$program), ]
-  band[c("low", "high")] <- list(pmax(band$low, limits[1]), pmin(band$high, limits[2]))
-  plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
-    ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
-    ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high), ymin = -Inf, ymax = Inf, fill = "#EFEFEF",
-                       inherit.aes = FALSE) +
-    ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
-    ggplot2::geom_point(data = dots, shape = 124, size = 2.2, colour = okabe_ito[["blue"]], alpha = 0.4) +
-    ggplot2::geom_point(ggplot2::aes(shape = verdict, fill = verdict), size = 3, colour = okabe_ito[["blue"]]) +
-    ggplot2::geom_text(ggplot2::aes(x = Inf, label = ratio_text(ratio, low, high)), hjust = 1.02, size = 3.1,
-                       colour = ink)
-  if (any(is.finite(rows$low))) {
-    plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high), linewidth = 0.8,
-                                           colour = okabe_ito[["blue"]], na.rm = TRUE)
+  draw <- function(narrow) {
+    # on the right there is room for the numbers
+    limits <- c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^if (narrow) 0.8 else 0.45)
+    band[c("low", "high")] <- list(pmax(band$low, limits[1]), pmin(band$high, limits[2]))
+    plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
+      ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high), ymin = -Inf, ymax = Inf, fill = "#EFEFEF",
+                         inherit.aes = FALSE) +
+      ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
+      ggplot2::geom_point(data = dots, shape = 124, size = 2.2, colour = okabe_ito[["blue"]], alpha = 0.4) +
+      ggplot2::geom_point(ggplot2::aes(shape = verdict, fill = verdict), size = if (narrow) 2.4 else 3,
+                          colour = okabe_ito[["blue"]]) +
+      ggplot2::geom_text(ggplot2::aes(x = Inf, label = ratio_text(ratio, low, high)), hjust = 1.02,
+                         size = if (narrow) 2.6 else 3.1, colour = ink)
+    if (any(is.finite(rows$low))) {
+      plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high), linewidth = 0.8,
+                                             colour = okabe_ito[["blue"]], na.rm = TRUE)
+    }
+    plot <- plot +
+      ggplot2::scale_shape_manual(values = verdict_shapes) + ggplot2::scale_fill_manual(values = verdict_fills) +
+      ggplot2::guides(shape = verdict_legend(narrow), fill = verdict_legend(narrow)) +
+      ggplot2::scale_x_log10(axis, breaks = if (narrow) every_other(ticks) else ticks, labels = format_tick,
+                             limits = limits) +
+      ggplot2::ylab(NULL) + report_theme(narrow)
+    panels <- nlevels(rows$program)
+    # on a phone a program's name stands above its rows, else to the left of them
+    if (narrow) {
+      plot <- plot + ggplot2::facet_wrap(~program, ncol = 1, scales = "free_y") +
+        ggplot2::theme(panel.grid.major.y = ggplot2::element_blank(), panel.spacing = ggplot2::unit(3, "pt"))
+      return(picture(plot, 1.2 + 0.28 * panels + 0.24 * nrow(rows)))
+    }
+    plot <- plot +
+      ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
+      ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
+                     panel.spacing = ggplot2::unit(8, "pt"),
+                     strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))
+    picture(plot, 1.1 + 0.12 * panels + 0.26 * nrow(rows))
   }
-  plot <- plot +
-    ggplot2::scale_shape_manual(values = verdict_shapes) + ggplot2::scale_fill_manual(values = verdict_fills) +
-    ggplot2::scale_x_log10("times as fast as multiprocessing (log scale)",
-                           breaks = ticks, labels = format_tick(ticks),
-                           limits = limits) +
-    ggplot2::ylab(NULL) + report_theme() +
-    ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
-                   strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))
-  new_figure("ratio", title, plot, ratio_finding(rows), paste0(
-    "Right of 1 snakefish is faster. Both runtimes are compared within each block (ticks: one block each); ",
-    "the ratio is that of the median times. ",
+  new_figure(name, title, draw, finding, paste0(
+    reading, " The two are compared within each block (ticks: one block each); the ratio is that of the median times. ",
     interval_caption(rows$blocks), " Grey band: no practical difference, being within ",
     format_percent(practical_margin), " of each other or within what snakefish differs from itself by."),
-    height = 1.2 + 0.36 * nrow(rows))
+    rows[c("program", "workers", "runtime", "base", "time_ns", "base_ns", "ratio", "low", "high", "p", "blocks", "margin",
+           "verdict")])
 }
+
+verdict_legend <- function(narrow) ggplot2::guide_legend(ncol = if (narrow) 2 else 4)
+every_other <- function(ticks) if (length(ticks) > 5) ticks[seq(1, length(ticks), 2)] else ticks
+
+tracing_finding <- function(rows) {
+  slower <- 1 / rows$ratio - 1
+  worst <- rows[which.max(slower), ]
+  sprintf("Tracing changes the time by %s in the median of %s; at most by %s, in %s.",
+          format_change(stats::median(slower)), counted(nrow(rows), "comparison"), format_change(max(slower)),
+          worst$program)
+}
+
+format_change <- function(share) paste0(ifelse(share < 0, "\u2212", "+"), formatC(abs(100 * share), format = "f", digits = 1), " %")
 
 verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)
 verdict_fills <- c("faster" = okabe_ito[["blue"]], "slower" = okabe_ito[["vermillion"]],

@@ -17,23 +17,27 @@ figure_run_times <- function(bench) {
   columns <- dodge_offsets(times, 0.75)
   times$x <- columns$x(times, for_x) - 0.06
   medians$x <- columns$x(medians, for_x) + 0.06
-  plot <- ggplot2::ggplot(times, ggplot2::aes(x, time_ns, colour = runtime, shape = runtime)) +
-    ggplot2::facet_wrap(~program, ncol = panel_columns(panels), scales = "free_y") +
-    ggplot2::geom_point(alpha = 0.45, size = 1.3) +
-    ggplot2::geom_point(data = medians, ggplot2::aes(y = median_ns), size = 2.6)
-  if (any(is.finite(medians$low_ns))) {
-    plot <- plot + ggplot2::geom_linerange(data = medians, ggplot2::aes(y = median_ns, ymin = low_ns,
-                                           ymax = high_ns), linewidth = 0.7, show.legend = FALSE, na.rm = TRUE)
+  draw <- function(narrow) {
+    plot <- ggplot2::ggplot(times, ggplot2::aes(x, time_ns, colour = runtime, shape = runtime)) +
+      ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow), scales = "free_y") +
+      ggplot2::geom_point(alpha = 0.45, size = 1.3) +
+      ggplot2::geom_point(data = medians, ggplot2::aes(y = median_ns), size = if (narrow) 2 else 2.6)
+    if (any(is.finite(medians$low_ns))) {
+      plot <- plot + ggplot2::geom_linerange(data = medians, ggplot2::aes(y = median_ns, ymin = low_ns,
+                                             ymax = high_ns), linewidth = 0.7, show.legend = FALSE, na.rm = TRUE)
+    }
+    columns <- ggplot2::guide_legend(ncol = if (narrow) 2 else 5)
+    plot <- plot + runtime_scales(times$runtime) + ggplot2::guides(colour = columns, shape = columns) +
+      ggplot2::scale_x_continuous("workers", breaks = seq_along(counts), labels = counts,
+                                  expand = ggplot2::expansion(add = 0.5)) +
+      ggplot2::scale_y_continuous("time", labels = format_duration_tick, limits = c(0, NA),
+                                  expand = ggplot2::expansion(c(0, 0.06))) +
+      report_theme(narrow) + ggplot2::theme(panel.grid.major.x = ggplot2::element_blank())
+    picture(plot, panel_height(panels, narrow))
   }
-  plot <- plot + runtime_scales(times$runtime) +
-    ggplot2::scale_x_continuous("workers", breaks = seq_along(counts), labels = counts,
-                                expand = ggplot2::expansion(add = 0.5)) +
-    ggplot2::scale_y_continuous("time", labels = format_duration_tick, limits = c(0, NA),
-                                expand = ggplot2::expansion(c(0, 0.06))) +
-    report_theme() + ggplot2::theme(panel.grid.major.x = ggplot2::element_blank())
-  new_figure("run_times", title, plot, run_times_finding(medians), paste(
+  new_figure("run_times", title, draw, run_times_finding(medians), paste(
     "Small dots: one block each; large: their median.", interval_caption(medians$blocks), "Lower is better."),
-    height = panel_height(panels))
+    times[c("program", "runtime", "workers", "block", "time_ns")])
 }
 
 # Where the runtimes stand beside each other at each number of workers: evenly spread over `width`, those that are

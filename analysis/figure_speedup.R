@@ -4,46 +4,83 @@ figure_speedup <- function(bench) {
   title <- "Speedup against workers"
   rows <- bench$speedups
   if (is.null(rows)) return(missing_figure("speedup", title, no_speedup(bench)))
-  rows$runtime <- runtime_factor(rows$runtime)
+  rows <- in_runtime_order(rows)
   limit <- max(rows$workers)
   ideal <- data.frame(workers = c(1, limit), speedup = c(1, limit))  # straight, because both scales double
   panels <- length(unique(rows$program))
-  plot <- scaling_plot(rows, bench$cpus, "speedup") +
-    ggplot2::geom_line(data = ideal, ggplot2::aes(workers, speedup), inherit.aes = FALSE, colour = faint,
-                       linewidth = 0.4) +
-    ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.3, vjust = 0.6, size = 3.1,
-                      colour = faint) +
-    ggplot2::scale_y_continuous("speedup over sequential", trans = "log2", breaks = 2^(-10:12),
-                                labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
-  new_figure("speedup", title, plot, speedup_finding(rows), paste0(
+  draw <- function(narrow) {
+    plot <- scaling_plot(rows, bench$cpus, "speedup", narrow) +
+      ggplot2::geom_line(data = ideal, ggplot2::aes(workers, speedup), inherit.aes = FALSE, colour = faint,
+                         linewidth = 0.4) +
+      ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.3, vjust = 0.6, size = 3.1,
+                        colour = faint) +
+      ggplot2::scale_y_continuous("speedup over sequential", trans = "log2", breaks = 2^(-10:12),
+                                  labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
+    picture(plot, panel_height(panels, narrow))
+  }
+  new_figure("speedup", title, draw, speedup_finding(rows), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    interval_caption(rows$blocks), " Both scales double; the lines only guide the eye.", cpu_caption(bench$cpus),
-    if ("ceiling" %in% rows$runtime) " Ceiling: as many copies of the sequential program at once."),
-    height = panel_height(panels))
+    scaling_caption(rows, bench$cpus)), scaling_data(rows))
 }
 
-# What speedup and efficiency share: workers on a doubling scale, the runtimes side by side at each.
-scaling_plot <- function(rows, cpus, y) {
-  beside <- ggplot2::position_dodge(width = 0.12)
+in_runtime_order <- function(rows) {
+  rows$runtime <- runtime_factor(rows$runtime)
+  rows[order(rows$program, rows$runtime, rows$workers), ]
+}
+
+scaling_data <- function(rows) {
+  rows[c("program", "runtime", "workers", "blocks", "base_ns", "time_ns", "speedup", "efficiency", "low", "high")]
+}
+
+# What speedup and efficiency share: workers on a doubling scale, lines through the estimates, their intervals as
+# ribbons, every block as a dot. y: the column that is shown; its intervals are in low and high.
+scaling_plot <- function(rows, cpus, y, narrow) {
   counts <- sort(unique(rows$workers))
   rows$y <- rows[[y]]
+  dots <- data.frame(rows[rep(seq_len(nrow(rows)), lengths(rows$by_block)), c("program", "runtime", "workers")],
+                     y = unlist(rows$by_block))
+  if (y == "efficiency") dots$y <- dots$y / dots$workers
+  panels <- length(unique(rows$program))
   plot <- ggplot2::ggplot(rows, ggplot2::aes(workers, y, colour = runtime, shape = runtime, linetype = runtime)) +
-    ggplot2::facet_wrap(~program, ncol = panel_columns(length(unique(rows$program))))
+    ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow))
   if (is.finite(cpus) && cpus < max(counts)) {
     ground <- grid::rectGrob(gp = grid::gpar(fill = "#F2F2F2", col = NA))
-    plot <- plot + ggplot2::annotation_custom(ground, log2(cpus), Inf, -Inf, Inf)
+    plot <- plot + ggplot2::annotation_custom(ground, log2(cpus), Inf, -Inf, Inf) +
+      ggplot2::geom_vline(xintercept = cpus, colour = "#999999", linewidth = 0.4)
   }
-  if (length(counts) > 1) {
-    plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), position = beside, linewidth = 0.5)
+  # one number of workers alone has no line, and its interval as a bar
+  joined <- several_counts(rows)
+  certain <- is.finite(rows$low)
+  if (any(certain & joined)) {
+    plot <- plot + ggplot2::geom_ribbon(data = rows[certain & joined, ], ggplot2::aes(ymin = low, ymax = high,
+                                        fill = runtime), alpha = 0.15, colour = NA)
   }
-  if (any(is.finite(rows$low))) {
-    plot <- plot + ggplot2::geom_linerange(ggplot2::aes(ymin = low, ymax = high), position = beside, linewidth = 0.7,
-                                           linetype = "solid", show.legend = FALSE, na.rm = TRUE)
+  beside <- ggplot2::position_dodge(width = 0.12)
+  plot <- plot + ggplot2::geom_point(data = dots, position = beside, size = 0.7, alpha = 0.5, show.legend = FALSE)
+  if (any(joined)) plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), data = rows[joined, ], linewidth = 0.5)
+  if (any(certain & !joined)) {
+    plot <- plot + ggplot2::geom_linerange(data = rows[certain & !joined, ], ggplot2::aes(ymin = low, ymax = high),
+                                           position = beside, linetype = "solid", show.legend = FALSE)
   }
-  plot + ggplot2::geom_point(position = beside, size = 2.4) + runtime_scales(rows$runtime) +
+  plot <- plot + ggplot2::geom_point(position = if (any(joined)) "identity" else beside, size = 2.2)
+  columns <- ggplot2::guide_legend(ncol = if (narrow) 2 else 5)
+  plot + runtime_scales(rows$runtime) +
+    ggplot2::guides(colour = columns, shape = columns, linetype = columns, fill = columns) +
     ggplot2::scale_x_continuous("workers", trans = "log2", breaks = counts,
                                 expand = ggplot2::expansion(add = 0.15)) +
-    report_theme()
+    report_theme(narrow)
+}
+
+# What a line can be drawn through: several numbers of workers of one program and runtime.
+several_counts <- function(rows) {
+  key <- paste(rows$program, rows$runtime)
+  key %in% key[duplicated(key)]
+}
+
+scaling_caption <- function(rows, cpus) {
+  paste0(sub("^Bars", "Bands", interval_caption(rows$blocks)), " Dots: one block each. The scales double; the lines only ",
+         "guide the eye.", cpu_caption(cpus), if ("ceiling" %in% rows$runtime)
+         " Ceiling: as many copies of the sequential program at once, what this machine allows.")
 }
 
 no_speedup <- function(bench) {
@@ -82,5 +119,5 @@ range_text <- function(x) paste(unique(format_count(range(x))), collapse = " to 
 
 cpu_caption <- function(cpus) {
   if (!is.finite(cpus)) return("")
-  sprintf(" Grey ground: more workers than the %s.", counted(cpus, "CPU"))
+  sprintf(" Grey ground: more workers than the %s that the bench could use.", counted(cpus, "CPU"))
 }

@@ -1,99 +1,120 @@
-# The timeline of a traced run: a lane for each process, its spans as bars nested by depth, messages as arrows.
+# The timeline of a traced run: a lane for each process, its spans as bars nested by depth, messages as arrows, its times
+# on a CPU as a strip below, and the critical path as a line through the lanes.
 
-timeline_columns <- 700   # a span shorter than this part of the run cannot be seen on its own
 max_arrows <- 60
+strip_rows <- 0.55   # the height of the on-CPU strip, in rows
 
 figure_timeline <- function(trace) {
-  title <- "Timeline of a traced run"
-  if (is.null(trace)) return(missing_figure("timeline", title, "No trace was given."))
-  processes <- trace$processes
-  begin <- min(processes$start_ns)
-  length_ns <- max(1, max(processes$end_ns) - begin)
+  title <- "Timeline"
+  drawn <- trace$processes[!is.na(trace$processes$lane), ]
+  column <- trace$run$column_ns
+  several_threads <- any(c(trace$spans$lane, trace$columns$lane) > 0)
+  too_deep <- sum(trace$spans$depth >= max_depth)
+  spans <- trace$spans[trace$spans$depth < max_depth, ]
+  columns <- trace$columns[trace$columns$depth < max_depth, ]
+  has_cpu <- nrow(trace$cpu) > 0
+  placed <- place_rows(drawn, spans, columns, if (has_cpu) strip_rows else 0)
+  placed$spans$share <- rep(1, nrow(spans))
+  bars <- rbind(placed$spans[bar_columns],
+                join_columns(placed$columns, trace$run$begin_ns, column)[bar_columns])
+  arrows <- choose_arrows(trace, placed$processes)
+  path <- path_line(trace$path, placed$processes, column)
+  length_ns <- trace$run$end_ns - trace$run$begin_ns
   unit <- duration_unit(length_ns)
-  in_unit <- function(ns) (ns - begin) / unit$ns
+  in_unit <- function(ns) (ns - trace$run$begin_ns) / unit$ns
+  kinds <- intersect(trace$kinds, bars$kind)
 
-  processes$lane <- assign_lanes(processes)
-  drawn <- processes[!is.na(processes$lane), ]
-  spans <- trace$spans[trace$spans$process %in% drawn$id, ]
-  spans$depth <- if (nrow(spans) > 0) span_depth(spans) else integer()
-  several_threads <- any(spans$lane > 0)
-  too_deep <- sum(spans$depth >= max_depth)
-  spans <- spans[spans$depth < max_depth, ]
-  placed <- place_rows(drawn, spans)
-  spans <- gather_short(placed$spans, length_ns / timeline_columns)
-  arrows <- choose_arrows(trace$messages, placed$processes, length_ns)
-
-  height <- min(0.24, 8 / placed$rows)     # inches a row
-  plot <- ggplot2::ggplot() +
-    ggplot2::geom_rect(data = placed$processes, fill = "#F0F0F0", ggplot2::aes(
-      xmin = in_unit(start_ns), xmax = in_unit(end_ns), ymin = top, ymax = bottom)) +
-    fork_lines(placed$processes, in_unit) +
-    span_bars(spans, trace$kinds, in_unit, length_ns) +
-    span_names(spans, trace$kinds, in_unit, length_ns, height) +
-    arrow_lines(arrows$drawn, in_unit) +
-    killed_marks(placed$processes, in_unit, length_ns) +
-    ggplot2::scale_y_reverse(NULL, breaks = placed$lanes$middle, labels = placed$lanes$label,
-                             expand = ggplot2::expansion(add = 0.4)) +
-    ggplot2::scale_x_continuous(sprintf("time since the start (%s)", unit$unit),
-                                expand = ggplot2::expansion(c(0.01, 0.02))) +
-    report_theme() + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
-  new_figure("timeline", title, plot, timeline_finding(trace, length_ns), timeline_caption(
-    processes, spans, several_threads, too_deep, arrows), width = 9, height = 1.3 + height * (placed$rows + 1))
+  draw <- function(narrow) {
+    height <- min(if (narrow) 0.2 else 0.24, 8 / placed$rows)     # inches a row
+    labels <- if (narrow) shorten(placed$lanes$label, 14) else placed$lanes$label
+    plot <- ggplot2::ggplot() +
+      ggplot2::geom_rect(data = placed$processes, fill = "#F0F0F0", ggplot2::aes(
+        xmin = in_unit(start_ns), xmax = in_unit(end_ns), ymin = top, ymax = bottom)) +
+      fork_lines(placed$processes, in_unit) +
+      cpu_strips(trace, placed$processes, in_unit) +
+      span_bars(bars, trace$kinds, in_unit, column, narrow) +
+      span_names(bars, trace$kinds, in_unit, length_ns, height, narrow) +
+      arrow_lines(arrows$drawn, in_unit) +
+      path_lines(path, in_unit) +
+      killed_marks(placed$processes, in_unit) +
+      ggplot2::scale_y_reverse(NULL, breaks = placed$lanes$middle, labels = labels,
+                               expand = ggplot2::expansion(add = 0.4)) +
+      ggplot2::scale_x_continuous(sprintf("time since the start (%s)", unit$unit),
+                                  expand = ggplot2::expansion(c(0.01, 0.02))) +
+      report_theme(narrow) + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
+    picture(plot, 1.2 + 0.2 * ceiling(length(kinds) / if (narrow) 3 else 7) + height * (placed$rows + 1))
+  }
+  new_figure("timeline", title, draw, timeline_finding(trace, length_ns), timeline_caption(
+    trace, bars, several_threads, too_deep, arrows, nrow(path) > 0), bars_data(bars, placed$processes), width = 9)
 }
 
-# From top to bottom: lanes, in them the threads of the process, in them the depths. Adds the row to each span, top and
-# bottom to each process.
-place_rows <- function(processes, spans) {
-  spans$process_lane <- processes$lane[match(spans$process, processes$id)]
-  deepest <- if (nrow(spans) > 0) stats::aggregate(depth ~ process_lane + lane, spans, max)
-             else data.frame(process_lane = integer(), lane = integer(), depth = integer())
-  empty <- setdiff(processes$lane, deepest$process_lane)
+bar_columns <- c("process", "row", "kind", "start_ns", "end_ns", "closed", "text", "share")
+
+bars_data <- function(bars, processes) {
+  data.frame(process = processes$label[match(bars$process, processes$id)], kind = bars$kind, text = bars$text,
+             start_ns = round(bars$start_ns), end_ns = round(bars$end_ns), share = bars$share, closed = bars$closed)
+}
+
+# From top to bottom: lanes, in them the threads of the process, in them the depths, and last the strip. Adds the row to
+# each span and column; top, bottom and strip to each process.
+place_rows <- function(processes, spans, columns, strip) {
+  lane_of <- function(rows) processes$lane[match(rows$process, processes$id)]
+  spans$process_lane <- lane_of(spans)
+  columns$process_lane <- lane_of(columns)
+  all <- rbind(spans[c("process_lane", "lane", "depth")], columns[c("process_lane", "lane", "depth")])
+  empty <- setdiff(processes$lane, all$process_lane)
   none <- rep(0, length(empty))
-  deepest <- rbind(deepest, data.frame(process_lane = empty, lane = none, depth = none))
+  all <- rbind(all, data.frame(process_lane = empty, lane = none, depth = none))
+  deepest <- stats::aggregate(depth ~ process_lane + lane, all, max)
   deepest <- deepest[order(deepest$process_lane, deepest$lane), ]
   gap <- 0.7
-  deepest$top <- cumsum(c(0, deepest$depth + 1))[seq_len(nrow(deepest))] + gap * (match(deepest$process_lane,
-                 unique(deepest$process_lane)) - 1)
-  spans$row <- deepest$top[match(paste(spans$process_lane, spans$lane), paste(deepest$process_lane, deepest$lane))] +
-    spans$depth
+  before <- match(deepest$process_lane, unique(deepest$process_lane)) - 1
+  deepest$top <- cumsum(c(0, deepest$depth + 1))[seq_len(nrow(deepest))] + (gap + strip) * before
+  row_of <- function(rows) {
+    key <- paste(deepest$process_lane, deepest$lane)
+    deepest$top[match(paste(rows$process_lane, rows$lane), key)] + rows$depth
+  }
+  spans$row <- row_of(spans)
+  columns$row <- row_of(columns)
   top <- tapply(deepest$top, deepest$process_lane, min)
   bottom <- tapply(deepest$top + deepest$depth + 1, deepest$process_lane, max)
-  processes$top <- as.vector(top[as.character(processes$lane)])
-  processes$bottom <- as.vector(bottom[as.character(processes$lane)])
-  lanes <- data.frame(middle = as.vector(top + bottom) / 2, label = lane_labels(processes, processes$lane))
-  list(processes = processes, spans = spans, lanes = lanes, rows = max(bottom))
+  place <- as.character(processes$lane)
+  processes$top <- as.vector(top[place])
+  processes$strip <- as.vector(bottom[place])
+  processes$bottom <- processes$strip + strip
+  lanes <- data.frame(middle = as.vector(top + bottom + strip) / 2, label = lane_labels(processes, processes$lane))
+  list(processes = processes, spans = spans, columns = columns, lanes = lanes, rows = max(bottom) + strip)
 }
 
 # Solid where the span ended; pale with a dashed outline where its process did before it.
-span_bars <- function(spans, kinds, in_unit, length_ns) {
-  if (nrow(spans) == 0) return(NULL)
+span_bars <- function(bars, kinds, in_unit, column, narrow) {
+  if (nrow(bars) == 0) return(NULL)
   colours <- kind_colours(kinds)
-  spans$kind <- factor(spans$kind, intersect(kinds, spans$kind))
-  open <- spans[spans$closed == 0, ]
+  bars$kind <- factor(bars$kind, intersect(kinds, bars$kind))
+  open <- bars[bars$closed == 0, ]
   # a white edge tells a span from the next one, where it is wide enough to lose it
-  edged <- spans$share == 1 & spans$end_ns - spans$start_ns > 4 * length_ns / timeline_columns
+  edged <- bars$share == 1 & bars$end_ns - bars$start_ns > 4 * column
   list(
-    ggplot2::geom_rect(data = spans, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns), fill = kind,
-      ymin = row + 0.96 - 0.92 * share, ymax = row + 0.96), alpha = ifelse(spans$closed == 1, 1, 0.25),
+    ggplot2::geom_rect(data = bars, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns), fill = kind,
+      ymin = row + 0.96 - 0.92 * share, ymax = row + 0.96), alpha = ifelse(bars$closed == 1, 1, 0.25),
       colour = ifelse(edged, "white", NA), linewidth = 0.25),
     if (nrow(open) > 0) ggplot2::geom_rect(data = open, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns),
       ymin = row + 0.06, ymax = row + 0.94, colour = kind), fill = NA, linetype = "22", linewidth = 0.5,
       show.legend = FALSE),
     ggplot2::scale_fill_manual(values = colours, drop = FALSE,
-      guide = ggplot2::guide_legend(nrow = ceiling(nlevels(spans$kind) / 8), byrow = TRUE, keywidth = 0.8,
-                                    override.aes = list(alpha = 1))),
+      guide = fill_legend(nlevels(bars$kind), narrow, override.aes = list(alpha = 1))),
     ggplot2::scale_colour_manual(values = colours))
 }
 
 # The name in the bar, where the bar is long enough for it; a user's span goes by its own name.
-span_names <- function(spans, kinds, in_unit, length_ns, row_height) {
-  spans <- spans[spans$share == 1, ]
-  spans$name <- ifelse(is.na(spans$text), spans$kind, spans$text)
-  wide <- (spans$end_ns - spans$start_ns) / length_ns > (nchar(spans$name) + 1) * 0.0105
-  spans <- spans[wide, ]
-  if (nrow(spans) == 0 || row_height < 0.14) return(NULL)
-  colour <- ifelse(spans$closed == 1, text_on(kind_colours(kinds)[spans$kind]), ink)
-  ggplot2::geom_text(data = spans, ggplot2::aes(x = in_unit((start_ns + end_ns) / 2), y = row + 0.52, label = name),
+span_names <- function(bars, kinds, in_unit, length_ns, row_height, narrow) {
+  bars <- bars[bars$share == 1, ]
+  bars$name <- ifelse(is.na(bars$text), bars$kind, bars$text)
+  wide <- (bars$end_ns - bars$start_ns) / length_ns > (nchar(bars$name) + 1) * if (narrow) 0.024 else 0.0105
+  bars <- bars[wide, ]
+  if (nrow(bars) == 0 || row_height < 0.14) return(NULL)
+  colour <- ifelse(bars$closed == 1, text_on(kind_colours(kinds)[bars$kind]), ink)
+  ggplot2::geom_text(data = bars, ggplot2::aes(x = in_unit((start_ns + end_ns) / 2), y = row + 0.52, label = name),
                      colour = colour, size = 2.5)
 }
 
@@ -107,26 +128,68 @@ fork_lines <- function(processes, in_unit) {
                         colour = "#999999", linewidth = 0.3, linetype = "12")
 }
 
+# Below the spans: when it had a CPU (dark), and when it was ready to run and had none (red, half as high).
+cpu_strips <- function(trace, processes, in_unit) {
+  if (nrow(trace$cpu) == 0) return(NULL)
+  cpu <- cpu_pieces(trace$cpu, trace$run)
+  cpu$strip <- processes$strip[match(cpu$process, processes$id)]
+  high <- strip_rows * ifelse(cpu$state == "on", 0.9, 0.45) * cpu$share
+  cpu$bottom <- cpu$strip + strip_rows * 0.95
+  cpu$top <- cpu$bottom - high
+  ggplot2::geom_rect(data = cpu, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns), ymin = top, ymax = bottom),
+                     fill = ifelse(cpu$state == "on", faint, okabe_ito[["vermillion"]]))
+}
+
+# Gathered ones (with a slot) stand for the share of their column, in quarters.
+cpu_pieces <- function(cpu, run) {
+  gathered <- !is.na(cpu$slot)
+  cpu$share <- ifelse(gathered, pmin(1, ceiling(4 * cpu$end_ns / run$column_ns) / 4), 1)
+  begin <- run$begin_ns + cpu$slot * run$column_ns
+  cpu$start_ns[gathered] <- begin[gathered]
+  cpu$end_ns[gathered] <- begin[gathered] + run$column_ns
+  # waiting is drawn over having, so that it is seen
+  cpu[order(cpu$state, cpu$process, cpu$start_ns), ]
+}
+
+# The path as one line: along a lane's upper edge while it is in that process, then to the next. Short stays, as in a
+# quick exchange of messages, are left out: they would be a smear.
+path_line <- function(path, processes, column) {
+  path <- path[path$process %in% processes$id, ]
+  ends <- seq_len(nrow(path)) %in% c(1, nrow(path))
+  path <- path[ends | path$end_ns - path$start_ns >= 6 * column, ]
+  if (nrow(path) == 0) return(data.frame(ns = numeric(), y = numeric()))
+  y <- processes$top[match(path$process, processes$id)] - 0.12
+  data.frame(ns = as.vector(rbind(path$start_ns, path$end_ns)), y = rep(y, each = 2))
+}
+
+path_lines <- function(path, in_unit) {
+  if (nrow(path) == 0) return(NULL)
+  line <- function(...) ggplot2::geom_path(data = path, ggplot2::aes(x = in_unit(ns), y = y), lineend = "round", ...)
+  list(line(colour = "white", linewidth = 1.9), line(colour = ink, linewidth = 0.8))
+}
+
 # Messages between two drawn lanes, from the edge of the one to the facing edge of the other. Of many, the first of
 # each sender, receiver and stretch of time is drawn, the stretches getting longer until the arrows are few enough.
-choose_arrows <- function(messages, processes, length_ns) {
-  from <- processes[match(messages$sender, processes$id), ]
-  to <- processes[match(messages$receiver, processes$id), ]
+choose_arrows <- function(trace, processes) {
+  lane_of <- function(id) processes$lane[match(id, processes$id)]
+  from <- processes[match(trace$arrows$sender, processes$id), ]
+  to <- processes[match(trace$arrows$receiver, processes$id), ]
   down <- from$top < to$top
-  arrows <- data.frame(sender = messages$sender, receiver = messages$receiver, send_ns = messages$send_ns,
-                       receive_ns = messages$receive_ns, from = ifelse(down, from$bottom, from$top),
-                       to = ifelse(down, to$top, to$bottom), across = from$lane != to$lane)
-  across <- arrows[arrows$across %in% TRUE, ]
+  arrows <- transform(trace$arrows, from = ifelse(down, from$bottom, from$top), to = ifelse(down, to$top, to$bottom))
+  across <- arrows[(from$lane != to$lane) %in% TRUE, ]
   drawn <- across
   stretches <- 512
+  length_ns <- trace$run$end_ns - trace$run$begin_ns
   while (nrow(drawn) > max_arrows && stretches >= 1) {
     stretch <- floor(across$send_ns / (length_ns / stretches))
     drawn <- across[!duplicated(data.frame(across$sender, across$receiver, stretch)), ]
     stretches <- stretches / 2
   }
   if (nrow(drawn) > max_arrows) drawn <- drawn[unique(round(seq(1, nrow(drawn), length.out = max_arrows))), ]
-  list(drawn = drawn, between = nrow(across), within = sum(messages$sender == messages$receiver, na.rm = TRUE),
-       untaken = sum(is.na(messages$receiver)))
+  pairs <- trace$pairs
+  messages <- function(which) sum(pairs$messages[which %in% TRUE])
+  list(drawn = drawn, between = messages(lane_of(pairs$sender) != lane_of(pairs$receiver)),
+       within = messages(pairs$sender == pairs$receiver), untaken = messages(is.na(pairs$receiver)))
 }
 
 arrow_lines <- function(arrows, in_unit) {
@@ -136,7 +199,7 @@ arrow_lines <- function(arrows, in_unit) {
                         arrow = ggplot2::arrow(length = ggplot2::unit(3.5, "pt"), angle = 25, type = "closed"))
 }
 
-killed_marks <- function(processes, in_unit, length_ns) {
+killed_marks <- function(processes, in_unit) {
   killed <- processes[processes$exit_status %in% -(1:64), ]
   if (nrow(killed) == 0) return(NULL)
   killed$y <- (killed$top + killed$bottom) / 2
@@ -153,17 +216,22 @@ killed_marks <- function(processes, in_unit, length_ns) {
 timeline_finding <- function(trace, length_ns) {
   processes <- trace$processes
   most <- max(vapply(processes$start_ns, function(t) sum(processes$start_ns <= t & processes$end_ns > t), 1))
-  open <- sum(trace$spans$closed == 0)
-  latency <- stats::median(trace$messages$receive_ns - trace$messages$send_ns, na.rm = TRUE)
+  messages <- sum(trace$pairs$messages)
   paste0(sprintf("A run of %s in %s, at most %d of them at the same time", format_duration(length_ns),
                  counted(nrow(processes), "process", "processes"), most),
-         if (nrow(trace$messages) > 0) sprintf("; %s", counted(nrow(trace$messages), "message")),
-         if (is.finite(latency)) sprintf(", %s %s", if (nrow(trace$messages) == 1) "taken after" else
-           "half of them taken within", format_duration(latency)), ".",
-         if (open > 0) sprintf(" %s never ended, because the process did.", counted(open, "span")))
+         if (messages > 0) sprintf("; %s", counted(messages, "message")), ".", path_finding(trace),
+         if (trace$open_spans > 0) sprintf(" %s never ended, because the process did.",
+                                           counted(trace$open_spans, "span")))
 }
 
-timeline_caption <- function(processes, spans, several_threads, too_deep, arrows) {
+path_finding <- function(trace) {
+  if (nrow(trace$activities) == 0) return("")
+  top <- trace$activities[seq_len(min(2, nrow(trace$activities))), ]
+  sprintf(" Its critical path is %s.", in_words(sprintf("%s %s", format_percent(top$share), top$activity)))
+}
+
+timeline_caption <- function(trace, bars, several_threads, too_deep, arrows, has_path) {
+  processes <- trace$processes
   hidden <- sum(is.na(processes$lane))
   paste(c(
     "A lane for each process, in the order of their start; nested spans hang below the span they are in.",
@@ -171,10 +239,12 @@ timeline_caption <- function(processes, spans, several_threads, too_deep, arrows
     if (anyDuplicated(stats::na.omit(processes$lane)))
       "There are many processes: those that follow one another share a lane.",
     if (hidden > 0) sprintf("%s found no free lane and are not drawn.", counted(hidden, "process", "processes")),
-    if (any(spans$share < 1))
+    if (any(bars$share < 1))
       "Spans too short to be seen are gathered: a low bar is the share of that time that they took.",
     if (too_deep > 0) sprintf("%s nested deeper than %d are left out.", counted(too_deep, "span"), max_depth),
-    if (any(spans$closed == 0)) "Dashed outline: the span never ended, because its process did (cross: by a signal).",
+    if (any(bars$closed == 0)) "Dashed outline: the span never ended, because its process did (cross: by a signal).",
+    if (nrow(trace$cpu) > 0) "Strip below a lane: grey, on a CPU; red, ready to run without one.",
+    if (has_path) "Thick line: the critical path, without its short stays.",
     if (arrows$between > 0) paste0("Arrows: messages, from sent to received", if (nrow(arrows$drawn) < arrows$between)
       sprintf("; %s of %s are drawn", format_count(nrow(arrows$drawn)), format_count(arrows$between)), "."),
     if (arrows$within > 0) sprintf("%s of a process to itself not drawn.", counted(arrows$within, "message")),

@@ -20,9 +20,12 @@ required_columns <- list(
     meta = c("key", "value"), process = c("id", "pid", "parent", "name", "exit_status", "start_ns", "end_ns", "task"),
     task = c("id", "process", "kind", "name"), text = c("id", "text"), event = c("process", "lane"),
     event_kind = c("id", "name", "phase", "object"), stats = c("name", "process", "severity", "value"),
-    span = c("process", "kind", "object", "start_ns", "end_ns", "lane", "closed"),
-    message = c("channel", "seq", "sender", "receiver", "bytes", "send_ns", "receive_ns"),
-    category = c("id", "name"), ledger = c("process", "category", "ns")))
+    event_time = c("id", "process", "lane", "kind", "object", "phase", "begin", "ns"), open_span = "event",
+    message = c("channel", "sender", "receiver", "bytes", "send_ns", "receive_ns", "latency_ns", "queueing_ns"),
+    channel_depth = c("channel", "ns", "messages"), category = c("id", "name", "doc"),
+    ledger = c("process", "category", "ns"), sched_slice = c("process", "start_ns", "end_ns", "wake_ns"),
+    critical_path = c("step", "process", "start_ns", "end_ns"), path_activity = c("activity", "ns", "share"),
+    efficiency = c("name", "value"), what_if = c("what", "duration_ns", "saved_ns", "speedup", "measured")))
 
 stop_with <- function(...) {
   stop(structure(class = c("report_error", "error", "condition"), list(message = paste0(...), call = NULL)))
@@ -94,12 +97,14 @@ load_bench <- function(path, seed) {
     LEFT JOIN cell c ON c.session = s.session AND c.workload = s.workload AND c.size = s.size
       AND c.runtime = s.runtime AND c.workers = s.workers
     WHERE s.session = ? ORDER BY s.block, s.workload, s.size, s.runtime, s.workers", list(session$id))
+  every <- samples
   grown <- samples[samples$series %in% c("weak", "both"), ]
   sweep <- samples[samples$series %in% "sweep", ]
   samples <- name_programs(samples[!samples$series %in% c("weak", "sweep"), ])
   good <- samples[samples$ok == 1 & is.finite(samples$region_ns) & samples$operations > 0, ]
   bench <- list(
-    file = basename(path), session = session, seed = seed, all_samples = samples, samples = good,
+    file = basename(path), label = file_label(path), session = session, seed = seed, every_sample = every,
+    all_samples = samples, samples = good,
     sessions = read(db, path, "SELECT count(*) FROM session")[[1]],
     machine = read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM machine WHERE session = ? ORDER BY key",
                    list(session$id)),
@@ -125,6 +130,7 @@ load_bench <- function(path, seed) {
     decide(compare_runtimes(good[!good$micro, ], "snakefish", rival, seed), bench$control)
   })
   bench$tracing <- decide(compare_runtimes(good, "snakefish-traced", "snakefish", seed), bench$control)
+  bench$fits <- fit_scaling(good, bench$cpus, seed)
   bench$weak <- weak_efficiency(usable(grown), seed)
   bench$crossovers <- crossovers(usable(sweep), seed)
   bench
@@ -171,38 +177,5 @@ failure_sentences <- function(samples) {
   }, "", USE.NAMES = FALSE)
 }
 
-# The trace as data frames: processes in the order of their start, spans and messages as the views give them.
-load_trace <- function(path) {
-  db <- open_database(path, "trace")
-  on.exit(DBI::dbDisconnect(db))
-  processes <- read(db, path, "
-    SELECT p.id, p.pid, p.parent, p.exit_status, CAST(p.start_ns AS REAL) AS start_ns, CAST(p.end_ns AS REAL) AS end_ns,
-           coalesce(nullif(p.name, ''), nullif(t.name, ''), t.kind, 'process') AS name
-    FROM process p LEFT JOIN task t ON t.id = p.task
-    WHERE p.start_ns IS NOT NULL ORDER BY p.start_ns, p.id")
-  if (nrow(processes) == 0) stop_with(path, " holds no process: nothing was traced, or its log is lost.")
-  processes$label <- sprintf("%s (%d)", shorten(processes$name, 24), processes$pid)
-  spans <- read(db, path, "
-    SELECT s.process, s.lane, s.kind, CAST(s.start_ns AS REAL) AS start_ns, CAST(s.end_ns AS REAL) AS end_ns, s.closed,
-           CASE WHEN k.object = 'text' THEN x.text END AS text
-    FROM span s JOIN event_kind k ON k.name = s.kind LEFT JOIN text x ON k.object = 'text' AND x.id = s.object
-    ORDER BY s.process, s.lane, s.start_ns, s.end_ns DESC")
-  # A process whose end nobody saw is shown up to the last that was seen of any, and so are the spans open in it.
-  last <- max(processes$start_ns, processes$end_ns, spans$start_ns, spans$end_ns, na.rm = TRUE)
-  processes$end_ns[is.na(processes$end_ns)] <- last
-  spans$end_ns[is.na(spans$end_ns)] <- last
-  list(
-    file = basename(path), processes = processes, spans = spans,
-    kinds = read(db, path, "SELECT name FROM event_kind WHERE phase = 'span' ORDER BY id")$name,
-    categories = read(db, path, "SELECT name FROM category ORDER BY id")$name,
-    events = read(db, path, "SELECT count(*) FROM event")[[1]],
-    messages = read(db, path, "
-      SELECT channel, sender, receiver, CAST(bytes AS REAL) AS bytes, CAST(send_ns AS REAL) AS send_ns,
-             CAST(receive_ns AS REAL) AS receive_ns FROM message ORDER BY send_ns, channel, seq"),
-    ledger = read(db, path, "SELECT process, category, CAST(ns AS REAL) AS ns FROM ledger ORDER BY process, category"),
-    stats = read(db, path, "SELECT s.name, p.pid, s.severity, CAST(s.value AS TEXT) AS value
-                            FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"),
-    meta = read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM meta ORDER BY key"))
-}
-
-shorten <- function(text, width) ifelse(nchar(text) > width, paste0(substr(text, 1, width - 1), "\u2026"), text)
+# What figures of several files call one of them.
+file_label <- function(path) sub("[.][^.]*$", "", basename(path))

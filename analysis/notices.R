@@ -2,9 +2,13 @@
 
 notice <- function(severity, text) data.frame(severity = rep(severity, length(text)), text = text)
 
-notices <- function(bench, trace) {
-  rows <- bind(list(notice("warning", character()), if (!is.null(bench)) bench_notices(bench),
-                    if (!is.null(trace)) trace_notices(trace)))
+notices <- function(benches, traces) {
+  rows <- bind(c(list(notice("warning", character())), lapply(benches, bench_notices), lapply(traces, trace_notices)))
+  if (length(benches) > 1) {
+    # whose notice it is
+    whose <- rep(vapply(benches, `[[`, "", "label"), vapply(benches, function(b) max(0, nrow(bench_notices(b))), 1))
+    rows$text[seq_along(whose)] <- sprintf("%s: %s", whose, rows$text[seq_along(whose)])
+  }
   rows[order(match(rows$severity, c("error", "loss", "warning"))), ]
 }
 

@@ -1,16 +1,21 @@
 # Makes the report: Rscript analysis/report.R --bench build/bench.db --trace build/trace.db -o build/report
 #
-# Reads the databases, writes DIRECTORY/index.html and each figure as SVG beside it, prints the page's path. Exit
-# status 0; 1 when a database cannot be used, with one sentence on stderr; 2 when the command line is wrong.
+# Reads the databases, writes DIRECTORY/index.html and beside it each figure as SVG and PDF and its data as CSV; prints a
+# summary and, last, the page's path. Exit status 0; 1 when a database cannot be used, with one sentence on stderr; 2
+# when the command line is wrong.
 
-usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB] [--trace TRACE.DB] [-o DIRECTORY] [--seed N]
+usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.DB]... [-o DIRECTORY] [--seed N]
 
-  --bench BENCH.DB   what `python3 -m bench run` wrote
-  --trace TRACE.DB   what snakefish-trace wrote; at least one of the two
+  --bench BENCH.DB   what `python3 -m bench run` wrote; several for several machines or commits
+  --trace TRACE.DB   what snakefish-trace wrote, after `snakefish-trace analyze`; several for several runs
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling (1); the same databases and seed give the same bytes"
 
-figure_names <- c("ratio", "speedup", "efficiency", "run_times", "micro", "timeline", "ledger")
+parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "figure",
+           "figure_run_times", "figure_speedup", "figure_efficiency", "figure_ratio", "figure_micro", "figure_fits",
+           "figure_memory", "figure_sessions", "lanes", "figure_timeline", "figure_ledger", "figure_lost",
+           "figure_what_if", "figure_latency", "figure_channels", "figure_events", "verdict", "tables", "understanding",
+           "sections")
 
 # This file's directory: the other files are beside it, wherever the report is called from.
 source_directory <- function() {
@@ -19,17 +24,15 @@ source_directory <- function() {
   dirname(normalizePath(gsub("~+~", " ", file, fixed = TRUE)))
 }
 
-parts <- c("units", "statistics", "scaling", "load", "notices", "theme", "figure", "figure_run_times", "figure_speedup",
-           "figure_efficiency", "figure_ratio", "figure_micro", "lanes", "figure_timeline", "figure_ledger", "verdict",
-           "tables")
-
 load_parts <- function(directory) {
+  assign("parts_directory", directory, globalenv())
   for (part in parts) source(file.path(directory, paste0(part, ".R")), local = globalenv(), encoding = "UTF-8")
 }
 
 parse_arguments <- function(arguments) {
-  options <- list(output = "build/report", seed = 1)
+  options <- list(bench = character(), trace = character(), output = "build/report", seed = 1)
   names <- c("--bench" = "bench", "--trace" = "trace", "-o" = "output", "--output" = "output", "--seed" = "seed")
+  several <- c("bench", "trace")
   wrong <- function(...) stop(structure(class = c("usage_error", "error", "condition"),
                                         list(message = paste0(...), call = NULL)))
   while (length(arguments) > 0) {
@@ -37,36 +40,44 @@ parse_arguments <- function(arguments) {
     if (option %in% c("-h", "--help")) return(NULL)
     if (!option %in% names(names)) wrong("unknown argument ", option)
     if (length(arguments) < 2) wrong(option, " needs a value")
-    options[[names[[option]]]] <- arguments[2]
+    name <- names[[option]]
+    options[[name]] <- c(if (name %in% several) options[[name]], arguments[2])
     arguments <- arguments[-(1:2)]
   }
   options$seed <- suppressWarnings(as.integer(options$seed))
   if (is.na(options$seed)) wrong("--seed needs a whole number")
-  if (is.null(options$bench) && is.null(options$trace)) wrong("nothing to report on: give --bench, --trace or both")
+  if (length(options$bench) + length(options$trace) == 0) wrong("nothing to report on: give --bench, --trace or both")
   options
 }
 
 # Everything that the page shows.
 make_report <- function(options) {
-  bench <- if (!is.null(options$bench)) load_bench(options$bench, options$seed)
-  trace <- if (!is.null(options$trace)) load_trace(options$trace)
-  figures <- c(
-    if (!is.null(bench)) list(figure_ratio(bench), figure_speedup(bench), figure_efficiency(bench),
-                              figure_run_times(bench), figure_micro(bench)),
-    if (!is.null(trace)) list(figure_timeline(trace), figure_ledger(trace)))
-  list(
-    bench = bench, trace = trace, notices = notices(bench, trace),
-    figures = stats::setNames(figures, vapply(figures, `[[`, "", "name")),
-    verdict = if (!is.null(bench)) bench_verdict(bench) else trace_verdict(trace),
-    machine = machine_line(bench, trace), directory = options$output,
-    command = paste(c("Rscript analysis/report.R", if (!is.null(bench)) c("--bench", bench$file),
-                      if (!is.null(trace)) c("--trace", trace$file), "--seed", options$seed), collapse = " "))
+  benches <- label_apart(lapply(options$bench, load_bench, seed = options$seed))
+  traces <- label_apart(lapply(options$trace, load_trace))
+  report <- list(
+    benches = benches, traces = traces, notices = notices(benches, traces), directory = options$output,
+    verdicts = c(vapply(benches, bench_verdict, ""), if (length(benches) == 0) vapply(traces, trace_verdict, "")),
+    machines = if (length(benches) > 0) vapply(benches, machine_line, "") else trace_machines(traces),
+    command = paste(c("Rscript analysis/report.R", sprintf("--bench %s", vapply(benches, `[[`, "", "file")),
+                      sprintf("--trace %s", vapply(traces, `[[`, "", "file")), "--seed", options$seed), collapse = " "))
+  report$sections <- report_sections(report)
+  report
+}
+
+# Two files of one name are told apart by a number.
+label_apart <- function(loaded) {
+  labels <- make.unique(vapply(loaded, `[[`, "", "label"), " ")
+  Map(function(one, label) replace(one, "label", label), loaded, labels)
 }
 
 write_report <- function(report, source) {
-  # what an earlier report left there, and nothing else
-  unlink(file.path(report$directory, c("index.html", paste0(figure_names, ".svg"))))
-  for (figure in report$figures) if (is.null(figure$missing)) write_figure(figure, report$directory)
+  remove_old(report$directory)
+  report$sections <- lapply(report$sections, function(section) {
+    section$figures <- lapply(section$figures, function(figure) {
+      if (is.null(figure$missing)) write_figure(figure, report$directory) else figure
+    })
+    section
+  })
   # Rendered in a directory of its own, so that the checkout may be read-only and nothing is left beside the page.
   work <- tempfile("report")
   dir.create(work)
@@ -85,6 +96,16 @@ write_report <- function(report, source) {
   page
 }
 
+# What an earlier report left there, and nothing else: its page names its figures.
+remove_old <- function(directory) {
+  page <- file.path(directory, "index.html")
+  if (!file.exists(page)) return()
+  lines <- readLines(page, warn = FALSE, encoding = "UTF-8")
+  names <- sub('^.*<!-- figure ([a-z_0-9]+) -->.*$', "\\1", grep("<!-- figure [a-z_0-9]+ -->", lines, value = TRUE, useBytes = TRUE),
+               useBytes = TRUE)
+  unlink(c(page, file.path(directory, outer(names, c(".svg", ".pdf", ".csv"), paste0))))
+}
+
 make_directory <- function(path) {
   dir.create(path, showWarnings = FALSE, recursive = TRUE)
   if (!dir.exists(path)) stop_with(path, " cannot be made, so there is no place for the report.")
@@ -92,20 +113,25 @@ make_directory <- function(path) {
   normalizePath(path)
 }
 
+# For the terminal: the verdict, the machine, what is wrong, and where the page is.
+summary_lines <- function(report, page) {
+  c(report$verdicts, unique(report$machines), sprintf("%s: %s", report$notices$severity, report$notices$text), page)
+}
+
 main <- function() {
   source <- source_directory()
-  load_parts(source)
   # the order of words and the reading of names are not the caller's: the same databases give the same bytes
   Sys.setlocale("LC_COLLATE", "C")
   Sys.setlocale("LC_CTYPE", "C.UTF-8")
+  load_parts(source)
   options <- parse_arguments(commandArgs(TRUE))
   if (is.null(options)) return(cat(usage, "\n", sep = ""))
-  shown <- file.path(options$output, "index.html")
+  page <- file.path(options$output, "index.html")
   options(warn = 1)
   report <- make_report(options)
   report$directory <- make_directory(options$output)
   write_report(report, source)
-  cat(shown, "\n", sep = "")
+  writeLines(summary_lines(report, page))
 }
 
 if (sys.nframe() == 0L) {

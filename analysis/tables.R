@@ -7,6 +7,7 @@ html_table <- function(rows) {
   cells <- do.call(cbind, Map(function(column, class) {
     sprintf('<td class="%s">%s</td>', class, escape_html(as.character(column)))
   }, rows, class))
+  if (nrow(rows) == 1) cells <- matrix(cells, 1)
   paste0('<div class="table"><table>\n<thead><tr>',
          paste(sprintf('<th scope="col" class="%s">%s</th>', class, escape_html(names(rows))), collapse = ""),
          '</tr></thead>\n<tbody>\n',
@@ -42,15 +43,6 @@ time_table <- function(bench) {
              median = format_duration(rows$median_ns), mean = format_duration(rows$mean_ns), blocks = rows$blocks)
 }
 
-# What is measured beside the ratios, where it is.
-other_tables <- function(bench) {
-  tables <- list(
-    list(title = "Weak scaling: each worker keeps its share of the work", rows = weak_table(bench$weak)),
-    list(title = "The task from which on a runtime beats the sequential loop", rows = crossover_table(bench$crossovers)),
-    list(title = "Peak memory", rows = memory_table(bench$memory)))
-  Filter(function(table) !is.null(table$rows), tables)
-}
-
 ratio_table_caption <- function(bench) {
   paste0(
     "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
@@ -65,45 +57,70 @@ margin_text <- function(bench) {
   texts <- unlist(lapply(kinds, function(kind) {
     ratios <- bench$control$ratio[bench$control$micro == kind$micro]
     if (length(ratios) == 0) return(NULL)
-    sprintf("of %s %s, snakefish differing from itself by up to %s in %s", kind$name,
-            format_percent(noise_margin(ratios), 1), format_percent(max(exp(abs(log(ratios))) - 1), 1),
+    sprintf("%s for %s, snakefish differing from itself by up to %s in %s", format_percent(noise_margin(ratios), 1),
+            kind$name, format_percent(max(exp(abs(log(ratios))) - 1), 1),
             counted(length(ratios), "comparison"))
   }))
   if (is.null(texts)) return(sprintf("The margin is %s; the session has no A/A control.", format_percent(practical_margin)))
   paste0("The margin is ", in_words(texts), ".")
 }
 
-# A list of parts: a text, and maybe a table that opens on a click.
+# A list of parts: a text, and maybe a table that opens on a click, and a file to keep.
 measured <- function(report) {
-  c(if (!is.null(report$bench)) bench_measured(report$bench), if (!is.null(report$trace)) trace_measured(report$trace),
-    list(list(text = paste0("This page: ", report$command, "."))))
+  c(unlist(lapply(report$benches, bench_measured), recursive = FALSE),
+    unlist(lapply(report$traces, trace_measured), recursive = FALSE),
+    list(list(text = "This page is made by", code = report$command),
+         list(text = "Beside it each figure lies as SVG and PDF, and its data as CSV.")))
+}
+
+measured_html <- function(part) {
+  c(sprintf("<p>%s%s%s</p>", escape_html(part$text),
+            if (is.null(part$code)) "" else sprintf(" <code>%s</code>", escape_html(part$code)),
+            if (is.null(part$csv)) "" else paste0(" ", csv_link(part$csv, part$csv_name, part$csv_text))),
+    if (!is.null(part$table)) c(sprintf("<details><summary>%s</summary>", escape_html(part$summary)),
+                                html_table(part$table), "</details>"))
 }
 
 bench_measured <- function(bench) {
   session <- bench$session
   blocks <- unique(bench$all_samples$block)
+  commit <- machine_value(bench$machine, "commit")
   list(
     list(text = sprintf(paste(
-      "Benchmark %s, session %.0f of %.0f, started %s (UTC), %s. Command: %s. %s in %s, their order random with",
-      "seed %.0f;",
-      "each sample is a fresh interpreter process, and its output was checked: %s right."),
+      "Benchmark %s, session %.0f of %.0f, started %s (UTC), %s. %s in %s, their order random with seed %.0f;",
+      "each sample is a fresh interpreter process, and its output was checked: %s right. To do it again%s:"),
       bench$file, session$id, bench$sessions, sub("T", " ", sub("Z$|[+]00:00$", "", session$started)),
-      session$status, session$command, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"),
-      session$seed,
-      sprintf("%s of %s", format_count(bench$right), format_count(nrow(bench$all_samples))))),
+      session$status, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"), session$seed,
+      sprintf("%s of %s", format_count(bench$right), format_count(nrow(bench$all_samples))),
+      if (is.na(commit)) "" else paste(" at commit", commit)), code = reproduce(session)),
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
       "included, the interpreter's start and its imports not. Micro-benchmarks: that time divided by the operations. ",
       sprintf("Intervals hold %g %%, from %s resamples of whole blocks, seed %d; fewer than %d blocks have none.",
               100 * interval_level, format_count(resample_times), as.integer(bench$seed), min_blocks)),
-      summary = "The machine and the build", table = bench$machine))
+      csv = csv_text(sample_rows(bench)), csv_name = paste0(bench$label, "-samples.csv"),
+      csv_text = sprintf("All %s as CSV.", counted(nrow(bench$every_sample), "sample")),
+      summary = "The machine and the build", table = bench$machine),
+    list(text = "What ran.", summary = "The runtimes", table = replace(bench$runtimes, is.na(bench$runtimes), "")))
+}
+
+# The session's command with its seed, which is drawn where none is given.
+reproduce <- function(session) {
+  if (grepl("--seed", session$command, fixed = TRUE)) return(session$command)
+  sprintf("%s --seed %.0f", session$command, session$seed)
+}
+
+sample_rows <- function(bench) {
+  bench$every_sample[c("block", "workload", "size", "runtime", "workers", "series", "status", "region_ns", "operations",
+                       "floor_ns")]
 }
 
 trace_measured <- function(trace) {
   tables <- bind(list(
     trace$meta, data.frame(key = ifelse(is.na(trace$stats$pid), trace$stats$name,
       sprintf("%s, process %s", trace$stats$name, trace$stats$pid)), value = trace$stats$value)))
-  list(list(text = sprintf("Trace %s: %s from %s.", trace$file, counted(trace$events, "event"),
-                           counted(nrow(trace$processes), "process", "processes")),
-            summary = "The trace's own account", table = tables))
+  command <- machine_value(trace$meta, "command")
+  list(list(text = sprintf("Trace %s: %s from %s%s", trace$file, counted(trace$events, "event"),
+                           counted(nrow(trace$processes), "process", "processes"), if (is.na(command)) "." else ", of"),
+            code = if (!is.na(command)) command, summary = "The trace's own account", table = tables))
 }

@@ -7,11 +7,11 @@ ink <- "#222222"
 faint <- "#666666"
 unknown_colour <- "#E4E4E4"
 
-report_theme <- function() {
-  ggplot2::theme_minimal(base_size = 11) +
+report_theme <- function(narrow = FALSE) {
+  ggplot2::theme_minimal(base_size = if (narrow) 10 else 11) +
     ggplot2::theme(
       text = ggplot2::element_text(colour = ink),
-      axis.title = ggplot2::element_text(size = 9.5),
+      axis.title = ggplot2::element_text(size = if (narrow) 8.5 else 9.5),
       axis.text = ggplot2::element_text(colour = "#444444"),
       panel.grid.minor = ggplot2::element_blank(),
       panel.grid.major = ggplot2::element_line(colour = "#E6E6E6", linewidth = 0.3),
@@ -19,9 +19,9 @@ report_theme <- function() {
       strip.text = ggplot2::element_text(hjust = 0, face = "bold", size = 11),
       legend.position = "top", legend.justification = "left", legend.title = ggplot2::element_blank(),
       legend.margin = ggplot2::margin(0, 0, 2, 0), legend.box.spacing = ggplot2::unit(4, "pt"),
-      legend.key.width = ggplot2::unit(26, "pt"),
+      legend.key.width = ggplot2::unit(if (narrow) 18 else 26, "pt"),
       plot.background = ggplot2::element_rect(fill = "white", colour = NA),
-      plot.margin = ggplot2::margin(6, 18, 6, 6))
+      plot.margin = ggplot2::margin(6, if (narrow) 8 else 18, 6, 4))
 }
 
 # A runtime keeps its look from figure to figure; ones that are not listed take what is left, in their order.
@@ -59,8 +59,26 @@ kind_colours <- function(kinds) {
   stats::setNames(kind_palette[(seq_along(kinds) - 1) %% length(kind_palette) + 1], kinds)
 }
 
-# Black or white, whichever reads better on the colour.
+# Colours of the ledger's categories, likewise by their place: useful time is green, waiting yellow to red.
+category_palette <- c("#009E73", "#56B4E9", "#0072B2", "#F0E442", "#E69F00", "#D55E00", "#CC79A7", "#E8B5D3", "#8C6BB1",
+                      "#8B6B3E", "#5A5A5A", "#A6DBB5", "#C9C9C9")
+
+# What is no category, such as the critical path's handing over, takes these.
+other_palette <- c("#9AD0F0", "#F2A37A", "#F5C98A")
+
+category_colours <- function(categories, others = character()) {
+  n <- length(category_palette)
+  c(stats::setNames(category_palette[(seq_along(categories) - 1) %% n + 1], categories),
+    stats::setNames(other_palette[(seq_along(others) - 1) %% length(other_palette) + 1], others))
+}
+
+# Black or white, whichever reads better on the colour; not quite, because these stay as they are on a dark page.
 text_on <- function(colour) {
   light <- colSums(grDevices::col2rgb(colour) * c(0.299, 0.587, 0.114))
-  ifelse(light > 140, ink, "white")
+  ifelse(light > 140, "#1B1B1B", "#FEFEFE")
+}
+
+# The legend of a fill, in as many rows as it needs.
+fill_legend <- function(n, narrow, ...) {
+  ggplot2::guide_legend(nrow = ceiling(n / if (narrow) 3 else 7), byrow = TRUE, keywidth = 0.8, ...)
 }

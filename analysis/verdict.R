@@ -27,14 +27,28 @@ bench_verdict <- function(bench) {
 }
 
 trace_verdict <- function(trace) {
-  length_ns <- max(trace$processes$end_ns) - min(trace$processes$start_ns)
-  sprintf("The traced run took %s in %s%s.", format_duration(length_ns),
-          counted(nrow(trace$processes), "process", "processes"),
-          if (nrow(trace$messages) > 0) paste(" and sent", counted(nrow(trace$messages), "message")) else "")
+  value <- function(name) trace$efficiency$value[match(name, trace$efficiency$name)]
+  messages <- sum(trace$pairs$messages)
+  paste0(sprintf("The traced run took %s in %s%s", format_duration(trace$run$end_ns - trace$run$begin_ns),
+                 counted(nrow(trace$processes), "process", "processes"),
+                 if (messages > 0) paste(" and sent", counted(messages, "message")) else ""),
+         if (is.finite(value("parallel_efficiency"))) sprintf(": %s of the time of its %s was useful",
+           format_percent(value("parallel_efficiency")), counted(value("lanes"), "lane")), ".")
 }
 
-machine_line <- function(bench, trace) {
-  if (is.null(bench)) return("The machine is not described: that is in the benchmark's database, and none was given.")
+# The A/A control, in a line.
+noise_line <- function(bench) paste("Noise (A/A):", sub("^The margin", "the margin", margin_text(bench)))
+
+trace_machines <- function(traces) {
+  vapply(traces, function(trace) {
+    fact <- function(key) machine_value(trace$meta, key)
+    parts <- c(fact("cpu_model"), if (!is.na(fact("cpus"))) counted(as.numeric(fact("cpus")), "CPU"), fact("kernel"))
+    parts <- parts[!is.na(parts)]
+    if (length(parts) == 0) "The trace does not describe the machine." else paste0(paste(parts, collapse = ", "), ".")
+  }, "")
+}
+
+machine_line <- function(bench) {
   fact <- function(key) machine_value(bench$machine, key)
   memory <- suppressWarnings(as.numeric(fact("memory_bytes")))
   commit <- fact("commit")

@@ -92,6 +92,10 @@ def parser():
     exported.add_argument("database", nargs="?", default=DEFAULT_DB)
     exported.add_argument("--csv", action="store_true", required=True, help="as comma-separated values")
     exported.add_argument("--session", type=int, metavar="N", help="default: the last one")
+    reported = commands.add_parser("report", help="write the report: an HTML page with figures (needs R)")
+    reported.add_argument("database", nargs="*", default=[DEFAULT_DB], help="several: machines or commits beside each other")
+    reported.add_argument("--trace", metavar="DB", action="append", default=[], help="also report on this trace; may be repeated")
+    reported.add_argument("-o", "--output", default="build/report", metavar="DIRECTORY", help="default build/report")
     return top
 
 
@@ -194,6 +198,7 @@ READERS = {
     "show": lambda options: show.show(options.database, options.session),
     "compare": lambda options: compare.compare(options.database),
     "export": lambda options: export.export(options.database, options.session),
+    "report": lambda options: report.report(options.database, options.trace, options.output),
 }
 
 

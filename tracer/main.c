@@ -14,6 +14,7 @@ static const struct {
     {"collect", cmd_collect, "recover a session whose collector died"},
     {"info", cmd_info, "what is in a trace; losses first"},
     {"analyze", cmd_analyze, "where the time went, and what would make the program faster"},
+    {"report", cmd_report, "an HTML page with figures of it"},
     {"export", cmd_export, "a trace as Chrome trace JSON, for the Perfetto UI or speedscope"},
     {"events", cmd_events, "the table of events"},
     {"serve", cmd_serve, "collect for a program that runs already (used by snakefish.trace.start)"},

@@ -47,6 +47,13 @@ make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = 
   invisible(path)
 }
 
+# What a query answers.
+with_database <- function(path, sql) {
+  db <- DBI::dbConnect(RSQLite::SQLite(), path)
+  on.exit(DBI::dbDisconnect(db))
+  DBI::dbGetQuery(db, sql)
+}
+
 # Changes a database by hand.
 change <- function(path, ...) {
   db <- DBI::dbConnect(RSQLite::SQLite(), path)

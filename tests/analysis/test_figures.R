@@ -1,25 +1,43 @@
 # Every figure, from whatever data: drawn without a warning, with a finding; or a sentence on what is missing.
 
-expect_drawn <- function(figure) {
+expect_drawn <- function(figure, phone = FALSE) {
   expect_null(figure$missing)
   expect_gt(nchar(figure$finding), 20)
-  expect_false(grepl("NA|NaN|unknown", figure$finding))
+  expect_false(grepl("NA|NaN|unknown|Inf", figure$finding))
   expect_false(grepl("NA|NaN", figure$caption))
-  expect_silent(path <- write_figure(figure, scratch))
-  svg <- paste(readLines(path), collapse = "\n")
-  expect_match(svg, "<title>", fixed = TRUE)
-  expect_false(grepl("(href|src)=", svg))
+  for (width in if (phone) c(FALSE, TRUE) else FALSE) {
+    expect_silent({
+      grDevices::pdf(NULL)
+      on_device(drawn <- ggplot2::ggplotGrob(figure$draw(width)$plot))
+    })
+  }
+  expect_s3_class(figure$data, "data.frame")
 }
 
 expect_missing <- function(figure, pattern) expect_match(figure$missing, pattern)
 
-bench_figures <- list(figure_run_times, figure_speedup, figure_efficiency, figure_ratio, figure_micro)
+bench_figures <- list(figure_run_times, figure_speedup, figure_efficiency, figure_ratio, figure_micro, figure_tracing,
+                      figure_serial)
 draw <- function(...) {
   bench <- load_bench(make_bench_db(in_scratch("figures.db"), ...), seed = 1)
   lapply(bench_figures, function(make) make(bench))
 }
 
-test_that("a whole session", for (figure in draw(blocks = 6)) expect_drawn(figure))
+test_that("a whole session", for (figure in draw(blocks = 6)) expect_drawn(figure, phone = TRUE))
+
+test_that("a figure is an SVG for light and dark, one for a phone, a PDF and its data", {
+  written <- write_figure(draw(blocks = 6)[[2]], scratch)
+  for (svg in c(written$svg, written$narrow_svg)) {
+    expect_match(svg, "<svg [^>]*role='img'[^>]*><title>[^<]{20,}</title>")
+    expect_match(svg, "prefers-color-scheme: dark", fixed = TRUE)
+    expect_false(grepl("(href|src)=", svg))
+  }
+  width <- function(svg) as.numeric(sub(".*<svg [^>]*width='([0-9.]+)pt'.*", "\\1", svg))
+  expect_lt(width(written$narrow_svg), 300)
+  expect_gt(width(written$svg), 500)
+  expect_equal(nrow(utils::read.csv(file.path(scratch, "speedup.csv"))), 2 * 3 * 4)
+  expect_equal(readChar(file.path(scratch, "speedup.pdf"), 5, useBytes = TRUE), "%PDF-")
+})
 
 test_that("a full session: control, ceiling and all other runtimes have looks of their own", {
   others <- c("concurrent-futures", "joblib", "multiprocessing-pipe", "multiprocessing-simplequeue",
@@ -45,6 +63,8 @@ test_that("one runtime", {
   expect_missing(figures[[3]], "no base case")
   expect_missing(figures[[4]], "no runs of multiprocessing")
   expect_drawn(figures[[5]])
+  expect_missing(figures[[6]], "no traced runs")
+  expect_missing(figures[[7]], "at least two workers")
 })
 
 test_that("one sample", {
@@ -73,7 +93,7 @@ test_that("micro-benchmarks with peers and a floor: the floor comes last and is 
   figure <- figure_micro(load_bench(path, seed = 1))
   expect_drawn(figure)
   expect_match(figure$caption, "Dashed: the floor")
-  expect_equal(levels(figure$plot$data$row)[1], "floor")
+  expect_equal(levels(figure$draw(FALSE)$plot$data$row)[1], "floor")
 })
 
 test_that("an axis of durations has a few ticks, however wide it is", {
@@ -86,14 +106,55 @@ test_that("an axis of durations has a few ticks, however wide it is", {
   }
 })
 
-test_that("timeline and ledger of a run, of one with a killed process, of a large one", {
-  for (trace in list(make_trace_db(in_scratch("t.db")), make_trace_db(in_scratch("k.db"), killed = TRUE),
-                     make_large_trace_db(in_scratch("l.db")))) {
-    trace <- load_trace(trace)
-    expect_drawn(figure_timeline(trace))
-    expect_drawn(figure_ledger(trace))
-  }
-  expect_lt(file.size(file.path(scratch, "timeline.svg")), 300e3)
+trace_figures <- list(figure_timeline, figure_ledger, figure_latency, figure_channels, figure_events)
+
+test_that("all figures of a run, of one with a killed process, of a large one", {
+  traces <- lapply(list(make_trace_db(in_scratch("t.db")), make_trace_db(in_scratch("k.db"), killed = TRUE),
+                        make_large_trace_db(in_scratch("l.db"))), load_trace)
+  for (trace in traces) for (make in trace_figures) expect_drawn(make(trace), phone = identical(trace, traces[[2]]))
+  expect_lt(nchar(write_figure(figure_timeline(traces[[3]]), scratch)$svg), 300e3)
+  expect_drawn(figure_lost(traces))
+  expect_drawn(figure_what_if(traces))
+})
+
+test_that("the parts of a run's time sum to the time that was measured", {
+  trace <- load_trace(make_trace_db(in_scratch("t.db")))
+  parts <- lost_parts(trace)
+  expect_equal(sum(parts$ns), 100e6)
+  expect_equal(parts$ns[parts$part == "ideal"], parts$useful_ns[1] / parts$lanes[1])
+  expect_true(all(parts$ns >= 0))
+})
+
+test_that("a trace without an analysis says which command makes one", {
+  path <- change(make_trace_db(in_scratch("plain.db")), "DELETE FROM critical_path", "DELETE FROM path_activity",
+                 "DELETE FROM efficiency", "DELETE FROM what_if")
+  trace <- load_trace(path)
+  expect_missing(figure_lost(list(trace)), "snakefish-trace analyze")
+  expect_missing(figure_what_if(list(trace)), "snakefish-trace analyze")
+  expect_drawn(figure_timeline(trace))
+})
+
+test_that("with the kernel's view a strip shows the times on a CPU and those without", {
+  path <- change(make_trace_db(in_scratch("cpu.db")), "INSERT INTO sched_slice VALUES(2, 101, 0, 6000000, 40000000,
+    'preempted', NULL, 5500000), (2, 101, 1, 60000000, 78000000, 'exited', NULL, 40000000)")
+  trace <- load_trace(path)
+  expect_equal(nrow(trace$cpu), 4)
+  figure <- figure_timeline(trace)
+  expect_drawn(figure)
+  expect_match(figure$caption, "grey, on a CPU")
+})
+
+test_that("a channel's depth stays what it was until something changes", {
+  expect_equal(fill_depths(data.frame(slot = c(1, 3), highest = c(4, 3), at_end = c(2, 0)))[1:6], c(0, 4, 2, 3, 0, 0))
+})
+
+test_that("percentiles are those of the messages", {
+  trace <- load_trace(make_large_trace_db(in_scratch("l.db")))
+  latencies <- with_database(in_scratch("l.db"), "SELECT latency_ns AS x FROM message WHERE receive_ns IS NOT NULL")$x
+  found <- trace$percentiles$latency_ns[trace$percentiles$per_mille == 900]
+  expect_equal(found, stats::quantile(latencies, 0.9, type = 1, names = FALSE))
+  expect_equal(max(trace$latencies$latency_ns), max(latencies))
+  expect_equal(max(trace$depths$highest), with_database(in_scratch("l.db"), "SELECT max(messages) AS x FROM channel_depth")$x)
 })
 
 test_that("many processes: a bar for each name, not for each process", {
@@ -105,7 +166,7 @@ test_that("a killed process's open spans are outlined, and told", {
   figure <- figure_timeline(load_trace(make_trace_db(in_scratch("k.db"), killed = TRUE)))
   expect_match(figure$finding, "2 spans never ended")
   expect_match(figure$caption, "Dashed outline")
-  expect_match(paste(readLines(write_figure(figure, scratch)), collapse = "\n"), "signal 9")
+  expect_match(write_figure(figure, scratch)$svg, "signal 9")
 })
 
 test_that("a process without any span", {
@@ -123,14 +184,29 @@ test_that("a trace that lacks its end is drawn up to the last event", {
   expect_match(figure$finding, "A run of 95.0 ms")
 })
 
-test_that("no trace", {
-  expect_missing(figure_timeline(NULL), "No trace")
-  expect_missing(figure_ledger(NULL), "No trace")
+test_that("messages to nobody and to oneself are counted, not drawn", {
+  trace <- list(run = list(begin_ns = 0, end_ns = 10),
+                arrows = data.frame(sender = c(1, 1), receiver = c(2, 1), send_ns = 1:2, receive_ns = 2:3),
+                pairs = data.frame(sender = c(1, 1, 1), receiver = c(2, 1, NA), messages = c(5, 6, 7)))
+  arrows <- choose_arrows(trace, data.frame(id = 1:2, lane = 1:2, top = c(0, 2), bottom = c(1, 3)))
+  expect_equal(unlist(arrows[c("between", "within", "untaken")]), c(between = 5, within = 6, untaken = 7))
+  expect_equal(c(arrows$drawn$from, arrows$drawn$to), c(1, 2))
 })
 
-test_that("messages to nobody and to oneself are counted, not drawn", {
-  arrows <- choose_arrows(data.frame(sender = c(1, 1, 1), receiver = c(2, 1, NA), send_ns = 1:3, receive_ns = c(2, 3, NA)),
-                          data.frame(id = 1:2, lane = 1:2, top = c(0, 2), bottom = c(1, 3)), 10)
-  expect_equal(unlist(arrows[c("between", "within", "untaken")]), c(between = 1, within = 1, untaken = 1))
-  expect_equal(c(arrows$drawn$from, arrows$drawn$to), c(1, 2))
+test_that("several sessions stand beside each other", {
+  benches <- label_apart(list(load_bench(make_bench_db(in_scratch("here.db"), blocks = 6), 1),
+                              load_bench(make_bench_db(in_scratch("there.db"), blocks = 6, cpus = 4), 1)))
+  figure <- figure_sessions(benches)
+  expect_drawn(figure)
+  expect_match(figure$finding, "in here and .* in there[.]$")
+})
+
+test_that("memory is compared with multiprocessing's, and missing where it was not read", {
+  path <- make_bench_db(in_scratch("memory.db"), blocks = 6)
+  expect_missing(figure_memory(load_bench(path, 1)), "no readings of memory")
+  change(path, "INSERT INTO memory SELECT DISTINCT 1, workload, size, runtime, workers, 10485760 * workers *
+                iif(runtime = 'multiprocessing', 2, 1), 2, 9 FROM sample WHERE workload = 'mandelbrot'")
+  figure <- figure_memory(load_bench(path, 1))
+  expect_drawn(figure)
+  expect_match(figure$finding, "0.500 times the memory of multiprocessing")
 })

@@ -14,10 +14,10 @@ test_that("a good trace is loaded with its names, texts and open spans", {
   trace <- load_trace(make_trace_db(in_scratch("trace.db"), killed = TRUE))
   expect_equal(trace$processes$label, c("program.py (100)", "left (101)", "right (102)"))
   expect_equal(trace$processes$exit_status, c(0, 0, -9))
-  expect_equal(sum(trace$spans$closed == 0), 2)
+  expect_equal(c(trace$open_spans, sum(trace$spans$closed == 0)), c(2, 2))
   expect_true("set up the tables" %in% trace$spans$text)
-  expect_equal(nrow(trace$messages), 4)
-  expect_true(all(trace$messages$receive_ns >= trace$messages$send_ns))
+  expect_equal(sum(trace$pairs$messages), 4)
+  expect_true(all(trace$arrows$receive_ns >= trace$arrows$send_ns))
   expect_equal(sum(trace$ledger$ns), sum(trace$processes$end_ns - trace$processes$start_ns))
 })
 

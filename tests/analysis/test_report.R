@@ -7,25 +7,29 @@ test_that("both databases, relative paths, another directory: one page and its f
   done <- run_report("--bench", "bench.db", "--trace", "trace.db", "-o", "out put", directory = scratch)
   expect_equal(done$err, character())
   expect_equal(done$status, 0)
-  expect_equal(done$out, "out put/index.html")
+  expect_equal(done$out[length(done$out)], "out put/index.html")
+  expect_match(done$out[1], "^snakefish runs these 2 programs 1.2")
   directory <- in_scratch("out put")
-  expect_setequal(list.files(directory), c("index.html", paste0(c("efficiency", "ledger", "micro", "ratio", "run_times",
-                                                                  "speedup", "timeline"), ".svg")))
+  names <- c("channels", "efficiency", "events", "latency", "ledger", "lost_speedup", "micro", "ratio", "run_times", "serial",
+             "speedup", "timeline", "tracing", "what_if")
+  expect_setequal(list.files(directory), c("index.html", outer(names, c(".svg", ".pdf", ".csv"), paste0)))
   page <- page_of(directory)
   expect_match(page, "snakefish runs these 2 programs 1.2")
   expect_match(page, "signal 9")
   expect_match(page, "Example CPU 3000, 2 CPUs")
-  # what is wrong stands before the verdict
-  expect_lt(regexpr("class=\"notices\"", page), regexpr("class=\"verdict\"", page))
+  # that something is wrong stands before the verdict
+  expect_match(page, '<p class="badges"><a class="warning" href="#notices">1 warning</a></p>', fixed = TRUE)
+  expect_lt(regexpr("class=\"badges\"", page), regexpr("class=\"verdict\"", page))
 
   # nothing from elsewhere
   links <- regmatches(page, gregexpr("(src|href|action|data)=[\"'][^\"']{0,20}", page))[[1]]
   expect_equal(grep("=[\"'](data:|#)", links, invert = TRUE, value = TRUE), character())
-  expect_false(grepl("@import|url\\(|<script|<iframe|<link[^>]*stylesheet", page))
+  expect_false(grepl("@import|url\\([^#]|<script [^>]*src|<iframe|<link[^>]*stylesheet|https?://", page))
+  expect_lt(file.size(file.path(directory, "index.html")), 5e6)
 
   # every picture says what it shows
   pictures <- tags(page, "img")
-  expect_length(pictures, 7)
+  expect_length(pictures, length(names))
   expect_true(all(grepl(" alt=\"[^\"]{20,}\"", pictures)))
   expect_length(tags(page, "svg"), 0)
   for (svg in list.files(directory, "svg$", full.names = TRUE)) {
@@ -40,10 +44,14 @@ test_that("both databases, relative paths, another directory: one page and its f
 
 test_that("either database may be left out", {
   report_of(trace = trace_db, directory = in_scratch("trace_only"))
-  expect_setequal(list.files(in_scratch("trace_only")), c("index.html", "ledger.svg", "timeline.svg"))
+  expect_true(all(c("index.html", "ledger.svg", "timeline.pdf") %in% list.files(in_scratch("trace_only"))))
+  # what an earlier report left is taken away, and nothing else
+  writeLines("mine", in_scratch("trace_only/mine.txt"))
   report_of(bench = make_bench_db(in_scratch("one.db"), blocks = 1, factors = bench_factors["snakefish"]),
-            directory = in_scratch("bench_only"))
-  expect_match(page_of(in_scratch("bench_only")), "No comparison: the session has no runs of multiprocessing")
+            directory = in_scratch("trace_only"))
+  expect_setequal(list.files(in_scratch("trace_only")), c("index.html", "mine.txt",
+    outer(c("run_times", "micro"), c(".svg", ".pdf", ".csv"), paste0)))
+  expect_match(page_of(in_scratch("trace_only")), "No comparison: the session has no runs of multiprocessing")
 })
 
 test_that("what cannot be used is one sentence and exit status 1, never R's words", {

@@ -15,5 +15,5 @@ test_that("one program, few blocks, no programs, no partner", {
 
 test_that("a machine that nobody described", {
   path <- change(make_bench_db(in_scratch("nowhere.db"), blocks = 1), "DELETE FROM machine")
-  expect_match(machine_line(load_bench(path, 1), NULL), "does not describe the machine")
+  expect_match(machine_line(load_bench(path, 1)), "does not describe the machine")
 })

@@ -1,0 +1,83 @@
+# What went through the channels over the run: how many messages were in each, and what was taken out of it.
+
+max_channels <- 4
+channel_slots <- 300  # columns of the run, as in trace.sql
+
+figure_channels <- function(trace) {
+  title <- "Channels over time"
+  if (nrow(trace$channels) == 0) return(missing_figure("channels", title, "No message was sent in this trace."))
+  shown <- trace$channels[seq_len(min(max_channels, nrow(trace$channels))), ]
+  length_ns <- trace$run$end_ns - trace$run$begin_ns
+  unit <- duration_unit(length_ns)
+  slot_s <- length_ns / channel_slots / 1e9
+  rows <- bind(lapply(shown$channel, function(channel) {
+    depths <- fill_depths(trace$depths[trace$depths$channel == channel, ])
+    flow <- trace$flows[trace$flows$channel == channel, ]
+    bytes <- rep(0, channel_slots)
+    bytes[flow$slot + 1] <- flow$bytes
+    rbind(data.frame(channel = channel, what = "messages in it", slot = seq_along(depths) - 1, value = depths),
+          data.frame(channel = channel, what = "MB/s taken out", slot = seq_along(bytes) - 1, value = bytes / slot_s / 1e6))
+  }))
+  rows$time <- (rows$slot + 0.5) / channel_slots * length_ns / unit$ns
+  rows$panel <- factor(sprintf("channel %d: %s", rows$channel, rows$what),
+                       unlist(lapply(shown$channel, sprintf, fmt = c("channel %d: messages in it",
+                                                                     "channel %d: MB/s taken out"))))
+  draw <- function(narrow) {
+    plot <- ggplot2::ggplot(rows, ggplot2::aes(time, value)) +
+      ggplot2::facet_wrap(~panel, ncol = if (narrow) 1 else 2, scales = "free_y") +
+      ggplot2::geom_ribbon(ggplot2::aes(ymin = 0, ymax = value, fill = what), alpha = 0.35) +
+      ggplot2::geom_line(ggplot2::aes(colour = what), linewidth = 0.5) +
+      ggplot2::scale_fill_manual(values = unname(okabe_ito[c("orange", "blue")])) +
+      ggplot2::scale_colour_manual(values = unname(okabe_ito[c("orange", "blue")])) +
+      ggplot2::scale_x_continuous(sprintf("time since the start (%s)", unit$unit)) +
+      ggplot2::scale_y_continuous(NULL, labels = format_tick, limits = c(0, NA),
+                                  expand = ggplot2::expansion(c(0, 0.08))) +
+      report_theme(narrow) + ggplot2::theme(legend.position = "none")
+    panels <- nlevels(rows$panel)
+    picture(plot, 0.5 + if (narrow) 1.5 * panels else 1.8 * panels / 2)
+  }
+  new_figure("channels", title, draw, channels_finding(trace), paste0(
+    sprintf("The run in %d columns: the most messages that were in the channel in each, and what was received.",
+            channel_slots),
+    if (nrow(trace$channels) > max_channels) sprintf(" The %d with most messages, of %d.", max_channels,
+                                                     nrow(trace$channels))),
+    data.frame(channel = rows$channel, what = rows$what, time_ns = round(rows$time * unit$ns), value = signif(rows$value, 6)),
+    width = 9)
+}
+
+# The most messages in each column: what was in it when the column before ended, or what came to be in it.
+fill_depths <- function(rows) {
+  depths <- rep(0, channel_slots)
+  last <- 0
+  place <- match(seq_len(channel_slots) - 1, rows$slot)
+  for (i in seq_len(channel_slots)) {
+    here <- place[i]
+    depths[i] <- if (is.na(here)) last else max(last, rows$highest[here])
+    if (!is.na(here)) last <- rows$at_end[here]
+  }
+  depths
+}
+
+channels_finding <- function(trace) {
+  rows <- trace$channels
+  busiest <- rows[1, ]
+  left <- sum(rows$messages - rows$received)
+  paste0(sprintf("%s carried %s, %s in all; the busiest, channel %d, up to %s at a time and %s.",
+                 counted(nrow(rows), "channel"), counted(sum(rows$messages), "message"), format_bytes(sum(rows$bytes)),
+                 busiest$channel, format_count(busiest$depth_max),
+                 if (busiest$ns > 0) sprintf("%s messages/s", format_digits(busiest$messages / busiest$ns * 1e9))
+                 else "all at once"),
+         if (left > 0) sprintf(" %s never received.", if (left == 1) "One message was" else
+           paste(format_count(left), "messages were")))
+}
+
+channel_table <- function(trace, limit = 50) {
+  rows <- trace$channels
+  if (nrow(rows) == 0) return(NULL)
+  rows <- rows[seq_len(min(limit, nrow(rows))), ]
+  data.frame(check.names = FALSE, channel = rows$channel, messages = format_count(rows$messages),
+             received = format_count(rows$received), senders = rows$senders, receivers = rows$receivers,
+             bytes = format_bytes(rows$bytes), "messages/s" = format_digits(rows$messages / rows$ns * 1e9),
+             "MB/s" = format_digits(rows$bytes / rows$ns * 1e3), deepest = format_count(rows$depth_max),
+             "mean latency" = format_duration(rows$latency_ns), "of it queueing" = format_duration(rows$queueing_ns))
+}

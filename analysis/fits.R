@@ -1,0 +1,106 @@
+# What the shape of the scaling says: Karp and Flatt's serial fraction, Amdahl's law, and Gunther's universal scalability
+# law (USL). Only numbers of workers that have a CPU each are used: beyond, CPUs are shared, and none of them says so.
+#
+# Amdahl: T(p) / T(1) = s + (1 - s) / p, one parameter. USL: p T(p) = c0 + c1 (p - 1) + c2 p (p - 1), alpha = c1 / c0
+# (waiting for what is shared), beta = c2 / c0 (keeping it consistent), highest at sqrt((1 - alpha) / beta). Both are
+# linear, fitted by least squares of relative errors, again in each resample of whole blocks.
+
+amdahl_counts <- 3  # numbers of workers that a fit needs
+usl_counts <- 6
+
+# One row for each program, runtime and number of workers above 1: the serial fraction (1/S - 1/p) / (1 - 1/p), with the
+# interval that follows from the speedup's. Negative ones stay: faster than linear.
+karp_flatt <- function(speedups, cpus) {
+  rows <- speedups[speedups$workers > 1 & speedups$runtime != "ceiling", ]
+  if (is.finite(cpus)) rows <- rows[rows$workers <= cpus, ]
+  if (nrow(rows) == 0) return(NULL)
+  serial <- function(speedup) (1 / speedup - 1 / rows$workers) / (1 - 1 / rows$workers)
+  data.frame(rows[c("program", "runtime", "workers", "blocks")], serial = serial(rows$speedup), low = serial(rows$high),
+             high = serial(rows$low))
+}
+
+# For each program and runtime both fits: list(program, runtime, counts, amdahl, usl), each fit either `missing`, the
+# reason why there is none, or its parameters with intervals and its curve.
+fit_scaling <- function(samples, cpus, seed) {
+  samples <- samples[!samples$micro & !samples$runtime %in% c("sequential", "ceiling", "floor"), ]
+  if (is.finite(cpus)) samples <- samples[samples$workers <= cpus, ]
+  if (nrow(samples) == 0) return(list())
+  unname(lapply(split_by(block_times(samples), c("program", "runtime")), function(cell) {
+    counts <- sort(unique(cell$workers))
+    blocks <- Reduce(intersect, split(cell$block, cell$workers))
+    times <- vapply(counts, function(p) {
+      own <- cell[cell$workers == p, ]
+      own$time_ns[match(blocks, own$block)]
+    }, numeric(length(blocks)))
+    times <- matrix(times, length(blocks))
+    list(program = cell$program[1], runtime = cell$runtime[1], counts = counts, blocks = length(blocks),
+         amdahl = fit_law(times, counts, cpus, amdahl_counts, seed, amdahl_law),
+         usl = fit_law(times, counts, cpus, usl_counts, seed, usl_law))
+  }))
+}
+
+# times: a row a block, a column a number of workers.
+fit_law <- function(times, counts, cpus, needed, seed, law) {
+  if (length(counts) < needed || counts[1] != 1) {
+    return(list(missing = sprintf("not estimable: %s within %s, %d are needed%s", counted(length(counts), "number") |>
+      paste("of workers"), if (is.finite(cpus)) counted(cpus, "CPU") else "the session", needed,
+      if (length(counts) >= needed) ", one worker among them" else "")))
+  }
+  if (nrow(times) == 0) return(list(missing = "not estimable: no block holds all numbers of workers"))
+  medians <- matrix(apply(times, 2, stats::median), 1)
+  found <- law(medians, counts)
+  if (nrow(times) < min_blocks) return(c(found, list(low = NULL, high = NULL)))
+  draws <- block_draws(nrow(times), seed)
+  resampled <- vapply(seq_along(counts), function(i) row_medians(array(times[draws, i], dim(draws))), numeric(nrow(draws)))
+  of <- law(resampled, counts)
+  tail <- (1 - interval_level) / 2
+  bounds <- function(values) apply(values, 2, stats::quantile, c(tail, 1 - tail), names = FALSE, na.rm = TRUE)
+  parameters <- bounds(of$parameters)
+  curve <- bounds(of$curve)
+  c(found, list(parameter_low = parameters[1, ], parameter_high = parameters[2, ], low = curve[1, ], high = curve[2, ]))
+}
+
+curve_points <- function(counts) 2^seq(0, log2(max(counts)), length.out = 41)
+
+# A law takes a row of times a resample: parameters, and speedups at curve_points, a row each.
+amdahl_law <- function(times, counts) {
+  y <- times / times[, 1]
+  x <- 1 - 1 / counts
+  weight <- 1 / colMeans(y)^2  # relative errors
+  serial <- as.vector((sweep(y, 2, 1 / counts) %*% (weight * x)) / sum(weight * x^2))
+  p <- curve_points(counts)
+  list(points = p, parameters = cbind(serial = serial),
+       curve = 1 / (outer(serial, 1 - 1 / p) + matrix(1 / p, length(serial), length(p), byrow = TRUE)))
+}
+
+usl_law <- function(times, counts) {
+  y <- sweep(times, 2, counts, `*`)
+  x <- cbind(1, counts - 1, counts * (counts - 1))
+  weight <- 1 / colMeans(y)^2
+  solved <- y %*% (weight * x) %*% solve(t(x) %*% (weight * x))
+  alpha <- solved[, 2] / solved[, 1]
+  beta <- solved[, 3] / solved[, 1]
+  peak <- ifelse(beta > 0 & alpha < 1, sqrt(pmax(0, 1 - alpha) / beta), Inf)
+  p <- curve_points(counts)
+  # against the time of one worker that was measured, as all speedups are
+  modelled <- solved %*% t(cbind(1, p - 1, p * (p - 1)))
+  list(points = p, parameters = cbind(alpha = alpha, beta = beta, peak = peak),
+       curve = sweep(modelled, 2, p, function(work, p) p / work) * solved[, 1])
+}
+
+# The page's table: what each fit says, or why there is none.
+fit_table <- function(bench) {
+  if (length(bench$fits) == 0) return(NULL)
+  text <- function(fit, name, format = format_digits) {
+    value <- fit$parameters[1, name]
+    if (is.null(fit$parameter_low)) return(format(value))
+    sprintf("%s [%s, %s]", format(value), format(fit$parameter_low[[name]]), format(fit$parameter_high[[name]]))
+  }
+  percent <- function(x) format_percent(x, 1)
+  peak <- function(x) ifelse(is.finite(x), format_digits(x), "none")
+  bind(lapply(bench$fits, function(fit) data.frame(
+    check.names = FALSE, program = fit$program, runtime = fit$runtime, "numbers of workers" = length(fit$counts),
+    "Amdahl's serial share" = if (is.null(fit$amdahl$missing)) text(fit$amdahl, "serial", percent) else fit$amdahl$missing,
+    "USL" = if (is.null(fit$usl$missing)) sprintf("contention %s, coherency %s, peak at %s workers",
+      text(fit$usl, "alpha", percent), text(fit$usl, "beta", percent), text(fit$usl, "peak", peak)) else fit$usl$missing)))
+}

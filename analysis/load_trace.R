@@ -1,0 +1,58 @@
+# Reads what the figures show of a trace. All of it is aggregated in SQL (trace.sql): a trace of millions of events
+# brings no more rows into R than one of thousands.
+
+load_trace <- function(path) {
+  db <- open_database(path, "trace")
+  on.exit(DBI::dbDisconnect(db))
+  processes <- read(db, path, "
+    SELECT p.id, p.pid, p.parent, p.exit_status, CAST(p.start_ns AS REAL) AS start_ns, CAST(p.end_ns AS REAL) AS end_ns,
+           coalesce(nullif(p.name, ''), nullif(t.name, ''), t.kind, 'process') AS name
+    FROM process p LEFT JOIN task t ON t.id = p.task
+    WHERE p.start_ns IS NOT NULL ORDER BY p.start_ns, p.id")
+  if (nrow(processes) == 0) stop_with(path, " holds no process: nothing was traced, or its log is lost.")
+  processes$label <- sprintf("%s (%d)", shorten(processes$name, 24), processes$pid)
+  processes$lane <- assign_lanes(processes)
+  prepare_trace(db, path, processes$id[!is.na(processes$lane)])
+  run <- read(db, path, "SELECT CAST(first_ns AS REAL) AS begin_ns, CAST(last_ns AS REAL) AS end_ns, column_ns FROM run")
+  # a process whose end nobody saw is shown up to the last that was seen of any
+  processes$end_ns[is.na(processes$end_ns)] <- run$end_ns
+  shown <- function(what) read(db, path, paste0("SELECT * FROM shown_", what))
+  meta <- read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM meta ORDER BY key")
+  list(
+    file = basename(path), label = file_label(path), run = run, processes = processes, meta = meta,
+    instrumented = read(db, path, "SELECT count(*) FROM task WHERE kind = 'process'")[[1]] > 0,
+    spans = shown("span"), columns = shown("column"), cpu = shown("cpu"), path = shown("path"),
+    open_spans = read(db, path, "SELECT count(*) FROM open_span")[[1]],
+    pairs = shown("pair"), arrows = shown("arrow"), latencies = shown("latency"), percentiles = shown("percentile"),
+    channels = shown("channel"), depths = shown("depth"), flows = shown("flow"), events_by_kind = shown("events"),
+    kinds = read(db, path, "SELECT name FROM event_kind WHERE phase = 'span' ORDER BY id")$name,
+    categories = read(db, path, "SELECT name, doc FROM category ORDER BY id"),
+    events = read(db, path, "SELECT count(*) FROM event")[[1]],
+    ledger = read(db, path, "SELECT process, category, CAST(ns AS REAL) AS ns FROM ledger ORDER BY process, category"),
+    kernel_view = read(db, path, "SELECT EXISTS(SELECT 1 FROM sched_slice)")[[1]] == 1,
+    faults_estimated = read(db, path, "SELECT EXISTS(SELECT 1 FROM fault WHERE estimate)")[[1]] == 1,
+    activities = read(db, path, "SELECT activity, CAST(ns AS REAL) AS ns, share FROM path_activity
+                                 ORDER BY ns DESC, activity"),
+    efficiency = read(db, path, "SELECT name, value, doc FROM efficiency ORDER BY name"),
+    what_if = read(db, path, "SELECT what, CAST(duration_ns AS REAL) AS duration_ns, CAST(saved_ns AS REAL) AS saved_ns,
+                                     speedup FROM what_if WHERE measured ORDER BY saved_ns DESC, what"),
+    stats = read(db, path, "SELECT s.name, p.pid, s.severity, CAST(s.value AS TEXT) AS value
+                            FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"))
+}
+
+# The file of the trace stays as it is; what trace.sql makes lies in temporary files while the connection is open.
+prepare_trace <- function(db, path, drawn) {
+  DBI::dbExecute(db, "PRAGMA temp_store = FILE")
+  DBI::dbExecute(db, "CREATE TEMP TABLE drawn(process INTEGER PRIMARY KEY)")
+  DBI::dbExecute(db, "INSERT INTO drawn VALUES(?)", list(drawn))
+  lines <- sub("--.*$", "", readLines(file.path(parts_directory, "trace.sql")))
+  for (statement in strsplit(paste(lines, collapse = "\n"), ";")[[1]]) {
+    if (nzchar(trimws(statement))) {
+      tryCatch(DBI::dbExecute(db, statement), error = function(e) {
+        stop_with(path, " is damaged or cannot be read: ", conditionMessage(e), ".")
+      })
+    }
+  }
+}
+
+shorten <- function(text, width) ifelse(nchar(text) > width, paste0(substr(text, 1, width - 1), "\u2026"), text)
