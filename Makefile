@@ -197,7 +197,8 @@ bench-full: deps                ## everything there is to compare: hours; RESUME
 	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db -o $(B)/report-full
 	$(Q)$(PYTHON) -m bench show $(B)/bench-full.db
 
-report:                         ## write build/report/index.html from build/bench.db and build/trace.db
+report: $(TRACER)               ## write build/report/index.html from build/bench.db and build/trace.db
+	$(Q)$(TRACER) analyze $(B)/trace.db >/dev/null
 	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db -o $(B)/report
 
 docs: report                    ## refresh README's pictures and table of events from the last bench

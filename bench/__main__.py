@@ -1,4 +1,4 @@
-"""python3 -m bench run | list | output | show | compare | export
+"""python3 -m bench run | list | output | show | compare | export | report
 
 Exit codes:
   0    done, every output right
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench import catalog, choice, compare, export, machine, plan, runner, show
+from bench import catalog, choice, compare, export, machine, plan, report, runner, show
 from bench.choice import Usage
 from bench.lifeline import Lifeline
 from bench.progress import clock
@@ -45,7 +45,7 @@ def parser():
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
                                   epilog=__doc__[__doc__.index("Exit codes"):],
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export")
+    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export|report")
 
     run = commands.add_parser("run", help="run the samples into a database")
     run.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench "

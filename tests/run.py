@@ -51,7 +51,7 @@ def suites(build):
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]
                         + [os.path.join("tests", "py", f"test_{name}.py") for name in of_pypy]]
     found["bench"] = pytest("bench")
-    found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")]]
+    found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")], *pytest("analysis")]
     return found
 
 

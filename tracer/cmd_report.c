@@ -30,7 +30,7 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
     self[n] = '\0';
     for (char *slash; (slash = strrchr(self, '/'));) {
         *slash = '\0';
-        snprintf(path, PATH_MAX, "%s%s", self, SCRIPT);
+        stpcpy(stpcpy(path, self), SCRIPT); /* readlink left room for it */
         if (access(path, R_OK) == 0)
             return 0;
     }
