@@ -2,7 +2,6 @@
 import os
 import tempfile
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
 import snakefish
 
@@ -80,7 +79,12 @@ def echo():
 @contextmanager
 def stream(produce, message_bytes):
     with snakefish.Channel(CHANNEL_BYTES + 2 * message_bytes) as channel:
-        with snakefish.Thread(produce, args=(partial(channel.send_pyobj, block=True),)) as thread:
+        send_pyobj = channel.send_pyobj
+
+        def send(message):  # a partial with block=True takes 0.2 us longer
+            send_pyobj(message, True)
+
+        with snakefish.Thread(produce, args=(send,)) as thread:
             thread.start()
             yield channel.receive_pyobj
             thread.join()
