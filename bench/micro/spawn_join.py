@@ -3,7 +3,7 @@ import os
 import time
 from contextlib import contextmanager
 
-size = 200
+size = 120
 check_size = 5
 unit = operation = "spawn, result and join"
 seconds = 0.2

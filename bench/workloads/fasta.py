@@ -6,7 +6,7 @@ which is computed, not drawn. Text comes back: ten bytes for each unit of the si
 from bisect import bisect_right
 from itertools import accumulate
 
-size = 500_000
+size = 400_000
 check_size = 1000
 official = 25_000_000
 check_sha256 = "62d1e8d0df7938d2aefda9a37887e0389231ea72c099c29a51afb6edca1bdc73"

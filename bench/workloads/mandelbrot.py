@@ -4,7 +4,7 @@ Of the Benchmarks Game. One map over the rows; nothing goes to the workers but a
 factor of ten in cost, so they are handed out in several chunks for each worker.
 """
 
-size = 550
+size = 500
 check_size = 200
 official = 16000
 check_sha256 = "97610473750700638fc63d13cfa49d339b67c18e7f26b3f9c9acb61e746472d5"

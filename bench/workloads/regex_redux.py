@@ -7,7 +7,7 @@ import re
 
 from bench import fasta_input
 
-size = 300_000
+size = 250_000
 check_size = 1000
 official = 5_000_000
 check_output = b"""\

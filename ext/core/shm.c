@@ -2,8 +2,17 @@
 #include "core/shm.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+#define PAGE ((uintptr_t)4096)
+#define HUGE ((uintptr_t)2 << 20)
+#define POPULATE_BYTES (128u << 10) /* malloc gives less than this from memory that it has had */
 
 int sf_shm_map(void **out, size_t bytes)
 {
@@ -20,10 +29,21 @@ void sf_shm_unmap(void *mapped, size_t bytes)
         munmap(mapped, bytes);
 }
 
-void sf_shm_advise_huge(void *memory, size_t bytes)
+/* Whether it comes fresh from the kernel, as its middle does: memory that malloc gives again has its pages. */
+static bool is_fresh(uintptr_t start, size_t bytes)
 {
-    const uintptr_t huge = (uintptr_t)2 << 20;
-    uintptr_t start = ((uintptr_t)memory + huge - 1) & ~(huge - 1), end = ((uintptr_t)memory + bytes) & ~(huge - 1);
-    if (start < end)
-        madvise((void *)start, end - start, MADV_HUGEPAGE);
+    unsigned char resident;
+    uintptr_t middle = (start + bytes / 2) & ~(PAGE - 1);
+    return mincore((void *)middle, PAGE, &resident) == 0 && !(resident & 1);
+}
+
+void sf_shm_will_fill(void *memory, size_t bytes)
+{
+    uintptr_t start = (uintptr_t)memory, end = start + bytes;
+    uintptr_t huge_start = (start + HUGE - 1) & ~(HUGE - 1), huge_end = end & ~(HUGE - 1);
+    if (huge_start < huge_end)
+        madvise((void *)huge_start, huge_end - huge_start, MADV_HUGEPAGE);
+    else if (bytes >= POPULATE_BYTES &&
+             is_fresh(start, bytes)) /* older kernels refuse: then each page is a fault */
+        madvise((void *)(start & ~(PAGE - 1)), end - (start & ~(PAGE - 1)), MADV_POPULATE_WRITE);
 }

@@ -10,8 +10,8 @@ int sf_shm_map(void **out, size_t bytes);
 /* In this process only. */
 void sf_shm_unmap(void *mapped, size_t bytes);
 
-/* A hint that `bytes` bytes of private memory are about to be filled: the kernel may give them huge pages, which takes
- * far fewer faults. For small ones nothing happens. */
-void sf_shm_advise_huge(void *memory, size_t bytes);
+/* `bytes` bytes of private memory, all of which are about to be filled: has the kernel give huge pages, or the pages at
+ * once, which takes far fewer faults. For small ones nothing happens. */
+void sf_shm_will_fill(void *memory, size_t bytes);
 
 #endif

@@ -153,7 +153,7 @@ static void get(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t 
         sf_ring_get(ring, slot, at, to, bytes);
     } else {
         Py_BEGIN_ALLOW_THREADS;
-        sf_shm_advise_huge(to, bytes);
+        sf_shm_will_fill(to, bytes);
         sf_ring_get(ring, slot, at, to, bytes);
         Py_END_ALLOW_THREADS;
     }
@@ -335,7 +335,7 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
     uint64_t from_tsc = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
     if (head->offset == 0)
-        sf_shm_advise_huge(target, head->total);
+        sf_shm_will_fill(target, head->total);
     sf_stream_copy(ring, slot, from, to, bytes - from);
     Py_END_ALLOW_THREADS;
     sf_log_stretch(SF_EVENT_COPIED, from_tsc, bytes - from);
