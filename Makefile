@@ -185,9 +185,13 @@ fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); what i
 	$(Q)$(MAKE) --no-print-directory fuzzers
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --part fuzz
 
+# whose time the report takes apart, under snakefish and multiprocessing
+TRACED := spectral-norm mandelbrot k-nucleotide
+
 bench: deps                     ## run the bench (under 8 minutes on 2 cores) and write its report
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run -o $(B)/bench.db --trace $(B)/trace.db
+	$(Q)$(PYTHON) -m bench trace $(TRACED) -o $(B)/traces $(if $(filter 0,$(shell id -u)),--kernel) >/dev/null
 	$(Q)$(MAKE) --no-print-directory report
 	$(Q)$(PYTHON) -m bench show $(B)/bench.db
 
@@ -199,7 +203,7 @@ bench-full: deps                ## everything there is to compare: hours; RESUME
 
 report: $(TRACER)               ## write build/report/index.html from build/bench.db and build/trace.db
 	$(Q)$(TRACER) analyze $(B)/trace.db >/dev/null
-	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db -o $(B)/report
+	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db $(patsubst %,--beside %,$(wildcard $(B)/traces/*.db)) -o $(B)/report
 
 docs: report                    ## refresh README's pictures and table of events from the last bench
 	$(Q)mkdir -p analysis/gallery

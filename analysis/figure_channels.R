@@ -41,7 +41,8 @@ figure_channels <- function(trace) {
             channel_slots),
     if (nrow(trace$channels) > max_channels) sprintf(" The %d with most messages, of %d.", max_channels,
                                                      nrow(trace$channels))),
-    data.frame(channel = rows$channel, what = rows$what, time_ns = round(rows$time * unit$ns), value = signif(rows$value, 6)),
+    data.frame(channel = rows$channel, what = rows$what, time_ns = round(rows$time * unit$ns),
+               value = signif(rows$value, 6)),
     width = 9)
 }
 

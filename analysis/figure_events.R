@@ -13,13 +13,14 @@ figure_events <- function(trace) {
                   data.frame(kind = sprintf("%d other kinds", nrow(rest)), events = sum(rest$events)))
   }
   rows$kind <- factor(rows$kind, rev(rows$kind))
-  rows$text <- if (is.finite(cost_ns)) sprintf("%s: %s", format_count(rows$events), format_duration(rows$events * cost_ns))
-               else format_count(rows$events)
+  rows$text <- format_count(rows$events)
+  if (is.finite(cost_ns)) rows$text <- paste0(rows$text, ": ", format_duration(rows$events * cost_ns))
   draw <- function(narrow) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(events, kind)) +
       ggplot2::geom_col(fill = okabe_ito[["sky"]], width = 0.7) +
       ggplot2::geom_text(ggplot2::aes(label = text), hjust = -0.05, size = if (narrow) 2.6 else 3, colour = ink) +
-      ggplot2::scale_x_continuous("events", labels = format_tick, breaks = function(limits) pretty(limits, if (narrow) 2 else 5),
+      ggplot2::scale_x_continuous("events", labels = format_tick,
+                                  breaks = function(limits) pretty(limits, if (narrow) 2 else 5),
                                   expand = ggplot2::expansion(c(0, if (narrow) 0.6 else 0.25))) +
       ggplot2::ylab(NULL) + report_theme(narrow) +
       ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())

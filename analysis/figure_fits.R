@@ -60,13 +60,7 @@ figure_fits <- function(bench) {
     reason <- if (length(bench$fits) > 0) bench$fits[[1]]$amdahl$missing else "not estimable: no program ran in parallel"
     return(missing_figure("fits", title, paste0(toupper(substr(reason, 1, 1)), substring(reason, 2), ".")))
   }
-  curves <- bind(lapply(fitted, function(fit) bind(lapply(c("amdahl", "usl"), function(law) {
-    found <- fit[[law]]
-    if (!is.null(found$missing)) return(NULL)
-    bounds <- function(x) if (is.null(x)) NA_real_ else x
-    data.frame(program = fit$program, runtime = fit$runtime, law = c(amdahl = "Amdahl", usl = "USL")[[law]],
-               workers = found$points, speedup = found$curve[1, ], low = bounds(found$low), high = bounds(found$high))
-  }))))
+  curves <- bind(lapply(fitted, function(fit) rbind(fit_curve(fit, "amdahl", "Amdahl"), fit_curve(fit, "usl", "USL"))))
   curves$panel <- sprintf("%s, %s", curves$program, curves$runtime)
   # the points that the laws were fitted to: the speedup over one worker
   points <- bind(lapply(fitted, function(fit) {
@@ -96,6 +90,14 @@ figure_fits <- function(bench) {
   new_figure("fits", title, draw, fits_finding(fitted), paste(
     "Dots: medians. Lines: the laws fitted to them; bands:", sprintf("%g %%", 100 * interval_level),
     "of resamples over blocks. Thin: ideal. Only workers with a CPU each."), curves)
+}
+
+fit_curve <- function(fit, law, name) {
+  found <- fit[[law]]
+  if (!is.null(found$missing)) return(NULL)
+  bounds <- function(x) if (is.null(x)) NA_real_ else x
+  data.frame(program = fit$program, runtime = fit$runtime, law = name, workers = found$points,
+             speedup = found$curve[1, ], low = bounds(found$low), high = bounds(found$high))
 }
 
 fits_finding <- function(fits) {

@@ -24,7 +24,7 @@ figure_ledger <- function(trace) {
     "Each moment of a process's first thread belongs to one category. Percentages are of the bar.",
     if (!trace$kernel_view) paste(" Without the kernel's view (record --kernel) page faults and times without a CPU are",
                                   "in the other categories.")
-    else if (trace$faults_estimated) " The cost of page faults is an estimate: they are counted, and charged a calibrated cost.",
+    else if (trace$faults_estimated) " Page faults are an estimate: they are counted, and charged a calibrated cost.",
     " Tracing is an estimate, too."), data, width = 9)
 }
 

@@ -22,7 +22,7 @@ figure_lost <- function(traces) {
                          hjust = 0, vjust = 0, size = if (narrow) 2.6 else 3, colour = ink) +
       ggplot2::scale_x_continuous("times the ideal time", limits = c(0, reach * 1.02), breaks = lost_breaks(reach, narrow),
                                   expand = ggplot2::expansion(c(0, 0.01))) +
-      ggplot2::scale_y_discrete(NULL, labels = function(bar) if (narrow) shorten(bar, 12) else shorten(bar, 28),
+      ggplot2::scale_y_discrete(NULL, labels = function(bar) if (narrow) shorten(bar, 12) else shorten(bar, 34),
                                 expand = ggplot2::expansion(add = c(0.5, 0.85)))
     picture(plot, 1 + 0.22 * ceiling(length(shown) / if (narrow) 3 else 7) + 0.6 * nrow(runs))
   }

@@ -83,7 +83,7 @@ tracing_finding <- function(rows) {
           worst$program)
 }
 
-format_change <- function(share) paste0(ifelse(share < 0, "\u2212", "+"), formatC(abs(100 * share), format = "f", digits = 1), " %")
+format_change <- function(share) paste0(ifelse(share < 0, "\u2212", "+"), format_percent(abs(share), 1))
 
 verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)
 verdict_fills <- c("faster" = okabe_ito[["blue"]], "slower" = okabe_ito[["vermillion"]],

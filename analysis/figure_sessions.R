@@ -3,7 +3,9 @@
 figure_sessions <- function(benches) {
   title <- "The sessions beside each other"
   rows <- bind(lapply(benches, session_ratios))
-  if (is.null(rows)) return(missing_figure("sessions", title, "None of the sessions compares snakefish with multiprocessing."))
+  if (is.null(rows)) {
+    return(missing_figure("sessions", title, "None of the sessions compares snakefish with multiprocessing."))
+  }
   rows$session <- factor(rows$session, unique(vapply(benches, `[[`, "", "label")))
   programs <- sort(setdiff(unique(rows$program), all_programs))
   rows$program <- factor(rows$program, rev(c(all_programs, programs)))
@@ -18,8 +20,7 @@ figure_sessions <- function(benches) {
       position = beside, linewidth = 0.7, na.rm = TRUE, show.legend = FALSE)
     n <- nlevels(rows$session)
     plot <- plot + ggplot2::geom_point(position = beside, size = 2.4) +
-      ggplot2::scale_colour_manual(values = rep(unname(okabe_ito[c("blue", "vermillion", "green", "purple", "orange", "sky")]),
-                                                length.out = n)) +
+      ggplot2::scale_colour_manual(values = rep(unname(okabe_ito[session_colours]), length.out = n)) +
       ggplot2::scale_shape_manual(values = rep(c(16, 17, 15, 18, 4, 3), length.out = n)) +
       ggplot2::guides(colour = columns, shape = columns) +
       ggplot2::scale_x_log10("times as fast as multiprocessing (log scale)", breaks = ticks, labels = format_tick,
@@ -33,6 +34,7 @@ figure_sessions <- function(benches) {
 }
 
 all_programs <- "all programs"
+session_colours <- c("blue", "vermillion", "green", "purple", "orange", "sky")
 
 session_ratios <- function(bench) {
   workers <- verdict_workers(bench)
@@ -40,11 +42,12 @@ session_ratios <- function(bench) {
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
   overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
   columns <- c("program", "workers", "ratio", "low", "high")
-  data.frame(session = bench$label, rbind(rows[columns], if (!is.null(overall)) cbind(program = all_programs, overall)[columns]))
+  if (!is.null(overall)) rows <- rbind(rows[columns], cbind(program = all_programs, overall)[columns])
+  data.frame(session = bench$label, rows[columns])
 }
 
 sessions_finding <- function(rows) {
   overall <- rows[rows$program == all_programs, ]
-  paste0("snakefish : multiprocessing over all programs: ", in_words(sprintf("%s in %s", ratio_text(overall$ratio, overall$low,
-         overall$high), overall$session)), ".")
+  ratios <- ratio_text(overall$ratio, overall$low, overall$high)
+  sprintf("snakefish : multiprocessing over all programs: %s.", in_words(sprintf("%s in %s", ratios, overall$session)))
 }

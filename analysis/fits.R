@@ -28,10 +28,11 @@ fit_scaling <- function(samples, cpus, seed) {
   unname(lapply(split_by(block_times(samples), c("program", "runtime")), function(cell) {
     counts <- sort(unique(cell$workers))
     blocks <- Reduce(intersect, split(cell$block, cell$workers))
-    times <- vapply(counts, function(p) {
+    column <- function(p) {
       own <- cell[cell$workers == p, ]
       own$time_ns[match(blocks, own$block)]
-    }, numeric(length(blocks)))
+    }
+    times <- vapply(counts, column, numeric(length(blocks)))
     times <- matrix(times, length(blocks))
     list(program = cell$program[1], runtime = cell$runtime[1], counts = counts, blocks = length(blocks),
          amdahl = fit_law(times, counts, cpus, amdahl_counts, seed, amdahl_law),
@@ -42,8 +43,9 @@ fit_scaling <- function(samples, cpus, seed) {
 # times: a row a block, a column a number of workers.
 fit_law <- function(times, counts, cpus, needed, seed, law) {
   if (length(counts) < needed || counts[1] != 1) {
-    return(list(missing = sprintf("not estimable: %s within %s, %d are needed%s", counted(length(counts), "number") |>
-      paste("of workers"), if (is.finite(cpus)) counted(cpus, "CPU") else "the session", needed,
+    return(list(missing = sprintf(
+      "not estimable: %s of workers within %s, %d are needed%s", counted(length(counts), "number"),
+      if (is.finite(cpus)) counted(cpus, "CPU") else "the session", needed,
       if (length(counts) >= needed) ", one worker among them" else "")))
   }
   if (nrow(times) == 0) return(list(missing = "not estimable: no block holds all numbers of workers"))
@@ -88,19 +90,23 @@ usl_law <- function(times, counts) {
        curve = sweep(modelled, 2, p, function(work, p) p / work) * solved[, 1])
 }
 
-# The page's table: what each fit says, or why there is none.
+# The page's table: what each fit says, or why there is none. NULL where none is estimable: a sentence says that.
 fit_table <- function(bench) {
-  if (length(bench$fits) == 0) return(NULL)
+  if (!any(vapply(bench$fits, function(fit) is.null(fit$amdahl$missing), TRUE))) return(NULL)
   text <- function(fit, name, format = format_digits) {
+    if (!is.null(fit$missing)) return(fit$missing)
     value <- fit$parameters[1, name]
     if (is.null(fit$parameter_low)) return(format(value))
     sprintf("%s [%s, %s]", format(value), format(fit$parameter_low[[name]]), format(fit$parameter_high[[name]]))
   }
   percent <- function(x) format_percent(x, 1)
   peak <- function(x) ifelse(is.finite(x), format_digits(x), "none")
-  bind(lapply(bench$fits, function(fit) data.frame(
-    check.names = FALSE, program = fit$program, runtime = fit$runtime, "numbers of workers" = length(fit$counts),
-    "Amdahl's serial share" = if (is.null(fit$amdahl$missing)) text(fit$amdahl, "serial", percent) else fit$amdahl$missing,
-    "USL" = if (is.null(fit$usl$missing)) sprintf("contention %s, coherency %s, peak at %s workers",
-      text(fit$usl, "alpha", percent), text(fit$usl, "beta", percent), text(fit$usl, "peak", peak)) else fit$usl$missing)))
+  rows <- lapply(bench$fits, function(fit) {
+    usl <- if (is.null(fit$usl$missing)) sprintf("contention %s, coherency %s, peak at %s workers",
+      text(fit$usl, "alpha", percent), text(fit$usl, "beta", percent), text(fit$usl, "peak", peak)) else fit$usl$missing
+    data.frame(check.names = FALSE, program = fit$program, runtime = fit$runtime,
+               "numbers of workers" = length(fit$counts),
+               "Amdahl's serial share" = text(fit$amdahl, "serial", percent), USL = usl)
+  })
+  bind(rows)
 }

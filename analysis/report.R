@@ -4,10 +4,12 @@
 # summary and, last, the page's path. Exit status 0; 1 when a database cannot be used, with one sentence on stderr; 2
 # when the command line is wrong.
 
-usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.DB]... [-o DIRECTORY] [--seed N]
+usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.DB]... [--beside TRACE.DB]... [-o DIRECTORY]
+                                 [--seed N]
 
   --bench BENCH.DB   what `python3 -m bench run` wrote; several for several machines or commits
   --trace TRACE.DB   what snakefish-trace wrote, after `snakefish-trace analyze`; several for several runs
+  --beside TRACE.DB  a trace that only the figures that compare traces show
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling (1); the same databases and seed give the same bytes"
 
@@ -30,11 +32,13 @@ load_parts <- function(directory) {
 }
 
 parse_arguments <- function(arguments) {
-  options <- list(bench = character(), trace = character(), output = "build/report", seed = 1)
-  names <- c("--bench" = "bench", "--trace" = "trace", "-o" = "output", "--output" = "output", "--seed" = "seed")
-  several <- c("bench", "trace")
-  wrong <- function(...) stop(structure(class = c("usage_error", "error", "condition"),
-                                        list(message = paste0(...), call = NULL)))
+  options <- list(bench = character(), trace = character(), beside = character(), output = "build/report", seed = 1)
+  names <- c("--bench" = "bench", "--trace" = "trace", "--beside" = "beside", "-o" = "output", "--output" = "output",
+             "--seed" = "seed")
+  several <- c("bench", "trace", "beside")
+  wrong <- function(...) {
+    stop(structure(class = c("usage_error", "error", "condition"), list(message = paste0(...), call = NULL)))
+  }
   while (length(arguments) > 0) {
     option <- arguments[1]
     if (option %in% c("-h", "--help")) return(NULL)
@@ -46,20 +50,25 @@ parse_arguments <- function(arguments) {
   }
   options$seed <- suppressWarnings(as.integer(options$seed))
   if (is.na(options$seed)) wrong("--seed needs a whole number")
-  if (length(options$bench) + length(options$trace) == 0) wrong("nothing to report on: give --bench, --trace or both")
+  if (length(unlist(options[several])) == 0) wrong("nothing to report on: give --bench, --trace or both")
   options
 }
 
 # Everything that the page shows.
 make_report <- function(options) {
   benches <- label_apart(lapply(options$bench, load_bench, seed = options$seed))
-  traces <- label_apart(lapply(options$trace, load_trace))
+  loaded <- label_apart(lapply(c(options$trace, options$beside), load_trace))
+  whole <- seq_along(loaded) <= length(options$trace)
+  traces <- loaded[whole]
   report <- list(
-    benches = benches, traces = traces, notices = notices(benches, traces), directory = options$output,
+    benches = benches, traces = traces, compared = if (any(!whole)) loaded[!whole] else traces,
+    notices = notices(benches, loaded), directory = options$output,
     verdicts = c(vapply(benches, bench_verdict, ""), if (length(benches) == 0) vapply(traces, trace_verdict, "")),
     machines = if (length(benches) > 0) vapply(benches, machine_line, "") else trace_machines(traces),
     command = paste(c("Rscript analysis/report.R", sprintf("--bench %s", vapply(benches, `[[`, "", "file")),
-                      sprintf("--trace %s", vapply(traces, `[[`, "", "file")), "--seed", options$seed), collapse = " "))
+                      sprintf("--trace %s", vapply(traces, `[[`, "", "file")),
+                      sprintf("--beside %s", vapply(loaded[!whole], `[[`, "", "file")), "--seed", options$seed),
+                    collapse = " "))
   report$sections <- report_sections(report)
   report
 }
@@ -101,8 +110,8 @@ remove_old <- function(directory) {
   page <- file.path(directory, "index.html")
   if (!file.exists(page)) return()
   lines <- readLines(page, warn = FALSE, encoding = "UTF-8")
-  names <- sub('^.*<!-- figure ([a-z_0-9]+) -->.*$', "\\1", grep("<!-- figure [a-z_0-9]+ -->", lines, value = TRUE, useBytes = TRUE),
-               useBytes = TRUE)
+  mark <- "^.*<!-- figure ([a-z_0-9]+) -->.*$"
+  names <- sub(mark, "\\1", grep(mark, lines, value = TRUE, useBytes = TRUE), useBytes = TRUE)
   unlink(c(page, file.path(directory, outer(names, c(".svg", ".pdf", ".csv"), paste0))))
 }
 

@@ -31,10 +31,12 @@ crossovers <- function(samples, seed, base = "sequential") {
     sizes <- sort(unique(pair$size))
     blocks <- Reduce(intersect, split(pair$block, pair$size))
     if (length(blocks) == 0) return(NULL)
-    column <- function(name) sapply(sizes, function(size) {
-      rows <- pair[pair$size == size, ]
-      rows[[name]][match(blocks, rows$block)]
-    })
+    column <- function(name) {
+      sapply(sizes, function(size) {
+        rows <- pair[pair$size == size, ]
+        rows[[name]][match(blocks, rows$block)]
+      })
+    }
     falls <- function(...) {
       medians <- do.call(cbind, list(...))
       logs <- log(medians[, seq_along(sizes), drop = FALSE] / medians[, -seq_along(sizes), drop = FALSE])
@@ -66,8 +68,10 @@ weak_table <- function(rows) {
 
 crossover_table <- function(rows) {
   if (is.null(rows)) return(NULL)
-  text <- function(size) ifelse(size == Inf, paste("more than", format_count(rows$largest)),
-                         ifelse(size == 0, paste("less than", format_count(rows$smallest)), format_count(round(size))))
+  text <- function(size) {
+    ifelse(size == Inf, paste("more than", format_count(rows$largest)),
+    ifelse(size == 0, paste("less than", format_count(rows$smallest)), format_count(round(size))))
+  }
   bounds <- ifelse(is.na(rows$low), "", sprintf(" [%s, %s]", text(rows$low), text(rows$high)))
   data.frame(check.names = FALSE, sweep = rows$program, runtime = rows$runtime, workers = rows$workers,
              "faster than sequential from [interval]" = paste0(text(rows$size), " ", rows$unit, bounds),

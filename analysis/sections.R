@@ -4,8 +4,8 @@ report_sections <- function(report) {
   sections <- c(
     if (length(report$benches) > 1) list(section("Sessions", list(figure_sessions(report$benches)))),
     unlist(Map(bench_sections, report$benches, seq_along(report$benches), length(report$benches)), recursive = FALSE),
-    if (length(report$traces) > 0) list(section("Where the speed-up went", list(
-      figure_lost(report$traces), figure_what_if(report$traces)))),
+    if (length(report$compared) > 0) list(section("Where the speed-up went", list(
+      figure_lost(report$compared), figure_what_if(report$compared)))),
     unlist(Map(trace_sections, report$traces, seq_along(report$traces), length(report$traces)), recursive = FALSE))
   Filter(function(s) length(s$figures) + length(s$tables) > 0, sections)
 }
@@ -53,12 +53,13 @@ section_id <- function(title) gsub("^-|-$", "", gsub("[^a-z0-9]+", "-", tolower(
 
 section_html <- function(section) {
   c(sprintf('<section id="%s">\n<h2>%s</h2>', section_id(section$title), escape_html(section$title)),
-    vapply(section$figures, figure_html, ""), mapply(table_html, section$tables, seq_along(section$tables) == 1), "</section>")
+    vapply(section$figures, figure_html, ""), mapply(table_html, section$tables, seq_along(section$tables) == 1),
+    "</section>")
 }
 
 # A section's first table is open, the others open on a click.
 table_html <- function(table, open) {
-  sprintf('<details%s><summary>%s</summary>\n%s%s</details>', if (open) " open" else "", escape_html(table$title),
+  sprintf("<details%s><summary>%s</summary>\n%s%s</details>", if (open) " open" else "", escape_html(table$title),
           html_table(table$rows), if (is.null(table$caption)) "" else
             sprintf('\n<p class="caption">%s</p>', escape_html(table$caption)))
 }
@@ -66,14 +67,14 @@ table_html <- function(table, open) {
 contents_html <- function(sections) {
   links <- sprintf('<a href="#%s">%s</a>', vapply(sections, function(s) section_id(s$title), ""),
                    escape_html(vapply(sections, `[[`, "", "title")))
-  c("<nav>", links, '<a href="#measured">How it was measured</a>', '<a href="#understanding">Understanding this report</a>',
-    "</nav>")
+  c("<nav>", links, '<a href="#measured">How it was measured</a>',
+    '<a href="#understanding">Understanding this report</a>', "</nav>")
 }
 
 # In front of everything: how many of each are told below.
 badges_html <- function(notices) {
   counts <- table(factor(notices$severity, c("error", "loss", "warning")))
-  if (sum(counts) == 0) return('<p class="badges"><a class="fine" href="#measured">no losses, no warnings</a></p>')
+  if (sum(counts) == 0) return('<p class="badges"><a href="#measured">no losses, no warnings</a></p>')
   counts <- counts[counts > 0]
   many <- c(error = "errors", loss = "losses", warning = "warnings")
   paste0('<p class="badges">', paste(sprintf('<a class="%s" href="#notices">%s</a>', names(counts),

@@ -10,9 +10,9 @@ html_table <- function(rows) {
   if (nrow(rows) == 1) cells <- matrix(cells, 1)
   paste0('<div class="table"><table>\n<thead><tr>',
          paste(sprintf('<th scope="col" class="%s">%s</th>', class, escape_html(names(rows))), collapse = ""),
-         '</tr></thead>\n<tbody>\n',
+         "</tr></thead>\n<tbody>\n",
          paste(sprintf("<tr>%s</tr>", apply(cells, 1, paste, collapse = "")), collapse = "\n"),
-         '\n</tbody></table></div>')
+         "\n</tbody></table></div>")
 }
 
 # A table for each pair of runtimes; where nothing can be compared, one of the times that there are.

@@ -78,6 +78,9 @@ understanding_html <- function(report) {
   figures <- unlist(lapply(report$sections, `[[`, "figures"), recursive = FALSE)
   shown <- sub("_[0-9]+$", "", vapply(figures, `[[`, "", "name"))
   told <- Filter(function(one) one$name %in% shown, explanations)
-  c("<dl>", vapply(told, function(one) sprintf('<dt>%s</dt>\n<dd>%s <span class="source">Source: %s.</span></dd>',
-    escape_html(one$term), escape_html(one$text), escape_html(one$source)), ""), "</dl>")
+  entry <- function(one) {
+    sprintf('<dt>%s</dt>\n<dd>%s <span class="source">Source: %s.</span></dd>', escape_html(one$term),
+            escape_html(one$text), escape_html(one$source))
+  }
+  c("<dl>", vapply(told, entry, ""), "</dl>")
 }

@@ -1,4 +1,4 @@
-"""python3 -m bench run | list | output | show | compare | export | report
+"""python3 -m bench run | list | output | show | compare | export | trace | report
 
 Exit codes:
   0    done, every output right
@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench import catalog, choice, compare, export, machine, plan, report, runner, show
+from bench import catalog, choice, compare, export, machine, plan, report, runner, show, traces
 from bench.choice import Usage
 from bench.lifeline import Lifeline
 from bench.progress import clock
@@ -45,7 +45,7 @@ def parser():
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
                                   epilog=__doc__[__doc__.index("Exit codes"):],
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export|report")
+    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export|trace|report")
 
     run = commands.add_parser("run", help="run the samples into a database")
     run.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench "
@@ -92,9 +92,16 @@ def parser():
     exported.add_argument("database", nargs="?", default=DEFAULT_DB)
     exported.add_argument("--csv", action="store_true", required=True, help="as comma-separated values")
     exported.add_argument("--session", type=int, metavar="N", help="default: the last one")
+    traced = commands.add_parser("trace", help="trace programs under snakefish and multiprocessing, a database each")
+    traced.add_argument("workload", nargs="+", metavar="WORKLOAD")
+    traced.add_argument("-o", "--output", default="build/traces", metavar="DIRECTORY", help="default build/traces")
+    traced.add_argument("--workers", type=at_least_one, metavar="N", help="default: all CPUs")
+    traced.add_argument("--kernel", action="store_true", help="with the kernel's view (needs root)")
     reported = commands.add_parser("report", help="write the report: an HTML page with figures (needs R)")
     reported.add_argument("database", nargs="*", default=[DEFAULT_DB], help="several: machines or commits beside each other")
     reported.add_argument("--trace", metavar="DB", action="append", default=[], help="also report on this trace; may be repeated")
+    reported.add_argument("--beside", metavar="DB", action="append", default=[], help="this trace too, but only in the "
+                          "figures that compare traces; may be repeated")
     reported.add_argument("-o", "--output", default="build/report", metavar="DIRECTORY", help="default build/report")
     return top
 
@@ -198,7 +205,8 @@ READERS = {
     "show": lambda options: show.show(options.database, options.session),
     "compare": lambda options: compare.compare(options.database),
     "export": lambda options: export.export(options.database, options.session),
-    "report": lambda options: report.report(options.database, options.trace, options.output),
+    "trace": lambda options: traces.trace(options.workload, options.output, options.workers, options.kernel),
+    "report": lambda options: report.report(options.database, options.trace, options.beside, options.output),
 }
 
 

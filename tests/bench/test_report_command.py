@@ -20,4 +20,4 @@ def test_the_page_is_written(bench, program, tmp_path):
 def test_without_r_a_sentence_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(Usage, match="no Rscript"):
-        report.report(["bench.db"], [], "page")
+        report.report(["bench.db"], [], [], "page")

@@ -1,0 +1,62 @@
+# Samples whose times follow a law, with noise of a per cent.
+lawful <- function(law, counts, blocks = 8, noise = 0.01) {
+  set.seed(12)
+  truth <- data.frame(program = "p", micro = FALSE, runtime = "snakefish", workers = counts, time_ns = 1e9 * law(counts))
+  simulate_samples(blocks, truth, noise)
+}
+amdahl <- function(p) 0.1 + 0.9 / p
+usl <- function(p) (1 + 0.05 * (p - 1) + 0.002 * p * (p - 1)) / p
+
+test_that("Amdahl's serial share is found again, with an interval around it", {
+  fit <- fit_scaling(lawful(amdahl, c(1, 2, 4, 8)), cpus = 8, seed = 1)[[1]]
+  expect_equal(fit$amdahl$parameters[[1]], 0.1, tolerance = 0.1)
+  expect_true(fit$amdahl$parameter_low <= 0.1 && fit$amdahl$parameter_high >= 0.1)
+  expect_equal(fit$amdahl$curve[1, c(1, 41)], c(1, 1 / amdahl(8)), tolerance = 0.03)
+  expect_match(fit$usl$missing, "4 numbers of workers within 8 CPUs, 6 are needed")
+})
+
+test_that("the USL's contention, coherency and peak are found again", {
+  fit <- fit_scaling(lawful(usl, c(1, 2, 4, 8, 16, 32), noise = 0.001), cpus = 32, seed = 1)[[1]]
+  found <- fit$usl$parameters[1, ]
+  expect_equal(found[["alpha"]], 0.05, tolerance = 0.1)
+  expect_equal(found[["beta"]], 0.002, tolerance = 0.1)
+  expect_equal(found[["peak"]], sqrt(0.95 / 0.002), tolerance = 0.1)
+  expect_true(all(fit$usl$parameter_low <= found & fit$usl$parameter_high >= found))
+})
+
+test_that("workers that share CPUs are no evidence, and too few are told", {
+  fit <- fit_scaling(lawful(amdahl, c(1, 2, 4, 8)), cpus = 2, seed = 1)[[1]]
+  expect_equal(fit$counts, c(1, 2))
+  expect_equal(fit$amdahl$missing, "not estimable: 2 numbers of workers within 2 CPUs, 3 are needed")
+  expect_match(fit_scaling(lawful(amdahl, c(2, 3, 4)), cpus = 4, seed = 1)[[1]]$amdahl$missing, "one worker among them")
+})
+
+test_that("few blocks have a fit without a band", {
+  fit <- fit_scaling(lawful(amdahl, c(1, 2, 4), blocks = 3), cpus = 4, seed = 1)[[1]]
+  expect_equal(fit$amdahl$parameters[[1]], 0.1, tolerance = 0.2)
+  expect_null(fit$amdahl$low)
+})
+
+test_that("the serial fraction is Karp and Flatt's, and a negative one stays", {
+  rows <- data.frame(program = "p", runtime = "r", workers = c(1, 2, 4, 8), blocks = 6, speedup = c(1, 1.6, 4.4, 2),
+                     low = c(1, 1.5, 4.2, 1), high = c(1, 1.8, 4.6, 3))
+  found <- karp_flatt(rows, cpus = 4)
+  expect_equal(found$workers, c(2, 4))
+  expect_equal(found$serial, c((1 / 1.6 - 1 / 2) / (1 / 2), (1 / 4.4 - 1 / 4) / (3 / 4)))
+  expect_lt(found$serial[2], 0)
+  expect_true(all(found$low <= found$serial & found$serial <= found$high))
+})
+
+test_that("fits are drawn and tabled on a machine with CPUs enough, and missing with the reason elsewhere", {
+  wide <- load_bench(make_bench_db(in_scratch("wide.db"), blocks = 6, workers = c(1, 2, 4), cpus = 4, micro = NULL), 1)
+  figure <- figure_fits(wide)
+  expect_match(figure$finding, "^Amdahl's serial share is lowest for")
+  expect_silent({
+    grDevices::pdf(NULL)
+    on_device(ggplot2::ggplotGrob(figure$draw(FALSE)$plot))
+  })
+  expect_match(fit_table(wide)[["Amdahl's serial share"]][1], "[0-9.]+ % \\[[0-9.]+ %, [0-9.]+ %\\]")
+  small <- load_bench(make_bench_db(in_scratch("small.db"), blocks = 6, micro = NULL), 1)
+  expect_match(figure_fits(small)$missing, "^Not estimable: 2 numbers of workers within 2 CPUs, 3 are needed[.]$")
+  expect_null(fit_table(small))
+})

@@ -1,0 +1,33 @@
+# What each figure draws, from databases that never change, as a hash of its layers' data. Where a figure was meant to
+# change: look at it, then SNAPSHOTS=update Rscript tests/analysis/run.R
+
+snapshots <- file.path(tests, "snapshots.csv")
+
+drawn_hash <- function(figure) {
+  text <- unlist(lapply(c(FALSE, TRUE), function(narrow) {
+    grDevices::pdf(NULL)
+    built <- on_device(ggplot2::ggplot_build(figure$draw(narrow)$plot))
+    lapply(built$data, function(layer) {
+      layer <- layer[intersect(names(layer), c("x", "y", "xmin", "xmax", "ymin", "ymax", "colour", "fill", "shape",
+                                               "linetype", "label", "PANEL"))]
+      numbers <- vapply(layer, is.numeric, TRUE)
+      layer[numbers] <- lapply(layer[numbers], function(x) formatC(as.numeric(x), digits = 5, format = "g"))
+      c(names(layer), vapply(layer, function(column) paste(as.character(column), collapse = " "), ""))
+    })
+  }))
+  path <- in_scratch("drawn.txt")
+  writeLines(c(text, figure$finding, figure$caption), path)
+  unname(tools::md5sum(path))
+}
+
+test_that("every figure draws what it drew", {
+  bench <- load_bench(make_bench_db(in_scratch("fixed.db"), blocks = 6, workers = c(1, 2, 4), cpus = 4), seed = 1)
+  trace <- load_trace(make_trace_db(in_scratch("fixed_trace.db"), killed = TRUE))
+  # what is calibrated on the machine, such as the cost of an event, is in no hash: the ledger, and what follows from it
+  figures <- list(figure_ratio(bench), figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench),
+                  figure_micro(bench), figure_tracing(bench), figure_serial(bench), figure_fits(bench),
+                  figure_latency(trace), figure_channels(trace))
+  found <- data.frame(figure = vapply(figures, `[[`, "", "name"), hash = vapply(figures, drawn_hash, ""))
+  if (identical(Sys.getenv("SNAPSHOTS"), "update")) utils::write.csv(found, snapshots, row.names = FALSE)
+  expect_equal(found, utils::read.csv(snapshots))
+})
