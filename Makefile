@@ -44,7 +44,7 @@ BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -56,7 +56,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report lint docs help clean
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -204,6 +204,9 @@ bench-full: deps                ## everything there is to compare: hours; RESUME
 report: $(TRACER)               ## write build/report/index.html from build/bench.db and build/trace.db
 	$(Q)$(TRACER) analyze $(B)/trace.db >/dev/null
 	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db $(patsubst %,--beside %,$(wildcard $(B)/traces/*.db)) -o $(B)/report
+
+lint:                           ## lintr over analysis/ (r-cran-lintr)
+	$(Q)Rscript -e 'found <- lintr::lint_dir("analysis"); print(found); quit(status = length(found) > 0)'
 
 docs: report                    ## refresh README's pictures and table of events from the last bench
 	$(Q)mkdir -p analysis/gallery
