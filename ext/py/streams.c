@@ -3,7 +3,8 @@
  * To call flush() touches a dozen pages, here and in each child, and after a fork each of them is a page fault:
  * five hundredths of what a fork costs. So a stream of the interpreter's own kind is remembered as it is in memory
  * after it was flushed. It holds all that it has yet to write by fields of its own, which say then that there is
- * nothing; while its bytes and its buffer's are the same, they say so still. */
+ * nothing; while its bytes and its buffer's are the same, they say so still. Unless flush is another function now:
+ * one was set on the object. */
 #include "py/streams.h"
 
 #include <stdbool.h>
@@ -62,6 +63,41 @@ static bool is_as_it_was(const struct picture *picture, PyObject *object)
     return picture->object == object && memcmp(picture->body, body_of(object), picture->bytes) == 0;
 }
 
+#ifdef PYPY_VERSION /* what the C layer sees there is not the stream: none is ever remembered */
+
+static bool has_nothing(const struct stream *stream, PyObject *text)
+{
+    return (void)stream, (void)text, false;
+}
+
+static bool can_be_pictured(PyObject *object, PyTypeObject *type)
+{
+    return (void)object, (void)type, false;
+}
+
+#else
+
+static bool has_own_flush(PyObject *object)
+{
+    PyObject **names = _PyObject_GetDictPtr(object);
+    return names && *names && PyDict_GetItemWithError(*names, word_flush);
+}
+
+/* The text's picture is compared first: while it is the same, the text holds the buffer. */
+static bool has_nothing(const struct stream *stream, PyObject *text)
+{
+    return Py_IS_TYPE(text, text_type) && is_as_it_was(&stream->text, text) &&
+           is_as_it_was(&stream->buffer, stream->buffer.object) && !has_own_flush(text) &&
+           !has_own_flush(stream->buffer.object);
+}
+
+static bool can_be_pictured(PyObject *object, PyTypeObject *type)
+{
+    return Py_IS_TYPE(object, type) && type->tp_basicsize <= MOST_BYTES;
+}
+
+#endif
+
 static void take_picture(struct picture *picture, PyObject *object)
 {
     picture->object = object;
@@ -69,29 +105,27 @@ static void take_picture(struct picture *picture, PyObject *object)
     memcpy(picture->body, body_of(object), picture->bytes);
 }
 
-static bool can_be_pictured(PyObject *object, PyTypeObject *type)
-{
-#ifdef PYPY_VERSION
-    return (void)object, (void)type, false; /* what the C layer sees there is not the stream */
-#else
-    return Py_IS_TYPE(object, type) && type->tp_basicsize <= MOST_BYTES;
-#endif
-}
-
-/* The stream was just flushed. */
-static void remember(struct stream *stream, PyObject *text)
+/* The stream was just flushed. Meanwhile another thread, or a signal handler, may have written more, which would be in
+ * the pictures. A flush without anything to do lets nobody in between: it leaves them as they are. */
+static PyObject *remember(struct stream *stream, PyObject *text)
 {
     stream->text.object = NULL;
     if (!can_be_pictured(text, text_type))
-        return;
-    PyObject *buffer = PyObject_GetAttr(text, word_buffer);
+        Py_RETURN_NONE;
+    PyObject *buffer = PyObject_GetAttr(text, word_buffer), *done;
     if (!buffer)
-        PyErr_Clear();
-    else if (can_be_pictured(buffer, buffer_type) || can_be_pictured(buffer, raw_type)) {
+        return NULL;
+    if (can_be_pictured(buffer, buffer_type) || can_be_pictured(buffer, raw_type)) {
         take_picture(&stream->text, text);
         take_picture(&stream->buffer, buffer);
+        done = PyObject_CallMethodObjArgs(text, word_flush, NULL);
+        if (!done || !has_nothing(stream, text))
+            stream->text.object = NULL;
+    } else {
+        done = Py_NewRef(Py_None);
     }
-    Py_XDECREF(buffer); /* the text holds it */
+    Py_DECREF(buffer); /* the text holds it */
+    return done;
 }
 
 static int flush(struct stream *stream)
@@ -99,12 +133,12 @@ static int flush(struct stream *stream)
     PyObject *text = PyDict_GetItemWithError(sys_names, stream->name); /* borrowed */
     if (!text || text == Py_None)
         return 0;
-    if (is_as_it_was(&stream->text, text) && is_as_it_was(&stream->buffer, stream->buffer.object))
+    if (has_nothing(stream, text))
         return 0;
     Py_INCREF(text);
     PyObject *done = PyObject_CallMethodObjArgs(text, word_flush, NULL);
     if (done)
-        remember(stream, text);
+        Py_SETREF(done, remember(stream, text));
     Py_DECREF(text);
     if (!done && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
         !PyErr_ExceptionMatches(PyExc_OSError))

@@ -283,6 +283,47 @@ def test_what_was_printed_before_a_fork_comes_out_once_and_in_order(check_progra
         """) == "before child after\n"
 
 
+def test_a_flush_that_the_program_sets_on_its_stream_is_called_around_forks(check_program):
+    assert check_program("""
+        import sys, snakefish
+        def run(f):
+            with snakefish.Thread(f) as t:
+                t.start()
+        run(lambda: None)  # the streams are flushed, and known to be
+        held, write, flush = [], sys.stdout.write, sys.stdout.flush
+        def flush_held():
+            write("".join(held))
+            held.clear()
+            flush()
+        sys.stdout.write, sys.stdout.flush = held.append, flush_held
+        print("parent")
+        run(lambda: print("child"))
+        run(lambda: print("another"))
+        sys.stdout.flush()
+        """) == "parent\nchild\nanother\n"
+
+
+def test_what_a_thread_writes_while_a_fork_flushes_comes_out_once(check_program):
+    assert check_program("""
+        import io, os, sys, threading
+        import snakefish
+        class Raw(io.RawIOBase):
+            def writable(self):
+                return True
+            def write(self, data):
+                if data == b"one ":
+                    thread = threading.Thread(target=sys.stdout.write, args=("two ",))
+                    thread.start()
+                    thread.join()
+                return os.write(1, data)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Raw()))
+        for word in ("one ", ""):
+            sys.stdout.write(word)
+            with snakefish.Thread(lambda: sys.stdout.write("child ")) as t:
+                t.start()
+        """) == "one two child child "
+
+
 def test_closed_and_missing_streams_do_no_harm(run_program):
     ended = run_program("""
         import os, sys, snakefish
