@@ -188,14 +188,32 @@ static int become_writer(uint32_t pipe, struct frame *frame, uint64_t *seq)
     return 0;
 }
 
-static PyObject *write_begin(PyObject *module, PyObject *const *args, Py_ssize_t count)
+static PyObject *write_end(uint32_t pipe, PyObject *written)
+{
+    sf_pipes_write_end(pipe, written != NULL);
+    struct frame *frame = top();
+    if (frame && frame->busy) {
+        frame->busy = false;
+        wait_end(frame);
+        if (frame->told_write == era())
+            sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipes_channel(frame->pipe), written ? last_bytes : 0, 0);
+    }
+    if (!frame || frame->own)
+        pop();
+    return written;
+}
+
+/* One call, not two around the write: an exception of a signal handler in between would leave this thread the pipe's
+ * writer, and others would wait for its end for ever. */
+static PyObject *write_message(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
     long long given[3]; /* pipe, bytes, descriptor */
-    if (take(args, count, 3, given))
-        return NULL;
+    if (count != 6 || take(args + 3, 3, 3, given))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "6 arguments are wanted, not %zd", count);
+    PyObject *original = args[0], *connection = args[1], *buffer = args[2];
     if (!is_pipe(given[0]))
-        Py_RETURN_FALSE;
+        return PyObject_CallFunctionObjArgs(original, connection, buffer, NULL);
     uint32_t pipe = (uint32_t)given[0], channel = sf_pipes_channel(pipe);
     uint64_t seq;
     struct frame *frame = find(pipe, SF_EVENT_SEND);
@@ -213,26 +231,7 @@ static PyObject *write_begin(PyObject *module, PyObject *const *args, Py_ssize_t
         if (!is_ready((int)given[2], POLLOUT))
             wait_begin(frame, SF_WAIT_ROOM); /* it is the write that waits, if it does: the pipe may take it yet */
     }
-    Py_RETURN_TRUE;
-}
-
-static PyObject *write_end(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    (void)module;
-    long long given[2]; /* pipe, whether it was written */
-    if (take(args, count, 2, given))
-        return NULL;
-    sf_pipes_write_end((uint32_t)given[0], given[1]);
-    struct frame *frame = top();
-    if (frame && frame->busy) {
-        frame->busy = false;
-        wait_end(frame);
-        if (frame->told_write == era())
-            sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipes_channel(frame->pipe), given[1] ? last_bytes : 0, 0);
-    }
-    if (!frame || frame->own)
-        pop();
-    Py_RETURN_NONE;
+    return write_end(pipe, PyObject_CallFunctionObjArgs(original, connection, buffer, NULL));
 }
 
 /* ---- receiving ---- */
@@ -506,9 +505,7 @@ PyMethodDef sf_instrument_functions[] = {
     {"_instrument_find", find_pipes, METH_O, "The pipes of a descriptor: (out, in)."},
     {"_instrument_uncount", uncount, METH_O, "A descriptor goes to a process that does not count."},
     {"_instrument_send_begin", send_begin, METH_O, "Before pickling: pipe. True: call_end has to follow."},
-    {"_instrument_write_begin", FAST(write_begin),
-     "Before writing: pipe, bytes, descriptor. True: write_end has to follow."},
-    {"_instrument_write_end", FAST(write_end), "After writing: pipe, whether it was written."},
+    {"_instrument_write", FAST(write_message), "Calls original(connection, buffer): those, pipe, bytes, descriptor."},
     {"_instrument_receive_begin", FAST(receive_begin),
      "Before a receive: pipe, descriptor, whether it waits before it reads."},
     {"_instrument_read_begin", FAST(read_begin), "Before reading, waits: pipe, descriptor."},

@@ -20,8 +20,7 @@ from snakefish._snakefish import (
     _instrument_send_begin as send_begin,
     _instrument_stretch_begin as stretch_begin,
     _instrument_wait as wait_event,
-    _instrument_write_begin as write_begin,
-    _instrument_write_end as write_end,
+    _instrument_write as write_message,
 )
 
 # ids of ext/abi/events.def and the enums of log_format.h, which never change
@@ -66,15 +65,7 @@ def _wrap_send(original):
 def _wrap_write(original):
     @functools.wraps(original)
     def _send_bytes(self, buf):
-        pipe = _pipes(self)[0]
-        if not write_begin(pipe, len(buf), self._handle):
-            return original(self, buf)
-        written = False
-        try:
-            original(self, buf)
-            written = True
-        finally:
-            write_end(pipe, written)
+        return write_message(original, self, buf, _pipes(self)[0], len(buf), self._handle)
 
     return _send_bytes
 
@@ -147,14 +138,18 @@ def _wrap_wait(original, Connection):
 # ---- pickling, for connections and queues ----
 
 
-def _wrap_dumps(original):
-    function = original.__func__
+def _bound(attribute, cls):
+    """What cls.name is, where vars(cls)[name] is the attribute: any kind of method, or what another put there."""
+    get = getattr(attribute, "__get__", None)
+    return attribute if get is None else get(None, cls)
 
-    @functools.wraps(function)
-    def dumps(cls, obj, protocol=None):
+
+def _wrap_dumps(original):
+    @functools.wraps(getattr(original, "__func__", original))
+    def dumps(cls, *args, **kwargs):
         began, size = stretch_begin(), 0
         try:
-            buf = function(cls, obj, protocol)
+            buf = _bound(original, cls)(*args, **kwargs)
             size = len(buf)
             return buf
         finally:
@@ -164,17 +159,17 @@ def _wrap_dumps(original):
 
 
 def _wrap_loads(original):
-    @functools.wraps(original)
-    def loads(data, *args, **kwargs):
+    @functools.wraps(getattr(original, "__func__", original))
+    def loads(cls, data, *args, **kwargs):
         began, size = stretch_begin(), 0
         try:
-            obj = original(data, *args, **kwargs)
+            obj = _bound(original, cls)(data, *args, **kwargs)
             size = len(data)
             return obj
         finally:
             pickled(began, size)
 
-    return staticmethod(loads)
+    return classmethod(loads)
 
 
 # ---- queues: the wait for a message begins where a reader queues for the lock ----
@@ -240,8 +235,8 @@ def _new_task(name, kind):
 def _wrap_start(original):
     @functools.wraps(original)
     def start(self):
-        if self._popen is not None:
-            return original(self)  # which refuses
+        if self._popen is not None or not _patched:  # it refuses; somebody kept this
+            return original(self)
         task = _new_task(self._name, TASK_PROCESS)
         self._snakefish_task = _snakefish._instrument_family(), task
         event(FORK, BEGIN, task, 0, 0)
@@ -302,6 +297,8 @@ def _traced_run(run, task):
 def _wrap_bootstrap(original):
     @functools.wraps(original)
     def _bootstrap(self, *args, **kwargs):
+        if not _patched:
+            return original(self, *args, **kwargs)
         _snakefish._instrument_in_child()
         task = _task_of(self)
         if task is None:  # started by a program of another family: it has numbers of its own
@@ -354,8 +351,8 @@ def _wrap_poll(original):
 class _Tasks:
     """A Pool worker's queue of tasks: a chunk begins when one was got."""
 
-    def __init__(self, queue, work):
-        self._queue, self._work = queue, work
+    def __init__(self, queue, work, chunked):
+        self._queue, self._work, self._chunked = queue, work, chunked
 
     def __getattr__(self, name):
         return getattr(self._queue, name)
@@ -364,7 +361,7 @@ class _Tasks:
         task = self._queue.get()
         if task is not None:
             _, number, function, args, _ = task
-            chunked = getattr(function, "__name__", "") in ("mapstar", "starmapstar")
+            chunked = any(function is one for one in self._chunked)
             self._work.begin_chunk(number, len(args[0][1]) if chunked else 1)
         return task
 
@@ -406,13 +403,13 @@ class _Work:
         self._chunk = None
 
 
-def _wrap_worker(original, current_process):
+def _wrap_worker(original, current_process, chunked):
     @functools.wraps(original)
     def worker(inqueue, outqueue, *args, **kwargs):
         task = _task_of(current_process()) if hasattr(inqueue, "_writer") else None  # else a thread of a ThreadPool
         if task is not None:
             work = _Work(task)
-            inqueue, outqueue = _Tasks(inqueue, work), _Results(outqueue, work)
+            inqueue, outqueue = _Tasks(inqueue, work, chunked), _Results(outqueue, work)
         return original(inqueue, outqueue, *args, **kwargs)
 
     return worker
@@ -425,7 +422,7 @@ def _has_processes(pool):
 def _wrap_map(original):
     @functools.wraps(original)
     def map(self, *args, **kwargs):
-        if not _has_processes(self):
+        if not _patched or not _has_processes(self):
             return original(self, *args, **kwargs)
         task = _new_task(original.__name__, TASK_MAP)
         _call.chunks = 0
@@ -440,10 +437,14 @@ def _wrap_map(original):
 
 def _wrap_map_async(original):
     @functools.wraps(original)
-    def _map_async(self, *args, **kwargs):
-        result = original(self, *args, **kwargs)
+    def _map_async(self, func, iterable, *args, **kwargs):
+        self._check_running()
+        if not hasattr(iterable, "__len__"):
+            iterable = list(iterable)
+        count = len(iterable)  # the result does not know any more, if a chunk of it has failed by now
+        result = original(self, func, iterable, *args, **kwargs)
         if result._chunksize > 0:
-            _call.chunks = -(-len(result._value) // result._chunksize)
+            _call.chunks = -(-count // result._chunksize)
         return result
 
     return _map_async
@@ -495,7 +496,9 @@ def _multiprocessing():
     )
 
     base, Process = connection.Connection.__mro__[1], process.BaseProcess
-    worker = functools.partial(_wrap_worker, current_process=process.current_process)
+    worker = functools.partial(
+        _wrap_worker, current_process=process.current_process, chunked=(pool.mapstar, pool.starmapstar)
+    )
     wait = functools.partial(_wrap_wait, Connection=connection.Connection)
     return [
         (base, "send", _wrap_send),
@@ -549,10 +552,9 @@ def instrument(library):
     for owner, name, _ in wanted:
         if name not in vars(owner):
             raise RuntimeError(f"this version of {library} cannot be instrumented: {owner.__name__} has no {name}")
+    wrapped = [(owner, name, vars(owner)[name], wrap(vars(owner)[name])) for owner, name, wrap in wanted]
     _snakefish._instrument_active(True)
-    for owner, name, wrap in wanted:
-        before = vars(owner)[name]
-        now = wrap(before)
+    for owner, name, before, now in wrapped:
         setattr(owner, name, now)
         _patched.append((owner, name, before, now))
 

@@ -471,6 +471,45 @@ with multiprocessing.Pool(2, maxtasksperchild=3) as pool:
     assert db.one("SELECT count(*) FROM span WHERE kind = 'chunk' AND closed") == 30
 
 
+def test_a_pool_whose_first_chunk_fails_at_once_raises_that(check_program):
+    assert check_program(QUIET + """
+from multiprocessing import pool
+from snakefish import trace
+original = pool.Pool._map_async
+def failed_already(*args):
+    result = original(*args)
+    result.wait()
+    return result
+pool.Pool._map_async = failed_already
+trace.instrument("multiprocessing")
+with pool.Pool(1) as workers:
+    try:
+        workers.map(int, iter(["1", "x"]))
+    except ValueError as error:
+        print(error)
+    workers.close()
+    workers.join()
+try:
+    workers.map(int, numbers := iter(["1"]))
+except ValueError as error:
+    print(error, next(numbers))
+""") == "invalid literal for int() with base 10: 'x'\nPool not running 1\n"
+
+
+def test_a_function_that_has_a_name_of_the_pools_own_is_one_task(traced):
+    out, db = traced("""
+import multiprocessing
+def mapstar(n):
+    return -n
+with multiprocessing.Pool(1) as pool:
+    print(pool.apply(mapstar, (5,)))
+    pool.close()
+    pool.join()
+""")
+    check(db)
+    assert out == "-5\n"
+
+
 def test_a_thread_pool_is_left_alone(traced):
     out, db = traced("""
 from multiprocessing.pool import ThreadPool
@@ -599,6 +638,55 @@ pool.join()
         assert db.one("SELECT count(*) FROM event WHERE process = ? AND kind BETWEEN 14 AND 16", main) == 0
 
 
+def test_a_wrapper_that_somebody_kept_says_nothing_once_it_is_off(check_program, tmp_path):
+    assert check_program(QUIET + """
+import multiprocessing, multiprocessing.pool, sys
+from multiprocessing.process import BaseProcess
+from snakefish import trace
+trace.instrument("multiprocessing")
+kept = [(c, name, vars(c)[name]) for c, name in ((BaseProcess, "start"), (BaseProcess, "_bootstrap"), (BaseProcess, "join"),
+                                                 (multiprocessing.pool.Pool, "map"), (multiprocessing.pool, "worker"))]
+trace.uninstrument("multiprocessing")
+for owner, name, wrapper in kept:
+    setattr(owner, name, wrapper)
+with trace.session(sys.argv[1]):
+    process = multiprocessing.Process(target=print, args=("child",))
+    process.start()
+    process.join()
+    with multiprocessing.Pool(1) as pool:
+        print(pool.map(abs, [-1]))
+        pool.close()
+        pool.join()
+""", tmp_path / "run.db") == "child\n[1]\n"
+    with Database(tmp_path / "run.db") as db:
+        assert db.one("SELECT count(*) FROM process") == 3
+        assert db.rows("SELECT DISTINCT k.name FROM event e JOIN event_kind k ON k.id = e.kind") == [("start",)]
+
+
+@pytest.mark.parametrize("kind", ["classmethod(lambda cls, obj, protocol=None: dumps(obj, protocol))",
+                                  "staticmethod(dumps)", "dumps"])
+def test_picklers_that_others_replaced_are_called_as_they_were(traced, kind):
+    out, db = traced(f"""
+import io, multiprocessing
+from multiprocessing.reduction import ForkingPickler
+from snakefish import trace
+trace.uninstrument("multiprocessing")
+def dumps(obj, protocol=None):
+    print("dumps")
+    file = io.BytesIO()
+    ForkingPickler(file, protocol).dump(obj)
+    return file.getbuffer()
+ForkingPickler.dumps = {kind}
+ForkingPickler.loads = staticmethod(ForkingPickler.loads)
+trace.instrument("multiprocessing")
+reader, writer = multiprocessing.Pipe(False)
+writer.send([1])
+print(reader.recv())
+""")
+    check(db)
+    assert out == "dumps\n[1]\n" and received(db)[0][:3] == (1, 1, 1)
+
+
 def test_wrong_libraries_are_told(check_program, run_program):
     assert check_program("""
         from snakefish import trace
@@ -638,6 +726,39 @@ print(ours.recv())
 """)
     check(db)
     assert out == "from the handler\n" and received(db)[0][:3] == (1, 1, 1)
+
+
+def test_an_exception_at_any_moment_of_a_send_leaves_the_pipe_to_others(check_program):
+    assert check_program(QUIET + """
+import multiprocessing, sys, threading
+from snakefish import trace
+trace.instrument("multiprocessing")
+class Interrupt(Exception):
+    pass
+def at(moment):
+    def profile(*_):
+        nonlocal moment
+        moment -= 1
+        if moment == 0:
+            raise Interrupt
+    return profile
+for moment in range(1, 1000):
+    reader, writer = multiprocessing.Pipe(False)
+    try:
+        sys.setprofile(at(moment))
+        writer.send(1)
+        sys.setprofile(None)
+        break
+    except Interrupt:
+        sys.setprofile(None)
+    other = threading.Thread(target=writer.send, args=(2,), daemon=True)
+    other.start()
+    other.join(10)
+    if other.is_alive():
+        print("hangs after moment", moment)
+        break
+print(moment > 10)
+""") == "True\n"
 
 
 def test_a_program_is_run_as_it_is_by_the_module(check_program, run_program, tmp_path):
