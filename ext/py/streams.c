@@ -58,11 +58,6 @@ static const char *body_of(PyObject *object)
     return (const char *)object + offsetof(PyObject, ob_type);
 }
 
-static bool is_as_it_was(const struct picture *picture, PyObject *object)
-{
-    return picture->object == object && memcmp(picture->body, body_of(object), picture->bytes) == 0;
-}
-
 #ifdef PYPY_VERSION /* what the C layer sees there is not the stream: none is ever remembered */
 
 static bool has_nothing(const struct stream *stream, PyObject *text)
@@ -76,6 +71,11 @@ static bool can_be_pictured(PyObject *object, PyTypeObject *type)
 }
 
 #else
+
+static bool is_as_it_was(const struct picture *picture, PyObject *object)
+{
+    return picture->object == object && memcmp(picture->body, body_of(object), picture->bytes) == 0;
+}
 
 static bool has_own_flush(PyObject *object)
 {
@@ -105,8 +105,8 @@ static void take_picture(struct picture *picture, PyObject *object)
     memcpy(picture->body, body_of(object), picture->bytes);
 }
 
-/* The stream was just flushed. Meanwhile another thread, or a signal handler, may have written more, which would be in
- * the pictures. A flush without anything to do lets nobody in between: it leaves them as they are. */
+/* The stream was just flushed. Meanwhile another thread, or a signal handler, may have written more, which would be
+ * in the pictures. A flush without anything to do lets nobody in between: it leaves them as they are. */
 static PyObject *remember(struct stream *stream, PyObject *text)
 {
     stream->text.object = NULL;

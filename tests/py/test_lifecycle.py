@@ -303,6 +303,7 @@ def test_a_flush_that_the_program_sets_on_its_stream_is_called_around_forks(chec
         """) == "parent\nchild\nanother\n"
 
 
+@pytest.mark.skipif(PYPY, reason="streams are flushed once there, and remembered never")
 def test_what_a_thread_writes_while_a_fork_flushes_comes_out_once(check_program):
     assert check_program("""
         import io, os, sys, threading
