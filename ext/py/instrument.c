@@ -203,8 +203,8 @@ static PyObject *write_end(uint32_t pipe, PyObject *written)
     return written;
 }
 
-/* One call, not two around the write: an exception of a signal handler in between would leave this thread the pipe's
- * writer, and others would wait for its end for ever. */
+/* One call, not two around the write: an exception of a signal handler in between would leave this thread the
+ * pipe's writer, and others would wait for its end for ever. */
 static PyObject *write_message(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
@@ -505,7 +505,8 @@ PyMethodDef sf_instrument_functions[] = {
     {"_instrument_find", find_pipes, METH_O, "The pipes of a descriptor: (out, in)."},
     {"_instrument_uncount", uncount, METH_O, "A descriptor goes to a process that does not count."},
     {"_instrument_send_begin", send_begin, METH_O, "Before pickling: pipe. True: call_end has to follow."},
-    {"_instrument_write", FAST(write_message), "Calls original(connection, buffer): those, pipe, bytes, descriptor."},
+    {"_instrument_write", FAST(write_message),
+     "Calls original(connection, buffer): those, pipe, bytes, descriptor."},
     {"_instrument_receive_begin", FAST(receive_begin),
      "Before a receive: pipe, descriptor, whether it waits before it reads."},
     {"_instrument_read_begin", FAST(read_begin), "Before reading, waits: pipe, descriptor."},
