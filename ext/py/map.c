@@ -297,7 +297,7 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in "  \
     "the\n"                                                                                                        \
     "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"   \
-    "concurrency.\n\n"                                                                                             \
+    "concurrency. A list is read where it is, in the processes as here: change it when map has returned.\n\n"      \
     "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, "  \
     "which\n"                                                                                                      \
     "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"     \
