@@ -1,4 +1,4 @@
-bench_db <- make_bench_db(in_scratch("bench.db"), blocks = 6)
+bench_db <- make_bench_db(in_scratch("bench.db"), blocks = 6, workers = 1:2)
 trace_db <- make_trace_db(in_scratch("trace.db"), killed = TRUE)
 page_of <- function(directory) paste(readLines(file.path(directory, "index.html"), encoding = "UTF-8"), collapse = "\n")
 tags <- function(page, name) regmatches(page, gregexpr(sprintf("<%s[ >][^>]*>?", name), page))[[1]]
