@@ -1,5 +1,6 @@
 """`python3 -m bench report`: the page, and what is said where there is none."""
 import shutil
+import sqlite3
 
 import pytest
 
@@ -21,3 +22,13 @@ def test_without_r_a_sentence_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(Usage, match="no Rscript"):
         report.report(["bench.db"], [], [], "page")
+
+
+def test_a_program_is_traced_under_both_runtimes(bench, program, tmp_path):
+    bench.add("workloads", "injected", program())
+    bench("trace", "injected", "--workers", 2, "-o", tmp_path / "traces")
+    for runtime in "snakefish", "multiprocessing":
+        with sqlite3.connect(tmp_path / "traces" / f"injected-{runtime}.db") as db:
+            assert db.execute("SELECT count(*) > 1 FROM process").fetchone() == (1,), runtime
+            assert db.execute("SELECT value > 0 FROM efficiency WHERE name = 'useful_ns'").fetchone() == (1,)
+    assert "no workload" in bench("trace", "nothing", code=2)[1]
