@@ -231,12 +231,23 @@ static void end(struct build *build, const struct moment *m)
     }
 }
 
+static void give_end(struct build *build, int process)
+{
+    int parent = build->graph->processes->rows[process].parent;
+    give(build, process, SIGNAL_ENDED, process, 0);
+    if (parent != PROCESS_NONE)
+        give(build, process, SIGNAL_CHILD_ENDED, parent, 0);
+}
+
 /* Items and results are out of a process's hands when they are pickled: what ends their span comes after they are
- * sent. */
+ * sent. A child's last act ends its parent's wait: the kernel takes a child off its CPU when its parent goes on
+ * already. */
 static void take_event(void *arg, const struct moment *m)
 {
     struct build *build = arg;
-    if (m->kind == SF_EVENT_PICKLED || m->kind == SF_EVENT_COPIED) {
+    if (m->kind == SF_EVENT_EXIT) {
+        give_end(build, m->process);
+    } else if (m->kind == SF_EVENT_PICKLED || m->kind == SF_EVENT_COPIED) {
         if (m->inside == SF_EVENT_ITEM)
             give(build, m->process, SIGNAL_ITEM, m->process, 0);
         else if (m->inside == SF_EVENT_CHUNK)
@@ -274,11 +285,8 @@ static void add_start(struct build *build, int process)
 static void take_end(void *arg, int process, int64_t ns)
 {
     struct build *build = arg;
-    int parent = build->graph->processes->rows[process].parent;
     build->chains[process].now_ns = ns;
-    give(build, process, SIGNAL_ENDED, process, 0);
-    if (parent != PROCESS_NONE)
-        give(build, process, SIGNAL_CHILD_ENDED, parent, 0);
+    give_end(build, process);
 }
 
 static int by_end(const void *a, const void *b, void *arg)

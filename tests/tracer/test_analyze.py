@@ -80,6 +80,23 @@ def test_the_critical_path_jumps_at_each_wait_to_who_ended_it(db):
     assert running == (71 * MS, pytest.approx(71 / 90), 82 * MS // 3, 71 * MS - 82 * MS // 3)
 
 
+def test_a_childs_last_act_ends_its_parents_wait_though_the_kernel_sees_it_leave_later(db):
+    t = Trace(db)
+    t.process(0, 60)
+    t.process(2, 53, parent=1, task=1)
+    t.span(1, "fork", 0, 2, 1)
+    t.span(1, "join", 2, 52, 1)
+    t.wait(1, "child", 2, 51, 1)
+    t.instant(2, "start", 2, 1)
+    t.span(2, "run", 2, 50, 1)
+    t.instant(2, "exit", 50, 1)
+    analyzed(t)
+    path = [(process, activity, start / MS, end / MS) for process, activity, start, end in
+            query(db, "SELECT process, activity, start_ns, end_ns FROM critical_path ORDER BY step")]
+    assert path == [(2, "forking", 0, 2), (2, "running", 2, 50), (1, "handover", 50, 51), (1, "other", 51, 52),
+                    (1, "running", 52, 60)]
+
+
 def test_the_pop_tree_is_that_worked_out_by_hand(db):
     """Useful: parent and second thread share a lane, 14 + 50; the first thread has one, 18. Without forks, messages and
     merges: 10, the first thread sends at 27, the second goes on until 67, the parent until 71."""
