@@ -1,5 +1,5 @@
 """event-first-lap: events into a log that was just made, whose pages are fresh"""
-from bench import machine
+from bench import events
 
 size = 60000
 check_size = 1000
@@ -8,17 +8,6 @@ seconds = 0.1
 needs = "events"
 floor_is = "an event into warm pages"
 targets = {"floor": 2.0}
-
-
-def timed(runtime, size, workers):
-    right, ns = runtime.events("first-lap", size)
-    return b"%d\n" % right, ns, None
-
-
-def floor(size, workers):
-    right, ns = machine.events("event", size)
-    return b"%d\n" % right, ns
-
-
-def expected(size):
-    return b"%d\n" % size
+timed = events.timed("first-lap")
+floor = events.floor("event")
+expected = events.expected

@@ -1,5 +1,5 @@
 """event-write: an event into the trace, from C"""
-from bench import machine
+from bench import events
 
 size = 1000000
 check_size = 1000
@@ -8,17 +8,6 @@ seconds = 0.1
 needs = "events"
 floor_is = "a bare rdtsc"
 targets = {"floor": 1.3}
-
-
-def timed(runtime, size, workers):
-    right, ns = runtime.events("event", size)
-    return b"%d\n" % right, ns, None
-
-
-def floor(size, workers):
-    right, ns = machine.events("rdtsc", size)
-    return b"%d\n" % right, ns
-
-
-def expected(size):
-    return b"%d\n" % size
+timed = events.timed("event")
+floor = events.floor("rdtsc")
+expected = events.expected
