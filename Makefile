@@ -176,7 +176,7 @@ test: deps                      ## build everything and run all tests
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
 
-stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: some 25 minutes on 2 cores
+stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)

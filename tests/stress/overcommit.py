@@ -13,20 +13,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 SETTING = "/proc/sys/vm/overcommit_memory"
 PROGRAM = """
 import snakefish
-def squares(n):
-    for i in range(n):
-        yield i * i
-def everything():
-    with snakefish.Thread(lambda: "result") as t:
-        t.start()
-    with snakefish.Generator(squares, args=(3,)) as g:
-        g.start()
-        items = list(g)
-    with snakefish.Channel(4096) as c:
-        c.send_pyobj("message")
-        received = c.receive_pyobj()
-    return t.get_result(), items, received, snakefish.map(abs, [-1, -2, -3], 2)
-right = ("result", [0, 1, 4], "message", [1, 2, 3])
+from everything import everything, right
 assert everything() == right
 limit = int(next(line for line in open("/proc/meminfo") if line.startswith("CommitLimit")).split()[1])
 try:
@@ -65,7 +52,9 @@ def main():
                 setting.write(before)
             os._exit(0)
         os.close(mine)
-    environment = dict(os.environ, PYTHONPATH=os.path.join(os.environ.get("SF_BUILD", os.path.join(TOP, "build")), "lib"))
+    build = os.environ.get("SF_BUILD", os.path.join(TOP, "build"))
+    places = [os.path.join(build, "lib"), os.path.join(TOP, "tests", "py")]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(places))
     try:
         if guardian:
             try:

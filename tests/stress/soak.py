@@ -1,4 +1,4 @@
-"""The long tests, one after the other: `make stress`. Some 25 minutes on two cores.
+"""The long tests, one after the other: `make stress`.
 
     python3 tests/stress/soak.py [--build build] [--seed S] [--part NAME ...]
 
