@@ -106,7 +106,7 @@ $(B)/gen/%.inc: tracer/%.sql
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 
 $(B)/obj/tracer/%.o: ALLFLAGS += -I$(B)/gen
-$(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc
+$(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc $(B)/gen/chrome.inc
 
 $(TRACER): $(TRACER_OBJ)
 	@mkdir -p $(@D)
@@ -158,7 +158,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/*)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
 
 # What reads the logs is the tracer's, whose parts are compiled with it, without the kernel's view.
-$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC)) $(wildcard tracer/*.h ext/abi/*) $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc
+$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC)) $(wildcard tracer/*.h ext/abi/*) $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc $(B)/gen/chrome.inc
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' $< $(sort tracer/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC))) -lsqlite3 -lm -o $@

@@ -2,13 +2,13 @@
 
 The format ("Trace Event Format"): complete events X nest within a thread, an outer one before an inner one of the same times;
 a flow is one s and one f of the same id, category and name; each end binds to the innermost slice that holds its time in its
-thread (f with "bp":"e"; without, to the next one that begins)."""
+thread (f with "bp":"e"; without, to the next one that begins). A counter C has one value for each of its series."""
 import collections
 import json
 
 KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"}, "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
         "M": {"ph", "pid", "tid", "name", "args"}, "s": {"ph", "pid", "tid", "cat", "name", "ts", "id"},
-        "f": {"ph", "pid", "tid", "cat", "name", "ts", "id", "bp"}}
+        "C": {"ph", "pid", "tid", "cat", "name", "ts", "args"}, "f": {"ph", "pid", "tid", "cat", "name", "ts", "id", "bp"}}
 METADATA = {"process_name", "process_sort_index", "thread_name"}
 
 
@@ -40,6 +40,7 @@ class Reader:
             assert all(isinstance(event[key], int) and event[key] >= 0 for key in ("pid", "tid")), event
             assert all(event[key] >= 0 for key in ("ts", "dur") if key in event), event
             assert event["ph"] != "M" or event["name"] in METADATA, event
+            assert event["ph"] != "C" or all(isinstance(value, int) for value in event["args"].values()), event
         self.nest()
         self.bind()
 
@@ -85,3 +86,18 @@ class Reader:
         for name, leaves, comes in self.arrows:
             assert about[name][0] in leaves.chain() and about[name][1] in comes.chain(), (name, leaves.event, comes.event)
         return collections.Counter(name for name, _, _ in self.arrows)
+
+    def strips(self):
+        """The slices of each (pid, tid) whose slices are of a thread's times on CPUs, in order; none lies in another."""
+        strips = {lane: slices for lane, slices in self.roots.items() if slices[0].event["cat"] in ("cpu", "no cpu", "blocked")}
+        for slices in strips.values():
+            assert not any(s.children for s in slices)
+        return {lane: [s.event for s in slices] for lane, slices in strips.items()}
+
+    def counters(self):
+        """(pid, name) -> the values in the order of their times, each a dict by series. A process always has the same series."""
+        found = collections.defaultdict(list)
+        for event in sorted((e for e in self.events if e["ph"] == "C"), key=lambda e: e["ts"]):
+            found[event["pid"], event["name"]].append(event["args"])
+        assert all(len({tuple(value) for value in values}) == 1 for values in found.values())
+        return found

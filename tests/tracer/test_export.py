@@ -8,8 +8,8 @@ import textwrap
 
 import pytest
 
-from chrome_reader import Reader
-from tracing import BUILD, PROGRAM, ROOT, query, record, trace
+from chrome_reader import Reader, ns
+from tracing import BUILD, PROGRAM, ROOT, meta, query, record, trace
 
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(BUILD / "lib"))
@@ -103,6 +103,63 @@ def test_what_multiprocessing_writes_when_instrumented_is_as_strict(db):
 def test_with_the_kernels_view_it_is_as_strict(db):
     reader = exported(db, "sh", "-c", f"{PROGRAM} run 20; true", options=["--kernel"])
     assert reader.count() == {"message": 20, "fork": 1, "join": 1}
+
+
+def test_with_the_kernels_view_each_thread_has_its_times_on_a_cpu(db):
+    reader = exported_python(db, """
+        import os, threading, time
+        if os.fork() == 0:
+            bytearray(2_000_000)
+            time.sleep(0.01)
+            os._exit(0)
+        lane = threading.Thread(target=time.sleep, args=(0.01,))
+        lane.start()
+        lane.join()
+        os.wait()
+        """, "--kernel")
+    if meta(db, "kernel_view") != "complete":
+        pytest.skip(meta(db, "kernel_view"))
+    strips = reader.strips()
+    assert len(strips) == 3 and not set(strips) & {(e["pid"], e["tid"]) for e in reader.events if e.get("cat") == "process"}
+    def shown(category, name):
+        return sorted((pid, ns(e["ts"]), ns(e["dur"]), e[name] if name == "name" else e["args"][name])
+                      for (pid, _), strip in strips.items() for e in strip if e["cat"] == category)
+    def stored(table, start, end, name, where="1"):
+        return sorted(query(db, f"""SELECT p.pid, k.{start}, k.{end} - k.{start}, {name} FROM {table} k
+                                    JOIN process p ON p.id = k.process WHERE {where}"""))
+    assert shown("cpu", "name") == stored("sched_slice", "start_ns", "end_ns", "'on CPU ' || cpu")
+    assert shown("cpu", "ended") == stored("sched_slice", "start_ns", "end_ns", "state")
+    runnable = stored("sched_slice", "wake_ns", "start_ns", "'runnable'", "wake_ns < k.start_ns")
+    assert runnable and shown("no cpu", "name") == runnable
+    blocked = shown("blocked", "name")
+    assert blocked == stored("kernel_wait", "start_ns", "end_ns", "'blocked: ' || what", "k.start_ns < k.end_ns")
+    assert sum(name == "blocked: sleep" for *_, name in blocked) == 2
+    [(main, child)] = query(db, "SELECT p.pid, c.pid FROM process p JOIN process c ON c.parent = p.id")
+    assert {e["args"].get("woken by process") for e in strips[child, 4194304 + child]} >= {1}  # its fork
+    names = {(e["pid"], e["args"]["name"]) for e in reader.events if e["name"] == "thread_name" and e["tid"] > 4194304}
+    assert len(names) == 3 and {(main, "CPU"), (child, "CPU")} < names
+
+
+def test_with_the_kernels_view_page_faults_are_a_counter_that_grows(db):
+    reader = exported_python(db, """
+        import os
+        for _ in range(2):
+            if os.fork() == 0:
+                bytearray(2_000_000)
+                os._exit(0)
+            os.wait()
+        """, "--kernel")
+    if meta(db, "kernel_view") != "complete":
+        pytest.skip(meta(db, "kernel_view"))
+    counters = reader.counters()
+    assert len(counters) == 3
+    for (pid, name), values in counters.items():
+        assert name == "page faults" and set(values[0].values()) == {0}
+        for kind in "copy-on-write", "first-write", "first-read":
+            series = [value[kind] for value in values]
+            assert series == sorted(series)
+            assert [(series[-1],)] == query(db, f"""SELECT total(count) FROM fault JOIN process p ON p.id = process
+                                                    WHERE pid = {pid} AND kind = '{kind}'""")
 
 
 def test_names_are_escaped_and_arguments_there(db):

@@ -1,0 +1,97 @@
+-- What chrome.c writes, as views of its connection: what it has to say of each kind of thing, in the order of writing.
+-- pid: 4194304 is the highest that Linux gives. Kinds are by their ids in events.def.
+-- In all of it CROSS JOIN: SQLite is to take the tables in this order, whatever it thinks of their sizes.
+
+PRAGMA temp_store = FILE;
+
+CREATE TEMP TABLE shown AS
+  SELECT p.id, iif(count(*) OVER (PARTITION BY p.pid) > 1, 4194304 + p.id, p.pid) AS pid,
+         coalesce(nullif(p.name, ''), 'process ' || p.pid) AS name, p.start_ns,
+         coalesce(p.end_ns, (SELECT max(t.ns) FROM event_time t WHERE t.process = p.id), p.start_ns) AS end_ns,
+         p.exit_status, p.pid AS first_tid
+  FROM process p;
+CREATE UNIQUE INDEX temp.shown_id ON shown(id);
+
+CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);
+INSERT OR REPLACE INTO fork_end
+  SELECT object, rowid FROM event WHERE kind = 5 AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
+
+CREATE TEMP TABLE process_of(task INTEGER PRIMARY KEY, id);
+INSERT OR REPLACE INTO process_of SELECT task, id FROM process WHERE task IS NOT NULL;
+
+CREATE TEMP VIEW chrome_life AS
+  SELECT pid, name, id, start_ns, end_ns, exit_status FROM shown ORDER BY id;
+
+-- Strips of the threads' times on CPUs have tids beyond those of all lanes: so they stand beneath them.
+CREATE TEMP VIEW chrome_thread AS
+  SELECT pid, tid, name FROM (
+    SELECT e.process, s.pid, e.lane AS tid, 'lane ' || e.lane AS name
+    FROM (SELECT DISTINCT process, lane FROM event) e JOIN shown s ON s.id = e.process
+    UNION ALL
+    SELECT k.process, s.pid, 4194304 + k.tid, iif(k.tid = s.first_tid, 'CPU', 'CPU, thread ' || k.tid)
+    FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k JOIN shown s ON s.id = k.process)
+  ORDER BY process, tid;
+
+-- Spans, those that never ended (closed = 0), and instants; the outer ones first. The texts themselves are no event that
+-- anybody wants to see.
+CREATE TEMP VIEW chrome_event AS
+  SELECT p.pid, e.lane AS tid, k.name AS kind, k.object,
+         CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
+           WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)
+           WHEN 'channel' THEN 'channel ' || e.object END AS label,
+         k.a AS a_name, e.a, k.b AS b_name, e.b, s.ns AS start_ns, iif(w.closed, e.ns, max(p.end_ns, e.ns)) AS end_ns,
+         w.closed, e.phase = 0 AS instant
+  FROM (SELECT rowid AS id, begin, 1 AS closed FROM event WHERE phase = 2 AND begin IS NOT NULL
+        UNION ALL SELECT event, event, 0 FROM open_span
+        UNION ALL SELECT rowid, rowid, 1 FROM event WHERE phase = 0) w
+  CROSS JOIN event_time e ON e.id = w.id CROSS JOIN event_time s ON s.id = w.begin
+  CROSS JOIN event_kind k ON k.id = e.kind CROSS JOIN shown p ON p.id = e.process
+  WHERE k.name <> 'text'
+  ORDER BY e.process, e.lane, s.id;
+
+-- What the kernel's view says of each thread, one after the other: on which CPU it was, and between, why on none.
+CREATE TEMP VIEW chrome_strip AS
+  SELECT p.pid, 4194304 + k.tid AS tid, k.category, k.name, k.start_ns, k.end_ns, k.state, k.waker
+  FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker FROM sched_slice
+        UNION ALL
+        SELECT process, tid, 'no cpu', 'runnable', wake_ns, start_ns, NULL, NULL FROM sched_slice WHERE wake_ns < start_ns
+        UNION ALL
+        SELECT process, tid, 'blocked', 'blocked: ' || what, start_ns, end_ns, NULL, NULL FROM kernel_wait
+        WHERE start_ns < end_ns) k
+  CROSS JOIN shown p ON p.id = k.process
+  ORDER BY k.process, k.tid, k.start_ns, k.end_ns;
+
+-- How many page faults each process has had, by kind, up to then; from none at its start.
+CREATE TEMP VIEW chrome_faults AS
+  SELECT p.pid, f.ns, sum(f.copied) OVER w AS "copy-on-write", sum(f.written) OVER w AS "first-write",
+         sum(f.read) OVER w AS "first-read"
+  FROM (SELECT process, end_ns AS ns, sum(iif(kind = 'copy-on-write', count, 0)) AS copied,
+               sum(iif(kind = 'first-write', count, 0)) AS written, sum(iif(kind = 'first-read', count, 0)) AS read
+        FROM fault GROUP BY process, end_ns
+        UNION ALL SELECT id, start_ns, 0, 0, 0 FROM process WHERE id IN (SELECT process FROM fault)) f
+  CROSS JOIN shown p ON p.id = f.process
+  WINDOW w AS (PARTITION BY f.process ORDER BY f.ns)
+  ORDER BY f.process, f.ns;
+
+-- Arrows: name; from: pid, tid, earliest, latest; to: the same.
+CREATE TEMP VIEW chrome_message AS
+  SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns
+  FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
+  CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
+  CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
+  WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0; -- +: or the bound moves to r.a, and takes the place of r.a = s.a
+
+CREATE TEMP VIEW chrome_fork AS
+  SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
+  FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = 6 AND lane = 0 GROUP BY 1, 2) t
+  CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN event_time e ON e.id = f.id
+  CROSS JOIN event_time b ON b.id = e.begin
+  CROSS JOIN shown p ON p.id = e.process CROSS JOIN shown q ON q.id = t.process;
+
+CREATE TEMP VIEW chrome_join AS
+  SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.lane, b.ns, e.ns
+  FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = 11 AND phase = 2 AND begin IS NOT NULL
+        GROUP BY object) j
+  CROSS JOIN process_of c ON c.task = j.task CROSS JOIN event_time e ON e.id = j.id
+  CROSS JOIN event_time b ON b.id = e.begin
+  CROSS JOIN shown q ON q.id = c.id CROSS JOIN shown p ON p.id = e.process WHERE q.id <> p.id;
