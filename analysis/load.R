@@ -2,7 +2,7 @@
 # (a condition of class "report_error"): the reader of the message has a file to look for, not R code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 2, trace = 3)
+schema_versions <- c(bench = 2, trace = 4)
 
 # What the report reads; other tables and columns may come and go.
 required_columns <- list(

@@ -2,6 +2,8 @@
 #ifndef SF_TRACER_CATEGORY_H
 #define SF_TRACER_CATEGORY_H
 
+#include <stdbool.h>
+
 /* X(NAME, "name", "doc"), in the order in which they are shown. */
 #define CATEGORIES(X)                                                                                              \
     X(RUNNING, "running", "f in a child; in other processes what is outside of all spans")                         \
@@ -10,6 +12,7 @@
     X(LATE_SENDER, "late sender", "waiting for a message, an item or a request")                                   \
     X(LATE_RECEIVER, "late receiver", "waiting for room")                                                          \
     X(LATE_CHILD, "late child", "waiting for the end of a child")                                                  \
+    X(LOCK, "lock", "waiting for a lock, a semaphore or a thread, by the kernel's view")                           \
     X(MERGING, "merging", "the user's merge function")                                                             \
     X(EXTRACTING, "extracting", "the user's extract function")                                                     \
     X(FORKING, "forking", "the fork in the parent, hooks included")                                                \
@@ -24,5 +27,11 @@ enum category {
 #undef X
         CATEGORY_COUNT
 };
+
+/* Nothing was done, because somebody else had to do something first. */
+static inline bool category_is_wait(enum category category)
+{
+    return category >= CATEGORY_LATE_SENDER && category <= CATEGORY_LOCK;
+}
 
 #endif

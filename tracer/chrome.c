@@ -3,9 +3,9 @@
  * pid is the process's pid, or a number beyond all pids where two processes had the same one; tid is the lane.
  * Slices are complete events (X), outer ones before inner ones, so that equal times nest right too; each process
  * has one slice for its whole life, in which its instants and the ends of arrows lie. Every arrow's two ends lie
- * inside a slice. With the kernel's view each thread has a strip beneath the lanes: on which CPU it was, and between
- * for what it waited, as far as no lane says it; and each process a counter of its page faults, which only grows.
- * Memory: nothing but SQLite's sorters, which spill to disk. */
+ * inside a slice. With the kernel's view each thread has a strip beneath the lanes: on which CPU it was, and
+ * between for what it waited, as far as no lane says it; and each process a counter of its page faults, which only
+ * grows. Memory: nothing but SQLite's sorters, which spill to disk. */
 #include "chrome.h"
 
 #include <errno.h>

@@ -12,7 +12,8 @@ static const char usage[] =
     "usage: snakefish-trace export run.db -o out.json\n\n"
     "Writes a trace as Chrome trace JSON, which the Perfetto UI and speedscope open: processes and their threads,\n"
     "spans, marks, and an arrow from each send to its receive, from fork to start and from exit to join. With the\n"
-    "kernel's view also, beneath each process's own, a strip of the times of its threads on a CPU and without one,\n"
+    "kernel's view also, beneath each process's own, a strip of the times of its threads on a CPU and without "
+    "one,\n"
     "and a counter of its page faults, which only grows.\n";
 
 /* A trace, or any SQLite file, is not overwritten by a slip of the hand. */

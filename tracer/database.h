@@ -8,7 +8,7 @@
 #include "say.h"
 
 #define DATABASE_APPLICATION_ID 0x534e4b46 /* "SNKF", as in schema.sql */
-#define DATABASE_SCHEMA_VERSION 3
+#define DATABASE_SCHEMA_VERSION 4
 
 /* 0: there is nothing at `path`, or an older trace that no living collector writes. Else a sentence; nothing is
  * touched. */

@@ -45,8 +45,7 @@ void graph_fini(struct graph *graph);
 /* A wait, of which there may be somebody who ended it. */
 static inline bool graph_is_wait(const struct step *step)
 {
-    return step->category == CATEGORY_LATE_SENDER || step->category == CATEGORY_LATE_RECEIVER ||
-           step->category == CATEGORY_LATE_CHILD;
+    return category_is_wait(step->category);
 }
 
 /* What is left of a step's time when faults and tracing are taken from it. */

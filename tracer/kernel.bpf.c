@@ -234,7 +234,7 @@ int BPF_PROG(on_interrupt)
     return step_interrupts(1);
 }
 
-static __u16 pipe_or_socket(struct task_struct *task, __u64 fd)
+static __u16 pipe_or_socket(struct task_struct *task, __u64 fd, bool writes)
 {
     struct fdtable *table = BPF_CORE_READ(task, files, fdt);
     if (fd >= BPF_CORE_READ(table, max_fds))
@@ -243,9 +243,9 @@ static __u16 pipe_or_socket(struct task_struct *task, __u64 fd)
     bpf_probe_read_kernel(&file, sizeof file, files + fd);
     switch (BPF_CORE_READ(file, f_inode, i_mode) & 0170000) {
     case 0010000:
-        return KERNEL_PIPE;
+        return writes ? KERNEL_FULL_PIPE : KERNEL_PIPE;
     case 0140000:
-        return KERNEL_SOCKET;
+        return writes ? KERNEL_FULL_SOCKET : KERNEL_SOCKET;
     default:
         return KERNEL_OTHER;
     }
@@ -264,19 +264,26 @@ static __u16 what_for(struct task_struct *task)
     case __NR_futex_waitv:
 #endif
         return KERNEL_FUTEX;
+    case __NR_flock:
+    case __NR_fcntl:
+        return KERNEL_FILE_LOCK;
     case __NR_read:
-    case __NR_write:
     case __NR_readv:
+        return pipe_or_socket(task, FIRST_ARGUMENT(regs), false);
+    case __NR_write:
     case __NR_writev:
-        return pipe_or_socket(task, FIRST_ARGUMENT(regs));
+        return pipe_or_socket(task, FIRST_ARGUMENT(regs), true);
     case __NR_recvfrom:
     case __NR_recvmsg:
-    case __NR_sendto:
-    case __NR_sendmsg:
+    case __NR_recvmmsg:
     case __NR_accept:
     case __NR_accept4:
     case __NR_connect:
         return KERNEL_SOCKET;
+    case __NR_sendto:
+    case __NR_sendmsg:
+    case __NR_sendmmsg:
+        return KERNEL_FULL_SOCKET;
 #ifdef __NR_poll
     case __NR_poll:
     case __NR_select:
@@ -285,6 +292,9 @@ static __u16 what_for(struct task_struct *task)
     case __NR_ppoll:
     case __NR_pselect6:
     case __NR_epoll_pwait:
+#ifdef __NR_epoll_pwait2
+    case __NR_epoll_pwait2:
+#endif
         return KERNEL_POLL;
     case __NR_wait4:
     case __NR_waitid:

@@ -49,8 +49,10 @@ static const char *const states[KERNEL_STATES] = {
     [KERNEL_STOPPED] = "stopped", [KERNEL_EXITED] = "exited"};
 
 static const char *const whats[KERNEL_WHATS] = {
-    [KERNEL_FUTEX] = "futex", [KERNEL_PIPE] = "pipe",   [KERNEL_SOCKET] = "socket", [KERNEL_POLL] = "poll",
-    [KERNEL_CHILD] = "child", [KERNEL_SLEEP] = "sleep", [KERNEL_FAULT] = "fault",   [KERNEL_OTHER] = "other"};
+    [KERNEL_FUTEX] = "futex",         [KERNEL_FILE_LOCK] = "file lock", [KERNEL_PIPE] = "pipe",
+    [KERNEL_FULL_PIPE] = "full pipe", [KERNEL_SOCKET] = "socket",       [KERNEL_FULL_SOCKET] = "full socket",
+    [KERNEL_POLL] = "poll",           [KERNEL_CHILD] = "child",         [KERNEL_SLEEP] = "sleep",
+    [KERNEL_FAULT] = "fault",         [KERNEL_OTHER] = "other"};
 
 static const char *const fault_kinds[KERNEL_FAULT_KINDS] = {[KERNEL_COPY_ON_WRITE] = "copy-on-write",
                                                             [KERNEL_FIRST_WRITE] = "first-write",

@@ -30,8 +30,11 @@ enum kernel_state {
 enum kernel_what {
     KERNEL_NOTHING, /* it was not blocked, or nobody knows */
     KERNEL_FUTEX,
-    KERNEL_PIPE,
+    KERNEL_FILE_LOCK,
+    KERNEL_PIPE, /* to read */
+    KERNEL_FULL_PIPE,
     KERNEL_SOCKET,
+    KERNEL_FULL_SOCKET,
     KERNEL_POLL,
     KERNEL_CHILD,
     KERNEL_SLEEP,

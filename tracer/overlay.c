@@ -34,9 +34,11 @@ static const char *const queries[TABLE_COUNT] = {
     [NO_CPU] =
         "SELECT s.process, s.wake_ns, s.start_ns, 0, 0, 0 FROM sched_slice s JOIN process p ON p.id = s.process "
         "WHERE s.tid = p.pid AND s.wake_ns < s.start_ns ORDER BY 1, 2",
-    [WAITS] = "SELECT k.process, k.start_ns, k.end_ns, iif(k.what = 'child', ?1, ?2), 0, 0 FROM kernel_wait k "
-              "JOIN process p ON p.id = k.process WHERE k.tid = p.pid AND k.start_ns < k.end_ns "
-              "AND k.what IN ('child', 'pipe', 'socket', 'poll', 'futex') ORDER BY 1, 2",
+    [WAITS] =
+        "SELECT k.process, k.start_ns, k.end_ns, CASE k.what WHEN 'child' THEN ?1 WHEN 'full pipe' THEN ?2 WHEN "
+        "'full socket' THEN ?2 WHEN 'futex' THEN ?3 WHEN 'file lock' THEN ?3 ELSE ?4 END, 0, 0 FROM kernel_wait k "
+        "JOIN process p ON p.id = k.process WHERE k.tid = p.pid AND k.start_ns < k.end_ns AND k.what NOT IN "
+        "('sleep', 'fault', 'other') ORDER BY 1, 2",
     /* the time in which faults began: the last one, or the only one, went on behind it */
     [FAULTS] = "SELECT f.process, f.start_ns, max(f.end_ns, f.start_ns + sum(f.cost_ns)), 0, sum(f.cost_ns), "
                "sum(iif(f.kind = 'copy-on-write', f.cost_ns, 0)) FROM fault f JOIN process p ON p.id = f.process "
@@ -53,7 +55,9 @@ static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)
     rows_open(&rows, db, queries[table]);
     if (table == WAITS && !rows.error) {
         sqlite3_bind_int(rows.s, 1, CATEGORY_LATE_CHILD);
-        sqlite3_bind_int(rows.s, 2, CATEGORY_LATE_SENDER);
+        sqlite3_bind_int(rows.s, 2, CATEGORY_LATE_RECEIVER);
+        sqlite3_bind_int(rows.s, 3, CATEGORY_LOCK);
+        sqlite3_bind_int(rows.s, 4, CATEGORY_LATE_SENDER);
     }
     while (rows_next(&rows)) {
         int process = processes_find(overlay->processes, rows_integer(&rows, 0));
@@ -160,12 +164,6 @@ static struct interval *begun(struct overlay *overlay, int process, int64_t ns, 
     return NULL;
 }
 
-static bool is_wait(enum category category)
-{
-    return category == CATEGORY_LATE_SENDER || category == CATEGORY_LATE_RECEIVER ||
-           category == CATEGORY_LATE_CHILD;
-}
-
 /* The first part, and in *slot the time slot whose faults it shares. */
 static struct overlay_part part_of(struct overlay *overlay, int process, int64_t from_ns, int64_t to_ns,
                                    enum category category, struct interval **slot)
@@ -187,7 +185,7 @@ static struct overlay_part part_of(struct overlay *overlay, int process, int64_t
         if (wait)
             part.category = (enum category)wait->what;
     }
-    if (!is_wait(part.category))
+    if (!category_is_wait(part.category))
         *slot = holding(overlay, FAULTS, process, from_ns, &part.to_ns);
     return part;
 }

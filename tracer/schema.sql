@@ -1,10 +1,10 @@
--- The trace database, schema version 3 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
+-- The trace database, schema version 4 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds since the session started, _bytes bytes, tsc raw timestamp-counter ticks.
 -- The database says of itself in `meta` where it comes from, and in `stats` what it lacks.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": only such a file is ever replaced
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -72,9 +72,11 @@ CREATE TABLE fault(
   process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
   cost_ns INTEGER, estimate INTEGER);
 
--- Times in which a thread was blocked, from leaving its CPU to the wake-up, by the system call that it was in: futex, pipe,
--- socket, poll (select, epoll), child (wait4, waitid), sleep, fault (none: a page had to come), other. Waits of a process's
--- first thread that lie within one of its `wait` spans are left out: the events say them.
+-- Times in which a thread was blocked, from leaving its CPU to the wake-up, by the system call that it was in: pipe and
+-- socket (reading, accepting or connecting), full pipe and full socket (writing), poll (select, epoll; for whatever it was),
+-- futex (a lock, a semaphore, a condition, a thread's end), file lock (flock, fcntl), child (wait4, waitid), sleep, fault
+-- (none: a page had to come), other. Waits of a process's first thread that lie within one of its `wait` spans are left
+-- out: the events say them.
 CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start_ns INTEGER, end_ns INTEGER);
 
 -- What is to be known of the trace's completeness. severity: info | loss | error. process: NULL for the session.
@@ -168,7 +170,8 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 --                  child (Scalasca's wait states; message.late_sender_ns has what of it lay before the send began)
 --   the innermost span around it: extract, merge, fork by their name; run, chunk, item: running; send, receive, result,
 --                  write: copying; join, map, next: other; the user's own spans are looked through
---   a wait         in kernel_wait: child: late child; pipe, socket, poll, futex: late sender
+--   a wait         in kernel_wait: pipe, socket, poll: late sender; full pipe, full socket: late receiver; child: late
+--                  child; futex, file lock: lock
 --   running        where the process was not forked for a task, else other; other, too, after lost records
 -- Taken from these: page faults (fault.cost_ns, from what the process did on a CPU in that slot of time, in
 -- proportion) and tracing (the number of events times meta.event_cost_ps, calibrated when the trace was finished).

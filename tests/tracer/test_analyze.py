@@ -65,7 +65,7 @@ def test_the_ledger_books_every_moment_once(db):
     assert ledger(db, 1) == {"running": 14, "forking": 4, "late child": 62, "merging": 8, "other": 2}
     assert ledger(db, 2) == {"running": 18, "copying": 4, "pickling": 3, "extracting": 2, "other": 5}
     assert ledger(db, 3) == {"running": 50, "copying": 3, "pickling": 2, "late sender": 8, "other": 3}
-    assert query(db, "SELECT count(*) FROM ledger GROUP BY process") == [(13,)] * 3
+    assert query(db, "SELECT count(*) FROM ledger GROUP BY process") == [(14,)] * 3
 
 
 def test_the_critical_path_jumps_at_each_wait_to_who_ended_it(db):
@@ -163,9 +163,12 @@ def test_waits_that_only_the_kernel_saw_have_their_categories(db):
     t.process(0, 100)
     t.process(10, 60, parent=1)
     t.rows("kernel_wait", (1, 101, "child", 20 * MS, 61 * MS), (1, 101, "pipe", 70 * MS, 75 * MS),
-           (1, 101, "sleep", 75 * MS, 78 * MS), (1, 101, "futex", 80 * MS, 84 * MS), (1, 9, "poll", 90 * MS, 95 * MS))
+           (1, 101, "sleep", 75 * MS, 78 * MS), (1, 101, "futex", 80 * MS, 84 * MS), (1, 9, "poll", 90 * MS, 95 * MS),
+           (1, 101, "poll", 84 * MS, 86 * MS), (1, 101, "full socket", 86 * MS, 87 * MS),
+           (1, 101, "full pipe", 88 * MS, 90 * MS), (1, 101, "file lock", 90 * MS, 93 * MS),
+           (1, 101, "other", 93 * MS, 95 * MS), (1, 101, "fault", 95 * MS, 96 * MS))
     analyzed(t)
-    assert ledger(db, 1) == {"running": 50, "late child": 41, "late sender": 9}
+    assert ledger(db, 1) == {"running": 42, "late child": 41, "late sender": 7, "late receiver": 3, "lock": 7}
     path = query(db, f"SELECT process, activity, start_ns / {MS}, end_ns / {MS} FROM critical_path ORDER BY step LIMIT 3")
     assert path == [(1, "running", 0, 10), (2, "running", 10, 60), (1, "handover", 60, 61)]
 
@@ -333,7 +336,7 @@ def at_random(path, seed):
         span = (at, at + r.randint(-5, 30) * MS)
         t.rows("sched_slice", (process, 100 + process, 0, span[1], span[1] + MS, "blocked", None, span[0]))
         t.rows("fault", (process, 100 + process, r.choice(["copy-on-write", "first-read"]), "user", *span, 1, r.randint(0, 40) * MS, 1))
-        t.rows("kernel_wait", (process, 100 + process, r.choice(["child", "futex"]), *span))
+        t.rows("kernel_wait", (process, 100 + process, r.choice(["child", "futex", "full pipe", "poll"]), *span))
     t.rows("meta", ("event_cost_ps", r.choice([0, 10_000, MS * 1000])))
     return t.close()
 

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from tracing import BUILD, TRACE, query
+from tracing import BUILD, TRACE, meta, query, record
 
 PYTHON = "/usr/bin/python3"
 pytestmark = pytest.mark.skipif(not list((BUILD / "lib").glob("snakefish/_snakefish*.so")), reason="the extension is not built")
@@ -100,3 +100,74 @@ def test_a_known_late_receiver_and_a_known_merge(analyzed, db):
     assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 2 AND category = 'late receiver'") == [(near(0.8),)]
     assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'merging'") == [(near(0.4),)]
     assert query(db, "SELECT saved_ns / 1e9 FROM what_if WHERE what = 'merge'") == [(near(0.4),)]
+
+
+WAITS = """
+import fcntl, multiprocessing, os, select, socket, threading, time
+(r, w), (full_r, full_w), (s, t), (full_s, full_t) = os.pipe(), os.pipe(), socket.socketpair(), socket.socketpair()
+lock, held = multiprocessing.Lock(), os.memfd_create("held")
+def locked(take):  # not through the parent's open file, whose lock it would be
+    fd = os.open(f"/proc/self/fd/{held}", os.O_RDWR)
+    return lambda: take(fd, fcntl.LOCK_EX)
+def child_of_its_own():
+    if os.fork() == 0:
+        time.sleep(0.6)
+        os._exit(0)
+    os.wait()
+def poll():
+    p = select.poll()
+    p.register(r, select.POLLIN)
+    p.poll()
+def join():
+    thread = threading.Thread(target=time.sleep, args=(0.6,))
+    thread.start()
+    thread.join()
+waits = {
+    "pipe": lambda: os.read(r, 1), "socket": lambda: s.recv(1), "poll": poll, "select": lambda: select.select([r], [], []),
+    "full pipe": lambda: os.write(full_w, bytes(1 << 20)), "full socket": lambda: full_s.sendall(bytes(4 << 20)),
+    "lock": lock.acquire, "join": join, "flock": locked(fcntl.flock), "lockf": locked(fcntl.lockf),
+    "child": child_of_its_own, "sleep": lambda: time.sleep(0.6)}
+def drain(read, bytes_):
+    while bytes_:
+        bytes_ -= len(read(1 << 16))
+lock.acquire()
+fcntl.flock(held, fcntl.LOCK_EX)
+fcntl.lockf(held, fcntl.LOCK_EX)
+for name, wait in waits.items():
+    if os.fork() == 0:
+        begin = time.monotonic_ns()
+        wait()
+        os.write(1, f"{os.getpid()} {time.monotonic_ns() - begin} {name}\\n".encode())
+        if name == "lock":
+            lock.release()
+        os._exit(0)
+time.sleep(0.6)
+drain(lambda n: os.read(full_r, n), 1 << 20)
+drain(full_t.recv, 4 << 20)
+t.send(b"x")
+os.write(w, bytes(9))
+lock.release()
+fcntl.flock(held, fcntl.LOCK_UN)
+fcntl.lockf(held, fcntl.LOCK_UN)
+for _ in waits:
+    os.wait()
+"""
+
+CATEGORY = {"pipe": "late sender", "socket": "late sender", "poll": "late sender", "select": "late sender",
+            "full pipe": "late receiver", "full socket": "late receiver", "lock": "lock", "join": "lock", "flock": "lock",
+            "lockf": "lock", "child": "late child", "sleep": "running"}
+
+
+def test_a_known_wait_that_only_the_kernel_saw(db):
+    """Children wait for their parent in system calls, each for something else, and say how long they did."""
+    done = record(db, PYTHON, "-c", WAITS, options=["--kernel"])
+    assert done.returncode == 0, done
+    if meta(db, "kernel_view") != "complete":
+        pytest.skip(meta(db, "kernel_view"))
+    said = [line.split(" ", 2) for line in done.stdout.splitlines()]
+    assert {name for *_, name in said} == set(CATEGORY)
+    for pid, waited_ns, name in said:
+        found = dict(query(db, f"""SELECT category, ns FROM ledger JOIN process p ON p.id = process WHERE p.pid = {pid}
+                                   AND category IN ('running', 'late sender', 'late receiver', 'late child', 'lock')"""))
+        assert found.pop(CATEGORY[name]) == near(int(waited_ns)), name
+        assert sum(found.values()) < int(waited_ns) * 0.05, (name, found)
