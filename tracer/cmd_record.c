@@ -183,6 +183,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
                               .store = program.store,
                               .clock = &clock,
                               .kernel = kernel,
+                              .store_rows = COLLECT_WHEN_SPARE,
                               .state = "complete",
                               .verdict = watch,
                               .arg = &program};

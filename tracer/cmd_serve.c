@@ -117,6 +117,7 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
                               .store = store,
                               .clock = &clock,
                               .kernel = kernel,
+                              .store_rows = COLLECT_WHEN_SPARE,
                               .state = "complete",
                               .verdict = watch,
                               .arg = &root};

@@ -1,29 +1,39 @@
 /* The collector's loop.
  *
- * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after the commit of
- * what was read from it; a log's file is removed only after its process was seen dead, all its records taken and
- * its books committed. One thread. Writers are the traced processes, through their logs; the loop sleeps on the
- * session's futex word, which they ring when a log passes half full. */
+ * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after what was before
+ * it is committed, or set aside; a log's file is removed only after its process was seen dead, all its records
+ * taken and its books committed. One thread. Writers are the traced processes, through their logs; the loop sleeps
+ * on the session's futex word, which they ring when a log passes half full.
+ *
+ * A round looks at every log, sets aside what fills one, and stores as far as it may: not at all while the program
+ * wants all CPUs, for a while when one is to spare, and everything at the end. */
 #include "collect.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "discover.h"
 #include "finish.h"
 #include "intake.h"
+#include "spare.h"
 
 #define MS INT64_C(1000000)
-enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17 };
+enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
+static const double aside_above = 0.25; /* of a log */
 /* The kernel does not ring: its buffer has room for more than 20 ms can bring. */
 static const int64_t nap_max_ns = 100 * MS, nap_max_kernel_ns = 20 * MS, nap_min_ns = 1 * MS,
                      snapshot_every_ns = 1000 * MS;
+/* For how long a round may store before it looks again whether a CPU is still to spare. */
+static const int64_t store_ns = 150 * MS;
 /* After the program's end: how long its traced children may live on, and how long one may take to be seen. */
 static const int64_t grace_ns = 1000 * MS, settle_ns = 20 * MS;
+
+enum storing { LATER, FOR_A_WHILE, EVERYTHING };
 
 struct collect {
     const struct collect_job *job;
@@ -36,6 +46,14 @@ struct collect {
     size_t pending;  /* records since the last commit */
     unsigned unmade; /* logs that the last scan found still being made */
     int64_t program_over_ns;
+    uint64_t stop_tsc;    /* when the end came: what was still to be stored took no traced process's time */
+    enum storing storing; /* in this round */
+    int64_t until_ns;     /* for a while: its end */
+    uint32_t rings;       /* of the session, before this round */
+    bool busy;            /* this round stored or set aside */
+    struct spare spare;
+    uint64_t left, left_before, left_max; /* records that wait to be stored: so far in this round, after the last
+                                             one, and how many may */
 };
 
 static int64_t now_ns(void)
@@ -117,33 +135,52 @@ static int commit(struct collect *c)
         struct intake *intake = c->intakes[i];
         if (!intake->refused)
             intake_give_back(intake);
-        if (intake->ended) {
-            unlinkat(c->context.dir_fd, intake->file, 0);
-            intake_free(intake);
-        } else {
+        if (intake->ended)
+            intake_remove(intake, &c->context);
+        else
             c->intakes[kept++] = intake;
-        }
     }
     c->count = kept;
     store_begin(store);
     return 0;
 }
 
-/* Takes what the log holds by now. Leaves *fill: how full it was. */
-static int drain(struct collect *c, struct intake *intake, double *fill)
+/* Stores what the log holds by now, and what was set aside of it. */
+static int take_all(struct collect *c, struct intake *intake)
 {
-    double full = intake_look(intake);
-    if (full > *fill)
-        *fill = full;
     for (size_t n; (n = intake_take(intake, &c->context));) {
+        c->busy = true;
         c->pending += n;
         if (c->pending >= COMMIT_RECORDS) {
             int error = commit(c);
             if (error)
                 return error;
         }
+        /* A ring: some log is filling up, and is to be looked at first. */
+        if (c->storing == FOR_A_WHILE && (now_ns() > c->until_ns || session_rings(c->job->session) != c->rings))
+            break;
     }
     return 0;
+}
+
+static bool is_full(const struct collect *c)
+{
+    return c->left_before >= c->left_max;
+}
+
+/* Looks at the log, and does with it what this round may. Leaves *fill: how full it was. */
+static int attend(struct collect *c, struct intake *intake, double *fill)
+{
+    double full = intake_look(intake);
+    if (full > *fill)
+        *fill = full;
+    if (full > aside_above && c->storing != EVERYTHING && !is_full(c)) {
+        c->busy = true;
+        if (intake_set_aside(intake))
+            return take_all(c, intake); /* no room for it: then it is to be stored */
+    }
+    bool few = intake->over_tsc && intake_left(intake) <= FEW_RECORDS; /* of a dead process: to be rid of its log */
+    return c->storing != LATER || few ? take_all(c, intake) : 0;
 }
 
 /* The log that this process wrote until its exec is complete: its records come before those of the new one. */
@@ -154,9 +191,12 @@ static int end_before(struct collect *c, const struct intake *intake, double *fi
         struct intake *before = c->intakes[i];
         if (before->ended || !intake_goes_on(intake, before, &c->context))
             continue;
-        error = drain(c, before, fill);
+        double full = intake_look(before);
+        *fill = full > *fill ? full : *fill;
+        while (!error && intake_left(before))
+            error = take_all(c, before);
         if (!error)
-            intake_end(before, &c->context, 0, false);
+            intake_end(before, &c->context, false);
         break; /* the one before it was ended so too */
     }
     return error;
@@ -190,6 +230,8 @@ static int scan(struct collect *c, double *fill)
 static int round_trip(struct collect *c, double *fill, size_t *alive)
 {
     *alive = 0;
+    c->busy = false;
+    c->left = 0;
     int error = scan(c, fill);
     for (size_t i = 0; i < c->count && !error; i++) {
         struct intake *intake = c->intakes[i];
@@ -197,13 +239,15 @@ static int round_trip(struct collect *c, double *fill, size_t *alive)
             continue;
         /* Dead before the last look: then nothing comes after it. */
         bool dead = life_is_over(&intake->life);
-        uint64_t seen_tsc = clock_tsc();
-        error = drain(c, intake, fill);
-        /* A commit within drain moves ended intakes away, never this one: the place is found again. */
+        if (dead && !intake->over_tsc && !c->job->recovering)
+            intake->over_tsc = clock_tsc();
+        error = attend(c, intake, fill);
+        /* A commit within it moves ended intakes away, never this one: the place is found again. */
         while (i > 0 && (i >= c->count || c->intakes[i] != intake))
             i--;
-        if (dead && !error)
-            intake_end(intake, &c->context, c->job->recovering ? 0 : seen_tsc, false);
+        c->left += intake_left(intake);
+        if (dead && !error && !intake_left(intake))
+            intake_end(intake, &c->context, false);
         *alive += !dead;
     }
     *alive += kernel_alive(c->kernel);
@@ -236,14 +280,51 @@ static enum collect_verdict verdict(struct collect *c, size_t alive)
     return over_ns > (alive ? grace_ns : settle_ns) ? COLLECT_STOP : v;
 }
 
+/* How much the coming round may store. */
+static enum storing storing(struct collect *c, enum collect_verdict v)
+{
+    enum collect_store when = c->job->store_rows;
+    c->until_ns = INT64_MAX;
+    if (v == COLLECT_STOP || when == COLLECT_AT_ONCE)
+        return EVERYTHING;
+    if (v == COLLECT_LAST || is_full(c))
+        return FOR_A_WHILE; /* until a log needs attention */
+    if (when == COLLECT_AT_THE_END || !spare_is_there(&c->spare))
+        return LATER;
+    c->until_ns = now_ns() + store_ns;
+    return FOR_A_WHILE;
+}
+
+/* How many records may wait in the session's file system. */
+static uint64_t most_aside(const struct session *session)
+{
+    struct statvfs fs;
+    uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * session->header->log_records;
+    if (fstatvfs(session->dir_fd, &fs))
+        return 0;
+    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize / 4 / sizeof(struct sf_record);
+    return records < room ? records : room;
+}
+
+/* Falls quiet: from here on whether a CPU is to spare can be seen. */
+static void fall_quiet(struct collect *c)
+{
+    if (c->busy || now_ns() - c->spare.since_ns >= SPARE_WINDOW_NS)
+        spare_quiet(&c->spare);
+}
+
 static int loop(struct collect *c)
 {
     int64_t next_snapshot_ns = now_ns() + snapshot_every_ns, nap_ns = nap_min_ns;
     size_t alive = 0;
     for (;;) {
-        uint32_t rings = session_rings(c->job->session);
+        c->rings = session_rings(c->job->session);
         enum collect_verdict v = verdict(c, alive);
         double fill = 0;
+        if (v == COLLECT_STOP)
+            c->stop_tsc = clock_tsc();
+        c->left_before = c->left;
+        c->storing = storing(c, v);
         int error = round_trip(c, &fill, &alive);
         if (error || v == COLLECT_STOP)
             return error;
@@ -255,7 +336,8 @@ static int loop(struct collect *c)
         nap_ns = fill > 0.25 ? nap_ns / 2 : nap_ns * 2;
         int64_t most_ns = c->kernel ? nap_max_kernel_ns : nap_max_ns;
         nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > most_ns ? most_ns : nap_ns;
-        session_wait(c->job->session, rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
+        fall_quiet(c);
+        session_wait(c->job->session, c->rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
     }
 }
 
@@ -270,14 +352,19 @@ static int last_round(struct collect *c, struct finish_facts *facts)
 {
     double fill = 0;
     size_t alive;
+    c->storing = EVERYTHING;
     usleep(1000); /* a writer that had already looked at the state is through with its record */
     int error = round_trip(c, &fill, &alive);
-    uint64_t now = clock_tsc();
-    for (size_t i = 0; i < c->count && !error; i++)
-        if (c->intakes[i]->refused)
+    for (size_t i = 0; i < c->count && !error; i++) {
+        struct intake *intake = c->intakes[i];
+        if (intake->refused) {
             facts->refused_logs++;
-        else
-            intake_end(c->intakes[i], &c->context, now, true);
+            continue;
+        }
+        if (!intake->over_tsc)
+            intake->over_tsc = c->stop_tsc;
+        intake_end(intake, &c->context, true);
+    }
     facts->unmade_logs = c->unmade;
     if (error)
         return error;
@@ -303,6 +390,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                         .recovering = job->recovering};
     if (error)
         goto out;
+    c.left_max = most_aside(session);
     store_begin(job->store);
     error = loop(&c);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;

@@ -15,13 +15,20 @@ enum collect_verdict {
     COLLECT_STOP  /* finish now */
 };
 
+/* When records become rows. Storing one takes some sixty times as long as writing it did, on a CPU that the program
+ * could have; what waits is set aside beside the logs (spill.h), as much as COLLECT_ASIDE_LOGS logs hold or a
+ * quarter of what is free there. Where more would wait, and at the end, it is stored whoever wants the CPU. */
+enum collect_store { COLLECT_AT_ONCE, COLLECT_WHEN_SPARE /* spare.h */, COLLECT_AT_THE_END };
+#define COLLECT_ASIDE_LOGS 64
+
 struct collect_job {
     struct session *session;
     struct store *store;
     struct clock *clock;   /* started */
     struct kernel *kernel; /* or NULL; closed at the end */
     bool recovering;       /* the store may hold what an earlier collector took */
-    const char *state;     /* what meta will say: complete or recovered */
+    enum collect_store store_rows;
+    const char *state; /* what meta will say: complete or recovered */
     /* Asked in every round, at least each 100 ms; must not block. */
     enum collect_verdict (*verdict)(void *arg);
     void *arg;

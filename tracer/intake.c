@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "text.h"
 
 enum { BATCH = 4096 };
+static struct sf_record batch[BATCH]; /* one collector, one thread */
 
 int intake_open(struct intake **out, const struct intake_context *context, const char *file)
 {
@@ -22,7 +24,7 @@ int intake_open(struct intake **out, const struct intake_context *context, const
     if (!intake)
         return -EAGAIN;
     snprintf(intake->file, sizeof intake->file, "%s", file);
-    intake->reader.fd = intake->life.pidfd = -1;
+    intake->reader.fd = intake->reader.spill.fd = intake->life.pidfd = -1;
     int error = strlen(file) < sizeof intake->file
                     ? reader_open(&intake->reader, context->dir_fd, file, context->capacity)
                     : -EBADMSG;
@@ -150,9 +152,10 @@ int intake_register(struct intake *intake, const struct intake_context *context)
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
     }
-    if (h->tail > k->taken) { /* taken by a collector that wrote into another database */
-        k->elsewhere += h->tail - k->taken;
-        k->taken = h->tail;
+    uint64_t there = intake->reader.next; /* what is before it, a collector took into another database */
+    if (there > k->taken) {
+        k->elsewhere += there - k->taken;
+        k->taken = there;
     }
     intake->reader.next = k->taken;
     intake->changed = true;
@@ -173,12 +176,19 @@ double intake_look(struct intake *intake)
         return 0;
     }
     const struct sf_log_header *h = &intake->reader.header;
-    if (k->begun != h->begun || k->lost != h->lost) {
-        k->begun = h->begun;
-        k->lost = h->lost;
-        intake->changed = true;
-    }
-    return (double)(h->head - intake->reader.next) / h->capacity;
+    k->begun = h->begun; /* not worth a row as long as nothing is taken */
+    k->lost = h->lost;
+    return (double)(h->head - intake->reader.given) / h->capacity;
+}
+
+uint64_t intake_left(const struct intake *intake)
+{
+    return intake->books.damaged ? 0 : intake->reader.header.head - intake->reader.next;
+}
+
+int intake_set_aside(struct intake *intake)
+{
+    return intake->books.damaged ? 0 : reader_set_aside(&intake->reader, batch, BATCH);
 }
 
 /* The row id that stands for the number of a task or channel in a WAIT record. */
@@ -310,7 +320,7 @@ static void take_one(struct intake *intake, const struct intake_context *context
 
 size_t intake_take(struct intake *intake, const struct intake_context *context)
 {
-    static struct sf_record records[BATCH]; /* one collector, one thread */
+    struct sf_record *records = batch;
     struct store_log *k = &intake->books;
     size_t count;
 
@@ -363,19 +373,26 @@ void intake_give_back(struct intake *intake)
         reader_give_back(&intake->reader, intake->books.taken);
 }
 
+void intake_remove(struct intake *intake, const struct intake_context *context)
+{
+    unlinkat(context->dir_fd, intake->file, 0);
+    spill_remove(&intake->reader.spill);
+    intake_free(intake);
+}
+
 static void keep_open_span(void *arg, int64_t event)
 {
     store_open_span(arg, event);
 }
 
-void intake_end(struct intake *intake, const struct intake_context *context, uint64_t seen_tsc, bool running)
+void intake_end(struct intake *intake, const struct intake_context *context, bool running)
 {
     char name[SF_NAME_BYTES + 1];
     reader_look_name(&intake->reader);
     if (text_clean(name, sizeof name, intake->reader.header.name, sizeof intake->reader.header.name))
         store_log_name(context->store, intake->books.id, name);
     spans_open(intake->spans, keep_open_span, context->store);
-    intake->books.seen_tsc = seen_tsc;
+    intake->books.seen_tsc = intake->over_tsc;
     intake->books.running = running;
     intake->changed = intake->ended = true;
     intake_keep_books(intake, context);

@@ -19,9 +19,10 @@ struct intake {
     uint64_t *lane_tsc; /* the last one seen, for each lane */
     unsigned lanes;
     struct store_log books;
-    bool refused; /* not a log of this session: known, so that it is not looked at again */
-    bool ended;   /* its books are stored; after the commit its file can go */
-    bool changed; /* books are newer than the stored ones */
+    uint64_t over_tsc; /* when its process was first seen to be over; 0: it was not */
+    bool refused;      /* not a log of this session: known, so that it is not looked at again */
+    bool ended;        /* its books are stored; after the commit its file can go */
+    bool changed;      /* books are newer than the stored ones */
 };
 
 /* What all intakes of a session work with. */
@@ -49,7 +50,14 @@ bool intake_goes_on(const struct intake *intake, const struct intake *before, co
 /* Notes how far the writer has come; intake_take takes no more than that. Returns how full the log was, 0 to 1. */
 double intake_look(struct intake *intake);
 
-/* Stores up to a batch of records; returns how many it took from the log. 0: all are taken. */
+/* How many records are there to be taken, as of the last look. */
+uint64_t intake_left(const struct intake *intake);
+
+/* Makes room in the log without storing anything: intake_take finds its records in a file beside it. -errno: not
+ * all of them, there was no room for that file; the rest stays in the log. */
+int intake_set_aside(struct intake *intake);
+
+/* Stores up to a batch of records; returns how many it took. 0: all are taken. */
 size_t intake_take(struct intake *intake, const struct intake_context *context);
 
 /* Stores the books if they changed. Before a commit. */
@@ -58,7 +66,10 @@ void intake_keep_books(struct intake *intake, const struct intake_context *conte
 /* Lets the writer use the room again. After a commit. */
 void intake_give_back(struct intake *intake);
 
-/* No more will come: stores what is still open. seen_tsc: when its end was seen, 0: it was not. */
-void intake_end(struct intake *intake, const struct intake_context *context, uint64_t seen_tsc, bool running);
+/* Removes the log of an intake that has ended, and frees it. */
+void intake_remove(struct intake *intake, const struct intake_context *context);
+
+/* No more will come: stores what is still open. */
+void intake_end(struct intake *intake, const struct intake_context *context, bool running);
 
 #endif

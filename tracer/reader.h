@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "abi/log_format.h"
+#include "spill.h"
 
 enum reader_flaw { READER_SOUND, READER_BAD_KIND, READER_BAD_PHASE, READER_BAD_TIME };
 
@@ -15,7 +16,8 @@ struct reader {
     int fd;                      /* owned */
     struct sf_log_header header; /* as it was last looked at; identity as it was when opened */
     uint64_t next;               /* number of the record to be read next */
-    uint64_t given;              /* what our last write of `tail` said */
+    uint64_t given;              /* the log's tail: its records before it are ours */
+    struct spill spill;          /* those that were set aside: [first, end), and then end == given */
 };
 
 /* -EAGAIN: still being made, come again. -EMFILE and the like: out of descriptors, come again. -EBADMSG: not a log
@@ -33,7 +35,12 @@ void reader_look_name(struct reader *reader);
  * -EBADMSG: the file ends before they do. */
 int reader_read(struct reader *reader, struct sf_record *records, size_t room, size_t *count);
 
-/* Gives the room up to `taken` back to the writer. */
+/* Takes what the log holds, as of the last look, out of it without reading it: reader_read will find it in a file
+ * beside the log, and the writer has its room back. `records`, `room`: memory to copy by. -ENOSPC and the like, and
+ * -EBADMSG as above: the rest is still in the log. */
+int reader_set_aside(struct reader *reader, struct sf_record *records, size_t room);
+
+/* What was read before `taken` is stored: gives its room up to `taken` back to the writer. */
 void reader_give_back(struct reader *reader, uint64_t taken);
 
 /* Is this a record that a writer could have written between the times `from` and `to`? */

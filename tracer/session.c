@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "life.h"
+#include "spill.h"
 
 enum { PAGE_BYTES = 4096 };
 
@@ -188,7 +189,8 @@ out:
 
 static bool is_ours(const char *name)
 {
-    return strcmp(name, SF_SESSION_FILE) == 0 || strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0;
+    return strcmp(name, SF_SESSION_FILE) == 0 || strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0 ||
+           strncmp(name, SPILL_PREFIX, strlen(SPILL_PREFIX)) == 0;
 }
 
 int session_remove(struct session *session, struct sentence *why)

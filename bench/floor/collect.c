@@ -77,7 +77,7 @@ static int take(void *arg, const char *file)
         }
     }
     if (!error)
-        intake_end(intake, context, clock_tsc(), false);
+        intake_end(intake, context, false);
     intake_free(intake);
     return error;
 }

@@ -5,6 +5,7 @@
  *     /dev/shm/snakefish-<collector's pid>-<random>/
  *         session            struct sf_session_header, one page, mapped by every traced process
  *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
+ *         spill.<pid>.<tsc>  the collector's own: what it took out of that log to store it later (tracer/spill.h)
  *
  * A log belongs to one process, also after a fork: the child makes its own. (pid, start_tsc) is unique in
  * a session, so a recycled pid does no harm. A process that execs a traced program goes on in a second log.
@@ -19,7 +20,7 @@
  *
  *     a slot:   free --(writer: fill)--> filled --(writer: head = n + 1, release)--> the reader's
  *                ^                                                                        |
- *                +-----------------(reader: tail = n + 1, release)<--(copied, stored)-----+
+ *                +------------(reader: tail = n + 1, release)<--(copied: stored or set aside)
  *
  * Books. For every log, at any moment, also when its writer was killed in between:
  *     begun   = records the writer set out to write

@@ -142,7 +142,7 @@ static void take(const struct intake_context *context, const char *name, unsigne
             ;
         intake_keep_books(intake, context);
         intake_give_back(intake);
-        intake_end(intake, context, clock_tsc(), false);
+        intake_end(intake, context, false);
     }
     intake_free(intake);
 }

@@ -235,7 +235,8 @@ def recover(session, path):
 def state_of(db):
     """What its collector has come to; None: it was killed before there was anything."""
     with contextlib.suppress(sqlite3.OperationalError):
-        return db.execute("SELECT value FROM meta WHERE key = 'state'").fetchone()[0]
+        for state, in db.execute("SELECT value FROM meta WHERE key = 'state'"):
+            return state
     return None
 
 

@@ -271,6 +271,133 @@ TEST(a_recycled_pid_is_another_process)
     check_books();
 }
 
+static int pages; /* a pipe: the writer tells of each page it has written */
+
+/* Ten times what the log holds, no faster than it is emptied. */
+static void write_pages(void)
+{
+    for (int page = 0; page < 10; page++) {
+        for (int i = 0; i < 256; i++) {
+            while (writer_log->head - __atomic_load_n(&writer_log->tail, __ATOMIC_ACQUIRE) >= 250)
+                usleep(100);
+            W_INSTANT(MARK, 0, (uint64_t)(page * 256 + i), 0);
+        }
+        CHECK_EQ(1, write(pages, "", 1));
+    }
+}
+
+static pid_t writing;
+
+static enum collect_verdict until_written(void *arg)
+{
+    (void)arg;
+    return waitpid(writing, NULL, WNOHANG) ? COLLECT_STOP : COLLECT_ON;
+}
+
+static enum collect_verdict go_on(void *arg)
+{
+    (void)arg;
+    return COLLECT_ON;
+}
+
+/* A writer of pages, and the end of its pipe. */
+static int start_writing(void)
+{
+    int ends[2];
+    CHECK_EQ(0, pipe(ends));
+    pages = ends[1];
+    writing = fork();
+    if (writing == 0) {
+        CHECK_EQ(0, writer_open(session.dir, 0, "child"));
+        write_pages();
+        _exit(0);
+    }
+    close(ends[1]);
+    return ends[0];
+}
+
+static int files_left(const char *prefix)
+{
+    char command[700];
+    snprintf(command, sizeof command, "test -z \"$(ls %s/%s* 2>/dev/null)\"", session.dir, prefix);
+    return system(command);
+}
+
+TEST(a_collector_that_stores_only_at_the_end_loses_nothing_of_what_it_set_aside)
+{
+    begin(256);
+    start_writing();
+    struct collect_job job = {.session = &session,
+                              .store = store,
+                              .clock = &clock_,
+                              .store_rows = COLLECT_AT_THE_END,
+                              .state = "complete",
+                              .verdict = until_written};
+    CHECK_EQ(0, collect_run(&job, &why));
+    store_close(store);
+    CHECK_EQ(2560, ask("SELECT count(*) FROM event WHERE a = seq"));
+    CHECK_EQ(0, ask("SELECT count(*) FROM stats WHERE severity <> 'info'"));
+    CHECK_EQ(0, files_left("spill"));
+    check_books();
+}
+
+/* The collector is killed when it has set pages aside; another one recovers. */
+static void kill_and_recover(bool into_another)
+{
+    char byte;
+    begin(256);
+    store_commit(store);
+    store_close(store);
+    int written = start_writing();
+    pid_t collector = fork();
+    if (collector == 0) {
+        struct collect_job job = {.session = &session,
+                                  .clock = &clock_,
+                                  .store_rows = COLLECT_AT_THE_END,
+                                  .state = "complete",
+                                  .verdict = go_on};
+        if (store_continue(&job.store, path, session_name(&session), &why))
+            FAIL("%s", why.text);
+        collect_run(&job, &why);
+        _exit(0);
+    }
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(1, read(written, &byte, 1));
+    kill(collector, SIGKILL);
+    waitpid(collector, NULL, 0);
+    kill(writing, SIGKILL);
+    waitpid(writing, NULL, 0);
+    CHECK(files_left("spill"));
+
+    if (into_another) {
+        unlink(path);
+        CHECK_EQ(0, store_create(&store, path, &why));
+        CHECK_EQ(0, start_database(store, &session, &clock_, "test", getpid()));
+    } else if (store_continue(&store, path, session_name(&session), &why)) {
+        FAIL("%s", why.text);
+    }
+    struct collect_job job = {
+        .session = &session, .store = store, .clock = &clock_, .recovering = true, .state = "recovered"};
+    CHECK_EQ(0, collect_run(&job, &why));
+    store_close(store);
+    CHECK(ask("SELECT count(*) FROM event") >= 5 * 256);
+    CHECK_EQ(0, ask("SELECT count(*) FROM event WHERE a <> seq"));
+    CHECK_EQ(0, ask("SELECT count(*) - count(DISTINCT seq) FROM event"));
+    CHECK_EQ(0, ask("SELECT count(*) - 1 - max(seq) FROM event"));
+    CHECK_EQ(0, files_left("spill"));
+    check_books();
+}
+
+TEST(what_a_killed_collector_had_set_aside_is_recovered)
+{
+    kill_and_recover(false);
+}
+
+TEST(what_a_killed_collector_had_set_aside_is_recovered_into_another_database)
+{
+    kill_and_recover(true);
+}
+
 static void noise(void)
 {
     unsigned seed = 7;

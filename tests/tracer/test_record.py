@@ -178,8 +178,9 @@ def test_a_killed_collector_is_recovered(db, tmp_path, again):
         assert count == last + 1 > taken
         assert query(target, "SELECT value FROM stats WHERE name = 'lost'") == [(0,)]
     else:
-        lost = query(target, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")[0][0]
-        assert count + lost == last + 1 and lost > 0
+        elsewhere = query(target, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")
+        assert [(taken,)] == (elsewhere or [(0,)])  # none, where all CPUs were busy and storing had to wait
+        assert count + taken == last + 1
 
 
 def test_a_collector_killed_at_any_moment_stores_nothing_twice(db):

@@ -1,0 +1,71 @@
+/* Whether a CPU is to spare, on this machine's own: one that is taken, and one that is left alone. */
+#include "harness.h"
+
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "spare.h"
+
+/* This process, and who it forks, on one CPU. */
+static void stay_on_one(void)
+{
+    cpu_set_t allowed, one;
+    CPU_ZERO(&one);
+    CHECK_EQ(0, sched_getaffinity(0, sizeof allowed, &allowed));
+    for (int cpu = CPU_SETSIZE - 1; cpu >= 0 && !CPU_COUNT(&one); cpu--)
+        if (CPU_ISSET(cpu, &allowed))
+            CPU_SET(cpu, &one);
+    CHECK_EQ(0, sched_setaffinity(0, sizeof one, &one));
+}
+
+static void wait_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
+}
+
+static pid_t spinner;
+
+static void end_spinner(void)
+{
+    kill(spinner, SIGKILL);
+    waitpid(spinner, NULL, 0);
+}
+
+TEST(no_cpu_is_to_spare_while_another_process_takes_the_only_one)
+{
+    struct spare spare = {0};
+    stay_on_one();
+    spinner = fork();
+    if (spinner == 0)
+        for (;;)
+            ;
+    atexit(end_spinner);
+    for (int i = 0; i < 3; i++) {
+        spare_quiet(&spare);
+        wait_ms(150);
+        CHECK(!spare_is_there(&spare));
+    }
+}
+
+TEST(a_cpu_that_nobody_uses_is_to_spare)
+{
+    struct spare spare = {0};
+    for (int i = 0; i < 100; i++) {
+        spare_quiet(&spare);
+        wait_ms(100);
+        if (spare_is_there(&spare))
+            return;
+    }
+    SKIP("no CPU was idle in ten seconds");
+}
+
+TEST(too_short_a_look_says_no)
+{
+    struct spare spare = {0};
+    CHECK(!spare_is_there(&spare)); /* none at all */
+    spare_quiet(&spare);
+    CHECK(!spare_is_there(&spare));
+}
+
+TEST_MAIN()

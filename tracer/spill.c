@@ -1,0 +1,122 @@
+/* Set-aside records. See spill.h for the file.
+ *
+ * Invariant: what the header on disk calls [first, end) is on disk; a header that is half written is a damaged one,
+ * so it is written whole. Read back from an earlier collector, every number is checked before it is used. */
+#include "spill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+
+#define MAGIC UINT64_C(0x31505346414e5346)
+
+struct header {
+    uint64_t magic, first, taken, end;
+};
+static_assert(sizeof(struct header) == sizeof(struct sf_record), "the header takes one record's place");
+
+static uint64_t place(const struct spill *spill, uint64_t number)
+{
+    return sizeof(struct header) + (number - spill->first) * sizeof(struct sf_record);
+}
+
+static int write_header(const struct spill *spill)
+{
+    struct header header = {MAGIC, spill->first, spill->taken, spill->end};
+    return file_write(spill->fd, &header, sizeof header, 0);
+}
+
+static void forget(struct spill *spill)
+{
+    spill->fd = -1;
+    spill->first = spill->taken = spill->end = 0;
+}
+
+/* What an earlier collector's header says, if it can be. */
+static int resume(struct spill *spill)
+{
+    struct stat st;
+    struct header header;
+    if (fstat(spill->fd, &st))
+        return -errno;
+    if (!file_read(spill->fd, &header, sizeof header, 0) || header.magic == 0) { /* killed before it was written */
+        spill_remove(spill);
+        return 0;
+    }
+    if (header.magic != MAGIC || header.first > header.taken || header.taken > header.end ||
+        header.end - header.first > ((uint64_t)st.st_size - sizeof header) / sizeof(struct sf_record))
+        return -EBADMSG;
+    spill->first = header.first;
+    spill->taken = header.taken;
+    spill->end = header.end;
+    return 0;
+}
+
+int spill_open(struct spill *spill, int dir_fd, const char *log)
+{
+    spill->dir_fd = dir_fd;
+    forget(spill);
+    snprintf(spill->file, sizeof spill->file, SPILL_PREFIX "%s", log + strlen(SF_LOG_PREFIX));
+    int fd = file_open_own(dir_fd, spill->file);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd;
+    spill->fd = fd;
+    int error = resume(spill);
+    if (error)
+        spill_close(spill);
+    return error;
+}
+
+void spill_close(struct spill *spill)
+{
+    if (spill->fd >= 0)
+        close(spill->fd);
+    forget(spill);
+}
+
+int spill_add(struct spill *spill, uint64_t number, const struct sf_record *records, size_t count)
+{
+    if (spill->fd < 0) {
+        spill->fd = openat(spill->dir_fd, spill->file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (spill->fd < 0)
+            return -errno;
+        spill->first = spill->taken = spill->end = number;
+    }
+    int error = file_write(spill->fd, records, count * sizeof *records, place(spill, spill->end));
+    if (!error) {
+        spill->end += count;
+        error = write_header(spill);
+        if (error)
+            spill->end -= count;
+    }
+    if (error && spill->first == spill->end)
+        spill_remove(spill);
+    return error;
+}
+
+int spill_read(const struct spill *spill, uint64_t number, struct sf_record *records, size_t count)
+{
+    return file_read(spill->fd, records, count * sizeof *records, place(spill, number)) ? 0 : -EBADMSG;
+}
+
+void spill_take(struct spill *spill, uint64_t taken)
+{
+    enum { PAGE_BYTES = 4096 };
+    off_t end = (off_t)(place(spill, taken) / PAGE_BYTES * PAGE_BYTES);
+    spill->taken = taken;
+    write_header(spill);  /* its page is there: this finds room */
+    if (end > PAGE_BYTES) /* not the header's page; if it cannot be given back, it stays until the file goes */
+        fallocate(spill->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE_BYTES, end - PAGE_BYTES);
+}
+
+void spill_remove(struct spill *spill)
+{
+    if (spill->fd >= 0)
+        unlinkat(spill->dir_fd, spill->file, 0);
+    spill_close(spill);
+}
