@@ -1,0 +1,84 @@
+/* The stack of calls. See instrument_call.h.
+ *
+ * A session may start or end while a thread is in a call, waiting: no END is written without its BEGIN. */
+#include "py/instrument_call.h"
+
+#include "core/pipes.h"
+
+#include <stddef.h>
+
+enum { DEPTH = 8 };
+
+static __thread struct sf_call calls[DEPTH] __attribute__((tls_model("initial-exec")));
+static __thread unsigned depth __attribute__((tls_model("initial-exec")));
+
+struct sf_call *sf_call_begin(uint32_t pipe, enum sf_event_kind kind)
+{
+    if (depth == DEPTH)
+        return NULL;
+    struct sf_call *call = &calls[depth++];
+    *call = (struct sf_call){.pipe = pipe, .kind = kind, .open = true, .told = sf_call_era()};
+    sf_log_write(kind, SF_PHASE_BEGIN, sf_pipes_channel(pipe), 0, 0);
+    return call;
+}
+
+struct sf_call *sf_call_around(uint32_t pipe, enum sf_event_kind kind)
+{
+    struct sf_call *call = depth ? &calls[depth - 1] : NULL;
+    return call && call->open && !call->taken && call->kind == kind && call->pipe == pipe ? call : NULL;
+}
+
+void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes)
+{
+    if (!call)
+        return;
+    uint32_t channel = sf_pipes_channel(call->pipe);
+    call->open = false;
+    if (call->told != sf_call_era()) {
+        if (!seq)
+            return;
+        sf_log_write(call->kind, SF_PHASE_BEGIN, channel, 0, 0); /* the message is to be told all the same */
+    }
+    if (call->kind == SF_EVENT_RECEIVE)
+        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, channel, seq, bytes);
+    else
+        sf_log_write(SF_EVENT_SEND, SF_PHASE_END, channel, seq, bytes);
+}
+
+void sf_call_end(struct sf_call *call)
+{
+    if (!call)
+        return;
+    sf_call_wait_end(call);
+    if (call->open)
+        sf_call_finish(call, 0, 0);
+    depth = (unsigned)(call - calls);
+}
+
+void sf_call_wait_begin(struct sf_call *call, enum sf_wait reason)
+{
+    if (!call || call->waiting)
+        return;
+    call->waiting = reason;
+    call->told_wait = sf_call_era();
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, sf_pipes_channel(call->pipe));
+}
+
+void sf_call_wait_end(struct sf_call *call)
+{
+    if (!call)
+        return;
+    if (call->waiting && call->told_wait == sf_call_era())
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, call->waiting, sf_pipes_channel(call->pipe));
+    call->waiting = 0;
+}
+
+bool sf_call_is_waiting(void)
+{
+    return depth && calls[depth - 1].waiting;
+}
+
+void sf_call_forget(void)
+{
+    depth = 0;
+}

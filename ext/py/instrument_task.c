@@ -1,0 +1,149 @@
+/* trace.instrument, processes and Pools: spans around calls, waits, tasks. Not often, so one function serves many.
+ */
+#include "py/instrument.h"
+#include "py/instrument_call.h"
+#include "py/types.h"
+
+#include "core/log.h"
+#include "core/pipes.h"
+
+/* Small integers, given by our own Python. */
+static int take(PyObject *const *args, int wanted, long long *out)
+{
+    for (int i = 0; i < wanted; i++) {
+        out[i] = PyLong_AsLongLong(args[i]);
+        if (out[i] == -1 && PyErr_Occurred())
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *write_event(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    long long given[5]; /* kind, phase, object, a, b */
+    if (!sf_instrument_has(count, 5) || take(args, 5, given))
+        return NULL;
+    sf_log_write_fenced((enum sf_event_kind)given[0], (enum sf_phase)given[1], (uint32_t)given[2],
+                        (uint64_t)given[3], (uint64_t)given[4]);
+    Py_RETURN_NONE;
+}
+
+/* (a, b) for the END, by ended(what was raised, or None). 0, or -1 with what ended raised. */
+static int ask(PyObject *ended, PyObject *error, long long *values)
+{
+    PyObject *pair = PyObject_CallOneArg(ended, error ? error : Py_None);
+    int failed = !pair || !PyArg_ParseTuple(pair, "LL", &values[0], &values[1]);
+    Py_XDECREF(pair);
+    return failed ? -1 : 0;
+}
+
+/* original, kind, object, a, b, ended, ... */
+static PyObject *span(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    (void)module;
+    long long given[4], end[2] = {0, 0};
+    if (!sf_instrument_has(count, 6) || take(args + 1, 4, given))
+        return NULL;
+    enum sf_event_kind kind = (enum sf_event_kind)given[0];
+    uint32_t object = (uint32_t)given[1], era = sf_call_era();
+    sf_log_write_fenced(kind, SF_PHASE_BEGIN, object, (uint64_t)given[2], (uint64_t)given[3]);
+    PyObject *result = sf_instrument_call(args[0], args + 6, count - 6, keywords);
+    PyObject *error = result ? NULL : sf_take_raised();
+    int failed = ask(args[5], error, end);
+    if (era == sf_call_era())
+        sf_log_write_fenced(kind, SF_PHASE_END, object, (uint64_t)end[0], (uint64_t)end[1]);
+    if (failed) { /* a signal handler's, most likely: it replaces the other, as it would in a finally */
+        Py_CLEAR(result);
+        Py_XDECREF(error);
+    } else if (error) {
+        sf_put_raised(error);
+    }
+    return result;
+}
+
+/* original, reason, for what: a connection, a task's number, or None; ... */
+static PyObject *wait_for(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    (void)module;
+    long long reason;
+    uint64_t number = 0;
+    if (!sf_instrument_has(count, 3) || take(args + 1, 1, &reason))
+        return NULL;
+    PyObject *what = args[2];
+    uint32_t era = sf_call_is_waiting() ? 0 : sf_call_era();
+    if (PyLong_Check(what)) {
+        number = PyLong_AsUnsignedLong(what);
+    } else if (what != Py_None) {
+        struct sf_connection connection = sf_connection_of(what);
+        uint32_t pipe = reason == SF_WAIT_ROOM ? connection.out : connection.in;
+        number = pipe ? sf_pipes_channel(pipe) : 0;
+        era = pipe ? era : 0;
+    }
+    if (era)
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, (uint64_t)reason, number);
+    PyObject *result = sf_instrument_call(args[0], args + 3, count - 3, keywords);
+    if (era && era == sf_call_era())
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, (uint64_t)reason, number);
+    return result;
+}
+
+/* original, task, its name, ... */
+static PyObject *fork_as(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    (void)module;
+    long long task;
+    if (!sf_instrument_has(count, 3) || take(args + 1, 1, &task))
+        return NULL;
+    const char *name = PyUnicode_AsUTF8(args[2]);
+    if (!name)
+        PyErr_Clear();
+    sf_log_fork_as((uint32_t)task, name ? name : "");
+    PyObject *result = sf_instrument_call(args[0], args + 3, count - 3, keywords);
+    sf_log_fork_as(0, NULL); /* it may not have come to the fork */
+    return result;
+}
+
+static PyObject *new_task(PyObject *module, PyObject *args)
+{
+    (void)module;
+    const char *name;
+    Py_ssize_t bytes;
+    int kind;
+    if (!PyArg_ParseTuple(args, "s#i:_instrument_new_task", &name, &bytes, &kind))
+        return NULL;
+    uint32_t number = sf_log_next_task();
+    if (sf_log_enabled())
+        sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, number, sf_log_text(name, (uint64_t)bytes), (uint64_t)kind);
+    return PyLong_FromUnsignedLong(number);
+}
+
+static PyObject *family(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromUnsignedLong(sf_log_family());
+}
+
+static PyObject *in_child(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    sf_call_forget();
+    Py_RETURN_NONE;
+}
+
+PyMethodDef sf_instrument_task_functions[] = {
+    {"_instrument_event", (PyCFunction)(void (*)(void))write_event, METH_FASTCALL,
+     "Any event: kind, phase, object, a, b."},
+    {"_instrument_span", SF_WRAPPER(span),
+     "A call in a span: original, kind, object, a, b, ended, ...; ended(what was raised or None) gives END's a and "
+     "b."},
+    {"_instrument_wait", SF_WRAPPER(wait_for),
+     "A call in a WAIT: original, reason, connection or task or None, ..."},
+    {"_instrument_fork_as", SF_WRAPPER(fork_as), "A call that forks: original, task, its name, ..."},
+    {"_instrument_new_task", new_task, METH_VARARGS, "Name, kind: the number of a task of that name."},
+    {"_instrument_family", family, METH_NOARGS, "Within which task numbers mean something."},
+    {"_instrument_in_child", in_child, METH_NOARGS, "In a child: forgets the parent's calls."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,76 @@
+"""trace.instrument: connections, through which everything is sent, and queues. Internal.
+
+What is called in place of a method gets the method first, then its arguments. The most are functions of
+ext/py/instrument_message.c as they are. How messages are numbered: ext/core/pipes.h.
+"""
+
+from multiprocessing import connection, queues, reduction
+
+from snakefish import _snakefish
+from snakefish._snakefish import (
+    _instrument_get as get,
+    _instrument_pickle as pickle,
+    _instrument_read as read,
+    _instrument_receive as receive,
+    _instrument_send as send,
+    _instrument_unpickle as unpickle,
+    _instrument_wait as wait,
+    _instrument_write as write,
+)
+
+FOR_MESSAGE, FOR_ROOM = 1, 2  # enum sf_wait of log_format.h, which never changes
+
+
+def _pipe(original, duplex=True):
+    first, second = original(duplex)
+    reader, writer = (second, first) if duplex else (first, second)
+    _snakefish._instrument_declare(reader._handle, writer._handle, duplex)
+    return first, second
+
+
+def _wait(original, object_list, timeout=None):
+    if timeout is None or timeout > 0:
+        object_list = list(object_list)
+        if object_list and isinstance(object_list[0], connection.Connection):
+            return wait(original, FOR_MESSAGE, object_list[0], object_list, timeout)
+    return original(object_list, timeout)
+
+
+# The wait for a message begins where a reader queues for the lock.
+
+
+def _simple_get(original, self):
+    return get(original, self._reader, True, self)
+
+
+def _get(original, self, block=True, timeout=None):
+    return get(original, self._reader, block, self, block, timeout)
+
+
+def _put(original, self, obj, block=True, timeout=None):
+    if block and self._sem._semlock._is_zero():
+        return wait(original, FOR_ROOM, self._writer, self, obj, block, timeout)
+    return original(self, obj, block, timeout)
+
+
+_Base = connection.Connection.__mro__[1]
+
+METHODS = [
+    (_Base, "send", send),
+    (_Base, "send_bytes", send),
+    (_Base, "recv", receive),
+    (_Base, "recv_bytes", receive),
+    (_Base, "recv_bytes_into", receive),
+    (connection.Connection, "_send_bytes", write),
+    (connection.Connection, "_recv_bytes", read),
+    (connection, "Pipe", _pipe),
+    (connection, "wait", _wait),
+    (queues.SimpleQueue, "get", _simple_get),
+    (queues.Queue, "get", _get),
+    (queues.Queue, "put", _put),
+    (queues.JoinableQueue, "put", _put),
+]
+CLASS_METHODS = [
+    (reduction.ForkingPickler, "dumps", pickle),
+    (reduction.ForkingPickler, "loads", unpickle),
+]

@@ -1,0 +1,139 @@
+"""trace.instrument: Pools: maps in the caller, chunks and results in the workers. Internal.
+
+What is called in place of a method gets the method first, then its arguments.
+"""
+
+import threading
+
+from multiprocessing import pool, process
+
+from snakefish._snakefish import (
+    _instrument_event as event,
+    _instrument_new_task as new_task,
+    _instrument_sent_bytes as sent_bytes,
+    _instrument_span as span,
+    _instrument_wait as wait,
+)
+from snakefish._instrument_processes import task_of
+
+# ids of ext/abi/events.def and the enums of log_format.h, which never change
+RESULT, MAP, CHUNK = 9, 19, 20
+BEGIN, END = 1, 2
+FOR_MESSAGE = 1
+TASK_MAP = 3
+
+_call = threading.local()  # .chunks: of the map that this thread has just begun
+
+
+class _Tasks:
+    """A Pool worker's queue of tasks: a chunk begins when one was got."""
+
+    def __init__(self, queue, work):
+        self._queue, self._work = queue, work
+
+    def __getattr__(self, name):
+        return getattr(self._queue, name)
+
+    def get(self):
+        task = self._queue.get()
+        if task is not None:
+            _, number, function, args, _ = task
+            chunked = function is pool.mapstar or function is pool.starmapstar
+            self._work.begin_chunk(number, len(args[0][1]) if chunked else 1)
+        return task
+
+
+class _Results:
+    """A Pool worker's queue of results: the chunk is done when its result is put."""
+
+    def __init__(self, queue, work):
+        self._queue, self._work = queue, work
+
+    def __getattr__(self, name):
+        return getattr(self._queue, name)
+
+    def put(self, result):
+        self._work.end_chunk()
+        span(self._queue.put, RESULT, self._work.task, 0, 0, _result_ended, result)
+
+
+def _result_ended(error):
+    return 0 if error else sent_bytes(), 0
+
+
+class _Work:
+    """What a Pool worker is at."""
+
+    def __init__(self, task):
+        self.task, self._chunk = task, None
+
+    def begin_chunk(self, number, size):
+        self._chunk = number, size
+        event(CHUNK, BEGIN, self.task, number, size)
+
+    def end_chunk(self):
+        if self._chunk is not None:
+            event(CHUNK, END, self.task, *self._chunk)
+        self._chunk = None
+
+
+def _worker(original, inqueue, outqueue, *args, **kwargs):
+    task = task_of(process.current_process()) if hasattr(inqueue, "_writer") else None  # else a thread of a ThreadPool
+    if task is not None:
+        work = _Work(task)
+        inqueue, outqueue = _Tasks(inqueue, work), _Results(outqueue, work)
+    return original(inqueue, outqueue, *args, **kwargs)
+
+
+def _has_processes(of):
+    return hasattr(getattr(of, "_outqueue", None), "_reader")  # not so a ThreadPool, nor one that is at its end
+
+
+def _map(original, self, *args, **kwargs):
+    if not _has_processes(self):
+        return original(self, *args, **kwargs)
+    task = new_task(original.__name__, TASK_MAP)
+    _call.chunks = 0
+
+    def ended(error):
+        return _call.chunks, self._processes
+
+    return span(original, MAP, task, 0, self._processes, ended, self, *args, **kwargs)
+
+
+def _map_async(original, self, func, iterable, *args, **kwargs):
+    self._check_running()
+    if not hasattr(iterable, "__len__"):
+        iterable = list(iterable)
+    count = len(iterable)  # the result does not know any more, if a chunk of it has failed by now
+    result = original(self, func, iterable, *args, **kwargs)
+    if result._chunksize > 0:
+        _call.chunks = -(-count // result._chunksize)
+    return result
+
+
+def _wait_for_result(original, self, timeout):
+    if not _has_processes(self._pool):
+        return original(self, timeout)
+    return wait(original, FOR_MESSAGE, None, self, timeout)  # for no pipe: it is another thread that receives
+
+
+def _wait(original, self, timeout=None):
+    return original(self, timeout) if self._event.is_set() else _wait_for_result(original, self, timeout)
+
+
+def _next(original, self, timeout=None):
+    if self._items or self._index == self._length:
+        return original(self, timeout)
+    return _wait_for_result(original, self, timeout)
+
+
+METHODS = [
+    (pool, "worker", _worker),
+    (pool.Pool, "map", _map),
+    (pool.Pool, "starmap", _map),
+    (pool.Pool, "_map_async", _map_async),
+    (pool.ApplyResult, "wait", _wait),
+    (pool.IMapIterator, "next", _next),
+    (pool.IMapIterator, "__next__", _next),
+]

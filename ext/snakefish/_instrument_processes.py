@@ -1,0 +1,116 @@
+"""trace.instrument: processes, from their fork to their end. Internal.
+
+What is called in place of a method gets the method first, then its arguments. A span is one call of
+ext/py/instrument_task.c, so that an exception of a signal handler finds no place where it would stay open.
+"""
+
+import functools
+
+from multiprocessing import popen_fork, popen_forkserver, popen_spawn_posix, process
+
+from snakefish import _snakefish
+from snakefish._snakefish import (
+    _instrument_event as event,
+    _instrument_family as family,
+    _instrument_fork_as as fork_as,
+    _instrument_new_task as new_task,
+    _instrument_span as span,
+    _instrument_wait as wait,
+)
+
+# ids of ext/abi/events.def and the enums of log_format.h, which never change
+FORK, RUN, EXIT, JOIN, REAP = 5, 7, 10, 11, 12
+INSTANT = 0
+RETURNED, RAISED, EXITED = 1, 2, 3
+FOR_CHILD = 3
+TASK_PROCESS = 5
+
+
+def task_of(owner):
+    """The number that start() gave it; None: it was started before, or belongs to another family."""
+    of, task = getattr(owner, "_snakefish_task", (0, None))
+    return task if of == family() else None
+
+
+def _give_task(self):
+    task = new_task(self._name, TASK_PROCESS)
+    self._snakefish_task = family(), task
+    return task
+
+
+def _start(original, self):
+    if self._popen is not None:  # it refuses
+        return original(self)
+    task = _give_task(self)
+
+    def start():
+        original(self)
+        self._popen._snakefish_task = self._snakefish_task
+
+    def ended(error):
+        pid = 0 if self._popen is None else self._popen.pid
+        return pid, error.errno or 0 if isinstance(error, OSError) else 0
+
+    return span(start, FORK, task, 0, 0, ended)
+
+
+def _launch(original, self, process_obj):
+    task = task_of(process_obj)
+    if task is None:
+        return original(self, process_obj)
+    return fork_as(original, task, process_obj._name, self, process_obj)
+
+
+def _duplicate_for_child(original, self, fd):
+    _snakefish._instrument_uncount(fd)  # a program of its own, which shares no counts with this one
+    return original(self, fd)
+
+
+def _run_ended(error):
+    return RETURNED if error is None else EXITED if isinstance(error, SystemExit) else RAISED, 0
+
+
+def _bootstrap(original, self, *args, **kwargs):
+    _snakefish._instrument_in_child()
+    task = task_of(self)
+    if task is None:  # started by a program of another family: it has numbers of its own
+        task = _give_task(self)
+    self.run = functools.partial(span, self.run, RUN, task, 0, 0, _run_ended)
+    code = original(self, *args, **kwargs)
+    event(EXIT, INSTANT, task, code & 0xFF, 0)
+    return code
+
+
+def _join(original, self, timeout=None):
+    popen = self._popen
+    task = task_of(self)
+    if task is None or popen is None or getattr(popen, "_snakefish_joined", False):
+        return original(self, timeout)
+
+    def ended(error):
+        popen._snakefish_joined = popen.returncode is not None
+        return popen.returncode or 0, 0
+
+    return span(wait, JOIN, task, 0, 0, ended, original, FOR_CHILD, task, self, timeout)
+
+
+def _poll(original, self, *args, **kwargs):
+    before = self.returncode
+    status = original(self, *args, **kwargs)
+    if before is None and status is not None:
+        task = task_of(self)
+        if task is not None:
+            event(REAP, INSTANT, task, self.pid, status)
+    return status
+
+
+METHODS = [
+    (process.BaseProcess, "start", _start),
+    (process.BaseProcess, "_bootstrap", _bootstrap),
+    (process.BaseProcess, "join", _join),
+    (popen_fork.Popen, "_launch", _launch),
+    (popen_fork.Popen, "poll", _poll),
+    (popen_forkserver.Popen, "poll", _poll),
+    (popen_forkserver.Popen, "duplicate_for_child", _duplicate_for_child),
+    (popen_spawn_posix.Popen, "duplicate_for_child", _duplicate_for_child),
+]

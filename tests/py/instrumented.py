@@ -1,0 +1,45 @@
+"""What the tests of trace.instrument share: an unchanged program run with it, and what holds for every trace."""
+import pytest
+from databases import TRACER, Database
+
+needs_collector = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
+
+QUIET = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
+
+
+@pytest.fixture
+def traced(check_program, tmp_path):
+    """Runs an unchanged program; what it printed, and its database."""
+    databases = []
+
+    def run(source, *arguments, instrument="multiprocessing"):
+        program, path = tmp_path / "program.py", tmp_path / f"run{len(databases)}.db"
+        program.write_text(QUIET + source)
+        code = "import runpy, sys; sys.argv = ['-m', *sys.argv[1:]]; runpy.run_module('snakefish', run_name='__main__')"
+        out = check_program(code, program, *arguments, env={"SNAKEFISH_TRACE": path, "SNAKEFISH_TRACE_INSTRUMENT": instrument})
+        databases.append(Database(path))
+        return out, databases[-1]
+
+    yield run
+    for db in databases:
+        db.connection.close()
+
+
+def check(db):
+    """What holds for every trace."""
+    assert db.state() == "complete" and db.losses() == []
+    assert db.one("SELECT count(*) FROM message WHERE receive_ns < send_ns") == 0
+    assert db.one("SELECT count(*) FROM (SELECT 1 FROM message GROUP BY channel, seq HAVING count(*) > 1)") == 0
+    assert db.one("SELECT count(*) FROM process c JOIN process p ON p.id = c.parent WHERE c.start_ns < p.start_ns") == 0
+    for process, lives in db.rows("SELECT id, end_ns - start_ns FROM process"):
+        assert db.one("SELECT sum(ns) FROM ledger WHERE process = ?", process) == lives
+
+
+def received(db):
+    """[(channel, messages sent, of them received, bytes)]"""
+    return db.rows("SELECT channel, count(*), count(receiver), sum(bytes) FROM message GROUP BY 1 ORDER BY 1")
+
+
+def unnumbered(db):
+    return db.one("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name IN ('send', 'receive') "
+                  "AND e.phase = 2 AND e.a = 0")
