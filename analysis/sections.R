@@ -30,9 +30,10 @@ bench_sections <- function(bench, number, files) {
     section("Scaling", list(figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench), figure_serial(bench),
                             figure_fits(bench)),
             list(list(title = "What the laws say", rows = fit_table(bench)),
-                 list(title = "Weak scaling: each worker keeps its share of the work", rows = weak_table(bench$weak)))),
+                 list(name = "weak", title = "Weak scaling: each worker keeps its share of the work",
+                      rows = weak_table(bench$weak)))),
     section("Micro-benchmarks", list(figure_micro(bench)),
-            list(list(title = "The task from which on a runtime beats the sequential loop",
+            list(list(name = "crossover", title = "The task from which on a runtime beats the sequential loop",
                       rows = crossover_table(bench$crossovers)))),
     section("Memory", list(figure_memory(bench)), list(list(title = "Peak memory", rows = memory_table(bench$memory)))),
     section("Tracing's own cost", list(figure_tracing(bench)))), bench$label, number, files)

@@ -36,6 +36,13 @@ test_that("both databases, relative paths, another directory: one page and its f
     expect_match(paste(readLines(svg), collapse = "\n"), "<svg [^>]*role='img'[^>]*><title>[^<]{20,}</title>")
   }
 
+  # what is shown is explained, in two sentences
+  told <- explanations()
+  expect_equal(setdiff(c(names, "fits", "memory", "sessions", "weak", "crossover"), told$Of), character())
+  expect_true(all(grepl("[.?] [A-Z(].*[.]$", told$Text) & nzchar(told$Source)))
+  for (term in told$Term[told$Of %in% names]) expect_match(page, sprintf("<dt>%s</dt>", term), fixed = TRUE)
+  expect_false(grepl("<dt>Sessions", page, fixed = TRUE))
+
   # the same again gives the same bytes
   report_of(bench = bench_db, trace = trace_db, directory = in_scratch("again"))
   expect_equal(unname(tools::md5sum(list.files(in_scratch("again"), full.names = TRUE))),
