@@ -74,7 +74,7 @@ figure_html <- function(figure) {
   uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(svg)), mime = "image/svg+xml")
   sprintf(paste0(
     '%s\n<!-- figure %s -->\n<p class="finding">%s</p>\n<figure>\n',
-    '<picture><source media="(max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>\n',
+    '<picture><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>\n',
     "<figcaption>%s %s</figcaption>\n</figure>"),
     heading, figure$name, escape_html(figure$finding), uri(figure$narrow_svg), uri(figure$svg), escape_html(figure$finding),
     escape_html(figure$caption), csv_link(figure$csv, paste0(figure$name, ".csv"), "Its data as CSV."))

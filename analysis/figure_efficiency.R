@@ -15,12 +15,15 @@ figure_efficiency <- function(bench) {
   }
   new_figure("efficiency", title, draw, efficiency_finding(rows, bench$cpus), paste0(
     "100 % means that every worker was as useful as the sequential program. ", scaling_caption(rows, bench$cpus),
-    if (is.finite(bench$cpus) && bench$cpus < max(rows$workers)) " On it efficiency must fall: the CPUs are shared."),
+    if (is.finite(bench$cpus) && bench$cpus < max(rows$workers)) " Beyond the CPUs efficiency must fall: they are shared."),
     scaling_data(shown))
 }
 
 efficiency_finding <- function(rows, cpus) {
   workers <- full_workers(rows$workers, cpus)
+  if (too_many_to_tell(rows$program)) {
+    return(median_by_runtime(rows, workers, "efficiency", "Efficiency", format_percent))
+  }
   at <- rows[rows$workers == workers, ]
   at <- at[order(at$runtime), ]
   sentences <- vapply(split_by(at, "program"), function(cell) {

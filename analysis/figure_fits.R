@@ -44,13 +44,7 @@ figure_serial <- function(bench) {
 percent_tick <- function(x) paste(format_tick(100 * x), "%")
 
 serial_finding <- function(rows) {
-  at <- rows[rows$workers == max(rows$workers), ]
-  sentences <- vapply(split_by(at, "runtime"), function(own) {
-    sprintf("%s: %s (%s)", own$runtime[1], format_percent(stats::median(own$serial), 1),
-            paste(unique(format_percent(range(own$serial), 1)), collapse = " to "))
-  }, "")
-  sprintf("Serial fraction with %s, median (range) of %s: %s.", counted(max(rows$workers), "worker"),
-          counted(length(unique(at$program)), "program"), paste(sentences, collapse = "; "))
+  median_by_runtime(rows, max(rows$workers), "serial", "Serial fraction", function(share) format_percent(share, 1))
 }
 
 figure_fits <- function(bench) {
@@ -100,11 +94,21 @@ fit_curve <- function(fit, law, name) {
              speedup = found$curve[1, ], low = bounds(found$low), high = bounds(found$high))
 }
 
+peaks_finding <- function(fits) {
+  fits <- Filter(function(fit) is.null(fit$usl$missing), fits)
+  peaks <- vapply(fits, function(fit) fit$usl$parameters[1, "peak"], 1)
+  if (length(peaks) == 0) return("")
+  ends <- peaks[is.finite(peaks)]
+  if (length(ends) == 0) return(" By the USL more workers always gain.")
+  sprintf(" By the USL the speedup is highest at %s workers%s.", range_text(round(ends)), if (length(ends) < length(peaks))
+    sprintf(" in %d of %d fits, and has no peak in the others", length(ends), length(peaks)) else "")
+}
+
 fits_finding <- function(fits) {
   shares <- vapply(fits, function(fit) if (is.null(fit$amdahl$missing)) fit$amdahl$parameters[1, "serial"] else NA_real_, 1)
   names <- vapply(fits, function(fit) sprintf("%s under %s", fit$program, fit$runtime), "")
   most <- which.max(shares)
   least <- which.min(shares)
-  sprintf("Amdahl's serial share is lowest for %s (%s) and highest for %s (%s).", names[least],
-          format_percent(shares[least], 1), names[most], format_percent(shares[most], 1))
+  paste0(sprintf("Amdahl's serial share is lowest for %s (%s) and highest for %s (%s).", names[least],
+                 format_percent(shares[least], 1), names[most], format_percent(shares[most], 1)), peaks_finding(fits))
 }

@@ -16,7 +16,7 @@ figure_ledger <- function(trace) {
                          category_colours(trace$categories$name), narrow) +
       ggplot2::scale_x_continuous(sprintf("%s (%s)", if (grouped$several) "time of all processes of that name" else
         "time of the process's life", unit$unit), expand = ggplot2::expansion(c(0, 0.03))) +
-      ggplot2::scale_y_discrete(NULL, labels = function(bar) if (narrow) shorten(bar, 16) else bar)
+      ggplot2::scale_y_discrete(NULL, labels = function(bar) if (narrow) shorten(without_pid(bar), 16) else bar)
     picture(plot, 0.9 + 0.22 * ceiling(length(categories) / if (narrow) 3 else 7) + 0.3 * length(bars))
   }
   data <- data.frame(process = rows$bar, category = rows$category, ns = rows$ns)

@@ -17,12 +17,13 @@ figure_lost <- function(traces) {
   draw <- function(narrow) {
     # each bar from the fastest that it could be
     plot <- stacked_bars(transform(parts[parts$ns > 0, ], x = ns / ideal_ns), shown, colours, narrow) +
-      ggplot2::geom_vline(xintercept = 1, colour = ink, linewidth = 0.4, linetype = "22") +
+      ggplot2::geom_segment(data = runs, ggplot2::aes(y = as.integer(bar) - 0.4, yend = as.integer(bar) + 0.4), x = 1,
+                            xend = 1, colour = ink, linewidth = 0.4, linetype = "22") +
       ggplot2::geom_text(data = runs, ggplot2::aes(x = 0, y = as.integer(bar) + 0.46, label = lost_label(runs, narrow)),
                          hjust = 0, vjust = 0, size = if (narrow) 2.6 else 3, colour = ink) +
       ggplot2::scale_x_continuous("times the ideal time", limits = c(0, reach * 1.02), breaks = lost_breaks(reach, narrow),
                                   expand = ggplot2::expansion(c(0, 0.01))) +
-      ggplot2::scale_y_discrete(NULL, labels = function(bar) if (narrow) shorten(bar, 12) else shorten(bar, 34),
+      ggplot2::scale_y_discrete(NULL, labels = if (narrow) NULL else function(bar) shorten(bar, 34),
                                 expand = ggplot2::expansion(add = c(0.5, 0.85)))
     picture(plot, 1 + 0.22 * ceiling(length(shown) / if (narrow) 3 else 7) + 0.6 * nrow(runs))
   }
@@ -55,12 +56,26 @@ lost_breaks <- function(reach, narrow) {
 }
 
 lost_label <- function(runs, narrow) {
-  paste0(sprintf("%s, ideally %s", format_duration(runs$duration_ns), format_duration(runs$ideal_ns)),
-         if (!narrow) sprintf("; speed-up %s on %s", format_digits(runs$useful_ns / runs$duration_ns),
-                              counted(runs$lanes, "lane")))
+  times <- sprintf("%s, ideally %s", format_duration(runs$duration_ns), format_duration(runs$ideal_ns))
+  # on a phone there is no room for the name beside the bar
+  if (narrow) return(sprintf("%s: %s", shorten(runs$trace, 34), times))
+  sprintf("%s; speed-up %s on %s", times, format_digits(runs$useful_ns / runs$duration_ns), counted(runs$lanes, "lane"))
+}
+
+# Of many runs: the best and the worst, and what cost most in how many.
+losses_finding <- function(runs, parts) {
+  share <- runs$ideal_ns / runs$duration_ns
+  ends <- c(which.max(share), which.min(share))
+  worst <- vapply(split_by(parts[parts$part != "ideal", ], "trace"), function(own) own$part[which.max(own$ns)], "")
+  counts <- sort(table(worst), decreasing = TRUE)
+  named <- sprintf("%s (%s)", runs$trace[ends], format_percent(share[ends]))
+  sprintf(paste("Of %d runs %s is nearest to its ideal time, in per cent of what it took, and %s farthest from it.",
+                "What cost most was %s."),
+          nrow(runs), named[1], named[2], in_words(sprintf("%s in %d", names(counts), counts)))
 }
 
 lost_finding <- function(runs, parts) {
+  if (too_many_to_tell(runs$trace)) return(losses_finding(runs, parts))
   sentences <- vapply(seq_len(nrow(runs)), function(i) {
     own <- parts[parts$trace == runs$trace[i] & parts$part != "ideal", ]
     own <- own[order(-own$ns), ][seq_len(min(2, nrow(own))), ]

@@ -38,7 +38,7 @@ figure_micro <- function(bench) {
       report_theme(narrow) + ggplot2::theme(legend.position = "none")
     picture(plot, 0.5 + (0.75 + 0.36 * tallest) * ceiling(panels / panel_columns(panels, narrow)))
   }
-  new_figure("micro", title, draw, micro_finding(rows), paste(
+  new_figure("micro", title, draw, micro_finding(rows, bench$ratios), paste(
     "Small dots: one block each; large, with its number: their median.", interval_caption(rows$blocks),
     "Lower is better.", if (nrow(floors) > 0) "Dashed: the floor, what the machine alone needs."),
     rows[c("program", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns")],
@@ -54,7 +54,21 @@ duration_ticks <- function(limits) {
   if (length(inside) >= 2) inside else signif(exp(seq(log(limits[1]), log(limits[2]), length.out = 4))[2:3], 3)
 }
 
-micro_finding <- function(rows) {
+peers_finding <- function(ratios) {
+  extremes <- ratios[c(which.max(ratios$ratio), which.min(ratios$ratio)), ]
+  sprintf("Of %s that multiprocessing has too, snakefish's are %s: from %s.",
+          counted(nrow(ratios), "operation"), in_words(verdict_counts(table(factor(ratios$verdict, names(verdict_shapes))))),
+          paste(sprintf("%s times as fast (%s)", format_digits(extremes$ratio), extremes$program), collapse = " to "))
+}
+
+micro_finding <- function(rows, ratios) {
+  ratios <- ratios[ratios$micro, ]
+  if (too_many_to_tell(rows$program) && NROW(ratios) > 0) return(peers_finding(ratios))
+  if (too_many_to_tell(rows$program)) {
+    ours <- rows[which.max(rows$median_ns), ]
+    return(sprintf("Of %s, %s costs most: %s under %s.", counted(length(unique(rows$program)), "operation"), ours$program,
+                   format_duration(ours$median_ns), ours$row))
+  }
   sentences <- vapply(split_by(rows, "program"), function(cell) {
     cell <- cell[order(cell$median_ns), ]
     sprintf("One operation of %s takes %s.", cell$program[1],

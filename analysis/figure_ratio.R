@@ -27,14 +27,16 @@ ratio_figure <- function(name, title, rows, axis, finding, reading) {
   ticks <- ratio_ticks(reach)
   band <- data.frame(rows["program"], practical_band(rows$margin))
   band <- band[!duplicated(band$program), ]
+  band$top <- as.vector(table(rows$program)[as.character(band$program)]) + 0.6
   draw <- function(narrow) {
     # on the right there is room for the numbers
     limits <- c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^if (narrow) 0.8 else 0.45)
     band[c("low", "high")] <- list(pmax(band$low, limits[1]), pmin(band$high, limits[2]))
     plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
-      ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high), ymin = -Inf, ymax = Inf, fill = "#EFEFEF",
+      ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high, ymax = top), ymin = 0.4, fill = "#EFEFEF",
                          inherit.aes = FALSE) +
-      ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
+      ggplot2::geom_segment(data = band, ggplot2::aes(yend = top), x = 0, xend = 0, y = 0.4, colour = faint,
+                            linewidth = 0.4, inherit.aes = FALSE) +
       ggplot2::geom_point(data = dots, shape = 124, size = 2.2, colour = okabe_ito[["blue"]], alpha = 0.4) +
       ggplot2::geom_point(ggplot2::aes(shape = verdict, fill = verdict), size = if (narrow) 2.4 else 3,
                           colour = okabe_ito[["blue"]]) +
@@ -49,18 +51,21 @@ ratio_figure <- function(name, title, rows, axis, finding, reading) {
       ggplot2::guides(shape = verdict_legend(narrow), fill = verdict_legend(narrow)) +
       ggplot2::scale_x_log10(axis, breaks = if (narrow) every_other(ticks) else ticks, labels = format_tick,
                              limits = limits) +
-      ggplot2::ylab(NULL) + report_theme(narrow)
+      ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.6, if (narrow) 1.6 else 0.6))) +
+      report_theme(narrow)
     panels <- nlevels(rows$program)
-    # on a phone a program's name stands above its rows, else to the left of them
-    if (narrow) {
-      plot <- plot + ggplot2::facet_wrap(~program, ncol = 1, scales = "free_y") +
-        ggplot2::theme(panel.grid.major.y = ggplot2::element_blank(), panel.spacing = ggplot2::unit(3, "pt"))
-      return(picture(plot, 1.2 + 0.28 * panels + 0.24 * nrow(rows)))
-    }
     plot <- plot +
       ggplot2::facet_grid(rows = ggplot2::vars(program), scales = "free_y", space = "free_y", switch = "y") +
-      ggplot2::theme(strip.placement = "outside", panel.grid.major.y = ggplot2::element_blank(),
-                     panel.spacing = ggplot2::unit(8, "pt"),
+      ggplot2::theme(panel.grid.major.y = ggplot2::element_blank(), panel.spacing = ggplot2::unit(8, "pt"))
+    # on a phone a program's name stands above its rows, else to the left of them
+    if (narrow) {
+      plot <- plot + ggplot2::theme(strip.text = ggplot2::element_blank()) +
+        ggplot2::geom_text(data = band, ggplot2::aes(y = top + 0.5, label = program), x = log10(limits[1]), hjust = 0,
+                           size = 3.2, fontface = "bold", colour = ink, inherit.aes = FALSE)
+      return(picture(plot, 1.1 + 0.4 * panels + 0.19 * nrow(rows)))
+    }
+    plot <- plot +
+      ggplot2::theme(strip.placement = "outside",
                      strip.text.y.left = ggplot2::element_text(angle = 0, hjust = 0, margin = ggplot2::margin(r = 12)))
     picture(plot, 1.1 + 0.12 * panels + 0.26 * nrow(rows))
   }
@@ -76,11 +81,15 @@ verdict_legend <- function(narrow) ggplot2::guide_legend(ncol = if (narrow) 2 el
 every_other <- function(ticks) if (length(ticks) > 5) ticks[seq(1, length(ticks), 2)] else ticks
 
 tracing_finding <- function(rows) {
-  slower <- 1 / rows$ratio - 1
-  worst <- rows[which.max(slower), ]
-  sprintf("Tracing changes the time by %s in the median of %s; at most by %s, in %s.",
-          format_change(stats::median(slower)), counted(nrow(rows), "comparison"), format_change(max(slower)),
-          worst$program)
+  told <- vapply(split_by(rows, "micro"), function(own) {
+    slower <- 1 / own$ratio - 1
+    worst <- which.max(slower)
+    if (nrow(own) == 1) return(sprintf("that of %s by %s", own$program, format_change(slower)))
+    sprintf("that of %s by %s in the median of %s, at most by %s (%s)", if (own$micro[1]) "micro-benchmarks" else "programs",
+            format_change(stats::median(slower)), counted(nrow(own), "comparison"), format_change(slower[worst]),
+            own$program[worst])
+  }, "")
+  sprintf("Tracing changes the time: %s.", paste(told, collapse = "; "))
 }
 
 format_change <- function(share) paste0(ifelse(share < 0, "\u2212", "+"), format_percent(abs(share), 1))
@@ -115,7 +124,6 @@ no_ratio <- function(bench) {
 
 ratio_finding <- function(rows) {
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
-  counts <- counts[counts > 0]
   extremes <- rows[unique(c(which.max(rows$ratio), which.min(rows$ratio))), ]
   sprintf("Of %s with multiprocessing, snakefish is %s. %s.",
           counted(nrow(rows), "comparison"), in_words(verdict_counts(counts)),
@@ -123,7 +131,9 @@ ratio_finding <- function(rows) {
                            ratio_text(extremes$ratio, extremes$low, extremes$high))))
 }
 
+# counts: a table of verdicts
 verdict_counts <- function(counts) {
+  counts <- counts[counts > 0]
   text <- c("faster" = "faster in %d", "slower" = "slower in %d",
             "no practical difference" = "not practically different in %d", "inconclusive" = "not told apart in %d")
   mapply(function(name, n) sprintf(text[[name]], n), names(counts), as.vector(counts), USE.NAMES = FALSE)

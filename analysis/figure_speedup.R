@@ -12,13 +12,13 @@ figure_speedup <- function(bench) {
     plot <- scaling_plot(rows, bench$cpus, "speedup", narrow) +
       ggplot2::geom_line(data = ideal, ggplot2::aes(workers, speedup), inherit.aes = FALSE, colour = faint,
                          linewidth = 0.4) +
-      ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.3, vjust = 0.6, size = 3.1,
+      ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.5, vjust = 0.1, size = 3.1,
                         colour = faint) +
       ggplot2::scale_y_continuous("speedup over sequential", trans = "log2", breaks = 2^(-10:12),
                                   labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
     picture(plot, panel_height(panels, narrow))
   }
-  new_figure("speedup", title, draw, speedup_finding(rows), paste0(
+  new_figure("speedup", title, draw, speedup_finding(rows, bench$cpus), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
     scaling_caption(rows, bench$cpus)), scaling_data(rows))
 }
@@ -45,8 +45,10 @@ scaling_plot <- function(rows, cpus, y, narrow) {
     ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow))
   if (is.finite(cpus) && cpus < max(counts)) {
     ground <- grid::rectGrob(gp = grid::gpar(fill = "#F2F2F2", col = NA))
-    plot <- plot + ggplot2::annotation_custom(ground, log2(cpus), Inf, -Inf, Inf) +
-      ggplot2::geom_vline(xintercept = cpus, colour = "#999999", linewidth = 0.4)
+    plot <- plot + ggplot2::annotation_custom(ground, log2(cpus), Inf, -Inf, Inf)
+  }
+  if (is.finite(cpus) && cpus <= max(counts)) {
+    plot <- plot + ggplot2::geom_vline(xintercept = cpus, colour = "#999999", linewidth = 0.4)
   }
   # one number of workers alone has no line, and its interval as a bar
   joined <- several_counts(rows)
@@ -79,7 +81,7 @@ several_counts <- function(rows) {
 
 scaling_caption <- function(rows, cpus) {
   paste0(sub("^Bars", "Bands", interval_caption(rows$blocks)), " Dots: one block each. The scales double; the lines only ",
-         "guide the eye.", cpu_caption(cpus), if ("ceiling" %in% rows$runtime)
+         "guide the eye.", cpu_caption(rows, cpus), if ("ceiling" %in% rows$runtime)
          " Ceiling: as many copies of the sequential program at once, what this machine allows.")
 }
 
@@ -91,7 +93,10 @@ no_speedup <- function(bench) {
   "The session has sequential runs only: nothing to compare with them."
 }
 
-speedup_finding <- function(rows) {
+speedup_finding <- function(rows, cpus) {
+  if (too_many_to_tell(rows$program)) {
+    return(median_by_runtime(rows, full_workers(rows$workers, cpus), "speedup", "Speedup", format_digits))
+  }
   best <- bind(lapply(split_by(rows, c("runtime", "program")), function(cell) cell[which.max(cell$speedup), ]))
   best <- best[order(best$program, match(best$runtime, levels(rows$runtime))), ]
   sentences <- vapply(split_by(best, "program"), function(cell) {
@@ -99,6 +104,21 @@ speedup_finding <- function(rows) {
             format_digits(cell$speedup), counted(cell$workers, "worker"))))
   }, "")
   paste(sentences, collapse = " ")
+}
+
+# A finding tells so many things one by one, more of them together.
+told_one_by_one <- 3
+too_many_to_tell <- function(things) length(unique(things)) > told_one_by_one
+
+# "Speedup with 2 workers, median (range) of 7 programs: snakefish 1.9 (1.5 to 2.0); ..."
+median_by_runtime <- function(rows, workers, column, what, format) {
+  at <- rows[rows$workers == workers, ]
+  told <- vapply(split_by(at, "runtime"), function(own) {
+    sprintf("%s %s (%s)", own$runtime[1], format(stats::median(own[[column]])),
+            paste(unique(format(range(own[[column]]))), collapse = " to "))
+  }, "")
+  sprintf("%s with %s, median (range) of %s: %s.", what, counted(workers, "worker"),
+          counted(length(unique(at$program)), "program"), paste(told, collapse = "; "))
 }
 
 base_case_text <- function(rows) {
@@ -117,7 +137,8 @@ interval_caption <- function(blocks) {
 
 range_text <- function(x) paste(unique(format_count(range(x))), collapse = " to ")
 
-cpu_caption <- function(cpus) {
-  if (!is.finite(cpus)) return("")
-  sprintf(" Grey ground: more workers than the %s that the bench could use.", counted(cpus, "CPU"))
+cpu_caption <- function(rows, cpus) {
+  if (!is.finite(cpus) || cpus > max(rows$workers)) return("")
+  sprintf(" Vertical line: the %s that the bench could use%s.", counted(cpus, "CPU"),
+          if (cpus < max(rows$workers)) "; grey ground: more workers than that" else "")
 }

@@ -26,16 +26,16 @@ figure_timeline <- function(trace) {
 
   draw <- function(narrow) {
     height <- min(if (narrow) 0.2 else 0.24, 8 / placed$rows)     # inches a row
-    labels <- if (narrow) shorten(placed$lanes$label, 14) else placed$lanes$label
+    labels <- if (narrow) shorten(without_pid(placed$lanes$label), 14) else placed$lanes$label
     plot <- ggplot2::ggplot() +
       ggplot2::geom_rect(data = placed$processes, fill = "#F0F0F0", ggplot2::aes(
         xmin = in_unit(start_ns), xmax = in_unit(end_ns), ymin = top, ymax = bottom)) +
       fork_lines(placed$processes, in_unit) +
       cpu_strips(trace, placed$processes, in_unit) +
       span_bars(bars, trace$kinds, in_unit, column, narrow) +
-      span_names(bars, trace$kinds, in_unit, length_ns, height, narrow) +
       arrow_lines(arrows$drawn, in_unit) +
       path_lines(path, in_unit) +
+      span_names(bars, trace$kinds, in_unit, length_ns, height, narrow) +
       killed_marks(placed$processes, in_unit) +
       ggplot2::scale_y_reverse(NULL, breaks = placed$lanes$middle, labels = labels,
                                expand = ggplot2::expansion(add = 0.4)) +

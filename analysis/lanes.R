@@ -15,6 +15,9 @@ assign_lanes <- function(processes, limit = max_lanes) {
   }, 1L)
 }
 
+# On a phone there is no room for the number of a process beside its name.
+without_pid <- function(label) sub(" [(][0-9]+[)]", "", label)
+
 lane_labels <- function(processes, lane) {
   vapply(split(processes$label, factor(lane)), function(labels) {
     if (length(labels) == 1) labels else sprintf("%s and %s", labels[1], counted(length(labels) - 1, "later one"))

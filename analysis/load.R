@@ -112,7 +112,7 @@ load_bench <- function(path, seed) {
     memory = read(db, path, "SELECT workload AS program, runtime, workers, CAST(peak_pss_bytes AS REAL) AS bytes,
                              processes FROM memory JOIN cell USING(session, workload, size, runtime, workers)
                              WHERE session = ? AND peak_pss_bytes IS NOT NULL AND series IN ('strong', 'both')
-                             ORDER BY 1, 2, 3", list(session$id)),
+                               AND runtime <> ? ORDER BY 1, 2, 3", list(session$id, control_runtime)),
     runtimes = read(db, path, "SELECT name, status, reason FROM runtime WHERE session = ? ORDER BY name",
                     list(session$id)))
   bench$cpus <- machine_cpus(bench$machine)

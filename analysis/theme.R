@@ -16,7 +16,7 @@ report_theme <- function(narrow = FALSE) {
       panel.grid.minor = ggplot2::element_blank(),
       panel.grid.major = ggplot2::element_line(colour = "#E6E6E6", linewidth = 0.3),
       panel.spacing = ggplot2::unit(14, "pt"),
-      strip.text = ggplot2::element_text(hjust = 0, face = "bold", size = 11),
+      strip.text = ggplot2::element_text(colour = ink, hjust = 0, face = "bold", size = 11),
       legend.position = "top", legend.justification = "left", legend.title = ggplot2::element_blank(),
       legend.margin = ggplot2::margin(0, 0, 2, 0), legend.box.spacing = ggplot2::unit(4, "pt"),
       legend.key.width = ggplot2::unit(if (narrow) 18 else 26, "pt"),
@@ -46,8 +46,10 @@ runtime_factor <- function(runtime) factor(runtime, looks_of(runtime)$runtime)
 runtime_scales <- function(runtimes) {
   looks <- looks_of(runtimes)
   named <- function(column) stats::setNames(looks[[column]], looks$runtime)
-  list(ggplot2::scale_colour_manual(values = named("colour")), ggplot2::scale_fill_manual(values = named("colour")),
-       ggplot2::scale_shape_manual(values = named("shape")), ggplot2::scale_linetype_manual(values = named("line")))
+  # the same limits in all, so that they share one legend also where a layer lacks some of the runtimes
+  scale <- function(of, column) of(values = named(column), limits = looks$runtime)
+  list(scale(ggplot2::scale_colour_manual, "colour"), scale(ggplot2::scale_fill_manual, "colour"),
+       scale(ggplot2::scale_shape_manual, "shape"), scale(ggplot2::scale_linetype_manual, "line"))
 }
 
 # Colours of the kinds of spans, and of the ledger's categories, by their place in their table: the eight, then eight

@@ -14,7 +14,6 @@ bench_verdict <- function(bench) {
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
   overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
-  counts <- counts[counts > 0]
   programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
   sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
                       ratio_text(overall$ratio, overall$low, overall$high), counted(workers, "worker"))

@@ -1,12 +1,16 @@
-# A bench database. Time of a program: serial + parallel / min(workers, cpus) + cost for each worker, times the block's
-# own state and each sample's noise; factor says how much slower a runtime is than snakefish.
+# A bench database. Time of a program: that of one worker by `law` (a function of the workers that have a CPU each, and of
+# all of them), times the block's own state and each sample's noise; factor says how much slower a runtime is than
+# snakefish.
 
 bench_factors <- c(sequential = 1, snakefish = 1, "snakefish-traced" = 1.03, multiprocessing = 1.25)
 bench_programs <- c("spectral-norm" = 0.8e9, mandelbrot = 1.1e9)
 bench_micro <- c("channel-round-trip" = 2.1e3, "spawn-join" = 310e3)
 
+# a serial part, a parallel one, and a cost for each worker
+law_of_costs <- function(busy, workers) 0.05 + 0.95 / busy + 0.01 * workers
+
 make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = bench_programs, micro = bench_micro,
-                          workers = 1:4, cpus = 2, noise = 0.02, seed = 1, status = "complete") {
+                          workers = 1:4, cpus = 2, noise = 0.02, seed = 1, status = "complete", law = law_of_costs) {
   db <- create_database(path, file.path(repository, "bench/schema.sql"))
   on.exit(DBI::dbDisconnect(db))
   names <- c(names(programs), names(micro))
@@ -37,7 +41,7 @@ make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = 
     operations <- ifelse(is_micro, 1000, 1)
     whole <- c(programs, micro)[grid$workload]
     ideal <- ifelse(is_micro | grid$runtime == "sequential", whole,
-                    whole * (0.05 + 0.95 / pmin(grid$workers, cpus, na.rm = TRUE) + 0.01 * grid$workers))
+                    whole * law(pmin(grid$workers, cpus, na.rm = TRUE), grid$workers))
     region <- ideal * operations * factors[grid$runtime] * exp(stats::rnorm(1, 0, noise) + stats::rnorm(n, 0, noise))
     append_rows(db, "sample", session = 1, block = block, position = sample(n) - 1, workload = grid$workload, size = 100,
                 runtime = grid$runtime, workers = grid$workers, status = "ok", exit_status = 0, start_ns = 0,
@@ -60,4 +64,18 @@ change <- function(path, ...) {
   on.exit(DBI::dbDisconnect(db))
   for (statement in c(...)) DBI::dbExecute(db, statement)
   invisible(path)
+}
+
+# A made-up session on 8 CPUs whose programs follow the universal scalability law, so that the fits have what they need and
+# must find these numbers again: every figure of a machine that is wider than the one that the tests run on.
+usl_alpha <- 0.04
+usl_beta <- 0.006
+
+make_wide_db <- function(path, blocks = 6, noise = 0.005, ...) {
+  law <- function(busy, workers) (1 + usl_alpha * (busy - 1) + usl_beta * busy * (busy - 1)) / busy
+  factors <- c(bench_factors, "snakefish-again" = 1, ceiling = 0.9, joblib = 1.6)
+  make_bench_db(path, blocks, factors, workers = c(1, 2, 3, 4, 6, 8, 12, 16), cpus = 8, noise = noise, law = law, ...)
+  change(path, "INSERT INTO memory SELECT DISTINCT 1, workload, size, runtime, workers,
+                  1048576 * (12 + workers * iif(runtime = 'multiprocessing', 9, 5)), workers + 1, 9
+                FROM sample WHERE workload IN (SELECT name FROM workload WHERE kind = 'program')")
 }

@@ -57,7 +57,8 @@ write_trace_db <- function(path, processes, records, tasks = NULL, texts = NULL,
   kinds <- read_event_kinds()
   DBI::dbAppendTable(db, "event_kind", kinds)
   DBI::dbAppendTable(db, "category", read_categories())
-  append_rows(db, "meta", key = c("state", "command", "machine"), value = c(state, "python3 program.py", "x86_64"))
+  append_rows(db, "meta", key = c("state", "command", "machine", "event_cost_ps"),
+              value = c(state, "python3 program.py", "x86_64", 10000))
   DBI::dbAppendTable(db, "process", processes)
   if (!is.null(tasks)) DBI::dbAppendTable(db, "task", tasks)
   if (!is.null(texts)) DBI::dbAppendTable(db, "text", texts)
@@ -121,6 +122,10 @@ make_trace_db <- function(path, killed = FALSE, state = "complete", stats = NULL
     span_records(1, "join", 84.5 * ms, 95 * ms, object = 2), span_records(1, "merge", 90 * ms, 94 * ms, object = 2)))
   write_trace_db(path, processes, bind(records), tasks, texts, stats, state)
 }
+
+# What the kernel's view adds to it: when its second process was on which CPU.
+kernels_view <- "INSERT INTO sched_slice VALUES(2, 101, 0, 6000000, 40000000, 'preempted', NULL, 5500000),
+                                               (2, 101, 1, 60000000, 78000000, 'exited', NULL, 40000000)"
 
 # Many short-lived workers and many messages: what must not become a smear.
 make_large_trace_db <- function(path, rounds = 30, workers = 3, messages = 40) {

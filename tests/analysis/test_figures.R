@@ -135,9 +135,7 @@ test_that("a trace without an analysis says which command makes one", {
 })
 
 test_that("with the kernel's view a strip shows the times on a CPU and those without", {
-  path <- change(make_trace_db(in_scratch("cpu.db")), "INSERT INTO sched_slice VALUES(2, 101, 0, 6000000, 40000000,
-    'preempted', NULL, 5500000), (2, 101, 1, 60000000, 78000000, 'exited', NULL, 40000000)")
-  trace <- load_trace(path)
+  trace <- load_trace(change(make_trace_db(in_scratch("cpu.db")), kernels_view))
   expect_equal(nrow(trace$cpu), 4)
   figure <- figure_timeline(trace)
   expect_drawn(figure)

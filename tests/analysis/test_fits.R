@@ -60,3 +60,14 @@ test_that("fits are drawn and tabled on a machine with CPUs enough, and missing 
   expect_match(figure_fits(small)$missing, "^Not estimable: 2 numbers of workers within 2 CPUs, 3 are needed[.]$")
   expect_null(fit_table(small))
 })
+
+test_that("from a session on 8 CPUs that follows the USL its parameters are found again, for every runtime alike", {
+  wide <- load_bench(make_wide_db(in_scratch("wide_usl.db"), micro = NULL), 1)
+  for (fit in wide$fits) {
+    expect_equal(fit$counts, c(1, 2, 3, 4, 6, 8))
+    expect_equal(fit$usl$parameters[1, ], c(alpha = usl_alpha, beta = usl_beta, peak = sqrt((1 - usl_alpha) / usl_beta)),
+                 tolerance = 0.15)
+  }
+  expect_match(figure_fits(wide)$finding, "By the USL the speedup is highest at 1[1-4] (to 1[1-5] )?workers[.]$")
+  expect_match(fit_table(wide)$USL[1], "contention [0-9.]+ % \\[.*peak at 1[1-4]")
+})

@@ -8,7 +8,7 @@ drawn_hash <- function(figure) {
     grDevices::pdf(NULL)
     built <- on_device(ggplot2::ggplot_build(figure$draw(narrow)$plot))
     lapply(built$data, function(layer) {
-      layer <- layer[intersect(names(layer), c("x", "y", "xmin", "xmax", "ymin", "ymax", "colour", "fill", "shape",
+      layer <- layer[intersect(names(layer), c("x", "y", "xend", "yend", "xmin", "xmax", "ymin", "ymax", "colour", "fill", "shape",
                                                "linetype", "label", "PANEL"))]
       numbers <- vapply(layer, is.numeric, TRUE)
       layer[numbers] <- lapply(layer[numbers], function(x) formatC(as.numeric(x), digits = 5, format = "g"))
@@ -22,11 +22,14 @@ drawn_hash <- function(figure) {
 
 test_that("every figure draws what it drew", {
   bench <- load_bench(make_bench_db(in_scratch("fixed.db"), blocks = 6, workers = c(1, 2, 4), cpus = 4), seed = 1)
-  trace <- load_trace(make_trace_db(in_scratch("fixed_trace.db"), killed = TRUE))
-  # what is calibrated on the machine, such as the cost of an event, is in no hash: the ledger, and what follows from it
+  wide <- load_bench(make_wide_db(in_scratch("fixed_wide.db"), micro = NULL), seed = 1)
+  # with the kernel's view; what would be calibrated on the machine, the cost of an event, is in the database
+  trace <- load_trace(change(make_trace_db(in_scratch("fixed_trace.db"), killed = TRUE), kernels_view))
   figures <- list(figure_ratio(bench), figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench),
-                  figure_micro(bench), figure_tracing(bench), figure_serial(bench), figure_fits(bench),
-                  figure_latency(trace), figure_channels(trace))
+                  figure_micro(bench), figure_tracing(bench), figure_serial(bench), figure_fits(wide),
+                  figure_memory(wide), figure_sessions(list(bench, wide)), figure_timeline(trace), figure_ledger(trace),
+                  figure_lost(list(trace)), figure_what_if(list(trace)), figure_latency(trace), figure_channels(trace),
+                  figure_events(trace))
   found <- data.frame(figure = vapply(figures, `[[`, "", "name"), hash = vapply(figures, drawn_hash, ""))
   if (identical(Sys.getenv("SNAPSHOTS"), "update")) utils::write.csv(found, snapshots, row.names = FALSE)
   expect_equal(found, utils::read.csv(snapshots))
