@@ -435,7 +435,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
             .pid = pid, .cpu = bpf_get_smp_processor_id(), .start_ns = now, .wake_ns = now};
         struct kernel_cpu *c = this_cpu();
         if (c)
-            c->tid = tid;
+            c->tid = 0;
         bpf_map_delete_elem(&threads, &old);
         if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_ANY))
             count_loss(KERNEL_LOST_THREADS);
@@ -454,34 +454,42 @@ int BPF_PROG(on_exit, struct task_struct *task)
     return 0;
 }
 
-static int fault(__u64 address, __u64 error_code, int mode)
+/* The thread that runs on this CPU is not the one whose faults were counted last. */
+static __noinline int count_for(struct kernel_cpu *c, __u32 tid)
 {
-    enum { PRESENT = 1, WRITE = 2 };
-    __u32 tid = bpf_get_current_pid_tgid();
+    struct kernel_thread *t = thread_of(tid);
+    if (c->faults.first_ns)
+        put_faults(c, bpf_ktime_get_ns()); /* of a thread that was not seen to leave */
+    c->tid = tid;
+    c->pid = t ? t->pid : 0;
+    return 0;
+}
+
+/* The first fault since the timer ticked last: only then may a slot begin or be over. */
+static __noinline int keep_slot(struct kernel_cpu *c)
+{
+    __u64 now = bpf_ktime_get_ns();
+    if (c->faults.first_ns && now - c->faults.first_ns >= KERNEL_SLOT_NS)
+        put_faults(c, now);
+    if (!c->faults.first_ns)
+        c->faults.first_ns = now;
+    c->ticks = bpf_jiffies64();
+    return 0;
+}
+
+static __always_inline int fault(__u64 address, __u64 error_code, int mode)
+{
     struct kernel_cpu *c = this_cpu();
+    __u32 tid = bpf_get_current_pid_tgid();
     if (!c)
         return 0;
-    if (c->tid != tid) {
-        struct kernel_thread *t = thread_of(tid);
-        if (c->faults.first_ns)
-            put_faults(c, bpf_ktime_get_ns()); /* of a thread that was not seen to leave */
-        c->tid = tid;
-        c->pid = t ? t->pid : 0;
-    }
+    if (c->tid != tid)
+        count_for(c, tid);
     if (!c->pid || (__s64)address < 0) /* the kernel's own half */
         return 0;
-    if (!c->faults.first_ns || ++c->unread >= KERNEL_SLOT_FAULTS) {
-        __u64 now = bpf_ktime_get_ns();
-        if (c->faults.first_ns && now - c->faults.first_ns >= KERNEL_SLOT_NS)
-            put_faults(c, now);
-        if (!c->faults.first_ns)
-            c->faults.first_ns = now;
-        c->unread = 0;
-    }
-    int kind = !(error_code & WRITE)    ? KERNEL_FIRST_READ
-               : (error_code & PRESENT) ? KERNEL_COPY_ON_WRITE
-                                        : KERNEL_FIRST_WRITE;
-    c->sort = mode * 4 + kind;
+    if (!c->faults.first_ns || c->ticks != bpf_jiffies64())
+        keep_slot(c);
+    c->sort = mode * KERNEL_FAULT_KINDS + (error_code & (KERNEL_FAULT_KINDS - 1));
     c->faults.count[c->sort & (KERNEL_FAULT_SORTS - 1)]++;
     return 0;
 }
@@ -521,8 +529,8 @@ int BPF_PROG(on_fault_end)
     if (!c || !t || !t->fault_ns)
         return 0;
     __u64 now = bpf_ktime_get_ns();
-    c->tid = tid;
-    c->pid = t->pid;
+    if (c->tid != tid)
+        count_for(c, tid);
     if (!c->faults.first_ns)
         c->faults.first_ns = now;
     c->faults.cost_ns[t->sort & (KERNEL_FAULT_SORTS - 1)] += now - t->fault_ns;

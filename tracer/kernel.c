@@ -54,9 +54,10 @@ static const char *const whats[KERNEL_WHATS] = {
     [KERNEL_POLL] = "poll",           [KERNEL_CHILD] = "child",         [KERNEL_SLEEP] = "sleep",
     [KERNEL_FAULT] = "fault",         [KERNEL_OTHER] = "other"};
 
-static const char *const fault_kinds[KERNEL_FAULT_KINDS] = {[KERNEL_COPY_ON_WRITE] = "copy-on-write",
+static const char *const fault_kinds[KERNEL_FAULT_KINDS] = {[KERNEL_FIRST_READ] = "first-read",
+                                                            [KERNEL_READ_AGAIN] = "first-read",
                                                             [KERNEL_FIRST_WRITE] = "first-write",
-                                                            [KERNEL_FIRST_READ] = "first-read"};
+                                                            [KERNEL_COPY_ON_WRITE] = "copy-on-write"};
 
 static const char *const modes[KERNEL_MODES] = {[KERNEL_USER] = "user", [KERNEL_KERNEL] = "kernel"};
 
@@ -138,11 +139,11 @@ static void take_faults(struct kernel *k, uint32_t pid, uint32_t tid, const stru
     for (unsigned sort = 0; row && sort < KERNEL_FAULT_SORTS; sort++) {
         if (!f->count[sort] && !f->cost_ns[sort])
             continue;
-        unsigned kind = sort % 4;
+        unsigned kind = sort % KERNEL_FAULT_KINDS;
         struct store_fault fault = {.process = row,
                                     .tid = tid,
                                     .kind = fault_kinds[kind],
-                                    .mode = modes[sort / 4],
+                                    .mode = modes[sort / KERNEL_FAULT_KINDS],
                                     .start_ns = session_ns(k, f->first_ns),
                                     .end_ns = session_ns(k, f->end_ns),
                                     .count = f->count[sort],

@@ -9,8 +9,9 @@
 
 enum {
     KERNEL_COMM_BYTES = 16,
-    KERNEL_SLOT_NS = 2000000, /* page faults of a thread within one slice and so long are one record */
-    KERNEL_SLOT_FAULTS = 8,   /* the clock is read at every so many of them: it costs as much as the rest of it */
+    /* Page faults of a thread within one slice and so long are one record; the clock, which costs as much as all
+     * the rest of a fault, is read at the first one after a tick of the timer only. */
+    KERNEL_SLOT_NS = 2000000,
 };
 
 enum kernel_record_type { KERNEL_SLICE = 1, KERNEL_FAULTS, KERNEL_FORK, KERNEL_EXEC, KERNEL_EXIT };
@@ -43,9 +44,16 @@ enum kernel_what {
     KERNEL_WHATS
 };
 
-enum kernel_fault_kind { KERNEL_COPY_ON_WRITE, KERNEL_FIRST_WRITE, KERNEL_FIRST_READ, KERNEL_FAULT_KINDS };
+/* By the processor's error code: bit 0, the page was there; bit 1, it was to be written. */
+enum kernel_fault_kind {
+    KERNEL_FIRST_READ,
+    KERNEL_READ_AGAIN,
+    KERNEL_FIRST_WRITE,
+    KERNEL_COPY_ON_WRITE,
+    KERNEL_FAULT_KINDS
+};
 enum { KERNEL_USER, KERNEL_KERNEL, KERNEL_MODES };
-enum { KERNEL_FAULT_SORTS = 8 }; /* a sort is mode * 4 + kind: the verifier understands a mask */
+enum { KERNEL_FAULT_SORTS = KERNEL_MODES * KERNEL_FAULT_KINDS }; /* a sort is mode * KERNEL_FAULT_KINDS + kind */
 
 struct kernel_slice {
     __u32 type, pid, tid, cpu;
@@ -98,12 +106,11 @@ struct kernel_thread {
 
 /* One CPU: so that a page fault has to look nothing up. Also read at the end. */
 struct kernel_cpu {
-    __s32 interrupts; /* how deep in them it is */
+    __u64 ticks;      /* of the timer, when the clock was read last for page faults */
     __u32 tid;        /* whose page faults are counted; 0: to be found out at the next one */
     __u32 pid;        /* its process, 0: it is not traced */
     __u32 sort;       /* of its last fault */
-    __u32 unread;     /* faults since the clock was read */
-    __u32 unused;
+    __s32 interrupts; /* how deep in them it is */
     struct kernel_faults faults;
 };
 

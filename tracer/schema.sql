@@ -63,7 +63,7 @@ CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
 
--- Page faults of a thread within one slice and some 2 ms (or 8 of them), by kind: copy-on-write (a write to a page that is
+-- Page faults of a thread within one slice and some 2 ms (up to a tick of the timer more), by kind: copy-on-write (a write to a page that is
 -- there, as after a fork), first-write, first-read (of a page that is not); mode: taken in user code or by the kernel.
 -- start_ns: when the first of that time was, of any kind; end_ns: a time between the last and the next, or the slice's end.
 -- estimate: 0: cost_ns was measured (count 0: a fault of an earlier slice ended here); 1: it is count times the median of

@@ -5,7 +5,8 @@
 Parts: faults (thousands of trials), many (10,000 of each kind of object), ring (its killed test with other seeds),
 tsan (the core's tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there),
 overcommit, books (a thousand traced programs whose processes or collector are killed), clock (ten million
-events in order), flood (what the collector can take), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
+events in order), flood (what the collector can take), kernel_cost (what the kernel's view costs: a figure), fuzz (each
+fuzzer for a minute, or FUZZ_SECONDS).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -43,6 +44,7 @@ def parts(build, seed):
              "books": [(script("books.py", "--trials", "1000", "--seed", str(seed), "--progress"), {})],
              "clock": [(script("clock.py", "--events", "10000000"), {})],
              "flood": [(script("flood.py", "--seconds", "30"), {})],
+             "kernel_cost": [(script("kernel_cost.py"), {})],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "fuzz": []}
     debug = shutil.which("python3-dbg")
     if debug:
@@ -79,7 +81,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "tsan", "books", "clock", "flood", "references", "overcommit", "fuzz"])
+    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "tsan", "books", "clock", "flood", "kernel_cost",
+                                                           "references", "overcommit", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
