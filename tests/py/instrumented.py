@@ -35,9 +35,17 @@ def check(db):
         assert db.one("SELECT sum(ns) FROM ledger WHERE process = ?", process) == lives
 
 
+def channels(db):
+    """Ids of the channels, the first that was made first: they are numbered as their events come to be stored."""
+    return [c for c, in db.rows("SELECT e.object FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'channel' "
+                                "GROUP BY 1 ORDER BY min(e.tsc)")]
+
+
 def received(db):
-    """[(channel, messages sent, of them received, bytes)]"""
-    return db.rows("SELECT channel, count(*), count(receiver), sum(bytes) FROM message GROUP BY 1 ORDER BY 1")
+    """[(the how manieth channel, messages sent, of them received, bytes)]"""
+    order = channels(db)
+    rows = db.rows("SELECT channel, count(*), count(receiver), sum(bytes) FROM message GROUP BY 1")
+    return sorted((order.index(channel) + 1, *counts) for channel, *counts in rows)
 
 
 def unnumbered(db):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from databases import Database
-from instrumented import QUIET, needs_collector, traced, unnumbered
+from instrumented import QUIET, channels, needs_collector, traced, unnumbered
 
 pytestmark = needs_collector
 
@@ -130,9 +130,9 @@ def test_what_somebody_wrapped_meanwhile_is_told_once_when_it_is_on_again(traced
         # not the Pool's messages: how many end it is by chance
         return out, db.rows("SELECT k.name, e.phase, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
                             "JOIN process p ON p.id = e.process WHERE k.name NOT IN ('wait', 'channel', 'text') AND CASE "
-                            "k.name WHEN 'pickled' THEN p.name = 'sender' WHEN 'send' THEN e.object = 1 "
-                            "WHEN 'write' THEN e.object = 1 WHEN 'receive' THEN e.object = 1 ELSE 1 END "
-                            "GROUP BY 1, 2 ORDER BY 1, 2"), unnumbered(db)
+                            "k.name WHEN 'pickled' THEN p.name = 'sender' WHEN 'send' THEN e.object = ?1 "
+                            "WHEN 'write' THEN e.object = ?1 WHEN 'receive' THEN e.object = ?1 ELSE 1 END "
+                            "GROUP BY 1, 2 ORDER BY 1, 2", channels(db)[0]), unnumbered(db)
 
     out, wrapped, without_number = events(ON_TOP + WORK + "print('send' in called, 'dumps' in called, 'start' in called)")
     assert out == "True True True\n"

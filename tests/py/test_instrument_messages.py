@@ -1,7 +1,7 @@
 """trace.instrument: the messages of pipes and queues in the trace database."""
 import pytest
 from databases import Database
-from instrumented import QUIET, check, needs_collector, received, traced, unnumbered
+from instrumented import QUIET, channels, check, needs_collector, received, traced, unnumbered
 
 pytestmark = needs_collector
 
@@ -27,8 +27,10 @@ def test_every_message_of_a_pipe_has_its_sender_receiver_and_bytes(traced):
     total = sum(i * 1000 for i in range(50))
     assert received(db) == [(1, 50, 50, total), (2, 50, 50, total)]
     main, child = (db.one("SELECT id FROM process WHERE name = ?", name) for name in ("program.py", "echo"))
-    assert db.rows("SELECT DISTINCT sender, receiver FROM message ORDER BY channel") == [(main, child), (child, main)]
-    assert db.rows("SELECT seq, bytes FROM message WHERE channel = 1 ORDER BY seq") == [(i + 1, i * 1000) for i in range(50)]
+    for channel, ends in zip(channels(db), ((main, child), (child, main))):
+        assert db.rows("SELECT DISTINCT sender, receiver FROM message WHERE channel = ?", channel) == [ends]
+        assert db.rows("SELECT seq, bytes FROM message WHERE channel = ? ORDER BY seq", channel
+                       ) == [(i + 1, i * 1000) for i in range(50)]
     assert db.one("SELECT count(*) FROM channel WHERE capacity_bytes > 0") == 2 and unnumbered(db) == 0
 
 
@@ -136,7 +138,7 @@ print(sorted(pairs))
 """)
     check(db)
     pairs = db.rows("SELECT s.pid, r.pid FROM message m JOIN process s ON s.id = m.sender JOIN process r ON r.id = m.receiver "
-                    "WHERE m.channel = 1")
+                    "WHERE m.channel = ?", channels(db)[0])
     assert sorted(pairs) == eval(out) and len(pairs) == 300 and unnumbered(db) == 0
     assert received(db)[1][:3] == (2, 2, 2)
 
@@ -254,10 +256,9 @@ for _ in range(8):
 """, seed)
     assert [loss for loss in db.losses() if loss[0] != "torn"] == []
     main = db.one("SELECT id FROM process WHERE parent IS NULL")
-    channels = [c for c, in db.rows("SELECT DISTINCT object FROM span WHERE kind = 'receive' ORDER BY 1")]
-    assert len(channels) == 8
+    assert len(channels(db)) == 8
     paired = 0
-    for channel, line in zip(channels, out.splitlines()):
+    for channel, line in zip(channels(db), out.splitlines()):
         seqs = [seq for seq, in db.rows("SELECT a FROM event WHERE kind = 15 AND phase = 2 AND process = ? AND object = ? "
                                         "ORDER BY event.seq", main, channel)]
         senders = dict(db.rows("SELECT m.seq, p.pid FROM message m JOIN process p ON p.id = m.sender WHERE channel = ?", channel))
@@ -401,6 +402,6 @@ def test_an_exception_at_any_moment_of_a_receive_costs_that_message_only(traced,
     assert db.one("SELECT count(*) FROM span WHERE NOT closed") == 0
     reading = [line == "True" for line in out.splitlines()]
     assert reading.count(False) > 4
-    for channel, broken in enumerate(reading, 1):
+    for channel, broken in zip(channels(db), reading):
         last = db.rows("SELECT a FROM event WHERE kind = 15 AND phase = 2 AND object = ? ORDER BY seq DESC LIMIT 1", channel)
         assert broken or last[0][0] > 0, f"moment {channel}"
