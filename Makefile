@@ -88,7 +88,7 @@ $(PKG)/%: ext/snakefish/%
 
 # The kernel's side of the kernel's view: clang compiles it, bpftool makes a header of it that holds it whole.
 BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)
-$(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/*_record.h)
+$(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/*.bpf.h tracer/*_record.h)
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
 	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@

@@ -1,0 +1,109 @@
+/* Page faults. They are the most frequent events by far: they are counted in their CPU's own entry, which is handed
+ * on when the thread leaves the CPU, so that a record of faults is of one slice. */
+#ifndef SF_TRACER_KERNEL_FAULTS_BPF_H
+#define SF_TRACER_KERNEL_FAULTS_BPF_H
+
+#include "kernel_maps.bpf.h"
+
+static void put_faults(struct kernel_cpu *c, __u64 now)
+{
+    c->faults.end_ns = now;
+    struct kernel_faults_record *r = bpf_ringbuf_reserve(&records, sizeof *r, 0);
+    if (r) {
+        r->type = KERNEL_FAULTS;
+        r->pid = c->pid;
+        r->tid = c->tid;
+        r->unused = 0;
+        r->faults = c->faults;
+        bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+    } else {
+        count_loss(KERNEL_LOST_FAULTS);
+    }
+    __builtin_memset(&c->faults, 0, sizeof c->faults);
+}
+
+/* The thread that runs on this CPU is not the one whose faults were counted last. */
+static __noinline int count_for(struct kernel_cpu *c, __u32 tid)
+{
+    struct kernel_thread *t = thread_of(tid);
+    if (c->faults.first_ns)
+        put_faults(c, bpf_ktime_get_ns()); /* of a thread that was not seen to leave */
+    c->tid = tid;
+    c->pid = t ? t->pid : 0;
+    return 0;
+}
+
+/* The first fault of a slot, or the first since the timer ticked: only then may the slot be over. */
+static __noinline int keep_slot(struct kernel_cpu *c)
+{
+    __u64 now = bpf_ktime_get_ns();
+    if (c->faults.first_ns && now - c->faults.first_ns >= KERNEL_SLOT_NS)
+        put_faults(c, now);
+    if (!c->faults.first_ns)
+        c->faults.first_ns = now;
+    c->ticks = bpf_jiffies64();
+    return 0;
+}
+
+static __always_inline int fault(__u64 address, __u64 error_code, int mode)
+{
+    struct kernel_cpu *c = this_cpu();
+    __u32 tid = bpf_get_current_pid_tgid();
+    if (!c)
+        return 0;
+    if (c->tid != tid)
+        count_for(c, tid);
+    if (!c->pid || (__s64)address < 0) /* the kernel's own half */
+        return 0;
+    if (!c->faults.first_ns || c->ticks != bpf_jiffies64())
+        keep_slot(c);
+    c->sort = mode * KERNEL_FAULT_KINDS + (error_code & (KERNEL_FAULT_KINDS - 1));
+    c->faults.count[c->sort & (KERNEL_FAULT_SORTS - 1)]++;
+    return 0;
+}
+
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(on_user_fault, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+{
+    return fault(address, error_code, KERNEL_USER);
+}
+
+SEC("tp_btf/page_fault_kernel")
+int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsigned long error_code)
+{
+    return fault(address, error_code, KERNEL_KERNEL);
+}
+
+/* The cost of faults, where the kernel lets functions be traced. One may sleep, and end in another slice than it
+ * began in: then its cost is in the later record. */
+SEC("fentry/handle_mm_fault")
+int BPF_PROG(on_fault_begin)
+{
+    struct kernel_cpu *c = this_cpu();
+    struct kernel_thread *t = thread_of(bpf_get_current_pid_tgid());
+    if (c && t) {
+        t->sort = c->sort;
+        t->fault_ns = bpf_ktime_get_ns();
+    }
+    return 0;
+}
+
+SEC("fexit/handle_mm_fault")
+int BPF_PROG(on_fault_end)
+{
+    __u32 tid = bpf_get_current_pid_tgid();
+    struct kernel_cpu *c = this_cpu();
+    struct kernel_thread *t = thread_of(tid);
+    if (!c || !t || !t->fault_ns)
+        return 0;
+    __u64 now = bpf_ktime_get_ns();
+    if (c->tid != tid)
+        count_for(c, tid);
+    if (!c->faults.first_ns)
+        c->faults.first_ns = now;
+    c->faults.cost_ns[t->sort & (KERNEL_FAULT_SORTS - 1)] += now - t->fault_ns;
+    t->fault_ns = 0;
+    return 0;
+}
+
+#endif
