@@ -84,8 +84,10 @@ static inline int number_of(PyObject *text, uint32_t *number)
     }
     if (look_up(text, number))
         return -1;
-    Py_XSETREF(recent[place].text, Py_NewRef(text));
+    PyObject *before = recent[place].text;
+    recent[place].text = Py_NewRef(text);
     recent[place].number = *number;
+    Py_XDECREF(before); /* may run a __del__ that comes here */
     return 0;
 }
 

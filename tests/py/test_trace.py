@@ -189,6 +189,41 @@ def test_marks_of_many_processes_and_sessions_keep_their_texts(check_program, tm
             assert marks == [(f"mark {i}", 5) for i in range(3)]
 
 
+def test_a_name_that_marks_at_its_end_does_not_garble_the_next_ones(check_program, tmp_path):
+    """Names are remembered by their address, few of them: this one ends when another takes its place, and marks one that
+    takes it at the same time."""
+    out = check_program("""
+        import sys
+        from snakefish import trace
+        def place(text):
+            return (id(text) >> 4) % 16
+        marks = []
+        def mark(name):
+            marks.append(str(name))
+            trace.mark(name)
+        class Name(str):
+            def __del__(self):
+                mark(self.heir)
+        texts = [f"text {i} " + "x" * (i % 100) for i in range(2000)]  # of many sizes: in all places
+        with trace.session(sys.argv[1]):
+            for text in texts:
+                mark(text)
+            for _ in range(20):
+                name = Name(texts[0])
+                name.heir, other = [text for text in texts if place(text) == place(name)][:2]
+                heir = name.heir
+                mark(name)
+                del name
+                mark(other)
+                mark(heir)
+                mark(other)
+        print(*sorted(marks), sep=",")
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        marks = db.rows("SELECT t.text FROM event e JOIN text t ON t.id = e.object WHERE e.kind = 21 ORDER BY 1")
+    assert [text for text, in marks] == out.strip().split(",")
+
+
 def test_an_inherited_environment_does_not_replace_the_database(check_program, tmp_path):
     """Programs started by a traced one join its trace; those started after it is over stay out of it."""
     out = check_program(BUSY + """
