@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "life.h"
+#include "sweep.h"
 #include "spill.h"
 
 enum { PAGE_BYTES = 4096 };
@@ -64,6 +65,7 @@ static int make_dir(struct session *session, struct sentence *why)
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why)
 {
     clear(session);
+    sweep_unbegun(SF_SESSION_PARENT);
     int error = make_dir(session, why);
     if (error)
         return error;

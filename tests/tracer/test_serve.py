@@ -1,6 +1,7 @@
 """snakefish-trace serve, as snakefish.trace.start() uses it."""
 
 import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -40,6 +41,22 @@ def test_it_collects_until_it_is_stopped(db):
     not_lost(db)
     assert query(db, "SELECT count(*) FROM message") == [(20,)]
     assert meta(db, "state") == "complete"
+
+
+def test_what_a_collector_left_that_was_killed_at_its_first_steps_is_cleared_away(db):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = pathlib.Path(f"/dev/shm/snakefish-{ended.pid}-0123456789abcdef")
+    left.mkdir(0o700)
+    os.utime(left, (0, 0))
+    try:
+        served = Served(db, os.getpid())
+        assert not left.exists()
+        set_state(served.session, STOPPING)
+        assert served.end() == "done\n"
+    finally:
+        if left.exists():
+            left.rmdir()
 
 
 def test_it_is_nobodys_child_and_holds_nothing_of_the_program(db):
