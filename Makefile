@@ -119,10 +119,10 @@ $(B)/bin/bench-floor: bench/floor/main.c
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE $< -o $@
 
-$(B)/bin/bench-events: bench/floor/events.c $(wildcard ext/core/*.[ch] ext/abi/*)
+$(B)/bin/bench-events: bench/floor/events.c tracer/spares.c tracer/file.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/* tracer/spares.h tracer/file.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -pthread $< $(CORE_SRC) -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
 
 # The collector's own speed: its parts and the log's writer, in one program.
 $(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer
@@ -140,7 +140,8 @@ $(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)
 $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
-	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $< $(filter-out %/main.o,$(TRACER_OBJ)) $(TRACER_LIBS) -o $@
+	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $(filter %.c %.o,$(filter-out %/main.o,$^)) $(TRACER_LIBS) -o $@
+$(B)/tests/tracer/test_spares: $(CORE_OBJ) # the log's own writer: it takes them
 
 # What tests/stress/flood.py traces.
 $(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)

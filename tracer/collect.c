@@ -1,9 +1,9 @@
 /* The collector's loop.
  *
  * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after what was before
- * it is committed, or set aside; a log's file is removed only after its process was seen dead, all its records
- * taken and its books committed. One thread. Writers are the traced processes, through their logs; the loop sleeps
- * on the session's futex word, which they ring when a log passes half full.
+ * it is committed, or set aside; a log's file is handed on or removed only after its process was seen dead, all its
+ * records taken and its books committed. One thread. Writers are the traced processes, through their logs; the loop
+ * sleeps on the session's futex word, which they ring when a log passes half full.
  *
  * A round looks at every log, sets aside what fills one, and stores as far as it may: not at all while the program
  * wants all CPUs, for a while when one is to spare, and everything at the end. */
@@ -21,6 +21,7 @@
 #include "finish.h"
 #include "intake.h"
 #include "spare.h"
+#include "spares.h"
 
 #define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
@@ -306,6 +307,13 @@ static uint64_t most_aside(const struct session *session)
     return records < room ? records : room;
 }
 
+/* What there is time for when a CPU is to spare. */
+static void look_ahead(struct collect *c)
+{
+    if (c->storing == FOR_A_WHILE && session_state(c->job->session) == SF_SESSION_ACTIVE)
+        spares_prepare(c->context.dir_fd, c->context.capacity);
+}
+
 /* Falls quiet: from here on whether a CPU is to spare can be seen. */
 static void fall_quiet(struct collect *c)
 {
@@ -336,6 +344,7 @@ static int loop(struct collect *c)
         nap_ns = fill > 0.25 ? nap_ns / 2 : nap_ns * 2;
         int64_t most_ns = c->kernel ? nap_max_kernel_ns : nap_max_ns;
         nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > most_ns ? most_ns : nap_ns;
+        look_ahead(c);
         fall_quiet(c);
         session_wait(c->job->session, c->rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
     }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "spares.h"
 #include "text.h"
 
 enum { BATCH = 4096 };
@@ -375,7 +376,10 @@ void intake_give_back(struct intake *intake)
 
 void intake_remove(struct intake *intake, const struct intake_context *context)
 {
-    unlinkat(context->dir_fd, intake->file, 0);
+    if (intake->books.damaged)
+        unlinkat(context->dir_fd, intake->file, 0);
+    else
+        spares_hand_on(context->dir_fd, intake->file);
     spill_remove(&intake->reader.spill);
     intake_free(intake);
 }

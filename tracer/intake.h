@@ -66,7 +66,7 @@ void intake_keep_books(struct intake *intake, const struct intake_context *conte
 /* Lets the writer use the room again. After a commit. */
 void intake_give_back(struct intake *intake);
 
-/* Removes the log of an intake that has ended, and frees it. */
+/* Frees an intake that has ended; its log becomes a spare or goes. */
 void intake_remove(struct intake *intake, const struct intake_context *context);
 
 /* No more will come: stores what is still open. */

@@ -22,8 +22,9 @@
 #include <unistd.h>
 
 #include "life.h"
-#include "sweep.h"
+#include "spares.h"
 #include "spill.h"
+#include "sweep.h"
 
 enum { PAGE_BYTES = 4096 };
 
@@ -97,6 +98,7 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
     session->header->start_tsc = start_tsc;
     /* Release: pairs with the acquire load of magic in every process that opens the session. */
     __atomic_store_n(&session->header->magic, SF_SESSION_MAGIC, __ATOMIC_RELEASE);
+    spares_prepare(session->dir_fd, log_records); /* for the program itself, before it asks */
 out:
     if (error) {
         session_remove(session, NULL);
@@ -192,7 +194,8 @@ out:
 static bool is_ours(const char *name)
 {
     return strcmp(name, SF_SESSION_FILE) == 0 || strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0 ||
-           strncmp(name, SPILL_PREFIX, strlen(SPILL_PREFIX)) == 0;
+           strncmp(name, SPILL_PREFIX, strlen(SPILL_PREFIX)) == 0 ||
+           strncmp(name, SF_SPARE_PREFIX, strlen(SF_SPARE_PREFIX)) == 0;
 }
 
 int session_remove(struct session *session, struct sentence *why)

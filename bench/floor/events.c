@@ -6,13 +6,15 @@
  *     rdtsc, rdtsc-fenced      a timestamp, alone
  *     event, event-fenced      an event with such a timestamp, into a log whose pages are warm
  *     off                      the same call where no session runs
- *     first-lap                an event into a log that was just made: COUNT at most half of a log
+ *     first-lap                an event into a spare that the collector made ready: COUNT at most half of a log
+ *     first-lap-alone          an event into a log that the writer made itself: the same
  *
  * COUNT times in each of WRITERS processes at once (1), each on a CPU of its own as long as there are some. "ns" is
  * the CPU time of all COUNT in one of them, the mean over the writers; "right" is how many events stand in its log
  * (timestamps: how many grew). The session is one of this program's own, without a collector: the logs are drained,
  * by moving their tail, outside of what is timed. Exit status 2: bad arguments, 1: what else went wrong. */
 #include "core/log.h"
+#include "spares.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -77,7 +79,7 @@ static void drain(void)
 
 static void measure(const char *what, long count, struct answer *answer)
 {
-    bool cold = !strcmp(what, "first-lap"), timestamps = !strncmp(what, "rdtsc", 5);
+    bool cold = !strncmp(what, "first-lap", 9), timestamps = !strncmp(what, "rdtsc", 5);
     for (long warm = cold ? 0 : 2 * LOG_RECORDS; warm > 0; warm -= TURN, drain())
         turn(what, TURN);
     uint64_t before = timestamps ? (uint64_t)grew : sf_log_self.header ? sf_log_self.header->head : 0;
@@ -118,6 +120,14 @@ static void remove_session(const char *directory)
         perror("bench-events: rm");
 }
 
+/* As the collector does. */
+static void prepare_spare(void)
+{
+    int dir = open(sf_log_directory(), O_RDONLY | O_DIRECTORY);
+    spares_prepare(dir, LOG_RECORDS);
+    close(dir);
+}
+
 static void stay_on(int cpu)
 {
     cpu_set_t allowed, one;
@@ -136,6 +146,8 @@ static int run(const char *what, long count, int writers, struct answer *answers
 {
     int go[2], right = pipe(go);
     for (int w = 0; w < writers && !right; w++) {
+        if (!strcmp(what, "first-lap"))
+            prepare_spare();
         pid_t pid = fork();
         if (pid == 0) {
             char word;
@@ -158,13 +170,14 @@ int main(int count, char **arguments)
 {
     const char *what = count > 2 ? arguments[1] : "";
     long times = count > 2 ? atol(arguments[2]) : 0, writers = count > 3 ? atol(arguments[3]) : 1;
-    static const char *const known[] = {"rdtsc", "rdtsc-fenced", "event", "event-fenced", "off", "first-lap", NULL};
+    static const char *const known[] = {"rdtsc", "rdtsc-fenced", "event", "event-fenced", "off", "first-lap",
+                                        "first-lap-alone", NULL};
     int i = 0;
     while (known[i] && strcmp(known[i], what))
         i++;
-    if (!known[i] || times < 1 || writers < 1 || writers > 1024 || (i == 5 && times > (long)LOG_RECORDS / 2)) {
+    if (!known[i] || times < 1 || writers < 1 || writers > 1024 || (i >= 5 && times > (long)LOG_RECORDS / 2)) {
         fprintf(stderr,
-                "usage: bench-events rdtsc|rdtsc-fenced|event|event-fenced|off|first-lap COUNT [WRITERS]\n");
+                "usage: bench-events rdtsc|rdtsc-fenced|event|event-fenced|off|first-lap|first-lap-alone COUNT [WRITERS]\n");
         return 2;
     }
     char directory[] = SF_SESSION_PARENT "/" SF_SESSION_PREFIX "bench-XXXXXX";

@@ -1,4 +1,4 @@
-"""event-first-lap: events into a log that was just made, whose pages are fresh"""
+"""event-first-lap: events into a spare log, whose pages the collector made ready"""
 from bench import events
 
 size = 60000

@@ -5,6 +5,7 @@
  *     /dev/shm/snakefish-<collector's pid>-<random>/
  *         session            struct sf_session_header, one page, mapped by every traced process
  *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
+ *         spare.<n>          a log that nobody writes yet, with some of its pages ready
  *         spill.<pid>.<tsc>  the collector's own: what it took out of that log to store it later (tracer/spill.h)
  *
  * A log belongs to one process, also after a fork: the child makes its own. (pid, start_tsc) is unique in
@@ -33,6 +34,10 @@
  * a record is written to them; where the reservation fails, records are lost and counted. So no write raises
  * SIGBUS. The header and one page of records are reserved when the log is made: most processes need little more.
  *
+ * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own
+ * log's name, or makes a file. A spare has its full length, a header of zeros, and pages from its beginning on as far
+ * as its blocks (st_blocks) reach; what stands in its records is of no account, since no count reaches them.
+ *
  * The reader trusts nothing: it reads by pread(2), so a file cut short is an error and not a signal; it checks
  * the magic, version, sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
  *
@@ -51,6 +56,8 @@
 #define SF_SESSION_PARENT "/dev/shm"
 #define SF_SESSION_FILE "session"
 #define SF_LOG_PREFIX "log."
+#define SF_SPARE_PREFIX "spare."
+#define SF_SPARES_MAX 8
 #define SF_SESSION_ENV "SNAKEFISH_TRACE_SESSION" /* the directory, for processes that start by exec */
 
 #define SF_LOG_RECORDS_OFFSET 4096u

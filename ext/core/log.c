@@ -1,11 +1,12 @@
 /* The event log's slow side: sessions, making logs, making room. The fast side is inline in log.h.
  *
- * Who writes. In a log: its process, one thread at a time. In the session file: writers add to `wake` and `lost_logs`,
- * and turn ACTIVE into STOPPING; the rest is the collector's. Nothing here is freed before sf_log_detach.
+ * Who writes. In a log: its process, one thread at a time. In the session file: writers add to `wake` and
+ * `lost_logs`, and turn ACTIVE into STOPPING; the rest is the collector's. Nothing here is freed before
+ * sf_log_detach.
  *
- * limit is the least of: tail as last seen + capacity (full), the records whose pages are reserved, and the next
- * half-full mark, at which the collector is woken. Reaching it costs a look; between two looks a record costs its
- * stores. */
+ * limit is the least of: tail as last seen + capacity (full), the records whose pages are reserved, those whose
+ * pages are mapped, and the next half-full mark, at which the collector is woken. Reaching it costs a look; between
+ * two looks a record costs its stores. */
 #include "core/log.h"
 
 #include "core/debug.h"
@@ -38,12 +39,14 @@ static struct {
     int directory_fd, log_fd;
     char name[SF_NAME_BYTES];
     uint32_t lanes, texts, era;
-    uint64_t reserved;                /* records whose pages are there */
+    uint64_t reserved;      /* records whose pages are there */
+    uint64_t ready, mapped; /* of a spare: records whose pages were there, and are in this process's map */
     uint64_t lost_pending, lost_from; /* lost since the last record, tsc of the first of them */
     uint64_t rung_at;                 /* tail + 1 as it was when the collector was last woken */
 } own = {.directory_fd = -1, .log_fd = -1};
 
-/* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between. */
+/* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between.
+ */
 static __thread struct {
     uint32_t task;
     char name[SF_NAME_BYTES];
@@ -75,9 +78,21 @@ static int reserve(uint64_t records)
 /* As much again as there is, within bounds; where memory is short, as little as can be. */
 static void reserve_more(void)
 {
-    uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record), most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
+    uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record),
+             most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
     if (reserve(own.reserved + (own.reserved < most ? own.reserved : most)))
         reserve(own.reserved + least);
+}
+
+/* Puts the next pages of a spare into this process's map. A read maps all pages around it that are there, a write
+ * only its own page: that costs five times as much. */
+static void map_more(void)
+{
+    enum { AROUND_BYTES = 65536 }; /* the kernel's usual span, which it aligns */
+    const char *at = (const char *)&sf_log_self.records[own.mapped];
+    *(const volatile char *)at;
+    own.mapped += (AROUND_BYTES - (uintptr_t)at % AROUND_BYTES) / sizeof(struct sf_record);
+    own.mapped = own.mapped < own.ready ? own.mapped : own.ready;
 }
 
 static void close_log(void)
@@ -91,9 +106,42 @@ static void close_log(void)
     log->header = NULL;
     log->records = NULL;
     log->head = log->limit = log->mask = 0;
-    own.reserved = own.lost_pending = own.rung_at = 0;
+    own.reserved = own.ready = own.mapped = own.lost_pending = own.rung_at = 0;
     own.texts = 0;
     own.era++;
+}
+
+/* Takes a spare for the log `file`, and finds how many of its pages are ready. */
+static bool take_spare(const char *file, size_t bytes)
+{
+    char name[32];
+    struct stat st;
+    for (int i = 0; i < SF_SPARES_MAX; i++) {
+        snprintf(name, sizeof name, SF_SPARE_PREFIX "%d", i);
+        if (renameat(own.directory_fd, name, own.directory_fd, file))
+            continue;
+        int fd = openat(own.directory_fd, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == (off_t)bytes &&
+            st.st_blocks * 512 >= SF_LOG_RECORDS_OFFSET + SF_LOG_FIRST_BYTES) {
+            own.ready = ((uint64_t)st.st_blocks * 512 - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
+            own.reserved = own.ready;
+            own.log_fd = fd;
+            return true;
+        }
+        if (fd >= 0)
+            close(fd);
+        unlinkat(own.directory_fd, file, 0);
+    }
+    return false;
+}
+
+/* Makes a file for the log, with its first pages. 0 or -errno. */
+static int make_file(const char *file, size_t bytes)
+{
+    own.log_fd = openat(own.directory_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (own.log_fd < 0 || ftruncate(own.log_fd, (off_t)bytes))
+        return -errno;
+    return reserve(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
 }
 
 /* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */
@@ -105,16 +153,7 @@ static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
     char file[64];
     int error;
     snprintf(file, sizeof file, SF_LOG_PREFIX "%d.%llu", (int)getpid(), (unsigned long long)start_tsc);
-    own.log_fd = openat(own.directory_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (own.log_fd < 0) {
-        error = -errno;
-        goto out;
-    }
-    if (ftruncate(own.log_fd, (off_t)bytes)) {
-        error = -errno;
-        goto out;
-    }
-    error = reserve(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
+    error = take_spare(file, bytes) ? 0 : make_file(file, bytes);
     if (error)
         goto out;
     void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own.log_fd, 0);
@@ -139,8 +178,8 @@ static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
     log->limit = 0; /* the first record finds out */
     /* release: a collector that sees the magic sees the identity */
     atomic_store_explicit((_Atomic uint64_t *)&header->magic, SF_LOG_MAGIC, memory_order_release);
-    /* The collector is left asleep: it looks for new logs every 100 ms, and to wake it for each fork would cost a CPU
-     * that the child could have. */
+    /* The collector is left asleep: it looks for new logs every 100 ms, and to wake it for each fork would cost a
+     * CPU that the child could have. */
     error = 0;
 out:
     if (error)
@@ -194,6 +233,11 @@ bool sf_log_make_room(uint64_t tsc)
         return lose(tsc);
     uint64_t half = tail + capacity / 2;
     log->limit = log->head < half && half < room ? half : room;
+    if (own.mapped < own.ready) { /* a spare's first lap */
+        if (log->head >= own.mapped)
+            map_more();
+        log->limit = log->limit < own.mapped ? log->limit : own.mapped;
+    }
     if (own.lost_pending) {
         uint64_t lost = own.lost_pending;
         own.lost_pending = 0;

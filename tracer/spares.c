@@ -1,0 +1,76 @@
+/* Spare logs. See spares.h.
+ *
+ * Invariant: a file is called a spare only when its header is zero, from when on a traced process may take it by
+ * renaming it; the collector touches it no more. */
+#include "spares.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "abi/log_format.h"
+#include "file.h"
+
+#define MAKING SF_SPARE_PREFIX "new"
+
+/* Gives `file` the name of the first spare that there is not, of `most`. */
+static bool become_spare(int dir_fd, const char *file, int most)
+{
+    char name[32];
+    for (int i = 0; i < most; i++) {
+        snprintf(name, sizeof name, SF_SPARE_PREFIX "%d", i);
+        if (renameat2(dir_fd, file, dir_fd, name, RENAME_NOREPLACE) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_plenty(int dir_fd, off_t bytes)
+{
+    struct statvfs fs;
+    return fstatvfs(dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 32 > (uint64_t)bytes;
+}
+
+/* Reserves the file's pages, and has the kernel clear them: what is only reserved is cleared when it is used. */
+static bool fill(int fd, off_t bytes)
+{
+    if (ftruncate(fd, bytes) || fallocate(fd, 0, 0, bytes))
+        return false;
+    char *pages = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (pages == MAP_FAILED)
+        return false;
+    for (off_t at = 0; at < bytes; at += 4096)
+        *(volatile char *)(pages + at);
+    munmap(pages, (size_t)bytes);
+    return true;
+}
+
+void spares_prepare(int dir_fd, uint32_t log_records)
+{
+    char last[32];
+    off_t bytes = SF_LOG_RECORDS_OFFSET + (off_t)log_records * (off_t)sizeof(struct sf_record);
+    snprintf(last, sizeof last, SF_SPARE_PREFIX "%d", SPARES_READY - 1);
+    if (faccessat(dir_fd, last, F_OK, 0) == 0 || !is_plenty(dir_fd, bytes))
+        return;
+    int fd = openat(dir_fd, MAKING, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    if (fchmod(fd, 0600) || !fill(fd, bytes) || !become_spare(dir_fd, MAKING, SPARES_READY))
+        unlinkat(dir_fd, MAKING, 0);
+    close(fd);
+}
+
+void spares_hand_on(int dir_fd, const char *log)
+{
+    static const char zero[SF_LOG_RECORDS_OFFSET];
+    int fd = file_open_own(dir_fd, log);
+    if (fd < 0 || file_write(fd, zero, sizeof zero, 0) || !become_spare(dir_fd, log, SF_SPARES_MAX))
+        unlinkat(dir_fd, log, 0);
+    if (fd >= 0)
+        close(fd);
+}
