@@ -1,0 +1,54 @@
+"""What instrumented-round-trip and instrumented-map share: the same with multiprocessing in two processes by turns, of
+which one is instrumented and traced."""
+import time
+from contextlib import contextmanager
+
+from bench.runtimes.multiprocessing import fork
+from bench.tracing import PAUSE_S
+
+
+def _drive(orders, doing, trace):
+    """In a process of its own: a turn for each order. doing: a context manager that yields turn() -> operations done."""
+    if trace:
+        trace.instrument("multiprocessing")
+    with doing() as turn:
+        while orders.recv():
+            orders.send(turn())
+
+
+@contextmanager
+def _driver(doing, trace=None):
+    here, there = fork.Pipe()
+    process = fork.Process(target=_drive, args=(there, doing, trace))
+    process.start()
+    there.close()
+
+    def turn():
+        here.send(True)
+        return here.recv()
+
+    turn()  # it is up, and what it needs is there
+    yield turn
+    here.send(False)
+    process.join()
+
+
+@contextmanager
+def by_turns(runtime, doing, turns):
+    with _driver(doing) as plain, runtime.tracing() as trace, _driver(doing, trace) as told:
+
+        def floor_ns():
+            time.sleep(PAUSE_S)  # for the collector
+            start = time.perf_counter_ns()
+            plain()
+            return time.perf_counter_ns() - start
+
+        yield told, floor_ns, turns
+
+
+def output(turns, size):
+    return b"%d\n" % sum(turns)
+
+
+def expected(size):
+    return b"%d\n" % size

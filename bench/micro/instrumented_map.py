@@ -1,0 +1,30 @@
+"""instrumented-map: tasks of a multiprocessing Pool's map, one int each, instrumented and traced"""
+from contextlib import contextmanager
+
+from bench import instrumented
+from bench.runtimes import multiprocessing
+
+TURN = 500
+size = 20 * TURN
+check_size = TURN
+unit = operation = "task"
+seconds = 1.5
+parallel = True
+needs = "tracing"
+floor_is = "the same, neither instrumented nor traced"
+targets = {}  # what it costs is told; nothing is promised
+output = instrumented.output
+expected = instrumented.expected
+
+
+def square(x):
+    return x * x
+
+
+def by_turns(runtime, size, workers):
+    @contextmanager
+    def maps():
+        with multiprocessing.pool(workers) as map:
+            yield lambda: sum(y == x * x for x, y in enumerate(map(square, range(TURN), 1)))
+
+    return instrumented.by_turns(runtime, maps, size // TURN)

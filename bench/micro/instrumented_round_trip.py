@@ -1,0 +1,39 @@
+"""instrumented-round-trip: an int through multiprocessing's Pipe and back, instrumented and traced
+
+Both ends are on one CPU: the time is what they compute then, and not how long the kernel takes to wake another CPU.
+"""
+import os
+from contextlib import contextmanager
+
+from bench import instrumented
+from bench.runtimes import multiprocessing
+
+TURN = 500
+size = 20 * TURN
+check_size = TURN
+unit = operation = "round trip"
+seconds = 1.5
+needs = "tracing"
+floor_is = "the same, neither instrumented nor traced"
+targets = {}  # what it costs is told; nothing is promised
+output = instrumented.output
+expected = instrumented.expected
+
+
+@contextmanager
+def round_trips():
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with multiprocessing.echo() as (send, receive):
+
+        def turn():
+            right = 0
+            for i in range(TURN):
+                send(i)
+                right += receive() == i
+            return right
+
+        yield turn
+
+
+def by_turns(runtime, size, workers):
+    return instrumented.by_turns(runtime, round_trips, size // TURN)
