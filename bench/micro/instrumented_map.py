@@ -5,10 +5,10 @@ from bench import instrumented
 from bench.runtimes import multiprocessing
 
 TURN = 500
-size = 20 * TURN
+size = 8 * TURN
 check_size = TURN
 unit = operation = "task"
-seconds = 1.5
+seconds = 0.6
 parallel = True
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"

@@ -9,10 +9,10 @@ from bench import instrumented
 from bench.runtimes import multiprocessing
 
 TURN = 500
-size = 20 * TURN
+size = 8 * TURN
 check_size = TURN
 unit = operation = "round trip"
-seconds = 1.5
+seconds = 0.6
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"
 targets = {}  # what it costs is told; nothing is promised

@@ -24,6 +24,49 @@ def _method(original, within, mine):
     return wrapper
 
 
+# The same for what is called for every message, with its own parameters, which need not be packed up.
+
+
+def _method_recv(original, within, mine):
+    @functools.wraps(original)
+    def recv(self):
+        return within(original, self) if mine is _installed else original(self)
+
+    return recv
+
+
+def _method_send(original, within, mine):
+    @functools.wraps(original)
+    def send(self, obj):
+        return within(original, self, obj) if mine is _installed else original(self, obj)
+
+    return send
+
+
+def _method_write(original, within, mine):
+    @functools.wraps(original)
+    def _send_bytes(self, buf):
+        return within(original, self, buf) if mine is _installed else original(self, buf)
+
+    return _send_bytes
+
+
+def _method_read(original, within, mine):
+    @functools.wraps(original)
+    def _recv_bytes(self, maxsize=None):
+        return within(original, self, maxsize) if mine is _installed else original(self, maxsize)
+
+    return _recv_bytes
+
+
+_OWN_PARAMETERS = {
+    "send": _method_send,
+    "recv": _method_recv,
+    "_send_bytes": _method_write,
+    "_recv_bytes": _method_read,
+}
+
+
 def _bound(attribute, cls):
     """What cls.name is, where vars(cls)[name] is the attribute: any kind of method, or what another put there."""
     get = getattr(attribute, "__get__", None)
@@ -49,7 +92,7 @@ def _multiprocessing():
     from snakefish import _instrument_processes as processes
 
     methods = [*messages.METHODS, *processes.METHODS, *pools.METHODS]
-    return [(_method, *one) for one in methods] + [(_class_method, *one) for one in messages.CLASS_METHODS]
+    return [(_OWN_PARAMETERS.get(one[1], _method), *one) for one in methods] + [(_class_method, *one) for one in messages.CLASS_METHODS]
 
 
 _LIBRARIES = {"multiprocessing": _multiprocessing}
