@@ -3,8 +3,8 @@ run by run, one after the other, in alternating order.
 
     python3 tests/stress/kernel_cost.py [--pairs 30] [--spawns 300] [--programs]
 
-Says the ratio of the two medians with its 95 % interval (bench/interval.py), which means something only where nothing else
-runs. With --programs also, of a run of its own, what each of the kernel's programs took, by the kernel's statistics
+Says the ratio of the two medians with its 95 % interval (bench/interval.py): of the time, which means something only where
+nothing else runs, and of the CPU time of the program and its children, which bears more. With --programs also, of a run of its own, what each of the kernel's programs took, by the kernel's statistics
 (kernel.bpf_stats_enabled, which add some 50 ns to each call; needs root and bpftool).
 The last line counts pairs, "N passed, N failed, N skipped": one fails when a trace is not what it has to be, never for its time.
 """
@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,14 @@ def programs():
             if p["type"] == "tracing" and p.get("name", "").startswith("on_")}
 
 
+def cpu_s():
+    """Of this process and its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def play(spawns, look):
-    """The program. Prints ns, and with `look` what the kernel's programs did meanwhile."""
+    """The program. Prints seconds, and with `look` what the kernel's programs did meanwhile."""
     from snakefish import Thread
 
     def spawn():
@@ -49,13 +56,13 @@ def play(spawns, look):
     for _ in range(WARM_UP):
         spawn()
     before = programs() if look else {}
-    begin = time.perf_counter_ns()
+    begin, cpu_begin = time.perf_counter_ns(), cpu_s()
     for _ in range(spawns):
         spawn()
-    taken_ns = time.perf_counter_ns() - begin
+    taken_ns, taken_cpu_s = time.perf_counter_ns() - begin, cpu_s() - cpu_begin
     after = programs() if look else {}
     found = {name: [now - then for now, then in zip(after[name], before.get(name, (0, 0)))] for name in after}
-    print(json.dumps({"ns": taken_ns, "programs": found}))
+    print(json.dumps({"time": taken_ns / 1e9, "CPU time": taken_cpu_s, "programs": found}))
 
 
 def record(spawns, kernel, look=False):
@@ -113,7 +120,7 @@ def main():
     if options.play:
         play(options.spawns, options.programs)
         return 0
-    taken, passed, failed = {False: {}, True: {}}, 0, 0
+    taken, passed, failed = {what: {False: {}, True: {}} for what in ("time", "CPU time")}, 0, 0
     for pair in range(options.pairs):
         wrong = []
         for kernel in (False, True) if pair % 2 else (True, False):
@@ -122,16 +129,18 @@ def main():
                 print("skip kernel_cost: there is no kernel's view\n0 passed, 0 failed, 1 skipped")
                 return 0
             wrong += found
-            if said:
-                taken[kernel][pair] = said["ns"]
+            for what in taken if said else ():
+                taken[what][kernel][pair] = said[what]
         for sentence in wrong:
             print(f"FAIL pair {pair}: {sentence}", flush=True)
         passed, failed = passed + (not wrong), failed + bool(wrong)
-    found = interval.ratio(taken[True], taken[False])
-    if found:
-        without_us = interval.cost(taken[False]).value / options.spawns / 1000
+    for what, by_kernel in taken.items():
+        found = interval.ratio(by_kernel[True], by_kernel[False])
+        if not found:
+            break
+        without_us = interval.cost(by_kernel[False]).value / options.spawns * 1e6
         low_high = "[{:.3f}, {:.3f}]".format(*found.interval) if found.interval else "(too few pairs for an interval)"
-        print(f"kernel_cost: a spawn takes {without_us:.1f} us, with the kernel's view {found.value:.3f} {low_high} of it; "
+        print(f"kernel_cost: a spawn takes {without_us:.1f} us of {what}, with the kernel's view {found.value:.3f} {low_high} of it; "
               f"{found.blocks} pairs of {options.spawns} spawns")
     if options.programs:
         failed += show_programs(options.spawns)
