@@ -318,7 +318,7 @@ def job(number, options, results):
     """Every --jobs'th trial. Writes a letter for each: p(assed) or f(ailed)."""
     faults.libc.prctl(faults.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     faults.libc.prctl(faults.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    private_shm = faults.own_shared_memory()
+    private_shm = faults.own_shm.mount()
     names = sorted(PROGRAMS)
     for index in range(number, options.trials, options.jobs):
         seed = options.seed + index

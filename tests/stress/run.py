@@ -27,23 +27,16 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [os.path.join(os.environ.get("SF_BUILD", os.path.join(TOP, "build")), "lib"), HERE]
+sys.path[:0] = [os.path.join(os.environ.get("SF_BUILD", os.path.join(TOP, "build")), "lib"), HERE, os.path.dirname(HERE)]
 
+import own_shm  # noqa: E402
 import programs  # noqa: E402, F401
 import trial as trials  # noqa: E402
 
 AFTERMATH_S = 8      # until all of a trial is gone
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-CLONE_NEWNS = 0x20000
-MS_REC_PRIVATE = 0x44000
 SKIPPED = 77
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-def own_shared_memory():
-    """A /dev/shm for this process and its children alone, if this user may. Whether it worked."""
-    return (os.geteuid() == 0 and libc.unshare(CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, MS_REC_PRIVATE, None) == 0
-            and libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, None) == 0)
 
 
 def play(function, name, seed):
@@ -150,7 +143,7 @@ def job(number, options, names, results):
     """Every --jobs'th trial. Writes one line for each: passed, failed or skipped."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    private_shm = own_shared_memory()
+    private_shm = own_shm.mount()
     end = time.monotonic() + options.seconds if options.seconds else None
     for index in range(number, options.trials, options.jobs):
         if end and time.monotonic() > end:

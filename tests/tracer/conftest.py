@@ -4,8 +4,12 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
+import own_shm  # noqa: E402
 import tracing  # noqa: E402
+
+own_shm.mount()  # where this user may not, others on this machine can disturb
 
 
 @pytest.fixture(autouse=True, scope="session")
