@@ -170,6 +170,48 @@ def test_the_life_of_tasks_is_told_in_spans(check_program, tmp_path):
         assert db.losses() == []
 
 
+def test_a_span_is_written_whichever_way_its_block_is_entered_and_left(check_program, tmp_path):
+    check_program("""
+        import contextlib, sys
+        from snakefish import trace
+        def block():
+            with trace.span("returned"):
+                return
+        with trace.session(sys.argv[1]):
+            block()
+            with contextlib.suppress(KeyError), trace.span("raised"):
+                raise KeyError
+            with contextlib.ExitStack() as stack:
+                assert stack.enter_context(trace.span("stacked"))
+                stack.enter_context(trace.span("stacked, too"))
+            again = trace.span(name="again")
+            with again as one, again as other:
+                assert one is other is again
+            by_hand = trace.span("by hand")
+            assert type(by_hand).__enter__(by_hand) is by_hand
+            assert type(by_hand).__exit__(by_hand, None, None, None) is False
+            assert by_hand.__enter__() is by_hand
+            assert by_hand.__exit__(None, None, None) is False
+            for wrong in (lambda: trace.span.__enter__(), lambda: trace.span.__exit__(1, None, None, None)):
+                try:
+                    wrong()
+                except TypeError:
+                    pass
+                else:
+                    raise AssertionError("no TypeError")
+            bare = trace.span.__new__(trace.span)
+            try:
+                with bare:
+                    pass
+            except RuntimeError as e:
+                assert "__init__" in str(e)
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        texts = dict(db.rows("SELECT t.text, count(*) FROM span s JOIN text t ON t.id = s.object WHERE closed = 1 GROUP BY 1"))
+        assert texts == {"returned": 1, "raised": 1, "stacked": 1, "stacked, too": 1, "again": 2, "by hand": 2}
+        assert db.rows("SELECT kind FROM span WHERE closed = 0") == []
+
+
 def test_marks_of_many_processes_and_sessions_keep_their_texts(check_program, tmp_path):
     check_program("""
         import sys, snakefish

@@ -1,0 +1,214 @@
+/* trace.span(name): a context manager that writes the begin and the end of its block.
+ *
+ * On CPython nothing is made in a with block, and so it costs little more than its two events: span("name") finds
+ * the span that was made for the same literal before; and __enter__ and __exit__ are no methods, which would be
+ * bound to the span at each use, but one descriptor that hands out the span itself. Called without arguments it
+ * begins, with the three of __exit__ it ends. */
+#include "py/types.h"
+
+#include "py/arguments.h"
+#include "py/texts.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+struct span {
+    PyObject_HEAD PyObject *name; /* a text that can be written; NULL: __init__ was not called, or failed */
+    vectorcallfunc call;          /* call_span */
+};
+
+static int write_end(PyObject *self, enum sf_phase phase)
+{
+    PyObject *name = ((struct span *)self)->name;
+    if (name)
+        return sf_texts_write(name, SF_EVENT_SPAN, phase);
+    PyErr_SetString(PyExc_RuntimeError, "__init__ was not called, or failed");
+    return -1;
+}
+
+static PyObject *enter(PyObject *self)
+{
+    return write_end(self, SF_PHASE_BEGIN) ? NULL : Py_NewRef(self);
+}
+
+static PyObject *leave(PyObject *self)
+{
+    if (write_end(self, SF_PHASE_END))
+        return NULL;
+    Py_RETURN_FALSE;
+}
+
+static int span_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"name", NULL};
+    PyObject *name;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:span", keywords, &name) || !sf_texts_check(name))
+        return -1;
+    Py_XSETREF(((struct span *)self)->name, Py_NewRef(name));
+    return 0;
+}
+
+static void span_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    Py_XDECREF(((struct span *)self)->name);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with "
+                       "that name (a str), into\n"
+                       "the trace; nothing when tracing is off. May be used again, and nested.");
+
+#ifdef PYPY_VERSION
+
+static PyObject *span_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return enter(self);
+}
+
+static PyObject *span_exit(PyObject *self, PyObject *args)
+{
+    (void)args;
+    return leave(self);
+}
+
+static PyMethodDef span_methods[] = {
+    {"__enter__", span_enter, METH_NOARGS, NULL},
+    {"__exit__", span_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot span_slots[] = {
+    {Py_tp_doc, (void *)span_doc}, {Py_tp_new, PyType_GenericNew}, {Py_tp_init, span_init},
+    {Py_tp_dealloc, span_dealloc}, {Py_tp_methods, span_methods},  {0, NULL},
+};
+
+static PyType_Spec span_spec = {
+    .name = "snakefish.trace.span",
+    .basicsize = sizeof(struct span),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = span_slots,
+};
+
+PyObject *sf_span_type(void)
+{
+    return sf_type_from_spec(&span_spec);
+}
+
+#else
+
+static PyObject *call_span(PyObject *self, PyObject *const *args, size_t count, PyObject *keywords)
+{
+    (void)args;
+    if (keywords) {
+        PyErr_SetString(PyExc_TypeError, "a span takes no keyword arguments");
+        return NULL;
+    }
+    return PyVectorcall_NARGS(count) ? leave(self) : enter(self);
+}
+
+static PyObject *span_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    (void)args;
+    (void)kwargs;
+    struct span *span = (struct span *)type->tp_alloc(type, 0);
+    if (span)
+        span->call = call_span;
+    return (PyObject *)span;
+}
+
+/* span("name"), without a tuple for its arguments. A span has nothing but its name, so one serves everybody: with a
+ * literal for its name, where that stands in a loop, it is found by the literal's address. */
+static PyObject *make_span(PyObject *type, PyObject *const *args, size_t count, PyObject *keywords)
+{
+    static struct span *kept[SF_TEXTS_RECENT]; /* owned */
+    static const char *const names[] = {"name"};
+    PyObject *given[1];
+    if (!keywords && PyVectorcall_NARGS(count) == 1)
+        given[0] = args[0];
+    else if (sf_argument_fast("span", names, 1, 1, args, PyVectorcall_NARGS(count), keywords, given))
+        return NULL;
+    size_t place = sf_texts_place(given[0]);
+    if (kept[place] && kept[place]->name == given[0])
+        return Py_NewRef((PyObject *)kept[place]);
+    if (!sf_texts_check(given[0]))
+        return NULL;
+    struct span *span = (struct span *)span_new((PyTypeObject *)type, NULL, NULL);
+    if (!span)
+        return NULL;
+    span->name = Py_NewRef(given[0]);
+    Py_XSETREF(kept[place], (struct span *)Py_NewRef((PyObject *)span));
+    return (PyObject *)span;
+}
+
+static PyMemberDef span_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct span, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot span_slots[] = {
+    {Py_tp_doc, (void *)span_doc},
+    {Py_tp_new, span_new},
+    {Py_tp_init, span_init},
+    {Py_tp_dealloc, span_dealloc},
+    {Py_tp_members, span_members},
+    {Py_tp_call, PyVectorcall_Call},
+    {0, NULL},
+};
+
+static PyType_Spec span_spec = {
+    .name = "snakefish.trace.span",
+    .basicsize = sizeof(struct span),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .slots = span_slots,
+};
+
+static PyTypeObject *span_type;
+
+/* span.__enter__ and span.__exit__ of a span; of the type, as contextlib.ExitStack takes them, the descriptor. */
+static PyObject *ends_get(PyObject *self, PyObject *span, PyObject *type)
+{
+    (void)type;
+    return Py_NewRef(span ? span : self);
+}
+
+static PyObject *ends_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    (void)kwargs;
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    PyObject *span = count ? PyTuple_GET_ITEM(args, 0) : NULL;
+    if (span && Py_TYPE(span) == span_type)
+        return count > 1 ? leave(span) : enter(span);
+    PyErr_SetString(PyExc_TypeError, "the first argument must be a span");
+    return NULL;
+}
+
+static PyType_Slot ends_slots[] = {{Py_tp_descr_get, ends_get}, {Py_tp_call, ends_call}, {0, NULL}};
+
+static PyType_Spec ends_spec = {
+    .name = "snakefish.trace.span_ends",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = ends_slots,
+};
+
+PyObject *sf_span_type(void)
+{
+    PyObject *type = sf_type_from_spec(&span_spec), *ends_type = type ? sf_type_from_spec(&ends_spec) : NULL;
+    PyObject *ends = ends_type ? PyObject_CallObject(ends_type, NULL) : NULL;
+    if (!ends || PyObject_SetAttrString(type, "__enter__", ends) ||
+        PyObject_SetAttrString(type, "__exit__", ends)) {
+        Py_CLEAR(type);
+    } else {
+        ((PyTypeObject *)type)->tp_vectorcall = make_span;
+        span_type = (PyTypeObject *)type;
+    }
+    Py_XDECREF(ends);
+    Py_XDECREF(ends_type);
+    return type;
+}
+
+#endif
