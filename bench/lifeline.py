@@ -1,8 +1,12 @@
-"""Cleans up behind the runner, however that ends: kills the sample that still runs, removes the temporary files.
+"""Cleans up behind the runner, however that ends: ends the sample that still runs, removes the temporary files.
 
 A process of its own, asleep on a pipe: the runner writes the number of the process group that it started, 0 when that
 one has ended. The end of the pipe is the end of the runner. Samples get the folder as their TMPDIR, because one that
-is killed removes nothing itself.
+is killed removes nothing itself; and by it a process is known that has left the group, or that the runner had no time
+to tell of.
+
+What is ended gets SIGTERM before SIGKILL: the resource trackers of multiprocessing and loky ignore it, and remove the
+named semaphores of those that it has ended; a trace's collector closes its database.
 """
 import os
 import shutil
@@ -10,6 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+
+GRACE_S = 2.0  # between the two signals
+POLL_S = 0.01
+STATE, GROUP = 0, 2  # fields of /proc/PID/stat, from the one after the name
 
 
 class Lifeline:
@@ -32,15 +41,61 @@ class Lifeline:
         self.keeper.wait()
 
 
+def of_group(pgid):
+    """Its processes, but for zombies."""
+    return {pid for pid, fields in processes() if int(fields[GROUP]) == pgid}
+
+
+def of_folder(folder):
+    """The processes whose TMPDIR it is, but for zombies."""
+    return {pid for pid, _ in processes() if b"TMPDIR=" + os.fsencode(folder) in environment(pid)}
+
+
+def processes():
+    """(pid, fields of its stat) of all that run."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if fields[STATE] not in "ZX":
+            yield int(name), fields
+
+
+def environment(pid):
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:  # it has ended, or is none of ours
+        return []
+
+
+def end(find):
+    """Ends the processes that find() returns, also those that come meanwhile."""
+    told, start = set(), time.monotonic()
+    while (found := find()) and time.monotonic() < start + 2 * GRACE_S:
+        late = time.monotonic() > start + GRACE_S
+        for pid in found if late else found - told:
+            try:
+                os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+            except (ProcessLookupError, PermissionError):
+                pass
+        told |= found
+        time.sleep(POLL_S)
+
+
+def end_group(pgid):
+    end(lambda: of_group(pgid))
+
+
 def keep(folder):
     pgid = 0
     for line in sys.stdin:
         pgid = int(line)
     if pgid:
-        try:
-            os.killpg(pgid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        end_group(pgid)
+    end(lambda: of_folder(folder))
     shutil.rmtree(folder, ignore_errors=True)
 
 

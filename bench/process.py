@@ -1,7 +1,7 @@
 """A fresh process, measured from outside: start it, wait for it or end it at its limit, take its rusage.
 
-It leads a session of its own, so that Ctrl-C at the terminal reaches the runner alone, and so that one signal to the
-process group ends it with all its children.
+It leads a session of its own, so that Ctrl-C at the terminal reaches the runner alone, and so that all its children are
+known by their process group.
 """
 import os
 import select
@@ -10,6 +10,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 from typing import Optional
+
+from bench import lifeline
 
 POLL_S = 0.01  # where the kernel has no pidfd
 
@@ -50,11 +52,13 @@ def run(command, *, cwd, env, limit_s, watch=None) -> Ended:
             timed_out = not _wait(child.pid, limit_s)
         finally:
             if child.returncode is None:
+                wall_ns = time.perf_counter_ns() - start
                 # The group may hold strays after its leader's good end, too: nothing runs on into the next sample.
                 # Until the leader is reaped its number cannot be another group's.
-                _kill_group(child.pid, leader=not _exited(child.pid))
+                if not _ended_well(child.pid):
+                    lifeline.end_group(child.pid)
+                _kill_group(child.pid)
                 _, status, rusage = os.wait4(child.pid, 0)
-                wall_ns = time.perf_counter_ns() - start
                 child.returncode = os.waitstatus_to_exitcode(status)
             if watch:
                 watch(0)
@@ -74,6 +78,11 @@ def _exited(pid):
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
+def _ended_well(pid):
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return ended is not None and (ended.si_code, ended.si_status) == (os.CLD_EXITED, 0)
+
+
 def _wait(pid, limit_s):
     """True when pid has exited (it stays to be reaped), False when the limit passed first."""
     try:
@@ -91,9 +100,9 @@ def _wait(pid, limit_s):
         os.close(pidfd)
 
 
-def _kill_group(pgid, leader):
+def _kill_group(pgid):
     try:
         os.killpg(pgid, signal.SIGKILL)
     except ProcessLookupError:
-        if leader:  # it had not made its session yet
-            os.kill(pgid, signal.SIGKILL)
+        pass  # its leader has ended, or had not made its session yet
+    os.kill(pgid, signal.SIGKILL)

@@ -42,7 +42,9 @@ def suites(build):
     found["py"] = pytest("py")
     stress = os.path.join("tests", "stress")
     found["faults"] = [[sys.executable, os.path.join(stress, "run.py"), "--trials", "300", "--seconds", "30"],
-                       [sys.executable, os.path.join(stress, "many.py"), "--count", "300"]]
+                       [sys.executable, os.path.join(stress, "many.py"), "--count", "300"],
+                       [sys.executable, os.path.join(stress, "bench_killed.py"), "--filter", "ma", "--runtimes",
+                        "sequential,snakefish-traced,joblib"]]
     found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"],
                       [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
                       [sys.executable, os.path.join(stress, "flood.py")]]

@@ -238,8 +238,8 @@ def test_sigkill_loses_no_finished_sample_and_leaves_no_process(bench, program):
     assert "not finished" in out
 
 
-def test_killed_at_random_and_resumed_loses_no_sample_and_takes_none_twice(bench, program):
-    """Five times; the last goes to the end."""
+def test_stopped_five_times_and_resumed_it_is_the_session_that_was_planned(bench, program):
+    """tests/stress/bench_killed.py does it at random moments, with real programs."""
     bench.add("workloads", "injected", program("time.sleep(0.01)"))
     once = (*QUICK, *BOTH, "--blocks", 10, "--seed", 3, "--workers", 2)
     resumed = ("--resume",)

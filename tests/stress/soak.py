@@ -4,9 +4,9 @@
 
 Parts: faults (thousands of trials), many (10,000 of each kind of object), ring (its killed test with other seeds),
 tsan (the core's tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there),
-overcommit, books (a thousand traced programs whose processes or collector are killed), clock (ten million
-events in order), flood (what the collector can take), kernel_cost (what the kernel's view costs: a figure), fuzz (each
-fuzzer for a minute, or FUZZ_SECONDS).
+overcommit, bench (sessions of the bench that is killed and resumed), books (a thousand traced programs whose
+processes or collector are killed), clock (ten million events in order), flood (what the collector can take),
+kernel_cost (what the kernel's view costs: a figure), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -38,6 +38,7 @@ def parts(build, seed):
     """Name -> list of (command, more environment)."""
     found = {"faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
              "many": [(script("many.py"), {})],
+             "bench": [(script("bench_killed.py", "--rounds", "10", "--seed", str(seed)), {})],
              "ring": [([os.path.join(build, "tests", "core", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
              "tsan": [(command, {}) for command in sorted([test] for test in tsan_tests(build))],
@@ -81,8 +82,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--part", action="append", choices=["faults", "many", "ring", "tsan", "books", "clock", "flood", "kernel_cost",
-                                                           "references", "overcommit", "fuzz"])
+    parser.add_argument("--part", action="append", choices=["faults", "many", "bench", "ring", "tsan", "books", "clock", "flood",
+                                                           "kernel_cost", "references", "overcommit", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
