@@ -3,7 +3,7 @@
 Exit codes:
   0    done, every output right
   1    done, but an output was wrong or a sample failed (crash, timeout), or the trace could not be taken
-  2    the command line asks for what is not there, or the database's path is not one of ours: nothing was run
+  2    the command line asks for what is not there, or the database is none of ours or being written: nothing was run
   3    could not go on (a full disk): the samples finished so far are kept
   130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
 """
@@ -18,7 +18,7 @@ from collections import Counter
 from bench import catalog, choice, compare, export, machine, plan, report, runner, show, traces
 from bench.choice import Usage
 from bench.lifeline import Lifeline
-from bench.progress import clock
+from bench.progress import spoken
 from bench.store import Store, StoreError, exists, header
 
 DEFAULT_DB = "build/bench.db"
@@ -107,8 +107,8 @@ def parser():
 
 
 def print_plan(job, full):
-    print(f"{job.samples} samples: {job.blocks} blocks of {len(job.cells)}, seed {job.seed}, "
-          f"estimated {clock(job.estimate().left_s())} min", file=sys.stderr)
+    print(f"{job.samples} samples, {len(job.cells)} in each block, seed {job.seed}; estimated "
+          f"{spoken(job.estimate().left_s())}, more where programs do not scale", file=sys.stderr)
     if full:
         for number in range(job.blocks):
             for position, cell in enumerate(plan.block(job.cells, job.seed, number)):
@@ -135,12 +135,20 @@ def refuse_other_files(options):
         raise Usage(f"{options.trace} is not a trace database: choose another path, or move that file away")
 
 
+def refuse_with_resume(options):
+    """What was planned stays: anything else that is asked for would be ignored in silence."""
+    asked, plain = vars(options), vars(parser().parse_args(["run"]))
+    for name in asked.keys() - {"resume", "output", "trace"}:
+        if asked[name] != plain[name]:
+            raise Usage(f"--resume goes on with the session as it was planned: not with --{name.replace('_', '-')}")
+
+
 def run(options, arguments):
     refuse_other_files(options)
+    if options.resume:
+        refuse_with_resume(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    if options.resume and (options.fresh or options.dry_run):
-        raise Usage("--resume goes on with what is there: not with --fresh or --dry-run")
     if options.limit is None:
         options.limit = OFFICIAL_LIMIT_S if options.official else LIMIT_S
     if options.memory is None:
@@ -155,13 +163,15 @@ def run(options, arguments):
             job = choice.resumed(store)
     except StoreError as error:
         raise Usage(error) from error
-    print_plan(job, full=False)
     with store:
         if options.resume:
+            done = len(store.of_session("sample"))
+            print(f"{job.samples} samples, {done} of them from before, seed {job.seed}", file=sys.stderr)
             # the database knows the trace's name alone: it stands beside it
             beside = job.trace and os.path.join(os.path.dirname(options.output), job.trace)
             job.trace = options.trace or beside
         else:
+            print_plan(job, full=False)
             runner.record(job, store, command_line(arguments))
         code = runner.run(job, store)
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)

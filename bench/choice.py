@@ -11,7 +11,8 @@ CONTROL = "snakefish-again"
 BLOCKS = 6
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 2
-SAME = ("cpu_model", "effective_cpus", "kernel", "python", "extension_sha256")  # in all samples of a session
+SAME = ("cpu_model", "effective_cpus", "kernel", "python", "numpy_version", "joblib_version", "extension_sha256",
+        "code_sha256")  # in all samples of a session
 
 
 class Usage(Exception):

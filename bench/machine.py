@@ -207,6 +207,12 @@ def extension_sha256():
     return sha256(extension()).hexdigest()[:32] if extension() else None
 
 
+def code_sha256():
+    """Which Python code was measured, and by which: the hash of the package's and the bench's files, the first half."""
+    files = [*(library() / "snakefish").glob("*.py"), *(TOP / "bench").rglob("*.py")]
+    return sha256(b"".join(sha256(file.read_bytes()).digest() for file in sorted(files))).hexdigest()[:32]
+
+
 def numpy_version():
     return package_version("numpy")
 
@@ -285,7 +291,7 @@ FACTS = (
     cpu_model, cpus, affinity_cpus, effective_cpus, effective_cpus_because, cgroup_cpus, cgroup_memory_bytes,
     memory_bytes, governor, turbo, smt, hypervisor, kernel, clocksource, libc, aslr, transparent_hugepages, load1,
     cpu_mhz, cgroup_version, python, python_compiler, python_build_flags, numpy_version, joblib_version,
-    extension_sha256, extension_compiler, extension_flags, commit, dirty,
+    extension_sha256, code_sha256, extension_compiler, extension_flags, commit, dirty,
 )
 
 

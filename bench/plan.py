@@ -87,17 +87,22 @@ class Estimate:
     """Seconds still to go, from the guesses at first, from the measured as they come in."""
 
     def __init__(self, cells, blocks, guess):
-        self.guess = {cell: guess(cell) for cell in cells}
+        self.guess_of, self.guess = guess, {cell: guess(cell) for cell in cells}
         self.left = {cell: blocks for cell in cells}
         self.seen = {}  # cell: [samples, seconds]
 
     def more(self, cell):
         """One more run of it, outside of the blocks."""
-        self.left[cell] += 1
+        self.guess.setdefault(cell, self.guess_of(cell))
+        self.left[cell] = self.left.get(cell, 0) + 1
 
     def skip(self, cell):
         """One run of it less, which took no time to learn from."""
         self.left[cell] -= 1
+
+    def give_up(self, cell):
+        """No more run of it: each would take its limit."""
+        self.left[cell] = 0
 
     def add(self, cell, seconds):
         self.left[cell] -= 1

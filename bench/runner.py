@@ -62,9 +62,15 @@ class Plan:
     def estimate(self):
         cpus = machine.effective_cpus()
         estimate = plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus))
-        for cell in self.remembered:
+        for cell in [*self.remembered, *self.judges.values()]:
             estimate.more(cell)
         return estimate
+
+    @property
+    def judges(self):
+        """{(workload, size): the run that finds the right output}, where that is not published."""
+        return {(c.workload, c.size): plan.Cell(c.workload, c.size, "sequential", 1) for c in self.cells
+                if not self.workload(c.workload).published_sha256(c.size)}
 
 
 def environment(lifeline):
@@ -176,10 +182,11 @@ def run(job, store):
     progress = Progress(job.samples)
     with Lifeline() as lifeline:
         try:
-            right = references(job, store, progress, lifeline)
             estimate = job.estimate()
+            before(store, estimate)
+            right = references(job, store, progress, lifeline, estimate)
             blocks(job, store, progress, lifeline, right, estimate)
-            memory(job, store, progress, lifeline, estimate)
+            memory(job, store, progress, lifeline, right, estimate)
             progress.show(job.samples, 0, "done")
         except (Stopped, StoreError) as error:
             progress.end()
@@ -196,16 +203,39 @@ def run(job, store):
     return 1 if job.failures else 0
 
 
-def references(job, store, progress, lifeline):
+def before(store, estimate):
+    """What the store has from before it was resumed is not to be done again, and says how long the rest takes."""
+    for row in store.of_session("sample"):
+        if row["wall_ns"] and row["status"] != "timeout":
+            estimate.add(cell_of(row), row["wall_ns"] / 1e9)
+        else:
+            estimate.skip(cell_of(row))
+    for row in store.of_session("memory"):
+        estimate.skip(cell_of(row))
+    for row in store.of_session("sample"):
+        if row["status"] == "timeout":
+            estimate.give_up(cell_of(row))
+
+
+def references(job, store, progress, lifeline, estimate):
     """Finds out the right outputs that the store does not have; returns {(workload, size): sha256 or None}."""
-    right = {}
+    right, judges = {}, job.judges
+    done = len(store.of_session("sample"))
     for row in store.of_session("workload"):
-        name, size, source, sha256 = row["name"], row["size"], row["output_source"], row["output_sha256"]
-        if source is None or sha256 is None:
+        name, size, sha256 = row["name"], row["size"], row["output_sha256"]
+        judge = judges.get((name, size))
+        if sha256 is None:
+            if judge:
+                progress.show(done, estimate.left_s(), f"the right output of {name} {size}")
+            begin = time.monotonic()
             source, sha256, failure = reference(job.workload(name), size, job.limit_s, lifeline)
             store.set_right_output(name, size, source, sha256)
             if failure:
                 fail(job, progress, f"{name}: the right output is not known: {failure}")
+            if judge:
+                estimate.add(judge, time.monotonic() - begin)
+        elif judge:
+            estimate.skip(judge)
         right[name, size] = sha256
     return right
 
@@ -222,7 +252,6 @@ def blocks(job, store, progress, lifeline, right, estimate):
     begun = datetime.fromisoformat(store.rows("SELECT started FROM session WHERE id = ?", store.session)[0]["started"])
     offset_ns = round(begun.timestamp() * 1e9)
     for (number, cell), status in there.items():
-        estimate.skip(cell)
         if status not in ("ok", "skipped"):
             job.failures.append(f"{cell}, block {number}: {status}: before it was resumed")
     done = len(there)
@@ -241,9 +270,11 @@ def blocks(job, store, progress, lifeline, right, estimate):
             store.add("sample", block=number, position=position, workload=cell.workload, size=cell.size,
                       runtime=cell.runtime, workers=cell.workers, start_ns=begin_ns, **row)
             done += 1
-            estimate.add(cell, time.monotonic() - begin)
             if row["status"] == "timeout":
                 timed_out[cell] = number
+                estimate.give_up(cell)
+            elif row["status"] != "skipped":
+                estimate.add(cell, time.monotonic() - begin)
             if row["status"] not in ("ok", "skipped"):
                 fail(job, progress, f"{cell}, block {number}: {row['status']}: {row['error']}")
 
@@ -252,18 +283,25 @@ def cell_of(row):
     return plan.Cell(row["workload"], row["size"], row["runtime"], row["workers"])
 
 
-def memory(job, store, progress, lifeline, estimate):
+def memory(job, store, progress, lifeline, right, estimate):
     """Once more each program, its memory read from outside; these times are kept nowhere."""
     there = {cell_of(row) for row in store.of_session("memory")}
+    timed_out = {cell_of(row) for row in store.of_session("sample") if row["status"] == "timeout"}
     for cell in job.remembered:
+        if cell in there or cell in timed_out:
+            continue
         progress.show(job.samples, estimate.left_s(), f"memory of {cell}")
         begin = time.monotonic()
-        if cell not in there:
-            peak = PeakPss(lifeline)
-            measure(cell, job.limit_s, peak)
-            store.add("memory", workload=cell.workload, size=cell.size, runtime=cell.runtime, workers=cell.workers,
-                      peak_pss_bytes=peak.peak_bytes, processes=peak.processes, readings=peak.readings)
+        peak = PeakPss(lifeline)
+        row = measure(cell, job.limit_s, peak)
+        judge(row, right[cell.workload, cell.size])
+        well = row["status"] == "ok"
+        store.add("memory", workload=cell.workload, size=cell.size, runtime=cell.runtime, workers=cell.workers,
+                  peak_pss_bytes=peak.peak_bytes if well else None, processes=peak.processes if well else None,
+                  readings=peak.readings)
         estimate.add(cell, time.monotonic() - begin)
+        if not well:
+            fail(job, progress, f"memory of {cell}: {row['status']}: {row['error']}")
 
 
 def trace(job, progress, lifeline):

@@ -89,7 +89,7 @@ CREATE TABLE sample(
   FOREIGN KEY(session, workload, size, runtime, workers) REFERENCES cell(session, workload, size, runtime, workers));
 
 -- Memory, from a run of its own for each cell after the blocks, whose times count for nothing: the reading disturbs them.
--- peak_pss_bytes: the most that the process and its descendants held at one time, shared pages shared out among those
+-- A cell that timed out in a block has none. peak_pss_bytes: NULL where that run failed or was wrong, else the most that the process and its descendants held at one time, shared pages shared out among those
 -- that have them; of so many readings, with at most so many processes.
 CREATE TABLE memory(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,

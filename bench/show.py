@@ -139,7 +139,7 @@ def _print_foot(database, session, measured):
     if session["status"] != "complete":
         print("The session has not finished, or its runner was killed: `run --resume` goes on with it.")
     if session["blocks"] < interval.FEWEST_BLOCKS:
-        print(f"Fewer than {interval.FEWEST_BLOCKS} blocks: no intervals, and no verdicts.")
+        print(f"Fewer than {interval.FEWEST_BLOCKS} blocks: no intervals, and no verdicts: take more, with --blocks.")
     for kind, what in (("program", "programs"), ("micro", "micro-benchmarks")):
         control = results.control(measured, kind)
         if control:

@@ -1,4 +1,5 @@
 """The bench database: makes it, and writes each sample as soon as it is done (bench/schema.sql says what is in it)."""
+import fcntl
 import os
 import sqlite3
 from contextlib import contextmanager
@@ -76,8 +77,11 @@ class Store:
         there = exists(path)
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            self._lock()
             if there and fresh:
                 os.unlink(path)
+                self.lock.close()
+                self._lock()
                 # The journal of a run that was killed would be played back into the new file.
                 Path(f"{path}-journal").unlink(missing_ok=True)
             self.database = sqlite3.connect(path, isolation_level=None)
@@ -93,6 +97,16 @@ class Store:
 
     def __exit__(self, *_):
         self.database.close()
+        self.lock.close()
+
+    def _lock(self):
+        """One writer at a time: two would take each other's samples. The kernel unlocks it however the writer ends."""
+        self.lock = open(self.path, "ab")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"{self.path}: another `bench run` is writing to it: wait for its end, or choose another "
+                             "path") from error
 
     @contextmanager
     def transaction(self):

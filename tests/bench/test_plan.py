@@ -114,6 +114,22 @@ def test_estimate_counts_what_comes_after_the_blocks_and_what_was_there_before()
     assert estimate.left_s() == 6
 
 
+def test_estimate_gives_up_what_timed_out():
+    two = [plan.Cell("a", 1, "r", 1), plan.Cell("b", 1, "r", 1)]
+    estimate = plan.Estimate(two, blocks=3, guess=lambda cell: 2.0)
+    estimate.give_up(two[0])
+    assert estimate.left_s() == 6
+
+
+def test_estimate_knows_of_runs_that_are_in_no_block():
+    estimate = plan.Estimate([], blocks=3, guess=lambda cell: 2.0)
+    other = plan.Cell("a", 1, "sequential", 1)
+    estimate.more(other)
+    assert estimate.left_s() == 2
+    estimate.add(other, 5.0)
+    assert estimate.left_s() == 0
+
+
 def test_estimate_is_right_within_a_fifth_from_half_way_on():
     """Guesses that are wrong by up to a factor of four, for every cell by another one."""
     cells = [plan.Cell(f"w{k}", 1, "r", 1) for k in range(30)]

@@ -1,7 +1,7 @@
 """The progress line, on a terminal and off it."""
 import io
 
-from bench.progress import Progress, clock
+from bench.progress import Progress, clock, spoken
 
 
 class Stream(io.StringIO):
@@ -12,6 +12,10 @@ class Stream(io.StringIO):
 
 def test_clock():
     assert [clock(s) for s in (0, 65.4, 3600, 7265)] == ["0:00", "1:05", "1:00:00", "2:01:05"]
+
+
+def test_spoken():
+    assert [spoken(s) for s in (9.6, 65, 3600, 7265)] == ["10 s", "1 min 5 s", "1 h 0 min", "2 h 1 min"]
 
 
 def test_plain_lines_are_few_and_the_last_is_shown():

@@ -281,7 +281,8 @@ def test_resume_refuses_another_build_and_options(bench, program):
     change(bench, "UPDATE session SET status = 'interrupted'",
            "UPDATE machine SET value = 'other' WHERE key = 'extension_sha256'")
     assert "another extension_sha256" in bench.run("--resume", code=2)[1]
-    assert "not with --fresh" in bench.run("--resume", "--fresh", code=2)[1]
+    for more in (("--fresh",), ("--dry-run",), ("--blocks", 3), ("--no-memory",)):
+        assert f"not with --{more[0].strip('-').replace('no-', '')}" in bench.run("--resume", *more, code=2)[1]
 
 
 def test_memory_of_the_whole_tree_is_read_in_runs_of_its_own(bench, program):
@@ -295,6 +296,39 @@ def test_memory_of_the_whole_tree_is_read_in_runs_of_its_own(bench, program):
     assert 100 << 20 < rows["multiprocessing"]["peak_pss_bytes"] < 200 << 20
     assert len(samples(bench)) == 2  # the times are those of the blocks alone
     assert "peak memory" in bench("show", bench.db)[0]
+
+
+def test_memory_of_a_run_that_fails_is_not_stored_and_fails_the_run(bench, program):
+    in_memory_pass = "t = os.environ['TMPDIR'] + '/n'; open(t, 'a').write('x'); x = 7 if os.path.getsize(t) > 2 else x"
+    bench.add("workloads", "injected", program(in_memory_pass))
+    _, err = bench.run(*QUICK, "--runtimes", "sequential", "--blocks", 1, "--memory", code=1)
+    assert bench.rows("SELECT status FROM sample") == [{"status": "ok"}]
+    assert bench.rows("SELECT peak_pss_bytes FROM memory") == [{"peak_pss_bytes": None}]
+    assert "memory of injected 2 sequential x1: wrong" in err
+
+
+def test_a_stray_that_left_the_samples_session_does_not_outlive_the_run(bench, program, tmp_path):
+    pids = tmp_path / "pids"
+    stray = f"""
+    if os.fork() == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open({str(pids)!r}, 'a').write(str(os.getpid()) + '\\n')
+        time.sleep(600)
+    time.sleep(0.1)"""
+    bench.add("workloads", "injected", program(stray))
+    bench.run(*QUICK, "--runtimes", "sequential", limit_s=60)
+    assert_gone(pids)
+
+
+def test_two_runs_do_not_write_to_one_database(bench, program):
+    runner = start_and_wait_for_samples(bench, program, count=1)
+    for more in (("--resume",), (*QUICK, "--runtimes", "sequential"), (*QUICK, "--runtimes", "sequential", "--fresh")):
+        assert "another `bench run` is writing to it" in bench.run(*more, code=2)[1]
+    assert runner.poll() is None
+    runner.send_signal(signal.SIGINT)
+    runner.communicate(timeout=30)
+    assert len(bench.rows("SELECT * FROM session")) == 1
 
 
 def change(bench, *statements):
