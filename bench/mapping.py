@@ -18,7 +18,7 @@ def one(size):
 
 @contextmanager
 def ready(runtime, workers, f, args, chunksize):
-    with mapper(runtime, workers) as run:
+    with mapper(runtime, workers, f.__module__) as run:
         yield lambda: run(lambda map: map(f, args, chunksize))
 
 

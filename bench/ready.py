@@ -1,11 +1,13 @@
 """What a workload needs, made of what a runtime offers: the region is what run() does, everything else is before it.
 
-A pool is made and ended in the region, a warm one before and after it. A fold of a runtime's own is taken where there
-is one; where there is only a map, each chunk begins with what the program carries over to it, and its results are what
-the program extracts and merges.
+A pool is made and ended in the region, a warm one before and after it; before it, a warm one's workers have also
+imported the workload. A fold of a runtime's own is taken where there is one; where there is only a map, each chunk
+begins with what the program carries over to it, and its results are what the program extracts and merges.
 """
 from contextlib import contextmanager
+from importlib import import_module
 
+REHEARSED = 4  # tasks for each worker of a warm pool, so that each of them gets one
 NEEDS = {"pool": ("pool", "warm"), "fold": ("fold", "pool", "warm")}  # any one of them will do
 
 
@@ -17,15 +19,16 @@ def program(runtime, workload, size, workers):
     elif workload.needs == "fold" and hasattr(runtime, "fold"):
         yield lambda: workload.output(size, workers, lambda *call: runtime.fold(workload.module, workers, *call))
     else:
-        with mapper(runtime, workers) as run:
+        with mapper(runtime, workers, workload.module.__name__) as run:
             yield lambda: run(lambda map: workload.output(size, workers, of_map(workload, map)))
 
 
 @contextmanager
-def mapper(runtime, workers):
-    """Yields run(use), which returns use(map)."""
+def mapper(runtime, workers, module):
+    """Yields run(use), which returns use(map). module: the name of the work function's."""
     if hasattr(runtime, "warm"):
         with runtime.warm(workers) as map:
+            map(rehearse, [module] * REHEARSED * workers, 1)
             yield lambda use: use(map)
     else:
 
@@ -34,6 +37,11 @@ def mapper(runtime, workers):
                 return use(map)
 
         yield run
+
+
+def rehearse(module):
+    """In a worker."""
+    import_module(module)
 
 
 def of_map(workload, map):

@@ -14,8 +14,6 @@ QUEUED = 16
 def pool(workers):
     with ThreadPool(workers) as threads:
         yield threads.map
-        threads.close()
-        threads.join()
 
 
 @contextmanager
