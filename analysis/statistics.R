@@ -41,7 +41,8 @@ row_medians <- function(rows) {
 
 # statistic is a function of medians: it gets one for each column of `values` (one row a block), or for each column a
 # vector of resampled ones. Returns c(estimate, low, high, p); all but the first NA below min_blocks. p: how likely
-# resamples lie on the other side of 1, or farther.
+# resamples lie on the other side of 1, or farther; or, where that is more, the tail of Student's t beyond the distance
+# of log(estimate) from 0 in standard deviations of the resamples' logarithms. Resamples of few blocks alone are too sure.
 block_interval <- function(values, statistic, seed) {
   values <- as.matrix(values)
   n <- nrow(values)
@@ -55,7 +56,9 @@ block_interval <- function(values, statistic, seed) {
   tail <- (1 - interval_level) / 2
   interval <- stats::quantile(resampled, c(tail, 1 - tail), names = FALSE)
   beyond <- min(sum(resampled <= 1), sum(resampled >= 1))
-  c(estimate = estimate, low = interval[1], high = interval[2], p = min(1, 2 * (beyond + 1) / (length(resampled) + 1)))
+  spread <- suppressWarnings(stats::sd(log(resampled)))  # of what is no ratio there may be none, and no p
+  tails <- if (isTRUE(spread > 0)) 2 * stats::pt(-abs(log(estimate)) / spread, n - 1) else 0
+  c(estimate = estimate, low = interval[1], high = interval[2], p = max(min(1, 2 * beyond / length(resampled)), tails))
 }
 
 # One row for each block and combination: a block that holds several samples of one counts once, with their mean.

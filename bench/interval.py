@@ -12,6 +12,8 @@ import random
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
+from math import atan, cos, log, pi, sin, sqrt
+from statistics import stdev
 from typing import Optional, Tuple
 
 RESAMPLES = 2000
@@ -27,7 +29,7 @@ class Estimate:
     value: float
     interval: Optional[Tuple[float, float]]
     blocks: int
-    p: Optional[float] = None  # of a ratio: how likely resamples lie on the other side of 1, or farther
+    p: Optional[float] = None  # of a ratio, that it is 1: see from_resamples
 
 
 def cost(by_block):
@@ -67,10 +69,30 @@ def _estimate(n, statistic):
 
 
 def from_resamples(value, drawn, blocks):
-    """drawn: the resampled values, sorted."""
+    """drawn: the resampled values, sorted.
+
+    p: how likely resamples lie on the other side of 1, or farther; or, where that is more, the tail of Student's t beyond
+    the distance of log(value) from 0 in standard deviations of the resamples' logarithms. Resamples of few blocks alone
+    are too sure: of simulated sessions of 6 blocks and 14 comparisons in which nothing differs, 8 to 17 % called some a
+    difference, and with that tail 0 of 160 did. Nor may the number of resamples be the bound: with more than 50
+    comparisons Holm's procedure would find nothing."""
     cut = round(len(drawn) * (1 - LEVEL) / 2)
     beyond = min(bisect_right(drawn, 1), len(drawn) - bisect_left(drawn, 1))
-    return Estimate(value, (drawn[cut], drawn[-cut - 1]), blocks, min(1.0, 2 * (beyond + 1) / (len(drawn) + 1)))
+    spread = stdev([log(x) for x in drawn])
+    p = max(min(1.0, 2 * beyond / len(drawn)), student_tails(abs(log(value)) / spread, blocks - 1) if spread else 0.0)
+    return Estimate(value, (drawn[cut], drawn[-cut - 1]), blocks, p)
+
+
+def student_tails(t, freedom):
+    """How likely Student's t is that far from 0, or farther: the finite sums for whole degrees of freedom."""
+    angle = atan(t / sqrt(freedom))
+    odd = freedom % 2
+    term = total = 0.0 if freedom == 1 else cos(angle) if odd else 1.0
+    for k in range(3 if odd else 2, freedom - 1, 2):
+        term *= cos(angle) ** 2 * ((k - 1) / k)
+        total += term
+    inside = 2 / pi * (angle + sin(angle) * total) if odd else sin(angle) * total
+    return max(0.0, 1 - inside)
 
 
 def holm(ps):

@@ -1,4 +1,6 @@
 """Intervals, verdicts, and the table made of them."""
+import random
+
 import pytest
 
 from bench import interval, show_micro, show_scaling
@@ -9,6 +11,30 @@ from bench.store import Store
 
 def of(value, low, high, p=0.0005):
     return Estimate(value, (low, high), 8, p)
+
+
+def noisy(draw, cost):
+    return {block: cost * draw.lognormvariate(0, 0.02) for block in range(interval.FEWEST_BLOCKS)}
+
+
+def test_an_effect_is_found_among_however_many_comparisons():
+    draw = random.Random(1)
+    ratios = [interval.ratio(noisy(draw, 1.0), noisy(draw, 1.3)) for _ in range(200)]
+    assert interval.verdicts(ratios).count("faster") >= 195
+
+
+def test_of_sessions_where_nothing_differs_few_call_any_comparison_a_difference():
+    draw, called = random.Random(2), 0
+    for _ in range(40):
+        ratios = [interval.ratio(noisy(draw, 1.0), noisy(draw, 1.0)) for _ in range(14)]
+        called += bool({"faster", "slower"} & set(interval.verdicts(ratios)))
+    assert called <= 2
+
+
+def test_tails_of_students_t():
+    for freedom, t in ((1, 12.706), (2, 4.303), (5, 2.571), (6, 2.447), (9, 2.262)):  # of the tables, 95 %
+        assert abs(interval.student_tails(t, freedom) - 0.05) < 1e-4
+    assert interval.student_tails(0, 5) == 1
 
 
 def test_verdicts():
