@@ -22,8 +22,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.dirname(HERE)]
 
+import own_shm  # noqa: E402
 from trial import Failed, check, is_running  # noqa: E402
 
 MARK = "SNAKEFISH_BENCH_KILLED"  # in the environment of all that a round starts
@@ -168,15 +169,6 @@ class Round:
         check(memory == wanted, f"memory of {memory}, not of {wanted}")
 
 
-def private_shm():
-    """Begins again with a /dev/shm of its own where that is allowed: what others do in it is none of ours."""
-    if os.geteuid() == 0 and not os.environ.get(MARK):
-        again = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/shm && exec "$@"', "sh", "env",
-                 f"{MARK}=0"]
-        if subprocess.run([*again, "true"], stderr=subprocess.DEVNULL).returncode == 0:
-            os.execvp(again[0], [*again, sys.executable, *sys.argv])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=int(time.time()))
@@ -185,7 +177,7 @@ def main():
     parser.add_argument("--filter", default="")
     parser.add_argument("--runtimes", default=RUNTIMES)
     options = parser.parse_args()
-    private_shm()
+    own_shm.mount()  # where this user may not, what others leave there counts as ours
     failed = 0
     for seed in range(options.seed, options.seed + options.rounds):
         with tempfile.TemporaryDirectory() as folder:
