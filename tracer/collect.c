@@ -30,7 +30,7 @@ static const double aside_above = 0.25; /* of a log */
 static const int64_t nap_max_ns = 100 * MS, nap_max_kernel_ns = 20 * MS, nap_min_ns = 1 * MS,
                      snapshot_every_ns = 1000 * MS;
 /* For how long a round may store before it looks again whether a CPU is still to spare. */
-static const int64_t store_ns = 150 * MS;
+static const int64_t store_ns = 50 * MS;
 /* After the program's end: how long its traced children may live on, and how long one may take to be seen. */
 static const int64_t grace_ns = 1000 * MS, settle_ns = 20 * MS;
 
