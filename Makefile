@@ -44,7 +44,7 @@ BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -56,7 +56,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report lint docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full lint docs help clean
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -186,25 +186,35 @@ fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); what i
 	$(Q)$(MAKE) --no-print-directory fuzzers
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --part fuzz
 
-# whose time the report takes apart, under snakefish and multiprocessing
-TRACED := spectral-norm mandelbrot k-nucleotide
+# The programs whose time the report takes apart, under snakefish and multiprocessing: $(call traces,directory,options).
+# Those of an earlier bench go, which the report may not read any more.
+define traces
+	$(Q)rm -rf $(1)
+	$(Q)$(PYTHON) -m bench trace -o $(1) $(2) $(if $(filter 0,$(shell id -u)),--kernel) >/dev/null
+endef
+beside = $(patsubst %,--beside %,$(wildcard $(1)/*.db))
 
 bench: deps                     ## run the bench (under 8 minutes on 2 cores) and write its report
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run -o $(B)/bench.db --trace $(B)/trace.db
-	$(Q)$(PYTHON) -m bench trace $(TRACED) -o $(B)/traces $(if $(filter 0,$(shell id -u)),--kernel) >/dev/null
+	$(call traces,$(B)/traces)
 	$(Q)$(MAKE) --no-print-directory report
 	$(Q)$(PYTHON) -m bench show $(B)/bench.db
 
 bench-full: deps                ## everything there is to compare: hours; RESUME=1 goes on with one that was interrupted
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run $(if $(RESUME),--resume,--full) -o $(B)/bench-full.db --trace $(B)/trace-full.db
-	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db -o $(B)/report-full
+	$(call traces,$(B)/traces-full,--full)
+	$(Q)$(MAKE) --no-print-directory report-full
 	$(Q)$(PYTHON) -m bench show $(B)/bench-full.db
 
-report: $(TRACER)               ## write build/report/index.html from build/bench.db and build/trace.db
+report: $(TRACER)               ## write build/report/index.html from what make bench left in build/
 	$(Q)$(TRACER) analyze $(B)/trace.db >/dev/null
-	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db $(patsubst %,--beside %,$(wildcard $(B)/traces/*.db)) -o $(B)/report
+	$(Q)Rscript analysis/report.R --bench $(B)/bench.db --trace $(B)/trace.db $(call beside,$(B)/traces) -o $(B)/report
+
+report-full: $(TRACER)          ## write build/report-full/index.html from what make bench-full left in build/
+	$(Q)$(TRACER) analyze $(B)/trace-full.db >/dev/null
+	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db $(call beside,$(B)/traces-full) -o $(B)/report-full
 
 lint:                           ## lintr over analysis/ (r-cran-lintr)
 	$(Q)Rscript -e 'found <- lintr::lint_dir("analysis"); print(found); quit(status = length(found) > 0)'

@@ -1,5 +1,7 @@
 # What if something cost nothing: how much faster the run would be.
 
+max_what_if_panels <- 6
+
 figure_what_if <- function(traces) {
   title <- "What if it cost nothing"
   rows <- bind(lapply(traces, function(trace) if (nrow(trace$what_if) > 0) data.frame(trace = trace$label, trace$what_if)))
@@ -7,36 +9,55 @@ figure_what_if <- function(traces) {
   rows$trace <- factor(rows$trace, unique(rows$trace))
   best <- tapply(rows$speedup, rows$what, max)
   rows$what <- factor(rows$what, names(sort(best)))
-  rows$text <- what_if_text(rows$speedup, rows$saved_ns)
+  many <- nlevels(rows$trace) > max_what_if_panels
+  new_figure("what_if", title, if (many) draw_best(rows) else draw_panels(rows), what_if_finding(rows), paste0(
+    "The run is played again from its trace without the one cost, everything else taking the time it took and nobody ",
+    "doing another's work. Costs that the trace did not measure are left out; below 1: waits would move to where they ",
+    "hurt more.", if (many) " Of each run only what would gain most."), rows)
+}
+
+# A panel for each run, with a row for each cost.
+draw_panels <- function(rows) {
   panels <- nlevels(rows$trace)
-  draw <- function(narrow) {
+  rows$text <- what_if_text(rows$speedup, rows$saved_ns)
+  function(narrow) {
     columns <- panel_columns(panels, narrow)
-    plot <- ggplot2::ggplot(rows, ggplot2::aes(speedup, what)) +
-      ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
-      ggplot2::geom_linerange(ggplot2::aes(xmin = 1, xmax = speedup), colour = okabe_ito[["blue"]], linewidth = 0.5) +
-      ggplot2::geom_point(size = 2.4, colour = okabe_ito[["blue"]]) +
-      ggplot2::geom_text(ggplot2::aes(label = sprintf("  %s  ", text), hjust = ifelse(speedup < 1, 1, 0)),
+    # the numbers stand to the right of 1, also those of points to its left
+    plot <- what_if_plot(rows, "what", narrow, if (narrow) 2.9 else 7.6 / columns - 0.3) +
+      ggplot2::geom_text(ggplot2::aes(x = pmax(1, speedup), label = paste0("  ", text)), hjust = 0,
                          size = if (narrow) 2.5 else 2.8, colour = ink) +
-      ggplot2::scale_x_continuous("times as fast as it was", limits = what_if_limits(rows, columns, narrow)) +
-      ggplot2::ylab(NULL) + report_theme(narrow)
+      ggplot2::scale_y_discrete(NULL)
     if (panels > 1) plot <- plot + ggplot2::facet_wrap(~trace, ncol = columns)
     picture(plot, 0.6 + (0.4 + 0.25 * nlevels(rows$what)) * ceiling(panels / columns))
   }
-  new_figure("what_if", title, draw, what_if_finding(rows), paste(
-    "The run is played again from its trace without the one cost, everything else taking the time it took and nobody",
-    "doing another's work. Costs that the trace did not measure are left out; below 1: waits would move to where they",
-    "hurt more."), rows)
 }
 
-# With room in the panel for the numbers to the right of points from 1 on, and to the left of the others.
-what_if_limits <- function(rows, columns, narrow) {
-  panel_inches <- if (narrow) 2.9 else 7.6 / columns - 0.3
+# Of many runs, a row for each, under its name.
+draw_best <- function(rows) {
+  rows <- bind(lapply(split_by(rows, "trace"), function(own) own[which.max(own$speedup), ]))
+  rows$trace <- factor(rows$trace, rev(rows$trace))
+  rows$text <- sprintf("%s, without \u201c%s\u201d: %s", rows$trace, rows$what, what_if_text(rows$speedup, rows$saved_ns))
+  function(narrow) {
+    plot <- what_if_plot(transform(rows, text = ""), "trace", narrow, if (narrow) 3.6 else 8) +
+      ggplot2::geom_text(data = rows, ggplot2::aes(x = 1, y = as.integer(trace) + 0.3, label = paste0(" ", text)), hjust = 0,
+                         vjust = 0, size = if (narrow) 2.4 else 2.8, colour = ink) +
+      ggplot2::scale_y_discrete(NULL, labels = NULL, expand = ggplot2::expansion(add = c(0.5, 0.9))) +
+      ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
+    picture(plot, 0.8 + 0.34 * nrow(rows))
+  }
+}
+
+# Points beside 1, with room to their right for their texts in a panel of so many inches.
+what_if_plot <- function(rows, y, narrow, panel_inches) {
   letter <- (if (narrow) 0.064 else 0.072) / panel_inches
-  room <- function(texts) min(0.4, if (length(texts) == 0) 0 else letter * (3 + max(nchar(texts))))
-  left <- room(rows$text[rows$speedup < 1])
-  right <- room(rows$text[rows$speedup >= 1])
+  room <- min(0.6, letter * (2 + max(nchar(rows$text))))
   reach <- range(c(rows$speedup, 0.98, 1.05))
-  reach + c(-left, right) * diff(reach) / (1 - left - right)
+  ggplot2::ggplot(rows, ggplot2::aes(speedup, !!as.name(y))) +
+    ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4) +
+    ggplot2::geom_linerange(ggplot2::aes(xmin = 1, xmax = speedup), colour = okabe_ito[["blue"]], linewidth = 0.5) +
+    ggplot2::geom_point(size = 2.4, colour = okabe_ito[["blue"]]) +
+    ggplot2::scale_x_continuous("times as fast as it was", limits = reach + c(0, room * diff(reach) / (1 - room))) +
+    report_theme(narrow)
 }
 
 what_if_text <- function(speedup, saved_ns) {

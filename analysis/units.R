@@ -13,7 +13,7 @@ duration_unit <- function(ns) {
 format_duration <- function(ns) {
   vapply(ns, function(x) {
     if (!is.finite(x)) return("unknown")
-    unit <- duration_unit(x)
+    unit <- duration_unit(signif(x, 3))  # 999.9 ms is 1.00 s
     paste(format_digits(x / unit$ns), unit$unit)
   }, "")
 }

@@ -93,7 +93,8 @@ def parser():
     exported.add_argument("--csv", action="store_true", required=True, help="as comma-separated values")
     exported.add_argument("--session", type=int, metavar="N", help="default: the last one")
     traced = commands.add_parser("trace", help="trace programs under snakefish and multiprocessing, a database each")
-    traced.add_argument("workload", nargs="+", metavar="WORKLOAD")
+    traced.add_argument("workload", nargs="*", metavar="WORKLOAD", help="default: the programs of the Benchmarks Game")
+    traced.add_argument("--full", action="store_true", help="all programs")
     traced.add_argument("-o", "--output", default="build/traces", metavar="DIRECTORY", help="default build/traces")
     traced.add_argument("--workers", type=at_least_one, metavar="N", help="default: all CPUs")
     traced.add_argument("--kernel", action="store_true", help="with the kernel's view (needs root)")
@@ -215,7 +216,8 @@ READERS = {
     "show": lambda options: show.show(options.database, options.session),
     "compare": lambda options: compare.compare(options.database),
     "export": lambda options: export.export(options.database, options.session),
-    "trace": lambda options: traces.trace(options.workload, options.output, options.workers, options.kernel),
+    "trace": lambda options: traces.trace(options.workload, options.full, options.output, options.workers,
+                                         options.kernel),
     "report": lambda options: report.report(options.database, options.trace, options.beside, options.output),
 }
 

@@ -19,21 +19,33 @@ def collector():
     return path
 
 
-def trace(names, directory, workers, kernel):
+def programs(full):
+    """Those of the Benchmarks Game, or all."""
+    found = [catalog.workload(name) for name in catalog.workload_names() if catalog.kind(name) == "program"]
+    return [workload for workload in found if full or workload.official]
+
+
+def trace(names, full, directory, workers, kernel):
     """0, or 1 when a program failed: its own words are on stderr."""
-    tracer, workloads = collector(), [catalog.workload(name) for name in names]
+    if full and names:
+        raise Usage("--full takes all programs: not with names")
+    tracer, cpus, failed = collector(), machine.effective_cpus(), 0
+    workloads = [catalog.workload(name) for name in names] or programs(full)
+    runtimes = [runner.probe(name) for name in RUNTIMES]
     os.makedirs(directory, exist_ok=True)
-    failed = 0
     with Lifeline() as lifeline:
         for workload in workloads:
-            for runtime in RUNTIMES:
-                path = os.path.abspath(os.path.join(directory, f"{workload.name}-{runtime}.db"))
+            if workload.lacks:
+                print(f"{workload.name} is absent: {workload.lacks}", file=sys.stderr)
+                continue
+            for runtime in (runtime for runtime in runtimes if workload.runs_on(runtime)):
+                path = os.path.abspath(os.path.join(directory, f"{workload.name}-{runtime.name}.db"))
                 env = runner.environment(lifeline)
-                if runtime == "multiprocessing":
-                    env["SNAKEFISH_TRACE_INSTRUMENT"] = runtime
-                count = workers or machine.effective_cpus()
+                if runtime.name == "multiprocessing":
+                    env["SNAKEFISH_TRACE_INSTRUMENT"] = runtime.name
+                (count, *_) = workload.worker_counts(runtime, [workers or cpus], cpus) or [runtime.min_workers]
                 command = [tracer, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable, "-m", "snakefish",
-                           SAMPLE, workload.name, workload.size, runtime, count]
+                           SAMPLE, workload.name, workload.size, runtime.name, count]
                 done = subprocess.run([str(word) for word in command], cwd=catalog.TOP, env=env, stdout=subprocess.DEVNULL)
                 failed += done.returncode != 0 or subprocess.run([tracer, "analyze", path],
                                                                  stdout=subprocess.DEVNULL).returncode != 0

@@ -62,4 +62,10 @@ test_that("of many programs and runs the findings tell medians and extremes, not
   runs <- label_apart(rep(list(trace), 4))
   expect_match(figure_lost(runs)$finding, "^Of 4 runs .* is nearest to its ideal time")
   expect_match(figure_what_if(runs)$finding, "^Most would be gained without .* times as fast[.] What costs most: .* in 4 of 4[.]$")
+
+  runs <- label_apart(rep(list(trace), max_what_if_panels + 1))
+  figure <- figure_what_if(runs)
+  expect_match(figure$caption, "Of each run only what would gain most[.]$")
+  expect_equal(nrow(figure$data), nrow(trace$what_if) * length(runs))
+  for (svg in pictures_of(figure)) expect_length(matches("> ?pictures_trace[ 0-9]*, without", svg), length(runs))
 })

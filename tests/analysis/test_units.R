@@ -1,6 +1,7 @@
 test_that("durations read well", {
   expect_equal(format_duration(c(0, 4, 999, 1500, 2.1e6, 61.5e9)),
                c("0 ns", "4.00 ns", "999 ns", "1.50 us", "2.10 ms", "61.5 s"))
+  expect_equal(format_duration(999.6e6), "1.00 s")
   expect_equal(format_duration(NA), "unknown")
 })
 
