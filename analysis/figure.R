@@ -71,7 +71,7 @@ figure_html <- function(figure) {
   id <- gsub("_", "-", figure$name)
   heading <- sprintf('<h3 id="%s">%s</h3>', id, escape_html(figure$title))
   if (!is.null(figure$missing)) return(sprintf('%s\n<p class="missing">%s</p>', heading, escape_html(figure$missing)))
-  uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(svg)), mime = "image/svg+xml")
+  uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(shrink_svg(svg))), mime = "image/svg+xml")
   sprintf(paste0(
     '%s\n<!-- figure %s -->\n<p class="finding">%s</p>\n<figure>\n',
     '<picture><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>\n',

@@ -23,7 +23,7 @@ figure_micro <- function(bench) {
       ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow), scales = "free") +
       ggplot2::geom_vline(data = floors, ggplot2::aes(xintercept = median_ns), colour = faint, linetype = "22",
                           linewidth = 0.4) +
-      ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), alpha = 0.4, size = 1.3) +
+      ggplot2::geom_point(data = dots, ggplot2::aes(x = time_ns), shape = 16, alpha = 0.4, size = 1.2) +
       ggplot2::geom_point(size = 2.8) +
       ggplot2::geom_text(ggplot2::aes(label = format_duration(median_ns)), colour = ink, size = if (narrow) 2.6 else 3.1,
                          vjust = -1)

@@ -15,12 +15,13 @@ figure_run_times <- function(bench) {
   for_x <- function(workers) factor(workers, counts)
   # one group a runtime at each worker count, so that dots, median and interval of a runtime share a column
   columns <- dodge_offsets(times, 0.75)
+  times <- times[order(times$program, times$runtime, times$workers, times$block), ]
   times$x <- columns$x(times, for_x) - 0.06
   medians$x <- columns$x(medians, for_x) + 0.06
   draw <- function(narrow) {
     plot <- ggplot2::ggplot(times, ggplot2::aes(x, time_ns, colour = runtime, shape = runtime)) +
       ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow), scales = "free_y") +
-      ggplot2::geom_point(alpha = 0.45, size = 1.3) +
+      ggplot2::geom_point(shape = 16, alpha = 0.45, size = 1.2, show.legend = FALSE) +
       ggplot2::geom_point(data = medians, ggplot2::aes(y = median_ns), size = if (narrow) 2 else 2.6)
     if (any(is.finite(medians$low_ns))) {
       plot <- plot + ggplot2::geom_linerange(data = medians, ggplot2::aes(y = median_ns, ymin = low_ns,

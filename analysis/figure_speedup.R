@@ -58,7 +58,8 @@ scaling_plot <- function(rows, cpus, y, narrow) {
                                         fill = runtime), alpha = 0.15, colour = NA)
   }
   beside <- ggplot2::position_dodge(width = 0.12)
-  plot <- plot + ggplot2::geom_point(data = dots, position = beside, size = 0.7, alpha = 0.5, show.legend = FALSE)
+  plot <- plot + ggplot2::geom_point(data = dots, position = beside, shape = 16, size = 0.7, alpha = 0.5,
+                                     show.legend = FALSE)
   if (any(joined)) plot <- plot + ggplot2::geom_line(ggplot2::aes(group = runtime), data = rows[joined, ], linewidth = 0.5)
   if (any(certain & !joined)) {
     plot <- plot + ggplot2::geom_linerange(data = rows[certain & !joined, ], ggplot2::aes(ymin = low, ymax = high),

@@ -13,7 +13,7 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling (1); the same databases and seed give the same bytes"
 
-parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "figure",
+parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "shrink", "figure",
            "figure_run_times", "figure_speedup", "figure_efficiency", "figure_ratio", "figure_micro", "figure_fits",
            "figure_memory", "figure_sessions", "lanes", "figure_timeline", "figure_ledger", "figure_lost",
            "figure_what_if", "figure_latency", "figure_channels", "figure_events", "verdict", "tables", "understanding",
