@@ -13,21 +13,14 @@
 
 #include "file.h"
 
-#define MAGIC UINT64_C(0x31505346414e5346)
-
-struct header {
-    uint64_t magic, first, taken, end;
-};
-static_assert(sizeof(struct header) == sizeof(struct sf_record), "the header takes one record's place");
-
 static uint64_t place(const struct spill *spill, uint64_t number)
 {
-    return sizeof(struct header) + (number - spill->first) * sizeof(struct sf_record);
+    return sizeof(struct spill_header) + (number - spill->first) * sizeof(struct sf_record);
 }
 
 static int write_header(const struct spill *spill)
 {
-    struct header header = {MAGIC, spill->first, spill->taken, spill->end};
+    struct spill_header header = {SPILL_MAGIC, spill->first, spill->taken, spill->end};
     return file_write(spill->fd, &header, sizeof header, 0);
 }
 
@@ -41,14 +34,14 @@ static void forget(struct spill *spill)
 static int resume(struct spill *spill)
 {
     struct stat st;
-    struct header header;
+    struct spill_header header;
     if (fstat(spill->fd, &st))
         return -errno;
     if (!file_read(spill->fd, &header, sizeof header, 0) || header.magic == 0) { /* killed before it was written */
         spill_remove(spill);
         return 0;
     }
-    if (header.magic != MAGIC || header.first > header.taken || header.taken > header.end ||
+    if (header.magic != SPILL_MAGIC || header.first > header.taken || header.taken > header.end ||
         header.end - header.first > ((uint64_t)st.st_size - sizeof header) / sizeof(struct sf_record))
         return -EBADMSG;
     spill->first = header.first;

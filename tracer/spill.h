@@ -23,6 +23,12 @@
 
 #define SPILL_PREFIX "spill." /* of the file's name, in the place of SF_LOG_PREFIX */
 
+struct spill_header {
+    uint64_t magic, first, taken, end;
+};
+static_assert(sizeof(struct spill_header) == sizeof(struct sf_record), "the header takes one record's place");
+#define SPILL_MAGIC UINT64_C(0x314c4c4950534653) /* "SFSPILL1" in memory */
+
 struct spill {
     int dir_fd; /* borrowed */
     int fd;     /* owned; -1: there is no file, and first = taken = end = 0 */

@@ -4,7 +4,8 @@
  * tail, age in ms); then records of 10 bytes, in turn for the first log and the second: kind, phase and lane,
  * object, time (2, around now), a (2), b (2), and one byte that widens a, b or the time to the extremes. Flags: 1:
  * the head is raw (its bytes are those of the records), 2: the file is cut short between the look and the reading,
- * 4: counts are above 2^32. */
+ * 4: counts are above 2^32, 8: an earlier collector has set records aside, by the bytes of the first record, 16:
+ * with a raw header, 32: this collector sets aside what the log holds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -42,6 +43,8 @@ static void leave(void)
     store_discard(store);
     unlinkat(dir_fd, "log.1.1", 0);
     unlinkat(dir_fd, "log.1.2", 0);
+    unlinkat(dir_fd, "spill.1.1", 0);
+    unlinkat(dir_fd, "spill.1.2", 0);
     rmdir(dir);
 }
 
@@ -93,6 +96,31 @@ static struct sf_record record_of(const uint8_t *at, uint64_t now)
                               .b = widened(two(at + 7), at[9] >> 4 & 3)};
 }
 
+/* What was set aside of log `which`, by its flags. */
+static void write_spill(unsigned which, unsigned flags, uint64_t tail, const uint8_t *records, size_t bytes)
+{
+    char name[] = "spill.1.1";
+    struct {
+        struct spill_header header;
+        struct sf_record records[CAPACITY];
+    } spill = {.header = {.magic = SPILL_MAGIC}};
+    name[sizeof name - 2] += (char)which;
+    unlinkat(dir_fd, name, 0);
+    if (!(flags & 8) || bytes < 4)
+        return;
+    spill.header.end = tail + records[0] - (records[0] & 1 ? records[0] : 128);
+    spill.header.first = spill.header.end - records[1];
+    spill.header.taken = spill.header.first + records[2];
+    if (flags & 16)
+        memcpy(&spill.header, records, bytes < sizeof spill.header ? bytes : sizeof spill.header);
+    for (size_t i = 0; i < CAPACITY; i++)
+        spill.records[i] = record_of(records + i % (bytes / RECORD) * RECORD, clock_tsc());
+    int fd = openat(dir_fd, name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    size_t size = sizeof spill - (records[3] & 1 ? records[3] * 32u : 0);
+    REQUIRE(fd >= 0 && write(fd, &spill, size) == (ssize_t)size);
+    close(fd);
+}
+
 /* The file of log `which`; its flags. */
 static unsigned write_log(const char *name, unsigned which, const uint8_t *data, size_t size)
 {
@@ -125,6 +153,7 @@ static unsigned write_log(const char *name, unsigned which, const uint8_t *data,
     int fd = openat(dir_fd, name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
     REQUIRE(fd >= 0 && write(fd, &log, sizeof log) == sizeof log);
     close(fd);
+    write_spill(which, head[0], log.header.tail, records, count * RECORD);
     return head[0];
 }
 
@@ -138,6 +167,8 @@ static void take(const struct intake_context *context, const char *name, unsigne
         intake_look(intake);
         if (flags & 2)
             REQUIRE(ftruncate(intake->reader.fd, SF_LOG_RECORDS_OFFSET + 33) == 0);
+        if (flags & 32)
+            intake_set_aside(intake);
         while (intake_take(intake, context))
             ;
         intake_keep_books(intake, context);
