@@ -42,7 +42,8 @@ trace_notices <- function(trace) {
              else sprintf(" (process %s)", in_words(as.character(pids)))
     notice(cell$severity[1], sprintf("The trace: %s: %s%s.", gsub("_", " ", cell$name[1]), value, where))
   }))
-  killed <- trace$processes[trace$processes$exit_status %in% -(1:64), ]
+  # but not by SIGTERM, by which a Pool ends its workers
+  killed <- trace$processes[trace$processes$exit_status %in% -setdiff(1:64, 15), ]
   bind(list(rows,
     if (!state %in% "complete") notice("warning", sprintf(
       "The trace is not complete (%s): it may lack its end.", if (is.na(state)) "state unknown" else state)),

@@ -4,7 +4,7 @@ from itertools import cycle, islice
 
 from bench import stream
 
-size = 3
+size = 2
 check_size = 2
 unit = operation = "message"
 seconds = 0.6

@@ -21,6 +21,12 @@ test_that("losses come first and are summed over the processes", {
   expect_true(any(grepl("right (102), signal 9", rows$text, fixed = TRUE)))
 })
 
+test_that("a worker that its pool has ended is no warning", {
+  trace <- load_trace(make_trace_db(in_scratch("terminated.db"), killed = TRUE))
+  trace$processes$exit_status[trace$processes$exit_status == -9] <- -15
+  expect_equal(nrow(notices(list(), list(trace))), 0)
+})
+
 test_that("failed samples, absent runtimes, interrupted sessions and few blocks are told", {
   path <- make_bench_db(in_scratch("bad.db"), blocks = 4, status = "interrupted")
   change(path, "UPDATE sample SET status = 'crash', output_ok = NULL, error = 'signal 11' WHERE block = 0 AND runtime =
