@@ -52,7 +52,7 @@ def of_folder(folder):
 
 
 def processes():
-    """(pid, fields of its stat) of all that run."""
+    """(pid, fields of its stat, from the state on) of all that are no zombies."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat") as file:

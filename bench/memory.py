@@ -3,9 +3,10 @@
 PSS shares each shared page out among those that have it, so that the sum over a tree of forks counts no page twice.
 Reading it takes the kernel's time and the sample's: it is done in runs of their own.
 """
-import os
 import re
 import threading
+
+from bench.lifeline import processes
 
 EVERY_S = 0.02
 SESSION, PARENT = 3, 1  # fields of /proc/PID/stat, from the one after the name
@@ -40,15 +41,10 @@ class PeakPss:
 def tree(leader):
     """The processes of that session and their descendants, whatever sessions these have made."""
     parents, inside = {}, set()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
-            continue  # it has ended
-        parents[int(name)] = int(fields[PARENT])
+    for pid, fields in processes():
+        parents[pid] = int(fields[PARENT])
         if int(fields[SESSION]) == leader:
-            inside.add(int(name))
+            inside.add(pid)
     while more := {pid for pid, parent in parents.items() if parent in inside} - inside:
         inside |= more
     return inside
