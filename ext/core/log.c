@@ -123,7 +123,9 @@ static bool take_spare(const char *file, size_t bytes)
         int fd = openat(own.directory_fd, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == (off_t)bytes &&
             st.st_blocks * 512 >= SF_LOG_RECORDS_OFFSET + SF_LOG_FIRST_BYTES) {
-            own.ready = ((uint64_t)st.st_blocks * 512 - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
+            /* blocks of huge pages may reach past the end */
+            uint64_t there = (uint64_t)st.st_blocks * 512 < bytes ? (uint64_t)st.st_blocks * 512 : bytes;
+            own.ready = (there - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
             own.reserved = own.ready;
             own.log_fd = fd;
             return true;

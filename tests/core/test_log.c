@@ -1,5 +1,5 @@
-/* The writer's side of the log, against a reader made here: it maps the log that the writer made, and takes records as
- * log_format.h says. */
+/* The writer's side of the log, against a reader made here: it maps the log that the writer made, and takes records
+ * as log_format.h says. */
 #include "core/log.h"
 #include "harness.h"
 
@@ -52,8 +52,8 @@ static struct sf_log_header *open_log(pid_t pid, uint32_t records)
     int fd = open(path, O_RDWR);
     if (fd < 0)
         return NULL;
-    void *log = mmap(NULL, SF_LOG_RECORDS_OFFSET + records * sizeof(struct sf_record), PROT_READ | PROT_WRITE, MAP_SHARED,
-                     fd, 0);
+    void *log = mmap(NULL, SF_LOG_RECORDS_OFFSET + records * sizeof(struct sf_record), PROT_READ | PROT_WRITE,
+                     MAP_SHARED, fd, 0);
     close(fd);
     return log;
 }
@@ -432,8 +432,8 @@ static void partly(void)
 
 static void useless(void)
 {
-    make_spare("spare.0", 4096, 4096);      /* too short: would be SIGBUS */
-    make_spare("spare.1", SPARE_BYTES, 0);  /* no pages */
+    make_spare("spare.0", 4096, 4096);     /* too short: would be SIGBUS */
+    make_spare("spare.1", SPARE_BYTES, 0); /* no pages */
     make_spare("spare.2", SPARE_BYTES * 2, 8192);
 }
 
@@ -450,6 +450,31 @@ TEST(a_spare_with_few_pages_gets_the_others)
 TEST(spares_that_are_none_are_removed_and_the_log_is_made)
 {
     fill_with_spares(useless);
+}
+
+/* As with huge pages, of which the last one reaches past the end. */
+TEST(a_spare_with_pages_past_its_end_is_written_to_its_end)
+{
+    enum { RECORDS = 16384 };
+    CHECK_EQ(0, sf_log_init());
+    make_session("/dev/shm", RECORDS);
+    make_spare("spare.0", SPARE_BYTES, SPARE_BYTES);
+    char path[300];
+    snprintf(path, sizeof path, "%s/spare.0", directory);
+    int fd = open(path, O_RDWR);
+    CHECK_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, SPARE_BYTES + (2 << 20)));
+    close(fd);
+    /* what is mapped next lies below it, so that nobody looks past its end unpunished */
+    CHECK(mmap(NULL, (4 << 20) + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+    CHECK_EQ(0, sf_log_attach(directory));
+    struct sf_log_header *log = open_log(getpid(), RECORDS);
+    for (uint64_t i = 0; i < RECORDS * 3; i++) {
+        mark(i);
+        log->tail = i; /* the collector keeps up */
+    }
+    remove_session();
+    CHECK_EQ(RECORDS * 3, log->head);
+    CHECK_EQ(0, log->lost);
 }
 
 TEST(processes_that_want_the_same_spare_get_a_log_each)
