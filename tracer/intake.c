@@ -376,11 +376,12 @@ void intake_give_back(struct intake *intake)
 
 void intake_remove(struct intake *intake, const struct intake_context *context)
 {
+    spill_remove(&intake->reader.spill);
+    reader_close(&intake->reader);
     if (intake->books.damaged)
         unlinkat(context->dir_fd, intake->file, 0);
     else
         spares_hand_on(context->dir_fd, intake->file);
-    spill_remove(&intake->reader.spill);
     intake_free(intake);
 }
 

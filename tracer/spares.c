@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -65,11 +66,29 @@ void spares_prepare(int dir_fd, uint32_t log_records)
     close(fd);
 }
 
-void spares_hand_on(int dir_fd, const char *log)
+/* Has nobody else it open or mapped? A process of another pid namespace may write although no such pid is there. */
+static bool is_ours_alone(int fd)
+{
+    fcntl(fd, F_SETSIG, SIGURG); /* should somebody open it meanwhile: a signal that does nothing */
+    if (fcntl(fd, F_SETLEASE, F_WRLCK))
+        return false;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return true;
+}
+
+/* Makes the open log a spare, if it may be one. */
+static bool hand_on(int dir_fd, const char *log, int fd)
 {
     static const char zero[SF_LOG_RECORDS_OFFSET];
+    struct stat st;
+    return fstat(fd, &st) == 0 && is_plenty(dir_fd, st.st_size) && is_ours_alone(fd) &&
+           !file_write(fd, zero, sizeof zero, 0) && become_spare(dir_fd, log, SF_SPARES_MAX);
+}
+
+void spares_hand_on(int dir_fd, const char *log)
+{
     int fd = file_open_own(dir_fd, log);
-    if (fd < 0 || file_write(fd, zero, sizeof zero, 0) || !become_spare(dir_fd, log, SF_SPARES_MAX))
+    if (fd < 0 || !hand_on(dir_fd, log, fd))
         unlinkat(dir_fd, log, 0);
     if (fd >= 0)
         close(fd);

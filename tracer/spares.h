@@ -13,7 +13,8 @@
 void spares_prepare(int dir_fd, uint32_t log_records);
 #define SPARES_READY 2
 
-/* Turns the log of a process that is gone, of which everything is stored, into a spare, or removes it. */
+/* Turns the log of a process that is gone, of which everything is stored, into a spare; or removes it, where memory
+ * is short, there are enough, or somebody still has it open. The caller has it closed. */
 void spares_hand_on(int dir_fd, const char *log);
 
 #endif

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -113,6 +114,41 @@ TEST(when_there_are_enough_spares_a_log_is_removed)
     }
     snprintf(log, sizeof log, SF_SPARE_PREFIX "%d", SF_SPARES_MAX);
     CHECK(!is_there(log));
+}
+
+/* A log that nobody wrote, of that length. */
+static void make_log(const char *log, off_t bytes)
+{
+    int fd = openat(session.dir_fd, log, O_CREAT | O_RDWR, 0600);
+    CHECK_EQ(0, ftruncate(fd, bytes));
+    close(fd);
+}
+
+TEST(a_log_that_somebody_has_mapped_is_not_handed_on)
+{
+    begin();
+    unlinkat(session.dir_fd, "spare.0", 0);
+    make_log("log.1.1", 8192);
+    int fd = openat(session.dir_fd, "log.1.1", O_RDWR);
+    uint64_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    page[0] = 7;
+    spares_hand_on(session.dir_fd, "log.1.1");
+    CHECK(!is_there("log.1.1"));
+    CHECK(!is_there("spare.0"));
+    CHECK_EQ(7, page[0]);
+}
+
+TEST(where_memory_is_short_no_log_is_handed_on)
+{
+    struct statvfs fs;
+    begin();
+    unlinkat(session.dir_fd, "spare.0", 0);
+    CHECK_EQ(0, fstatvfs(session.dir_fd, &fs));
+    make_log("log.1.1", (off_t)(fs.f_bavail * fs.f_frsize / 16));
+    spares_hand_on(session.dir_fd, "log.1.1");
+    CHECK(!is_there("log.1.1"));
+    CHECK(!is_there("spare.0"));
 }
 
 TEST(what_is_no_log_is_removed_and_not_handed_on)
