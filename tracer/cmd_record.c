@@ -105,7 +105,7 @@ static int launch(struct program *program, const struct session *session, char *
         return -errno;
     getrlimit(RLIMIT_NOFILE, &files);
     more = files;
-    more.rlim_cur = more.rlim_max; /* two descriptors for each traced process */
+    more.rlim_cur = more.rlim_max; /* up to three descriptors for each traced process */
     setrlimit(RLIMIT_NOFILE, &more);
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &mask); /* until the pid is known, and the child has its own dispositions back */

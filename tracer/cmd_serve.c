@@ -71,7 +71,7 @@ static void settle(int keep)
     if (null > 2)
         close(null);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* two descriptors for each traced process */
+        files.rlim_cur = files.rlim_max; /* up to three descriptors for each traced process */
         setrlimit(RLIMIT_NOFILE, &files);
     }
 }

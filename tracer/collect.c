@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@
 
 #define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
+/* Of descriptors: a log's, its process's and that of what is set aside; and for everything else. */
+enum { DESCRIPTORS_EACH = 3, DESCRIPTORS_KEPT = 32 };
 static const double aside_above = 0.25; /* of a log */
 /* The kernel does not ring: its buffer has room for more than 20 ms can bring. */
 static const int64_t nap_max_ns = 100 * MS, nap_max_kernel_ns = 20 * MS, nap_min_ns = 1 * MS,
@@ -44,8 +47,10 @@ struct collect {
     size_t count, room;
     struct intake **found; /* by the present scan, not yet among the intakes */
     size_t found_count, found_room;
-    size_t pending;  /* records since the last commit */
-    unsigned unmade; /* logs that the last scan found still being made */
+    size_t pending;        /* records since the last commit */
+    unsigned unmade;       /* logs that the last scan found still being made */
+    size_t open, open_max; /* logs that are open, and that may be: the others wait until some have ended */
+    size_t unopened;       /* logs that the last scan left to wait */
     int64_t program_over_ns;
     uint64_t stop_tsc;    /* when the end came: what was still to be stored took no traced process's time */
     enum storing storing; /* in this round */
@@ -110,14 +115,20 @@ static int found_one(void *arg, const char *file)
 {
     struct collect *c = arg;
     struct intake *intake;
-    if (is_known(c, file) || c->count + c->found_count >= LOGS_MAX)
+    if (is_known(c, file))
         return 0;
+    if (c->open >= c->open_max || c->count + c->found_count >= LOGS_MAX) {
+        c->unopened++;
+        return 0;
+    }
     if (intake_open(&intake, &c->context, file)) {
         c->unmade++;
         return 0;
     }
     if (append(&c->found, &c->found_count, &c->found_room, intake))
         intake_free(intake); /* no memory now: perhaps in the next scan */
+    else
+        c->open += !intake->refused;
     return 0;
 }
 
@@ -209,6 +220,9 @@ static int scan(struct collect *c, double *fill)
 {
     int error = 0;
     c->found_count = c->unmade = 0;
+    c->open = c->unopened = 0;
+    for (size_t i = 0; i < c->count; i++)
+        c->open += !c->intakes[i]->refused;
     discover_logs(c->context.dir_fd, found_one, c);
     double full = kernel_poll(c->kernel);
     *fill = full > *fill ? full : *fill;
@@ -251,7 +265,7 @@ static int round_trip(struct collect *c, double *fill, size_t *alive)
             intake_end(intake, &c->context, false);
         *alive += !dead;
     }
-    *alive += kernel_alive(c->kernel);
+    *alive += kernel_alive(c->kernel) + c->unopened;
     return error ? error : commit(c);
 }
 
@@ -307,6 +321,17 @@ static uint64_t most_aside(const struct session *session)
     return records < room ? records : room;
 }
 
+/* How many logs may be open at once. */
+static size_t most_open(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH * LOGS_MAX)
+        return LOGS_MAX;
+    return files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH
+               ? (size_t)(files.rlim_cur - DESCRIPTORS_KEPT) / DESCRIPTORS_EACH
+               : 1;
+}
+
 /* What there is time for when a CPU is to spare. */
 static void look_ahead(struct collect *c)
 {
@@ -356,24 +381,36 @@ static void close_kernel(struct collect *c)
     c->kernel = NULL;
 }
 
-/* After the writers were told to stop: what they still wrote, and everybody's books. */
-static int last_round(struct collect *c, struct finish_facts *facts)
+/* Takes everything from all logs that can be open, and ends them. */
+static int end_all(struct collect *c)
 {
     double fill = 0;
     size_t alive;
-    c->storing = EVERYTHING;
-    usleep(1000); /* a writer that had already looked at the state is through with its record */
     int error = round_trip(c, &fill, &alive);
     for (size_t i = 0; i < c->count && !error; i++) {
         struct intake *intake = c->intakes[i];
-        if (intake->refused) {
-            facts->refused_logs++;
+        if (intake->refused)
             continue;
-        }
         if (!intake->over_tsc)
             intake->over_tsc = c->stop_tsc;
         intake_end(intake, &c->context, true);
     }
+    return error;
+}
+
+/* After the writers were told to stop: what they still wrote, and everybody's books. */
+static int last_round(struct collect *c, struct finish_facts *facts)
+{
+    c->storing = EVERYTHING;
+    usleep(1000); /* a writer that had already looked at the state is through with its record */
+    int error = end_all(c);
+    while (!error && c->unopened && c->open) { /* those that had to wait for descriptors */
+        error = commit(c);
+        if (!error)
+            error = end_all(c);
+    }
+    for (size_t i = 0; i < c->count; i++)
+        facts->refused_logs += c->intakes[i]->refused;
     facts->unmade_logs = c->unmade;
     if (error)
         return error;
@@ -400,13 +437,14 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     if (error)
         goto out;
     c.left_max = most_aside(session);
+    c.open_max = most_open();
     store_begin(job->store);
     error = loop(&c);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;
     session_set_state(session, SF_SESSION_CLOSED);
     if (!error)
         error = last_round(&c, &facts);
-    facts.lost_logs = session_lost_logs(session);
+    facts.lost_logs = session_lost_logs(session) + c.unopened;
     if (!error)
         error = finish_database(job->store, &facts);
     if (error)

@@ -9,7 +9,7 @@ struct finish_facts {
     const struct clock *clock;
     const char *state;     /* for meta: complete or recovered */
     bool stopped;          /* by trace.stop(): that processes still run is as it should be */
-    unsigned lost_logs;    /* processes that could not make a log */
+    unsigned lost_logs;    /* processes that could not make a log, and logs that could not be opened */
     unsigned refused_logs; /* files called like a log that are none of this session */
     unsigned unmade_logs;  /* logs that were never completed: nothing was written to them */
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,12 @@ static bool look(pid_t pid, char *state, int64_t *started_ns)
     return true;
 }
 
+/* Asks without a descriptor: for when there is none left to look with. */
+static bool is_gone(pid_t pid)
+{
+    return kill(pid, 0) && errno == ESRCH;
+}
+
 void life_open(struct life *life, pid_t pid, int64_t age_ns)
 {
     enum { SLACK_NS = 30000000 }; /* /proc tells the start in hundredths of a second, rounded down */
@@ -64,7 +71,7 @@ void life_open(struct life *life, pid_t pid, int64_t age_ns)
     clock_gettime(CLOCK_BOOTTIME, &t);
     int64_t existed_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - age_ns;
     if (!look(pid, &state, &started_ns))
-        life->over = life->pidfd < 0; /* without /proc the pidfd decides */
+        life->over = life->pidfd < 0 && is_gone(pid); /* without /proc the pidfd decides */
     else
         life->over = started_ns > existed_ns + SLACK_NS;
 }
@@ -86,7 +93,7 @@ bool life_is_over(struct life *life)
         struct pollfd poll_one = {.fd = life->pidfd, .events = POLLIN};
         life->over = poll(&poll_one, 1, 0) == 1;
     } else {
-        life->over = !look(life->pid, &state, &started_ns) || state == 'Z' || state == 'X';
+        life->over = look(life->pid, &state, &started_ns) ? state == 'Z' || state == 'X' : is_gone(life->pid);
     }
     return life->over;
 }

@@ -1,13 +1,14 @@
 """snakefish-trace record."""
 
 import os
+import resource
 import signal
 import subprocess
 import time
 
 import pytest
 
-from tracing import (PROGRAM, TRACE, books_closed, is_gone, meta, not_lost, query, record, session_of, trace,
+from tracing import (PROGRAM, TRACE, WRITERS, books_closed, is_gone, meta, not_lost, query, record, session_of, trace,
                      wait_for)
 
 
@@ -29,6 +30,16 @@ def test_a_whole_run_is_in_the_database(db):
         assert lasted == booked > 0, process
     assert query(db, "SELECT count(*) FROM clock_snapshot")[0][0] >= 2
     assert query(db, "SELECT min(from_tsc) FROM clock_segment") == [(0,)]
+
+
+def test_with_few_descriptors_logs_wait_and_nothing_is_lost(db):
+    """60 processes at once, of which two logs can be open."""
+    done = trace("record", "-o", db, "--", WRITERS, 60, 300, 300,
+                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
+    assert (done.returncode, done.stderr) == (0, "")
+    not_lost(db)
+    assert query(db, "SELECT count(*), count(parent) FROM process") == [(61, 60)]
+    assert query(db, "SELECT count(*) FROM event WHERE kind = 21") == [(18000,)]
 
 
 def test_spans_and_the_process_around_them_are_in_order(db):

@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SF_BUILD") or ROOT / "build")
 TRACE = str(BUILD / "bin" / "snakefish-trace")
 PROGRAM = str(BUILD / "tests" / "tracer" / "program")
+WRITERS = str(BUILD / "tests" / "stress" / "writers")
 STOPPING = 2
 
 

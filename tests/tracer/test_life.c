@@ -1,0 +1,49 @@
+/* Who lives, as the collector sees it. */
+#include "harness.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "life.h"
+
+TEST(without_a_descriptor_to_look_with_nobody_is_taken_for_dead)
+{
+    struct rlimit files, none;
+    struct life living, dead;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &files));
+    none = files;
+    none.rlim_cur = 0;
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+    life_open(&living, getppid(), 0);
+    life_open(&dead, pid, 0);
+    CHECK_EQ(-1, living.pidfd);
+    CHECK(!life_is_over(&living));
+    CHECK(life_is_over(&dead));
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &files)); /* a sanitizer looks around at the end */
+}
+
+TEST(a_zombie_is_dead)
+{
+    struct life life;
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    life_open(&life, pid, 0);
+    CHECK(!life_is_over(&life));
+    kill(pid, SIGKILL);
+    siginfo_t info;
+    CHECK_EQ(0, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+    CHECK(life_is_over(&life));
+    waitpid(pid, NULL, 0);
+    life_close(&life);
+}
+
+TEST_MAIN()
