@@ -32,8 +32,9 @@ static const double aside_above = 0.25; /* of a log */
 /* The kernel does not ring: its buffer has room for more than 20 ms can bring. */
 static const int64_t nap_max_ns = 100 * MS, nap_max_kernel_ns = 20 * MS, nap_min_ns = 1 * MS,
                      snapshot_every_ns = 1000 * MS;
-/* For how long a round may store before it looks again whether a CPU is still to spare. */
-static const int64_t store_ns = 50 * MS;
+/* For how long a round may store before it looks again whether a CPU is still to spare; and how short a round is
+ * that takes nothing from anybody. */
+static const int64_t store_ns = 50 * MS, quiet_ns = 2 * MS;
 /* After the program's end: how long its traced children may live on, and how long one may take to be seen. */
 static const int64_t grace_ns = 1000 * MS, settle_ns = 20 * MS;
 
@@ -56,7 +57,6 @@ struct collect {
     enum storing storing; /* in this round */
     int64_t until_ns;     /* for a while: its end */
     uint32_t rings;       /* of the session, before this round */
-    bool busy;            /* this round stored or set aside */
     struct spare spare;
     uint64_t left, left_before, left_max; /* records that wait to be stored: so far in this round, after the last
                                              one, and how many may */
@@ -161,7 +161,6 @@ static int commit(struct collect *c)
 static int take_all(struct collect *c, struct intake *intake)
 {
     for (size_t n; (n = intake_take(intake, &c->context));) {
-        c->busy = true;
         c->pending += n;
         if (c->pending >= COMMIT_RECORDS) {
             int error = commit(c);
@@ -186,11 +185,8 @@ static int attend(struct collect *c, struct intake *intake, double *fill)
     double full = intake_look(intake);
     if (full > *fill)
         *fill = full;
-    if (full > aside_above && c->storing != EVERYTHING && !is_full(c)) {
-        c->busy = true;
-        if (intake_set_aside(intake))
-            return take_all(c, intake); /* no room for it: then it is to be stored */
-    }
+    if (full > aside_above && c->storing != EVERYTHING && !is_full(c) && intake_set_aside(intake))
+        return take_all(c, intake);                                    /* no room for it: then it is to be stored */
     bool few = intake->over_tsc && intake_left(intake) <= FEW_RECORDS; /* of a dead process: to be rid of its log */
     return c->storing != LATER || few ? take_all(c, intake) : 0;
 }
@@ -245,7 +241,6 @@ static int scan(struct collect *c, double *fill)
 static int round_trip(struct collect *c, double *fill, size_t *alive)
 {
     *alive = 0;
-    c->busy = false;
     c->left = 0;
     int error = scan(c, fill);
     for (size_t i = 0; i < c->count && !error; i++) {
@@ -299,14 +294,16 @@ static enum collect_verdict verdict(struct collect *c, size_t alive)
 static enum storing storing(struct collect *c, enum collect_verdict v)
 {
     enum collect_store when = c->job->store_rows;
-    c->until_ns = INT64_MAX;
+    /* not longer than the kernel's buffer can wait */
+    c->until_ns = c->kernel ? now_ns() + nap_max_kernel_ns : INT64_MAX;
     if (v == COLLECT_STOP || when == COLLECT_AT_ONCE)
         return EVERYTHING;
     if (v == COLLECT_LAST || is_full(c))
         return FOR_A_WHILE; /* until a log needs attention */
     if (when == COLLECT_AT_THE_END || !spare_is_there(&c->spare))
         return LATER;
-    c->until_ns = now_ns() + store_ns;
+    if (!c->kernel)
+        c->until_ns = now_ns() + store_ns;
     return FOR_A_WHILE;
 }
 
@@ -339,11 +336,18 @@ static void look_ahead(struct collect *c)
         spares_prepare(c->context.dir_fd, c->context.capacity);
 }
 
-/* Falls quiet: from here on whether a CPU is to spare can be seen. */
-static void fall_quiet(struct collect *c)
+/* Falls quiet after a round that began at `began_ns`: from here on whether a CPU is to spare can be seen. */
+static void fall_quiet(struct collect *c, int64_t began_ns)
 {
-    if (c->busy || now_ns() - c->spare.since_ns >= SPARE_WINDOW_NS)
+    int64_t now = now_ns();
+    if (now - began_ns > quiet_ns || now - c->spare.since_ns >= SPARE_WINDOW_NS)
         spare_quiet(&c->spare);
+}
+
+static void close_kernel(struct collect *c)
+{
+    kernel_close(c->kernel);
+    c->kernel = NULL;
 }
 
 static int loop(struct collect *c)
@@ -351,11 +355,14 @@ static int loop(struct collect *c)
     int64_t next_snapshot_ns = now_ns() + snapshot_every_ns, nap_ns = nap_min_ns;
     size_t alive = 0;
     for (;;) {
+        int64_t began_ns = now_ns();
         c->rings = session_rings(c->job->session);
         enum collect_verdict v = verdict(c, alive);
         double fill = 0;
-        if (v == COLLECT_STOP)
+        if (v == COLLECT_STOP) {
             c->stop_tsc = clock_tsc();
+            close_kernel(c); /* storing may take longer than its buffer can wait */
+        }
         c->left_before = c->left;
         c->storing = storing(c, v);
         int error = round_trip(c, &fill, &alive);
@@ -370,15 +377,9 @@ static int loop(struct collect *c)
         int64_t most_ns = c->kernel ? nap_max_kernel_ns : nap_max_ns;
         nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > most_ns ? most_ns : nap_ns;
         look_ahead(c);
-        fall_quiet(c);
+        fall_quiet(c, began_ns);
         session_wait(c->job->session, c->rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
     }
-}
-
-static void close_kernel(struct collect *c)
-{
-    kernel_close(c->kernel);
-    c->kernel = NULL;
 }
 
 /* Takes everything from all logs that can be open, and ends them. */
@@ -414,7 +415,6 @@ static int last_round(struct collect *c, struct finish_facts *facts)
     facts->unmade_logs = c->unmade;
     if (error)
         return error;
-    close_kernel(c);
     snapshot(c);
     return commit(c);
 }
