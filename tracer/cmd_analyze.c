@@ -11,16 +11,23 @@
 #include "table.h"
 
 static const char usage[] =
-    "usage: snakefish-trace analyze [--json] run.db\n\n"
-    "Says where the time of a run went, and what would make it faster:\n\n"
+    "usage: snakefish-trace analyze [--json] FILE\n"
+    "\n"
+    "Says where the time of a run went, and what would make it faster:\n"
+    "\n"
     "  efficiency     the POP tree: parallel efficiency = load balance x serialisation x transfer\n"
     "  what if        how much faster it would be, if forks, merges, transfers ... cost nothing\n"
     "  critical path  what the run's end had to wait for, from its beginning on\n"
     "  ledger         where every moment of every process's life went\n"
-    "  channels       throughput, depth, latency\n\n"
-    "--json prints the same as one JSON object, times in ns. The figures are tables of the trace, too, and stay\n"
-    "in it where it can be written: ledger, critical_path, path_activity, efficiency, what_if; channels and\n"
-    "messages are views. tracer/schema.sql defines them all.\n";
+    "  channels       throughput, depth, latency\n"
+    "\n"
+    "The figures are tables of the trace, too, and stay in it where it can be written: ledger, critical_path,\n"
+    "path_activity, efficiency, what_if; channels and messages are views. tracer/schema.sql defines them all.\n"
+    "\n"
+    "  --json       the same as one JSON object, times in ns\n"
+    "\n"
+    "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
+    "example      snakefish-trace analyze run.db\n";
 
 static const char views[] =
 #include "analyze.inc"

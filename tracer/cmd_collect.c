@@ -12,11 +12,21 @@
 #include "commands.h"
 #include "start.h"
 
-static const char usage[] = "usage: snakefish-trace collect SESSION_DIR -o run.db\n\n"
-                            "Recovers a session (/dev/shm/" SF_SESSION_PREFIX
-                            "...) whose collector died: brings what its logs still hold into\n"
-                            "the database and removes the directory. If run.db is the trace that the collector was "
-                            "writing, it is completed.\n";
+static const char usage[] =
+    "usage: snakefish-trace collect SESSION_DIR -o FILE\n"
+    "\n"
+    "Recovers a session (/dev/shm/" SF_SESSION_PREFIX
+    "...) whose collector died: brings what its logs still hold, and what the\n"
+    "collector had set aside, into the database and removes the directory. If FILE is the trace that the "
+    "collector\n"
+    "was writing, it is completed; in a new one, what that collector had stored elsewhere counts as lost. What\n"
+    "still runs and belongs to the session stops writing events. A session that is still collected is refused.\n"
+    "\n"
+    "  -o FILE      the database\n"
+    "\n"
+    "exit status  0; 1 it is no session of this user, is still collected, or the database failed: then the\n"
+    "             session stays; 2 wrong usage\n"
+    "example      snakefish-trace collect /dev/shm/" SF_SESSION_PREFIX "... -o run.db\n";
 
 /* The clock of a session of which only the counter at its start is known: today's rate, drawn back to then. The
  * error is that of the rate, which 100 ms give. */

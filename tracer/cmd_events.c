@@ -4,8 +4,13 @@
 #include "commands.h"
 #include "say.h"
 
-static const char usage[] = "usage: snakefish-trace events\n\n"
-                            "Prints the table of the events that snakefish writes, as Markdown.\n";
+static const char usage[] =
+    "usage: snakefish-trace events\n"
+    "\n"
+    "Prints the table of the events that snakefish writes, as Markdown: their numbers, names, phases, what their\n"
+    "object, a and b mean, and what happened.\n"
+    "\n"
+    "exit status  0; 2 wrong usage\n";
 
 static const struct {
     int id;

@@ -9,12 +9,18 @@
 #include "database.h"
 
 static const char usage[] =
-    "usage: snakefish-trace export run.db -o out.json\n\n"
+    "usage: snakefish-trace export FILE -o JSON\n"
+    "\n"
     "Writes a trace as Chrome trace JSON, which the Perfetto UI and speedscope open: processes and their threads,\n"
     "spans, marks, and an arrow from each send to its receive, from fork to start and from exit to join. With the\n"
     "kernel's view also, beneath each process's own, a strip of the times of its threads on a CPU and without "
     "one,\n"
-    "and a counter of its page faults, which only grows.\n";
+    "and a counter of its page faults, which only grows. Times are in us since the session's start.\n"
+    "\n"
+    "  -o JSON      the file to write, which is replaced\n"
+    "\n"
+    "exit status  0; 1 FILE is no trace of this version, or JSON cannot be written; 2 wrong usage\n"
+    "example      snakefish-trace export run.db -o run.json\n";
 
 /* A trace, or any SQLite file, is not overwritten by a slip of the hand. */
 static int check_target(const char *path, struct sentence *why)

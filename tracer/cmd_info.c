@@ -8,9 +8,13 @@
 #include "table.h"
 
 static const char usage[] =
-    "usage: snakefish-trace info run.db\n\n"
-    "Prints what is in a trace: losses first, then where it comes from, its processes, tasks,\n"
-    "channels and events.\n";
+    "usage: snakefish-trace info FILE\n"
+    "\n"
+    "Prints what is in a trace: losses first, then where it comes from, its clock and the clock's error, its\n"
+    "processes, tasks, channels and events.\n"
+    "\n"
+    "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
+    "example      snakefish-trace info run.db\n";
 
 enum { ROWS_MAX = 60 };
 

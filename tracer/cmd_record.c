@@ -21,15 +21,24 @@
 #include "start.h"
 
 static const char usage[] =
-    "usage: snakefish-trace record [-o run.db] [--kernel] [--log-records N] -- PROGRAM [ARGUMENT...]\n\n"
-    "Runs the program with tracing on, in all its processes that use snakefish, and exits with its status\n"
-    "(128 + N if signal N killed it).\n\n"
+    "usage: snakefish-trace record [-o FILE] [--kernel] [--log-records N] -- PROGRAM [ARGUMENT...]\n"
+    "\n"
+    "Runs the program with tracing on, in all its processes that use snakefish. The program's input, output and\n"
+    "signals are its own; what record has to say goes to standard error. Ends when the program has ended and the\n"
+    "database is complete.\n"
+    "\n"
     "  -o FILE          the database (snakefish.db); an older trace there is replaced, any other file refused\n"
-    "  --kernel         the kernel's view as well: times on and off the CPUs, page faults, waits, of the program "
-    "and\n"
-    "                   of all that it starts, whatever it is; needs root. Where the system does not allow it, a\n"
-    "                   sentence says why, and the trace goes on without\n"
-    "  --log-records N  events that one process's log holds until they are collected, a power of two (131072)\n";
+    "  --kernel         the kernel's view as well: times on and off the CPUs, page faults, waits, of the program\n"
+    "                   and of all that it starts, whatever it is; needs root. Where the system does not allow\n"
+    "                   it, a sentence says why, and the trace goes on without\n"
+    "  --log-records N  events that one process's log holds until they are collected, a power of two from 256 to\n"
+    "                   16777216 (131072: 4 MiB); 64 times as many may wait to be stored\n"
+    "\n"
+    "exit status  the program's, 128 + N if signal N killed it; 1 the trace failed, 2 wrong usage, 126 the "
+    "program\n"
+    "             cannot be run, 127 it is not there\n"
+    "files        /dev/shm/" SF_SESSION_PREFIX "... the logs, until they are in the database\n"
+    "example      snakefish-trace record -o run.db -- python3 prog.py; snakefish-trace info run.db\n";
 
 /* Signals and the loop share these. */
 static volatile sig_atomic_t program_pid;

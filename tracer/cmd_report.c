@@ -1,5 +1,5 @@
-/* snakefish-trace report: the report of a trace, by the R program analysis/report.R of the checkout that this program
- * was built in. */
+/* snakefish-trace report: the report of a trace, by the R program analysis/report.R of the checkout that this
+ * program was built in. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,11 +12,18 @@
 #include "database.h"
 
 static const char usage[] =
-    "usage: snakefish-trace report [-o DIRECTORY] run.db ...\n\n"
-    "Writes DIRECTORY/index.html (build/report) and its figures as SVG, PDF and CSV: where the speed-up went,\n"
-    "the timeline, the ledger, channels. Traces that were not analysed yet are, and keep the analysis. Of several\n"
-    "traces the first figures show all. Needs R (r-base-core and what else `make deps` installs) and the checkout of\n"
-    "snakefish that this program was built in.\n";
+    "usage: snakefish-trace report [-o DIRECTORY] FILE ...\n"
+    "\n"
+    "Writes DIRECTORY/index.html and its figures as SVG, PDF and CSV: where the speed-up went, the timeline, the\n"
+    "ledger, channels. Traces that were not analysed yet are, and keep the analysis. Of several traces the first\n"
+    "figures show all. Needs R (r-base-core and what else `make deps` installs) and the checkout of snakefish "
+    "that\n"
+    "this program was built in.\n"
+    "\n"
+    "  -o DIRECTORY  where to (build/report)\n"
+    "\n"
+    "exit status  0; 1 R, the checkout or a trace is missing, or the report failed; 2 wrong usage\n"
+    "example      snakefish-trace report -o page run.db\n";
 
 #define SCRIPT "/analysis/report.R"
 
@@ -93,8 +100,9 @@ int cmd_report(int argc, char **argv)
         arguments[n + 1] = (char *)directory;
         execvp(arguments[0], arguments);
         if (errno == ENOENT)
-            say_keep(&why, 0, "the report needs R, and there is no Rscript: install r-base-core and what else "
-                              "`make deps` installs");
+            say_keep(&why, 0,
+                     "the report needs R, and there is no Rscript: install r-base-core and what else "
+                     "`make deps` installs");
         else
             say_keep(&why, 0, "cannot run Rscript: %s", strerror(errno));
     }

@@ -21,10 +21,15 @@
 #include "start.h"
 
 static const char usage[] =
-    "usage: snakefish-trace serve -o run.db --root PID [--log-records N] [--kernel]\n\n"
+    "usage: snakefish-trace serve -o FILE --root PID [--log-records N] [--kernel]\n"
+    "\n"
     "Collects from process PID and its descendants until one of them stops the session or PID has ended.\n"
     "Detaches, and says on standard output `session DIR` and at the end `done`, or `error SENTENCE`.\n"
-    "snakefish.trace.start() uses it.\n";
+    "snakefish.trace.start() uses it. The options are those of `record`.\n"
+    "\n"
+    "  --root PID   the process\n"
+    "\n"
+    "exit status  0 a collector is at work; 1 it is not; 2 wrong usage\n";
 
 static volatile sig_atomic_t terminated;
 static struct session session;
