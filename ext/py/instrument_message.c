@@ -229,15 +229,15 @@ static PyObject *pickle(PyObject *module, PyObject *const *args, Py_ssize_t coun
     return pickled;
 }
 
-/* original, what is pickled, ... */
+/* original, bytes, ... */
 static PyObject *unpickle(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     (void)module;
-    if (!sf_instrument_has(count, 2))
+    if (!sf_instrument_has(count, 1))
         return NULL;
     uint64_t from = sf_log_stretch_begin();
     PyObject *object = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    sf_log_stretch(SF_EVENT_PICKLED, from, object && from ? bytes_of(args[1]) : 0);
+    sf_log_stretch(SF_EVENT_PICKLED, from, object && from && count > 1 ? bytes_of(args[1]) : 0);
     return object;
 }
 

@@ -97,8 +97,8 @@ static PyObject *fork_as(PyObject *module, PyObject *const *args, Py_ssize_t cou
         return NULL;
     const char *name = PyUnicode_AsUTF8(args[2]);
     if (!name)
-        PyErr_Clear();
-    sf_log_fork_as((uint32_t)task, name ? name : "");
+        return NULL;
+    sf_log_fork_as((uint32_t)task, name);
     PyObject *result = sf_instrument_call(args[0], args + 3, count - 3, keywords);
     sf_log_fork_as(0, NULL); /* it may not have come to the fork */
     return result;

@@ -19,7 +19,12 @@ def _method(original, within, mine):
     def wrapper(*args, **kwargs):
         if mine is not _installed:
             return original(*args, **kwargs)
-        return within(original, *args, **kwargs)
+        try:
+            return within(original, *args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__.tb_next:
+                raise
+        return original(*args, **kwargs)  # no call was begun: these are not its arguments, which it says by its own name
 
     return wrapper
 

@@ -108,7 +108,7 @@ def _map_async(original, self, func, iterable, *args, **kwargs):
     count = len(iterable)  # the result does not know any more, if a chunk of it has failed by now
     result = original(self, func, iterable, *args, **kwargs)
     if result._chunksize > 0:
-        _call.chunks = -(-count // result._chunksize)
+        _call.chunks = int(-(-count // result._chunksize))
     return result
 
 

@@ -32,14 +32,19 @@ def task_of(owner):
     return task if of == family() else None
 
 
+def _name_of(process):
+    """As text that a trace can hold: multiprocessing takes whatever it is given."""
+    return str(process._name).encode(errors="replace").decode()
+
+
 def _give_task(self):
-    task = new_task(self._name, TASK_PROCESS)
+    task = new_task(_name_of(self), TASK_PROCESS)
     self._snakefish_task = family(), task
     return task
 
 
 def _start(original, self):
-    if self._popen is not None:  # it refuses
+    if getattr(self, "_popen", self) is not None:  # it refuses
         return original(self)
     task = _give_task(self)
 
@@ -49,7 +54,8 @@ def _start(original, self):
 
     def ended(error):
         pid = 0 if self._popen is None else self._popen.pid
-        return pid, error.errno or 0 if isinstance(error, OSError) else 0
+        errno = getattr(error, "errno", None)
+        return pid, errno if isinstance(errno, int) else 0
 
     return span(start, FORK, task, 0, 0, ended)
 
@@ -58,7 +64,7 @@ def _launch(original, self, process_obj):
     task = task_of(process_obj)
     if task is None:
         return original(self, process_obj)
-    return fork_as(original, task, process_obj._name, self, process_obj)
+    return fork_as(original, task, _name_of(process_obj), self, process_obj)
 
 
 def _duplicate_for_child(original, self, fd):
@@ -82,8 +88,7 @@ def _bootstrap(original, self, *args, **kwargs):
 
 
 def _join(original, self, timeout=None):
-    popen = self._popen
-    task = task_of(self)
+    popen, task = getattr(self, "_popen", None), task_of(self)
     if task is None or popen is None or getattr(popen, "_snakefish_joined", False):
         return original(self, timeout)
 

@@ -154,6 +154,39 @@ def test_wrong_libraries_are_told(check_program, run_program):
     assert ended.status == 0 and ended.stdout == "goes on\n" and "SNAKEFISH_TRACE_INSTRUMENT" in ended.stderr
 
 
+def test_wrong_calls_are_told_as_without(check_program):
+    assert check_program("""
+        from multiprocessing import Pipe, Pool, Process, Queue, SimpleQueue, connection, reduction
+        from snakefish import trace
+        class Unmade(Process):
+            def __init__(self):
+                pass
+        class Refused(Process):
+            def _Popen(self):
+                raise OSError("no", "number")
+        a, b = Pipe()
+        q, p, pool = Queue(), Process(), Pool(1)
+        calls = [lambda: q.put(), lambda: q.put(1, 2, 3, 4), lambda: q.get(zz=1), lambda: SimpleQueue().get(1),
+                 lambda: connection.Pipe(1, 2), lambda: connection.wait(), lambda: type(a).recv_bytes(), lambda: type(a).send(),
+                 lambda: a.recv_bytes_into(), lambda: a.recv(1), lambda: a.send_bytes("text"), lambda: p.start(1),
+                 lambda: p.join(zz=1), lambda: Unmade().start(), lambda: Unmade().join(), lambda: reduction.ForkingPickler.loads(),
+                 lambda: (b.send_bytes(b"x"), type(a).recv_bytes(self=a)), lambda: Refused().start(),
+                 lambda: pool.map(abs, [1, 2], 2.0)]
+        def told():
+            found = []
+            for call in calls:
+                try:
+                    found.append(call())
+                except Exception as error:
+                    found.append((type(error), str(error), type(error.__context__)))
+            return found
+        without = told()
+        trace.instrument("multiprocessing")
+        print([pair for pair in zip(without, told()) if pair[0] != pair[1]])
+        pool.terminate()
+        """) == "[]\n"
+
+
 def test_a_version_without_what_is_wrapped_is_refused_and_left_as_it_was(check_program):
     assert check_program("""
         from multiprocessing import connection, pool

@@ -68,6 +68,21 @@ print(sorted(told))
     assert sorted(told) == eval(out) and len(told) == 40
 
 
+def test_a_process_may_have_any_name(traced):
+    out, db = traced("""
+import multiprocessing
+for name in ("in\\udc80valid", 7, "n\\0l"):
+    p = multiprocessing.Process(name=name)
+    p.start()
+    p.join()
+    print(p.exitcode)
+""")
+    check(db)
+    assert out == "0\n" * 3
+    names = db.rows("SELECT p.name, t.name FROM process p JOIN task t ON t.id = p.task ORDER BY p.start_ns")
+    assert names[:2] == [("in?valid",) * 2, ("7",) * 2] and len(names) == 3
+
+
 def test_a_fork_that_fails_is_told_with_its_errno(traced):
     out, db = traced("""
 import multiprocessing, os
