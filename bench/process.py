@@ -34,9 +34,16 @@ class Ended:
             return None
         lines = self.stderr.strip().splitlines()
         if self.exit_status < 0:
-            name = signal.Signals(-self.exit_status).name
-            return f"killed by {name}" + (f" after: {lines[-1]}" if lines else "")
+            return f"killed by {signal_name(-self.exit_status)}" + (f" after: {lines[-1]}" if lines else "")
         return lines[-1] if lines else f"exit status {self.exit_status}"
+
+
+def signal_name(number):
+    """SIGKILL; of the real-time signals only the first and the last have a name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def run(command, *, cwd, env, limit_s, watch=None) -> Ended:

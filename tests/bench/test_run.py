@@ -77,6 +77,14 @@ def test_killed(bench, program):
         assert row["error"].startswith("killed by SIGSEGV")
 
 
+def test_killed_by_a_signal_without_a_name(bench, program):
+    number = signal.SIGRTMIN + 6
+    bench.add("workloads", "injected", program(f"os.kill(MAIN, {number})"))
+    bench.run(*QUICK, "--runtimes", "sequential", code=1)
+    assert {(r["status"], r["exit_status"], r["error"]) for r in bench.rows("SELECT * FROM sample")} == {
+        ("crash", -number, f"killed by signal {number}")}
+
+
 def test_exit_without_a_result(bench, program):
     bench.add("workloads", "injected", program("os._exit(0)"))
     bench.run(*QUICK, "--runtimes", "sequential", code=1)
