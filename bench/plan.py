@@ -98,14 +98,14 @@ class Estimate:
 
     def skip(self, cell):
         """One run of it less, which took no time to learn from."""
-        self.left[cell] -= 1
+        self.left[cell] = max(0, self.left[cell] - 1)  # of one that was given up there is none left
 
     def give_up(self, cell):
         """No more run of it: each would take its limit."""
         self.left[cell] = 0
 
     def add(self, cell, seconds):
-        self.left[cell] -= 1
+        self.skip(cell)
         seen = self.seen.setdefault(cell, [0, 0.0])
         seen[0] += 1
         seen[1] += seconds

@@ -119,6 +119,8 @@ def test_estimate_gives_up_what_timed_out():
     estimate = plan.Estimate(two, blocks=3, guess=lambda cell: 2.0)
     estimate.give_up(two[0])
     assert estimate.left_s() == 6
+    estimate.add(two[0], 2.0)  # resumed, its right output is sought once more
+    assert estimate.left_s() == 6
 
 
 def test_estimate_knows_of_runs_that_are_in_no_block():
