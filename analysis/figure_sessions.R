@@ -48,6 +48,7 @@ session_ratios <- function(bench) {
 
 sessions_finding <- function(rows) {
   overall <- rows[rows$program == all_programs, ]
+  if (nrow(overall) == 0) return("No session has a block that holds all of its programs under both.")
   ratios <- ratio_text(overall$ratio, overall$low, overall$high)
   sprintf("snakefish : multiprocessing over all programs: %s.", in_words(sprintf("%s in %s", ratios, overall$session)))
 }

@@ -15,6 +15,10 @@ bench_verdict <- function(bench) {
   overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
   programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
+  if (is.null(overall)) {
+    return(sprintf("No ratio over %s: no block holds all of them under snakefish and multiprocessing at %s.", programs,
+                   counted(workers, "worker")))
+  }
   sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
                       ratio_text(overall$ratio, overall$low, overall$high), counted(workers, "worker"))
   if (all(rows$blocks < min_blocks)) {

@@ -13,6 +13,16 @@ test_that("one program, few blocks, no programs, no partner", {
   expect_match(verdict_of(factors = bench_factors[1:2]), "no runs of multiprocessing")
 })
 
+test_that("programs that never ran right in the same block have no ratio over all", {
+  path <- change(make_bench_db(in_scratch("apart.db"), blocks = 2, micro = NULL),
+                 "UPDATE sample SET status = 'crash', output_ok = NULL WHERE workload = 'mandelbrot' AND block = 0",
+                 "UPDATE sample SET status = 'crash', output_ok = NULL WHERE workload = 'spectral-norm' AND block = 1")
+  bench <- load_bench(path, 1)
+  expect_equal(bench_verdict(bench), paste("No ratio over these 2 programs: no block holds all of them under snakefish and",
+                                           "multiprocessing at 2 workers."))
+  expect_match(figure_sessions(list(bench))$finding, "^No session has a block")
+})
+
 test_that("a machine that nobody described", {
   path <- change(make_bench_db(in_scratch("nowhere.db"), blocks = 1), "DELETE FROM machine")
   expect_match(machine_line(load_bench(path, 1)), "does not describe the machine")
