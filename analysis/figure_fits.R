@@ -94,13 +94,15 @@ fit_curve <- function(fit, law, name) {
              speedup = found$curve[1, ], low = bounds(found$low), high = bounds(found$high))
 }
 
+workers_text <- function(counts) paste(range_text(counts), if (all(counts == 1)) "worker" else "workers")
+
 peaks_finding <- function(fits) {
   fits <- Filter(function(fit) is.null(fit$usl$missing), fits)
   peaks <- vapply(fits, function(fit) fit$usl$parameters[1, "peak"], 1)
   if (length(peaks) == 0) return("")
   ends <- peaks[is.finite(peaks)]
   if (length(ends) == 0) return(" By the USL more workers always gain.")
-  sprintf(" By the USL the speedup is highest at %s workers%s.", range_text(round(ends)), if (length(ends) < length(peaks))
+  sprintf(" By the USL the speedup is highest at %s%s.", workers_text(round(ends)), if (length(ends) < length(peaks))
     sprintf(" in %d of %d fits, and has no peak in the others", length(ends), length(peaks)) else "")
 }
 

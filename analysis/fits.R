@@ -102,7 +102,7 @@ fit_table <- function(bench) {
   percent <- function(x) format_percent(x, 1)
   peak <- function(x) ifelse(is.finite(x), format_digits(x), "none")
   rows <- lapply(bench$fits, function(fit) {
-    usl <- if (is.null(fit$usl$missing)) sprintf("contention %s, coherency %s, peak at %s workers",
+    usl <- if (is.null(fit$usl$missing)) sprintf("contention %s, coherency %s, workers at the peak: %s",
       text(fit$usl, "alpha", percent), text(fit$usl, "beta", percent), text(fit$usl, "peak", peak)) else fit$usl$missing
     data.frame(check.names = FALSE, program = fit$program, runtime = fit$runtime,
                "numbers of workers" = length(fit$counts),

@@ -69,5 +69,15 @@ test_that("from a session on 8 CPUs that follows the USL its parameters are foun
                  tolerance = 0.15)
   }
   expect_match(figure_fits(wide)$finding, "By the USL the speedup is highest at 1[1-4] (to 1[1-5] )?workers[.]$")
-  expect_match(fit_table(wide)$USL[1], "contention [0-9.]+ % \\[.*peak at 1[1-4]")
+  expect_match(fit_table(wide)$USL[1], "contention [0-9.]+ % \\[.*workers at the peak: 1[1-4]")
+})
+
+test_that("one worker is the best, or there is no peak: both are told in words", {
+  falls <- function(busy, workers) (1 + busy * (busy - 1)) / busy
+  alone <- load_bench(make_bench_db(in_scratch("alone.db"), blocks = 6, workers = 1:8, cpus = 8, micro = NULL, noise = 0,
+                                    law = falls), 1)
+  expect_match(figure_fits(alone)$finding, "By the USL the speedup is highest at 1 worker[.]$")
+  never <- load_bench(make_bench_db(in_scratch("never.db"), blocks = 2, workers = 1:8, cpus = 8, micro = NULL, noise = 0,
+                                    law = function(busy, workers) 0.9^workers), 1)
+  expect_match(fit_table(never)$USL[1], "workers at the peak: none$")
 })
