@@ -31,6 +31,8 @@ render_svg <- function(figure, narrow) {
   svg[start] <- sub("<svg ([^>]*)>", paste0("<svg \\1 role='img'><title>",
                     gsub("\\", "\\\\", escape_html(figure$finding), fixed = TRUE), "</title><style>", dark_style(),
                     "</style>"), svg[start])
+  # names in a trace may hold what no XML may
+  svg <- gsub("[\x01-\x08\x0B\x0C\x0E-\x1F]", "\ufffd", svg, perl = TRUE)
   list(svg = paste0(paste(svg, collapse = "\n"), "\n"), drawing = drawing, height = drawn$height)
 }
 
@@ -81,8 +83,8 @@ figure_html <- function(figure) {
 }
 
 csv_link <- function(csv, name, text) {
-  sprintf('<a download="%s" href="%s">%s</a>', name, base64enc::dataURI(charToRaw(enc2utf8(csv)), mime = "text/csv"),
-          text)
+  sprintf('<a download="%s" href="%s">%s</a>', escape_html(name),
+          base64enc::dataURI(charToRaw(enc2utf8(csv)), mime = "text/csv"), text)
 }
 
 escape_html <- function(text) {

@@ -61,6 +61,24 @@ test_that("either database may be left out", {
   expect_match(page_of(in_scratch("trace_only")), "No comparison: the session has no runs of multiprocessing")
 })
 
+test_that("names and messages are shown as they are, whatever they hold", {
+  hostile <- "<b>\"'&\n```\n# heading"
+  bench <- make_bench_db(in_scratch("\"<i>.db"), blocks = 1, programs = stats::setNames(1e9, hostile), micro = NULL)
+  db <- DBI::dbConnect(RSQLite::SQLite(), bench)
+  append_rows(db, "warning", session = 1, text = hostile)
+  DBI::dbDisconnect(db)
+  trace <- change(make_trace_db(in_scratch("control.db")), "UPDATE process SET name = '<' || char(1) || char(27) || '[1m'")
+  report_of(bench = bench, trace = trace, directory = in_scratch("hostile"))
+  page <- gsub("base64,[^\"]*", "", page_of(in_scratch("hostile")))
+  expect_length(tags(page, "h1"), 1)
+  expect_length(c(tags(page, "i"), tags(page, "pre")), 0)
+  expect_length(tags(page, "b"), 2)  # the severities of the notices
+  expect_match(page, 'download="&quot;&lt;i&gt;-samples.csv"', fixed = TRUE)
+  for (svg in list.files(in_scratch("hostile"), "svg$", full.names = TRUE)) {
+    expect_equal(system2("python3", c("-c", shQuote("import sys, xml.dom.minidom as m; m.parse(sys.argv[1])"), svg)), 0)
+  }
+})
+
 test_that("what cannot be used is one sentence and exit status 1, never R's words", {
   writeLines("no database", in_scratch("text.db"))
   for (arguments in list(c("--bench", in_scratch("text.db")), c("--trace", in_scratch("absent.db")),
