@@ -128,10 +128,12 @@ def stop(number, _frame):
 def refuse_other_files(options):
     """Before anything runs: the run would find out at its end."""
     try:
-        exists(options.output)
+        there = exists(options.output)
         traced = options.trace and header(options.trace)
     except StoreError as error:
         raise Usage(error) from error
+    if options.resume and not there:
+        raise Usage(f"{options.output}: there is no bench database to resume")
     if traced and traced[0] != TRACE_APPLICATION_ID:
         raise Usage(f"{options.trace} is not a trace database: choose another path, or move that file away")
 

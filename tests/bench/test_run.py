@@ -284,7 +284,8 @@ def test_resume_knows_what_was_wrong_before(bench, program):
 
 def test_resume_refuses_another_build_and_options(bench, program):
     bench.add("workloads", "injected", program())
-    assert "no session to resume" in bench.run("--resume", code=2)[1]
+    assert "no bench database to resume" in bench.run("--resume", code=2)[1]
+    assert not bench.db.exists()
     bench.run(*QUICK, "--runtimes", "sequential")
     change(bench, "UPDATE session SET status = 'interrupted'",
            "UPDATE machine SET value = 'other' WHERE key = 'extension_sha256'")
