@@ -246,6 +246,9 @@ def main(arguments):
     except runner.Stopped as stopped:
         print(f"bench: {stopped}: stopped; the samples that had finished are in {options.output}", file=sys.stderr)
         return stopped.exit_code
+    except KeyboardInterrupt:  # of a command that has nothing to keep
+        print("bench: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -5,6 +5,8 @@ import sqlite3
 import subprocess
 import time
 
+import pytest
+
 from bench import catalog
 
 QUICK = ("--quick", "--filter", "injected")
@@ -215,6 +217,17 @@ def samples(bench):
         return bench.rows("SELECT * FROM sample")
     except Exception:  # not yet a schema in it
         return []
+
+
+@pytest.mark.parametrize("command", [("output", "injected", "--size", "2"), ("trace", "injected")])
+def test_ctrl_c_ends_a_command_that_keeps_nothing_with_one_line(bench, program, tmp_path, command):
+    started = tmp_path / "started"
+    bench.add("workloads", "injected", program(f"open({str(started)!r}, 'w'); time.sleep(60)"))
+    process = bench.start(*command, *(("-o", tmp_path) if command[0] == "trace" else ()), start_new_session=True)
+    wait_until(started.exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "bench: stopped\n")
 
 
 def test_ctrl_c_keeps_the_finished_samples(bench, program):
