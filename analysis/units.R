@@ -31,7 +31,7 @@ format_digits <- function(x, digits = 3) {
 # For axes: no more digits than the number has.
 format_tick <- function(x) format(x, trim = TRUE, drop0trailing = TRUE, digits = 3, big.mark = ",", scientific = FALSE)
 
-format_count <- function(n) formatC(n, format = "d", big.mark = ",")
+format_count <- function(n) formatC(round(n), format = "f", digits = 0, big.mark = ",")
 
 # "1 process", "2 processes"
 counted <- function(n, one, many = paste0(one, "s")) paste(format_count(n), ifelse(n == 1, one, many))

@@ -6,6 +6,7 @@ from bench.runtimes import package
 
 joblib = package("joblib", debian="python3-joblib")
 version = joblib.__version__
+min_workers = 2  # with one, joblib works in the program's own process, whose globals the tasks would change
 
 
 @contextmanager

@@ -21,3 +21,8 @@ test_that("words", {
   expect_equal(counted(1200, "process", "processes"), "1,200 processes")
   expect_equal(format_bytes(c(10, 2048, 8 * 2^30)), c("10.0 bytes", "2.00 KiB", "8.00 GiB"))
 })
+
+test_that("counts of more than an integer holds keep their digits", {
+  expect_silent(text <- format_count(c(7, 1234, 5e9)))
+  expect_equal(text, c("7", "1,234", "5,000,000,000"))
+})
