@@ -25,7 +25,8 @@ bench_notices <- function(bench) {
     notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
     notice("warning", bench$warnings),
     if (blocks < min_blocks) notice("warning", sprintf(
-      "%s: fewer than %d carry no interval and no verdict, only points: run it with more blocks.", counted(blocks, "block"), min_blocks))))
+      "%s: fewer than %d carry no interval and no verdict, only points: run it with more blocks.",
+      counted(blocks, "block"), min_blocks))))
 }
 
 trace_notices <- function(trace) {
