@@ -86,10 +86,13 @@ def guess_s(cell, workload, cpus):
 class Estimate:
     """Seconds still to go, from the guesses at first, from the measured as they come in."""
 
-    def __init__(self, cells, blocks, guess):
+    def __init__(self, cells, blocks, guess, once_more=()):
+        """once_more: the cells that are run again after the blocks, under other conditions: at a pace of their own."""
         self.guess_of, self.guess = guess, {cell: guess(cell) for cell in cells}
         self.left = {cell: blocks for cell in cells}
         self.seen = {}  # cell: [samples, seconds]
+        self.once_more = set(once_more)
+        self.taken_s, self.expected_s = 0.0, 0.0  # by those that were run once more
 
     def more(self, cell):
         """One more run of it, outside of the blocks."""
@@ -100,9 +103,13 @@ class Estimate:
         """One run of it less, which took no time to learn from."""
         self.left[cell] = max(0, self.left[cell] - 1)  # of one that was given up there is none left
 
+    def skip_once_more(self, cell):
+        self.once_more.discard(cell)
+
     def give_up(self, cell):
         """No more run of it: each would take its limit."""
         self.left[cell] = 0
+        self.once_more.discard(cell)
 
     def add(self, cell, seconds):
         self.skip(cell)
@@ -110,9 +117,19 @@ class Estimate:
         seen[0] += 1
         seen[1] += seconds
 
+    def add_once_more(self, cell, seconds):
+        self.once_more.discard(cell)
+        self.taken_s += seconds
+        self.expected_s += self._costs()[cell]
+
     def left_s(self):
+        costs = self._costs()
+        pace = self.taken_s / self.expected_s if self.expected_s else 1.0
+        return sum(n * costs[cell] for cell, n in self.left.items()) + pace * sum(costs[cell] for cell in self.once_more)
+
+    def _costs(self):
+        """Seconds that a sample of each cell takes in the blocks."""
         guessed = sum(self.guess[cell] for cell in self.seen)
-        measured = sum(seconds / n for n, seconds in self.seen.values())
-        scale = measured / guessed if guessed else 1.0  # the machine against the one that the guesses are from
-        return sum(n * (self.seen[cell][1] / self.seen[cell][0] if cell in self.seen else scale * self.guess[cell])
-                   for cell, n in self.left.items())
+        means = {cell: seconds / n for cell, (n, seconds) in self.seen.items()}
+        scale = sum(means.values()) / guessed if guessed else 1.0  # the machine against the one that the guesses are from
+        return {cell: means.get(cell, scale * guess) for cell, guess in self.guess.items()}

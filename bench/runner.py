@@ -61,8 +61,9 @@ class Plan:
 
     def estimate(self):
         cpus = machine.effective_cpus()
-        estimate = plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus))
-        for cell in [*self.remembered, *self.judges.values()]:
+        estimate = plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus),
+                                 once_more=self.remembered)
+        for cell in self.judges.values():
             estimate.more(cell)
         return estimate
 
@@ -211,7 +212,7 @@ def before(store, estimate):
         else:
             estimate.skip(cell_of(row))
     for row in store.of_session("memory"):
-        estimate.skip(cell_of(row))
+        estimate.skip_once_more(cell_of(row))
     for row in store.of_session("sample"):
         if row["status"] == "timeout":
             estimate.give_up(cell_of(row))
@@ -299,7 +300,7 @@ def memory(job, store, progress, lifeline, right, estimate):
         store.add("memory", workload=cell.workload, size=cell.size, runtime=cell.runtime, workers=cell.workers,
                   peak_pss_bytes=peak.peak_bytes if well else None, processes=peak.processes if well else None,
                   readings=peak.readings)
-        estimate.add(cell, time.monotonic() - begin)
+        estimate.add_once_more(cell, time.monotonic() - begin)
         if not well:
             fail(job, progress, f"memory of {cell}: {row['status']}: {row['error']}")
 

@@ -58,12 +58,16 @@ def comparisons(of):
 
 
 def summary(rows):
-    """Of all (workload, label, ratio, target) with a target: how many are reached, and what is missing."""
-    lines, reached = [], 0
+    """Of all (workload, label, ratio, target) with a target: how many of the measured are reached, and what is missing."""
+    lines, reached, measured = [], 0, 0
     for name, label, ratio, target in rows:
         good = ratio is not None and ratio.value <= target
+        measured += ratio is not None
         reached += good
         if not good:
-            measured = "not measured" if ratio is None else f"{ratio.value:.3f}, {state(ratio, target)}"
-            lines.append(f"  {name:<20}{label:<40}<= {target:.3f}: {measured}")
-    return [f"targets: {reached} of {len(rows)} reached" + ("; the others:" if lines else ""), *lines]
+            found = "not measured" if ratio is None else f"{ratio.value:.3f}, {state(ratio, target)}"
+            lines.append(f"  {name:<20}{label:<40}<= {target:.3f}: {found}")
+    head = f"targets: {reached} of {measured} reached"
+    if measured < len(rows):
+        head += f", {len(rows) - measured} not measured"
+    return [head + ("; the others:" if lines else ""), *lines]

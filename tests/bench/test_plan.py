@@ -132,6 +132,19 @@ def test_estimate_knows_of_runs_that_are_in_no_block():
     assert estimate.left_s() == 0
 
 
+def test_estimate_learns_how_fast_the_second_pass_is():
+    four = [plan.Cell(name, 1, "r", 1) for name in "abcd"]
+    estimate = plan.Estimate(four, blocks=1, guess=lambda cell: 1.0, once_more=four)
+    for cell in four:
+        estimate.add(cell, 2.0)
+    assert estimate.left_s() == 8  # nothing is known of it yet: as in the blocks
+    estimate.add_once_more(four[0], 3.0)
+    assert estimate.left_s() == 9
+    estimate.skip_once_more(four[1])  # resumed, it is there from before
+    estimate.give_up(four[2])
+    assert estimate.left_s() == 3
+
+
 def test_estimate_is_right_within_a_fifth_from_half_way_on():
     """Guesses that are wrong by up to a factor of four, for every cell by another one."""
     cells = [plan.Cell(f"w{k}", 1, "r", 1) for k in range(30)]
