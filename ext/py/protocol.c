@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <unistd.h>
 
-/* Builtins of _thread, atexit, _signal and sys; functions of _child.py. */
+/* Builtins of _thread, atexit, _signal, gc and sys; functions of _child.py. */
+static PyObject *freeze; /* NULL on PyPy, which has none */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions,
     *run_exit_functions, *set_wakeup_fd, *modules;
 static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
@@ -16,6 +17,9 @@ static const struct {
     const char *module, *name;
     PyObject **to;
 } lookups[] = {
+#ifndef PYPY_VERSION
+    {"gc", "freeze", &freeze},
+#endif
     {"_thread", "_count", &thread_count},
     {"atexit", "_ncallbacks", &count_exit_functions},
     {"atexit", "register", &add_exit_function},
@@ -151,9 +155,19 @@ int sf_protocol_prepare(void)
     return guard_exit_handlers() ? -1 : sf_streams_flush();
 }
 
+/* The collector's full collections walk over all that there is. In a child most of that is its parent's, which lives on
+ * whatever the child does: to walk over it takes time, and copies the pages in which it stands. To freeze is to hang one
+ * list into another, however long they are. */
+static int leave_alone_what_is_inherited(void)
+{
+    return freeze ? call(freeze, NULL) : 0;
+}
+
 int sf_protocol_begin(PyObject *name)
 {
     depth++;
+    if (leave_alone_what_is_inherited())
+        return -1;
     /* the parent's event loop would be told of signals that were sent here */
     if (is_loaded(word_signal) && call(set_wakeup_fd, minus_one))
         return -1;

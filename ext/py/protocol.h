@@ -12,7 +12,7 @@ int sf_protocol_init(void); /* 0, or -1 with an exception */
  * streams, so that nothing comes out twice. 0, or -1 with an exception. */
 int sf_protocol_prepare(void);
 
-/* In the child, first: the parent's exit handlers, wake-up descriptor and children are the parent's. */
+/* In the child, first: the parent's exit handlers, wake-up descriptor, children and garbage are the parent's. */
 int sf_protocol_begin(PyObject *name);
 
 /* In the child, last: waits for its threads, runs its exit handlers, waits for its children, flushes. Prints what any of

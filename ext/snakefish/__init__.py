@@ -2,6 +2,9 @@
 
 Thread, Generator, map and starmap run in child processes, Channel carries objects between them through shared memory,
 and changes to globals come back by extract and merge functions. `snakefish.trace` writes what happens into SQLite.
+
+A child's garbage collector leaves alone what the child inherited (gc.freeze): cycles that it drops of that stay until its
+end, unless f calls gc.unfreeze() first.
 """
 
 import atexit
