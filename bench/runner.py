@@ -139,7 +139,7 @@ def judge(row, right_sha256):
         elif row["output_sha256"] == right_sha256:
             row["output_ok"] = 1
         else:
-            row.update(status="wrong", output_ok=0, error="the output is not that of the sequential program")
+            row.update(status="wrong", output_ok=0, error="the output is not the right one")
 
 
 def reference(workload, size, limit_s, lifeline):
