@@ -201,7 +201,7 @@ bench: deps                     ## run the bench (under 8 minutes on 2 cores) an
 	$(Q)$(MAKE) --no-print-directory report
 	$(Q)$(PYTHON) -m bench show $(B)/bench.db
 
-bench-full: deps                ## everything there is to compare: hours; BLOCKS=6 for fewer, RESUME=1 goes on with one that was interrupted
+bench-full: deps                ## everything there is to compare: over an hour on 2 cores; BLOCKS=6 for fewer, RESUME=1 goes on with one that was interrupted
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run $(if $(RESUME),--resume,--full $(if $(BLOCKS),--blocks $(BLOCKS))) -o $(B)/bench-full.db --trace $(B)/trace-full.db
 	$(call traces,$(B)/traces-full,--full)
