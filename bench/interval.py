@@ -12,7 +12,7 @@ import random
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from math import atan, cos, log, pi, sin, sqrt
+from math import atan, cos, exp, log, pi, sin, sqrt
 from statistics import stdev
 from typing import Optional, Tuple
 
@@ -45,6 +45,15 @@ def ratio(above, below):
         return None
     a, b = [above[block] for block in both], [below[block] for block in both]
     return _estimate(len(both), lambda places: _median(a, places) / _median(b, places))
+
+
+def mean_ratio(pairs):
+    """The geometric mean of several ratios, each median over median of two lists over the same blocks."""
+
+    def statistic(places):
+        return exp(sum(log(_median(a, places) / _median(b, places)) for a, b in pairs) / len(pairs))
+
+    return _estimate(len(pairs[0][0]), statistic)
 
 
 def _median(values, places):

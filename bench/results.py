@@ -100,6 +100,14 @@ def compare(all_measured, runtime, base, kind):
     return {(c.measured.name, c.measured.size, c.workers): c for c in found}
 
 
+def overall(comparisons):
+    """Of the ratios of so many comparisons their geometric mean, over the blocks that hold all; None without one."""
+    pairs = [(c.measured.costs[c.runtime, c.workers], c.measured.costs[c.base, c.workers]) for c in comparisons]
+    blocks = sorted(set.intersection(*(above.keys() & below.keys() for above, below in pairs))) if pairs else []
+    return interval.mean_ratio([([above[b] for b in blocks], [below[b] for b in blocks]) for above, below in pairs]) \
+        if blocks else None
+
+
 def control(all_measured, kind):
     """The A/A control's ratios."""
     runtime, base = CONTROL

@@ -21,6 +21,7 @@ def show(path, number=None):
         targets = []
         for of in results.strong(measured):
             targets += _print_workload(of, compared[of.kind])
+        _print_overall(compared["program"])
         if targets:
             print("\n" + "\n".join(show_micro.summary(targets)))
         for line in show_scaling.weak(measured) + show_scaling.crossovers(measured):
@@ -112,6 +113,17 @@ def range_text(of, scale, digits):
         return ""
     low, high = (bound / scale for bound in of.interval)
     return f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _print_overall(compared):
+    lines = []
+    for title, comparisons in compared:
+        mean = results.overall(comparisons.values())
+        if mean and len(comparisons) > 1:
+            lines.append(f"  {title:<52}{mean.value:>7.3f}  {range_text(mean, 1, 3):<18}of {len(comparisons)}".rstrip())
+    if lines:
+        print("\nall programs at all numbers of workers: the geometric mean of the ratios")
+        print("\n".join(lines))
 
 
 def _print_memory(database, session):

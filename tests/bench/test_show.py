@@ -126,6 +126,21 @@ def test_table(tmp_path, capsys):
         "no practical difference")
 
 
+def test_over_all_programs_the_geometric_mean_is_told(tmp_path, capsys):
+    fill(tmp_path / "bench.db", 8, {**CELLS, ("multiprocessing", 1): 1200, ("snakefish", 1): 250})
+    show(tmp_path / "bench.db")
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = [line for line in lines[lines.index(next(x for x in lines if x.startswith("all programs"))):]
+              if line.startswith("  snakefish / multiprocessing ")]
+    assert row.split()[3] == "0.417" and row.endswith("of 2")  # sqrt(500/600 * 250/1200)
+
+
+def test_a_mean_ratio_resamples_the_blocks_of_all_its_ratios_together():
+    pairs = [([2.0, 8.0] * 4, [1.0, 1.0] * 4), ([1.0, 1.0] * 4, [2.0, 8.0] * 4)]  # what one gains the other loses
+    assert interval.mean_ratio(pairs).interval == (1.0, 1.0)
+    assert interval.mean_ratio(pairs[:1]).interval[1] > 2
+
+
 def test_table_of_few_blocks_has_no_interval_and_says_so(tmp_path, capsys):
     fill(tmp_path / "bench.db", 3, CELLS)
     show(tmp_path / "bench.db")
