@@ -22,20 +22,21 @@ CFLAGS ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fvisibility=hidden -fPIC -pthread -Iext -D_GNU_SOURCE -MMD -MP
 
-CORE_SRC   := $(wildcard ext/core/*.c)
-PY_SRC     := $(wildcard ext/py/*.c)
+CORE_SRC   := $(wildcard ext/core/*/*.c)
+PY_SRC     := $(wildcard ext/py/*.c ext/py/*/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
 # The kernel's view is built where clang, bpftool and libbpf are; elsewhere a file that says so takes its place.
-BPF_SRC    := $(wildcard tracer/*.bpf.c)
-KERNEL_SRC := tracer/kernel.c tracer/kernel_probe.c tracer/kernel_cost.c
+BPF_SRC    := $(wildcard tracer/kernel/*.bpf.c)
+KERNEL_SRC := tracer/kernel/kernel.c tracer/kernel/kernel_probe.c tracer/kernel/kernel_cost.c
 KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; command -v bpftool >/dev/null || echo bpftool; \
     printf '%s\n' '\#include <bpf/libbpf.h>' '\#include <bpf/bpf_helpers.h>' | $(CC) -E -xc - >/dev/null 2>&1 || echo libbpf)
-TRACER_SRC := $(filter-out $(BPF_SRC) $(if $(KERNEL_MISSING),$(KERNEL_SRC),tracer/kernel_missing.c),$(wildcard tracer/*.c))
+TRACER_SRC := $(filter-out $(BPF_SRC) $(if $(KERNEL_MISSING),$(KERNEL_SRC),tracer/kernel/kernel_missing.c),$(wildcard tracer/*/*.c))
 TRACER_LIBS := -lsqlite3 -lm $(if $(KERNEL_MISSING),,-lbpf)
-CORE_TESTS   := $(patsubst tests/core/%.c,$(B)/tests/core/%,$(wildcard tests/core/test_*.c))
-TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/test_*.c))
+CORE_TESTS   := $(patsubst tests/core/%.c,$(B)/tests/core/%,$(wildcard tests/core/*/test_*.c))
+TRACER_TESTS := $(patsubst tests/tracer/%.c,$(B)/tests/tracer/%,$(wildcard tests/tracer/*/test_*.c))
 FUZZERS      := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
+TRACER_SQL := $(patsubst tracer/%.sql,$(B)/gen/%.inc,$(wildcard tracer/*/*.sql))
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 TRACER_OBJ := $(TRACER_SRC:%.c=$(B)/obj/%.o)
 TRACER     := $(B)/bin/snakefish-trace
@@ -88,25 +89,25 @@ $(PKG)/%: ext/snakefish/%
 
 # The kernel's side of the kernel's view: clang compiles it, bpftool makes a header of it that holds it whole.
 BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)
-$(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/*.bpf.h tracer/*_record.h)
+$(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/kernel/*.bpf.h tracer/kernel/kernel_record.h)
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
-	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
+	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
-	$(Q)bpftool gen skeleton $< name $*_bpf > $@
+	$(Q)bpftool gen skeleton $< name $(notdir $*)_bpf > $@
 
 .SECONDARY: $(BPF_SRC:tracer/%.c=$(B)/gen/%.o)
-$(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel.skel.h
-$(B)/obj/tracer/kernel_missing.o: ALLFLAGS += -DKERNEL_MISSING='"$(KERNEL_MISSING)"'
+$(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel/kernel.skel.h
+$(B)/obj/tracer/kernel/kernel_missing.o: ALLFLAGS += -DKERNEL_MISSING='"$(KERNEL_MISSING)"'
 
 # SQL becomes a C string.
 $(B)/gen/%.inc: tracer/%.sql
 	@mkdir -p $(@D)
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 
-$(B)/obj/tracer/%.o: ALLFLAGS += -I$(B)/gen
-$(TRACER_OBJ): $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc $(B)/gen/chrome.inc
+$(B)/obj/tracer/%.o: ALLFLAGS += -Itracer -I$(B)/gen
+$(TRACER_OBJ): $(TRACER_SQL)
 
 $(TRACER): $(TRACER_OBJ)
 	@mkdir -p $(@D)
@@ -119,7 +120,7 @@ $(B)/bin/bench-floor: bench/floor/main.c
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE $< -o $@
 
-$(B)/bin/bench-events: bench/floor/events.c tracer/spares.c tracer/file.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/* tracer/spares.h tracer/file.h)
+$(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/base/file.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/* tracer/collect/spares.h tracer/base/file.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
@@ -141,7 +142,7 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $(filter %.c %.o,$(filter-out %/main.o,$^)) $(TRACER_LIBS) -o $@
-$(B)/tests/tracer/test_spares: $(CORE_OBJ) # the log's own writer: it takes them
+$(B)/tests/tracer/collect/test_spares: $(CORE_OBJ) # the log's own writer: it takes them
 
 # What tests/stress/flood.py traces.
 $(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)
@@ -153,16 +154,16 @@ core-tests: $(CORE_TESTS)
 tracer-tests: $(TRACER_TESTS) $(B)/tests/stress/writers $(B)/tests/tracer/program # what the tests of the commands trace
 
 # libFuzzer's programs: the part under test is compiled with them.
-$(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*.h ext/abi/*)
+$(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/*)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
 
 # What reads the logs is the tracer's, whose parts are compiled with it, without the kernel's view.
-$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC)) $(wildcard tracer/*.h ext/abi/*) $(B)/gen/schema.inc $(B)/gen/finish.inc $(B)/gen/analyze.inc $(B)/gen/chrome.inc
+$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC)) $(wildcard tracer/*/*.h ext/abi/*) $(TRACER_SQL)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' $< $(sort tracer/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/main.c,$(TRACER_SRC))) -lsqlite3 -lm -o $@
+	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' $< $(sort tracer/kernel/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC))) -lsqlite3 -lm -o $@
 
 fuzzers: $(FUZZERS)
 

@@ -13,11 +13,12 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling (1); the same databases and seed give the same bytes"
 
-parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "shrink", "figure",
-           "figure_run_times", "figure_speedup", "figure_efficiency", "figure_ratio", "figure_micro", "figure_fits",
-           "figure_memory", "figure_sessions", "lanes", "figure_timeline", "figure_ledger", "figure_lost",
-           "figure_what_if", "figure_latency", "figure_channels", "figure_events", "verdict", "tables", "understanding",
-           "sections")
+parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "shrink",
+           "figure", "figures/figure_run_times", "figures/figure_speedup", "figures/figure_efficiency",
+           "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits", "figures/figure_memory",
+           "figures/figure_sessions", "lanes", "figures/figure_timeline", "figures/figure_ledger",
+           "figures/figure_lost", "figures/figure_what_if", "figures/figure_latency", "figures/figure_channels",
+           "figures/figure_events", "verdict", "tables", "understanding", "sections")
 
 # This file's directory: the other files are beside it, wherever the report is called from.
 source_directory <- function() {

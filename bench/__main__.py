@@ -15,16 +15,17 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench import catalog, choice, compare, export, machine, plan, report, runner, show, traces
-from bench.choice import Usage
-from bench.lifeline import Lifeline
-from bench.progress import spoken
-from bench.store import Store, StoreError, exists, header
+from bench.results import compare, export, show
+from bench.run import blocks, catalog, choice, machine, plan, report, traces
+from bench.run.choice import Usage
+from bench.run.lifeline import Lifeline
+from bench.run.progress import spoken
+from bench.run.store import Store, StoreError, exists, header
 
 DEFAULT_DB = "build/bench.db"
 LIMIT_S, OFFICIAL_LIMIT_S = 60, 6 * 3600
 LIST_WIDTH = 29  # of the names
-TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/schema.sql
+TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/store/schema.sql
 
 
 def parser():
@@ -122,7 +123,7 @@ def command_line(arguments):
 
 
 def stop(number, _frame):
-    raise runner.Stopped(number)
+    raise blocks.Stopped(number)
 
 
 def refuse_other_files(options):
@@ -175,8 +176,8 @@ def run(options, arguments):
             job.trace = options.trace or beside
         else:
             print_plan(job, full=False)
-            runner.record(job, store, command_line(arguments))
-        code = runner.run(job, store)
+            blocks.record(job, store, command_line(arguments))
+        code = blocks.run(job, store)
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:
         print("bench: not all went well: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()), file=sys.stderr)
@@ -195,7 +196,7 @@ def list_catalog():
             print(f"  {name:<{LIST_WIDTH}}broken: {error}")
     print("runtimes")
     for name in catalog.names("runtimes"):
-        r = runner.probe(name)
+        r = blocks.probe(name)
         doc = r.doc + ("; only where --runtimes asks for it" if r.optional else "")
         print(f"  {name:<{LIST_WIDTH}}" + (doc if r.present else f"absent: {r.reason}"))
     return 0
@@ -209,9 +210,9 @@ def output(options):
     cpus = machine.effective_cpus()
     (workers, *_) = workload.worker_counts(runtime, [options.workers or cpus], cpus) or [runtime.min_workers]
     with Lifeline() as lifeline:
-        command = [sys.executable, "-m", "bench.sample", "--output", workload.name,
+        command = [sys.executable, "-m", "bench.run.sample", "--output", workload.name,
                    str(options.size or workload.check_size), runtime.name, str(workers)]
-        return 1 if subprocess.run(command, cwd=catalog.TOP, env=runner.environment(lifeline)).returncode else 0
+        return 1 if subprocess.run(command, cwd=catalog.TOP, env=blocks.environment(lifeline)).returncode else 0
 
 
 READERS = {
@@ -243,7 +244,7 @@ def main(arguments):
             return 2
         print(f"bench: {error}: stopped; the samples that had finished are kept", file=sys.stderr)
         return 3
-    except runner.Stopped as stopped:
+    except blocks.Stopped as stopped:
         print(f"bench: {stopped}: stopped; the samples that had finished are in {options.output}", file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:  # of a command that has nothing to keep

@@ -21,7 +21,7 @@ WORDS = ("passed", "failed", "skipped")
 
 
 def programs(build, part):
-    return [[path] for path in sorted(glob.glob(os.path.join(build, "tests", part, "test_*")))
+    return [[path] for path in sorted(glob.glob(os.path.join(build, "tests", part, "*", "test_*")))
             if os.access(path, os.X_OK) and not path.endswith(".d")]
 
 
@@ -49,9 +49,10 @@ def suites(build):
                       [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
                       [sys.executable, os.path.join(stress, "flood.py")]]
     # all of tests/py takes PyPy 150 s, most of it for processes that start; `make test-all-pythons` runs the rest
-    of_pypy = ["arguments", "channel", "channel_buffers", "thread", "map", "map_blocks", "imap", "trace", "timestamps"]
+    of_pypy = ["base/test_arguments", "base/test_timestamps", "message/test_channel", "message/test_channel_buffers",
+               "task/test_thread", "workers/test_map", "workers/test_map_blocks", "workers/test_imap", "trace/test_trace"]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]
-                        + [os.path.join("tests", "py", f"test_{name}.py") for name in of_pypy]]
+                        + [os.path.join("tests", "py", name + ".py") for name in of_pypy]]
     found["bench"] = pytest("bench")
     found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")], *pytest("analysis")]
     return found

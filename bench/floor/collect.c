@@ -14,14 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/log.h"
-#include "database.h"
-#include "discover.h"
-#include "finish.h"
-#include "ids.h"
-#include "intake.h"
-#include "session.h"
-#include "start.h"
+#include "core/log/log.h"
+#include "store/database.h"
+#include "collect/discover.h"
+#include "collect/finish.h"
+#include "store/ids.h"
+#include "collect/log_import.h"
+#include "collect/session.h"
+#include "collect/start.h"
 
 enum { WRITERS = 8, COMMIT_RECORDS = 16384 }; /* as in collect.c */
 
@@ -59,26 +59,26 @@ static int write_events(const char *dir, long events)
 /* discover_logs' callback: one log, whole, with commits as the collector makes them. */
 static int take(void *arg, const char *file)
 {
-    const struct intake_context *context = arg;
-    struct intake *intake;
-    int error = intake_open(&intake, context, file);
+    const struct log_import_context *context = arg;
+    struct log_import *import;
+    int error = log_import_open(&import, context, file);
     if (!error)
-        error = intake_register(intake, context);
+        error = log_import_register(import, context);
     if (!error)
-        intake_look(intake);
-    for (size_t n; !error && (n = intake_take(intake, context));) {
+        log_import_look(import);
+    for (size_t n; !error && (n = log_import_take(import, context));) {
         pending += n;
         if (pending >= COMMIT_RECORDS) {
-            intake_keep_books(intake, context);
+            log_import_keep_books(import, context);
             error = store_commit(context->store);
-            intake_give_back(intake);
+            log_import_give_back(import);
             store_begin(context->store);
             pending = 0;
         }
     }
     if (!error)
-        intake_end(intake, context, false);
-    intake_free(intake);
+        log_import_end(import, context, false);
+    log_import_free(import);
     return error;
 }
 
@@ -109,8 +109,8 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     if (!error)
         error = start_database(store, &session, &clock, "bench-collect", getpid());
     if (!error && write_events(session.dir, events))
-        error = say_keep(&why, -EIO, "the writers failed");
-    struct intake_context context = {.store = store,
+        error = output_keep(&why, -EIO, "the writers failed");
+    struct log_import_context context = {.store = store,
                                      .ids = ids_new(store),
                                      .clock = &clock,
                                      .dir_fd = session.dir_fd,
@@ -130,7 +130,7 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     *intake_ns = taken_ns - began_ns;
     *end_ns = now_ns() - taken_ns;
     if (!error && count(store_connection(store), "SELECT count(*) FROM event") != events)
-        error = say_keep(&why, -EIO, "not all events are there");
+        error = output_keep(&why, -EIO, "not all events are there");
     session_remove(&session, NULL);
     session_close(&session);
     ids_free(context.ids);
@@ -166,7 +166,7 @@ static int insert(const char *path, long events, int64_t *inserts_ns)
     *inserts_ns = now_ns() - began_ns;
     sqlite3_finalize(s);
     if (count(db, "SELECT count(*) FROM event") != events)
-        error = say_keep(&why, -EIO, "SQLite did not take all rows");
+        error = output_keep(&why, -EIO, "SQLite did not take all rows");
     database_discard(db);
     return error;
 }

@@ -13,8 +13,8 @@
  * the CPU time of all COUNT in one of them, the mean over the writers; "right" is how many events stand in its log
  * (timestamps: how many grew). The session is one of this program's own, without a collector: the logs are drained,
  * by moving their tail, outside of what is timed. Exit status 2: bad arguments, 1: what else went wrong. */
-#include "core/log.h"
-#include "spares.h"
+#include "core/log/log.h"
+#include "collect/spares.h"
 
 #include <fcntl.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 """channel-round-trip: an int to another process and back, one at a time"""
 from contextlib import contextmanager
 
-from bench import machine
+from bench.run import machine
 
 size = 5000
 check_size = 50

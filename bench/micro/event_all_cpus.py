@@ -1,5 +1,5 @@
 """event-all-cpus: events from a process on each CPU at once; CPU time of one of them"""
-from bench import events
+from bench.support import events
 
 size = 1000000
 check_size = 1000

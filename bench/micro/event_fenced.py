@@ -1,5 +1,5 @@
 """event-fenced: an event that must not be stamped too early: the end of a receive, a child's start"""
-from bench import events
+from bench.support import events
 
 size = 1000000
 check_size = 1000

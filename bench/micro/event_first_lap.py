@@ -1,5 +1,5 @@
 """event-first-lap: events into a spare log, whose pages the collector made ready"""
-from bench import events
+from bench.support import events
 
 size = 60000
 check_size = 1000

@@ -1,5 +1,5 @@
 """event-first-lap-alone: events into a log that its process made itself, whose pages are fresh"""
-from bench import events
+from bench.support import events
 
 size = 60000
 check_size = 1000

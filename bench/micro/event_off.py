@@ -1,5 +1,5 @@
 """event-off: what an event costs where nothing is traced"""
-from bench import events
+from bench.support import events
 
 size = 10000000
 check_size = 1000

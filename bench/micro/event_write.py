@@ -1,5 +1,5 @@
 """event-write: an event into the trace, from C"""
-from bench import events
+from bench.support import events
 
 size = 1000000
 check_size = 1000

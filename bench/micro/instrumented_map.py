@@ -1,7 +1,7 @@
 """instrumented-map: tasks of a multiprocessing Pool's map, one int each, instrumented and traced"""
 from contextlib import contextmanager
 
-from bench import instrumented
+from bench.support import instrumented
 from bench.runtimes import multiprocessing
 
 TURN = 500

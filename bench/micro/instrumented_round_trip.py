@@ -5,7 +5,7 @@ Both ends are on one CPU: the time is what they compute then, and not how long t
 import os
 from contextlib import contextmanager
 
-from bench import instrumented
+from bench.support import instrumented
 from bench.runtimes import multiprocessing
 
 TURN = 500

@@ -1,5 +1,5 @@
 """map-ints: a map of x * x over ints, which cost less than to send them"""
-from bench import mapping
+from bench.support import mapping
 
 size = 200_000
 check_size = 2000

@@ -1,5 +1,5 @@
 """map-large-results: a map whose results are of 1 MiB each"""
-from bench import mapping
+from bench.support import mapping
 
 size = 200
 check_size = 8

@@ -3,7 +3,7 @@ import random
 import time
 from contextlib import contextmanager
 
-from bench import mapping
+from bench.support import mapping
 from bench.micro import spawn_join
 
 size = 400

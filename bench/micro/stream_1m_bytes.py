@@ -3,7 +3,7 @@ from functools import lru_cache
 from itertools import cycle, islice
 from random import Random
 
-from bench import stream
+from bench.support import stream
 
 size = 100
 check_size = 10

@@ -3,7 +3,7 @@ from functools import lru_cache
 from itertools import cycle, islice
 from random import Random
 
-from bench import stream
+from bench.support import stream
 
 size = 10_000
 check_size = 200

@@ -2,7 +2,7 @@
 from functools import lru_cache
 from itertools import cycle, islice
 
-from bench import stream
+from bench.support import stream
 
 size = 2
 check_size = 2

@@ -1,7 +1,7 @@
 """stream-dict: small dicts to another process, one way"""
 from itertools import cycle, islice
 
-from bench import stream
+from bench.support import stream
 
 size = 30_000
 check_size = 500

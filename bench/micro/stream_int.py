@@ -1,5 +1,5 @@
 """stream-int: ints to another process, one way"""
-from bench import stream
+from bench.support import stream
 
 size = 100_000
 check_size = 500

@@ -2,7 +2,7 @@
 
 `bench show` says at which size each runtime's time falls below the sequential loop's.
 """
-from bench import mapping
+from bench.support import mapping
 from bench.micro.map_skewed import at_once, step_by_step
 
 sweep = (10, 30, 100, 300, 1000, 3000, 10_000)

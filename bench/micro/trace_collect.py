@@ -1,7 +1,7 @@
 """trace-collect: events from the logs of eight processes into the trace database"""
 import tempfile
 
-from bench import machine
+from bench.run import machine
 
 size = 500_000
 check_size = 4000

@@ -1,5 +1,5 @@
 """trace-mark: trace.mark from Python, traced"""
-from bench import tracing
+from bench.support import tracing
 
 size = 200_000
 check_size = 10_000

@@ -1,5 +1,5 @@
 """trace-span: trace.span from Python, traced: both ends of a block"""
-from bench import tracing
+from bench.support import tracing
 
 size = 200_000
 check_size = 10_000

@@ -6,10 +6,10 @@ import random
 import sqlite3
 from statistics import median
 
-from bench import interval, results
-from bench.interval import Estimate
-from bench.show import range_text
-from bench.store import StoreError, open_for_reading
+from bench.results import statistics, verdicts
+from bench.results.statistics import Estimate
+from bench.results.show import range_text
+from bench.run.store import StoreError, open_for_reading
 
 BUILD = ("cpu_model", "effective_cpus", "kernel", "python", "commit", "extension_flags")
 
@@ -35,9 +35,9 @@ def compare(paths):
 def _load(path):
     database = open_for_reading(path)
     try:
-        session = results.session(database, path)
+        session = verdicts.session(database, path)
         facts = dict(database.execute("SELECT key, value FROM machine WHERE session = ?", (session["id"],)).fetchall())
-        return path, session, facts, results.measured(database, session["id"])
+        return path, session, facts, verdicts.measured(database, session["id"])
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
     finally:
@@ -65,31 +65,31 @@ def _quotient(above, below):
 
     sizes = [range(len(columns[0])) for columns in (above, below)]
     whole = value(above, sizes[0]) / value(below, sizes[1])
-    if min(map(len, sizes)) < interval.FEWEST_BLOCKS:
+    if min(map(len, sizes)) < statistics.FEWEST_BLOCKS:
         return Estimate(whole, None, min(map(len, sizes)))
     draw = random.Random(0)
     drawn = sorted(value(above, draw.choices(sizes[0], k=len(sizes[0])))
-                   / value(below, draw.choices(sizes[1], k=len(sizes[1]))) for _ in range(interval.RESAMPLES))
-    return interval.from_resamples(whole, drawn, min(map(len, sizes)))
+                   / value(below, draw.choices(sizes[1], k=len(sizes[1]))) for _ in range(statistics.RESAMPLES))
+    return statistics.from_resamples(whole, drawn, min(map(len, sizes)))
 
 
 def _print_times(measured, both):
     for kind, rows in both.items():
-        apart = max(results.margin(of, kind) for of in measured)
+        apart = max(verdicts.margin(of, kind) for of in measured)
         print(f"\ntime of B / time of A, {kind}s; no difference below {apart:.1%}\n"
               f"  {'':<52}{'ratio':>8}  95 % interval")
-        verdicts = interval.verdicts([ratio for _, ratio in rows], apart)
-        for (label, ratio), verdict in zip(rows, verdicts):
+        called = statistics.verdicts([ratio for _, ratio in rows], apart)
+        for (label, ratio), verdict in zip(rows, called):
             print(f"  {label:<52}{ratio.value:>8.3f}  {range_text(ratio, 1, 3):<18}{verdict}".rstrip())
-        print("  " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts)))
+        print("  " + ", ".join(f"{called.count(v)} {v}" for v in dict.fromkeys(called)))
 
 
 def _print_agreement(measured):
     """Of the ratios of two runtimes within a session: in how many the sessions agree."""
     agree = total = 0
     for kind in ("program", "micro"):
-        for runtime, base, _ in results.pairs(measured[0], kind):
-            first, second = (results.compare(of, runtime, base, kind) for of in measured)
+        for runtime, base, _ in verdicts.pairs(measured[0], kind):
+            first, second = (verdicts.compare(of, runtime, base, kind) for of in measured)
             for key in sorted(first.keys() & second.keys()):
                 quotient = _quotient(_pair(second[key]), _pair(first[key]))
                 if quotient.interval:

@@ -1,10 +1,10 @@
-"""Writes a session's samples as CSV: a row each, in the order in which they were run, as bench/schema.sql names them."""
+"""Writes a session's samples as CSV: a row each, in the order in which they were run, as bench/run/schema.sql names them."""
 import csv
 import sqlite3
 import sys
 
-from bench import results
-from bench.store import StoreError, open_for_reading
+from bench.results import verdicts
+from bench.run.store import StoreError, open_for_reading
 
 SAMPLES = """
 SELECT w.kind, c.series, c.work, s.* FROM sample s
@@ -18,7 +18,7 @@ def export(path, number=None):
     """Returns the exit code. Raises StoreError where there is no such session."""
     database = open_for_reading(path)
     try:
-        session = results.session(database, path, number)
+        session = verdicts.session(database, path, number)
         rows = database.execute(SAMPLES, (session["id"],))
         out = csv.writer(sys.stdout, lineterminator="\n")
         out.writerow([column[0] for column in rows.description])

@@ -3,8 +3,8 @@ import os
 import sqlite3
 from collections import defaultdict
 
-from bench import interval, results, show_micro, show_scaling
-from bench.store import StoreError, open_for_reading
+from bench.results import show_micro, show_scaling, statistics, verdicts
+from bench.run.store import StoreError, open_for_reading
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
 
@@ -13,13 +13,13 @@ def show(path, number=None):
     """Returns the exit code. Raises StoreError where there is no such session."""
     database = open_for_reading(path)
     try:
-        session = results.session(database, path, number)
-        measured = results.measured(database, session["id"])
+        session = verdicts.session(database, path, number)
+        measured = verdicts.measured(database, session["id"])
         _print_head(database, session)
-        compared = {kind: [(title, results.compare(measured, runtime, base, kind))
-                           for runtime, base, title in results.pairs(measured, kind)] for kind in ("program", "micro")}
+        compared = {kind: [(title, verdicts.compare(measured, runtime, base, kind))
+                           for runtime, base, title in verdicts.pairs(measured, kind)] for kind in ("program", "micro")}
         targets = []
-        for of in results.strong(measured):
+        for of in verdicts.strong(measured):
             targets += _print_workload(of, compared[of.kind])
         _print_overall(compared["program"])
         if targets:
@@ -75,12 +75,12 @@ def _print_costs(costs, speedups):
     print((head + (f"{'speedup':>7}   95 % interval" if base else "")).rstrip())
     for runtime, workers in sorted(costs, key=lambda key: (key[0] != "sequential", key)):
         by_block = costs[runtime, workers]
-        cost = interval.cost(by_block)
+        cost = statistics.cost(by_block)
         scale, unit = next((s, u) for s, u in UNITS if cost.value >= s or s == 1)
         digits = 2 if cost.value < 10 * scale else 1
         line = (f"  {runtime:<27}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
                 f"   {range_text(cost, scale, digits):<17}")
-        speedup = base and interval.ratio(base, by_block)
+        speedup = base and statistics.ratio(base, by_block)
         if speedup:
             line += f"{speedup.value:>7.2f}   {range_text(speedup, 1, 2) if by_block is not base else ''}"
         print(line.rstrip())
@@ -118,7 +118,7 @@ def range_text(of, scale, digits):
 def _print_overall(compared):
     lines = []
     for title, comparisons in compared:
-        mean = results.overall(comparisons.values())
+        mean = verdicts.overall(comparisons.values())
         if mean and len(comparisons) > 1:
             lines.append(f"  {title:<52}{mean.value:>7.3f}  {range_text(mean, 1, 3):<18}of {len(comparisons)}".rstrip())
     if lines:
@@ -150,13 +150,13 @@ def _print_foot(database, session, measured):
               f"{row['error']}")
     if session["status"] != "complete":
         print("The session has not finished, or its runner was killed: `run --resume` goes on with it.")
-    if session["blocks"] < interval.FEWEST_BLOCKS:
-        print(f"Fewer than {interval.FEWEST_BLOCKS} blocks: no intervals, and no verdicts: take more, with --blocks.")
+    if session["blocks"] < statistics.FEWEST_BLOCKS:
+        print(f"Fewer than {statistics.FEWEST_BLOCKS} blocks: no intervals, and no verdicts: take more, with --blocks.")
     for kind, what in (("program", "programs"), ("micro", "micro-benchmarks")):
-        control = results.control(measured, kind)
+        control = verdicts.control(measured, kind)
         if control:
             most = max(max(r, 1 / r) - 1 for r in control)
             print(f"A/A control, {what}: snakefish differs from itself by up to {most:.1%} in {len(control)} comparisons; "
-                  f"no difference\nbelow {interval.margin(control):.1%}.")
-    print(f"Ratios below 1: the first one is faster. A difference is larger than {interval.PRACTICAL:.0%} and than the A/A "
+                  f"no difference\nbelow {statistics.margin(control):.1%}.")
+    print(f"Ratios below 1: the first one is faster. A difference is larger than {statistics.PRACTICAL:.0%} and than the A/A "
           "control's,\nand sure at 95 % over all comparisons of its kind together (Holm).")

@@ -1,7 +1,8 @@
 """Prints a micro-benchmark: what an operation costs, snakefish against the best peer and the floor, the targets."""
 from statistics import median
 
-from bench import catalog, interval
+from bench.results import statistics
+from bench.run import catalog
 
 OURS = "snakefish"
 FLOOR = "floor"
@@ -43,10 +44,10 @@ def comparisons(of):
     rows = []
     for base in bases:
         if base == FLOOR and of.floors.get(mine):  # measured by turns with it, so each sample has a ratio of its own
-            ratio = interval.cost({block: ns / of.floors[mine][block] for block, ns in costs[mine].items()})
+            ratio = statistics.cost({block: ns / of.floors[mine][block] for block, ns in costs[mine].items()})
         else:
             workers = next((key[1] for key in sorted(costs) if key[0] == base), None)
-            ratio = interval.ratio(costs[mine], costs.get((base, workers), {}))
+            ratio = statistics.ratio(costs[mine], costs.get((base, workers), {}))
         label = base
         if base == FLOOR and hasattr(module, "floor_is"):
             label += f": {module.floor_is}"

@@ -3,7 +3,7 @@ from collections import defaultdict
 from math import exp, log
 from statistics import median
 
-from bench import interval
+from bench.results import statistics
 
 NO_RUNTIMES = ("sequential", "snakefish-again")  # what the others are held against, and the control
 
@@ -18,7 +18,7 @@ def weak(all_measured):
         for (runtime, workers), by_block in sorted(m.costs.items()):
             first = base.get(m.name) and base[m.name].costs.get(("sequential", 1))
             if first and (m.name, runtime) in grown and (m is base[m.name]) == (workers == 1):
-                of = interval.ratio(first, by_block)  # times the work, over the workers: 1 but for rounding
+                of = statistics.ratio(first, by_block)  # times the work, over the workers: 1 but for rounding
                 rows.append((m.name, runtime, workers, m.size, of, m.work / workers))
     if not rows:
         return []
@@ -64,10 +64,10 @@ def crossover(times, base):
     def text(size):
         return f"> {sizes[-1]}" if size == float("inf") else f"< {sizes[0]}" if size == 0 else f"{size:.0f}"
 
-    if len(blocks) < interval.FEWEST_BLOCKS:
+    if len(blocks) < statistics.FEWEST_BLOCKS:
         return text(at(blocks)), ""
-    drawn = sorted(at([blocks[k] for k in places]) for places in interval.draws(len(blocks)))
-    cut = round(interval.RESAMPLES * (1 - interval.LEVEL) / 2)
+    drawn = sorted(at([blocks[k] for k in places]) for places in statistics.draws(len(blocks)))
+    cut = round(statistics.RESAMPLES * (1 - statistics.LEVEL) / 2)
     return text(at(blocks)), f"[{text(drawn[cut])}, {text(drawn[-cut - 1])}]"
 
 

@@ -2,9 +2,9 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from bench import interval
-from bench.interval import Estimate
-from bench.store import StoreError
+from bench.results import statistics
+from bench.results.statistics import Estimate
+from bench.run.store import StoreError
 
 # runtime, the one it is held against, what the ratio says
 COMPARED = (
@@ -92,10 +92,10 @@ def compare(all_measured, runtime, base, kind):
     for m in strong(all_measured):
         for (name, workers), by_block in sorted(m.costs.items()):
             if m.kind == kind and name == runtime:
-                of = interval.ratio(by_block, m.costs.get((base, workers), {}))
+                of = statistics.ratio(by_block, m.costs.get((base, workers), {}))
                 if of:
                     found.append(Comparison(m, runtime, base, workers, of))
-    for comparison, verdict in zip(found, interval.verdicts([c.ratio for c in found], apart)):
+    for comparison, verdict in zip(found, statistics.verdicts([c.ratio for c in found], apart)):
         comparison.verdict = verdict
     return {(c.measured.name, c.measured.size, c.workers): c for c in found}
 
@@ -104,18 +104,18 @@ def overall(comparisons):
     """Of the ratios of so many comparisons their geometric mean, over the blocks that hold all; None without one."""
     pairs = [(c.measured.costs[c.runtime, c.workers], c.measured.costs[c.base, c.workers]) for c in comparisons]
     blocks = sorted(set.intersection(*(above.keys() & below.keys() for above, below in pairs))) if pairs else []
-    return interval.mean_ratio([([above[b] for b in blocks], [below[b] for b in blocks]) for above, below in pairs]) \
+    return statistics.mean_ratio([([above[b] for b in blocks], [below[b] for b in blocks]) for above, below in pairs]) \
         if blocks else None
 
 
 def control(all_measured, kind):
     """The A/A control's ratios."""
     runtime, base = CONTROL
-    found = [interval.ratio(by_block, m.costs.get((base, workers), {})) for m in strong(all_measured) if m.kind == kind
+    found = [statistics.ratio(by_block, m.costs.get((base, workers), {})) for m in strong(all_measured) if m.kind == kind
              for (name, workers), by_block in m.costs.items() if name == runtime]
     return [of.value for of in found if of]
 
 
 def margin(all_measured, kind):
     """Below it nothing of that kind is called a difference."""
-    return interval.margin(control(all_measured, kind))
+    return statistics.margin(control(all_measured, kind))

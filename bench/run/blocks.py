@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Optional
 
-from bench import advice, catalog, machine, plan, process
-from bench.disturbance import Disturbance
-from bench.lifeline import Lifeline
-from bench.memory import PeakPss
-from bench.progress import Progress
-from bench.store import StoreError
+from bench.run import advice, catalog, machine, plan, process
+from bench.run.disturbance import Disturbance
+from bench.run.lifeline import Lifeline
+from bench.run.memory import PeakPss
+from bench.run.progress import Progress
+from bench.run.store import StoreError
 
 PROBE_LIMIT_S = 30
 # 40 maps of some 2 ms: few enough to be told apart in a timeline; with Channels, so that there are messages in it.
@@ -83,8 +83,8 @@ def environment(lifeline):
 
 
 def ask(arguments, limit_s, lifeline=None):
-    """Runs bench.sample with these arguments. Returns how it ended and its answer, {} without one."""
-    command = [sys.executable, "-m", "bench.sample", *map(str, arguments)]
+    """Runs bench.run.sample with these arguments. Returns how it ended and its answer, {} without one."""
+    command = [sys.executable, "-m", "bench.run.sample", *map(str, arguments)]
     ended = process.run(command, cwd=catalog.TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
     answer = {}
     if ended.exit_status == 0 and not ended.timed_out:

@@ -1,7 +1,7 @@
 """What there is to run: programs, micro-benchmarks and runtimes, found by their files.
 
 Importing one is left to whom it may hurt: a broken workload is a Broken, a runtime is imported by a fresh process only
-(bench/sample.py), so that an extension that crashes at import takes nobody along.
+(bench/run/sample.py), so that an extension that crashes at import takes nobody along.
 """
 import hashlib
 import importlib
@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Optional
 
-from bench.ready import NEEDS
+from bench.support.ready import NEEDS
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]  # bench/, where workloads, micro and runtimes are
 TOP = HERE.parent
 EXTRA = "SNAKEFISH_BENCH_EXTRA"  # a folder with workloads/, micro/, runtimes/ of its own: the tests' way in
 KINDS = {"workloads": "program", "micro": "micro"}
@@ -199,7 +199,7 @@ def workload_names():
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a fresh process found out about a runtime (see bench.sample.probe)."""
+    """What a fresh process found out about a runtime (see bench.run.sample.probe)."""
 
     name: str
     reason: Optional[str]  # why it is absent; None: it is present

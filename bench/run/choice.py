@@ -2,7 +2,7 @@
 import random
 import sys
 
-from bench import catalog, machine, plan, runner
+from bench.run import blocks, catalog, machine, plan
 
 STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling",
                      "floor")
@@ -44,7 +44,7 @@ def runtimes(wanted):
     for name in wanted or ():
         if name not in known:
             raise Usage(f"there is no runtime {name}: there are {', '.join(known)}")
-    found = [runner.probe(name) for name in known if not wanted or name in wanted]
+    found = [blocks.probe(name) for name in known if not wanted or name in wanted]
     found = [r for r in found if wanted or not r.optional]
     if not any(r.present for r in found):
         raise Usage("no runtime is left to run")
@@ -86,8 +86,8 @@ def make(options):
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
-    blocks = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else BLOCKS)
-    return runner.Plan(taken, found, cells, blocks, seed, options.limit, memory=options.memory, trace=options.trace)
+    block_count = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else BLOCKS)
+    return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace)
 
 
 def resumed(store):
@@ -101,9 +101,9 @@ def resumed(store):
     planned = [plan.Cell(**{key: value for key, value in row.items() if key != "session"})
                for row in store.of_session("cell")]
     names = sorted({cell.workload for cell in planned})
-    found = [runner.probe(name) for name in sorted({cell.runtime for cell in planned})]
+    found = [blocks.probe(name) for name in sorted({cell.runtime for cell in planned})]
     for r in found:
         if not r.present:
             raise Usage(f"{r.name} was there when the session started, and is absent now: {r.reason}")
-    return runner.Plan([catalog.workload(name) for name in names], found, planned, session["blocks"], session["seed"],
+    return blocks.Plan([catalog.workload(name) for name in names], found, planned, session["blocks"], session["seed"],
                        session["limit_s"], memory=bool(session["memory"]), trace=session["trace"])

@@ -3,7 +3,7 @@ import os
 import re
 from pathlib import Path
 
-from bench.machine import cgroup_paths, read
+from bench.run.machine import cgroup_paths, read
 
 TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
 THERMAL = Path("/sys/devices/system/cpu")

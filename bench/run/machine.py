@@ -15,7 +15,7 @@ from importlib import metadata
 from math import ceil
 from pathlib import Path
 
-from bench.catalog import TOP
+from bench.run.catalog import TOP
 
 CGROUPS = Path("/sys/fs/cgroup")
 

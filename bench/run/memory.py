@@ -6,7 +6,7 @@ Reading it takes the kernel's time and the sample's: it is done in runs of their
 import re
 import threading
 
-from bench.lifeline import processes
+from bench.run.lifeline import processes
 
 EVERY_S = 0.02
 SESSION, PARENT = 3, 1  # fields of /proc/PID/stat, from the one after the name

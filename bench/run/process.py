@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Optional
 
-from bench import lifeline
+from bench.run import lifeline
 
 POLL_S = 0.01  # where the kernel has no pidfd
 

@@ -2,9 +2,9 @@
 import os
 import shutil
 
-from bench.choice import Usage
+from bench.run.choice import Usage
 
-SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "analysis", "report.R")
+SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "analysis", "report.R")
 
 
 def report(databases, traces, beside, directory):

@@ -1,4 +1,4 @@
-"""One sample, in a fresh interpreter: python3 -m bench.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB]
+"""One sample, in a fresh interpreter: python3 -m bench.run.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB]
 
 Runs the workload once, with no warm-up, and prints one line of JSON. Imports little, because every import is time
 that the sample's process takes. With --probe RUNTIME it says instead what that runtime is and can; with --output before
@@ -10,7 +10,8 @@ import time
 from contextlib import nullcontext
 from hashlib import sha256
 
-from bench import catalog, ready
+from bench.run import catalog
+from bench.support import ready
 
 OFFERS = ("pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
           "session")
@@ -18,7 +19,7 @@ now_ns = time.perf_counter_ns
 
 
 def run(workload_name, size, runtime_name, workers, trace=None):
-    """Returns the output, and what bench/schema.sql calls run_ns, import_ns, region_ns, floor_ns, operations, output_*."""
+    """Returns the output, and what bench/run/schema.sql calls run_ns, import_ns, region_ns, floor_ns, operations, output_*."""
     start = now_ns()
     workload = catalog.workload(workload_name)
     runtime = catalog.load("runtimes", runtime_name)

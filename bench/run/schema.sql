@@ -15,7 +15,7 @@ CREATE TABLE session(
   seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL, limit_s REAL NOT NULL,
   memory INTEGER NOT NULL, trace TEXT);
 
--- The machine and the build, one fact a row: bench/machine.py says what each key means. value: text or a number.
+-- The machine and the build, one fact a row: bench/run/machine.py says what each key means. value: text or a number.
 CREATE TABLE machine(
   session INTEGER NOT NULL REFERENCES session(id), key TEXT NOT NULL, value NOT NULL,
   PRIMARY KEY(session, key)) WITHOUT ROWID;

@@ -1,4 +1,4 @@
-"""The bench database: makes it, and writes each sample as soon as it is done (bench/schema.sql says what is in it)."""
+"""The bench database: makes it, and writes each sample as soon as it is done (bench/run/schema.sql says what is in it)."""
 import fcntl
 import os
 import sqlite3
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import machine
+from bench.run import machine
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql

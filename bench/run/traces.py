@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 
-from bench import catalog, machine, runner
-from bench.choice import Usage
-from bench.lifeline import Lifeline
+from bench.run import blocks, catalog, machine
+from bench.run.choice import Usage
+from bench.run.lifeline import Lifeline
 
 RUNTIMES = ("snakefish", "multiprocessing")
-SAMPLE = os.path.join(catalog.TOP, "bench", "sample.py")
+SAMPLE = os.path.join(catalog.TOP, "bench", "run", "sample.py")
 
 
 def collector():
@@ -31,7 +31,7 @@ def trace(names, full, directory, workers, kernel):
         raise Usage("--full takes all programs: not with names")
     tracer, cpus, failed = collector(), machine.effective_cpus(), 0
     workloads = [catalog.workload(name) for name in names] or programs(full)
-    runtimes = [runner.probe(name) for name in RUNTIMES]
+    runtimes = [blocks.probe(name) for name in RUNTIMES]
     os.makedirs(directory, exist_ok=True)
     with Lifeline() as lifeline:
         for workload in workloads:
@@ -40,7 +40,7 @@ def trace(names, full, directory, workers, kernel):
                 continue
             for runtime in (runtime for runtime in runtimes if workload.runs_on(runtime)):
                 path = os.path.abspath(os.path.join(directory, f"{workload.name}-{runtime.name}.db"))
-                env = runner.environment(lifeline)
+                env = blocks.environment(lifeline)
                 if runtime.name == "multiprocessing":
                     env["SNAKEFISH_TRACE_INSTRUMENT"] = runtime.name
                 (count, *_) = workload.worker_counts(runtime, [workers or cpus], cpus) or [runtime.min_workers]

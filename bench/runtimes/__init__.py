@@ -5,7 +5,7 @@ A runtime offers what it can of
     pool(workers)      a context manager, all of it in the region: yields map(f, args, chunksize) -> list
     warm(workers)      a context manager, outside the region: yields such a map, and what that map does counts
     fold(module, workers, f, args, chunksize)   calls f for each, in processes, and brings back what it changes by
-                       module.extract and module.merge; without it, bench/ready.py makes one of the map
+                       module.extract and module.merge; without it, bench/support/ready.py makes one of the map
     pipeline(source, args, stages)   a context manager: source(*args) and each of the stages, generators of which each
                        takes from the one before, run at the same time; yields the iterator of what the last one yields
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone

@@ -2,7 +2,7 @@
 import time
 from multiprocessing import get_context
 
-from bench import ready
+from bench.support import ready
 from bench.runtimes import sequential
 
 version = None

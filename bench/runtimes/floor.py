@@ -1,5 +1,5 @@
 """floor: what the machine alone needs, by each micro-benchmark's own measure; no runtime, but what they are held against"""
-from bench import machine
+from bench.run import machine
 
 version = None
 machine.program("bench-floor")  # absent where it is not built

@@ -1,5 +1,5 @@
 """What the micro-benchmarks of events share: bench-events (bench/floor/events.c) writes them, and takes the time."""
-from bench import machine
+from bench.run import machine
 
 
 def timed(what):

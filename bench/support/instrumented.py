@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 
 from bench.runtimes.multiprocessing import fork
-from bench.tracing import PAUSE_S
+from bench.support.tracing import PAUSE_S
 
 
 def _drive(orders, doing, trace):

@@ -2,7 +2,7 @@
 import time
 from contextlib import contextmanager
 
-from bench.ready import mapper
+from bench.support.ready import mapper
 
 CHUNKS_PER_WORKER = 4  # Pool.map's own choice
 

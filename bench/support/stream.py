@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from operator import eq
 
-from bench import machine
+from bench.run import machine
 
 REHEARSED = 0.1  # of the messages
 FEWEST_REHEARSED = 2

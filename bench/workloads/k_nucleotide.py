@@ -5,7 +5,7 @@ text goes to every task that counts in it. Long subsequences cost more than shor
 """
 from collections import Counter
 
-from bench import fasta_input
+from bench.support import fasta_input
 
 size = 100_000
 check_size = 1000

@@ -5,7 +5,7 @@ replacements, each of which gets the whole text: few and large.
 """
 import re
 
-from bench import fasta_input
+from bench.support import fasta_input
 
 size = 250_000
 check_size = 1000

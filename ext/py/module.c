@@ -1,15 +1,15 @@
 /* The module snakefish._snakefish: tables only. Its state is the process's (one log, one list of children), so it
  * lives in the main interpreter alone. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "core/log.h"
-#include "py/child.h"
-#include "py/debug.h"
-#include "py/errors.h"
-#include "py/function.h"
-#include "py/message.h"
-#include "py/pickle.h"
-#include "py/protocol.h"
+#include "core/log/log.h"
+#include "py/task/child.h"
+#include "py/base/debug.h"
+#include "py/base/errors.h"
+#include "py/task/function.h"
+#include "py/message/message.h"
+#include "py/message/pickle.h"
+#include "py/task/protocol.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},

@@ -1,7 +1,7 @@
 """trace.instrument: connections, through which everything is sent, and queues. Internal.
 
 What is called in place of a method gets the method first, then its arguments. The most are functions of
-ext/py/instrument_message.c as they are. How messages are numbered: ext/core/pipes.h.
+ext/py/trace/instrument_message.c as they are. How messages are numbered: ext/core/log/pipe_numbers.h.
 """
 
 from multiprocessing import connection, queues, reduction

@@ -1,7 +1,7 @@
 """trace.instrument: processes, from their fork to their end. Internal.
 
 What is called in place of a method gets the method first, then its arguments. A span is one call of
-ext/py/instrument_task.c, so that an exception of a signal handler finds no place where it would stay open.
+ext/py/trace/instrument_task.c, so that an exception of a signal handler finds no place where it would stay open.
 """
 
 import functools

@@ -11,7 +11,7 @@ law_of_costs <- function(busy, workers) 0.05 + 0.95 / busy + 0.01 * workers
 
 make_bench_db <- function(path, blocks = 8, factors = bench_factors, programs = bench_programs, micro = bench_micro,
                           workers = 1:4, cpus = 2, noise = 0.02, seed = 1, status = "complete", law = law_of_costs) {
-  db <- create_database(path, file.path(repository, "bench/schema.sql"))
+  db <- create_database(path, file.path(repository, "bench/run/schema.sql"))
   on.exit(DBI::dbDisconnect(db))
   names <- c(names(programs), names(micro))
   runtimes <- names(factors)

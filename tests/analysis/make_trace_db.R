@@ -14,7 +14,7 @@ read_event_kinds <- function() {
 
 # The ledger's categories, likewise.
 read_categories <- function() {
-  lines <- paste(readLines(file.path(repository, "tracer/category.h")), collapse = "\n")
+  lines <- paste(readLines(file.path(repository, "tracer/store/category.h")), collapse = "\n")
   pattern <- 'X\\(([A-Z_]+), "([^"]*)", "([^"]*)"\\)'
   found <- regmatches(lines, gregexpr(pattern, lines))[[1]]
   data.frame(id = seq_along(found) - 1, name = sub(pattern, "\\2", found), doc = sub(pattern, "\\3", found))
@@ -53,7 +53,7 @@ number_records <- function(records, kinds) {
 }
 
 write_trace_db <- function(path, processes, records, tasks = NULL, texts = NULL, stats = NULL, state = "complete") {
-  db <- create_database(path, file.path(repository, "tracer/schema.sql"))
+  db <- create_database(path, file.path(repository, "tracer/store/schema.sql"))
   kinds <- read_event_kinds()
   DBI::dbAppendTable(db, "event_kind", kinds)
   DBI::dbAppendTable(db, "category", read_categories())

@@ -1,4 +1,4 @@
-/* Fuzzing the reader and the intake: two hostile logs become a trace, which is finished and has to add up.
+/* Fuzzing the reader and the import: two hostile logs become a trace, which is finished and has to add up.
  *
  * Input: for each log one byte of flags, one for the identity, and five numbers of two bytes (head, begun, lost,
  * tail, age in ms); then records of 10 bytes, in turn for the first log and the second: kind, phase and lane,
@@ -15,14 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "intake.h"
-#include "ledger.h"
-#include "processes.h"
+#include "collect/log_import.h"
+#include "analyze/ledger.h"
+#include "analyze/processes.h"
 
 enum { CAPACITY = 256, HEAD = 12, RECORD = 10, LOGS = 2 };
 
 static const char finish_sql[] =
-#include "finish.inc"
+#include "collect/finish.inc"
     ;
 static char dir[] = "/dev/shm/fuzz-log-XXXXXX", path[64];
 static int dir_fd = -1;
@@ -157,25 +157,25 @@ static unsigned write_log(const char *name, unsigned which, const uint8_t *data,
     return head[0];
 }
 
-static void take(const struct intake_context *context, const char *name, unsigned flags)
+static void take(const struct log_import_context *context, const char *name, unsigned flags)
 {
-    struct intake *intake;
-    if (intake_open(&intake, context, name))
+    struct log_import *import;
+    if (log_import_open(&import, context, name))
         return;
-    if (!intake->refused) {
-        REQUIRE(intake_register(intake, context) == 0);
-        intake_look(intake);
+    if (!import->refused) {
+        REQUIRE(log_import_register(import, context) == 0);
+        log_import_look(import);
         if (flags & 2)
-            REQUIRE(ftruncate(intake->reader.fd, SF_LOG_RECORDS_OFFSET + 33) == 0);
+            REQUIRE(ftruncate(import->reader.fd, SF_LOG_RECORDS_OFFSET + 33) == 0);
         if (flags & 32)
-            intake_set_aside(intake);
-        while (intake_take(intake, context))
+            log_import_set_aside(import);
+        while (log_import_take(import, context))
             ;
-        intake_keep_books(intake, context);
-        intake_give_back(intake);
-        intake_end(intake, context, false);
+        log_import_keep_books(import, context);
+        log_import_give_back(import);
+        log_import_end(import, context, false);
     }
-    intake_free(intake);
+    log_import_free(import);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -188,7 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         begin();
     store_begin(store);
     struct ids *ids = ids_new(store);
-    struct intake_context context = {.store = store,
+    struct log_import_context context = {.store = store,
                                      .ids = ids,
                                      .clock = &clock_,
                                      .dir_fd = dir_fd,

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/ring.h"
+#include "core/ring/ring.h"
 
 enum { FRAMES = 4096 };
 enum state { WRITING, READY, READING, FREE };

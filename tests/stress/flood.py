@@ -26,7 +26,7 @@ TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 WRITERS = os.path.join(BUILD, "tests", "stress", "writers")
 RECORD_BYTES, PAGE_BYTES = 32, 4096
 COLLECTOR_KIB = 48 << 10  # its peak: SQLite's cache and a batch, whatever there is to collect
-ASIDE_LOGS = 64  # COLLECT_ASIDE_LOGS of tracer/collect.h
+ASIDE_LOGS = 64  # COLLECT_ASIDE_LOGS of tracer/collect/collect.h
 SMALL_LOG, LARGE_LOG = 1 << 12, 1 << 17
 
 

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/log.h"
+#include "core/log/log.h"
 
 static void write_events(long events, long rate)
 {

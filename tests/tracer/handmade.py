@@ -15,7 +15,7 @@ def event_kinds():
 
 
 def categories():
-    text = re.sub(r'"\s*\\\n\s*"', "", (ROOT / "tracer/category.h").read_text())
+    text = re.sub(r'"\s*\\\n\s*"', "", (ROOT / "tracer/store/category.h").read_text())
     return re.findall(r'X\((?!NAME|name)\w+, "([^"]*)", *\\?\s*"([^"]*)"\)', text)
 
 
@@ -25,7 +25,7 @@ class Trace:
     def __init__(self, path):
         self.path, self.kinds, self.events, self.spans = path, event_kinds(), [], 0
         self.db = sqlite3.connect(path)
-        self.db.executescript((ROOT / "tracer/schema.sql").read_text())
+        self.db.executescript((ROOT / "tracer/store/schema.sql").read_text())
         self.db.executemany("INSERT INTO event_kind(id, name) VALUES(?, ?)", [(i, n) for n, i in self.kinds.items()])
         self.db.executemany("INSERT INTO category(name, doc) VALUES(?, ?)", categories())
         self.db.execute("INSERT INTO clock_segment VALUES(0, 0, 0, 1.0)")

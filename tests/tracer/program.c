@@ -8,7 +8,7 @@
  *   program kill-child      its child is killed inside spans
  *   program sleep SECONDS   marks, then sleeps
  *   program orphan SECONDS  leaves a child that writes for so long */
-#include "writer.h"
+#include "tracer/writer.h"
 
 #include <signal.h>
 #include <sys/wait.h>

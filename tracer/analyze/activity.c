@@ -4,17 +4,17 @@
  * The time up to an event belongs to the innermost span open in the process's first thread; what a PICKLED or
  * COPIED says of a time that has just passed goes before that. Nothing that is in the database is trusted to be
  * sensible: times are held within the process's life and in order, and stacks have a limit. */
-#include "activity.h"
+#include "analyze/activity.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "abi/log_format.h"
-#include "array.h"
-#include "overlay.h"
-#include "rows.h"
-#include "timebase.h"
+#include "base/array.h"
+#include "analyze/overlay.h"
+#include "store/rows.h"
+#include "store/timebase.h"
 
 enum { DEPTH_MAX = 4096 };
 

@@ -1,14 +1,14 @@
 /* What every process did, from its events and the kernel's view: its life as stretches of one category each,
  * without gap or overlap, and the events between them. The ledger sums the stretches, the graph connects the
  * events. */
-#ifndef SF_TRACER_ACTIVITY_H
-#define SF_TRACER_ACTIVITY_H
+#ifndef SF_TRACER_ANALYZE_ACTIVITY_H
+#define SF_TRACER_ANALYZE_ACTIVITY_H
 
 #include <sqlite3.h>
 #include <stdint.h>
 
-#include "category.h"
-#include "processes.h"
+#include "store/category.h"
+#include "analyze/processes.h"
 
 /* Of the time from from_ns to to_ns, fault_ns went into page faults, of these copy_ns into copying on write, and
  * tracing_ns into writing events; the rest is the category's. */

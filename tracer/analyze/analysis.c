@@ -1,5 +1,5 @@
 /* The analysis: runs the parts and writes what they found, in one transaction. */
-#include "analysis.h"
+#include "analyze/analysis.h"
 
 #include <errno.h>
 #include <math.h>
@@ -7,17 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "graph.h"
-#include "lanes.h"
-#include "ledger.h"
-#include "path.h"
-#include "replay.h"
+#include "analyze/graph.h"
+#include "analyze/lanes.h"
+#include "analyze/ledger.h"
+#include "analyze/critical_path.h"
+#include "analyze/replay.h"
 
 static const char *const activities[] = {
 #define X(name, word, doc) [CATEGORY_##name] = word,
     CATEGORIES(X)
 #undef X
-        [PATH_HANDOVER] = "handover"};
+        [CRITICAL_PATH_HANDOVER] = "handover"};
 
 static const char *const tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
 
@@ -41,7 +41,7 @@ static int step(sqlite3_stmt *s)
 
 /* ---- the critical path ---- */
 
-static int write_pieces(sqlite3 *db, const struct path *path, const struct processes *processes)
+static int write_pieces(sqlite3 *db, const struct critical_path *path, const struct processes *processes)
 {
     sqlite3_stmt *insert = NULL;
     int error = prepare(db, "INSERT INTO critical_path VALUES(?, ?, ?, ?, ?)", &insert);
@@ -58,11 +58,11 @@ static int write_pieces(sqlite3 *db, const struct path *path, const struct proce
     return error;
 }
 
-static int write_activities(sqlite3 *db, const struct path *path)
+static int write_activities(sqlite3 *db, const struct critical_path *path)
 {
     sqlite3_stmt *insert = NULL;
     int error = prepare(db, "INSERT INTO path_activity(activity, ns) VALUES(?, ?)", &insert);
-    for (int i = 0; i <= PATH_HANDOVER && !error; i++) {
+    for (int i = 0; i <= CRITICAL_PATH_HANDOVER && !error; i++) {
         if (!path->ns[i])
             continue;
         sqlite3_bind_text(insert, 1, activities[i], -1, SQLITE_STATIC);
@@ -79,13 +79,13 @@ static int write_activities(sqlite3 *db, const struct path *path)
 
 static int write_path(sqlite3 *db, const struct graph *graph)
 {
-    struct path path;
-    int error = path_init(&path, graph);
+    struct critical_path path;
+    int error = critical_path_init(&path, graph);
     if (!error)
         error = write_pieces(db, &path, graph->processes);
     if (!error)
         error = write_activities(db, &path);
-    path_fini(&path);
+    critical_path_fini(&path);
     return error;
 }
 

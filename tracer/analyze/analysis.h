@@ -1,7 +1,7 @@
 /* The analysis of a stored trace: the ledger, the critical path, the POP tree and what-if figures, as the tables
  * that schema.sql describes. */
-#ifndef SF_TRACER_ANALYSIS_H
-#define SF_TRACER_ANALYSIS_H
+#ifndef SF_TRACER_ANALYZE_ANALYSIS_H
+#define SF_TRACER_ANALYZE_ANALYSIS_H
 
 #include <sqlite3.h>
 

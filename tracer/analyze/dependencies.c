@@ -1,5 +1,5 @@
 /* A hash table with open addressing. Invariant: at least a quarter of the slots is free. */
-#include "signals.h"
+#include "analyze/dependencies.h"
 
 #include <stdlib.h>
 
@@ -8,33 +8,33 @@ struct slot {
     uint32_t type, number; /* number 0: free */
 };
 
-struct signals {
+struct dependencies {
     struct slot *slots;
     uint32_t mask, count;
 };
 
 enum { FIRST_SLOTS = 256 };
 
-struct signals *signals_new(void)
+struct dependencies *dependencies_new(void)
 {
-    struct signals *signals = calloc(1, sizeof *signals);
-    if (!signals)
+    struct dependencies *dependencies = calloc(1, sizeof *dependencies);
+    if (!dependencies)
         return NULL;
-    signals->slots = calloc(FIRST_SLOTS, sizeof *signals->slots);
-    signals->mask = FIRST_SLOTS - 1;
-    if (!signals->slots) {
-        free(signals);
+    dependencies->slots = calloc(FIRST_SLOTS, sizeof *dependencies->slots);
+    dependencies->mask = FIRST_SLOTS - 1;
+    if (!dependencies->slots) {
+        free(dependencies);
         return NULL;
     }
-    return signals;
+    return dependencies;
 }
 
-void signals_free(struct signals *signals)
+void dependencies_free(struct dependencies *dependencies)
 {
-    if (!signals)
+    if (!dependencies)
         return;
-    free(signals->slots);
-    free(signals);
+    free(dependencies->slots);
+    free(dependencies);
 }
 
 static uint64_t mix(uint64_t x)
@@ -52,38 +52,38 @@ static struct slot *look(struct slot *slots, uint32_t mask, uint32_t type, int64
     return &slots[at];
 }
 
-static int grow(struct signals *signals)
+static int grow(struct dependencies *dependencies)
 {
-    uint32_t mask = signals->mask * 2 + 1;
+    uint32_t mask = dependencies->mask * 2 + 1;
     struct slot *slots = mask < UINT32_MAX / 2 ? calloc((size_t)mask + 1, sizeof *slots) : NULL;
     if (!slots)
         return -1;
-    for (uint32_t i = 0; i <= signals->mask; i++) {
-        const struct slot *old = &signals->slots[i];
+    for (uint32_t i = 0; i <= dependencies->mask; i++) {
+        const struct slot *old = &dependencies->slots[i];
         if (old->number)
             *look(slots, mask, old->type, old->a, old->b) = *old;
     }
-    free(signals->slots);
-    signals->slots = slots;
-    signals->mask = mask;
+    free(dependencies->slots);
+    dependencies->slots = slots;
+    dependencies->mask = mask;
     return 0;
 }
 
-uint32_t signals_number(struct signals *signals, enum signal_type type, int64_t a, int64_t b)
+uint32_t dependencies_number(struct dependencies *dependencies, enum dependency_type type, int64_t a, int64_t b)
 {
-    struct slot *slot = look(signals->slots, signals->mask, type, a, b);
+    struct slot *slot = look(dependencies->slots, dependencies->mask, type, a, b);
     if (slot->number)
         return slot->number;
-    if (signals->count >= signals->mask / 4 * 3) {
-        if (grow(signals))
+    if (dependencies->count >= dependencies->mask / 4 * 3) {
+        if (grow(dependencies))
             return 0;
-        slot = look(signals->slots, signals->mask, type, a, b);
+        slot = look(dependencies->slots, dependencies->mask, type, a, b);
     }
-    *slot = (struct slot){a, b, type, ++signals->count};
+    *slot = (struct slot){a, b, type, ++dependencies->count};
     return slot->number;
 }
 
-uint32_t signals_count(const struct signals *signals)
+uint32_t dependencies_count(const struct dependencies *dependencies)
 {
-    return signals->count;
+    return dependencies->count;
 }

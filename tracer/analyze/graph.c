@@ -1,14 +1,14 @@
 /* Building the graph: stretches become steps, events give them what they need and give. See graph.h. */
-#include "graph.h"
+#include "analyze/graph.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "abi/log_format.h"
-#include "activity.h"
-#include "array.h"
-#include "ledger.h"
-#include "signals.h"
+#include "analyze/activity.h"
+#include "base/array.h"
+#include "analyze/ledger.h"
+#include "analyze/dependencies.h"
 
 /* A process while it is read. */
 struct chain {
@@ -22,7 +22,7 @@ struct chain {
 struct build {
     struct graph *graph;
     struct chain *chains;
-    struct signals *signals;
+    struct dependencies *dependencies;
     size_t room;
     bool failed; /* no memory */
 };
@@ -50,9 +50,9 @@ static struct step *add(struct build *build, int process, int64_t from_ns, int64
     return step;
 }
 
-static uint32_t number(struct build *build, enum signal_type type, int64_t a, int64_t b)
+static uint32_t number(struct build *build, enum dependency_type type, int64_t a, int64_t b)
 {
-    uint32_t signal = signals_number(build->signals, type, a, b);
+    uint32_t signal = dependencies_number(build->dependencies, type, a, b);
     build->failed |= !signal;
     return signal;
 }
@@ -64,7 +64,7 @@ static struct step *mark(struct build *build, int process)
     return add(build, process, now_ns, now_ns, CATEGORY_OTHER);
 }
 
-static void give(struct build *build, int process, enum signal_type type, int64_t a, int64_t b)
+static void give(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
 {
     struct step *step = mark(build, process);
     if (step)
@@ -73,7 +73,7 @@ static void give(struct build *build, int process, enum signal_type type, int64_
 
 /* The process goes on only after that: its last wait, with all its parts, was for it, or else it is there already.
  */
-static void need(struct build *build, int process, enum signal_type type, int64_t a, int64_t b)
+static void need(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
 {
     struct chain *chain = &build->chains[process];
     struct step *steps = build->graph->steps, *step;
@@ -104,26 +104,26 @@ static void need_by_reason(struct build *build, int process)
     switch (chain->reason) {
     case SF_WAIT_MESSAGE:
         if (!chain->awaited)
-            need(build, process, SIGNAL_RESULT, process, 0);
+            need(build, process, DEPENDENCY_RESULT, process, 0);
         break;
     case SF_WAIT_ROOM:
         if (chain->awaited)
-            need(build, process, SIGNAL_TAKEN, chain->awaited, 0);
+            need(build, process, DEPENDENCY_TAKEN, chain->awaited, 0);
         else
-            need(build, process, SIGNAL_RESULT_TAKEN, processes->rows[process].parent, 0);
+            need(build, process, DEPENDENCY_RESULT_TAKEN, processes->rows[process].parent, 0);
         break;
     case SF_WAIT_CHILD:
         other = processes_of_task(processes, chain->awaited);
         if (other == PROCESS_NONE)
-            need(build, process, SIGNAL_CHILD_ENDED, process, 0);
+            need(build, process, DEPENDENCY_CHILD_ENDED, process, 0);
         else
-            need(build, process, SIGNAL_ENDED, other, 0);
+            need(build, process, DEPENDENCY_ENDED, other, 0);
         break;
     case SF_WAIT_REQUEST:
-        need(build, process, SIGNAL_ASKED, chain->awaited, 0);
+        need(build, process, DEPENDENCY_ASKED, chain->awaited, 0);
         break;
     case SF_WAIT_ITEM:
-        need(build, process, SIGNAL_ITEM, processes_of_task(processes, chain->awaited), 0);
+        need(build, process, DEPENDENCY_ITEM, processes_of_task(processes, chain->awaited), 0);
         break;
     default:
         break;
@@ -152,7 +152,7 @@ static void take_stretch(void *arg, const struct stretch *s)
         step->first = graph->steps[chain->waited].first;
     chain->waited = graph->last[s->process];
     if (!chain->waiting && step->category == CATEGORY_LATE_CHILD) /* seen by the kernel only */
-        need(build, s->process, SIGNAL_CHILD_ENDED, s->process, 0);
+        need(build, s->process, DEPENDENCY_CHILD_ENDED, s->process, 0);
 }
 
 static void begin(struct build *build, const struct moment *m)
@@ -163,7 +163,7 @@ static void begin(struct build *build, const struct moment *m)
     case SF_EVENT_FORK:
         child = processes_of_task(build->graph->processes, m->object);
         if (child != PROCESS_NONE && !build->chains[child].forked) {
-            give(build, m->process, SIGNAL_FORKED, child, 0);
+            give(build, m->process, DEPENDENCY_FORKED, child, 0);
             build->chains[child].forked = true;
         }
         break;
@@ -178,7 +178,7 @@ static void begin(struct build *build, const struct moment *m)
         chain->waited = GRAPH_NONE;
         break;
     case SF_EVENT_NEXT:
-        give(build, m->process, SIGNAL_ASKED, m->object, 0);
+        give(build, m->process, DEPENDENCY_ASKED, m->object, 0);
         chain->waited = GRAPH_NONE;
         break;
     default:
@@ -198,33 +198,33 @@ static void end(struct build *build, const struct moment *m)
         break;
     case SF_EVENT_SEND:
         if (m->a)
-            give(build, m->process, SIGNAL_SENT, m->object, m->a);
+            give(build, m->process, DEPENDENCY_SENT, m->object, m->a);
         break;
     case SF_EVENT_RECEIVE:
         if (m->a) {
-            need(build, m->process, SIGNAL_SENT, m->object, m->a);
-            give(build, m->process, SIGNAL_TAKEN, m->object, 0);
+            need(build, m->process, DEPENDENCY_SENT, m->object, m->a);
+            give(build, m->process, DEPENDENCY_TAKEN, m->object, 0);
         }
         break;
     case SF_EVENT_JOIN:
         other = processes_of_task(processes, m->object);
         if (other != PROCESS_NONE) {
             chain->waited = GRAPH_NONE;
-            need(build, m->process, SIGNAL_ENDED, other, 0);
+            need(build, m->process, DEPENDENCY_ENDED, other, 0);
         }
         break;
     case SF_EVENT_NEXT:
         if (m->a) {
             chain->waited = GRAPH_NONE;
-            need(build, m->process, SIGNAL_ITEM, processes_of_task(processes, m->object), 0);
-            give(build, m->process, SIGNAL_RESULT_TAKEN, m->process, 0);
+            need(build, m->process, DEPENDENCY_ITEM, processes_of_task(processes, m->object), 0);
+            give(build, m->process, DEPENDENCY_RESULT_TAKEN, m->process, 0);
         }
         break;
     case SF_EVENT_ITEM:
-        give(build, m->process, SIGNAL_ITEM, m->process, 0);
+        give(build, m->process, DEPENDENCY_ITEM, m->process, 0);
         break;
     case SF_EVENT_CHUNK:
-        give(build, m->process, SIGNAL_RESULT, processes->rows[m->process].parent, 0);
+        give(build, m->process, DEPENDENCY_RESULT, processes->rows[m->process].parent, 0);
         break;
     default:
         break;
@@ -234,9 +234,9 @@ static void end(struct build *build, const struct moment *m)
 static void give_end(struct build *build, int process)
 {
     int parent = build->graph->processes->rows[process].parent;
-    give(build, process, SIGNAL_ENDED, process, 0);
+    give(build, process, DEPENDENCY_ENDED, process, 0);
     if (parent != PROCESS_NONE)
-        give(build, process, SIGNAL_CHILD_ENDED, parent, 0);
+        give(build, process, DEPENDENCY_CHILD_ENDED, parent, 0);
 }
 
 /* Items and results are out of a process's hands when they are pickled: what ends their span comes after they are
@@ -249,12 +249,12 @@ static void take_event(void *arg, const struct moment *m)
         give_end(build, m->process);
     } else if (m->kind == SF_EVENT_PICKLED || m->kind == SF_EVENT_COPIED) {
         if (m->inside == SF_EVENT_ITEM)
-            give(build, m->process, SIGNAL_ITEM, m->process, 0);
+            give(build, m->process, DEPENDENCY_ITEM, m->process, 0);
         else if (m->inside == SF_EVENT_CHUNK)
-            give(build, m->process, SIGNAL_RESULT, build->graph->processes->rows[m->process].parent, 0);
+            give(build, m->process, DEPENDENCY_RESULT, build->graph->processes->rows[m->process].parent, 0);
         if (m->inside == SF_EVENT_WAIT) {
             need_by_reason(build, m->process);
-            give(build, m->process, SIGNAL_RESULT_TAKEN, m->process, 0);
+            give(build, m->process, DEPENDENCY_RESULT_TAKEN, m->process, 0);
         }
     } else if (m->phase == SF_PHASE_BEGIN) {
         begin(build, m);
@@ -269,7 +269,7 @@ static void take_child(void *arg, int process, int child, int64_t ns)
     struct build *build = arg;
     build->chains[process].now_ns = ns;
     if (child != PROCESS_NONE && !build->chains[child].forked)
-        give(build, process, SIGNAL_FORKED, child, 0);
+        give(build, process, DEPENDENCY_FORKED, child, 0);
 }
 
 static void add_start(struct build *build, int process)
@@ -278,7 +278,7 @@ static void add_start(struct build *build, int process)
     struct step *step = add(build, process, start_ns, start_ns, CATEGORY_FORKING);
     if (step) {
         step->starts = true;
-        step->need = number(build, SIGNAL_FORKED, process, 0);
+        step->need = number(build, DEPENDENCY_FORKED, process, 0);
     }
 }
 
@@ -317,10 +317,10 @@ static void mark_parts(struct graph *graph, struct step *step)
 /* For every step its `by`: who gave last what it needs, if that was after its wait began. */
 static int link_steps(struct graph *graph)
 {
-    uint32_t *givers = malloc(((size_t)graph->signals + 1) * sizeof *givers);
+    uint32_t *givers = malloc(((size_t)graph->dependencies + 1) * sizeof *givers);
     if (!givers)
         return -ENOMEM;
-    for (uint32_t i = 0; i <= graph->signals; i++)
+    for (uint32_t i = 0; i <= graph->dependencies; i++)
         givers[i] = GRAPH_NONE;
     for (uint32_t i = 0; i < graph->count; i++) {
         struct step *step = &graph->steps[graph->order[i]];
@@ -356,8 +356,8 @@ int graph_init(struct graph *graph, sqlite3 *db, const struct processes *process
     *graph = (struct graph){.processes = processes};
     graph->last = malloc(count * sizeof *graph->last);
     build.chains = calloc(count, sizeof *build.chains);
-    build.signals = signals_new();
-    int error = graph->last && build.chains && build.signals ? 0 : -ENOMEM;
+    build.dependencies = dependencies_new();
+    int error = graph->last && build.chains && build.dependencies ? 0 : -ENOMEM;
     for (int i = 0; i < processes->count && !error; i++) {
         const struct process *process = &processes->rows[i];
         graph->last[i] = GRAPH_NONE;
@@ -374,10 +374,10 @@ int graph_init(struct graph *graph, sqlite3 *db, const struct processes *process
     if (!error && build.failed)
         error = -ENOMEM;
     if (!error) {
-        graph->signals = signals_count(build.signals);
+        graph->dependencies = dependencies_count(build.dependencies);
         error = order_steps(graph);
     }
-    signals_free(build.signals);
+    dependencies_free(build.dependencies);
     free(build.chains);
     return error;
 }

@@ -3,21 +3,21 @@
  *
  * A step may need a signal and may give one, both at its end. Where several give the same signal (results for a
  * map, room in a channel), the last one before counts. */
-#ifndef SF_TRACER_GRAPH_H
-#define SF_TRACER_GRAPH_H
+#ifndef SF_TRACER_ANALYZE_GRAPH_H
+#define SF_TRACER_ANALYZE_GRAPH_H
 
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "category.h"
-#include "processes.h"
+#include "store/category.h"
+#include "analyze/processes.h"
 
 #define GRAPH_NONE UINT32_MAX
 
 struct step {
     int64_t from_ns, to_ns, fault_ns, copy_ns, tracing_ns; /* as in struct stretch */
-    uint32_t need, give;                                   /* signals; 0: none */
+    uint32_t need, give;                                   /* dependencies; 0: none */
     uint32_t before;                                       /* the process's step before it, or GRAPH_NONE */
     uint32_t first;                                        /* of a wait: its first part; others: themselves */
     uint32_t by; /* the step that ended its wait, or forked its process; GRAPH_NONE: none did */
@@ -33,7 +33,7 @@ struct graph {
     uint32_t count;
     uint32_t *order;        /* of all steps, by their ends */
     uint32_t *last;         /* of each process its last step, or GRAPH_NONE */
-    uint32_t signals;       /* there are so many; the highest number */
+    uint32_t dependencies;       /* there are so many; the highest number */
     int64_t from_ns, to_ns; /* first start, last end */
 };
 

@@ -1,11 +1,11 @@
 /* Lanes: sweeps over the stretches of useful time, in the order of their beginnings. Where a process lost its CPU
  * in the middle of it, it would have run: that is a stretch, too, without any time of use in it. */
-#include "lanes.h"
+#include "analyze/lanes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "array.h"
+#include "base/array.h"
 
 #define TOLERATED                                                                                                  \
     0.01 /* of the useful time may be more at once than there are lanes: short overlaps make no lane */

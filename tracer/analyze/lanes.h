@@ -1,8 +1,8 @@
 /* Useful time, which is what processes spent in `running`, and how it was spread. */
-#ifndef SF_TRACER_LANES_H
-#define SF_TRACER_LANES_H
+#ifndef SF_TRACER_ANALYZE_LANES_H
+#define SF_TRACER_ANALYZE_LANES_H
 
-#include "graph.h"
+#include "analyze/graph.h"
 
 struct lanes {
     int count;         /* p: the fewest on which 99 % of the useful time finds room */

@@ -1,10 +1,10 @@
 /* The ledger. Invariant: the rows of a process sum to its life, for the stretches of a life have no gap. */
-#include "ledger.h"
+#include "analyze/ledger.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "activity.h"
+#include "analyze/activity.h"
 
 struct ledger {
     int64_t (*ns)[CATEGORY_COUNT]; /* of each process */

@@ -3,14 +3,14 @@
  * A moment is without a CPU before anything else; a wait in the kernel counts where the events say no more than
  * that the program ran. The faults of a time slot are taken from what the process did on a CPU in that slot, from
  * each in proportion, for the kernel's view does not say when in the slot they were. */
-#include "overlay.h"
+#include "analyze/overlay.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
-#include "rows.h"
+#include "base/array.h"
+#include "store/rows.h"
 
 enum table { NO_CPU, WAITS, FAULTS, CHILDREN, TABLE_COUNT };
 

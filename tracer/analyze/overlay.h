@@ -2,15 +2,15 @@
  * the kernel, what page faults cost it. Also the moments at which its children began, which cut its time in two.
  *
  * Times are asked for in order: for each process, every stretch begins where the last one ended, or later. */
-#ifndef SF_TRACER_OVERLAY_H
-#define SF_TRACER_OVERLAY_H
+#ifndef SF_TRACER_ANALYZE_OVERLAY_H
+#define SF_TRACER_ANALYZE_OVERLAY_H
 
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "category.h"
-#include "processes.h"
+#include "store/category.h"
+#include "analyze/processes.h"
 
 /* Part of a stretch. fault_ns of its time went into page faults, copy_ns of these into copying on write. */
 struct overlay_part {

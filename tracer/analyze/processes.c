@@ -1,13 +1,13 @@
 /* Processes by id, tasks by id: two sorted arrays. */
-#include "processes.h"
+#include "analyze/processes.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "array.h"
-#include "rows.h"
+#include "base/array.h"
+#include "store/rows.h"
 
 struct process_of_task {
     int64_t task;

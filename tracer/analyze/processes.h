@@ -1,6 +1,6 @@
 /* The processes of a stored trace, and who is whose child. */
-#ifndef SF_TRACER_PROCESSES_H
-#define SF_TRACER_PROCESSES_H
+#ifndef SF_TRACER_ANALYZE_PROCESSES_H
+#define SF_TRACER_ANALYZE_PROCESSES_H
 
 #include <sqlite3.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* One pass over the steps in the order in which they ended: whoever gives a signal is there before who needs it. */
-#include "replay.h"
+#include "analyze/replay.h"
 
 #include <stdlib.h>
 
@@ -55,7 +55,7 @@ static double end_of(const struct step *step, double now, const struct given *ne
 double replay(const struct graph *graph, const struct replay_costs *costs)
 {
     const struct processes *processes = graph->processes;
-    struct given *given = calloc((size_t)graph->signals + 1, sizeof *given);
+    struct given *given = calloc((size_t)graph->dependencies + 1, sizeof *given);
     double *now = malloc(((size_t)processes->count + 1) * sizeof *now), end = 0;
     if (!given || !now) {
         free(given);

@@ -1,9 +1,9 @@
 /* Running a graph again, with other costs: how long would it have taken? Who waits for whom stays as it was, and
  * nobody does another's work; only the times change. */
-#ifndef SF_TRACER_REPLAY_H
-#define SF_TRACER_REPLAY_H
+#ifndef SF_TRACER_ANALYZE_REPLAY_H
+#define SF_TRACER_ANALYZE_REPLAY_H
 
-#include "graph.h"
+#include "analyze/graph.h"
 
 /* Factors: 1 keeps what it took, 0 makes it free. */
 struct replay_costs {

@@ -1,6 +1,6 @@
 /* Arrays that grow. */
-#ifndef SF_TRACER_ARRAY_H
-#define SF_TRACER_ARRAY_H
+#ifndef SF_TRACER_BASE_ARRAY_H
+#define SF_TRACER_BASE_ARRAY_H
 
 #include <stddef.h>
 #include <stdlib.h>

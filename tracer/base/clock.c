@@ -4,7 +4,7 @@
  * never falls; a segment ends where the next begins. CLOCK_MONOTONIC is slewed by NTP, which is why the line is
  * broken anew each second instead of being one line with one frequency.
  * Written by the collector alone; what it tells goes into clock_snapshot and clock_segment. */
-#include "clock.h"
+#include "base/clock.h"
 
 #include <math.h>
 #include <time.h>

@@ -1,7 +1,7 @@
 /* The session's clock: raw timestamp-counter ticks to nanoseconds since the session started, by pairs of readings
  * (tsc, CLOCK_MONOTONIC) and straight lines between them. No function here blocks, except clock_start (2 ms). */
-#ifndef SF_TRACER_CLOCK_H
-#define SF_TRACER_CLOCK_H
+#ifndef SF_TRACER_BASE_CLOCK_H
+#define SF_TRACER_BASE_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>

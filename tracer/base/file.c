@@ -1,5 +1,5 @@
 /* Whole reads and writes, and whose a file is. See file.h. */
-#include "file.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Files that others may have made or cut: whole reads and writes, and whose a file is. Nothing blocks. */
-#ifndef SF_TRACER_FILE_H
-#define SF_TRACER_FILE_H
+#ifndef SF_TRACER_BASE_FILE_H
+#define SF_TRACER_BASE_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

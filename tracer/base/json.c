@@ -1,5 +1,5 @@
 /* JSON, streamed. */
-#include "json.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* JSON, streamed. The caller sees to commas and brackets. */
-#ifndef SF_TRACER_JSON_H
-#define SF_TRACER_JSON_H
+#ifndef SF_TRACER_BASE_JSON_H
+#define SF_TRACER_BASE_JSON_H
 
 #include <sqlite3.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* The life of processes that are not our children. A pidfd is opened late, when the log was found, so the pid may
  * have gone to another process by then; that one's start time, in /proc, tells. Traced processes are expected to be
  * in the collector's pid namespace. */
-#include "life.h"
+#include "base/liveness.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +52,7 @@ static bool is_gone(pid_t pid)
     return kill(pid, 0) && errno == ESRCH;
 }
 
-void life_open(struct life *life, pid_t pid, int64_t age_ns)
+void liveness_open(struct liveness *life, pid_t pid, int64_t age_ns)
 {
     enum { SLACK_NS = 30000000 }; /* /proc tells the start in hundredths of a second, rounded down */
     struct timespec t;
@@ -76,14 +76,14 @@ void life_open(struct life *life, pid_t pid, int64_t age_ns)
         life->over = started_ns > existed_ns + SLACK_NS;
 }
 
-void life_close(struct life *life)
+void liveness_close(struct liveness *life)
 {
     if (life->pidfd >= 0)
         close(life->pidfd);
     life->pidfd = -1;
 }
 
-bool life_is_over(struct life *life)
+bool liveness_is_over(struct liveness *life)
 {
     char state;
     int64_t started_ns;
@@ -98,7 +98,7 @@ bool life_is_over(struct life *life)
     return life->over;
 }
 
-bool life_is_collector(pid_t pid)
+bool liveness_is_collector(pid_t pid)
 {
     char path[64], text[64], state;
     int64_t started_ns;

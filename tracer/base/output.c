@@ -1,13 +1,13 @@
 /* What the program says. Standard output carries answers (info, events, help, serve's lines), standard error what
  * goes with them; `record` leaves standard output to the program it runs. */
-#include "say.h"
+#include "base/output.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-int say_keep(struct sentence *why, int error, const char *format, ...)
+int output_keep(struct sentence *why, int error, const char *format, ...)
 {
     va_list args;
     if (why) {
@@ -18,7 +18,7 @@ int say_keep(struct sentence *why, int error, const char *format, ...)
     return error;
 }
 
-void say_note(const char *format, ...)
+void output_note(const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -28,7 +28,7 @@ void say_note(const char *format, ...)
     fprintf(stderr, "snakefish-trace: %s\n", text); /* in one piece: others write there too */
 }
 
-void say_out(const char *format, ...)
+void output_print(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -36,7 +36,7 @@ void say_out(const char *format, ...)
     va_end(args);
 }
 
-void say_line(const char *format, ...)
+void output_line(const char *format, ...)
 {
     char text[1024];
     va_list args;
@@ -54,7 +54,7 @@ void say_line(const char *format, ...)
     while (written < 0 && errno == EINTR);
 }
 
-int say_flush(void)
+int output_flush(void)
 {
     return fflush(stdout) || ferror(stdout) ? -EIO : 0;
 }

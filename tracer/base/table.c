@@ -1,11 +1,11 @@
 /* A query's rows as a table. The query runs twice, for the widths and for the rows, so that nothing is kept. */
-#include "table.h"
+#include "base/table.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "say.h"
+#include "base/output.h"
 
 enum { COLUMNS_MAX = 20, WIDTH_MAX = 64 };
 
@@ -25,20 +25,20 @@ static const char *cell(sqlite3_stmt *s, int column)
 }
 
 /* A word, cut where it is too long, filled up to `width`. A newline or an escape code in a name is no good here. */
-static void say_cell(const char *text, int width, bool right, bool last)
+static void output_cell(const char *text, int width, bool right, bool last)
 {
     int blanks = width - width_of(text);
     if (right)
-        say_out("%*s", blanks > 0 ? blanks : 0, "");
+        output_print("%*s", blanks > 0 ? blanks : 0, "");
     for (int n = 0; *text; text++) {
         n += ((unsigned char)*text & 0xc0) != 0x80;
         if (n > WIDTH_MAX)
             break;
-        say_out("%c", (unsigned char)*text < 32 || *text == 127 ? '?' : *text);
+        output_print("%c", (unsigned char)*text < 32 || *text == 127 ? '?' : *text);
     }
     if (!right && !last)
-        say_out("%*s", blanks > 0 ? blanks : 0, "");
-    say_out("%s", last ? "\n" : "  ");
+        output_print("%*s", blanks > 0 ? blanks : 0, "");
+    output_print("%s", last ? "\n" : "  ");
 }
 
 int table_print(sqlite3 *db, const char *title, const char *sql, int rows_max)
@@ -64,19 +64,19 @@ int table_print(sqlite3 *db, const char *title, const char *sql, int rows_max)
     }
     sqlite3_reset(s);
     if (rc == SQLITE_DONE && rows) {
-        say_out("\n%s\n", title);
+        output_print("\n%s\n", title);
         if (sqlite3_column_name(s, 0)[0])
-            say_out("  ");
+            output_print("  ");
         for (int i = 0; i < columns && sqlite3_column_name(s, 0)[0]; i++)
-            say_cell(sqlite3_column_name(s, i), widths[i], right[i], i + 1 == columns);
+            output_cell(sqlite3_column_name(s, i), widths[i], right[i], i + 1 == columns);
         while (shown < rows && shown < rows_max && (rc = sqlite3_step(s)) == SQLITE_ROW) {
             shown++;
-            say_out("  ");
+            output_print("  ");
             for (int i = 0; i < columns; i++)
-                say_cell(cell(s, i), widths[i], right[i], i + 1 == columns);
+                output_cell(cell(s, i), widths[i], right[i], i + 1 == columns);
         }
         if (rows > shown)
-            say_out("  ... and %d more\n", rows - shown);
+            output_print("  ... and %d more\n", rows - shown);
     }
     sqlite3_finalize(s);
     return rc == SQLITE_DONE || rc == SQLITE_ROW ? rows : -EIO;

@@ -1,6 +1,6 @@
 /* A query's rows as a table for people. */
-#ifndef SF_TRACER_TABLE_H
-#define SF_TRACER_TABLE_H
+#ifndef SF_TRACER_BASE_TABLE_H
+#define SF_TRACER_BASE_TABLE_H
 
 #include <sqlite3.h>
 

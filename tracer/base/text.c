@@ -1,6 +1,6 @@
 /* UTF-8, checked: a name may have been cut in the middle of a character, a log may hold anything, and SQLite's
  * readers refuse text that is no UTF-8. Knows nothing of logs. */
-#include "text.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 

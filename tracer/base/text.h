@@ -1,6 +1,6 @@
 /* Bytes from outside as text that the database and its readers can hold. Pure functions. */
-#ifndef SF_TRACER_TEXT_H
-#define SF_TRACER_TEXT_H
+#ifndef SF_TRACER_BASE_TEXT_H
+#define SF_TRACER_BASE_TEXT_H
 
 #include <stddef.h>
 

@@ -1,13 +1,13 @@
 /* The collector's loop.
  *
- * Invariants: the intakes are sorted by file name, each file once; a log's tail is moved only after what was before
+ * Invariants: the imports are sorted by file name, each file once; a log's tail is moved only after what was before
  * it is committed, or set aside; a log's file is handed on or removed only after its process was seen dead, all its
  * records taken and its books committed. One thread. Writers are the traced processes, through their logs; the loop
  * sleeps on the session's futex word, which they ring when a log passes half full.
  *
  * A round looks at every log, sets aside what fills one, and stores as far as it may: not at all while the program
  * wants all CPUs, for a while when one is to spare, and everything at the end. */
-#include "collect.h"
+#include "collect/collect.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,11 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "discover.h"
-#include "finish.h"
-#include "intake.h"
-#include "spare.h"
-#include "spares.h"
+#include "collect/discover.h"
+#include "collect/finish.h"
+#include "collect/log_import.h"
+#include "collect/idle_cpu.h"
+#include "collect/spares.h"
 
 #define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
@@ -42,11 +42,11 @@ enum storing { LATER, FOR_A_WHILE, EVERYTHING };
 
 struct collect {
     const struct collect_job *job;
-    struct intake_context context;
+    struct log_import_context context;
     struct kernel *kernel;
-    struct intake **intakes; /* sorted by file */
+    struct log_import **imports; /* sorted by file */
     size_t count, room;
-    struct intake **found; /* by the present scan, not yet among the intakes */
+    struct log_import **found; /* by the present scan, not yet among the imports */
     size_t found_count, found_room;
     size_t pending;        /* records since the last commit */
     unsigned unmade;       /* logs that the last scan found still being made */
@@ -57,7 +57,7 @@ struct collect {
     enum storing storing; /* in this round */
     int64_t until_ns;     /* for a while: its end */
     uint32_t rings;       /* of the session, before this round */
-    struct spare spare;
+    struct idle_cpu spare;
     uint64_t left, left_before, left_max; /* records that wait to be stored: so far in this round, after the last
                                              one, and how many may */
 };
@@ -69,29 +69,29 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static int append(struct intake ***list, size_t *count, size_t *room, struct intake *intake)
+static int append(struct log_import ***list, size_t *count, size_t *room, struct log_import *import)
 {
     if (*count == *room) {
         size_t more = *room ? *room * 2 : 16;
-        struct intake **grown = realloc(*list, more * sizeof *grown);
+        struct log_import **grown = realloc(*list, more * sizeof *grown);
         if (!grown)
             return -ENOMEM;
         *list = grown;
         *room = more;
     }
-    (*list)[(*count)++] = intake;
+    (*list)[(*count)++] = import;
     return 0;
 }
 
 static int by_file(const void *a, const void *b)
 {
-    return strcmp((*(struct intake *const *)a)->file, (*(struct intake *const *)b)->file);
+    return strcmp((*(struct log_import *const *)a)->file, (*(struct log_import *const *)b)->file);
 }
 
 static int by_start(const void *a, const void *b)
 {
-    uint64_t x = (*(struct intake *const *)a)->reader.header.start_tsc;
-    uint64_t y = (*(struct intake *const *)b)->reader.header.start_tsc;
+    uint64_t x = (*(struct log_import *const *)a)->reader.header.start_tsc;
+    uint64_t y = (*(struct log_import *const *)b)->reader.header.start_tsc;
     return x < y ? -1 : x > y;
 }
 
@@ -100,7 +100,7 @@ static bool is_known(const struct collect *c, const char *file)
     size_t low = 0, high = c->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(file, c->intakes[middle]->file);
+        int order = strcmp(file, c->imports[middle]->file);
         if (order == 0)
             return true;
         if (order < 0)
@@ -114,21 +114,21 @@ static bool is_known(const struct collect *c, const char *file)
 static int found_one(void *arg, const char *file)
 {
     struct collect *c = arg;
-    struct intake *intake;
+    struct log_import *import;
     if (is_known(c, file))
         return 0;
     if (c->open >= c->open_max || c->count + c->found_count >= LOGS_MAX) {
         c->unopened++;
         return 0;
     }
-    if (intake_open(&intake, &c->context, file)) {
+    if (log_import_open(&import, &c->context, file)) {
         c->unmade++;
         return 0;
     }
-    if (append(&c->found, &c->found_count, &c->found_room, intake))
-        intake_free(intake); /* no memory now: perhaps in the next scan */
+    if (append(&c->found, &c->found_count, &c->found_room, import))
+        log_import_free(import); /* no memory now: perhaps in the next scan */
     else
-        c->open += !intake->refused;
+        c->open += !import->refused;
     return 0;
 }
 
@@ -137,20 +137,20 @@ static int commit(struct collect *c)
 {
     struct store *store = c->job->store;
     for (size_t i = 0; i < c->count; i++)
-        if (!c->intakes[i]->refused)
-            intake_keep_books(c->intakes[i], &c->context);
+        if (!c->imports[i]->refused)
+            log_import_keep_books(c->imports[i], &c->context);
     if (store_commit(store))
         return -EIO;
     c->pending = 0;
     size_t kept = 0;
     for (size_t i = 0; i < c->count; i++) {
-        struct intake *intake = c->intakes[i];
-        if (!intake->refused)
-            intake_give_back(intake);
-        if (intake->ended)
-            intake_remove(intake, &c->context);
+        struct log_import *import = c->imports[i];
+        if (!import->refused)
+            log_import_give_back(import);
+        if (import->ended)
+            log_import_remove(import, &c->context);
         else
-            c->intakes[kept++] = intake;
+            c->imports[kept++] = import;
     }
     c->count = kept;
     store_begin(store);
@@ -158,9 +158,9 @@ static int commit(struct collect *c)
 }
 
 /* Stores what the log holds by now, and what was set aside of it. */
-static int take_all(struct collect *c, struct intake *intake)
+static int take_all(struct collect *c, struct log_import *import)
 {
-    for (size_t n; (n = intake_take(intake, &c->context));) {
+    for (size_t n; (n = log_import_take(import, &c->context));) {
         c->pending += n;
         if (c->pending >= COMMIT_RECORDS) {
             int error = commit(c);
@@ -180,31 +180,31 @@ static bool is_full(const struct collect *c)
 }
 
 /* Looks at the log, and does with it what this round may. Leaves *fill: how full it was. */
-static int attend(struct collect *c, struct intake *intake, double *fill)
+static int attend(struct collect *c, struct log_import *import, double *fill)
 {
-    double full = intake_look(intake);
+    double full = log_import_look(import);
     if (full > *fill)
         *fill = full;
-    if (full > aside_above && c->storing != EVERYTHING && !is_full(c) && intake_set_aside(intake))
-        return take_all(c, intake);                                    /* no room for it: then it is to be stored */
-    bool few = intake->over_tsc && intake_left(intake) <= FEW_RECORDS; /* of a dead process: to be rid of its log */
-    return c->storing != LATER || few ? take_all(c, intake) : 0;
+    if (full > aside_above && c->storing != EVERYTHING && !is_full(c) && log_import_set_aside(import))
+        return take_all(c, import);                                    /* no room for it: then it is to be stored */
+    bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS; /* of a dead process: to be rid of its log */
+    return c->storing != LATER || few ? take_all(c, import) : 0;
 }
 
 /* The log that this process wrote until its exec is complete: its records come before those of the new one. */
-static int end_before(struct collect *c, const struct intake *intake, double *fill)
+static int end_before(struct collect *c, const struct log_import *import, double *fill)
 {
     int error = 0;
     for (size_t i = 0; i < c->count && !error; i++) {
-        struct intake *before = c->intakes[i];
-        if (before->ended || !intake_goes_on(intake, before, &c->context))
+        struct log_import *before = c->imports[i];
+        if (before->ended || !log_import_goes_on(import, before, &c->context))
             continue;
-        double full = intake_look(before);
+        double full = log_import_look(before);
         *fill = full > *fill ? full : *fill;
-        while (!error && intake_left(before))
+        while (!error && log_import_left(before))
             error = take_all(c, before);
         if (!error)
-            intake_end(before, &c->context, false);
+            log_import_end(before, &c->context, false);
         break; /* the one before it was ended so too */
     }
     return error;
@@ -218,7 +218,7 @@ static int scan(struct collect *c, double *fill)
     c->found_count = c->unmade = 0;
     c->open = c->unopened = 0;
     for (size_t i = 0; i < c->count; i++)
-        c->open += !c->intakes[i]->refused;
+        c->open += !c->imports[i]->refused;
     discover_logs(c->context.dir_fd, found_one, c);
     double full = kernel_poll(c->kernel);
     *fill = full > *fill ? full : *fill;
@@ -226,14 +226,14 @@ static int scan(struct collect *c, double *fill)
         return 0;
     qsort(c->found, c->found_count, sizeof *c->found, by_start);
     for (size_t i = 0; i < c->found_count; i++) {
-        struct intake *intake = c->found[i];
+        struct log_import *import = c->found[i];
         if (!error)
-            error = end_before(c, intake, fill);
-        if ((!intake->refused && intake_register(intake, &c->context)) ||
-            append(&c->intakes, &c->count, &c->room, intake))
-            intake_free(intake);
+            error = end_before(c, import, fill);
+        if ((!import->refused && log_import_register(import, &c->context)) ||
+            append(&c->imports, &c->count, &c->room, import))
+            log_import_free(import);
     }
-    qsort(c->intakes, c->count, sizeof *c->intakes, by_file);
+    qsort(c->imports, c->count, sizeof *c->imports, by_file);
     return error;
 }
 
@@ -244,20 +244,20 @@ static int round_trip(struct collect *c, double *fill, size_t *alive)
     c->left = 0;
     int error = scan(c, fill);
     for (size_t i = 0; i < c->count && !error; i++) {
-        struct intake *intake = c->intakes[i];
-        if (intake->refused || intake->ended)
+        struct log_import *import = c->imports[i];
+        if (import->refused || import->ended)
             continue;
         /* Dead before the last look: then nothing comes after it. */
-        bool dead = life_is_over(&intake->life);
-        if (dead && !intake->over_tsc && !c->job->recovering)
-            intake->over_tsc = clock_tsc();
-        error = attend(c, intake, fill);
-        /* A commit within it moves ended intakes away, never this one: the place is found again. */
-        while (i > 0 && (i >= c->count || c->intakes[i] != intake))
+        bool dead = liveness_is_over(&import->liveness);
+        if (dead && !import->over_tsc && !c->job->recovering)
+            import->over_tsc = clock_tsc();
+        error = attend(c, import, fill);
+        /* A commit within it moves ended imports away, never this one: the place is found again. */
+        while (i > 0 && (i >= c->count || c->imports[i] != import))
             i--;
-        c->left += intake_left(intake);
-        if (dead && !error && !intake_left(intake))
-            intake_end(intake, &c->context, false);
+        c->left += log_import_left(import);
+        if (dead && !error && !log_import_left(import))
+            log_import_end(import, &c->context, false);
         *alive += !dead;
     }
     *alive += kernel_alive(c->kernel) + c->unopened;
@@ -300,7 +300,7 @@ static enum storing storing(struct collect *c, enum collect_verdict v)
         return EVERYTHING;
     if (v == COLLECT_LAST || is_full(c))
         return FOR_A_WHILE; /* until a log needs attention */
-    if (when == COLLECT_AT_THE_END || !spare_is_there(&c->spare))
+    if (when == COLLECT_AT_THE_END || !idle_cpu_is_there(&c->spare))
         return LATER;
     if (!c->kernel)
         c->until_ns = now_ns() + store_ns;
@@ -340,8 +340,8 @@ static void look_ahead(struct collect *c)
 static void fall_quiet(struct collect *c, int64_t began_ns)
 {
     int64_t now = now_ns();
-    if (now - began_ns > quiet_ns || now - c->spare.since_ns >= SPARE_WINDOW_NS)
-        spare_quiet(&c->spare);
+    if (now - began_ns > quiet_ns || now - c->spare.since_ns >= IDLE_CPU_WINDOW_NS)
+        idle_cpu_quiet(&c->spare);
 }
 
 static void close_kernel(struct collect *c)
@@ -389,12 +389,12 @@ static int end_all(struct collect *c)
     size_t alive;
     int error = round_trip(c, &fill, &alive);
     for (size_t i = 0; i < c->count && !error; i++) {
-        struct intake *intake = c->intakes[i];
-        if (intake->refused)
+        struct log_import *import = c->imports[i];
+        if (import->refused)
             continue;
-        if (!intake->over_tsc)
-            intake->over_tsc = c->stop_tsc;
-        intake_end(intake, &c->context, true);
+        if (!import->over_tsc)
+            import->over_tsc = c->stop_tsc;
+        log_import_end(import, &c->context, true);
     }
     return error;
 }
@@ -411,7 +411,7 @@ static int last_round(struct collect *c, struct finish_facts *facts)
             error = end_all(c);
     }
     for (size_t i = 0; i < c->count; i++)
-        facts->refused_logs += c->intakes[i]->refused;
+        facts->refused_logs += c->imports[i]->refused;
     facts->unmade_logs = c->unmade;
     if (error)
         return error;
@@ -425,9 +425,9 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     struct session *session = job->session;
     struct finish_facts facts = {.clock = job->clock, .state = job->state};
     struct ids *ids = ids_new(job->store);
-    int error = ids ? 0 : say_keep(why, -ENOMEM, "no memory");
+    int error = ids ? 0 : output_keep(why, -ENOMEM, "no memory");
 
-    c.context = (struct intake_context){.store = job->store,
+    c.context = (struct log_import_context){.store = job->store,
                                         .ids = ids,
                                         .clock = job->clock,
                                         .dir_fd = session->dir_fd,
@@ -448,14 +448,14 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     if (!error)
         error = finish_database(job->store, &facts);
     if (error)
-        say_keep(why, error, "%s; the rest is kept: snakefish-trace collect %s -o other.db",
+        output_keep(why, error, "%s; the rest is kept: snakefish-trace collect %s -o other.db",
                  store_why(job->store)->text, session->dir);
 out:
     session_set_state(session, SF_SESSION_CLOSED);
     close_kernel(&c);
     for (size_t i = 0; i < c.count; i++)
-        intake_free(c.intakes[i]);
-    free(c.intakes);
+        log_import_free(c.imports[i]);
+    free(c.imports);
     free(c.found);
     ids_free(ids);
     return error;

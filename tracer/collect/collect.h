@@ -1,13 +1,13 @@
 /* The collector's loop: finds logs, drains them, sees processes die, and finishes the database. */
-#ifndef SF_TRACER_COLLECT_H
-#define SF_TRACER_COLLECT_H
+#ifndef SF_TRACER_COLLECT_COLLECT_H
+#define SF_TRACER_COLLECT_COLLECT_H
 
 #include <stdbool.h>
 
-#include "clock.h"
-#include "kernel.h"
-#include "session.h"
-#include "store.h"
+#include "base/clock.h"
+#include "kernel/kernel.h"
+#include "collect/session.h"
+#include "store/store.h"
 
 enum collect_verdict {
     COLLECT_ON,   /* the program runs */

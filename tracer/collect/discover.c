@@ -1,5 +1,5 @@
 /* Finds logs by their names. What a file of that name really is, reader.c looks at: here nothing is opened. */
-#include "discover.h"
+#include "collect/discover.h"
 
 #include <dirent.h>
 #include <errno.h>

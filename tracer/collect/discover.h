@@ -1,6 +1,6 @@
 /* Finds the logs in a session's directory. */
-#ifndef SF_TRACER_DISCOVER_H
-#define SF_TRACER_DISCOVER_H
+#ifndef SF_TRACER_COLLECT_DISCOVER_H
+#define SF_TRACER_COLLECT_DISCOVER_H
 
 /* Calls `found` with the name of every file that is called like a log; its result stops the scan when it is not 0
  * and is returned. -errno when the directory cannot be read. Does not block. */

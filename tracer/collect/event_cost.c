@@ -1,14 +1,14 @@
 /* The cost of an event, measured on records in memory of our own. The writer itself cannot be asked: it lives in
  * the traced program, whose time this is about. So it leaves out what surrounds the writing there, the call and the
  * test whether events are wanted, some 1 ns. */
-#include "event_cost.h"
+#include "collect/event_cost.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "abi/log_format.h"
-#include "clock.h"
+#include "base/clock.h"
 
 enum { RECORDS = 1024, BATCHES = 41 };
 

@@ -1,15 +1,15 @@
 /* The end of a trace: finish.sql, and what only the collector knows. */
-#include "finish.h"
+#include "collect/finish.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "event_cost.h"
-#include "ledger.h"
-#include "processes.h"
+#include "collect/event_cost.h"
+#include "analyze/ledger.h"
+#include "analyze/processes.h"
 
 static const char finish_sql[] =
-#include "finish.inc"
+#include "collect/finish.inc"
     ;
 
 static int64_t number(struct store *store, const char *sql)

@@ -1,9 +1,9 @@
 /* The end of a trace: what can be said only when everything is there. */
-#ifndef SF_TRACER_FINISH_H
-#define SF_TRACER_FINISH_H
+#ifndef SF_TRACER_COLLECT_FINISH_H
+#define SF_TRACER_COLLECT_FINISH_H
 
-#include "clock.h"
-#include "store.h"
+#include "base/clock.h"
+#include "store/store.h"
 
 struct finish_facts {
     const struct clock *clock;

@@ -1,5 +1,5 @@
 /* Whether a CPU is to spare, by the kernel's count of idle time. See spare.h. */
-#include "spare.h"
+#include "collect/idle_cpu.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -35,16 +35,16 @@ static uint64_t idle_ticks(void)
     return sum;
 }
 
-void spare_quiet(struct spare *spare)
+void idle_cpu_quiet(struct idle_cpu *spare)
 {
     spare->idle = idle_ticks();
     spare->since_ns = spare->idle ? now_ns() : 0;
 }
 
-bool spare_is_there(const struct spare *spare)
+bool idle_cpu_is_there(const struct idle_cpu *spare)
 {
     int64_t quiet_ns = now_ns() - spare->since_ns;
-    if (!spare->since_ns || quiet_ns < SPARE_WINDOW_NS)
+    if (!spare->since_ns || quiet_ns < IDLE_CPU_WINDOW_NS)
         return false;
     double idle_ns = (double)(int64_t)(idle_ticks() - spare->idle) * 1e9 / (double)sysconf(_SC_CLK_TCK);
     return idle_ns >= 0.75 * (double)quiet_ns;

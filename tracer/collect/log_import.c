@@ -4,7 +4,7 @@
  * stored in the same transaction as the rows, and the log's tail follows only after the commit. So whoever is
  * killed in between, no record is stored twice, and none is dropped. A record that no writer could have written is
  * counted and not stored. */
-#include "intake.h"
+#include "collect/log_import.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,49 +12,49 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spares.h"
-#include "text.h"
+#include "collect/spares.h"
+#include "base/text.h"
 
 enum { BATCH = 4096 };
 static struct sf_record batch[BATCH]; /* one collector, one thread */
 
-int intake_open(struct intake **out, const struct intake_context *context, const char *file)
+int log_import_open(struct log_import **out, const struct log_import_context *context, const char *file)
 {
     *out = NULL;
-    struct intake *intake = calloc(1, sizeof *intake);
-    if (!intake)
+    struct log_import *import = calloc(1, sizeof *import);
+    if (!import)
         return -EAGAIN;
-    snprintf(intake->file, sizeof intake->file, "%s", file);
-    intake->reader.fd = intake->reader.spill.fd = intake->life.pidfd = -1;
-    int error = strlen(file) < sizeof intake->file
-                    ? reader_open(&intake->reader, context->dir_fd, file, context->capacity)
+    snprintf(import->file, sizeof import->file, "%s", file);
+    import->reader.fd = import->reader.spill.fd = import->liveness.pidfd = -1;
+    int error = strlen(file) < sizeof import->file
+                    ? reader_open(&import->reader, context->dir_fd, file, context->capacity)
                     : -EBADMSG;
     if (error == -EBADMSG || error == -EPERM) {
-        intake->refused = true;
+        import->refused = true;
         error = 0;
     }
     if (error) {
-        intake_free(intake);
+        log_import_free(import);
         return -EAGAIN;
     }
-    *out = intake;
+    *out = import;
     return 0;
 }
 
-void intake_free(struct intake *intake)
+void log_import_free(struct log_import *import)
 {
-    if (!intake)
+    if (!import)
         return;
-    reader_close(&intake->reader);
-    life_close(&intake->life);
-    spans_free(intake->spans);
-    texts_free(intake->texts);
-    free(intake->lane_tsc);
-    free(intake);
+    reader_close(&import->reader);
+    liveness_close(&import->liveness);
+    spans_free(import->spans);
+    texts_free(import->texts);
+    free(import->lane_tsc);
+    free(import);
 }
 
 /* Rebuilds what is kept in memory from the events that an earlier collector stored. */
-static void replay(struct intake *intake, sqlite3 *db)
+static void replay(struct log_import *import, sqlite3 *db)
 {
     sqlite3_stmt *s;
     if (sqlite3_prepare_v2(
@@ -63,31 +63,31 @@ static void replay(struct intake *intake, sqlite3 *db)
             "ORDER BY seq",
             -1, &s, NULL) != SQLITE_OK)
         return;
-    sqlite3_bind_int64(s, 1, intake->books.process);
-    sqlite3_bind_int64(s, 2, (int64_t)intake->books.first_seq);
-    sqlite3_bind_int64(s, 3, (int64_t)(intake->books.first_seq + intake->books.taken));
+    sqlite3_bind_int64(s, 1, import->books.process);
+    sqlite3_bind_int64(s, 2, (int64_t)import->books.first_seq);
+    sqlite3_bind_int64(s, 3, (int64_t)(import->books.first_seq + import->books.taken));
     while (sqlite3_step(s) == SQLITE_ROW) {
         unsigned kind = (unsigned)sqlite3_column_int(s, 1), lane = (unsigned)sqlite3_column_int(s, 4);
         int64_t object = sqlite3_column_int64(s, 2);
         switch (sqlite3_column_int(s, 3)) {
         case SF_PHASE_BEGIN:
-            spans_begin(intake->spans, lane, kind, object, sqlite3_column_int64(s, 0));
+            spans_begin(import->spans, lane, kind, object, sqlite3_column_int64(s, 0));
             break;
         case SF_PHASE_END:
-            spans_end(intake->spans, lane, kind, object);
+            spans_end(import->spans, lane, kind, object);
             break;
         default:
             if (kind == SF_EVENT_LOST)
-                spans_clear(intake->spans);
+                spans_clear(import->spans);
         }
     }
     sqlite3_finalize(s);
 }
 
 /* Reads the books that an earlier collector left of this log. false: there are none. */
-static bool resume(struct intake *intake, sqlite3 *db)
+static bool resume(struct log_import *import, sqlite3 *db)
 {
-    struct store_log *k = &intake->books;
+    struct store_log *k = &import->books;
     sqlite3_stmt *s;
     if (sqlite3_prepare_v2(
             db,
@@ -96,7 +96,7 @@ static bool resume(struct intake *intake, sqlite3 *db)
             "WHERE file = ? ORDER BY id DESC LIMIT 1",
             -1, &s, NULL) != SQLITE_OK)
         return false;
-    sqlite3_bind_text(s, 1, intake->file, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 1, import->file, -1, SQLITE_STATIC);
     bool found = sqlite3_step(s) == SQLITE_ROW;
     if (found) {
         k->process = sqlite3_column_int64(s, 0);
@@ -112,7 +112,7 @@ static bool resume(struct intake *intake, sqlite3 *db)
     }
     sqlite3_finalize(s);
     if (found)
-        replay(intake, db);
+        replay(import, db);
     return found;
 }
 
@@ -124,76 +124,76 @@ static uint64_t born_tsc(const struct sf_log_header *h, const struct clock *cloc
     return age < h->start_tsc ? h->start_tsc - age : 0;
 }
 
-bool intake_goes_on(const struct intake *intake, const struct intake *before, const struct intake_context *context)
+bool log_import_goes_on(const struct log_import *import, const struct log_import *before, const struct log_import_context *context)
 {
-    const struct sf_log_header *h = &intake->reader.header, *old = &before->reader.header;
-    return !intake->refused && !before->refused && h->pid == old->pid && old->start_tsc < h->start_tsc &&
+    const struct sf_log_header *h = &import->reader.header, *old = &before->reader.header;
+    return !import->refused && !before->refused && h->pid == old->pid && old->start_tsc < h->start_tsc &&
            old->start_tsc >= born_tsc(h, context->clock);
 }
 
-int intake_register(struct intake *intake, const struct intake_context *context)
+int log_import_register(struct log_import *import, const struct log_import_context *context)
 {
-    const struct sf_log_header *h = &intake->reader.header;
-    struct store_log *k = &intake->books;
+    const struct sf_log_header *h = &import->reader.header;
+    struct store_log *k = &import->books;
     char name[SF_NAME_BYTES + 1];
 
-    intake->spans = spans_new();
-    intake->texts = texts_new();
-    if (!intake->spans || !intake->texts)
+    import->spans = spans_new();
+    import->texts = texts_new();
+    if (!import->spans || !import->texts)
         return -ENOMEM;
-    if (!context->recovering || !resume(intake, store_connection(context->store))) {
+    if (!context->recovering || !resume(import, store_connection(context->store))) {
         text_clean(name, sizeof name, h->name, sizeof h->name);
         int64_t task = ids_get(context->ids, STORE_TASK, h->family, h->task);
         k->process = store_process_since(context->store, h->pid, born_tsc(h, context->clock), h->start_tsc);
         if (!k->process)
             k->process = store_process(context->store, h->pid, h->parent_pid, name, task, h->start_tsc,
                                        clock_ns(context->clock, h->start_tsc));
-        store_new_log(context->store, k, intake->file, h);
+        store_new_log(context->store, k, import->file, h);
         store_log_name(context->store, k->id, name);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
     }
-    uint64_t there = intake->reader.next; /* what is before it, a collector took into another database */
+    uint64_t there = import->reader.next; /* what is before it, a collector took into another database */
     if (there > k->taken) {
         k->elsewhere += there - k->taken;
         k->taken = there;
     }
-    intake->reader.next = k->taken;
-    intake->changed = true;
+    import->reader.next = k->taken;
+    import->changed = true;
     uint64_t now = clock_tsc();
     int64_t age_ns =
         now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
-    life_open(&intake->life, (pid_t)h->pid, age_ns);
+    liveness_open(&import->liveness, (pid_t)h->pid, age_ns);
     return 0;
 }
 
-double intake_look(struct intake *intake)
+double log_import_look(struct log_import *import)
 {
-    struct store_log *k = &intake->books;
+    struct store_log *k = &import->books;
     if (k->damaged)
         return 0;
-    if (reader_look(&intake->reader)) {
-        k->damaged = intake->changed = true;
+    if (reader_look(&import->reader)) {
+        k->damaged = import->changed = true;
         return 0;
     }
-    const struct sf_log_header *h = &intake->reader.header;
+    const struct sf_log_header *h = &import->reader.header;
     k->begun = h->begun; /* not worth a row as long as nothing is taken */
     k->lost = h->lost;
-    return (double)(h->head - intake->reader.given) / h->capacity;
+    return (double)(h->head - import->reader.given) / h->capacity;
 }
 
-uint64_t intake_left(const struct intake *intake)
+uint64_t log_import_left(const struct log_import *import)
 {
-    return intake->books.damaged ? 0 : intake->reader.header.head - intake->reader.next;
+    return import->books.damaged ? 0 : import->reader.header.head - import->reader.next;
 }
 
-int intake_set_aside(struct intake *intake)
+int log_import_set_aside(struct log_import *import)
 {
-    return intake->books.damaged ? 0 : reader_set_aside(&intake->reader, batch, BATCH);
+    return import->books.damaged ? 0 : reader_set_aside(&import->reader, batch, BATCH);
 }
 
 /* The row id that stands for the number of a task or channel in a WAIT record. */
-static int64_t waited_for(const struct intake_context *context, uint32_t family, uint64_t what, uint64_t number)
+static int64_t waited_for(const struct log_import_context *context, uint32_t family, uint64_t what, uint64_t number)
 {
     bool channel = what == SF_WAIT_MESSAGE || what == SF_WAIT_ROOM;
     return ids_get(context->ids, channel ? STORE_CHANNEL : STORE_TASK, family, number);
@@ -210,19 +210,19 @@ static const char *task_kind(uint64_t kind)
 }
 
 /* What a record says beyond being an event. Changes e's object, a and b from numbers to row ids. */
-static void understand(struct intake *intake, const struct intake_context *context, const struct sf_record *r,
+static void understand(struct log_import *import, const struct log_import_context *context, const struct sf_record *r,
                        struct store_event *e)
 {
-    struct store_log *k = &intake->books;
+    struct store_log *k = &import->books;
     const char *text;
     switch (r->kind) {
     case SF_EVENT_LOST:
         k->gaps++;
-        spans_clear(intake->spans);
-        texts_clear(intake->texts);
+        spans_clear(import->spans);
+        texts_clear(import->texts);
         break;
     case SF_EVENT_TEXT:
-        text = r->object ? texts_add(intake->texts, r->object, r->a, r->b) : NULL;
+        text = r->object ? texts_add(import->texts, r->object, r->a, r->b) : NULL;
         if (text)
             ids_set_text(context->ids, k->id, r->object, text);
         e->object = text ? ids_get(context->ids, STORE_TEXT, k->id, r->object) : 0;
@@ -238,7 +238,7 @@ static void understand(struct intake *intake, const struct intake_context *conte
             store_channel(context->store, e->object, e->a, k->process);
         break;
     case SF_EVENT_WAIT:
-        e->b = waited_for(context, intake->reader.header.family, r->a, r->b);
+        e->b = waited_for(context, import->reader.header.family, r->a, r->b);
         break;
     case SF_EVENT_EXIT:
         k->exit_tsc = r->tsc;
@@ -252,7 +252,7 @@ static void understand(struct intake *intake, const struct intake_context *conte
     }
 }
 
-static int64_t object_id(const struct intake *intake, const struct intake_context *context,
+static int64_t object_id(const struct log_import *import, const struct log_import_context *context,
                          const struct sf_record *r)
 {
     enum { TASK, CHANNEL, TEXT, NONE };
@@ -263,75 +263,75 @@ static int64_t object_id(const struct intake *intake, const struct intake_contex
     };
     switch (types[r->kind]) {
     case TASK:
-        return ids_get(context->ids, STORE_TASK, intake->reader.header.family, r->object);
+        return ids_get(context->ids, STORE_TASK, import->reader.header.family, r->object);
     case CHANNEL:
-        return ids_get(context->ids, STORE_CHANNEL, intake->reader.header.family, r->object);
+        return ids_get(context->ids, STORE_CHANNEL, import->reader.header.family, r->object);
     case TEXT: /* a TEXT record's own number has no row before the text is whole */
-        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, intake->books.id, r->object);
+        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, import->books.id, r->object);
     default:
         return 0;
     }
 }
 
-static void note_time(struct intake *intake, unsigned lane, uint64_t tsc)
+static void note_time(struct log_import *import, unsigned lane, uint64_t tsc)
 {
-    struct store_log *k = &intake->books;
-    if (lane >= intake->lanes) {
-        unsigned lanes = intake->lanes ? intake->lanes : 1;
+    struct store_log *k = &import->books;
+    if (lane >= import->lanes) {
+        unsigned lanes = import->lanes ? import->lanes : 1;
         while (lanes <= lane)
             lanes *= 2;
-        uint64_t *grown = realloc(intake->lane_tsc, lanes * sizeof *grown);
+        uint64_t *grown = realloc(import->lane_tsc, lanes * sizeof *grown);
         if (!grown)
             return;
-        memset(grown + intake->lanes, 0, (lanes - intake->lanes) * sizeof *grown);
-        intake->lane_tsc = grown;
-        intake->lanes = lanes;
+        memset(grown + import->lanes, 0, (lanes - import->lanes) * sizeof *grown);
+        import->lane_tsc = grown;
+        import->lanes = lanes;
     }
-    if (tsc < intake->lane_tsc[lane] && lane < SF_LANE_MAX) /* the last lane is shared by many threads */
+    if (tsc < import->lane_tsc[lane] && lane < SF_LANE_MAX) /* the last lane is shared by many threads */
         k->backwards++;
-    intake->lane_tsc[lane] = tsc;
+    import->lane_tsc[lane] = tsc;
     if (!k->first_tsc || tsc < k->first_tsc)
         k->first_tsc = tsc;
     if (tsc > k->last_tsc)
         k->last_tsc = tsc;
 }
 
-static void take_one(struct intake *intake, const struct intake_context *context, const struct sf_record *r,
+static void take_one(struct log_import *import, const struct log_import_context *context, const struct sf_record *r,
                      uint64_t number)
 {
     unsigned phase = r->flags & SF_PHASE_MASK, lane = r->flags >> SF_LANE_SHIFT;
-    struct store_event e = {.process = intake->books.process,
-                            .seq = intake->books.first_seq + number,
+    struct store_event e = {.process = import->books.process,
+                            .seq = import->books.first_seq + number,
                             .tsc = r->tsc,
                             .kind = r->kind,
                             .phase = phase,
                             .lane = lane,
                             .a = (int64_t)r->a,
                             .b = (int64_t)r->b};
-    e.object = object_id(intake, context, r);
-    understand(intake, context, r, &e);
+    e.object = object_id(import, context, r);
+    understand(import, context, r, &e);
     if (phase == SF_PHASE_END)
-        e.begin = spans_end(intake->spans, lane, r->kind, e.object);
+        e.begin = spans_end(import->spans, lane, r->kind, e.object);
     int64_t row = store_event(context->store, &e);
     if (phase == SF_PHASE_BEGIN)
-        spans_begin(intake->spans, lane, r->kind, e.object, row);
-    note_time(intake, lane, r->tsc);
-    intake->books.collected++;
+        spans_begin(import->spans, lane, r->kind, e.object, row);
+    note_time(import, lane, r->tsc);
+    import->books.collected++;
 }
 
-size_t intake_take(struct intake *intake, const struct intake_context *context)
+size_t log_import_take(struct log_import *import, const struct log_import_context *context)
 {
     struct sf_record *records = batch;
-    struct store_log *k = &intake->books;
+    struct store_log *k = &import->books;
     size_t count;
 
     if (k->damaged)
         return 0;
-    uint64_t first = intake->reader.next;
-    if (reader_read(&intake->reader, records, BATCH, &count)) {
-        k->unreadable += intake->reader.header.head - first;
-        k->taken = intake->reader.header.head;
-        k->damaged = intake->changed = true;
+    uint64_t first = import->reader.next;
+    if (reader_read(&import->reader, records, BATCH, &count)) {
+        k->unreadable += import->reader.header.head - first;
+        k->taken = import->reader.header.head;
+        k->damaged = import->changed = true;
         return 0;
     }
     if (!count)
@@ -341,7 +341,7 @@ size_t intake_take(struct intake *intake, const struct intake_context *context)
     for (size_t i = 0; i < count; i++) {
         switch (reader_check(&records[i], from_tsc, to_tsc)) {
         case READER_SOUND:
-            take_one(intake, context, &records[i], first + i);
+            take_one(import, context, &records[i], first + i);
             break;
         case READER_BAD_KIND:
             k->bad_kind++;
@@ -355,34 +355,34 @@ size_t intake_take(struct intake *intake, const struct intake_context *context)
         }
     }
     k->taken = first + count;
-    intake->changed = true;
+    import->changed = true;
     return count;
 }
 
-void intake_keep_books(struct intake *intake, const struct intake_context *context)
+void log_import_keep_books(struct log_import *import, const struct log_import_context *context)
 {
-    if (!intake->changed)
+    if (!import->changed)
         return;
-    intake->books.unmatched = spans_unmatched(intake->spans);
-    store_log(context->store, &intake->books);
-    intake->changed = false;
+    import->books.unmatched = spans_unmatched(import->spans);
+    store_log(context->store, &import->books);
+    import->changed = false;
 }
 
-void intake_give_back(struct intake *intake)
+void log_import_give_back(struct log_import *import)
 {
-    if (!intake->books.damaged)
-        reader_give_back(&intake->reader, intake->books.taken);
+    if (!import->books.damaged)
+        reader_give_back(&import->reader, import->books.taken);
 }
 
-void intake_remove(struct intake *intake, const struct intake_context *context)
+void log_import_remove(struct log_import *import, const struct log_import_context *context)
 {
-    spill_remove(&intake->reader.spill);
-    reader_close(&intake->reader);
-    if (intake->books.damaged)
-        unlinkat(context->dir_fd, intake->file, 0);
+    spill_remove(&import->reader.spill);
+    reader_close(&import->reader);
+    if (import->books.damaged)
+        unlinkat(context->dir_fd, import->file, 0);
     else
-        spares_hand_on(context->dir_fd, intake->file);
-    intake_free(intake);
+        spares_hand_on(context->dir_fd, import->file);
+    log_import_free(import);
 }
 
 static void keep_open_span(void *arg, int64_t event)
@@ -390,15 +390,15 @@ static void keep_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
-void intake_end(struct intake *intake, const struct intake_context *context, bool running)
+void log_import_end(struct log_import *import, const struct log_import_context *context, bool running)
 {
     char name[SF_NAME_BYTES + 1];
-    reader_look_name(&intake->reader);
-    if (text_clean(name, sizeof name, intake->reader.header.name, sizeof intake->reader.header.name))
-        store_log_name(context->store, intake->books.id, name);
-    spans_open(intake->spans, keep_open_span, context->store);
-    intake->books.seen_tsc = intake->over_tsc;
-    intake->books.running = running;
-    intake->changed = intake->ended = true;
-    intake_keep_books(intake, context);
+    reader_look_name(&import->reader);
+    if (text_clean(name, sizeof name, import->reader.header.name, sizeof import->reader.header.name))
+        store_log_name(context->store, import->books.id, name);
+    spans_open(import->spans, keep_open_span, context->store);
+    import->books.seen_tsc = import->over_tsc;
+    import->books.running = running;
+    import->changed = import->ended = true;
+    log_import_keep_books(import, context);
 }

@@ -1,19 +1,19 @@
 /* One process's log on its way into the database: its records become rows, its counts become books. */
-#ifndef SF_TRACER_INTAKE_H
-#define SF_TRACER_INTAKE_H
+#ifndef SF_TRACER_COLLECT_LOG_IMPORT_H
+#define SF_TRACER_COLLECT_LOG_IMPORT_H
 
-#include "clock.h"
-#include "ids.h"
-#include "life.h"
-#include "reader.h"
-#include "spans.h"
-#include "store.h"
-#include "texts.h"
+#include "base/clock.h"
+#include "store/ids.h"
+#include "base/liveness.h"
+#include "collect/reader.h"
+#include "collect/spans.h"
+#include "store/store.h"
+#include "collect/texts.h"
 
-struct intake {
+struct log_import {
     char file[64];
     struct reader reader;
-    struct life life;
+    struct liveness liveness;
     struct spans *spans;
     struct texts *texts;
     uint64_t *lane_tsc; /* the last one seen, for each lane */
@@ -25,8 +25,8 @@ struct intake {
     bool changed;      /* books are newer than the stored ones */
 };
 
-/* What all intakes of a session work with. */
-struct intake_context {
+/* What all imports of a session work with. */
+struct log_import_context {
     struct store *store;
     struct ids *ids;
     const struct clock *clock;
@@ -38,38 +38,38 @@ struct intake_context {
 
 /* Opens the log. 0 also when it is refused (see there); -EAGAIN: still being made, or no descriptors: come again.
  */
-int intake_open(struct intake **out, const struct intake_context *context, const char *file);
-void intake_free(struct intake *intake);
+int log_import_open(struct log_import **out, const struct log_import_context *context, const char *file);
+void log_import_free(struct log_import *import);
 
 /* Makes the process's row, or goes on where an earlier collector stopped. */
-int intake_register(struct intake *intake, const struct intake_context *context);
+int log_import_register(struct log_import *import, const struct log_import_context *context);
 
 /* Is this the log of the process that wrote `before`, from its exec on? Then nothing more comes into `before`. */
-bool intake_goes_on(const struct intake *intake, const struct intake *before, const struct intake_context *context);
+bool log_import_goes_on(const struct log_import *import, const struct log_import *before, const struct log_import_context *context);
 
-/* Notes how far the writer has come; intake_take takes no more than that. Returns how full the log was, 0 to 1. */
-double intake_look(struct intake *intake);
+/* Notes how far the writer has come; log_import_take takes no more than that. Returns how full the log was, 0 to 1. */
+double log_import_look(struct log_import *import);
 
 /* How many records are there to be taken, as of the last look. */
-uint64_t intake_left(const struct intake *intake);
+uint64_t log_import_left(const struct log_import *import);
 
-/* Makes room in the log without storing anything: intake_take finds its records in a file beside it. -errno: not
+/* Makes room in the log without storing anything: log_import_take finds its records in a file beside it. -errno: not
  * all of them, there was no room for that file; the rest stays in the log. */
-int intake_set_aside(struct intake *intake);
+int log_import_set_aside(struct log_import *import);
 
 /* Stores up to a batch of records; returns how many it took. 0: all are taken. */
-size_t intake_take(struct intake *intake, const struct intake_context *context);
+size_t log_import_take(struct log_import *import, const struct log_import_context *context);
 
 /* Stores the books if they changed. Before a commit. */
-void intake_keep_books(struct intake *intake, const struct intake_context *context);
+void log_import_keep_books(struct log_import *import, const struct log_import_context *context);
 
 /* Lets the writer use the room again. After a commit. */
-void intake_give_back(struct intake *intake);
+void log_import_give_back(struct log_import *import);
 
-/* Frees an intake that has ended; its log becomes a spare or goes. */
-void intake_remove(struct intake *intake, const struct intake_context *context);
+/* Frees an import that has ended; its log becomes a spare or goes. */
+void log_import_remove(struct log_import *import, const struct log_import_context *context);
 
 /* No more will come: stores what is still open. */
-void intake_end(struct intake *intake, const struct intake_context *context, bool running);
+void log_import_end(struct log_import *import, const struct log_import_context *context, bool running);
 
 #endif

@@ -2,13 +2,13 @@
  *
  * Invariants: next - given <= capacity; head as looked at is never below next and never more than capacity above
  * it. The writer is another process, which may die or lie at any time: every count is checked before it is used. */
-#include "reader.h"
+#include "collect/reader.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "file.h"
+#include "base/file.h"
 
 static uint64_t least(uint64_t a, uint64_t b)
 {

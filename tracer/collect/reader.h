@@ -1,14 +1,14 @@
 /* One log, read. Trusts nothing in it: the file may be cut short, replaced or filled with anything at any time, and
  * the worst that happens is a result that says so. Reads by pread, writes `tail` only. Nothing blocks. */
-#ifndef SF_TRACER_READER_H
-#define SF_TRACER_READER_H
+#ifndef SF_TRACER_COLLECT_READER_H
+#define SF_TRACER_COLLECT_READER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "abi/log_format.h"
-#include "spill.h"
+#include "collect/spill.h"
 
 enum reader_flaw { READER_SOUND, READER_BAD_KIND, READER_BAD_PHASE, READER_BAD_TIME };
 

@@ -1,11 +1,11 @@
 /* The session's directory and the page in it that every traced process maps. See ext/abi/log_format.h. */
-#ifndef SF_TRACER_SESSION_H
-#define SF_TRACER_SESSION_H
+#ifndef SF_TRACER_COLLECT_SESSION_H
+#define SF_TRACER_COLLECT_SESSION_H
 
 #include <stdint.h>
 
 #include "abi/log_format.h"
-#include "say.h"
+#include "base/output.h"
 
 struct session {
     char dir[512];

@@ -1,6 +1,6 @@
 /* Stacks of open spans. Invariants: depth <= room <= DEPTH_MAX in every lane; all lanes together hold at most
  * ENTRIES_MAX entries, so that a hostile log cannot eat the collector's memory. */
-#include "spans.h"
+#include "collect/spans.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* The open spans of one process, a stack for each lane: which begin an end ends.
  * In memory only; a collector that goes on after another one replays the stored events. Nothing blocks. */
-#ifndef SF_TRACER_SPANS_H
-#define SF_TRACER_SPANS_H
+#ifndef SF_TRACER_COLLECT_SPANS_H
+#define SF_TRACER_COLLECT_SPANS_H
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
  *
  * Invariant: a file is called a spare only when its header is zero, from when on a traced process may take it by
  * renaming it; the collector touches it no more. */
-#include "spares.h"
+#include "collect/spares.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "abi/log_format.h"
-#include "file.h"
+#include "base/file.h"
 
 #define MAKING SF_SPARE_PREFIX "new"
 

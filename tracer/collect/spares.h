@@ -4,8 +4,8 @@
  * pages ready, before the program starts and while a CPU is to spare, and hands on the logs of dead processes with
  * the pages they have. Nothing here is needed: where there is no spare, a process makes its log itself. Nothing
  * blocks. */
-#ifndef SF_TRACER_SPARES_H
-#define SF_TRACER_SPARES_H
+#ifndef SF_TRACER_COLLECT_SPARES_H
+#define SF_TRACER_COLLECT_SPARES_H
 
 #include <stdint.h>
 

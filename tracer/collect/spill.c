@@ -2,7 +2,7 @@
  *
  * Invariant: what the header on disk calls [first, end) is on disk; a header that is half written is a damaged one,
  * so it is written whole. Read back from an earlier collector, every number is checked before it is used. */
-#include "spill.h"
+#include "collect/spill.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "file.h"
+#include "base/file.h"
 
 static uint64_t place(const struct spill *spill, uint64_t number)
 {

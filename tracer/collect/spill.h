@@ -13,8 +13,8 @@
  * stored and committed: the file's removal, the log's tail.
  *
  * One process at a time, the collector. Nothing here blocks. Errors are -errno. */
-#ifndef SF_TRACER_SPILL_H
-#define SF_TRACER_SPILL_H
+#ifndef SF_TRACER_COLLECT_SPILL_H
+#define SF_TRACER_COLLECT_SPILL_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* The beginning of a trace. Says of the machine what matters to timings and nothing that names it. */
-#include "start.h"
+#include "collect/start.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,9 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "commands.h"
-#include "database.h"
-#include "text.h"
+#include "commands/commands.h"
+#include "store/database.h"
+#include "base/text.h"
 
 static void put_machine(struct store *store)
 {

@@ -1,12 +1,12 @@
 /* The beginning of a trace: where it comes from, for meta, and the clock's first reading. */
-#ifndef SF_TRACER_START_H
-#define SF_TRACER_START_H
+#ifndef SF_TRACER_COLLECT_START_H
+#define SF_TRACER_COLLECT_START_H
 
 #include <sys/types.h>
 
-#include "clock.h"
-#include "session.h"
-#include "store.h"
+#include "base/clock.h"
+#include "collect/session.h"
+#include "store/store.h"
 
 /* In one transaction of its own. `command` is what was run, in words. The store's first error, or 0. */
 int start_database(struct store *store, const struct session *session, const struct clock *clock,

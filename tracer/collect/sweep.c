@@ -1,7 +1,7 @@
 /* See sweep.h. Safe beside other collectors and other users: nothing but an empty directory is removed by rmdir(2),
  * and a session file only under its lock. The minute is for collectors that cannot be seen here, in another
  * container on the same /dev/shm: none takes so long from its directory to its magic. */
-#include "sweep.h"
+#include "collect/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "abi/log_format.h"
-#include "life.h"
+#include "base/liveness.h"
 
 enum { OLD_S = 60 };
 
@@ -66,7 +66,7 @@ void sweep_unbegun(const char *parent)
     DIR *dir = opendir(parent);
     int pid;
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_session(entry->d_name, &pid) && !life_is_collector(pid))
+        if (is_session(entry->d_name, &pid) && !liveness_is_collector(pid))
             sweep_one(dirfd(dir), entry->d_name, time(NULL));
     if (dir)
         closedir(dir);

@@ -1,6 +1,6 @@
 /* Clears away sessions that were never begun. */
-#ifndef SF_TRACER_SWEEP_H
-#define SF_TRACER_SWEEP_H
+#ifndef SF_TRACER_COLLECT_SWEEP_H
+#define SF_TRACER_COLLECT_SWEEP_H
 
 /* A collector that is killed between making its session's directory and telling what it is called leaves one that
  * nobody joins or looks for. Removes those in `parent`: with our pattern of a name, of this user and closed to

@@ -1,10 +1,10 @@
 /* Texts under way. Invariant: length < LENGTH_MAX; a place is free when its number is 0. */
-#include "texts.h"
+#include "collect/texts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "text.h"
+#include "base/text.h"
 
 enum { PLACES = 4, LENGTH_MAX = 4096 };
 

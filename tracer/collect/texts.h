@@ -1,6 +1,6 @@
 /* Texts of one log while they are being put together from their TEXT records of 16 bytes. Nothing blocks. */
-#ifndef SF_TRACER_TEXTS_H
-#define SF_TRACER_TEXTS_H
+#ifndef SF_TRACER_COLLECT_TEXTS_H
+#define SF_TRACER_COLLECT_TEXTS_H
 
 #include <stdint.h>
 

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis.h"
-#include "commands.h"
-#include "database.h"
-#include "json.h"
-#include "table.h"
+#include "analyze/analysis.h"
+#include "commands/commands.h"
+#include "store/database.h"
+#include "base/json.h"
+#include "base/table.h"
 
 static const char usage[] =
     "usage: snakefish-trace analyze [--json] FILE\n"
@@ -22,7 +22,7 @@ static const char usage[] =
     "  channels       throughput, depth, latency\n"
     "\n"
     "The figures are tables of the trace, too, and stay in it where it can be written: ledger, critical_path,\n"
-    "path_activity, efficiency, what_if; channels and messages are views. tracer/schema.sql defines them all.\n"
+    "path_activity, efficiency, what_if; channels and messages are views. tracer/store/schema.sql defines them all.\n"
     "\n"
     "  --json       the same as one JSON object, times in ns\n"
     "\n"
@@ -30,7 +30,7 @@ static const char usage[] =
     "example      snakefish-trace analyze run.db\n";
 
 static const char views[] =
-#include "analyze.inc"
+#include "analyze/analyze.inc"
     ;
 
 enum { ROWS_MAX = 60 };
@@ -63,7 +63,7 @@ static int print_notes(sqlite3 *db)
     if (rc != SQLITE_OK)
         return -EIO;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-        say_out("%s\n", (const char *)sqlite3_column_text(s, 0));
+        output_print("%s\n", (const char *)sqlite3_column_text(s, 0));
     sqlite3_finalize(s);
     return rc == SQLITE_DONE ? 0 : -EIO;
 }
@@ -102,10 +102,10 @@ static int print_json(sqlite3 *db)
         {"channels", "SELECT * FROM channel_use ORDER BY channel"}};
     int error = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays && !error; i++) {
-        say_out("%s\n\"%s\": ", i ? "," : "{", arrays[i][0]);
+        output_print("%s\n\"%s\": ", i ? "," : "{", arrays[i][0]);
         error = json_rows(stdout, db, arrays[i][1]);
     }
-    say_out("\n}\n");
+    output_print("\n}\n");
     return error;
 }
 
@@ -121,7 +121,7 @@ static int analyze(const char *path, bool json, struct sentence *why)
     if (!error)
         error = json ? print_json(db) : print_text(db);
     if (error)
-        say_keep(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+        output_keep(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;
 }
@@ -144,7 +144,7 @@ int cmd_analyze(int argc, char **argv)
     if (!path)
         return command_usage(usage, "analyze needs a database", NULL);
     if (analyze(path, json, &why)) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
         return COMMAND_FAILED;
     }
     return COMMAND_OK;

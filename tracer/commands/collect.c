@@ -8,9 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "collect.h"
-#include "commands.h"
-#include "start.h"
+#include "collect/collect.h"
+#include "commands/commands.h"
+#include "collect/start.h"
 
 static const char usage[] =
     "usage: snakefish-trace collect SESSION_DIR -o FILE\n"
@@ -83,7 +83,7 @@ static int recover(const char *dir, const char *path)
 
     int error = session_take(&session, dir, &why);
     if (error) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
         return COMMAND_FAILED;
     }
     error = store_continue(&store, path, session_name(&session), &why);
@@ -105,7 +105,7 @@ static int recover(const char *dir, const char *path)
         error = session_remove(&session, &why);
 out:
     if (error)
-        say_note("%s", why.text);
+        output_note("%s", why.text);
     session_close(&session);
     return error ? COMMAND_FAILED : COMMAND_OK;
 }

@@ -1,26 +1,26 @@
 /* What the subcommands' arguments have in common. */
-#include "commands.h"
+#include "commands/commands.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "say.h"
+#include "base/output.h"
 
 bool command_help(const char *argument, const char *text)
 {
     if (!argument || (strcmp(argument, "--help") && strcmp(argument, "-h")))
         return false;
-    say_out("%s", text);
+    output_print("%s", text);
     return true;
 }
 
 int command_usage(const char *text, const char *problem, const char *argument)
 {
     if (argument)
-        say_note("%s: %s", problem, argument);
+        output_note("%s: %s", problem, argument);
     else
-        say_note("%s", problem);
-    say_note("%.*s", (int)strcspn(text, "\n"), text);
+        output_note("%s", problem);
+    output_note("%.*s", (int)strcspn(text, "\n"), text);
     return COMMAND_USAGE;
 }
 
@@ -36,9 +36,9 @@ struct kernel *command_kernel(bool wanted, struct store *store, const struct clo
     struct kernel *kernel = NULL;
     struct sentence why = {.text = "off"};
     if (wanted && kernel_open(&kernel, store, clock, root, &why))
-        say_note("%s; the trace goes on without it", why.text);
+        output_note("%s; the trace goes on without it", why.text);
     else if (wanted && why.text[0])
-        say_note("%s", why.text);
+        output_note("%s", why.text);
     if (!kernel)
         store_meta_text(store, "kernel_view", why.text);
     return kernel;

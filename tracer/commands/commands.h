@@ -1,11 +1,11 @@
 /* The subcommands. Each gets its own arguments, argv[0] being its name, and returns the program's exit status. */
-#ifndef SF_TRACER_COMMANDS_H
-#define SF_TRACER_COMMANDS_H
+#ifndef SF_TRACER_COMMANDS_COMMANDS_H
+#define SF_TRACER_COMMANDS_COMMANDS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernel.h"
+#include "kernel/kernel.h"
 
 #define COMMAND_VERSION "0.1.0"
 

@@ -1,8 +1,8 @@
 /* snakefish-trace events: the table of events, as Markdown, from ext/abi/events.def. */
 #include <stddef.h>
 
-#include "commands.h"
-#include "say.h"
+#include "commands/commands.h"
+#include "base/output.h"
 
 static const char usage[] =
     "usage: snakefish-trace events\n"
@@ -22,10 +22,10 @@ static const struct {
 };
 
 /* A word of the table's own, in lower case. */
-static void say_word(const char *word)
+static void output_word(const char *word)
 {
     for (; *word; word++)
-        say_out("%c", *word >= 'A' && *word <= 'Z' ? *word + 'a' - 'A' : *word);
+        output_print("%c", *word >= 'A' && *word <= 'Z' ? *word + 'a' - 'A' : *word);
 }
 
 int cmd_events(int argc, char **argv)
@@ -34,16 +34,16 @@ int cmd_events(int argc, char **argv)
         return COMMAND_OK;
     if (argc > 1)
         return command_usage(usage, "events takes no argument", argv[1]);
-    say_out("| id | kind | phase | object | a | b | what happened |\n"
+    output_print("| id | kind | phase | object | a | b | what happened |\n"
             "|---:|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-        say_out("| %d | ", events[i].id);
-        say_word(events[i].name);
-        say_out(" | ");
-        say_word(events[i].phase);
-        say_out(" | ");
-        say_word(events[i].object);
-        say_out(" | %s | %s | %s |\n", events[i].a, events[i].b, events[i].doc);
+        output_print("| %d | ", events[i].id);
+        output_word(events[i].name);
+        output_print(" | ");
+        output_word(events[i].phase);
+        output_print(" | ");
+        output_word(events[i].object);
+        output_print(" | %s | %s | %s |\n", events[i].a, events[i].b, events[i].doc);
     }
     return COMMAND_OK;
 }

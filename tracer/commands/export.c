@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "chrome.h"
-#include "commands.h"
-#include "database.h"
+#include "export/chrome.h"
+#include "commands/commands.h"
+#include "store/database.h"
 
 static const char usage[] =
     "usage: snakefish-trace export FILE -o JSON\n"
@@ -32,7 +32,7 @@ static int check_target(const char *path, struct sentence *why)
     size_t n = fread(magic, 1, sizeof magic, f);
     fclose(f);
     if (n == sizeof magic && memcmp(magic, "SQLite format 3", 16) == 0)
-        return say_keep(why, -EEXIST, "%s is a database; it is not replaced by an export", path);
+        return output_keep(why, -EEXIST, "%s is a database; it is not replaced by an export", path);
     return 0;
 }
 
@@ -47,16 +47,16 @@ static int export(const char *from, const char *path, struct sentence *why)
     error = regular ? check_target(path, why) : 0;
     FILE *to = error ? NULL : fopen(path, "we");
     if (!error && !to)
-        error = say_keep(why, -errno, "cannot write %s: %s", path, strerror(errno));
+        error = output_keep(why, -errno, "cannot write %s: %s", path, strerror(errno));
     if (!error) {
         error = chrome_write(db, to);
         int file_error = ferror(to) ? errno : 0;
         if (fclose(to) && !file_error)
             file_error = errno;
         if (file_error)
-            error = say_keep(why, -EIO, "cannot write %s: %s", path, strerror(file_error));
+            error = output_keep(why, -EIO, "cannot write %s: %s", path, strerror(file_error));
         else if (error)
-            say_keep(why, error, "cannot read %s: %s", from, sqlite3_errmsg(db));
+            output_keep(why, error, "cannot read %s: %s", from, sqlite3_errmsg(db));
         if (error && regular)
             unlink(path);
     }
@@ -72,7 +72,7 @@ int cmd_export(int argc, char **argv)
     if (status >= 0)
         return status;
     if (export(from, path, &why)) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
         return COMMAND_FAILED;
     }
     return COMMAND_OK;

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands.h"
-#include "database.h"
-#include "table.h"
+#include "commands/commands.h"
+#include "store/database.h"
+#include "base/table.h"
 
 static const char usage[] =
     "usage: snakefish-trace info FILE\n"
@@ -65,11 +65,11 @@ static int print(sqlite3 *db)
     int found = table_print(db, "losses", losses, ROWS_MAX);
     if (state && strcmp(state, "running") == 0) {
         char *session = database_meta(db, "session");
-        say_out("\nerror: not finished; its collector died: snakefish-trace collect /dev/shm/%s -o FILE\n",
+        output_print("\nerror: not finished; its collector died: snakefish-trace collect /dev/shm/%s -o FILE\n",
                 session ? session : "SESSION_DIR");
         free(session);
     } else if (found == 0) {
-        say_out("\nno losses: every event that was begun is here\n");
+        output_print("\nno losses: every event that was begun is here\n");
     }
     free(state);
     int error = found < 0 ? found : 0;
@@ -97,10 +97,10 @@ int cmd_info(int argc, char **argv)
     if (!error) {
         error = print(db);
         if (error)
-            say_keep(&why, error, "cannot read %s: %s", argv[1], sqlite3_errmsg(db));
+            output_keep(&why, error, "cannot read %s: %s", argv[1], sqlite3_errmsg(db));
     }
     if (error)
-        say_note("%s", why.text);
+        output_note("%s", why.text);
     sqlite3_close(db);
     return error ? COMMAND_FAILED : COMMAND_OK;
 }

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands.h"
-#include "say.h"
+#include "commands/commands.h"
+#include "base/output.h"
 
 static const struct {
     const char *name;
@@ -22,32 +22,32 @@ static const struct {
 
 static void help(void)
 {
-    say_out("usage: snakefish-trace COMMAND ...\n\n");
+    output_print("usage: snakefish-trace COMMAND ...\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        say_out("  %-9s %s\n", commands[i].name, commands[i].doc);
-    say_out("\n`snakefish-trace COMMAND --help` tells more. Exit status: 0, 1 for an error, 2 for wrong usage;\n"
+        output_print("  %-9s %s\n", commands[i].name, commands[i].doc);
+    output_print("\n`snakefish-trace COMMAND --help` tells more. Exit status: 0, 1 for an error, 2 for wrong usage;\n"
             "that of the program for record.\n");
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        say_note("which command? `snakefish-trace --help` lists them");
+        output_note("which command? `snakefish-trace --help` lists them");
         return COMMAND_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         help();
-        return say_flush() ? COMMAND_FAILED : COMMAND_OK;
+        return output_flush() ? COMMAND_FAILED : COMMAND_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        say_out("snakefish-trace %s\n", COMMAND_VERSION);
-        return say_flush() ? COMMAND_FAILED : COMMAND_OK;
+        output_print("snakefish-trace %s\n", COMMAND_VERSION);
+        return output_flush() ? COMMAND_FAILED : COMMAND_OK;
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0) {
             int status = commands[i].run(argc - 1, argv + 1);
-            return say_flush() && status == COMMAND_OK ? COMMAND_FAILED : status;
+            return output_flush() && status == COMMAND_OK ? COMMAND_FAILED : status;
         }
-    say_note("there is no command %s; `snakefish-trace --help` lists them", argv[1]);
+    output_note("there is no command %s; `snakefish-trace --help` lists them", argv[1]);
     return COMMAND_USAGE;
 }

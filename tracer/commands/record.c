@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "collect.h"
-#include "commands.h"
-#include "database.h"
-#include "start.h"
+#include "collect/collect.h"
+#include "commands/commands.h"
+#include "store/database.h"
+#include "collect/start.h"
 
 static const char usage[] =
     "usage: snakefish-trace record [-o FILE] [--kernel] [--log-records N] -- PROGRAM [ARGUMENT...]\n"
@@ -162,16 +162,16 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
     int exec_error = 0, status = COMMAND_FAILED;
 
     if (!can_find(argv[0])) {
-        say_note("there is no program %s", argv[0]);
+        output_note("there is no program %s", argv[0]);
         return 127;
     }
     if (store_create(&program.store, path, &why)) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
         return COMMAND_FAILED;
     }
     clock_start(&clock);
     if (session_make(&session, log_records, clock.first.tsc, &why)) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
         store_discard(program.store);
         return COMMAND_FAILED;
     }
@@ -179,7 +179,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
     struct kernel *kernel = command_kernel(with_kernel, program.store, &clock, 0);
     int error = launch(&program, &session, argv, &exec_error);
     if (error || exec_error) {
-        say_note("cannot run %s: %s", argv[0], strerror(exec_error ? exec_error : -error));
+        output_note("cannot run %s: %s", argv[0], strerror(exec_error ? exec_error : -error));
         kernel_close(kernel);
         session_remove(&session, NULL);
         store_discard(program.store);
@@ -198,11 +198,11 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
                               .arg = &program};
     error = collect_run(&job, &why);
     if (error) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
         while (!program.over && waitpid(program.pid, &program.status, 0) < 0 && errno == EINTR)
             ; /* its status is lost to our caller otherwise, and its terminal to it */
     } else if (session_remove(&session, &why)) {
-        say_note("%s", why.text);
+        output_note("%s", why.text);
     }
     if (!error)
         status = WIFSIGNALED(program.status) ? 128 + WTERMSIG(program.status) : WEXITSTATUS(program.status);

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analysis.h"
-#include "commands.h"
-#include "database.h"
+#include "analyze/analysis.h"
+#include "commands/commands.h"
+#include "store/database.h"
 
 static const char usage[] =
     "usage: snakefish-trace report [-o DIRECTORY] FILE ...\n"
@@ -33,7 +33,7 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - sizeof SCRIPT);
     if (n < 0)
-        return say_keep(why, -errno, "cannot find this program's own file: %s", strerror(errno));
+        return output_keep(why, -errno, "cannot find this program's own file: %s", strerror(errno));
     self[n] = '\0';
     for (char *slash; (slash = strrchr(self, '/'));) {
         *slash = '\0';
@@ -41,7 +41,7 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
         if (access(path, R_OK) == 0)
             return 0;
     }
-    return say_keep(why, -ENOENT,
+    return output_keep(why, -ENOENT,
                     "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
                     "has built, build/bin/snakefish-trace");
 }
@@ -58,7 +58,7 @@ static int analyse_once(const char *path, struct sentence *why)
                 sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
     if (!done && analysis_fill(db))
-        error = say_keep(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
+        error = output_keep(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;
 }
@@ -69,7 +69,7 @@ int cmd_report(int argc, char **argv)
     char script[PATH_MAX];
     const char *directory = "build/report";
     char **arguments = calloc((size_t)argc * 2 + 6, sizeof *arguments);
-    int n = 2, error = arguments ? 0 : say_keep(&why, -ENOMEM, "no memory");
+    int n = 2, error = arguments ? 0 : output_keep(&why, -ENOMEM, "no memory");
     for (int i = 1; i < argc && !error; i++) {
         if (command_help(argv[i], usage)) {
             free(arguments);
@@ -100,13 +100,13 @@ int cmd_report(int argc, char **argv)
         arguments[n + 1] = (char *)directory;
         execvp(arguments[0], arguments);
         if (errno == ENOENT)
-            say_keep(&why, 0,
+            output_keep(&why, 0,
                      "the report needs R, and there is no Rscript: install r-base-core and what else "
                      "`make deps` installs");
         else
-            say_keep(&why, 0, "cannot run Rscript: %s", strerror(errno));
+            output_keep(&why, 0, "cannot run Rscript: %s", strerror(errno));
     }
-    say_note("%s", why.text);
+    output_note("%s", why.text);
     free(arguments);
     return COMMAND_FAILED;
 }

@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "collect.h"
-#include "commands.h"
-#include "life.h"
-#include "start.h"
+#include "collect/collect.h"
+#include "commands/commands.h"
+#include "base/liveness.h"
+#include "collect/start.h"
 
 static const char usage[] =
     "usage: snakefish-trace serve -o FILE --root PID [--log-records N] [--kernel]\n"
@@ -46,7 +46,7 @@ static void on_term(int signal)
 
 static enum collect_verdict watch(void *arg)
 {
-    return terminated ? COLLECT_STOP : life_is_over(arg) ? COLLECT_LAST : COLLECT_ON;
+    return terminated ? COLLECT_STOP : liveness_is_over(arg) ? COLLECT_LAST : COLLECT_ON;
 }
 
 /* Signals as a collector wants them, whatever the program had set; descriptors 0, 1, 2 and `keep` only. */
@@ -87,14 +87,14 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
     struct store *store;
     struct sentence why;
     struct clock clock;
-    struct life root;
+    struct liveness root;
     char command[4096];
 
     settle(ready);
     ready = 3;
-    life_open(&root, root_pid, 0);
+    liveness_open(&root, root_pid, 0);
     if (store_create(&store, path, &why)) {
-        say_line("error %s", why.text);
+        output_line("error %s", why.text);
         return COMMAND_FAILED;
     }
     clock_start(&clock);
@@ -108,12 +108,12 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
         }
     }
     if (error) {
-        say_line("error %s", why.text);
+        output_line("error %s", why.text);
         store_discard(store);
         return COMMAND_FAILED;
     }
     struct kernel *kernel = command_kernel(with_kernel, store, &clock, root_pid);
-    say_line("session %s", session.dir);
+    output_line("session %s", session.dir);
     while (write(ready, "", 1) < 0 && errno == EINTR)
         ;
     close(ready);
@@ -131,12 +131,12 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
     if (!error)
         error = session_remove(&session, &why);
     if (error) {
-        say_line("error %s", why.text);
-        say_note("%s", why.text); /* the program may be gone, and its pipe */
+        output_line("error %s", why.text);
+        output_note("%s", why.text); /* the program may be gone, and its pipe */
     } else {
-        say_line("done");
+        output_line("done");
     }
-    life_close(&root);
+    liveness_close(&root);
     session_close(&session);
     return error ? COMMAND_FAILED : COMMAND_OK;
 }
@@ -146,7 +146,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
     int ready[2], status = COMMAND_FAILED;
     char byte;
     if (pipe2(ready, O_CLOEXEC)) {
-        say_line("error no pipe: %s", strerror(errno));
+        output_line("error no pipe: %s", strerror(errno));
         return COMMAND_FAILED;
     }
     pid_t middle = fork();
@@ -154,7 +154,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
         setsid();
         pid_t collector = fork();
         if (collector < 0)
-            say_line("error cannot fork: %s", strerror(errno));
+            output_line("error cannot fork: %s", strerror(errno));
         if (collector)
             _exit(0);
         close(ready[0]);
@@ -163,7 +163,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
     int error = errno;
     close(ready[1]);
     if (middle < 0) {
-        say_line("error cannot fork: %s", strerror(error));
+        output_line("error cannot fork: %s", strerror(error));
     } else {
         while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
             ;

@@ -6,14 +6,14 @@
  * inside a slice. With the kernel's view each thread has a strip beneath the lanes: on which CPU it was, and
  * between for what it waited, as far as no lane says it; and each process a counter of its page faults, which only
  * grows. Memory: nothing but SQLite's sorters, which spill to disk. */
-#include "chrome.h"
+#include "export/chrome.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
 
 struct chrome {
     sqlite3 *db;
@@ -24,7 +24,7 @@ struct chrome {
 };
 
 static const char views[] =
-#include "chrome.inc"
+#include "export/chrome.inc"
     ;
 
 static const char *text(sqlite3_stmt *s, int column)

@@ -1,6 +1,6 @@
 /* A trace as Chrome trace JSON. */
-#ifndef SF_TRACER_CHROME_H
-#define SF_TRACER_CHROME_H
+#ifndef SF_TRACER_EXPORT_CHROME_H
+#define SF_TRACER_EXPORT_CHROME_H
 
 #include <sqlite3.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * so a pid means the process that was forked last under it, and `processes` need not forget. A process that is
  * first heard of otherwise (its fork was lost) is made then. Records are CLOCK_MONOTONIC, of which the session's
  * clock knows what it showed at the start: the difference is the session's time, whatever the counter does. */
-#include "kernel.h"
+#include "kernel/kernel.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,12 +15,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernel_cost.h"
-#include "kernel_probe.h"
-#include "kernel_record.h"
-#include "text.h"
+#include "kernel/kernel_cost.h"
+#include "kernel/kernel_probe.h"
+#include "kernel/kernel_record.h"
+#include "base/text.h"
 
-#include "kernel.skel.h"
+#include "kernel/kernel.skel.h"
 
 enum { PIDS = 1 << 22 }; /* the kernel's own limit */
 
@@ -176,7 +176,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
     *out = NULL;
     struct kernel *k = calloc(1, sizeof *k);
     if (!k)
-        return say_keep(why, -ENOMEM, "no kernel's view: no memory");
+        return output_keep(why, -ENOMEM, "no kernel's view: no memory");
     k->store = store;
     k->start_ns = clock->first.monotonic_ns;
     k->root = root;
@@ -184,7 +184,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     int error = 0;
     if (k->processes == MAP_FAILED)
-        error = say_keep(why, -errno, "no kernel's view: %s", strerror(errno));
+        error = output_keep(why, -errno, "no kernel's view: %s", strerror(errno));
     if (!error) { /* the costs before the probes, which would add theirs, and take our child for the root */
         kernel_cost_measure(k->cost_ns, clock->open.ns_per_tick);
         error = kernel_probe_attach(&k->probe, root, why);
@@ -194,7 +194,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
         k->capacity_bytes = bpf_map__max_entries(records);
         k->ring = ring_buffer__new(bpf_map__fd(records), take, k, NULL);
         if (!k->ring)
-            error = say_keep(why, -errno, "no kernel's view: cannot map its buffer: %s", strerror(errno));
+            error = output_keep(why, -errno, "no kernel's view: cannot map its buffer: %s", strerror(errno));
     }
     if (error) {
         k->store = NULL;

@@ -1,14 +1,14 @@
 /* The kernel's view of the traced processes: when each ran, what it waited for and who woke it, its page faults,
  * its life; by eBPF. Nothing is pinned: when the collector dies, however it dies, its programs are gone from the
  * kernel. In a build without clang, bpftool and libbpf kernel_open says so and gives none. */
-#ifndef SF_TRACER_KERNEL_H
-#define SF_TRACER_KERNEL_H
+#ifndef SF_TRACER_KERNEL_KERNEL_H
+#define SF_TRACER_KERNEL_KERNEL_H
 
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "clock.h"
-#include "store.h"
+#include "base/clock.h"
+#include "store/store.h"
 
 struct kernel;
 

@@ -5,7 +5,7 @@
  * First writes are those to fresh anonymous memory; copy-on-write those of a forked child to pages that its parent
  * has written and keeps; first reads those of a mapped file in the page cache, as they happen to libraries after a
  * fork: one fault there maps the pages around it too. */
-#include "kernel_cost.h"
+#include "kernel/kernel_cost.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 enum { PAGES = 1024, PAGE_BYTES = 4096, AROUND_BYTES = 65536, BATCHES = 16 };
 

@@ -1,10 +1,10 @@
 /* What page faults cost on this machine, for kernels that do not let them be timed. */
-#ifndef SF_TRACER_KERNEL_COST_H
-#define SF_TRACER_KERNEL_COST_H
+#ifndef SF_TRACER_KERNEL_KERNEL_COST_H
+#define SF_TRACER_KERNEL_KERNEL_COST_H
 
 #include <stdint.h>
 
-#include "kernel_record.h"
+#include "kernel/kernel_record.h"
 
 /* Makes real faults of each kind, in memory of its own and in a child that it forks and reaps, and sets cost_ns to what
  * one takes, by the median of many batches. Blocks for some 30 ms. A kind that cannot be made costs 0. */

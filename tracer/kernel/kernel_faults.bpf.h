@@ -1,9 +1,9 @@
 /* Page faults. They are the most frequent events by far: they are counted in their CPU's own entry, which is handed
  * on when the thread leaves the CPU, so that a record of faults is of one slice. */
-#ifndef SF_TRACER_KERNEL_FAULTS_BPF_H
-#define SF_TRACER_KERNEL_FAULTS_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_FAULTS_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_FAULTS_BPF_H
 
-#include "kernel_maps.bpf.h"
+#include "kernel/kernel_maps.bpf.h"
 
 static void put_faults(struct kernel_cpu *c, __u64 now)
 {

@@ -1,8 +1,8 @@
 /* Does an interrupt run on this CPU, so that the current task has nothing to do with what happens? */
-#ifndef SF_TRACER_KERNEL_INTERRUPTS_BPF_H
-#define SF_TRACER_KERNEL_INTERRUPTS_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_INTERRUPTS_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_INTERRUPTS_BPF_H
 
-#include "kernel_maps.bpf.h"
+#include "kernel/kernel_maps.bpf.h"
 
 static bool in_interrupt(void)
 {

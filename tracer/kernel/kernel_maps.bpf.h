@@ -4,10 +4,10 @@
  * holds their threads, until each leaves its CPU for ever. A thread's entry is written by the CPU that it runs on,
  * except waking_ns and waking_by, which its waker writes. `cpus` has one entry for each CPU, which nobody else
  * writes. What finds no room is counted in `lost`. */
-#ifndef SF_TRACER_KERNEL_MAPS_BPF_H
-#define SF_TRACER_KERNEL_MAPS_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_MAPS_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_MAPS_BPF_H
 
-#include "kernel_types.bpf.h"
+#include "kernel/kernel_types.bpf.h"
 
 /* Set before loading. The next process that this one forks becomes the root; 0: the collector puts it in itself. */
 const volatile __u32 adopter;

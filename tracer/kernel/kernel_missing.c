@@ -1,5 +1,5 @@
 /* The kernel's view in a build that has none. The Makefile takes this file or kernel.c. */
-#include "kernel.h"
+#include "kernel/kernel.h"
 
 #include <errno.h>
 
@@ -10,7 +10,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
     (void)clock;
     (void)root;
     *out = NULL;
-    return say_keep(why, -ENOSYS,
+    return output_keep(why, -ENOSYS,
                     "no kernel's view: when this was built, " KERNEL_MISSING
                     " was missing (make deps installs it)");
 }

@@ -1,7 +1,7 @@
 /* Loading kernel.bpf.c: what this system lacks is found out first, or from the kernel's refusal, and said in one
  * sentence. The scheduler's hooks are needed; those of page faults and functions are taken where they are.
  * Written to by nobody but kernel_open. */
-#include "kernel_probe.h"
+#include "kernel/kernel_probe.h"
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel_record.h"
+#include "kernel/kernel_record.h"
 
-#include "kernel.skel.h"
+#include "kernel/kernel.skel.h"
 
 enum { RECORDS_BYTES = 8 << 20, RECORDS_LEAST_BYTES = 256 << 10 };
 
@@ -52,10 +52,10 @@ static bool is_privileged(void)
 static int refused(int error, struct sentence *why)
 {
     if (error == -EPERM && !is_privileged())
-        return say_keep(why, error,
+        return output_keep(why, error,
                         "no kernel's view: it needs root, or a collector with the capabilities for it (setcap "
                         "cap_bpf,cap_perfmon+ep snakefish-trace)");
-    return say_keep(why, error,
+    return output_keep(why, error,
                     "no kernel's view: the kernel refuses its probes, which need Linux 5.15 or later: %s",
                     strerror(-error));
 }
@@ -74,22 +74,22 @@ static int check(struct kernel_probe *probe, struct sentence *why)
                                          "sched_process_exec", "sched_process_exit", "hrtimer_expire_entry",
                                          "softirq_entry",      "irq_handler_entry"};
     if (access(btf_path, R_OK))
-        return say_keep(why, -ENOENT,
+        return output_keep(why, -ENOENT,
                         "no kernel's view: this kernel does not describe its types (%s, of CONFIG_DEBUG_INFO_BTF)",
                         btf_path);
     if (is_contained())
-        return say_keep(why, -ENOTSUP,
+        return output_keep(why, -ENOTSUP,
                         "no kernel's view: this is a container with pids of its own; trace outside it, or give it "
                         "the host's (--pid=host)");
     if (!is_privileged())
         return refused(-EPERM, why);
     struct btf *btf = btf__parse_raw(btf_path);
     if (!btf)
-        return say_keep(why, -errno, "no kernel's view: cannot read %s: %s", btf_path, strerror(errno));
+        return output_keep(why, -errno, "no kernel's view: cannot read %s: %s", btf_path, strerror(errno));
     int error = 0;
     for (size_t i = 0; i < sizeof needed / sizeof *needed && !error; i++)
         if (!has_hook(btf, needed[i]))
-            error = say_keep(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
+            error = output_keep(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
     probe->faults = has_hook(btf, "page_fault_user") && has_hook(btf, "page_fault_kernel");
     btf__free(btf);
     return error;
@@ -163,7 +163,7 @@ int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence 
         return refused(error, why);
     }
     if (!probe->faults)
-        say_keep(why, 0,
+        output_keep(why, 0,
                  "the kernel's view has no page faults: this kernel lacks the tracepoints page_fault_user "
                  "and page_fault_kernel");
     return 0;

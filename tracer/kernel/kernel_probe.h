@@ -1,12 +1,12 @@
 /* The kernel's side, loaded and attached. Only the kernel's view uses it. */
-#ifndef SF_TRACER_KERNEL_PROBE_H
-#define SF_TRACER_KERNEL_PROBE_H
+#ifndef SF_TRACER_KERNEL_KERNEL_PROBE_H
+#define SF_TRACER_KERNEL_KERNEL_PROBE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "say.h"
+#include "base/output.h"
 
 struct kernel_probe {
     struct kernel_bpf *bpf; /* the skeleton; its links hold the programs in the kernel; owned */

@@ -2,8 +2,8 @@
  * per time on a CPU, per slot of page faults, and per fork, exec and exit. Both are compiled from this file, by
  * different compilers: fixed widths only, no holes. Times are CLOCK_MONOTONIC, 0 where unknown; pids and tids are
  * those of the initial namespace. */
-#ifndef SF_TRACER_KERNEL_RECORD_H
-#define SF_TRACER_KERNEL_RECORD_H
+#ifndef SF_TRACER_KERNEL_KERNEL_RECORD_H
+#define SF_TRACER_KERNEL_KERNEL_RECORD_H
 
 #include <linux/types.h>
 

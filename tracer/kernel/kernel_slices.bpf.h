@@ -6,13 +6,13 @@
  * Wake-ups are taken from sched_waking, which runs in the waker's context. One that comes while the thread is on
  * its way off the CPU is stamped before the slice's end: then it is the last one before the next slice, and counts
  * as having come at that end. */
-#ifndef SF_TRACER_KERNEL_SLICES_BPF_H
-#define SF_TRACER_KERNEL_SLICES_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_SLICES_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_SLICES_BPF_H
 
-#include "kernel_faults.bpf.h"
-#include "kernel_interrupts.bpf.h"
-#include "kernel_maps.bpf.h"
-#include "kernel_wait.bpf.h"
+#include "kernel/kernel_faults.bpf.h"
+#include "kernel/kernel_interrupts.bpf.h"
+#include "kernel/kernel_maps.bpf.h"
+#include "kernel/kernel_wait.bpf.h"
 
 /* Hands a slice on as it stands; the collector polls, so nobody is woken. */
 static void put_slice(const struct kernel_thread *t, __u32 tid, __u64 end_ns, __u16 state)

@@ -1,8 +1,8 @@
 /* The lives of the traced processes: fork, exec, exit. */
-#ifndef SF_TRACER_KERNEL_TREE_BPF_H
-#define SF_TRACER_KERNEL_TREE_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_TREE_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_TREE_BPF_H
 
-#include "kernel_maps.bpf.h"
+#include "kernel/kernel_maps.bpf.h"
 
 static void put_process(__u32 type, struct task_struct *task, __u32 parent, int exit_status, __u64 ns)
 {

@@ -1,6 +1,6 @@
 /* What the kernel's side reads of the kernel's own types, found by name when the programs are loaded (CO-RE). */
-#ifndef SF_TRACER_KERNEL_TYPES_BPF_H
-#define SF_TRACER_KERNEL_TYPES_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_TYPES_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_TYPES_BPF_H
 
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "kernel_record.h"
+#include "kernel/kernel_record.h"
 
 #define CORE __attribute__((preserve_access_index))
 

@@ -1,11 +1,11 @@
 /* What a thread that blocks is waiting for: by the system call that it is in. Nothing has to run at each system
  * call for this: the registers with which it entered the kernel are on its stack. */
-#ifndef SF_TRACER_KERNEL_WAIT_BPF_H
-#define SF_TRACER_KERNEL_WAIT_BPF_H
+#ifndef SF_TRACER_KERNEL_KERNEL_WAIT_BPF_H
+#define SF_TRACER_KERNEL_KERNEL_WAIT_BPF_H
 
 #include <asm/unistd.h>
 
-#include "kernel_types.bpf.h"
+#include "kernel/kernel_types.bpf.h"
 
 static __u16 pipe_or_socket(struct task_struct *task, __u64 fd, bool writes)
 {

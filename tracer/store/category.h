@@ -1,6 +1,6 @@
 /* What a process can be doing: the categories of the ledger. Every moment of a life belongs to one of them. */
-#ifndef SF_TRACER_CATEGORY_H
-#define SF_TRACER_CATEGORY_H
+#ifndef SF_TRACER_STORE_CATEGORY_H
+#define SF_TRACER_STORE_CATEGORY_H
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
  * might roll back a journal) is never written to. The rollback journal with synchronous=OFF survives any death of
  * this process, though not of the machine; locking is exclusive, for there is one collector, and it should not wait
  * for readers. */
-#include "database.h"
+#include "store/database.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "life.h"
+#include "base/liveness.h"
 
 static const char schema[] =
-#include "schema.inc"
+#include "store/schema.inc"
     ;
 
 /* SQLite for a program with one thread: its locks and its statistics cost a tenth of every insert. */
@@ -37,23 +37,23 @@ static int look(const char *path, struct sentence *why)
     struct stat st;
     if (stat(path, &st)) {
         if (errno == ENOENT)
-            return lstat(path, &st) ? 0 : say_keep(why, -ENOENT, "%s is a symbolic link to nothing", path);
-        return say_keep(why, -errno, "cannot look at %s: %s", path, strerror(errno));
+            return lstat(path, &st) ? 0 : output_keep(why, -ENOENT, "%s is a symbolic link to nothing", path);
+        return output_keep(why, -errno, "cannot look at %s: %s", path, strerror(errno));
     }
     if (S_ISDIR(st.st_mode))
-        return say_keep(why, -EISDIR, "%s is a directory", path);
+        return output_keep(why, -EISDIR, "%s is a directory", path);
     if (!S_ISREG(st.st_mode))
-        return say_keep(why, -EINVAL, "%s is not a regular file", path);
+        return output_keep(why, -EINVAL, "%s is not a regular file", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return say_keep(why, -errno, "cannot open %s: %s", path, strerror(errno));
+        return output_keep(why, -errno, "cannot open %s: %s", path, strerror(errno));
     ssize_t n = pread(fd, header, sizeof header, 0);
     close(fd);
     if (n < (ssize_t)sizeof header || memcmp(header, "SQLite format 3", 16) != 0)
-        return say_keep(why, -EINVAL, "%s is not a trace database, nor any SQLite database", path);
+        return output_keep(why, -EINVAL, "%s is not a trace database, nor any SQLite database", path);
     uint32_t id = (uint32_t)header[68] << 24 | (uint32_t)header[69] << 16 | (uint32_t)header[70] << 8 | header[71];
     if (id != DATABASE_APPLICATION_ID)
-        return say_keep(why, -EINVAL, "%s is an SQLite database, but not a trace", path);
+        return output_keep(why, -EINVAL, "%s is an SQLite database, but not a trace", path);
     return 1;
 }
 
@@ -64,7 +64,7 @@ static int check_idle(const char *path, struct sentence *why)
     int error = 0;
     if (open_file(&db, path, SQLITE_OPEN_READONLY) == SQLITE_OK &&
         sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_BUSY)
-        error = say_keep(why, -EBUSY, "%s is being written by another snakefish-trace", path);
+        error = output_keep(why, -EBUSY, "%s is being written by another snakefish-trace", path);
     sqlite3_close(db);
     return error;
 }
@@ -74,7 +74,7 @@ static int check_parent(const char *path, struct sentence *why)
 {
     char parent[PATH_MAX];
     if (strlen(path) >= sizeof parent)
-        return say_keep(why, -ENAMETOOLONG, "%s: name too long", path);
+        return output_keep(why, -ENAMETOOLONG, "%s: name too long", path);
     strcpy(parent, path);
     char *slash = strrchr(parent, '/');
     if (slash == parent)
@@ -84,14 +84,14 @@ static int check_parent(const char *path, struct sentence *why)
     else
         strcpy(parent, ".");
     if (access(parent, W_OK | X_OK))
-        return say_keep(why, -errno, "cannot make %s: %s", path, strerror(errno));
+        return output_keep(why, -errno, "cannot make %s: %s", path, strerror(errno));
     return 0;
 }
 
 int database_check(const char *path, struct sentence *why)
 {
     if (!path[0])
-        return say_keep(why, -EINVAL, "the database's name is empty");
+        return output_keep(why, -EINVAL, "the database's name is empty");
     int is = look(path, why);
     if (is > 0)
         is = check_idle(path, why);
@@ -100,7 +100,7 @@ int database_check(const char *path, struct sentence *why)
 
 static int failed(sqlite3 *db, const char *path, struct sentence *why)
 {
-    return say_keep(why, -EIO, "cannot write %s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
+    return output_keep(why, -EIO, "cannot write %s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
 }
 
 static int run(sqlite3 *db, const char *sql, const char *path, struct sentence *why)
@@ -122,7 +122,7 @@ int database_create(sqlite3 **db, const char *path, struct sentence *why)
         /* The journal first: a journal without its database would be rolled back into the new one. */
         snprintf(journal, sizeof journal, "%s-journal", real);
         if ((unlink(journal) && errno != ENOENT) || unlink(real))
-            return say_keep(why, -errno, "cannot replace %s: %s", path, strerror(errno));
+            return output_keep(why, -errno, "cannot replace %s: %s", path, strerror(errno));
     }
     if (open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) != SQLITE_OK) {
         error = failed(*db, path, why);
@@ -151,7 +151,7 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
     if (is < 0)
         return is;
     if (is == 0)
-        return say_keep(why, -ENOENT, "there is no trace at %s", path);
+        return output_keep(why, -ENOENT, "there is no trace at %s", path);
     int error = 0;
     sqlite3_stmt *version = NULL;
     /* Also for reading: a journal that a killed collector left must be rolled back. SQLite itself falls back to
@@ -162,11 +162,11 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
     if (rc == SQLITE_OK)
         rc = sqlite3_step(version);
     if (rc == SQLITE_BUSY)
-        error = say_keep(why, -EBUSY, "%s is still being written by another snakefish-trace", path);
+        error = output_keep(why, -EBUSY, "%s is still being written by another snakefish-trace", path);
     else if (rc != SQLITE_ROW)
-        error = say_keep(why, -EIO, "cannot read %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
+        error = output_keep(why, -EIO, "cannot read %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
     else if (sqlite3_column_int(version, 0) != DATABASE_SCHEMA_VERSION)
-        error = say_keep(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
+        error = output_keep(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
                          sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
     sqlite3_finalize(version);
     if (!error && writing) {

@@ -1,11 +1,11 @@
 /* The file of a trace: may it be made here, and its making. Knows SQLite's files, but not what is in a trace. */
-#ifndef SF_TRACER_DATABASE_H
-#define SF_TRACER_DATABASE_H
+#ifndef SF_TRACER_STORE_DATABASE_H
+#define SF_TRACER_STORE_DATABASE_H
 
 #include <sqlite3.h>
 #include <stdint.h>
 
-#include "say.h"
+#include "base/output.h"
 
 #define DATABASE_APPLICATION_ID 0x534e4b46 /* "SNKF", as in schema.sql */
 #define DATABASE_SCHEMA_VERSION 4

@@ -1,6 +1,6 @@
 /* Numbers to row ids. Invariant: what the cache holds, the table holds too; an entry is overwritten by the next one
  * that falls on its place. */
-#include "ids.h"
+#include "store/ids.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
 /* Row ids of tasks, channels and texts by the numbers that processes give them. Memory is a small fixed cache; the
  * table `number` holds the rest. Nothing blocks but the disk; errors stick to the store. */
-#ifndef SF_TRACER_IDS_H
-#define SF_TRACER_IDS_H
+#ifndef SF_TRACER_STORE_IDS_H
+#define SF_TRACER_STORE_IDS_H
 
 #include <stdint.h>
 
-#include "store.h"
+#include "store/store.h"
 
 struct ids;
 

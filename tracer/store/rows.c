@@ -1,5 +1,5 @@
 /* Rows of a query, one after the other. */
-#include "rows.h"
+#include "store/rows.h"
 
 #include <errno.h>
 #include <stddef.h>

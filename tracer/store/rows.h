@@ -1,7 +1,7 @@
 /* Reading a query's rows into arrays. Errors stick: after the first one there is no next row, and rows_close tells.
  */
-#ifndef SF_TRACER_ROWS_H
-#define SF_TRACER_ROWS_H
+#ifndef SF_TRACER_STORE_ROWS_H
+#define SF_TRACER_STORE_ROWS_H
 
 #include <sqlite3.h>
 #include <stdbool.h>

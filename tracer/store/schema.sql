@@ -158,7 +158,7 @@ CREATE VIEW channel_use AS
          (SELECT max(d.messages) FROM channel_depth d WHERE d.channel = m.channel) AS depth_max
   FROM m JOIN channel c ON c.id = m.channel;
 
--- What a process can be doing; from tracer/category.h.
+-- What a process can be doing; from tracer/store/category.h.
 CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT);
 
 -- Where every ns of a process's life went, by its first thread: one row for each category (category.name); a

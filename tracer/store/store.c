@@ -2,7 +2,7 @@
  *
  * Invariant: after an error nothing more is written; what was committed stays, what was not is rolled back, and the
  * logs still hold it. Only the collector writes here. */
-#include "store.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "abi/log_format.h"
-#include "category.h"
-#include "database.h"
+#include "store/category.h"
+#include "store/database.h"
 
 #define STATEMENTS(X)                                                                                              \
     X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                            \
@@ -86,7 +86,7 @@ void store_fail(struct store *store, int error)
     if (store->error)
         return;
     const char *path = sqlite3_db_filename(store->db, "main");
-    store->error = say_keep(&store->why, error, "cannot write %s: %s", path ? path : "the database",
+    store->error = output_keep(&store->why, error, "cannot write %s: %s", path ? path : "the database",
                             error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
 }
 
@@ -135,7 +135,7 @@ static int prepare(struct store **out, sqlite3 *db, struct sentence *why)
     *out = NULL;
     if (!store) {
         sqlite3_close(db);
-        return say_keep(why, -ENOMEM, "no memory");
+        return output_keep(why, -ENOMEM, "no memory");
     }
     store->db = db;
     for (int i = 0; i < STATEMENT_COUNT && !store->error; i++)

@@ -3,16 +3,16 @@
  * Errors stick: after the first one (a full disk, say) every verb does nothing and returns 0, and store_commit
  * tells. So the callers look once, where they are about to give room back to the writers. Nothing blocks but the
  * disk. */
-#ifndef SF_TRACER_STORE_H
-#define SF_TRACER_STORE_H
+#ifndef SF_TRACER_STORE_STORE_H
+#define SF_TRACER_STORE_STORE_H
 
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/log_format.h"
-#include "clock.h"
-#include "say.h"
+#include "base/clock.h"
+#include "base/output.h"
 
 struct store;
 

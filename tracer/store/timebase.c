@@ -1,8 +1,8 @@
 /* The clock segments of a stored trace. Invariant: sorted by from_tsc. */
-#include "timebase.h"
+#include "store/timebase.h"
 
-#include "array.h"
-#include "rows.h"
+#include "base/array.h"
+#include "store/rows.h"
 
 int timebase_init(struct timebase *timebase, sqlite3 *db)
 {

@@ -1,12 +1,12 @@
 /* Raw ticks to nanoseconds, by the clock segments that a trace stores: as the view event_time does it. */
-#ifndef SF_TRACER_TIMEBASE_H
-#define SF_TRACER_TIMEBASE_H
+#ifndef SF_TRACER_STORE_TIMEBASE_H
+#define SF_TRACER_STORE_TIMEBASE_H
 
 #include <sqlite3.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 struct timebase {
     struct clock_segment *segments;

@@ -7,11 +7,11 @@
  * limit is the least of: tail as last seen + capacity (full), the records whose pages are reserved, those whose
  * pages are mapped, and the next half-full mark, at which the collector is woken. Reaching it costs a look; between
  * two looks a record costs its stores. */
-#include "core/log.h"
+#include "core/log/log.h"
 
-#include "core/debug.h"
-#include "core/futex.h"
-#include "core/identity.h"
+#include "core/os/debug.h"
+#include "core/os/futex.h"
+#include "core/os/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>

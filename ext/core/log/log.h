@@ -5,11 +5,11 @@
  *
  * Forks. From sf_log_attach on, every child of this process, also one made by os.fork, starts a log of its own in an
  * atfork handler, and writes START there; sf_log_fork_as says what the next child is. */
-#ifndef SF_CORE_LOG_H
-#define SF_CORE_LOG_H
+#ifndef SF_CORE_LOG_LOG_H
+#define SF_CORE_LOG_LOG_H
 
 #include "abi/log_format.h"
-#include "core/tsc.h"
+#include "core/os/tsc.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

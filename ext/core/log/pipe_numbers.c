@@ -8,11 +8,11 @@
  * units of 2^20 ns, rounded up, in the low one. Whoever finds the owner dead takes it over by CAS, and the pipe
  * counts no more, for nobody knows whether the dead one's message was written. `reading` is set while a message is
  * taken out: set by another already, two read at once or one died in it, and nobody knows who got what. */
-#include "core/pipes.h"
+#include "core/log/pipe_numbers.h"
 
-#include "core/identity.h"
-#include "core/log.h"
-#include "core/shm.h"
+#include "core/os/identity.h"
+#include "core/log/log.h"
+#include "core/os/shm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,10 +41,10 @@ struct pipe {
 static struct table {
     _Atomic uint32_t pipes; /* how many there are; the first has number 1 */
     struct end ends[ENDS];
-    struct pipe pipe[SF_PIPES_MAX + 1];
+    struct pipe pipe[SF_PIPE_NUMBERS_MAX + 1];
 } * table;
 
-int sf_pipes_init(void)
+int sf_pipe_numbers_init(void)
 {
     void *mapped;
     if (table)
@@ -77,7 +77,7 @@ static uint32_t make_pipe(int fd, bool socket, bool counts)
 {
     uint32_t made = atomic_load(&table->pipes);
     do
-        if (made >= SF_PIPES_MAX)
+        if (made >= SF_PIPE_NUMBERS_MAX)
             return 0;
     while (!atomic_compare_exchange_weak(&table->pipes, &made, made + 1));
     struct pipe *pipe = &table->pipe[made + 1];
@@ -101,7 +101,7 @@ static int put(struct end *end, uint32_t out, uint32_t in)
     return 0;
 }
 
-int sf_pipes_declare(int reader, int writer, bool duplex)
+int sf_pipe_numbers_declare(int reader, int writer, bool duplex)
 {
     struct stat read_end, write_end;
     if (!table)
@@ -116,7 +116,7 @@ int sf_pipes_declare(int reader, int writer, bool duplex)
     return error;
 }
 
-struct sf_pipe_end sf_pipes_find(int fd)
+struct sf_pipe_end sf_pipe_numbers_find(int fd)
 {
     struct sf_pipe_end none = {0, 0};
     struct stat st;
@@ -136,17 +136,17 @@ struct sf_pipe_end sf_pipes_find(int fd)
     return (struct sf_pipe_end){(uint32_t)(numbers >> 32), (uint32_t)numbers};
 }
 
-bool sf_pipes_full(void)
+bool sf_pipe_numbers_full(void)
 {
-    return table && atomic_load(&table->pipes) >= SF_PIPES_MAX;
+    return table && atomic_load(&table->pipes) >= SF_PIPE_NUMBERS_MAX;
 }
 
-uint32_t sf_pipes_channel(uint32_t pipe)
+uint32_t sf_pipe_numbers_channel(uint32_t pipe)
 {
     return table->pipe[pipe].channel;
 }
 
-uint64_t sf_pipes_capacity(uint32_t pipe)
+uint64_t sf_pipe_numbers_capacity(uint32_t pipe)
 {
     return table->pipe[pipe].capacity;
 }
@@ -182,7 +182,7 @@ static bool is_dead(uint64_t word)
     return !sf_identity_alive((pid_t)(word >> 32), since << 20);
 }
 
-int sf_pipes_write_begin(uint32_t number, uint64_t *seq)
+int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq)
 {
     struct pipe *pipe = &table->pipe[number];
     uint64_t mine = own_word(), owner = 0;
@@ -201,7 +201,7 @@ int sf_pipes_write_begin(uint32_t number, uint64_t *seq)
     return 0;
 }
 
-void sf_pipes_write_end(uint32_t number, bool ok)
+void sf_pipe_numbers_write_end(uint32_t number, bool ok)
 {
     struct pipe *pipe = &table->pipe[number];
     if (!ok)
@@ -209,14 +209,14 @@ void sf_pipes_write_end(uint32_t number, bool ok)
     atomic_store(&pipe->writer, 0); /* where it is not ours, nothing counts any more */
 }
 
-void sf_pipes_read_begin(uint32_t number)
+void sf_pipe_numbers_read_begin(uint32_t number)
 {
     struct pipe *pipe = &table->pipe[number];
     if (atomic_exchange(&pipe->reading, 1))
         stop_counting(pipe);
 }
 
-uint64_t sf_pipes_read_end(uint32_t number)
+uint64_t sf_pipe_numbers_read_end(uint32_t number)
 {
     struct pipe *pipe = &table->pipe[number];
     uint64_t seq = next_number(pipe, &pipe->read);
@@ -224,23 +224,23 @@ uint64_t sf_pipes_read_end(uint32_t number)
     return seq;
 }
 
-void sf_pipes_read_lost(uint32_t number)
+void sf_pipe_numbers_read_lost(uint32_t number)
 {
     stop_counting(&table->pipe[number]);
 }
 
-void sf_pipes_read_quit(uint32_t number)
+void sf_pipe_numbers_read_quit(uint32_t number)
 {
     atomic_store(&table->pipe[number].reading, 0);
 }
 
-void sf_pipes_forget(void)
+void sf_pipe_numbers_forget(void)
 {
     for (uint32_t i = 1; table && i <= atomic_load(&table->pipes); i++)
         stop_counting(&table->pipe[i]);
 }
 
-void sf_pipes_each(void (*visit)(uint32_t pipe))
+void sf_pipe_numbers_each(void (*visit)(uint32_t pipe))
 {
     for (uint32_t i = 1; table && i <= atomic_load(&table->pipes); i++)
         visit(i);

@@ -1,5 +1,5 @@
 /* CPUs by affinity and by cgroup quota. What cannot be read does not limit. */
-#include "core/cpus.h"
+#include "core/os/cpus.h"
 
 #include <sched.h>
 #include <stdbool.h>

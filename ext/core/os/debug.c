@@ -1,5 +1,5 @@
 /* The hook of debug.h. Set once, at the start; only read after that. */
-#include "core/debug.h"
+#include "core/os/debug.h"
 
 #include <errno.h>
 #include <limits.h>

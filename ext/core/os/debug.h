@@ -1,7 +1,7 @@
 /* What a part does, in words, for who debugs: SNAKEFISH_DEBUG=log,ring. The core prints nothing; it tells the hook, which
  * the layer above sets. Nothing on a hot path tells anything. */
-#ifndef SF_CORE_DEBUG_H
-#define SF_CORE_DEBUG_H
+#ifndef SF_CORE_OS_DEBUG_H
+#define SF_CORE_OS_DEBUG_H
 
 enum sf_debug_part { SF_DEBUG_LOG = 1, SF_DEBUG_RING = 2 };
 

@@ -1,6 +1,6 @@
 /* Sleeping on a shared word: two system calls and the translation of their errors. Nothing is kept here; who writes
  * the words and why a wake-up cannot be lost is said where the words live (lock.c, ring_wait.c). */
-#include "futex.h"
+#include "core/os/futex.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* Sleeping on a shared 32-bit word. Linux futex(2), shared (not FUTEX_PRIVATE): the word is in memory that several
  * processes map. */
-#ifndef SF_CORE_FUTEX_H
-#define SF_CORE_FUTEX_H
+#ifndef SF_CORE_OS_FUTEX_H
+#define SF_CORE_OS_FUTEX_H
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
  * An exec keeps pid and start, but begins a new stack, at a random address; a fork keeps the stack. So who comes
  * from one process by fork has its address, and who has another has exec'ed since. (Only prctl(PR_SET_MM), which is
  * for restoring checkpoints, moves it otherwise; and what is restored has the old address.) */
-#include "identity.h"
+#include "core/os/identity.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,8 +3,8 @@
  *
  * All functions are async-signal-safe, keep errno, and cost some microseconds (alive) or tens of ns (now).
  * A pid means what it means in the caller's pid namespace. */
-#ifndef SF_CORE_IDENTITY_H
-#define SF_CORE_IDENTITY_H
+#ifndef SF_CORE_OS_IDENTITY_H
+#define SF_CORE_OS_IDENTITY_H
 
 #include <stdbool.h>
 #include <stddef.h>

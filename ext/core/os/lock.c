@@ -8,15 +8,15 @@
  * wake-up follows. An owner killed between its store of 0 and its wake leaves sleepers on a free lock: they look
  * again when their slice ends, at most SLICE_MAX_NS later.
  *
- * Taking over is safe: a tag belongs to one life of one process (party.h). The word of a dead owner changes only by
+ * Taking over is safe: a tag belongs to one life of one process (holders.h). The word of a dead owner changes only by
  * takers, each by CAS from that same word (bit 31 apart), so one of them wins; the losers see the winner's tag.
  * A process whose own threads share one tag never takes over from itself. */
-#include "lock.h"
+#include "core/os/lock.h"
 
 #include <limits.h>
 #include <sched.h>
 
-#include "futex.h"
+#include "core/os/futex.h"
 
 enum { SPINS = 100 }; /* of a pause each: some microseconds, many critical sections */
 #define SLICE_MIN_NS                                                                                               \
@@ -43,7 +43,7 @@ static bool swap(struct sf_lock *lock, uint32_t *from, uint32_t to)
                                                    memory_order_relaxed);
 }
 
-bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_party *party, uint32_t tag)
+bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_holders *holders, uint32_t tag)
 {
     uint32_t word;
     for (int spin = sf_lock_cpus() > 1 ? SPINS : 0; spin > 0; spin--) {
@@ -68,7 +68,7 @@ bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_party *party, uint3
         /* A whole slice, or a signal: is the owner alive? Its tag still the same, it may have died with the lock.
          */
         uint32_t owner = marked & ~SF_LOCK_WAITERS;
-        if (owner != tag && !sf_party_alive(party, owner) && swap(lock, &marked, tag | SF_LOCK_WAITERS))
+        if (owner != tag && !sf_holders_alive(holders, owner) && swap(lock, &marked, tag | SF_LOCK_WAITERS))
             return true;
         slice_ns = slice_ns * 2 < SLICE_MAX_NS ? slice_ns * 2 : SLICE_MAX_NS;
     }

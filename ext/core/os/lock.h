@@ -1,14 +1,14 @@
 /* A lock in shared memory for critical sections of a few stores, which survives the death of its owner.
  *
- * The word is 0 (free) or the owner's party tag, with bit 31 set while somebody may sleep on it. */
-#ifndef SF_CORE_LOCK_H
-#define SF_CORE_LOCK_H
+ * The word is 0 (free) or the owner's holders tag, with bit 31 set while somebody may sleep on it. */
+#ifndef SF_CORE_OS_LOCK_H
+#define SF_CORE_OS_LOCK_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "party.h"
+#include "core/ring/holders.h"
 
 struct sf_lock {
     _Atomic uint32_t word; /* all zero: free */
@@ -16,12 +16,12 @@ struct sf_lock {
 
 /* Waits until the lock is the caller's (its tag), however often signals arrive: spins shortly, then sleeps. True:
  * it was taken over from a dead owner, whose critical section may have ended at any instruction. Not recursive. */
-bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_party *party, uint32_t tag);
+bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_holders *holders, uint32_t tag);
 void sf_lock_wake(struct sf_lock *lock);
 
 #define SF_LOCK_WAITERS (UINT32_C(1) << 31)
 
-static inline bool sf_lock_take(struct sf_lock *lock, const struct sf_party *party, uint32_t tag)
+static inline bool sf_lock_take(struct sf_lock *lock, const struct sf_holders *holders, uint32_t tag)
 {
     uint32_t free_word = 0;
     /* acquire: partner is the release in sf_lock_drop. */
@@ -29,7 +29,7 @@ static inline bool sf_lock_take(struct sf_lock *lock, const struct sf_party *par
                                                                  memory_order_relaxed),
                          1))
         return false;
-    return sf_lock_take_slow(lock, party, tag);
+    return sf_lock_take_slow(lock, holders, tag);
 }
 
 static inline void sf_lock_drop(struct sf_lock *lock)

@@ -4,7 +4,7 @@
  * process's end, and SIGKILL is right. Any other thread may end long before its process: then the kernel hands the
  * child to another thread of the parent, sends the signal, and keeps it set for that thread's end. So such children
  * get a signal with a handler, which looks whether the parent process itself is gone. */
-#include "core/process.h"
+#include "core/os/process.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* Child processes: their death with their parent, waiting for them, reaping them. */
-#ifndef SF_CORE_PROCESS_H
-#define SF_CORE_PROCESS_H
+#ifndef SF_CORE_OS_PROCESS_H
+#define SF_CORE_OS_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

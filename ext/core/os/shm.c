@@ -1,5 +1,5 @@
 /* Shared anonymous memory. See shm.h. */
-#include "core/shm.h"
+#include "core/os/shm.h"
 
 #include <errno.h>
 #include <stdbool.h>

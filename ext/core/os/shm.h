@@ -1,6 +1,6 @@
 /* Anonymous memory shared with the processes forked after it was mapped. Zeroed; nothing is left behind. */
-#ifndef SF_CORE_SHM_H
-#define SF_CORE_SHM_H
+#ifndef SF_CORE_OS_SHM_H
+#define SF_CORE_OS_SHM_H
 
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 /* The counter's frequency, for those who want seconds from get_timestamp(). The trace does not use it: there the
  * collector keeps clock snapshots. */
-#include "core/tsc.h"
+#include "core/os/tsc.h"
 
 #include <stdatomic.h>
 #include <time.h>

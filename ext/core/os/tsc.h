@@ -2,8 +2,8 @@
  *
  * x86-64: rdtsc, which counts at a constant rate on every CPU with an invariant TSC (the collector checks that).
  * aarch64: cntvct_el0. Raw ticks; the collector, not the traced process, turns them into time. */
-#ifndef SF_CORE_TSC_H
-#define SF_CORE_TSC_H
+#ifndef SF_CORE_OS_TSC_H
+#define SF_CORE_OS_TSC_H
 
 #include <stdint.h>
 

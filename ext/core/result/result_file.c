@@ -1,9 +1,9 @@
-/* A memfd with a header and the parts behind it. See mailbox.h.
+/* A memfd with a header and the parts behind it. See result_file.h.
  *
  * Invariant: a reader that finds the header's magic, after the child's death, finds all. Either it is written after
  * everything else, by a write of its own; or the whole sheet is one write within one page, which a kill does not cut.
  * Only the child writes, only the parent reads. */
-#include "core/mailbox.h"
+#include "core/result/result_file.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -19,10 +19,10 @@ struct header {
     uint64_t magic;
     struct {
         uint64_t tag, bytes;
-    } part[SF_MAILBOX_PARTS];
+    } part[SF_RESULT_FILE_PARTS];
 };
 
-int sf_mailbox_open(void)
+int sf_result_file_open(void)
 {
     int fd = memfd_create("snakefish-result", MFD_CLOEXEC);
     return fd < 0 ? -errno : fd;
@@ -59,12 +59,12 @@ static int read_all(int fd, char *to, uint64_t bytes, uint64_t offset)
 }
 
 /* The whole sheet in one write, from a copy. */
-static int write_small(int fd, const struct header *header, const struct sf_mailbox_part *parts)
+static int write_small(int fd, const struct header *header, const struct sf_result_file_part *parts)
 {
     char sheet[SMALL_BYTES];
     uint64_t bytes = sizeof *header;
     memcpy(sheet, header, sizeof *header);
-    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+    for (int i = 0; i < SF_RESULT_FILE_PARTS; i++) {
         if (parts[i].bytes)
             memcpy(sheet + bytes, parts[i].data, parts[i].bytes);
         bytes += parts[i].bytes;
@@ -72,11 +72,11 @@ static int write_small(int fd, const struct header *header, const struct sf_mail
     return write_all(fd, sheet, bytes, 0);
 }
 
-int sf_mailbox_write(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
+int sf_result_file_write(int fd, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
     struct header header = {.magic = MAGIC};
     uint64_t offset = sizeof header, total = sizeof header;
-    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+    for (int i = 0; i < SF_RESULT_FILE_PARTS; i++) {
         header.part[i].tag = parts[i].tag;
         header.part[i].bytes = parts[i].bytes;
         total += parts[i].bytes;
@@ -85,7 +85,7 @@ int sf_mailbox_write(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS
         return -errno;
     if (total <= SMALL_BYTES)
         return write_small(fd, &header, parts);
-    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+    for (int i = 0; i < SF_RESULT_FILE_PARTS; i++) {
         int error = write_all(fd, parts[i].data, parts[i].bytes, offset);
         if (error)
             return error;
@@ -94,7 +94,7 @@ int sf_mailbox_write(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS
     return write_all(fd, (const char *)&header, sizeof header, 0);
 }
 
-int sf_mailbox_read_parts(int fd, struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
+int sf_result_file_read_parts(int fd, struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
     struct header header;
     int error = read_all(fd, (char *)&header, sizeof header, 0);
@@ -102,7 +102,7 @@ int sf_mailbox_read_parts(int fd, struct sf_mailbox_part parts[SF_MAILBOX_PARTS]
         return error;
     if (header.magic != MAGIC)
         return -ENODATA;
-    for (int i = 0; i < SF_MAILBOX_PARTS; i++) {
+    for (int i = 0; i < SF_RESULT_FILE_PARTS; i++) {
         parts[i].tag = (uint32_t)header.part[i].tag;
         parts[i].bytes = header.part[i].bytes;
         parts[i].data = NULL;
@@ -110,7 +110,7 @@ int sf_mailbox_read_parts(int fd, struct sf_mailbox_part parts[SF_MAILBOX_PARTS]
     return 0;
 }
 
-int sf_mailbox_read(int fd, const struct sf_mailbox_part parts[SF_MAILBOX_PARTS], int which, void *to)
+int sf_result_file_read(int fd, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS], int which, void *to)
 {
     uint64_t offset = sizeof(struct header);
     for (int i = 0; i < which; i++)

@@ -1,5 +1,5 @@
 /* Pieces of messages. See stream.h. A piece is one message of the ring: struct sf_stream_head, then bytes. */
-#include "core/stream.h"
+#include "core/result/stream.h"
 
 #include <errno.h>
 

@@ -1,10 +1,10 @@
 /* Messages of any size over a small ring: cut into pieces that the receiver puts together while the sender goes on.
  * The way back from map workers and Generators: the ring stays small, so its pages stay warm, and the parent is there
  * to drain it. Each sender has a number (`source`); a source has one message under way at a time. */
-#ifndef SF_CORE_STREAM_H
-#define SF_CORE_STREAM_H
+#ifndef SF_CORE_RESULT_STREAM_H
+#define SF_CORE_RESULT_STREAM_H
 
-#include "core/ring.h"
+#include "core/ring/ring.h"
 
 #include <sys/uio.h>
 

@@ -1,7 +1,7 @@
 /* The ring's frames: what sending and receiving do to the shared memory. ring.h has the contract, ring_internal.h
- * the mapping, lap.h where positions stand in it, party.h who holds it.
+ * the mapping, layout.h where positions stand in it, holders.h who holds it.
  *
- *     frame:     state | span | bytes | seq | the message, padded to 8       a lap may end between any two words
+ *     frame:     state | span | bytes | seq | the message, padded to 8       a layout may end between any two words
  *
  *     head ------------ next ------------ tail        positions: bytes since the ring was made
  *       claimed, or free  | the oldest that  | the next frame's place
@@ -10,7 +10,7 @@
  *     a frame's state:   WRITING --(publish)--> READY --(claim, locked)--> READING --(release)--> FREE
  *                           +-------------------(abandon; or its owner died: locked)----------------^
  *
- * Who writes. Under the lock: head, next, tail, seq, base, lap, the header words of a new frame, READY -> READING,
+ * Who writes. Under the lock: head, next, tail, seq, base, layout, the header words of a new frame, READY -> READING,
  * span of FREE frames, and the state of a dead process's frame. Without it: the holder of a message publishes,
  * abandons or releases it by one store of its state. The messages' bytes are their holder's.
  *
@@ -19,7 +19,7 @@
  * - claim: one store of the state. `next` is a hint that only lags: frames behind it are READING or FREE.
  * - collecting: next moves first, then head; both over FREE frames only, so any mixture is a valid ring.
  * - merging FREE frames: one store of the first one's span.
- * - the lap: lap.h. Who takes the lock over from the dead calls sf_lap_repair before all else.
+ * - the layout: layout.h. Who takes the lock over from the dead calls sf_ring_layout_repair before all else.
  * A dead process's WRITING and READING frames do no harm until they stand at the head and somebody needs the room:
  * they are freed then (recover). Nobody else's frame is ever waited for: claim passes over WRITING ones.
  *
@@ -28,14 +28,14 @@
  * passed.
  *
  * Sleeping until something comes, and waking who sleeps, is ring_wait.c. */
-#include "ring.h"
+#include "core/ring/ring.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
-#include "debug.h"
-#include "ring_internal.h"
+#include "core/os/debug.h"
+#include "core/ring/ring_internal.h"
 
 enum kind { FREE = 0, WRITING, READY, READING };
 enum { STATE, SPAN, BYTES, SEQ, HEADER_WORDS };
@@ -63,7 +63,7 @@ static uint64_t frame_span(uint64_t bytes)
 /* A header word of the frame at place x. Places are multiples of 8, so no word stands across an end. */
 static _Atomic uint64_t *word_at(const struct sf_ring *ring, uint64_t x, unsigned word)
 {
-    return (_Atomic uint64_t *)(ring->data + (word ? sf_lap_walk(&ring->shared->lap, x, word * 8) : x));
+    return (_Atomic uint64_t *)(ring->data + (word ? sf_ring_layout_walk(&ring->shared->layout, x, word * 8) : x));
 }
 
 static uint64_t state_of(enum kind kind, uint32_t tag)
@@ -89,7 +89,7 @@ static void finish(const struct sf_ring *ring, uint64_t x, enum kind kind)
 
 static uint64_t place(const struct sf_ring *ring, uint64_t position)
 {
-    return sf_lap_place(&ring->shared->lap, get(&ring->shared->base), position);
+    return sf_ring_layout_place(&ring->shared->layout, get(&ring->shared->base), position);
 }
 
 static uint64_t span_at(const struct sf_ring *ring, uint64_t x)
@@ -101,8 +101,8 @@ static uint64_t span_at(const struct sf_ring *ring, uint64_t x)
 static void take(const struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    if (__builtin_expect(sf_lock_take(&s->lock, &s->party, ring->tag), 0))
-        sf_lap_repair(&s->lap, &s->base, get(&s->head), get(&s->tail));
+    if (__builtin_expect(sf_lock_take(&s->lock, &s->holders, ring->tag), 0))
+        sf_ring_layout_repair(&s->layout, &s->base, get(&s->head), get(&s->tail));
 }
 
 static void drop(const struct sf_ring *ring)
@@ -122,10 +122,10 @@ static void collect(struct sf_ring *ring)
             set(&s->next, end);
         /* release: next is never seen behind head, also by who takes over; partner: the acquire of the lock */
         atomic_store_explicit(&s->head, end, memory_order_release);
-        sf_lap_advance(&s->lap, &s->base, end);
+        sf_ring_layout_advance(&s->layout, &s->base, end);
     }
     if (end == tail && get(&s->base) != tail)
-        sf_lap_rewind(&s->lap, &s->base, tail);
+        sf_ring_layout_rewind(&s->layout, &s->base, tail);
 }
 
 /* Locked. The first READY frame of [from, to), else `to`; whether a WRITING one was passed. Merges free frames on
@@ -180,12 +180,12 @@ static bool recover(struct sf_ring *ring, bool thorough)
     uint32_t tag = (uint32_t)state;
     if ((kind != WRITING && kind != READING) || tag == ring->tag)
         return false;
-    if (sf_party_exists(&s->party, tag)) {
+    if (sf_holders_exists(&s->holders, tag)) {
         uint64_t now = sf_ring_now_ns();
         if (!thorough && now - get(&ring->rechecked_ns) < RECHECK_NS)
             return false;
         set(&ring->rechecked_ns, now);
-        if (sf_party_alive(&s->party, tag))
+        if (sf_holders_alive(&s->holders, tag))
             return false;
     }
     take(ring);
@@ -212,10 +212,10 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
         take(ring);
         uint64_t tail = get(&s->tail);
         /* Looking at the head's frame takes its cache line from the receivers: only when it pays, because all has
-         * been claimed, so that rewinding is near, or the lap has no room. */
-        if (get(&s->next) == tail || sf_lap_room(&s->lap, get(&s->base), get(&s->head), tail) < span)
+         * been claimed, so that rewinding is near, or the layout has no room. */
+        if (get(&s->next) == tail || sf_ring_layout_room(&s->layout, get(&s->base), get(&s->head), tail) < span)
             collect(ring);
-        if (__builtin_expect(sf_lap_make_room(&s->lap, &s->base, get(&s->head), tail, span), 1)) {
+        if (__builtin_expect(sf_ring_layout_make_room(&s->layout, &s->base, get(&s->head), tail, span), 1)) {
             uint64_t x = place(ring, tail), seq = get(&s->seq) + 1;
             set(word_at(ring, x, STATE), state_of(WRITING, ring->tag));
             set(word_at(ring, x, SPAN), span);
@@ -278,9 +278,9 @@ void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 
 void *sf_ring_at(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, uint64_t *run)
 {
-    const struct sf_lap *lap = &ring->shared->lap;
-    uint64_t after, x = sf_lap_walk(lap, slot->position, SF_RING_FRAME_BYTES + offset);
-    uint64_t piece = sf_lap_piece(lap, x, &after) - x, rest = slot->bytes - offset;
+    const struct sf_ring_layout *layout = &ring->shared->layout;
+    uint64_t after, x = sf_ring_layout_walk(layout, slot->position, SF_RING_FRAME_BYTES + offset);
+    uint64_t piece = sf_ring_layout_piece(layout, x, &after) - x, rest = slot->bytes - offset;
     *run = piece < rest ? piece : rest;
     return ring->data + x;
 }

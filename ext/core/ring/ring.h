@@ -16,8 +16,8 @@
  * stays the parent's: the child must not finish it.
  *
  * Threads. Every function may be called from any thread; one slot belongs to one thread. */
-#ifndef SF_CORE_RING_H
-#define SF_CORE_RING_H
+#ifndef SF_CORE_RING_RING_H
+#define SF_CORE_RING_RING_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -65,8 +65,8 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Where byte `offset` of the message stands, and how many bytes follow it without a break (*run, at least 1 while
- * offset < slot->bytes). Most messages are one run; one that goes round a lap's end has two, and one that goes
- * round a spliced lap (lap.h) up to four. No byte moves until the message is released. */
+ * offset < slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes
+ * round a spliced layout (layout.h) up to four. No byte moves until the message is released. */
 void *sf_ring_at(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, uint64_t *run);
 
 /* Copies into and out of the message, run by run. offset + bytes <= slot->bytes. */

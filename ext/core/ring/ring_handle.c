@@ -1,7 +1,7 @@
 /* A process's handles of rings: made, freed, listed, and kept right over forks.
  *
  * A ring is one anonymous shared mapping, so only forks of its maker can hold it, and each child does, through its
- * copy of the handle. The party in the mapping must know a child from before it exists: else its parent, waiting,
+ * copy of the handle. The holders in the mapping must know a child from before it exists: else its parent, waiting,
  * might find itself alone. So before a fork each ring reserves a place (FORKING); the child makes it its own; and
  * the parent, if it gets that far, names the child (sf_ring_name_child), which may have died before its first step.
  *
@@ -10,15 +10,15 @@
  *   so the child gets a whole list, and unlocks its own copy.
  * - ring->forks keeps the places of the last forks by their number in this process: a thread names the child of its
  *   own last fork even if others have forked since; if too many have, it names none. */
-#include "ring.h"
+#include "core/ring/ring.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "debug.h"
-#include "ring_internal.h"
+#include "core/os/debug.h"
+#include "core/ring/ring_internal.h"
 
 static pthread_mutex_t rings_mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and held across a fork */
 static struct sf_ring *rings;
@@ -34,7 +34,7 @@ static void before_fork(void)
     thread_fork_serial = ++fork_serial;
     for (struct sf_ring *ring = rings; ring; ring = ring->following) {
         ring->forks[fork_serial % SF_RING_FORKS_KEPT].serial = fork_serial;
-        ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag = sf_party_reserve(&ring->shared->party);
+        ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag = sf_holders_reserve(&ring->shared->holders);
     }
 }
 
@@ -46,7 +46,7 @@ static void after_fork_in_parent(void)
 static void after_fork_in_child(void)
 {
     for (struct sf_ring *ring = rings; ring; ring = ring->following)
-        ring->tag = sf_party_adopt(&ring->shared->party, ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag);
+        ring->tag = sf_holders_adopt(&ring->shared->holders, ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag);
     thread_fork_serial = 0;
     pthread_mutex_unlock(&rings_mutex);
 }
@@ -57,7 +57,7 @@ void sf_ring_name_child(pid_t child)
     pthread_mutex_lock(&rings_mutex);
     for (struct sf_ring *ring = rings; serial && ring; ring = ring->following)
         if (ring->forks[serial % SF_RING_FORKS_KEPT].serial == serial)
-            sf_party_name(&ring->shared->party, ring->forks[serial % SF_RING_FORKS_KEPT].tag, child);
+            sf_holders_name(&ring->shared->holders, ring->forks[serial % SF_RING_FORKS_KEPT].tag, child);
     pthread_mutex_unlock(&rings_mutex);
 }
 
@@ -89,11 +89,11 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
         return -ENOMEM;
     }
     ring->data = (unsigned char *)ring->shared + SF_RING_DATA_OFFSET;
-    sf_lap_init(&ring->shared->lap, ring->usable);
+    sf_ring_layout_init(&ring->shared->layout, ring->usable);
 
     /* Known to the fork handlers before it has a tag would do harm, and so would a fork in between. */
     pthread_mutex_lock(&rings_mutex);
-    ring->tag = sf_party_join(&ring->shared->party);
+    ring->tag = sf_holders_join(&ring->shared->holders);
     ring->following = rings;
     if (rings)
         rings->previous = ring;
@@ -117,7 +117,7 @@ void sf_ring_free(struct sf_ring *ring)
         ring->following->previous = ring->previous;
     pthread_mutex_unlock(&rings_mutex);
     sf_debug(SF_DEBUG_RING, "%p freed here", (void *)ring->shared);
-    sf_party_leave(&ring->shared->party, ring->tag);
+    sf_holders_leave(&ring->shared->holders, ring->tag);
     munmap(ring->shared, ring->mapped);
     free(ring);
 }

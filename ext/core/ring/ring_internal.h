@@ -1,16 +1,16 @@
 /* What the ring's three files share, and nobody else includes: the memory that all processes see, a process's
  * handle, and the few calls between the files.
  *
- *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the party
- *     ring.c          frames: reserve, publish, claim, release              writes the positions, the lap, frames
+ *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the holders
+ *     ring.c          frames: reserve, publish, claim, release              writes the positions, the layout, frames
  *     ring_wait.c     spins, sleeps and wakes                               writes the events, the patience
  *
  *     mapping:   struct sf_ring_shared | nothing, up to SF_RING_DATA_OFFSET | usable bytes of frames
  *
- * Zero pages are an empty ring, but for the lap and its maker's place in the party. No pointer stands in it. Its
+ * Zero pages are an empty ring, but for the layout and its maker's place in the holders. No pointer stands in it. Its
  * layout may change freely: all who hold a ring are forks of one process and run the same code. */
-#ifndef SF_CORE_RING_INTERNAL_H
-#define SF_CORE_RING_INTERNAL_H
+#ifndef SF_CORE_RING_RING_INTERNAL_H
+#define SF_CORE_RING_RING_INTERNAL_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,10 +18,10 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "lap.h"
-#include "lock.h"
-#include "party.h"
-#include "ring.h"
+#include "core/ring/ring_layout.h"
+#include "core/os/lock.h"
+#include "core/ring/holders.h"
+#include "core/ring/ring.h"
 
 #define SF_RING_CACHE_LINE 64
 #define SF_RING_PAGE 4096u
@@ -34,11 +34,11 @@ struct sf_ring_shared {
     _Atomic uint32_t number; /* the owner's label */
     _Atomic uint64_t head, next, tail, seq, base;
     /* read by all, seldom written */
-    _Alignas(SF_RING_CACHE_LINE) struct sf_lap lap;
+    _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
     /* the waiters' words: twice the count of what happened, and bit 0: somebody may sleep. See ring_wait.c */
     _Alignas(SF_RING_CACHE_LINE) _Atomic uint32_t message_event;
     _Alignas(SF_RING_CACHE_LINE) _Atomic uint32_t room_event;
-    _Alignas(SF_RING_CACHE_LINE) struct sf_party party;
+    _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
 #define SF_RING_DATA_OFFSET ((sizeof(struct sf_ring_shared) + SF_RING_PAGE - 1) / SF_RING_PAGE * SF_RING_PAGE)
 

@@ -1,58 +1,58 @@
 /* Where in a ring's memory its positions stand.
  *
  * Positions are counts of bytes since the ring was made: head <= next <= tail. They would go round all of the
- * ring's memory, however few bytes are in flight, and fresh pages cost ten times warm ones. So a lap takes only the
+ * ring's memory, however few bytes are in flight, and fresh pages cost ten times warm ones. So a layout takes only the
  * first `soft` bytes, which grow when more are in flight:
  *
  *     plain:    [0 ......... soft)                    o = position - base; past soft it goes on at 0
  *
  * When more room is needed while the bytes in flight already go round (the tail stands before the head), the unused
- * rest C of the memory is spliced into the lap in front of the head's place h:
+ * rest C of the memory is spliced into the layout in front of the head's place h:
  *
  *     memory:   [0 ... A ... h ... B ... soft ... C ... usable)
  *     spliced:   A -> C -> B -> A ...
  *
  * and taken out again when all that is in flight stands in C. No byte in flight is ever moved: a message keeps its
- * place, and the way from one of its bytes to the next, from reserve to release, while the lap changes around it.
- * So the way (sf_lap_piece) may be asked for without the lock by who holds a message; all else needs the lock.
+ * place, and the way from one of its bytes to the next, from reserve to release, while the layout changes around it.
+ * So the way (sf_ring_layout_piece) may be asked for without the lock by who holds a message; all else needs the lock.
  *
  * Crash consistency: growing is one store. Splicing changes two or three words: they are written to `plan` first,
- * `planned` is set, they are copied, `planned` is cleared; sf_lap_repair repeats the copying. Rewinding happens
+ * `planned` is set, they are copied, `planned` is cleared; sf_ring_layout_repair repeats the copying. Rewinding happens
  * when nothing is in flight, when any values are good ones. */
-#ifndef SF_CORE_LAP_H
-#define SF_CORE_LAP_H
+#ifndef SF_CORE_RING_RING_LAYOUT_H
+#define SF_CORE_RING_RING_LAYOUT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SF_LAP_NO_SPLICE UINT64_MAX
+#define SF_RING_LAYOUT_NO_SPLICE UINT64_MAX
 
 /* In shared memory. Written under the ring's lock with relaxed stores: the lock orders them for all who take it,
- * and who holds a message sees values that agree on that message's bytes, whichever of them are old (see lap.c). */
-struct sf_lap {
-    _Atomic uint64_t soft;   /* bytes of a plain lap; 8 <= soft <= usable */
-    _Atomic uint64_t splice; /* h, or SF_LAP_NO_SPLICE */
+ * and who holds a message sees values that agree on that message's bytes, whichever of them are old (see layout.c). */
+struct sf_ring_layout {
+    _Atomic uint64_t soft;   /* bytes of a plain layout; 8 <= soft <= usable */
+    _Atomic uint64_t splice; /* h, or SF_RING_LAYOUT_NO_SPLICE */
     uint64_t usable;         /* bytes of memory; constant */
     _Atomic uint64_t planned;
     _Atomic uint64_t plan_base, plan_soft, plan_splice;
 };
 
-static inline uint64_t sf_lap_get(const _Atomic uint64_t *word)
+static inline uint64_t sf_ring_layout_get(const _Atomic uint64_t *word)
 {
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-static inline void sf_lap_set(_Atomic uint64_t *word, uint64_t value)
+static inline void sf_ring_layout_set(_Atomic uint64_t *word, uint64_t value)
 {
     atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
 /* The end of the piece of memory in which place x stands; *after is the place that follows it. */
-static inline uint64_t sf_lap_piece(const struct sf_lap *lap, uint64_t x, uint64_t *after)
+static inline uint64_t sf_ring_layout_piece(const struct sf_ring_layout *layout, uint64_t x, uint64_t *after)
 {
-    uint64_t soft = sf_lap_get(&lap->soft), splice = sf_lap_get(&lap->splice);
-    bool spliced = splice != SF_LAP_NO_SPLICE;
+    uint64_t soft = sf_ring_layout_get(&layout->soft), splice = sf_ring_layout_get(&layout->splice);
+    bool spliced = splice != SF_RING_LAYOUT_NO_SPLICE;
     if (spliced && x < splice) {
         *after = soft;
         return splice;
@@ -62,14 +62,14 @@ static inline uint64_t sf_lap_piece(const struct sf_lap *lap, uint64_t x, uint64
         return soft;
     }
     *after = spliced ? splice : 0;
-    return lap->usable;
+    return layout->usable;
 }
 
 /* The place `bytes` after place x. */
-static inline uint64_t sf_lap_walk(const struct sf_lap *lap, uint64_t x, uint64_t bytes)
+static inline uint64_t sf_ring_layout_walk(const struct sf_ring_layout *layout, uint64_t x, uint64_t bytes)
 {
     uint64_t after, end;
-    while (bytes >= (end = sf_lap_piece(lap, x, &after)) - x) {
+    while (bytes >= (end = sf_ring_layout_piece(layout, x, &after)) - x) {
         bytes -= end - x;
         x = after;
     }
@@ -77,36 +77,36 @@ static inline uint64_t sf_lap_walk(const struct sf_lap *lap, uint64_t x, uint64_
 }
 
 /* The place of a position, which must be one of [head, tail]. */
-static inline uint64_t sf_lap_place(const struct sf_lap *lap, uint64_t base, uint64_t position)
+static inline uint64_t sf_ring_layout_place(const struct sf_ring_layout *layout, uint64_t base, uint64_t position)
 {
-    uint64_t o = position - base, soft = sf_lap_get(&lap->soft), splice = sf_lap_get(&lap->splice);
-    if (__builtin_expect(splice == SF_LAP_NO_SPLICE, 1))
+    uint64_t o = position - base, soft = sf_ring_layout_get(&layout->soft), splice = sf_ring_layout_get(&layout->splice);
+    if (__builtin_expect(splice == SF_RING_LAYOUT_NO_SPLICE, 1))
         return o < soft ? o : o - soft;
-    uint64_t rest = lap->usable - soft;
-    if (o >= lap->usable)
-        o -= lap->usable;
+    uint64_t rest = layout->usable - soft;
+    if (o >= layout->usable)
+        o -= layout->usable;
     return o < splice ? o : o < splice + rest ? soft + (o - splice) : o - rest;
 }
 
-/* What the lap has room for without going round, growing or splicing; past its end, without the last two. */
-static inline uint64_t sf_lap_room(const struct sf_lap *lap, uint64_t base, uint64_t head, uint64_t tail)
+/* What the layout has room for without going round, growing or splicing; past its end, without the last two. */
+static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, uint64_t base, uint64_t head, uint64_t tail)
 {
-    uint64_t soft = sf_lap_get(&lap->soft), taken = tail - base <= soft ? tail - base : tail - head;
+    uint64_t soft = sf_ring_layout_get(&layout->soft), taken = tail - base <= soft ? tail - base : tail - head;
     return taken < soft ? soft - taken : 0;
 }
 
-void sf_lap_init(struct sf_lap *lap, uint64_t usable);
+void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable);
 
 /* Nothing is in flight: the tail goes back to place 0. */
-void sf_lap_rewind(struct sf_lap *lap, _Atomic uint64_t *base, uint64_t tail);
+void sf_ring_layout_rewind(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t tail);
 
-/* The head has moved on: keeps head - base below one lap. */
-void sf_lap_advance(const struct sf_lap *lap, _Atomic uint64_t *base, uint64_t head);
+/* The head has moved on: keeps head - base below one layout. */
+void sf_ring_layout_advance(const struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head);
 
-/* Makes the lap take `bytes` more at the tail. False, and nothing changed: the ring has no such room. */
-bool sf_lap_make_room(struct sf_lap *lap, _Atomic uint64_t *base, uint64_t head, uint64_t tail, uint64_t bytes);
+/* Makes the layout take `bytes` more at the tail. False, and nothing changed: the ring has no such room. */
+bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail, uint64_t bytes);
 
 /* After the death of who held the lock. */
-void sf_lap_repair(struct sf_lap *lap, _Atomic uint64_t *base, uint64_t head, uint64_t tail);
+void sf_ring_layout_repair(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail);
 
 #endif

@@ -8,13 +8,13 @@
  *
  * Who writes: the counts, whoever has published or released (ring_internal.h); bit 0, waiters set it and wakers
  * clear it; the patience, this process's waiters. Nothing here takes the lock but by asking ring.c. */
-#include "ring.h"
+#include "core/ring/ring.h"
 
 #include <errno.h>
 #include <limits.h>
 
-#include "futex.h"
-#include "ring_internal.h"
+#include "core/os/futex.h"
+#include "core/ring/ring_internal.h"
 
 #define GLANCE_NS 1000u /* every wait spins so long */
 #define SPIN_NS 30000u  /* a patient one: what the wake-ups of both sides may take */
@@ -121,7 +121,7 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
     atomic_store_explicit(&ring->interrupted_ns, 0, memory_order_relaxed);
     /* Nothing came, or we were not told. First who could, then what there is: the last holder may have sent first.
      */
-    bool alone = !sf_party_others(&ring->shared->party, ring->tag);
+    bool alone = !sf_holders_others(&ring->shared->holders, ring->tag);
     if (is_there(ring, wanted, true))
         return 0;
     return alone ? -EPIPE : -ETIMEDOUT;

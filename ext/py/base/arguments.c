@@ -1,5 +1,5 @@
 /* Arguments. See arguments.h. */
-#include "py/arguments.h"
+#include "py/base/arguments.h"
 
 static int refuse_range(PyObject *value, const char *name, int64_t least, const char *meaning)
 {

@@ -1,8 +1,8 @@
 /* Reading arguments so that the error names the one that is wrong. */
-#ifndef SF_PY_ARGUMENTS_H
-#define SF_PY_ARGUMENTS_H
+#ifndef SF_PY_BASE_ARGUMENTS_H
+#define SF_PY_BASE_ARGUMENTS_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* Python.h, and what older headers lack. The only file of ext/py that asks for versions. */
-#ifndef SF_PY_COMPAT_H
-#define SF_PY_COMPAT_H
+#ifndef SF_PY_BASE_COMPAT_H
+#define SF_PY_BASE_COMPAT_H
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

@@ -1,8 +1,8 @@
 /* SNAKEFISH_DEBUG. See debug.h. Written straight to descriptor 2: the core speaks also without the interpreter lock, and
  * half-way through a fork. */
-#include "py/debug.h"
+#include "py/base/debug.h"
 
-#include "core/debug.h"
+#include "core/os/debug.h"
 
 #include <stdio.h>
 #include <stdlib.h>

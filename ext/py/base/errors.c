@@ -1,7 +1,7 @@
 /* Exceptions: codes of the core to Python, and those of our own. */
-#include "py/errors.h"
+#include "py/base/errors.h"
 
-#include "core/process.h"
+#include "core/os/process.h"
 
 #include <errno.h>
 #include <string.h>

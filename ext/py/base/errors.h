@@ -1,8 +1,8 @@
 /* The one place where codes of the core become Python exceptions. */
-#ifndef SF_PY_ERRORS_H
-#define SF_PY_ERRORS_H
+#ifndef SF_PY_BASE_ERRORS_H
+#define SF_PY_BASE_ERRORS_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 #include <stdint.h>
 

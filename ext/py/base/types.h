@@ -1,8 +1,8 @@
 /* What the module is made of: one spec for each Python type, one table of functions for each file that has some. */
-#ifndef SF_PY_TYPES_H
-#define SF_PY_TYPES_H
+#ifndef SF_PY_BASE_TYPES_H
+#define SF_PY_BASE_TYPES_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 extern PyType_Spec sf_thread_spec, sf_generator_spec, sf_channel_spec;
 PyObject *sf_span_type(void); /* a new type, or NULL with an exception */

@@ -1,7 +1,7 @@
 /* Waiting. See wait.h. */
-#include "py/wait.h"
+#include "py/base/wait.h"
 
-#include "core/log.h"
+#include "core/log/log.h"
 
 #include <errno.h>
 #include <math.h>

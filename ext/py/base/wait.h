@@ -1,9 +1,9 @@
 /* Blocking, in one shape: try, and while it is not there yet sleep a slice without the interpreter lock, run signal
  * handlers, and try again. */
-#ifndef SF_PY_WAIT_H
-#define SF_PY_WAIT_H
+#ifndef SF_PY_BASE_WAIT_H
+#define SF_PY_BASE_WAIT_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 #include "abi/log_format.h"
 

@@ -2,14 +2,14 @@
  *
  * `users` counts the calls under way, which may sleep without the interpreter lock: dispose() from another thread
  * wakes them, and the last one out frees the ring. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "core/log.h"
-#include "core/ring.h"
-#include "py/arguments.h"
-#include "py/errors.h"
-#include "py/message.h"
-#include "py/wait.h"
+#include "core/log/log.h"
+#include "core/ring/ring.h"
+#include "py/base/arguments.h"
+#include "py/base/errors.h"
+#include "py/message/message.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 

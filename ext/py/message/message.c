@@ -1,9 +1,9 @@
 /* Messages. See message.h. */
-#include "py/message.h"
+#include "py/message/message.h"
 
-#include "core/log.h"
-#include "core/shm.h"
-#include "py/pickle.h"
+#include "core/log/log.h"
+#include "core/os/shm.h"
+#include "py/message/pickle.h"
 
 #include <string.h>
 

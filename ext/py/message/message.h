@@ -8,13 +8,13 @@
  *     BYTEARRAY   the bytes of a bytearray
  *     PARTS       uint64 sizes[1 + count], the pickle, then `count` out-of-band buffers (pickle protocol 5), each padded
  *                 to begin at a multiple of 16 */
-#ifndef SF_PY_MESSAGE_H
-#define SF_PY_MESSAGE_H
+#ifndef SF_PY_MESSAGE_MESSAGE_H
+#define SF_PY_MESSAGE_MESSAGE_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
-#include "core/stream.h"
-#include "py/plain.h"
+#include "core/result/stream.h"
+#include "py/message/plain.h"
 
 enum sf_message_kind { SF_MESSAGE_PICKLE = 1, SF_MESSAGE_BYTES, SF_MESSAGE_BYTEARRAY, SF_MESSAGE_PARTS, SF_MESSAGE_PLAIN };
 

@@ -1,7 +1,7 @@
 /* Pickling by pickle.dumps and pickle.loads with the highest protocol. Each call is told to the log, whoever makes it. */
-#include "py/pickle.h"
+#include "py/message/pickle.h"
 
-#include "core/log.h"
+#include "core/log/log.h"
 
 static PyObject *dumps, *loads, *protocol, *callback_keyword, *buffers_keyword;
 

@@ -1,8 +1,8 @@
 /* The pickle module, looked up once. */
-#ifndef SF_PY_PICKLE_H
-#define SF_PY_PICKLE_H
+#ifndef SF_PY_MESSAGE_PICKLE_H
+#define SF_PY_MESSAGE_PICKLE_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 int sf_pickle_init(void); /* 0, or -1 with an exception */
 

@@ -1,5 +1,5 @@
 /* Plain objects. See plain.h. */
-#include "py/plain.h"
+#include "py/message/plain.h"
 
 #include <stdint.h>
 #include <string.h>

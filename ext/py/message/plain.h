@@ -14,10 +14,10 @@
  *             'I' uint32 count, int64s | 'D' uint32 count, doubles           a list of nothing else
  *
  * in the machine's byte order, not aligned: it never leaves the machine. CPython only; for PyPy nothing is plain. */
-#ifndef SF_PY_PLAIN_H
-#define SF_PY_PLAIN_H
+#ifndef SF_PY_MESSAGE_PLAIN_H
+#define SF_PY_MESSAGE_PLAIN_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 #define SF_PLAIN_FEW_BYTES 256 /* most plain objects need no more */
 

@@ -3,14 +3,14 @@
  * The list of running children is this process's own; a process made by fork, also by os.fork, starts with an empty one,
  * and objects that were copied into it by the fork know by `owner` that they are strangers there, and by `pid` if it is
  * their own child. Guarded by the interpreter lock. */
-#include "py/child.h"
+#include "py/task/child.h"
 
-#include "core/log.h"
-#include "core/process.h"
-#include "core/ring.h"
-#include "py/errors.h"
-#include "py/protocol.h"
-#include "py/wait.h"
+#include "core/log/log.h"
+#include "core/os/process.h"
+#include "core/ring/ring.h"
+#include "py/base/errors.h"
+#include "py/task/protocol.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 #include <signal.h>

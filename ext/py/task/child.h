@@ -1,8 +1,8 @@
 /* A child process made by fork, by the interpreter's whole protocol: the base of every task. */
-#ifndef SF_PY_CHILD_H
-#define SF_PY_CHILD_H
+#ifndef SF_PY_TASK_CHILD_H
+#define SF_PY_TASK_CHILD_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 #include <stdbool.h>
 #include <stdint.h>

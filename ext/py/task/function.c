@@ -1,5 +1,5 @@
 /* Looking through callables. See function.h. */
-#include "py/function.h"
+#include "py/task/function.h"
 
 static PyObject *partial, *functools_globals; /* functools.partial, functools.__dict__ */
 

@@ -1,8 +1,8 @@
 /* Callables: the function behind them, its globals, its name. */
-#ifndef SF_PY_FUNCTION_H
-#define SF_PY_FUNCTION_H
+#ifndef SF_PY_TASK_FUNCTION_H
+#define SF_PY_TASK_FUNCTION_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 /* Once, before the others. 0, or -1 with an exception. */
 int sf_function_init(void);

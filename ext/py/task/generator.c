@@ -1,17 +1,17 @@
 /* snakefish.Generator: a generator function in a child process, in step with its parent or `prefetch` items ahead. This
  * is the parent's half and the Python type; how the two work together stands in generator.h, the child's half is
  * generator_child.c. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "core/futex.h"
-#include "core/log.h"
-#include "core/shm.h"
-#include "core/stream.h"
-#include "py/arguments.h"
-#include "py/errors.h"
-#include "py/function.h"
-#include "py/generator.h"
-#include "py/wait.h"
+#include "core/os/futex.h"
+#include "core/log/log.h"
+#include "core/os/shm.h"
+#include "core/result/stream.h"
+#include "py/base/arguments.h"
+#include "py/base/errors.h"
+#include "py/task/function.h"
+#include "py/task/generator.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 #include <limits.h>

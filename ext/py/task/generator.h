@@ -6,13 +6,13 @@
  *
  * The parent writes struct sf_generator_control, the child reads it. Items travel as outcomes (outcome.h) over a stream
  * (stream.h), which also holds those that were computed ahead; the generator's last word (StopIteration or what it
- * raised) is the one with SF_GENERATOR_LAST_ITEM as its number. What is extracted takes the task's mailbox, as for every
+ * raised) is the one with SF_GENERATOR_LAST_ITEM as its number. What is extracted takes the task's result_file, as for every
  * task. */
-#ifndef SF_PY_GENERATOR_H
-#define SF_PY_GENERATOR_H
+#ifndef SF_PY_TASK_GENERATOR_H
+#define SF_PY_TASK_GENERATOR_H
 
-#include "core/ring.h"
-#include "py/task.h"
+#include "core/ring/ring.h"
+#include "py/task/task.h"
 
 #include <stdatomic.h>
 

@@ -1,11 +1,11 @@
 /* The child's half of a Generator: computes items as they are asked for, or ahead of that, and sends them. See
  * generator.h for what the parent does meanwhile. */
-#include "py/generator.h"
+#include "py/task/generator.h"
 
-#include "core/futex.h"
-#include "core/log.h"
-#include "core/stream.h"
-#include "py/wait.h"
+#include "core/os/futex.h"
+#include "core/log/log.h"
+#include "core/result/stream.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 

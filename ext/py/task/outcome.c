@@ -1,9 +1,9 @@
 /* Outcomes. See outcome.h. The Python side of it (formatting tracebacks, sys.exit's rules) is snakefish/_child.py. */
-#include "py/outcome.h"
+#include "py/task/outcome.h"
 
-#include "core/log.h"
-#include "py/errors.h"
-#include "py/pickle.h"
+#include "core/log/log.h"
+#include "py/base/errors.h"
+#include "py/message/pickle.h"
 
 /* Calls snakefish._child.<name>(argument). */
 static PyObject *helper(const char *name, PyObject *argument)

@@ -1,9 +1,9 @@
 /* What became of a call in a child, on its way to the parent: a tag and bytes. Used for the results of Threads, what
  * was extracted, the items of Generators and the chunks of map. */
-#ifndef SF_PY_OUTCOME_H
-#define SF_PY_OUTCOME_H
+#ifndef SF_PY_TASK_OUTCOME_H
+#define SF_PY_TASK_OUTCOME_H
 
-#include "py/message.h"
+#include "py/message/message.h"
 
 #include <stdint.h>
 

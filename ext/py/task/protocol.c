@@ -1,8 +1,8 @@
 /* Around a fork. See protocol.h. Functions of the standard library are looked up once. */
-#include "py/protocol.h"
+#include "py/task/protocol.h"
 
-#include "py/child.h"
-#include "py/streams.h"
+#include "py/task/child.h"
+#include "py/task/streams.h"
 
 #include <stdbool.h>
 #include <unistd.h>

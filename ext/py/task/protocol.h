@@ -1,10 +1,10 @@
 /* What the interpreter's own rules, and multiprocessing's, want around a fork: before it in the parent, and first and
  * last in the child. What is seldom needed is Python (snakefish/_child.py); what every fork needs is C, because each
  * page that Python code touches after a fork is a page fault. */
-#ifndef SF_PY_PROTOCOL_H
-#define SF_PY_PROTOCOL_H
+#ifndef SF_PY_TASK_PROTOCOL_H
+#define SF_PY_TASK_PROTOCOL_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 int sf_protocol_init(void); /* 0, or -1 with an exception */
 

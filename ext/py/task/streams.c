@@ -5,7 +5,7 @@
  * after it was flushed. It holds all that it has yet to write by fields of its own, which say then that there is
  * nothing; while its bytes and its buffer's are the same, they say so still. Unless flush is another function now:
  * one was set on the object. */
-#include "py/streams.h"
+#include "py/task/streams.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* Flushing sys.stdout and sys.stderr around a fork, so that what was printed comes out once. */
-#ifndef SF_PY_STREAMS_H
-#define SF_PY_STREAMS_H
+#ifndef SF_PY_TASK_STREAMS_H
+#define SF_PY_TASK_STREAMS_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 int sf_streams_init(void); /* 0, or -1 with an exception */
 

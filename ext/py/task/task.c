@@ -1,23 +1,23 @@
 /* Tasks. See task.h.
  *
- * The life of one: new -> started (the child runs) -> reaped -> joined (its mailbox read, merged) -> disposed; dispose
+ * The life of one: new -> started (the child runs) -> reaped -> joined (its result_file read, merged) -> disposed; dispose
  * may come at any time. The child's half is `body`; everything else runs in the parent, under the interpreter lock.
- * `joining` keeps a second Python thread out while the first reads the mailbox and merges. */
-#include "py/task.h"
+ * `joining` keeps a second Python thread out while the first reads the result_file and merges. */
+#include "py/task/task.h"
 
-#include "core/log.h"
-#include "core/mailbox.h"
-#include "py/arguments.h"
-#include "py/errors.h"
-#include "py/function.h"
-#include "py/wait.h"
+#include "core/log/log.h"
+#include "core/result/result_file.h"
+#include "py/base/arguments.h"
+#include "py/base/errors.h"
+#include "py/task/function.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { RESULT, EXTRACTED }; /* the mailbox's parts */
+enum { RESULT, EXTRACTED }; /* the result_file's parts */
 
 #define LARGE_BYTES (64 << 10)
 
@@ -68,7 +68,7 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
         return -1;
     task->word = words[kind];
     task->kind = kind;
-    task->child.pidfd = task->mailbox = -1;
+    task->child.pidfd = task->result_file = -1;
     task->f = Py_NewRef(f);
     task->kwargs = kwargs && kwargs != Py_None ? PyDict_Copy(kwargs) : NULL;
     task->extract = Py_NewRef(extract);
@@ -110,7 +110,7 @@ static void extract(struct sf_task *task, PyObject **extracted, PyObject **faile
 }
 
 static void pack_part(PyObject *value, PyObject *raised, const char *what, struct sf_outcome_bytes *out,
-                      struct sf_mailbox_part *part)
+                      struct sf_result_file_part *part)
 {
     if (!value)
         sf_put_raised(Py_NewRef(raised));
@@ -121,9 +121,9 @@ static void pack_part(PyObject *value, PyObject *raised, const char *what, struc
 }
 
 /* 0 or -errno; what does not fit is replaced by a sentence that says so. */
-static int post(int mailbox, struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
+static int post(int result_file, struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
-    int error = sf_mailbox_write(mailbox, parts);
+    int error = sf_result_file_write(result_file, parts);
     if (!error)
         return 0;
     char sentence[160];
@@ -133,17 +133,17 @@ static int post(int mailbox, struct sf_mailbox_part parts[SF_MAILBOX_PARTS])
     sf_outcome_pack_broken(sentence, &broken);
     if (!broken.bytes)
         return error;
-    struct sf_mailbox_part part = {broken.tag, (uint64_t)PyBytes_GET_SIZE(broken.bytes),
+    struct sf_result_file_part part = {broken.tag, (uint64_t)PyBytes_GET_SIZE(broken.bytes),
                                    PyBytes_AS_STRING(broken.bytes)};
     parts[RESULT] = part;
     if (parts[EXTRACTED].tag)
         parts[EXTRACTED] = part;
-    error = sf_mailbox_write(mailbox, parts);
+    error = sf_result_file_write(result_file, parts);
     Py_DECREF(broken.bytes);
     return error;
 }
 
-/* A process that f made by os.fork, and that came back out of f: the mailbox is not its own. It ends as a program does;
+/* A process that f made by os.fork, and that came back out of f: the result_file is not its own. It ends as a program does;
  * its exit status. */
 static int end_stray(PyObject *raised)
 {
@@ -165,7 +165,7 @@ static int body(void *context)
     struct sf_task *task = context;
     PyObject *value, *raised, *extracted, *failed;
     struct sf_outcome_bytes result, extraction = {.tag = SF_TAG_NONE};
-    struct sf_mailbox_part parts[SF_MAILBOX_PARTS] = {{0, 0, NULL}, {0, 0, NULL}};
+    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS] = {{0, 0, NULL}, {0, 0, NULL}};
     run(task, &value, &raised);
     if (!sf_child_is_self(&task->child))
         return end_stray(raised);
@@ -174,7 +174,7 @@ static int body(void *context)
     pack_part(value, raised, "its result", &result, &parts[RESULT]);
     if (extracted || failed)
         pack_part(extracted, failed, "what it extracted", &extraction, &parts[EXTRACTED]);
-    int error = post(task->mailbox, parts);
+    int error = post(task->result_file, parts);
     sf_log_write(SF_EVENT_RESULT, SF_PHASE_END, task->child.task, parts[RESULT].bytes + parts[EXTRACTED].bytes,
                  (uint64_t)-error);
     int status = result.tag == SF_TAG_EXITED ? result.exit_status : error ? 1 : 0;
@@ -190,9 +190,9 @@ static int body(void *context)
 
 int sf_task_start(struct sf_task *task)
 {
-    task->mailbox = sf_mailbox_open();
-    if (task->mailbox < 0) {
-        sf_error(task->mailbox, "cannot make a memfd for the result");
+    task->result_file = sf_result_file_open();
+    if (task->result_file < 0) {
+        sf_error(task->result_file, "cannot make a memfd for the result");
         return -1;
     }
     if (sf_log_enabled()) {
@@ -204,13 +204,13 @@ int sf_task_start(struct sf_task *task)
     }
     if (sf_child_fork(&task->child, task->name, body, task) == 0)
         return 0;
-    close(task->mailbox);
-    task->mailbox = -1;
+    close(task->result_file);
+    task->result_file = -1;
     return -1;
 }
 
-/* Reads a part of the mailbox as bytes. NULL with an exception. */
-static PyObject *read_part(int mailbox, const struct sf_mailbox_part *parts, int which)
+/* Reads a part of the result_file as bytes. NULL with an exception. */
+static PyObject *read_part(int result_file, const struct sf_result_file_part *parts, int which)
 {
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)parts[which].bytes);
     if (!bytes)
@@ -219,7 +219,7 @@ static PyObject *read_part(int mailbox, const struct sf_mailbox_part *parts, int
     int error;
     uint64_t from = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
-    error = sf_mailbox_read(mailbox, parts, which, to);
+    error = sf_result_file_read(result_file, parts, which, to);
     Py_END_ALLOW_THREADS;
     sf_log_stretch(SF_EVENT_COPIED, from, parts[which].bytes);
     if (error) {
@@ -229,22 +229,22 @@ static PyObject *read_part(int mailbox, const struct sf_mailbox_part *parts, int
     return bytes;
 }
 
-static int read_mailbox(struct sf_task *task, int mailbox)
+static int read_result_file(struct sf_task *task, int result_file)
 {
-    struct sf_mailbox_part parts[SF_MAILBOX_PARTS];
-    int error = sf_mailbox_read_parts(mailbox, parts);
+    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS];
+    int error = sf_result_file_read_parts(result_file, parts);
     if (error == -ENODATA)
         return 0; /* it died before it had said anything */
     if (error) {
         sf_error(error, "cannot read the child's result");
         return -1;
     }
-    task->bytes = read_part(mailbox, parts, RESULT);
+    task->bytes = read_part(result_file, parts, RESULT);
     if (!task->bytes)
         return -1;
     task->tag = (enum sf_tag)parts[RESULT].tag;
     if (parts[EXTRACTED].tag) {
-        task->extracted = read_part(mailbox, parts, EXTRACTED);
+        task->extracted = read_part(result_file, parts, EXTRACTED);
         task->extracted_tag = (enum sf_tag)parts[EXTRACTED].tag;
         if (!task->extracted)
             return -1;
@@ -255,16 +255,16 @@ static int read_mailbox(struct sf_task *task, int mailbox)
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
 {
     int got = sf_child_wait(&task->child, block, deadline_ns);
-    if (got || task->mailbox < 0)
+    if (got || task->result_file < 0)
         return got;
-    int mailbox = task->mailbox;
-    task->mailbox = -1;
-    int failed = read_mailbox(task, mailbox);
+    int result_file = task->result_file;
+    task->result_file = -1;
+    int failed = read_result_file(task, result_file);
     /* a child that was forked meanwhile holds the memfd too: its pages are to go now, not when that one dies */
-    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= LARGE_BYTES && ftruncate(mailbox, 0)) {
+    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= LARGE_BYTES && ftruncate(result_file, 0)) {
         /* then they go with that child */
     }
-    close(mailbox);
+    close(result_file);
     return failed ? SF_RAISED : 0;
 }
 
@@ -426,9 +426,9 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
         if (warn && cut_off && warn_of_end(task, self))
             PyErr_WriteUnraisable(self);
     }
-    if (task->mailbox >= 0)
-        close(task->mailbox);
-    task->mailbox = -1;
+    if (task->result_file >= 0)
+        close(task->result_file);
+    task->result_file = -1;
     task->disposed = true;
     if (raised)
         sf_put_raised(raised);

@@ -1,10 +1,10 @@
 /* A task: a call that runs in a child process, its result, and what is extracted there and merged here. Thread,
  * Generator and the workers of map are tasks. */
-#ifndef SF_PY_TASK_H
-#define SF_PY_TASK_H
+#ifndef SF_PY_TASK_TASK_H
+#define SF_PY_TASK_TASK_H
 
-#include "py/child.h"
-#include "py/outcome.h"
+#include "py/task/child.h"
+#include "py/task/outcome.h"
 
 #include "abi/log_format.h"
 
@@ -17,7 +17,7 @@ struct sf_task {
     PyObject *(*run)(struct sf_task *task);        /* in the child: calls f; a new reference or NULL and raised */
     void (*stop)(struct sf_task *task);            /* asks the child to end, before a join; NULL: it ends by itself */
     void (*give_back)(struct sf_task *task);       /* frees what only a running child needs; NULL: nothing */
-    int mailbox;                                   /* from start until collected */
+    int result_file;                                   /* from start until collected */
     bool joining, joined, disposed;
     enum sf_tag tag, extracted_tag;
     PyObject *bytes, *value, *exception; /* f's outcome, once joined: packed, or opened by the first get_result */

@@ -1,9 +1,9 @@
 /* What Thread and Generator have in common as Python types. See task.h. */
-#include "py/task.h"
+#include "py/task/task.h"
 
-#include "core/process.h"
-#include "py/errors.h"
-#include "py/wait.h"
+#include "core/os/process.h"
+#include "py/base/errors.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* snakefish.Thread: a function in a child process. The work is in task.c; here are the arguments and the table. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "core/log.h"
-#include "py/task.h"
-#include "py/wait.h"
+#include "core/log/log.h"
+#include "py/task/task.h"
+#include "py/base/wait.h"
 
 #include <signal.h>
 

@@ -1,8 +1,8 @@
 /* get_timestamp and what goes with it. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "core/cpus.h"
-#include "core/tsc.h"
+#include "core/os/cpus.h"
+#include "core/os/tsc.h"
 
 static PyObject *get_timestamp(PyObject *module, PyObject *unused)
 {

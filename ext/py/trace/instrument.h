@@ -1,8 +1,8 @@
 /* What the files of trace.instrument's C side share: the pipes of a connection, and their tables of functions. */
-#ifndef SF_PY_INSTRUMENT_H
-#define SF_PY_INSTRUMENT_H
+#ifndef SF_PY_TRACE_INSTRUMENT_H
+#define SF_PY_TRACE_INSTRUMENT_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
 #include <stdbool.h>
 #include <stdint.h>

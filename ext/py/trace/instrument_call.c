@@ -1,9 +1,9 @@
 /* The stack of calls. See instrument_call.h.
  *
  * A session may start or end while a thread is in a call, waiting: no END is written without its BEGIN. */
-#include "py/instrument_call.h"
+#include "py/trace/instrument_call.h"
 
-#include "core/pipes.h"
+#include "core/log/pipe_numbers.h"
 
 #include <stddef.h>
 
@@ -18,7 +18,7 @@ struct sf_call *sf_call_begin(uint32_t pipe, enum sf_event_kind kind)
         return NULL;
     struct sf_call *call = &calls[depth++];
     *call = (struct sf_call){.pipe = pipe, .kind = kind, .open = true, .told = sf_call_era()};
-    sf_log_write(kind, SF_PHASE_BEGIN, sf_pipes_channel(pipe), 0, 0);
+    sf_log_write(kind, SF_PHASE_BEGIN, sf_pipe_numbers_channel(pipe), 0, 0);
     return call;
 }
 
@@ -32,7 +32,7 @@ void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes)
 {
     if (!call)
         return;
-    uint32_t channel = sf_pipes_channel(call->pipe);
+    uint32_t channel = sf_pipe_numbers_channel(call->pipe);
     call->open = false;
     if (call->told != sf_call_era()) {
         if (!seq)
@@ -61,7 +61,7 @@ void sf_call_wait_begin(struct sf_call *call, enum sf_wait reason)
         return;
     call->waiting = reason;
     call->told_wait = sf_call_era();
-    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, sf_pipes_channel(call->pipe));
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, sf_pipe_numbers_channel(call->pipe));
 }
 
 void sf_call_wait_end(struct sf_call *call)
@@ -69,7 +69,7 @@ void sf_call_wait_end(struct sf_call *call)
     if (!call)
         return;
     if (call->waiting && call->told_wait == sf_call_era())
-        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, call->waiting, sf_pipes_channel(call->pipe));
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, call->waiting, sf_pipe_numbers_channel(call->pipe));
     call->waiting = 0;
 }
 

@@ -2,10 +2,10 @@
  *
  * A call is a frame on its thread's stack. Whoever begins one ends it, also when what it calls raises; the wrapper
  * of what that calls finds it there. Nothing here blocks or touches Python. */
-#ifndef SF_PY_INSTRUMENT_CALL_H
-#define SF_PY_INSTRUMENT_CALL_H
+#ifndef SF_PY_TRACE_INSTRUMENT_CALL_H
+#define SF_PY_TRACE_INSTRUMENT_CALL_H
 
-#include "core/log.h"
+#include "core/log/log.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,12 +7,12 @@
  *
  * Each wrapper is one call from Python, which begins, calls what it wraps, and ends: a signal handler's exception
  * finds no place between these where it would leave a call that never ends, or a pipe with a writer for ever. */
-#include "py/instrument.h"
-#include "py/instrument_call.h"
-#include "py/types.h"
+#include "py/trace/instrument.h"
+#include "py/trace/instrument_call.h"
+#include "py/base/types.h"
 
-#include "core/pipes.h"
-#include "py/message.h"
+#include "core/log/pipe_numbers.h"
+#include "py/message/message.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +48,7 @@ static PyObject *send(PyObject *module, PyObject *const *args, Py_ssize_t count,
 static int become_writer(uint32_t pipe, struct sf_call *call, uint64_t *seq)
 {
     struct timespec pause = {0, 20000};
-    while (sf_pipes_write_begin(pipe, seq) == -EAGAIN) {
+    while (sf_pipe_numbers_write_begin(pipe, seq) == -EAGAIN) {
         sf_call_wait_begin(call, SF_WAIT_ROOM); /* the other one is not done for want of it, most likely */
         Py_BEGIN_ALLOW_THREADS;
         nanosleep(&pause, NULL);
@@ -90,16 +90,16 @@ static PyObject *write_message(PyObject *module, PyObject *const *args, Py_ssize
     sf_call_finish(call, seq, bytes);
     if (call) {
         told = sf_call_era();
-        sf_log_write(SF_EVENT_WRITE, SF_PHASE_BEGIN, sf_pipes_channel(pipe), 0, 0);
+        sf_log_write(SF_EVENT_WRITE, SF_PHASE_BEGIN, sf_pipe_numbers_channel(pipe), 0, 0);
         if (!is_ready(connection.fd, POLLOUT))
             sf_call_wait_begin(call,
                                SF_WAIT_ROOM); /* it is the write that waits, if it does: the pipe may take it yet */
     }
     written = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    sf_pipes_write_end(pipe, written != NULL);
+    sf_pipe_numbers_write_end(pipe, written != NULL);
     sf_call_wait_end(call);
     if (told && told == sf_call_era())
-        sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipes_channel(pipe), written ? bytes : 0, 0);
+        sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipe_numbers_channel(pipe), written ? bytes : 0, 0);
 out:
     sf_call_end(own);
     return written;
@@ -198,15 +198,15 @@ static PyObject *read_message(PyObject *module, PyObject *const *args, Py_ssize_
     if (call)
         call->taken = true;
     uint64_t from = sf_log_stretch_begin(), seq = 0;
-    sf_pipes_read_begin(pipe);
+    sf_pipe_numbers_read_begin(pipe);
     buffer = sf_instrument_call(args[0], args + 1, count - 1, keywords);
     int64_t bytes = bytes_read(buffer);
     if (bytes == -1)
-        sf_pipes_read_quit(pipe);
+        sf_pipe_numbers_read_quit(pipe);
     else if (bytes < 0)
-        sf_pipes_read_lost(pipe);
+        sf_pipe_numbers_read_lost(pipe);
     else
-        seq = sf_pipes_read_end(pipe);
+        seq = sf_pipe_numbers_read_end(pipe);
     if (call && bytes >= SF_MESSAGE_TOLD_BYTES)
         sf_log_stretch(SF_EVENT_COPIED, from, (uint64_t)bytes);
     sf_call_finish(call, seq, bytes > 0 ? (uint64_t)bytes : 0);

@@ -1,10 +1,10 @@
 /* trace.instrument, pipes: which numbers of core/pipes a connection has, and which are told to a session. */
-#include "py/instrument.h"
-#include "py/types.h"
+#include "py/trace/instrument.h"
+#include "py/base/types.h"
 
-#include "core/log.h"
-#include "core/pipes.h"
-#include "py/errors.h"
+#include "core/log/log.h"
+#include "core/log/pipe_numbers.h"
+#include "py/base/errors.h"
 
 #include <unistd.h>
 
@@ -31,9 +31,9 @@ static struct sf_pipe_end find(PyObject *connection, int fd)
         return (struct sf_pipe_end){(uint32_t)(both >> 32), (uint32_t)both};
     }
     PyErr_Clear();
-    struct sf_pipe_end end = sf_pipes_find(fd);
+    struct sf_pipe_end end = sf_pipe_numbers_find(fd);
     if (!end.out && !end.in) {
-        if (sf_pipes_full())
+        if (sf_pipe_numbers_full())
             tell_full();
         return end;
     }
@@ -67,12 +67,12 @@ bool sf_instrument_has(Py_ssize_t count, Py_ssize_t least)
 
 static void announce(uint32_t pipe)
 {
-    sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, sf_pipes_channel(pipe), sf_pipes_capacity(pipe), 0);
+    sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, sf_pipe_numbers_channel(pipe), sf_pipe_numbers_capacity(pipe), 0);
 }
 
 void sf_instrument_announce(void)
 {
-    sf_pipes_each(announce);
+    sf_pipe_numbers_each(announce);
 }
 
 static PyObject *declare(PyObject *module, PyObject *args)
@@ -81,8 +81,8 @@ static PyObject *declare(PyObject *module, PyObject *args)
     int reader, writer, duplex;
     if (!PyArg_ParseTuple(args, "iip:_instrument_declare", &reader, &writer, &duplex))
         return NULL;
-    if (sf_pipes_declare(reader, writer, duplex) == 0) {
-        struct sf_pipe_end end = sf_pipes_find(writer);
+    if (sf_pipe_numbers_declare(reader, writer, duplex) == 0) {
+        struct sf_pipe_end end = sf_pipe_numbers_find(writer);
         announce(end.out);
         if (end.in != end.out)
             announce(end.in);
@@ -96,11 +96,11 @@ static PyObject *uncount(PyObject *module, PyObject *descriptor)
     long fd = PyLong_AsLong(descriptor);
     if (fd == -1 && PyErr_Occurred())
         return NULL;
-    struct sf_pipe_end end = sf_pipes_find((int)fd);
+    struct sf_pipe_end end = sf_pipe_numbers_find((int)fd);
     if (end.out)
-        sf_pipes_read_lost(end.out);
+        sf_pipe_numbers_read_lost(end.out);
     if (end.in)
-        sf_pipes_read_lost(end.in);
+        sf_pipe_numbers_read_lost(end.in);
     Py_RETURN_NONE;
 }
 
@@ -112,7 +112,7 @@ static PyObject *begin(PyObject *module, PyObject *unused)
         return NULL;
     if (!word_pipes && !(word_pipes = PyUnicode_InternFromString("_snakefish_pipes")))
         return NULL;
-    int error = sf_pipes_init();
+    int error = sf_pipe_numbers_init();
     if (error)
         return sf_error(error, "cannot map memory for the counts of messages");
     Py_RETURN_NONE;
@@ -122,7 +122,7 @@ static PyObject *forget(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
-    sf_pipes_forget();
+    sf_pipe_numbers_forget();
     Py_RETURN_NONE;
 }
 

@@ -1,11 +1,11 @@
 /* trace.instrument, processes and Pools: spans around calls, waits, tasks. Not often, so one function serves many.
  */
-#include "py/instrument.h"
-#include "py/instrument_call.h"
-#include "py/types.h"
+#include "py/trace/instrument.h"
+#include "py/trace/instrument_call.h"
+#include "py/base/types.h"
 
-#include "core/log.h"
-#include "core/pipes.h"
+#include "core/log/log.h"
+#include "core/log/pipe_numbers.h"
 
 /* Small integers, given by our own Python. */
 static int take(PyObject *const *args, int wanted, long long *out)
@@ -77,7 +77,7 @@ static PyObject *wait_for(PyObject *module, PyObject *const *args, Py_ssize_t co
     } else if (what != Py_None) {
         struct sf_connection connection = sf_connection_of(what);
         uint32_t pipe = reason == SF_WAIT_ROOM ? connection.out : connection.in;
-        number = pipe ? sf_pipes_channel(pipe) : 0;
+        number = pipe ? sf_pipe_numbers_channel(pipe) : 0;
         era = pipe ? era : 0;
     }
     if (era)

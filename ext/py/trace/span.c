@@ -4,10 +4,10 @@
  * the span that was made for the same literal before; and __enter__ and __exit__ are no methods, which would be
  * bound to the span at each use, but one descriptor that hands out the span itself. Called without arguments it
  * begins, with the three of __exit__ it ends. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "py/arguments.h"
-#include "py/texts.h"
+#include "py/base/arguments.h"
+#include "py/trace/texts.h"
 
 #include <stddef.h>
 #include <structmember.h>

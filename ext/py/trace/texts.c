@@ -1,6 +1,6 @@
 /* The names of marks and spans. Numbers are void in another log (after a fork, in another session), which
  * sf_log_texts_era() tells. */
-#include "py/texts.h"
+#include "py/trace/texts.h"
 
 static PyObject *texts; /* text -> its number in the log of sf_texts_era */
 uint32_t sf_texts_era;

@@ -1,10 +1,10 @@
 /* The names of marks and spans: a text is written to the log once, and events name it by its number there. */
-#ifndef SF_PY_TEXTS_H
-#define SF_PY_TEXTS_H
+#ifndef SF_PY_TRACE_TEXTS_H
+#define SF_PY_TRACE_TEXTS_H
 
-#include "py/compat.h"
+#include "py/base/compat.h"
 
-#include "core/log.h"
+#include "core/log/log.h"
 
 /* Whether a name can be written: the same answer with tracing on and off. If not, an exception. */
 bool sf_texts_check(PyObject *text);

@@ -1,12 +1,12 @@
 /* The C side of snakefish.trace but for its spans: joining a session, and marks. snakefish/trace.py starts the
  * collector. */
-#include "py/types.h"
+#include "py/base/types.h"
 
-#include "core/log.h"
-#include "core/ring.h"
-#include "py/arguments.h"
-#include "py/errors.h"
-#include "py/texts.h"
+#include "core/log/log.h"
+#include "core/ring/ring.h"
+#include "py/base/arguments.h"
+#include "py/base/errors.h"
+#include "py/trace/texts.h"
 
 #include <errno.h>
 #include <stdbool.h>

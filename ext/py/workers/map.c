@@ -1,11 +1,11 @@
 /* snakefish.map and starmap: the arguments, the chunks, the results. See map.h. */
-#include "py/map.h"
-#include "py/types.h"
+#include "py/workers/map.h"
+#include "py/base/types.h"
 
-#include "core/cpus.h"
-#include "core/log.h"
-#include "py/arguments.h"
-#include "py/errors.h"
+#include "core/os/cpus.h"
+#include "core/log/log.h"
+#include "py/base/arguments.h"
+#include "py/base/errors.h"
 
 #include <stdio.h>
 

@@ -2,11 +2,11 @@
  *
  *   map_counter.c   without extract and merge: `workers` processes take chunks from a shared counter
  *   map_merge.c     with them: one process for each chunk, at most `workers` at a time, merged in order at the end */
-#ifndef SF_PY_MAP_H
-#define SF_PY_MAP_H
+#ifndef SF_PY_WORKERS_MAP_H
+#define SF_PY_WORKERS_MAP_H
 
-#include "py/compat.h"
-#include "py/task.h"
+#include "py/base/compat.h"
+#include "py/task/task.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,15 +3,15 @@
  * The counter and the claims are shared memory. A worker claims by fetch-add and then notes the chunk in its claim; the
  * parent reads a claim only of a worker that has died. A chunk that a dead worker had claimed without noting it yet is found
  * when no worker is left and the chunk is missing. */
-#include "py/map.h"
+#include "py/workers/map.h"
 
-#include "core/log.h"
-#include "core/process.h"
-#include "core/shm.h"
-#include "core/stream.h"
-#include "py/errors.h"
-#include "py/task.h"
-#include "py/wait.h"
+#include "core/log/log.h"
+#include "core/os/process.h"
+#include "core/os/shm.h"
+#include "core/result/stream.h"
+#include "py/base/errors.h"
+#include "py/task/task.h"
+#include "py/base/wait.h"
 
 #include <errno.h>
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from bench import machine
+from bench.run import machine
 
 PROGRAM = machine.program("bench-collect")
 

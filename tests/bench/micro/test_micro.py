@@ -3,9 +3,9 @@ import itertools
 
 import pytest
 
-from bench import catalog, machine, runner
+from bench.run import blocks, catalog, machine
 from bench.micro import map_skewed
-from bench.sample import by_turns
+from bench.run.sample import by_turns
 
 MICRO = [name for name in catalog.workload_names() if catalog.kind(name) == "micro"]
 RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("sequential", "snakefish-channels", "ceiling")]
@@ -14,7 +14,7 @@ STREAMS = [name for name in MICRO if name.startswith("stream-")]
 
 @pytest.fixture(scope="module")
 def found():
-    return {name: runner.probe(name) for name in RUNTIMES}
+    return {name: blocks.probe(name) for name in RUNTIMES}
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -26,7 +26,7 @@ def test_every_micro_benchmark_comes_out_right(found, runtime):
     for workload in workloads:
         size = workload.check_size
         (workers,) = workload.worker_counts(found[runtime], [1], 2)
-        ended, answer = runner.ask([workload.name, size, runtime, workers], limit_s=60)
+        ended, answer = blocks.ask([workload.name, size, runtime, workers], limit_s=60)
         assert answer, ended.stderr
         assert answer["output_sha256"] == workload.published_sha256(size), workload.name
         assert answer["operations"] == workload.operations(size)

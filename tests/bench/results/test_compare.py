@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from bench.compare import compare
-from bench.store import Store, StoreError
+from bench.results.compare import compare
+from bench.run.store import Store, StoreError
 
 RUNTIMES = {("sequential", 1): 1000, ("multiprocessing", 2): 600, ("snakefish", 2): 500, ("snakefish-again", 2): 500}
 

@@ -3,10 +3,10 @@ import random
 
 import pytest
 
-from bench import interval, show_micro, show_scaling
-from bench.interval import Estimate
-from bench.show import show
-from bench.store import Store
+from bench.results import show_micro, show_scaling, statistics
+from bench.results.statistics import Estimate
+from bench.results.show import show
+from bench.run.store import Store
 
 
 def of(value, low, high, p=0.0005):
@@ -14,65 +14,65 @@ def of(value, low, high, p=0.0005):
 
 
 def noisy(draw, cost):
-    return {block: cost * draw.lognormvariate(0, 0.02) for block in range(interval.FEWEST_BLOCKS)}
+    return {block: cost * draw.lognormvariate(0, 0.02) for block in range(statistics.FEWEST_BLOCKS)}
 
 
 def test_an_effect_is_found_among_however_many_comparisons():
     draw = random.Random(1)
-    ratios = [interval.ratio(noisy(draw, 1.0), noisy(draw, 1.3)) for _ in range(200)]
-    assert interval.verdicts(ratios).count("faster") >= 195
+    ratios = [statistics.ratio(noisy(draw, 1.0), noisy(draw, 1.3)) for _ in range(200)]
+    assert statistics.verdicts(ratios).count("faster") >= 195
 
 
 def test_of_sessions_where_nothing_differs_few_call_any_comparison_a_difference():
     draw, called = random.Random(2), 0
     for _ in range(40):
-        ratios = [interval.ratio(noisy(draw, 1.0), noisy(draw, 1.0)) for _ in range(14)]
-        called += bool({"faster", "slower"} & set(interval.verdicts(ratios)))
+        ratios = [statistics.ratio(noisy(draw, 1.0), noisy(draw, 1.0)) for _ in range(14)]
+        called += bool({"faster", "slower"} & set(statistics.verdicts(ratios)))
     assert called <= 2
 
 
 def test_tails_of_students_t():
     for freedom, t in ((1, 12.706), (2, 4.303), (5, 2.571), (6, 2.447), (9, 2.262)):  # of the tables, 95 %
-        assert abs(interval.student_tails(t, freedom) - 0.05) < 1e-4
-    assert interval.student_tails(0, 5) == 1
+        assert abs(statistics.student_tails(t, freedom) - 0.05) < 1e-4
+    assert statistics.student_tails(0, 5) == 1
 
 
 def test_verdicts():
     ratios = [of(0.9, 0.80, 0.95), of(1.07, 1.05, 1.10), of(0.99, 0.985, 0.995), of(1, 0.99, 1.01, 0.9),
               of(0.98, 0.95, 1.01, 0.2), Estimate(0.5, None, 5)]
-    assert interval.verdicts(ratios) == ["faster", "slower", "no practical difference", "no practical difference",
+    assert statistics.verdicts(ratios) == ["faster", "slower", "no practical difference", "no practical difference",
                                          "inconclusive", "inconclusive: too few blocks"]
 
 
 def test_nothing_below_the_noise_is_called_a_difference():
     ratios = [of(0.97, 0.96, 0.975), of(1.06, 1.055, 1.07)]
-    assert interval.verdicts(ratios, 0.02) == ["faster", "slower"]
-    assert interval.verdicts(ratios, 0.05) == ["no practical difference", "slower"]
-    assert interval.verdicts(ratios, 0.065) == ["no practical difference", "inconclusive"]
+    assert statistics.verdicts(ratios, 0.02) == ["faster", "slower"]
+    assert statistics.verdicts(ratios, 0.05) == ["no practical difference", "slower"]
+    assert statistics.verdicts(ratios, 0.065) == ["no practical difference", "inconclusive"]
 
 
 def test_many_comparisons_ask_for_more_of_each():
-    assert interval.holm([0.01, 0.04, None, 0.03]) == [0.03, 0.06, None, 0.06]
-    assert interval.verdicts([of(0.9, 0.85, 0.95, 0.03)]) == ["faster"]
-    assert interval.verdicts([of(0.9, 0.85, 0.95, 0.03)] * 2) == ["inconclusive"] * 2
+    assert statistics.holm([0.01, 0.04, None, 0.03]) == [0.03, 0.06, None, 0.06]
+    assert statistics.verdicts([of(0.9, 0.85, 0.95, 0.03)]) == ["faster"]
+    assert statistics.verdicts([of(0.9, 0.85, 0.95, 0.03)] * 2) == ["inconclusive"] * 2
 
 
 def test_the_noise_is_what_a_runtime_differs_by_from_itself():
-    assert interval.margin([]) == interval.margin([1.001, 0.999]) == 0.02
-    assert abs(interval.margin([0.9]) - 1 / 9) < 1e-9
-    assert 0.08 < interval.margin([1.0] * 15 + [1.1, 0.92]) < 0.1
+    assert statistics.margin([]) == statistics.margin([1.001, 0.999]) == 0.02
+    assert abs(statistics.margin([0.9]) - 1 / 9) < 1e-9
+    assert 0.08 < statistics.margin([1.0] * 15 + [1.1, 0.92]) < 0.1
 
 
 def test_p_is_that_of_the_interval():
-    apart = interval.ratio({b: 2.0 + b / 100 for b in range(8)}, dict.fromkeys(range(8), 1.0))
-    same = interval.ratio(dict.fromkeys(range(8), 1.0), dict.fromkeys(range(8), 1.0))
+    apart = statistics.ratio({b: 2.0 + b / 100 for b in range(8)}, dict.fromkeys(range(8), 1.0))
+    same = statistics.ratio(dict.fromkeys(range(8), 1.0), dict.fromkeys(range(8), 1.0))
     assert apart.p < 0.002 and same.p == 1
-    assert interval.ratio({0: 1.0}, {0: 1.0}).p is None
+    assert statistics.ratio({0: 1.0}, {0: 1.0}).p is None
 
 
 def test_no_interval_below_six_blocks():
-    assert interval.cost(dict.fromkeys(range(5), 1.0)).interval is None
-    assert interval.cost(dict.fromkeys(range(6), 1.0)).interval == (1.0, 1.0)
+    assert statistics.cost(dict.fromkeys(range(5), 1.0)).interval is None
+    assert statistics.cost(dict.fromkeys(range(6), 1.0)).interval == (1.0, 1.0)
 
 
 def test_ratio_is_paired_by_block():
@@ -80,15 +80,15 @@ def test_ratio_is_paired_by_block():
     noise = [1, 2, 4, 8, 16, 32, 64, 128]
     above = {block: 3.0 * n for block, n in enumerate(noise)}
     below = {block: 1.0 * n for block, n in enumerate(noise)}
-    ratio = interval.ratio(above, below)
+    ratio = statistics.ratio(above, below)
     assert (ratio.value, ratio.interval) == (3.0, (3.0, 3.0))
     del below[7]
-    assert interval.ratio(above, below).blocks == 7
-    assert interval.ratio(above, {99: 1.0}) is None
+    assert statistics.ratio(above, below).blocks == 7
+    assert statistics.ratio(above, {99: 1.0}) is None
 
 
 def test_ratio_is_one_of_medians_and_not_a_mean_of_ratios():
-    ratio = interval.ratio({0: 1.0, 1: 10.0}, {0: 10.0, 1: 1.0})
+    ratio = statistics.ratio({0: 1.0, 1: 10.0}, {0: 10.0, 1: 1.0})
     assert ratio.value == 1.0
 
 
@@ -137,8 +137,8 @@ def test_over_all_programs_the_geometric_mean_is_told(tmp_path, capsys):
 
 def test_a_mean_ratio_resamples_the_blocks_of_all_its_ratios_together():
     pairs = [([2.0, 8.0] * 4, [1.0, 1.0] * 4), ([1.0, 1.0] * 4, [2.0, 8.0] * 4)]  # what one gains the other loses
-    assert interval.mean_ratio(pairs).interval == (1.0, 1.0)
-    assert interval.mean_ratio(pairs[:1]).interval[1] > 2
+    assert statistics.mean_ratio(pairs).interval == (1.0, 1.0)
+    assert statistics.mean_ratio(pairs[:1]).interval[1] > 2
 
 
 def test_table_of_few_blocks_has_no_interval_and_says_so(tmp_path, capsys):

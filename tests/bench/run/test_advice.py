@@ -1,8 +1,8 @@
 """Warnings: what is wrong with a machine or a session, and what to do."""
 import pytest
 
-from bench import advice, disturbance
-from bench.store import Store
+from bench.run import advice, disturbance
+from bench.run.store import Store
 
 QUIET = {"cpus": 2, "cgroup_cpus": "none", "load1": 0.1, "governor": None, "turbo": None}
 

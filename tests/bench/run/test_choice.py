@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import catalog, choice
-from bench.choice import STANDARD_RUNTIMES
+from bench.run import catalog, choice
+from bench.run.choice import STANDARD_RUNTIMES
 
 DEFAULTS = dict(filter="", quick=False, full=False, official=False, size=None, runtimes=None, workers=None, blocks=None,
                 seed=1, limit=60, memory=False, trace=None)
@@ -14,13 +14,13 @@ GAME = {"binary-trees", "fannkuch-redux", "fasta", "k-nucleotide", "mandelbrot",
 
 @pytest.fixture(scope="module")
 def probed():
-    return {name: choice.runner.probe(name) for name in catalog.names("runtimes")}
+    return {name: choice.blocks.probe(name) for name in catalog.names("runtimes")}
 
 
 @pytest.fixture
 def job(monkeypatch, probed):
     """The plan that these options make on a machine of four CPUs."""
-    monkeypatch.setattr(choice.runner, "probe", probed.get)
+    monkeypatch.setattr(choice.blocks, "probe", probed.get)
     monkeypatch.setattr(choice.machine, "effective_cpus", lambda: 4)
     return lambda **options: choice.make(SimpleNamespace(**{**DEFAULTS, **options}))
 

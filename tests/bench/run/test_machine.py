@@ -1,7 +1,7 @@
 """Facts about the machine, from files of our own making."""
 import os
 
-from bench import machine
+from bench.run import machine
 
 
 def group(monkeypatch, tmp_path, lines, files):

@@ -1,7 +1,7 @@
 """The order of the samples, and the time they take."""
 from collections import Counter
 
-from bench import catalog, plan
+from bench.run import catalog, plan
 
 RUNTIMES = [
     catalog.Runtime("sequential", None, offers=("pool",), max_workers=1),

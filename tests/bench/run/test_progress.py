@@ -1,7 +1,7 @@
 """The progress line, on a terminal and off it."""
 import io
 
-from bench.progress import Progress, clock, spoken
+from bench.run.progress import Progress, clock, spoken
 
 
 class Stream(io.StringIO):

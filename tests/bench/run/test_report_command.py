@@ -4,8 +4,8 @@ import sqlite3
 
 import pytest
 
-from bench import report, traces
-from bench.choice import Usage
+from bench.run import report, traces
+from bench.run.choice import Usage
 
 
 @pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")

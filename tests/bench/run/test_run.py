@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bench import catalog
+from bench.run import catalog
 
 QUICK = ("--quick", "--filter", "injected")
 BOTH = ("--runtimes", "sequential,multiprocessing")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from bench.store import Store, StoreError, open_for_reading
+from bench.run.store import Store, StoreError, open_for_reading
 
 QUICK = ("--quick", "--filter", "injected", "--runtimes", "sequential")
 SESSION = {"command": "test", "seed": 1, "blocks": 1, "samples": 1}

@@ -1,7 +1,7 @@
 """Every runtime runs the same workloads and comes to the same output."""
 import pytest
 
-from bench import catalog, plan, runner
+from bench.run import blocks, catalog, plan
 
 PROGRAMS = [name for name in catalog.workload_names() if catalog.kind(name) == "program"]
 RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("floor", "multiprocessing-simplequeue")]
@@ -12,7 +12,7 @@ SLOW_TO_START = {"joblib": ("spectral-norm", "memoised-search")}  # a second for
 
 @pytest.fixture(scope="module")
 def found():
-    return {name: runner.probe(name) for name in RUNTIMES}
+    return {name: blocks.probe(name) for name in RUNTIMES}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def right():
 
 
 def sample(*arguments):
-    ended, answer = runner.ask(arguments, limit_s=60)
+    ended, answer = blocks.ask(arguments, limit_s=60)
     assert answer, ended.stderr
     return answer
 
@@ -57,7 +57,7 @@ def test_programs_that_change_globals_are_not_for_one_memory(found):
 def test_the_ceiling_counts_its_copies_and_needs_two():
     row = sample("fannkuch-redux", 6, "ceiling", 3)
     assert row["operations"] == 3
-    assert catalog.workload("pipeline").worker_counts(runner.probe("ceiling"), [1, 2, 4], 2) == [2, 4]
+    assert catalog.workload("pipeline").worker_counts(blocks.probe("ceiling"), [1, 2, 4], 2) == [2, 4]
 
 
 def test_the_ceiling_refuses_copies_that_differ(bench, program):
@@ -77,7 +77,7 @@ def test_output_prints_what_the_program_does_and_nothing_else(bench):
 
 
 def test_the_three_times_contain_each_other():
-    row = runner.measure(plan.Cell("mandelbrot", 40, "multiprocessing", 2), limit_s=60, lifeline=None)
+    row = blocks.measure(plan.Cell("mandelbrot", 40, "multiprocessing", 2), limit_s=60, lifeline=None)
     assert 0 < row["region_ns"] < row["run_ns"] < row["wall_ns"]
     assert 0 < row["import_ns"] < row["run_ns"]
     assert row["user_ns"] > 0 and row["minor_faults"] > 0

@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from bench import catalog, ready
+from bench.run import catalog
+from bench.support import ready
 from bench.runtimes import sequential
 
 # A size for each that takes no time, for what does not need a published one.

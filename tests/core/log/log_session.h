@@ -1,8 +1,8 @@
 /* A session as a collector would make it, and a reader of its logs: what the tests of the log share. */
-#ifndef SF_TESTS_LOG_SESSION_H
-#define SF_TESTS_LOG_SESSION_H
+#ifndef SF_TESTS_CORE_LOG_LOG_SESSION_H
+#define SF_TESTS_CORE_LOG_LOG_SESSION_H
 
-#include "core/log.h"
+#include "core/log/log.h"
 #include "harness.h"
 
 #include <dirent.h>

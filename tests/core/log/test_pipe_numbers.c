@@ -1,6 +1,6 @@
 /* The numbers of messages in pipes and sockets of others. */
-#include "core/log.h"
-#include "core/pipes.h"
+#include "core/log/log.h"
+#include "core/log/pipe_numbers.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 static void setup(void)
 {
     CHECK_EQ(0, sf_log_init());
-    CHECK_EQ(0, sf_pipes_init());
+    CHECK_EQ(0, sf_pipe_numbers_init());
 }
 
 static void make(int fds[2], bool duplex)
@@ -22,11 +22,11 @@ static void make(int fds[2], bool duplex)
 static uint64_t write_one(int fd)
 {
     uint64_t seq;
-    uint32_t pipe = sf_pipes_find(fd).out;
-    while (sf_pipes_write_begin(pipe, &seq) == -EAGAIN)
+    uint32_t pipe = sf_pipe_numbers_find(fd).out;
+    while (sf_pipe_numbers_write_begin(pipe, &seq) == -EAGAIN)
         usleep(10);
     CHECK_EQ(sizeof seq, write(fd, &seq, sizeof seq));
-    sf_pipes_write_end(pipe, true);
+    sf_pipe_numbers_write_end(pipe, true);
     return seq;
 }
 
@@ -34,10 +34,10 @@ static uint64_t write_one(int fd)
 static uint64_t read_one(int fd, uint64_t *seq)
 {
     uint64_t sent;
-    uint32_t pipe = sf_pipes_find(fd).in;
-    sf_pipes_read_begin(pipe);
+    uint32_t pipe = sf_pipe_numbers_find(fd).in;
+    sf_pipe_numbers_read_begin(pipe);
     CHECK_EQ(sizeof sent, read(fd, &sent, sizeof sent));
-    *seq = sf_pipes_read_end(pipe);
+    *seq = sf_pipe_numbers_read_end(pipe);
     return sent;
 }
 
@@ -47,14 +47,14 @@ TEST(both_ends_of_a_pipe_are_one_pipe_and_those_of_a_socket_pair_two)
     setup();
     make(fds, false);
     make(pair, true);
-    CHECK_EQ(0, sf_pipes_declare(fds[0], fds[1], false));
-    CHECK_EQ(0, sf_pipes_declare(pair[0], pair[1], true));
-    CHECK_EQ(sf_pipes_find(fds[1]).out, sf_pipes_find(fds[0]).in);
-    CHECK_EQ(sf_pipes_find(pair[0]).out, sf_pipes_find(pair[1]).in);
-    CHECK_EQ(sf_pipes_find(pair[1]).out, sf_pipes_find(pair[0]).in);
-    CHECK(sf_pipes_find(pair[0]).out != sf_pipes_find(pair[0]).in);
-    CHECK_EQ(sf_pipes_find(fds[1]).out, sf_pipes_find(dup(fds[1])).out);
-    CHECK(sf_pipes_capacity(sf_pipes_find(fds[0]).in) > 0);
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(pair[0], pair[1], true));
+    CHECK_EQ(sf_pipe_numbers_find(fds[1]).out, sf_pipe_numbers_find(fds[0]).in);
+    CHECK_EQ(sf_pipe_numbers_find(pair[0]).out, sf_pipe_numbers_find(pair[1]).in);
+    CHECK_EQ(sf_pipe_numbers_find(pair[1]).out, sf_pipe_numbers_find(pair[0]).in);
+    CHECK(sf_pipe_numbers_find(pair[0]).out != sf_pipe_numbers_find(pair[0]).in);
+    CHECK_EQ(sf_pipe_numbers_find(fds[1]).out, sf_pipe_numbers_find(dup(fds[1])).out);
+    CHECK(sf_pipe_numbers_capacity(sf_pipe_numbers_find(fds[0]).in) > 0);
 }
 
 TEST(many_writers_that_do_not_lock_get_numbers_in_the_order_of_the_pipe)
@@ -63,7 +63,7 @@ TEST(many_writers_that_do_not_lock_get_numbers_in_the_order_of_the_pipe)
     int fds[2], status;
     setup();
     make(fds, false);
-    CHECK_EQ(0, sf_pipes_declare(fds[0], fds[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
     for (int i = 0; i < WRITERS; i++)
         if (fork() == 0) {
             for (int k = 0; k < EACH; k++)
@@ -85,11 +85,11 @@ TEST(a_writer_that_died_in_its_write_ends_the_counting_and_blocks_nobody)
     uint64_t seq;
     setup();
     make(fds, false);
-    CHECK_EQ(0, sf_pipes_declare(fds[0], fds[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
     CHECK_EQ(1, write_one(fds[1]));
     pid_t child = fork();
     if (child == 0) {
-        sf_pipes_write_begin(sf_pipes_find(fds[1]).out, &seq);
+        sf_pipe_numbers_write_begin(sf_pipe_numbers_find(fds[1]).out, &seq);
         _exit(0);
     }
     CHECK_EQ(child, waitpid(child, &status, 0));
@@ -104,12 +104,12 @@ TEST(a_reader_that_died_in_its_read_ends_the_counting)
     uint64_t seq;
     setup();
     make(fds, false);
-    CHECK_EQ(0, sf_pipes_declare(fds[0], fds[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
     CHECK_EQ(1, write_one(fds[1]));
     CHECK_EQ(2, write_one(fds[1]));
     pid_t child = fork();
     if (child == 0) {
-        sf_pipes_read_begin(sf_pipes_find(fds[0]).in);
+        sf_pipe_numbers_read_begin(sf_pipe_numbers_find(fds[0]).in);
         CHECK_EQ(sizeof seq, read(fds[0], &seq, sizeof seq));
         _exit(0);
     }
@@ -124,9 +124,9 @@ TEST(an_end_of_file_is_no_message)
     uint64_t seq;
     setup();
     make(fds, false);
-    CHECK_EQ(0, sf_pipes_declare(fds[0], fds[1], false));
-    sf_pipes_read_begin(sf_pipes_find(fds[0]).in);
-    sf_pipes_read_quit(sf_pipes_find(fds[0]).in);
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
+    sf_pipe_numbers_read_begin(sf_pipe_numbers_find(fds[0]).in);
+    sf_pipe_numbers_read_quit(sf_pipe_numbers_find(fds[0]).in);
     write_one(fds[1]);
     read_one(fds[0], &seq);
     CHECK_EQ(1, seq);
@@ -141,10 +141,10 @@ TEST(what_was_not_declared_has_a_channel_and_no_numbers)
     CHECK_EQ(0, write_one(fds[1]));
     read_one(fds[0], &seq);
     CHECK_EQ(0, seq);
-    CHECK(sf_pipes_channel(sf_pipes_find(fds[0]).in) > 0);
-    CHECK_EQ(0, sf_pipes_find(open("/dev/null", O_RDONLY)).in);
+    CHECK(sf_pipe_numbers_channel(sf_pipe_numbers_find(fds[0]).in) > 0);
+    CHECK_EQ(0, sf_pipe_numbers_find(open("/dev/null", O_RDONLY)).in);
     make(file, true);
-    CHECK(sf_pipes_find(file[0]).in != sf_pipes_find(file[0]).out);
+    CHECK(sf_pipe_numbers_find(file[0]).in != sf_pipe_numbers_find(file[0]).out);
 }
 
 TEST(nothing_counts_any_more_once_somebody_does_not)
@@ -153,11 +153,11 @@ TEST(nothing_counts_any_more_once_somebody_does_not)
     setup();
     make(before, false);
     make(after, false);
-    CHECK_EQ(0, sf_pipes_declare(before[0], before[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(before[0], before[1], false));
     CHECK_EQ(1, write_one(before[1]));
-    sf_pipes_forget();
+    sf_pipe_numbers_forget();
     CHECK_EQ(0, write_one(before[1]));
-    CHECK_EQ(0, sf_pipes_declare(after[0], after[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(after[0], after[1], false));
     CHECK_EQ(1, write_one(after[1]));
 }
 
@@ -167,11 +167,11 @@ TEST(a_full_table_refuses_new_pipes_and_keeps_the_old_ones)
     setup();
     make(old, false);
     make(more, false);
-    CHECK_EQ(0, sf_pipes_declare(old[0], old[1], false));
-    for (unsigned i = 1; i < SF_PIPES_MAX; i++)
-        CHECK_EQ(0, sf_pipes_declare(more[0], more[1], false));
-    CHECK(sf_pipes_full());
-    CHECK_EQ(-ENOSPC, sf_pipes_declare(more[0], more[1], false));
+    CHECK_EQ(0, sf_pipe_numbers_declare(old[0], old[1], false));
+    for (unsigned i = 1; i < SF_PIPE_NUMBERS_MAX; i++)
+        CHECK_EQ(0, sf_pipe_numbers_declare(more[0], more[1], false));
+    CHECK(sf_pipe_numbers_full());
+    CHECK_EQ(-ENOSPC, sf_pipe_numbers_declare(more[0], more[1], false));
     CHECK_EQ(1, write_one(old[1]));
 }
 

@@ -1,4 +1,4 @@
-#include "core/cpus.h"
+#include "core/os/cpus.h"
 #include "harness.h"
 
 #include <sched.h>

@@ -1,10 +1,10 @@
 /* What the parts say to the hook. */
 #include <errno.h>
 
-#include "core/debug.h"
-#include "core/ring.h"
+#include "core/os/debug.h"
+#include "core/ring/ring.h"
 #include "harness.h"
-#include "ring_messages.h"
+#include "core/ring/ring_messages.h"
 
 static char heard[4096];
 

@@ -1,5 +1,5 @@
 /* Sleeping and waking on a shared word, with real processes. */
-#include "core/futex.h"
+#include "core/os/futex.h"
 
 #include <errno.h>
 #include <limits.h>

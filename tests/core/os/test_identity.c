@@ -1,5 +1,5 @@
 /* Whether a process lives, for real processes and for lines of /proc/<pid>/stat. */
-#include "core/identity.h"
+#include "core/os/identity.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* The lock in shared memory: exclusion, sleeping, and the death of its owner. */
-#include "core/lock.h"
+#include "core/os/lock.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 
 struct shared {
     struct sf_lock lock;
-    struct sf_party party;
+    struct sf_holders holders;
     uint64_t plain; /* under the lock */
     _Atomic uint32_t inside, taken_over;
 };
@@ -31,7 +31,7 @@ static double now_s(void)
 static void count_up(struct shared *s, uint32_t tag, int times)
 {
     for (int i = 0; i < times; i++) {
-        if (sf_lock_take(&s->lock, &s->party, tag))
+        if (sf_lock_take(&s->lock, &s->holders, tag))
             atomic_fetch_add(&s->taken_over, 1);
         CHECK_EQ(0, atomic_fetch_add(&s->inside, 1));
         s->plain++;
@@ -54,7 +54,7 @@ TEST(one_process_at_a_time)
     struct shared *s = shared_lock();
     for (int c = 0; c < CHILDREN; c++)
         if (fork() == 0) {
-            count_up(s, sf_party_join(&s->party), TIMES);
+            count_up(s, sf_holders_join(&s->holders), TIMES);
             _exit(0);
         }
     reap(CHILDREN);
@@ -77,7 +77,7 @@ TEST(one_thread_at_a_time_though_they_share_a_tag)
 {
     pthread_t thread[3];
     threads_lock = shared_lock();
-    threads_tag = sf_party_join(&threads_lock->party);
+    threads_tag = sf_holders_join(&threads_lock->holders);
     for (int i = 0; i < 3; i++)
         pthread_create(&thread[i], NULL, thread_counts, NULL);
     for (int i = 0; i < 3; i++)
@@ -89,11 +89,11 @@ TEST(one_thread_at_a_time_though_they_share_a_tag)
 TEST(a_live_owner_keeps_it_however_long)
 {
     struct shared *s = shared_lock();
-    uint32_t me = sf_party_join(&s->party);
-    sf_lock_take(&s->lock, &s->party, me);
+    uint32_t me = sf_holders_join(&s->holders);
+    sf_lock_take(&s->lock, &s->holders, me);
     for (int c = 0; c < 2; c++)
         if (fork() == 0) {
-            CHECK(!sf_lock_take(&s->lock, &s->party, sf_party_join(&s->party)));
+            CHECK(!sf_lock_take(&s->lock, &s->holders, sf_holders_join(&s->holders)));
             s->plain++;
             sf_lock_drop(&s->lock);
             _exit(0);
@@ -112,7 +112,7 @@ static pid_t dead_owner(struct shared *s, bool reaped)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        sf_lock_take(&s->lock, &s->party, sf_party_join(&s->party));
+        sf_lock_take(&s->lock, &s->holders, sf_holders_join(&s->holders));
         kill(getpid(), SIGKILL);
     }
     siginfo_t info;
@@ -124,14 +124,14 @@ TEST(a_dead_owner_is_replaced_soon)
 {
     for (int reaped = 0; reaped < 2; reaped++) {
         struct shared *s = shared_lock();
-        uint32_t me = sf_party_join(&s->party);
+        uint32_t me = sf_holders_join(&s->holders);
         dead_owner(s, reaped);
         CHECK(atomic_load(&s->lock.word) != 0);
         double start = now_s();
-        CHECK(sf_lock_take(&s->lock, &s->party, me)); /* and says so */
+        CHECK(sf_lock_take(&s->lock, &s->holders, me)); /* and says so */
         CHECK(now_s() - start < 0.1);
         sf_lock_drop(&s->lock);
-        CHECK(!sf_lock_take(&s->lock, &s->party, me));
+        CHECK(!sf_lock_take(&s->lock, &s->holders, me));
     }
 }
 
@@ -142,7 +142,7 @@ TEST(one_of_many_replaces_a_dead_owner_and_all_go_on)
     dead_owner(s, false);
     for (int c = 0; c < CHILDREN; c++)
         if (fork() == 0) {
-            count_up(s, sf_party_join(&s->party), TIMES);
+            count_up(s, sf_holders_join(&s->holders), TIMES);
             _exit(0);
         }
     int status;
@@ -155,25 +155,25 @@ TEST(one_of_many_replaces_a_dead_owner_and_all_go_on)
 TEST(the_owners_slot_in_its_next_life_is_not_the_owner)
 {
     struct shared *s = shared_lock();
-    uint32_t me = sf_party_join(&s->party);
+    uint32_t me = sf_holders_join(&s->holders);
     dead_owner(s, true);
-    CHECK(!sf_party_others(&s->party, me)); /* empties the dead one's slot */
-    uint32_t next = sf_party_join(&s->party);
-    CHECK_EQ(atomic_load(&s->lock.word) & (SF_PARTY_SLOTS - 1), next & (SF_PARTY_SLOTS - 1));
-    CHECK(sf_lock_take(&s->lock, &s->party, me));
+    CHECK(!sf_holders_others(&s->holders, me)); /* empties the dead one's slot */
+    uint32_t next = sf_holders_join(&s->holders);
+    CHECK_EQ(atomic_load(&s->lock.word) & (SF_HOLDERS_SLOTS - 1), next & (SF_HOLDERS_SLOTS - 1));
+    CHECK(sf_lock_take(&s->lock, &s->holders, me));
 }
 
 TEST(owners_killed_at_random_moments_never_keep_the_lock)
 {
     struct shared *s = shared_lock();
-    uint32_t me = sf_party_join(&s->party), seed = 1;
+    uint32_t me = sf_holders_join(&s->holders), seed = 1;
     for (int round = 0; round < 60; round++) {
         pid_t pid[2];
         for (int c = 0; c < 2; c++)
             if ((pid[c] = fork()) == 0) {
-                uint32_t tag = sf_party_join(&s->party);
+                uint32_t tag = sf_holders_join(&s->holders);
                 for (;;) {
-                    sf_lock_take(&s->lock, &s->party, tag);
+                    sf_lock_take(&s->lock, &s->holders, tag);
                     sf_lock_drop(&s->lock);
                 }
             }
@@ -181,7 +181,7 @@ TEST(owners_killed_at_random_moments_never_keep_the_lock)
         usleep(500 + seed / 65536 % 2000);
         for (int c = 0; c < 2; c++)
             kill(pid[c], SIGKILL);
-        sf_lock_take(&s->lock, &s->party, me);
+        sf_lock_take(&s->lock, &s->holders, me);
         s->plain++;
         sf_lock_drop(&s->lock);
         waitpid(pid[0], NULL, 0);

@@ -1,5 +1,5 @@
 /* Shared memory, and private memory that is about to be filled. */
-#include "core/shm.h"
+#include "core/os/shm.h"
 
 #include <errno.h>
 #include <string.h>

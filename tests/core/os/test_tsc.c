@@ -1,4 +1,4 @@
-#include "core/tsc.h"
+#include "core/os/tsc.h"
 #include "harness.h"
 
 #include <time.h>

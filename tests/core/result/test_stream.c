@@ -1,4 +1,4 @@
-#include "core/stream.h"
+#include "core/result/stream.h"
 #include "harness.h"
 
 #include <errno.h>

@@ -1,14 +1,14 @@
 /* Messages that show when they are damaged: what the ring's tests send; and what else these tests have in common.
  */
-#ifndef SF_TESTS_RING_MESSAGES_H
-#define SF_TESTS_RING_MESSAGES_H
+#ifndef SF_TESTS_CORE_RING_RING_MESSAGES_H
+#define SF_TESTS_CORE_RING_RING_MESSAGES_H
 
 #include <errno.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <time.h>
 
-#include "core/ring.h"
+#include "core/ring/ring.h"
 #include "harness.h"
 
 #define MS INT64_C(1000000)

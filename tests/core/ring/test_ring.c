@@ -1,6 +1,6 @@
 /* The ring's messages, between senders and receivers that live: whole, in order, in exactly the room there is. Who
  * dies is in test_ring_killed.c. */
-#include "core/ring.h"
+#include "core/ring/ring.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 
 #include "harness.h"
-#include "ring_messages.h"
+#include "core/ring/ring_messages.h"
 
 /* --- one process --- */
 
@@ -79,7 +79,7 @@ TEST(an_empty_ring_has_nothing_to_claim)
     CHECK_EQ(0, sf_ring_length(ring));
 }
 
-/* Whatever came before, the room is exactly what the messages in flight leave: lap.c may not waste a byte. */
+/* Whatever came before, the room is exactly what the messages in flight leave: layout.c may not waste a byte. */
 TEST(room_is_exact_after_any_history)
 {
     static const uint64_t sizes[] = {1024, 5000, 131072, 200000, 1000003};
@@ -245,7 +245,7 @@ TEST(after_a_burst_that_splices_the_stream_is_warm_again)
 {
     struct sf_ring *ring = new_ring(UINT64_C(1) << 31);
     uint64_t sent = 0, received = 0;
-    for (; sent < 70; sent++) { /* across the end of the first lap of 64 KiB */
+    for (; sent < 70; sent++) { /* across the end of the first layout of 64 KiB */
         CHECK_EQ(0, send_message(ring, 0, sent, 1000));
         if (sent > 20)
             CHECK_EQ(received++, receive(ring).number);

@@ -1,12 +1,12 @@
 /* Handles of rings: making them, listing them, and who holds a ring after forks of all kinds. */
-#include "core/ring.h"
+#include "core/ring/ring.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "core/identity.h"
+#include "core/os/identity.h"
 #include "harness.h"
-#include "ring_messages.h"
+#include "core/ring/ring_messages.h"
 
 /* --- making one --- */
 

@@ -4,9 +4,9 @@
 #include <stdatomic.h>
 #include <sys/ptrace.h>
 
-#include "core/ring.h"
+#include "core/ring/ring.h"
 #include "harness.h"
-#include "ring_messages.h"
+#include "core/ring/ring_messages.h"
 
 /* Whatever has happened: all room can be had again, to the byte, and the ring works. */
 static void check_all_room_is_back(struct sf_ring *ring)
@@ -163,7 +163,7 @@ static void victim(struct sf_ring *ring, int scene)
 {
     static const uint64_t sizes[3][5] = {
         {12, 100, 12, 12, 12}, {30000, 30000, 12, 12, 50000}, {30000, 30000, 12, 40000, 12}};
-    bool beyond = scene == 0; /* a lap is 64 KiB at first */
+    bool beyond = scene == 0; /* a layout is 64 KiB at first */
     struct sf_ring_slot slot, first;
     for (uint64_t i = 0; i < 5; i++) {
         if (sf_ring_reserve(ring, sizes[scene][i], &slot))
@@ -188,7 +188,7 @@ static void prepare(struct sf_ring *ring, int scene)
 {
     if (scene == 0)
         return;
-    /* Round the first lap with three messages in flight: past its end, so that it may grow, or across it (scene 2).
+    /* Round the first layout with three messages in flight: past its end, so that it may grow, or across it (scene 2).
      */
     struct sf_ring_slot slot;
     for (uint64_t n = 0; n < (scene == 1 ? 12 : 9); n++) {

@@ -1,6 +1,6 @@
-/* Where a ring's positions stand in memory. The lap under test has room for more than its first 64 KiB, so that it
+/* Where a ring's positions stand in memory. The layout under test has room for more than its first 64 KiB, so that it
  * grows and is spliced; no memory is behind it, only a map of whose each word would be. */
-#include "core/lap.h"
+#include "core/ring/ring_layout.h"
 
 #include "harness.h"
 
@@ -8,7 +8,7 @@ enum { SMALL = 1024, FIRST = 65536, USABLE = 200000 };
 
 /* What a ring keeps besides. */
 struct model {
-    struct sf_lap lap;
+    struct sf_ring_layout layout;
     _Atomic uint64_t base;
     uint64_t head, tail;
 };
@@ -17,24 +17,24 @@ static struct model new_model(uint64_t usable)
 {
     struct model m;
     memset(&m, 0, sizeof m);
-    sf_lap_init(&m.lap, usable);
+    sf_ring_layout_init(&m.layout, usable);
     return m;
 }
 
 static uint64_t place(const struct model *m, uint64_t position)
 {
-    return sf_lap_place(&m->lap, m->base, position);
+    return sf_ring_layout_place(&m->layout, m->base, position);
 }
 
 static bool spliced(const struct model *m)
 {
-    return m->lap.splice != SF_LAP_NO_SPLICE;
+    return m->layout.splice != SF_RING_LAYOUT_NO_SPLICE;
 }
 
 /* As a ring does it; the place. */
 static uint64_t add(struct model *m, uint64_t bytes)
 {
-    CHECK(sf_lap_make_room(&m->lap, &m->base, m->head, m->tail, bytes));
+    CHECK(sf_ring_layout_make_room(&m->layout, &m->base, m->head, m->tail, bytes));
     uint64_t x = place(m, m->tail);
     m->tail += bytes;
     return x;
@@ -44,12 +44,12 @@ static void drop(struct model *m, uint64_t bytes)
 {
     m->head += bytes;
     CHECK(m->head <= m->tail);
-    sf_lap_advance(&m->lap, &m->base, m->head);
+    sf_ring_layout_advance(&m->layout, &m->base, m->head);
 }
 
 static bool same(const struct model *a, const struct model *b)
 {
-    return a->lap.soft == b->lap.soft && a->lap.splice == b->lap.splice && a->base == b->base;
+    return a->layout.soft == b->layout.soft && a->layout.splice == b->layout.splice && a->base == b->base;
 }
 
 /* In flight: [40000, 65536) and, round the end, [0, 4464). */
@@ -71,16 +71,16 @@ static struct model with_splice(void)
     return m;
 }
 
-/* --- a plain lap --- */
+/* --- a plain layout --- */
 
-TEST(a_new_lap_takes_the_first_pages_only)
+TEST(a_new_layout_takes_the_first_pages_only)
 {
     struct model small = new_model(SMALL), large = new_model(USABLE);
-    CHECK_EQ(SMALL, small.lap.soft);
-    CHECK_EQ(FIRST, large.lap.soft);
+    CHECK_EQ(SMALL, small.layout.soft);
+    CHECK_EQ(FIRST, large.layout.soft);
     for (uint64_t p = 0; p < FIRST; p += 8)
         CHECK_EQ(p, place(&large, p));
-    CHECK_EQ(FIRST, sf_lap_room(&large.lap, 0, 0, 0));
+    CHECK_EQ(FIRST, sf_ring_layout_room(&large.layout, 0, 0, 0));
 }
 
 TEST(places_go_round_at_the_end)
@@ -92,8 +92,8 @@ TEST(places_go_round_at_the_end)
     CHECK_EQ(1016, place(&m, 1016));
     CHECK_EQ(0, place(&m, 1024));
     CHECK_EQ(24, place(&m, 1048));
-    CHECK_EQ(0, sf_lap_walk(&m.lap, 1000, 24));
-    CHECK_EQ(23, sf_lap_walk(&m.lap, 1000, 47));
+    CHECK_EQ(0, sf_ring_layout_walk(&m.layout, 1000, 24));
+    CHECK_EQ(23, sf_ring_layout_walk(&m.layout, 1000, 47));
     drop(&m, 48);
     CHECK_EQ(24, add(&m, 8));
 }
@@ -120,41 +120,41 @@ TEST(a_stream_goes_round_and_does_not_grow)
         add(&m, 8000);
         drop(&m, 8000);
     }
-    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK_EQ(FIRST, m.layout.soft);
     CHECK(!spliced(&m));
 }
 
-TEST(a_lap_grows_at_its_end_when_much_is_in_flight)
+TEST(a_layout_grows_at_its_end_when_much_is_in_flight)
 {
     struct model m = new_model(USABLE);
     for (uint64_t p = 0; p < USABLE; p += 8000)
         CHECK_EQ(p, add(&m, 8000));
-    CHECK_EQ(USABLE, m.lap.soft);
+    CHECK_EQ(USABLE, m.layout.soft);
     CHECK(!spliced(&m));
     for (uint64_t p = 0; p < USABLE; p += 8)
         CHECK_EQ(p, place(&m, p));
 }
 
-TEST(a_lap_grows_in_steps_and_as_far_as_a_large_message_needs)
+TEST(a_layout_grows_in_steps_and_as_far_as_a_large_message_needs)
 {
     struct model m = new_model(USABLE);
     add(&m, FIRST);
     add(&m, 8);
-    CHECK_EQ(2 * FIRST, m.lap.soft);
+    CHECK_EQ(2 * FIRST, m.layout.soft);
     m = new_model(USABLE);
     add(&m, 150000);
-    CHECK_EQ((150000 + 4095) / 4096 * 4096, m.lap.soft);
+    CHECK_EQ((150000 + 4095) / 4096 * 4096, m.layout.soft);
     m = new_model(USABLE);
     add(&m, USABLE - 4096); /* a rest below a step is taken as well */
-    CHECK_EQ(USABLE, m.lap.soft);
+    CHECK_EQ(USABLE, m.layout.soft);
 }
 
 TEST(rewinding_begins_anew)
 {
     struct model m = with_splice();
     drop(&m, m.tail - m.head);
-    sf_lap_rewind(&m.lap, &m.base, m.tail);
-    CHECK_EQ(FIRST, m.lap.soft);
+    sf_ring_layout_rewind(&m.layout, &m.base, m.tail);
+    CHECK_EQ(FIRST, m.layout.soft);
     CHECK(!spliced(&m));
     CHECK_EQ(0, place(&m, m.tail));
     CHECK_EQ(0, add(&m, USABLE));
@@ -165,12 +165,12 @@ TEST(rewinding_begins_anew)
 TEST(when_the_bytes_in_flight_go_round_the_rest_is_spliced_in_before_the_head)
 {
     struct model m = gone_round();
-    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK_EQ(FIRST, m.layout.soft);
     CHECK_EQ(4464, place(&m, m.tail));
     CHECK(!spliced(&m));
     CHECK_EQ(4464, add(&m, 40000));
-    CHECK_EQ(40000, m.lap.splice);
-    CHECK_EQ(FIRST, m.lap.soft);
+    CHECK_EQ(40000, m.layout.splice);
+    CHECK_EQ(FIRST, m.layout.soft);
     CHECK_EQ(40000, place(&m, m.head)); /* what was there stands where it stood */
     CHECK_EQ(0, place(&m, FIRST));
     CHECK_EQ(39992, place(&m, 70000 + 35528)); /* the new one: up to the head, */
@@ -178,7 +178,7 @@ TEST(when_the_bytes_in_flight_go_round_the_rest_is_spliced_in_before_the_head)
     CHECK_EQ(FIRST + 4464, place(&m, m.tail));
 }
 
-TEST(a_spliced_lap_is_plain_again_when_all_in_flight_stands_in_the_rest)
+TEST(a_spliced_layout_is_plain_again_when_all_in_flight_stands_in_the_rest)
 {
     struct model m = with_splice();
     add(&m, 50000);
@@ -189,10 +189,10 @@ TEST(a_spliced_lap_is_plain_again_when_all_in_flight_stands_in_the_rest)
     CHECK_EQ(x + 50000, add(&m, 8));
     CHECK(!spliced(&m));
     CHECK_EQ(x, place(&m, m.head));
-    CHECK(m.lap.soft >= x + 50008 && m.lap.soft < x + 50008 + 4096);
+    CHECK(m.layout.soft >= x + 50008 && m.layout.soft < x + 50008 + 4096);
 }
 
-TEST(a_message_round_a_spliced_lap_has_four_runs)
+TEST(a_message_round_a_spliced_layout_has_four_runs)
 {
     struct model m = with_splice();
     add(&m, 120000);
@@ -205,7 +205,7 @@ TEST(a_message_round_a_spliced_lap_has_four_runs)
     static const uint64_t from[] = {50008, 0, FIRST, 40000}, to[] = {FIRST, 40000, USABLE, 50000};
     for (int i = 0; i < 4; i++) {
         CHECK_EQ(from[i], x);
-        uint64_t piece = sf_lap_piece(&m.lap, x, &end) - x;
+        uint64_t piece = sf_ring_layout_piece(&m.layout, x, &end) - x;
         piece = piece < left ? piece : left;
         CHECK_EQ(to[i], x + piece);
         left -= piece, x = end;
@@ -234,8 +234,8 @@ static uint16_t owner[USABLE / 8]; /* of each word: number of its message + 1 */
 static void hand_over(const struct model *m, unsigned number, uint16_t from, uint16_t to)
 {
     for (uint64_t at = 0; at < message[number].bytes; at += 8) {
-        uint64_t x = sf_lap_walk(&m->lap, message[number].place, at);
-        CHECK(x < m->lap.usable && x % 8 == 0);
+        uint64_t x = sf_ring_layout_walk(&m->layout, message[number].place, at);
+        CHECK(x < m->layout.usable && x % 8 == 0);
         CHECK_EQ(from, owner[x / 8]);
         owner[x / 8] = to;
     }
@@ -254,15 +254,15 @@ static void run_history(uint64_t usable, bool *grew, bool *was_spliced, bool *pl
             hand_over(&m, first, (uint16_t)(first + 1), 0);
             drop(&m, message[first++].bytes);
             if (m.head == m.tail && random_below(2))
-                sf_lap_rewind(&m.lap, &m.base, m.tail);
+                sf_ring_layout_rewind(&m.layout, &m.base, m.tail);
             continue;
         }
         uint64_t bytes = 8 + random_below(random_below(6) ? usable / 50 : usable) / 8 * 8;
         struct model before = m;
         bool fits = m.tail - m.head + bytes <= usable;
-        uint64_t room = sf_lap_room(&m.lap, m.base, m.head, m.tail);
-        CHECK_EQ(fits, sf_lap_make_room(&m.lap, &m.base, m.head, m.tail, bytes));
-        *grew |= m.lap.soft > before.lap.soft;
+        uint64_t room = sf_ring_layout_room(&m.layout, m.base, m.head, m.tail);
+        CHECK_EQ(fits, sf_ring_layout_make_room(&m.layout, &m.base, m.head, m.tail, bytes));
+        *grew |= m.layout.soft > before.layout.soft;
         *was_spliced |= spliced(&m);
         *plain_again |= spliced(&before) && !spliced(&m);
         if (!fits || (!spliced(&before) && bytes <= room))
@@ -273,7 +273,7 @@ static void run_history(uint64_t usable, bool *grew, bool *was_spliced, bool *pl
         message[last].bytes = bytes;
         m.tail += bytes;
         hand_over(&m, last, 0, (uint16_t)(last + 1));
-        CHECK_EQ(place(&m, m.tail - 8), sf_lap_walk(&m.lap, message[last].place, bytes - 8));
+        CHECK_EQ(place(&m, m.tail - 8), sf_ring_layout_walk(&m.layout, message[last].place, bytes - 8));
         CHECK_EQ(message[first].place, place(&m, m.head));
         last++;
     }
@@ -291,15 +291,15 @@ TEST(room_is_exact_and_no_byte_in_flight_moves_whatever_the_history)
     CHECK(grew && was_spliced && plain_again);
 }
 
-TEST(what_the_lap_has_room_for_changes_nothing)
+TEST(what_the_layout_has_room_for_changes_nothing)
 {
     struct model m = new_model(USABLE), before = m;
-    CHECK_EQ(FIRST, sf_lap_room(&m.lap, m.base, m.head, m.tail));
+    CHECK_EQ(FIRST, sf_ring_layout_room(&m.layout, m.base, m.head, m.tail));
     add(&m, FIRST);
     CHECK(same(&before, &m));
-    CHECK_EQ(0, sf_lap_room(&m.lap, m.base, m.head, m.tail));
+    CHECK_EQ(0, sf_ring_layout_room(&m.layout, m.base, m.head, m.tail));
     m = before = gone_round();
-    uint64_t room = sf_lap_room(&m.lap, m.base, m.head, m.tail);
+    uint64_t room = sf_ring_layout_room(&m.layout, m.base, m.head, m.tail);
     CHECK_EQ(FIRST - 30000, room);
     add(&m, room);
     CHECK(same(&before, &m));
@@ -314,13 +314,13 @@ TEST(what_the_lap_has_room_for_changes_nothing)
 static struct model cut_off(const struct model *before, const struct model *after, int stores)
 {
     struct model m = *before;
-    m.lap.plan_base = stores > 0 ? after->base : 1;
-    m.lap.plan_soft = stores > 1 ? after->lap.soft : 2;
-    m.lap.plan_splice = stores > 2 ? after->lap.splice : 3;
-    m.lap.planned = stores > 3 && stores < 8;
+    m.layout.plan_base = stores > 0 ? after->base : 1;
+    m.layout.plan_soft = stores > 1 ? after->layout.soft : 2;
+    m.layout.plan_splice = stores > 2 ? after->layout.splice : 3;
+    m.layout.planned = stores > 3 && stores < 8;
     m.base = stores > 4 ? after->base : before->base;
-    m.lap.soft = stores > 5 ? after->lap.soft : before->lap.soft;
-    m.lap.splice = stores > 6 ? after->lap.splice : before->lap.splice;
+    m.layout.soft = stores > 5 ? after->layout.soft : before->layout.soft;
+    m.layout.splice = stores > 6 ? after->layout.splice : before->layout.splice;
     return m;
 }
 
@@ -330,9 +330,9 @@ static void check_repair(const struct model *before, const struct model *after)
     for (int stores = 0; stores <= 8; stores++) {
         struct model m = cut_off(before, after, stores);
         for (int again = 0; again < 2; again++) { /* who repairs may be killed as well */
-            sf_lap_repair(&m.lap, &m.base, m.head, m.tail);
+            sf_ring_layout_repair(&m.layout, &m.base, m.head, m.tail);
             CHECK(same(&m, stores > 3 ? after : before));
-            CHECK_EQ(0, m.lap.planned);
+            CHECK_EQ(0, m.layout.planned);
         }
         for (uint64_t p = m.head; p < m.tail; p += 8)
             CHECK_EQ(place(before, p), place(&m, p));
@@ -342,7 +342,7 @@ static void check_repair(const struct model *before, const struct model *after)
 TEST(half_of_a_splicing_is_finished_or_was_none)
 {
     struct model before = gone_round(), after = before;
-    CHECK(sf_lap_make_room(&after.lap, &after.base, after.head, after.tail, 40000));
+    CHECK(sf_ring_layout_make_room(&after.layout, &after.base, after.head, after.tail, 40000));
     CHECK(spliced(&after));
     check_repair(&before, &after);
 }
@@ -353,7 +353,7 @@ TEST(half_of_becoming_plain_again_is_finished_or_was_none)
     add(&before, 50000);
     drop(&before, before.tail - before.head - 50000);
     after = before;
-    CHECK(sf_lap_make_room(&after.lap, &after.base, after.head, after.tail, 8));
+    CHECK(sf_ring_layout_make_room(&after.layout, &after.base, after.head, after.tail, 8));
     CHECK(!spliced(&after));
     check_repair(&before, &after);
 }
@@ -365,9 +365,9 @@ TEST(a_head_that_moved_without_its_base_is_followed)
     drop(&m, 1000);
     add(&m, 1000);
     uint64_t x = place(&m, m.tail);
-    m.head = m.tail - 8; /* killed before sf_lap_advance */
+    m.head = m.tail - 8; /* killed before sf_ring_layout_advance */
     CHECK(m.head - m.base >= SMALL);
-    sf_lap_repair(&m.lap, &m.base, m.head, m.tail);
+    sf_ring_layout_repair(&m.layout, &m.base, m.head, m.tail);
     CHECK(m.head - m.base < SMALL);
     CHECK_EQ(x, place(&m, m.tail));
     CHECK_EQ(x - 8, place(&m, m.head));
@@ -377,8 +377,8 @@ TEST(with_nothing_in_flight_any_half_is_as_good_as_a_rewind)
 {
     struct model m = with_splice();
     drop(&m, m.tail - m.head);
-    m.lap.splice = SF_LAP_NO_SPLICE; /* a rewind, killed behind its first store */
-    sf_lap_repair(&m.lap, &m.base, m.head, m.tail);
+    m.layout.splice = SF_RING_LAYOUT_NO_SPLICE; /* a rewind, killed behind its first store */
+    sf_ring_layout_repair(&m.layout, &m.base, m.head, m.tail);
     CHECK_EQ(0, place(&m, m.tail));
     CHECK_EQ(0, add(&m, USABLE));
 }

@@ -1,10 +1,10 @@
 /* Waiting at the ring: what ends a wait, how soon, and what it says. */
-#include "core/ring.h"
+#include "core/ring/ring.h"
 
 #include <sys/time.h>
 
 #include "harness.h"
-#include "ring_messages.h"
+#include "core/ring/ring_messages.h"
 
 TEST(a_wait_ends_by_its_timeout_while_another_holds_the_ring)
 {

@@ -1,4 +1,4 @@
-"""Small messages are not pickled (ext/py/plain.h), and nobody can tell: what comes out is what pickle would have made of it."""
+"""Small messages are not pickled (ext/py/message/plain.h), and nobody can tell: what comes out is what pickle would have made of it."""
 import enum
 import math
 import pickle

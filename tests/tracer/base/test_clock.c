@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#include "clock.h"
+#include "base/clock.h"
 
 static int64_t monotonic_ns(void)
 {

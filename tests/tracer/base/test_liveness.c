@@ -6,12 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "life.h"
+#include "base/liveness.h"
 
 TEST(without_a_descriptor_to_look_with_nobody_is_taken_for_dead)
 {
     struct rlimit files, none;
-    struct life living, dead;
+    struct liveness living, dead;
     pid_t pid = fork();
     if (pid == 0)
         _exit(0);
@@ -20,30 +20,30 @@ TEST(without_a_descriptor_to_look_with_nobody_is_taken_for_dead)
     none = files;
     none.rlim_cur = 0;
     CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
-    life_open(&living, getppid(), 0);
-    life_open(&dead, pid, 0);
+    liveness_open(&living, getppid(), 0);
+    liveness_open(&dead, pid, 0);
     CHECK_EQ(-1, living.pidfd);
-    CHECK(!life_is_over(&living));
-    CHECK(life_is_over(&dead));
+    CHECK(!liveness_is_over(&living));
+    CHECK(liveness_is_over(&dead));
     CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &files)); /* a sanitizer looks around at the end */
 }
 
 TEST(a_zombie_is_dead)
 {
-    struct life life;
+    struct liveness liveness;
     pid_t pid = fork();
     if (pid == 0) {
         pause();
         _exit(0);
     }
-    life_open(&life, pid, 0);
-    CHECK(!life_is_over(&life));
+    liveness_open(&liveness, pid, 0);
+    CHECK(!liveness_is_over(&liveness));
     kill(pid, SIGKILL);
     siginfo_t info;
     CHECK_EQ(0, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
-    CHECK(life_is_over(&life));
+    CHECK(liveness_is_over(&liveness));
     waitpid(pid, NULL, 0);
-    life_close(&life);
+    liveness_close(&liveness);
 }
 
 TEST_MAIN()

@@ -1,8 +1,8 @@
 /* Bytes from outside become text. */
 #include "harness.h"
 
-#include "text.h"
-#include "texts.h"
+#include "base/text.h"
+#include "collect/texts.h"
 
 static const char *clean(const char *from, size_t length, size_t size)
 {

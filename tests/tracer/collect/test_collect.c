@@ -1,13 +1,13 @@
 /* The collector's loop over real and over hostile logs, and what the database says of them. */
 #include "harness.h"
-#include "writer.h"
+#include "tracer/writer.h"
 
 #include <sqlite3.h>
 #include <sys/wait.h>
 
-#include "collect.h"
-#include "discover.h"
-#include "start.h"
+#include "collect/collect.h"
+#include "collect/discover.h"
+#include "collect/start.h"
 
 static struct session session;
 static struct store *store;

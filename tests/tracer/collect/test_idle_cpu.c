@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spare.h"
+#include "collect/idle_cpu.h"
 
 /* This process, and who it forks, on one CPU. */
 static void stay_on_one(void)
@@ -34,7 +34,7 @@ static void end_spinner(void)
 
 TEST(no_cpu_is_to_spare_while_another_process_takes_the_only_one)
 {
-    struct spare spare = {0};
+    struct idle_cpu spare = {0};
     stay_on_one();
     spinner = fork();
     if (spinner == 0)
@@ -42,19 +42,19 @@ TEST(no_cpu_is_to_spare_while_another_process_takes_the_only_one)
             ;
     atexit(end_spinner);
     for (int i = 0; i < 3; i++) {
-        spare_quiet(&spare);
+        idle_cpu_quiet(&spare);
         wait_ms(150);
-        CHECK(!spare_is_there(&spare));
+        CHECK(!idle_cpu_is_there(&spare));
     }
 }
 
 TEST(a_cpu_that_nobody_uses_is_to_spare)
 {
-    struct spare spare = {0};
+    struct idle_cpu spare = {0};
     for (int i = 0; i < 100; i++) {
-        spare_quiet(&spare);
+        idle_cpu_quiet(&spare);
         wait_ms(100);
-        if (spare_is_there(&spare))
+        if (idle_cpu_is_there(&spare))
             return;
     }
     SKIP("no CPU was idle in ten seconds");
@@ -62,10 +62,10 @@ TEST(a_cpu_that_nobody_uses_is_to_spare)
 
 TEST(too_short_a_look_says_no)
 {
-    struct spare spare = {0};
-    CHECK(!spare_is_there(&spare)); /* none at all */
-    spare_quiet(&spare);
-    CHECK(!spare_is_there(&spare));
+    struct idle_cpu spare = {0};
+    CHECK(!idle_cpu_is_there(&spare)); /* none at all */
+    idle_cpu_quiet(&spare);
+    CHECK(!idle_cpu_is_there(&spare));
 }
 
 TEST_MAIN()

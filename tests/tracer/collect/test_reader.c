@@ -1,10 +1,10 @@
 /* The reader of one log, with logs as a real writer leaves them and as nobody should. */
 #include "harness.h"
-#include "writer.h"
+#include "tracer/writer.h"
 
-#include "discover.h"
-#include "reader.h"
-#include "session.h"
+#include "collect/discover.h"
+#include "collect/reader.h"
+#include "collect/session.h"
 
 static struct session session;
 

@@ -1,10 +1,10 @@
 /* The session's directory: made for us alone, taken over only when it is ours and nobody collects it. */
 #include "harness.h"
-#include "writer.h"
+#include "tracer/writer.h"
 
 #include <sys/stat.h>
 
-#include "session.h"
+#include "collect/session.h"
 
 static struct session session;
 static struct sentence why;

@@ -2,7 +2,7 @@
 #include "harness.h"
 
 #include "abi/log_format.h"
-#include "spans.h"
+#include "collect/spans.h"
 
 static long long open_sum;
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "spill.h"
+#include "collect/spill.h"
 
 #define LOG "log.1.1"
 #define FILE_OF_IT "spill.1.1"

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "abi/log_format.h"
-#include "sweep.h"
+#include "collect/sweep.h"
 
 #define NAME "snakefish-4194305-0123456789abcdef" /* no pid is so large */
 

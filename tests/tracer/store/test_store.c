@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#include "database.h"
-#include "store.h"
+#include "store/database.h"
+#include "store/store.h"
 
 static char path[64];
 static struct sentence why;

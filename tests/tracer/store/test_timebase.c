@@ -1,8 +1,8 @@
 /* Ticks of a stored trace become the same nanoseconds here and in the database's view. */
 #include "harness.h"
 
-#include "database.h"
-#include "timebase.h"
+#include "store/database.h"
+#include "store/timebase.h"
 
 TEST(ticks_are_converted_by_the_segment_they_lie_in_as_the_view_does)
 {
