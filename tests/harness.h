@@ -27,35 +27,35 @@ struct harness_case {
 };
 static struct harness_case *harness_first, **harness_last = &harness_first;
 
-#define TEST(test_name)                                                                                              \
-    static void test_name(void);                                                                                     \
-    static struct harness_case harness_##test_name = {#test_name, test_name, NULL};                                  \
-    __attribute__((constructor)) static void harness_add_##test_name(void)                                           \
-    {                                                                                                                \
-        *harness_last = &harness_##test_name;                                                                        \
-        harness_last = &harness_##test_name.next;                                                                    \
-    }                                                                                                                \
+#define TEST(test_name)                                                                                                \
+    static void test_name(void);                                                                                       \
+    static struct harness_case harness_##test_name = {#test_name, test_name, NULL};                                    \
+    __attribute__((constructor)) static void harness_add_##test_name(void)                                             \
+    {                                                                                                                  \
+        *harness_last = &harness_##test_name;                                                                          \
+        harness_last = &harness_##test_name.next;                                                                      \
+    }                                                                                                                  \
     static void test_name(void)
 
 /* They also work in processes that the case forks, which should end by _exit. */
-#define FAIL(...)                                                                                                    \
-    do {                                                                                                             \
-        fprintf(stderr, "  %s:%d: ", __FILE__, __LINE__);                                                            \
-        fprintf(stderr, __VA_ARGS__);                                                                                \
-        fputc('\n', stderr);                                                                                         \
-        fflush(stderr);                                                                                              \
-        _exit(1);                                                                                                    \
+#define FAIL(...)                                                                                                      \
+    do {                                                                                                               \
+        fprintf(stderr, "  %s:%d: ", __FILE__, __LINE__);                                                              \
+        fprintf(stderr, __VA_ARGS__);                                                                                  \
+        fputc('\n', stderr);                                                                                           \
+        fflush(stderr);                                                                                                \
+        _exit(1);                                                                                                      \
     } while (0)
-#define CHECK(condition)                                                                                             \
-    do {                                                                                                             \
-        if (!(condition))                                                                                            \
-            FAIL("%s", #condition);                                                                                  \
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            FAIL("%s", #condition);                                                                                    \
     } while (0)
-#define CHECK_EQ(expected, actual)                                                                                   \
-    do {                                                                                                             \
-        long long harness_e = (long long)(expected), harness_a = (long long)(actual);                                \
-        if (harness_e != harness_a)                                                                                  \
-            FAIL("%s is %lld, not %lld (%s)", #actual, harness_a, harness_e, #expected);                             \
+#define CHECK_EQ(expected, actual)                                                                                     \
+    do {                                                                                                               \
+        long long harness_e = (long long)(expected), harness_a = (long long)(actual);                                  \
+        if (harness_e != harness_a)                                                                                    \
+            FAIL("%s is %lld, not %lld (%s)", #actual, harness_a, harness_e, #expected);                               \
     } while (0)
 
 #if defined(__SANITIZE_THREAD__)
@@ -70,17 +70,17 @@ static struct harness_case *harness_first, **harness_last = &harness_first;
 #endif
 
 /* For what ThreadSanitizer's runtime stands in the way of. */
-#define SKIP_UNDER_TSAN(reason)                                                                                      \
-    do {                                                                                                             \
-        if (HAS_TSAN)                                                                                                \
-            SKIP("ThreadSanitizer " reason);                                                                         \
+#define SKIP_UNDER_TSAN(reason)                                                                                        \
+    do {                                                                                                               \
+        if (HAS_TSAN)                                                                                                  \
+            SKIP("ThreadSanitizer " reason);                                                                           \
     } while (0)
 
-#define SKIP(...)                                                                                                    \
-    do {                                                                                                             \
-        printf(__VA_ARGS__);                                                                                         \
-        fflush(stdout);                                                                                              \
-        _exit(HARNESS_SKIP);                                                                                         \
+#define SKIP(...)                                                                                                      \
+    do {                                                                                                               \
+        printf(__VA_ARGS__);                                                                                           \
+        fflush(stdout);                                                                                                \
+        _exit(HARNESS_SKIP);                                                                                           \
     } while (0)
 
 static int harness_wanted(const char *name, int argc, char **argv)
@@ -139,10 +139,10 @@ static int harness_main(int argc, char **argv)
     return failed != 0;
 }
 
-#define TEST_MAIN()                                                                                                  \
-    int main(int argc, char **argv)                                                                                  \
-    {                                                                                                                \
-        return harness_main(argc, argv);                                                                             \
+#define TEST_MAIN()                                                                                                    \
+    int main(int argc, char **argv)                                                                                    \
+    {                                                                                                                  \
+        return harness_main(argc, argv);                                                                               \
     }
 
 #endif

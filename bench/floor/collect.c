@@ -14,14 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/log/log.h"
-#include "store/database.h"
 #include "collect/discover.h"
 #include "collect/finish.h"
-#include "store/ids.h"
 #include "collect/log_import.h"
 #include "collect/session.h"
 #include "collect/start.h"
+#include "core/log/log.h"
+#include "store/database.h"
+#include "store/ids.h"
 
 enum { WRITERS = 8, COMMIT_RECORDS = 16384 }; /* as in collect.c */
 
@@ -111,11 +111,11 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     if (!error && write_events(session.dir, events))
         error = output_keep(&why, -EIO, "the writers failed");
     struct log_import_context context = {.store = store,
-                                     .ids = ids_new(store),
-                                     .clock = &clock,
-                                     .dir_fd = session.dir_fd,
-                                     .capacity = records,
-                                     .start_tsc = clock.first.tsc};
+                                         .ids = ids_new(store),
+                                         .clock = &clock,
+                                         .dir_fd = session.dir_fd,
+                                         .capacity = records,
+                                         .start_tsc = clock.first.tsc};
     int64_t began_ns = now_ns();
     store_begin(store);
     if (!error)

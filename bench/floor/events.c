@@ -13,8 +13,8 @@
  * the CPU time of all COUNT in one of them, the mean over the writers; "right" is how many events stand in its log
  * (timestamps: how many grew). The session is one of this program's own, without a collector: the logs are drained,
  * by moving their tail, outside of what is timed. Exit status 2: bad arguments, 1: what else went wrong. */
-#include "core/log/log.h"
 #include "collect/spares.h"
+#include "core/log/log.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -42,10 +42,10 @@ static int64_t cpu_ns(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-#define TIMES(count, code)                                                                                         \
-    for (long i = 0; i < (count); i++) {                                                                           \
-        code;                                                                                                      \
-        __asm__ volatile("" : : : "memory"); /* no turn of the loop is done without */                             \
+#define TIMES(count, code)                                                                                             \
+    for (long i = 0; i < (count); i++) {                                                                               \
+        code;                                                                                                          \
+        __asm__ volatile("" : : : "memory"); /* no turn of the loop is done without */                                 \
     }
 
 static long grew; /* timestamps that were later than the one before */
@@ -97,10 +97,8 @@ static void measure(const char *what, long count, struct answer *answer)
 /* A directory with a session in it, as the collector makes one. 0 or -1. */
 static int make_session(char *directory)
 {
-    struct sf_session_header header = {.magic = SF_SESSION_MAGIC,
-                                       .version = SF_ABI_VERSION,
-                                       .log_records = LOG_RECORDS,
-                                       .state = SF_SESSION_ACTIVE};
+    struct sf_session_header header = {
+        .magic = SF_SESSION_MAGIC, .version = SF_ABI_VERSION, .log_records = LOG_RECORDS, .state = SF_SESSION_ACTIVE};
     char page[4096] = {0};
     memcpy(page, &header, sizeof header);
     if (!mkdtemp(directory))
@@ -170,14 +168,14 @@ int main(int count, char **arguments)
 {
     const char *what = count > 2 ? arguments[1] : "";
     long times = count > 2 ? atol(arguments[2]) : 0, writers = count > 3 ? atol(arguments[3]) : 1;
-    static const char *const known[] = {"rdtsc", "rdtsc-fenced", "event", "event-fenced", "off", "first-lap",
-                                        "first-lap-alone", NULL};
+    static const char *const known[] = {"rdtsc", "rdtsc-fenced", "event",           "event-fenced",
+                                        "off",   "first-lap",    "first-lap-alone", NULL};
     int i = 0;
     while (known[i] && strcmp(known[i], what))
         i++;
     if (!known[i] || times < 1 || writers < 1 || writers > 1024 || (i >= 5 && times > (long)LOG_RECORDS / 2)) {
-        fprintf(stderr,
-                "usage: bench-events rdtsc|rdtsc-fenced|event|event-fenced|off|first-lap|first-lap-alone COUNT [WRITERS]\n");
+        fprintf(stderr, "usage: bench-events rdtsc|rdtsc-fenced|event|event-fenced|off|first-lap|first-lap-alone COUNT "
+                        "[WRITERS]\n");
         return 2;
     }
     char directory[] = SF_SESSION_PARENT "/" SF_SESSION_PREFIX "bench-XXXXXX";

@@ -3,8 +3,7 @@
  *     bench-floor memcpy BYTES COUNT   COUNT copies of BYTES between two buffers that are warm
  *     bench-floor spin COUNT           COUNT round trips of a number between two processes that spin on one shared word
  *
- * "ns" is the time of all COUNT; "right" how many of the copies or answers were right. Exit status 2: bad arguments.
- */
+ * "ns" is the time of all COUNT; "right" how many of the copies or answers were right. Exit status 2: bad arguments. */
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -6,7 +6,8 @@
  *         session            struct sf_session_header, one page, mapped by every traced process
  *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
  *         spare.<n>          a log that nobody writes yet, with some of its pages ready
- *         spill.<pid>.<tsc>  the collector's own: what it took out of that log to store it later (tracer/collect/spill.h)
+ *         spill.<pid>.<tsc>  the collector's own: what it took out of that log to store it later
+ *                            (tracer/collect/spill.h)
  *
  * A log belongs to one process, also after a fork: the child makes its own. (pid, start_tsc) is unique in
  * a session, so a recycled pid does no harm. A process that execs a traced program goes on in a second log.

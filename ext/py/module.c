@@ -3,12 +3,12 @@
 #include "py/base/types.h"
 
 #include "core/log/log.h"
-#include "py/task/child.h"
 #include "py/base/debug.h"
 #include "py/base/errors.h"
-#include "py/task/function.h"
 #include "py/message/message.h"
 #include "py/message/pickle.h"
+#include "py/task/child.h"
+#include "py/task/function.h"
 #include "py/task/protocol.h"
 
 static PyMethodDef functions[] = {
@@ -40,8 +40,8 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() ||
-        sf_protocol_init() || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_protocol_init() ||
+        add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||

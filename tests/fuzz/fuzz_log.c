@@ -15,9 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "collect/log_import.h"
 #include "analyze/ledger.h"
 #include "analyze/processes.h"
+#include "collect/log_import.h"
 
 enum { CAPACITY = 256, HEAD = 12, RECORD = 10, LOGS = 2 };
 
@@ -29,13 +29,13 @@ static int dir_fd = -1;
 static struct store *store;
 static struct clock clock_;
 
-#define REQUIRE(condition)                                                                                         \
-    do {                                                                                                           \
-        if (!(condition)) {                                                                                        \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition,                                     \
-                    sqlite3_errmsg(store_connection(store)));                                                      \
-            abort();                                                                                               \
-        }                                                                                                          \
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition,                                         \
+                    sqlite3_errmsg(store_connection(store)));                                                          \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static void leave(void)
@@ -189,11 +189,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     store_begin(store);
     struct ids *ids = ids_new(store);
     struct log_import_context context = {.store = store,
-                                     .ids = ids,
-                                     .clock = &clock_,
-                                     .dir_fd = dir_fd,
-                                     .capacity = CAPACITY,
-                                     .start_tsc = clock_.first.tsc};
+                                         .ids = ids,
+                                         .clock = &clock_,
+                                         .dir_fd = dir_fd,
+                                         .capacity = CAPACITY,
+                                         .start_tsc = clock_.first.tsc};
     unsigned flags[LOGS] = {write_log("log.1.1", 0, data, size), write_log("log.1.2", 1, data, size)};
     take(&context, "log.1.1", flags[0]);
     take(&context, "log.1.2", flags[1]);
@@ -204,8 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     processes_fini(&processes);
     REQUIRE(store_why(store)->text[0] == '\0');
     REQUIRE(ask("SELECT count(*) FROM event") == ask("SELECT total(collected) FROM log"));
-    REQUIRE(ask("SELECT count(*) FROM (SELECT DISTINCT process, seq FROM event)") ==
-            ask("SELECT count(*) FROM event"));
+    REQUIRE(ask("SELECT count(*) FROM (SELECT DISTINCT process, seq FROM event)") == ask("SELECT count(*) FROM event"));
     REQUIRE(ask("SELECT count(*) FROM process p WHERE (SELECT sum(ns) FROM ledger WHERE process = p.id)"
                 " <> p.end_ns - p.start_ns") == 0);
     REQUIRE(ask("SELECT count(*) FROM span WHERE end_ns < start_ns") >= 0);

@@ -22,12 +22,12 @@ static struct {
 } frame[FRAMES];
 static unsigned first, last; /* frames [first, last): from the oldest that holds room */
 
-#define REQUIRE(condition)                                                                                         \
-    do {                                                                                                           \
-        if (!(condition)) {                                                                                        \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                        \
-            abort();                                                                                               \
-        }                                                                                                          \
+#define REQUIRE(condition)                                                                                             \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                            \
+            abort();                                                                                                   \
+        }                                                                                                              \
     } while (0)
 
 static uint8_t byte_of(uint64_t seq, uint64_t i)
@@ -149,8 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 break;
             /* small ones, and large ones that make the lap grow */
             reserve(ring, capacity / 8 * 8,
-                    (uint64_t)(data[at + 1] | data[at + 2] << 8) * (data[at] & 1 ? 1 + which / 8 : 1) >>
-                        (which & 7));
+                    (uint64_t)(data[at + 1] | data[at + 2] << 8) * (data[at] & 1 ? 1 + which / 8 : 1) >> (which & 7));
             at += 2;
             break;
         case 2:

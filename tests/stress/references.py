@@ -1,5 +1,5 @@
 """No call leaks a reference: sys.gettotalrefcount() of a debug build of the interpreter, over the calls of
-tests/py/base/test_leaks.py. Run by the interpreter that the extension under SF_BUILD was built for:
+tests/py/calls.py. Run by the interpreter that the extension under SF_BUILD was built for:
 
     SF_BUILD=build/dbg python3-dbg tests/stress/references.py
 
@@ -11,7 +11,7 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(os.environ.get("SF_BUILD", os.path.join(TOP, "build", "dbg")), "lib"),
-                os.path.join(TOP, "tests", "py"), os.path.join(TOP, "tests", "py", "base")]
+                os.path.join(TOP, "tests", "py")]
 TIMES = 12
 
 
@@ -33,7 +33,7 @@ def main():
         print("skip references: this interpreter does not count its references (python3-dbg does)")
         print("0 passed, 0 failed, 1 skipped")
         return 0
-    from test_leaks import CALLS
+    from calls import CALLS
     failed = 0
     for name, call in CALLS.items():
         grown = [growth(call)]

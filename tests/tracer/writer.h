@@ -94,8 +94,8 @@ static inline int writer_open(const char *dir, uint32_t task, const char *name)
     return 0;
 }
 
-static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsigned lane, uint32_t object,
-                              uint64_t a, uint64_t b)
+static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a,
+                              uint64_t b)
 {
     struct sf_log_header *h = writer_log;
     uint64_t head = h->head, tail = __atomic_load_n(&h->tail, __ATOMIC_ACQUIRE);
@@ -120,8 +120,7 @@ static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsig
         writer_ring();
 }
 
-static inline void writer_event(unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a,
-                                uint64_t b)
+static inline void writer_event(unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a, uint64_t b)
 {
     if (__atomic_load_n(&writer_session->state, __ATOMIC_RELAXED) != SF_SESSION_ACTIVE)
         return;

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 #include "abi/log_format.h"
-#include "base/array.h"
 #include "analyze/overlay.h"
+#include "base/array.h"
 #include "store/rows.h"
 #include "store/timebase.h"
 

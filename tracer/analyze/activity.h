@@ -7,8 +7,8 @@
 #include <sqlite3.h>
 #include <stdint.h>
 
-#include "store/category.h"
 #include "analyze/processes.h"
+#include "store/category.h"
 
 /* Of the time from from_ns to to_ns, fault_ns went into page faults, of these copy_ns into copying on write, and
  * tracing_ns into writing events; the rest is the category's. */

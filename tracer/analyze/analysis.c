@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analyze/critical_path.h"
 #include "analyze/graph.h"
 #include "analyze/lanes.h"
 #include "analyze/ledger.h"
-#include "analyze/critical_path.h"
 #include "analyze/replay.h"
 
 static const char *const activities[] = {
@@ -71,10 +71,9 @@ static int write_activities(sqlite3 *db, const struct critical_path *path)
     }
     sqlite3_finalize(insert);
     return error ? error
-                 : run(db,
-                       "UPDATE path_activity SET share = ns * 1.0 / (SELECT sum(ns) FROM path_activity), mean_ns = "
-                       "(SELECT CAST(avg(ns) AS INTEGER) FROM ledger WHERE category = activity AND ns > 0);"
-                       "UPDATE path_activity SET imbalance_ns = max(0, ns - mean_ns)");
+                 : run(db, "UPDATE path_activity SET share = ns * 1.0 / (SELECT sum(ns) FROM path_activity), mean_ns = "
+                           "(SELECT CAST(avg(ns) AS INTEGER) FROM ledger WHERE category = activity AND ns > 0);"
+                           "UPDATE path_activity SET imbalance_ns = max(0, ns - mean_ns)");
 }
 
 static int write_path(sqlite3 *db, const struct graph *graph)

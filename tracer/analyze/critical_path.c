@@ -14,8 +14,7 @@ static int add(struct critical_path *path, size_t *room, struct piece piece)
     struct piece *last = path->count ? &path->pieces[path->count - 1] : NULL;
     if (piece.from_ns >= piece.to_ns)
         return 0;
-    if (last && last->process == piece.process && last->activity == piece.activity &&
-        last->from_ns == piece.to_ns) {
+    if (last && last->process == piece.process && last->activity == piece.activity && last->from_ns == piece.to_ns) {
         last->from_ns = piece.from_ns;
         return 0;
     }

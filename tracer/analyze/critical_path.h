@@ -6,7 +6,7 @@
 
 #include "analyze/graph.h"
 
-#define CRITICAL_PATH_HANDOVER                                                                                              \
+#define CRITICAL_PATH_HANDOVER                                                                                         \
     CATEGORY_COUNT /* an activity besides the categories: from a signal to the end of the wait for it */
 
 struct piece {

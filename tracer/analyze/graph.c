@@ -6,9 +6,9 @@
 
 #include "abi/log_format.h"
 #include "analyze/activity.h"
-#include "base/array.h"
-#include "analyze/ledger.h"
 #include "analyze/dependencies.h"
+#include "analyze/ledger.h"
+#include "base/array.h"
 
 /* A process while it is read. */
 struct chain {
@@ -71,8 +71,7 @@ static void give(struct build *build, int process, enum dependency_type type, in
         step->give = number(build, type, a, b);
 }
 
-/* The process goes on only after that: its last wait, with all its parts, was for it, or else it is there already.
- */
+/* The process goes on only after that: its last wait, with all its parts, was for it, or else it is there already. */
 static void need(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
 {
     struct chain *chain = &build->chains[process];
@@ -325,8 +324,7 @@ static int link_steps(struct graph *graph)
     for (uint32_t i = 0; i < graph->count; i++) {
         struct step *step = &graph->steps[graph->order[i]];
         uint32_t giver = step->need ? givers[step->need] : GRAPH_NONE;
-        if (giver != GRAPH_NONE &&
-            (step->starts || (graph_is_wait(step) && graph->steps[giver].to_ns > step->from_ns)))
+        if (giver != GRAPH_NONE && (step->starts || (graph_is_wait(step) && graph->steps[giver].to_ns > step->from_ns)))
             step->by = giver;
         if (step->by != GRAPH_NONE && !step->starts)
             mark_parts(graph, step);

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store/category.h"
 #include "analyze/processes.h"
+#include "store/category.h"
 
 #define GRAPH_NONE UINT32_MAX
 
@@ -33,7 +33,7 @@ struct graph {
     uint32_t count;
     uint32_t *order;        /* of all steps, by their ends */
     uint32_t *last;         /* of each process its last step, or GRAPH_NONE */
-    uint32_t dependencies;       /* there are so many; the highest number */
+    uint32_t dependencies;  /* there are so many; the highest number */
     int64_t from_ns, to_ns; /* first start, last end */
 };
 

@@ -7,8 +7,7 @@
 
 #include "base/array.h"
 
-#define TOLERATED                                                                                                  \
-    0.01 /* of the useful time may be more at once than there are lanes: short overlaps make no lane */
+#define TOLERATED 0.01 /* of the useful time may be more at once than there are lanes: short overlaps make no lane */
 
 /* Time in which a process would run; ns: in which it did. */
 struct useful {

@@ -31,9 +31,8 @@ struct overlay {
 /* Columns: process, from, to, what, cost, copy; in order. Only the threads that bear the process's name are looked
  * at, as the ledger is that of its first thread. */
 static const char *const queries[TABLE_COUNT] = {
-    [NO_CPU] =
-        "SELECT s.process, s.wake_ns, s.start_ns, 0, 0, 0 FROM sched_slice s JOIN process p ON p.id = s.process "
-        "WHERE s.tid = p.pid AND s.wake_ns < s.start_ns ORDER BY 1, 2",
+    [NO_CPU] = "SELECT s.process, s.wake_ns, s.start_ns, 0, 0, 0 FROM sched_slice s JOIN process p ON p.id = s.process "
+               "WHERE s.tid = p.pid AND s.wake_ns < s.start_ns ORDER BY 1, 2",
     [WAITS] =
         "SELECT k.process, k.start_ns, k.end_ns, CASE k.what WHEN 'child' THEN ?1 WHEN 'full pipe' THEN ?2 WHEN "
         "'full socket' THEN ?2 WHEN 'futex' THEN ?3 WHEN 'file lock' THEN ?3 ELSE ?4 END, 0, 0 FROM kernel_wait k "
@@ -43,9 +42,8 @@ static const char *const queries[TABLE_COUNT] = {
     [FAULTS] = "SELECT f.process, f.start_ns, max(f.end_ns, f.start_ns + sum(f.cost_ns)), 0, sum(f.cost_ns), "
                "sum(iif(f.kind = 'copy-on-write', f.cost_ns, 0)) FROM fault f JOIN process p ON p.id = f.process "
                "WHERE f.tid = p.pid AND f.cost_ns > 0 GROUP BY f.process, f.start_ns, f.end_ns ORDER BY 1, 2",
-    [CHILDREN] =
-        "SELECT parent, start_ns, start_ns, id, 0, 0 FROM process WHERE parent IS NOT NULL AND start_ns IS "
-        "NOT NULL ORDER BY 1, 2",
+    [CHILDREN] = "SELECT parent, start_ns, start_ns, id, 0, 0 FROM process WHERE parent IS NOT NULL AND start_ns IS "
+                 "NOT NULL ORDER BY 1, 2",
 };
 
 static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)

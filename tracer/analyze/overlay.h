@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "store/category.h"
 #include "analyze/processes.h"
+#include "store/category.h"
 
 /* Part of a stretch. fault_ns of its time went into page faults, copy_ns of these into copying on write. */
 struct overlay_part {

@@ -18,10 +18,9 @@ static int read_processes(struct processes *processes, sqlite3 *db)
 {
     struct rows rows;
     size_t room = 0;
-    rows_open(
-        &rows, db,
-        "SELECT id, pid, start_ns, max(end_ns, start_ns), coalesce(task, 0), coalesce(parent, 0) FROM process "
-        "WHERE start_ns IS NOT NULL AND end_ns IS NOT NULL ORDER BY id");
+    rows_open(&rows, db,
+              "SELECT id, pid, start_ns, max(end_ns, start_ns), coalesce(task, 0), coalesce(parent, 0) FROM process "
+              "WHERE start_ns IS NOT NULL AND end_ns IS NOT NULL ORDER BY id");
     while (rows_next(&rows)) {
         struct process *grown = array_grow(processes->rows, (size_t)processes->count, &room, sizeof *grown);
         if (!grown || processes->count == INT_MAX) {
@@ -45,8 +44,7 @@ static int read_tasks(struct processes *processes, sqlite3 *db)
 {
     struct rows rows;
     size_t room = 0;
-    rows_open(&rows, db,
-              "SELECT id, process FROM task WHERE process IS NOT NULL AND kind IS NOT 'map' ORDER BY id");
+    rows_open(&rows, db, "SELECT id, process FROM task WHERE process IS NOT NULL AND kind IS NOT 'map' ORDER BY id");
     while (rows_next(&rows)) {
         struct process_of_task *grown =
             array_grow(processes->tasks, (size_t)processes->task_count, &room, sizeof *grown);

@@ -28,13 +28,11 @@ static double duration(const struct step *step, const struct replay_costs *costs
     if (step->category == CATEGORY_RUNNING && costs->running)
         own *= costs->running[step->process];
     return own + (double)(step->fault_ns - step->copy_ns) * costs->category[CATEGORY_PAGE_FAULTS] +
-           (double)step->copy_ns * costs->copy_on_write +
-           (double)step->tracing_ns * costs->category[CATEGORY_TRACING];
+           (double)step->copy_ns * costs->copy_on_write + (double)step->tracing_ns * costs->category[CATEGORY_TRACING];
 }
 
 /* When the step ends, that its process comes to at `now`. */
-static double end_of(const struct step *step, double now, const struct given *needed,
-                     const struct replay_costs *costs)
+static double end_of(const struct step *step, double now, const struct given *needed, const struct replay_costs *costs)
 {
     double lasted = (double)(step->to_ns - step->from_ns);
     if (step->starts)
@@ -48,8 +46,7 @@ static double end_of(const struct step *step, double now, const struct given *ne
         return now + lasted * costs->unknown_wait;
     if (needed->was_ns > step->from_ns)
         return later(now, needed->is_ns + (double)(step->to_ns - needed->was_ns) * costs->handover);
-    return later(now + lasted * costs->handover,
-                 needed->is_ns); /* it was there already: only the waking took time */
+    return later(now + lasted * costs->handover, needed->is_ns); /* it was there already: only the waking took time */
 }
 
 double replay(const struct graph *graph, const struct replay_costs *costs)

@@ -20,8 +20,8 @@
 
 #include "collect/discover.h"
 #include "collect/finish.h"
-#include "collect/log_import.h"
 #include "collect/idle_cpu.h"
+#include "collect/log_import.h"
 #include "collect/spares.h"
 
 #define MS INT64_C(1000000)
@@ -186,7 +186,7 @@ static int attend(struct collect *c, struct log_import *import, double *fill)
     if (full > *fill)
         *fill = full;
     if (full > aside_above && c->storing != EVERYTHING && !is_full(c) && log_import_set_aside(import))
-        return take_all(c, import);                                    /* no room for it: then it is to be stored */
+        return take_all(c, import);                                        /* no room for it: then it is to be stored */
     bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS; /* of a dead process: to be rid of its log */
     return c->storing != LATER || few ? take_all(c, import) : 0;
 }
@@ -428,12 +428,12 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     int error = ids ? 0 : output_keep(why, -ENOMEM, "no memory");
 
     c.context = (struct log_import_context){.store = job->store,
-                                        .ids = ids,
-                                        .clock = job->clock,
-                                        .dir_fd = session->dir_fd,
-                                        .capacity = session->header->log_records,
-                                        .start_tsc = session->header->start_tsc,
-                                        .recovering = job->recovering};
+                                            .ids = ids,
+                                            .clock = job->clock,
+                                            .dir_fd = session->dir_fd,
+                                            .capacity = session->header->log_records,
+                                            .start_tsc = session->header->start_tsc,
+                                            .recovering = job->recovering};
     if (error)
         goto out;
     c.left_max = most_aside(session);
@@ -449,7 +449,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
         error = finish_database(job->store, &facts);
     if (error)
         output_keep(why, error, "%s; the rest is kept: snakefish-trace collect %s -o other.db",
-                 store_why(job->store)->text, session->dir);
+                    store_why(job->store)->text, session->dir);
 out:
     session_set_state(session, SF_SESSION_CLOSED);
     close_kernel(&c);

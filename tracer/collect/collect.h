@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
-#include "kernel/kernel.h"
 #include "collect/session.h"
+#include "kernel/kernel.h"
 #include "store/store.h"
 
 enum collect_verdict {

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "collect/event_cost.h"
 #include "analyze/ledger.h"
 #include "analyze/processes.h"
+#include "collect/event_cost.h"
 
 static const char finish_sql[] =
 #include "collect/finish.inc"
@@ -16,8 +16,7 @@ static int64_t number(struct store *store, const char *sql)
 {
     sqlite3_stmt *s = NULL;
     int64_t value = 0;
-    if (sqlite3_prepare_v2(store_connection(store), sql, -1, &s, NULL) == SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW)
+    if (sqlite3_prepare_v2(store_connection(store), sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
         value = sqlite3_column_int64(s, 0);
     sqlite3_finalize(s);
     return value;

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "collect/spares.h"
 #include "base/text.h"
+#include "collect/spares.h"
 
 enum { BATCH = 4096 };
 static struct sf_record batch[BATCH]; /* one collector, one thread */
@@ -124,7 +124,8 @@ static uint64_t born_tsc(const struct sf_log_header *h, const struct clock *cloc
     return age < h->start_tsc ? h->start_tsc - age : 0;
 }
 
-bool log_import_goes_on(const struct log_import *import, const struct log_import *before, const struct log_import_context *context)
+bool log_import_goes_on(const struct log_import *import, const struct log_import *before,
+                        const struct log_import_context *context)
 {
     const struct sf_log_header *h = &import->reader.header, *old = &before->reader.header;
     return !import->refused && !before->refused && h->pid == old->pid && old->start_tsc < h->start_tsc &&
@@ -161,8 +162,7 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     import->reader.next = k->taken;
     import->changed = true;
     uint64_t now = clock_tsc();
-    int64_t age_ns =
-        now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
+    int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
     liveness_open(&import->liveness, (pid_t)h->pid, age_ns);
     return 0;
 }

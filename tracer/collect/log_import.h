@@ -3,12 +3,12 @@
 #define SF_TRACER_COLLECT_LOG_IMPORT_H
 
 #include "base/clock.h"
-#include "store/ids.h"
 #include "base/liveness.h"
 #include "collect/reader.h"
 #include "collect/spans.h"
-#include "store/store.h"
 #include "collect/texts.h"
+#include "store/ids.h"
+#include "store/store.h"
 
 struct log_import {
     char file[64];
@@ -36,8 +36,7 @@ struct log_import_context {
     bool recovering;
 };
 
-/* Opens the log. 0 also when it is refused (see there); -EAGAIN: still being made, or no descriptors: come again.
- */
+/* Opens the log. 0 also when it is refused (see there); -EAGAIN: still being made, or no descriptors: come again. */
 int log_import_open(struct log_import **out, const struct log_import_context *context, const char *file);
 void log_import_free(struct log_import *import);
 
@@ -45,7 +44,8 @@ void log_import_free(struct log_import *import);
 int log_import_register(struct log_import *import, const struct log_import_context *context);
 
 /* Is this the log of the process that wrote `before`, from its exec on? Then nothing more comes into `before`. */
-bool log_import_goes_on(const struct log_import *import, const struct log_import *before, const struct log_import_context *context);
+bool log_import_goes_on(const struct log_import *import, const struct log_import *before,
+                        const struct log_import_context *context);
 
 /* Notes how far the writer has come; log_import_take takes no more than that. Returns how full the log was, 0 to 1. */
 double log_import_look(struct log_import *import);

@@ -118,8 +118,7 @@ int reader_read(struct reader *reader, struct sf_record *records, size_t room, s
     *count = 0;
     if (reader->next < reader->spill.end) {
         size_t n = least(reader->spill.end - reader->next, room);
-        error =
-            reader->next < reader->spill.first ? -EBADMSG : spill_read(&reader->spill, reader->next, records, n);
+        error = reader->next < reader->spill.first ? -EBADMSG : spill_read(&reader->spill, reader->next, records, n);
         if (!error)
             *count = n;
     } else {

@@ -50,8 +50,8 @@ static int make_dir(struct session *session, struct sentence *why)
         uint64_t random;
         if (getrandom(&random, sizeof random, 0) != sizeof random)
             return output_keep(why, -EIO, "no random number for the session's name: %s", strerror(errno));
-        snprintf(session->dir, sizeof session->dir, SF_SESSION_PARENT "/" SF_SESSION_PREFIX "%d-%016llx",
-                 (int)getpid(), (unsigned long long)random);
+        snprintf(session->dir, sizeof session->dir, SF_SESSION_PARENT "/" SF_SESSION_PREFIX "%d-%016llx", (int)getpid(),
+                 (unsigned long long)random);
         if (mkdir(session->dir, 0700) == 0)
             return 0;
         if (errno != EEXIST)
@@ -127,10 +127,10 @@ static int check_header(const struct session *session, struct sentence *why)
         return output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: not a session's header", session->dir);
     if (h->version != SF_ABI_VERSION)
         return output_keep(why, -EBADMSG, "%s is of format version %u, this program knows version %u", session->dir,
-                        h->version, SF_ABI_VERSION);
+                           h->version, SF_ABI_VERSION);
     if (!h->log_records || (h->log_records & (h->log_records - 1)) || h->log_records > 1u << 26)
         return output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: logs of %u records", session->dir,
-                        h->log_records);
+                           h->log_records);
     if (h->state < SF_SESSION_ACTIVE || h->state > SF_SESSION_CLOSED)
         return output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: state %u", session->dir, h->state);
     return 0;

@@ -8,9 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "commands/commands.h"
 #include "store/database.h"
-#include "base/text.h"
 
 static void put_machine(struct store *store)
 {
@@ -33,8 +33,8 @@ static void put_machine(struct store *store)
     store_meta_number(store, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-int start_database(struct store *store, const struct session *session, const struct clock *clock,
-                   const char *command, pid_t root)
+int start_database(struct store *store, const struct session *session, const struct clock *clock, const char *command,
+                   pid_t root)
 {
     char when[64];
     struct tm tm;

@@ -9,8 +9,8 @@
 #include "store/store.h"
 
 /* In one transaction of its own. `command` is what was run, in words. The store's first error, or 0. */
-int start_database(struct store *store, const struct session *session, const struct clock *clock,
-                   const char *command, pid_t root);
+int start_database(struct store *store, const struct session *session, const struct clock *clock, const char *command,
+                   pid_t root);
 
 /* A command line as one text: words with blanks are quoted. Never longer than `size`, always ended. */
 void start_command(char *to, size_t size, char *const argv[]);

@@ -40,9 +40,8 @@ static bool remove_unfinished(int dir_fd)
     int fd = openat(dir_fd, SF_SESSION_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT;
-    ssize_t n = flock(fd, LOCK_EX | LOCK_NB)
-                    ? -1
-                    : pread(fd, &magic, sizeof magic, offsetof(struct sf_session_header, magic));
+    ssize_t n =
+        flock(fd, LOCK_EX | LOCK_NB) ? -1 : pread(fd, &magic, sizeof magic, offsetof(struct sf_session_header, magic));
     bool unfinished = n >= 0 && magic == 0;
     if (unfinished)
         unlinkat(dir_fd, SF_SESSION_FILE, 0);

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "analyze/analysis.h"
-#include "commands/commands.h"
-#include "store/database.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "commands/commands.h"
+#include "store/database.h"
 
 static const char usage[] =
     "usage: snakefish-trace analyze [--json] FILE\n"
@@ -48,8 +48,7 @@ static char *process_query(sqlite3 *db)
                            -1, &s, NULL) == SQLITE_OK)
         while (sqlite3_step(s) == SQLITE_ROW) {
             const char *name = (const char *)sqlite3_column_text(s, 0);
-            sqlite3_str_appendf(sql, ", printf('%%5.1f', sum(iif(category = %Q, percent, 0))) AS \"%w\"", name,
-                                name);
+            sqlite3_str_appendf(sql, ", printf('%%5.1f', sum(iif(category = %Q, percent, 0))) AS \"%w\"", name, name);
         }
     sqlite3_finalize(s);
     sqlite3_str_appendall(sql, " FROM shown_process GROUP BY process ORDER BY process");
@@ -81,8 +80,7 @@ static int print_text(sqlite3 *db)
     }
     char *query = error ? NULL : process_query(db);
     if (!error)
-        error =
-            query && table_print(db, "ledger, per cent of each process's life", query, ROWS_MAX) >= 0 ? 0 : -EIO;
+        error = query && table_print(db, "ledger, per cent of each process's life", query, ROWS_MAX) >= 0 ? 0 : -EIO;
     sqlite3_free(query);
     if (!error)
         error = table_print(db, "channels", "SELECT * FROM shown_channel", ROWS_MAX) >= 0 ? 0 : -EIO;

@@ -9,8 +9,8 @@
 #include <time.h>
 
 #include "collect/collect.h"
-#include "commands/commands.h"
 #include "collect/start.h"
+#include "commands/commands.h"
 
 static const char usage[] =
     "usage: snakefish-trace collect SESSION_DIR -o FILE\n"
@@ -55,12 +55,11 @@ static bool clock_from_store(struct clock *clock, sqlite3 *db)
     sqlite3_stmt *s = NULL;
     int rows = 0;
     double ns_per_tick = 0;
-    if (sqlite3_prepare_v2(
-            db,
-            "SELECT s.tsc, s.monotonic_ns, s.realtime_ns, s.error_ns, g.ns_per_tick "
-            "FROM clock_snapshot s JOIN clock_segment g ON g.tsc = s.tsc WHERE s.tsc IN "
-            "((SELECT min(tsc) FROM clock_snapshot), (SELECT max(tsc) FROM clock_snapshot)) ORDER BY 1",
-            -1, &s, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db,
+                           "SELECT s.tsc, s.monotonic_ns, s.realtime_ns, s.error_ns, g.ns_per_tick "
+                           "FROM clock_snapshot s JOIN clock_segment g ON g.tsc = s.tsc WHERE s.tsc IN "
+                           "((SELECT min(tsc) FROM clock_snapshot), (SELECT max(tsc) FROM clock_snapshot)) ORDER BY 1",
+                           -1, &s, NULL) != SQLITE_OK)
         return false;
     while (rows < 2 && sqlite3_step(s) == SQLITE_ROW) {
         ends[rows++] = (struct clock_snapshot){(uint64_t)sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1),

@@ -1,8 +1,8 @@
 /* snakefish-trace events: the table of events, as Markdown, from ext/abi/events.def. */
 #include <stddef.h>
 
-#include "commands/commands.h"
 #include "base/output.h"
+#include "commands/commands.h"
 
 static const char usage[] =
     "usage: snakefish-trace events\n"
@@ -35,7 +35,7 @@ int cmd_events(int argc, char **argv)
     if (argc > 1)
         return command_usage(usage, "events takes no argument", argv[1]);
     output_print("| id | kind | phase | object | a | b | what happened |\n"
-            "|---:|---|---|---|---|---|---|\n");
+                 "|---:|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         output_print("| %d | ", events[i].id);
         output_word(events[i].name);

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "export/chrome.h"
 #include "commands/commands.h"
+#include "export/chrome.h"
 #include "store/database.h"
 
 static const char usage[] =

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/table.h"
 #include "commands/commands.h"
 #include "store/database.h"
-#include "base/table.h"
 
 static const char usage[] =
     "usage: snakefish-trace info FILE\n"
@@ -66,7 +66,7 @@ static int print(sqlite3 *db)
     if (state && strcmp(state, "running") == 0) {
         char *session = database_meta(db, "session");
         output_print("\nerror: not finished; its collector died: snakefish-trace collect /dev/shm/%s -o FILE\n",
-                session ? session : "SESSION_DIR");
+                     session ? session : "SESSION_DIR");
         free(session);
     } else if (found == 0) {
         output_print("\nno losses: every event that was begun is here\n");

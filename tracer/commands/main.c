@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "commands/commands.h"
 #include "base/output.h"
+#include "commands/commands.h"
 
 static const struct {
     const char *name;
@@ -26,7 +26,7 @@ static void help(void)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         output_print("  %-9s %s\n", commands[i].name, commands[i].doc);
     output_print("\n`snakefish-trace COMMAND --help` tells more. Exit status: 0, 1 for an error, 2 for wrong usage;\n"
-            "that of the program for record.\n");
+                 "that of the program for record.\n");
 }
 
 int main(int argc, char **argv)

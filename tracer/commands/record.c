@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "collect/collect.h"
+#include "collect/start.h"
 #include "commands/commands.h"
 #include "store/database.h"
-#include "collect/start.h"
 
 static const char usage[] =
     "usage: snakefish-trace record [-o FILE] [--kernel] [--log-records N] -- PROGRAM [ARGUMENT...]\n"

@@ -42,8 +42,8 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
             return 0;
     }
     return output_keep(why, -ENOENT,
-                    "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
-                    "has built, build/bin/snakefish-trace");
+                       "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
+                       "has built, build/bin/snakefish-trace");
 }
 
 /* The report reads the analysis's tables. A trace that cannot be written is reported without them. */
@@ -101,8 +101,8 @@ int cmd_report(int argc, char **argv)
         execvp(arguments[0], arguments);
         if (errno == ENOENT)
             output_keep(&why, 0,
-                     "the report needs R, and there is no Rscript: install r-base-core and what else "
-                     "`make deps` installs");
+                        "the report needs R, and there is no Rscript: install r-base-core and what else "
+                        "`make deps` installs");
         else
             output_keep(&why, 0, "cannot run Rscript: %s", strerror(errno));
     }

@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "collect/collect.h"
-#include "commands/commands.h"
 #include "base/liveness.h"
+#include "collect/collect.h"
 #include "collect/start.h"
+#include "commands/commands.h"
 
 static const char usage[] =
     "usage: snakefish-trace serve -o FILE --root PID [--log-records N] [--kernel]\n"

@@ -133,8 +133,7 @@ static void put_strip(struct chrome *c, sqlite3_stmt *s)
         json_string(c->to, text(s, 6));
     }
     if (sqlite3_column_type(s, 7) != SQLITE_NULL)
-        fprintf(c->to, "%s\"woken by process\":%" PRId64, text(s, 6) ? "," : "",
-                (int64_t)sqlite3_column_int64(s, 7));
+        fprintf(c->to, "%s\"woken by process\":%" PRId64, text(s, 6) ? "," : "", (int64_t)sqlite3_column_int64(s, 7));
     fputs("}}", c->to);
 }
 

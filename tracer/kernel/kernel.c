@@ -15,10 +15,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "kernel/kernel_cost.h"
 #include "kernel/kernel_probe.h"
 #include "kernel/kernel_record.h"
-#include "base/text.h"
 
 #include "kernel/kernel.skel.h"
 
@@ -170,8 +170,7 @@ static int take(void *arg, void *data, size_t size)
     return 0;
 }
 
-int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root,
-                struct sentence *why)
+int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root, struct sentence *why)
 {
     *out = NULL;
     struct kernel *k = calloc(1, sizeof *k);
@@ -219,10 +218,7 @@ static void describe(struct kernel *k)
         add_process(k, (uint32_t)k->root, 0, comm, (uint64_t)k->start_ns);
     }
     store_meta_text(k->store, "kernel_view", "running");
-    store_meta_text(k->store, "kernel_faults",
-                    !k->probe.faults ? "none"
-                    : k->probe.timed ? "measured"
-                                     : "estimated");
+    store_meta_text(k->store, "kernel_faults", !k->probe.faults ? "none" : k->probe.timed ? "measured" : "estimated");
     for (unsigned kind = 0; k->probe.faults && !k->probe.timed && kind < KERNEL_FAULT_KINDS; kind++) {
         char key[64];
         snprintf(key, sizeof key, "kernel_%s_ns", fault_kinds[kind]);
@@ -268,8 +264,8 @@ static void take_rest_of_faults(struct kernel *k, uint64_t now)
     int count = libbpf_num_possible_cpus();
     struct kernel_cpu *cpus = count > 0 ? calloc((size_t)count, sizeof *cpus) : NULL;
     __u32 zero = 0;
-    if (cpus && bpf_map__lookup_elem(k->probe.bpf->maps.cpus, &zero, sizeof zero, cpus,
-                                     (size_t)count * sizeof *cpus, 0) == 0)
+    if (cpus &&
+        bpf_map__lookup_elem(k->probe.bpf->maps.cpus, &zero, sizeof zero, cpus, (size_t)count * sizeof *cpus, 0) == 0)
         for (int i = 0; i < count; i++)
             if (cpus[i].faults.first_ns) {
                 cpus[i].faults.end_ns = now;
@@ -288,8 +284,7 @@ static void take_rest(struct kernel *k, uint64_t now)
         at = &tid;
         if (bpf_map__lookup_elem(threads, &tid, sizeof tid, &t, sizeof t, 0))
             continue;
-        struct kernel_slice slice = {
-            .pid = t.pid, .tid = tid, .cpu = t.cpu, .end_ns = now, .state = KERNEL_RUNNING};
+        struct kernel_slice slice = {.pid = t.pid, .tid = tid, .cpu = t.cpu, .end_ns = now, .state = KERNEL_RUNNING};
         if (t.start_ns) {
             slice.start_ns = t.start_ns;
             slice.wake_ns = t.wake_ns;

@@ -15,8 +15,7 @@ struct kernel;
 /* Watches process `root` and what it forks from now on; 0: the next process that the caller forks. All probes are in
  * place when it returns, after some tenths of a second. The store must outlive it. -errno: there is no view, and `why`
  * says what is missing and how to get it; 0 with a sentence in `why`: something is missing from it. */
-int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root,
-                struct sentence *why);
+int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root, struct sentence *why);
 
 /* Stores what has been recorded. Returns how full the buffer was, 0 to 1. NULL: none. In a transaction. */
 double kernel_poll(struct kernel *kernel);

@@ -3,16 +3,14 @@
 
 #include <errno.h>
 
-int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root,
-                struct sentence *why)
+int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root, struct sentence *why)
 {
     (void)store;
     (void)clock;
     (void)root;
     *out = NULL;
     return output_keep(why, -ENOSYS,
-                    "no kernel's view: when this was built, " KERNEL_MISSING
-                    " was missing (make deps installs it)");
+                       "no kernel's view: when this was built, " KERNEL_MISSING " was missing (make deps installs it)");
 }
 
 double kernel_poll(struct kernel *kernel)

@@ -53,11 +53,11 @@ static int refused(int error, struct sentence *why)
 {
     if (error == -EPERM && !is_privileged())
         return output_keep(why, error,
-                        "no kernel's view: it needs root, or a collector with the capabilities for it (setcap "
-                        "cap_bpf,cap_perfmon+ep snakefish-trace)");
+                           "no kernel's view: it needs root, or a collector with the capabilities for it (setcap "
+                           "cap_bpf,cap_perfmon+ep snakefish-trace)");
     return output_keep(why, error,
-                    "no kernel's view: the kernel refuses its probes, which need Linux 5.15 or later: %s",
-                    strerror(-error));
+                       "no kernel's view: the kernel refuses its probes, which need Linux 5.15 or later: %s",
+                       strerror(-error));
 }
 
 static bool has_hook(const struct btf *btf, const char *name)
@@ -75,12 +75,12 @@ static int check(struct kernel_probe *probe, struct sentence *why)
                                          "softirq_entry",      "irq_handler_entry"};
     if (access(btf_path, R_OK))
         return output_keep(why, -ENOENT,
-                        "no kernel's view: this kernel does not describe its types (%s, of CONFIG_DEBUG_INFO_BTF)",
-                        btf_path);
+                           "no kernel's view: this kernel does not describe its types (%s, of CONFIG_DEBUG_INFO_BTF)",
+                           btf_path);
     if (is_contained())
         return output_keep(why, -ENOTSUP,
-                        "no kernel's view: this is a container with pids of its own; trace outside it, or give it "
-                        "the host's (--pid=host)");
+                           "no kernel's view: this is a container with pids of its own; trace outside it, or give it "
+                           "the host's (--pid=host)");
     if (!is_privileged())
         return refused(-EPERM, why);
     struct btf *btf = btf__parse_raw(btf_path);
@@ -164,8 +164,8 @@ int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence 
     }
     if (!probe->faults)
         output_keep(why, 0,
-                 "the kernel's view has no page faults: this kernel lacks the tracepoints page_fault_user "
-                 "and page_fault_kernel");
+                    "the kernel's view has no page faults: this kernel lacks the tracepoints page_fault_user "
+                    "and page_fault_kernel");
     return 0;
 }
 

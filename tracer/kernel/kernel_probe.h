@@ -15,7 +15,8 @@ struct kernel_probe {
 };
 
 /* Loads and attaches what this kernel allows. root: whose tree; 0: that of the next process that the caller forks.
- * -errno and a sentence: it allows too little; 0 and a sentence: it lacks something. Blocks for some tenths of a second. */
+ * -errno and a sentence: it allows too little; 0 and a sentence: it lacks something. Blocks for some tenths of a
+ * second. */
 int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence *why);
 
 /* How often a program could not run because it was running on that CPU already. Before the detaching. */

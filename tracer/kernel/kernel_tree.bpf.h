@@ -50,8 +50,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
     put_process(KERNEL_EXEC, task, 0, 0, bpf_ktime_get_ns());
     if (old != tid) { /* a thread that execs becomes the first one; under which tid it ran meanwhile, nobody said */
         __u64 now = bpf_ktime_get_ns();
-        struct kernel_thread fresh = {
-            .pid = pid, .cpu = bpf_get_smp_processor_id(), .start_ns = now, .wake_ns = now};
+        struct kernel_thread fresh = {.pid = pid, .cpu = bpf_get_smp_processor_id(), .start_ns = now, .wake_ns = now};
         struct kernel_cpu *c = this_cpu();
         if (c)
             c->tid = 0;

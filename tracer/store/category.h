@@ -5,20 +5,20 @@
 #include <stdbool.h>
 
 /* X(NAME, "name", "doc"), in the order in which they are shown. */
-#define CATEGORIES(X)                                                                                              \
-    X(RUNNING, "running", "f in a child; in other processes what is outside of all spans")                         \
-    X(PICKLING, "pickling", "pickling and unpickling")                                                             \
-    X(COPYING, "copying", "into and out of channels and results")                                                  \
-    X(LATE_SENDER, "late sender", "waiting for a message, an item or a request")                                   \
-    X(LATE_RECEIVER, "late receiver", "waiting for room")                                                          \
-    X(LATE_CHILD, "late child", "waiting for the end of a child")                                                  \
-    X(LOCK, "lock", "waiting for a lock, a semaphore or a thread, by the kernel's view")                           \
-    X(MERGING, "merging", "the user's merge function")                                                             \
-    X(EXTRACTING, "extracting", "the user's extract function")                                                     \
-    X(FORKING, "forking", "the fork in the parent, hooks included")                                                \
-    X(PAGE_FAULTS, "page faults", "by the kernel's view")                                                          \
-    X(NO_CPU, "no cpu", "runnable without a CPU, by the kernel's view")                                            \
-    X(TRACING, "tracing", "writing events, an estimate")                                                           \
+#define CATEGORIES(X)                                                                                                  \
+    X(RUNNING, "running", "f in a child; in other processes what is outside of all spans")                             \
+    X(PICKLING, "pickling", "pickling and unpickling")                                                                 \
+    X(COPYING, "copying", "into and out of channels and results")                                                      \
+    X(LATE_SENDER, "late sender", "waiting for a message, an item or a request")                                       \
+    X(LATE_RECEIVER, "late receiver", "waiting for room")                                                              \
+    X(LATE_CHILD, "late child", "waiting for the end of a child")                                                      \
+    X(LOCK, "lock", "waiting for a lock, a semaphore or a thread, by the kernel's view")                               \
+    X(MERGING, "merging", "the user's merge function")                                                                 \
+    X(EXTRACTING, "extracting", "the user's extract function")                                                         \
+    X(FORKING, "forking", "the fork in the parent, hooks included")                                                    \
+    X(PAGE_FAULTS, "page faults", "by the kernel's view")                                                              \
+    X(NO_CPU, "no cpu", "runnable without a CPU, by the kernel's view")                                                \
+    X(TRACING, "tracing", "writing events, an estimate")                                                               \
     X(OTHER, "other", "children's begin and end, coordinating, reading results")
 
 enum category {

@@ -167,7 +167,7 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
         error = output_keep(why, -EIO, "cannot read %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
     else if (sqlite3_column_int(version, 0) != DATABASE_SCHEMA_VERSION)
         error = output_keep(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
-                         sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
+                            sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
     sqlite3_finalize(version);
     if (!error && writing) {
         sqlite3_busy_timeout(*db, 5000); /* somebody may be reading what the dead collector left */

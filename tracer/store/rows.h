@@ -1,5 +1,4 @@
-/* Reading a query's rows into arrays. Errors stick: after the first one there is no next row, and rows_close tells.
- */
+/* Reading a query's rows into arrays. Errors stick: after the first one there is no next row, and rows_close tells. */
 #ifndef SF_TRACER_STORE_ROWS_H
 #define SF_TRACER_STORE_ROWS_H
 

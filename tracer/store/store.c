@@ -13,52 +13,51 @@
 #include "store/category.h"
 #include "store/database.h"
 
-#define STATEMENTS(X)                                                                                              \
-    X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                            \
-    X(STAT, "INSERT INTO stats VALUES(?, ?, ?, ?)")                                                                \
-    X(KIND, "INSERT OR REPLACE INTO event_kind VALUES(?, ?, ?, ?, ?, ?, ?)")                                       \
-    X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                        \
-    X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                          \
-    X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "       \
-               "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                 \
-    X(ADOPTED, "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                  \
-               "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "       \
-               "ORDER BY start_ns DESC LIMIT 1")                                                                   \
-    X(ADOPT, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                              \
-    X(LOG_PROCESS, "SELECT process FROM log WHERE pid = ? ORDER BY start_tsc DESC LIMIT 1")                        \
-    X(KERNEL_PROCESS, "INSERT INTO process(pid, parent, name, start_ns) VALUES(?, ?, ?, ?)")                       \
-    X(KERNEL_LIFE, "INSERT OR IGNORE INTO kernel_life(process, pid, start_ns) VALUES(?, ?, ?)")                    \
-    X(KERNEL_NAME, "UPDATE process SET name = ?2 WHERE id = ?1 AND "                                               \
-                   "NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)")                                            \
-    X(KERNEL_END, "UPDATE kernel_life SET end_ns = ?2, exit_status = iif(?4, NULL, ?3), running = ?4 "             \
-                  "WHERE process = ?1")                                                                            \
-    X(SLICE, "INSERT INTO sched_slice VALUES(?, ?, ?, ?, ?, ?, ?, iif(?8, ?9, NULL))")                             \
-    X(FAULT, "INSERT INTO fault VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                \
-    X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                \
-    X(NAME, "UPDATE process SET name = ?2 WHERE id = (SELECT process FROM log l WHERE l.id = ?1 AND NOT EXISTS ("  \
-            "SELECT 1 FROM log m WHERE m.process = l.process AND m.start_tsc > l.start_tsc))")                     \
-    X(GOES_ON, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                       \
-               "ORDER BY start_tsc DESC LIMIT 1")                                                                  \
-    X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                           \
-    X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc) "                        \
-           "VALUES(?, ?, ?, ?, ?, ?, ?)")                                                                          \
-    X(BOOKS,                                                                                                       \
-      "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "             \
-      "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "     \
-      "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "            \
-      "running = ?20 WHERE id = ?1")                                                                          \
-    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                         \
-    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                             \
-    X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                     \
-    X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                             \
-    X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "   \
-            "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")               \
-    X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                             \
-    X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")            \
-    X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                 \
-    X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                              \
-    X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                 \
-    X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                  \
+#define STATEMENTS(X)                                                                                                  \
+    X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                                \
+    X(STAT, "INSERT INTO stats VALUES(?, ?, ?, ?)")                                                                    \
+    X(KIND, "INSERT OR REPLACE INTO event_kind VALUES(?, ?, ?, ?, ?, ?, ?)")                                           \
+    X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                            \
+    X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                              \
+    X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "           \
+               "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                     \
+    X(ADOPTED, "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                    \
+               "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "          \
+               "ORDER BY start_ns DESC LIMIT 1")                                                                       \
+    X(ADOPT, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                                  \
+    X(LOG_PROCESS, "SELECT process FROM log WHERE pid = ? ORDER BY start_tsc DESC LIMIT 1")                            \
+    X(KERNEL_PROCESS, "INSERT INTO process(pid, parent, name, start_ns) VALUES(?, ?, ?, ?)")                           \
+    X(KERNEL_LIFE, "INSERT OR IGNORE INTO kernel_life(process, pid, start_ns) VALUES(?, ?, ?)")                        \
+    X(KERNEL_NAME, "UPDATE process SET name = ?2 WHERE id = ?1 AND "                                                   \
+                   "NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)")                                                \
+    X(KERNEL_END, "UPDATE kernel_life SET end_ns = ?2, exit_status = iif(?4, NULL, ?3), running = ?4 "                 \
+                  "WHERE process = ?1")                                                                                \
+    X(SLICE, "INSERT INTO sched_slice VALUES(?, ?, ?, ?, ?, ?, ?, iif(?8, ?9, NULL))")                                 \
+    X(FAULT, "INSERT INTO fault VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                    \
+    X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                    \
+    X(NAME, "UPDATE process SET name = ?2 WHERE id = (SELECT process FROM log l WHERE l.id = ?1 AND NOT EXISTS ("      \
+            "SELECT 1 FROM log m WHERE m.process = l.process AND m.start_tsc > l.start_tsc))")                         \
+    X(GOES_ON, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                           \
+               "ORDER BY start_tsc DESC LIMIT 1")                                                                      \
+    X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                               \
+    X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc) "                            \
+           "VALUES(?, ?, ?, ?, ?, ?, ?)")                                                                              \
+    X(BOOKS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "          \
+             "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "  \
+             "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "         \
+             "running = ?20 WHERE id = ?1")                                                                            \
+    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                             \
+    X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
+    X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                         \
+    X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                                 \
+    X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "       \
+            "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")                   \
+    X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                                 \
+    X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")                \
+    X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                     \
+    X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                  \
+    X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                     \
+    X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                      \
     X(NEW_TEXT, "INSERT INTO text(text) VALUES(?)")
 
 enum statement {
@@ -87,7 +86,7 @@ void store_fail(struct store *store, int error)
         return;
     const char *path = sqlite3_db_filename(store->db, "main");
     store->error = output_keep(&store->why, error, "cannot write %s: %s", path ? path : "the database",
-                            error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
+                               error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
 }
 
 /* Binds by `types`: i an int64, o an int64 that is NULL when it is 0, r a double, s a string that may be NULL. Runs
@@ -157,9 +156,9 @@ static void put_kinds(struct store *store)
     enum { TASK, CHANNEL, TEXT, NONE };
     static const char *const phases[] = {"instant", "span"}, *const objects[] = {"task", "channel", "text", "none"};
     char name[32];
-#define X(id, NAME_, phase, object, a, b, doc)                                                                     \
-    for (size_t i = 0; i < sizeof #NAME_; i++)                                                                     \
-        name[i] = #NAME_[i] >= 'A' && #NAME_[i] <= 'Z' ? (char)(#NAME_[i] + 'a' - 'A') : #NAME_[i];                \
+#define X(id, NAME_, phase, object, a, b, doc)                                                                         \
+    for (size_t i = 0; i < sizeof #NAME_; i++)                                                                         \
+        name[i] = #NAME_[i] >= 'A' && #NAME_[i] <= 'Z' ? (char)(#NAME_[i] + 'a' - 'A') : #NAME_[i];                    \
     run(store, S_KIND, "issssss", (int64_t)(id), name, doc, phases[phase], objects[object], a, b);
 #include "abi/events.def"
 #undef X
@@ -290,8 +289,8 @@ int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, co
     if (process)
         run(store, S_ADOPT, "iso", process, name, task);
     else
-        process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
-                      start_ns, task);
+        process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name, start_ns,
+                      task);
     return process;
 }
 
@@ -339,8 +338,8 @@ void store_slice(struct store *store, const struct store_slice *s)
 
 void store_fault(struct store *store, const struct store_fault *f)
 {
-    run(store, S_FAULT, "iissiiiii", f->process, f->tid, f->kind, f->mode, f->start_ns, f->end_ns, f->count,
-        f->cost_ns, (int64_t)f->estimate);
+    run(store, S_FAULT, "iissiiiii", f->process, f->tid, f->kind, f->mode, f->start_ns, f->end_ns, f->count, f->cost_ns,
+        (int64_t)f->estimate);
 }
 
 void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const char *what, int64_t start_ns,
@@ -354,8 +353,8 @@ void store_log(struct store *store, const struct store_log *l)
     run(store, S_BOOKS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
         (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
         (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind, (int64_t)l->bad_phase,
-        (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged, (int64_t)l->unmatched,
-        (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running);
+        (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged, (int64_t)l->unmatched, (int64_t)l->backwards,
+        (int64_t)l->gaps, (int64_t)l->running);
 }
 
 void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
@@ -365,8 +364,8 @@ void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
 
 int64_t store_event(struct store *store, const struct store_event *e)
 {
-    return run(store, S_EVENT, "iiiioiiiio", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind,
-               e->object, e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin);
+    return run(store, S_EVENT, "iiiioiiiio", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind, e->object,
+               e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin);
 }
 
 void store_open_span(struct store *store, int64_t event)

@@ -83,8 +83,7 @@ int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, co
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc);
 
 /* A new log of log->process: sets id and first_seq. Then its process's name, if no later log has one; its books. */
-void store_new_log(struct store *store, struct store_log *log, const char *file,
-                   const struct sf_log_header *header);
+void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header);
 void store_log_name(struct store *store, int64_t log, const char *name);
 void store_log(struct store *store, const struct store_log *log);
 
@@ -104,8 +103,7 @@ void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status);
 int64_t store_event(struct store *store, const struct store_event *event);
 void store_open_span(struct store *store, int64_t event);
 
-void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process,
-                int64_t creator);
+void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);
 void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator);
 
 /* The rows behind numbers: found, or made. */

@@ -39,14 +39,13 @@ static struct {
     int directory_fd, log_fd;
     char name[SF_NAME_BYTES];
     uint32_t lanes, texts, era;
-    uint64_t reserved;      /* records whose pages are there */
-    uint64_t ready, mapped; /* of a spare: records whose pages were there, and are in this process's map */
+    uint64_t reserved;                /* records whose pages are there */
+    uint64_t ready, mapped;           /* of a spare: records whose pages were there, and are in this process's map */
     uint64_t lost_pending, lost_from; /* lost since the last record, tsc of the first of them */
     uint64_t rung_at;                 /* tail + 1 as it was when the collector was last woken */
 } own = {.directory_fd = -1, .log_fd = -1};
 
-/* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between.
- */
+/* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between. */
 static __thread struct {
     uint32_t task;
     char name[SF_NAME_BYTES];
@@ -78,8 +77,7 @@ static int reserve(uint64_t records)
 /* As much again as there is, within bounds; where memory is short, as little as can be. */
 static void reserve_more(void)
 {
-    uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record),
-             most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
+    uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record), most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
     if (reserve(own.reserved + (own.reserved < most ? own.reserved : most)))
         reserve(own.reserved + least);
 }

@@ -10,8 +10,8 @@
  * taken out: set by another already, two read at once or one died in it, and nobody knows who got what. */
 #include "core/log/pipe_numbers.h"
 
-#include "core/os/identity.h"
 #include "core/log/log.h"
+#include "core/os/identity.h"
 #include "core/os/shm.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
  * all its descriptors have, also those passed to other processes. A socket pair is two pipes, one each way.
  *
  * Never a wrong pair: where something happened that makes the counts doubtful, the pipe counts no more, for ever,
- * and its messages have number 0. That is so from the start for what was not declared by sf_pipe_numbers_declare while it
- * was empty.
+ * and its messages have number 0. That is so from the start for what was not declared by sf_pipe_numbers_declare while
+ * it was empty.
  *
  * Nothing here writes events or touches the pipes' content. Numbers of pipes: 1 up to SF_PIPE_NUMBERS_MAX, 0: none. */
 #ifndef SF_CORE_LOG_PIPE_NUMBERS_H
@@ -36,7 +36,8 @@ bool sf_pipe_numbers_full(void);
 
 /* What to call the pipe in events: a channel's number. */
 uint32_t sf_pipe_numbers_channel(uint32_t pipe);
-uint64_t sf_pipe_numbers_capacity(uint32_t pipe); /* of what it holds before a writer blocks, in bytes, when it was made */
+uint64_t
+sf_pipe_numbers_capacity(uint32_t pipe); /* of what it holds before a writer blocks, in bytes, when it was made */
 
 /* Writing. begin: makes the calling thread the pipe's only writer and gives the message its number (0: it does not
  * count). -EAGAIN: another thread or process is writing; try again after a pause. Then write, and end, with ok only

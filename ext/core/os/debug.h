@@ -1,5 +1,5 @@
-/* What a part does, in words, for who debugs: SNAKEFISH_DEBUG=log,ring. The core prints nothing; it tells the hook, which
- * the layer above sets. Nothing on a hot path tells anything. */
+/* What a part does, in words, for who debugs: SNAKEFISH_DEBUG=log,ring. The core prints nothing; it tells the hook,
+ * which the layer above sets. Nothing on a hot path tells anything. */
 #ifndef SF_CORE_OS_DEBUG_H
 #define SF_CORE_OS_DEBUG_H
 

@@ -25,8 +25,7 @@ uint64_t sf_identity_age_ns(void);
  * never is a live process declared dead. */
 bool sf_identity_alive(pid_t pid, uint64_t since_ns);
 
-/* The cheap half: whether any process, zombies too, has the pid. One system call, far less than sf_identity_alive.
- */
+/* The cheap half: whether any process, zombies too, has the pid. One system call, far less than sf_identity_alive. */
 bool sf_identity_exists(pid_t pid);
 
 struct sf_identity_stat {

@@ -18,9 +18,8 @@
 
 #include "core/os/futex.h"
 
-enum { SPINS = 100 }; /* of a pause each: some microseconds, many critical sections */
-#define SLICE_MIN_NS                                                                                               \
-    INT64_C(1000000) /* the first look at the owner: it takes microseconds, so not for every sleep */
+enum { SPINS = 100 };                 /* of a pause each: some microseconds, many critical sections */
+#define SLICE_MIN_NS INT64_C(1000000) /* the first look at the owner: it takes microseconds, so not for every sleep */
 #define SLICE_MAX_NS INT64_C(100000000)
 
 unsigned sf_lock_cpus(void)
@@ -39,8 +38,7 @@ unsigned sf_lock_cpus(void)
 static bool swap(struct sf_lock *lock, uint32_t *from, uint32_t to)
 {
     /* acquire: partner is the release in sf_lock_drop. */
-    return atomic_compare_exchange_strong_explicit(&lock->word, from, to, memory_order_acquire,
-                                                   memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&lock->word, from, to, memory_order_acquire, memory_order_relaxed);
 }
 
 bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_holders *holders, uint32_t tag)
@@ -65,8 +63,7 @@ bool sf_lock_take_slow(struct sf_lock *lock, const struct sf_holders *holders, u
             continue;
         if (sf_futex_wait(&lock->word, marked, slice_ns) == 0)
             continue;
-        /* A whole slice, or a signal: is the owner alive? Its tag still the same, it may have died with the lock.
-         */
+        /* A whole slice, or a signal: is the owner alive? Its tag still the same, it may have died with the lock. */
         uint32_t owner = marked & ~SF_LOCK_WAITERS;
         if (owner != tag && !sf_holders_alive(holders, owner) && swap(lock, &marked, tag | SF_LOCK_WAITERS))
             return true;

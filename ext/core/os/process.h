@@ -20,7 +20,8 @@ int sf_process_open_pidfd(pid_t child);
 /* Sends a signal to the pidfd's process, and never to another that got its pid. 0 or -errno. */
 int sf_process_signal(int pidfd, int signal_number);
 
-/* Waits for at most timeout_ns until the pidfd's process has died. 0: dead, -ETIMEDOUT, -EINTR: a signal handler ran. */
+/* Waits for at most timeout_ns until the pidfd's process has died. 0: dead, -ETIMEDOUT, -EINTR: a signal handler ran.
+ */
 int sf_process_wait(int pidfd, int64_t timeout_ns);
 
 /* Takes the dead child out of the process table. 1: done, *status set (SF_PROCESS_STATUS_UNKNOWN when somebody else

@@ -43,7 +43,6 @@ void sf_shm_will_fill(void *memory, size_t bytes)
     uintptr_t huge_start = (start + HUGE - 1) & ~(HUGE - 1), huge_end = end & ~(HUGE - 1);
     if (huge_start < huge_end)
         madvise((void *)huge_start, huge_end - huge_start, MADV_HUGEPAGE);
-    else if (bytes >= POPULATE_BYTES &&
-             is_fresh(start, bytes)) /* older kernels refuse: then each page is a fault */
+    else if (bytes >= POPULATE_BYTES && is_fresh(start, bytes)) /* older kernels refuse: then each page is a fault */
         madvise((void *)(start & ~(PAGE - 1)), end - (start & ~(PAGE - 1)), MADV_POPULATE_WRITE);
 }

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SMALL_BYTES 1024 /* of a sheet that is written at once: less than a page */
+#define SMALL_BYTES 1024                   /* of a sheet that is written at once: less than a page */
 #define MAGIC UINT64_C(0x5841424c49414d53) /* "SMAILBAX" */
 
 struct header {

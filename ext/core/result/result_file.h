@@ -15,7 +15,8 @@ struct sf_result_file_part {
 
 #define SF_RESULT_FILE_PARTS 2
 
-/* A new, empty result_file: a file descriptor (close-on-exec), the caller's. >= 0 or -errno (-EMFILE, -ENFILE, -ENOMEM). */
+/* A new, empty result_file: a file descriptor (close-on-exec), the caller's. >= 0 or -errno (-EMFILE, -ENFILE,
+ * -ENOMEM). */
 int sf_result_file_open(void);
 
 /* Writes all parts; what was there before is gone. The sheet counts only once it is whole: a writer killed half-way

@@ -19,8 +19,8 @@ struct sf_stream_head {
     uint64_t offset;      /* of this piece in it */
 };
 
-/* A message being sent: the caller fills head (offset 0, total: the sum of the parts), parts and count; the parts stay as
- * they are until all is sent. */
+/* A message being sent: the caller fills head (offset 0, total: the sum of the parts), parts and count; the parts stay
+ * as they are until all is sent. */
 struct sf_stream_out {
     struct sf_stream_head head;
     const struct iovec *parts;

@@ -59,8 +59,7 @@ static uint32_t tag_life(uint32_t tag)
 static bool change(struct sf_holders_slot *slot, uint64_t from, uint64_t to)
 {
     /* acq_rel: since_ns, written before, is seen by who loads the word with acquire (load_word). */
-    return atomic_compare_exchange_strong_explicit(&slot->word, &from, to, memory_order_acq_rel,
-                                                   memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&slot->word, &from, to, memory_order_acq_rel, memory_order_acquire);
 }
 
 static uint64_t load_word(const struct sf_holders_slot *slot)

@@ -34,12 +34,11 @@
 #define SF_HOLDERS_UNKNOWN (SF_HOLDERS_TAG_BIT - 1)
 
 struct sf_holders_slot {
-    _Atomic uint64_t word; /* state, life, pid (of the reserver while FORKING); partner: itself, by CAS */
-    _Atomic uint64_t
-        since_ns; /* the pid was known to live then; stored before the word, by the owner of the slot */
+    _Atomic uint64_t word;     /* state, life, pid (of the reserver while FORKING); partner: itself, by CAS */
+    _Atomic uint64_t since_ns; /* the pid was known to live then; stored before the word, by the owner of the slot */
 };
 
-struct sf_holders {              /* all zero: nobody. In shared memory. */
+struct sf_holders {            /* all zero: nobody. In shared memory. */
     _Atomic uint32_t used;     /* slots from here on were never taken */
     _Atomic uint32_t unknown;  /* 1: somebody found no slot */
     _Atomic uint32_t sweep_at; /* slots in use when taking one looks for dead ones; a hint */

@@ -258,8 +258,8 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
     for (uint64_t earlier; passed && (earlier = find_ready(ring, next, found, &passed)) != found;)
         found = earlier;
     uint64_t x = place(ring, found);
-    *out = (struct sf_ring_slot){
-        .position = x, .bytes = get(word_at(ring, x, BYTES)), .seq = get(word_at(ring, x, SEQ))};
+    *out =
+        (struct sf_ring_slot){.position = x, .bytes = get(word_at(ring, x, BYTES)), .seq = get(word_at(ring, x, SEQ))};
     set(word_at(ring, x, STATE), state_of(READING, ring->tag));
     if (found == next)
         /* release: who sees next beyond the frame sees its state changed; partner: the acquire of the lock */
@@ -298,8 +298,7 @@ void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
     }
 }
 
-void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to,
-                 uint64_t bytes)
+void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to, uint64_t bytes)
 {
     unsigned char *target = to;
     while (bytes) {

@@ -24,7 +24,7 @@
 #include <sys/types.h>
 
 #define SF_RING_MIN_BYTES 1024u
-#define SF_RING_FRAME_BYTES 32u /* of the ring that each message takes besides its own, rounded up to 8 */
+#define SF_RING_FRAME_BYTES 32u             /* of the ring that each message takes besides its own, rounded up to 8 */
 #define SF_RING_CHECK_NS INT64_C(100000000) /* no wait goes longer without looking for the dead */
 
 struct sf_ring; /* one process's handle */

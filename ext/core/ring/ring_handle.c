@@ -82,8 +82,7 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
     ring->capacity = capacity_bytes;
     ring->usable = capacity_bytes / 8 * 8;
     ring->mapped = SF_RING_DATA_OFFSET + (size_t)ring->usable;
-    ring->shared =
-        mmap(NULL, ring->mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ring->shared = mmap(NULL, ring->mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ring->shared == MAP_FAILED) {
         free(ring);
         return -ENOMEM;

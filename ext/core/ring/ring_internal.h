@@ -18,10 +18,10 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "core/ring/ring_layout.h"
 #include "core/os/lock.h"
 #include "core/ring/holders.h"
 #include "core/ring/ring.h"
+#include "core/ring/ring_layout.h"
 
 #define SF_RING_CACHE_LINE 64
 #define SF_RING_PAGE 4096u
@@ -53,10 +53,10 @@ struct sf_ring {
     unsigned char *data; /* at SF_RING_DATA_OFFSET */
     uint64_t capacity, usable;
     size_t mapped;
-    uint32_t tag;                                   /* this process's; changes in a forked child only */
+    uint32_t tag; /* this process's; changes in a forked child only */
     struct sf_ring_patience message_patience, room_patience;
-    _Atomic uint64_t interrupted_ns;                /* since when signals have ended each sleep; 0: no; no partner */
-    _Atomic uint64_t rechecked_ns;                  /* when who is in the way was last looked up; no partner */
+    _Atomic uint64_t interrupted_ns; /* since when signals have ended each sleep; 0: no; no partner */
+    _Atomic uint64_t rechecked_ns;   /* when who is in the way was last looked up; no partner */
     struct {
         uint64_t serial;
         uint32_t tag;

@@ -25,14 +25,15 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static uint64_t layout_size(const struct sf_ring_layout *layout)
 {
-    return sf_ring_layout_get(&layout->splice) == SF_RING_LAYOUT_NO_SPLICE ? sf_ring_layout_get(&layout->soft) : layout->usable;
+    return sf_ring_layout_get(&layout->splice) == SF_RING_LAYOUT_NO_SPLICE ? sf_ring_layout_get(&layout->soft)
+                                                                           : layout->usable;
 }
 
 /* At least `bytes`, whole steps, no more than there is. */
 static uint64_t soft_for(const struct sf_ring_layout *layout, uint64_t bytes)
 {
     return bytes >= layout->usable - least(layout->usable, SOFT_STEP) ? layout->usable
-                                                                : (bytes + SOFT_STEP - 1) / SOFT_STEP * SOFT_STEP;
+                                                                      : (bytes + SOFT_STEP - 1) / SOFT_STEP * SOFT_STEP;
 }
 
 static void copy_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base)
@@ -44,7 +45,8 @@ static void copy_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base)
     atomic_store_explicit(&layout->planned, 0, memory_order_release);
 }
 
-static void change(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t new_base, uint64_t soft, uint64_t splice)
+static void change(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t new_base, uint64_t soft,
+                   uint64_t splice)
 {
     sf_ring_layout_set(&layout->plan_base, new_base);
     sf_ring_layout_set(&layout->plan_soft, soft);
@@ -90,14 +92,16 @@ static void splice(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64
 /* Takes C out of the layout by making it a part of a plain one, if all in flight stands in it. */
 static void unsplice(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail)
 {
-    uint64_t old = sf_ring_layout_get(base), h = sf_ring_layout_get(&layout->splice), soft = sf_ring_layout_get(&layout->soft);
+    uint64_t old = sf_ring_layout_get(base), h = sf_ring_layout_get(&layout->splice),
+             soft = sf_ring_layout_get(&layout->soft);
     if (head - old < h || tail - old > h + (layout->usable - soft))
         return;
     uint64_t new_base = old + h - soft;
     change(layout, base, new_base, soft_for(layout, tail - new_base), SF_RING_LAYOUT_NO_SPLICE);
 }
 
-bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail, uint64_t bytes)
+bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail,
+                              uint64_t bytes)
 {
     uint64_t needed = tail - head + bytes;
     if (needed > layout->usable)

@@ -79,7 +79,8 @@ static inline uint64_t sf_ring_layout_walk(const struct sf_ring_layout *layout, 
 /* The place of a position, which must be one of [head, tail]. */
 static inline uint64_t sf_ring_layout_place(const struct sf_ring_layout *layout, uint64_t base, uint64_t position)
 {
-    uint64_t o = position - base, soft = sf_ring_layout_get(&layout->soft), splice = sf_ring_layout_get(&layout->splice);
+    uint64_t o = position - base, soft = sf_ring_layout_get(&layout->soft),
+             splice = sf_ring_layout_get(&layout->splice);
     if (__builtin_expect(splice == SF_RING_LAYOUT_NO_SPLICE, 1))
         return o < soft ? o : o - soft;
     uint64_t rest = layout->usable - soft;
@@ -89,7 +90,8 @@ static inline uint64_t sf_ring_layout_place(const struct sf_ring_layout *layout,
 }
 
 /* What the layout has room for without going round, growing or splicing; past its end, without the last two. */
-static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, uint64_t base, uint64_t head, uint64_t tail)
+static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, uint64_t base, uint64_t head,
+                                           uint64_t tail)
 {
     uint64_t soft = sf_ring_layout_get(&layout->soft), taken = tail - base <= soft ? tail - base : tail - head;
     return taken < soft ? soft - taken : 0;
@@ -104,7 +106,8 @@ void sf_ring_layout_rewind(struct sf_ring_layout *layout, _Atomic uint64_t *base
 void sf_ring_layout_advance(const struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head);
 
 /* Makes the layout take `bytes` more at the tail. False, and nothing changed: the ring has no such room. */
-bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail, uint64_t bytes);
+bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail,
+                              uint64_t bytes);
 
 /* After the death of who held the lock. */
 void sf_ring_layout_repair(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail);

@@ -119,8 +119,7 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
         }
     }
     atomic_store_explicit(&ring->interrupted_ns, 0, memory_order_relaxed);
-    /* Nothing came, or we were not told. First who could, then what there is: the last holder may have sent first.
-     */
+    /* Nothing came, or we were not told. First who could, then what there is: the last holder may have sent first. */
     bool alone = !sf_holders_others(&ring->shared->holders, ring->tag);
     if (is_there(ring, wanted, true))
         return 0;

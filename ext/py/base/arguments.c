@@ -3,8 +3,9 @@
 
 static int refuse_range(PyObject *value, const char *name, int64_t least, const char *meaning)
 {
-    PyErr_Format(PyExc_ValueError, meaning ? "%s must be at least %lld (%s), not %R" : "%s must be at least %lld%s, not %R",
-                 name, (long long)least, meaning ? meaning : "", value);
+    PyErr_Format(PyExc_ValueError,
+                 meaning ? "%s must be at least %lld (%s), not %R" : "%s must be at least %lld%s, not %R", name,
+                 (long long)least, meaning ? meaning : "", value);
     return -1;
 }
 

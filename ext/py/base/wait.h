@@ -26,8 +26,8 @@ int64_t sf_wait_now_ns(void);
 bool sf_wait_should_look(int slept, int64_t *looked_ns);
 
 struct sf_waiting {
-    int (*try_now)(void *what);                     /* 0: done, -EAGAIN: not yet, else final; with the lock held */
-    int (*sleep)(void *what, int64_t timeout_ns);   /* without the lock: 0, -ETIMEDOUT, -EINTR, -EPIPE: nobody left */
+    int (*try_now)(void *what);                   /* 0: done, -EAGAIN: not yet, else final; with the lock held */
+    int (*sleep)(void *what, int64_t timeout_ns); /* without the lock: 0, -ETIMEDOUT, -EINTR, -EPIPE: nobody left */
     void *what;
     enum sf_wait reason; /* for the WAIT event */
     uint32_t object;

@@ -8,8 +8,8 @@
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
-#include "py/message/message.h"
 #include "py/base/wait.h"
+#include "py/message/message.h"
 
 #include <errno.h>
 
@@ -17,8 +17,7 @@
 #define COPY_ALONE_BYTES (64u << 10) /* from here on a copy takes longer than giving up the interpreter lock */
 
 struct channel {
-    PyObject_HEAD
-    struct sf_ring *ring; /* NULL: disposed, or never initialised */
+    PyObject_HEAD struct sf_ring *ring; /* NULL: disposed, or never initialised */
     unsigned users;
     bool disposed;
     PyObject *weakrefs;
@@ -113,8 +112,10 @@ static PyObject *refuse(struct transfer *transfer, int error, bool sending)
         PyErr_Format(PyExc_OverflowError, "the message has %lld bytes: it can never fit into the Channel's %lld", bytes,
                      size);
     else if (error == -EAGAIN && sending)
-        PyErr_Format(PyExc_OverflowError, "no room in the Channel for a message of %lld bytes: receive first, or send "
-                                          "with block=True", bytes);
+        PyErr_Format(PyExc_OverflowError,
+                     "no room in the Channel for a message of %lld bytes: receive first, or send "
+                     "with block=True",
+                     bytes);
     else if (error == -EAGAIN)
         PyErr_SetString(PyExc_IndexError, "no message in the Channel");
     else if (error == -ETIMEDOUT)
@@ -159,7 +160,8 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
     struct channel *channel = (struct channel *)self;
     PyObject *given[3] = {NULL, Py_False, NULL};
     int64_t deadline;
-    if (sf_argument_fast(raw ? "send_bytes" : "send_pyobj", raw ? raw_names : names, 3, 1, args, count, keywords, given))
+    if (sf_argument_fast(raw ? "send_bytes" : "send_pyobj", raw ? raw_names : names, 3, 1, args, count, keywords,
+                         given))
         return NULL;
     int block = PyObject_IsTrue(given[1]), failed;
     if (block < 0 || sf_wait_deadline(given[2], &deadline) || !enter(channel))
@@ -315,19 +317,23 @@ static void channel_dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"send_pyobj", (PyCFunction)(void (*)(void))channel_send_pyobj, METH_FASTCALL | METH_KEYWORDS,
-     "send_pyobj(obj, block=False, timeout=None)\n--\n\nPickles obj and puts it into the channel, whole or not at all.\n\n"
+     "send_pyobj(obj, block=False, timeout=None)\n--\n\nPickles obj and puts it into the channel, whole or not at "
+     "all.\n\n"
      "OverflowError when there is no room; with block=True it waits for room instead, at most timeout seconds (None:\n"
-     "for ever; TimeoutError), but not when the message can never fit. BrokenPipeError when it waits and no other live\n"
+     "for ever; TimeoutError), but not when the message can never fit. BrokenPipeError when it waits and no other "
+     "live\n"
      "process or thread could make room. Whatever pickling raises comes through."},
     {"receive_pyobj", (PyCFunction)(void (*)(void))channel_receive_pyobj, METH_FASTCALL | METH_KEYWORDS,
      "receive_pyobj(block=True, timeout=None)\n--\n\nTakes the oldest message and unpickles it.\n\n"
      "Blocks until there is one, at most timeout seconds (None: for ever; TimeoutError); with block=False IndexError\n"
      "when there is none. EOFError when it waits and no other live process or thread could send."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
-     "send_bytes(buffer, block=False, timeout=None)\n--\n\nAs send_pyobj, for the bytes of any object with a contiguous\n"
+     "send_bytes(buffer, block=False, timeout=None)\n--\n\nAs send_pyobj, for the bytes of any object with a "
+     "contiguous\n"
      "buffer, without pickling them."},
     {"receive_bytes", (PyCFunction)(void (*)(void))channel_receive_bytes, METH_FASTCALL | METH_KEYWORDS,
-     "receive_bytes(block=True, timeout=None)\n--\n\nAs receive_pyobj, for a message of bytes, which it returns as bytes.\n\n"
+     "receive_bytes(block=True, timeout=None)\n--\n\nAs receive_pyobj, for a message of bytes, which it returns as "
+     "bytes.\n\n"
      "TypeError when the message was another object; it is gone then."},
     {"dispose", channel_dispose, METH_NOARGS,
      "dispose()\n--\n\nGives this process's share of the memory back; other processes keep theirs. Messages in it are\n"
@@ -343,25 +349,21 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(doc, "Channel(size=2147483648)\n--\n\n"
-                  "A queue of objects in shared memory, for any number of senders and receivers in this process and\n"
-                  "those forked from it after it was made.\n\n"
-                  "size: bytes of the ring, at least 1024; each message takes 32 and its pickle, rounded up to 8. Memory\n"
-                  "is taken when it is touched, not before. ValueError: too small; MemoryError: no address space left.\n"
-                  "A message is received once, whole; messages of one sender arrive in order. As a context manager it\n"
-                  "disposes of itself.");
+PyDoc_STRVAR(doc,
+             "Channel(size=2147483648)\n--\n\n"
+             "A queue of objects in shared memory, for any number of senders and receivers in this process and\n"
+             "those forked from it after it was made.\n\n"
+             "size: bytes of the ring, at least 1024; each message takes 32 and its pickle, rounded up to 8. Memory\n"
+             "is taken when it is touched, not before. ValueError: too small; MemoryError: no address space left.\n"
+             "A message is received once, whole; messages of one sender arrive in order. As a context manager it\n"
+             "disposes of itself.");
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, (void *)doc},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_init, channel_init},
-    {Py_tp_dealloc, channel_dealloc},
-    {Py_tp_repr, channel_repr},
-    {Py_sq_length, channel_length},
-    {Py_nb_bool, channel_bool},
-    {Py_tp_methods, methods},
-    {Py_tp_members, members},
-    {0, NULL},
+    {Py_tp_doc, (void *)doc},   {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, channel_init}, {Py_tp_dealloc, channel_dealloc},
+    {Py_tp_repr, channel_repr}, {Py_sq_length, channel_length},
+    {Py_nb_bool, channel_bool}, {Py_tp_methods, methods},
+    {Py_tp_members, members},   {0, NULL},
 };
 
 PyType_Spec sf_channel_spec = {

@@ -8,8 +8,7 @@
 #include <string.h>
 
 #define ALONE_BYTES (64u << 10)   /* from here on a copy takes longer than giving up the interpreter lock */
-#define IN_PLACE_BYTES (8u << 10) /* from here on a copy takes longer than looking at memory that is not Python's  \
-                                   */
+#define IN_PLACE_BYTES (8u << 10) /* from here on a copy takes longer than looking at memory that is not Python's \ */
 #define HEAD_BYTES sizeof(uint64_t)
 #define BUFFER_ALIGN 16u /* of out-of-band buffers: what malloc gives, and numpy wants */
 
@@ -255,8 +254,7 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
     switch ((enum sf_message_kind)(uint32_t)head) {
     case SF_MESSAGE_BYTES:
     case SF_MESSAGE_BYTEARRAY:
-        object =
-            get_object((uint32_t)head == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
+        object = get_object((uint32_t)head == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
         sf_ring_release(ring, slot);
         return object;
     case SF_MESSAGE_PARTS:

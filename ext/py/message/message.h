@@ -6,8 +6,8 @@
  *     PICKLE      the pickle, with everything in it
  *     BYTES       the bytes of a bytes object
  *     BYTEARRAY   the bytes of a bytearray
- *     PARTS       uint64 sizes[1 + count], the pickle, then `count` out-of-band buffers (pickle protocol 5), each padded
- *                 to begin at a multiple of 16 */
+ *     PARTS       uint64 sizes[1 + count], the pickle, then `count` out-of-band buffers (pickle protocol 5), each
+ *                 padded to begin at a multiple of 16 */
 #ifndef SF_PY_MESSAGE_MESSAGE_H
 #define SF_PY_MESSAGE_MESSAGE_H
 
@@ -16,7 +16,13 @@
 #include "core/result/stream.h"
 #include "py/message/plain.h"
 
-enum sf_message_kind { SF_MESSAGE_PICKLE = 1, SF_MESSAGE_BYTES, SF_MESSAGE_BYTEARRAY, SF_MESSAGE_PARTS, SF_MESSAGE_PLAIN };
+enum sf_message_kind {
+    SF_MESSAGE_PICKLE = 1,
+    SF_MESSAGE_BYTES,
+    SF_MESSAGE_BYTEARRAY,
+    SF_MESSAGE_PARTS,
+    SF_MESSAGE_PLAIN
+};
 
 #define SF_MESSAGE_TOLD_BYTES (4u << 10) /* a copy of fewer bytes is not worth an event */
 

@@ -1,4 +1,5 @@
-/* Pickling by pickle.dumps and pickle.loads with the highest protocol. Each call is told to the log, whoever makes it. */
+/* Pickling by pickle.dumps and pickle.loads with the highest protocol. Each call is told to the log, whoever makes it.
+ */
 #include "py/message/pickle.h"
 
 #include "core/log/log.h"

@@ -119,8 +119,7 @@ static int write_row(struct sf_plain *plain, PyObject *object)
         return write_scalar(plain, object, MOST_LETTERS);
     int done = write_count(plain, 't', PyTuple_GET_SIZE(object));
     for (Py_ssize_t i = 0; done > 0 && i < PyTuple_GET_SIZE(object); i++)
-        done =
-            plain->bytes > MOST_BYTES ? NOT_PLAIN : write_scalar(plain, PyTuple_GET_ITEM(object, i), MOST_LETTERS);
+        done = plain->bytes > MOST_BYTES ? NOT_PLAIN : write_scalar(plain, PyTuple_GET_ITEM(object, i), MOST_LETTERS);
     return done;
 }
 

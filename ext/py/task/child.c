@@ -1,16 +1,16 @@
 /* Forking and ending children. See child.h; what the interpreter wants around it is in protocol.c.
  *
- * The list of running children is this process's own; a process made by fork, also by os.fork, starts with an empty one,
- * and objects that were copied into it by the fork know by `owner` that they are strangers there, and by `pid` if it is
- * their own child. Guarded by the interpreter lock. */
+ * The list of running children is this process's own; a process made by fork, also by os.fork, starts with an empty
+ * one, and objects that were copied into it by the fork know by `owner` that they are strangers there, and by `pid` if
+ * it is their own child. Guarded by the interpreter lock. */
 #include "py/task/child.h"
 
 #include "core/log/log.h"
 #include "core/os/process.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
-#include "py/task/protocol.h"
 #include "py/base/wait.h"
+#include "py/task/protocol.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -22,8 +22,9 @@ struct sf_child {
 };
 
 /* Forks. In the child: runs body(context), which returns the exit status and leaves no exception behind (it finds one
- * when setting up the child raised), ends the interpreter's way (threads, exit handlers registered there, flush) and never comes back. In the parent: 0, or -1
- * with an exception; then there is no child. name: str, for the trace and multiprocessing. */
+ * when setting up the child raised), ends the interpreter's way (threads, exit handlers registered there, flush) and
+ * never comes back. In the parent: 0, or -1 with an exception; then there is no child. name: str, for the trace and
+ * multiprocessing. */
 int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context);
 
 /* Waits until the child has died and reaps it. Result as of sf_wait: 0, -EAGAIN, -ETIMEDOUT, SF_RAISED or -errno. */

@@ -21,8 +21,8 @@ static PyObject *attribute(PyObject *object, const char *name)
     return value;
 }
 
-/* What f is around if f is a wrapper of functools itself, such as singledispatch's (lru_cache's where that is written in
- * Python): no program has its globals there. A new reference, or NULL: it is none, or an exception. */
+/* What f is around if f is a wrapper of functools itself, such as singledispatch's (lru_cache's where that is written
+ * in Python): no program has its globals there. A new reference, or NULL: it is none, or an exception. */
 static PyObject *wrapped_by_functools(PyObject *f)
 {
     PyObject *globals = attribute(f, "__globals__");

@@ -3,15 +3,15 @@
  * generator_child.c. */
 #include "py/base/types.h"
 
-#include "core/os/futex.h"
 #include "core/log/log.h"
+#include "core/os/futex.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/base/wait.h"
 #include "py/task/function.h"
 #include "py/task/generator.h"
-#include "py/base/wait.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -146,8 +146,10 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     if (!sf_task_is_started(task))
         return NULL;
     if (generator->busy) {
-        PyErr_Format(PyExc_RuntimeError, "%U is in next() already, for another Python thread or below a signal handler: "
-                                         "let one finish first", task->name);
+        PyErr_Format(PyExc_RuntimeError,
+                     "%U is in next() already, for another Python thread or below a signal handler: "
+                     "let one finish first",
+                     task->name);
         return NULL;
     }
     if (!generator->awaited)
@@ -195,7 +197,8 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     int is_generator = sf_function_is_generator(f);
     if (is_generator <= 0) {
         if (is_generator == 0)
-            PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), and %R is none", f);
+            PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), and %R is none",
+                         f);
         return -1;
     }
     /* the counts go round at 32 bits: what nobody will ever compute ahead is enough */
@@ -250,48 +253,53 @@ static PyMethodDef methods[] = {
      "start()\n--\n\nForks a child process, which calls f and waits for the first next(), or begins with prefetch.\n\n"
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
     {"next", (PyCFunction)(void (*)(void))generator_next, METH_VARARGS | METH_KEYWORDS,
-     "next(block=True, timeout=None)\n--\n\nHas the child compute the next item, unless it has it ready, and returns it.\n\n"
+     "next(block=True, timeout=None)\n--\n\nHas the child compute the next item, unless it has it ready, and returns "
+     "it.\n\n"
      "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError). With block=False it asks for\n"
-     "the item the first time, and raises IndexError until it is there. Raises what the generator raises, StopIteration\n"
+     "the item the first time, and raises IndexError until it is there. Raises what the generator raises, "
+     "StopIteration\n"
      "included, and StopIteration after that; ChildDied when the child was killed."},
     {"join", (PyCFunction)(void (*)(void))sf_task_method_join, METH_VARARGS | METH_KEYWORDS,
-     "join(timeout=None)\n--\n\nStops the generator at the item where it is (as close() does), blocks until the child has\n"
+     "join(timeout=None)\n--\n\nStops the generator at the item where it is (as close() does), blocks until the child "
+     "has\n"
      "ended and merges what it extracted. Items that were computed ahead and not taken are dropped. Timeout and\n"
      "exceptions as in Thread.join()."},
     {"try_join", sf_task_method_try_join, METH_NOARGS,
-     "try_join()\n--\n\nStops the generator; False while the child runs, else joins it as join() does and returns True.\n"
+     "try_join()\n--\n\nStops the generator; False while the child runs, else joins it as join() does and returns "
+     "True.\n"
      "Does not block."},
     {"get_exit_status", sf_task_method_get_exit_status, METH_NOARGS,
-     "get_exit_status()\n--\n\n0 when the generator ended, was stopped or raised, n after sys.exit(n), -N after signal N,\n"
+     "get_exit_status()\n--\n\n0 when the generator ended, was stopped or raised, n after sys.exit(n), -N after signal "
+     "N,\n"
      "None if unknown. RuntimeError before join()."},
-    {"is_alive", sf_task_method_is_alive, METH_NOARGS,
-     "is_alive()\n--\n\nTrue from start() until the child's end."},
+    {"is_alive", sf_task_method_is_alive, METH_NOARGS, "is_alive()\n--\n\nTrue from start() until the child's end."},
     {"fileno", sf_task_method_fileno, METH_NOARGS,
      "fileno()\n--\n\nA pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
     {"terminate", sf_task_method_terminate, METH_NOARGS, "terminate()\n--\n\nSends the child SIGTERM. Does not wait."},
     {"kill", sf_task_method_kill, METH_NOARGS, "kill()\n--\n\nSends the child SIGKILL. Does not wait."},
     {"dispose", sf_task_method_dispose, METH_NOARGS,
-     "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back. Calling it\n"
+     "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back. Calling "
+     "it\n"
      "again does nothing."},
     {"__enter__", sf_task_method_enter, METH_NOARGS, NULL},
     {"__exit__", sf_task_method_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0)\n--\n\n"
-                  "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
-                  "prefetch: how many items the child may compute ahead of next(), from start() on; it also stops ahead\n"
-                  "of some 4 MiB of pickled items. With 0 parent and child go in lock-step.\n"
-                  "RuntimeError when f is no generator function. extract and merge as for Thread: extract runs when the\n"
-                  "generator has ended or was stopped by join(), merge in join(). It is an iterator too. As a context\n"
-                  "manager it joins at the end of the block, or kills the child if the block raised.");
+PyDoc_STRVAR(doc,
+             "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0)\n--\n\n"
+             "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
+             "prefetch: how many items the child may compute ahead of next(), from start() on; it also stops ahead\n"
+             "of some 4 MiB of pickled items. With 0 parent and child go in lock-step.\n"
+             "RuntimeError when f is no generator function. extract and merge as for Thread: extract runs when the\n"
+             "generator has ended or was stopped by join(), merge in join(). It is an iterator too. As a context\n"
+             "manager it joins at the end of the block, or kills the child if the block raised.");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, generator_init},
-    SF_FINALIZE_SLOT(sf_task_finalize)
-    {Py_tp_dealloc, sf_task_dealloc},
+    SF_FINALIZE_SLOT(sf_task_finalize){Py_tp_dealloc, sf_task_dealloc},
     {Py_tp_traverse, sf_task_type_traverse},
     {Py_tp_clear, sf_task_type_clear},
     {Py_tp_repr, sf_task_repr},

@@ -6,8 +6,8 @@
  *
  * The parent writes struct sf_generator_control, the child reads it. Items travel as outcomes (outcome.h) over a stream
  * (stream.h), which also holds those that were computed ahead; the generator's last word (StopIteration or what it
- * raised) is the one with SF_GENERATOR_LAST_ITEM as its number. What is extracted takes the task's result_file, as for every
- * task. */
+ * raised) is the one with SF_GENERATOR_LAST_ITEM as its number. What is extracted takes the task's result_file, as for
+ * every task. */
 #ifndef SF_PY_TASK_GENERATOR_H
 #define SF_PY_TASK_GENERATOR_H
 
@@ -19,25 +19,26 @@
 #define SF_GENERATOR_LAST_ITEM UINT64_MAX
 
 struct sf_generator_control {
-    _Atomic uint32_t asked, stop; /* release-stored by the parent, acquired by the child; asked is also the futex word */
+    _Atomic uint32_t asked,
+        stop; /* release-stored by the parent, acquired by the child; asked is also the futex word */
 };
 
 struct sf_generator {
     struct sf_task_object base;
     struct sf_generator_control *control;
     struct sf_ring *ring;
-    uint32_t prefetch;   /* items that the child may be ahead; set before the fork */
-    uint32_t made;       /* the child's count of items */
-    bool awaited;        /* asked for an item that was not taken yet */
-    bool exhausted;      /* the last word was taken */
-    bool busy;           /* a Python thread is in next(): the ring stays until it is out */
-    bool look;           /* whether the child lives */
-    int64_t looked_ns;   /* when that was last done */
+    uint32_t prefetch;         /* items that the child may be ahead; set before the fork */
+    uint32_t made;             /* the child's count of items */
+    bool awaited;              /* asked for an item that was not taken yet */
+    bool exhausted;            /* the last word was taken */
+    bool busy;                 /* a Python thread is in next(): the ring stays until it is out */
+    bool look;                 /* whether the child lives */
+    int64_t looked_ns;         /* when that was last done */
     struct sf_arrival arrival; /* of the item under way */
-    PyObject *opened;    /* the item that arrived, before it is known what it means */
-    uint64_t bytes;      /* of its message */
-    enum sf_tag tag;     /* of the item that arrived */
-    bool last;           /* it is the last word */
+    PyObject *opened;          /* the item that arrived, before it is known what it means */
+    uint64_t bytes;            /* of its message */
+    enum sf_tag tag;           /* of the item that arrived */
+    bool last;                 /* it is the last word */
 };
 
 static inline struct sf_generator *sf_generator_of(struct sf_task *task)

@@ -2,8 +2,8 @@
  * generator.h for what the parent does meanwhile. */
 #include "py/task/generator.h"
 
-#include "core/os/futex.h"
 #include "core/log/log.h"
+#include "core/os/futex.h"
 #include "core/result/stream.h"
 #include "py/base/wait.h"
 

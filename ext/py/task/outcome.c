@@ -44,7 +44,8 @@ static void pack_unpicklable_value(PyObject *value, const char *what, struct sf_
 {
     PyObject *reason = sf_take_raised();
     PyObject *text = helper("format_exception", reason);
-    PyObject *sentence = PyUnicode_FromFormat("%s (%.200s) cannot be pickled: %S", what, Py_TYPE(value)->tp_name, reason);
+    PyObject *sentence =
+        PyUnicode_FromFormat("%s (%.200s) cannot be pickled: %S", what, Py_TYPE(value)->tp_name, reason);
     pack_broken(sentence, text, out);
     Py_XDECREF(text);
     Py_XDECREF(reason);
@@ -64,9 +65,10 @@ static void pack_exception(PyObject *exception, const char *what, struct sf_outc
         pack(SF_TAG_RAISED, PyTuple_Pack(3, text, summary, pickled), out);
     } else {
         PyObject *reason = sf_take_raised();
-        PyObject *sentence = summary && reason ? PyUnicode_FromFormat("%s was %U, an exception that cannot be pickled: %S",
-                                                                      what, summary, reason)
-                                               : NULL;
+        PyObject *sentence =
+            summary && reason
+                ? PyUnicode_FromFormat("%s was %U, an exception that cannot be pickled: %S", what, summary, reason)
+                : NULL;
         pack_broken(sentence, text, out);
         Py_XDECREF(reason);
     }
@@ -124,7 +126,8 @@ enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf
         sf_outcome_pack(NULL, what, &outcome);
     }
     *exit_status = outcome.exit_status;
-    PyObject *bytes = outcome.bytes ? outcome.bytes : PyBytes_FromStringAndSize(NULL, 0); /* the empty one is there always */
+    PyObject *bytes =
+        outcome.bytes ? outcome.bytes : PyBytes_FromStringAndSize(NULL, 0); /* the empty one is there always */
     if (sf_message_pack(message, bytes)) /* no copy, no pickle: nothing that could fail but a buffer's view */
         PyErr_Clear();
     Py_XDECREF(bytes);
@@ -134,8 +137,7 @@ enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf
 /* Raises ChildDied("<name> (pid n): <sentence>"); cause may be NULL. Steals both. Returns NULL. */
 static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *sentence, PyObject *cause)
 {
-    PyObject *message =
-        sentence ? PyUnicode_FromFormat("%U (pid %d): %U", origin->name, origin->pid, sentence) : NULL;
+    PyObject *message = sentence ? PyUnicode_FromFormat("%U (pid %d): %U", origin->name, origin->pid, sentence) : NULL;
     PyObject *died =
         message ? sf_error_child_died(message, origin->pid, origin->exit_status, origin->name, cause) : NULL;
     Py_XDECREF(sentence);

@@ -25,7 +25,7 @@ struct sf_outcome_bytes {
 struct sf_outcome_origin {
     int pid;
     int32_t exit_status;
-    PyObject *name; /* borrowed */
+    PyObject *name;   /* borrowed */
     const char *what; /* "its result", "what it extracted", ... */
 };
 
@@ -33,8 +33,8 @@ struct sf_outcome_origin {
  * Never fails: what cannot be pickled becomes SF_TAG_BROKEN, and when even that is impossible SF_TAG_NONE. */
 void sf_outcome_pack(PyObject *value, const char *what, struct sf_outcome_bytes *out);
 
-/* The same for a stream: the value itself as a message, or the bytes of any other outcome. Never fails, but that the tag
- * may be SF_TAG_NONE with an empty message. *exit_status: of SF_TAG_EXITED. The caller calls sf_message_fini. */
+/* The same for a stream: the value itself as a message, or the bytes of any other outcome. Never fails, but that the
+ * tag may be SF_TAG_NONE with an empty message. *exit_status: of SF_TAG_EXITED. The caller calls sf_message_fini. */
 enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf_message *message, int *exit_status);
 
 /* What such a message was, once it is opened: the value, or what the outcome raises. opened: stolen; NULL: unpickling

@@ -9,8 +9,8 @@
 
 /* Builtins of _thread, atexit, _signal, gc and sys; functions of _child.py. */
 static PyObject *freeze; /* NULL on PyPy, which has none */
-static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions,
-    *run_exit_functions, *set_wakeup_fd, *modules;
+static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
+    *set_wakeup_fd, *modules;
 static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
     *save_coverage;
 static const struct {
@@ -156,8 +156,8 @@ int sf_protocol_prepare(void)
 }
 
 /* The collector's full collections walk over all that there is. In a child most of that is its parent's, which lives on
- * whatever the child does: to walk over it takes time, and copies the pages in which it stands. To freeze is to hang one
- * list into another, however long they are. */
+ * whatever the child does: to walk over it takes time, and copies the pages in which it stands. To freeze is to hang
+ * one list into another, however long they are. */
 static int leave_alone_what_is_inherited(void)
 {
     return freeze ? call(freeze, NULL) : 0;
@@ -202,8 +202,8 @@ static int finish_coverage(void)
 
 void sf_protocol_end(void)
 {
-    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children,
-                                         finish_multiprocessing, finish_coverage};
+    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children, finish_multiprocessing,
+                                         finish_coverage};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i]() == 0)
             continue;

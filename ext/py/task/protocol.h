@@ -15,8 +15,8 @@ int sf_protocol_prepare(void);
 /* In the child, first: the parent's exit handlers, wake-up descriptor, children and garbage are the parent's. */
 int sf_protocol_begin(PyObject *name);
 
-/* In the child, last: waits for its threads, runs its exit handlers, waits for its children, flushes. Prints what any of
- * that raises, but for KeyboardInterrupt, which ends it early. */
+/* In the child, last: waits for its threads, runs its exit handlers, waits for its children, flushes. Prints what any
+ * of that raises, but for KeyboardInterrupt, which ends it early. */
 void sf_protocol_end(void);
 
 #endif

@@ -1,16 +1,16 @@
 /* Tasks. See task.h.
  *
- * The life of one: new -> started (the child runs) -> reaped -> joined (its result_file read, merged) -> disposed; dispose
- * may come at any time. The child's half is `body`; everything else runs in the parent, under the interpreter lock.
- * `joining` keeps a second Python thread out while the first reads the result_file and merges. */
+ * The life of one: new -> started (the child runs) -> reaped -> joined (its result_file read, merged) -> disposed;
+ * dispose may come at any time. The child's half is `body`; everything else runs in the parent, under the interpreter
+ * lock. `joining` keeps a second Python thread out while the first reads the result_file and merges. */
 #include "py/task/task.h"
 
 #include "core/log/log.h"
 #include "core/result/result_file.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
-#include "py/task/function.h"
 #include "py/base/wait.h"
+#include "py/task/function.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -89,9 +89,9 @@ static void run(struct sf_task *task, PyObject **value, PyObject **raised)
     sf_log_write(SF_EVENT_RUN, SF_PHASE_BEGIN, number, 0, 0);
     *value = PyErr_Occurred() ? NULL : task->run(task); /* an exception is there when the child could not be set up */
     *raised = *value ? NULL : sf_take_raised();
-    enum sf_outcome outcome = *value                                                          ? SF_OUTCOME_RETURNED
+    enum sf_outcome outcome = *value                                                              ? SF_OUTCOME_RETURNED
                               : *raised && PyErr_GivenExceptionMatches(*raised, PyExc_SystemExit) ? SF_OUTCOME_EXITED
-                                                                                              : SF_OUTCOME_RAISED;
+                                                                                                  : SF_OUTCOME_RAISED;
     if (sf_child_is_self(&task->child))
         sf_log_write(SF_EVENT_RUN, SF_PHASE_END, number, outcome, 0);
 }
@@ -134,7 +134,7 @@ static int post(int result_file, struct sf_result_file_part parts[SF_RESULT_FILE
     if (!broken.bytes)
         return error;
     struct sf_result_file_part part = {broken.tag, (uint64_t)PyBytes_GET_SIZE(broken.bytes),
-                                   PyBytes_AS_STRING(broken.bytes)};
+                                       PyBytes_AS_STRING(broken.bytes)};
     parts[RESULT] = part;
     if (parts[EXTRACTED].tag)
         parts[EXTRACTED] = part;
@@ -143,8 +143,8 @@ static int post(int result_file, struct sf_result_file_part parts[SF_RESULT_FILE
     return error;
 }
 
-/* A process that f made by os.fork, and that came back out of f: the result_file is not its own. It ends as a program does;
- * its exit status. */
+/* A process that f made by os.fork, and that came back out of f: the result_file is not its own. It ends as a program
+ * does; its exit status. */
 static int end_stray(PyObject *raised)
 {
     struct sf_outcome_bytes outcome;
@@ -341,8 +341,7 @@ int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns)
     uint32_t number = task->child.task;
     sf_log_write(SF_EVENT_JOIN, SF_PHASE_BEGIN, number, 0, 0);
     int got = join(task, block, deadline_ns);
-    sf_log_write(SF_EVENT_JOIN, SF_PHASE_END, number,
-                 task->joined ? (uint64_t)(int64_t)task->child.exit_status : 0, 0);
+    sf_log_write(SF_EVENT_JOIN, SF_PHASE_END, number, task->joined ? (uint64_t)(int64_t)task->child.exit_status : 0, 0);
     if (got == 0)
         return 1;
     if (got == -EAGAIN)

@@ -13,18 +13,19 @@ struct sf_task {
     const char *word; /* "Thread", "Generator", "map worker": for messages */
     enum sf_task_kind kind;
     PyObject *f, *args, *kwargs, *extract, *merge; /* owned; extract, merge: None where not given */
-    PyObject *globals, *name;                      /* owned; globals: where something is extracted; kwargs, globals may be NULL */
-    PyObject *(*run)(struct sf_task *task);        /* in the child: calls f; a new reference or NULL and raised */
-    void (*stop)(struct sf_task *task);            /* asks the child to end, before a join; NULL: it ends by itself */
-    void (*give_back)(struct sf_task *task);       /* frees what only a running child needs; NULL: nothing */
-    int result_file;                                   /* from start until collected */
+    PyObject *globals, *name; /* owned; globals: where something is extracted; kwargs, globals may be NULL */
+    PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference or NULL and raised */
+    void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */
+    void (*give_back)(struct sf_task *task); /* frees what only a running child needs; NULL: nothing */
+    int result_file;                         /* from start until collected */
     bool joining, joined, disposed;
     enum sf_tag tag, extracted_tag;
     PyObject *bytes, *value, *exception; /* f's outcome, once joined: packed, or opened by the first get_result */
     PyObject *extracted, *to_merge;      /* what extract returned: packed, then opened, until merged */
 };
 
-/* Checks the arguments and takes references. args: a tuple or list, kwargs: a dict, name: str; NULL or None: none, none,
+/* Checks the arguments and takes references. args: a tuple or list, kwargs: a dict, name: str; NULL or None: none,
+ * none,
  * "<word>-<n>". 0, or -1 with an exception. */
 int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyObject *args, PyObject *kwargs,
                  PyObject *extract, PyObject *merge, PyObject *name);
@@ -66,8 +67,7 @@ void sf_task_clear(struct sf_task *task);
 
 /* The methods and attributes that Thread and Generator share. Their objects begin with struct sf_task_object. */
 struct sf_task_object {
-    PyObject_HEAD
-    struct sf_task task;
+    PyObject_HEAD struct sf_task task;
     PyObject *weakrefs;
 };
 bool sf_task_may_start(struct sf_task *task); /* else raises RuntimeError */

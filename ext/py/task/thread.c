@@ -2,8 +2,8 @@
 #include "py/base/types.h"
 
 #include "core/log/log.h"
-#include "py/task/task.h"
 #include "py/base/wait.h"
+#include "py/task/task.h"
 
 #include <signal.h>
 
@@ -75,19 +75,21 @@ static PyMethodDef methods[] = {
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
     {"join", (PyCFunction)(void (*)(void))sf_task_method_join, METH_VARARGS | METH_KEYWORDS,
      "join(timeout=None)\n--\n\nBlocks until the child has ended, takes its result and merges what it extracted.\n\n"
-     "timeout: seconds, None for ever; TimeoutError when they pass. Raises what extract (in the child) or merge (here)\n"
+     "timeout: seconds, None for ever; TimeoutError when they pass. Raises what extract (in the child) or merge "
+     "(here)\n"
      "raised, after the child is reaped; never for the fate of f: see get_result(). Joining again does nothing."},
     {"try_join", sf_task_method_try_join, METH_NOARGS,
      "try_join()\n--\n\nFalse while the child runs; else joins it as join() does and returns True. Does not block."},
     {"get_result", thread_get_result, METH_NOARGS,
      "get_result()\n--\n\nWhat f returned; raises what f raised, with the child's traceback as __cause__.\n\n"
-     "Raises ChildDied when the child was killed, called sys.exit() or os._exit(), or its result could not be pickled;\n"
+     "Raises ChildDied when the child was killed, called sys.exit() or os._exit(), or its result could not be "
+     "pickled;\n"
      "RuntimeError before join()."},
     {"get_exit_status", sf_task_method_get_exit_status, METH_NOARGS,
-     "get_exit_status()\n--\n\n0 when f returned or raised, n after sys.exit(n), -N after signal N, None if unknown.\n\n"
+     "get_exit_status()\n--\n\n0 when f returned or raised, n after sys.exit(n), -N after signal N, None if "
+     "unknown.\n\n"
      "RuntimeError before join()."},
-    {"is_alive", sf_task_method_is_alive, METH_NOARGS,
-     "is_alive()\n--\n\nTrue from start() until the child's end."},
+    {"is_alive", sf_task_method_is_alive, METH_NOARGS, "is_alive()\n--\n\nTrue from start() until the child's end."},
     {"fileno", sf_task_method_fileno, METH_NOARGS,
      "fileno()\n--\n\nA pidfd, readable once the child has ended, for select, poll and asyncio. Owned by the Thread:\n"
      "valid until join()."},
@@ -97,7 +99,8 @@ static PyMethodDef methods[] = {
      "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back.\n\n"
      "A joined Thread keeps its result. Calling it again does nothing."},
     {"_end", thread_end, METH_NOARGS, "dispose() without a warning."},
-    {"_kill_at_exit", thread_kill_at_exit, METH_NOARGS, "The end of the program kills the child instead of waiting for it."},
+    {"_kill_at_exit", thread_kill_at_exit, METH_NOARGS,
+     "The end of the program kills the child instead of waiting for it."},
     {"__enter__", sf_task_method_enter, METH_NOARGS, NULL},
     {"__exit__", sf_task_method_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -114,8 +117,7 @@ static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},
     {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, thread_init},
-    SF_FINALIZE_SLOT(sf_task_finalize)
-    {Py_tp_dealloc, sf_task_dealloc},
+    SF_FINALIZE_SLOT(sf_task_finalize){Py_tp_dealloc, sf_task_dealloc},
     {Py_tp_traverse, sf_task_type_traverse},
     {Py_tp_clear, sf_task_type_clear},
     {Py_tp_repr, sf_task_repr},

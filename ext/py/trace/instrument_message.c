@@ -7,9 +7,9 @@
  *
  * Each wrapper is one call from Python, which begins, calls what it wraps, and ends: a signal handler's exception
  * finds no place between these where it would leave a call that never ends, or a pipe with a writer for ever. */
+#include "py/base/types.h"
 #include "py/trace/instrument.h"
 #include "py/trace/instrument_call.h"
-#include "py/base/types.h"
 
 #include "core/log/pipe_numbers.h"
 #include "py/message/message.h"
@@ -108,8 +108,8 @@ out:
 /* ---- receiving ---- */
 
 /* looks: whether to look for a message now; a lock is to be waited for first. */
-static PyObject *receive_from(struct sf_connection connection, bool looks, PyObject *original,
-                              PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+static PyObject *receive_from(struct sf_connection connection, bool looks, PyObject *original, PyObject *const *args,
+                              Py_ssize_t count, PyObject *keywords)
 {
     struct sf_call *call = NULL;
     if (connection.in && !sf_call_around(connection.in, SF_EVENT_RECEIVE))

@@ -1,6 +1,6 @@
 /* trace.instrument, pipes: which numbers of core/pipes a connection has, and which are told to a session. */
-#include "py/trace/instrument.h"
 #include "py/base/types.h"
+#include "py/trace/instrument.h"
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"

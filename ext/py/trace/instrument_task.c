@@ -1,8 +1,7 @@
-/* trace.instrument, processes and Pools: spans around calls, waits, tasks. Not often, so one function serves many.
- */
+/* trace.instrument, processes and Pools: spans around calls, waits, tasks. Not often, so one function serves many. */
+#include "py/base/types.h"
 #include "py/trace/instrument.h"
 #include "py/trace/instrument_call.h"
-#include "py/base/types.h"
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
@@ -24,8 +23,8 @@ static PyObject *write_event(PyObject *module, PyObject *const *args, Py_ssize_t
     long long given[5]; /* kind, phase, object, a, b */
     if (!sf_instrument_has(count, 5) || take(args, 5, given))
         return NULL;
-    sf_log_write_fenced((enum sf_event_kind)given[0], (enum sf_phase)given[1], (uint32_t)given[2],
-                        (uint64_t)given[3], (uint64_t)given[4]);
+    sf_log_write_fenced((enum sf_event_kind)given[0], (enum sf_phase)given[1], (uint32_t)given[2], (uint64_t)given[3],
+                        (uint64_t)given[4]);
     Py_RETURN_NONE;
 }
 
@@ -139,8 +138,7 @@ PyMethodDef sf_instrument_task_functions[] = {
     {"_instrument_span", SF_WRAPPER(span),
      "A call in a span: original, kind, object, a, b, ended, ...; ended(what was raised or None) gives END's a and "
      "b."},
-    {"_instrument_wait", SF_WRAPPER(wait_for),
-     "A call in a WAIT: original, reason, connection or task or None, ..."},
+    {"_instrument_wait", SF_WRAPPER(wait_for), "A call in a WAIT: original, reason, connection or task or None, ..."},
     {"_instrument_fork_as", SF_WRAPPER(fork_as), "A call that forks: original, task, its name, ..."},
     {"_instrument_new_task", new_task, METH_VARARGS, "Name, kind: the number of a task of that name."},
     {"_instrument_family", family, METH_NOARGS, "Within which task numbers mean something."},

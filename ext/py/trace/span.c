@@ -199,8 +199,7 @@ PyObject *sf_span_type(void)
 {
     PyObject *type = sf_type_from_spec(&span_spec), *ends_type = type ? sf_type_from_spec(&ends_spec) : NULL;
     PyObject *ends = ends_type ? PyObject_CallObject(ends_type, NULL) : NULL;
-    if (!ends || PyObject_SetAttrString(type, "__enter__", ends) ||
-        PyObject_SetAttrString(type, "__exit__", ends)) {
+    if (!ends || PyObject_SetAttrString(type, "__enter__", ends) || PyObject_SetAttrString(type, "__exit__", ends)) {
         Py_CLEAR(type);
     } else {
         ((PyTypeObject *)type)->tp_vectorcall = make_span;

@@ -48,11 +48,10 @@ static PyObject *attach(PyObject *module, PyObject *args)
         sf_instrument_announce();
     }
     if (error == -EPERM)
-        PyErr_Format(
-            PyExc_RuntimeError,
-            "%R is no trace session of this user: it must be a directory, not a link, owned by the user and "
-            "closed to others",
-            directory);
+        PyErr_Format(PyExc_RuntimeError,
+                     "%R is no trace session of this user: it must be a directory, not a link, owned by the user and "
+                     "closed to others",
+                     directory);
     else if (error == -EPROTO)
         PyErr_Format(PyExc_RuntimeError, "%R holds no trace session of this version of snakefish", directory);
     else if (error == -ESHUTDOWN)

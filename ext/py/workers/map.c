@@ -2,8 +2,8 @@
 #include "py/workers/map.h"
 #include "py/base/types.h"
 
-#include "core/os/cpus.h"
 #include "core/log/log.h"
+#include "core/os/cpus.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 
@@ -129,8 +129,7 @@ void sf_map_keep(struct sf_map *map, Py_ssize_t first, PyObject *list)
     Py_ssize_t chunk = first / map->chunk, count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : 0;
     bool fits = count > 0 && count <= end_of(map, chunk) - first;
     if (!fits) {
-        PyErr_Format(PyExc_RuntimeError, "%zd results came back for argument %zd of chunk %zd", count, first,
-                     chunk);
+        PyErr_Format(PyExc_RuntimeError, "%zd results came back for argument %zd of chunk %zd", count, first, chunk);
         sf_map_fail(map, chunk);
     }
     for (Py_ssize_t i = 0; fits && i < count; i++)
@@ -240,15 +239,14 @@ static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
     PyObject *iterable, *concurrency_object = NULL, *chunk_object = NULL, *progress = NULL, *bar;
     int64_t concurrency = 0, chunk = 0;
     int parsed = has_extract(args)
-                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map",
-                                                   merging, &map.f, &iterable, &map.extract, &map.merge,
-                                                   &concurrency_object, &chunk_object, &progress)
-                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map",
-                                                   plain, &map.f, &iterable, &concurrency_object, &chunk_object,
-                                                   &map.extract, &map.merge, &progress);
+                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map", merging,
+                                                   &map.f, &iterable, &map.extract, &map.merge, &concurrency_object,
+                                                   &chunk_object, &progress)
+                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map", plain,
+                                                   &map.f, &iterable, &concurrency_object, &chunk_object, &map.extract,
+                                                   &map.merge, &progress);
     if (!parsed || !sf_argument_is_callable(map.f, "f", false) ||
-        !sf_argument_is_callable(map.extract, "extract", true) ||
-        !sf_argument_is_callable(map.merge, "merge", true))
+        !sf_argument_is_callable(map.extract, "extract", true) || !sf_argument_is_callable(map.merge, "merge", true))
         return NULL;
     if ((map.extract == Py_None) != (map.merge == Py_None))
         return PyErr_Format(PyExc_ValueError, "extract and merge go together: give both or neither");
@@ -289,21 +287,21 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     return map_or_starmap(args, kwargs, true);
 }
 
-#define MAP_DOC                                                                                                    \
-    "concurrency: how many processes at a time, 0: cpu_count(). chunksize: arguments a process takes at once, 0: " \
-    "an\n"                                                                                                         \
-    "even split. Without extract and merge the processes take chunks as they become free. With them each chunk "   \
-    "has a\n"                                                                                                      \
-    "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in "  \
-    "the\n"                                                                                                        \
-    "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"   \
-    "concurrency. A list is read where it is, in the processes as here: change it when map has returned.\n\n"      \
-    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, "  \
-    "which\n"                                                                                                      \
-    "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"     \
-    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback " \
-    "as\n"                                                                                                         \
-    "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is "       \
+#define MAP_DOC                                                                                                        \
+    "concurrency: how many processes at a time, 0: cpu_count(). chunksize: arguments a process takes at once, 0: "     \
+    "an\n"                                                                                                             \
+    "even split. Without extract and merge the processes take chunks as they become free. With them each chunk "       \
+    "has a\n"                                                                                                          \
+    "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in "      \
+    "the\n"                                                                                                            \
+    "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"       \
+    "concurrency. A list is read where it is, in the processes as here: change it when map has returned.\n\n"          \
+    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, "      \
+    "which\n"                                                                                                          \
+    "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"         \
+    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback "     \
+    "as\n"                                                                                                             \
+    "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is "           \
     "merged."
 
 PyMethodDef sf_map_functions[] = {

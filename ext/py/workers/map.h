@@ -19,9 +19,9 @@ struct sf_map {
     PyObject *results;                     /* list, with holes where one is not here yet; owned */
     Py_ssize_t *arrived;                   /* by chunk: how many of its results are here */
     PyObject *failure;                     /* exception of the earliest failed chunk so far, owned */
-    Py_ssize_t failed_chunk;               /* its number; `chunks` if none has failed, -1: what tells of progress raised */
-    PyObject *progress;                    /* called with (items done, items) after each chunk; borrowed, NULL: nobody */
-    Py_ssize_t done;                       /* items whose results are here */
+    Py_ssize_t failed_chunk; /* its number; `chunks` if none has failed, -1: what tells of progress raised */
+    PyObject *progress;      /* called with (items done, items) after each chunk; borrowed, NULL: nobody */
+    Py_ssize_t done;         /* items whose results are here */
 };
 
 /* In the child: a walk over the items of a chunk. */
@@ -43,8 +43,8 @@ void sf_map_fail(struct sf_map *map, Py_ssize_t chunk);
 void sf_map_fail_by_death(struct sf_map *map, const struct sf_task *task, Py_ssize_t chunk);
 
 /* In the parent: keeps the results of items first, first + 1, ... that came as a list, or the one of `first`. Fails the
- * chunk where they do not fit. Tells of the progress when the chunk is whole; what that raises counts as a failure before
- * all chunks, so that nothing is waited for any more. Steals the reference. */
+ * chunk where they do not fit. Tells of the progress when the chunk is whole; what that raises counts as a failure
+ * before all chunks, so that nothing is waited for any more. Steals the reference. */
 void sf_map_keep(struct sf_map *map, Py_ssize_t first, PyObject *list);
 void sf_map_keep_one(struct sf_map *map, Py_ssize_t first, PyObject *value);
 

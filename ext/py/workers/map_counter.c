@@ -1,8 +1,8 @@
 /* map by a shared counter: each worker takes the next chunk as it becomes free, and streams its results back.
  *
  * The counter and the claims are shared memory. A worker claims by fetch-add and then notes the chunk in its claim; the
- * parent reads a claim only of a worker that has died. A chunk that a dead worker had claimed without noting it yet is found
- * when no worker is left and the chunk is missing. */
+ * parent reads a claim only of a worker that has died. A chunk that a dead worker had claimed without noting it yet is
+ * found when no worker is left and the chunk is missing. */
 #include "py/workers/map.h"
 
 #include "core/log/log.h"
@@ -10,16 +10,16 @@
 #include "core/os/shm.h"
 #include "core/result/stream.h"
 #include "py/base/errors.h"
-#include "py/task/task.h"
 #include "py/base/wait.h"
+#include "py/task/task.h"
 
 #include <errno.h>
 
 #define NO_CLAIM UINT64_MAX
-#define ALONE 0x100u                 /* with a tag: one result, not a list of them */
-#define ALONE_BYTES (64 << 10)       /* of a result that travels alone, without being pickled */
+#define ALONE 0x100u                     /* with a tag: one result, not a list of them */
+#define ALONE_BYTES (64 << 10)           /* of a result that travels alone, without being pickled */
 #define BLOCK_MOST ((Py_ssize_t)1 << 16) /* items in a block */
-#define BLOCK_NS INT64_C(2000000)    /* about how long a worker computes between two sends */
+#define BLOCK_NS INT64_C(2000000)        /* about how long a worker computes between two sends */
 
 struct board {
     _Atomic uint64_t next;     /* the next chunk; workers add, the parent stores `chunks` to stop them */
@@ -29,7 +29,7 @@ struct board {
 struct worker {
     struct sf_task task;
     struct run *run;
-    uint32_t number;   /* in run->workers, and its source in the stream */
+    uint32_t number;           /* in run->workers, and its source in the stream */
     struct sf_arrival arrival; /* of the block under way from it */
     Py_ssize_t block;          /* the worker's: how many items it computes between two sends */
     bool gone;                 /* reaped, and everything it sent was taken */
@@ -43,8 +43,8 @@ struct run {
     struct worker *workers;
     Py_ssize_t started; /* workers */
     Py_ssize_t missing; /* the first chunk that was missing at the last look */
-    bool look;         /* for dead workers */
-    int64_t looked_ns; /* when that was last done */
+    bool look;          /* for dead workers */
+    int64_t looked_ns;  /* when that was last done */
 };
 
 /* ---- in the worker ---- */
@@ -118,8 +118,8 @@ static int compute_block(struct worker *worker, struct sf_map_walk *walk, Py_ssi
     return 0;
 }
 
-/* Computes the next block and sends it. 1: go on, 0: f raised, and that was sent, -1: an exception that ends the worker,
- * or this process is a fork of it. */
+/* Computes the next block and sends it. 1: go on, 0: f raised, and that was sent, -1: an exception that ends the
+ * worker, or this process is a fork of it. */
 static int work_block(struct worker *worker, struct sf_map_walk *walk)
 {
     Py_ssize_t first = walk->at;
@@ -346,7 +346,8 @@ static int run_all(struct run *run)
 
 int sf_map_by_counter(struct sf_map *map)
 {
-    struct run run = {.map = map, .board_bytes = sizeof *run.board + (size_t)map->workers * sizeof run.board->claims[0]};
+    struct run run = {.map = map,
+                      .board_bytes = sizeof *run.board + (size_t)map->workers * sizeof run.board->claims[0]};
     void *board = NULL;
     int failed = -1, error = sf_ring_new(&run.ring, SF_STREAM_RING_BYTES);
     if (!error)

@@ -1,12 +1,12 @@
 /* map with extract and merge: one process for each chunk, forked from the globals as they are at the call; the results
- * and what was extracted come by result_file; merged in the order of the chunks once all are done, so that the result does
- * not depend on which came first. */
+ * and what was extracted come by result_file; merged in the order of the chunks once all are done, so that the result
+ * does not depend on which came first. */
 #include "py/workers/map.h"
 
 #include "core/log/log.h"
 #include "py/base/errors.h"
-#include "py/task/task.h"
 #include "py/base/wait.h"
+#include "py/task/task.h"
 
 #include <errno.h>
 #include <poll.h>

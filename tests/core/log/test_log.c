@@ -1,8 +1,8 @@
 /* The writer's side of the log, against a reader made here: it maps the log that the writer made, and takes records
  * as log_format.h says. */
 #include "core/log/log.h"
-#include "harness.h"
 #include "core/log/log_session.h"
+#include "harness.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* Logs that were made ready: a spare becomes the log of the process that takes it, whatever stood in it. */
 #include "core/log/log.h"
-#include "harness.h"
 #include "core/log/log_session.h"
+#include "harness.h"
 
 /* A spare of that length with that many bytes of pages, full of an earlier process's records. */
 static void make_spare(const char *name, off_t length, size_t pages_bytes)

@@ -3,8 +3,8 @@
 
 #include "core/os/debug.h"
 #include "core/ring/ring.h"
-#include "harness.h"
 #include "core/ring/ring_messages.h"
+#include "harness.h"
 
 static char heard[4096];
 

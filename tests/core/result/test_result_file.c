@@ -34,7 +34,8 @@ TEST(what_a_child_wrote_is_read_after_its_death)
 TEST(both_parts_come_back_each_with_its_own_bytes)
 {
     int fd = sf_result_file_open();
-    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS] = {part(1, "one", 3), part(2, "second", 6)}, read[SF_RESULT_FILE_PARTS];
+    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS] = {part(1, "one", 3), part(2, "second", 6)},
+                               read[SF_RESULT_FILE_PARTS];
     char text[6];
     CHECK_EQ(0, sf_result_file_write(fd, parts));
     CHECK_EQ(0, sf_result_file_read_parts(fd, read));
@@ -75,7 +76,8 @@ TEST(writing_again_replaces_what_was_there)
 {
     int fd = sf_result_file_open();
     struct sf_result_file_part first[SF_RESULT_FILE_PARTS] = {part(1, "a long first one", 16), part(1, "x", 1)};
-    struct sf_result_file_part second[SF_RESULT_FILE_PARTS] = {part(2, "b", 1), part(0, NULL, 0)}, read[SF_RESULT_FILE_PARTS];
+    struct sf_result_file_part second[SF_RESULT_FILE_PARTS] = {part(2, "b", 1), part(0, NULL, 0)},
+                               read[SF_RESULT_FILE_PARTS];
     CHECK_EQ(0, sf_result_file_write(fd, first));
     CHECK_EQ(0, sf_result_file_write(fd, second));
     CHECK_EQ(0, sf_result_file_read_parts(fd, read));

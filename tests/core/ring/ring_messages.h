@@ -1,5 +1,4 @@
-/* Messages that show when they are damaged: what the ring's tests send; and what else these tests have in common.
- */
+/* Messages that show when they are damaged: what the ring's tests send; and what else these tests have in common. */
 #ifndef SF_TESTS_CORE_RING_RING_MESSAGES_H
 #define SF_TESTS_CORE_RING_RING_MESSAGES_H
 
@@ -74,8 +73,7 @@ static inline uint8_t pattern(uint64_t key, uint64_t i)
 
 enum { MESSAGE_HEAD = 12 };
 
-static inline void put_message(struct sf_ring *ring, const struct sf_ring_slot *slot, uint32_t sender,
-                               uint64_t number)
+static inline void put_message(struct sf_ring *ring, const struct sf_ring_slot *slot, uint32_t sender, uint64_t number)
 {
     if (slot->bytes < MESSAGE_HEAD) {
         for (uint64_t i = 0; i < slot->bytes; i++) {
@@ -113,9 +111,8 @@ static inline struct message get_message(struct sf_ring *ring, const struct sf_r
         sf_ring_get(ring, slot, at, chunk, n);
         for (uint64_t i = 0; i < n; i++)
             if (chunk[i] != pattern(key, at + i))
-                FAIL("message %llu of sender %u is damaged at byte %llu of %llu",
-                     (unsigned long long)message.number, message.sender, (unsigned long long)(at + i),
-                     (unsigned long long)slot->bytes);
+                FAIL("message %llu of sender %u is damaged at byte %llu of %llu", (unsigned long long)message.number,
+                     message.sender, (unsigned long long)(at + i), (unsigned long long)slot->bytes);
         at += n;
     }
     return message;

@@ -245,7 +245,7 @@ TEST(with_a_full_table_nobody_is_alone)
     for (unsigned i = 0; i < SF_HOLDERS_SLOTS; i++)
         if (i != (me & (SF_HOLDERS_SLOTS - 1)))
             sf_holders_leave(holders, SF_HOLDERS_TAG_BIT | i); /* first lives */
-    CHECK(sf_holders_others(holders, me));                   /* for good */
+    CHECK(sf_holders_others(holders, me));                     /* for good */
     CHECK(sf_holders_alive(holders, SF_HOLDERS_UNKNOWN));
     sf_holders_leave(holders, SF_HOLDERS_UNKNOWN);
 }

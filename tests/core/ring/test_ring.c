@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
-#include "harness.h"
 #include "core/ring/ring_messages.h"
+#include "harness.h"
 
 /* --- one process --- */
 
@@ -116,8 +116,7 @@ TEST(a_slow_sender_is_overtaken_and_comes_later)
     struct sf_ring *ring = new_ring(65536);
     struct sf_ring_slot slow;
     CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
-    for (uint64_t n = 0; n < 5000;
-         n++) { /* more than once round behind it? no: its room is kept, so stop when full */
+    for (uint64_t n = 0; n < 5000; n++) { /* more than once round behind it? no: its room is kept, so stop when full */
         if (send_message(ring, 0, n, 24) == -EAGAIN)
             break;
         CHECK_EQ(n, receive(ring).number);

@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 
 #include "core/os/identity.h"
-#include "harness.h"
 #include "core/ring/ring_messages.h"
+#include "harness.h"
 
 /* --- making one --- */
 

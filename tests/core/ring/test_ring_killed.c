@@ -5,8 +5,8 @@
 #include <sys/ptrace.h>
 
 #include "core/ring/ring.h"
-#include "harness.h"
 #include "core/ring/ring_messages.h"
+#include "harness.h"
 
 /* Whatever has happened: all room can be had again, to the byte, and the ring works. */
 static void check_all_room_is_back(struct sf_ring *ring)

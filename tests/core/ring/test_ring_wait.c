@@ -3,8 +3,8 @@
 
 #include <sys/time.h>
 
-#include "harness.h"
 #include "core/ring/ring_messages.h"
+#include "harness.h"
 
 TEST(a_wait_ends_by_its_timeout_while_another_holds_the_ring)
 {

@@ -14,8 +14,8 @@ static const char *clean(const char *from, size_t length, size_t size)
 
 TEST(utf_8_stays_as_it_is)
 {
-    CHECK(strcmp(clean("\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d x", 12, 64),
-                 "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d x") == 0);
+    CHECK(strcmp(clean("\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d x", 12, 64), "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d x") ==
+          0);
 }
 
 TEST(what_is_no_utf_8_becomes_question_marks)

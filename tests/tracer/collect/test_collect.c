@@ -53,9 +53,8 @@ static long long ask(const char *sql)
     CHECK_EQ(SQLITE_OK, sqlite3_open(path, &db));
     if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
         FAIL("%s: %s", sql, sqlite3_errmsg(db));
-    long long value = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL
-                          ? sqlite3_column_int64(s, 0)
-                          : -1000;
+    long long value =
+        sqlite3_step(s) == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL ? sqlite3_column_int64(s, 0) : -1000;
     sqlite3_finalize(s);
     sqlite3_close(db);
     return value;
@@ -64,10 +63,9 @@ static long long ask(const char *sql)
 static void check_books(void)
 {
     CHECK_EQ(1, ask("SELECT value = 'closed' AND severity = 'info' FROM stats WHERE name = 'books'"));
-    CHECK_EQ(
-        0,
-        ask("SELECT count(*) FROM stats e WHERE e.name = 'emitted' AND e.value <> (SELECT sum(value) FROM stats s"
-            " WHERE s.process = e.process AND s.name IN ('collected', 'lost', 'torn'))"));
+    CHECK_EQ(0,
+             ask("SELECT count(*) FROM stats e WHERE e.name = 'emitted' AND e.value <> (SELECT sum(value) FROM stats s"
+                 " WHERE s.process = e.process AND s.name IN ('collected', 'lost', 'torn'))"));
     CHECK_EQ(0, ask("SELECT count(*) FROM process p WHERE (SELECT sum(ns) FROM ledger WHERE process = p.id)"
                     " <> p.end_ns - p.start_ns"));
 }
@@ -150,8 +148,7 @@ TEST(books_that_do_not_close_are_an_error)
     begin(4096);
     in_child(miscount);
     collect();
-    CHECK_EQ(1,
-             ask("SELECT count(*) FROM stats WHERE name = 'books' AND value = 'violated' AND severity = 'error'"));
+    CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'books' AND value = 'violated' AND severity = 'error'"));
 }
 
 static void spoil_records(void)
@@ -439,8 +436,7 @@ TEST(after_a_gap_nothing_is_matched_across_it)
     collect();
     CHECK_EQ(1, ask("SELECT count(*) FROM span"));
     CHECK_EQ(1, ask("SELECT count(*) FROM span WHERE kind = 'send'"));
-    CHECK_EQ(1,
-             ask("SELECT count(*) FROM stats WHERE name = 'unmatched_spans' AND severity = 'loss' AND value = 1"));
+    CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'unmatched_spans' AND severity = 'loss' AND value = 1"));
 }
 
 static void two_threads(void)

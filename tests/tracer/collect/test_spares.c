@@ -7,9 +7,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "core/log/log.h"
 #include "collect/session.h"
 #include "collect/spares.h"
+#include "core/log/log.h"
 
 enum { RECORDS = 1 << 14 };
 static struct session session;

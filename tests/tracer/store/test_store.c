@@ -40,8 +40,7 @@ TEST(a_new_trace_has_its_kinds_and_says_that_it_runs)
     struct store *store = make();
     sqlite3 *db = store_connection(store);
     CHECK_EQ(25, ask(db, "SELECT count(*) FROM event_kind"));
-    CHECK_EQ(14,
-             ask(db, "SELECT id FROM event_kind WHERE name = 'send' AND phase = 'span' AND object = 'channel'"));
+    CHECK_EQ(14, ask(db, "SELECT id FROM event_kind WHERE name = 'send' AND phase = 'span' AND object = 'channel'"));
     CHECK_EQ(1, ask(db, "SELECT value = 'running' FROM meta WHERE key = 'state'"));
     CHECK_EQ(DATABASE_APPLICATION_ID, ask(db, "PRAGMA application_id"));
     CHECK_EQ(DATABASE_SCHEMA_VERSION, ask(db, "PRAGMA user_version"));

@@ -10,14 +10,13 @@ TEST(ticks_are_converted_by_the_segment_they_lie_in_as_the_view_does)
     struct timebase timebase;
     sqlite3_stmt *s;
     CHECK_EQ(SQLITE_OK, sqlite3_open(":memory:", &db));
-    CHECK_EQ(
-        SQLITE_OK,
-        sqlite3_exec(
-            db,
-            "CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER, "
-            "ns_per_tick REAL);"
-            "INSERT INTO clock_segment VALUES(0, 1000, 0, 0.5), (3000, 3000, 1000, 0.25), (5000, 5000, 1500, 2)",
-            NULL, NULL, NULL));
+    CHECK_EQ(SQLITE_OK,
+             sqlite3_exec(
+                 db,
+                 "CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER, "
+                 "ns_per_tick REAL);"
+                 "INSERT INTO clock_segment VALUES(0, 1000, 0, 0.5), (3000, 3000, 1000, 0.25), (5000, 5000, 1500, 2)",
+                 NULL, NULL, NULL));
     CHECK_EQ(0, timebase_init(&timebase, db));
     CHECK_EQ(SQLITE_OK,
              sqlite3_prepare_v2(db,

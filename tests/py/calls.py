@@ -1,0 +1,71 @@
+"""Every public call once, each leaving nothing behind: what the tests of leaked references repeat."""
+import os
+
+import snakefish
+from snakefish import Channel, Generator, Thread
+
+CALLS = {
+    "Thread": lambda: ended(Thread(len, args=[""], kwargs={}, name="n")).get_result(),
+    "Thread that raises": lambda: refused(ended(Thread(len)).get_result),
+    "Thread killed": lambda: refused(ended(Thread(os._exit, args=(3,))).get_result),
+    "Thread states": lambda: [refused(call) for t in (Thread(len),) for call in (t.join, t.get_result, t.fileno, t.kill)],
+    "Thread attributes": lambda: [(t.pid, t.name, repr(t), t.is_alive(), t.try_join(), t.get_exit_status())
+                                  for t in (ended(Thread(len)),)],
+    "Thread merge": lambda: ended(Thread(len, lambda g: [1], lambda g, e: None)),
+    "Thread merge that raises": lambda: refused(lambda: ended(Thread(len, lambda g: [1], lambda g, e: 1 / 0))),
+    "Thread arguments": lambda: [refused(lambda: Thread(*a)) for a in ((), (5,), (len, 5, 5), (len, len))],
+    "Generator": lambda: drained(Generator(three)),
+    "Generator polled": lambda: drained(Generator(three), False),
+    "Generator wrong": lambda: (refused(lambda: Generator(len)), refused(drained, Generator(three, args=(1,)))),
+    "Generator unasked": lambda: ended(Generator(three)),
+    "Channel": lambda: passed(b"x" * 100),
+    "Channel that refuses": lambda: refused(passed, b"x" * 5000),
+    "Channel unpicklable": lambda: refused(passed, lambda: 1),
+    "Channel arguments": lambda: [refused(lambda: Channel(a)) for a in (5, "x", 1 << 100, 1 << 62)],
+    "map": lambda: snakefish.map(abs, [-1, -2], 2),
+    "starmap": lambda: snakefish.starmap(pow, [(1, 2)]),
+    "map merge": lambda: snakefish.map(abs, [-1, -2], lambda g: [1], lambda g, e: None, 2),
+    "map that raises": lambda: refused(snakefish.map, len, [1, 2], 2),
+    "map merge that raises": lambda: refused(snakefish.map, len, [1, 2], lambda g: 1, lambda g, e: 1),
+    "map killed": lambda: refused(snakefish.map, os._exit, [1, 2], 2),
+    "map arguments": lambda: [refused(snakefish.map, *a) for a in ((1, 2), (len, 5), (len, [], -1), (len, [], "x", 5))],
+    "trace": lambda: (refused(snakefish.trace.mark, 5), snakefish.trace.mark("x"), snakefish.trace.span("x").__enter__()),
+    "clock": lambda: (snakefish.get_timestamp(), snakefish.timestamp_frequency(), snakefish.cpu_count()),
+}
+
+
+def ended(task):
+    with task:
+        task.start()
+    return task
+
+
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except Exception:
+        return
+    raise AssertionError("no exception")
+
+
+def three():
+    yield from range(3)
+
+
+def drained(generator, block=True):
+    with generator:
+        generator.start()
+        while True:
+            try:
+                generator.next(block)
+            except StopIteration:
+                return
+            except IndexError:
+                pass
+
+
+def passed(thing):
+    with Channel(4096) as channel:
+        refused(channel.receive_pyobj, False)
+        channel.send_pyobj(thing)
+        return channel.receive_pyobj()
