@@ -9,8 +9,8 @@
 
 #include "analyze/critical_path.h"
 #include "analyze/graph.h"
-#include "analyze/lanes.h"
 #include "analyze/ledger.h"
+#include "analyze/load_balance.h"
 #include "analyze/replay.h"
 
 static const char *const activities[] = {
@@ -103,28 +103,28 @@ static int put_figure(sqlite3_stmt *insert, const char *name, double value, cons
 
 static int write_efficiency(sqlite3 *db, const struct graph *graph)
 {
-    struct lanes lanes;
+    struct load_balance load;
     struct replay_costs costs = replay_costs_all(0);
     costs.category[CATEGORY_RUNNING] = costs.unknown_wait = 1;
-    int error = lanes_count(&lanes, graph);
+    int error = load_balance_measure(&load, graph);
     double duration = (double)(graph->to_ns - graph->from_ns), ideal = error ? -1 : replay(graph, &costs);
     if (ideal < 0)
         return -ENOMEM;
-    double balance = lanes.useful_ns / lanes.count / lanes.largest_ns, communication = lanes.largest_ns / duration;
+    double balance = load.useful_ns / load.slots / load.largest_ns, communication = load.largest_ns / duration;
     const struct {
         const char *name;
         double value;
         const char *doc;
     } figures[] = {
         {"duration_ns", duration, "from the first start to the last end"},
-        {"useful_ns", lanes.useful_ns, "time in running, of all processes"},
-        {"lanes", lanes.count, "as many ran at once"},
-        {"largest_ns", lanes.largest_ns, "useful time of the fullest lane"},
+        {"useful_ns", load.useful_ns, "time in running, of all processes"},
+        {"lanes", load.slots, "as many ran at once"},
+        {"largest_ns", load.largest_ns, "useful time of the fullest lane"},
         {"ideal_ns", ideal, "duration if nothing but running took time"},
         {"parallel_efficiency", balance * communication, "useful / (lanes x duration)"},
         {"load_balance", balance, "mean / largest useful time of a lane"},
         {"communication_efficiency", communication, "largest / duration"},
-        {"serialisation", lanes.largest_ns / ideal, "largest / ideal: who waits for whom"},
+        {"serialisation", load.largest_ns / ideal, "largest / ideal: who waits for whom"},
         {"transfer", ideal / duration, "ideal / duration: forks, messages, merges, faults"},
     };
     sqlite3_stmt *insert = NULL;
@@ -166,7 +166,7 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
 {
     struct replay_costs all = replay_costs_all(1), fork = all, merge = all, transfer = all, copy = all, cpu = all,
                         even = all;
-    double *factors = lanes_balance(graph);
+    double *factors = load_balance_level(graph);
     sqlite3_stmt *insert = NULL;
     if (!factors)
         return -ENOMEM;

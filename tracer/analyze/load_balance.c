@@ -1,77 +1,79 @@
-/* Lanes: sweeps over the stretches of useful time, in the order of their beginnings. Where a process lost its CPU
- * in the middle of it, it would have run: that is a stretch, too, without any time of use in it. */
-#include "analyze/lanes.h"
+/* Sweeps over the bursts of all processes, in the order in which they began.
+ *
+ * A burst is a time in which a process had useful work to do. Where it lost its CPU in the middle of that, the wait
+ * for a CPU is a burst too, because the process still occupies its slot; but that burst has no useful time in it. */
+#include "analyze/load_balance.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/array.h"
 
-#define TOLERATED 0.01 /* of the useful time may be more at once than there are lanes: short overlaps make no lane */
+/* This share of the bursts' time may lie above the number of slots, so that a short overlap makes no further slot. */
+#define TOLERATED 0.01
 
-/* Time in which a process would run; ns: in which it did. */
-struct useful {
+struct burst {
     int64_t from_ns, to_ns;
-    double ns;
+    double useful_ns;
     int process;
 };
 
-struct usefuls {
-    struct useful *rows;
+struct bursts {
+    struct burst *rows;
     size_t count;
 };
 
-struct lane {
-    int64_t until_ns;
-    double ns;
-    int owner;
+struct slot {
+    int64_t until_ns; /* it is taken until then */
+    double useful_ns;
+    int process; /* the last one that took it, or PROCESS_NONE */
 };
 
 static int by_begin(const void *a, const void *b)
 {
-    const struct useful *x = a, *y = b;
+    const struct burst *x = a, *y = b;
     if (x->from_ns != y->from_ns)
         return x->from_ns < y->from_ns ? -1 : 1;
     return x->process < y->process ? -1 : x->process > y->process;
 }
 
-static int by_time(const void *a, const void *b)
+static int by_ns(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
 
-static bool would_run(const struct graph *graph, const struct step *step)
+static bool is_burst(const struct graph *graph, const struct step *step)
 {
     if (step->category == CATEGORY_NO_CPU && step->before != GRAPH_NONE)
         return step->to_ns > step->from_ns && graph->steps[step->before].category == CATEGORY_RUNNING;
     return step->category == CATEGORY_RUNNING && step->to_ns > step->from_ns;
 }
 
-static int read_useful(struct usefuls *usefuls, const struct graph *graph)
+static int collect_bursts(struct bursts *bursts, const struct graph *graph)
 {
     size_t room = 0;
     for (uint32_t i = 0; i < graph->count; i++) {
         const struct step *step = &graph->steps[i];
-        if (!would_run(graph, step))
+        if (!is_burst(graph, step))
             continue;
-        struct useful *grown = array_grow(usefuls->rows, usefuls->count, &room, sizeof *grown);
+        struct burst *grown = array_grow(bursts->rows, bursts->count, &room, sizeof *grown);
         if (!grown)
             return -ENOMEM;
-        usefuls->rows = grown;
-        grown[usefuls->count++] =
-            (struct useful){step->from_ns, step->to_ns,
-                            step->category == CATEGORY_RUNNING ? (double)graph_own_ns(step) : 0, step->process};
+        bursts->rows = grown;
+        grown[bursts->count++] =
+            (struct burst){step->from_ns, step->to_ns,
+                           step->category == CATEGORY_RUNNING ? (double)graph_own_ns(step) : 0, step->process};
     }
-    if (usefuls->count)
-        qsort(usefuls->rows, usefuls->count, sizeof *usefuls->rows, by_begin);
+    if (bursts->count)
+        qsort(bursts->rows, bursts->count, sizeof *bursts->rows, by_begin);
     return 0;
 }
 
-/* at_once[k]: time with k stretches at once, k up to `most`. */
-static int count_at_once(const struct usefuls *usefuls, double **at_once, size_t *most)
+/* at_once[k]: the time in which k bursts went on at once, for each k up to *most. */
+static int count_at_once(const struct bursts *bursts, double **at_once, size_t *most)
 {
-    size_t n = usefuls->count, ended = 0, now = 0;
+    size_t n = bursts->count, ended = 0, now = 0;
     int64_t *ends = malloc((n + 1) * sizeof *ends), last_ns = 0;
     *at_once = calloc(n + 1, sizeof **at_once);
     if (!ends || !*at_once) {
@@ -79,12 +81,12 @@ static int count_at_once(const struct usefuls *usefuls, double **at_once, size_t
         return -ENOMEM;
     }
     for (size_t i = 0; i < n; i++)
-        ends[i] = usefuls->rows[i].to_ns;
-    qsort(ends, n, sizeof *ends, by_time);
+        ends[i] = bursts->rows[i].to_ns;
+    qsort(ends, n, sizeof *ends, by_ns);
     *most = 0;
     for (size_t begun = 0; ended < n;) {
-        bool begins = begun < n && usefuls->rows[begun].from_ns < ends[ended];
-        int64_t ns = begins ? usefuls->rows[begun].from_ns : ends[ended];
+        bool begins = begun < n && bursts->rows[begun].from_ns < ends[ended];
+        int64_t ns = begins ? bursts->rows[begun].from_ns : ends[ended];
         (*at_once)[now] += now ? (double)(ns - last_ns) : 0;
         last_ns = ns;
         if (begins) {
@@ -100,88 +102,88 @@ static int count_at_once(const struct usefuls *usefuls, double **at_once, size_t
     return 0;
 }
 
-/* The fewest lanes above which no more than the tolerated share of the time lies. */
-static int fewest(const double *at_once, size_t most)
+/* The fewest slots above which no more than the tolerated share of the bursts' time lies. */
+static int fewest_slots(const double *at_once, size_t most)
 {
-    double all = 0, above = 0, at_least = 0; /* at_least: time with more than `lanes` at once */
+    double all = 0, above = 0, so_many = 0; /* so_many: the time in which at least `slots` bursts went on at once */
     for (size_t k = 1; k <= most; k++)
         all += (double)k * at_once[k];
-    for (size_t lanes = most; lanes > 1; lanes--) {
-        at_least += at_once[lanes];
-        above += at_least;
+    for (size_t slots = most; slots > 1; slots--) {
+        so_many += at_once[slots];
+        above += so_many; /* what does not fit into slots - 1 */
         if (above > TOLERATED * all)
-            return (int)lanes;
+            return (int)slots;
     }
     return most ? 1 : 0;
 }
 
-static struct lane *choose(struct lane *lanes, int count, const struct useful *useful, int own)
+static struct slot *choose_slot(struct slot *slots, int count, const struct burst *burst, int own)
 {
-    struct lane *unused = NULL, *free_one = NULL, *emptiest = &lanes[0];
-    if (own >= 0 && lanes[own].until_ns <= useful->from_ns)
-        return &lanes[own];
+    struct slot *unused = NULL, *vacant = NULL, *emptiest = &slots[0];
+    if (own >= 0 && slots[own].until_ns <= burst->from_ns)
+        return &slots[own];
     for (int i = 0; i < count; i++) {
-        struct lane *lane = &lanes[i];
-        if (!unused && lane->owner == PROCESS_NONE)
-            unused = lane;
-        if (lane->until_ns <= useful->from_ns && (!free_one || lane->ns < free_one->ns))
-            free_one = lane;
-        if (lane->ns < emptiest->ns)
-            emptiest = lane;
+        struct slot *slot = &slots[i];
+        if (!unused && slot->process == PROCESS_NONE)
+            unused = slot;
+        if (slot->until_ns <= burst->from_ns && (!vacant || slot->useful_ns < vacant->useful_ns))
+            vacant = slot;
+        if (slot->useful_ns < emptiest->useful_ns)
+            emptiest = slot;
     }
-    return unused ? unused : free_one ? free_one : emptiest;
+    return unused ? unused : vacant ? vacant : emptiest;
 }
 
-static int fill(struct lanes *result, const struct usefuls *usefuls, int processes)
+static int fill_slots(struct load_balance *balance, const struct bursts *bursts, int processes)
 {
-    struct lane *lanes = malloc(((size_t)result->count + 1) * sizeof *lanes);
-    int *own = malloc(((size_t)processes + 1) * sizeof *own);
-    if (!lanes || !own) {
-        free(lanes);
+    struct slot *slots = malloc(((size_t)balance->slots + 1) * sizeof *slots);
+    int *own = malloc(((size_t)processes + 1) * sizeof *own); /* the slot of each process; -1: it had none yet */
+    if (!slots || !own) {
+        free(slots);
         free(own);
         return -ENOMEM;
     }
-    for (int i = 0; i < result->count; i++)
-        lanes[i] = (struct lane){INT64_MIN, 0, PROCESS_NONE};
+    for (int i = 0; i < balance->slots; i++)
+        slots[i] = (struct slot){INT64_MIN, 0, PROCESS_NONE};
     for (int p = 0; p < processes; p++)
         own[p] = -1;
-    for (size_t i = 0; i < usefuls->count; i++) {
-        const struct useful *useful = &usefuls->rows[i];
-        struct lane *lane = choose(lanes, result->count, useful, own[useful->process]);
-        if (lane->until_ns <= useful->from_ns) {
-            lane->until_ns = useful->to_ns;
-            lane->owner = useful->process;
-            own[useful->process] = (int)(lane - lanes);
+    for (size_t i = 0; i < bursts->count; i++) {
+        const struct burst *burst = &bursts->rows[i];
+        struct slot *slot = choose_slot(slots, balance->slots, burst, own[burst->process]);
+        if (slot->until_ns <= burst->from_ns) {
+            slot->until_ns = burst->to_ns;
+            slot->process = burst->process;
+            own[burst->process] = (int)(slot - slots);
         }
-        lane->ns += useful->ns;
-        result->useful_ns += useful->ns;
+        slot->useful_ns += burst->useful_ns;
+        balance->useful_ns += burst->useful_ns;
     }
-    for (int i = 0; i < result->count; i++)
-        result->largest_ns = lanes[i].ns > result->largest_ns ? lanes[i].ns : result->largest_ns;
-    free(lanes);
+    for (int i = 0; i < balance->slots; i++)
+        balance->largest_ns = slots[i].useful_ns > balance->largest_ns ? slots[i].useful_ns : balance->largest_ns;
+    free(slots);
     free(own);
     return 0;
 }
 
-int lanes_count(struct lanes *lanes, const struct graph *graph)
+int load_balance_measure(struct load_balance *balance, const struct graph *graph)
 {
-    struct usefuls usefuls = {0};
+    struct bursts bursts = {0};
     double *at_once = NULL;
     size_t most = 0;
-    *lanes = (struct lanes){0};
-    int error = read_useful(&usefuls, graph);
+    *balance = (struct load_balance){0};
+    int error = collect_bursts(&bursts, graph);
     if (!error)
-        error = count_at_once(&usefuls, &at_once, &most);
+        error = count_at_once(&bursts, &at_once, &most);
     if (!error) {
-        lanes->count = fewest(at_once, most);
-        error = fill(lanes, &usefuls, graph->processes->count);
+        balance->slots = fewest_slots(at_once, most);
+        error = fill_slots(balance, &bursts, graph->processes->count);
     }
     free(at_once);
-    free(usefuls.rows);
+    free(bursts.rows);
     return error;
 }
 
-/* ---- balance ---- */
+/* ---- levelling ---- */
 
 static int by_parent(const void *a, const void *b, void *rows)
 {
@@ -192,11 +194,11 @@ static int by_parent(const void *a, const void *b, void *rows)
     return x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
 }
 
-/* The running time of order[from..to) becomes their mean. */
-static void balance_group(double *factors, const int *order, int from, int to, const double *ns)
+/* Makes the running time of the siblings order[from..to) their mean. */
+static void level_siblings(double *factors, const int *order, int from, int to, const double *ns)
 {
     double sum = 0;
-    int busy = 0; /* a child that never ran has nothing to be stretched */
+    int busy = 0; /* how many ran at all: no factor makes a child run that did not */
     for (int i = from; i < to; i++) {
         sum += ns[order[i]];
         busy += ns[order[i]] > 0;
@@ -206,7 +208,8 @@ static void balance_group(double *factors, const int *order, int from, int to, c
             factors[order[i]] = sum / busy / ns[order[i]];
 }
 
-static void balance(double *factors, int *order, const struct processes *processes, const double *ns)
+/* `order` has siblings next to each other, in the order of their starts. */
+static void level_all(double *factors, int *order, const struct processes *processes, const double *ns)
 {
     const struct process *rows = processes->rows;
     for (int from = 0, to; from < processes->count; from = to) {
@@ -216,11 +219,11 @@ static void balance(double *factors, int *order, const struct processes *process
              to++)
             until_ns = rows[order[to]].end_ns > until_ns ? rows[order[to]].end_ns : until_ns;
         if (rows[order[from]].parent != PROCESS_NONE)
-            balance_group(factors, order, from, to, ns);
+            level_siblings(factors, order, from, to, ns);
     }
 }
 
-double *lanes_balance(const struct graph *graph)
+double *load_balance_level(const struct graph *graph)
 {
     size_t count = (size_t)graph->processes->count + 1;
     double *factors = malloc(count * sizeof *factors), *ns = calloc(count, sizeof *ns);
@@ -234,7 +237,7 @@ double *lanes_balance(const struct graph *graph)
             if (graph->steps[i].category == CATEGORY_RUNNING)
                 ns[graph->steps[i].process] += (double)graph_own_ns(&graph->steps[i]);
         qsort_r(order, count - 1, sizeof *order, by_parent, graph->processes->rows);
-        balance(factors, order, graph->processes, ns);
+        level_all(factors, order, graph->processes, ns);
     } else {
         free(factors);
         factors = NULL;

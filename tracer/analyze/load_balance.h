@@ -1,21 +1,24 @@
-/* Useful time, which is what processes spent in `running`, and how it was spread. */
-#ifndef SF_TRACER_ANALYZE_LANES_H
-#define SF_TRACER_ANALYZE_LANES_H
+/* Useful time, which is the time that processes spent in `running`, and how evenly it was spread.
+ *
+ * POP's load balance is for a fixed number of processes. Ours come and go, so their useful time is laid into slots: a
+ * slot holds one process at a time, as a slot of a batch scheduler does. The database calls their number `lanes`. */
+#ifndef SF_TRACER_ANALYZE_LOAD_BALANCE_H
+#define SF_TRACER_ANALYZE_LOAD_BALANCE_H
 
 #include "analyze/graph.h"
 
-struct lanes {
-    int count;         /* p: the fewest on which 99 % of the useful time finds room */
+struct load_balance {
+    int slots;         /* POP's p: the fewest slots that hold 99 % of the useful time */
     double useful_ns;  /* of all processes */
-    double largest_ns; /* useful time of the fullest lane */
+    double largest_ns; /* the useful time of the fullest slot */
 };
 
-/* Processes come and go, a lane holds one at a time; a process keeps its own while it can, and else takes one that
- * nobody had, or is free. What finds none free counts to the emptiest. 0 or -ENOMEM. */
-int lanes_count(struct lanes *lanes, const struct graph *graph);
+/* A process keeps its slot while it can. Else it takes one that no process had yet, or one that is free. Useful time
+ * that finds no free slot counts to the emptiest one. 0 or -ENOMEM. */
+int load_balance_measure(struct load_balance *balance, const struct graph *graph);
 
-/* A factor for each process that makes the running time of children of one process, as far as they lived at the
- * same time, their mean. The caller frees it; NULL: no memory. */
-double *lanes_balance(const struct graph *graph);
+/* For each process the factor for its running time that levels the load: siblings (children of one process) that
+ * lived at the same time all run for their mean. The caller frees it; NULL: no memory. */
+double *load_balance_level(const struct graph *graph);
 
 #endif
