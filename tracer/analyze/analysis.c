@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "analyze/critical_path.h"
-#include "analyze/graph.h"
+#include "analyze/graph_build.h"
 #include "analyze/ledger.h"
 #include "analyze/load_balance.h"
 #include "analyze/replay.h"
@@ -231,7 +231,7 @@ static int fill(sqlite3 *db, const struct processes *processes)
     if (!error)
         error = ledger_fill(db, processes);
     if (!error)
-        error = graph_init(&graph, db, processes);
+        error = graph_build(&graph, db, processes);
     if (!error)
         error = write_path(db, &graph);
     if (!error)

@@ -3,27 +3,27 @@
 
 #include "analyze/dependencies.h"
 
-TEST(the_same_signal_keeps_its_number_while_the_table_grows)
+TEST(the_same_dependency_keeps_its_number_while_the_table_grows)
 {
     enum { MANY = 100000 };
-    struct dependencies *s = dependencies_new();
+    struct dependencies *d = dependencies_new();
     for (int64_t i = 0; i < MANY; i++)
-        CHECK_EQ(i + 1, dependencies_number(s, DEPENDENCY_SENT, i % 7, i));
+        CHECK_EQ(i + 1, dependencies_number(d, DEPENDENCY_MESSAGE, i % 7, i));
     for (int64_t i = 0; i < MANY; i++)
-        CHECK_EQ(i + 1, dependencies_number(s, DEPENDENCY_SENT, i % 7, i));
-    CHECK_EQ(MANY, dependencies_count(s));
-    dependencies_free(s);
+        CHECK_EQ(i + 1, dependencies_number(d, DEPENDENCY_MESSAGE, i % 7, i));
+    CHECK_EQ(MANY, dependencies_count(d));
+    dependencies_free(d);
 }
 
-TEST(type_and_both_arguments_tell_signals_apart)
+TEST(type_and_both_arguments_tell_dependencies_apart)
 {
-    struct dependencies *s = dependencies_new();
-    CHECK_EQ(1, dependencies_number(s, DEPENDENCY_SENT, 1, 2));
-    CHECK_EQ(2, dependencies_number(s, DEPENDENCY_TAKEN, 1, 2));
-    CHECK_EQ(3, dependencies_number(s, DEPENDENCY_SENT, 2, 1));
-    CHECK_EQ(4, dependencies_number(s, DEPENDENCY_SENT, -1, 2));
-    CHECK_EQ(1, dependencies_number(s, DEPENDENCY_SENT, 1, 2));
-    dependencies_free(s);
+    struct dependencies *d = dependencies_new();
+    CHECK_EQ(1, dependencies_number(d, DEPENDENCY_MESSAGE, 1, 2));
+    CHECK_EQ(2, dependencies_number(d, DEPENDENCY_ROOM, 1, 2));
+    CHECK_EQ(3, dependencies_number(d, DEPENDENCY_MESSAGE, 2, 1));
+    CHECK_EQ(4, dependencies_number(d, DEPENDENCY_MESSAGE, -1, 2));
+    CHECK_EQ(1, dependencies_number(d, DEPENDENCY_MESSAGE, 1, 2));
+    dependencies_free(d);
 }
 
 TEST_MAIN()
