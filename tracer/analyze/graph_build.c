@@ -7,7 +7,6 @@
 #include "abi/log_format.h"
 #include "analyze/activity.h"
 #include "analyze/dependencies.h"
-#include "analyze/ledger.h"
 #include "base/array.h"
 
 /* The chain of one process while it is read. */
@@ -157,22 +156,22 @@ static void on_stretch(void *arg, const struct stretch *s)
         require(build, s->process, DEPENDENCY_CHILD_END, s->process, 0);
 }
 
-static void on_begin(struct build *build, const struct moment *m)
+static void on_begin(struct build *build, const struct activity_event *e)
 {
-    struct chain *chain = &build->chains[m->process];
+    struct chain *chain = &build->chains[e->process];
     int child;
-    switch (m->kind) {
+    switch (e->kind) {
     case SF_EVENT_FORK:
-        child = processes_of_task(build->graph->processes, m->object);
+        child = processes_of_task(build->graph->processes, e->object);
         if (child != PROCESS_NONE && !build->chains[child].forked) {
-            provide(build, m->process, DEPENDENCY_START, child, 0);
+            provide(build, e->process, DEPENDENCY_START, child, 0);
             build->chains[child].forked = true;
         }
         break;
     case SF_EVENT_WAIT:
         chain->in_wait = true;
-        chain->reason = m->a;
-        chain->awaited = m->b;
+        chain->reason = e->a;
+        chain->awaited = e->b;
         chain->waited = GRAPH_NONE;
         break;
     case SF_EVENT_RECEIVE:
@@ -180,7 +179,7 @@ static void on_begin(struct build *build, const struct moment *m)
         chain->waited = GRAPH_NONE;
         break;
     case SF_EVENT_NEXT:
-        provide(build, m->process, DEPENDENCY_REQUEST, m->object, 0);
+        provide(build, e->process, DEPENDENCY_REQUEST, e->object, 0);
         chain->waited = GRAPH_NONE;
         break;
     default:
@@ -188,45 +187,45 @@ static void on_begin(struct build *build, const struct moment *m)
     }
 }
 
-static void on_end(struct build *build, const struct moment *m)
+static void on_end(struct build *build, const struct activity_event *e)
 {
     const struct processes *processes = build->graph->processes;
-    struct chain *chain = &build->chains[m->process];
+    struct chain *chain = &build->chains[e->process];
     int other;
-    switch (m->kind) {
+    switch (e->kind) {
     case SF_EVENT_WAIT:
-        require_by_reason(build, m->process);
+        require_by_reason(build, e->process);
         chain->in_wait = false;
         break;
     case SF_EVENT_SEND:
-        if (m->a)
-            provide(build, m->process, DEPENDENCY_MESSAGE, m->object, m->a);
+        if (e->a)
+            provide(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
         break;
     case SF_EVENT_RECEIVE:
-        if (m->a) {
-            require(build, m->process, DEPENDENCY_MESSAGE, m->object, m->a);
-            provide(build, m->process, DEPENDENCY_ROOM, m->object, 0);
+        if (e->a) {
+            require(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+            provide(build, e->process, DEPENDENCY_ROOM, e->object, 0);
         }
         break;
     case SF_EVENT_JOIN:
-        other = processes_of_task(processes, m->object);
+        other = processes_of_task(processes, e->object);
         if (other != PROCESS_NONE) {
             chain->waited = GRAPH_NONE;
-            require(build, m->process, DEPENDENCY_END, other, 0);
+            require(build, e->process, DEPENDENCY_END, other, 0);
         }
         break;
     case SF_EVENT_NEXT:
-        if (m->a) {
+        if (e->a) {
             chain->waited = GRAPH_NONE;
-            require(build, m->process, DEPENDENCY_ITEM, processes_of_task(processes, m->object), 0);
-            provide(build, m->process, DEPENDENCY_RESULT_ROOM, m->process, 0);
+            require(build, e->process, DEPENDENCY_ITEM, processes_of_task(processes, e->object), 0);
+            provide(build, e->process, DEPENDENCY_RESULT_ROOM, e->process, 0);
         }
         break;
     case SF_EVENT_ITEM:
-        provide(build, m->process, DEPENDENCY_ITEM, m->process, 0);
+        provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);
         break;
     case SF_EVENT_CHUNK:
-        provide(build, m->process, DEPENDENCY_RESULT, processes->rows[m->process].parent, 0);
+        provide(build, e->process, DEPENDENCY_RESULT, processes->rows[e->process].parent, 0);
         break;
     default:
         break;
@@ -243,24 +242,24 @@ static void provide_end(struct build *build, int process)
 
 /* An item or a result counts as provided when it is pickled: its span ends later, after the other process has it. A
  * child counts as ended at its EXIT event: the kernel takes it off its CPU later, when its parent already goes on. */
-static void on_event(void *arg, const struct moment *m)
+static void on_event(void *arg, const struct activity_event *e)
 {
     struct build *build = arg;
-    if (m->kind == SF_EVENT_EXIT) {
-        provide_end(build, m->process);
-    } else if (m->kind == SF_EVENT_PICKLED || m->kind == SF_EVENT_COPIED) {
-        if (m->inside == SF_EVENT_ITEM)
-            provide(build, m->process, DEPENDENCY_ITEM, m->process, 0);
-        else if (m->inside == SF_EVENT_CHUNK)
-            provide(build, m->process, DEPENDENCY_RESULT, build->graph->processes->rows[m->process].parent, 0);
-        if (m->inside == SF_EVENT_WAIT) {
-            require_by_reason(build, m->process);
-            provide(build, m->process, DEPENDENCY_RESULT_ROOM, m->process, 0);
+    if (e->kind == SF_EVENT_EXIT) {
+        provide_end(build, e->process);
+    } else if (e->kind == SF_EVENT_PICKLED || e->kind == SF_EVENT_COPIED) {
+        if (e->inside == SF_EVENT_ITEM)
+            provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);
+        else if (e->inside == SF_EVENT_CHUNK)
+            provide(build, e->process, DEPENDENCY_RESULT, build->graph->processes->rows[e->process].parent, 0);
+        if (e->inside == SF_EVENT_WAIT) {
+            require_by_reason(build, e->process);
+            provide(build, e->process, DEPENDENCY_RESULT_ROOM, e->process, 0);
         }
-    } else if (m->phase == SF_PHASE_BEGIN) {
-        on_begin(build, m);
-    } else if (m->phase == SF_PHASE_END) {
-        on_end(build, m);
+    } else if (e->phase == SF_PHASE_BEGIN) {
+        on_begin(build, e);
+    } else if (e->phase == SF_PHASE_END) {
+        on_end(build, e);
     }
 }
 
@@ -308,7 +307,7 @@ int graph_build(struct graph *graph, sqlite3 *db, const struct processes *proces
             graph->to_ns = process->end_ns;
     }
     if (!error)
-        error = activity_walk(db, processes, ledger_event_cost_ns(db), &visitor);
+        error = activity_walk(db, processes, &visitor);
     if (!error && build.failed)
         error = -ENOMEM;
     if (!error) {

@@ -1,4 +1,4 @@
-/* The ledger. Invariant: the rows of a process sum to its life, for the stretches of a life have no gap. */
+/* Sums the stretches. Invariant: the rows of a process sum to its life, because its stretches have no gap. */
 #include "analyze/ledger.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ static const char *const words[] = {
 #undef X
 };
 
-static void book(void *arg, const struct stretch *s)
+static void add_stretch(void *arg, const struct stretch *s)
 {
     int64_t *ns = ((struct ledger *)arg)->ns[s->process];
     ns[CATEGORY_PAGE_FAULTS] += s->fault_ns;
@@ -24,7 +24,7 @@ static void book(void *arg, const struct stretch *s)
     ns[s->category] += s->to_ns - s->from_ns - s->fault_ns - s->tracing_ns;
 }
 
-static int write_rows(sqlite3 *db, const struct processes *processes, const struct ledger *ledger)
+static int write_ledger(sqlite3 *db, const struct processes *processes, const struct ledger *ledger)
 {
     sqlite3_stmt *insert = NULL;
     int error = 0;
@@ -46,22 +46,10 @@ static int write_rows(sqlite3 *db, const struct processes *processes, const stru
 int ledger_fill(sqlite3 *db, const struct processes *processes)
 {
     struct ledger ledger = {calloc((size_t)processes->count + 1, sizeof *ledger.ns)};
-    struct activity_visitor visitor = {.arg = &ledger, .stretch = book};
-    int error = ledger.ns ? activity_walk(db, processes, ledger_event_cost_ns(db), &visitor) : -ENOMEM;
+    struct activity_visitor visitor = {.arg = &ledger, .stretch = add_stretch};
+    int error = ledger.ns ? activity_walk(db, processes, &visitor) : -ENOMEM;
     if (!error)
-        error = write_rows(db, processes, &ledger);
+        error = write_ledger(db, processes, &ledger);
     free(ledger.ns);
     return error;
-}
-
-double ledger_event_cost_ns(sqlite3 *db)
-{
-    sqlite3_stmt *s = NULL;
-    double cost = 0;
-    if (sqlite3_prepare_v2(db, "SELECT value / 1000.0 FROM meta WHERE key = 'event_cost_ps'", -1, &s, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW)
-        cost = sqlite3_column_double(s, 0);
-    sqlite3_finalize(s);
-    return cost > 0 ? cost : 0;
 }
