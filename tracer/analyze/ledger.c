@@ -10,12 +10,6 @@ struct ledger {
     int64_t (*ns)[CATEGORY_COUNT]; /* of each process */
 };
 
-static const char *const words[] = {
-#define X(name, word, doc) [CATEGORY_##name] = word,
-    CATEGORIES(X)
-#undef X
-};
-
 static void add_stretch(void *arg, const struct stretch *s)
 {
     int64_t *ns = ((struct ledger *)arg)->ns[s->process];
@@ -34,7 +28,7 @@ static int write_ledger(sqlite3 *db, const struct processes *processes, const st
     for (int p = 0; p < processes->count && !error; p++)
         for (int category = 0; category < CATEGORY_COUNT && !error; category++) {
             sqlite3_bind_int64(insert, 1, processes->rows[p].id);
-            sqlite3_bind_text(insert, 2, words[category], -1, SQLITE_STATIC);
+            sqlite3_bind_text(insert, 2, category_name((enum category)category), -1, SQLITE_STATIC);
             sqlite3_bind_int64(insert, 3, ledger->ns[p][category]);
             error = sqlite3_step(insert) == SQLITE_DONE ? 0 : -EIO;
             sqlite3_reset(insert);
