@@ -6,6 +6,7 @@
  * trusted: times are held within the process's life and in order, and the depth of spans has a limit. */
 #include "analyze/activity.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -98,12 +99,15 @@ static void spend(struct walk *walk, int process, int64_t to_ns, enum category c
     while (lane->now_ns < to_ns) {
         struct overlay_part part = overlay_next(walk->overlay, process, lane->now_ns, to_ns, category);
         int64_t tracing_ns = 0, left_ns = part.to_ns - part.from_ns - part.fault_ns;
+        assert(part.from_ns == lane->now_ns && part.to_ns <= to_ns); /* no gap, no overlap */
+        assert(left_ns >= 0);
         if (part.child != PROCESS_NONE && walk->visitor->forked)
             walk->visitor->forked(walk->visitor->arg, process, part.child, part.from_ns);
         if (part.category != CATEGORY_NO_CPU) {
             tracing_ns = lane->tracing_ns < (double)left_ns ? (int64_t)lane->tracing_ns : left_ns;
             lane->tracing_ns -= (double)tracing_ns;
         }
+        assert(tracing_ns >= 0 && tracing_ns <= left_ns);
         struct stretch stretch = {process,       part.category, part.from_ns, part.to_ns,
                                   part.fault_ns, part.copy_ns,  tracing_ns};
         if (part.from_ns < part.to_ns)
@@ -147,6 +151,7 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
     unsigned kind = (unsigned)rows_integer(rows, KIND), phase = (unsigned)rows_integer(rows, PHASE);
     bool first_thread = rows_integer(rows, LANE) == 0;
     ns = ns > life->end_ns ? life->end_ns : ns < lane->now_ns ? lane->now_ns : ns;
+    assert(lane->now_ns <= ns && ns <= life->end_ns);
     if (first_thread && (kind == SF_EVENT_PICKLED || kind == SF_EVENT_COPIED)) {
         int64_t from_ns = timebase_ns(timebase, (uint64_t)rows_integer(rows, B));
         spend(walk, process, from_ns < ns ? from_ns : ns, current_category(walk, process));
@@ -193,6 +198,7 @@ static int pass_over_events(struct walk *walk, sqlite3 *db, const struct timebas
     for (int i = 0; i < walk->processes->count; i++) {
         int64_t end_ns = walk->processes->rows[i].end_ns;
         spend(walk, i, end_ns, current_category(walk, i));
+        assert(walk->lanes[i].now_ns == end_ns);
         if (walk->visitor && walk->visitor->ended)
             walk->visitor->ended(walk->visitor->arg, i, end_ns);
     }

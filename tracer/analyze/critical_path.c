@@ -2,6 +2,7 @@
  * the wait, at the moment at which it did; from a process's start to the one that forked it. */
 #include "analyze/critical_path.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -46,6 +47,18 @@ static void add_times(struct critical_path *path, const struct step *step, const
     path->ns[step->category] += graph_own_ns(step);
 }
 
+/* The pieces have no gap, and the activities share all of their time. */
+static inline bool is_whole(const struct critical_path *path)
+{
+    int64_t ns = 0;
+    for (size_t i = 1; i < path->count; i++)
+        if (path->pieces[i - 1].to_ns != path->pieces[i].from_ns)
+            return false;
+    for (int i = 0; i <= CRITICAL_PATH_HANDOVER; i++)
+        ns += path->ns[i];
+    return ns == (path->count ? path->pieces[path->count - 1].to_ns - path->pieces[0].from_ns : 0);
+}
+
 int critical_path_init(struct critical_path *path, const struct graph *graph)
 {
     size_t room = 0;
@@ -64,6 +77,7 @@ int critical_path_init(struct critical_path *path, const struct graph *graph)
         at = leaves ? step->provider : step->before;
     }
     reverse(path);
+    assert(error || (at == GRAPH_NONE && is_whole(path)));
     return error;
 }
 

@@ -1,6 +1,7 @@
 /* A hash table with open addressing. Invariant: at least a quarter of the entries is free. */
 #include "analyze/dependencies.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct entry {
@@ -80,6 +81,7 @@ uint32_t dependencies_number(struct dependencies *dependencies, enum dependency_
         entry = find_entry(dependencies->entries, dependencies->mask, type, a, b);
     }
     *entry = (struct entry){a, b, type, ++dependencies->count};
+    assert(dependencies->count <= dependencies->mask / 4 * 3);
     return entry->number;
 }
 

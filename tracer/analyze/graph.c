@@ -88,6 +88,7 @@ static void mark_earlier_parts(struct graph *graph, struct step *step)
         do
             step = &graph->steps[step->before];
         while (!graph_is_wait(step) && step != &graph->steps[first]);
+        assert(step >= &graph->steps[first]);
         if (step->provider != GRAPH_NONE || step->goes_on)
             return;
         step->goes_on = graph_is_wait(step);
@@ -121,10 +122,44 @@ static int link_providers(struct graph *graph)
     return 0;
 }
 
+/* The chains have no gap, and no step has more faults and tracing than time. */
+static inline bool has_sound_steps(const struct graph *graph)
+{
+    for (uint32_t i = 0; i < graph->count; i++) {
+        const struct step *step = &graph->steps[i];
+        if (graph_own_ns(step) < 0 || step->copy_ns > step->fault_ns || step->first > i)
+            return false;
+        if (step->before == GRAPH_NONE)
+            continue;
+        const struct step *before = &graph->steps[step->before];
+        if (step->before >= i || before->process != step->process || before->to_ns != step->from_ns)
+            return false;
+    }
+    return true;
+}
+
+/* Each step comes after the one before it, and after its provider. */
+static inline bool is_in_order(const struct graph *graph)
+{
+    bool sound = true, *passed = calloc((size_t)graph->count + 1, sizeof *passed);
+    for (uint32_t i = 0; passed && i < graph->count && sound; i++) {
+        const struct step *step = &graph->steps[graph->order[i]];
+        sound = (step->before == GRAPH_NONE || passed[step->before]) &&
+                (step->provider == GRAPH_NONE || passed[step->provider]);
+        passed[graph->order[i]] = true;
+    }
+    free(passed);
+    return sound;
+}
+
 int graph_link(struct graph *graph)
 {
+    assert(has_sound_steps(graph));
     int error = order_steps(graph);
-    return error ? error : link_providers(graph);
+    if (!error)
+        error = link_providers(graph);
+    assert(error || is_in_order(graph));
+    return error;
 }
 
 void graph_fini(struct graph *graph)

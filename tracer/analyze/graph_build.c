@@ -1,6 +1,7 @@
 /* Stretches become steps; events say what the steps require and provide. */
 #include "analyze/graph_build.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -137,6 +138,7 @@ static void on_stretch(void *arg, const struct stretch *s)
     struct graph *graph = build->graph;
     struct chain *chain = &build->chains[s->process];
     uint32_t last = chain->last;
+    assert(build->failed || chain->now_ns == s->from_ns);
     struct step *step = last != GRAPH_NONE ? &graph->steps[last] : NULL;
     if (step && step->category == s->category && !step->required && !step->provided && !step->starts)
         step->to_ns = chain->now_ns = s->to_ns;
@@ -245,6 +247,7 @@ static void provide_end(struct build *build, int process)
 static void on_event(void *arg, const struct activity_event *e)
 {
     struct build *build = arg;
+    assert(build->failed || build->chains[e->process].now_ns == e->ns);
     if (e->kind == SF_EVENT_EXIT) {
         provide_end(build, e->process);
     } else if (e->kind == SF_EVENT_PICKLED || e->kind == SF_EVENT_COPIED) {

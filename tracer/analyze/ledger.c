@@ -1,7 +1,9 @@
 /* Sums the stretches. Invariant: the rows of a process sum to its life, because its stretches have no gap. */
 #include "analyze/ledger.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "analyze/activity.h"
@@ -18,6 +20,14 @@ static void add_stretch(void *arg, const struct stretch *s)
     ns[s->category] += s->to_ns - s->from_ns - s->fault_ns - s->tracing_ns;
 }
 
+static inline bool sums_to_life(const int64_t *ns, const struct process *process)
+{
+    int64_t sum_ns = 0;
+    for (int category = 0; category < CATEGORY_COUNT; category++)
+        sum_ns += ns[category];
+    return sum_ns == process->end_ns - process->start_ns;
+}
+
 static int write_ledger(sqlite3 *db, const struct processes *processes, const struct ledger *ledger)
 {
     sqlite3_stmt *insert = NULL;
@@ -25,7 +35,8 @@ static int write_ledger(sqlite3 *db, const struct processes *processes, const st
     if (sqlite3_exec(db, "DELETE FROM ledger", NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(db, "INSERT INTO ledger VALUES(?, ?, ?)", -1, &insert, NULL) != SQLITE_OK)
         error = -EIO;
-    for (int p = 0; p < processes->count && !error; p++)
+    for (int p = 0; p < processes->count && !error; p++) {
+        assert(sums_to_life(ledger->ns[p], &processes->rows[p]));
         for (int category = 0; category < CATEGORY_COUNT && !error; category++) {
             sqlite3_bind_int64(insert, 1, processes->rows[p].id);
             sqlite3_bind_text(insert, 2, category_name((enum category)category), -1, SQLITE_STATIC);
@@ -33,6 +44,7 @@ static int write_ledger(sqlite3 *db, const struct processes *processes, const st
             error = sqlite3_step(insert) == SQLITE_DONE ? 0 : -EIO;
             sqlite3_reset(insert);
         }
+    }
     sqlite3_finalize(insert);
     return error;
 }

@@ -4,6 +4,7 @@
  * for a CPU is a burst too, because the process still occupies its slot; but that burst has no useful time in it. */
 #include "analyze/load_balance.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -98,6 +99,7 @@ static int count_at_once(const struct bursts *bursts, double **at_once, size_t *
         }
         *most = now > *most ? now : *most;
     }
+    assert(now == 0);
     free(ends);
     return 0;
 }
@@ -147,6 +149,7 @@ static int fill_slots(struct load_balance *balance, const struct bursts *bursts,
         slots[i] = (struct slot){INT64_MIN, 0, PROCESS_NONE};
     for (int p = 0; p < processes; p++)
         own[p] = -1;
+    assert(!bursts->count || balance->slots > 0);
     for (size_t i = 0; i < bursts->count; i++) {
         const struct burst *burst = &bursts->rows[i];
         struct slot *slot = choose_slot(slots, balance->slots, burst, own[burst->process]);

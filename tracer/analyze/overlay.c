@@ -5,6 +5,7 @@
  * from all that the process did on a CPU in that slot, in proportion. */
 #include "analyze/overlay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +63,9 @@ static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)
         int process = processes_find(overlay->processes, rows_integer(&rows, 0));
         const struct interval *last = overlay->counts[table] ? &overlay->rows[table][overlay->counts[table] - 1] : NULL;
         int64_t from_ns = rows_integer(&rows, 1);
-        if (process == PROCESS_NONE)
+        int64_t what =
+            table == CHILDREN ? processes_find(overlay->processes, rows_integer(&rows, 3)) : rows_integer(&rows, 3);
+        if (process == PROCESS_NONE || (table == CHILDREN && what == PROCESS_NONE))
             continue;
         if (last && (process < last->process || (process == last->process && from_ns < last->from_ns)))
             continue; /* only a table that is not ours has texts for numbers, which sort in another way */
@@ -72,15 +75,12 @@ static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)
             break;
         }
         overlay->rows[table] = grown;
-        struct interval *row = &grown[overlay->counts[table]++];
-        *row = (struct interval){.from_ns = from_ns,
-                                 .to_ns = rows_integer(&rows, 2),
-                                 .process = process,
-                                 .what = rows_integer(&rows, 3),
-                                 .cost_ns = rows_integer(&rows, 4),
-                                 .copy_ns = rows_integer(&rows, 5)};
-        if (table == CHILDREN)
-            row->what = processes_find(overlay->processes, row->what);
+        grown[overlay->counts[table]++] = (struct interval){.from_ns = from_ns,
+                                                            .to_ns = rows_integer(&rows, 2),
+                                                            .process = process,
+                                                            .what = what,
+                                                            .cost_ns = rows_integer(&rows, 4),
+                                                            .copy_ns = rows_integer(&rows, 5)};
     }
     return rows_close(&rows);
 }
@@ -93,10 +93,11 @@ static int index_table(struct overlay *overlay, enum table table)
     if (!overlay->first[table] || !overlay->at[table])
         return -ENOMEM;
     for (size_t p = 0; p <= processes; p++) {
-        while (row < overlay->counts[table] && (size_t)overlay->rows[table][row].process < p)
-            row++;
+        for (; row < overlay->counts[table] && (size_t)overlay->rows[table][row].process < p; row++)
+            assert(!row || overlay->rows[table][row - 1].process <= overlay->rows[table][row].process);
         overlay->first[table][p] = overlay->at[table][p] = row;
     }
+    assert(row == overlay->counts[table]);
     return 0;
 }
 
@@ -172,6 +173,7 @@ static struct overlay_part first_part(struct overlay *overlay, int process, int6
                                       enum category category, struct interval **slot)
 {
     struct overlay_part part = {from_ns, to_ns, 0, 0, category, PROCESS_NONE};
+    assert(from_ns <= to_ns);
     *slot = NULL;
     struct interval *child = next_child(overlay, process, from_ns, &part.to_ns);
     if (child) {
@@ -190,6 +192,7 @@ static struct overlay_part first_part(struct overlay *overlay, int process, int6
     }
     if (!category_is_wait(part.category))
         *slot = interval_at(overlay, FAULTS, process, from_ns, &part.to_ns);
+    assert(from_ns == to_ns || (from_ns < part.to_ns && part.to_ns <= to_ns)); /* whoever goes on comes to an end */
     return part;
 }
 
@@ -220,6 +223,7 @@ struct overlay_part overlay_next(struct overlay *overlay, int process, int64_t f
     if (slot && slot->on_cpu_ns > 0 && slot->cost_ns > 0) {
         part.fault_ns = share_of(ns, slot->cost_ns, slot->on_cpu_ns);
         part.copy_ns = share_of(part.fault_ns, slot->copy_ns, slot->cost_ns);
+        assert(part.copy_ns <= part.fault_ns && part.fault_ns <= ns);
     }
     return part;
 }

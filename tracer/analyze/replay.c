@@ -1,6 +1,7 @@
 /* One pass over the steps in the graph's order: what a step requires is provided by then, if it ever is. */
 #include "analyze/replay.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* When a dependency was provided last. */
@@ -77,7 +78,9 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
         const struct dependency *required =
             step->required && dependencies[step->required].there ? &dependencies[step->required] : NULL;
         double *at = &now[step->process];
-        *at = end_of_step(step, *at, required, costs);
+        double end_ns = end_of_step(step, *at, required, costs);
+        assert(step->starts || end_ns >= *at);
+        *at = end_ns;
         if (step->provided) {
             struct dependency *provided = &dependencies[step->provided];
             provided->is_ns = provided->there ? later(provided->is_ns, *at) : *at;
@@ -87,6 +90,7 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
     }
     for (int p = 0; p < processes->count; p++)
         end = p ? later(end, now[p]) : now[p];
+    assert(!processes->count || end >= (double)graph->from_ns);
     free(dependencies);
     free(now);
     return processes->count ? end - (double)graph->from_ns : 0;
