@@ -17,27 +17,16 @@ struct ordering {
     const uint32_t *depths;
 };
 
-static bool starts_with_parent(const struct processes *processes, int process)
-{
-    int parent = processes->rows[process].parent;
-    return parent != PROCESS_NONE && processes->rows[parent].start_ns == processes->rows[process].start_ns;
-}
-
-/* depths[p]: how many processes, from p upwards, started at the same moment as p. A trace may claim that a process is
+/* depths[p]: how many processes there are from p up to its first ancestor. A damaged trace may say that a process is
  * its own ancestor: then counting begins somewhere in that circle. */
 static void find_depths(uint32_t *depths, const struct processes *processes)
 {
     for (int p = 0; p < processes->count; p++) {
         uint32_t climbed = 0, depth;
         int at = p;
-        while (depths[at] == UNKNOWN) {
+        for (; at != PROCESS_NONE && depths[at] == UNKNOWN; at = processes->rows[at].parent, climbed++)
             depths[at] = BEING_FOUND;
-            climbed++;
-            if (!starts_with_parent(processes, at))
-                break;
-            at = processes->rows[at].parent;
-        }
-        depth = climbed + (depths[at] == BEING_FOUND ? 0 : depths[at]);
+        depth = climbed + (at == PROCESS_NONE || depths[at] == BEING_FOUND ? 0 : depths[at]);
         for (at = p; climbed > 0; climbed--, at = processes->rows[at].parent)
             depths[at] = depth--;
     }
@@ -84,14 +73,13 @@ static int order_steps(struct graph *graph)
 static void mark_earlier_parts(struct graph *graph, struct step *step)
 {
     while (step != &graph->steps[step->first]) {
-        uint32_t first = step->first;
+        assert(graph_is_wait(&graph->steps[step->first])); /* so a wait comes before this part */
         do
             step = &graph->steps[step->before];
-        while (!graph_is_wait(step) && step != &graph->steps[first]);
-        assert(step >= &graph->steps[first]);
+        while (!graph_is_wait(step));
         if (step->provider != GRAPH_NONE || step->goes_on)
             return;
-        step->goes_on = graph_is_wait(step);
+        step->goes_on = true;
     }
 }
 

@@ -27,7 +27,6 @@ struct bursts {
 struct slot {
     int64_t until_ns; /* it is taken until then */
     double useful_ns;
-    int process; /* the last one that took it, or PROCESS_NONE */
 };
 
 static int by_begin(const void *a, const void *b)
@@ -121,19 +120,17 @@ static int fewest_slots(const double *at_once, size_t most)
 
 static struct slot *choose_slot(struct slot *slots, int count, const struct burst *burst, int own)
 {
-    struct slot *unused = NULL, *vacant = NULL, *emptiest = &slots[0];
+    struct slot *emptiest = &slots[0], *emptiest_free = NULL;
     if (own >= 0 && slots[own].until_ns <= burst->from_ns)
         return &slots[own];
     for (int i = 0; i < count; i++) {
         struct slot *slot = &slots[i];
-        if (!unused && slot->process == PROCESS_NONE)
-            unused = slot;
-        if (slot->until_ns <= burst->from_ns && (!vacant || slot->useful_ns < vacant->useful_ns))
-            vacant = slot;
+        if (slot->until_ns <= burst->from_ns && (!emptiest_free || slot->useful_ns < emptiest_free->useful_ns))
+            emptiest_free = slot;
         if (slot->useful_ns < emptiest->useful_ns)
             emptiest = slot;
     }
-    return unused ? unused : vacant ? vacant : emptiest;
+    return emptiest_free ? emptiest_free : emptiest;
 }
 
 static int fill_slots(struct load_balance *balance, const struct bursts *bursts, int processes)
@@ -146,7 +143,7 @@ static int fill_slots(struct load_balance *balance, const struct bursts *bursts,
         return -ENOMEM;
     }
     for (int i = 0; i < balance->slots; i++)
-        slots[i] = (struct slot){INT64_MIN, 0, PROCESS_NONE};
+        slots[i] = (struct slot){.until_ns = INT64_MIN};
     for (int p = 0; p < processes; p++)
         own[p] = -1;
     assert(!bursts->count || balance->slots > 0);
@@ -155,7 +152,6 @@ static int fill_slots(struct load_balance *balance, const struct bursts *bursts,
         struct slot *slot = choose_slot(slots, balance->slots, burst, own[burst->process]);
         if (slot->until_ns <= burst->from_ns) {
             slot->until_ns = burst->to_ns;
-            slot->process = burst->process;
             own[burst->process] = (int)(slot - slots);
         }
         slot->useful_ns += burst->useful_ns;

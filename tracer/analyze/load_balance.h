@@ -13,8 +13,8 @@ struct load_balance {
     double largest_ns; /* the useful time of the fullest slot */
 };
 
-/* A process keeps its slot while it can. Else it takes one that no process had yet, or one that is free. Useful time
- * that finds no free slot counts to the emptiest one. 0 or -ENOMEM. */
+/* A process keeps its slot while it can, else it takes the emptiest free one. Useful time that finds no free slot
+ * counts to the emptiest one. 0 or -ENOMEM. */
 int load_balance_measure(struct load_balance *balance, const struct graph *graph);
 
 /* For each process the factor for its running time that levels the load: siblings (children of one process) that

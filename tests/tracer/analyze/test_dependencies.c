@@ -26,4 +26,15 @@ TEST(type_and_both_arguments_tell_dependencies_apart)
     dependencies_free(d);
 }
 
+/* So many that they lie close together in the table, where one is looked for past the others. */
+TEST(the_same_arguments_of_other_types_are_other_dependencies)
+{
+    struct dependencies *d = dependencies_new();
+    uint32_t wanted = 0;
+    for (int64_t a = 0; a < 100; a++)
+        for (int type = DEPENDENCY_MESSAGE; type <= DEPENDENCY_CHILD_END; type++)
+            CHECK_EQ(++wanted, dependencies_number(d, (enum dependency_type)type, a, 0));
+    dependencies_free(d);
+}
+
 TEST_MAIN()

@@ -95,25 +95,31 @@ TEST(the_earlier_parts_of_a_wait_that_somebody_ended_went_on)
     graph_fini(&h.graph);
 }
 
-/* All at time 5: the parent forks, the child starts and forks, the grandchild starts and sends. The steps are added in
- * the order in which the collector may read them: the grandchild first. */
+/* All at time 5: the parent forks, the child starts and forks, the grandchild starts and sends. In whatever order the
+ * processes are listed, and their steps were read. */
 TEST(at_one_moment_a_fork_stands_before_the_start_and_that_before_what_the_child_does)
 {
-    struct hand_graph h;
-    hand_init(&h);
-    int grandchild = hand_process(&h, 5, 1, 2), child = hand_process(&h, 5, 2, 1),
-        parent = hand_process(&h, 0, PROCESS_NONE, 0);
-    uint32_t grandchild_start = h.last[grandchild], child_start = h.last[child];
-    uint32_t send = hand_provide(&h, grandchild, 3), child_forks = hand_provide(&h, child, 2);
-    hand_step(&h, parent, 5, CATEGORY_RUNNING);
-    uint32_t parent_forks = hand_provide(&h, parent, 1);
-    hand_link(&h);
-    const uint32_t wanted[] = {parent_forks, child_start, child_forks, grandchild_start, send};
-    for (int i = 0; i < 4; i++)
-        CHECK(place_of(&h.graph, wanted[i]) < place_of(&h.graph, wanted[i + 1]));
-    CHECK_EQ(parent_forks, h.graph.steps[child_start].provider);
-    CHECK_EQ(child_forks, h.graph.steps[grandchild_start].provider);
-    graph_fini(&h.graph);
+    for (int reversed = 0; reversed < 2; reversed++) {
+        struct hand_graph h;
+        int parent = reversed ? 2 : 0, child = 1, grandchild = 2 - parent;
+        uint32_t starts[3];
+        hand_init(&h);
+        for (int p = 0; p < 3; p++) {
+            CHECK_EQ(p, p == parent ? hand_process(&h, 0, PROCESS_NONE, 0)
+                                    : hand_process(&h, 5, p == child ? parent : child, p == child ? 1 : 2));
+            starts[p] = h.last[p];
+        }
+        uint32_t send = hand_provide(&h, grandchild, 3), child_forks = hand_provide(&h, child, 2);
+        hand_step(&h, parent, 5, CATEGORY_RUNNING);
+        uint32_t parent_forks = hand_provide(&h, parent, 1);
+        hand_link(&h);
+        const uint32_t wanted[] = {parent_forks, starts[child], child_forks, starts[grandchild], send};
+        for (int i = 0; i < 4; i++)
+            CHECK(place_of(&h.graph, wanted[i]) < place_of(&h.graph, wanted[i + 1]));
+        CHECK_EQ(parent_forks, h.graph.steps[starts[child]].provider);
+        CHECK_EQ(child_forks, h.graph.steps[starts[grandchild]].provider);
+        graph_fini(&h.graph);
+    }
 }
 
 /* A damaged trace may say that two processes are each other's child, or that a process that ended a wait was forked

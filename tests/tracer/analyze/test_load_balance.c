@@ -43,6 +43,17 @@ TEST(as_many_slots_are_needed_as_run_at_once)
     CHECK_EQ(40, balance.largest_ns);
 }
 
+/* The third begins when both slots are free, of which one holds 10 and one 30. */
+TEST(a_new_process_takes_the_emptiest_free_slot)
+{
+    struct hand_graph h;
+    hand_init(&h);
+    add_runner(&h, 0, 30);
+    add_runner(&h, 0, 10);
+    add_runner(&h, 40, 50);
+    CHECK_EQ(30, measured(&h).largest_ns);
+}
+
 /* 5 of 1005 ns run at once with others: less than 1 %. 20 of 1020 are more. */
 TEST(a_short_overlap_makes_no_further_slot)
 {
@@ -57,15 +68,18 @@ TEST(a_short_overlap_makes_no_further_slot)
     CHECK_EQ(2, measured(&h).slots);
 }
 
+/* Three run at once from 490 to 500, which are 10 of 1510 ns: two slots, of which the second has 500 + 10. */
 TEST(useful_time_that_finds_no_free_slot_counts_to_the_emptiest_one)
 {
     struct hand_graph h;
     hand_init(&h);
-    add_runner(&h, 0, 505);
-    add_runner(&h, 500, 1000);
+    add_runner(&h, 0, 1000);
+    add_runner(&h, 0, 500);
+    add_runner(&h, 490, 500);
     struct load_balance balance = measured(&h);
-    CHECK_EQ(1005, balance.useful_ns);
-    CHECK_EQ(1005, balance.largest_ns);
+    CHECK_EQ(2, balance.slots);
+    CHECK_EQ(1510, balance.useful_ns);
+    CHECK_EQ(1000, balance.largest_ns);
 }
 
 /* Faults and tracing are not useful, nor is merging. */
@@ -143,6 +157,20 @@ TEST(siblings_that_lived_at_the_same_time_all_run_for_their_mean)
     CHECK(factors);
     for (int p = 0; p < 5; p++)
         CHECK(factors[p] == wanted[p]);
+    free(factors);
+    graph_fini(&h.graph);
+}
+
+TEST(processes_without_a_parent_are_not_siblings)
+{
+    struct hand_graph h;
+    hand_init(&h);
+    add_runner(&h, 0, 10);
+    add_runner(&h, 0, 30);
+    hand_link(&h);
+    double *factors = load_balance_level(&h.graph);
+    CHECK(factors);
+    CHECK(factors[0] == 1 && factors[1] == 1);
     free(factors);
     graph_fini(&h.graph);
 }

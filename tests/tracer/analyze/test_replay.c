@@ -102,6 +102,26 @@ TEST(a_wait_for_what_is_there_already_is_all_handover)
     graph_fini(&h.graph);
 }
 
+/* Sent at 10; the receiver has copied the message by 15, without a wait. With a sender three times as slow it is sent
+ * at 30, and the receiver cannot have it before. */
+TEST(a_step_that_did_not_wait_still_ends_no_sooner_than_what_it_requires_is_there)
+{
+    struct hand_graph h;
+    struct replay_costs costs = replay_costs_all(1);
+    const double running[] = {3, 1};
+    hand_init(&h);
+    int sender = hand_process(&h, 0, PROCESS_NONE, 0), receiver = hand_process(&h, 0, PROCESS_NONE, 0);
+    hand_step(&h, sender, 10, CATEGORY_RUNNING);
+    hand_provide(&h, sender, 1);
+    hand_step(&h, receiver, 15, CATEGORY_COPYING)->required = 1;
+    hand_step(&h, receiver, 17, CATEGORY_MERGING);
+    hand_link(&h);
+    CHECK_EQ(17, lasts(&h, &costs));
+    costs.running = running;
+    CHECK_EQ(32, lasts(&h, &costs));
+    graph_fini(&h.graph);
+}
+
 /* The receiver is woken for nothing at 4, has no CPU until 6, and waits on until 12 for what is sent at 10. With the
  * sender ten times as fast, all parts of the wait vanish, but for the 2 ns without a CPU. */
 TEST(a_wait_in_parts_shrinks_as_one)
