@@ -118,7 +118,7 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
     } figures[] = {
         {"duration_ns", duration, "from the first start to the last end"},
         {"useful_ns", load.useful_ns, "time in running, of all processes"},
-        {"lanes", load.slots, "as many ran at once"},
+        {"lanes", load.slots, "as many ran at once"}, /* the users' name for slots */
         {"largest_ns", load.largest_ns, "useful time of the fullest lane"},
         {"ideal_ns", ideal, "duration if nothing but running took time"},
         {"parallel_efficiency", balance * communication, "useful / (lanes x duration)"},

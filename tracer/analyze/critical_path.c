@@ -35,7 +35,8 @@ static void reverse(struct critical_path *path)
     }
 }
 
-/* The time of a whole step is shared out to its activities; a handover, and a fork from the child's side, is one. */
+/* A piece that leads to another process is of one activity: a handover, or a fork. Any other piece is a whole step, of
+ * which page faults and tracing are counted apart. */
 static void add_times(struct critical_path *path, const struct step *step, const struct piece *piece)
 {
     if (step->provider != GRAPH_NONE) {
@@ -48,7 +49,7 @@ static void add_times(struct critical_path *path, const struct step *step, const
 }
 
 /* The pieces have no gap, and the activities share all of their time. */
-static inline bool is_whole(const struct critical_path *path)
+__attribute__((unused)) static bool is_whole(const struct critical_path *path)
 {
     int64_t ns = 0;
     for (size_t i = 1; i < path->count; i++)

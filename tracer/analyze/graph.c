@@ -2,7 +2,7 @@
  *
  * The order is by the steps' ends. Where ends are equal, a child's first moment comes after what its parent did at
  * that moment, so that a fork precedes the start; else the steps keep the order in which they were read. Hence a
- * provider, and the step before a step, always precede it: whoever walks the order backwards comes to an end. */
+ * provider, and the step before a step, always precede it: a walk back from step to step always ends. */
 #include "analyze/graph.h"
 
 #include <assert.h>
@@ -32,7 +32,7 @@ static void find_depths(uint32_t *depths, const struct processes *processes)
     }
 }
 
-/* 0, but for what a process did in its first moment. */
+/* At equal ends the lower depth comes first. It is 0 for all but what a process did in its first moment. */
 static uint32_t depth_of(const struct ordering *ordering, const struct step *step)
 {
     return step->to_ns == ordering->graph->processes->rows[step->process].start_ns ? ordering->depths[step->process]
@@ -91,7 +91,7 @@ static bool has_provider(const struct graph *graph, const struct step *step, uin
 
 static int link_providers(struct graph *graph)
 {
-    uint32_t *last = malloc(((size_t)graph->dependencies + 1) * sizeof *last); /* that provided each dependency */
+    uint32_t *last = malloc(((size_t)graph->dependencies + 1) * sizeof *last); /* the last step that provided each */
     if (!last)
         return -ENOMEM;
     for (uint32_t i = 0; i <= graph->dependencies; i++)
@@ -111,7 +111,7 @@ static int link_providers(struct graph *graph)
 }
 
 /* The chains have no gap, and no step has more faults and tracing than time. */
-static inline bool has_sound_steps(const struct graph *graph)
+__attribute__((unused)) static bool has_sound_steps(const struct graph *graph)
 {
     for (uint32_t i = 0; i < graph->count; i++) {
         const struct step *step = &graph->steps[i];
@@ -127,7 +127,7 @@ static inline bool has_sound_steps(const struct graph *graph)
 }
 
 /* Each step comes after the one before it, and after its provider. */
-static inline bool is_in_order(const struct graph *graph)
+__attribute__((unused)) static bool is_in_order(const struct graph *graph)
 {
     bool sound = true, *passed = calloc((size_t)graph->count + 1, sizeof *passed);
     for (uint32_t i = 0; passed && i < graph->count && sound; i++) {

@@ -31,8 +31,8 @@ struct graph {
     const struct processes *processes;
     struct step *steps; /* of one process in the order of time; those of several processes are mixed */
     uint32_t count;
-    uint32_t *order;        /* all steps: each comes after the one before it, after its provider, and by its end */
-    uint32_t dependencies;  /* the highest number of one */
+    uint32_t *order;        /* all steps, sorted by their ends; each after the step before it and after its provider */
+    uint32_t dependencies;  /* the highest number of a dependency */
     int64_t from_ns, to_ns; /* the first start, the last end */
 };
 

@@ -72,8 +72,8 @@ static void provide(struct build *build, int process, enum dependency_type type,
         step->provided = number_of(build, type, a, b);
 }
 
-/* The process goes on only when that is there. Its last wait was for it, with all its parts; a process that did not
- * wait found it there. */
+/* From here the process goes on only when the dependency is provided. If it waited, its last wait (with all parts of
+ * it) was for that; if it did not wait, it found it provided. */
 static void require(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
 {
     struct chain *chain = &build->chains[process];

@@ -20,7 +20,7 @@ static void add_stretch(void *arg, const struct stretch *s)
     ns[s->category] += s->to_ns - s->from_ns - s->fault_ns - s->tracing_ns;
 }
 
-static inline bool sums_to_life(const int64_t *ns, const struct process *process)
+__attribute__((unused)) static bool sums_to_life(const int64_t *ns, const struct process *process)
 {
     int64_t sum_ns = 0;
     for (int category = 0; category < CATEGORY_COUNT; category++)

@@ -10,7 +10,7 @@
 
 #include "base/array.h"
 
-/* This share of the bursts' time may lie above the number of slots, so that a short overlap makes no further slot. */
+/* For this share of the bursts' time there may be more bursts than slots, so that a short overlap makes no new slot. */
 #define TOLERATED 0.01
 
 struct burst {
@@ -103,7 +103,7 @@ static int count_at_once(const struct bursts *bursts, double **at_once, size_t *
     return 0;
 }
 
-/* The fewest slots above which no more than the tolerated share of the bursts' time lies. */
+/* The fewest slots that hold all of the bursts' time but the tolerated share. */
 static int fewest_slots(const double *at_once, size_t most)
 {
     double all = 0, above = 0, so_many = 0; /* so_many: the time in which at least `slots` bursts went on at once */

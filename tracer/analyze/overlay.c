@@ -192,7 +192,8 @@ static struct overlay_part first_part(struct overlay *overlay, int process, int6
     }
     if (!category_is_wait(part.category))
         *slot = interval_at(overlay, FAULTS, process, from_ns, &part.to_ns);
-    assert(from_ns == to_ns || (from_ns < part.to_ns && part.to_ns <= to_ns)); /* whoever goes on comes to an end */
+    assert(from_ns == to_ns ||
+           (from_ns < part.to_ns && part.to_ns <= to_ns)); /* so going on from its end makes progress */
     return part;
 }
 

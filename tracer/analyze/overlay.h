@@ -17,7 +17,7 @@
 struct overlay_part {
     int64_t from_ns, to_ns, fault_ns, copy_ns;
     enum category category;
-    int child; /* the child that began at from_ns: then the part is empty, and only tells of it; PROCESS_NONE: none */
+    int child; /* the child that began at from_ns: then the part is empty and only reports it; PROCESS_NONE: none */
 };
 
 struct overlay;

@@ -34,7 +34,7 @@ static double duration_of(const struct step *step, const struct replay_costs *co
            (double)step->copy_ns * costs->copy_on_write + (double)step->tracing_ns * costs->category[CATEGORY_TRACING];
 }
 
-/* When a wait ends that begins at `now`. */
+/* When a wait ends, if it begins at `now`. */
 static double end_of_wait(const struct step *step, double now, const struct dependency *required,
                           const struct replay_costs *costs)
 {
@@ -48,7 +48,7 @@ static double end_of_wait(const struct step *step, double now, const struct depe
     return later(now + lasted * costs->handover, required->is_ns); /* it was there: all of the wait was handover */
 }
 
-/* When a step ends to whose beginning its process comes at `now`. */
+/* When a step ends, if it begins at `now`. */
 static double end_of_step(const struct step *step, double now, const struct dependency *required,
                           const struct replay_costs *costs)
 {

@@ -203,7 +203,7 @@ TEST(a_fault_goes_on_behind_the_end_of_its_slot)
     fixture_close(&f);
 }
 
-/* Two children begin at 40; each is told once, by an empty part, and cuts the stretch there. */
+/* Two children begin at 40: each is reported once, by an empty part, and the stretch is cut there. */
 TEST(a_childs_begin_cuts_a_stretch_in_two)
 {
     struct fixture f = fixture_new();
@@ -221,7 +221,7 @@ TEST(a_childs_begin_cuts_a_stretch_in_two)
     fixture_close(&f);
 }
 
-TEST(a_child_whose_end_is_unknown_is_not_told)
+TEST(a_child_whose_end_is_unknown_is_not_reported)
 {
     struct fixture f = fixture_new();
     trace_sql(f.db, "INSERT INTO process(id, pid, parent, start_ns) VALUES(2, 102, 1, 40)");
