@@ -159,7 +159,8 @@ CATEGORY = {"pipe": "late sender", "socket": "late sender", "poll": "late sender
 
 
 def test_a_known_wait_that_only_the_kernel_saw(db):
-    """Each child waits for its parent in another system call, and prints how long it waited."""
+    """Each child waits for its parent in another system call, and prints how long it waited. That is up to when it runs
+    again; the time from its wake-up until it had a CPU is `no cpu` in the ledger, which on a loaded machine is much."""
     done = record(db, PYTHON, "-c", WAITS, options=["--kernel"])
     assert done.returncode == 0, done
     if meta(db, "kernel_view") != "complete":
@@ -167,7 +168,8 @@ def test_a_known_wait_that_only_the_kernel_saw(db):
     said = [line.split(" ", 2) for line in done.stdout.splitlines()]
     assert {name for *_, name in said} == set(CATEGORY)
     for pid, waited_ns, name in said:
-        found = dict(query(db, f"""SELECT category, ns FROM ledger JOIN process p ON p.id = process WHERE p.pid = {pid}
-                                   AND category IN ('running', 'late sender', 'late receiver', 'late child', 'lock')"""))
-        assert found.pop(CATEGORY[name]) == near(int(waited_ns)), name
+        found = dict(query(db, f"""SELECT category, ns FROM ledger JOIN process p ON p.id = process WHERE p.pid = {pid} AND
+                                   category IN ('running', 'late sender', 'late receiver', 'late child', 'lock', 'no cpu')"""))
+        no_cpu_ns, booked_ns = found.pop("no cpu"), found.pop(CATEGORY[name])
+        assert int(waited_ns) * 0.95 - no_cpu_ns <= booked_ns <= int(waited_ns) * 1.05, (name, no_cpu_ns)
         assert sum(found.values()) < int(waited_ns) * 0.05, (name, found)
