@@ -128,6 +128,16 @@ static inline PyObject *sf_iter_next(PyObject *iterator)
 #endif
 }
 
+/* For asserts: whether this thread holds the interpreter lock. PyPy has no such call. */
+static inline int sf_holds_interpreter_lock(void)
+{
+#ifdef PYPY_VERSION
+    return 1;
+#else
+    return PyGILState_Check();
+#endif
+}
+
 static inline int sf_is_finalizing(void)
 {
 #if PY_VERSION_HEX >= 0x030D0000

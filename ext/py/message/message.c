@@ -103,7 +103,7 @@ int sf_message_pack(struct sf_message *message, PyObject *object)
     int plain = sf_plain_write(&message->plain, object);
     if (plain > 0)
         put_together(message, SF_MESSAGE_PLAIN, message->plain.data, message->plain.bytes);
-    if (plain > 0 && message->bytes >= SF_MESSAGE_TOLD_BYTES)
+    if (plain > 0 && message->bytes >= SF_STRETCH_LEAST_BYTES)
         sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes);
     if (plain != 0)
         return plain > 0 ? 0 : -1;
@@ -147,7 +147,7 @@ void sf_message_fini(struct sf_message *message)
 
 static void get(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, char *to, uint64_t bytes)
 {
-    uint64_t from = bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
+    uint64_t from = sf_stretch_begin(bytes);
     if (bytes < ALONE_BYTES) {
         sf_ring_get(ring, slot, at, to, bytes);
     } else {
@@ -192,7 +192,7 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
 static PyObject *get_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
 {
     char few[SF_PLAIN_FEW_BYTES], *copy = few;
-    uint64_t run = 0, from = bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
+    uint64_t run = 0, from = sf_stretch_begin(bytes);
     const void *place = sf_ring_at(ring, slot, at, &run);
     PyObject *object;
     if (bytes > sizeof few && run >= bytes) {

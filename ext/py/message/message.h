@@ -15,6 +15,7 @@
 
 #include "core/result/stream.h"
 #include "py/message/plain.h"
+#include "py/trace/stretch.h"
 
 enum sf_message_kind {
     SF_MESSAGE_PICKLE = 1,
@@ -24,7 +25,7 @@ enum sf_message_kind {
     SF_MESSAGE_PLAIN
 };
 
-#define SF_MESSAGE_TOLD_BYTES (4u << 10) /* a copy of fewer bytes is not worth an event */
+#define SF_MESSAGE_TOLD_BYTES SF_STRETCH_LEAST_BYTES /* for workers/, until it uses sf_stretch_begin */
 
 /* A message about to be sent: what it is made of stays where it is. It points into itself: not to be copied. */
 struct sf_message {

@@ -6,6 +6,7 @@
 #include "core/os/futex.h"
 #include "core/result/stream.h"
 #include "py/base/wait.h"
+#include "py/trace/stretch.h"
 
 #include <errno.h>
 
@@ -55,7 +56,7 @@ static int send_item(struct sf_generator *generator, PyObject *item, uint64_t nu
     struct pushing pushing = {
         generator, {.head = {0, tag, number, message.bytes, 0}, .parts = message.parts, .count = message.count}};
     struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
-    uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
+    uint64_t from = sf_stretch_begin(message.bytes);
     int error = sf_wait(&waiting, true, SF_FOREVER);
     sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);
     sf_message_fini(&message);

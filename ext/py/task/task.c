@@ -10,6 +10,7 @@
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/task/fork.h"
 #include "py/task/function.h"
 
 #include <errno.h>
@@ -202,7 +203,7 @@ int sf_task_start(struct sf_task *task)
         PyErr_Clear();
         sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, task->child.task, text, task->kind);
     }
-    if (sf_child_fork(&task->child, task->name, body, task) == 0)
+    if (sf_fork_child(&task->child, task->name, body, task) == 0)
         return 0;
     close(task->result_file);
     task->result_file = -1;

@@ -16,6 +16,9 @@ struct sf_connection {
 /* {0, 0, -1} where it is closed, or something else. Raises nothing. */
 struct sf_connection sf_connection_of(PyObject *connection);
 
+/* Writes a CHANNEL event for each pipe that is known already: after this process has joined a session. */
+void sf_instrument_announce(void);
+
 /* All functions of _instrument.py that wrap take what they wrap first, and the arguments for that last. False, with
  * a TypeError: there are fewer than `least`. */
 bool sf_instrument_has(Py_ssize_t count, Py_ssize_t least);

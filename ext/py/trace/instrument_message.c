@@ -12,7 +12,7 @@
 #include "py/trace/instrument_call.h"
 
 #include "core/log/pipe_numbers.h"
-#include "py/message/message.h"
+#include "py/trace/stretch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,7 +207,7 @@ static PyObject *read_message(PyObject *module, PyObject *const *args, Py_ssize_
         sf_pipe_numbers_read_lost(pipe);
     else
         seq = sf_pipe_numbers_read_end(pipe);
-    if (call && bytes >= SF_MESSAGE_TOLD_BYTES)
+    if (call && bytes >= SF_STRETCH_LEAST_BYTES)
         sf_log_stretch(SF_EVENT_COPIED, from, (uint64_t)bytes);
     sf_call_finish(call, seq, bytes > 0 ? (uint64_t)bytes : 0);
 out:

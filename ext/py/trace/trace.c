@@ -6,6 +6,7 @@
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/trace/instrument.h"
 #include "py/trace/texts.h"
 
 #include <errno.h>
