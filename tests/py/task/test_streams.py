@@ -1,6 +1,5 @@
 """What parent and children write to the standard streams comes out once, whatever these are."""
 import pytest
-from conftest import PYPY
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -46,7 +45,7 @@ def test_a_flush_that_the_program_sets_on_its_stream_is_called_around_forks(chec
         def run(f):
             with snakefish.Thread(f) as t:
                 t.start()
-        run(lambda: None)  # the streams are flushed, and known to be
+        run(lambda: None)  # a fork with the stream as it was before
         held, write, flush = [], sys.stdout.write, sys.stdout.flush
         def flush_held():
             write("".join(held))
@@ -60,7 +59,6 @@ def test_a_flush_that_the_program_sets_on_its_stream_is_called_around_forks(chec
         """) == "parent\nchild\nanother\n"
 
 
-@pytest.mark.skipif(PYPY, reason="streams are flushed once there, and remembered never")
 def test_what_a_thread_writes_while_a_fork_flushes_comes_out_once(check_program):
     assert check_program("""
         import io, os, sys, threading
