@@ -14,7 +14,6 @@
 #include <errno.h>
 
 #define DEFAULT_BYTES (INT64_C(2) << 30)
-#define COPY_ALONE_BYTES (64u << 10) /* from here on a copy takes longer than giving up the interpreter lock */
 
 struct channel {
     PyObject_HEAD struct sf_ring *ring; /* NULL: disposed, or never initialised */
@@ -141,13 +140,7 @@ static int send_message(struct channel *channel, const struct sf_message *messag
         refuse(&transfer, error, true);
         return -1;
     }
-    if (message->bytes >= COPY_ALONE_BYTES) {
-        Py_BEGIN_ALLOW_THREADS;
-        sf_message_put(message, channel->ring, &transfer.slot);
-        Py_END_ALLOW_THREADS;
-    } else {
-        sf_message_put(message, channel->ring, &transfer.slot);
-    }
+    sf_message_put(message, channel->ring, &transfer.slot);
     sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq, message->bytes);
     sf_ring_publish(channel->ring, &transfer.slot);
     return 0;

@@ -12,6 +12,7 @@
 #define SF_PY_TASK_GENERATOR_H
 
 #include "core/ring/ring.h"
+#include "py/message/arrival.h"
 #include "py/task/task.h"
 
 #include <stdatomic.h>

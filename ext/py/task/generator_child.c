@@ -4,9 +4,8 @@
 
 #include "core/log/log.h"
 #include "core/os/futex.h"
-#include "core/result/stream.h"
 #include "py/base/wait.h"
-#include "py/trace/stretch.h"
+#include "py/message/departure.h"
 
 #include <errno.h>
 
@@ -26,39 +25,15 @@ static int sleep_for_request(void *what, int64_t timeout_ns)
     return sf_futex_wait(&generator->control->asked, generator->made - generator->prefetch, timeout_ns);
 }
 
-struct pushing {
-    struct sf_generator *generator;
-    struct sf_stream_out out;
-};
-
-static int try_push(void *what)
-{
-    struct pushing *pushing = what;
-    if (sf_generator_stopped(pushing->generator))
-        return -ECANCELED;
-    return sf_stream_push(pushing->generator->ring, &pushing->out);
-}
-
-static int sleep_to_push(void *what, int64_t timeout_ns)
-{
-    struct pushing *pushing = what;
-    return sf_ring_wait_room(pushing->generator->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES,
-                             timeout_ns);
-}
-
-/* Sends an item or the last word. 0, or -1: stopped meanwhile or an exception. */
+/* Sends an item, or what the iterator raised instead (item NULL). *bytes: of its message. 0, or -1: the parent has
+ * stopped the generator meanwhile, or an exception. */
 static int send_item(struct sf_generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
 {
     struct sf_message message;
     int exit_status;
     enum sf_tag tag = sf_outcome_pack_message(item, "an item", &message, &exit_status);
     *bytes = message.bytes;
-    struct pushing pushing = {
-        generator, {.head = {0, tag, number, message.bytes, 0}, .parts = message.parts, .count = message.count}};
-    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
-    uint64_t from = sf_stretch_begin(message.bytes);
-    int error = sf_wait(&waiting, true, SF_FOREVER);
-    sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);
+    int error = sf_departure_send(generator->ring, &message, 0, tag, number, &generator->control->stop);
     sf_message_fini(&message);
     return error ? -1 : 0;
 }

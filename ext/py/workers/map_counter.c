@@ -11,7 +11,9 @@
 #include "core/result/stream.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/message/arrival.h"
 #include "py/task/task.h"
+#include "py/trace/stretch.h"
 
 #include <errno.h>
 
@@ -83,7 +85,7 @@ static int send(struct worker *worker, Py_ssize_t first, PyObject *value, uint32
                                .parts = message.parts,
                                .count = message.count}};
     struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
-    uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
+    uint64_t from = sf_stretch_begin(message.bytes);
     int error = sf_wait(&waiting, true, SF_FOREVER);
     sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);
     if (error && error != SF_RAISED)
