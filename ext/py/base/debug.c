@@ -1,5 +1,5 @@
-/* SNAKEFISH_DEBUG. See debug.h. Written straight to descriptor 2: the core speaks also without the interpreter lock,
- * and half-way through a fork. */
+/* SNAKEFISH_DEBUG. See debug.h. Writes to descriptor 2 and not to sys.stderr, because the core also calls it without
+ * the interpreter lock, and in the middle of a fork. */
 #include "py/base/debug.h"
 
 #include "core/os/debug.h"

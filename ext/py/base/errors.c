@@ -1,4 +1,4 @@
-/* Exceptions: codes of the core to Python, and those of our own. */
+/* Exceptions: error codes of the core as Python exceptions, and the package's own classes. See errors.h. */
 #include "py/base/errors.h"
 
 #include "core/os/process.h"

@@ -1,11 +1,12 @@
-/* Plain objects. See plain.h. */
+/* Plain objects: writing and reading. See plain.h for what is plain and for the format. A writer that meets something
+ * that is not plain returns NOT_PLAIN, and what was written is dropped. */
 #include "py/message/plain.h"
 
 #include <stdint.h>
 #include <string.h>
 
-#define MOST_BYTES ((size_t)1 << 20) /* of a container: longer ones are pickle's */
-#define MOST_LETTERS 256             /* of a str in a container: it may stand there many times */
+#define MOST_BYTES ((size_t)1 << 20) /* of a container; longer ones are pickled */
+#define MOST_LETTERS 256             /* of a str in a container, which may hold the same one many times */
 
 #ifdef PYPY_VERSION
 
@@ -50,7 +51,7 @@ static int grow(struct sf_plain *plain, size_t bytes)
     return WRITTEN;
 }
 
-static inline char *take(struct sf_plain *plain, size_t bytes)
+static inline char *reserve(struct sf_plain *plain, size_t bytes)
 {
     if (__builtin_expect(plain->bytes + bytes > plain->room, 0) && grow(plain, bytes) != WRITTEN)
         return NULL;
@@ -61,7 +62,7 @@ static inline char *take(struct sf_plain *plain, size_t bytes)
 
 static inline int write_tagged(struct sf_plain *plain, char tag, const void *value, size_t bytes)
 {
-    char *at = take(plain, 1 + bytes);
+    char *at = reserve(plain, 1 + bytes);
     if (!at)
         return NO_MEMORY;
     *at = tag;
@@ -82,14 +83,14 @@ static int write_text(struct sf_plain *plain, PyObject *text, Py_ssize_t most)
         return NOT_PLAIN;
     if (write_count(plain, 's', length) < 0)
         return NO_MEMORY;
-    char *at = take(plain, (size_t)length);
+    char *at = reserve(plain, (size_t)length);
     if (!at)
         return NO_MEMORY;
     memcpy(at, PyUnicode_DATA(text), (size_t)length);
     return WRITTEN;
 }
 
-/* Whether it is an int of 64 bits. */
+/* Whether it fits into 64 bits. */
 static inline int as_integer(PyObject *object, int64_t *value)
 {
     int overflow;
@@ -123,10 +124,10 @@ static int write_row(struct sf_plain *plain, PyObject *object)
     return done;
 }
 
-/* Lists of nothing but ints (floats), which lists of results often are. */
+/* Lists of ints only, or of floats only, have a shorter format: results of map are often such lists. */
 static int write_integers(struct sf_plain *plain, PyObject *list, Py_ssize_t count)
 {
-    char *at = write_count(plain, 'I', count) > 0 ? take(plain, (size_t)count * sizeof(int64_t)) : NULL;
+    char *at = write_count(plain, 'I', count) > 0 ? reserve(plain, (size_t)count * sizeof(int64_t)) : NULL;
     if (!at)
         return NO_MEMORY;
     for (Py_ssize_t i = 0; i < count; i++, at += sizeof(int64_t)) {
@@ -141,7 +142,7 @@ static int write_integers(struct sf_plain *plain, PyObject *list, Py_ssize_t cou
 
 static int write_floats(struct sf_plain *plain, PyObject *list, Py_ssize_t count)
 {
-    char *at = write_count(plain, 'D', count) > 0 ? take(plain, (size_t)count * sizeof(double)) : NULL;
+    char *at = write_count(plain, 'D', count) > 0 ? reserve(plain, (size_t)count * sizeof(double)) : NULL;
     if (!at)
         return NO_MEMORY;
     for (Py_ssize_t i = 0; i < count; i++, at += sizeof(double)) {
@@ -235,7 +236,7 @@ static PyObject *read_text(const char **at)
 {
     uint32_t length = read_count(at);
     PyObject *text = PyUnicode_New((Py_ssize_t)length, 127);
-    if (text && length) /* the empty str is everybody's */
+    if (text && length) /* the empty str is shared, and must not be written to */
         memcpy(PyUnicode_DATA(text), *at, length);
     *at += length;
     return text;

@@ -206,10 +206,8 @@ static int sleep_until_one_is_dead(void *what, int64_t timeout_ns)
     return sf_process_wait(((struct last_wait *)what)->pidfd, timeout_ns);
 }
 
-PyObject *sf_child_at_exit(PyObject *module, PyObject *unused)
+PyObject *sf_child_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     own_list();
     struct last_wait last = {running ? running->serial : 0, -1};
     for (struct sf_child *child = running; child; child = child->next)

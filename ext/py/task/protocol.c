@@ -113,9 +113,8 @@ static long depth;          /* how many of our forks lie between this process an
 static pid_t guard_process; /* the process that last registered a guard */
 static long guarded;        /* how many handlers it had then, the guard among them */
 
-static PyObject *run_guard(PyObject *guard_depth, PyObject *unused)
+static PyObject *run_guard(PyObject *guard_depth, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     if (depth > PyLong_AsLong(guard_depth))
         return PyObject_CallFunctionObjArgs(clear_exit_functions, NULL);
     Py_RETURN_NONE;
