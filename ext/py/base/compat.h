@@ -1,4 +1,5 @@
-/* Python.h, and what older versions of it lack. No other file of ext/py should need to ask for the version. */
+/* Python.h, and what older versions of it lack. Other files ask for PyPy at most, and module.c
+ * for a version. */
 #ifndef SF_PY_BASE_COMPAT_H
 #define SF_PY_BASE_COMPAT_H
 

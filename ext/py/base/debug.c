@@ -2,12 +2,12 @@
  * the interpreter lock, and in the middle of a fork. */
 #include "py/base/debug.h"
 
-#include "core/os/debug.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/os/debug.h"
 
 static void print(enum sf_debug_part part, const char *sentence)
 {

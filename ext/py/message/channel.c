@@ -5,15 +5,15 @@
  * and read under the interpreter lock; the ring synchronises processes by itself. */
 #include "py/base/types.h"
 
+#include <assert.h>
+#include <errno.h>
+
 #include "core/log/log.h"
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/message/message.h"
-
-#include <assert.h>
-#include <errno.h>
 
 #define DEFAULT_BYTES (INT64_C(2) << 30)
 

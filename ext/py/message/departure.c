@@ -1,11 +1,11 @@
 /* Messages in pieces, on the sender's side. See departure.h. */
 #include "py/message/departure.h"
 
+#include <errno.h>
+
 #include "core/log/log.h"
 #include "py/base/wait.h"
 #include "py/trace/stretch.h"
-
-#include <errno.h>
 
 struct departure {
     struct sf_ring *ring;

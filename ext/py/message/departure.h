@@ -3,9 +3,10 @@
 #define SF_PY_MESSAGE_DEPARTURE_H
 
 #include "core/result/stream.h"
-#include "py/message/message.h"
 
 #include <stdatomic.h>
+
+#include "py/message/message.h"
 
 /* Sends a packed message, with these words of the sender in its head. Blocks, without the interpreter lock, while the
  * ring is full. cancel: gives up when that word becomes other than 0; NULL: never. 0; -ECANCELED; SF_RAISED: a signal

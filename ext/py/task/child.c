@@ -5,15 +5,15 @@
  * process is their child. The list and all children are written and read under the interpreter lock. */
 #include "py/task/child.h"
 
-#include "core/log/log.h"
-#include "core/os/process.h"
-#include "py/base/errors.h"
-#include "py/base/wait.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
+
+#include "core/log/log.h"
+#include "core/os/process.h"
+#include "py/base/errors.h"
+#include "py/base/wait.h"
 
 static struct sf_child *running;
 static pid_t running_owner; /* the process whose list it is */

@@ -1,14 +1,14 @@
 /* A child process as its parent sees it: its state, waiting for it, ending it, and the list of those that run.
  *
- *        sf_fork_child            waitpid, by whoever looks first
+ *        sf_fork_child            waitpid, in any Python thread
  *     NEW ------------> RUNNING --------------------------------> REAPED
  *      ^                   |                                        ^
- *      |  no pidfd could   |  sf_child_forget: in a process that    |
+ *      |  no pidfd could   |  sf_child_forget, in a process that    |
  *      |  be opened: killed|  did not fork it (a copied object)     |
  *      +-------------------+----------------------------------------+
  *
- * A child that is NEW has no pidfd and stands in no list. One that is RUNNING has a pidfd (but in its own process, and
- * just after the fork) and stands in the list of the process that forked it. One that is REAPED has neither again.
+ * A NEW child has no pidfd and is in no list. A RUNNING one is in the list of the process that forked it, and has a
+ * pidfd (except just after the fork, and in its own process). A REAPED one has no pidfd and is in no list.
  * All fields are guarded by the interpreter lock. fork.c makes children. */
 #ifndef SF_PY_TASK_CHILD_H
 #define SF_PY_TASK_CHILD_H

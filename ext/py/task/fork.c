@@ -4,17 +4,17 @@
  * Between fork() and sf_child_become the child must touch nothing that believes it is the parent. */
 #include "py/task/fork.h"
 
-#include "core/log/log.h"
-#include "core/os/process.h"
-#include "core/ring/ring.h"
-#include "py/base/errors.h"
-#include "py/task/protocol.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "core/log/log.h"
+#include "core/os/process.h"
+#include "core/ring/ring.h"
+#include "py/base/errors.h"
+#include "py/task/protocol.h"
 
 static int refuse_impossible(void)
 {
@@ -111,7 +111,7 @@ int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *), v
         live(child, parent, name, body, context);
     }
     if (pid < 0) {
-        sf_log_fork_as(0, NULL); /* where it failed before fork() nobody has used it */
+        sf_log_fork_as(0, NULL); /* the child that would have used it does not exist */
         sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, 0, (uint64_t)error);
         return -1;
     }

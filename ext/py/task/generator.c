@@ -6,6 +6,9 @@
  * and ring and control stay while it is. Everything here runs under the interpreter lock. */
 #include "py/base/types.h"
 
+#include <errno.h>
+#include <limits.h>
+
 #include "core/log/log.h"
 #include "core/os/futex.h"
 #include "core/os/shm.h"
@@ -15,9 +18,6 @@
 #include "py/base/wait.h"
 #include "py/task/function.h"
 #include "py/task/generator.h"
-
-#include <errno.h>
-#include <limits.h>
 
 /* Frees ring and control, unless a thread in next() or this very process needs them. */
 static void free_shared(struct sf_task *task)

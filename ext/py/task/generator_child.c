@@ -3,12 +3,12 @@
  * of it; only the child itself (sf_child_is_self) sends items. */
 #include "py/task/generator.h"
 
+#include <errno.h>
+
 #include "core/log/log.h"
 #include "core/os/futex.h"
 #include "py/base/wait.h"
 #include "py/message/departure.h"
-
-#include <errno.h>
 
 static int try_request(void *what)
 {

@@ -2,11 +2,11 @@
  * are Python: snakefish/_child.py. */
 #include "py/task/outcome.h"
 
+#include <assert.h>
+
 #include "core/log/log.h"
 #include "py/base/errors.h"
 #include "py/message/pickle.h"
-
-#include <assert.h>
 
 /* Calls snakefish._child.<name>(argument). */
 static PyObject *call_child_py(const char *name, PyObject *argument)

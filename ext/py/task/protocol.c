@@ -1,10 +1,10 @@
 /* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import. */
 #include "py/task/protocol.h"
 
-#include "py/task/child.h"
-
 #include <stdbool.h>
 #include <unistd.h>
+
+#include "py/task/child.h"
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,

@@ -1,6 +1,10 @@
 /* Tasks in the parent. See task.h for their life and its invariants; the child's half is task_child.c. */
 #include "py/task/task.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
 #include "core/log/log.h"
 #include "core/result/result_file.h"
 #include "py/base/arguments.h"
@@ -8,10 +12,6 @@
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
-
-#include <assert.h>
-#include <errno.h>
-#include <unistd.h>
 
 #define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
 

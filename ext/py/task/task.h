@@ -24,6 +24,7 @@
 #define SF_PY_TASK_TASK_H
 
 #include "abi/log_format.h"
+
 #include "py/task/child.h"
 #include "py/task/outcome.h"
 

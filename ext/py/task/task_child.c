@@ -4,10 +4,10 @@
  * step that follows f checks that it runs there (sf_child_is_self). */
 #include "py/task/task.h"
 
+#include <string.h>
+
 #include "core/log/log.h"
 #include "core/result/result_file.h"
-
-#include <string.h>
 
 /* Calls f: sets one of value and raised; neither in a process that f made by os.fork, which may end without either. */
 static void call_f(struct sf_task *task, PyObject **value, PyObject **raised)

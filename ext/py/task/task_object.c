@@ -1,12 +1,12 @@
 /* The methods and slots that Thread and Generator share. See task_object.h; what they do is in task.c. */
 #include "py/task/task_object.h"
 
+#include <errno.h>
+#include <signal.h>
+
 #include "core/os/process.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
-
-#include <errno.h>
-#include <signal.h>
 
 int sf_task_object_init_once(PyObject *self, const char *word)
 {

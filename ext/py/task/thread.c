@@ -2,11 +2,11 @@
  */
 #include "py/base/types.h"
 
+#include <signal.h>
+
 #include "core/log/log.h"
 #include "py/base/wait.h"
 #include "py/task/task_object.h"
-
-#include <signal.h>
 
 static PyObject *run_thread(struct sf_task *task)
 {

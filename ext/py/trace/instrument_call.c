@@ -53,7 +53,7 @@ void sf_call_end(struct sf_call *call)
     sf_call_wait_end(call);
     if (call->open)
         sf_call_finish(call, 0, 0);
-    assert(call >= calls && call < calls + depth);
+    assert(call >= calls && call < calls + DEPTH);
     depth = (unsigned)(call - calls);
 }
 

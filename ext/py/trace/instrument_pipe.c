@@ -1,12 +1,12 @@
 /* trace.instrument, pipes: which pipes of core/log/pipe_numbers.h a connection has, and their CHANNEL events. */
 #include "py/base/types.h"
-#include "py/trace/instrument.h"
+
+#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
 #include "py/base/errors.h"
-
-#include <unistd.h>
+#include "py/trace/instrument.h"
 
 /* Attributes of a connection: its descriptor, and its two pipes as one int, once they are found. */
 static PyObject *name_handle, *name_pipes;

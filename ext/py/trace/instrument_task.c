@@ -1,11 +1,11 @@
 /* trace.instrument, processes and Pools: spans around calls, waits, tasks. These calls are rare, so few functions serve
  * all of them. As in instrument_message.c each wrapper is one call from Python. */
 #include "py/base/types.h"
-#include "py/trace/instrument.h"
-#include "py/trace/instrument_call.h"
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
+#include "py/trace/instrument.h"
+#include "py/trace/instrument_call.h"
 
 /* Our own Python passes ints in range. 0, or -1 with an exception. */
 static int parse_integers(PyObject *const *args, int wanted, long long *out)

@@ -6,11 +6,11 @@
  * begins; called with the three of __exit__ it ends. */
 #include "py/base/types.h"
 
-#include "py/base/arguments.h"
-#include "py/trace/texts.h"
-
 #include <stddef.h>
 #include <structmember.h>
+
+#include "py/base/arguments.h"
+#include "py/trace/texts.h"
 
 struct span {
     PyObject_HEAD PyObject *name; /* a text that can be written; NULL: __init__ was not called, or failed */

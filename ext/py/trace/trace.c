@@ -1,15 +1,15 @@
 /* snakefish.trace in C: joining a session, and marks. Spans are in span.c; snakefish/trace.py starts the collector. */
 #include "py/base/types.h"
 
+#include <errno.h>
+#include <stdbool.h>
+
 #include "core/log/log.h"
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/trace/instrument.h"
 #include "py/trace/texts.h"
-
-#include <errno.h>
-#include <stdbool.h>
 
 static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *text)
 {

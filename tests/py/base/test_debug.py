@@ -1,4 +1,4 @@
-"""SNAKEFISH_DEBUG: what the parts say on stderr."""
+"""SNAKEFISH_DEBUG: what the parts of the core print to stderr."""
 import re
 
 import pytest

@@ -1,4 +1,4 @@
-"""What parent and children write to the standard streams comes out once, whatever these are."""
+"""What parent and children write to the standard streams comes out once, whatever objects the streams are."""
 import pytest
 
 

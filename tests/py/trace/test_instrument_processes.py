@@ -1,11 +1,11 @@
 """trace.instrument: processes in the trace database, and start methods other than fork."""
 import pytest
-from instrumented import check, needs_collector, traced
+from instrumented import INTERRUPT_AT, check, needs_collector, traced
 
 pytestmark = needs_collector
 
 
-def test_processes_are_told_from_fork_to_reap(traced):
+def test_processes_are_recorded_from_fork_to_reap(traced):
     _, db = traced("""
 import multiprocessing, os, sys, time
 def fail():
@@ -83,7 +83,7 @@ for name in ("in\\udc80valid", 7, "n\\0l"):
     assert names[:2] == [("in?valid",) * 2, ("7",) * 2] and len(names) == 3
 
 
-def test_a_fork_that_fails_is_told_with_its_errno(traced):
+def test_a_fork_that_fails_is_recorded_with_its_errno(traced):
     out, db = traced("""
 import multiprocessing, os
 def fork():
@@ -105,17 +105,8 @@ p.join()
 
 
 def test_an_exception_at_any_moment_of_a_join_leaves_no_span_open(traced):
-    out, db = traced("""
+    out, db = traced(INTERRUPT_AT + """
 import multiprocessing, sys
-class Interrupt(Exception):
-    pass
-def at(moment):
-    def profile(*_):
-        nonlocal moment
-        moment -= 1
-        if moment == 0:
-            raise Interrupt
-    return profile
 for moment in range(1, 1000):
     process = multiprocessing.Process()
     process.start()
@@ -138,7 +129,7 @@ print(moment)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_with_other_start_methods_nothing_is_told_that_is_not_so(traced, method):
+def test_with_other_start_methods_nothing_false_is_recorded(traced, method):
     out, db = traced(f"""
 import multiprocessing
 if __name__ == "__main__":
