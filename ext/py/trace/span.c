@@ -7,7 +7,6 @@
 #include "py/base/types.h"
 
 #include <stddef.h>
-#include <structmember.h>
 
 #include "py/base/arguments.h"
 #include "py/trace/texts.h"
@@ -17,7 +16,7 @@ struct span {
     vectorcallfunc call;          /* call_span */
 };
 
-static int write_event(PyObject *self, enum sf_phase phase)
+static int write_phase(PyObject *self, enum sf_phase phase)
 {
     PyObject *name = ((struct span *)self)->name;
     if (name)
@@ -28,12 +27,12 @@ static int write_event(PyObject *self, enum sf_phase phase)
 
 static PyObject *begin_span(PyObject *self)
 {
-    return write_event(self, SF_PHASE_BEGIN) ? NULL : Py_NewRef(self);
+    return write_phase(self, SF_PHASE_BEGIN) ? NULL : Py_NewRef(self);
 }
 
 static PyObject *end_span(PyObject *self)
 {
-    if (write_event(self, SF_PHASE_END))
+    if (write_phase(self, SF_PHASE_END))
         return NULL;
     Py_RETURN_FALSE;
 }

@@ -172,7 +172,7 @@ def test_wrong_calls_raise_what_they_raise_without(check_program):
                  lambda: p.join(zz=1), lambda: Unmade().start(), lambda: Unmade().join(), lambda: reduction.ForkingPickler.loads(),
                  lambda: (b.send_bytes(b"x"), type(a).recv_bytes(self=a)), lambda: Refused().start(),
                  lambda: pool.map(abs, [1, 2], 2.0)]
-        def told():
+        def outcomes():
             found = []
             for call in calls:
                 try:
@@ -180,9 +180,9 @@ def test_wrong_calls_raise_what_they_raise_without(check_program):
                 except Exception as error:
                     found.append((type(error), str(error), type(error.__context__)))
             return found
-        without = told()
+        without = outcomes()
         trace.instrument("multiprocessing")
-        print([pair for pair in zip(without, told()) if pair[0] != pair[1]])
+        print([pair for pair in zip(without, outcomes()) if pair[0] != pair[1]])
         pool.terminate()
         """) == "[]\n"
 

@@ -87,10 +87,10 @@ print(ours.recv_bytes_into(into), *[len(ForkingPickler.dumps(o)) for o in object
     check(db)
     sizes = list(map(int, out.split()))
     assert [size for size, in db.rows("SELECT bytes FROM message ORDER BY seq")] == sizes[1:] + sizes[:1]
-    told = db.rows("SELECT k.name, e.a, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
+    recorded = db.rows("SELECT k.name, e.a, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
                    "WHERE k.name IN ('pickled', 'copied') AND e.b < e.tsc GROUP BY 1, 2 ORDER BY 1, 2")
     # the program itself has pickled each once more
-    assert told == [("copied", sizes[4], 1), *sorted(("pickled", size, 3) for size in sizes[1:])]
+    assert recorded == [("copied", sizes[4], 1), *sorted(("pickled", size, 3) for size in sizes[1:])]
 
 
 def test_many_writers_of_one_pipe_that_do_not_lock_are_paired(traced):
@@ -118,19 +118,19 @@ def test_messages_of_queues_with_many_users_are_paired(traced, made):
     """Each consumer reports what it received: the trace has the same sender and receiver for every message."""
     out, db = traced(f"""
 import multiprocessing, os
-queue, told = multiprocessing.{made}, multiprocessing.SimpleQueue()
+queue, reports = multiprocessing.{made}, multiprocessing.SimpleQueue()
 def produce():
     for i in range(100):
         queue.put(os.getpid())
 def consume():
     got = [queue.get() for _ in range(150)]
-    told.put((os.getpid(), got))
+    reports.put((os.getpid(), got))
 processes = [multiprocessing.Process(target=f) for f in (consume, consume, produce, produce, produce)]
 for p in processes:
     p.start()
 pairs = []
 for _ in range(2):
-    receiver, senders = told.get()
+    receiver, senders = reports.get()
     pairs += [(sender, receiver) for sender in senders]
 for p in processes:
     p.join()

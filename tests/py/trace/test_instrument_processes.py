@@ -9,7 +9,7 @@ def test_processes_are_recorded_from_fork_to_reap(traced):
     _, db = traced("""
 import multiprocessing, os, sys, time
 def fail():
-    raise KeyError("not told on purpose")
+    raise KeyError("on purpose")
 def leave(status):
     sys.exit(status)
 class Own(multiprocessing.Process):
@@ -49,23 +49,23 @@ for p in processes:
 def test_processes_started_by_threads_at_once_keep_their_names(traced):
     out, db = traced("""
 import multiprocessing, os, threading
-told = []
+named = []
 def starter(n):
     for i in range(10):
         p = multiprocessing.Process(target=os.getpid, name=f"{n}.{i}")
         p.start()
         p.join()
-        told.append((p.name, p.pid))
+        named.append((p.name, p.pid))
 threads = [threading.Thread(target=starter, args=(n,)) for n in range(4)]
 for t in threads:
     t.start()
 for t in threads:
     t.join()
-print(sorted(told))
+print(sorted(named))
 """)
     check(db)
-    told = db.rows("SELECT t.name, p.pid FROM process p JOIN task t ON t.id = p.task WHERE p.name = t.name")
-    assert sorted(told) == eval(out) and len(told) == 40
+    recorded = db.rows("SELECT t.name, p.pid FROM process p JOIN task t ON t.id = p.task WHERE p.name = t.name")
+    assert sorted(recorded) == eval(out) and len(recorded) == 40
 
 
 def test_a_process_may_have_any_name(traced):
@@ -92,14 +92,14 @@ before, os.fork = os.fork, fork
 try:
     multiprocessing.Process().start()
 except BlockingIOError:
-    print("told")
+    print("refused")
 os.fork = before
 p = multiprocessing.Process()
 p.start()
 p.join()
 """)
     check(db)
-    assert out == "told\n"
+    assert out == "refused\n"
     assert [bool(pid) for pid, in db.rows("SELECT a FROM span WHERE kind = 'fork' ORDER BY start_ns")] == [False, True]
     assert db.rows("SELECT b FROM span WHERE kind = 'fork' ORDER BY start_ns") == [(11,), (0,)]
 

@@ -463,8 +463,8 @@ def test_pickling_and_copying_are_recorded_with_bytes_and_beginning(check_progra
             c.receive_pyobj()
         """, tmp_path / "run.db")
     with Database(tmp_path / "run.db") as db:
-        told = db.rows("""SELECT k.name, e.a, e.b < e.tsc, e.b >= (SELECT max(tsc) FROM event WHERE rowid < e.rowid
+        recorded = db.rows("""SELECT k.name, e.a, e.b < e.tsc, e.b >= (SELECT max(tsc) FROM event WHERE rowid < e.rowid
                           AND phase <> 0) FROM event e JOIN event_kind k ON k.id = e.kind
                           WHERE k.name IN ('pickled', 'copied') ORDER BY e.rowid""")
     size = len(pickle.dumps({"a": 1, "b": [2]}, pickle.HIGHEST_PROTOCOL))
-    assert told == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
+    assert recorded == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
