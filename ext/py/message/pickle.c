@@ -60,7 +60,7 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
     if (!view)
         return NULL;
     PyObject *object = log_loaded(from, PyObject_CallOneArg(loads, view), bytes);
-    /* the memory is not the view's: release fails if the object still refers to it */
+    /* raises if the object keeps a view of this memory, which Python does not own */
     PyObject *raised = sf_take_raised();
     PyObject *released = PyObject_CallMethod(view, "release", NULL);
     Py_DECREF(view);

@@ -1,7 +1,7 @@
 /* Forking. See fork.h. What the interpreter and multiprocessing need before and after it is in protocol.c; what the
  * parent knows of the child afterwards is in child.c.
  *
- * Between fork() and sf_child_become the child must touch nothing that believes it is the parent. */
+ * In the child the struct sf_child says NEW until sf_child_become: nothing may use it before. */
 #include "py/task/fork.h"
 
 #include <assert.h>

@@ -320,7 +320,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
     if (task->child.state == SF_CHILD_RUNNING && task->child.owner != getpid()) {
         sf_child_forget(&task->child);
     } else if (task->child.state == SF_CHILD_RUNNING) {
-        /* a child that has ended by itself was only not joined: that is no reason for a warning */
+        /* no warning for a child that has ended by itself and was only not joined */
         bool killed = sf_child_wait(&task->child, false, 0) == -EAGAIN;
         sf_child_end(&task->child);
         if (warn && killed && warn_of_kill(task, self))

@@ -1,7 +1,7 @@
 /* Tasks in their child process: from the call of f to the exit status. See task.h.
  *
- * f may call os.fork, and both processes may come back out of f. Only the child itself writes into result_file: each
- * step that follows f checks that it runs there (sf_child_is_self). */
+ * f may call os.fork, and both processes may come back out of f. Only the child itself goes on to extract and to
+ * write into result_file; the other process ends as a program does. */
 #include "py/task/task.h"
 
 #include <string.h>
