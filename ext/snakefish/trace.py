@@ -63,7 +63,7 @@ def start(path, *, kernel=False):
 
     if _snakefish._trace_directory():
         if enabled() or (_collector is not None and _collector[0] == os.getpid()):
-            raise RuntimeError("tracing is on already: trace.stop() first")
+            raise RuntimeError("tracing is on already: call trace.stop() first")
         _snakefish._trace_detach()  # the session was the parent's, which has stopped it
     path = os.path.abspath(os.fspath(path))
     command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
@@ -96,7 +96,7 @@ def stop():
     """
     global _collector
     if _collector is None or _collector[0] != os.getpid():
-        raise RuntimeError("this process has not started tracing: trace.start(path) first")
+        raise RuntimeError("this process has not started tracing: call trace.start(path) first")
     _, pipe, path = _collector
     directory = _snakefish._trace_directory()
     _collector = None

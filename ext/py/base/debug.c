@@ -25,7 +25,8 @@ void sf_debug_from_environment(void)
         else if (length == 4 && !strncmp(at, "ring", length))
             parts |= SF_DEBUG_RING;
         else if (length)
-            dprintf(STDERR_FILENO, "snakefish: SNAKEFISH_DEBUG has no part '%.*s': log, ring\n", (int)length, at);
+            dprintf(STDERR_FILENO, "snakefish: SNAKEFISH_DEBUG: no part is called '%.*s'; the parts are log and ring\n",
+                    (int)length, at);
         at += length + (at[length] == ',');
     }
     sf_debug_set(parts, print);

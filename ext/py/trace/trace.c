@@ -53,7 +53,7 @@ static PyObject *attach(PyObject *Py_UNUSED(module), PyObject *args)
     else if (error == -ESHUTDOWN)
         PyErr_Format(PyExc_RuntimeError, "the trace session in %R is over", directory);
     else if (error == -EALREADY)
-        PyErr_SetString(PyExc_RuntimeError, "tracing is on already: trace.stop() first");
+        PyErr_SetString(PyExc_RuntimeError, "tracing is on already: call trace.stop() first");
     else if (error)
         sf_error(error, "cannot join the trace session");
     Py_DECREF(directory);

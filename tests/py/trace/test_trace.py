@@ -443,7 +443,7 @@ go.send_pyobj(1)
 child.join()
 child.get_result()
 """, *(tmp_path / f"{name}.db" for name in "abc"))
-    assert out.splitlines()[1:] == ["tracing is on already: trace.stop() first"]
+    assert out.splitlines()[1:] == ["tracing is on already: call trace.stop() first"]
     check_counts(tmp_path / "b.db", out)
 
 
