@@ -2,10 +2,9 @@
 #ifndef SF_PY_MESSAGE_DEPARTURE_H
 #define SF_PY_MESSAGE_DEPARTURE_H
 
-#include "core/result/stream.h"
-
 #include <stdatomic.h>
 
+#include "core/result/stream.h"
 #include "py/message/message.h"
 
 /* Sends a packed message, with these words of the sender in its head. Blocks, without the interpreter lock, while the

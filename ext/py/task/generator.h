@@ -12,10 +12,9 @@
 #ifndef SF_PY_TASK_GENERATOR_H
 #define SF_PY_TASK_GENERATOR_H
 
-#include "core/ring/ring.h"
-
 #include <stdatomic.h>
 
+#include "core/ring/ring.h"
 #include "py/message/arrival.h"
 #include "py/task/task_object.h"
 

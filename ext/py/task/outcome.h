@@ -3,9 +3,9 @@
 #ifndef SF_PY_TASK_OUTCOME_H
 #define SF_PY_TASK_OUTCOME_H
 
-#include "py/message/message.h"
-
 #include <stdint.h>
+
+#include "py/message/message.h"
 
 enum sf_tag {
     SF_TAG_NONE = 0, /* the child left no outcome; no bytes */
