@@ -13,8 +13,8 @@ static int begin_gathering(struct sf_arrival *arrival, struct sf_ring *ring, con
 {
     sf_stream_copy(ring, slot, 0, &arrival->head, sizeof arrival->head);
     sf_arrival_clear(arrival); /* of a message that its source did not finish */
-    arrival->gathered = sf_message_gather(arrival->head, head->total, &arrival->skipped);
-    return arrival->gathered ? 0 : -1;
+    arrival->target = sf_message_gather(arrival->head, head->total, &arrival->skipped);
+    return arrival->target ? 0 : -1;
 }
 
 /* Copies a piece of `bytes` bytes to its place. */
@@ -22,8 +22,8 @@ static void gather(struct sf_arrival *arrival, struct sf_ring *ring, const struc
                    const struct sf_ring_slot *slot, uint64_t bytes)
 {
     uint64_t skipped = head->offset == 0 ? arrival->skipped : 0; /* of this piece */
-    char *start = PyBytes_CheckExact(arrival->gathered) ? PyBytes_AS_STRING(arrival->gathered)
-                                                        : PyByteArray_AS_STRING(arrival->gathered);
+    char *start = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
+                                                      : PyByteArray_AS_STRING(arrival->target);
     char *to = start + head->offset + skipped - arrival->skipped;
     uint64_t from = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
@@ -42,7 +42,7 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
         return 1;
     }
     int failed = head->offset == 0 ? begin_gathering(arrival, ring, head, slot) : 0;
-    if (!failed && !arrival->gathered) {
+    if (!failed && !arrival->target) {
         PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
         failed = -1;
     }
@@ -53,13 +53,13 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
         return -1;
     if (head->offset + bytes < head->total)
         return 0;
-    PyObject *gathered = arrival->gathered;
-    arrival->gathered = NULL;
+    PyObject *gathered = arrival->target;
+    arrival->target = NULL;
     *object = sf_message_open_gathered(arrival->head, gathered);
     return 1;
 }
 
 void sf_arrival_clear(struct sf_arrival *arrival)
 {
-    Py_CLEAR(arrival->gathered);
+    Py_CLEAR(arrival->target);
 }

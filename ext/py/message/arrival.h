@@ -8,9 +8,9 @@
 
 /* One source's message under way; zeros between two messages. */
 struct sf_arrival {
-    PyObject *gathered; /* bytes or bytearray that is being filled, owned */
-    uint64_t skipped;   /* bytes at the message's beginning that are not gathered */
-    uint64_t head;      /* the message's first eight bytes */
+    PyObject *target; /* bytes or bytearray that is being filled, owned; NULL: no message is under way */
+    uint64_t skipped; /* bytes at the message's beginning that are not gathered */
+    uint64_t head;    /* the message's first eight bytes */
 };
 
 /* Takes a pulled piece and releases its slot; copies without the interpreter lock. 1: the message is whole, and *object
