@@ -190,12 +190,13 @@ int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq)
     if (atomic_load(&pipe->uncounted))
         return 0; /* nothing to keep in order */
     if (!atomic_compare_exchange_strong(&pipe->writer, &owner, mine)) {
-        /* its own thread's: a signal handler writes inside of a write */
-        if (owner >> 32 == mine >> 32 || is_dead(owner)) {
-            stop_counting(pipe);
-            return 0;
-        }
-        return -EAGAIN;
+        bool nested = owner >> 32 == mine >> 32; /* a signal handler writes while its own thread writes */
+        /* Found dead is not yet died in its write: it may have ended its write and its life since we read the word.
+         * Only if the word is still the same did it die with the lock. */
+        if (!nested && !(is_dead(owner) && atomic_compare_exchange_strong(&pipe->writer, &owner, mine)))
+            return -EAGAIN;
+        stop_counting(pipe);
+        return 0;
     }
     *seq = next_number(pipe, &pipe->written);
     return 0;

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 static void setup(void)
 {
@@ -96,6 +98,65 @@ TEST(a_writer_that_died_in_its_write_ends_the_counting_and_blocks_nobody)
     CHECK_EQ(0, write_one(fds[1]));
     read_one(fds[0], &seq);
     CHECK_EQ(0, seq);
+}
+
+/* Lets the traced process run until it enters this system call. */
+static void run_until_syscall(pid_t pid, unsigned long number)
+{
+    struct __ptrace_syscall_info info;
+    int status;
+    CHECK(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD) == 0);
+    do {
+        CHECK(ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0);
+        CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+        CHECK(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
+    } while (info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != number);
+}
+
+/* A writer finds the pipe taken and asks whether its owner lives (kill(2) with signal 0 comes first). It is stopped
+ * right there until the owner has finished its write and died: the owner died, but not in its write. */
+TEST(a_writer_that_died_after_its_write_does_not_end_the_counting)
+{
+    int fds[2], owns[2], go[2], status;
+    uint64_t seq;
+    char byte;
+    setup();
+    make(fds, false);
+    make(owns, false);
+    make(go, false);
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
+    pid_t owner = fork();
+    if (owner == 0) {
+        uint32_t number = sf_pipe_numbers_find(fds[1]).out;
+        CHECK_EQ(0, sf_pipe_numbers_write_begin(number, &seq));
+        CHECK_EQ(1, write(owns[1], "", 1));
+        CHECK_EQ(1, read(go[0], &byte, 1));
+        CHECK_EQ(sizeof seq, write(fds[1], &seq, sizeof seq));
+        sf_pipe_numbers_write_end(number, true);
+        _exit(0);
+    }
+    CHECK_EQ(1, read(owns[0], &byte, 1));
+    pid_t other = fork();
+    if (other == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+            _exit(HARNESS_SKIP);
+        raise(SIGSTOP);
+        _exit(write_one(fds[1]) == 2 ? 0 : 1);
+    }
+    CHECK_EQ(other, waitpid(other, &status, 0));
+    if (WIFEXITED(status))
+        SKIP("ptrace is not allowed here");
+    run_until_syscall(other, SYS_kill);
+    CHECK_EQ(1, write(go[1], "", 1));
+    CHECK_EQ(owner, waitpid(owner, &status, 0));
+    CHECK_EQ(0, status);
+    CHECK(ptrace(PTRACE_DETACH, other, NULL, NULL) == 0);
+    CHECK_EQ(other, waitpid(other, &status, 0));
+    CHECK_EQ(0, status);
+    for (uint64_t k = 1; k <= 2; k++) {
+        CHECK_EQ(k, read_one(fds[0], &seq));
+        CHECK_EQ(k, seq);
+    }
 }
 
 TEST(a_reader_that_died_in_its_read_ends_the_counting)
