@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 
 enum { FRAMES = 4096 };
 enum state { WRITING, READY, READING, FREE };
@@ -147,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 1:
             if (at + 2 >= size)
                 break;
-            /* small ones, and large ones that make the lap grow */
+            /* small ones, and large ones that make the layout grow */
             reserve(ring, capacity / 8 * 8,
                     (uint64_t)(data[at + 1] | data[at + 2] << 8) * (data[at] & 1 ? 1 + which / 8 : 1) >> (which & 7));
             at += 2;

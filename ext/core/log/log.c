@@ -12,6 +12,7 @@
 #include "core/os/debug.h"
 #include "core/os/futex.h"
 #include "core/os/identity.h"
+#include "core/os/shm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -413,12 +414,13 @@ int sf_log_init(void)
 {
     if (family)
         return 0;
-    void *mapped = mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED)
-        return -errno;
-    int error = pthread_atfork(NULL, forget_next, in_child);
+    void *mapped;
+    int error = sf_shm_map(&mapped, sizeof *family);
+    if (error)
+        return error;
+    error = pthread_atfork(NULL, forget_next, in_child);
     if (error) {
-        munmap(mapped, sizeof *family);
+        sf_shm_unmap(mapped, sizeof *family);
         return -error;
     }
     family = mapped;

@@ -5,21 +5,16 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
+#include "core/os/monotonic.h"
 
+#if defined(__x86_64__)
 /* The narrowest of some brackets tsc - clock - tsc: the pair least disturbed by interrupts. */
 static void read_both(uint64_t *tsc, int64_t *ns)
 {
     uint64_t narrowest = UINT64_MAX;
     for (int i = 0; i < 50; i++) {
         uint64_t before = sf_tsc_read_fenced();
-        int64_t middle = monotonic_ns();
+        int64_t middle = sf_monotonic_ns();
         uint64_t after = sf_tsc_read_fenced();
         if (after - before < narrowest) {
             narrowest = after - before;

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "core/log/log.h"
-#include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"

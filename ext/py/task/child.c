@@ -143,7 +143,7 @@ void sf_child_end(struct sf_child *child)
     while (try_reap(child) == -EAGAIN) {
         Py_BEGIN_ALLOW_THREADS;
         if (child->pidfd >= 0)
-            sf_process_wait(child->pidfd, 100000000);
+            sf_process_wait(child->pidfd, SF_LIVENESS_PERIOD_NS);
         else
             usleep(1000);
         Py_END_ALLOW_THREADS;

@@ -95,7 +95,7 @@ static int sleep_for_item(void *what, int64_t timeout_ns)
 {
     struct sf_generator *generator = what;
     int slept = sf_ring_wait_message(generator->ring, timeout_ns);
-    generator->check_child = sf_wait_should_look(slept, &generator->checked_ns);
+    generator->check_child = sf_liveness_is_due(slept, &generator->checked_ns);
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* a dead child may have sent its item: try_item finds out */
 }
 

@@ -14,7 +14,7 @@
 
 #include <stdatomic.h>
 
-#include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 #include "py/message/arrival.h"
 #include "py/task/task_object.h"
 
@@ -37,7 +37,7 @@ struct sf_generator {
     bool exhausted;            /* the last item was taken */
     bool busy;                 /* a Python thread is in next(): ring and control stay until it returns */
     bool check_child;          /* try_item is to find out whether the child is dead */
-    int64_t checked_ns;        /* when it last did; see sf_wait_should_look */
+    int64_t checked_ns;        /* when it last did; see sf_liveness_is_due */
     struct sf_arrival arrival; /* of the item under way */
     PyObject *opened;          /* what the item's message held (owned); NULL: unpickling raised, or no item is here */
     uint64_t bytes;            /* of the item's message */

@@ -1,7 +1,10 @@
 #include "core/result/stream.h"
-#include "harness.h"
 
 #include <errno.h>
+
+#include "core/os/liveness.h"
+#include "core/ring/ring_wait.h"
+#include "harness.h"
 
 static struct sf_ring *ring_of(uint64_t bytes)
 {
@@ -24,7 +27,7 @@ static void send_all(struct sf_ring *ring, uint32_t source, uint64_t number, uin
     struct iovec parts[] = {{data, bytes / 3}, {data, 0}, {data + bytes / 3, bytes - bytes / 3}};
     struct sf_stream_out out = {.head = {source, 5, number, bytes, 0}, .parts = parts, .count = 3};
     while (sf_stream_push(ring, &out) == -EAGAIN)
-        sf_ring_wait_room(ring, sizeof out.head + SF_STREAM_PIECE_BYTES, SF_RING_CHECK_NS);
+        sf_ring_wait_room(ring, sizeof out.head + SF_STREAM_PIECE_BYTES, SF_LIVENESS_PERIOD_NS);
     free(data);
 }
 
@@ -43,7 +46,7 @@ TEST(a_message_larger_than_the_ring_arrives_whole)
         struct sf_ring_slot slot;
         int got = sf_stream_pull(ring, &head, &slot, &piece);
         if (got == -EAGAIN) {
-            sf_ring_wait_message(ring, SF_RING_CHECK_NS);
+            sf_ring_wait_message(ring, SF_LIVENESS_PERIOD_NS);
             continue;
         }
         CHECK_EQ(0, got);
@@ -76,7 +79,7 @@ TEST(pieces_of_several_sources_are_told_apart)
         struct sf_stream_head head;
         struct sf_ring_slot slot;
         if (sf_stream_pull(ring, &head, &slot, &piece) == -EAGAIN) {
-            sf_ring_wait_message(ring, SF_RING_CHECK_NS);
+            sf_ring_wait_message(ring, SF_LIVENESS_PERIOD_NS);
             continue;
         }
         CHECK(head.source < SOURCES);

@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "core/os/liveness.h"
 #include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 #include "harness.h"
 
 #define MS INT64_C(1000000)

@@ -1,5 +1,5 @@
 /* Handles of rings: making them, listing them, and who holds a ring after forks of all kinds. */
-#include "core/ring/ring.h"
+#include "core/ring/ring_handle.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

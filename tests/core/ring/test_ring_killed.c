@@ -88,7 +88,7 @@ TEST(a_message_of_a_live_process_is_never_taken_away)
         usleep(1000);
     }
     for (int i = 0; i < 3; i++)
-        CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 900, SF_RING_CHECK_NS));
+        CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 900, SF_LIVENESS_PERIOD_NS));
     CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 900, &slot));
     CHECK(write(go[1], "", 1) == 1);
     await_zombie(pid);

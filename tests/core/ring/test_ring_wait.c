@@ -1,5 +1,5 @@
 /* Waiting at the ring: what ends a wait, how soon, and what it says. */
-#include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 
 #include <sys/time.h>
 
