@@ -159,6 +159,30 @@ TEST(a_writer_that_died_after_its_write_does_not_end_the_counting)
     }
 }
 
+TEST(a_fork_in_the_middle_of_a_write_ends_the_counting)
+{
+    int fds[2], status;
+    uint64_t seq;
+    setup();
+    make(fds, false);
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
+    uint32_t number = sf_pipe_numbers_find(fds[1]).out;
+    CHECK_EQ(0, sf_pipe_numbers_write_begin(number, &seq));
+    CHECK_EQ(1, seq);
+    pid_t child = fork(); /* by a signal handler: both processes go on with the write */
+    CHECK_EQ(sizeof seq, write(fds[1], &seq, sizeof seq));
+    sf_pipe_numbers_write_end(number, true);
+    if (child == 0)
+        _exit(0);
+    CHECK_EQ(child, waitpid(child, &status, 0));
+    CHECK_EQ(0, status);
+    CHECK_EQ(0, write_one(fds[1]));
+    for (int i = 0; i < 3; i++) {
+        read_one(fds[0], &seq);
+        CHECK_EQ(0, seq);
+    }
+}
+
 TEST(a_reader_that_died_in_its_read_ends_the_counting)
 {
     int fds[2], status;

@@ -1,4 +1,4 @@
-/* Who holds a ring: the table of parties, with real processes. */
+/* Who holds a ring: the table of its holders, with real processes. */
 #include "core/ring/holders.h"
 
 #include <sys/mman.h>
@@ -191,7 +191,7 @@ TEST(a_slot_has_another_tag_in_its_next_life)
     CHECK(sf_holders_alive(holders, second));
 }
 
-TEST(a_recycled_pid_is_not_the_party)
+TEST(a_recycled_pid_is_not_the_holder)
 {
     struct sf_holders *holders = shared_holders();
     pid_t pid;
