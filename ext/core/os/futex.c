@@ -1,5 +1,5 @@
-/* Sleeping on a shared word: two system calls and the translation of their errors. Nothing is kept here; who writes
- * the words and why a wake-up cannot be lost is said where the words live (lock.c, ring_wait.c). */
+/* Sleeping on a shared word: two system calls and the translation of their errors. There is no state here. Who writes
+ * the words, and why no wake-up is lost, is said by those who use it (lock.c, eventcount.c). */
 #include "core/os/futex.h"
 
 #include <errno.h>
