@@ -1,10 +1,11 @@
-/* Fuzzing the ring: the input is a list of operations, done on a ring and on a model of it in this process.
+/* Fuzzing the ring: the input is a list of operations, which are done on a ring and on a model of it in this process.
  *
- * The model knows every frame in order, with its span and state; so it says exactly which reservation must succeed
- * (the room from the oldest frame not yet free on), which message a claim must give, and every byte of it.
+ * The model knows every frame in order, with its span and state. So it knows which message a claim must give, and every
+ * byte of it. It also knows exactly which reservation must succeed: room is taken by the oldest frame that is not free,
+ * and by all frames after it.
  *
- * Input: two bytes choose the capacity; then operations of one byte (low 3 bits: what, others: which), reserve with
- * two more bytes for the size. */
+ * Input: two bytes choose the capacity. Then come operations of one byte: the low 3 bits say which operation, the
+ * others which frame it is for. A reservation has two more bytes for its size. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ static uint64_t room_taken(void)
     return taken;
 }
 
-/* The which-th frame in this state, or `last`. */
+/* The index of the frame number `which`, from 0, among those in this state; `last`: there are not so many. */
 static unsigned find(enum state state, unsigned which)
 {
     unsigned found = last;

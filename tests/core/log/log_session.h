@@ -1,4 +1,4 @@
-/* A session as a collector would make it, and a reader of its logs: what the tests of the log share. */
+/* What the tests of the log share: a session as a collector would make it, and a reader of its logs. */
 #ifndef SF_TESTS_CORE_LOG_LOG_SESSION_H
 #define SF_TESTS_CORE_LOG_LOG_SESSION_H
 
@@ -38,7 +38,7 @@ static struct sf_session_header *make_session(const char *where, uint32_t record
     return session;
 }
 
-/* Maps the log of process pid. NULL: there is none that has its length. */
+/* Maps the log of process pid. NULL: there is none, or it does not have its full length. */
 static struct sf_log_header *open_log(pid_t pid, uint32_t records)
 {
     char prefix[32], path[600] = "";

@@ -1,4 +1,4 @@
-/* The numbers of messages in pipes and sockets of others. */
+/* The numbers of messages in other programs' pipes and sockets. */
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
 #include "harness.h"
@@ -20,7 +20,7 @@ static void make(int fds[2], bool duplex)
     CHECK_EQ(0, duplex ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds));
 }
 
-/* A message written, by its number. */
+/* Writes a message that holds its number, and returns the number. */
 static uint64_t write_one(int fd)
 {
     uint64_t seq;
@@ -32,7 +32,7 @@ static uint64_t write_one(int fd)
     return seq;
 }
 
-/* The number that the writer gave, and the reader's own in *seq. */
+/* Reads a message: returns the number that its writer gave it; *seq is the reader's number. */
 static uint64_t read_one(int fd, uint64_t *seq)
 {
     uint64_t sent;
@@ -43,7 +43,7 @@ static uint64_t read_one(int fd, uint64_t *seq)
     return sent;
 }
 
-TEST(both_ends_of_a_pipe_are_one_pipe_and_those_of_a_socket_pair_two)
+TEST(both_ends_of_a_pipe_belong_to_one_pipe_and_those_of_a_socket_pair_to_two)
 {
     int fds[2], pair[2];
     setup();
@@ -203,7 +203,7 @@ TEST(a_reader_that_died_in_its_read_ends_the_counting)
     CHECK_EQ(0, seq);
 }
 
-TEST(an_end_of_file_is_no_message)
+TEST(an_end_of_file_is_not_counted_as_a_message)
 {
     int fds[2];
     uint64_t seq;
@@ -217,7 +217,7 @@ TEST(an_end_of_file_is_no_message)
     CHECK_EQ(1, seq);
 }
 
-TEST(what_was_not_declared_has_a_channel_and_no_numbers)
+TEST(a_pipe_that_was_not_declared_has_a_channel_but_no_numbers)
 {
     int fds[2], file[2];
     uint64_t seq;
@@ -232,7 +232,7 @@ TEST(what_was_not_declared_has_a_channel_and_no_numbers)
     CHECK(sf_pipe_numbers_find(file[0]).in != sf_pipe_numbers_find(file[0]).out);
 }
 
-TEST(nothing_counts_any_more_once_somebody_does_not)
+TEST(after_forget_the_old_pipes_are_not_counted_and_new_ones_are)
 {
     int before[2], after[2];
     setup();

@@ -114,7 +114,7 @@ TEST(a_live_owner_keeps_it_however_long)
     sf_lock_drop(&s->lock);
     double start = now_s();
     reap(2);
-    CHECK(now_s() - start < 0.07); /* woken: the slices are at 100 ms by now */
+    CHECK(now_s() - start < 0.07); /* woken, because a slice is 100 ms by now */
     CHECK_EQ(2, s->plain);
 }
 
@@ -139,7 +139,7 @@ TEST(a_dead_owner_is_replaced_soon)
         dead_owner(s, reaped);
         CHECK(atomic_load(&s->lock.word) != 0);
         double start = now_s();
-        CHECK(take_lock(s, me)); /* and says so */
+        CHECK(take_lock(s, me)); /* true: taken over */
         CHECK(now_s() - start < 0.1);
         sf_lock_drop(&s->lock);
         CHECK(!take_lock(s, me));

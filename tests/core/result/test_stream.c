@@ -13,7 +13,7 @@ static struct sf_ring *ring_of(uint64_t bytes)
     return ring;
 }
 
-/* Byte i of message n: so that a piece in the wrong place shows. */
+/* Byte i of message n: a piece in a wrong place has wrong bytes. */
 static char byte_of(uint64_t n, uint64_t i)
 {
     return (char)(i * 31 + n * 7 + (i >> 11));
@@ -62,7 +62,7 @@ TEST(a_message_larger_than_the_ring_arrives_whole)
     free(message);
 }
 
-TEST(pieces_of_several_sources_are_told_apart)
+TEST(pieces_of_several_sources_are_distinguished)
 {
     enum { SOURCES = 4, BYTES = 3 * SF_STREAM_PIECE_BYTES + 17 };
     struct sf_ring *ring = ring_of(SF_STREAM_RING_BYTES);
@@ -112,7 +112,7 @@ TEST(an_empty_message_is_one_piece)
     CHECK_EQ(-EAGAIN, sf_stream_pull(ring, &head, &slot, &piece));
 }
 
-TEST(what_is_no_piece_is_refused_and_taken_out)
+TEST(a_message_that_is_not_a_piece_is_refused_and_released)
 {
     struct sf_ring *ring = ring_of(4096);
     struct sf_stream_head lie = {0, 1, 1, 10, 8};
