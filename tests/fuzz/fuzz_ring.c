@@ -68,7 +68,7 @@ static uint64_t room_taken(void)
     return taken;
 }
 
-/* The index of the frame number `which`, from 0, among those in this state; `last`: there are not so many. */
+/* Index of the which-th frame (from 0) in this state, or of the last one in it if there are fewer; `last`: none. */
 static unsigned find(enum state state, unsigned which)
 {
     unsigned found = last;
