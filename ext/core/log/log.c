@@ -1,4 +1,4 @@
-/* The slow half of the event log: sessions, making logs, making room. The fast half is inline in log.h.
+/* The slow half of the event log: joining sessions, making logs, making room. The fast half is inline in log.h.
  *
  * Who writes. In a log: its process, one thread at a time. In the session file: writers add to `wake` and `lost_logs`,
  * and turn ACTIVE into STOPPING; everything else is the collector's. Nothing here is freed before sf_log_detach.
@@ -25,6 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/log/session.h"
 #include "core/os/debug.h"
 #include "core/os/futex.h"
 #include "core/os/identity.h"
@@ -288,62 +289,16 @@ uint32_t sf_log_texts_era(void)
     return own.era;
 }
 
-/* Opens the directory, which must be this user's, closed to all others, and no symlink. fd or -errno. */
-static int open_directory(const char *directory)
-{
-    struct stat st;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP || errno == ENOTDIR ? -EPERM : -errno;
-    if (fstat(fd, &st) || st.st_uid != geteuid() || (st.st_mode & 077)) {
-        close(fd);
-        return -EPERM;
-    }
-    return fd;
-}
-
-/* Maps the session file. 0 or -errno. */
-static int map_session(int directory_fd, struct sf_session_header **out)
-{
-    struct stat st;
-    int error = 0, fd = openat(directory_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP ? -EPERM : errno == ENOENT ? -EPROTO : -errno;
-    void *mapped = MAP_FAILED;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
-        error = -EPERM;
-    else if (st.st_size < (off_t)sizeof(struct sf_session_header))
-        error = -EPROTO;
-    else if ((mapped = mmap(NULL, sizeof(struct sf_session_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) ==
-             MAP_FAILED)
-        error = -errno;
-    close(fd);
-    if (error)
-        return error;
-    struct sf_session_header *session = mapped;
-    uint32_t records = session->log_records;
-    if (session->magic != SF_SESSION_MAGIC || session->version != SF_ABI_VERSION || records < 2 ||
-        (records & (records - 1)) || records > 1u << 26)
-        error = -EPROTO;
-    else if (session->state != SF_SESSION_ACTIVE)
-        error = -ESHUTDOWN;
-    if (error)
-        munmap(mapped, sizeof(struct sf_session_header));
-    else
-        *out = session;
-    return error;
-}
-
 int sf_log_attach(const char *directory)
 {
     if (sf_log_self.session)
         return -EALREADY;
     if (strlen(directory) >= sizeof own.directory)
         return -ENAMETOOLONG;
-    int error, fd = open_directory(directory);
+    int error, fd = sf_session_open(directory);
     if (fd < 0)
         return fd;
-    error = map_session(fd, &sf_log_self.session);
+    error = sf_session_map(fd, &sf_log_self.session);
     if (error) {
         close(fd);
         return error;
@@ -363,7 +318,7 @@ void sf_log_detach(void)
         return;
     sf_debug(SF_DEBUG_LOG, "left the session in %s", own.directory);
     close_log();
-    munmap(sf_log_self.session, sizeof(struct sf_session_header));
+    sf_session_unmap(sf_log_self.session);
     sf_log_self.session = NULL;
     close(own.directory_fd);
     own.directory_fd = -1;

@@ -31,7 +31,7 @@ int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
 }
 
 /* Whether this process has another Python thread, which could end the wait. 1, 0, or -1 with an exception. */
-static int other_threads(void)
+static int has_other_threads(void)
 {
     PyObject *module = PyImport_ImportModule("_thread");
     PyObject *count = module ? PyObject_CallMethod(module, "_count", NULL) : NULL;
@@ -56,7 +56,7 @@ static int sleep_and_try(const struct sf_waiting *waiting, int64_t deadline_ns)
         return SF_RAISED;
     int got = waiting->try_now(waiting->what);
     if (got == -EAGAIN && slept == -EPIPE) {
-        int others = other_threads();
+        int others = has_other_threads();
         if (others < 0)
             return SF_RAISED;
         return others ? -EAGAIN : -EPIPE;
