@@ -2,11 +2,11 @@
  *
  * Why no wake-up is lost. A sleeper sets bit 0 and a notifier adds 2, both by a read-modify-write of the same word, so
  * one of them comes first. If the addition came first, the sleeper finds the count changed and does not sleep. If the
- * bit came first, the notifier sees it and wakes. Acquire on both sides: whoever comes second sees what the first did
- * before.
+ * bit came first, the notifier sees it and wakes. The second one sees all that the first one did before, because both
+ * operations are release and acquire.
  *
- * Who writes: notifiers the count; sleepers set bit 0; only wake_all clears it. After wake_one the bit stays, because
- * others may still sleep: so not all idle receivers are woken for each message. */
+ * Who writes: notifiers add to the count, sleepers set bit 0, and only wake_all clears it. wake_one wakes one sleeper
+ * and leaves the bit, because others may still sleep. */
 #include "core/os/eventcount.h"
 
 #include <limits.h>

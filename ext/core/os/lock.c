@@ -3,15 +3,15 @@
  * Who writes the word: a taker changes it by CAS from 0, or from the whole word of an owner found dead; a sleeper adds
  * bit 31 by CAS; only the owner stores 0.
  *
- * No wake-up is lost. A sleeper sleeps only on a word that has bit 31, and whoever drops such a word wakes one
+ * No wake-up is lost. A sleeper sleeps only on a word that has bit 31, and an owner that drops such a word wakes one
  * sleeper. A process that has slept takes the lock with bit 31 set, because others may still sleep: at worst one
  * needless wake-up follows. An owner killed between its store of 0 and its wake call leaves sleepers on a free lock:
  * they look again when their slice ends, after SF_LIVENESS_PERIOD_NS at most.
  *
  * Taking over is safe. A tag belongs to one life of one process. The word of a dead owner is changed only by takers,
- * each by CAS from that same word (apart from bit 31), so one of them wins; the others then see the winner's tag. An
- * owner that dropped the lock before it died is not robbed of anything: the word is no longer its tag, so the CAS
- * fails. Threads of one process share its tag, so no process takes over from itself. */
+ * each by CAS from that same word (apart from bit 31), so one of them wins; the others then see the winner's tag. If
+ * the owner dropped the lock before it died, the word is no longer its tag and the CAS fails. Threads of one process
+ * share its tag, and no process takes over from itself. */
 #include "core/os/lock.h"
 
 #include "core/os/futex.h"

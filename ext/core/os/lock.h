@@ -1,24 +1,25 @@
 /* A lock in shared memory that survives the death of its owner, for critical sections of a few stores.
  *
- * The word is 0 (free) or the owner's tag, with bit 31 set while somebody may sleep on it. A tag is a number below
- * 2^31, not 0, that belongs to one life of one process. Whoever uses the lock gives out the tags and answers, for a
- * waiter, whether the process behind a tag still lives (sf_lock_is_alive).
+ * The word is 0 (free) or the owner's tag, with bit 31 set while another process may sleep on it. A tag is a number
+ * below 2^31, not 0, that belongs to one life of one process. The user of the lock gives out the tags, and says whether
+ * the process behind a tag still lives (sf_lock_is_alive).
  *
- * Why not PTHREAD_MUTEX_ROBUST.
- * - It would not replace our own search for the dead. A ring must know as well whose half-written message stands in
- *   its memory, and whether any other process is left. So it has tags, and with tags the lock needs nothing more than
- *   this word. Lock, messages and waits then agree about who is dead.
- * - It finds its dead by the kernel: each thread registers a list of the mutexes it holds (set_robust_list), and the
- *   kernel walks it when the thread ends. User-mode emulators cannot: qemu answers ENOSYS. And kernels before 5.5 lose
- *   a wake-up when the owner is killed between its unlocking store and its wake call; so waits would have to be cut
- *   into slices all the same.
- * - The list runs through the mutexes: pointers of one process in memory that all of them write.
- * - It names its owner by thread id. In two pid namespaces these are not unique; tags are.
- * - It takes 40 bytes, our word 4: head, next and tail fit into the lock's cache line, and change with it. Taking a
- *   free lock is one inline compare-and-swap and dropping it one exchange; a robust one also links and unlinks itself,
- *   in a library call.
- * - EOWNERDEAD obliges to call pthread_mutex_consistent; a mutex unlocked without that is unusable for ever.
- * - glibc has PTHREAD_MUTEX_ROBUST as an enum and not as a macro, so #ifdef cannot ask for it. */
+ * Why not PTHREAD_MUTEX_ROBUST:
+ * - It would not make our own search for dead processes unnecessary. The ring must also know whose half-written message
+ *   is in its memory, and whether any other process is left. So it has tags anyway, and with tags this one word is all
+ *   that the lock needs. And lock, messages and waits agree about which process is dead.
+ * - It depends on the kernel to find dead owners: each thread registers a list of the mutexes that it holds
+ *   (set_robust_list), and the kernel walks the list when the thread ends. Under user-mode emulation there is no such
+ *   list (qemu answers ENOSYS), so a dead owner would keep the lock for ever.
+ * - Waits would need our slices all the same: on older kernels the wake-up is lost when the owner is killed between the
+ *   store that unlocks and its wake call.
+ * - Its list links are pointers of one process, stored in memory that all processes write.
+ * - It is larger and slower. It takes 40 bytes and not 4, so it would not fit into one cache line with what it guards.
+ *   Our lock is taken by one inline compare-and-swap and dropped by one exchange. A robust mutex is a library call,
+ * which also links the mutex into the list and unlinks it.
+ * - After EOWNERDEAD the new owner must call pthread_mutex_consistent. If it unlocks without, the mutex is unusable for
+ *   ever.
+ * - glibc defines PTHREAD_MUTEX_ROBUST as an enum constant, so #ifdef cannot find out whether it exists. */
 #ifndef SF_CORE_OS_LOCK_H
 #define SF_CORE_OS_LOCK_H
 
@@ -33,7 +34,8 @@ struct sf_lock {
 
 #define SF_LOCK_WAITERS (UINT32_C(1) << 31)
 
-/* Whether the process behind the tag lives. False must be certain. `owners` is what the caller gave with it. */
+/* Whether the process behind the tag lives. It must be certain before it says false. `owners` is the pointer that was
+ * passed to sf_lock_take with it. */
 typedef bool sf_lock_is_alive(const void *owners, uint32_t tag);
 
 /* The contended part of sf_lock_take. */
@@ -56,7 +58,7 @@ static inline bool sf_lock_take(struct sf_lock *lock, uint32_t tag, sf_lock_is_a
     return sf_lock_take_slow(lock, tag, is_alive, owners);
 }
 
-/* By the owner. */
+/* Frees the lock, which the caller has. Wakes a sleeper if there may be one. */
 static inline void sf_lock_drop(struct sf_lock *lock)
 {
     /* release: partner is the acquire in sf_lock_take and sf_lock_take_slow. */

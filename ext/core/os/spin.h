@@ -16,8 +16,8 @@ static inline void sf_spin_pause(void)
 #endif
 }
 
-/* Whether what we wait for can happen while we spin: this process may run on more than one CPU. Asked of the kernel
- * once; a later change of the affinity mask is not noticed. */
+/* Whether this process may run on more than one CPU: else nothing can happen while it spins. The kernel is asked once,
+ * so a later change of the affinity mask is not noticed. */
 bool sf_spin_is_useful(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* The result file: what a child leaves for its parent. A memfd, written once by the child and read by the parent after
  * the child's death. It takes any size without a reader, so a join never has to read before it waits. It has no name,
- * so nothing is left behind whoever dies. */
+ * so nothing is left behind when processes die. */
 #ifndef SF_CORE_RESULT_RESULT_FILE_H
 #define SF_CORE_RESULT_RESULT_FILE_H
 

@@ -142,7 +142,7 @@ static bool take_slot(struct sf_holders *holders, uint32_t *tag)
         return true;
     while (used < SF_HOLDERS_SLOTS) {
         uint32_t next = used;
-        /* release: whoever sees the slot counted (slots_in_use) may read it; it is EMPTY until taken below. */
+        /* release: a process that sees the slot counted (slots_in_use) may read it: it is EMPTY until taken below. */
         if (atomic_compare_exchange_strong_explicit(&holders->used, &next, used + 1, memory_order_acq_rel,
                                                     memory_order_acquire)) {
             if (take_empty_slot(holders, used + 1, self, tag))

@@ -40,7 +40,7 @@ struct sf_holders_slot {
 
 struct sf_holders {            /* in shared memory; all zero: nobody */
     _Atomic uint32_t used;     /* slots from here on were never taken */
-    _Atomic uint32_t unknown;  /* 1: somebody found no slot */
+    _Atomic uint32_t unknown;  /* 1: a process found no slot */
     _Atomic uint32_t sweep_at; /* with so many slots in use, taking one looks for dead ones first; a hint */
     _Atomic uint32_t entered;  /* how often any process began to enter */
     struct sf_holders_slot slot[SF_HOLDERS_SLOTS];

@@ -10,7 +10,7 @@
  *     a frame's state:   WRITING --(publish)--> READY --(claim, locked)--> READING --(release)--> FREE
  *                           +-------------------(abandon; or its holder died: locked)---------------^
  *
- * Invariants, whenever somebody has the lock (positions_are_valid)
+ * Invariants, when a process has just taken the lock, and when it drops it (positions_are_valid)
  * - head <= next <= tail, and tail - head <= usable: the frames in flight fit.
  * - Positions, places and spans are multiples of 8; a place is below usable; a span is at least a frame's header.
  * - The frames from head to tail follow each other without a gap, each as long as its span.
@@ -25,8 +25,8 @@
  * - collecting: next moves first, then head, both over FREE frames only, so any mixture is a valid ring.
  * - merging FREE frames: one store of the first one's span.
  * - the layout: see ring_layout.h. A process that takes the lock over from a dead one repairs the layout first.
- * A dead process's WRITING and READING frames do no harm until they are at the head and somebody needs the room: then
- * they are freed (free_dead_head). Nobody waits for another's frame: claim passes over WRITING ones.
+ * A dead process's WRITING and READING frames do no harm until they are at the head and another process needs the room:
+ * then they are freed (free_dead_head). Nobody waits for another's frame: claim passes over WRITING ones.
  *
  * Order. A thread reserves its second message after it has published the first, and claim holds the lock, so claim
  * sees the first as READY if it sees the second at all. In case a thread holds two messages at once, claim looks again
@@ -112,7 +112,7 @@ static bool is_holder_alive(const void *holders, uint32_t tag)
     return sf_holders_alive(holders, tag);
 }
 
-/* Locked. The invariants above, which hold whoever was killed. For assert. */
+/* Locked. Whether the invariants above hold; they do, whichever process was killed and where. For assert. */
 __attribute__((unused)) static bool positions_are_valid(const struct sf_ring *ring)
 {
     const struct sf_ring_shared *s = ring->shared;
@@ -307,7 +307,7 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
         .position = x, .bytes = load_locked(frame_word(ring, x, BYTES)), .seq = load_locked(frame_word(ring, x, SEQ))};
     store_locked(frame_word(ring, x, STATE), state_of(READING, ring->tag));
     if (found == next)
-        /* release: whoever sees next behind the frame sees its new state; partner: the acquire of the lock */
+        /* release: a process that sees next behind the frame sees its new state; partner: the acquire of the lock */
         atomic_store_explicit(&s->next, next + span_at(ring, x), memory_order_release);
     unlock_ring(ring);
     return 0;
@@ -357,7 +357,7 @@ void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
     }
 }
 
-/* --- looking, for whoever waits --- */
+/* --- looking without taking --- */
 
 bool sf_ring_has_message(struct sf_ring *ring)
 {

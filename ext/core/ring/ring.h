@@ -7,9 +7,9 @@
  *
  * Guarantees. A message is received once, whole. Messages that one thread sends are claimed in its order. A process
  * killed between reserve and publish, or between claim and release, loses that one message: its bytes are freed as
- * soon as somebody needs the room, or has waited for longer than SF_LIVENESS_PERIOD_NS. The lock is taken over if the
+ * soon as another process needs the room, or has waited for it for SF_LIVENESS_PERIOD_NS. The lock is taken over if the
  * dead process held it. Dead includes zombies, processes whose pid was given to another, and processes that have
- * exec'ed a program (identity.h says where those count as alive until they end).
+ * exec'ed a program (identity.h says on which machines those count as alive until they end).
  *
  * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: the child
  * must not finish it.
@@ -69,9 +69,9 @@ void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
 /* Whether a message could be claimed now. Blocks like sf_ring_reserve. */
 bool sf_ring_has_message(struct sf_ring *ring);
 
-/* Whether `bytes` could be reserved now; also true when they never can be, so that sf_ring_reserve says so. Frees what
- * dead processes left in the way: with `check` by asking /proc in any case, else not if that was done a moment ago.
- * Blocks like sf_ring_reserve. */
+/* Whether `bytes` could be reserved now; also true when they never can be, so that sf_ring_reserve says so. Frees the
+ * messages of dead processes that are in the way. `check`: asks /proc whether their processes live even if that was
+ * done a moment ago. Blocks like sf_ring_reserve. */
 bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check);
 
 #endif

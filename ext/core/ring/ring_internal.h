@@ -28,11 +28,11 @@
 
 /* Each group is on cache lines of its own, so that a process that uses one is not slowed by writes to another. */
 struct sf_ring_shared {
-    /* hot. All of it is written under the lock, except the number; peeks read it without */
+    /* used by every call; written under the lock, except the number; peeks read it without the lock */
     _Alignas(SF_RING_CACHE_LINE) struct sf_lock lock;
     _Atomic uint32_t number; /* the owner's label */
     _Atomic uint64_t head, next, tail, seq, base;
-    /* read by all, seldom written */
+    /* read by all, rarely written */
     _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
@@ -40,9 +40,9 @@ struct sf_ring_shared {
 };
 #define SF_RING_DATA_OFFSET ((sizeof(struct sf_ring_shared) + SF_RING_PAGE - 1) / SF_RING_PAGE * SF_RING_PAGE)
 
-/* What this process's waits for one kind of event have learnt; see ring_wait.c. Any thread writes it, no partners. */
+/* What this process keeps about its waits for one event; see ring_wait.c. Any thread writes it; no partners. */
 struct sf_ring_waits {
-    _Atomic uint32_t skips_left; /* so many waits sleep at once before one spins long again */
+    _Atomic uint32_t skips_left; /* so many waits have no long spin before the next one has */
     _Atomic uint32_t skips;      /* what skips_left was set to after the last long spin that was in vain */
     int64_t checked_ns;          /* when a wait last checked who lives: see core/os/liveness.h */
 };
@@ -55,8 +55,8 @@ struct sf_ring_fork {
 
 struct sf_ring {
     struct sf_ring_shared *shared;
-    unsigned char *data; /* at SF_RING_DATA_OFFSET */
-    uint64_t capacity, usable;
+    unsigned char *data;       /* at SF_RING_DATA_OFFSET */
+    uint64_t capacity, usable; /* bytes as asked for; the same rounded down to 8 */
     size_t mapped;
     uint32_t tag; /* this process's; changes only in a forked child */
     struct sf_ring_waits message_waits, room_waits;

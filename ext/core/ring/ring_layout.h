@@ -31,10 +31,10 @@
 /* In shared memory. Written under the ring's lock with relaxed stores: the lock orders them for all who take it. The
  * holder of a message may read old words; old and new ones agree on the way through its message (see ring_layout.c). */
 struct sf_ring_layout {
-    _Atomic uint64_t soft;   /* bytes of a plain layout; 8 <= soft <= usable */
-    _Atomic uint64_t splice; /* h, or SF_RING_LAYOUT_NO_SPLICE */
-    uint64_t usable;         /* bytes of memory; constant */
-    _Atomic uint64_t planned;
+    _Atomic uint64_t soft;    /* bytes of a plain layout; 8 <= soft <= usable */
+    _Atomic uint64_t splice;  /* h, or SF_RING_LAYOUT_NO_SPLICE */
+    uint64_t usable;          /* bytes of memory; constant */
+    _Atomic uint64_t planned; /* 1: the plan below is to be carried out */
     _Atomic uint64_t plan_base, plan_soft, plan_splice;
 };
 
@@ -101,6 +101,7 @@ static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, 
 /* Whether the invariants of ring_layout.c hold: under the lock, after any repair. For assert. */
 bool sf_ring_layout_is_valid(const struct sf_ring_layout *layout, uint64_t base, uint64_t head, uint64_t tail);
 
+/* A plain layout with nothing in flight; usable is a multiple of 8. */
 void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable);
 
 /* Nothing is in flight: the layout shrinks to its first size, and the tail's place is 0. */
