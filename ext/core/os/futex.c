@@ -6,16 +6,13 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S INT64_C(1000000000)
+#include "core/os/monotonic.h"
 
 int sf_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
-    if (timeout_ns < 0)
-        timeout_ns = 0;
-    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S), .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+    struct timespec timeout = sf_monotonic_timespec(timeout_ns);
     int error = errno, result = 0;
     if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, NULL, 0) == -1)
         result = errno == ETIMEDOUT || errno == EINTR ? -errno : 0; /* EAGAIN: the word has changed */

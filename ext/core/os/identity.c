@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#include "core/os/monotonic.h"
 
 enum { FIELD_STATE = 3, FIELD_THREADS = 20, FIELD_START = 22, FIELD_STACK = 28 }; /* from 1: proc(5) */
 
@@ -25,7 +25,7 @@ uint64_t sf_identity_now(void)
     struct timespec now;
     if (clock_gettime(CLOCK_BOOTTIME, &now))
         return 1;
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * (uint64_t)SF_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 bool sf_identity_exists(pid_t pid)
@@ -121,7 +121,7 @@ uint64_t sf_identity_age_ns(void)
     long ticks_per_s = sysconf(_SC_CLK_TCK);
     if (!read_stat("/proc/self/stat", &self) || ticks_per_s <= 0)
         return 0;
-    uint64_t start_ns = self.start_ticks * (NS_PER_S / (uint64_t)ticks_per_s), now_ns = sf_identity_now();
+    uint64_t start_ns = self.start_ticks * ((uint64_t)SF_NS_PER_S / (uint64_t)ticks_per_s), now_ns = sf_identity_now();
     return now_ns > start_ns ? now_ns - start_ns : 1;
 }
 
@@ -145,5 +145,5 @@ bool sf_identity_alive(pid_t pid, uint64_t since_ns)
     if (stat.stack && own_stack() && stat.stack != own_stack())
         return false;
     /* The start is rounded down to whole ticks, so a process that lived at since_ns started in that tick or before. */
-    return stat.start_ticks <= since_ns / (NS_PER_S / (uint64_t)ticks_per_s);
+    return stat.start_ticks <= since_ns / ((uint64_t)SF_NS_PER_S / (uint64_t)ticks_per_s);
 }

@@ -12,8 +12,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "core/os/monotonic.h"
 
 static pid_t expected_parent; /* written before the handler is installed, read by it */
 
@@ -64,7 +65,7 @@ int sf_process_signal(int pidfd, int signal_number)
 int sf_process_wait(int pidfd, int64_t timeout_ns)
 {
     struct pollfd waited = {.fd = pidfd, .events = POLLIN};
-    struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct timespec limit = sf_monotonic_timespec(timeout_ns);
     int ready = ppoll(&waited, 1, &limit, NULL);
     if (ready < 0)
         return -errno;

@@ -10,7 +10,7 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-#define PAGE ((uintptr_t)4096)
+#define PAGE ((uintptr_t)SF_SHM_PAGE_BYTES)
 #define HUGE ((uintptr_t)2 << 20)
 #define POPULATE_BYTES (128u << 10) /* malloc's threshold for mapping: less comes from memory that it already has */
 

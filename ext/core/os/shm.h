@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#define SF_SHM_PAGE_BYTES 4096u
+
 /* Maps `bytes` bytes, which cost no memory until they are touched. The mapping is the caller's. 0 or -errno (-ENOMEM:
  * no memory or address space). */
 int sf_shm_map(void **out, size_t bytes);

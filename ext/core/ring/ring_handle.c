@@ -80,7 +80,7 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (capacity_bytes < SF_RING_MIN_BYTES)
         return -EINVAL;
-    if (capacity_bytes > PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_RING_PAGE)
+    if (capacity_bytes > PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_SHM_PAGE_BYTES)
         return -ENOMEM;
     pthread_once(&once, register_fork_handlers);
     struct sf_ring *ring = atfork_error ? NULL : calloc(1, sizeof *ring);

@@ -19,11 +19,11 @@
 
 #include "core/os/eventcount.h"
 #include "core/os/lock.h"
+#include "core/os/shm.h"
 #include "core/ring/holders.h"
 #include "core/ring/ring_layout.h"
 
 #define SF_RING_CACHE_LINE 64
-#define SF_RING_PAGE 4096u
 #define SF_RING_FORKS_KEPT 8u /* of one process: so many of its last forks can still be named */
 
 /* Each group is on cache lines of its own, so that a process that uses one is not slowed by writes to another. */
@@ -38,7 +38,8 @@ struct sf_ring_shared {
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
-#define SF_RING_DATA_OFFSET ((sizeof(struct sf_ring_shared) + SF_RING_PAGE - 1) / SF_RING_PAGE * SF_RING_PAGE)
+#define SF_RING_DATA_OFFSET                                                                                            \
+    ((sizeof(struct sf_ring_shared) + SF_SHM_PAGE_BYTES - 1) / SF_SHM_PAGE_BYTES * SF_SHM_PAGE_BYTES)
 
 /* What this process keeps about its waits for one event; see ring_wait.c. Any thread writes it; no partners. */
 struct sf_ring_waits {

@@ -19,8 +19,10 @@
 
 #include <assert.h>
 
+#include "core/os/shm.h"
+
 #define SOFT_FIRST UINT64_C(65536) /* a few L1 caches: enough for a stream of small messages */
-#define SOFT_STEP UINT64_C(4096)
+#define SOFT_STEP ((uint64_t)SF_SHM_PAGE_BYTES)
 
 static uint64_t lesser(uint64_t a, uint64_t b)
 {
