@@ -35,9 +35,9 @@
  * records are written to them. If a reservation fails, records are lost and counted. So no write raises SIGBUS. The
  * header and one page of records are reserved when the log is made: most processes need little more.
  *
- * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own log's
- * name; else it makes a file. A spare has its full length and a header of zeros, and its pages are reserved from the
- * beginning as far as its blocks (st_blocks) reach. Its records may hold anything, because no count includes them.
+ * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own
+ * log's name; else it makes a file. A spare has its full length and a header of zeros, and its pages are reserved from
+ * the beginning as far as its blocks (st_blocks) reach. Its records may hold anything, because no count includes them.
  *
  * The reader trusts nothing. It reads by pread(2), so a file that was cut short is an error and not a signal. It checks
  * the magic, the version, the sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
@@ -74,9 +74,9 @@ enum sf_event_kind {
 #undef X
 };
 
-/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process; they are numbered
- * from 0 in the order of their first events. Spans nest properly within a lane. Threads for which no number is left
- * share the last lane. */
+/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process; they are
+ * numbered from 0 in the order of their first events. Spans nest properly within a lane. Threads for which no number is
+ * left share the last lane. */
 enum sf_phase { SF_PHASE_INSTANT = 0, SF_PHASE_BEGIN = 1, SF_PHASE_END = 2 };
 #define SF_PHASE_MASK 3u
 #define SF_LANE_SHIFT 2
@@ -115,8 +115,8 @@ struct sf_log_header {
     uint32_t family;     /* pid of the root of the tree of forks; task and channel numbers are unique within it */
     uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
     uint64_t start_tsc;  /* when the log was made */
-    uint64_t age_ns;     /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. If the same pid made
-                            another log within that time, that is this process's from before an exec */
+    uint64_t age_ns; /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. If the same pid made
+                        another log within that time, that is this process's from before an exec */
     uint64_t pad0[2];
     /* written by the writer: one cache line */
     uint64_t head;  /* records published; release-stored after the record, acquired by the reader */
