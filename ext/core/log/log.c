@@ -45,7 +45,8 @@ static struct {
     char directory[PATH_MAX];
     int directory_fd, log_fd;
     char name[SF_NAME_BYTES];
-    uint32_t lanes, texts, era;
+    uint32_t lanes, texts;            /* how many numbers of each were given out in this log */
+    uint32_t era;                     /* number of logs closed so far */
     uint64_t reserved;                /* records whose pages are reserved */
     uint64_t ready, mapped;           /* of a log that was a spare: records whose pages were reserved when it was taken,
                                          and those of them that are mapped in this process */
@@ -221,9 +222,9 @@ bool sf_log_make_room(uint64_t tsc)
 {
     struct sf_log *log = &sf_log_self;
     if (!log->header)
-        return false; /* counted when the log could not be made */
+        return false; /* lost_logs has counted it, when the log could not be made */
     uint64_t capacity = log->mask + 1;
-    /* acquire: the collector has copied what stands before tail; pairs with its write of tail */
+    /* acquire: the collector has copied all records before tail; partner: its store of tail */
     uint64_t tail = atomic_load_explicit((_Atomic uint64_t *)&log->header->tail, memory_order_acquire);
     uint64_t room = tail + capacity; /* records with a lower number may be written */
     assert(log->head <= room && own.reserved <= capacity);

@@ -31,7 +31,10 @@
 #include "core/os/identity.h"
 #include "core/os/shm.h"
 
-enum { ENDS = 1 << 17, PROBES = 64 };
+enum {
+    ENDS = 1 << 17, /* entries of the hash table: two for each pipe there can be, as each has two ends */
+    PROBES = 64,    /* entries that are tried for one key */
+};
 
 struct end {
     _Atomic uint64_t key;     /* of the inode; 0: the entry is free */
@@ -82,7 +85,8 @@ static struct end *end_of_key(uint64_t key)
     return NULL;
 }
 
-static uint32_t make_pipe(int fd, bool socket, bool counts)
+/* Its number; 0: the table is full. */
+static uint32_t make_pipe(int fd, bool socket, bool counted)
 {
     uint32_t made = atomic_load(&table->pipes);
     do
@@ -98,10 +102,11 @@ static uint32_t make_pipe(int fd, bool socket, bool counts)
         bytes = fcntl(fd, F_GETPIPE_SZ);
     pipe->capacity = bytes > 0 ? (uint64_t)bytes : 0;
     pipe->channel = sf_log_next_channel();
-    atomic_store(&pipe->uncounted, !counts);
+    atomic_store(&pipe->uncounted, !counted);
     return made + 1;
 }
 
+/* Writes an entry. 0, or -ENOSPC: there is no entry or no pipe. */
 static int set_numbers(struct end *end, uint32_t out, uint32_t in)
 {
     if (!end || !out || !in)
@@ -171,6 +176,7 @@ static void stop_counting(struct pipe *pipe)
     atomic_store(&pipe->uncounted, 1);
 }
 
+/* The number of the next message; 0: the pipe is not counted. */
 static uint64_t count_message(struct pipe *pipe, _Atomic uint64_t *counter)
 {
     if (atomic_load(&pipe->uncounted))
