@@ -32,8 +32,9 @@
 #include "core/os/shm.h"
 
 enum {
-    ENDS = 1 << 17, /* entries of the hash table: two for each pipe there can be, as each has two ends */
-    PROBES = 64,    /* entries that are tried for one key */
+    ENDS =
+        1 << 17, /* entries of the hash table, which is half full at most: no pipe has more than one inode of its own */
+    PROBES = 64, /* entries that are tried for one key */
 };
 
 struct end {
