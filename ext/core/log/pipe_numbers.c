@@ -31,11 +31,9 @@
 #include "core/os/identity.h"
 #include "core/os/shm.h"
 
-enum {
-    ENDS =
-        1 << 17, /* entries of the hash table, which is half full at most: no pipe has more than one inode of its own */
-    PROBES = 64, /* entries that are tried for one key */
-};
+/* Entries of the hash table, and how many are tried for one key. The table is half full at most, because a pipe has one
+ * inode, and two pipes of a socket pair have two. */
+enum { ENDS = 1 << 17, PROBES = 64 };
 
 struct end {
     _Atomic uint64_t key;     /* of the inode; 0: the entry is free */
