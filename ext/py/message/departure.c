@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "core/log/log.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/wait.h"
 #include "py/trace/stretch.h"
 
