@@ -31,7 +31,9 @@ def pytest(folder):
 
 def suites(build):
     """Name -> commands, in the order they are run: what others stand on comes first."""
-    found = {"core": programs(build, "core")}
+    found = {"layers": [[sys.executable, os.path.join("tests", "layers.py"), "--objects", os.path.join(build, "obj")]]}
+    found["house"] = pytest("house")
+    found["core"] = programs(build, "core")
     for sanitized in sorted(glob.glob(os.path.join(TOP, "build", "san-*"))):
         name = "core-" + os.path.basename(sanitized)[len("san-"):]
         found[name] = programs(sanitized, "core")
