@@ -1,7 +1,9 @@
 # snakefish. `make help` lists the targets.
 #
 #   PYTHON=python3.12        the interpreter to build for and test with (default: Debian's own)
-#   SAN=address,undefined    build with sanitizers, under build/san-<names>/
+#   SAN=address,undefined    build with sanitizers and asserts, under build/san-<names>/
+#   ASSERTS=yes              build with asserts, under build/asserts/
+#   JOBS=2                   of test: run the suites that bear company two at a time
 #   V=1                      show the commands
 #   DEPS=no                  do not look for packages to install
 #   RESUME=1                 of bench-full: go on with the session that was interrupted
@@ -9,18 +11,27 @@
 PYTHON ?= /usr/bin/python3
 CC     ?= gcc
 SAN    ?=
+ASSERTS ?=
+JOBS   ?= 1
 V      ?=
 comma  := ,
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
-B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+# Asserts are live in whatever runs tests first of all: the C tests, builds with sanitizers, fuzzers, and, under
+# `make test`, the tests of Python and of the tracer's commands. What is shipped and what the bench measures has none.
+# So everything is compiled twice, 14 s of one CPU, each time whole: a program never mixes objects of both kinds.
+# The release build is tested too: the suites that are not named above run with it.
+LIVE := $(if $(SAN),yes,$(filter yes,$(ASSERTS)))
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)),$(if $(LIVE),/asserts))
 
-WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+# A warning ends a build of continuous integration only: users' compilers know warnings that ours do not.
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(filter true 1,$(CI)),-Werror)
 CFLAGS ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fvisibility=hidden -fPIC -pthread -Iext -D_GNU_SOURCE -MMD -MP
+NDEBUG := $(if $(LIVE),,-DNDEBUG)
+ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(NDEBUG) $(SANFLAGS) -fvisibility=hidden -fPIC -pthread -Iext -D_GNU_SOURCE -MMD -MP
 
 CORE_SRC   := $(wildcard ext/core/*/*.c)
 PY_SRC     := $(wildcard ext/py/*.c ext/py/*/*.c)
@@ -45,7 +56,7 @@ BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -57,7 +68,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full lint docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -92,7 +103,7 @@ BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)
 $(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/kernel/*.bpf.h tracer/kernel/kernel_record.h)
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
-	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
+	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter $(filter -Werror,$(WARN)) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(Q)bpftool gen skeleton $< name $(notdir $*)_bpf > $@
@@ -118,12 +129,12 @@ $(TRACER): $(TRACER_OBJ)
 $(B)/bin/bench-floor: bench/floor/main.c
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE $< -o $@
 
 $(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/base/file.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/* tracer/collect/spares.h tracer/base/file.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
 
 # The collector's own speed: its parts and the log's writer, in one program.
 $(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer
@@ -150,8 +161,16 @@ $(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) $< $(CORE_OBJ) -o $@
 
+TRACED := $(B)/tests/stress/writers $(B)/tests/tracer/program # what the tests of the commands trace
+tracer-tests: $(TRACED)
+ifeq ($(LIVE),)
+core-tests tracer-tests: asserts-tests
+asserts-tests:
+	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts $(filter core-tests tracer-tests,$(MAKECMDGOALS))
+else
 core-tests: $(CORE_TESTS)
-tracer-tests: $(TRACER_TESTS) $(B)/tests/stress/writers $(B)/tests/tracer/program # what the tests of the commands trace
+tracer-tests: $(TRACER_TESTS)
+endif
 
 # libFuzzer's programs: the part under test is compiled with them.
 $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/*)
@@ -170,10 +189,13 @@ fuzzers: $(FUZZERS)
 deps:                           ## install what is missing (Debian; DEPS=no skips it)
 	$(Q)$(if $(filter no,$(DEPS)),true,sh .ci/install)
 
+build-all = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc))
+
 test: deps                      ## build everything and run all tests
-	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
-	$(Q)$(MAKE) --no-print-directory SAN=address,undefined core-tests
-	$(Q)$(PYTHON) tests/run.py --build $(B)
+	$(Q)$(build-all) all $(TRACED) fuzzers
+	$(Q)$(build-all) ASSERTS=yes B=$(B)/asserts ext tracer core-tests tracer-tests
+	$(Q)$(build-all) SAN=address,undefined core-tests
+	$(Q)$(PYTHON) tests/run.py --build $(B) --asserts --jobs $(JOBS)
 
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
@@ -217,8 +239,27 @@ report-full: $(TRACER)          ## write build/report-full/index.html from what 
 	$(Q)$(TRACER) analyze $(B)/trace-full.db >/dev/null
 	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db $(call beside,$(B)/traces-full) -o $(B)/report-full
 
-lint:                           ## lintr over analysis/ (r-cran-lintr)
-	$(Q)Rscript -e 'found <- lintr::lint_dir("analysis"); print(found); quit(status = length(found) > 0)'
+# Only C has a formatter: those for Python and R in Debian know one style, which is not ours; flake8 and lintr check.
+C_FILES := $(shell find ext tracer bench tests -name '*.[ch]')
+
+format:                         ## put all C into the form of .clang-format
+	$(Q)clang-format -i $(C_FILES)
+
+lint: deps                      ## all checks of form and of frequent mistakes: C, Python, shell, R
+	$(Q)$(build-all) all compile_commands.json
+	$(Q)$(PYTHON) tests/lint.py
+
+# For editors, and for clang-tidy. With asserts: both then know what must hold. $(call commands,sources,more flags)
+tidy_flags = $(filter-out -MMD -MP -DNDEBUG -Werror,$(ALLFLAGS))
+quoted = "$(subst ",\",$(1))"
+commands = $(foreach file,$(1),$(file >>$@.new,{"directory": "$(CURDIR)"$(comma) "file": "$(file)"$(comma) \
+    "command": $(call quoted,$(CC) $(tidy_flags) $(2) -c $(file))},))
+compile_commands.json:          ## say how each C file is compiled, for editors
+	$(file >$@.new,[)$(call commands,$(CORE_SRC),)$(call commands,$(PY_SRC),-I$(PY_INCLUDE))
+	$(call commands,$(TRACER_SRC),-Itracer -I$(B)/gen -DKERNEL_MISSING='"$(KERNEL_MISSING)"')
+	$(call commands,$(wildcard bench/floor/*.c),-Itracer)$(call commands,$(wildcard tests/core/*/*.c tests/stress/*.c),-Itests)
+	$(call commands,$(wildcard tests/tracer/*.c tests/tracer/*/*.c tests/fuzz/*.c),-Itests -Itracer -I$(B)/gen)
+	$(Q)sed '$$s/,$$//' $@.new >$@ && echo ']' >>$@ && rm $@.new
 
 docs: report                    ## refresh README's pictures and table of events from the last bench
 	$(Q)mkdir -p analysis/gallery
@@ -226,7 +267,7 @@ docs: report                    ## refresh README's pictures and table of events
 	$(Q)$(PYTHON) tests/readme.py --update
 
 help:                           ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z][a-z_.-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 clean:                          ## remove build/
 	$(Q)rm -rf build

@@ -98,7 +98,8 @@ def include_uses(top, part):
             elif "/" not in name or ".." in name.split("/"):
                 complaints.append(f'{path} includes "{name}": write "room/file.h" from the root of {part}')
             elif used is None:
-                complaints.append(f'{path} includes "{name}": no such file from the root of ' + " or ".join(dict.fromkeys((part, "ext"))))
+                roots = " or ".join(dict.fromkeys((part, "ext")))
+                complaints.append(f'{path} includes "{name}": no such file from the root of {roots}')
             else:
                 uses.append(Use(path, used, f"includes {name}"))
     return uses, complaints

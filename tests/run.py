@@ -1,10 +1,18 @@
 """Runs the test suites and adds up what they say: `make test`.
 
-    python3 tests/run.py [--build build] [SUITE ...]
+    python3 tests/run.py [--build build] [--asserts] [--jobs N] [SUITE ...]
 
 Each suite ends with "N passed, N failed, N skipped" (or pytest's own last line). Its whole output goes to
 <build>/test-logs/<suite>.log; what failed and what was skipped, with the reason, is shown here. The last line has the
 sums; the exit status is 1 when anything failed.
+
+The C tests are those of <build>/asserts, where asserts are live (`make core-tests tracer-tests` makes them). With
+--asserts the suites in WITH_ASSERTS run with that build too, as they do under `make test`; without it, with <build>, so
+that `make ext && python3 tests/run.py py` tests what was just built.
+
+With --jobs 2 or more, the suites in BEARS_COMPANY run side by side first, then the others one after the other. The
+others measure time: some of their tests say that a wait of 0.2 s ends before 0.6 s, count what a busy machine does, or
+start as many processes as it can bear.
 """
 
 import argparse
@@ -14,10 +22,13 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
+WITH_ASSERTS = ("py", "tracer")
+BEARS_COMPANY = ("layers", "house", "core", "fuzz", "tracer-c", "analysis")  # and the C tests with sanitizers
 
 
 def programs(build, part):
@@ -29,17 +40,24 @@ def pytest(folder):
     return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", os.path.join("tests", folder)]]
 
 
+def asserts_build(build):
+    """Where the build with asserts is: beside the release build; a build with sanitizers has them itself."""
+    beside = os.path.join(build, "asserts")
+    return beside if os.path.isdir(beside) else build
+
+
 def suites(build):
     """Name -> commands, in the order they are run: what others stand on comes first."""
+    asserts = asserts_build(build)
     found = {"layers": [[sys.executable, os.path.join("tests", "layers.py"), "--objects", os.path.join(build, "obj")]]}
     found["house"] = pytest("house")
-    found["core"] = programs(build, "core")
+    found["core"] = programs(asserts, "core")
     for sanitized in sorted(glob.glob(os.path.join(TOP, "build", "san-*"))):
         name = "core-" + os.path.basename(sanitized)[len("san-"):]
         found[name] = programs(sanitized, "core")
     found["fuzz"] = [[path, "-runs=0", os.path.join("tests", "fuzz", "corpus", os.path.basename(path)[len("fuzz_"):])]
                      for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
-    found["tracer-c"] = programs(build, "tracer")
+    found["tracer-c"] = programs(asserts, "tracer")
     found["tracer"] = pytest("tracer")
     found["py"] = pytest("py")
     stress = os.path.join("tests", "stress")
@@ -94,41 +112,62 @@ def run(command, environment):
     return output, process.returncode, time.monotonic() - started
 
 
-def show(output, failed):
+def worth_showing(output, failed):
     """What a reader has to see: the whole of a failure, else the reasons of skips."""
-    if failed:
-        print("\n".join("    " + line for line in output.splitlines()[-200:]))
-    else:
-        for line in output.splitlines():
-            if re.match(r"skip |SKIPPED ", line):
-                print("    " + line)
+    lines = output.splitlines()
+    return ["    " + line for line in (lines[-200:] if failed else lines) if failed or re.match(r"skip |SKIPPED ", line)]
+
+
+def run_suite(name, commands, build, logs):
+    """(counts, the lines to print) of one suite."""
+    counts, seconds, lines = dict.fromkeys(WORDS, 0), 0.0, []
+    if not commands:
+        return dict(counts, failed=1), [f"{name}: no tests: was it built?"]
+    with open(os.path.join(logs, name + ".log"), "w") as log:
+        for command in commands:
+            output, status, took = run(command, environment(build))
+            log.write("$ " + " ".join(command) + "\n" + output + "\n")
+            got = count(output, status)
+            lines += worth_showing(output, got["failed"])
+            counts = {word: counts[word] + got[word] for word in WORDS}
+            seconds += took
+    lines.append("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds))
+    return counts, lines
+
+
+def results(chosen, build_of, logs, jobs):
+    """(counts, lines) of each suite as it ends."""
+    together = [name for name in chosen if jobs > 1 and (name in BEARS_COMPANY or name.startswith("core-"))]
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in as_completed([pool.submit(run_suite, name, chosen[name], build_of(name), logs) for name in together]):
+            yield done.result()
+    for name in chosen:
+        if name not in together:
+            yield run_suite(name, chosen[name], build_of(name), logs)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--asserts", action="store_true", help="the build with asserts, for " + ", ".join(WITH_ASSERTS))
+    parser.add_argument("--jobs", type=int, default=1, help="suites that run at a time, of those that bear company")
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
     build = os.path.abspath(options.build)
-    os.makedirs(os.path.join(build, "test-logs"), exist_ok=True)
+    logs = os.path.join(build, "test-logs")
+    os.makedirs(logs, exist_ok=True)
+    found = suites(build)
+    unknown = set(options.suite) - set(found)
+    if unknown:
+        parser.error(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(found)}")
+    chosen = {name: commands for name, commands in found.items() if not options.suite or name in options.suite}
     total = dict.fromkeys(WORDS, 0)
-    for name, commands in suites(build).items():
-        if options.suite and name not in options.suite:
-            continue
-        if not commands:
-            print(f"{name}: no tests: was it built?")
-            total["failed"] += 1
-            continue
-        counts, seconds = dict.fromkeys(WORDS, 0), 0.0
-        with open(os.path.join(build, "test-logs", name + ".log"), "w") as log:
-            for command in commands:
-                output, status, took = run(command, environment(build))
-                log.write("$ " + " ".join(command) + "\n" + output + "\n")
-                got = count(output, status)
-                show(output, got["failed"])
-                counts = {word: counts[word] + got[word] for word in WORDS}
-                seconds += took
-        print("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds), flush=True)
+
+    def build_of(name):
+        return asserts_build(build) if options.asserts and name in WITH_ASSERTS else build
+
+    for counts, lines in results(chosen, build_of, logs, max(1, options.jobs)):
+        print("\n".join(lines), flush=True)
         total = {word: total[word] + counts[word] for word in WORDS}
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**total))
     return 1 if total["failed"] or not total["passed"] else 0

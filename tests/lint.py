@@ -1,0 +1,89 @@
+"""Checks form and frequent mistakes, all languages: `make lint`.
+
+    python3 tests/lint.py [TOOL ...]
+
+Prints what each tool complains about and, at the end, one line for each tool. The exit status is 1 when any complained.
+The tools are Debian's (.ci/packages.txt); their settings are in .clang-format, .clang-tidy, .flake8, pyproject.toml and
+analysis/.lintr. clang-tidy needs compile_commands.json and the generated headers: `make lint` makes both first. It takes
+two minutes of CPU time, so it runs on all CPUs; the others take 30 s together.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CPUS = len(os.sched_getaffinity(0))
+
+
+def find(directories, *endings):
+    """Paths from the top, sorted, without what make builds."""
+    found = []
+    for directory in directories:
+        for folder, _, names in os.walk(os.path.join(TOP, directory)):
+            found += [os.path.relpath(os.path.join(folder, name), TOP) for name in names if name.endswith(endings)]
+    return sorted(found)
+
+
+def tidy_commands():
+    """One for each C file that is shipped or measures; the tests' macros are not worth the time."""
+    with open(os.path.join(TOP, "compile_commands.json"), encoding="utf-8") as file:
+        sources = [entry["file"] for entry in json.load(file)]
+    return [["clang-tidy", "--quiet", "-p", TOP, source] for source in sources if not source.startswith("tests/")]
+
+
+def tools():
+    """Name -> commands. The slowest is first."""
+    lintr = 'found <- lintr::lint_dir("analysis"); print(found); quit(status = length(found) > 0)'
+    return {
+        "clang-tidy": tidy_commands,
+        "lintr": lambda: [["Rscript", "-e", lintr]],
+        "clang-format": lambda: [["clang-format", "--dry-run", "-Werror",
+                                  *find(["ext", "tracer", "bench", "tests"], ".c", ".h")]],
+        "flake8": lambda: [["flake8", "ext", "bench", "tests", "setup.py"]],
+        "mypy": lambda: [["mypy", "--no-error-summary"]],
+        "shellcheck": lambda: [["shellcheck", ".ci/run", ".ci/install", *find(["ext", "tracer", "bench", "tests"], ".sh")]],
+    }
+
+
+def run(command):
+    """(complaint or "", seconds)."""
+    started = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, errors="replace")
+    except FileNotFoundError:
+        return f"{command[0]} is not installed: make deps\n", 0.0
+    said = done.stdout or done.stderr
+    complaint = said or f"{' '.join(command)}: exit status {done.returncode}\n" if done.returncode else ""
+    if complaint and command[0] == "clang-format":
+        complaint = done.stderr
+    return complaint, time.monotonic() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tool", nargs="*")
+    chosen = parser.parse_args().tool or list(tools())
+    unknown = set(chosen) - set(tools())
+    if unknown:
+        parser.error(f"no such tool: {', '.join(sorted(unknown))}; there are {', '.join(tools())}")
+    with ThreadPoolExecutor(CPUS) as pool:
+        started = {name: [pool.submit(run, command) for command in tools()[name]()] for name in chosen}
+    status, lines = 0, []
+    for name, runs in started.items():
+        results = [one.result() for one in runs]
+        complaints = dict.fromkeys(complaint for complaint, _ in results if complaint)  # a header's come with each user
+        print("".join(complaints), end="")
+        lines.append(f"{name:14} {'complains' if complaints else 'is content'}  {sum(took for _, took in results):6.1f} s")
+        status |= bool(complaints)
+    print("\n".join(lines))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
