@@ -240,7 +240,7 @@ report-full: $(TRACER)          ## write build/report-full/index.html from what 
 	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db $(call beside,$(B)/traces-full) -o $(B)/report-full
 
 # Only C has a formatter: those for Python and R in Debian know one style, which is not ours; flake8 and lintr check.
-C_FILES := $(shell find ext tracer bench tests -name '*.[ch]')
+C_FILES = $(shell find ext tracer bench tests -name '*.[ch]')
 
 format:                         ## put all C into the form of .clang-format
 	$(Q)clang-format -i $(C_FILES)
