@@ -256,7 +256,7 @@ commands = $(foreach file,$(1),$(file >>$@.new,{"directory": "$(CURDIR)"$(comma)
     "command": $(call quoted,$(CC) $(tidy_flags) $(2) -c $(file))},))
 compile_commands.json:          ## say how each C file is compiled, for editors
 	$(file >$@.new,[)$(call commands,$(CORE_SRC),)$(call commands,$(PY_SRC),-I$(PY_INCLUDE))
-	$(call commands,$(TRACER_SRC),-Itracer -I$(B)/gen -DKERNEL_MISSING='"$(KERNEL_MISSING)"')
+	$(call commands,$(TRACER_SRC),-Itracer -isystem $(B)/gen -DKERNEL_MISSING='"$(KERNEL_MISSING)"')
 	$(call commands,$(wildcard bench/floor/*.c),-Itracer)$(call commands,$(wildcard tests/core/*/*.c tests/stress/*.c),-Itests)
 	$(call commands,$(wildcard tests/tracer/*.c tests/tracer/*/*.c tests/fuzz/*.c),-Itests -Itracer -I$(B)/gen)
 	$(Q)sed '$$s/,$$//' $@.new >$@ && echo ']' >>$@ && rm $@.new
