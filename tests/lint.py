@@ -1,11 +1,11 @@
-"""Checks form and frequent mistakes, all languages: `make lint`.
+"""Checks format and frequent mistakes in all languages: `make lint`.
 
     python3 tests/lint.py [TOOL ...]
 
-Prints what each tool complains about and, at the end, one line for each tool. The exit status is 1 when any complained.
-The tools are Debian's (.ci/packages.txt); their settings are in .clang-format, .clang-tidy, .flake8, pyproject.toml and
-analysis/.lintr. clang-tidy needs compile_commands.json and the generated headers: `make lint` makes both first. It takes
-two minutes of CPU time, so it runs on all CPUs; the others take 30 s together.
+Prints the findings of each tool and, at the end, one line for each tool. The exit status is 1 when any tool found
+something. The tools come from Debian (.ci/packages.txt); their settings are in .clang-format, .clang-tidy, .flake8,
+pyproject.toml and analysis/.lintr. clang-tidy needs compile_commands.json and the generated headers; `make lint` makes them
+first. clang-tidy takes two minutes of CPU time, the others 30 s together, so as many run at a time as there are CPUs.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# source -> checks that it is spared, and why
-SPARED = {
-    # the skeleton that bpftool writes frees by way of libbpf, which clang cannot see
+# source file -> more arguments of clang-tidy
+EXCEPTIONS = {
+    # the header that bpftool generates frees its memory through libbpf, which clang cannot see
     "tracer/kernel/kernel.c": ["--checks=-clang-analyzer-unix.Malloc"],
 }
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -35,15 +35,15 @@ def find(directories, *endings):
 
 
 def tidy_commands():
-    """One for each C file that is shipped or measures; the tests' macros are not worth the time."""
+    """One for each C file outside tests/: the tests would double the time, and clang-tidy finds little in them."""
     with open(os.path.join(TOP, "compile_commands.json"), encoding="utf-8") as file:
         sources = [entry["file"] for entry in json.load(file)]
-    return [["clang-tidy", "--quiet", "-p", TOP, *SPARED.get(source, ()), source] for source in sources
+    return [["clang-tidy", "--quiet", "-p", TOP, *EXCEPTIONS.get(source, ()), source] for source in sources
             if not source.startswith("tests/")]
 
 
 def tools():
-    """Name -> commands. The slowest is first."""
+    """Name -> commands, the slowest first."""
     lintr = 'found <- lintr::lint_dir("analysis"); print(found); quit(status = length(found) > 0)'
     return {
         "clang-tidy": tidy_commands,
@@ -57,7 +57,7 @@ def tools():
 
 
 def run(command):
-    """(complaint or "", seconds)."""
+    """(findings or "", seconds)."""
     started = time.monotonic()
     try:
         done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -65,10 +65,10 @@ def run(command):
     except FileNotFoundError:
         return f"{command[0]} is not installed: make deps\n", 0.0
     said = done.stdout or done.stderr
-    complaint = said or f"{' '.join(command)}: exit status {done.returncode}\n" if done.returncode else ""
-    if complaint and command[0] == "clang-format":
-        complaint = done.stderr
-    return complaint, time.monotonic() - started
+    finding = said or f"{' '.join(command)}: exit status {done.returncode}\n" if done.returncode else ""
+    if finding and command[0] == "clang-format":
+        finding = done.stderr
+    return finding, time.monotonic() - started
 
 
 def main():
@@ -83,10 +83,10 @@ def main():
     status, lines = 0, []
     for name, runs in started.items():
         results = [one.result() for one in runs]
-        complaints = dict.fromkeys(complaint for complaint, _ in results if complaint)  # a header's come with each user
-        print("".join(complaints), end="")
-        lines.append(f"{name:14} {'complains' if complaints else 'is content'}  {sum(took for _, took in results):6.1f} s")
-        status |= bool(complaints)
+        findings = dict.fromkeys(finding for finding, _ in results if finding)  # each once: those in a header come from each file that includes it
+        print("".join(findings), end="")
+        lines.append(f"{name:14} {'FOUND' if findings else 'clean'}  {sum(took for _, took in results):6.1f} s")
+        status |= bool(findings)
     print("\n".join(lines))
     return status
 

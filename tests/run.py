@@ -1,18 +1,18 @@
-"""Runs the test suites and adds up what they say: `make test`.
+"""Runs the test suites and adds up their results: `make test`.
 
     python3 tests/run.py [--build build] [--asserts] [--jobs N] [SUITE ...]
 
 Each suite ends with "N passed, N failed, N skipped" (or pytest's own last line). Its whole output goes to
-<build>/test-logs/<suite>.log; what failed and what was skipped, with the reason, is shown here. The last line has the
-sums; the exit status is 1 when anything failed.
+<build>/test-logs/<suite>.log; failures, and skips with their reasons, are shown here. The last line has the sums; the exit
+status is 1 when anything failed.
 
 The C tests are those of <build>/asserts, where asserts are live (`make core-tests tracer-tests` makes them). With
 --asserts the suites in WITH_ASSERTS run with that build too, as they do under `make test`; without it, with <build>, so
 that `make ext && python3 tests/run.py py` tests what was just built.
 
-With --jobs 2 or more, the suites in BEARS_COMPANY run side by side first, then the others one after the other. The
-others measure time: some of their tests say that a wait of 0.2 s ends before 0.6 s, count what a busy machine does, or
-start as many processes as it can bear.
+With --jobs 2 or more, the suites in NOT_TIMED run side by side first, then the others one after the other. The others
+need the machine for themselves: they require, for example, that a wait of 0.2 s ends within 0.6 s, measure how busy the
+machine is, or start several hundred processes.
 """
 
 import argparse
@@ -28,7 +28,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
 WITH_ASSERTS = ("py", "tracer")
-BEARS_COMPANY = ("layers", "house", "core", "fuzz", "tracer-c", "analysis")  # and the C tests with sanitizers
+NOT_TIMED = ("layers", "house", "core", "fuzz", "tracer-c", "analysis")  # and the C tests with sanitizers
 
 
 def programs(build, part):
@@ -47,7 +47,7 @@ def asserts_build(build):
 
 
 def suites(build):
-    """Name -> commands, in the order they are run: what others stand on comes first."""
+    """Name -> commands, in the order they are run: the parts that others use come first."""
     asserts = asserts_build(build)
     found = {"layers": [[sys.executable, os.path.join("tests", "layers.py"), "--objects", os.path.join(build, "obj")]]}
     found["house"] = pytest("house")
@@ -68,7 +68,7 @@ def suites(build):
     found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"],
                       [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
                       [sys.executable, os.path.join(stress, "flood.py")]]
-    # all of tests/py takes PyPy 150 s, most of it for processes that start; `make test-all-pythons` runs the rest
+    # PyPy needs 150 s for all of tests/py, mostly to start processes; `make test-all-pythons` runs all of it
     of_pypy = ["base/test_arguments", "base/test_timestamps", "message/test_channel", "message/test_channel_buffers",
                "task/test_thread", "workers/test_map", "workers/test_map_blocks", "workers/test_imap", "trace/test_trace"]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]
@@ -87,12 +87,12 @@ def count(output, status):
     if status and not counts["failed"]:
         counts["failed"] = 1
     elif not lines and not status:
-        counts["passed"] = 1  # a program with no counts, such as a fuzzer that replays its corpus
+        counts["passed"] = 1  # a program without counts, such as a fuzzer that replays its corpus
     return counts
 
 
 def environment(build):
-    """What tests are run with: this build, and no trace of ours."""
+    """The environment of the tests: this build, and no tracing."""
     found = dict(os.environ, SF_BUILD=build, PYTHONPATH=os.path.join(build, "lib"), PYTHONDONTWRITEBYTECODE="1")
     for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_TRACE_INSTRUMENT", "SNAKEFISH_DEBUG"):
         found.pop(name, None)
@@ -113,7 +113,7 @@ def run(command, environment):
 
 
 def worth_showing(output, failed):
-    """What a reader has to see: the whole of a failure, else the reasons of skips."""
+    """The lines to print: all of a failure (its last 200), otherwise the reasons of skips."""
     lines = output.splitlines()
     return ["    " + line for line in (lines[-200:] if failed else lines) if failed or re.match(r"skip |SKIPPED ", line)]
 
@@ -137,7 +137,7 @@ def run_suite(name, commands, build, logs):
 
 def results(chosen, build_of, logs, jobs):
     """(counts, lines) of each suite as it ends."""
-    together = [name for name in chosen if jobs > 1 and (name in BEARS_COMPANY or name.startswith("core-"))]
+    together = [name for name in chosen if jobs > 1 and (name in NOT_TIMED or name.startswith("core-"))]
     with ThreadPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(run_suite, name, chosen[name], build_of(name), logs) for name in together]):
             yield done.result()
@@ -150,7 +150,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--asserts", action="store_true", help="the build with asserts, for " + ", ".join(WITH_ASSERTS))
-    parser.add_argument("--jobs", type=int, default=1, help="suites that run at a time, of those that bear company")
+    parser.add_argument("--jobs", type=int, default=1, help="how many suites without time limits run at a time")
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
     build = os.path.abspath(options.build)
