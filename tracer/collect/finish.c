@@ -58,7 +58,6 @@ int finish_database(struct store *store, const struct finish_facts *facts)
     store_stat(store, "clock_error_ns", 0, "info", facts->clock->worst_error_ns);
     store_meta_number(store, "event_cost_ps", (int64_t)(event_cost_measure(facts->clock->open.ns_per_tick) * 1000));
     fill_ledger(store);
-    store_run(store, "CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = 15 AND phase = 2");
     store_meta_number(store, "duration_ns", facts->clock->open.ns);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(facts->clock) + 0.5));
     store_meta_text(store, "state", facts->state);

@@ -102,3 +102,6 @@ INSERT INTO stats(name, process, severity, value)
 DROP VIEW account;
 DROP VIEW life;
 DROP VIEW death;
+
+-- What the view `message` finds a send's receive by.
+CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = EVENT_RECEIVE AND phase = 2;

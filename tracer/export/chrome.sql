@@ -1,5 +1,5 @@
 -- What chrome.c writes, as views of its connection: what it has to say of each kind of thing, in the order of writing.
--- pid: 4194304 is the highest that Linux gives. Kinds are by their ids in events.def.
+-- pid: 4194304 is the highest that Linux gives. EVENT_SEND is the id of SEND in ext/abi/events.def (see Makefile).
 -- In all of it CROSS JOIN: SQLite is to take the tables in this order, whatever it thinks of their sizes.
 
 PRAGMA temp_store = FILE;
@@ -14,7 +14,7 @@ CREATE UNIQUE INDEX temp.shown_id ON shown(id);
 
 CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO fork_end
-  SELECT object, rowid FROM event WHERE kind = 5 AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
+  SELECT object, rowid FROM event WHERE kind = EVENT_FORK AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
 
 CREATE TEMP TABLE process_of(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO process_of SELECT task, id FROM process WHERE task IS NOT NULL;
@@ -76,21 +76,21 @@ CREATE TEMP VIEW chrome_faults AS
 -- Arrows: name; from: pid, tid, earliest, latest; to: the same.
 CREATE TEMP VIEW chrome_message AS
   SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns
-  FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
+  FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
   CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
-  WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0; -- +: or the bound moves to r.a, and takes the place of r.a = s.a
+  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0; -- +: or the bound moves to r.a, and takes the place of r.a = s.a
 
 CREATE TEMP VIEW chrome_fork AS
   SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
-  FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = 6 AND lane = 0 GROUP BY 1, 2) t
+  FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = EVENT_START AND lane = 0 GROUP BY 1, 2) t
   CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN event_time e ON e.id = f.id
   CROSS JOIN event_time b ON b.id = e.begin
   CROSS JOIN shown p ON p.id = e.process CROSS JOIN shown q ON q.id = t.process;
 
 CREATE TEMP VIEW chrome_join AS
   SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.lane, b.ns, e.ns
-  FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = 11 AND phase = 2 AND begin IS NOT NULL
+  FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = EVENT_JOIN AND phase = 2 AND begin IS NOT NULL
         GROUP BY object) j
   CROSS JOIN process_of c ON c.task = j.task CROSS JOIN event_time e ON e.id = j.id
   CROSS JOIN event_time b ON b.id = e.begin

@@ -1,6 +1,7 @@
 -- The trace database, schema version 4 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds since the session started, _bytes bytes, tsc raw timestamp-counter ticks.
+-- EVENT_SEND is the id of SEND in ext/abi/events.def; the Makefile puts it in, and leaves build/gen/store/schema.sql.
 -- The database says of itself in `meta` where it comes from, and in `stats` what it lacks.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": only such a file is ever replaced
@@ -124,7 +125,7 @@ CREATE VIEW span AS
 -- latency_ns: from the send's end to the receive's; of it queueing_ns lay in the channel before the receiver came for
 -- it. late_sender_ns (Scalasca's definition): what the receiver was there before the sender, that is
 -- max(0, min(begin of send, end of receive) - begin of receive).
--- 14 and 15 are the ids of send and receive, which never change; the index event_message serves this view.
+-- The index event_message, which the collector makes at the end, serves this view.
 CREATE VIEW message AS
   SELECT channel, seq, sender, receiver, bytes, send_ns, receive_ns, receive_ns - send_ns AS latency_ns,
          max(0, receive_begin_ns - send_ns) AS queueing_ns,
@@ -133,14 +134,14 @@ CREATE VIEW message AS
            s.ns AS send_ns, r.ns AS receive_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = s.begin) AS send_begin_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = r.begin) AS receive_begin_ns
-    FROM event_time s LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
-    WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0);
+    FROM event_time s LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+    WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0);
 
 -- How many messages and bytes were in each Channel, from each send and receive on.
 CREATE VIEW channel_depth AS
   SELECT channel, ns, sum(step) OVER w AS messages, sum(step * bytes) OVER w AS bytes FROM (
-    SELECT object AS channel, ns, iif(kind = 14, 1, -1) AS step, b AS bytes, id
-    FROM event_time WHERE kind IN (14, 15) AND phase = 2 AND +a > 0)
+    SELECT object AS channel, ns, iif(kind = EVENT_SEND, 1, -1) AS step, b AS bytes, id
+    FROM event_time WHERE kind IN (EVENT_SEND, EVENT_RECEIVE) AND phase = 2 AND +a > 0)
   WINDOW w AS (PARTITION BY channel ORDER BY ns, step DESC, id);
 
 -- What went through each Channel, from the first send to the last receive (or send). Rates are the sum over that time.

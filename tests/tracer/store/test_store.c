@@ -103,7 +103,7 @@ TEST(a_full_disk_is_an_error_that_sticks_and_keeps_what_was_committed)
 {
     struct store *store = make();
     struct rlimit limit = {.rlim_cur = 400000, .rlim_max = 400000}; /* as if the disk were so small */
-    struct store_event event = {.process = 1, .kind = 21};
+    struct store_event event = {.process = 1, .kind = SF_EVENT_MARK};
     uint64_t committed = 0;
     int error = 0;
     signal(SIGXFSZ, SIG_IGN);
