@@ -8,7 +8,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("SF_BUILD") or ROOT / "build")
+BUILD = pathlib.Path(os.environ.get("SF_BUILD") or ROOT / "build").absolute()
 TRACE = str(BUILD / "bin" / "snakefish-trace")
 PROGRAM = str(BUILD / "tests" / "tracer" / "program")
 WRITERS = str(BUILD / "tests" / "stress" / "writers")

@@ -7,7 +7,6 @@
 #include "base/clock.h"
 
 #include <math.h>
-#include <time.h>
 #if defined __x86_64__
 #include <cpuid.h>
 #include <x86intrin.h>
@@ -41,11 +40,11 @@ bool clock_is_invariant(void)
 #endif
 }
 
-static int64_t now_ns(clockid_t which)
+int64_t clock_system_ns(clockid_t which)
 {
     struct timespec t;
     clock_gettime(which, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
 struct clock_snapshot clock_take(double ns_per_tick)
@@ -54,7 +53,7 @@ struct clock_snapshot clock_take(double ns_per_tick)
     uint64_t width = UINT64_MAX;
     for (int i = 0; i < BRACKETS; i++) {
         uint64_t before = clock_tsc();
-        int64_t monotonic_ns = now_ns(CLOCK_MONOTONIC);
+        int64_t monotonic_ns = clock_system_ns(CLOCK_MONOTONIC);
         uint64_t after = clock_tsc();
         if (after >= before && after - before < width) {
             width = after - before;
@@ -62,7 +61,7 @@ struct clock_snapshot clock_take(double ns_per_tick)
             best.monotonic_ns = monotonic_ns;
         }
     }
-    best.realtime_ns = now_ns(CLOCK_REALTIME) - (now_ns(CLOCK_MONOTONIC) - best.monotonic_ns);
+    best.realtime_ns = clock_system_ns(CLOCK_REALTIME) - (clock_system_ns(CLOCK_MONOTONIC) - best.monotonic_ns);
     best.error_ns = (int64_t)ceil((double)width / 2 * ns_per_tick);
     return best;
 }
@@ -75,7 +74,7 @@ static double slope(const struct clock_snapshot *from, const struct clock_snapsh
 void clock_start(struct clock *clock)
 {
     struct clock_snapshot first = clock_take(0), then;
-    struct timespec pause = {.tv_nsec = 2000000};
+    struct timespec pause = {.tv_nsec = 2 * NS_PER_MS};
     do {
         nanosleep(&pause, NULL);
         then = clock_take(0);

@@ -5,6 +5,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
+
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
 
 /* One pair. The counter showed `tsc` when the clock showed monotonic_ns, give or take error_ns. */
 struct clock_snapshot {
@@ -24,6 +28,9 @@ struct clock {
     struct clock_segment open; /* what holds from the last snapshot on: its slope is a guess until the next one */
     int64_t worst_error_ns;
 };
+
+/* What a clock of the system shows, in ns. */
+int64_t clock_system_ns(clockid_t which);
 
 /* The counter, fenced against what stands before and after. */
 uint64_t clock_tsc(void);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "commands/commands.h"
+#include "base/version.h"
 #include "store/database.h"
 
 static void put_machine(struct store *store)
@@ -54,7 +54,7 @@ int start_database(struct store *store, const struct session *session, const str
     store_meta_number(store, "log_records", session->header->log_records);
     store_meta_number(store, "schema_version", DATABASE_SCHEMA_VERSION);
     store_meta_number(store, "abi_version", SF_ABI_VERSION);
-    store_meta_text(store, "snakefish_trace", COMMAND_VERSION);
+    store_meta_text(store, "snakefish_trace", TRACER_VERSION);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(clock) + 0.5));
     put_machine(store);
     store_snapshot(store, &clock->first);

@@ -1,4 +1,4 @@
-/* snakefish-trace info: what is in a trace; what it lacks comes first. */
+/* snakefish-trace info: what is in a trace, and before that what was lost. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 static const char usage[] =
     "usage: snakefish-trace info FILE\n"
     "\n"
-    "Prints what is in a trace: losses first, then where it comes from, its clock and the clock's error, its\n"
-    "processes, tasks, channels and events.\n"
+    "Prints what is in a trace: first what was lost, then where the trace comes from, its clock and the clock's\n"
+    "error, its processes, tasks, channels and events.\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
     "example      snakefish-trace info run.db\n";
@@ -52,17 +52,17 @@ static int print(sqlite3 *db)
 
 int cmd_info(int argc, char **argv)
 {
+    const char *path = NULL;
     struct sentence why;
     sqlite3 *db;
-    if (argc > 1 && command_help(argv[1], usage))
-        return COMMAND_OK;
-    if (argc != 2)
-        return command_usage(usage, "info needs one database", NULL);
-    int error = database_open(&db, argv[1], 0, &why);
+    int status = command_in(argc, argv, usage, &path);
+    if (status != COMMAND_GO_ON)
+        return status;
+    int error = database_open(&db, path, 0, &why);
     if (!error) {
         error = print(db);
         if (error)
-            output_keep(&why, error, "cannot read %s: %s", argv[1], sqlite3_errmsg(db));
+            output_keep(&why, error, "cannot read %s: %s", path, sqlite3_errmsg(db));
     }
     if (error)
         output_note("%s", why.text);
