@@ -69,9 +69,9 @@ static int take(void *arg, const char *file)
     for (size_t n; !error && (n = log_import_take(import, context));) {
         pending += n;
         if (pending >= COMMIT_RECORDS) {
-            log_import_keep_books(import, context);
+            log_import_store_counts(import, context);
             error = store_commit(context->store);
-            log_import_give_back(import);
+            log_import_release(import);
             store_begin(context->store);
             pending = 0;
         }

@@ -171,8 +171,8 @@ static void take(const struct log_import_context *context, const char *name, uns
             log_import_set_aside(import);
         while (log_import_take(import, context))
             ;
-        log_import_keep_books(import, context);
-        log_import_give_back(import);
+        log_import_store_counts(import, context);
+        log_import_release(import);
         log_import_end(import, context, false);
     }
     log_import_free(import);

@@ -47,13 +47,18 @@ int64_t clock_system_ns(clockid_t which)
     return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+int64_t clock_now_ns(void)
+{
+    return clock_system_ns(CLOCK_MONOTONIC);
+}
+
 struct clock_snapshot clock_take(double ns_per_tick)
 {
     struct clock_snapshot best = {0};
     uint64_t width = UINT64_MAX;
     for (int i = 0; i < BRACKETS; i++) {
         uint64_t before = clock_tsc();
-        int64_t monotonic_ns = clock_system_ns(CLOCK_MONOTONIC);
+        int64_t monotonic_ns = clock_now_ns();
         uint64_t after = clock_tsc();
         if (after >= before && after - before < width) {
             width = after - before;
@@ -61,7 +66,7 @@ struct clock_snapshot clock_take(double ns_per_tick)
             best.monotonic_ns = monotonic_ns;
         }
     }
-    best.realtime_ns = clock_system_ns(CLOCK_REALTIME) - (clock_system_ns(CLOCK_MONOTONIC) - best.monotonic_ns);
+    best.realtime_ns = clock_system_ns(CLOCK_REALTIME) - (clock_now_ns() - best.monotonic_ns);
     best.error_ns = (int64_t)ceil((double)width / 2 * ns_per_tick);
     return best;
 }

@@ -29,8 +29,9 @@ struct clock {
     int64_t worst_error_ns;
 };
 
-/* What a clock of the system shows, in ns. */
+/* What a clock of the system shows, in ns; clock_now_ns: CLOCK_MONOTONIC. */
 int64_t clock_system_ns(clockid_t which);
+int64_t clock_now_ns(void);
 
 /* The counter, fenced against what stands before and after. */
 uint64_t clock_tsc(void);

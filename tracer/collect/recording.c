@@ -29,7 +29,7 @@ int recording_run(struct recording *recording, enum collect_verdict (*verdict)(v
                               .store = recording->store,
                               .clock = &recording->clock,
                               .kernel = recording->kernel,
-                              .store_rows = COLLECT_WHEN_SPARE,
+                              .store_rows = COLLECT_WHEN_IDLE,
                               .state = "complete",
                               .verdict = verdict,
                               .arg = arg};

@@ -32,12 +32,12 @@ uint32_t session_state(const struct session *session);
 void session_set_state(struct session *session, uint32_t state);
 uint32_t session_lost_logs(const struct session *session);
 
-/* Sleeps until a writer rings, at most timeout_ns. `seen` is session_rings() from before the logs were looked at: a
- * ring since then is not slept over. Returns early on signals. */
-uint32_t session_rings(const struct session *session);
+/* Sleeps until a writer wakes the collector, at most timeout_ns. `seen` is session_wake_count() from before the logs
+ * were looked at: if a writer has called since then, there is no sleep. Returns early on signals. */
+uint32_t session_wake_count(const struct session *session);
 void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns);
 
-/* Makes a session_wait that runs or is about to run return. Async-signal-safe. */
-void session_ring(struct session *session);
+/* Makes session_wait return, if it is running or about to run. Async-signal-safe. */
+void session_wake(struct session *session);
 
 #endif

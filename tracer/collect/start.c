@@ -1,4 +1,4 @@
-/* The beginning of a trace. Says of the machine what matters to timings and nothing that names it. */
+/* See start.h. Stores the facts about the machine that matter to timings, and nothing that identifies it. */
 #include "collect/start.h"
 
 #include <fcntl.h>
@@ -38,10 +38,10 @@ int start_database(struct store *store, const struct session *session, const str
 {
     char when[64];
     struct tm tm;
-    time_t seconds = (time_t)(clock->first.realtime_ns / 1000000000);
+    time_t seconds = (time_t)(clock->first.realtime_ns / NS_PER_S);
     gmtime_r(&seconds, &tm);
     size_t n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(when + n, sizeof when - n, ".%03dZ", (int)(clock->first.realtime_ns / 1000000 % 1000));
+    snprintf(when + n, sizeof when - n, ".%03dZ", (int)(clock->first.realtime_ns / NS_PER_MS % 1000));
 
     store_begin(store);
     store_meta_text(store, "session", session_name(session));

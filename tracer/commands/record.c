@@ -49,7 +49,7 @@ static void on_signal(int signal)
     if (signal != SIGCHLD && program_pid)
         kill(program_pid, signal);
     if (signal_session && signal_session->header)
-        session_ring(signal_session);
+        session_wake(signal_session);
     errno = error;
 }
 

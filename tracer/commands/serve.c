@@ -41,7 +41,7 @@ static void on_term(int signal)
     (void)signal;
     terminated = 1;
     if (recording.session.header)
-        session_ring(&recording.session);
+        session_wake(&recording.session);
     errno = error;
 }
 

@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
-enum { PAGES = 1024, PAGE_BYTES = 4096, AROUND_BYTES = 65536, BATCHES = 16 };
+enum { PAGES = 1024, AROUND_BYTES = 65536, BATCHES = 16 };
 
 static int by_size(const void *a, const void *b)
 {

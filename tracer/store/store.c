@@ -37,15 +37,15 @@
     X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                    \
     X(NAME, "UPDATE process SET name = ?2 WHERE id = (SELECT process FROM log l WHERE l.id = ?1 AND NOT EXISTS ("      \
             "SELECT 1 FROM log m WHERE m.process = l.process AND m.start_tsc > l.start_tsc))")                         \
-    X(GOES_ON, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                           \
-               "ORDER BY start_tsc DESC LIMIT 1")                                                                      \
+    X(PROCESS_SINCE, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                     \
+                     "ORDER BY start_tsc DESC LIMIT 1")                                                                \
     X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                               \
     X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc) "                            \
            "VALUES(?, ?, ?, ?, ?, ?, ?)")                                                                              \
-    X(BOOKS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "          \
-             "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "  \
-             "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "         \
-             "running = ?20 WHERE id = ?1")                                                                            \
+    X(COUNTS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "         \
+              "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
+              "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
+              "running = ?20 WHERE id = ?1")                                                                           \
     X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                             \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                         \
@@ -296,7 +296,7 @@ int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, co
 
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc)
 {
-    return run(store, S_GOES_ON, "iii", (int64_t)pid, (int64_t)from_tsc, (int64_t)to_tsc);
+    return run(store, S_PROCESS_SINCE, "iii", (int64_t)pid, (int64_t)from_tsc, (int64_t)to_tsc);
 }
 
 void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header)
@@ -350,7 +350,7 @@ void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const 
 
 void store_log(struct store *store, const struct store_log *l)
 {
-    run(store, S_BOOKS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
+    run(store, S_COUNTS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
         (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
         (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind, (int64_t)l->bad_phase,
         (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged, (int64_t)l->unmatched, (int64_t)l->backwards,

@@ -42,7 +42,7 @@ TEST(no_cpu_is_to_spare_while_another_process_takes_the_only_one)
             ;
     atexit(end_spinner);
     for (int i = 0; i < 3; i++) {
-        idle_cpu_quiet(&spare);
+        idle_cpu_watch(&spare);
         wait_ms(150);
         CHECK(!idle_cpu_is_there(&spare));
     }
@@ -52,7 +52,7 @@ TEST(a_cpu_that_nobody_uses_is_to_spare)
 {
     struct idle_cpu spare = {0};
     for (int i = 0; i < 100; i++) {
-        idle_cpu_quiet(&spare);
+        idle_cpu_watch(&spare);
         wait_ms(100);
         if (idle_cpu_is_there(&spare))
             return;
@@ -64,7 +64,7 @@ TEST(too_short_a_look_says_no)
 {
     struct idle_cpu spare = {0};
     CHECK(!idle_cpu_is_there(&spare)); /* none at all */
-    idle_cpu_quiet(&spare);
+    idle_cpu_watch(&spare);
     CHECK(!idle_cpu_is_there(&spare));
 }
 

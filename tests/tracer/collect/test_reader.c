@@ -82,7 +82,7 @@ TEST(the_buffer_wraps_and_room_given_back_is_used_again)
         while (!reader_read(&reader, records, 512, &n) && n)
             for (size_t i = 0; i < n; i++)
                 CHECK_EQ(expected++, records[i].a);
-        reader_give_back(&reader, reader.next);
+        reader_release(&reader, reader.next);
     }
     CHECK_EQ(1000, expected);
     CHECK_EQ(0, writer_log->lost);
@@ -101,7 +101,7 @@ TEST(a_full_log_loses_and_counts_and_says_so_in_a_record)
     CHECK_EQ(44, reader.header.lost);
     CHECK_EQ(300, reader.header.begun);
     CHECK_EQ(0, reader_read(&reader, records, 512, &n));
-    reader_give_back(&reader, reader.next);
+    reader_release(&reader, reader.next);
     W_INSTANT(MARK, 0, 1, 0);
     CHECK_EQ(0, reader_look(&reader));
     CHECK_EQ(0, reader_read(&reader, records, 512, &n));

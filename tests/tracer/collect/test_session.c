@@ -99,8 +99,8 @@ TEST(a_damaged_session_file_is_refused)
 TEST(a_ring_before_the_wait_is_not_slept_over)
 {
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
-    uint32_t seen = session_rings(&session);
-    session_ring(&session);
+    uint32_t seen = session_wake_count(&session);
+    session_wake(&session);
     alarm(2);
     session_wait(&session, seen, 60ll * 1000000000);
     session_remove(&session, NULL);

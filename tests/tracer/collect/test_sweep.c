@@ -57,7 +57,7 @@ static void tidy(void)
 
 static void expect(int there)
 {
-    sweep_unbegun(parent);
+    sweep_abandoned(parent);
     CHECK_EQ(there ? 0 : -1, access(dir, F_OK));
     tidy();
 }
@@ -141,7 +141,7 @@ TEST(a_link_to_one_stays)
     snprintf(real, sizeof real, "%s/real", parent);
     CHECK_EQ(0, rename(dir, real));
     CHECK_EQ(0, symlink(real, dir));
-    sweep_unbegun(parent);
+    sweep_abandoned(parent);
     CHECK_EQ(0, access(real, F_OK));
     unlink(dir);
     rmdir(real);
