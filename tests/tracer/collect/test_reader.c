@@ -237,4 +237,27 @@ TEST(records_that_no_writer_writes_are_told_apart)
     CHECK_EQ(READER_BAD_KIND, reader_check(&r, 500, 2000));
 }
 
+TEST(a_tail_that_cannot_be_written_repeats_no_record)
+{
+    struct reader reader;
+    struct sf_record records[512];
+    size_t n;
+    char path[900];
+    make_session(256);
+    CHECK_EQ(0, reader_open(&reader, session.dir_fd, make_log(200), 256));
+    snprintf(path, sizeof path, "%s/%s", session.dir, log_name);
+    int only_read = open(path, O_RDONLY);
+    CHECK(dup2(only_read, reader.fd) == reader.fd);
+    CHECK_EQ(0, reader_look(&reader));
+    CHECK_EQ(0, reader_set_aside(&reader, records, 64));
+    CHECK_EQ(0, writer_log->tail);
+    CHECK_EQ(0, reader_set_aside(&reader, records, 64)); /* finds nothing more */
+    CHECK_EQ(0, reader_read(&reader, records, 512, &n));
+    CHECK_EQ(200, n);
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(i, records[i].a);
+    reader_close(&reader);
+    close(only_read);
+}
+
 TEST_MAIN()
