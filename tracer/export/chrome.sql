@@ -1,6 +1,6 @@
--- What chrome.c writes, as views of its connection: what it has to say of each kind of thing, in the order of writing.
+-- What chrome.c writes, as temporary views: one for each kind of event, in the order of writing.
 -- pid: 4194304 is the highest that Linux gives. EVENT_SEND is the id of SEND in ext/abi/events.def (see Makefile).
--- In all of it CROSS JOIN: SQLite is to take the tables in this order, whatever it thinks of their sizes.
+-- CROSS JOIN everywhere: SQLite must read the tables in this order, whatever it estimates about their sizes.
 
 PRAGMA temp_store = FILE;
 
@@ -19,10 +19,10 @@ INSERT OR REPLACE INTO fork_end
 CREATE TEMP TABLE process_of(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO process_of SELECT task, id FROM process WHERE task IS NOT NULL;
 
-CREATE TEMP VIEW chrome_life AS
+CREATE TEMP VIEW chrome_process AS
   SELECT pid, name, id, start_ns, end_ns, exit_status FROM shown ORDER BY id;
 
--- Strips of the threads' times on CPUs have tids beyond those of all lanes: so they stand beneath them.
+-- Rows for the threads' times on CPUs have tids above all lanes, so that they are shown below them.
 CREATE TEMP VIEW chrome_thread AS
   SELECT pid, tid, name FROM (
     SELECT e.process, s.pid, e.lane AS tid, 'lane ' || e.lane AS name
@@ -32,8 +32,8 @@ CREATE TEMP VIEW chrome_thread AS
     FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k JOIN shown s ON s.id = k.process)
   ORDER BY process, tid;
 
--- Spans, those that never ended (closed = 0), and instants; the outer ones first. The texts themselves are no event that
--- anybody wants to see.
+-- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is shown
+-- with the events that refer to it.
 CREATE TEMP VIEW chrome_event AS
   SELECT p.pid, e.lane AS tid, k.name AS kind, k.object,
          CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
@@ -49,8 +49,8 @@ CREATE TEMP VIEW chrome_event AS
   WHERE k.name <> 'text'
   ORDER BY e.process, e.lane, s.id;
 
--- What the kernel's view says of each thread, one after the other: on which CPU it was, and between, why on none.
-CREATE TEMP VIEW chrome_strip AS
+-- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none.
+CREATE TEMP VIEW chrome_cpu AS
   SELECT p.pid, 4194304 + k.tid AS tid, k.category, k.name, k.start_ns, k.end_ns, k.state, k.waker
   FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker FROM sched_slice
         UNION ALL
@@ -61,7 +61,7 @@ CREATE TEMP VIEW chrome_strip AS
   CROSS JOIN shown p ON p.id = k.process
   ORDER BY k.process, k.tid, k.start_ns, k.end_ns;
 
--- How many page faults each process has had, by kind, up to then; from none at its start.
+-- How many page faults each process has had up to a time, by kind; none at its start.
 CREATE TEMP VIEW chrome_faults AS
   SELECT p.pid, f.ns, sum(f.copied) OVER w AS "copy-on-write", sum(f.written) OVER w AS "first-write",
          sum(f.read) OVER w AS "first-read"
@@ -73,13 +73,13 @@ CREATE TEMP VIEW chrome_faults AS
   WINDOW w AS (PARTITION BY f.process ORDER BY f.ns)
   ORDER BY f.process, f.ns;
 
--- Arrows: name; from: pid, tid, earliest, latest; to: the same.
+-- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same.
 CREATE TEMP VIEW chrome_message AS
   SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns
   FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
   CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
-  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0; -- +: or the bound moves to r.a, and takes the place of r.a = s.a
+  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0; -- +: without it SQLite applies the bound to r.a, and then uses that in the index instead of r.a = s.a
 
 CREATE TEMP VIEW chrome_fork AS
   SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
