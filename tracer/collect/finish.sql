@@ -10,7 +10,8 @@ CREATE TEMP VIEW IF NOT EXISTS death AS
 CREATE TEMP VIEW IF NOT EXISTS life AS
   SELECT l.process,
          min(min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc))) AS start_tsc,
-         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc)) AS end_tsc,
+         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc))
+           AS end_tsc,
          max(coalesce(d.status, iif(l.exit_tsc IS NULL, NULL, l.exit_status))) AS exit_status
   FROM log l LEFT JOIN death d ON d.log = l.id GROUP BY l.process;
 
@@ -38,10 +39,10 @@ FROM kernel_life k LEFT JOIN (
   FROM (SELECT process, max(last_tsc) AS last_tsc FROM log GROUP BY process) l) l ON l.process = k.process
 WHERE k.process = process.id;
 
--- Waits that the events have too are removed from the kernel's view.
+-- Waits that the events have too are removed from the kernel's view. The LIMIT skips the pass if there is no such view.
 CREATE TEMP TABLE user_wait(process, start_ns, end_ns, PRIMARY KEY(process, start_ns)) WITHOUT ROWID;
 INSERT OR REPLACE INTO user_wait
-  SELECT process, start_ns, end_ns FROM (SELECT 1 FROM kernel_wait LIMIT 1) CROSS JOIN span -- skips the pass if there is no kernel's view
+  SELECT process, start_ns, end_ns FROM (SELECT 1 FROM kernel_wait LIMIT 1) CROSS JOIN span
   WHERE kind = 'wait' AND lane = 0;
 DELETE FROM kernel_wait
 WHERE tid = (SELECT pid FROM process WHERE id = kernel_wait.process)

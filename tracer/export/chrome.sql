@@ -29,11 +29,12 @@ CREATE TEMP VIEW chrome_thread AS
     FROM (SELECT DISTINCT process, lane FROM event) e JOIN shown s ON s.id = e.process
     UNION ALL
     SELECT k.process, s.pid, 4194304 + k.tid, iif(k.tid = s.first_tid, 'CPU', 'CPU, thread ' || k.tid)
-    FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k JOIN shown s ON s.id = k.process)
+    FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k
+    JOIN shown s ON s.id = k.process)
   ORDER BY process, tid;
 
--- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is shown
--- with the events that refer to it.
+-- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is
+-- shown with the events that refer to it.
 CREATE TEMP VIEW chrome_event AS
   SELECT p.pid, e.lane AS tid, k.name AS kind, k.object,
          CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
@@ -52,9 +53,11 @@ CREATE TEMP VIEW chrome_event AS
 -- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none.
 CREATE TEMP VIEW chrome_cpu AS
   SELECT p.pid, 4194304 + k.tid AS tid, k.category, k.name, k.start_ns, k.end_ns, k.state, k.waker
-  FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker FROM sched_slice
+  FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker
+        FROM sched_slice
         UNION ALL
-        SELECT process, tid, 'no cpu', 'runnable', wake_ns, start_ns, NULL, NULL FROM sched_slice WHERE wake_ns < start_ns
+        SELECT process, tid, 'no cpu', 'runnable', wake_ns, start_ns, NULL, NULL FROM sched_slice
+        WHERE wake_ns < start_ns
         UNION ALL
         SELECT process, tid, 'blocked', 'blocked: ' || what, start_ns, end_ns, NULL, NULL FROM kernel_wait
         WHERE start_ns < end_ns) k
@@ -73,13 +76,15 @@ CREATE TEMP VIEW chrome_faults AS
   WINDOW w AS (PARTITION BY f.process ORDER BY f.ns)
   ORDER BY f.process, f.ns;
 
--- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same.
+-- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same. The + keeps
+-- SQLite from applying the bound to r.a, which it would then use in the index instead of r.a = s.a.
 CREATE TEMP VIEW chrome_message AS
   SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns
-  FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+  FROM event_time s
+  CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
   CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
-  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0; -- +: without it SQLite applies the bound to r.a, and then uses that in the index instead of r.a = s.a
+  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0;
 
 CREATE TEMP VIEW chrome_fork AS
   SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)

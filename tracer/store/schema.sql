@@ -10,16 +10,17 @@ PRAGMA user_version = 4;
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It stays
--- the same process when it execs another program. name: of the log, or else of the last program it ran. parent: the process
--- that forked or started it; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL: not known. task:
--- what it was forked for.
+-- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
+-- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
+-- the process that forked or started it; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
+-- not known. task: what it was forked for.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
 
 -- One row per Thread, Generator, map call, map worker, and instrumented Process of multiprocessing. process: the one
--- that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator | map | map-worker | process.
+-- that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator | map | map-worker
+-- | process.
 CREATE TABLE task(
   id INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), kind TEXT, name TEXT,
   creator INTEGER REFERENCES process(id));
@@ -35,11 +36,11 @@ CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE event_kind(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT, phase TEXT, object TEXT, a TEXT, b TEXT);
 
--- Every record of every log, in the order of arrival (rowid). seq is the order of writing within a process; seq and tsc do
--- not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for
--- none. Where a or b is the number of a task, channel or text, it too is that row's id here.
--- phase: 0 instant, 1 begin, 2 end. lane: the thread of the process, numbered from 0, which is one row of a timeline. begin:
--- for an end, the rowid of its begin.
+-- Every record of every log, in the order of arrival (rowid). seq is the order of writing within a process; seq and tsc
+-- do not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for none. Where a
+-- or b is the number of a task, channel or text, it too is that row's id here. phase: 0 instant, 1 begin, 2 end. lane:
+-- the thread of the process, numbered from 0, which is one row of a timeline. begin: for an end, the rowid of its
+-- begin.
 CREATE TABLE event(
   process INTEGER NOT NULL, seq INTEGER NOT NULL, tsc INTEGER NOT NULL, kind INTEGER NOT NULL, object INTEGER,
   a INTEGER, b INTEGER, phase INTEGER NOT NULL, lane INTEGER NOT NULL, begin INTEGER);
@@ -53,47 +54,49 @@ CREATE TABLE clock_snapshot(tsc INTEGER PRIMARY KEY, monotonic_ns INTEGER, realt
 -- Piecewise linear interpolation between them: from from_tsc on, ns + (x - tsc) * ns_per_tick. The first starts at 0.
 CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER, ns_per_tick REAL);
 
--- The kernel's view: empty without --kernel. meta.kernel_view says whether it was asked for, and why it is missing. Its clock
--- is CLOCK_MONOTONIC, so its times match those of the events within clock_error_ns (see stats).
+-- The kernel's view: empty without --kernel. meta.kernel_view says whether it was asked for, and why it is missing. Its
+-- clock is CLOCK_MONOTONIC, so its times match those of the events within clock_error_ns (see stats).
 
--- One row per slice: a time of a thread on a CPU. state, how it ended: preempted (it stayed runnable), blocked (asleep; a
--- signal would wake it), uninterruptible (asleep; no signal would), stopped (by a signal or a debugger), exited, running
--- (it has not ended; end_ns is the session's end). wake_ns: since when it was runnable before start_ns, which is its fork,
--- the wake-up, or the end of the slice before; NULL: not known. waker: the process that woke or forked it; NULL: an
--- interrupt (a timer, a device), a process that is not traced, or there was no wake-up.
--- So it was blocked from the end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns.
+-- One row per slice: a time of a thread on a CPU. state, how it ended: preempted (it stayed runnable), blocked (asleep;
+-- a signal would wake it), uninterruptible (asleep; no signal would), stopped (by a signal or a debugger), exited,
+-- running (it has not ended; end_ns is the session's end). wake_ns: since when it was runnable before start_ns, which
+-- is its fork, the wake-up, or the end of the slice before; NULL: not known. waker: the process that woke or forked it;
+-- NULL: an interrupt (a timer, a device), a process that is not traced, or there was no wake-up. So it was blocked from
+-- the end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns.
 CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
 
--- Page faults of a thread within one slice and about 2 ms (at most one tick of the timer more). kind: copy-on-write (a write to
--- a page that is present, as after a fork), first-write and first-read (of a page that is not). mode: user code or kernel.
--- start_ns: the first fault of that time, of any kind; end_ns: after the last and before the next, or the slice's end.
--- estimate: 0: cost_ns was measured (count 0: a fault that began in an earlier slice); 1: cost_ns is count times the median
--- of faults that the collector caused at the start (meta.kernel_*_ns; the same median for both modes).
+-- Page faults of a thread within one slice and about 2 ms (at most one tick of the timer more). kind: copy-on-write (a
+-- write to a page that is present, as after a fork), first-write and first-read (of a page that is not). mode: user
+-- code or kernel. start_ns: the first fault of that time, of any kind; end_ns: after the last and before the next, or
+-- the slice's end. estimate: 0: cost_ns was measured (count 0: a fault that began in an earlier slice); 1: cost_ns is
+-- count times the median of faults that the collector caused at the start (meta.kernel_*_ns; the same median for both
+-- modes).
 CREATE TABLE fault(
   process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
   cost_ns INTEGER, estimate INTEGER);
 
--- Times in which a thread was blocked, from leaving its CPU to the wake-up. what, by the system call it was in: pipe and socket
--- (reading, accepting or connecting), full pipe and full socket (writing), poll (also select and epoll), futex (a lock, a
--- semaphore, a condition, a thread's end), file lock (flock, fcntl), child (wait4, waitid), sleep, fault (no system call: it
--- waited for a page), other. Waits of a process's first thread that lie within one of its `wait` spans are left out, because
--- the events have them.
+-- Times in which a thread was blocked, from leaving its CPU to the wake-up. what, by the system call it was in: pipe
+-- and socket (reading, accepting or connecting), full pipe and full socket (writing), poll (also select and epoll),
+-- futex (a lock, a semaphore, a condition, a thread's end), file lock (flock, fcntl), child (wait4, waitid), sleep,
+-- fault (no system call: it waited for a page), other. Waits of a process's first thread that lie within one of its
+-- `wait` spans are left out, because the events have them.
 CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start_ns INTEGER, end_ns INTEGER);
 
 -- How complete the trace is. severity: info | loss | error. process: NULL for the session. For each process emitted =
 -- collected + lost + torn; `books` says whether that holds: closed | violated.
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
 
--- The collector's own tables: with them another collector can continue after it was killed. log: one row for each log, with
--- its counts; a process has one log, and one more for each exec of a traced program. The records of a log have seq from
--- first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the log) by the numbers
--- that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts and ends of processes by
--- the kernel's view.
+-- The collector's own tables: with them another collector can continue after it was killed. log: one row for each log,
+-- with its counts; a process has one log, and one more for each exec of a traced program. The records of a log have seq
+-- from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the log) by
+-- the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts and ends
+-- of processes by the kernel's view.
 CREATE TABLE log(
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
-  parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER, exit_status INTEGER, seen_tsc INTEGER,
+  parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,
+  exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
   gaps INTEGER, running INTEGER);
@@ -102,7 +105,8 @@ CREATE TABLE kernel_life(
 CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
 CREATE INDEX log_pid ON log(pid, start_tsc);
 CREATE INDEX log_process ON log(process, start_tsc);
-CREATE TABLE number(type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
+CREATE TABLE number(
+  type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
 CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;
 
 -- Events with their time. A subquery and no join, so that SQLite can still choose how to run a query over this view.
@@ -123,11 +127,11 @@ CREATE VIEW span AS
     FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN event_kind k ON k.id = s.kind
     CROSS JOIN process p ON p.id = s.process);
 
--- One row per message that was sent through a Channel. If it was not received, receiver and the columns that need it are
--- NULL. latency_ns: from the end of the send to the end of the receive. queueing_ns: the part of it before the receive began.
--- late_sender_ns (Scalasca's definition): how long the receiver waited before the send began, that is
--- max(0, min(begin of send, end of receive) - begin of receive).
--- The collector makes an index for this view at the end, event_message.
+-- One row per message that was sent through a Channel. If it was not received, receiver and the columns that need it
+-- are NULL. latency_ns: from the end of the send to the end of the receive. queueing_ns: the part of it before the
+-- receive began. late_sender_ns (Scalasca's definition): how long the receiver waited before the send began, that is
+-- max(0, min(begin of send, end of receive) - begin of receive). The collector makes an index for this view at the end,
+-- event_message.
 CREATE VIEW message AS
   SELECT channel, seq, sender, receiver, bytes, send_ns, receive_ns, receive_ns - send_ns AS latency_ns,
          max(0, receive_begin_ns - send_ns) AS queueing_ns,
@@ -136,7 +140,8 @@ CREATE VIEW message AS
            s.ns AS send_ns, r.ns AS receive_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = s.begin) AS send_begin_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = r.begin) AS receive_begin_ns
-    FROM event_time s LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+    FROM event_time s
+    LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
     WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0);
 
 -- How many messages and bytes were in each Channel after each send and receive.
@@ -164,52 +169,53 @@ CREATE VIEW channel_use AS
 -- The categories of the ledger, from tracer/store/category.h.
 CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT);
 
--- What the time of a process was spent on, by its first thread: one row for each category (category.name). The rows of a
--- process sum to end_ns - start_ns. Filled when the trace is finished, and again by `snakefish-trace analyze`.
--- A moment belongs to the first of these categories that applies:
+-- What the time of a process was spent on, by its first thread: one row for each category (category.name). The rows of
+-- a process sum to end_ns - start_ns. Filled when the trace is finished, and again by `snakefish-trace analyze`. A
+-- moment belongs to the first of these categories that applies:
 --   no cpu             it was runnable without a CPU (sched_slice: wake_ns to start_ns)
 --   pickling, copying  a `pickled` or `copied` event covers it: from its b to its time
 --   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child
 --                      (Scalasca's wait states; message.late_sender_ns is the part before the send began)
---   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive, result,
---                      write: copying; join, map, next: other. The user's own spans do not count here
---   kernel_wait        pipe, socket, poll: late sender; full pipe, full socket: late receiver; child: late child; futex,
---                      file lock: lock
+--   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive,
+--                      result, write: copying; join, map, next: other. The user's own spans do not count here
+--   kernel_wait        pipe, socket, poll: late sender; full pipe, full socket: late receiver; child: late child;
+--                      futex, file lock: lock
 --   running            if the process was not forked for a task; otherwise, and after lost records: other
--- Then two categories are subtracted from these: page faults (fault.cost_ns, in proportion from what the process did on a
--- CPU in that slot) and tracing (the number of events times meta.event_cost_ps, measured when the trace was finished).
--- Without the kernel's view page faults and no cpu are 0, and their time is in the other categories.
+-- Then two categories are subtracted from these: page faults (fault.cost_ns, in proportion from what the process did on
+-- a CPU in that slot) and tracing (the number of events times meta.event_cost_ps, measured when the trace was
+-- finished). Without the kernel's view page faults and no cpu are 0, and their time is in the other categories.
 CREATE TABLE ledger(
   process INTEGER NOT NULL REFERENCES process(id), category TEXT NOT NULL, ns INTEGER NOT NULL,
   PRIMARY KEY(process, category)) WITHOUT ROWID;
 
--- `snakefish-trace analyze` fills the tables from here on. They come from the graph of the run: the activities of each process
--- in a row, and links between processes: from the begin of a fork to the child's start, from a send to its receive, from a
--- receive to a send that waited for room, from an item or result to the process that waits for it, from the end of a process
--- to the process that waits for it.
+-- `snakefish-trace analyze` fills the tables from here on. They come from the graph of the run: the activities of each
+-- process in a row, and links between processes: from the begin of a fork to the child's start, from a send to its
+-- receive, from a receive to a send that waited for room, from an item or result to the process that waits for it, from
+-- the end of a process to the process that waits for it.
 
--- The critical path, found backwards from the end of the last process: at a wait it continues in the process that ended the
--- wait, at the moment when it did so (Scalasca; Boehme et al. 2010). Its pieces cover the time from the first start to the
--- last end. activity: a category, or handover: from that moment until the wait was over.
+-- The critical path, found backwards from the end of the last process: at a wait it continues in the process that ended
+-- the wait, at the moment when it did so (Scalasca; Boehme et al. 2010). Its pieces cover the time from the first start
+-- to the last end. activity: a category, or handover: from that moment until the wait was over.
 CREATE TABLE critical_path(
   step INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), activity TEXT, start_ns INTEGER, end_ns INTEGER);
 
--- The activities on the critical path. share: of the path. mean_ns: the mean of the activity, by the ledger, over the processes
--- that have any of it. imbalance_ns: max(0, ns - mean_ns).
+-- The activities on the critical path. share: of the path. mean_ns: the mean of the activity, by the ledger, over the
+-- processes that have any of it. imbalance_ns: max(0, ns - mean_ns).
 CREATE TABLE path_activity(activity TEXT PRIMARY KEY, ns INTEGER, share REAL, mean_ns INTEGER, imbalance_ns INTEGER);
 
 -- The POP tree (pop-coe.eu): parallel efficiency = load balance x serialisation x transfer.
---   useful         time in `running`
---   lanes          p, in place of POP's fixed processes, as ours come and go: the fewest lanes on which 99 % of the useful
---                  time finds room; a process keeps its lane while it can, also while it waits for a CPU
---   load balance   mean of useful over the lanes / the largest of them
---   ideal ns       the longest path through the graph when all but useful time and waits of unknown cause take no time
---   serialisation  largest useful of a lane / ideal; over 1 where the graph allows more at once than there were lanes
+--   useful         the time in `running`
+--   lanes          p: how many processes ran at once. POP has a fixed number of processes; here they come and go. So
+--                  each process takes a slot while it is useful, and keeps it while it can, also while it waits for a
+--                  CPU; p is the smallest number of slots that has room for 99 % of the useful time
+--   load balance   the mean useful time of a slot / the largest
+--   ideal ns       the longest path through the graph if only useful time, and waits of unknown cause, take time
+--   serialisation  the largest useful time of a slot / ideal; over 1 if the graph allows more at once than p
 --   transfer       ideal / duration
 CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 
--- What if something cost nothing: the graph is replayed without it. Everything else takes the time that it took, and no process
--- does another one's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) | copy-on-write |
--- no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of their times).
--- measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
+-- What if something cost nothing: the graph is replayed without it. Everything else takes the time that it took, and no
+-- process does another one's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) |
+-- copy-on-write | no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of
+-- their times). measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
