@@ -136,6 +136,19 @@ static int check_header(const struct session *session, struct sentence *why)
     return 0;
 }
 
+/* Locks the session file. A child that the dead collector had forked holds its lock too, until it calls exec: so a lock
+ * that is held is tried again for a second. */
+static bool lock(int fd)
+{
+    struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
+        if (errno != EWOULDBLOCK || tries == 100)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 int session_take(struct session *session, const char *dir, struct sentence *why)
 {
     struct stat st;
@@ -180,7 +193,7 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
     uint32_t collector = session->header->collector_pid;
     if (collector != (uint32_t)getpid() && liveness_is_collector((pid_t)collector))
         error = output_keep(why, -EBUSY, "%s is still being collected, by process %u", session->dir, collector);
-    else if (flock(session->fd, LOCK_EX | LOCK_NB))
+    else if (!lock(session->fd))
         error = output_keep(why, -EBUSY, "%s is still being collected", session->dir);
     if (error)
         goto out;

@@ -9,14 +9,15 @@
 
 struct session {
     char dir[512];
-    int dir_fd, fd;                   /* the directory; its session file, locked (flock) while we collect */
-    struct sf_session_header *header; /* mapped; `state`, `wake` and `lost_logs` only through the verbs below */
+    int dir_fd, fd;                   /* the directory, and its session file, locked by flock */
+    struct sf_session_header *header; /* mapped; the functions below read and write `state`, `wake` and `lost_logs` */
 };
 
 /* Makes the directory and the file, for logs of `log_records` records. The session is ACTIVE from here on. */
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
 
-/* Takes over the session at `dir`, whose collector has died. Refuses what is not ours or is still collected. */
+/* Takes over the session at `dir`, whose collector has died. Refuses one of another user, or that is still collected.
+ * Blocks for up to a second while some process holds the lock. */
 int session_take(struct session *session, const char *dir, struct sentence *why);
 
 /* Removes the logs, the file and the directory. Call session_close after it. */

@@ -178,22 +178,23 @@ TEST(a_log_that_comes_again_under_its_old_name_is_another_one)
     check_books();
 }
 
-static uint64_t second_age_ns;
+static double second_age; /* of the process when it makes its second log, as a share of the first log's age */
 
-/* A second log by the same pid, in the 10 ms after the first. */
+/* Two logs by the same pid, 10 ms or more apart. */
 static void write_two_logs(void)
 {
+    int64_t first_ns = clock_now_ns();
     write_1000();
     usleep(10000);
     CHECK_EQ(0, writer_open(recorded.session.dir, 0, "second"));
-    writer_log->age_ns = second_age_ns;
+    writer_log->age_ns = (uint64_t)(second_age * (double)(clock_now_ns() - first_ns));
     write_1000();
 }
 
 TEST(a_log_made_within_the_life_of_its_process_goes_on_with_it)
 {
     recorded_begin(4096);
-    second_age_ns = 20000000;
+    second_age = 2;
     in_child(write_two_logs);
     collect();
     CHECK_EQ(1, ask("SELECT count(*) FROM process WHERE name = 'second'"));
@@ -207,7 +208,7 @@ TEST(a_log_made_within_the_life_of_its_process_goes_on_with_it)
 TEST(a_recycled_pid_is_another_process)
 {
     recorded_begin(4096);
-    second_age_ns = 5000000; /* it began when the first log was there already */
+    second_age = 0.5; /* it began after the first log was made */
     in_child(write_two_logs);
     collect();
     CHECK_EQ(2, ask("SELECT count(*) FROM process"));

@@ -2,6 +2,7 @@
 #include "harness.h"
 #include "tracer/writer.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "collect/session.h"
@@ -39,6 +40,25 @@ TEST(one_that_is_being_collected_is_refused)
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
     session.header->collector_pid = 1; /* whatever it says, the lock is held */
     refused(session.dir, -EBUSY, "still being collected");
+    session_remove(&session, NULL);
+    session_close(&session);
+}
+
+TEST(a_lock_that_a_child_of_the_dead_collector_has_not_yet_let_go_is_waited_for)
+{
+    struct session *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t collector = fork();
+    if (collector == 0) {
+        CHECK_EQ(0, session_make(made, 256, 77, &why));
+        if (fork() == 0)
+            usleep(200000); /* and has the lock: exec would close it */
+        _exit(0);
+    }
+    CHECK_EQ(collector, waitpid(collector, NULL, 0));
+    int fd = open(made->dir, O_RDONLY | O_DIRECTORY), file = openat(fd, SF_SESSION_FILE, O_RDWR);
+    CHECK_EQ(-1, flock(file, LOCK_EX | LOCK_NB));
+    if (session_take(&session, made->dir, &why))
+        FAIL("%s", why.text);
     session_remove(&session, NULL);
     session_close(&session);
 }
