@@ -22,7 +22,7 @@ static void recorded_leave(void)
     unlink(recorded_path);
 }
 
-/* A session with logs of so many records. What it leaves in the file systems goes when the test ends. */
+/* A session with logs of so many records. All files are removed when the test ends. */
 static inline void recorded_begin(uint32_t records)
 {
     snprintf(recorded_path, sizeof recorded_path, "/tmp/test_recorded.%d.db", (int)getpid());

@@ -40,10 +40,10 @@ def meta(db, key):
 def not_lost(db):
     """Nothing is worse than info, and the books are closed."""
     assert query(db, "SELECT name, process, value FROM stats WHERE severity <> 'info'") == []
-    books_closed(db)
+    counts_balance(db)
 
 
-def books_closed(db):
+def counts_balance(db):
     assert query(db, "SELECT value FROM stats WHERE name = 'books'") == [("closed",)]
     for process, emitted, sum_of_all in query(db, """
             SELECT e.process, e.value, (SELECT sum(s.value) FROM stats s WHERE s.process = e.process

@@ -28,7 +28,7 @@
 #include "collect/spill.h"
 #include "collect/sweep.h"
 
-static void reset(struct session *session)
+static void set_closed(struct session *session)
 {
     memset(session, 0, sizeof *session);
     session->dir_fd = session->fd = -1;
@@ -65,7 +65,7 @@ static int make_dir(struct session *session, struct sentence *why)
 
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why)
 {
-    reset(session);
+    set_closed(session);
     sweep_abandoned(SF_SESSION_PARENT);
     int error = make_dir(session, why);
     if (error)
@@ -152,7 +152,7 @@ static bool lock(int fd)
 int session_take(struct session *session, const char *dir, struct sentence *why)
 {
     struct stat st;
-    reset(session);
+    set_closed(session);
     size_t length = strlen(dir);
     while (length > 1 && dir[length - 1] == '/') /* with a slash behind it, a symbolic link would be followed */
         length--;
@@ -243,7 +243,7 @@ void session_close(struct session *session)
         close(session->fd);
     if (session->dir_fd >= 0)
         close(session->dir_fd);
-    reset(session);
+    set_closed(session);
 }
 
 const char *session_name(const struct session *session)

@@ -27,7 +27,7 @@ static int write_header(const struct spill *spill)
     return file_write(spill->fd, &header, sizeof header, 0);
 }
 
-static void reset(struct spill *spill)
+static void set_empty(struct spill *spill)
 {
     spill->fd = -1;
     spill->first = spill->taken = spill->end = 0;
@@ -56,7 +56,7 @@ static int read_header(struct spill *spill)
 int spill_open(struct spill *spill, int dir_fd, const char *log)
 {
     spill->dir_fd = dir_fd;
-    reset(spill);
+    set_empty(spill);
     snprintf(spill->file, sizeof spill->file, SPILL_PREFIX "%s", log + strlen(SF_LOG_PREFIX));
     int fd = file_open_own(dir_fd, spill->file);
     if (fd < 0)
@@ -72,7 +72,7 @@ void spill_close(struct spill *spill)
 {
     if (spill->fd >= 0)
         close(spill->fd);
-    reset(spill);
+    set_empty(spill);
 }
 
 int spill_add(struct spill *spill, uint64_t number, const struct sf_record *records, size_t count)

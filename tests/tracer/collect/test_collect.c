@@ -1,4 +1,4 @@
-/* The collector's loop over real and over hostile logs, and what the database says of them. */
+/* The collector's loop with real and with damaged logs, and what the database holds of them. */
 #include "tracer/recorded.h"
 
 #include "collect/discover.h"
@@ -21,7 +21,7 @@ static void collect(void)
     CHECK_EQ(SF_SESSION_CLOSED, session_state(&recorded.session));
 }
 
-static void check_books(void)
+static void check_balance(void)
 {
     CHECK_EQ(1, ask("SELECT value = 'closed' AND severity = 'info' FROM stats WHERE name = 'books'"));
     CHECK_EQ(0,
@@ -56,7 +56,7 @@ TEST(everything_written_is_stored_in_order)
     CHECK_EQ(2, ask("SELECT count(*) FROM process"));
     CHECK_EQ(2000, ask("SELECT count(*) FROM event WHERE a = seq"));
     CHECK_EQ(0, ask("SELECT count(*) FROM stats WHERE severity <> 'info'"));
-    check_books();
+    check_balance();
 }
 
 TEST(what_found_no_room_is_a_loss)
@@ -67,7 +67,7 @@ TEST(what_found_no_room_is_a_loss)
     CHECK_EQ(256, ask("SELECT value FROM stats WHERE name = 'collected'"));
     CHECK_EQ(744, ask("SELECT value FROM stats WHERE name = 'lost' AND severity = 'loss'"));
     CHECK_EQ(744, ask("SELECT value FROM stats WHERE name = 'lost_no_room'"));
-    check_books();
+    check_balance();
 }
 
 static void tear(void)
@@ -82,7 +82,7 @@ TEST(a_record_in_the_making_is_torn)
     in_child(tear);
     collect();
     CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'torn' AND severity = 'loss'"));
-    check_books();
+    check_balance();
 }
 
 static void miscount(void)
@@ -91,7 +91,7 @@ static void miscount(void)
     writer_log->begun += 5;
 }
 
-TEST(books_that_do_not_close_are_an_error)
+TEST(counts_that_do_not_balance_are_an_error)
 {
     recorded_begin(4096);
     in_child(miscount);
@@ -108,7 +108,7 @@ static void spoil_records(void)
     writer_records[13].tsc = UINT64_MAX;
 }
 
-TEST(records_that_nobody_writes_are_counted_by_cause_and_not_stored)
+TEST(records_that_no_writer_writes_are_counted_by_cause_and_not_stored)
 {
     recorded_begin(4096);
     in_child(spoil_records);
@@ -118,7 +118,7 @@ TEST(records_that_nobody_writes_are_counted_by_cause_and_not_stored)
     CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'damaged_phase'"));
     CHECK_EQ(2, ask("SELECT value FROM stats WHERE name = 'damaged_time'"));
     CHECK_EQ(4, ask("SELECT value FROM stats WHERE name = 'damaged'"));
-    check_books();
+    check_balance();
 }
 
 static void raise_head(void)
@@ -144,10 +144,10 @@ TEST(impossible_counts_and_short_files_do_not_stop_the_others)
     CHECK_EQ(1000, ask("SELECT count(*) FROM event WHERE process = 3"));
     CHECK_EQ(2, ask("SELECT count(*) FROM stats WHERE name = 'damaged_log' AND severity = 'error'"));
     CHECK_EQ(1000, ask("SELECT value FROM stats WHERE name = 'damaged_unreadable'"));
-    check_books();
+    check_balance();
 }
 
-TEST(files_that_are_no_logs_are_told_and_left_alone)
+TEST(files_that_are_no_logs_are_counted_and_left_alone)
 {
     recorded_begin(4096);
     CHECK_EQ(0, symlinkat("/etc/passwd", recorded.session.dir_fd, "log.1.1"));
@@ -160,7 +160,7 @@ TEST(files_that_are_no_logs_are_told_and_left_alone)
     CHECK_EQ(1, ask("SELECT count(*) FROM process"));
     CHECK_EQ(2, ask("SELECT value FROM stats WHERE name = 'refused_logs' AND severity = 'error'"));
     CHECK_EQ(1, ask("SELECT value FROM stats WHERE name = 'unmade_logs'"));
-    check_books();
+    check_balance();
 }
 
 TEST(a_log_that_comes_again_under_its_old_name_is_another_one)
@@ -175,7 +175,7 @@ TEST(a_log_that_comes_again_under_its_old_name_is_another_one)
     collect();
     CHECK_EQ(2, ask("SELECT count(*) FROM process"));
     CHECK_EQ(2000, ask("SELECT count(*) FROM event"));
-    check_books();
+    check_balance();
 }
 
 static double second_age; /* of the process when it makes its second log, as a share of the first log's age */
@@ -191,7 +191,7 @@ static void write_two_logs(void)
     write_1000();
 }
 
-TEST(a_log_made_within_the_life_of_its_process_goes_on_with_it)
+TEST(a_second_log_that_is_younger_than_its_process_belongs_to_it)
 {
     recorded_begin(4096);
     second_age = 2;
@@ -202,7 +202,7 @@ TEST(a_log_made_within_the_life_of_its_process_goes_on_with_it)
     CHECK_EQ(2000, ask("SELECT count(*) FROM event WHERE a = seq % 1000"));
     CHECK_EQ(2000, ask("SELECT count(DISTINCT seq) FROM event"));
     CHECK_EQ(2000, ask("SELECT value FROM stats WHERE name = 'emitted'"));
-    check_books();
+    check_balance();
 }
 
 TEST(a_recycled_pid_is_another_process)
@@ -213,7 +213,7 @@ TEST(a_recycled_pid_is_another_process)
     collect();
     CHECK_EQ(2, ask("SELECT count(*) FROM process"));
     CHECK_EQ(2000, ask("SELECT count(*) FROM event WHERE a = seq"));
-    check_books();
+    check_balance();
 }
 
 static int pages; /* a pipe: the writer tells of each page it has written */
@@ -277,7 +277,7 @@ TEST(a_collector_that_stores_only_at_the_end_loses_nothing_of_what_it_set_aside)
     CHECK_EQ(2560, ask("SELECT count(*) FROM event WHERE a = seq"));
     CHECK_EQ(0, ask("SELECT count(*) FROM stats WHERE severity <> 'info'"));
     CHECK_EQ(0, files_left("spill"));
-    check_books();
+    check_balance();
 }
 
 /* The collector is killed when it has set pages aside; another one recovers. */
@@ -317,7 +317,7 @@ static void kill_and_recover(bool into_another)
     CHECK_EQ(0, ask("SELECT count(*) - count(DISTINCT seq) FROM event"));
     CHECK_EQ(0, ask("SELECT count(*) - 1 - max(seq) FROM event"));
     CHECK_EQ(0, files_left("spill"));
-    check_books();
+    check_balance();
 }
 
 TEST(what_a_killed_collector_had_set_aside_is_recovered)
@@ -350,7 +350,7 @@ TEST(noise_in_valid_shapes_is_survived)
     collect();
     CHECK_EQ(4096, ask("SELECT value FROM stats WHERE name = 'emitted'"));
     CHECK(ask("SELECT count(*) FROM event") > 500);
-    check_books();
+    check_balance();
     CHECK(ask("SELECT count(*) FROM span") >= 0);
     CHECK(ask("SELECT count(*) FROM message") >= 0);
 }
@@ -392,7 +392,7 @@ TEST(lanes_are_matched_apart_and_open_spans_end_with_the_process)
     CHECK_EQ(1, ask("SELECT count(*) FROM span JOIN process p ON p.id = span.process"
                     " WHERE span.kind = 'run' AND closed = 0 AND span.end_ns = p.end_ns"));
     CHECK_EQ(2, ask("SELECT count(*) FROM message"));
-    check_books();
+    check_balance();
 }
 
 static void many_texts(void)
@@ -406,7 +406,7 @@ static void many_texts(void)
     W_INSTANT(MARK, 77, 0, 0);
 }
 
-TEST(texts_are_stored_once_and_a_lost_one_says_so)
+TEST(texts_are_stored_once_and_a_lost_one_is_marked)
 {
     recorded_begin(4096);
     in_child(many_texts);

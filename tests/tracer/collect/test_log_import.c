@@ -102,7 +102,7 @@ TEST(what_was_taken_and_then_set_aside_is_not_stored_again)
     end(import);
 }
 
-TEST(it_goes_on_where_an_earlier_collector_stopped)
+TEST(it_continues_where_an_earlier_collector_stopped)
 {
     begin(256);
     struct log_import *import = import_log();
@@ -383,7 +383,7 @@ TEST(a_damaged_log_is_removed_and_becomes_no_spare)
     end(NULL);
 }
 
-TEST(a_second_log_of_a_process_goes_on_with_it_if_it_is_old_enough)
+TEST(a_second_log_belongs_to_the_process_if_that_is_old_enough)
 {
     begin(256);
     struct log_import *first = import_log();
@@ -395,7 +395,7 @@ TEST(a_second_log_of_a_process_goes_on_with_it_if_it_is_old_enough)
     CHECK_EQ(0, discover_logs(recorded.session.dir_fd, keep_last, NULL));
     struct log_import *young, *old;
     CHECK_EQ(0, log_import_open(&young, &context, log_file));
-    CHECK(!log_import_continues(young, first, &context)); /* just forked: its pid was another one's before */
+    CHECK(!log_import_continues(young, first, &context)); /* just forked: its pid belonged to another process before */
     log_import_free(young);
     writer_log->age_ns = 1000000000;
     old = import_log();

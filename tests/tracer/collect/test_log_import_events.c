@@ -21,7 +21,7 @@ TEST(a_text_split_over_records_is_one)
     end(import);
 }
 
-TEST(two_texts_whose_records_alternate_are_told_apart)
+TEST(two_texts_whose_records_alternate_are_not_mixed)
 {
     begin(256);
     struct log_import *import = import_log();
@@ -63,7 +63,7 @@ TEST(tasks_and_channels_have_rows_of_their_own)
     writer_text(1, "worker");
     W_INSTANT(TASK, 7, 1, SF_TASK_THREAD);
     W_INSTANT(CHANNEL, 9, 4096, 0);
-    W_INSTANT(TASK, 8, 0, 99); /* a kind that nobody knows */
+    W_INSTANT(TASK, 8, 0, 99); /* an unknown kind */
     look_and_take(import);
     CHECK_EQ(1, now("SELECT count(*) FROM task WHERE kind = 'thread' AND name = 'worker' AND creator = 1"));
     CHECK_EQ(1, now("SELECT count(*) FROM task WHERE kind IS NULL"));

@@ -1,4 +1,4 @@
-/* The reader of one log, with logs as a real writer leaves them and as nobody should. */
+/* The reader of one log, with logs as a real writer leaves them, and with damaged ones. */
 #include "harness.h"
 #include "tracer/writer.h"
 
@@ -67,7 +67,7 @@ TEST(records_come_out_as_they_went_in_and_once)
     reader_close(&reader);
 }
 
-TEST(the_buffer_wraps_and_room_given_back_is_used_again)
+TEST(the_buffer_wraps_and_released_room_is_used_again)
 {
     struct reader reader;
     struct sf_record records[512];
@@ -89,7 +89,7 @@ TEST(the_buffer_wraps_and_room_given_back_is_used_again)
     reader_close(&reader);
 }
 
-TEST(a_full_log_loses_and_counts_and_says_so_in_a_record)
+TEST(a_full_log_counts_what_it_loses_and_writes_a_record_of_it)
 {
     struct reader reader;
     struct sf_record records[512];
@@ -215,7 +215,7 @@ TEST(another_users_log_is_refused)
     CHECK_EQ(-EPERM, reader_open(&reader, session.dir_fd, name, 256));
 }
 
-TEST(records_that_no_writer_writes_are_told_apart)
+TEST(each_flaw_of_a_record_is_recognized)
 {
     struct sf_record r = {.tsc = 1000, .kind = SF_EVENT_MARK};
     CHECK_EQ(READER_SOUND, reader_check(&r, 500, 2000));

@@ -1,4 +1,4 @@
-/* The session's directory: made for us alone, taken over only when it is ours and nobody collects it. */
+/* The session's directory: closed to others, and taken over only if it is this user's and no collector has it. */
 #include "harness.h"
 #include "tracer/writer.h"
 
@@ -10,7 +10,7 @@
 static struct session session;
 static struct sentence why;
 
-TEST(it_is_made_for_us_alone_and_removed_whole)
+TEST(it_is_closed_to_others_and_removed_completely)
 {
     struct stat st;
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
@@ -63,7 +63,7 @@ TEST(a_lock_that_a_child_of_the_dead_collector_has_not_yet_let_go_is_waited_for)
     session_close(&session);
 }
 
-TEST(what_is_not_ours_is_refused)
+TEST(what_belongs_to_another_user_or_is_open_to_others_is_refused)
 {
     char link[600], dir[512];
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
@@ -116,7 +116,7 @@ TEST(a_damaged_session_file_is_refused)
     session_close(&session);
 }
 
-TEST(a_ring_before_the_wait_is_not_slept_over)
+TEST(a_wake_before_the_wait_ends_it_at_once)
 {
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
     uint32_t seen = session_wake_count(&session);

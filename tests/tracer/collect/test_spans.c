@@ -45,7 +45,7 @@ TEST(an_end_closes_what_was_left_open_inside)
     spans_free(s);
 }
 
-TEST(what_is_open_at_the_end_is_told)
+TEST(what_is_open_at_the_end_is_reported)
 {
     struct spans *s = spans_new();
     spans_begin(s, 0, SF_EVENT_RUN, 1, 100);

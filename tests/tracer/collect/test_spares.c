@@ -37,18 +37,18 @@ static bool is_there(const char *name)
 /* A traced process that writes `marks` and dies; the name of its log in `name`. */
 static void trace_one(uint64_t marks, char name[64])
 {
-    int said[2];
-    CHECK_EQ(0, pipe(said));
+    int ready[2];
+    CHECK_EQ(0, pipe(ready));
     pid_t pid = fork();
     if (pid == 0) {
         CHECK_EQ(0, sf_log_attach(session.dir));
         for (uint64_t i = 0; i < marks; i++)
             sf_log_write(SF_EVENT_MARK, SF_PHASE_INSTANT, 1, i, 0);
-        CHECK_EQ(8, write(said[1], &sf_log_self.header->start_tsc, 8));
+        CHECK_EQ(8, write(ready[1], &sf_log_self.header->start_tsc, 8));
         _exit(0);
     }
     uint64_t start;
-    CHECK_EQ(8, read(said[0], &start, 8));
+    CHECK_EQ(8, read(ready[0], &start, 8));
     waitpid(pid, NULL, 0);
     snprintf(name, 64, SF_LOG_PREFIX "%d.%llu", (int)pid, (unsigned long long)start);
     CHECK(is_there(name));
@@ -116,7 +116,7 @@ TEST(when_there_are_enough_spares_a_log_is_removed)
     CHECK(!is_there(log));
 }
 
-/* A log that nobody wrote, of that length. */
+/* A log of that length that was never written to. */
 static void make_log(const char *log, off_t bytes)
 {
     int fd = openat(session.dir_fd, log, O_CREAT | O_RDWR, 0600);
@@ -124,7 +124,7 @@ static void make_log(const char *log, off_t bytes)
     close(fd);
 }
 
-TEST(a_log_that_somebody_has_mapped_is_not_handed_on)
+TEST(a_log_that_a_process_has_mapped_is_not_recycled)
 {
     begin();
     unlinkat(session.dir_fd, "spare.0", 0);

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tracing import (PROGRAM, STOPPING, TRACE, books_closed, is_gone, meta, not_lost, query, set_state, trace,
+from tracing import (PROGRAM, STOPPING, TRACE, counts_balance, is_gone, meta, not_lost, query, set_state, trace,
                      wait_for)
 
 
@@ -59,7 +59,7 @@ def test_what_a_collector_left_that_was_killed_at_its_first_steps_is_cleared_awa
             left.rmdir()
 
 
-def test_it_is_nobodys_child_and_holds_nothing_of_the_program(db):
+def test_it_is_detached_and_holds_no_file_of_the_program(db):
     served = Served(db, os.getpid())
     stat = open(f"/proc/{served.pid}/stat").read().rpartition(")")[2].split()
     parent, session = int(stat[1]), int(stat[3])
@@ -92,7 +92,7 @@ def test_it_ends_when_the_root_dies(db):
 def test_a_zombie_root_is_dead(db):
     root = subprocess.Popen(["sleep", "0.2"])
     served = Served(db, root.pid)
-    assert served.end() == "done\n"  # nobody has reaped it
+    assert served.end() == "done\n"  # it has not been reaped
     root.wait()
 
 
@@ -141,7 +141,7 @@ def test_a_closed_pipe_does_not_kill_it(db):
 
 
 @pytest.mark.parametrize("path", ["", "/", "/no/such/directory/run.db", "/dev/null", "/etc/hostname"])
-def test_what_it_cannot_do_it_says(path):
+def test_what_it_cannot_do_is_reported(path):
     served = Served(path, os.getpid())
     assert served.line.startswith("error ") and served.status == 1
     assert served.end() == ""

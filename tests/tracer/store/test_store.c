@@ -35,7 +35,7 @@ static long long ask(sqlite3 *db, const char *sql)
     return value;
 }
 
-TEST(a_new_trace_has_its_kinds_and_says_that_it_runs)
+TEST(a_new_trace_has_the_event_kinds_and_its_state_is_running)
 {
     struct store *store = make();
     sqlite3 *db = store_connection(store);
