@@ -1,9 +1,10 @@
 /* The collector's loop.
  *
  * Invariants: the imports are sorted by file name, each file once. A log's tail is moved only after the records before
- * it are committed or set aside. A log's file is recycled or removed only after its process was seen dead, all its
- * records were taken and its counts were committed. There is one thread. The traced processes write to their logs only;
- * the loop sleeps on the session's futex word, by which they wake it when a log passes half full.
+ * it are committed or set aside. A log's file is recycled or removed only after its process was seen dead, or
+ * the session was closed, and after all its records and counts were committed. There is one thread. The traced
+ * processes write to their logs only; the loop sleeps on the session's futex word, by which they wake it when a log
+ * passes half full.
  *
  * Each round looks at every log and sets records aside where a log fills up. It stores nothing while the program wants
  * all CPUs, stores for a limited time when a CPU is idle, and stores everything at the end. */

@@ -7,7 +7,8 @@ CREATE TEMP VIEW IF NOT EXISTS death AS
   FROM log l JOIN reap r
     ON r.pid = l.pid AND r.tsc = (SELECT min(tsc) FROM reap WHERE pid = l.pid AND tsc >= l.start_tsc);
 
-CREATE TEMP VIEW IF NOT EXISTS life AS
+-- When a process started and ended and with what status, by its logs: what is known most exactly comes first.
+CREATE TEMP VIEW IF NOT EXISTS lifetime AS
   SELECT l.process,
          min(min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc))) AS start_tsc,
          max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc))
@@ -16,12 +17,12 @@ CREATE TEMP VIEW IF NOT EXISTS life AS
   FROM log l LEFT JOIN death d ON d.log = l.id GROUP BY l.process;
 
 UPDATE process SET
-  start_ns = (SELECT c.ns + CAST((life.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
-              WHERE c.from_tsc <= life.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
-  end_ns = (SELECT c.ns + CAST((life.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
-            WHERE c.from_tsc <= life.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
-  exit_status = life.exit_status
-FROM life WHERE life.process = process.id;
+  start_ns = (SELECT c.ns + CAST((lifetime.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+              WHERE c.from_tsc <= lifetime.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  end_ns = (SELECT c.ns + CAST((lifetime.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+            WHERE c.from_tsc <= lifetime.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  exit_status = lifetime.exit_status
+FROM lifetime WHERE lifetime.process = process.id;
 
 -- The kernel's view has forks and exits themselves. If its collector was killed, a process ends with its last slice.
 UPDATE kernel_life SET end_ns = coalesce(s.end_ns, kernel_life.start_ns)
@@ -101,7 +102,7 @@ INSERT INTO stats(name, process, severity, value)
   SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
 DROP VIEW account;
-DROP VIEW life;
+DROP VIEW lifetime;
 DROP VIEW death;
 
 -- With this index the view `message` finds the receive of a send.

@@ -394,6 +394,7 @@ static void put_open_span(void *arg, int64_t event)
 void log_import_end(struct log_import *import, const struct log_import_context *context, bool running)
 {
     char name[SF_NAME_BYTES + 1];
+    assert(!import->ended);
     reader_look_name(&import->reader);
     if (text_clean(name, sizeof name, import->reader.header.name, sizeof import->reader.header.name))
         store_log_name(context->store, import->counts.id, name);
@@ -406,6 +407,7 @@ void log_import_end(struct log_import *import, const struct log_import_context *
 
 void log_import_remove(struct log_import *import, const struct log_import_context *context)
 {
+    assert(import->ended && !import->changed && !log_import_left(import));
     spill_remove(&import->reader.spill);
     reader_close(&import->reader);
     if (import->counts.damaged)
