@@ -3,15 +3,10 @@
 import re
 import sqlite3
 
-from tracing import BUILD, ROOT
+from tracing import BUILD, ROOT, event_kinds
 
 MS = 1_000_000
 WAIT = {"message": 1, "room": 2, "child": 3, "request": 4, "item": 5}
-
-
-def event_kinds():
-    text = (ROOT / "ext/abi/events.def").read_text()
-    return {name.lower(): int(number) for number, name in re.findall(r"^X\((\d+), (\w+),", text, re.M)}
 
 
 def categories():

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import sqlite3
 import struct
 import subprocess
@@ -31,6 +32,12 @@ def query(db, sql):
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+def event_kinds():
+    """The ids of the events, by their names in the database."""
+    text = (ROOT / "ext/abi/events.def").read_text()
+    return {name.lower(): int(number) for number, name in re.findall(r"^X\((\d+), (\w+),", text, re.M)}
 
 
 def meta(db, key):

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from tracing import (PROGRAM, TRACE, WRITERS, counts_balance, is_gone, meta, not_lost, query, record, session_of, trace,
-                     wait_for)
+from tracing import (PROGRAM, TRACE, WRITERS, counts_balance, event_kinds, is_gone, meta, not_lost, query, record,
+                     session_of, trace, wait_for)
 
+KINDS = event_kinds()
 
 def test_a_whole_run_is_in_the_database(db):
     done = record(db, PROGRAM, "run", "100")
@@ -39,7 +40,7 @@ def test_with_few_descriptors_logs_wait_and_nothing_is_lost(db):
     assert (done.returncode, done.stderr) == (0, "")
     not_lost(db)
     assert query(db, "SELECT count(*), count(parent) FROM process") == [(61, 60)]
-    assert query(db, "SELECT count(*) FROM event WHERE kind = 21") == [(18000,)]
+    assert query(db, f"SELECT count(*) FROM event WHERE kind = {KINDS['mark']}") == [(18000,)]
 
 
 def test_spans_and_the_process_around_them_are_in_order(db):
@@ -84,7 +85,7 @@ def test_a_flood_loses_and_counts(db):
     assert lost and lost[0][0] > 0
     counts_balance(db)
     assert query(db, "SELECT value FROM stats WHERE name = 'emitted'")[0][0] >= 500001
-    lost_in_records = query(db, "SELECT total(a) FROM event WHERE kind = 1")[0][0]
+    lost_in_records = query(db, f"SELECT total(a) FROM event WHERE kind = {KINDS['lost']}")[0][0]
     assert lost_in_records <= lost[0][0]
 
 
