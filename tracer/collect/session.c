@@ -237,8 +237,10 @@ int session_remove(struct session *session, struct sentence *why)
 
 void session_close(struct session *session)
 {
-    if (session->header)
-        munmap(session->header, PAGE_BYTES);
+    struct sf_session_header *header = session->header;
+    session->header = NULL; /* before it is unmapped: a signal handler may be using it */
+    if (header)
+        munmap(header, PAGE_BYTES);
     if (session->fd >= 0)
         close(session->fd);
     if (session->dir_fd >= 0)

@@ -118,6 +118,7 @@ static int launch(struct program *program, const struct session *session, char *
         set_handler(signals[i], signals[i] == SIGINT || signals[i] == SIGQUIT ? SIG_IGN : on_signal, &old[i]);
     pid_t pid = fork();
     if (pid == 0) {
+        close(session->fd); /* or the child would hold the session's lock until exec, also if the collector dies */
         setrlimit(RLIMIT_NOFILE, &files);
         for (int i = 0; i < SIGNALS; i++)
             sigaction(signals[i], &old[i], NULL);
