@@ -10,6 +10,7 @@
 #include "py/task/child.h"
 #include "py/task/function.h"
 #include "py/task/protocol.h"
+#include "py/trace/constants.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},

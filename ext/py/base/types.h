@@ -10,7 +10,4 @@ PyObject *sf_span_type(void); /* a new type, or NULL with an exception */
 extern PyMethodDef sf_map_functions[], sf_clock_functions[], sf_trace_functions[];
 extern PyMethodDef sf_instrument_message_functions[], sf_instrument_pipe_functions[], sf_instrument_task_functions[];
 
-/* The numbers of events, phases, outcomes and waits, for the Python files. -1: with an exception. */
-int sf_constants_add(PyObject *module);
-
 #endif

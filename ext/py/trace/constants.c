@@ -1,5 +1,5 @@
-/* The numbers of the log's format, as constants of the module: so that the Python files type none of them. */
-#include "py/base/types.h"
+/* See constants.h. The Python files type none of these numbers themselves. */
+#include "py/trace/constants.h"
 
 #include "abi/log_format.h"
 
