@@ -17,7 +17,6 @@ import glob
 import os
 import re
 import sqlite3
-import statistics
 import subprocess
 import sys
 
@@ -188,7 +187,8 @@ def numbers_in_readme():
 def duration(ns):
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3), ("ns", 1)):
         if ns >= size:
-            return f"{ns / size:.3g} {unit}"
+            value = ns / size
+            return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}"
     return "0 ns"
 
 
@@ -196,16 +196,15 @@ def numbers(database):
     """The table of numbers, from the last session of a bench database."""
     db = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     times = {}
-    query = ("SELECT workload, runtime, workers, operation_ns FROM measurement "
-             "WHERE session = (SELECT max(id) FROM session) AND series IN ('strong', 'both')")
-    for workload, runtime, workers, ns in db.execute(query):
-        times.setdefault((workload, runtime), {}).setdefault(workers, []).append(ns)
+    query = "SELECT workload, runtime, median_ns FROM estimate WHERE session = (SELECT max(id) FROM session) ORDER BY workers"
+    for workload, runtime, ns in db.execute(query):  # the last one is that with the most workers
+        times[workload, runtime] = ns
     db.close()
     lines = ["| | " + " | ".join(name.replace("-", ".") for name in NUMBERS_RUNTIMES) + " |",
              "|---|" + "---:|" * len(NUMBERS_RUNTIMES)]
     for name, workload in NUMBERS:
         found = [times.get((workload, runtime)) for runtime in NUMBERS_RUNTIMES]
-        lines.append("| " + " | ".join([name] + [duration(statistics.median(one[max(one)])) if one else "–" for one in found]) + " |")
+        lines.append("| " + " | ".join([name] + [duration(ns) if ns else "–" for ns in found]) + " |")
     return "\n".join(lines) + "\n"
 
 
