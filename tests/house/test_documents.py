@@ -8,7 +8,7 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import readme
+import readme  # noqa: E402
 
 DOCUMENTS = readme.documents()
 ROOMS = ("ext", "tracer", "bench", "analysis", "tests")
