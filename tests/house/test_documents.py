@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -79,7 +81,6 @@ def test_an_analysis_that_is_shown_has_the_lines_of_one_that_is_made(document, t
 
 def test_the_finding_of_the_front_page_is_found(tmp_path):
     """To transfer less would gain most, and does."""
-    sqlite3 = pytest.importorskip("sqlite3")
     costs = {}
     shown = {"throws": next(p for p, _ in readme.programs("README.md") if "def throws" in p),
              "hits": next(p for p, _ in readme.programs("tracer/README.md") if "def hits" in p)}
@@ -226,7 +227,7 @@ def test_the_workload_and_the_runtime_of_contributing_run(tmp_path):
     done = run([sys.executable, "-m", "bench", "run", "--quick", "--filter", names["bench/workloads"], "--runtimes",
                 f"sequential,{names['bench/runtimes']}", "-o", database], SNAKEFISH_BENCH_EXTRA=str(tmp_path / "extra"))
     assert done.returncode == 0, done.stdout + done.stderr
-    db = pytest.importorskip("sqlite3").connect(database)
+    db = sqlite3.connect(database)
     found = set(db.execute("SELECT workload, runtime, status FROM sample"))
     db.close()
     assert found == {(names["bench/workloads"], runtime, "ok") for runtime in ("sequential", names["bench/runtimes"])}
@@ -234,6 +235,8 @@ def test_the_workload_and_the_runtime_of_contributing_run(tmp_path):
 
 def test_the_figure_of_contributing_draws():
     """With data and without, on a page and on a phone."""
+    if not shutil.which("Rscript"):
+        pytest.skip("there is no Rscript")
     recipe = readme.recipes("CONTRIBUTING.md")["analysis/figures/figure_processes.R"]
     program = f"""
 tests <- "tests/analysis"
