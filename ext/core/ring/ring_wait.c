@@ -22,6 +22,7 @@
 
 struct wanted {
     _Atomic uint32_t *event;
+    uint32_t seen; /* the event's word before the caller looked at anything */
     struct sf_ring_patience *patience;
     bool room; /* for `bytes`; else a message */
     uint64_t bytes;
@@ -45,6 +46,11 @@ void sf_ring_wake_all(struct sf_ring *ring)
 {
     sf_ring_announce_to_all(&ring->shared->message_event);
     sf_ring_announce_to_all(&ring->shared->room_event);
+}
+
+void sf_ring_nudge(struct sf_ring *ring)
+{
+    sf_ring_announce_message(ring->shared);
 }
 
 static bool is_there(struct sf_ring *ring, const struct wanted *wanted, bool thorough)
@@ -91,7 +97,7 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
 {
     _Atomic uint32_t *event = wanted->event;
     int result = -ETIMEDOUT;
-    uint32_t seen = atomic_load_explicit(event, memory_order_acquire); /* partner: sf_ring_announce_... */
+    uint32_t seen = wanted->seen;
     if (is_there(ring, wanted, false))
         return 0;
     timeout_ns = timeout_ns > SF_RING_CHECK_NS ? SF_RING_CHECK_NS : timeout_ns;
@@ -126,14 +132,30 @@ static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t t
     return alone ? -EPIPE : -ETIMEDOUT;
 }
 
+static uint32_t events(const _Atomic uint32_t *event)
+{
+    return atomic_load_explicit(event, memory_order_acquire); /* partner: sf_ring_announce_... */
+}
+
+uint32_t sf_ring_events(const struct sf_ring *ring)
+{
+    return events(&ring->shared->message_event);
+}
+
+int sf_ring_wait_event(struct sf_ring *ring, uint32_t seen, int64_t timeout_ns)
+{
+    struct wanted message = {&ring->shared->message_event, seen, &ring->message_patience, false, 0};
+    return wait_for(ring, &message, timeout_ns);
+}
+
 int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns)
 {
-    struct wanted message = {&ring->shared->message_event, &ring->message_patience, false, 0};
-    return wait_for(ring, &message, timeout_ns);
+    return sf_ring_wait_event(ring, sf_ring_events(ring), timeout_ns);
 }
 
 int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns)
 {
-    struct wanted room = {&ring->shared->room_event, &ring->room_patience, true, bytes};
+    _Atomic uint32_t *event = &ring->shared->room_event;
+    struct wanted room = {event, events(event), &ring->room_patience, true, bytes};
     return wait_for(ring, &room, timeout_ns);
 }
