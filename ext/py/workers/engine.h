@@ -80,6 +80,7 @@ struct sf_job {
     /* In the parent: whether sf_engine_wait has nothing to wait for any more. Cheap. */
     bool (*is_finished)(struct sf_engine *engine);
 
+    bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
     bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
     bool uses_ring;     /* there are claims, and results come over the results ring; else by the tasks' own results */
 };

@@ -126,8 +126,6 @@ static int send_one(struct sf_worker *worker, uint64_t number, PyObject *value, 
     struct sf_message message;
     char what[SF_ENGINE_WHAT_BYTES];
     int exit_status;
-    if (!value && PyErr_ExceptionMatches(PyExc_SystemExit))
-        return -1; /* its death will say so */
     worker->engine->job->describe(worker->engine, number, false, what);
     *tag = sf_outcome_pack_message(value, what, &message, &exit_status);
     return send_packed(worker, number, *tag | SF_ENGINE_ALONE, &message);
@@ -170,7 +168,8 @@ static bool is_large(PyObject *value)
 static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObject *list, PyObject **large)
 {
     _Atomic uint64_t *claim = sf_worker_claim(worker);
-    for (Py_ssize_t left = worker->block; left > 0 && chunk->at < chunk->end && !*large; left--) {
+    Py_ssize_t block = worker->engine->job->sends_whole ? chunk->end : worker->block;
+    for (Py_ssize_t left = block; left > 0 && chunk->at < chunk->end && !*large; left--) {
         atomic_store_explicit(claim, argument_at(chunk), memory_order_relaxed); /* read after our death only */
         PyObject *value = compute_next(worker->engine, chunk);
         if (!value)
@@ -197,6 +196,11 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
     if (!sf_child_is_self(&worker->task.child)) { /* f forked, and both came back: the results are not ours to send */
         Py_XDECREF(list);
         Py_XDECREF(large);
+        return -1;
+    }
+    if (failed &&
+        PyErr_ExceptionMatches(PyExc_SystemExit)) { /* its death will say so; the block is lost as in any death */
+        Py_XDECREF(list);
         return -1;
     }
     if (failed)

@@ -211,9 +211,16 @@ def test_exceptions_that_do_not_travel_are_told_by_child_died():
         list(imap(f, [1]))
 
 
-def test_stop_iteration_of_f_does_not_look_like_the_end():
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        list(imap(lambda x: next(iter(())), [1, 2]))
+@BOTH
+def test_stop_iteration_of_f_is_its_exception_with_the_remote_traceback(any_imap):
+    def f(x):
+        raise StopIteration("of f")
+
+    before = children()
+    with pytest.raises(StopIteration, match="of f") as caught:
+        next(any_imap(f, [1, 2], 1))
+    assert "in f" in str(caught.value.__cause__)
+    assert children() == before
 
 
 @BOTH
