@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define ALONE 1u /* a message's tag: it is one argument, not a list of them */
+
 int sf_feed_init(struct sf_feed *feed, struct sf_ring *results)
 {
     void *shared = NULL;
@@ -42,18 +44,20 @@ void sf_feed_fini(struct sf_feed *feed)
 
 int sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items)
 {
-    assert(!feed->is_packed);
+    assert(!feed->is_packed && PyList_GET_SIZE(items) > 0);
+    bool alone = PyList_GET_SIZE(items) == 1; /* bytes alone need no pickling */
     feed->is_packed = true;
     feed->items = items;
-    if (sf_message_pack(&feed->message, items)) {
+    if (sf_message_pack(&feed->message, alone ? PyList_GET_ITEM(items, 0) : items)) {
         PyObject *raised = sf_take_raised();
         drop_packed(feed);
         sf_put_raised(raised);
         return -1;
     }
-    feed->out = (struct sf_stream_out){.head = {.number = first, .total = feed->message.bytes},
-                                       .parts = feed->message.parts,
-                                       .count = feed->message.count};
+    feed->out =
+        (struct sf_stream_out){.head = {.tag = alone ? ALONE : 0, .number = first, .total = feed->message.bytes},
+                               .parts = feed->message.parts,
+                               .count = feed->message.count};
     return 0;
 }
 
@@ -169,6 +173,13 @@ int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first,
         give_turn(feed);
     *first = taking.head.number;
     *items = taking.items;
+    if (got == 0 && taking.items && (taking.head.tag & ALONE)) {
+        *items = PyList_New(1);
+        if (*items)
+            PyList_SET_ITEM(*items, 0, taking.items);
+        else
+            Py_DECREF(taking.items);
+    }
     if (got == -ECANCELED || got == -EPIPE)
         return 0;
     if (got && got != SF_RAISED)

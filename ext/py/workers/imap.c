@@ -156,12 +156,20 @@ static int start_one(struct sf_imap *imap)
 }
 
 /* Asks the source for as many chunks as there is room for. While workers are still to be forked, for one at a time, so
- * that the source's thread sleeps when that happens; later for several, so that it is seldom woken. */
-static int ask_source(struct sf_imap *imap, Py_ssize_t room)
+ * that the source's thread sleeps when that happens; later for several, so that it is seldom woken. is_patient: waits a
+ * moment for the source if workers have nothing to do else. 0, or -1 with an exception. */
+static int ask_source(struct sf_imap *imap, Py_ssize_t room, bool is_patient)
 {
-    if (imap->engine.started < imap->workers)
-        return sf_source_want(imap->source, 1);
-    return room >= imap->workers ? sf_source_want(imap->source, room) : 0;
+    bool is_starting = imap->engine.started < imap->workers;
+    bool starves = sf_window_ahead(&imap->window) < imap->workers;
+    int failed = 0;
+    if (is_starting)
+        failed = sf_source_want(imap->source, 1);
+    else if (room >= imap->workers)
+        failed = sf_source_want(imap->source, room);
+    if (!failed && is_patient && (is_starting || starves))
+        sf_source_settle(imap->source);
+    return failed;
 }
 
 /* Hands a chunk to the workers. Steals it. 0, or -1 with an exception. */
@@ -191,10 +199,8 @@ static int feed_chunks(struct sf_imap *imap, bool is_patient)
         Py_ssize_t room = AHEAD * imap->workers - sf_window_ahead(&imap->window);
         if (room <= 0 || sf_source_is_at_end(imap->source))
             return 0;
-        if (ask_source(imap, room))
+        if (ask_source(imap, room, is_patient))
             return SF_RAISED;
-        if (is_patient)
-            sf_source_settle(imap->source);
         PyObject *items = sf_source_take(imap->source);
         if (!items)
             return PyErr_Occurred() ? SF_RAISED : 0;
