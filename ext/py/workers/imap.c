@@ -359,10 +359,12 @@ static int imap_traverse(PyObject *self, visitproc visit, void *arg)
     return sf_window_traverse(&imap->window, visit, arg);
 }
 
+#if SF_HAS_FINALIZE
 static void imap_finalize(PyObject *self)
 {
     end_imap((struct sf_imap *)self);
 }
+#endif
 
 static int imap_clear(PyObject *self)
 {

@@ -80,6 +80,8 @@ void sf_window_keep(struct sf_window *window, uint64_t number, PyObject *value)
 {
     struct sf_window_chunk *chunk = find_chunk(window, number);
     assert(chunk && !chunk->failure && chunk->arrived < chunk->count);
+    if (chunk->arrived == 0)
+        chunk->turn = window->turns++;
     chunk->values[chunk->arrived++] = value;
 }
 
@@ -113,22 +115,33 @@ static bool has_value(const struct sf_window_chunk *chunk)
     return chunk->used && chunk->taken < chunk->arrived;
 }
 
+static struct sf_window_chunk *next_in_order(const struct sf_window *window)
+{
+    struct sf_window_chunk *chunk = find_chunk(window, window->following);
+    return chunk && (has_value(chunk) || chunk->failure) ? chunk : NULL;
+}
+
+/* The chunk whose results came first; a failure only when there are no results. */
+static struct sf_window_chunk *next_that_came(const struct sf_window *window)
+{
+    struct sf_window_chunk *first = NULL, *failed = NULL;
+    for (Py_ssize_t i = 0; i < window->places; i++) {
+        struct sf_window_chunk *chunk = &window->chunks[i];
+        if (has_value(chunk) && (!first || chunk->turn < first->turn))
+            first = chunk;
+        if (chunk->used && chunk->failure)
+            failed = chunk;
+    }
+    return first ? first : failed;
+}
+
 bool sf_window_has_next(struct sf_window *window)
 {
-    struct sf_window_chunk *chunks = window->chunks, *next = NULL;
-    if (window->current >= 0 && has_value(&chunks[window->current]))
+    if (window->current >= 0 && has_value(&window->chunks[window->current]))
         return true;
-    if (window->is_ordered) {
-        next = find_chunk(window, window->following);
-        next = next && (has_value(next) || next->failure) ? next : NULL;
-    } else {
-        for (Py_ssize_t i = 0; i < window->places && !next; i++)
-            next = has_value(&chunks[i]) ? &chunks[i] : NULL;
-        for (Py_ssize_t i = 0; i < window->places && !next; i++)
-            next = chunks[i].used && chunks[i].failure ? &chunks[i] : NULL;
-    }
+    struct sf_window_chunk *next = window->is_ordered ? next_in_order(window) : next_that_came(window);
     if (next)
-        window->current = next - chunks;
+        window->current = next - window->chunks;
     return next != NULL;
 }
 

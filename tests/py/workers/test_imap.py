@@ -43,6 +43,20 @@ def test_order_is_that_of_the_arguments_whichever_comes_first():
     assert list(imap_unordered(slow_first, range(5), 2))[0] != 0
 
 
+def test_unordered_results_that_wait_come_first_come_first_served():
+    """None is passed over for ever by others that came later and were handed out earlier."""
+    def f(x):
+        time.sleep(0.1 * (x == 0))
+        return x
+
+    results = imap_unordered(f, itertools.count(), 2)
+    got = [next(results)]
+    time.sleep(0.3)  # now as many are here as may be, 0 among them
+    got += [next(results) for _ in range(6)]
+    assert 0 in got
+    results.close()
+
+
 @BOTH
 def test_results_come_while_others_are_computed(any_imap, channel):
     def work(x):
