@@ -196,9 +196,9 @@ void sf_engine_raise_death(struct sf_engine *engine, struct sf_worker *worker, u
     PyObject *cause = NULL;
     if (task->tag == SF_TAG_EXITED) { /* the traceback of its sys.exit() */
         Py_XDECREF(sf_task_result(task));
-        PyObject *told = sf_take_raised();
-        cause = told ? PyException_GetCause(told) : NULL;
-        Py_XDECREF(told);
+        PyObject *exited = sf_take_raised();
+        cause = exited ? PyException_GetCause(exited) : NULL;
+        Py_XDECREF(exited);
     }
     if (claim != SF_ENGINE_NO_CLAIM)
         snprintf(at, sizeof at, " at argument %llu", (unsigned long long)claim);

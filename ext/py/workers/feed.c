@@ -66,7 +66,7 @@ int sf_feed_push(struct sf_feed *feed)
     assert(feed->is_packed);
     int error = sf_stream_push(feed->ring, &feed->out);
     if (error == -EAGAIN) {
-        /* seq_cst here and in let_parent_know: either we see the room that a worker has made, or it sees our wish */
+        /* seq_cst here and in let_parent_know: either we see the room that a worker has freed, or it sees wants_room */
         atomic_store(&feed->shared->wants_room, 1);
         error = sf_stream_push(feed->ring, &feed->out);
     }

@@ -8,12 +8,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#define SLEEP_NS INT64_C(1000000000) /* any: no wake-up is lost */
-#define MOST_PATIENCE_NS INT64_C(20000000)
+#define SLEEP_NS INT64_C(1000000000) /* of the thread that has nothing to do; any will do, for no wake-up is lost */
+#define MOST_PATIENCE_NS INT64_C(20000000) /* that sf_source_settle waits */
 #define LEAST_PATIENCE_NS INT64_C(20000)
 
 struct sf_source {
-    int holds;                /* the caller, and the thread; who gives back the last frees it */
+    int references;           /* of the caller, and of the thread while it runs; who drops the last one frees it */
     PyObject *iterator;       /* NULL once it is at its end or closed */
     PyObject *ready;          /* list of chunks; NULL once closed */
     PyObject *error;          /* what the iterator raised */
@@ -50,7 +50,7 @@ struct sf_source *sf_source_new(PyObject *iterable, Py_ssize_t chunk)
         PyMem_Free(source);
         return NULL;
     }
-    source->holds = 1;
+    source->references = 1;
     source->iterator = iterator;
     source->ready = ready;
     source->chunk = chunk;
@@ -97,10 +97,10 @@ static void make_ready(struct sf_source *source)
 
 /* ---- the thread ---- */
 
-static void give_hold_back(struct sf_source *source)
+static void drop_reference(struct sf_source *source)
 {
-    assert(source->holds > 0);
-    if (--source->holds == 0) {
+    assert(source->references > 0);
+    if (--source->references == 0) {
         Py_XDECREF(source->error);
         PyMem_Free(source);
     }
@@ -135,7 +135,7 @@ static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
             sf_ring_nudge(source->ring);
     }
     set_settled(source);
-    give_hold_back(source);
+    drop_reference(source);
     Py_RETURN_NONE;
 }
 
@@ -152,10 +152,10 @@ static int start_thread(struct sf_source *source)
     PyObject *run = context ? PyObject_GetAttrString(context, "run") : NULL;
     PyObject *module = run ? PyImport_ImportModule("_thread") : NULL;
     if (module) {
-        source->holds++;
+        source->references++;
         started = PyObject_CallMethod(module, "start_new_thread", "O(O)", run, function);
         if (!started)
-            source->holds--;
+            source->references--;
     }
     Py_XDECREF(module);
     Py_XDECREF(run);
@@ -246,7 +246,7 @@ void sf_source_free(struct sf_source *source)
     if (!source)
         return;
     sf_source_close(source);
-    give_hold_back(source);
+    drop_reference(source);
 }
 
 int sf_source_traverse(struct sf_source *source, visitproc visit, void *arg)

@@ -25,11 +25,12 @@ struct sf_source *sf_source_new(PyObject *iterable, Py_ssize_t chunk);
 /* The ring that is to be nudged from now on. It has to live until sf_source_close. */
 void sf_source_connect(struct sf_source *source, struct sf_ring *ring);
 
-/* So many chunks may be got ready ahead. Does not block. 0, or -1 with an exception: no thread can be started. */
+/* Allows the thread to have so many chunks ready ahead of sf_source_take. Does not block. 0, or -1 with an exception:
+ * no thread can be started. */
 int sf_source_want(struct sf_source *source, Py_ssize_t chunks);
 
-/* Waits a moment for what is wanted: some milliseconds, less and less for a source that uses to need longer. So one
- * that does not block is nearly as good as one that is asked in place. Gives up the interpreter lock meanwhile. */
+/* Waits until the chunks that are wanted are ready, for at most 20 ms; less for a source that has often taken longer.
+ * Gives up the interpreter lock meanwhile. */
 void sf_source_settle(struct sf_source *source);
 
 /* The next chunk, a list that is not empty; NULL without an exception: there is none now, or never again. Does not
@@ -45,7 +46,7 @@ PyObject *sf_source_error(const struct sf_source *source);
 /* Nothing more is wanted: drops the iterator and what is ready. */
 void sf_source_close(struct sf_source *source);
 
-/* Closes it and gives the caller's hold back. NULL is allowed. */
+/* Closes it; the caller must not use it any more. NULL is allowed. */
 void sf_source_free(struct sf_source *source);
 
 int sf_source_traverse(struct sf_source *source, visitproc visit, void *arg);

@@ -2,7 +2,8 @@
  *
  * A block is as many results as take about BLOCK_NS to compute, so that the parent has something to do while the
  * workers compute, and neither is busy with many small messages. A large result travels alone: it needs no pickling
- * then. So does each result of a block that cannot be pickled whole: those before the culprit arrive, and it is named.
+ * then. So does each result of a block that cannot be pickled whole: those before the bad one arrive, and the error
+ * names it.
  */
 #include "py/workers/engine.h"
 
@@ -199,7 +200,8 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
         return -1;
     }
     if (failed &&
-        PyErr_ExceptionMatches(PyExc_SystemExit)) { /* its death will say so; the block is lost as in any death */
+        PyErr_ExceptionMatches(
+            PyExc_SystemExit)) { /* the parent sees that by its exit status; the block is lost, as when it is killed */
         Py_XDECREF(list);
         return -1;
     }
@@ -259,7 +261,7 @@ PyObject *sf_worker_run(struct sf_task *task)
             break;
         go_on = work_chunk(worker, &chunk);
         end_chunk(&chunk);
-        if (go_on >= 0) /* else its death tells of this argument */
+        if (go_on >= 0) /* else the parent reads this claim after our death */
             atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
     }
     return go_on < 0 ? NULL : Py_NewRef(Py_None);
