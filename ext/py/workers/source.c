@@ -5,10 +5,12 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #define SLEEP_NS INT64_C(1000000000) /* of the thread that has nothing to do; any will do, for no wake-up is lost */
+#define THREAD_NAME "sf-imap-source" /* for ps and debuggers; 15 characters at most */
 #define MOST_PATIENCE_NS INT64_C(20000000) /* that sf_source_settle waits */
 #define LEAST_PATIENCE_NS INT64_C(20000)
 
@@ -120,10 +122,25 @@ static void sleep_until_due(struct sf_source *source, uint32_t seen)
     Py_END_ALLOW_THREADS;
 }
 
+/* An iterator that asks for threading.current_thread(), as logging does, makes threading count this thread for ever.
+ * Forgets that, for nobody is to be warned of it: it holds no lock while it sleeps. */
+static void leave_threading(void)
+{
+    PyObject *module = PyDict_GetItemString(PyImport_GetModuleDict(), "threading"); /* borrowed */
+    PyObject *active = module ? PyObject_GetAttrString(module, "_active") : NULL;
+    PyObject *ident = active ? PyLong_FromUnsignedLong(PyThread_get_thread_ident()) : NULL;
+    PyObject *left = ident ? PyObject_CallMethod(active, "pop", "OO", ident, Py_None) : NULL;
+    PyErr_Clear();
+    Py_XDECREF(left);
+    Py_XDECREF(ident);
+    Py_XDECREF(active);
+}
+
 static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
 {
     struct sf_source *source = PyCapsule_GetPointer(capsule, NULL);
     (void)unused;
+    pthread_setname_np(pthread_self(), THREAD_NAME);
     while (source->iterator) {
         uint32_t seen = atomic_load_explicit(&source->due, memory_order_relaxed); /* the interpreter lock orders it */
         if (PyList_GET_SIZE(source->ready) >= source->wanted) {
@@ -131,6 +148,7 @@ static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
             continue;
         }
         make_ready(source);
+        leave_threading();
         if (source->ring)
             sf_ring_nudge(source->ring);
     }

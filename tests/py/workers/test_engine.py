@@ -166,8 +166,8 @@ def test_imap_and_map_work_in_little_address_space(check_program):
         import resource, snakefish
         kib = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1])
         resource.setrlimit(resource.RLIMIT_AS, ((kib + 60_000) << 10,) * 2)
-        print(list(snakefish.imap(abs, [-1, 2, -3])), snakefish.map(abs, [-1, 2, -3]))
-        """) == "[1, 2, 3] [1, 2, 3]\n"
+        print(list(snakefish.imap(abs, [-1, 2, -3])), snakefish.map(abs, [-1, 2, -3]), list(snakefish.imap(abs, iter([-1]))))
+        """) == "[1, 2, 3] [1, 2, 3] [1]\n"
 
 
 # ---- what cannot be pickled or unpickled ----
@@ -292,13 +292,20 @@ def test_a_program_may_end_while_a_source_blocks(check_program):
 
 def test_forks_of_imap_warn_of_no_thread_of_its_own(check_program):
     assert check_program("""
-        import logging, snakefish, warnings
+        import logging, threading, snakefish, warnings
         warnings.simplefilter("error")
         def source():
             for i in range(20):
+                logging.debug("next")
+                assert threading.current_thread() is not threading.main_thread()
                 yield i
         print(list(snakefish.imap(abs, source(), 4)) == list(range(20)))
         """) == "True\n"
+
+
+def test_imap_over_imap_is_a_pipeline():
+    doubled = imap(lambda x: 2 * x, range(50), 2)
+    assert list(imap(lambda x: x + 1, doubled, 2, 3)) == [2 * x + 1 for x in range(50)]
 
 
 def test_a_source_sees_the_context_of_the_call_of_next():
