@@ -164,7 +164,8 @@ def test_workers_compute_while_a_chunk_larger_than_the_ring_is_fed():
 def test_imap_and_map_work_in_little_address_space(check_program):
     assert check_program("""
         import resource, snakefish
-        kib = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1])
+        with open("/proc/self/status") as status:
+            kib = int(next(l for l in status if l.startswith("VmSize")).split()[1])
         resource.setrlimit(resource.RLIMIT_AS, ((kib + 60_000) << 10,) * 2)
         print(list(snakefish.imap(abs, [-1, 2, -3])), snakefish.map(abs, [-1, 2, -3]), list(snakefish.imap(abs, iter([-1]))))
         """) == "[1, 2, 3] [1, 2, 3] [1]\n"
