@@ -181,11 +181,10 @@ int sf_engine_look(struct sf_engine *engine)
     return got ? -1 : 0;
 }
 
-void sf_engine_raise_death(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim, const char *where)
+void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char *where)
 {
     struct sf_task *task = &worker->task;
     char at[40] = "";
-    (void)engine;
     if (sf_task_collect(task, false, 0))
         PyErr_Clear();                                              /* then there is its exit status */
     if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN) { /* what ended it outside of f */

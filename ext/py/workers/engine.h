@@ -136,7 +136,7 @@ int sf_engine_look(struct sf_engine *engine);
 
 /* Raises what is known of the end of a worker: its own last exception, or ChildDied "<name> (pid n) <fate><where>".
  * claim: as of job->ended; if it is an argument, " at argument n" is said too. */
-void sf_engine_raise_death(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim, const char *where);
+void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char *where);
 
 /* Waits until all workers have ended by themselves. 0, or -1 with an exception. */
 int sf_engine_reap(struct sf_engine *engine);

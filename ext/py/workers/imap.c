@@ -123,7 +123,7 @@ static void fed_worker_ended(struct sf_engine *engine, struct sf_worker *worker,
         claim = SF_ENGINE_NO_CLAIM;
         chunk = sf_window_earliest_missing(&imap->window);
     }
-    sf_engine_raise_death(engine, worker, claim, "");
+    sf_engine_raise_death(worker, claim, "");
     if (chunk == UINT64_MAX && imap->window.has_failed) {
         PyErr_Clear(); /* nothing is waited for any more */
         return;

@@ -29,12 +29,13 @@ static inline void sf_map_chunk(const struct sf_map *map, Py_ssize_t number, str
 }
 
 /* Raises that a worker has died before its chunk was done. claim: as of job->ended. */
-static inline void sf_map_raise_death(struct sf_map *map, struct sf_worker *worker, uint64_t claim, Py_ssize_t chunk)
+static inline void sf_map_raise_death(const struct sf_map *map, struct sf_worker *worker, uint64_t claim,
+                                      Py_ssize_t chunk)
 {
     char what[80], where[160];
     sf_results_describe_chunk(&map->results, chunk, what);
     snprintf(where, sizeof where, " before it had sent its results for %s", what);
-    sf_engine_raise_death(&map->engine, worker, claim, where);
+    sf_engine_raise_death(worker, claim, where);
 }
 
 #endif
