@@ -11,6 +11,9 @@
  * also for one that has no room in 64 bits. meaning: of `least`, for the message: "0: an even split"; NULL: none. */
 int sf_argument_integer(PyObject *value, const char *name, int64_t least, const char *meaning, int64_t *out);
 
+/* iter() of an iterable. NULL with TypeError that names it, or with what __iter__ raised. */
+PyObject *sf_argument_iterator(PyObject *value, const char *name);
+
 /* An iterable as a new list. NULL with TypeError, or with what iterating raised. */
 PyObject *sf_argument_list(PyObject *value, const char *name);
 

@@ -2,6 +2,7 @@
 #include "py/workers/source.h"
 
 #include "core/os/futex.h"
+#include "py/base/arguments.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -39,12 +40,9 @@ static bool cannot_block(PyObject *iterable)
 
 struct sf_source *sf_source_new(PyObject *iterable, Py_ssize_t chunk)
 {
-    PyObject *iterator = PyObject_GetIter(iterable);
-    if (!iterator) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(iterable)->tp_iter && !PySequence_Check(iterable))
-            PyErr_Format(PyExc_TypeError, "args must be an iterable, not %.200s", Py_TYPE(iterable)->tp_name);
+    PyObject *iterator = sf_argument_iterator(iterable, "args");
+    if (!iterator)
         return NULL;
-    }
     struct sf_source *source = PyMem_Calloc(1, sizeof *source);
     PyObject *ready = source ? PyList_New(0) : PyErr_NoMemory();
     if (!ready) {
