@@ -1,5 +1,5 @@
-/* The module snakefish._snakefish: tables only. Its state is the process's (one log, one list of children), so it
- * lives in the main interpreter alone. */
+/* The module snakefish._snakefish: tables only. Its state belongs to the process (one log, one list of children), so it
+ * can be imported in the main interpreter only. */
 #include "py/base/types.h"
 
 #include "core/log/log.h"
@@ -16,7 +16,7 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Steals the type; NULL: with an exception. */
+/* Steals the type, which may be NULL with an exception. 0, or -1 with an exception. */
 static int add_type(PyObject *module, PyObject *type, const char *name)
 {
     if (!type)
@@ -30,7 +30,7 @@ static int execute(PyObject *module)
 {
 #ifndef PYPY_VERSION
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_ImportError, "snakefish works in the main interpreter only: it forks");
+        PyErr_SetString(PyExc_ImportError, "snakefish works in the main interpreter only, because it forks");
         return -1;
     }
 #endif
@@ -69,7 +69,7 @@ static struct PyModuleDef module = {
     .m_slots = slots,
 };
 
-PyMODINIT_FUNC PyInit__snakefish(void); /* its declaration: the only exported name */
+PyMODINIT_FUNC PyInit__snakefish(void); /* a declaration, for -Wmissing-prototypes; the only exported name */
 
 PyMODINIT_FUNC PyInit__snakefish(void)
 {

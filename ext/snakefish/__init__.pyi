@@ -1,4 +1,4 @@
-"""Type stubs. What each thing does, in which units, what it raises and whether it blocks: help(snakefish)."""
+"""Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
 from types import TracebackType
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, Union, overload

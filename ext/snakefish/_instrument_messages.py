@@ -1,7 +1,7 @@
 """trace.instrument: connections, through which everything is sent, and queues. Internal.
 
-What is called in place of a method gets the method first, then its arguments. The most are functions of
-ext/py/trace/instrument_message.c as they are. How messages are numbered: ext/core/log/pipe_numbers.h.
+A replacement of a method gets the method first, then the method's arguments. Most are functions of
+ext/py/trace/instrument_message.c. ext/core/log/pipe_numbers.h says how messages are numbered.
 """
 
 from multiprocessing import connection, queues, reduction
@@ -36,7 +36,7 @@ def _wait(original, object_list, timeout=None):
     return original(object_list, timeout)
 
 
-# The wait for a message begins where a reader queues for the lock.
+# A wait for a message begins before the reader waits for the queue's lock.
 
 
 def _simple_get(original, self):

@@ -1,4 +1,4 @@
-"""What README.md shows works as it stands."""
+"""The programs in README.md work as printed there."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import readme
 @pytest.mark.parametrize("program, expected", readme.programs())
 def test_readme_program_prints_what_readme_says(program, expected, tmp_path):
     (tmp_path / "program.py").write_text(program)
-    environment = dict(os.environ, PYTHONPATH=os.path.join(readme.BUILD, "lib"))
+    environment = dict(os.environ, PYTHONPATH=os.path.abspath(os.path.join(readme.BUILD, "lib")))
     done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, env=environment, capture_output=True, text=True,
                           timeout=60)
     assert (done.stdout, done.stderr, done.returncode) == (expected, "", 0)

@@ -28,6 +28,17 @@ enum category {
         CATEGORY_COUNT
 };
 
+/* Its name. */
+static inline const char *category_name(enum category category)
+{
+    static const char *const names[] = {
+#define X(name, word, doc) [CATEGORY_##name] = word,
+        CATEGORIES(X)
+#undef X
+    };
+    return names[category];
+}
+
 /* Nothing was done, because somebody else had to do something first. */
 static inline bool category_is_wait(enum category category)
 {

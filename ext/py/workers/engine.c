@@ -4,6 +4,7 @@
 #include "core/os/process.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 
@@ -173,7 +174,7 @@ static int look_for_dead(struct sf_engine *engine)
 
 int sf_engine_look(struct sf_engine *engine)
 {
-    if (!sf_wait_should_look(0, &engine->looked_ns))
+    if (!sf_liveness_is_due(0, &engine->looked_ns))
         return 0;
     int got = look_for_dead(engine);
     if (got && got != SF_RAISED)
@@ -260,7 +261,7 @@ static int sleep_for_results(void *what, int64_t timeout_ns)
         return sleep_for_death(engine, timeout_ns);
     }
     int slept = sf_ring_wait_event(engine->ring, engine->seen, timeout_ns);
-    engine->look = sf_wait_should_look(slept, &engine->looked_ns);
+    engine->look = sf_liveness_is_due(slept, &engine->looked_ns);
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* all may be dead with their results sent: look_for_dead finds out */
 }
 

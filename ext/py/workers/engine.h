@@ -30,7 +30,7 @@
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 
-#include "py/message/message.h"
+#include "py/message/arrival.h"
 #include "py/task/task.h"
 
 #include <stdatomic.h>

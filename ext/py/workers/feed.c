@@ -1,8 +1,8 @@
 /* Feeding workers. See feed.h. */
 #include "py/workers/feed.h"
 
-#include "core/log/log.h"
 #include "core/os/shm.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 

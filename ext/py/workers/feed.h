@@ -14,6 +14,7 @@
 #define SF_PY_WORKERS_FEED_H
 
 #include "core/ring/ring_turn.h"
+#include "py/message/arrival.h"
 #include "py/message/message.h"
 
 #include <stdatomic.h>

@@ -12,6 +12,7 @@
 #include "py/base/types.h"
 
 #include "core/os/cpus.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"

@@ -2,6 +2,7 @@
 #include "py/workers/source.h"
 
 #include "core/os/futex.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 
 #include <assert.h>

@@ -8,9 +8,10 @@
 #include "py/workers/engine.h"
 
 #include "core/log/log.h"
-#include "core/result/stream.h"
+#include "core/os/monotonic.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/message/departure.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -87,33 +88,10 @@ PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk)
 
 /* ---- sending ---- */
 
-struct sending {
-    struct sf_ring *ring;
-    struct sf_stream_out out;
-};
-
-static int try_send(void *what)
-{
-    struct sending *sending = what;
-    return sf_stream_push(sending->ring, &sending->out);
-}
-
-static int sleep_to_send(void *what, int64_t timeout_ns)
-{
-    struct sending *sending = what;
-    return sf_ring_wait_room(sending->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES, timeout_ns);
-}
-
 /* Sends a packed message and drops it. 0, or -1 with an exception. */
 static int send_packed(struct sf_worker *worker, uint64_t first, uint32_t tag, struct sf_message *message)
 {
-    struct sending sending = {
-        worker->engine->ring,
-        {.head = {worker->number, tag, first, message->bytes, 0}, .parts = message->parts, .count = message->count}};
-    struct sf_waiting waiting = {try_send, sleep_to_send, &sending, SF_WAIT_ROOM, 0};
-    uint64_t from = message->bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
-    int error = sf_wait(&waiting, true, SF_FOREVER);
-    sf_log_stretch(SF_EVENT_COPIED, from, message->bytes);
+    int error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
     if (error && error != SF_RAISED)
         sf_error(error, "cannot send results");
     sf_message_fini(message);
@@ -241,9 +219,9 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
     sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk->number, size);
     int go_on = 1;
     while (go_on > 0 && chunk->at < chunk->end) {
-        int64_t began_ns = sf_wait_now_ns();
+        int64_t began_ns = sf_monotonic_ns();
         go_on = work_block(worker, chunk);
-        adapt_block(worker, sf_wait_now_ns() - began_ns);
+        adapt_block(worker, sf_monotonic_ns() - began_ns);
     }
     if (sf_child_is_self(&worker->task.child))
         sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, chunk->number, size);

@@ -1,5 +1,5 @@
-/* Waiting at the ring: what ends a wait, how soon, and what it says. */
-#include "core/ring/ring.h"
+/* Waiting at the ring: what ends a wait, how soon, and with which result. */
+#include "core/ring/ring_wait.h"
 
 #include <sys/time.h>
 
@@ -34,7 +34,7 @@ TEST(a_wait_for_what_is_there_returns_at_once)
     CHECK_EQ(0, sf_ring_wait_message(ring, 0));
 }
 
-TEST(who_is_alone_is_told_so_and_who_waits_for_a_child_to_run_is_not)
+TEST(a_wait_returns_epipe_when_alone_but_not_while_a_child_has_yet_to_run)
 {
     struct sf_ring *ring = new_ring(1024);
     CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
@@ -72,7 +72,7 @@ TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
         CHECK(wait(&status) > 0);
         CHECK_EQ(0, status);
     }
-    CHECK(now_s() - start < 0.04); /* not by looking every 100 ms */
+    CHECK(now_s() - start < 0.04); /* woken, and not found by the check every 100 ms */
 }
 
 TEST(a_sleeping_sender_is_woken_by_room)
@@ -85,7 +85,7 @@ TEST(a_sleeping_sender_is_woken_by_room)
             sf_ring_wait_room(ring, 900, 1000 * MS);
         _exit(0);
     }
-    usleep(120000); /* past its first slice */
+    usleep(120000); /* until its first slice has passed */
     double start = now_s();
     CHECK_EQ(0, receive(ring).number);
     int status;
@@ -146,7 +146,7 @@ TEST(a_nudge_wakes_a_receiver_although_no_message_has_come)
     pid_t pid = fork();
     if (pid == 0) {
         uint32_t seen = sf_ring_events(ring);
-        _exit(sf_ring_wait_event(ring, seen, SF_RING_CHECK_NS) != 0);
+        _exit(sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS) != 0);
     }
     int status;
     do { /* it may not have begun to wait */
@@ -164,12 +164,12 @@ TEST(a_nudge_or_a_message_between_the_look_and_the_sleep_is_not_missed)
     CHECK_EQ(-EPIPE, sf_ring_wait_event(ring, seen, 1 * MS)); /* nothing has happened, and nobody else is there */
     sf_ring_nudge(ring);
     double start = now_s();
-    CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_RING_CHECK_NS));
+    CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS));
     seen = sf_ring_events(ring);
     CHECK_EQ(0, send_message(ring, 0, 0, 8));
     struct sf_ring_slot slot;
     CHECK_EQ(0, sf_ring_claim(ring, &slot)); /* another receiver was faster */
-    CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_RING_CHECK_NS));
+    CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS));
     CHECK(now_s() - start < 0.05);
     CHECK(sf_ring_wait_event(ring, sf_ring_events(ring), 1 * MS) != 0);
 }
