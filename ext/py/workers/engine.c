@@ -1,18 +1,18 @@
 /* The parent's half of the worker engine. See engine.h. */
 #include "py/workers/engine.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <time.h>
+
 #include "core/os/process.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
-
-#include <assert.h>
-#include <errno.h>
-#include <poll.h>
-#include <signal.h>
-#include <time.h>
 
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most)
 {

@@ -30,12 +30,12 @@
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 
-#include "py/message/arrival.h"
-#include "py/task/task.h"
-
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "py/message/arrival.h"
+#include "py/task/task.h"
 
 #define SF_ENGINE_NO_CLAIM UINT64_MAX
 #define SF_ENGINE_ALONE 0x100u   /* with a message's tag: it is one result, not a list of them */

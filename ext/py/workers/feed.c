@@ -1,13 +1,13 @@
 /* Feeding workers. See feed.h. */
 #include "py/workers/feed.h"
 
+#include <assert.h>
+#include <errno.h>
+
 #include "core/os/shm.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
-
-#include <assert.h>
-#include <errno.h>
 
 #define ALONE 1u /* a message's tag: it is one argument, not a list of them */
 

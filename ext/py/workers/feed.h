@@ -13,11 +13,11 @@
 #ifndef SF_PY_WORKERS_FEED_H
 #define SF_PY_WORKERS_FEED_H
 
+#include <stdatomic.h>
+
 #include "core/ring/ring_turn.h"
 #include "py/message/arrival.h"
 #include "py/message/message.h"
-
-#include <stdatomic.h>
 
 struct sf_feed_shared { /* in shared memory */
     struct sf_ring_turn turn;

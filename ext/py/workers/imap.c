@@ -11,20 +11,21 @@
  * the process that started the workers may iterate; a copy made by fork is ended without touching them. */
 #include "py/base/types.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include "core/os/cpus.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/task/function.h"
 #include "py/workers/engine.h"
 #include "py/workers/feed.h"
 #include "py/workers/source.h"
 #include "py/workers/window.h"
-
-#include <assert.h>
-#include <errno.h>
-#include <signal.h>
-#include <unistd.h>
 
 #define AHEAD 3 /* chunks for each worker: one it works on, one that waits for it, one to be taken */
 #define MOST_WORKERS (INT64_C(1) << 15) /* more processes do not fit a ring's table of holders */
@@ -74,11 +75,7 @@ static void describe_argument(const struct sf_engine *engine, uint64_t number, b
 
 static PyObject *name_worker(const struct sf_engine *engine, uint32_t number)
 {
-    PyObject *function = PyObject_GetAttrString(engine->f, "__name__");
-    if (!function || !PyUnicode_Check(function)) {
-        PyErr_Clear();
-        Py_XSETREF(function, PyUnicode_FromString(Py_TYPE(engine->f)->tp_name));
-    }
+    PyObject *function = sf_function_name(engine->f);
     PyObject *name = function ? PyUnicode_FromFormat("imap worker %u (%U)", number + 1, function) : NULL;
     Py_XDECREF(function);
     return name;

@@ -1,15 +1,15 @@
 /* snakefish.map and starmap: the arguments, and workers that take chunks of them from a shared counter as they become
  * free. The arguments are not copied: workers inherit them. With extract and merge it is merge.c that runs. */
 #include "py/workers/map.h"
-#include "py/base/types.h"
+
+#include <stdio.h>
 
 #include "core/log/log.h"
 #include "core/os/cpus.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/base/types.h"
 #include "py/workers/merge.h"
-
-#include <stdio.h>
 
 /* ---- in the worker ---- */
 

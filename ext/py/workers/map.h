@@ -2,10 +2,10 @@
 #ifndef SF_PY_WORKERS_MAP_H
 #define SF_PY_WORKERS_MAP_H
 
+#include <stdio.h>
+
 #include "py/workers/engine.h"
 #include "py/workers/results.h"
-
-#include <stdio.h>
 
 struct sf_map {
     struct sf_engine engine;

@@ -3,9 +3,9 @@
  * in the order of the chunks once all are done, so that the outcome does not depend on which came first. */
 #include "py/workers/merge.h"
 
-#include "py/base/wait.h"
-
 #include <assert.h>
+
+#include "py/base/wait.h"
 
 /* Worker i has chunk i. */
 static PyObject *compute_its_chunk(struct sf_task *task)

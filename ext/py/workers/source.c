@@ -1,15 +1,15 @@
 /* The arguments of imap. See source.h. */
 #include "py/workers/source.h"
 
-#include "core/os/futex.h"
-#include "core/ring/ring_wait.h"
-#include "py/base/arguments.h"
-
 #include <assert.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+#include "core/os/futex.h"
+#include "core/ring/ring_wait.h"
+#include "py/base/arguments.h"
 
 #define SLEEP_NS INT64_C(1000000000) /* of the thread that has nothing to do; any will do, for no wake-up is lost */
 #define THREAD_NAME "sf-imap-source" /* for ps and debuggers; 15 characters at most */

@@ -7,14 +7,14 @@
  */
 #include "py/workers/engine.h"
 
+#include <assert.h>
+#include <errno.h>
+
 #include "core/log/log.h"
 #include "core/os/monotonic.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/message/departure.h"
-
-#include <assert.h>
-#include <errno.h>
 
 #define ALONE_BYTES (64 << 10)           /* of a result that travels alone, without being pickled */
 #define BLOCK_MOST ((Py_ssize_t)1 << 16) /* items in a block */
@@ -89,7 +89,7 @@ PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk)
 /* ---- sending ---- */
 
 /* Sends a packed message and drops it. 0, or -1 with an exception. */
-static int send_packed(struct sf_worker *worker, uint64_t first, uint32_t tag, struct sf_message *message)
+static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, struct sf_message *message)
 {
     int error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
     if (error && error != SF_RAISED)
@@ -107,7 +107,7 @@ static int send_one(struct sf_worker *worker, uint64_t number, PyObject *value, 
     int exit_status;
     worker->engine->job->describe(worker->engine, number, false, what);
     *tag = sf_outcome_pack_message(value, what, &message, &exit_status);
-    return send_packed(worker, number, *tag | SF_ENGINE_ALONE, &message);
+    return send_message(worker, number, *tag | SF_ENGINE_ALONE, &message);
 }
 
 /* Sends results one by one, up to the first that cannot be pickled. 1: all are sent, 0: one was not, and the parent
@@ -130,7 +130,7 @@ static int send_list(struct sf_worker *worker, uint64_t first, PyObject *list)
         return send_each(worker, first, list);
     enum sf_tag tag = sf_outcome_pack_message(list, "", &message, &exit_status);
     if (tag == SF_TAG_RETURNED)
-        return send_packed(worker, first, tag, &message) ? -1 : 1;
+        return send_message(worker, first, tag, &message) ? -1 : 1;
     sf_message_fini(&message);
     return send_each(worker, first, list);
 }
