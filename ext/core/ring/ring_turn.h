@@ -1,7 +1,7 @@
-/* A turn at a ring: of the processes that hold the ring, one at a time has it. Receivers use it to take a message that
- * comes in several pieces (core/result/stream.h) whole: who has the turn claims pieces until the message is complete,
- * sleeping in between as long as it takes. The others can wait for the turn with a timeout, and take over from an owner
- * that has died; then pieces of the message it was taking may be left in the ring.
+/* A turn at a ring: at most one of the processes that hold the ring has it. Receivers use it to take a whole message
+ * that comes in several pieces (core/result/stream.h): the owner of the turn claims pieces until the message is
+ * complete, and may sleep in between for any time. The others can wait for the turn with a timeout, and take over from
+ * an owner that has died; then pieces of the message it was taking may be left in the ring.
  *
  *     word:   0: nobody's | the owner's holders tag, with bit 31 set while somebody may sleep on it
  *

@@ -9,7 +9,7 @@
  *       merge  one chunk for each process (merge.c)                                | f, argument by argument
  *                                                                                  |
  *     keep, fail  <-- opened  <-- arrival of each worker  <-- results ring <-- blocks of results, or what f raised
- *     ended       <-- the one look for the dead           <-- claims: the argument that each worker is at
+ *     ended       <-- the only search for dead workers    <-- claims: the argument that each worker is at
  *
  * Messages in the results ring are streams of pieces (core/result/stream.h): `source` is the worker, `number` the
  * argument whose result comes first, `tag` an outcome. The results of one chunk come from one worker in the order of
@@ -21,12 +21,12 @@
  *                                         +------(sf_engine_fini)--------------------> killed and reaped
  *
  * The claims are in shared memory. A worker notes the argument it is at, and SF_ENGINE_NO_CLAIM between chunks; the
- * parent reads the claim of a worker only once that has died. What a worker had taken without noting it yet is missing
- * when it is gone: the job has to find that out in `ended`.
+ * parent reads the claim of a worker only once that has died. A worker may die after it has taken a chunk and before it
+ * notes that: then the chunk stays missing, and the job has to find that out in `ended`.
  *
- * Who owns what: the engine its workers, the ring, the claims; the job what it keeps. A worker process has copies of
- * all of it and never frees them. Everything here runs under the interpreter lock; only sf_engine_wait and
- * sf_engine_reap block, giving it up. */
+ * The engine owns its workers, the ring and the claims; the job owns what it keeps. A worker process has copies of all
+ * of it and never frees them. Everything here runs under the interpreter lock; only sf_engine_wait and sf_engine_reap
+ * block, and release it meanwhile. */
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 
@@ -60,7 +60,7 @@ struct sf_job {
     int (*next_chunk)(struct sf_worker *worker, struct sf_chunk *chunk);
     /* In the worker: the task's `run`. Most take sf_worker_run. */
     PyObject *(*run)(struct sf_task *task);
-    /* In both: "its result for argument 6", or, if there are several results from that one on, words for that. */
+    /* In both: what a message is, for errors: "its result for argument 6"; several: of the results from that one on. */
     void (*describe)(const struct sf_engine *engine, uint64_t number, bool several, char *what);
     /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */
     PyObject *(*name)(const struct sf_engine *engine, uint32_t number);
@@ -69,7 +69,7 @@ struct sf_job {
     Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number);
     /* In the parent: takes the result of an argument for which there is room. Steals value. */
     void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
-    /* In the parent: takes the current exception as what became of an argument for which there is room. */
+    /* In the parent: takes the current exception as the outcome of an argument for which there is room. */
     void (*fail)(struct sf_engine *engine, uint64_t number);
     /* In the parent: a worker has died, and all that it had sent was taken. claim: the argument it was at, or
      * SF_ENGINE_NO_CLAIM. */
@@ -91,7 +91,7 @@ struct sf_engine_claim {
 
 struct sf_engine_board {   /* in shared memory */
     _Atomic uint64_t next; /* map: the next chunk. Workers add; the parent stores the number of chunks to stop them */
-    _Atomic uint32_t stop; /* imap: 1 when there will be no more chunks; stored by the parent */
+
     struct sf_engine_claim claims[]; /* by worker */
 };
 

@@ -3,10 +3,10 @@
  *     parent: pack -> push what there is room for -> ... -> all pushed      worker: turn -> pull pieces -> open
  *
  * A chunk is one message, a list of arguments, cut into pieces (core/result/stream.h). So a chunk may be larger than
- * the ring, and a worker takes it while the parent pushes it. The worker that takes has the turn
- * (core/ring/ring_turn.h), for the others would take its pieces; it gives the turn back with the last piece, and
- * unpickles after that. A worker killed in the middle leaves pieces behind: the next that has the turn skips them, up
- * to the beginning of a message.
+ * the ring, and a worker takes it while the parent pushes it. The worker that takes a chunk has the turn
+ * (core/ring/ring_turn.h), so that no other one takes pieces of it. It gives the turn back when it has the last piece,
+ * and unpickles after that. A worker killed in the middle leaves pieces behind: the next that has the turn skips them,
+ * up to the beginning of a message.
  *
  * The parent does not wait for room here. It notes that it wants some, and the next worker that frees some nudges the
  * ring of results, at which the parent waits for everything. */
@@ -21,7 +21,8 @@
 
 struct sf_feed_shared { /* in shared memory */
     struct sf_ring_turn turn;
-    _Atomic uint32_t in_pieces;  /* 1: who has the turn sleeps between two pieces. Set and cleared by it */
+    _Atomic uint32_t in_pieces;  /* 1: the owner of the turn has taken some pieces of a chunk and waits for more; it
+                                    alone writes this */
     _Atomic uint32_t wants_room; /* 1: the parent found no room. Set by it, cleared by the worker that nudges it */
     _Atomic uint32_t stop;       /* 1: there will be no more chunks. Set by the parent */
 };

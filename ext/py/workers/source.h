@@ -6,10 +6,10 @@
  *     caller: want(n) --------> thread: next() of the iterator, until n chunks are ready, or its end
  *     caller: take() <--ready-- thread: adds a chunk, nudges the ring at which the caller waits
  *
- * All fields belong to who has the interpreter lock. Between two chunks the thread sleeps here, with no lock held and
+ * All fields are guarded by the interpreter lock. Between two chunks the thread sleeps here, with no lock held and
  * no reference to anything: so a program may fork then, and the garbage collector can find a cycle through the
- * iterator. It is the end of the source that ends the thread; one that blocks for ever in the iterator is left to the
- * program's end. */
+ * iterator. The thread ends when the iterator is at its end, or when the source is closed and the iterator returns. If
+ * the iterator blocks for ever, the thread stays until the program ends; it does not delay that. */
 #ifndef SF_PY_WORKERS_SOURCE_H
 #define SF_PY_WORKERS_SOURCE_H
 

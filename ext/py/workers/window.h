@@ -37,7 +37,8 @@ void sf_window_fini(struct sf_window *window);
 /* A new chunk, of which nothing is here. 0, or -1 with MemoryError. */
 int sf_window_add(struct sf_window *window, uint64_t number, Py_ssize_t count);
 
-/* How many results of the chunk are missing from its argument `index` on; 0: none is awaited there. */
+/* How many results may still come for the chunk if the next is that of its argument `index`; 0: that is not the next.
+ */
 Py_ssize_t sf_window_room(const struct sf_window *window, uint64_t number, Py_ssize_t index);
 
 /* The result of the next argument of a chunk that has room. Steals value. */
