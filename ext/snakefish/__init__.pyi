@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
 
-from typing_extensions import Buffer as _Buffer, Self
+from typing_extensions import Buffer as _Buffer, Self  # type: ignore[attr-defined]  # 4.6 has Buffer
 
 from snakefish import trace as trace
 

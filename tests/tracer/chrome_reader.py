@@ -6,7 +6,8 @@ thread (f with "bp":"e"; without, to the next one that begins). A counter C has 
 import collections
 import json
 
-KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"}, "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
+KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"},
+        "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
         "M": {"ph", "pid", "tid", "name", "args"}, "s": {"ph", "pid", "tid", "cat", "name", "ts", "id"},
         "C": {"ph", "pid", "tid", "cat", "name", "ts", "args"}, "f": {"ph", "pid", "tid", "cat", "name", "ts", "id", "bp"}}
 METADATA = {"process_name", "process_sort_index", "thread_name"}

@@ -107,8 +107,8 @@ def test_the_pop_tree_is_that_worked_out_by_hand(db):
     analyzed(two_threads(db))
     found = dict(query(db, "SELECT name, value FROM efficiency"))
     assert found["lanes"] == 2
-    assert (found["duration_ns"], found["useful_ns"], found["largest_ns"], found["ideal_ns"]) == (90 * MS, 82 * MS, 64 * MS,
-                                                                                            71 * MS)
+    assert (found["duration_ns"], found["useful_ns"], found["largest_ns"], found["ideal_ns"]) == (
+        90 * MS, 82 * MS, 64 * MS, 71 * MS)
     assert found["load_balance"] == pytest.approx(41 / 64)
     assert found["serialisation"] == pytest.approx(64 / 71)
     assert found["transfer"] == pytest.approx(71 / 90)
@@ -339,7 +339,8 @@ def at_random(path, seed):
         at, process = r.randint(-10, 160) * MS, r.randint(1, 7)
         span = (at, at + r.randint(-5, 30) * MS)
         t.rows("sched_slice", (process, 100 + process, 0, span[1], span[1] + MS, "blocked", None, span[0]))
-        t.rows("fault", (process, 100 + process, r.choice(["copy-on-write", "first-read"]), "user", *span, 1, r.randint(0, 40) * MS, 1))
+        kind = r.choice(["copy-on-write", "first-read"])
+        t.rows("fault", (process, 100 + process, kind, "user", *span, 1, r.randint(0, 40) * MS, 1))
         t.rows("kernel_wait", (process, 100 + process, r.choice(["child", "futex", "full pipe", "poll"]), *span))
     t.rows("meta", ("event_cost_ps", r.choice([0, 10_000, MS * 1000])))
     return t.close()
