@@ -1,6 +1,6 @@
 /* snakefish.map and starmap: the arguments, and workers that take chunks of them from a shared counter as they become
  * free. The arguments are not copied: workers inherit them. With extract and merge it is merge.c that runs. */
-#include "py/workers/map.h"
+#include "py/workers/map_call.h"
 
 #include <stdio.h>
 

@@ -45,10 +45,12 @@ struct sf_source *sf_source_new(PyObject *iterable, Py_ssize_t chunk)
     if (!iterator)
         return NULL;
     struct sf_source *source = PyMem_Calloc(1, sizeof *source);
-    PyObject *ready = source ? PyList_New(0) : PyErr_NoMemory();
-    if (!ready) {
+    PyObject *ready = PyList_New(0);
+    if (!source || !ready) {
         Py_DECREF(iterator);
+        Py_XDECREF(ready);
         PyMem_Free(source);
+        PyErr_NoMemory();
         return NULL;
     }
     source->references = 1;

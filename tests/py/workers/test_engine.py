@@ -326,22 +326,17 @@ def test_a_cycle_through_the_source_is_collected():
     import gc
     before = children()
 
-    class Source:
-        def __iter__(self):
-            return itertools.count()
+    def run_it_halfway():
+        def generate():
+            yield from itertools.count()
+            print(results)
 
-    source = Source()
-    held = []
+        results = imap(abs, generate(), 2)
+        next(results)
+        assert len(children() - before) == 2
 
-    def generate():
-        yield from itertools.count()
-        held.append(results)
-
-    results = imap(abs, generate(), 2)
-    next(results)
-    assert len(children() - before) == 2
+    run_it_halfway()
     time.sleep(0.1)  # the source's thread has nothing to do
-    del results
     gc.collect()
     assert settles(lambda: children() - before) == set()
 

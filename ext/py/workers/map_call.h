@@ -1,6 +1,6 @@
 /* A map or starmap call, as map.c and merge.c see it. */
-#ifndef SF_PY_WORKERS_MAP_H
-#define SF_PY_WORKERS_MAP_H
+#ifndef SF_PY_WORKERS_MAP_CALL_H
+#define SF_PY_WORKERS_MAP_CALL_H
 
 #include <stdio.h>
 
