@@ -113,9 +113,18 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 $(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel/kernel.skel.h
 $(B)/obj/tracer/kernel/kernel_missing.o: ALLFLAGS += -DKERNEL_MISSING='"$(KERNEL_MISSING)"'
 
-# Each .sql file becomes a C string.
-$(B)/gen/%.inc: tracer/%.sql
+# In the .sql files EVENT_SEND stands for the id of SEND in events.def, and so on. What comes of it becomes a C string.
+$(B)/gen/events.sed: ext/abi/events.def
 	@mkdir -p $(@D)
+	$(Q)sed -n 's/^X(\([0-9]*\), \([A-Z_]*\),.*/s|\\bEVENT_\2\\b|\1|g/p' $< > $@
+
+$(B)/gen/%.sql: tracer/%.sql $(B)/gen/events.sed
+	@mkdir -p $(@D)
+	$(Q)sed -f $(B)/gen/events.sed $< > $@
+	$(Q)! sed 's/--.*//' $@ | grep EVENT_ # no event is called that
+
+.PRECIOUS: $(B)/gen/%.sql
+$(B)/gen/%.inc: $(B)/gen/%.sql
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 
 $(B)/obj/tracer/%.o: ALLFLAGS += -Itracer -I$(B)/gen

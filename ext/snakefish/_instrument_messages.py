@@ -8,6 +8,8 @@ from multiprocessing import connection, queues, reduction
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
+    _WAIT_MESSAGE as FOR_MESSAGE,
+    _WAIT_ROOM as FOR_ROOM,
     _instrument_get as get,
     _instrument_pickle as pickle,
     _instrument_read as read,
@@ -17,8 +19,6 @@ from snakefish._snakefish import (
     _instrument_wait as wait,
     _instrument_write as write,
 )
-
-FOR_MESSAGE, FOR_ROOM = 1, 2  # enum sf_wait of log_format.h, which never changes
 
 
 def _pipe(original, duplex=True):

@@ -8,6 +8,13 @@ import threading
 from multiprocessing import pool, process
 
 from snakefish._snakefish import (
+    _EVENT_CHUNK as CHUNK,
+    _EVENT_MAP as MAP,
+    _EVENT_RESULT as RESULT,
+    _PHASE_BEGIN as BEGIN,
+    _PHASE_END as END,
+    _TASK_MAP as TASK_MAP,
+    _WAIT_MESSAGE as FOR_MESSAGE,
     _instrument_event as event,
     _instrument_new_task as new_task,
     _instrument_sent_bytes as sent_bytes,
@@ -15,12 +22,6 @@ from snakefish._snakefish import (
     _instrument_wait as wait,
 )
 from snakefish._instrument_processes import task_of
-
-# ids of ext/abi/events.def and the enums of log_format.h, which never change
-RESULT, MAP, CHUNK = 9, 19, 20
-BEGIN, END = 1, 2
-FOR_MESSAGE = 1
-TASK_MAP = 3
 
 _call = threading.local()  # .chunks: how many the map has that this thread began last
 

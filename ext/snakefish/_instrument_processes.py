@@ -10,6 +10,17 @@ from multiprocessing import popen_fork, popen_forkserver, popen_spawn_posix, pro
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
+    _EVENT_EXIT as EXIT,
+    _EVENT_FORK as FORK,
+    _EVENT_JOIN as JOIN,
+    _EVENT_REAP as REAP,
+    _EVENT_RUN as RUN,
+    _OUTCOME_EXITED as EXITED,
+    _OUTCOME_RAISED as RAISED,
+    _OUTCOME_RETURNED as RETURNED,
+    _PHASE_INSTANT as INSTANT,
+    _TASK_PROCESS as TASK_PROCESS,
+    _WAIT_CHILD as FOR_CHILD,
     _instrument_event as event,
     _instrument_family as family,
     _instrument_fork_as as fork_as,
@@ -17,13 +28,6 @@ from snakefish._snakefish import (
     _instrument_span as span,
     _instrument_wait as wait,
 )
-
-# ids of ext/abi/events.def and the enums of log_format.h, which never change
-FORK, RUN, EXIT, JOIN, REAP = 5, 7, 10, 11, 12
-INSTANT = 0
-RETURNED, RAISED, EXITED = 1, 2, 3
-FOR_CHILD = 3
-TASK_PROCESS = 5
 
 
 def task_of(owner):

@@ -82,7 +82,7 @@ class Reader:
             self.arrows.append((start["name"], self.innermost(start), self.innermost(finish)))
 
     def count(self):
-        """How many arrows there are of each name. Each leaves and comes to what it is about."""
+        """How many arrows there are of each name. Checks that both ends of each lie where they should."""
         about = {"message": ("send", "receive"), "fork": ("fork", "process"), "join": ("process", "join")}
         for name, leaves, comes in self.arrows:
             assert about[name][0] in leaves.chain() and about[name][1] in comes.chain(), (name, leaves.event, comes.event)

@@ -1,4 +1,4 @@
-/* What a process can be doing: the categories of the ledger. Every moment of a life belongs to one of them. */
+/* The categories of the ledger: what a process spends its time on. Every moment of a process belongs to one of them. */
 #ifndef SF_TRACER_STORE_CATEGORY_H
 #define SF_TRACER_STORE_CATEGORY_H
 
@@ -39,7 +39,7 @@ static inline const char *category_name(enum category category)
     return names[category];
 }
 
-/* Nothing was done, because somebody else had to do something first. */
+/* Is it waiting for another process or thread? */
 static inline bool category_is_wait(enum category category)
 {
     return category >= CATEGORY_LATE_SENDER && category <= CATEGORY_LOCK;
