@@ -21,6 +21,7 @@ from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
 from bench.run.progress import spoken
 from bench.run.store import Store, StoreError, exists, header
+from bench.support.paths import TOP
 
 DEFAULT_DB = "build/bench.db"
 LIMIT_S, OFFICIAL_LIMIT_S = 60, 6 * 3600
@@ -212,7 +213,7 @@ def output(options):
     with Lifeline() as lifeline:
         command = [sys.executable, "-m", "bench.run.sample", "--output", workload.name,
                    str(options.size or workload.check_size), runtime.name, str(workers)]
-        return 1 if subprocess.run(command, cwd=catalog.TOP, env=blocks.environment(lifeline)).returncode else 0
+        return 1 if subprocess.run(command, cwd=TOP, env=blocks.environment(lifeline)).returncode else 0
 
 
 READERS = {

@@ -1,7 +1,7 @@
 """channel-round-trip: an int to another process and back, one at a time"""
 from contextlib import contextmanager
 
-from bench.run import machine
+from bench.support import measuring_programs
 
 size = 5000
 check_size = 50
@@ -29,7 +29,7 @@ def ready(runtime, size, workers):
 
 
 def floor(size, workers):
-    right, ns = machine.floor("spin", size)
+    right, ns = measuring_programs.floor("spin", size)
     return b"%d\n" % right, ns
 
 

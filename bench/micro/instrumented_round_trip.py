@@ -5,8 +5,7 @@ Both ends are on one CPU: the time is what they compute then, and not how long t
 import os
 from contextlib import contextmanager
 
-from bench.support import instrumented
-from bench.runtimes import multiprocessing
+from bench.support import forking, instrumented
 
 TURN = 500
 size = 8 * TURN
@@ -23,7 +22,7 @@ expected = instrumented.expected
 @contextmanager
 def round_trips():
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with multiprocessing.echo() as (send, receive):
+    with forking.echo() as (send, receive):
 
         def turn():
             right = 0

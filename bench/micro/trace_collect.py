@@ -1,7 +1,7 @@
 """trace-collect: events from the logs of eight processes into the trace database"""
 import tempfile
 
-from bench.run import machine
+from bench.support import measuring_programs
 
 size = 500_000
 check_size = 4000
@@ -14,7 +14,7 @@ targets = {"floor": 2.0 / 1.2}  # 1.2 million events a second, where such insert
 
 def timed(runtime, size, workers):
     with tempfile.TemporaryDirectory(prefix="bench-collect-") as folder:
-        answer = machine.ask("bench-collect", size, folder)
+        answer = measuring_programs.ask("bench-collect", size, folder)
     return b"%d\n" % answer["events"], answer["intake_ns"], answer["inserts_ns"]
 
 

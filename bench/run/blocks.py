@@ -15,6 +15,7 @@ from bench.run.lifeline import Lifeline
 from bench.run.memory import PeakPss
 from bench.run.progress import Progress
 from bench.run.store import StoreError
+from bench.support.paths import TOP, library
 
 PROBE_LIMIT_S = 30
 # 40 maps of some 2 ms: few enough to be told apart in a timeline; with Channels, so that there are messages in it.
@@ -78,14 +79,14 @@ def environment(lifeline):
     env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     if lifeline:
         env["TMPDIR"] = lifeline.folder
-    paths = [str(machine.library()), str(catalog.TOP), os.environ.get("PYTHONPATH")]
+    paths = [str(library()), str(TOP), os.environ.get("PYTHONPATH")]
     return {**env, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
 
 
 def ask(arguments, limit_s, lifeline=None):
     """Runs bench.run.sample with these arguments. Returns how it ended and its answer, {} without one."""
     command = [sys.executable, "-m", "bench.run.sample", *map(str, arguments)]
-    ended = process.run(command, cwd=catalog.TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
+    ended = process.run(command, cwd=TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
     answer = {}
     if ended.exit_status == 0 and not ended.timed_out:
         # The last line that can be one: what the program or its children print may come before or after it.

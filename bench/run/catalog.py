@@ -16,7 +16,6 @@ from typing import Optional
 from bench.support.ready import NEEDS
 
 HERE = Path(__file__).resolve().parents[1]  # bench/, where workloads, micro and runtimes are
-TOP = HERE.parent
 EXTRA = "SNAKEFISH_BENCH_EXTRA"  # a folder with workloads/, micro/, runtimes/ of its own: the tests' way in
 KINDS = {"workloads": "program", "micro": "micro"}
 

@@ -2,7 +2,6 @@
 
 facts() collects them for the table `machine`. Nothing here names the host, a user or a path.
 """
-import json
 import os
 import platform
 import re
@@ -15,7 +14,7 @@ from importlib import metadata
 from math import ceil
 from pathlib import Path
 
-from bench.run.catalog import TOP
+from bench.support.paths import TOP, library
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -163,36 +162,6 @@ def python_build_flags():
     configured = [w for w in shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "") if w.startswith("--")]
     compiled = (sysconfig.get_config_var("CFLAGS") or "").split()
     return " ".join(dict.fromkeys(w for w in configured + compiled if "/" not in w)) or None
-
-
-def library():
-    """The folder that the package snakefish is imported from. SF_BUILD names another build folder than build/."""
-    return Path(os.environ.get("SF_BUILD", TOP / "build")).absolute() / "lib"
-
-
-def program(name):
-    """One of the bench's own programs in C; FileNotFoundError where it is not built."""
-    path = library().parent / "bin" / name
-    if not path.exists():
-        raise FileNotFoundError(f"{name} is not built: make bench-floor")
-    return path
-
-
-def ask(name, *arguments):
-    """What that program answers: its source in bench/floor says what it measures."""
-    return json.loads(subprocess.run([program(name), *map(str, arguments)], check=True, stdout=subprocess.PIPE).stdout)
-
-
-def floor(*arguments):
-    """(right, ns)"""
-    answer = ask("bench-floor", *arguments)
-    return answer["right"], answer["ns"]
-
-
-def events(*arguments):
-    """(right, ns)"""
-    answer = ask("bench-events", *arguments)
-    return answer["right"], answer["ns"]
 
 
 def extension():

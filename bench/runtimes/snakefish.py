@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import snakefish
 
-from bench.run.machine import events  # noqa: F401
+from bench.support.measuring_programs import events  # noqa: F401
 
 version = getattr(snakefish, "__version__", None)
 CHANNEL_BYTES = 1 << 20

@@ -1,5 +1,5 @@
 """What the micro-benchmarks of events share: bench-events (bench/floor/events.c) writes them, and takes the time."""
-from bench.run import machine
+from bench.support import measuring_programs
 
 
 def timed(what):
@@ -14,7 +14,7 @@ def timed(what):
 def floor(what):
     """For its `floor`."""
     def measure(size, workers):
-        right, ns = machine.events(what, size, workers)
+        right, ns = measuring_programs.events(what, size, workers)
         return b"%d\n" % right, ns
 
     return measure

@@ -3,7 +3,7 @@ which one is instrumented and traced."""
 import time
 from contextlib import contextmanager
 
-from bench.runtimes.multiprocessing import fork
+from bench.support.forking import fork
 from bench.support.tracing import PAUSE_S
 
 

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from operator import eq
 
-from bench.run import machine
+from bench.support import measuring_programs
 
 REHEARSED = 0.1  # of the messages
 FEWEST_REHEARSED = 2
@@ -69,5 +69,5 @@ def pickle_floor(size, messages):
 
 def copy_floor(size, message_bytes):
     """One copy of each message, in warm memory."""
-    right, ns = machine.floor("memcpy", message_bytes, size)
+    right, ns = measuring_programs.floor("memcpy", message_bytes, size)
     return b"%d\n" % right, ns

@@ -3,7 +3,8 @@ import itertools
 
 import pytest
 
-from bench.run import blocks, catalog, machine
+from bench.run import blocks, catalog
+from bench.support import measuring_programs
 from bench.micro import map_skewed
 from bench.run.sample import by_turns
 
@@ -181,8 +182,8 @@ def test_a_sweep_runs_in_all_its_sizes_and_says_where_it_is_crossed(bench):
 
 
 def test_floor_program():
-    assert machine.floor("memcpy", 4096, 10)[0] == 10
-    right, ns = machine.floor("spin", 100)
+    assert measuring_programs.floor("memcpy", 4096, 10)[0] == 10
+    right, ns = measuring_programs.floor("spin", 100)
     assert right == 100 and ns > 0
 
 
