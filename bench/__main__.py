@@ -8,15 +8,16 @@ Exit codes:
   130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
 """
 import argparse
+import importlib
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 
-from bench.results import compare, export, show
-from bench.run import blocks, catalog, choice, machine, plan, report, traces
+from bench.run import blocks, catalog, choice, machine, plan, traces
 from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
 from bench.run.progress import spoken
@@ -179,11 +180,20 @@ def run(options, arguments):
             print_plan(job, full=False)
             blocks.record(job, store, command_line(arguments))
         code = blocks.run(job, store)
+        store_results(store)
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:
         print("bench: not all went well: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()), file=sys.stderr)
     print(f"python3 -m bench show {options.output}", file=sys.stderr)
     return code
+
+
+def store_results(store):
+    """Whoever reads the database computes them where this does not succeed: the samples are what took the time."""
+    try:
+        results("compute").compute(store.database, store.session)
+    except (Usage, sqlite3.Error) as error:
+        print(f"bench: the results are not stored yet: {error}", file=sys.stderr)
 
 
 def list_catalog():
@@ -216,13 +226,21 @@ def output(options):
         return 1 if subprocess.run(command, cwd=TOP, env=blocks.environment(lifeline)).returncode else 0
 
 
+def results(module):
+    """A module of bench/results. Imported only where it is used: it needs numpy and scipy, which measuring does not."""
+    try:
+        return importlib.import_module(f"bench.results.{module}")
+    except ImportError as error:
+        raise Usage(f"{error}; to have it: apt-get install python3-numpy python3-scipy") from error
+
+
 READERS = {
-    "show": lambda options: show.show(options.database, options.session),
-    "compare": lambda options: compare.compare(options.database),
-    "export": lambda options: export.export(options.database, options.session),
+    "show": lambda options: results("show").show(options.database, options.session),
+    "compare": lambda options: results("compare").compare(options.database),
+    "export": lambda options: results("export").export(options.database, options.session),
     "trace": lambda options: traces.trace(options.workload, options.full, options.output, options.workers,
                                          options.kernel),
-    "report": lambda options: report.report(options.database, options.trace, options.beside, options.output),
+    "report": lambda options: results("report").report(options.database, options.trace, options.beside, options.output),
 }
 
 

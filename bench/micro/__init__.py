@@ -21,7 +21,8 @@ What it is held against, by `bench show`:
     by_turns(runtime, size, workers)   in place of ready and floor, where the floor is so near that two processes differ
                 by more: a context manager, yields (run, floor, rounds). run() -> value is one operation, floor() -> ns
                 its floor; both are done so many times by turns, in every sample; output gets the list of the values
-    targets     {runtime: ratio}: snakefish's time is to be at most that ratio of the runtime's
+    targets     {runtime: number}: snakefish is to be at least so many times as fast as that runtime; of the floor 1 / 2
+                means at most twice its time
 
 One that states sweep = (sizes) runs in all of them, and `bench show` says from which on a runtime beats sequential.
 """

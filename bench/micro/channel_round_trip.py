@@ -9,7 +9,7 @@ unit = operation = "round trip"
 seconds = 0.3
 needs = "echo"
 floor_is = "two processes spinning"
-targets = {"multiprocessing": 1 / 12}
+targets = {"multiprocessing": 12}
 
 
 @contextmanager

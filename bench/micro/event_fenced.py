@@ -7,7 +7,7 @@ unit = operation = "event"
 seconds = 0.1
 needs = "events"
 floor_is = "a bare rdtsc between fences"
-targets = {"floor": 1.3}
+targets = {"floor": 1 / 1.3}
 timed = events.timed("event-fenced")
 floor = events.floor("rdtsc-fenced")
 expected = events.expected

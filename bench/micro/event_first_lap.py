@@ -7,7 +7,7 @@ unit = operation = "event"
 seconds = 0.1
 needs = "events"
 floor_is = "an event into warm pages"
-targets = {"floor": 2.0}
+targets = {"floor": 1 / 2}
 timed = events.timed("first-lap")
 floor = events.floor("event")
 expected = events.expected

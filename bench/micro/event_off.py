@@ -7,7 +7,7 @@ unit = operation = "event"
 seconds = 0.1
 needs = "events"
 floor_is = "a bare rdtsc; a ninth of one is about 1 ns"
-targets = {"floor": 1 / 9}
+targets = {"floor": 9}
 timed = events.timed("off")
 floor = events.floor("rdtsc")
 expected = events.expected

@@ -7,7 +7,7 @@ unit = operation = "event"
 seconds = 0.1
 needs = "events"
 floor_is = "a bare rdtsc"
-targets = {"floor": 1.3}
+targets = {"floor": 1 / 1.3}
 timed = events.timed("event")
 floor = events.floor("rdtsc")
 expected = events.expected

@@ -14,7 +14,7 @@ operation = "map"
 seconds = 0.7
 parallel = True
 floor_is = "sequential / workers + a fork"
-targets = {"floor": 1.05}
+targets = {"floor": 1 / 1.05}
 
 CHUNKSIZE = 5
 SEED = 1

@@ -9,7 +9,7 @@ unit = operation = "spawn, result and join"
 seconds = 0.2
 needs = "spawn_join"
 floor_is = "os.fork and os.waitpid"
-targets = {"floor": 1.10}
+targets = {"floor": 1 / 1.10}
 
 
 def empty():

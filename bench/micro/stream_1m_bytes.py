@@ -11,7 +11,7 @@ unit = operation = "message"
 seconds = 0.2
 needs = "stream"
 floor_is = "memcpy, warm"
-targets = {"multiprocessing": 1 / 12}
+targets = {"multiprocessing": 12}
 expected = stream.expected
 
 BYTES = 1 << 20

@@ -11,7 +11,7 @@ unit = operation = "message"
 seconds = 0.1
 needs = "stream"
 floor_is = "memcpy, warm"
-targets = {"multiprocessing": 1 / 6}
+targets = {"multiprocessing": 6}
 expected = stream.expected
 
 BYTES = 4 << 10

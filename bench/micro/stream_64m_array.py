@@ -11,7 +11,7 @@ seconds = 0.6
 needs = "stream"
 packages = {"numpy": "python3-numpy"}
 floor_is = "memcpy, warm"
-targets = {"multiprocessing": 1 / 6}
+targets = {"multiprocessing": 6}
 expected = stream.expected
 
 NUMBERS = 8 << 20

@@ -9,7 +9,7 @@ unit = operation = "message"
 seconds = 0.2
 needs = "stream"
 floor_is = "pickle, dumps and loads"
-targets = {"multiprocessing": 1 / 4}
+targets = {"multiprocessing": 4}
 expected = stream.expected
 
 # Made once: what making them costs is no runtime's. More than one, so that a message lost or doubled is seen.

@@ -7,7 +7,7 @@ unit = operation = "message"
 seconds = 0.3
 needs = "stream"
 floor_is = "pickle, dumps and loads"
-targets = {"multiprocessing": 1 / 6}
+targets = {"multiprocessing": 6}
 messages = range
 expected = stream.expected
 

@@ -9,7 +9,7 @@ unit = operation = "event"
 seconds = 1.0
 needs = "tracing"
 floor_is = "bare SQLite inserts of such rows"
-targets = {"floor": 2.0 / 1.2}  # 1.2 million events a second, where such inserts reach 2.0
+targets = {"floor": 1.2 / 2.0}  # 1.2 million events a second, where such inserts reach 2.0
 
 
 def timed(runtime, size, workers):

@@ -7,7 +7,7 @@ unit = operation = "span"
 seconds = 0.7
 needs = "tracing"
 floor_is = "time.perf_counter_ns()"
-targets = {"floor": 2.0}
+targets = {"floor": 1 / 2}
 output = tracing.output
 expected = tracing.expected
 

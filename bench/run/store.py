@@ -10,7 +10,7 @@ from bench.run import machine
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
-VERSION = 2
+VERSION = 3
 HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
 
 
