@@ -13,12 +13,11 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling (1); the same databases and seed give the same bytes"
 
-parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "shrink",
-           "figure", "figures/figure_run_times", "figures/figure_speedup", "figures/figure_efficiency",
-           "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits", "figures/figure_memory",
-           "figures/figure_sessions", "lanes", "figures/figure_timeline", "figures/figure_ledger",
-           "figures/figure_lost", "figures/figure_what_if", "figures/figure_latency", "figures/figure_channels",
-           "figures/figure_events", "verdict", "tables", "understanding", "sections")
+parts <- c("units", "statistics", "scaling", "load", "load_trace", "fits",
+           paste0("drawing/", c("theme", "dark", "shrink", "figure", "lanes")),
+           paste0("figures/figure_", c("run_times", "speedup", "efficiency", "ratio", "micro", "fits", "memory", "sessions",
+                                       "timeline", "ledger", "lost", "what_if", "latency", "channels", "events")),
+           paste0("page/", c("notices", "verdict", "tables", "understanding", "sections")))
 
 # This file's directory: the other files are beside it, wherever the report is called from.
 source_directory <- function() {
@@ -92,7 +91,7 @@ write_report <- function(report, source) {
   work <- tempfile("report")
   dir.create(work)
   on.exit(unlink(work, recursive = TRUE))
-  file.copy(file.path(source, c("report.Rmd", "page.html")), work)
+  file.copy(file.path(source, "page", c("report.Rmd", "page.html")), work)
   format <- rmarkdown::output_format(
     knitr = rmarkdown::knitr_options(), pandoc = rmarkdown::pandoc_options(
       to = "html5", args = c("--template", file.path(work, "page.html"), "--wrap=preserve")),

@@ -1,7 +1,7 @@
 # "Understanding this report": what the plots and terms mean (understanding.dcf). Only what the page shows is explained.
 
 explanations <- function() {
-  path <- file.path(parts_directory, "understanding.dcf")
+  path <- file.path(parts_directory, "page", "understanding.dcf")
   lines <- textConnection(grep("^#", readLines(path, encoding = "UTF-8"), invert = TRUE, value = TRUE))
   on.exit(close(lines))
   rows <- as.data.frame(read.dcf(lines))
