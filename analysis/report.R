@@ -11,9 +11,10 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
   --trace TRACE.DB   what snakefish-trace wrote, after `snakefish-trace analyze`; several for several runs
   --beside TRACE.DB  a trace that only the figures that compare traces show
   -o DIRECTORY       where the report goes (build/report)
-  --seed N           of the resampling (1); the same databases and seed give the same bytes"
+  --seed N           of the resampling that gives fitted curves their bands (1); the same databases and seed give the
+                     same bytes"
 
-parts <- c("units", "statistics", "scaling", "load", "load_trace", "fits",
+parts <- c("units", "rows", "load", "load_trace", "fits",
            paste0("drawing/", c("theme", "dark", "shrink", "figure", "lanes")),
            paste0("figures/figure_", c("run_times", "speedup", "efficiency", "ratio", "micro", "fits", "memory", "sessions",
                                        "timeline", "ledger", "lost", "what_if", "latency", "channels", "events")),

@@ -37,7 +37,7 @@ figure_serial <- function(bench) {
   }
   new_figure("serial", title, draw, serial_finding(rows), paste(
     "The share of the work that would have to be serial to explain the speedup; rising with the workers it means overhead,",
-    "flat a serial part, below 0 faster than linear.", sub("^Bars", "Intervals", interval_caption(rows$blocks)),
+    "flat a serial part, below 0 faster than linear.", sub("^Bars", "Intervals", interval_caption(rows, bench$method)),
     "Only workers with a CPU each."), rows)
 }
 
@@ -82,7 +82,7 @@ figure_fits <- function(bench) {
     picture(plot, panel_height(panels, narrow))
   }
   new_figure("fits", title, draw, fits_finding(fitted), paste(
-    "Dots: medians. Lines: the laws fitted to them; bands:", sprintf("%g %%", 100 * interval_level),
+    "Dots: medians. Lines: the laws fitted to them; bands:", sprintf("%g %%", 100 * bench$method$level),
     "of resamples over blocks. Thin: ideal. Only workers with a CPU each."), curves)
 }
 

@@ -6,7 +6,7 @@ figure_run_times <- function(bench) {
   if (nrow(samples) == 0) {
     return(missing_figure("run_times", title, "The session has no program, only micro-benchmarks."))
   }
-  times <- block_times(samples)
+  times <- samples[c("program", "runtime", "workers", "block", "time_ns")]
   medians <- bench$times[!bench$times$micro, ]
   panels <- length(unique(times$program))
   times$runtime <- runtime_factor(times$runtime)
@@ -37,7 +37,7 @@ figure_run_times <- function(bench) {
     picture(plot, panel_height(panels, narrow))
   }
   new_figure("run_times", title, draw, run_times_finding(medians), paste(
-    "Small dots: one block each; large: their median.", interval_caption(medians$blocks), "Lower is better."),
+    "Small dots: one block each; large: their median.", interval_caption(medians, bench$method), "Lower is better."),
     times[c("program", "runtime", "workers", "block", "time_ns")])
 }
 

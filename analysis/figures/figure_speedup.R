@@ -20,7 +20,7 @@ figure_speedup <- function(bench) {
   }
   new_figure("speedup", title, draw, speedup_finding(rows, bench$cpus), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    scaling_caption(rows, bench$cpus)), scaling_data(rows))
+    scaling_caption(rows, bench)), scaling_data(rows))
 }
 
 in_runtime_order <- function(rows) {
@@ -80,9 +80,9 @@ several_counts <- function(rows) {
   key %in% key[duplicated(key)]
 }
 
-scaling_caption <- function(rows, cpus) {
-  paste0(sub("^Bars", "Bands", interval_caption(rows$blocks)), " Dots: one block each. The scales double; the lines only ",
-         "guide the eye.", cpu_caption(rows, cpus), if ("ceiling" %in% rows$runtime)
+scaling_caption <- function(rows, bench) {
+  paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. The scales double; the lines only ",
+         "guide the eye.", cpu_caption(rows, bench$cpus), if ("ceiling" %in% rows$runtime)
          " Ceiling: as many copies of the sequential program at once, what this machine allows.")
 }
 
@@ -127,12 +127,14 @@ base_case_text <- function(rows) {
   paste(sprintf("%s %s", base$program, format_duration(base$base_ns)), collapse = ", ")
 }
 
-interval_caption <- function(blocks) {
-  if (any(blocks >= min_blocks)) {
-    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * interval_level,
-            range_text(blocks[blocks >= min_blocks]))
+# rows: with the columns low or low_ns, which are NA where there are too few blocks for an interval.
+interval_caption <- function(rows, method) {
+  certain <- is.finite(if (is.null(rows$low)) rows$low_ns else rows$low)
+  if (any(certain)) {
+    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * method$level, range_text(rows$blocks[certain]))
   } else {
-    sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(blocks), "block"), min_blocks)
+    sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(rows$blocks), "block"),
+            method$fewest_blocks)
   }
 }
 

@@ -24,9 +24,9 @@ bench_notices <- function(bench) {
       format_count(nrow(bench$all_samples)), format_count(planned))),
     notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
     notice("warning", bench$warnings),
-    if (blocks < min_blocks) notice("warning", sprintf(
+    if (blocks < bench$method$fewest_blocks) notice("warning", sprintf(
       "%s: fewer than %d carry no interval and no verdict, only points: run it with more blocks.",
-      counted(blocks, "block"), min_blocks))))
+      counted(blocks, "block"), bench$method$fewest_blocks))))
 }
 
 trace_notices <- function(trace) {

@@ -33,8 +33,10 @@ bench_sections <- function(bench, number, files) {
                  list(name = "weak", title = "Weak scaling: each worker keeps its share of the work",
                       rows = weak_table(bench$weak)))),
     section("Micro-benchmarks", list(figure_micro(bench)),
-            list(list(name = "crossover", title = "The task from which on a runtime beats the sequential loop",
-                      rows = crossover_table(bench$crossovers)))),
+            list(list(name = "target", title = "snakefish against the best peer, the floor and its targets",
+                      rows = target_table(bench$targets)),
+                 list(name = "break_even", title = "The task from which on a runtime beats the sequential loop",
+                      rows = break_even_table(bench$break_evens)))),
     section("Memory", list(figure_memory(bench)), list(list(title = "Peak memory", rows = memory_table(bench$memory)))),
     section("Tracing's own cost", list(figure_tracing(bench)))), bench$label, number, files)
 }

@@ -7,12 +7,18 @@ verdict_workers <- function(bench) {
   full_workers(rows$workers, bench$cpus)
 }
 
+# The mean over all programs at so many workers; NULL where no block holds all of them.
+overall_at <- function(bench, workers) {
+  none_is_null(bench$overall[bench$overall$runtime == "snakefish" & bench$overall$base == "multiprocessing" &
+                               bench$overall$workers %in% workers, ])
+}
+
 bench_verdict <- function(bench) {
   if (is.null(bench$ratios)) return(no_ratio(bench))
   workers <- verdict_workers(bench)
   if (is.na(workers)) return("No verdict on programs: the session has only micro-benchmarks.")
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
-  overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
+  overall <- overall_at(bench, workers)
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
   programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
   if (is.null(overall)) {
@@ -20,8 +26,8 @@ bench_verdict <- function(bench) {
                    counted(workers, "worker")))
   }
   sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
-                      ratio_text(overall$ratio, overall$low, overall$high), counted(workers, "worker"))
-  if (all(rows$blocks < min_blocks)) {
+                      ratio_text(overall$times_as_fast, overall$low, overall$high), counted(workers, "worker"))
+  if (all(is.na(rows$low))) {
     return(sprintf("%s, but %s %s too few for a verdict.", sentence, counted(max(rows$blocks), "block"),
                    if (max(rows$blocks) == 1) "is" else "are"))
   }
