@@ -177,7 +177,11 @@ load_results <- function(of_session, names) {
                                           ORDER BY workload, best_peer DESC, base = 'floor', base")))
 }
 
-none_is_null <- function(rows) if (NROW(rows) > 0) rows
+none_is_null <- function(rows) {
+  if (NROW(rows) == 0) return(NULL)
+  rownames(rows) <- NULL
+  rows
+}
 
 # Adds to each row its blocks' values, for the dots of a figure: by_block, a list.
 with_blocks <- function(rows, blocks, columns, value) {

@@ -14,11 +14,12 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
   --seed N           of the resampling that gives fitted curves their bands (1); the same databases and seed give the
                      same bytes"
 
-parts <- c("units", "rows", "load", "load_trace", "fits",
-           paste0("drawing/", c("theme", "dark", "shrink", "figure", "lanes")),
-           paste0("figures/figure_", c("run_times", "speedup", "efficiency", "ratio", "micro", "fits", "memory", "sessions",
-                                       "timeline", "ledger", "lost", "what_if", "latency", "channels", "events")),
-           paste0("page/", c("notices", "verdict", "tables", "understanding", "sections")))
+parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "drawing/dark", "drawing/shrink",
+           "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/figure_speedup",
+           "figures/figure_efficiency", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
+           "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
+           "figures/figure_lost", "figures/figure_what_if", "figures/figure_latency", "figures/figure_channels",
+           "figures/figure_events", "page/notices", "page/verdict", "page/tables", "page/understanding", "page/sections")
 
 # This file's directory: the other files are beside it, wherever the report is called from.
 source_directory <- function() {

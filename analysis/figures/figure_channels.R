@@ -48,6 +48,7 @@ figure_channels <- function(trace) {
 
 # The most messages in each column: what was in it when the column before ended, or what came to be in it.
 fill_depths <- function(rows) {
+  stopifnot(rows$slot >= 0, rows$slot < channel_slots, !anyDuplicated(rows$slot), rows$at_end <= rows$highest)
   depths <- rep(0, channel_slots)
   last <- 0
   place <- match(seq_len(channel_slots) - 1, rows$slot)

@@ -8,7 +8,7 @@ figure_timeline <- function(trace) {
   title <- "Timeline"
   drawn <- trace$processes[!is.na(trace$processes$lane), ]
   column <- trace$run$column_ns
-  several_threads <- any(c(trace$spans$lane, trace$columns$lane) > 0)
+  several_threads <- any(c(trace$spans$thread, trace$columns$thread) > 0)
   too_deep <- sum(trace$spans$depth >= max_depth)
   spans <- trace$spans[trace$spans$depth < max_depth, ]
   columns <- trace$columns[trace$columns$depth < max_depth, ]
@@ -59,25 +59,26 @@ bars_data <- function(bars, processes) {
 # each span and column; top, bottom and strip to each process.
 place_rows <- function(processes, spans, columns, strip) {
   lane_of <- function(rows) processes$lane[match(rows$process, processes$id)]
-  spans$process_lane <- lane_of(spans)
-  columns$process_lane <- lane_of(columns)
-  all <- rbind(spans[c("process_lane", "lane", "depth")], columns[c("process_lane", "lane", "depth")])
-  empty <- setdiff(processes$lane, all$process_lane)
+  spans$lane <- lane_of(spans)
+  columns$lane <- lane_of(columns)
+  all <- rbind(spans[c("lane", "thread", "depth")], columns[c("lane", "thread", "depth")])
+  empty <- setdiff(processes$lane, all$lane)
   none <- rep(0, length(empty))
-  all <- rbind(all, data.frame(process_lane = empty, lane = none, depth = none))
-  deepest <- stats::aggregate(depth ~ process_lane + lane, all, max)
-  deepest <- deepest[order(deepest$process_lane, deepest$lane), ]
+  all <- rbind(all, data.frame(lane = empty, thread = none, depth = none))
+  deepest <- stats::aggregate(depth ~ lane + thread, all, max)
+  deepest <- deepest[order(deepest$lane, deepest$thread), ]
+  stopifnot(deepest$depth >= 0, !is.na(deepest$lane))
   gap <- 0.7
-  before <- match(deepest$process_lane, unique(deepest$process_lane)) - 1
+  before <- match(deepest$lane, unique(deepest$lane)) - 1
   deepest$top <- cumsum(c(0, deepest$depth + 1))[seq_len(nrow(deepest))] + (gap + strip) * before
   row_of <- function(rows) {
-    key <- paste(deepest$process_lane, deepest$lane)
-    deepest$top[match(paste(rows$process_lane, rows$lane), key)] + rows$depth
+    key <- paste(deepest$lane, deepest$thread)
+    deepest$top[match(paste(rows$lane, rows$thread), key)] + rows$depth
   }
   spans$row <- row_of(spans)
   columns$row <- row_of(columns)
-  top <- tapply(deepest$top, deepest$process_lane, min)
-  bottom <- tapply(deepest$top + deepest$depth + 1, deepest$process_lane, max)
+  top <- tapply(deepest$top, deepest$lane, min)
+  bottom <- tapply(deepest$top + deepest$depth + 1, deepest$lane, max)
   place <- as.character(processes$lane)
   processes$top <- as.vector(top[place])
   processes$strip <- as.vector(bottom[place])

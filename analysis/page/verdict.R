@@ -41,8 +41,8 @@ trace_verdict <- function(trace) {
   paste0(sprintf("The traced run took %s in %s%s", format_duration(trace$run$end_ns - trace$run$begin_ns),
                  counted(nrow(trace$processes), "process", "processes"),
                  if (messages > 0) paste(" and sent", counted(messages, "message")) else ""),
-         if (is.finite(value("parallel_efficiency"))) sprintf(": %s of the time of its %s was useful",
-           format_percent(value("parallel_efficiency")), counted(value("lanes"), "lane")), ".")
+         if (is.finite(value("parallel_efficiency"))) sprintf(": %s of the time of the %s that ran at once was useful",
+           format_percent(value("parallel_efficiency")), counted(value("lanes"), "process", "processes")), ".")
 }
 
 # The A/A control, in a line.
