@@ -87,11 +87,11 @@ target_table <- function(rows) {
   if (is.null(rows)) return(NULL)
   base <- ifelse(rows$base == "floor" & !is.na(rows$what), paste("floor:", rows$what),
                  paste0(rows$base, ifelse(rows$best_peer == 1, " (best peer)", "")))
-  data.frame(check.names = FALSE, "micro-benchmark" = rows$workload, "snakefish, times as fast as" = base,
+  data.frame(check.names = FALSE, "micro-benchmark" = rows$workload, against = base,
              "times as fast [interval]" = ifelse(is.na(rows$times_as_fast), "",
                                                  ratio_text(rows$times_as_fast, rows$low, rows$high)),
              "target: at least" = ifelse(is.na(rows$target), "", format_digits(rows$target)),
-             "is" = ifelse(is.na(rows$state), "", rows$state))
+             state = ifelse(is.na(rows$state), "", rows$state))
 }
 
 memory_table <- function(rows) {
