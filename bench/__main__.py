@@ -3,7 +3,8 @@
 Exit codes:
   0    done, every output right
   1    done, but an output was wrong or a sample failed (crash, timeout), or the trace could not be taken
-  2    the command line asks for what is not there, or the database is none of ours or being written: nothing was run
+  2    the command line asks for something that does not exist, or the database is another program's file or another
+       run writes to it: nothing was run
   3    could not go on (a full disk): the samples finished so far are kept
   130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
 """
@@ -120,7 +121,7 @@ def print_plan(job, full):
 
 
 def command_line(arguments):
-    """As it was given, without the folders of this machine."""
+    """The command line, without the folders of this machine."""
     return shlex.join(["python3", "-m", "bench", *(os.path.basename(a) if "/" in a else a for a in arguments)])
 
 
@@ -129,7 +130,7 @@ def stop(number, _frame):
 
 
 def refuse_other_files(options):
-    """Before anything runs: the run would find out at its end."""
+    """Checks the files before anything runs, because the run would notice only at its end."""
     try:
         there = exists(options.output)
         traced = options.trace and header(options.trace)
@@ -142,7 +143,7 @@ def refuse_other_files(options):
 
 
 def refuse_with_resume(options):
-    """What was planned stays: anything else that is asked for would be ignored in silence."""
+    """Refuses options that --resume would have to ignore: the session goes on as it was planned."""
     asked, plain = vars(options), vars(parser().parse_args(["run"]))
     for name in asked.keys() - {"resume", "output", "trace"}:
         if asked[name] != plain[name]:
@@ -173,7 +174,7 @@ def run(options, arguments):
         if options.resume:
             done = len(store.of_session("sample"))
             print(f"{job.samples} samples, {done} of them from before, seed {job.seed}", file=sys.stderr)
-            # the database knows the trace's name alone: it stands beside it
+            # the database holds the trace's name only; the file is in the same folder
             beside = job.trace and os.path.join(os.path.dirname(options.output), job.trace)
             job.trace = options.trace or beside
         else:
@@ -189,7 +190,7 @@ def run(options, arguments):
 
 
 def store_results(store):
-    """Whoever reads the database computes them where this does not succeed: the samples are what took the time."""
+    """Computes the results. Where that fails, the samples are stored all the same, and a reader computes the results."""
     try:
         results("compute").compute(store.database, store.session)
     except (Usage, sqlite3.Error) as error:
@@ -266,10 +267,10 @@ def main(arguments):
     except blocks.Stopped as stopped:
         print(f"bench: {stopped}: stopped; the samples that had finished are in {options.output}", file=sys.stderr)
         return stopped.exit_code
-    except KeyboardInterrupt:  # of a command that has nothing to keep
+    except KeyboardInterrupt:  # a command that has nothing to keep
         print("bench: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

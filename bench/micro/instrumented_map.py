@@ -11,7 +11,7 @@ seconds = 0.6
 parallel = True
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"
-targets = {}  # what it costs is told; nothing is promised
+targets = {}  # its cost is shown; there is no target
 output = instrumented.output
 expected = instrumented.expected
 

@@ -1,6 +1,6 @@
 """instrumented-round-trip: an int through multiprocessing's Pipe and back, instrumented and traced
 
-Both ends are on one CPU: the time is what they compute then, and not how long the kernel takes to wake another CPU.
+Both ends are on one CPU, so that the time is what they compute, and not how long the kernel takes to wake another CPU.
 """
 import os
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ unit = operation = "round trip"
 seconds = 0.6
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"
-targets = {}  # what it costs is told; nothing is promised
+targets = {}  # its cost is shown; there is no target
 output = instrumented.output
 expected = instrumented.expected
 

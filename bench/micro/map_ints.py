@@ -1,4 +1,4 @@
-"""map-ints: a map of x * x over ints, which cost less than to send them"""
+"""map-ints: a map of x * x over ints, which takes less than to send them"""
 from bench.support import mapping
 
 size = 200_000

@@ -18,13 +18,13 @@ targets = {"floor": 1 / 1.05}
 
 CHUNKSIZE = 5
 SEED = 1
-MEAN_STEPS = 12_500  # some 0.6 ms
+MEAN_STEPS = 12_500  # about 0.6 ms
 A, C, M = 1103515245, 12345, 1 << 31
 SPAWNS = 20
 
 
 def tasks(size):
-    """(start, steps): most of the tasks are short, a tenth of them makes half of the work."""
+    """(start, steps): most tasks are short; a tenth of them makes half of the work."""
     draw = random.Random(SEED)
     lengths = [draw.paretovariate(1.8) for _ in range(size)]
     scale = MEAN_STEPS * size / sum(lengths)
@@ -32,7 +32,7 @@ def tasks(size):
 
 
 def step_by_step(task):
-    """Work that only a CPU's time gets done: so many steps of a linear congruential generator."""
+    """So many steps of a linear congruential generator, one by one: work that takes CPU time and nothing else."""
     x, steps = task
     for _ in range(steps):
         x = (A * x + C) % M
@@ -50,7 +50,7 @@ def operations(size):
 
 
 def floor_ns(work, workers):
-    """The tasks in a loop, as if shared out without any loss, and a process that is forked and waited for."""
+    """The time of the tasks in a loop, divided by the workers, and of forking and waiting for one process."""
     start = time.perf_counter_ns()
     for task in work:
         step_by_step(task)

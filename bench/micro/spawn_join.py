@@ -17,7 +17,7 @@ def empty():
 
 
 def fork_wait(f):
-    """What the kernel alone needs. The result is the exit status, which says only that f returned."""
+    """What the kernel alone needs. Returns None where f returned, else the exit status."""
     pid = os.fork()
     if pid == 0:
         try:

@@ -128,7 +128,8 @@ class _Shown:
                   f"{interval(row['low'], row['high'], 3):<18}of {row['comparisons']}")
 
     def targets_in_all(self):
-        rows = self.rows("SELECT * FROM target WHERE session = ? AND target IS NOT NULL ORDER BY workload, base = 'floor', base")
+        rows = self.rows("SELECT * FROM target WHERE session = ? AND target IS NOT NULL "
+                         "ORDER BY workload, base = 'floor', base")
         if not rows:
             return
         states = Counter(row["state"] for row in rows)

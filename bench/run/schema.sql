@@ -1,7 +1,7 @@
 -- The bench database, schema version 3 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
--- 'unknown'; neither ever stands for zero. One file holds many sessions; a row belongs to one of them.
+-- 'unknown'; neither means zero. One file holds many sessions; a row belongs to one of them.
 
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
 PRAGMA user_version = 3;
@@ -9,7 +9,7 @@ PRAGMA user_version = 3;
 -- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
 -- blocks: how many were planned; samples: how many samples that makes. limit_s: when a sample is ended. memory: whether
--- the pass that fills the table `memory` belongs to it; trace: the file of the traced run, where one belongs to it.
+-- the pass that fills the table `memory` is part of it; trace: the file of the traced run, NULL where there is none.
 CREATE TABLE session(
   id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, status TEXT NOT NULL, command TEXT NOT NULL,
   seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL, limit_s REAL NOT NULL,
@@ -22,8 +22,8 @@ CREATE TABLE machine(
 
 -- What was run. kind: program | micro. unit: what `size` counts. operation: what one of sample.operations is.
 -- output_source: where the right output comes from, published (stated with the workload) or sequential (computed by
--- the sequential runtime at the session's start), NULL as long as nobody looked. output_sha256 is NULL when that
--- computation failed.
+-- the sequential runtime at the session's start), NULL until that is known. output_sha256 is NULL when the computation
+-- failed.
 CREATE TABLE workload(
   session INTEGER NOT NULL REFERENCES session(id), name TEXT NOT NULL, size INTEGER NOT NULL, kind TEXT NOT NULL,
   unit TEXT NOT NULL, operation TEXT NOT NULL, doc TEXT NOT NULL, output_source TEXT, output_sha256 TEXT,
@@ -36,9 +36,9 @@ CREATE TABLE runtime(
 
 -- What every block holds: planned, not yet run. series:
 --   strong  the workload keeps its size, the workers change; micro-benchmarks are in it too
---   weak    the size grows with the workers, so that each keeps its share; both: in either
+--   weak    the size grows with the workers, so that each has as much to do; both: in both of these series
 --   sweep   a micro-benchmark in several sizes, one series
--- work: how much there is to do at this size, against the workload's size in the strong series.
+-- work: how much there is to do at this size, as a multiple of the size in the strong series.
 CREATE TABLE cell(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
   workers INTEGER NOT NULL, series TEXT NOT NULL, work REAL NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE cell(
 --
 -- status, output_ok:
 --   ok       1     the output is right
---   wrong    0     it is not: the times are void
+--   wrong    0     it is not: the times do not count
 --   unchecked NULL nobody knows the right output: see workload.output_sha256
 --   crash    NULL  the process was killed or ended with a failure; error: the last line it wrote, or the signal
 --   timeout  NULL  it had not ended at its limit and was killed
@@ -88,15 +88,16 @@ CREATE TABLE sample(
   UNIQUE(session, block, workload, size, runtime, workers),
   FOREIGN KEY(session, workload, size, runtime, workers) REFERENCES cell(session, workload, size, runtime, workers));
 
--- Memory, from a run of its own for each cell after the blocks, whose times count for nothing: the reading disturbs them.
--- A cell that timed out in a block has none. peak_pss_bytes: NULL where that run failed or was wrong, else the most that the process and its descendants held at one time, shared pages shared out among those
--- that have them; of so many readings, with at most so many processes.
+-- Memory, from an extra run of each cell after the blocks, whose times do not count because the readings disturb them.
+-- A cell that timed out in a block has none. peak_pss_bytes: the most that the process and its descendants held at one
+-- time, each shared page divided among the processes that map it; NULL where that run failed or was wrong. readings: how
+-- many there were; processes: the most at one time.
 CREATE TABLE memory(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
   workers INTEGER NOT NULL, peak_pss_bytes INTEGER, processes INTEGER, readings INTEGER NOT NULL,
   PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
 
--- What a reader must know before the results, and what to do about it: written at the session's end.
+-- Warnings that a reader must know before the results, with what to do about them: written at the session's end.
 CREATE TABLE warning(session INTEGER NOT NULL REFERENCES session(id), text TEXT NOT NULL);
 
 -- What may be compared: right answers only, with the time of one operation.

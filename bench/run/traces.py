@@ -21,13 +21,13 @@ def collector():
 
 
 def programs(full):
-    """Those of the Benchmarks Game, or all."""
+    """The programs of the Benchmarks Game, or all."""
     found = [catalog.workload(name) for name in catalog.workload_names() if catalog.kind(name) == "program"]
     return [workload for workload in found if full or workload.official]
 
 
 def trace(names, full, directory, workers, kernel):
-    """0, or 1 when a program failed: its own words are on stderr."""
+    """Returns 0, or 1 when a program failed; the program's own message is on stderr."""
     if full and names:
         raise Usage("--full takes all programs: not with names")
     tracer, cpus, failed = collector(), machine.effective_cpus(), 0

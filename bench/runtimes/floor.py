@@ -1,4 +1,4 @@
-"""floor: what the machine alone needs, by each micro-benchmark's own measure; no runtime, but what they are held against"""
+"""floor: what the machine alone needs for each micro-benchmark; not a runtime, but what runtimes are compared with"""
 from bench.support import measuring_programs
 
 version = None
