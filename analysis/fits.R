@@ -1,5 +1,5 @@
 # What the shape of the scaling says: Karp and Flatt's serial fraction, Amdahl's law, and Gunther's universal scalability
-# law (USL). Only numbers of workers that have a CPU each are used: beyond, CPUs are shared, and none of them says so.
+# law (USL). Only numbers of workers that have a CPU each are used, because none of the laws describes shared CPUs.
 #
 # Amdahl: T(p) / T(1) = s + (1 - s) / p, one parameter. USL: p T(p) = c0 + c1 (p - 1) + c2 p (p - 1), alpha = c1 / c0
 # (waiting for what is shared), beta = c2 / c0 (keeping it consistent), highest at sqrt((1 - alpha) / beta). Both are
@@ -45,7 +45,7 @@ karp_flatt <- function(speedups, cpus) {
 
 # For each program and runtime both fits: list(program, runtime, counts, amdahl, usl), each fit either `missing`, the
 # reason why there is none, or its parameters with intervals and its curve.
-# method: bench$method, of which intervals and resamples are.
+# method: bench$method, for the level of intervals and the number of resamples.
 fit_scaling <- function(samples, cpus, seed, method) {
   samples <- samples[!samples$micro & !samples$runtime %in% c("sequential", "ceiling", "floor"), ]
   if (is.finite(cpus)) samples <- samples[samples$workers <= cpus, ]
@@ -89,7 +89,7 @@ fit_law <- function(times, counts, cpus, needed, seed, method, law) {
 
 curve_points <- function(counts) 2^seq(0, log2(max(counts)), length.out = 41)
 
-# A law takes a row of times a resample: parameters, and speedups at curve_points, a row each.
+# A law takes a matrix of times, a row a resample. It returns parameters and the speedups at curve_points, a row each.
 amdahl_law <- function(times, counts) {
   y <- times / times[, 1]
   x <- 1 - 1 / counts
@@ -109,13 +109,13 @@ usl_law <- function(times, counts) {
   beta <- solved[, 3] / solved[, 1]
   peak <- ifelse(beta > 0 & alpha < 1, sqrt(pmax(0, 1 - alpha) / beta), Inf)
   p <- curve_points(counts)
-  # against the time of one worker that was measured, as all speedups are
+  # relative to the measured time of one worker, as all speedups are
   modelled <- solved %*% t(cbind(1, p - 1, p * (p - 1)))
   list(points = p, parameters = cbind(alpha = alpha, beta = beta, peak = peak),
        curve = sweep(modelled, 2, p, function(work, p) p / work) * solved[, 1])
 }
 
-# The page's table: what each fit says, or why there is none. NULL where none is estimable: a sentence says that.
+# The page's table: what each fit says, or why there is none. NULL where none is estimable; the figure says that.
 fit_table <- function(bench) {
   if (!any(vapply(bench$fits, function(fit) is.null(fit$amdahl$missing), TRUE))) return(NULL)
   text <- function(fit, name, format = format_digits) {

@@ -1,10 +1,10 @@
-# Opens the databases read-only and hands out plain data frames. What is wrong with a file is said in one sentence
-# (a condition of class "report_error"): the reader of the message has a file to look for, not R code.
+# Opens the databases read-only and returns plain data frames. What is wrong with a file is one sentence (a condition of
+# class "report_error"), for a reader who knows the file and not this code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
 schema_versions <- c(bench = 3, trace = 4)
 
-# What the report reads; other tables and columns may come and go.
+# The tables and columns that the report reads.
 required_columns <- list(
   bench = list(
     session = c("id", "started", "status", "command", "seed", "blocks", "samples"),
@@ -44,7 +44,7 @@ stop_with <- function(...) {
   stop(structure(class = c("report_error", "error", "condition"), list(message = paste0(...), call = NULL)))
 }
 
-# A read-only connection to a database of ours.
+# A read-only connection to a database of snakefish.
 open_database <- function(path, kind) {
   if (dir.exists(path)) stop_with(path, " is a directory, not a ", kind, " database.")
   if (!file.exists(path)) stop_with(path, " does not exist.")
@@ -119,7 +119,7 @@ load_bench <- function(path, seed) {
   bench <- list(
     file = basename(path), label = file_label(path), session = session, seed = seed, every_sample = every,
     all_samples = samples, right = nrow(good), method = method, machine = machine, cpus = machine_cpus(machine),
-    # the control is there for the margin: no figure shows it as if it were one runtime more
+    # the control serves the margin only: no figure shows it as a runtime
     samples = with_floors(good[good$runtime != control_runtime, ]),
     sessions = read(db, path, "SELECT count(*) FROM session")[[1]],
     warnings = of_session("SELECT text FROM warning WHERE session = ?")$text,
@@ -136,7 +136,7 @@ load_bench <- function(path, seed) {
 
 control_runtime <- "snakefish-again"
 
-# Types are made certain here: SQLite has none, and R would take the first row's for all.
+# Casts set the types: SQLite has none for a column, and R would take the first row's for all.
 load_samples <- function(of_session) {
   of_session("
     SELECT s.block, s.workload, s.size, s.runtime, s.workers, s.status, s.error, w.kind, w.unit, w.operation,
@@ -191,7 +191,7 @@ with_blocks <- function(rows, blocks, columns, value) {
   rows
 }
 
-# What the figures take for granted.
+# Stops where the results are not what the figures assume.
 check_results <- function(compared, speedups) {
   around <- function(value, low, high) is.na(low) == is.na(high) & (is.na(low) | (low <= value & value <= high))
   stopifnot(
@@ -200,7 +200,7 @@ check_results <- function(compared, speedups) {
     around(speedups$speedup, speedups$low, speedups$high), speedups$speedup > 0, lengths(speedups$by_block) == speedups$blocks)
 }
 
-# A floor that was measured within another runtime's samples is shown as a runtime of its own, by its snakefish samples.
+# A floor that was measured within the samples of snakefish is shown as a runtime of its own.
 with_floors <- function(samples) {
   within <- samples[is.finite(samples$floor_ns) & samples$runtime == "snakefish", ]
   if (nrow(within) == 0) return(samples)
@@ -245,5 +245,5 @@ failure_sentences <- function(samples) {
   }, "", USE.NAMES = FALSE)
 }
 
-# What figures of several files call one of them.
+# The name of a file in figures and titles.
 file_label <- function(path) sub("[.][^.]*$", "", basename(path))

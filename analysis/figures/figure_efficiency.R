@@ -1,4 +1,4 @@
-# Efficiency: speedup divided by workers, the share of the bought processors that did useful work.
+# Efficiency: speedup divided by workers, which is the share of the workers' time that was useful.
 
 figure_efficiency <- function(bench) {
   title <- "Efficiency against workers"

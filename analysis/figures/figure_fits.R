@@ -13,7 +13,7 @@ figure_serial <- function(bench) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(serial, program, colour = runtime, shape = runtime))
     beside <- ggplot2::position_dodge(width = 0.6)
     if (length(counts) == 1) {
-      # one number of workers: no course to see, so programs side by side
+      # with one number of workers there is no line to draw, so programs stand side by side
       plot <- plot + ggplot2::geom_vline(xintercept = 0, colour = faint, linewidth = 0.4)
       if (any(is.finite(rows$low))) plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high),
         position = beside, linewidth = 0.6, na.rm = TRUE, show.legend = FALSE)

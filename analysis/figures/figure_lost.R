@@ -15,7 +15,7 @@ figure_lost <- function(traces) {
   shown <- intersect(c("ideal", "imbalance", "handover", categories), parts$part[parts$ns > 0])
   reach <- max(runs$duration_ns / runs$ideal_ns)
   draw <- function(narrow) {
-    # each bar from the fastest that it could be
+    # in multiples of each run's ideal time
     plot <- stacked_bars(transform(parts[parts$ns > 0, ], x = ns / ideal_ns), shown, colours, narrow) +
       ggplot2::geom_segment(data = runs, ggplot2::aes(y = as.integer(bar) - 0.4, yend = as.integer(bar) + 0.4), x = 1,
                             xend = 1, colour = ink, linewidth = 0.4, linetype = "22") +
@@ -34,7 +34,7 @@ figure_lost <- function(traces) {
     "Dashed: the ideal."), parts[c("trace", "part", "ns")], width = 9)
 }
 
-# The parts of one run: ideal, and what was lost to what; they sum to the run's duration. NULL without an analysis.
+# The parts of one run: the ideal time and each loss; they sum to the run's duration. NULL without an analysis.
 lost_parts <- function(trace) {
   value <- function(name) trace$efficiency$value[match(name, trace$efficiency$name)]
   duration <- value("duration_ns")
@@ -59,10 +59,11 @@ lost_label <- function(runs, narrow) {
   times <- sprintf("%s, ideally %s", format_duration(runs$duration_ns), format_duration(runs$ideal_ns))
   # on a phone there is no room for the name beside the bar
   if (narrow) return(sprintf("%s: %s", shorten(runs$trace, 34), times))
-  sprintf("%s; speed-up %s with %s at once", times, format_digits(runs$useful_ns / runs$duration_ns), counted(runs$at_once, "process", "processes"))
+  sprintf("%s; speed-up %s with %s at once", times, format_digits(runs$useful_ns / runs$duration_ns),
+          counted(runs$at_once, "process", "processes"))
 }
 
-# Of many runs: the best and the worst, and what cost most in how many.
+# The finding on many runs: the best and the worst, and which loss is the largest in how many.
 losses_finding <- function(runs, parts) {
   share <- runs$ideal_ns / runs$duration_ns
   ends <- c(which.max(share), which.min(share))

@@ -1,12 +1,12 @@
-# Micro-benchmarks: what one operation costs under each runtime, on a log scale, because peers differ by powers of ten;
-# where the floor was measured, a line marks it in its panel.
+# Micro-benchmarks: what one operation costs under each runtime. The scale is logarithmic, because runtimes differ by
+# powers of ten. Where the floor was measured, a line marks it in the panel.
 
 figure_micro <- function(bench) {
   title <- "What one operation costs"
   rows <- bench$times[bench$times$micro, ]
   if (nrow(rows) == 0) return(missing_figure("micro", title, "The session has no micro-benchmarks."))
   rows$runtime <- runtime_factor(rows$runtime)
-  # A micro-benchmark is mostly run with one number of workers; where there are more, the name says which.
+  # Most micro-benchmarks run with one number of workers. Where there are several, the label says which.
   several <- tapply(rows$workers, rows$program, function(workers) length(unique(workers)) > 1)
   rows$row <- ifelse(several[rows$program], sprintf("%s, %s", rows$runtime, counted(rows$workers, "worker")),
                      as.character(rows$runtime))

@@ -55,8 +55,8 @@ bars_data <- function(bars, processes) {
              start_ns = round(bars$start_ns), end_ns = round(bars$end_ns), share = bars$share, closed = bars$closed)
 }
 
-# From top to bottom: lanes, in them the threads of the process, in them the depths, and last the strip. Adds the row to
-# each span and column; top, bottom and strip to each process.
+# A lane holds, from top to bottom, the threads of its process, each with its depths, and then the strip. Adds the row to
+# each span and column, and top, bottom and strip to each process.
 place_rows <- function(processes, spans, columns, strip) {
   lane_of <- function(rows) processes$lane[match(rows$process, processes$id)]
   spans$lane <- lane_of(spans)
@@ -87,13 +87,13 @@ place_rows <- function(processes, spans, columns, strip) {
   list(processes = processes, spans = spans, columns = columns, lanes = lanes, rows = max(bottom) + strip)
 }
 
-# Solid where the span ended; pale with a dashed outline where its process did before it.
+# Solid where the span ended; pale with a dashed outline where its process ended first.
 span_bars <- function(bars, kinds, in_unit, column, narrow) {
   if (nrow(bars) == 0) return(NULL)
   colours <- kind_colours(kinds)
   bars$kind <- factor(bars$kind, intersect(kinds, bars$kind))
   open <- bars[bars$closed == 0, ]
-  # a white edge tells a span from the next one, where it is wide enough to lose it
+  # a white edge separates spans, where they are wide enough
   edged <- bars$share == 1 & bars$end_ns - bars$start_ns > 4 * column
   list(
     ggplot2::geom_rect(data = bars, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns), fill = kind,
@@ -107,7 +107,7 @@ span_bars <- function(bars, kinds, in_unit, column, narrow) {
     ggplot2::scale_colour_manual(values = colours))
 }
 
-# The name in the bar, where the bar is long enough for it; a user's span goes by its own name.
+# The name in the bar, where the bar is long enough. A span of the user shows the name that the user gave.
 span_names <- function(bars, kinds, in_unit, length_ns, row_height, narrow) {
   bars <- bars[bars$share == 1, ]
   bars$name <- ifelse(is.na(bars$text), bars$kind, bars$text)
@@ -129,7 +129,7 @@ fork_lines <- function(processes, in_unit) {
                         colour = "#999999", linewidth = 0.3, linetype = "12")
 }
 
-# Below the spans: when it had a CPU (dark), and when it was ready to run and had none (red, half as high).
+# Below the spans: when the process had a CPU (dark), and when it was ready to run without one (red, half as high).
 cpu_strips <- function(trace, processes, in_unit) {
   if (nrow(trace$cpu) == 0) return(NULL)
   cpu <- cpu_pieces(trace$cpu, trace$run)
@@ -141,19 +141,19 @@ cpu_strips <- function(trace, processes, in_unit) {
                      fill = ifelse(cpu$state == "on", faint, okabe_ito[["vermillion"]]))
 }
 
-# Gathered ones (with a slot) stand for the share of their column, in quarters.
+# Those that are gathered (they have a slot) show the share of their column, in quarters.
 cpu_pieces <- function(cpu, run) {
   gathered <- !is.na(cpu$slot)
   cpu$share <- ifelse(gathered, pmin(1, ceiling(4 * cpu$end_ns / run$column_ns) / 4), 1)
   begin <- run$begin_ns + cpu$slot * run$column_ns
   cpu$start_ns[gathered] <- begin[gathered]
   cpu$end_ns[gathered] <- begin[gathered] + run$column_ns
-  # waiting is drawn over having, so that it is seen
+  # waiting is drawn last, so that it is visible
   cpu[order(cpu$state, cpu$process, cpu$start_ns), ]
 }
 
-# The path as one line: along a lane's upper edge while it is in that process, then to the next. Short stays, as in a
-# quick exchange of messages, are left out: they would be a smear.
+# The path as one line: along a lane's upper edge while it is in that process, then to the next lane. Short stays, as in
+# a quick exchange of messages, are left out, because they could not be told apart.
 path_line <- function(path, processes, column) {
   path <- path[path$process %in% processes$id, ]
   ends <- seq_len(nrow(path)) %in% c(1, nrow(path))
@@ -169,8 +169,8 @@ path_lines <- function(path, in_unit) {
   list(line(colour = "white", linewidth = 1.9), line(colour = ink, linewidth = 0.8))
 }
 
-# Messages between two drawn lanes, from the edge of the one to the facing edge of the other. Of many, the first of
-# each sender, receiver and stretch of time is drawn, the stretches getting longer until the arrows are few enough.
+# Messages between two drawn lanes, from the edge of one to the facing edge of the other. Of many messages, only the first
+# of each sender, receiver and stretch of time is drawn; the stretches get longer until the arrows are few enough.
 choose_arrows <- function(trace, processes) {
   lane_of <- function(id) processes$lane[match(id, processes$id)]
   from <- processes[match(trace$arrows$sender, processes$id), ]

@@ -14,7 +14,8 @@ section <- function(title, figures, tables = list()) {
   list(title = title, figures = figures, tables = Filter(function(table) !is.null(table$rows), tables))
 }
 
-# Of several files, each section says whose it is, and its figures' names are numbered from the second on.
+# With several files, each section's title has the label of its file, and the names of figures are numbered from the second
+# file on.
 of_file <- function(sections, label, number, files) {
   if (files == 1) return(sections)
   lapply(sections, function(s) {
@@ -60,7 +61,7 @@ section_html <- function(section) {
     "</section>")
 }
 
-# A section's first table is open, the others open on a click.
+# The first table of a section is open; the others open on a click.
 table_html <- function(table, open) {
   sprintf("<details%s><summary>%s</summary>\n%s%s</details>", if (open) " open" else "", escape_html(table$title),
           html_table(table$rows), if (is.null(table$caption)) "" else
@@ -74,7 +75,7 @@ contents_html <- function(sections) {
     '<a href="#understanding">Understanding this report</a>', "</nav>")
 }
 
-# In front of everything: how many of each are told below.
+# At the top of the page: how many notices of each severity there are.
 badges_html <- function(notices) {
   counts <- table(factor(notices$severity, c("error", "loss", "warning")))
   if (sum(counts) == 0) return('<p class="badges"><a href="#measured">no losses, no warnings</a></p>')

@@ -1,6 +1,6 @@
 # The tables of the page, and the sentences on how it was measured.
 
-# A column is set to the right where all its cells begin with a digit.
+# A column is right-aligned where all its cells begin with a digit.
 html_table <- function(rows) {
   numbers <- vapply(rows, function(column) all(grepl("^[0-9]", column)), TRUE)
   class <- ifelse(numbers & !names(rows) %in% "value", "number", "text")
@@ -15,7 +15,7 @@ html_table <- function(rows) {
          "\n</tbody></table></div>")
 }
 
-# A table for each pair of runtimes; where nothing can be compared, one of the times that there are.
+# A table for each pair of runtimes; where nothing can be compared, a table of the times.
 ratio_tables <- function(bench) {
   pairs <- list(list(title = "snakefish against multiprocessing", rows = bench$ratios),
                 list(title = "What tracing costs: snakefish traced against snakefish", rows = bench$tracing))
@@ -100,12 +100,12 @@ memory_table <- function(rows) {
              "peak PSS of the tree" = format_bytes(rows$bytes), processes = rows$processes)
 }
 
-# A list of parts: a text, and maybe a table that opens on a click, and a file to keep.
+# A list of parts: a text, and optionally a table that opens on a click, and a file to download.
 measured <- function(report) {
   c(unlist(lapply(report$benches, bench_measured), recursive = FALSE),
     unlist(lapply(report$traces, trace_measured), recursive = FALSE),
     list(list(text = "This page is made by", code = report$command),
-         list(text = "Beside it each figure lies as SVG and PDF, and its data as CSV.")))
+         list(text = "In the same folder each figure is an SVG and a PDF file, and its data a CSV file.")))
 }
 
 measured_html <- function(part) {
@@ -139,7 +139,7 @@ bench_measured <- function(bench) {
     list(text = "What ran.", summary = "The runtimes", table = replace(bench$runtimes, is.na(bench$runtimes), "")))
 }
 
-# The session's command with its seed, which is drawn where none is given.
+# The session's command, with the seed that was drawn where the command gives none.
 reproduce <- function(session) {
   if (grepl("--seed", session$command, fixed = TRUE)) return(session$command)
   sprintf("%s --seed %.0f", session$command, session$seed)

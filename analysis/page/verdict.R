@@ -1,6 +1,6 @@
 # The sentence at the top of the page, and the machine in a line.
 
-# Compared where all CPUs are used and none is shared.
+# The number of workers at which runtimes are compared: each worker has a CPU, and all CPUs are used if possible.
 verdict_workers <- function(bench) {
   rows <- bench$ratios[!bench$ratios$micro, ]
   if (is.null(rows) || nrow(rows) == 0) return(NA)
@@ -45,7 +45,7 @@ trace_verdict <- function(trace) {
            format_percent(value("parallel_efficiency")), counted(value("lanes"), "process", "processes")), ".")
 }
 
-# The A/A control, in a line.
+# The A/A control, as one line.
 noise_line <- function(bench) paste("Noise (A/A):", sub("^The margin", "the margin", margin_text(bench)))
 
 trace_machines <- function(traces) {

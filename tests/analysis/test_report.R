@@ -103,7 +103,8 @@ test_that("a wrong command line is told with how it should be", {
 
 test_that("the report types no event name", {
   kinds <- setdiff(read_event_kinds()$name, c("text", "task", "channel", "span", "map"))  # tables and R's own words
-  source <- unlist(lapply(list.files(file.path(repository, "analysis"), "[.](R|Rmd)$", full.names = TRUE, recursive = TRUE), readLines))
-  source <- sub("#.*$", "", source)
+  source <- unlist(lapply(list.files(file.path(repository, "analysis"), "[.](R|Rmd|sql)$", full.names = TRUE, recursive = TRUE),
+                          readLines))
+  source <- sub("(#|--).*$", "", source)
   for (kind in kinds) expect_false(any(grepl(sprintf("[\"']%s[\"']", kind), source)), label = kind)
 })
