@@ -1,31 +1,43 @@
 # snakefish. `make help` lists the targets.
 #
-#   PYTHON=python3.12        the interpreter to build for and test with (default: Debian's own)
-#   SAN=address,undefined    build with sanitizers, under build/san-<names>/
+#   PYTHON=python3.12        the interpreter to build for and to test with (default: Debian's)
+#   SAN=address,undefined    build with sanitizers and asserts, under build/san-<names>/
+#   ASSERTS=yes              build with asserts, under build/asserts/
+#   JOBS=2                   for test: run the suites that do not measure time two at a time
 #   V=1                      show the commands
 #   DEPS=no                  do not look for packages to install
-#   RESUME=1                 of bench-full: go on with the session that was interrupted
+#   RESUME=1                 for bench-full: continue the session that was interrupted
 
 PYTHON ?= /usr/bin/python3
 CC     ?= gcc
 SAN    ?=
+ASSERTS ?=
+JOBS   ?= 1
 V      ?=
 comma  := ,
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 
-B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+# Release builds have no asserts (-DNDEBUG): this is what users install and what the bench measures. Asserts are live in
+# the C tests, in the fuzzers, in builds with sanitizers and, under `make test`, in the suites py and tracer. The other
+# suites test the release build. So `make test` compiles everything twice, in two directories, because an object file
+# with asserts must not be linked into a release. The second compilation takes 14 s of CPU time.
+LIVE := $(if $(SAN),yes,$(filter yes,$(ASSERTS)))
+B := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)),$(if $(LIVE),/asserts))
 
-WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+# A warning is an error in continuous integration only: a user's compiler may know warnings that ours does not.
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(filter true 1,$(CI)),-Werror)
 CFLAGS ?= -O2 -g
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANFLAGS) -fvisibility=hidden -fPIC -pthread -Iext -D_GNU_SOURCE -MMD -MP
+NDEBUG := $(if $(LIVE),,-DNDEBUG)
+ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(NDEBUG) $(SANFLAGS) -fvisibility=hidden -fPIC -pthread -Iext -D_GNU_SOURCE -MMD -MP
 
 CORE_SRC   := $(wildcard ext/core/*/*.c)
 PY_SRC     := $(wildcard ext/py/*.c ext/py/*/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
-# The kernel's view is built where clang, bpftool and libbpf are; elsewhere a file that says so takes its place.
+# The kernel's view needs clang, bpftool and libbpf. Without them kernel_missing.c is built instead: it says what is
+# missing when somebody asks for the view.
 BPF_SRC    := $(wildcard tracer/kernel/*.bpf.c)
 KERNEL_SRC := tracer/kernel/kernel.c tracer/kernel/kernel_probe.c tracer/kernel/kernel_cost.c
 KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; command -v bpftool >/dev/null || echo bpftool; \
@@ -44,8 +56,8 @@ FLOOR      := $(B)/bin/bench-floor $(B)/bin/bench-events
 BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
-# What depends on the interpreter is asked once, and only by the targets that need it.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+# The interpreter is asked once for its paths, and only if a target needs them.
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -57,7 +69,7 @@ PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full lint docs help clean
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -66,7 +78,7 @@ ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: bu
 
 tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
 
-bench-floor: $(FLOOR) $(BENCH_COLLECT)  ## build what the bench measures the machine and the collector with: build/bin/bench-*
+bench-floor: $(FLOOR) $(BENCH_COLLECT)  ## build the bench's C programs, which measure the machine and the collector
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -87,12 +99,12 @@ $(PKG)/%: ext/snakefish/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
-# The kernel's side of the kernel's view: clang compiles it, bpftool makes a header of it that holds it whole.
+# The eBPF programs: clang compiles them, bpftool turns the object file into a header that contains it.
 BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)
 $(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/kernel/*.bpf.h tracer/kernel/kernel_record.h)
 	@mkdir -p $(@D)
 	$(call say,BPF,$<)
-	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
+	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter $(filter -Werror,$(WARN)) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 	$(Q)bpftool gen skeleton $< name $(notdir $*)_bpf > $@
@@ -101,9 +113,18 @@ $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
 $(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel/kernel.skel.h
 $(B)/obj/tracer/kernel/kernel_missing.o: ALLFLAGS += -DKERNEL_MISSING='"$(KERNEL_MISSING)"'
 
-# SQL becomes a C string.
-$(B)/gen/%.inc: tracer/%.sql
+# In the .sql files EVENT_SEND stands for the id of SEND in events.def, and so on. What comes of it becomes a C string.
+$(B)/gen/events.sed: ext/abi/events.def
 	@mkdir -p $(@D)
+	$(Q)sed -n 's/^X(\([0-9]*\), \([A-Z_]*\),.*/s|\\bEVENT_\2\\b|\1|g/p' $< > $@
+
+$(B)/gen/%.sql: tracer/%.sql $(B)/gen/events.sed
+	@mkdir -p $(@D)
+	$(Q)sed -f $(B)/gen/events.sed $< > $@
+	$(Q)! sed 's/--.*//' $@ | grep EVENT_ # no event is called that
+
+.PRECIOUS: $(B)/gen/%.sql
+$(B)/gen/%.inc: $(B)/gen/%.sql
 	$(Q)sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
 
 $(B)/obj/tracer/%.o: ALLFLAGS += -Itracer -I$(B)/gen
@@ -114,25 +135,25 @@ $(TRACER): $(TRACER_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) -pthread $^ $(TRACER_LIBS) -o $@
 
-# Without sanitizers, whatever the rest is built with: it says what the machine can do.
+# Never with sanitizers or asserts, because these programs measure what the machine can do.
 $(B)/bin/bench-floor: bench/floor/main.c
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE $< -o $@
 
 $(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/base/file.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/* tracer/collect/spares.h tracer/base/file.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
 
-# The collector's own speed: its parts and the log's writer, in one program.
+# Measures the collector: its parts and the log's writer in one program.
 $(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer
 $(BENCH_COLLECT): $(B)/obj/bench/floor/collect.o $(filter-out %/main.o,$(TRACER_OBJ)) $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(SANFLAGS) -pthread $^ $(TRACER_LIBS) -o $@
 
-# A C test is one program per file of ours; it links the objects of its part.
+# Each C test file is one program, linked with the objects of its part.
 $(B)/tests/core/%: tests/core/%.c tests/harness.h $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
@@ -142,24 +163,32 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $(filter %.c %.o,$(filter-out %/main.o,$^)) $(TRACER_LIBS) -o $@
-$(B)/tests/tracer/collect/test_spares: $(CORE_OBJ) # the log's own writer: it takes them
+$(B)/tests/tracer/collect/test_spares: $(CORE_OBJ) # its logs are written by the extension's own code
 
-# What tests/stress/flood.py traces.
+# The program that tests/stress/flood.py traces.
 $(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) $< $(CORE_OBJ) -o $@
 
+TRACED := $(B)/tests/stress/writers $(B)/tests/tracer/program # programs that tests trace
+tracer-tests: $(TRACED)
+ifeq ($(LIVE),)
+core-tests tracer-tests: asserts-tests
+asserts-tests:
+	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts $(filter core-tests tracer-tests,$(MAKECMDGOALS))
+else
 core-tests: $(CORE_TESTS)
-tracer-tests: $(TRACER_TESTS) $(B)/tests/stress/writers $(B)/tests/tracer/program # what the tests of the commands trace
+tracer-tests: $(TRACER_TESTS)
+endif
 
-# libFuzzer's programs: the part under test is compiled with them.
+# Fuzzers (libFuzzer). The code under test is compiled with them, because libFuzzer needs clang's instrumentation.
 $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/*)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
 
-# What reads the logs is the tracer's, whose parts are compiled with it, without the kernel's view.
+# The reader of logs is part of the tracer, so this one is compiled with the tracer, without the kernel's view.
 $(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC)) $(wildcard tracer/*/*.h ext/abi/*) $(TRACER_SQL)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
@@ -170,10 +199,13 @@ fuzzers: $(FUZZERS)
 deps:                           ## install what is missing (Debian; DEPS=no skips it)
 	$(Q)$(if $(filter no,$(DEPS)),true,sh .ci/install)
 
+build-all = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc))
+
 test: deps                      ## build everything and run all tests
-	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
-	$(Q)$(MAKE) --no-print-directory SAN=address,undefined core-tests
-	$(Q)$(PYTHON) tests/run.py --build $(B)
+	$(Q)$(build-all) all $(TRACED) fuzzers
+	$(Q)$(build-all) ASSERTS=yes B=$(B)/asserts ext tracer core-tests tracer-tests
+	$(Q)$(build-all) SAN=address,undefined core-tests
+	$(Q)$(PYTHON) tests/run.py --build $(B) --asserts --jobs $(JOBS)
 
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
@@ -183,12 +215,12 @@ stress: deps                    ## thousands of faults, 10,000 objects, 10 milli
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
 
-fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); what it finds is kept in build/fuzz
+fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); its findings are kept in build/fuzz
 	$(Q)$(MAKE) --no-print-directory fuzzers
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --part fuzz
 
-# The programs whose time the report takes apart, under snakefish and multiprocessing: $(call traces,directory,options).
-# Those of an earlier bench go, which the report may not read any more.
+# Traces of the programs whose time the report explains, under snakefish and multiprocessing:
+# $(call traces,directory,options). Traces of an earlier bench are deleted, because the report reads all in the directory.
 define traces
 	$(Q)rm -rf $(1)
 	$(Q)$(PYTHON) -m bench trace -o $(1) $(2) $(if $(filter 0,$(shell id -u)),--kernel) >/dev/null
@@ -202,7 +234,7 @@ bench: deps                     ## run the bench (under 8 minutes on 2 cores) an
 	$(Q)$(MAKE) --no-print-directory report
 	$(Q)$(PYTHON) -m bench show $(B)/bench.db
 
-bench-full: deps                ## everything there is to compare: over an hour on 2 cores; BLOCKS=6 for fewer, RESUME=1 goes on with one that was interrupted
+bench-full: deps                ## compare everything: over an hour on 2 cores (BLOCKS=6: fewer blocks; RESUME=1: continue)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run $(if $(RESUME),--resume,--full $(if $(BLOCKS),--blocks $(BLOCKS))) -o $(B)/bench-full.db --trace $(B)/trace-full.db
 	$(call traces,$(B)/traces-full,--full)
@@ -217,8 +249,29 @@ report-full: $(TRACER)          ## write build/report-full/index.html from what 
 	$(Q)$(TRACER) analyze $(B)/trace-full.db >/dev/null
 	$(Q)Rscript analysis/report.R --bench $(B)/bench-full.db --trace $(B)/trace-full.db $(call beside,$(B)/traces-full) -o $(B)/report-full
 
-lint:                           ## lintr over analysis/ (r-cran-lintr)
-	$(Q)Rscript -e 'found <- lintr::lint_dir("analysis"); print(found); quit(status = length(found) > 0)'
+# Only C is formatted by a tool. Debian's formatters for Python and R (black, styler) have a fixed style that differs from
+# this project's; flake8 and lintr check these languages.
+C_FILES = $(shell find ext tracer bench tests -name '*.[ch]')
+
+format:                         ## format all C files with clang-format
+	$(Q)clang-format -i $(C_FILES)
+
+lint: deps                      ## check format and frequent mistakes: C, Python, shell, R
+	$(Q)$(build-all) all compile_commands.json
+	$(Q)$(PYTHON) tests/lint.py
+
+# For editors and for clang-tidy. Without NDEBUG: asserts tell the analyzer what must hold.
+# $(call commands,sources,more flags) appends one line for each source.
+tidy_flags = $(filter-out -MMD -MP -DNDEBUG -Werror,$(ALLFLAGS))
+quoted = "$(subst ",\",$(1))"
+commands = $(foreach file,$(1),$(file >>$@.new,{"directory": "$(CURDIR)"$(comma) "file": "$(file)"$(comma) \
+    "command": $(call quoted,$(CC) $(tidy_flags) $(2) -c $(file))},))
+compile_commands.json:          ## say how each C file is compiled, for editors
+	$(file >$@.new,[)$(call commands,$(CORE_SRC),)$(call commands,$(PY_SRC),-I$(PY_INCLUDE))
+	$(call commands,$(TRACER_SRC),-Itracer -isystem $(B)/gen -DKERNEL_MISSING='"$(KERNEL_MISSING)"')
+	$(call commands,$(wildcard bench/floor/*.c),-Itracer)$(call commands,$(wildcard tests/core/*/*.c tests/stress/*.c),-Itests)
+	$(call commands,$(wildcard tests/tracer/*.c tests/tracer/*/*.c tests/fuzz/*.c),-Itests -Itracer -I$(B)/gen)
+	$(Q)sed '$$s/,$$//' $@.new >$@ && echo ']' >>$@ && rm $@.new
 
 docs: report                    ## refresh README's pictures and table of events from the last bench
 	$(Q)mkdir -p analysis/gallery
@@ -226,7 +279,7 @@ docs: report                    ## refresh README's pictures and table of events
 	$(Q)$(PYTHON) tests/readme.py --update
 
 help:                           ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z][a-z_.-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 30
 
 clean:                          ## remove build/
 	$(Q)rm -rf build

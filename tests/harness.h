@@ -37,7 +37,7 @@ static struct harness_case *harness_first, **harness_last = &harness_first;
     }                                                                                                                  \
     static void test_name(void)
 
-/* They also work in processes that the case forks, which should end by _exit. */
+/* These also work in processes that the case forks, which should end by _exit. */
 #define FAIL(...)                                                                                                      \
     do {                                                                                                               \
         fprintf(stderr, "  %s:%d: ", __FILE__, __LINE__);                                                              \
@@ -69,7 +69,7 @@ static struct harness_case *harness_first, **harness_last = &harness_first;
 #define HAS_TSAN 0
 #endif
 
-/* For what ThreadSanitizer's runtime stands in the way of. */
+/* For cases that ThreadSanitizer's runtime makes impossible. */
 #define SKIP_UNDER_TSAN(reason)                                                                                        \
     do {                                                                                                               \
         if (HAS_TSAN)                                                                                                  \
@@ -119,7 +119,8 @@ static int harness_main(int argc, char **argv)
         }
         close(out[1]);
         waitpid(pid, &status, 0);
-        kill(-pid, SIGKILL); /* whatever the case forked and left, before its end of the pipe keeps us */
+        kill(-pid,
+             SIGKILL); /* all that the case forked and left: their ends of the pipe would keep the read below waiting */
         char said[256] = "";
         if (read(out[0], said, sizeof said - 1) < 0)
             said[0] = '\0';

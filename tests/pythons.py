@@ -2,10 +2,10 @@
 
     python3 tests/pythons.py [--build build] [--only pypy] [--skips] [PYTEST ARGUMENT ...]
 
-Looked for: python3, python3.N and pypy3 on the PATH and where Debian has them, and those of a version manager
-($PYENV_ROOT or ~/.pyenv). Each has a directory of its own, <build>/py-<name>; the collector is that of <build>. One line
-for each, then the sums; what failed is shown, all of it is in <build>/test-logs/<name>.log. The exit status is 1 when
-anything failed. An interpreter without pytest gets the one of the interpreter that runs this.
+It looks for python3, python3.N and pypy3 on the PATH, in /usr/bin and /usr/local/bin, and in a version manager's directory
+($PYENV_ROOT or ~/.pyenv). Each interpreter gets its own build directory, <build>/py-<name>, with the collector of <build>.
+One line is printed for each, then the sums. Failures are shown; the whole output is in <build>/test-logs/<name>.log. The
+exit status is 1 when anything failed. An interpreter without pytest uses the pytest of the interpreter that runs this.
 """
 
 import argparse
@@ -32,14 +32,14 @@ except ImportError:
 print(json.dumps([sys.implementation.name, list(sys.version_info[:3]), os.path.realpath(sys.executable),
                   os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")), has_pytest]))
 """
-# What pytest and hypothesis are made of: plain Python all of it, so any interpreter can have it. Not the whole
-# directory: what is compiled there, such as numpy, is for one interpreter only.
+# The packages that pytest and hypothesis consist of. They are pure Python, so any interpreter can import them. The whole
+# directory cannot be shared: compiled packages in it, such as numpy, work with one interpreter only.
 PLAIN = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "attr", "attrs", "exceptiongroup", "tomli",
          "hypothesis", "_hypothesis_pytestplugin", "_hypothesis_ftz_detector", "sortedcontainers")
 
 
 def candidates():
-    """Paths of what may be interpreters."""
+    """Paths of files that may be interpreters."""
     for directory in [*os.environ.get("PATH", "").split(os.pathsep), "/usr/bin", "/usr/local/bin"]:
         try:
             names = sorted(filter(NAME.match, os.listdir(directory or ".")))
@@ -52,7 +52,7 @@ def candidates():
 
 
 def interpreters():
-    """What works: {name: (path, version, has headers, has pytest)}, each once, the oldest first."""
+    """Those that work, each once, oldest first: {name: (path, version, has headers, has pytest)}."""
     found, seen = [], set()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     for path in candidates():
@@ -60,7 +60,7 @@ def interpreters():
             answer = subprocess.run([path, "-c", QUESTION], env=environment, capture_output=True, text=True, timeout=60)
             kind, version, real, headers, has_pytest = json.loads(answer.stdout)
         except (OSError, ValueError, subprocess.TimeoutExpired):
-            continue  # a version manager's stand-in for a version that is not chosen
+            continue  # a version manager's placeholder for a version that is not selected
         if real not in seen:
             seen.add(real)
             found.append((kind, version, path, headers, has_pytest))
@@ -74,7 +74,7 @@ def interpreters():
 
 
 def collect_plain(directory):
-    """Links to the plain packages, in an otherwise empty directory that can stand in PYTHONPATH."""
+    """Puts links to these packages into an empty directory, for PYTHONPATH."""
     for name in PLAIN:
         spec = importlib.util.find_spec(name)
         if spec and spec.origin:
@@ -83,7 +83,7 @@ def collect_plain(directory):
 
 
 def make(*arguments):
-    """None, or what make said when it failed or the compiler warned."""
+    """None, or make's output if it failed or the compiler warned."""
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     done = subprocess.run(["make", "--no-print-directory", *arguments], cwd=runner.TOP, env=environment, text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -91,7 +91,7 @@ def make(*arguments):
 
 
 def build_for(path, build):
-    """The extension for it under `build`, with the collector from beside. None, or what went wrong."""
+    """Builds the extension for one interpreter under `build`, beside a link to the collector. None, or what went wrong."""
     complaint = make("B=" + os.path.relpath(build, runner.TOP), "SAN=", "PYTHON=" + path, "ext")
     link = os.path.join(build, "bin")
     if not complaint and not os.path.lexists(link):
@@ -106,7 +106,7 @@ def test(path, version, build, log, plain, pytest_arguments):
         environment["PYTHONPATH"] += os.pathsep + plain
     command = [path, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *pytest_arguments]
     if version >= [3, 12]:
-        command += ["-W", "ignore::DeprecationWarning:_pytest.assertion.rewrite"]  # of an older pytest, thousands
+        command += ["-W", "ignore::DeprecationWarning:_pytest.assertion.rewrite"]  # an older pytest causes thousands of them
     if not any(os.path.exists(argument.split("::")[0]) for argument in pytest_arguments):
         command.append(os.path.join("tests", "py"))
     output, status, seconds = runner.run(command, environment)
@@ -118,7 +118,7 @@ def test(path, version, build, log, plain, pytest_arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(runner.TOP, "build"))
-    parser.add_argument("--only", default="", help="those whose name has this in it, such as pypy or 3.12")
+    parser.add_argument("--only", default="", help="only interpreters whose name contains this, such as pypy or 3.12")
     parser.add_argument("--skips", action="store_true", help="show the reasons of skips")
     options, pytest_arguments = parser.parse_known_args()
     build = os.path.abspath(options.build)

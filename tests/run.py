@@ -1,10 +1,19 @@
-"""Runs the test suites and adds up what they say: `make test`.
+"""Runs the test suites and adds up their results: `make test`.
 
-    python3 tests/run.py [--build build] [SUITE ...]
+    python3 tests/run.py [--build build] [--asserts] [--jobs N] [SUITE ...]
 
 Each suite ends with "N passed, N failed, N skipped" (or pytest's own last line). Its whole output goes to
-<build>/test-logs/<suite>.log; what failed and what was skipped, with the reason, is shown here. The last line has the
-sums; the exit status is 1 when anything failed.
+<build>/test-logs/<suite>.log; failures, and skips with their reasons, are shown here. The last line has the sums; the exit
+status is 1 when anything failed.
+
+The C tests are those of <build>/asserts, where asserts are live (`make core-tests tracer-tests` makes them). With
+--asserts the suites in WITH_ASSERTS run with that build too, as they do under `make test`; without it, with <build>, so
+that `make ext && python3 tests/run.py py` tests what was just built.
+
+With --jobs 2 or more, the suites in NOT_TIMED run side by side first, then the others one after the other. The others
+need the machine for themselves: they require, for example, that a wait of 0.2 s ends within 0.6 s, measure how busy the
+machine is, or start several hundred processes. One job is the default, because the gain is small: the suites in NOT_TIMED
+take about a third of the time of all, and on two CPUs --jobs 2 saves about half of that.
 """
 
 import argparse
@@ -14,10 +23,14 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
+WITH_ASSERTS = ("py", "tracer")
+LONGEST = ("tracer", "analysis")
+NOT_TIMED = ("layers", "house", "core", "fuzz", "tracer-c", "tracer", "analysis")  # and the C tests with sanitizers
 
 
 def programs(build, part):
@@ -29,15 +42,24 @@ def pytest(folder):
     return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", os.path.join("tests", folder)]]
 
 
+def asserts_build(build):
+    """Where the build with asserts is: beside the release build; a build with sanitizers has them itself."""
+    beside = os.path.join(build, "asserts")
+    return beside if os.path.isdir(beside) else build
+
+
 def suites(build):
-    """Name -> commands, in the order they are run: what others stand on comes first."""
-    found = {"core": programs(build, "core")}
+    """Name -> commands, in the order they are run: the parts that others use come first."""
+    asserts = asserts_build(build)
+    found = {"layers": [[sys.executable, os.path.join("tests", "layers.py"), "--objects", os.path.join(build, "obj")]]}
+    found["house"] = pytest("house")
+    found["core"] = programs(asserts, "core")
     for sanitized in sorted(glob.glob(os.path.join(TOP, "build", "san-*"))):
         name = "core-" + os.path.basename(sanitized)[len("san-"):]
         found[name] = programs(sanitized, "core")
     found["fuzz"] = [[path, "-runs=0", os.path.join("tests", "fuzz", "corpus", os.path.basename(path)[len("fuzz_"):])]
                      for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
-    found["tracer-c"] = programs(build, "tracer")
+    found["tracer-c"] = programs(asserts, "tracer")
     found["tracer"] = pytest("tracer")
     found["py"] = pytest("py")
     stress = os.path.join("tests", "stress")
@@ -48,7 +70,7 @@ def suites(build):
     found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"],
                       [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
                       [sys.executable, os.path.join(stress, "flood.py")]]
-    # all of tests/py takes PyPy 150 s, most of it for processes that start; `make test-all-pythons` runs the rest
+    # PyPy needs 150 s for all of tests/py, mostly to start processes; `make test-all-pythons` runs all of it
     of_pypy = ["base/test_arguments", "base/test_timestamps", "message/test_channel", "message/test_channel_buffers",
                "task/test_thread", "workers/test_map", "workers/test_map_blocks", "workers/test_imap", "trace/test_trace"]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]
@@ -67,12 +89,12 @@ def count(output, status):
     if status and not counts["failed"]:
         counts["failed"] = 1
     elif not lines and not status:
-        counts["passed"] = 1  # a program with no counts, such as a fuzzer that replays its corpus
+        counts["passed"] = 1  # a program without counts, such as a fuzzer that replays its corpus
     return counts
 
 
 def environment(build):
-    """What tests are run with: this build, and no trace of ours."""
+    """The environment of the tests: this build, and no tracing."""
     found = dict(os.environ, SF_BUILD=build, PYTHONPATH=os.path.join(build, "lib"), PYTHONDONTWRITEBYTECODE="1")
     for name in ("SNAKEFISH_TRACE", "SNAKEFISH_TRACE_SESSION", "SNAKEFISH_TRACE_INSTRUMENT", "SNAKEFISH_DEBUG"):
         found.pop(name, None)
@@ -92,41 +114,63 @@ def run(command, environment):
     return output, process.returncode, time.monotonic() - started
 
 
-def show(output, failed):
-    """What a reader has to see: the whole of a failure, else the reasons of skips."""
-    if failed:
-        print("\n".join("    " + line for line in output.splitlines()[-200:]))
-    else:
-        for line in output.splitlines():
-            if re.match(r"skip |SKIPPED ", line):
-                print("    " + line)
+def worth_showing(output, failed):
+    """The lines to print: all of a failure (its last 200), otherwise the reasons of skips."""
+    lines = output.splitlines()
+    return ["    " + line for line in (lines[-200:] if failed else lines) if failed or re.match(r"skip |SKIPPED ", line)]
+
+
+def run_suite(name, commands, build, logs):
+    """(counts, the lines to print) of one suite."""
+    counts, seconds, lines = dict.fromkeys(WORDS, 0), 0.0, []
+    if not commands:
+        return dict(counts, failed=1), [f"{name}: no tests: was it built?"]
+    with open(os.path.join(logs, name + ".log"), "w") as log:
+        for command in commands:
+            output, status, took = run(command, environment(build))
+            log.write("$ " + " ".join(command) + "\n" + output + "\n")
+            got = count(output, status)
+            lines += worth_showing(output, got["failed"])
+            counts = {word: counts[word] + got[word] for word in WORDS}
+            seconds += took
+    lines.append("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds))
+    return counts, lines
+
+
+def results(chosen, build_of, logs, jobs):
+    """(counts, lines) of each suite as it ends."""
+    together = [name for name in chosen if jobs > 1 and (name in NOT_TIMED or name.startswith("core-"))]
+    together.sort(key=lambda name: name not in LONGEST)  # they start first, so that none of them is left alone at the end
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in as_completed([pool.submit(run_suite, name, chosen[name], build_of(name), logs) for name in together]):
+            yield done.result()
+    for name in chosen:
+        if name not in together:
+            yield run_suite(name, chosen[name], build_of(name), logs)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--asserts", action="store_true", help="the build with asserts, for " + ", ".join(WITH_ASSERTS))
+    parser.add_argument("--jobs", type=int, default=1, help="how many suites without time limits run at a time")
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
     build = os.path.abspath(options.build)
-    os.makedirs(os.path.join(build, "test-logs"), exist_ok=True)
+    logs = os.path.join(build, "test-logs")
+    os.makedirs(logs, exist_ok=True)
+    found = suites(build)
+    unknown = set(options.suite) - set(found)
+    if unknown:
+        parser.error(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(found)}")
+    chosen = {name: commands for name, commands in found.items() if not options.suite or name in options.suite}
     total = dict.fromkeys(WORDS, 0)
-    for name, commands in suites(build).items():
-        if options.suite and name not in options.suite:
-            continue
-        if not commands:
-            print(f"{name}: no tests: was it built?")
-            total["failed"] += 1
-            continue
-        counts, seconds = dict.fromkeys(WORDS, 0), 0.0
-        with open(os.path.join(build, "test-logs", name + ".log"), "w") as log:
-            for command in commands:
-                output, status, took = run(command, environment(build))
-                log.write("$ " + " ".join(command) + "\n" + output + "\n")
-                got = count(output, status)
-                show(output, got["failed"])
-                counts = {word: counts[word] + got[word] for word in WORDS}
-                seconds += took
-        print("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds), flush=True)
+
+    def build_of(name):
+        return asserts_build(build) if options.asserts and name in WITH_ASSERTS else build
+
+    for counts, lines in results(chosen, build_of, logs, max(1, options.jobs)):
+        print("\n".join(lines), flush=True)
         total = {word: total[word] + counts[word] for word in WORDS}
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**total))
     return 1 if total["failed"] or not total["passed"] else 0

@@ -3,21 +3,20 @@
  *     bench-collect EVENTS DIRECTORY   EVENTS events (sends, begin and end) in the logs of 8 processes; the
  * databases are made in DIRECTORY
  *
- * "intake_ns" is the time from the logs into committed rows, "end_ns" that of finishing the trace after it (lives,
- * books, ledger, index), "inserts_ns" that of as many inserts of such rows by one prepared statement in one
+ * "intake_ns": importing the logs, until their rows are committed. "end_ns": finishing the trace after that (processes,
+ * statistics, ledger, index). "inserts_ns": inserting as many rows of the same shape by one prepared statement in one
  * transaction. Exit status 2: bad arguments. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "collect/discover.h"
 #include "collect/finish.h"
 #include "collect/log_import.h"
-#include "collect/session.h"
+#include "collect/recording.h"
 #include "collect/start.h"
 #include "core/log/log.h"
 #include "store/database.h"
@@ -27,13 +26,6 @@ enum { WRITERS = 8, COMMIT_RECORDS = 16384 }; /* as in collect.c */
 
 static struct sentence why;
 static size_t pending;
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static int write_events(const char *dir, long events)
 {
@@ -56,8 +48,8 @@ static int write_events(const char *dir, long events)
     return failed;
 }
 
-/* discover_logs' callback: one log, whole, with commits as the collector makes them. */
-static int take(void *arg, const char *file)
+/* For discover_logs: imports a whole log, with commits as the collector makes them. */
+static int import_log(void *arg, const char *file)
 {
     const struct log_import_context *context = arg;
     struct log_import *import;
@@ -69,9 +61,9 @@ static int take(void *arg, const char *file)
     for (size_t n; !error && (n = log_import_take(import, context));) {
         pending += n;
         if (pending >= COMMIT_RECORDS) {
-            log_import_keep_books(import, context);
+            log_import_store_counts(import, context);
             error = store_commit(context->store);
-            log_import_give_back(import);
+            log_import_release(import);
             store_begin(context->store);
             pending = 0;
         }
@@ -92,49 +84,43 @@ static int64_t count(sqlite3 *db, const char *sql)
     return value;
 }
 
-/* Intake and end. 0 or not. */
+/* Imports logs with so many events and finishes the trace. */
 static int collect(const char *path, long events, int64_t *intake_ns, int64_t *end_ns)
 {
-    static struct session session;
-    struct store *store;
-    struct clock clock;
+    static struct recording recording;
     uint32_t records = 256;
     while (records < (uint64_t)events / WRITERS)
         records *= 2;
-    int error = store_create(&store, path, &why);
+    int error = recording_open(&recording, path, records, &why);
     if (error)
         return error;
-    clock_start(&clock);
-    error = session_make(&session, records, clock.first.tsc, &why);
-    if (!error)
-        error = start_database(store, &session, &clock, "bench-collect", getpid());
-    if (!error && write_events(session.dir, events))
+    struct store *store = recording.store;
+    error = start_database(store, &recording.session, &recording.clock, "bench-collect", getpid());
+    if (!error && write_events(recording.session.dir, events))
         error = output_keep(&why, -EIO, "the writers failed");
     struct log_import_context context = {.store = store,
                                          .ids = ids_new(store),
-                                         .clock = &clock,
-                                         .dir_fd = session.dir_fd,
+                                         .clock = &recording.clock,
+                                         .dir_fd = recording.session.dir_fd,
                                          .capacity = records,
-                                         .start_tsc = clock.first.tsc};
-    int64_t began_ns = now_ns();
+                                         .start_tsc = recording.clock.first.tsc};
+    int64_t began_ns = clock_now_ns();
     store_begin(store);
     if (!error)
-        error = discover_logs(session.dir_fd, take, &context);
+        error = discover_logs(recording.session.dir_fd, import_log, &context);
     if (!error)
         error = store_commit(store);
-    int64_t taken_ns = now_ns();
-    struct finish_facts facts = {.clock = &clock, .state = "complete"};
+    int64_t taken_ns = clock_now_ns();
+    struct finish_facts facts = {.clock = &recording.clock, .state = "complete"};
     store_begin(store);
     if (!error)
         error = finish_database(store, &facts);
     *intake_ns = taken_ns - began_ns;
-    *end_ns = now_ns() - taken_ns;
+    *end_ns = clock_now_ns() - taken_ns;
     if (!error && count(store_connection(store), "SELECT count(*) FROM event") != events)
         error = output_keep(&why, -EIO, "not all events are there");
-    session_remove(&session, NULL);
-    session_close(&session);
     ids_free(context.ids);
-    store_discard(store);
+    recording_discard(&recording);
     return error;
 }
 
@@ -148,7 +134,7 @@ static int insert(const char *path, long events, int64_t *inserts_ns)
         return error;
     uint64_t tsc = clock_tsc();
     sqlite3_prepare_v2(db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &s, NULL);
-    int64_t began_ns = now_ns();
+    int64_t began_ns = clock_now_ns();
     sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
     for (long i = 0; i < events; i++) {
         int64_t end = i & 1;
@@ -163,7 +149,7 @@ static int insert(const char *path, long events, int64_t *inserts_ns)
         sqlite3_reset(s);
     }
     sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    *inserts_ns = now_ns() - began_ns;
+    *inserts_ns = clock_now_ns() - began_ns;
     sqlite3_finalize(s);
     if (count(db, "SELECT count(*) FROM event") != events)
         error = output_keep(&why, -EIO, "SQLite did not take all rows");

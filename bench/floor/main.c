@@ -36,8 +36,12 @@ static int print(int64_t ns, long right)
 static int copies(size_t bytes, long count)
 {
     unsigned char *from = malloc(bytes), *to = malloc(bytes);
-    if (!from || !to)
-        return perror("bench-floor"), 1;
+    if (!from || !to) {
+        perror("bench-floor");
+        free(from);
+        free(to);
+        return 1;
+    }
     for (size_t i = 0; i < bytes; i++)
         from[i] = (unsigned char)(i * 31 + (i >> 8));
     memcpy(to, from, bytes); /* so that the pages are present and in the caches */

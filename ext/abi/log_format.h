@@ -1,48 +1,48 @@
-/* The trace's memory format: what a traced process writes and the collector reads.
+/* The memory format of a trace: what a traced process writes and the collector reads.
  *
  * A session is one directory, mode 0700, made by the collector under /dev/shm:
  *
  *     /dev/shm/snakefish-<collector's pid>-<random>/
  *         session            struct sf_session_header, one page, mapped by every traced process
  *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
- *         spare.<n>          a log that nobody writes yet, with some of its pages ready
- *         spill.<pid>.<tsc>  the collector's own: what it took out of that log to store it later
+ *         spare.<n>          a log that nobody writes yet, with some of its pages reserved
+ *         spill.<pid>.<tsc>  the collector's own: records it has copied out of that log, to store them later
  *                            (tracer/collect/spill.h)
  *
- * A log belongs to one process, also after a fork: the child makes its own. (pid, start_tsc) is unique in
- * a session, so a recycled pid does no harm. A process that execs a traced program goes on in a second log.
+ * A log belongs to one process. After a fork the child makes its own. (pid, start_tsc) is unique in a session, so a pid
+ * that is used again does no harm. A process that execs a traced program goes on in a second log.
  *
  *     byte 0        64         128        192                4096                     4096 + capacity * 32
  *          +----------+----------+----------+-- zero --------+--------+--------+- - - -+
  *          | identity | writer's | reader's |                |record 0|record 1|       |
  *          +----------+----------+----------+----------------+--------+--------+- - - -+
  *
- * Record number n (n = 0, 1, ... for ever) stands in slot n % capacity. The reader owns the numbers in
- * [tail, head); the writer may write number `head` while head - tail < capacity.
+ * Record number n (n = 0, 1, ... without end) is in slot n % capacity. The reader owns the numbers in [tail, head); the
+ * writer may write number `head` while head - tail < capacity.
  *
  *     a slot:   free --(writer: fill)--> filled --(writer: head = n + 1, release)--> the reader's
  *                ^                                                                        |
  *                +------------(reader: tail = n + 1, release)<--(copied: stored or set aside)
  *
- * Books. For every log, at any moment, also when its writer was killed in between:
- *     begun   = records the writer set out to write
+ * Counts. For every log, at any moment, also when its writer was killed:
+ *     begun   = records that the writer began to write
  *     head    = records published
  *     lost    = records given up because there was no room
- *     begun - head - lost is 0 or 1, the record in whose writing the process was killed: "torn".
- * The writer counts begun before it fills a slot, and head or lost after. A LOST record counts like any other.
+ *     begun - head - lost is 0 or 1: 1 is the record that was being written when the process was killed, "torn".
+ * The writer counts begun before it fills a slot, and head or lost after that. A LOST record counts like any other.
  *
- * Room. The file is as long as it will ever be, but its pages are reserved (fallocate) step by step, before
- * a record is written to them; where the reservation fails, records are lost and counted. So no write raises
- * SIGBUS. The header and one page of records are reserved when the log is made: most processes need little more.
+ * Room. The file has its full length from the beginning, but its pages are reserved (fallocate) step by step, before
+ * records are written to them. If a reservation fails, records are lost and counted. So no write raises SIGBUS. The
+ * header and one page of records are reserved when the log is made: most processes need little more.
  *
  * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own
- * log's name, or makes a file. A spare has its full length, a header of zeros, and pages from its beginning on as far
- * as its blocks (st_blocks) reach; what stands in its records is of no account, since no count reaches them.
+ * log's name; else it makes a file. A spare has its full length and a header of zeros, and its pages are reserved from
+ * the beginning as far as its blocks (st_blocks) reach. Its records may hold anything, because no count includes them.
  *
- * The reader trusts nothing: it reads by pread(2), so a file cut short is an error and not a signal; it checks
- * the magic, version, sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
+ * The reader trusts nothing. It reads by pread(2), so a file that was cut short is an error and not a signal. It checks
+ * the magic, the version, the sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
  *
- * All numbers are in the machine's own byte order: a log never leaves the machine. */
+ * All numbers are in the machine's own byte order, because a log never leaves the machine. */
 #ifndef SF_ABI_LOG_FORMAT_H
 #define SF_ABI_LOG_FORMAT_H
 
@@ -63,7 +63,7 @@
 
 #define SF_LOG_RECORDS_OFFSET 4096u
 #define SF_LOG_FIRST_BYTES 4096u          /* of records, reserved when a log is made */
-#define SF_LOG_STEP_BYTES 262144u         /* reserved at once later: as much as there is, but no more than this */
+#define SF_LOG_STEP_BYTES 262144u         /* the most that is reserved at once later; it is as much again as there is */
 #define SF_LOG_DEFAULT_RECORDS (1u << 17) /* 4 MiB of records */
 #define SF_NAME_BYTES 48                  /* of a process's name, with its NUL */
 
@@ -74,8 +74,9 @@ enum sf_event_kind {
 #undef X
 };
 
-/* record.flags: phase in the low two bits, lane above them. A lane is a thread of the process, numbered by its
- * first event from 0; spans nest properly within a lane. Lanes past the last one share it. */
+/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process; they are
+ * numbered from 0 in the order of their first events. Spans nest properly within a lane. Threads for which no number is
+ * left share the last lane. */
 enum sf_phase { SF_PHASE_INSTANT = 0, SF_PHASE_BEGIN = 1, SF_PHASE_END = 2 };
 #define SF_PHASE_MASK 3u
 #define SF_LANE_SHIFT 2
@@ -105,24 +106,24 @@ static_assert(offsetof(struct sf_record, kind) == 8 && offsetof(struct sf_record
               "record layout");
 
 struct sf_log_header {
-    /* identity: written once; magic last, by a release store: while it is 0 the log is being made */
+    /* identity: written once, and magic last, by a release store: while it is 0 the log is still being made */
     uint64_t magic;      /* SF_LOG_MAGIC */
     uint32_t version;    /* SF_ABI_VERSION */
     uint32_t capacity;   /* records; a power of two */
     uint32_t pid;        /* the writer */
     uint32_t parent_pid; /* its getppid() when the log was made */
-    uint32_t family;     /* pid of the process at the root of the tree of forks: scope of task and channel numbers */
+    uint32_t family;     /* pid of the root of the tree of forks; task and channel numbers are unique within it */
     uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
     uint64_t start_tsc;  /* when the log was made */
-    uint64_t age_ns;     /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. A log that its pid
-                            made within that time is its own from before an exec, and this one goes on with it */
+    uint64_t age_ns; /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. If the same pid made
+                        another log within that time, that is this process's from before an exec */
     uint64_t pad0[2];
-    /* the writer's: one cache line */
+    /* written by the writer: one cache line */
     uint64_t head;  /* records published; release-stored after the record, acquired by the reader */
     uint64_t begun; /* records begun */
-    uint64_t lost;  /* records lost: no room */
+    uint64_t lost;  /* records lost because there was no room */
     uint64_t pad1[5];
-    /* the reader's: one cache line */
+    /* written by the reader: one cache line */
     uint64_t tail; /* records taken; release-stored by the reader, acquired by the writer */
     uint64_t pad2[7];
     char name[SF_NAME_BYTES]; /* of the process: NUL-terminated, for people */
@@ -134,12 +135,12 @@ static_assert(offsetof(struct sf_log_header, tail) == 128, "reader's line");
 static_assert(offsetof(struct sf_log_header, name) == 192, "name");
 static_assert(sizeof(struct sf_log_header) <= SF_LOG_RECORDS_OFFSET, "log header fits its page");
 
-/* The session's state. Only the collector writes `state`, except that trace.stop() turns ACTIVE into STOPPING.
+/* The session's state. The collector writes it; only trace.stop(), in a traced process, turns ACTIVE into STOPPING.
  *
  *     ACTIVE --(trace.stop)--> STOPPING --(collector: all logs drained)--> CLOSED
  *        +------(collector: the program has ended, or the collector gives up)----^
  *
- * Writers write while it is ACTIVE. */
+ * Writers write events while it is ACTIVE. */
 enum sf_session_state { SF_SESSION_ACTIVE = 1, SF_SESSION_STOPPING = 2, SF_SESSION_CLOSED = 3 };
 
 struct sf_session_header {
@@ -147,8 +148,8 @@ struct sf_session_header {
     uint32_t version;       /* SF_ABI_VERSION */
     uint32_t log_records;   /* capacity that every log must have; a power of two */
     uint32_t state;         /* enum sf_session_state */
-    uint32_t wake;          /* futex word (shared): a writer adds 1 and wakes the collector when its log passes
-                               half full or the session is to stop; new logs it finds by looking */
+    uint32_t wake;          /* futex word (shared): a writer adds 1 and wakes the collector when its log becomes
+                               half full, or when the session is to stop. New logs the collector finds by looking */
     uint32_t collector_pid; /* for people */
     uint32_t lost_logs;     /* processes that could not make a log; atomic */
     uint64_t start_tsc;

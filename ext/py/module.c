@@ -1,5 +1,5 @@
-/* The module snakefish._snakefish: tables only. Its state is the process's (one log, one list of children), so it
- * lives in the main interpreter alone. */
+/* The module snakefish._snakefish: tables only. Its state belongs to the process (one log, one list of children), so it
+ * can be imported in the main interpreter only. */
 #include "py/base/types.h"
 
 #include "core/log/log.h"
@@ -10,13 +10,14 @@
 #include "py/task/child.h"
 #include "py/task/function.h"
 #include "py/task/protocol.h"
+#include "py/trace/constants.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
     {NULL, NULL, 0, NULL},
 };
 
-/* Steals the type; NULL: with an exception. */
+/* Steals the type, which may be NULL with an exception. 0, or -1 with an exception. */
 static int add_type(PyObject *module, PyObject *type, const char *name)
 {
     if (!type)
@@ -30,7 +31,7 @@ static int execute(PyObject *module)
 {
 #ifndef PYPY_VERSION
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_ImportError, "snakefish works in the main interpreter only: it forks");
+        PyErr_SetString(PyExc_ImportError, "snakefish works in the main interpreter only, because it forks");
         return -1;
     }
 #endif
@@ -41,7 +42,7 @@ static int execute(PyObject *module)
         return -1;
     }
     if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_protocol_init() ||
-        add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+        sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||
@@ -69,7 +70,7 @@ static struct PyModuleDef module = {
     .m_slots = slots,
 };
 
-PyMODINIT_FUNC PyInit__snakefish(void); /* its declaration: the only exported name */
+PyMODINIT_FUNC PyInit__snakefish(void); /* a declaration, for -Wmissing-prototypes; the only exported name */
 
 PyMODINIT_FUNC PyInit__snakefish(void)
 {

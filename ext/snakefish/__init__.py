@@ -3,8 +3,8 @@
 Thread, Generator, map and starmap run in child processes, Channel carries objects between them through shared memory,
 and changes to globals come back by extract and merge functions. `snakefish.trace` writes what happens into SQLite.
 
-A child's garbage collector leaves alone what the child inherited (gc.freeze): cycles that it drops of that stay until its
-end, unless f calls gc.unfreeze() first.
+In a child the garbage collector skips all objects that the child inherited (gc.freeze). Cycles of such objects are not
+freed before the child's end, unless f calls gc.unfreeze() first.
 """
 
 import atexit
@@ -44,6 +44,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-# Registered after trace's own handler, so it runs first: the children's last events are still collected.
+# Exit handlers run from the newest to the oldest. This one is registered after trace's, so it runs first, and the
+# children's last events are still collected.
 atexit.register(_at_exit)
 trace._start_from_environment()

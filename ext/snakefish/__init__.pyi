@@ -1,9 +1,9 @@
-"""Type stubs. What each thing does, in which units, what it raises and whether it blocks: help(snakefish)."""
+"""Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
 from types import TracebackType
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
 
-from typing_extensions import Buffer as _Buffer, Self
+from typing_extensions import Buffer as _Buffer, Self  # type: ignore[attr-defined]  # 4.6 has Buffer
 
 from snakefish import trace as trace
 

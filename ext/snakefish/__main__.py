@@ -1,5 +1,5 @@
 """python3 -m snakefish PROGRAM [ARGUMENT ...]: runs a Python program that does not import snakefish itself, so that
-SNAKEFISH_TRACE and SNAKEFISH_TRACE_INSTRUMENT trace it as it is."""
+SNAKEFISH_TRACE and SNAKEFISH_TRACE_INSTRUMENT can trace it unchanged."""
 
 import io
 import os
@@ -18,7 +18,7 @@ def main():
     except OSError as error:
         sys.exit(f"snakefish: cannot open {path}: {error.strerror}")
     sys.path[0] = os.path.dirname(os.path.abspath(path))
-    program = types.ModuleType("__main__")  # the program's own, where pickle looks for its functions
+    program = types.ModuleType("__main__")  # a module of the program's own: pickle looks for its functions there
     program.__file__ = path
     program.__builtins__ = __builtins__
     sys.modules["__main__"] = program

@@ -1,6 +1,5 @@
-"""What a child process does around its function, where Python says it better than C. Internal.
-
-The order is that of multiprocessing's own children, so that both can be mixed in one program.
+"""The steps of a child process before and after its function that few programs need. Internal: ext/py/task/protocol.c
+calls them, in the order of multiprocessing's own children, so that both can be mixed in one program.
 """
 
 import os
@@ -24,13 +23,13 @@ class RemoteTraceback(Exception):
 
 
 def run_signal_handlers():
-    """PyPy only: it looks for signals where a loop goes back, and in C never."""
+    """PyPy only, which runs signal handlers between bytecodes where a loop jumps back, and never in C."""
     for _ in (1, 2):
         pass
 
 
 def warn_of_threads():
-    """In the parent, before a fork, where there may be threads."""
+    """In the parent, before a fork, where the threading module is loaded."""
     others = sys.modules["threading"].active_count() - 1
     if others > 0:
         import warnings
@@ -39,7 +38,8 @@ def warn_of_threads():
 
 
 def take_over_multiprocessing(name):
-    """In the child, first: without this it would terminate the parent's daemon processes at its end."""
+    """In the child, first. Without it, multiprocessing in the child would terminate the parent's daemon processes at
+    the end of the child."""
     import itertools
 
     process = sys.modules["multiprocessing.process"]
@@ -69,7 +69,8 @@ def _open_parent(pid):
 
 
 def forget_executors():
-    """In the child: the threads of the parent's executors are not here; one of them may even be the one that forked."""
+    """In the child: the threads of the parent's executors do not exist here, so nothing may wait for them. (One of them
+    may have forked, and exists here as the main thread.)"""
     for module, threads in (("thread", "_threads_queues"), ("process", "_threads_wakeups")):
         module = sys.modules.get("concurrent.futures." + module)
         if module is not None:
@@ -77,22 +78,23 @@ def forget_executors():
 
 
 def end_threads():
-    """In the child: waits for the threads it has started."""
+    """In the child: waits for the threads that it has started."""
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
 
 
 def end_multiprocessing():
-    """In the child, last: its queues' feeder threads and its own children."""
+    """In the child, near its end: waits for the feeder threads of its queues, and for its own children."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util._exit_function()
 
 
 def save_coverage():
-    """In the child, last: coverage.py saves in an exit handler, which was the parent's and is not run here. Only where
-    each process has a data file of its own (parallel = True, pytest-cov): one file for all is not made for that."""
+    """In the child, last: saves what coverage.py has measured. coverage.py itself saves in an exit handler, which the
+    child inherits from its parent and does not run. Only where each process has a data file of its own (parallel =
+    True, pytest-cov), because coverage.py cannot merge into a shared one."""
     coverage = getattr(sys.modules["coverage"], "Coverage", None)
     measuring = coverage.current() if coverage is not None else None
     if measuring is None:
@@ -109,7 +111,7 @@ def format_exception(exception):
 
 
 def summarise(exception):
-    """One line: the type and what it says."""
+    """One line: the type and the message."""
     try:
         return "".join(traceback.format_exception_only(type(exception), exception)).strip()
     except Exception:
@@ -117,7 +119,7 @@ def summarise(exception):
 
 
 def exit_status(exception):
-    """The process's exit status for a SystemExit, by the interpreter's rules; prints what is no number."""
+    """The process's exit status for a SystemExit, by the interpreter's rules; prints a code that is no number."""
     code = exception.code
     if code is None:
         return 0

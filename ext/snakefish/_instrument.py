@@ -1,19 +1,19 @@
-"""trace.instrument("multiprocessing"): its methods wrapped, so that they write the events that ours write. Internal.
+"""trace.instrument("multiprocessing"): wraps its methods, so that they write the events of snakefish's own. Internal.
 
-Every wrapper calls what it wraps, with the same arguments, and hands on what that returns or raises. They are put in place
-of attributes of multiprocessing's classes and modules, which uninstrument() puts back; children made by fork have them
-too. What is wrapped in what: _instrument_messages.py, _instrument_processes.py, _instrument_pools.py.
+Every wrapper calls what it wraps, with the same arguments, and returns or raises what that does. The wrappers replace
+attributes of multiprocessing's classes and modules, which uninstrument() puts back; children made by fork inherit them.
+_instrument_messages.py, _instrument_processes.py and _instrument_pools.py list what is wrapped, and by what.
 """
 
 import functools
 
 from snakefish import _snakefish
 
-_installed = []  # (owner, name, what was there, what is there now); another list for each time
+_installed = []  # (owner, name, the original, our wrapper); each instrument() makes a new list
 
 
 def _method(original, within, mine):
-    """Calls within(original, ...), while the wrappers of that time are there: somebody may have kept this one."""
+    """Calls within(original, ...) while `mine` is installed. A wrapper kept for longer calls only the original."""
 
     @functools.wraps(original)
     def wrapper(*args, **kwargs):
@@ -24,12 +24,13 @@ def _method(original, within, mine):
         except TypeError as error:
             if error.__traceback__.tb_next:
                 raise
-        return original(*args, **kwargs)  # no call was begun: these are not its arguments, which it says by its own name
+        return original(*args, **kwargs)  # within() refused the arguments; so does the original, by its own name
 
     return wrapper
 
 
-# The same for what is called for every message, with its own parameters, which need not be packed up.
+# The same for methods that are called for every message. They have the parameters of their originals, which is faster
+# than *args and **kwargs.
 
 
 def _method_recv(original, within, mine):
@@ -73,13 +74,13 @@ _OWN_PARAMETERS = {
 
 
 def _bound(attribute, cls):
-    """What cls.name is, where vars(cls)[name] is the attribute: any kind of method, or what another put there."""
+    """What cls.name is, for the attribute vars(cls)[name]: any kind of method, or what another library put there."""
     get = getattr(attribute, "__get__", None)
     return attribute if get is None else get(None, cls)
 
 
 def _class_method(original, within, mine):
-    """The same, for what is called as an attribute of its class."""
+    """The same, for a method that is called on its class."""
 
     @functools.wraps(getattr(original, "__func__", original))
     def wrapper(cls, *args, **kwargs):
@@ -91,13 +92,14 @@ def _class_method(original, within, mine):
 
 
 def _multiprocessing():
-    """[(maker of the wrapper, owner, name, what it calls)]"""
+    """[(function that makes the wrapper, owner, name, what the wrapper calls)]"""
     from snakefish import _instrument_messages as messages
     from snakefish import _instrument_pools as pools
     from snakefish import _instrument_processes as processes
 
     methods = [*messages.METHODS, *processes.METHODS, *pools.METHODS]
-    return [(_OWN_PARAMETERS.get(one[1], _method), *one) for one in methods] + [(_class_method, *one) for one in messages.CLASS_METHODS]
+    wanted = [(_OWN_PARAMETERS.get(one[1], _method), *one) for one in methods]
+    return wanted + [(_class_method, *one) for one in messages.CLASS_METHODS]
 
 
 _LIBRARIES = {"multiprocessing": _multiprocessing}
@@ -133,7 +135,7 @@ def uninstrument(library):
     _check(library)
     mine, _installed = _installed, []
     for owner, name, before, now in reversed(mine):
-        if vars(owner).get(name) is now:  # else somebody has wrapped ours, which does nothing from now on
+        if vars(owner).get(name) is now:  # else another library has wrapped our wrapper, which does nothing now
             setattr(owner, name, before)
     if mine:
         _snakefish._instrument_forget()

@@ -1,13 +1,15 @@
 """trace.instrument: connections, through which everything is sent, and queues. Internal.
 
-What is called in place of a method gets the method first, then its arguments. The most are functions of
-ext/py/trace/instrument_message.c as they are. How messages are numbered: ext/core/log/pipe_numbers.h.
+A replacement of a method gets the method first, then the method's arguments. Most are functions of
+ext/py/trace/instrument_message.c. ext/core/log/pipe_numbers.h says how messages are numbered.
 """
 
 from multiprocessing import connection, queues, reduction
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
+    _WAIT_MESSAGE as FOR_MESSAGE,
+    _WAIT_ROOM as FOR_ROOM,
     _instrument_get as get,
     _instrument_pickle as pickle,
     _instrument_read as read,
@@ -17,8 +19,6 @@ from snakefish._snakefish import (
     _instrument_wait as wait,
     _instrument_write as write,
 )
-
-FOR_MESSAGE, FOR_ROOM = 1, 2  # enum sf_wait of log_format.h, which never changes
 
 
 def _pipe(original, duplex=True):
@@ -36,7 +36,7 @@ def _wait(original, object_list, timeout=None):
     return original(object_list, timeout)
 
 
-# The wait for a message begins where a reader queues for the lock.
+# A wait for a message begins before the reader waits for the queue's lock.
 
 
 def _simple_get(original, self):

@@ -1,6 +1,6 @@
-"""trace.instrument: Pools: maps in the caller, chunks and results in the workers. Internal.
+"""trace.instrument, Pools: maps in the caller, chunks and results in the workers. Internal.
 
-What is called in place of a method gets the method first, then its arguments.
+A replacement of a method gets the method first, then the method's arguments.
 """
 
 import threading
@@ -8,6 +8,13 @@ import threading
 from multiprocessing import pool, process
 
 from snakefish._snakefish import (
+    _EVENT_CHUNK as CHUNK,
+    _EVENT_MAP as MAP,
+    _EVENT_RESULT as RESULT,
+    _PHASE_BEGIN as BEGIN,
+    _PHASE_END as END,
+    _TASK_MAP as TASK_MAP,
+    _WAIT_MESSAGE as FOR_MESSAGE,
     _instrument_event as event,
     _instrument_new_task as new_task,
     _instrument_sent_bytes as sent_bytes,
@@ -16,23 +23,21 @@ from snakefish._snakefish import (
 )
 from snakefish._instrument_processes import task_of
 
-# ids of ext/abi/events.def and the enums of log_format.h, which never change
-RESULT, MAP, CHUNK = 9, 19, 20
-BEGIN, END = 1, 2
-FOR_MESSAGE = 1
-TASK_MAP = 3
-
-_call = threading.local()  # .chunks: of the map that this thread has just begun
+_call = threading.local()  # .chunks: how many the map has that this thread began last
 
 
-class _Tasks:
-    """A Pool worker's queue of tasks: a chunk begins when one was got."""
+class _Queue:
+    """A Pool worker's queue, with one method replaced by a subclass."""
 
     def __init__(self, queue, work):
         self._queue, self._work = queue, work
 
     def __getattr__(self, name):
         return getattr(self._queue, name)
+
+
+class _Tasks(_Queue):
+    """The queue of tasks: a chunk begins when the worker has got one."""
 
     def get(self):
         task = self._queue.get()
@@ -43,14 +48,8 @@ class _Tasks:
         return task
 
 
-class _Results:
-    """A Pool worker's queue of results: the chunk is done when its result is put."""
-
-    def __init__(self, queue, work):
-        self._queue, self._work = queue, work
-
-    def __getattr__(self, name):
-        return getattr(self._queue, name)
+class _Results(_Queue):
+    """The queue of results: a chunk ends when the worker puts its result."""
 
     def put(self, result):
         self._work.end_chunk()
@@ -62,7 +61,7 @@ def _result_ended(error):
 
 
 class _Work:
-    """What a Pool worker is at."""
+    """The chunk that a Pool worker computes."""
 
     def __init__(self, task):
         self.task, self._chunk = task, None
@@ -86,7 +85,7 @@ def _worker(original, inqueue, outqueue, *args, **kwargs):
 
 
 def _has_processes(of):
-    return hasattr(getattr(of, "_outqueue", None), "_reader")  # not so a ThreadPool, nor one that is at its end
+    return hasattr(getattr(of, "_outqueue", None), "_reader")  # not a ThreadPool, nor a Pool being closed
 
 
 def _map(original, self, *args, **kwargs):
@@ -105,7 +104,7 @@ def _map_async(original, self, func, iterable, *args, **kwargs):
     self._check_running()
     if not hasattr(iterable, "__len__"):
         iterable = list(iterable)
-    count = len(iterable)  # the result does not know any more, if a chunk of it has failed by now
+    count = len(iterable)  # now: the result forgets it when a chunk has failed
     result = original(self, func, iterable, *args, **kwargs)
     if result._chunksize > 0:
         _call.chunks = int(-(-count // result._chunksize))
@@ -115,7 +114,7 @@ def _map_async(original, self, func, iterable, *args, **kwargs):
 def _wait_for_result(original, self, timeout):
     if not _has_processes(self._pool):
         return original(self, timeout)
-    return wait(original, FOR_MESSAGE, None, self, timeout)  # for no pipe: it is another thread that receives
+    return wait(original, FOR_MESSAGE, None, self, timeout)  # None: another thread receives from the pipe
 
 
 def _wait(original, self, timeout=None):

@@ -1,7 +1,7 @@
 """trace.instrument: processes, from their fork to their end. Internal.
 
-What is called in place of a method gets the method first, then its arguments. A span is one call of
-ext/py/trace/instrument_task.c, so that an exception of a signal handler finds no place where it would stay open.
+A replacement of a method gets the method first, then the method's arguments. A span is one call of
+ext/py/trace/instrument_task.c, so that an exception of a signal handler cannot leave it open.
 """
 
 import functools
@@ -10,6 +10,17 @@ from multiprocessing import popen_fork, popen_forkserver, popen_spawn_posix, pro
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
+    _EVENT_EXIT as EXIT,
+    _EVENT_FORK as FORK,
+    _EVENT_JOIN as JOIN,
+    _EVENT_REAP as REAP,
+    _EVENT_RUN as RUN,
+    _OUTCOME_EXITED as EXITED,
+    _OUTCOME_RAISED as RAISED,
+    _OUTCOME_RETURNED as RETURNED,
+    _PHASE_INSTANT as INSTANT,
+    _TASK_PROCESS as TASK_PROCESS,
+    _WAIT_CHILD as FOR_CHILD,
     _instrument_event as event,
     _instrument_family as family,
     _instrument_fork_as as fork_as,
@@ -18,22 +29,15 @@ from snakefish._snakefish import (
     _instrument_wait as wait,
 )
 
-# ids of ext/abi/events.def and the enums of log_format.h, which never change
-FORK, RUN, EXIT, JOIN, REAP = 5, 7, 10, 11, 12
-INSTANT = 0
-RETURNED, RAISED, EXITED = 1, 2, 3
-FOR_CHILD = 3
-TASK_PROCESS = 5
-
 
 def task_of(owner):
-    """The number that start() gave it; None: it was started before, or belongs to another family."""
+    """The number that start() gave the process; None: it was started before instrument(), or by another family."""
     of, task = getattr(owner, "_snakefish_task", (0, None))
     return task if of == family() else None
 
 
 def _name_of(process):
-    """As text that a trace can hold: multiprocessing takes whatever it is given."""
+    """The name as text that UTF-8 can encode: multiprocessing accepts any object as a name."""
     return str(process._name).encode(errors="replace").decode()
 
 
@@ -44,7 +48,7 @@ def _give_task(self):
 
 
 def _start(original, self):
-    if getattr(self, "_popen", self) is not None:  # it refuses
+    if getattr(self, "_popen", self) is not None:  # then start() will raise
         return original(self)
     task = _give_task(self)
 
@@ -68,7 +72,7 @@ def _launch(original, self, process_obj):
 
 
 def _duplicate_for_child(original, self, fd):
-    _snakefish._instrument_uncount(fd)  # a program of its own, which shares no counts with this one
+    _snakefish._instrument_uncount(fd)  # another program gets it, which does not share our counts
     return original(self, fd)
 
 
@@ -79,7 +83,7 @@ def _run_ended(error):
 def _bootstrap(original, self, *args, **kwargs):
     _snakefish._instrument_in_child()
     task = task_of(self)
-    if task is None:  # started by a program of another family: it has numbers of its own
+    if task is None:  # started by a process of another family, whose numbers mean nothing here
         task = _give_task(self)
     self.run = functools.partial(span, self.run, RUN, task, 0, 0, _run_ended)
     code = original(self, *args, **kwargs)

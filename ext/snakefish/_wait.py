@@ -1,4 +1,4 @@
-"""wait: for the first of several Threads and Generators to end. Internal but for that."""
+"""wait(): waits until the first of several Threads and Generators has ended. The other names are internal."""
 
 import math
 import os
@@ -7,7 +7,7 @@ import time
 
 from snakefish._snakefish import Generator, Thread
 
-_LONGEST_S = 3600  # a call; poll counts milliseconds in an int
+_LONGEST_S = 3600  # of one call of poll, which takes milliseconds as a C int
 
 
 def _deadline(timeout):
@@ -33,8 +33,8 @@ def _is_joined(thread):
 
 
 def _descriptor(thread):
-    """A pidfd of our own: another Python thread may join the Thread meanwhile. None: it has ended, and something else in
-    this program has reaped it already."""
+    """A copy of the pidfd, because another Python thread may join the Thread, which closes it. None: the child has
+    ended, and something else in this program has reaped it already."""
     if not isinstance(thread, (Thread, Generator)):
         raise TypeError(f"threads must be an iterable of Threads and Generators, not of {type(thread).__name__}")
     if _is_joined(thread):
@@ -50,12 +50,13 @@ def _descriptor(thread):
 
 
 def wait(threads, timeout=None):
-    """Blocks until at least one of the Threads and Generators has ended: a list of those that have, in the order given.
+    """Blocks until at least one of the Threads and Generators has ended. A list of those that have, in the order given.
 
-    threads: an iterable of started ones that are not joined; joining them is left to the caller. timeout: seconds, None
-    for ever; the list is empty when they pass. A Generator ends when its function has, or after join() or terminate().
-    ValueError without threads and timeout, which would never end; RuntimeError for one that was not started, is joined
-    or disposed, or that another process has started. Signal handlers run meanwhile, and may raise.
+    threads: an iterable of Threads and Generators that are started and not joined; wait() does not join them. timeout:
+    seconds, None for ever; the list is empty when they pass. A Generator ends when its function has ended, or after
+    join() or terminate(). ValueError for no threads without a timeout, because that would never end; RuntimeError for a
+    thread that was not started, is joined or disposed, or that another process has started. Signal handlers run during
+    the wait; what they raise comes through.
     """
     if isinstance(threads, (Thread, Generator)):
         raise TypeError(f"threads must be an iterable of Threads and Generators, not a {type(threads).__name__}")

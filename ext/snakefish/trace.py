@@ -19,7 +19,7 @@ from snakefish._snakefish import enabled, mark
 __all__ = ["enabled", "instrument", "mark", "session", "span", "start", "stop", "uninstrument"]
 
 _SESSION_ENV = "SNAKEFISH_TRACE_SESSION"
-_collector = None  # (pid of the process that started it, its pipe, the database's path)
+_collector = None  # (pid of the process that started it, the pipe from it, the database's path)
 
 
 def _find_collector():
@@ -38,13 +38,13 @@ def _find_collector():
 
 def _process_name():
     program = sys.argv[0] if getattr(sys, "argv", None) and sys.argv[0] else "python"
-    if program == "-m" and sys.argv[1:]:  # python3 -m snakefish PROGRAM, which is still at its imports
+    if program == "-m" and sys.argv[1:]:  # python3 -m snakefish PROGRAM, while the imports still run
         program = sys.argv[1]
     return os.path.basename(program)
 
 
 def _read_word(pipe):
-    """One line of the collector's: (word, rest). ("", "") when it has died."""
+    """Reads a line from the collector: its first word and the rest. ("", "") when the collector has died."""
     word, _, rest = pipe.readline().rstrip("\n").partition(" ")
     return word, rest
 
@@ -52,19 +52,19 @@ def _read_word(pipe):
 def start(path, *, kernel=False):
     """Starts the collector and traces this process and everything it forks from now on into the database at `path`.
 
-    Blocks until the collector is ready (some ms). An older trace at `path` is replaced; RuntimeError when there is any
-    other file, when it cannot be written, when tracing is on already, or when the collector cannot be started.
-    kernel=True asks for the kernel's view too: times on and off the CPUs, page faults and waits of this process and all it
-    forks from now on. It needs root and some tenths of a second to start; where it cannot be had, a sentence on stderr and in
-    the database says why, and the trace goes on without it.
+    Blocks until the collector is ready (some ms). An older trace at `path` is replaced. RuntimeError when any other
+    file is there, when the file cannot be written, when tracing is on already, or when the collector cannot be started.
+    kernel=True records the kernel's view too: times on and off the CPUs, page faults and waits of this process and all
+    it forks from now on. It needs root, and takes some tenths of a second to start. Where it is not possible, a
+    sentence on stderr and in the database says why, and the trace goes on without it.
     """
     global _collector
     import subprocess
 
     if _snakefish._trace_directory():
         if enabled() or (_collector is not None and _collector[0] == os.getpid()):
-            raise RuntimeError("tracing is on already: trace.stop() first")
-        _snakefish._trace_detach()  # it was the parent's, who has stopped it
+            raise RuntimeError("tracing is on already: call trace.stop() first")
+        _snakefish._trace_detach()  # the session was the parent's, which has stopped it
     path = os.path.abspath(os.fspath(path))
     command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
     if kernel:
@@ -74,10 +74,10 @@ def start(path, *, kernel=False):
     )
     pipe = launcher.stdout
     word, rest = _read_word(pipe)
-    launcher.wait()  # what collects has detached itself and is no child of ours
+    launcher.wait()  # the collector has detached itself and is no child of this process
     if word != "session":
         pipe.close()
-        raise RuntimeError(rest or "the collector snakefish-trace ended without a word")
+        raise RuntimeError(rest or "the collector snakefish-trace ended without saying why")
     _collector = (os.getpid(), pipe, path)
     try:
         _snakefish._trace_attach(rest, _process_name())
@@ -89,19 +89,19 @@ def start(path, *, kernel=False):
 
 
 def stop():
-    """Ends the session that this process started: blocks until the database at its path is complete.
+    """Ends the session that this process started. Blocks until the database at its path is complete.
 
-    RuntimeError when this process has not started one, or the collector could not finish; then it says what to do.
-    Processes that were forked meanwhile and still run write no more events.
+    RuntimeError when this process has started none, or when the collector could not finish; the message says what to
+    do. Processes that were forked during the session and still run write no more events.
     """
     global _collector
     if _collector is None or _collector[0] != os.getpid():
-        raise RuntimeError("this process has not started tracing: trace.start(path) first")
+        raise RuntimeError("this process has not started tracing: call trace.start(path) first")
     _, pipe, path = _collector
     directory = _snakefish._trace_directory()
     _collector = None
     if not os.environ.get("SNAKEFISH_TRACE"):
-        os.environ.pop(_SESSION_ENV, None)  # else it tells programs started from here that the trace is made and over
+        os.environ.pop(_SESSION_ENV, None)  # else programs started from here would look for this session
     _snakefish._trace_request_stop()
     _snakefish._trace_detach()
     with pipe:
@@ -110,14 +110,14 @@ def stop():
         return
     raise RuntimeError(
         rest
-        or f"the collector died: what it had not stored is in {directory}; recover it with "
+        or f"the collector died. What it had not stored is in {directory}: recover it with "
         f"snakefish-trace collect {directory} -o {path}"
     )
 
 
 @contextlib.contextmanager
 def session(path, *, kernel=False):
-    """trace.start(path) at the block's begin, trace.stop() at its end, also when it raises."""
+    """trace.start(path) at the beginning of the block, trace.stop() at its end, also when the block raises."""
     start(path, kernel=kernel)
     try:
         yield
@@ -126,14 +126,15 @@ def session(path, *, kernel=False):
 
 
 def instrument(library):
-    """Wraps the library's methods from now on, so that unchanged programs write the same events as ours.
+    """Wraps the library's methods from now on, so that unchanged programs write the same events as snakefish's own
+    calls.
 
-    library: "multiprocessing". Process, Connection, Queue, SimpleQueue and Pool, in this process and those it forks:
-    processes with their start, run, exit and join; every message with its sender, receiver and bytes; waits; Pool's
-    maps, chunks and results. Whether tracing is on makes no difference to it. Messages of pipes that were there before,
-    of sockets, and those shared with processes started by spawn or forkserver have no number, and so no row in the view
-    `message`. Calling it again does nothing. ValueError for another library, RuntimeError when this version of it lacks
-    what is wrapped.
+    library: "multiprocessing", that is Process, Connection, Queue, SimpleQueue and Pool, in this process and those that
+    it forks. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
+    bytes; waits; maps, chunks and results of Pools. It may be called while tracing is on or off. These messages have no
+    number, and so no row in the view `message`: those in pipes that existed before, in sockets, and in pipes shared
+    with processes started by spawn or forkserver. Calling it again does nothing. ValueError for another library,
+    RuntimeError when this version of the library lacks a method that is to be wrapped.
     """
     from snakefish import _instrument
 
@@ -141,7 +142,7 @@ def instrument(library):
 
 
 def uninstrument(library):
-    """Puts back what instrument(library) has replaced, in this process; does nothing where nothing is."""
+    """Puts back what instrument(library) has replaced, in this process. Does nothing where nothing was replaced."""
     from snakefish import _instrument
 
     _instrument.uninstrument(library)
@@ -156,14 +157,13 @@ def _stop_at_exit():
 
 
 def _start_from_environment():
-    """At import: joins the session of a `snakefish-trace record` above, or starts one for SNAKEFISH_TRACE.
-
-    A trace that cannot be had is told on stderr and does not stop the program.
+    """At import: joins the session of the `snakefish-trace record` that runs this program, or starts one for
+    SNAKEFISH_TRACE. Where that fails, it prints why to stderr, and the program goes on without a trace.
     """
     directory, path = os.environ.get(_SESSION_ENV), os.environ.get("SNAKEFISH_TRACE")
     try:
         if directory:
-            if os.path.isdir(directory):  # else the session is over, and this process is a late one
+            if os.path.isdir(directory):  # else the session is over already
                 _snakefish._trace_attach(directory, _process_name())
         elif path:
             start(path)

@@ -53,7 +53,8 @@ number_records <- function(records, kinds) {
 }
 
 write_trace_db <- function(path, processes, records, tasks = NULL, texts = NULL, stats = NULL, state = "complete") {
-  db <- create_database(path, file.path(repository, "tracer/store/schema.sql"))
+  build <- Sys.getenv("SF_BUILD", file.path(repository, "build")) # where the schema has its events' ids
+  db <- create_database(path, file.path(build, "gen/store/schema.sql"))
   kinds <- read_event_kinds()
   DBI::dbAppendTable(db, "event_kind", kinds)
   DBI::dbAppendTable(db, "category", read_categories())

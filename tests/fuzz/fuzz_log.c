@@ -1,11 +1,12 @@
-/* Fuzzing the reader and the import: two hostile logs become a trace, which is finished and has to add up.
+/* Fuzzes the reader and the import: two logs with any content are imported, the trace is finished, and its counts must
+ * balance.
  *
  * Input: for each log one byte of flags, one for the identity, and five numbers of two bytes (head, begun, lost,
- * tail, age in ms); then records of 10 bytes, in turn for the first log and the second: kind, phase and lane,
- * object, time (2, around now), a (2), b (2), and one byte that widens a, b or the time to the extremes. Flags: 1:
- * the head is raw (its bytes are those of the records), 2: the file is cut short between the look and the reading,
- * 4: counts are above 2^32, 8: an earlier collector has set records aside, by the bytes of the first record, 16:
- * with a raw header, 32: this collector sets aside what the log holds. */
+ * tail, age in ms); then records of 10 bytes, alternately for the first and the second log: kind, phase and lane,
+ * object, time (2, around now), a (2), b (2), and one byte that widens a, b or the time to extreme values. Flags: 1:
+ * the log's header is overwritten by the bytes of the records; 2: the file is cut short between the look and the
+ * reading; 4: counts are above 2^32; 8: an earlier collector has set records aside, as the first record's bytes say;
+ * 16: and its spill file's header is overwritten; 32: this collector sets the log's records aside. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -48,7 +49,7 @@ static void leave(void)
     rmdir(dir);
 }
 
-/* Once: the database, in which every input's transaction is rolled back. */
+/* Called once: makes the database. The transaction of every input is rolled back. */
 static void begin(void)
 {
     struct sentence why;
@@ -96,7 +97,7 @@ static struct sf_record record_of(const uint8_t *at, uint64_t now)
                               .b = widened(two(at + 7), at[9] >> 4 & 3)};
 }
 
-/* What was set aside of log `which`, by its flags. */
+/* The spill file of log `which`, by its flags. */
 static void write_spill(unsigned which, unsigned flags, uint64_t tail, const uint8_t *records, size_t bytes)
 {
     char name[] = "spill.1.1";
@@ -121,7 +122,7 @@ static void write_spill(unsigned which, unsigned flags, uint64_t tail, const uin
     close(fd);
 }
 
-/* The file of log `which`; its flags. */
+/* Writes the file of log `which`; returns its flags. */
 static unsigned write_log(const char *name, unsigned which, const uint8_t *data, size_t size)
 {
     const uint8_t *head = data + which * HEAD, *records = data + LOGS * HEAD;
@@ -134,7 +135,7 @@ static unsigned write_log(const char *name, unsigned which, const uint8_t *data,
     } log = {.header = {.magic = SF_LOG_MAGIC,
                         .version = SF_ABI_VERSION,
                         .capacity = CAPACITY,
-                        .pid = INT32_MAX - (head[1] & 1), /* of nobody */
+                        .pid = INT32_MAX - (head[1] & 1), /* of no process */
                         .parent_pid = INT32_MAX - (head[1] >> 1 & 1),
                         .family = head[1] >> 2 & 1,
                         .task = head[1] >> 3 & 3,
@@ -157,7 +158,7 @@ static unsigned write_log(const char *name, unsigned which, const uint8_t *data,
     return head[0];
 }
 
-static void take(const struct log_import_context *context, const char *name, unsigned flags)
+static void import_one(const struct log_import_context *context, const char *name, unsigned flags)
 {
     struct log_import *import;
     if (log_import_open(&import, context, name))
@@ -171,8 +172,8 @@ static void take(const struct log_import_context *context, const char *name, uns
             log_import_set_aside(import);
         while (log_import_take(import, context))
             ;
-        log_import_keep_books(import, context);
-        log_import_give_back(import);
+        log_import_store_counts(import, context);
+        log_import_release(import);
         log_import_end(import, context, false);
     }
     log_import_free(import);
@@ -195,8 +196,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .capacity = CAPACITY,
                                          .start_tsc = clock_.first.tsc};
     unsigned flags[LOGS] = {write_log("log.1.1", 0, data, size), write_log("log.1.2", 1, data, size)};
-    take(&context, "log.1.1", flags[0]);
-    take(&context, "log.1.2", flags[1]);
+    import_one(&context, "log.1.1", flags[0]);
+    import_one(&context, "log.1.2", flags[1]);
     store_run(store, finish_sql);
     sqlite3 *db = store_connection(store);
     REQUIRE(processes_init(&processes, db) == 0);

@@ -1,16 +1,18 @@
-/* Fuzzing the ring: the input is a list of operations, done on a ring and on a model of it in this process.
+/* Fuzzing the ring: the input is a list of operations, which are done on a ring and on a model of it in this process.
  *
- * The model knows every frame in order, with its span and state; so it says exactly which reservation must succeed
- * (the room from the oldest frame not yet free on), which message a claim must give, and every byte of it.
+ * The model knows every frame in order, with its span and state. So it knows which message a claim must give, and every
+ * byte of it. It also knows exactly which reservation must succeed: room is taken by the oldest frame that is not free,
+ * and by all frames after it.
  *
- * Input: two bytes choose the capacity; then operations of one byte (low 3 bits: what, others: which), reserve with
- * two more bytes for the size. */
+ * Input: two bytes choose the capacity. Then come operations of one byte: the low 3 bits say which operation, the
+ * others which frame it is for. A reservation has two more bytes for its size. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 
 enum { FRAMES = 4096 };
 enum state { WRITING, READY, READING, FREE };
@@ -66,7 +68,7 @@ static uint64_t room_taken(void)
     return taken;
 }
 
-/* The which-th frame in this state, or `last`. */
+/* Index of the which-th frame (from 0) in this state, or of the last one in it if there are fewer; `last`: none. */
 static unsigned find(enum state state, unsigned which)
 {
     unsigned found = last;
@@ -147,7 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 1:
             if (at + 2 >= size)
                 break;
-            /* small ones, and large ones that make the lap grow */
+            /* small ones, and large ones that make the layout grow */
             reserve(ring, capacity / 8 * 8,
                     (uint64_t)(data[at + 1] | data[at + 2] << 8) * (data[at] & 1 ? 1 + which / 8 : 1) >> (which & 7));
             at += 2;

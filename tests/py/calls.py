@@ -1,4 +1,4 @@
-"""Every public call once, each leaving nothing behind: what the tests of leaked references repeat."""
+"""Every public call once. None may leave anything behind: the tests for leaks repeat them."""
 import os
 
 import snakefish

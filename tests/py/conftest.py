@@ -1,5 +1,5 @@
-"""What the tests of the Python package share: programs in a fresh interpreter, a limit of time for every test, and the
-look around after it: no child, no descriptor and nothing in /dev/shm may be left behind."""
+"""What the tests of the Python package share: programs in a fresh interpreter, a time limit for every test, and a check
+after it that no child, no descriptor and nothing in /dev/shm is left behind."""
 import faulthandler
 import gc
 import os
@@ -17,15 +17,15 @@ TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SF_BUILD", TOP / "build")).absolute()
 sys.path[:0] = [str(BUILD / "lib"), str(TOP / "tests")]
 
-__import__("own_shm").mount()  # where this user may not, others on this machine can disturb
-__import__("snakefish")  # so that what the import opens is there before the first test
+__import__("own_shm").mount()  # where that is not permitted, other programs can disturb the tests
+__import__("snakefish")  # so that what the import opens is open before the first test
 
 LIMIT_S = 60
 PYPY = sys.implementation.name == "pypy"
 
 
 class TimeLimit(BaseException):
-    """A test took too long. No `except Exception` swallows it, and it comes again each second."""
+    """A test took too long. `except Exception` does not catch it, and it is raised again each second."""
 
 
 class Ended(NamedTuple):
@@ -35,9 +35,9 @@ class Ended(NamedTuple):
 
 
 def environment(**more):
-    """What a program is started with: this build, and no trace of ours."""
+    """The environment of a program: it uses this build, and inherits no SNAKEFISH_ variable."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEFISH_")}
-    inherited = os.environ.get("PYTHONPATH")  # pytest may be there, for an interpreter that has none
+    inherited = os.environ.get("PYTHONPATH")  # tests/pythons.py passes pytest that way to an interpreter without it
     env["PYTHONPATH"] = os.pathsep.join([str(BUILD / "lib"), str(Path(__file__).parent), *([inherited] if inherited else ())])
     env.update({k: str(v) for k, v in more.items()})
     return env
@@ -52,7 +52,7 @@ def start_program(source, *arguments, env=None, options=(), **more):
 
 
 def finish_program(program, limit_s=30):
-    """Waits for its end and that of all who hold its output; past the limit its whole group is killed."""
+    """Waits until it and all processes that hold its output have ended. After the limit its process group is killed."""
     try:
         out, err = program.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -67,7 +67,7 @@ def run_the_program(source, *arguments, limit_s=30, **more):
 
 
 def check_the_program(source, *arguments, **more):
-    """Runs it; it has to end well and say nothing on stderr. Its stdout."""
+    """Runs it, checks that its status is 0 and that it wrote nothing to stderr, and returns its stdout."""
     ended = run_the_program(source, *arguments, **more)
     assert ended.status == 0 and ended.stderr == "", f"status {ended.status}\n{ended.stdout}\n{ended.stderr}"
     return ended.stdout
@@ -84,8 +84,8 @@ def check_program():
 
 
 def collect():
-    """Everything that nobody refers to is gone after it. PyPy counts no references, and wants several rounds for objects
-    written in C: one to find them, one to run what their end calls."""
+    """Frees everything that nothing refers to. PyPy, which counts no references, needs several rounds for objects written
+    in C: one to find them, and one to run what their end calls."""
     for _ in range(4 if PYPY else 1):
         gc.collect()
 
@@ -107,7 +107,7 @@ def descriptors():
         try:
             found[fd] = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:
-            pass  # the one that listed them
+            pass  # the descriptor that listdir itself used
     return found
 
 
@@ -116,7 +116,7 @@ def shared_memory():
 
 
 def settles(look, limit_s=5):
-    """The last of what look() says, once it is empty or the limit has passed."""
+    """Calls look() until it returns something empty or the limit has passed. Its last result."""
     end = time.monotonic() + limit_s
     while True:
         seen = look()
@@ -126,7 +126,7 @@ def settles(look, limit_s=5):
 
 
 def is_running(pid):
-    """A process that is no zombie: whoever inherits those may take his time."""
+    """Whether it is there and no zombie: a zombie stays until its new parent reaps it, which may take long."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -135,7 +135,7 @@ def is_running(pid):
 
 @pytest.fixture(autouse=True, scope="session")
 def collections_are_quick():
-    """What is here before the first test is garbage in none: collecting it each time would take half of the run."""
+    """Excludes from collections what exists before the first test: visiting it each time would take half of the run."""
     collect()
     if not PYPY:
         gc.freeze()
@@ -161,7 +161,7 @@ def leaves_nothing_behind():
     def new_descriptors():
         return {fd: to for fd, to in descriptors().items() if before[1].get(fd) != to}
 
-    if not PYPY or children() - before[0] or new_descriptors():  # PyPy takes most of a second
+    if not PYPY or children() - before[0] or new_descriptors():  # a collection takes PyPy most of a second
         collect()
     new = children() - before[0]
     assert not new, f"children left: {new}"

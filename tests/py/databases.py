@@ -1,11 +1,11 @@
-"""Trace databases for the tests: a program that counts its messages, and a look into what was stored of it."""
+"""Trace databases for the tests: a program that counts its messages, and queries to its trace."""
 import sqlite3
 
 from conftest import BUILD
 
 TRACER = BUILD / "bin" / "snakefish-trace"
 
-# Sends and receives by many, and says how many of each it did.
+# Several processes send and receive. It prints how many messages were sent and how many received.
 BUSY = """
 import os, sys, time, snakefish
 from snakefish import Channel, Generator, Thread, trace

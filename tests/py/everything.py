@@ -1,4 +1,4 @@
-"""A little of everything, for programs that take something away from it: `everything() == right`."""
+"""A little of everything, for programs that run it where something is missing: `everything() == right`."""
 import snakefish
 
 right = ("result", [0, 1, 4], "message", [1, 2, 3])

@@ -1,4 +1,4 @@
-"""What the tests of trace.instrument share: an unchanged program run with it, and what holds for every trace."""
+"""What the tests of trace.instrument share: running an unchanged program with it, and what holds for every trace."""
 import pytest
 from databases import TRACER, Database
 
@@ -6,10 +6,23 @@ needs_collector = pytest.mark.skipif(not TRACER.exists(), reason="the collector 
 
 QUIET = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
 
+# For sys.setprofile(at(n)): raises Interrupt at the n-th call or return from now on, as a signal handler might.
+INTERRUPT_AT = """
+class Interrupt(Exception):
+    pass
+def at(moment):
+    def profile(*_):
+        nonlocal moment
+        moment -= 1
+        if moment == 0:
+            raise Interrupt
+    return profile
+"""
+
 
 @pytest.fixture
 def traced(check_program, tmp_path):
-    """Runs an unchanged program; what it printed, and its database."""
+    """Runs an unchanged program; returns what it printed, and its database."""
     databases = []
 
     def run(source, *arguments, instrument="multiprocessing"):
@@ -26,7 +39,7 @@ def traced(check_program, tmp_path):
 
 
 def check(db):
-    """What holds for every trace."""
+    """Checks what holds for every trace."""
     assert db.state() == "complete" and db.losses() == []
     assert db.one("SELECT count(*) FROM message WHERE receive_ns < send_ns") == 0
     assert db.one("SELECT count(*) FROM (SELECT 1 FROM message GROUP BY channel, seq HAVING count(*) > 1)") == 0
@@ -36,7 +49,7 @@ def check(db):
 
 
 def channels(db):
-    """Ids of the channels, the first that was made first: they are numbered as their events come to be stored."""
+    """Ids of the channels, in the order in which they were made (the ids follow the order of storing)."""
     return [c for c, in db.rows("SELECT e.object FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'channel' "
                                 "GROUP BY 1 ORDER BY min(e.tsc)")]
 

@@ -1,4 +1,4 @@
-"""The stubs and the docstrings say what is there."""
+"""The stubs and the docstrings agree with the package."""
 import ast
 import inspect
 from pathlib import Path

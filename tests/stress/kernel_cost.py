@@ -3,9 +3,10 @@ run by run, one after the other, in alternating order.
 
     python3 tests/stress/kernel_cost.py [--pairs 30] [--spawns 300] [--programs]
 
-Says the ratio of the two medians with its 95 % interval (bench/results/statistics.py): of the time, which means something only where
-nothing else runs, and of the CPU time of the program and its children, which bears more. With --programs also, of a run of its own, what each of the kernel's programs took, by the kernel's statistics
-(kernel.bpf_stats_enabled, which add some 50 ns to each call; needs root and bpftool).
+Says the ratio of the two medians with its 95 % interval (bench/results/statistics.py): of the time, which means
+something only where nothing else runs, and of the CPU time of the program and its children, which other programs disturb
+less. With --programs it makes one run more, and says what each of the kernel's programs took in it, by the kernel's
+statistics (kernel.bpf_stats_enabled, which add some 50 ns to each call; needs root and bpftool).
 The last line counts pairs, "N passed, N failed, N skipped": one fails when a trace is not what it has to be, never for its time.
 """
 import argparse
@@ -69,8 +70,9 @@ def record(spawns, kernel, look=False):
     """What the program printed, whether the kernel's view was there, and what is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "run.db")
-        done = subprocess.run([TRACER, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable, os.path.abspath(__file__),
-                               "--play", "--spawns", str(spawns), *["--programs"] * look], stdout=subprocess.PIPE, text=True)
+        done = subprocess.run([TRACER, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable,
+                               os.path.abspath(__file__), "--play", "--spawns", str(spawns), *["--programs"] * look],
+                              stdout=subprocess.PIPE, text=True)
         if done.returncode:
             return None, True, [f"the program ended with status {done.returncode}"]
         with contextlib.closing(open_trace(path)) as db:
@@ -140,8 +142,8 @@ def main():
             break
         without_us = statistics.median(list(by_kernel[False].values())).value / options.spawns * 1e6
         low_high = "(too few pairs for an interval)" if found.low is None else f"[{found.low:.3f}, {found.high:.3f}]"
-        print(f"kernel_cost: a spawn takes {without_us:.1f} us of {what}, with the kernel's view {found.value:.3f} {low_high} of it; "
-              f"{found.blocks} pairs of {options.spawns} spawns")
+        print(f"kernel_cost: a spawn takes {without_us:.1f} us of {what}, "
+              f"with the kernel's view {found.value:.3f} {low_high} of it; {found.blocks} pairs of {options.spawns} spawns")
     if options.programs:
         failed += show_programs(options.spawns)
     print(f"{passed} passed, {failed} failed, 0 skipped")

@@ -30,7 +30,7 @@ def script(name, *arguments):
 
 
 def tsan_tests(build):
-    return [path for path in glob.glob(os.path.join(build, "san-thread", "tests", "core", "test_*"))
+    return [path for path in glob.glob(os.path.join(build, "san-thread", "tests", "core", "*", "test_*"))
             if not path.endswith(".d")]
 
 
@@ -39,7 +39,7 @@ def parts(build, seed):
     found = {"faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
              "many": [(script("many.py"), {})],
              "bench": [(script("bench_killed.py", "--rounds", "10", "--seed", str(seed)), {})],
-             "ring": [([os.path.join(build, "tests", "core", "test_ring_killed"), "random_moments"],
+             "ring": [([os.path.join(build, "asserts", "tests", "core", "ring", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
              "tsan": [(command, {}) for command in sorted([test] for test in tsan_tests(build))],
              "books": [(script("books.py", "--trials", "1000", "--seed", str(seed), "--progress"), {})],
@@ -82,8 +82,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--part", action="append", choices=["faults", "many", "bench", "ring", "tsan", "books", "clock", "flood",
-                                                           "kernel_cost", "references", "overcommit", "fuzz"])
+    parser.add_argument("--part", action="append", choices=[
+        "faults", "many", "bench", "ring", "tsan", "books", "clock", "flood", "kernel_cost", "references", "overcommit",
+        "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build

@@ -6,7 +6,8 @@ thread (f with "bp":"e"; without, to the next one that begins). A counter C has 
 import collections
 import json
 
-KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"}, "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
+KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"},
+        "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
         "M": {"ph", "pid", "tid", "name", "args"}, "s": {"ph", "pid", "tid", "cat", "name", "ts", "id"},
         "C": {"ph", "pid", "tid", "cat", "name", "ts", "args"}, "f": {"ph", "pid", "tid", "cat", "name", "ts", "id", "bp"}}
 METADATA = {"process_name", "process_sort_index", "thread_name"}
@@ -81,7 +82,7 @@ class Reader:
             self.arrows.append((start["name"], self.innermost(start), self.innermost(finish)))
 
     def count(self):
-        """How many arrows there are of each name. Each leaves and comes to what it is about."""
+        """How many arrows there are of each name. Checks that both ends of each lie where they should."""
         about = {"message": ("send", "receive"), "fork": ("fork", "process"), "join": ("process", "join")}
         for name, leaves, comes in self.arrows:
             assert about[name][0] in leaves.chain() and about[name][1] in comes.chain(), (name, leaves.event, comes.event)

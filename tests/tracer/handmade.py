@@ -3,15 +3,10 @@
 import re
 import sqlite3
 
-from tracing import ROOT
+from tracing import BUILD, ROOT, event_kinds
 
 MS = 1_000_000
 WAIT = {"message": 1, "room": 2, "child": 3, "request": 4, "item": 5}
-
-
-def event_kinds():
-    text = (ROOT / "ext/abi/events.def").read_text()
-    return {name.lower(): int(number) for number, name in re.findall(r"^X\((\d+), (\w+),", text, re.M)}
 
 
 def categories():
@@ -25,7 +20,7 @@ class Trace:
     def __init__(self, path):
         self.path, self.kinds, self.events, self.spans = path, event_kinds(), [], 0
         self.db = sqlite3.connect(path)
-        self.db.executescript((ROOT / "tracer/store/schema.sql").read_text())
+        self.db.executescript((BUILD / "gen/store/schema.sql").read_text())
         self.db.executemany("INSERT INTO event_kind(id, name) VALUES(?, ?)", [(i, n) for n, i in self.kinds.items()])
         self.db.executemany("INSERT INTO category(name, doc) VALUES(?, ?)", categories())
         self.db.execute("INSERT INTO clock_segment VALUES(0, 0, 0, 1.0)")

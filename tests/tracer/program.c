@@ -1,4 +1,4 @@
-/* A traced program for the tests of the commands, in place of Python: what it does, its arguments say.
+/* A traced program for the tests of the commands, in place of Python. Its arguments say what it does.
  *
  *   program run N           forks a child as a Thread with a Channel; N messages; joins it
  *   program marks N         writes N marks

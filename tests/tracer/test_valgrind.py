@@ -20,10 +20,9 @@ def start(directory, *args):
 
 
 def finished(directory, forks):
-    """What valgrind said of each process that came to its end. One that became another program has none. Of a command
-    that forks, those that only do that, which may leave at any moment, do not count."""
-    said = [path.read_text() for path in directory.glob("valgrind.*")]
-    return [text for text in said if "ERROR SUMMARY" in text and not (forks and " 0 allocs" in text)]
+    """Valgrind's report of each process that ended. A process that became another program has none. Of a command that forks, processes that only fork are left out: they may end at any moment."""
+    reports = [path.read_text() for path in directory.glob("valgrind.*")]
+    return [text for text in reports if "ERROR SUMMARY" in text and not (forks and " 0 allocs" in text)]
 
 
 def check(directory, process, status=0, forks=False):

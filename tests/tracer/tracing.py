@@ -2,13 +2,14 @@
 
 import os
 import pathlib
+import re
 import sqlite3
 import struct
 import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("SF_BUILD") or ROOT / "build")
+BUILD = pathlib.Path(os.environ.get("SF_BUILD") or ROOT / "build").absolute()
 TRACE = str(BUILD / "bin" / "snakefish-trace")
 PROGRAM = str(BUILD / "tests" / "tracer" / "program")
 WRITERS = str(BUILD / "tests" / "stress" / "writers")
@@ -33,6 +34,12 @@ def query(db, sql):
         connection.close()
 
 
+def event_kinds():
+    """The ids of the events, by their names in the database."""
+    text = (ROOT / "ext/abi/events.def").read_text()
+    return {name.lower(): int(number) for number, name in re.findall(r"^X\((\d+), (\w+),", text, re.M)}
+
+
 def meta(db, key):
     return query(db, f"SELECT value FROM meta WHERE key = '{key}'")[0][0]
 
@@ -40,10 +47,10 @@ def meta(db, key):
 def not_lost(db):
     """Nothing is worse than info, and the books are closed."""
     assert query(db, "SELECT name, process, value FROM stats WHERE severity <> 'info'") == []
-    books_closed(db)
+    counts_balance(db)
 
 
-def books_closed(db):
+def counts_balance(db):
     assert query(db, "SELECT value FROM stats WHERE name = 'books'") == [("closed",)]
     for process, emitted, sum_of_all in query(db, """
             SELECT e.process, e.value, (SELECT sum(s.value) FROM stats s WHERE s.process = e.process

@@ -41,7 +41,7 @@ static inline uint64_t writer_tsc(void)
 #endif
 }
 
-static inline void writer_ring(void)
+static inline void writer_wake(void)
 {
     __atomic_fetch_add(&writer_session->wake, 1, __ATOMIC_RELEASE);
     syscall(SYS_futex, &writer_session->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
@@ -90,7 +90,7 @@ static inline int writer_open(const char *dir, uint32_t task, const char *name)
     writer_log->start_tsc = start;
     snprintf(writer_log->name, sizeof writer_log->name, "%s", name);
     __atomic_store_n(&writer_log->magic, SF_LOG_MAGIC, __ATOMIC_RELEASE);
-    writer_ring();
+    writer_wake();
     return 0;
 }
 
@@ -117,7 +117,7 @@ static inline void writer_put(uint64_t tsc, unsigned kind, unsigned phase, unsig
         (struct sf_record){tsc, (uint16_t)kind, (uint16_t)(phase | lane << SF_LANE_SHIFT), object, a, b};
     __atomic_store_n(&h->head, head + 1, __ATOMIC_RELEASE);
     if (head + 1 - tail == h->capacity / 2)
-        writer_ring();
+        writer_wake();
 }
 
 static inline void writer_event(unsigned kind, unsigned phase, unsigned lane, uint32_t object, uint64_t a, uint64_t b)

@@ -1,6 +1,5 @@
-/* What every process did, from its events and the kernel's view: its life as stretches of one category each,
- * without gap or overlap, and the events between them. The ledger sums the stretches, the graph connects the
- * events. */
+/* What each process did, from its events and the kernel's view: its life as stretches of one category each, without
+ * gap or overlap, and the events between them. The ledger sums the stretches; the graph connects the events. */
 #ifndef SF_TRACER_ANALYZE_ACTIVITY_H
 #define SF_TRACER_ANALYZE_ACTIVITY_H
 
@@ -10,33 +9,34 @@
 #include "analyze/processes.h"
 #include "store/category.h"
 
-/* Of the time from from_ns to to_ns, fault_ns went into page faults, of these copy_ns into copying on write, and
- * tracing_ns into writing events; the rest is the category's. */
+/* The process spent the time from from_ns to to_ns on the category, but for fault_ns, which went into page faults
+ * (copy_ns of them into copying on write), and tracing_ns, which went into writing events. */
 struct stretch {
     int process;
     enum category category;
     int64_t from_ns, to_ns, fault_ns, copy_ns, tracing_ns;
 };
 
-struct moment {
+/* An event, with its time held within the process's life and in order. */
+struct activity_event {
     int process;
-    int64_t ns, object, a, b; /* as in `event`; 0: none */
+    int64_t ns, object, a, b; /* as in the table `event`; 0: none */
     unsigned kind, phase;
-    unsigned inside; /* kind of the innermost span around it in the process's first thread; 0: none */
+    unsigned inside; /* the kind of the innermost span around it in the process's first thread; 0: none */
 };
 
-/* For each process its stretches and moments come in order; of several processes in the order in which their events
- * were collected. The stretch that ends at a moment comes before it. Events of other threads are moments, too. */
+/* For each process its stretches and events come in the order of time; several processes come mixed, as their events
+ * were collected. The stretch that ends at an event comes before the event. Stretches are those of the first thread,
+ * events those of all threads. */
 struct activity_visitor {
     void *arg;
     void (*stretch)(void *arg, const struct stretch *stretch);
-    void (*event)(void *arg, const struct moment *moment);         /* may be NULL, like the next ones */
-    void (*forked)(void *arg, int process, int child, int64_t ns); /* a child begins, at that moment of `process` */
+    void (*event)(void *arg, const struct activity_event *event);  /* may be NULL, like the next ones */
+    void (*forked)(void *arg, int process, int child, int64_t ns); /* a child begins, at that time of `process` */
     void (*ended)(void *arg, int process, int64_t ns);
 };
 
-/* 0, -ENOMEM or -EIO (the connection knows the reason). event_cost_ns: what writing one event takes. */
-int activity_walk(sqlite3 *db, const struct processes *processes, double event_cost_ns,
-                  const struct activity_visitor *visitor);
+/* 0, -ENOMEM or -EIO (the connection knows the reason). */
+int activity_walk(sqlite3 *db, const struct processes *processes, const struct activity_visitor *visitor);
 
 #endif

@@ -1,4 +1,4 @@
-/* The analysis: runs the parts and writes what they found, in one transaction. */
+/* Runs the parts of the analysis and writes what they found, in one transaction. */
 #include "analyze/analysis.h"
 
 #include <errno.h>
@@ -8,31 +8,25 @@
 #include <stdlib.h>
 
 #include "analyze/critical_path.h"
-#include "analyze/graph.h"
-#include "analyze/lanes.h"
+#include "analyze/graph_build.h"
 #include "analyze/ledger.h"
+#include "analyze/load_balance.h"
 #include "analyze/replay.h"
-
-static const char *const activities[] = {
-#define X(name, word, doc) [CATEGORY_##name] = word,
-    CATEGORIES(X)
-#undef X
-        [CRITICAL_PATH_HANDOVER] = "handover"};
 
 static const char *const tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
 
-static int run(sqlite3 *db, const char *sql)
+static int run_sql(sqlite3 *db, const char *sql)
 {
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : -EIO;
 }
 
-static int prepare(sqlite3 *db, const char *sql, sqlite3_stmt **s)
+static int prepare_sql(sqlite3 *db, const char *sql, sqlite3_stmt **s)
 {
     return sqlite3_prepare_v2(db, sql, -1, s, NULL) == SQLITE_OK ? 0 : -EIO;
 }
 
-/* Runs the statement with what is bound to it. */
-static int step(sqlite3_stmt *s)
+/* Inserts the row that is bound to the statement. */
+static int insert_row(sqlite3_stmt *s)
 {
     int rc = sqlite3_step(s);
     sqlite3_reset(s);
@@ -41,18 +35,23 @@ static int step(sqlite3_stmt *s)
 
 /* ---- the critical path ---- */
 
+static const char *activity_name(int activity)
+{
+    return activity == CRITICAL_PATH_HANDOVER ? "handover" : category_name((enum category)activity);
+}
+
 static int write_pieces(sqlite3 *db, const struct critical_path *path, const struct processes *processes)
 {
     sqlite3_stmt *insert = NULL;
-    int error = prepare(db, "INSERT INTO critical_path VALUES(?, ?, ?, ?, ?)", &insert);
+    int error = prepare_sql(db, "INSERT INTO critical_path VALUES(?, ?, ?, ?, ?)", &insert);
     for (size_t i = 0; i < path->count && !error; i++) {
         const struct piece *piece = &path->pieces[i];
         sqlite3_bind_int64(insert, 1, (int64_t)i + 1);
         sqlite3_bind_int64(insert, 2, processes->rows[piece->process].id);
-        sqlite3_bind_text(insert, 3, activities[piece->activity], -1, SQLITE_STATIC);
+        sqlite3_bind_text(insert, 3, activity_name(piece->activity), -1, SQLITE_STATIC);
         sqlite3_bind_int64(insert, 4, piece->from_ns);
         sqlite3_bind_int64(insert, 5, piece->to_ns);
-        error = step(insert);
+        error = insert_row(insert);
     }
     sqlite3_finalize(insert);
     return error;
@@ -61,22 +60,23 @@ static int write_pieces(sqlite3 *db, const struct critical_path *path, const str
 static int write_activities(sqlite3 *db, const struct critical_path *path)
 {
     sqlite3_stmt *insert = NULL;
-    int error = prepare(db, "INSERT INTO path_activity(activity, ns) VALUES(?, ?)", &insert);
+    int error = prepare_sql(db, "INSERT INTO path_activity(activity, ns) VALUES(?, ?)", &insert);
     for (int i = 0; i <= CRITICAL_PATH_HANDOVER && !error; i++) {
         if (!path->ns[i])
             continue;
-        sqlite3_bind_text(insert, 1, activities[i], -1, SQLITE_STATIC);
+        sqlite3_bind_text(insert, 1, activity_name(i), -1, SQLITE_STATIC);
         sqlite3_bind_int64(insert, 2, path->ns[i]);
-        error = step(insert);
+        error = insert_row(insert);
     }
     sqlite3_finalize(insert);
     return error ? error
-                 : run(db, "UPDATE path_activity SET share = ns * 1.0 / (SELECT sum(ns) FROM path_activity), mean_ns = "
+                 : run_sql(db,
+                           "UPDATE path_activity SET share = ns * 1.0 / (SELECT sum(ns) FROM path_activity), mean_ns = "
                            "(SELECT CAST(avg(ns) AS INTEGER) FROM ledger WHERE category = activity AND ns > 0);"
                            "UPDATE path_activity SET imbalance_ns = max(0, ns - mean_ns)");
 }
 
-static int write_path(sqlite3 *db, const struct graph *graph)
+static int write_critical_path(sqlite3 *db, const struct graph *graph)
 {
     struct critical_path path;
     int error = critical_path_init(&path, graph);
@@ -98,37 +98,37 @@ static int put_figure(sqlite3_stmt *insert, const char *name, double value, cons
     else
         sqlite3_bind_null(insert, 2);
     sqlite3_bind_text(insert, 3, doc, -1, SQLITE_STATIC);
-    return step(insert);
+    return insert_row(insert);
 }
 
 static int write_efficiency(sqlite3 *db, const struct graph *graph)
 {
-    struct lanes lanes;
+    struct load_balance load;
     struct replay_costs costs = replay_costs_all(0);
     costs.category[CATEGORY_RUNNING] = costs.unknown_wait = 1;
-    int error = lanes_count(&lanes, graph);
+    int error = load_balance_measure(&load, graph);
     double duration = (double)(graph->to_ns - graph->from_ns), ideal = error ? -1 : replay(graph, &costs);
     if (ideal < 0)
         return -ENOMEM;
-    double balance = lanes.useful_ns / lanes.count / lanes.largest_ns, communication = lanes.largest_ns / duration;
+    double balance = load.useful_ns / load.slots / load.largest_ns, communication = load.largest_ns / duration;
     const struct {
         const char *name;
         double value;
         const char *doc;
     } figures[] = {
         {"duration_ns", duration, "from the first start to the last end"},
-        {"useful_ns", lanes.useful_ns, "time in running, of all processes"},
-        {"lanes", lanes.count, "as many ran at once"},
-        {"largest_ns", lanes.largest_ns, "useful time of the fullest lane"},
+        {"useful_ns", load.useful_ns, "time in running, of all processes"},
+        {"lanes", load.slots, "as many ran at once"}, /* the users' name for slots */
+        {"largest_ns", load.largest_ns, "useful time of the fullest lane"},
         {"ideal_ns", ideal, "duration if nothing but running took time"},
         {"parallel_efficiency", balance * communication, "useful / (lanes x duration)"},
         {"load_balance", balance, "mean / largest useful time of a lane"},
         {"communication_efficiency", communication, "largest / duration"},
-        {"serialisation", lanes.largest_ns / ideal, "largest / ideal: who waits for whom"},
+        {"serialisation", load.largest_ns / ideal, "largest / ideal: who waits for whom"},
         {"transfer", ideal / duration, "ideal / duration: forks, messages, merges, faults"},
     };
     sqlite3_stmt *insert = NULL;
-    error = prepare(db, "INSERT INTO efficiency VALUES(?, ?, ?)", &insert);
+    error = prepare_sql(db, "INSERT INTO efficiency VALUES(?, ?, ?)", &insert);
     for (size_t i = 0; i < sizeof figures / sizeof *figures && !error; i++)
         error = put_figure(insert, figures[i].name, figures[i].value, figures[i].doc);
     sqlite3_finalize(insert);
@@ -151,22 +151,22 @@ static int put_what_if(sqlite3_stmt *insert, const char *what, const struct grap
     else
         sqlite3_bind_null(insert, 4);
     sqlite3_bind_int(insert, 5, measured);
-    return step(insert);
+    return insert_row(insert);
 }
 
-static bool has_rows(sqlite3 *db, const char *sql)
+static bool has_row(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *s = NULL;
-    bool has = !prepare(db, sql, &s) && sqlite3_step(s) == SQLITE_ROW;
+    bool has = !prepare_sql(db, sql, &s) && sqlite3_step(s) == SQLITE_ROW;
     sqlite3_finalize(s);
     return has;
 }
 
 static int write_what_if(sqlite3 *db, const struct graph *graph)
 {
-    struct replay_costs all = replay_costs_all(1), fork = all, merge = all, transfer = all, copy = all, cpu = all,
-                        even = all;
-    double *factors = lanes_balance(graph);
+    struct replay_costs as_it_was = replay_costs_all(1), fork = as_it_was, merge = as_it_was, transfer = as_it_was,
+                        copy = as_it_was, cpu = as_it_was, even = as_it_was;
+    double *factors = load_balance_level(graph);
     sqlite3_stmt *insert = NULL;
     if (!factors)
         return -ENOMEM;
@@ -179,17 +179,17 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
     const struct {
         const char *what;
         const struct replay_costs *costs;
-        const char *measured; /* has rows where it is; NULL: always */
+        const char *measured; /* this query has a row where the trace measured it; NULL: every trace does */
     } questions[] = {{"fork", &fork, NULL},
                      {"merge", &merge, NULL},
                      {"transfer", &transfer, NULL},
                      {"copy-on-write", &copy, "SELECT 1 FROM fault LIMIT 1"},
                      {"no cpu", &cpu, "SELECT 1 FROM sched_slice LIMIT 1"},
                      {"imbalance", &even, NULL}};
-    int error = prepare(db, "INSERT INTO what_if VALUES(?, ?, ?, ?, ?)", &insert);
+    int error = prepare_sql(db, "INSERT INTO what_if VALUES(?, ?, ?, ?, ?)", &insert);
     for (size_t i = 0; i < sizeof questions / sizeof *questions && !error; i++)
         error = put_what_if(insert, questions[i].what, graph, questions[i].costs,
-                            !questions[i].measured || has_rows(db, questions[i].measured));
+                            !questions[i].measured || has_row(db, questions[i].measured));
     sqlite3_finalize(insert);
     free(factors);
     return error;
@@ -197,17 +197,17 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
 
 /* ---- all of it ---- */
 
-/* Makes temporary tables like ours, which hide them. */
-static int hide_tables(sqlite3 *db)
+/* Makes a temporary table in place of each of ours, for the connection to write to and to read from. */
+static int shadow_tables(sqlite3 *db)
 {
     int error = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
         sqlite3_stmt *s = NULL;
-        error = prepare(db, "SELECT 'CREATE TEMP ' || substr(sql, 8) FROM main.sqlite_schema WHERE name = ?", &s);
+        error = prepare_sql(db, "SELECT 'CREATE TEMP ' || substr(sql, 8) FROM main.sqlite_schema WHERE name = ?", &s);
         if (error)
             return error;
         sqlite3_bind_text(s, 1, tables[i], -1, SQLITE_STATIC);
-        error = sqlite3_step(s) == SQLITE_ROW ? run(db, (const char *)sqlite3_column_text(s, 0)) : -EIO;
+        error = sqlite3_step(s) == SQLITE_ROW ? run_sql(db, (const char *)sqlite3_column_text(s, 0)) : -EIO;
         sqlite3_finalize(s);
     }
     return error;
@@ -219,21 +219,21 @@ static int empty_tables(sqlite3 *db)
     int error = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
         snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);
-        error = run(db, sql);
+        error = run_sql(db, sql);
     }
     return error;
 }
 
-static int fill(sqlite3 *db, const struct processes *processes)
+static int fill_tables(sqlite3 *db, const struct processes *processes)
 {
     struct graph graph = {0};
     int error = empty_tables(db);
     if (!error)
         error = ledger_fill(db, processes);
     if (!error)
-        error = graph_init(&graph, db, processes);
+        error = graph_build(&graph, db, processes);
     if (!error)
-        error = write_path(db, &graph);
+        error = write_critical_path(db, &graph);
     if (!error)
         error = write_efficiency(db, &graph);
     if (!error)
@@ -245,18 +245,18 @@ static int fill(sqlite3 *db, const struct processes *processes)
 int analysis_fill(sqlite3 *db)
 {
     struct processes processes;
-    bool writable = run(db, "BEGIN IMMEDIATE") == 0;
-    int error = writable ? 0 : run(db, "BEGIN");
+    bool writable = run_sql(db, "BEGIN IMMEDIATE") == 0;
+    int error = writable ? 0 : run_sql(db, "BEGIN");
     if (!error && !writable)
-        error = hide_tables(db);
+        error = shadow_tables(db);
     if (!error)
         error = processes_init(&processes, db);
     else
         processes = (struct processes){0};
     if (!error)
-        error = fill(db, &processes);
+        error = fill_tables(db, &processes);
     processes_fini(&processes);
-    if (!sqlite3_get_autocommit(db) && run(db, error ? "ROLLBACK" : "COMMIT") && !error)
+    if (!sqlite3_get_autocommit(db) && run_sql(db, error ? "ROLLBACK" : "COMMIT") && !error)
         error = -EIO;
     return error;
 }

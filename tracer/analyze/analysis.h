@@ -5,8 +5,8 @@
 
 #include <sqlite3.h>
 
-/* Fills these tables anew. Where the database cannot be written, they are temporary ones of the connection, under
- * the same names. 0, -ENOMEM or -EIO (the connection knows the reason). */
+/* Replaces what is in these tables. Where the database cannot be written, temporary tables of the connection take their
+ * places, under the same names. 0, -ENOMEM or -EIO (the connection knows the reason). */
 int analysis_fill(sqlite3 *db);
 
 #endif

@@ -1,4 +1,4 @@
--- What `snakefish-trace analyze` shows, as views of its connection over the tables that the analysis has filled.
+-- What `snakefish-trace analyze` prints: temporary views over the tables that the analysis has filled.
 
 CREATE TEMP VIEW shown_note AS
   SELECT 'records were lost: what they said is missing here; see snakefish-trace info' AS note FROM stats
@@ -35,7 +35,8 @@ CREATE TEMP VIEW shown_ledger AS
          printf('%5.1f %%', sum(l.ns) * 100.0 / nullif((SELECT sum(ns) FROM ledger), 0)) AS share, c.doc AS ''
   FROM ledger l JOIN category c ON c.name = l.category GROUP BY c.id HAVING sum(l.ns) > 0 ORDER BY c.id;
 
--- One row for each process; the percentages of all categories, of which those are shown that are anywhere.
+-- One row for each process and category. The command turns it round: a row for each process, with a column for each
+-- category that any process spent time on.
 CREATE TEMP VIEW shown_process AS
   SELECT p.id AS process, substr(coalesce(p.name, '-'), 1, 20) AS name, printf('%.6f', (p.end_ns - p.start_ns) / 1e9) AS "life s",
          l.category, l.ns * 100.0 / nullif(p.end_ns - p.start_ns, 0) AS percent

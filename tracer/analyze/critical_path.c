@@ -1,15 +1,15 @@
-/* The critical path is walked back from the process that ended last. At a wait it goes over to who ended it, at the
- * moment at which that one did; at a process's start to who forked it. Each move goes to a step that stands before
- * it in the graph's order, so the walk ends. */
+/* The critical path is walked back from the step that ended last. From a wait it goes over to the process that ended
+ * the wait, at the moment at which it did; from a process's start to the one that forked it. */
 #include "analyze/critical_path.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/array.h"
 
-/* A piece before those that are there; pieces are reversed at the end. */
-static int add(struct critical_path *path, size_t *room, struct piece piece)
+/* The walk finds the last piece first. */
+static int add_earlier(struct critical_path *path, size_t *room, struct piece piece)
 {
     struct piece *last = path->count ? &path->pieces[path->count - 1] : NULL;
     if (piece.from_ns >= piece.to_ns)
@@ -35,9 +35,29 @@ static void reverse(struct critical_path *path)
     }
 }
 
-static uint32_t last_of_all(const struct graph *graph)
+/* A piece that leads to another process is of one activity: a handover, or a fork. Any other piece is a whole step, of
+ * which page faults and tracing are counted apart. */
+static void add_times(struct critical_path *path, const struct step *step, const struct piece *piece)
 {
-    return graph->count ? graph->order[graph->count - 1] : GRAPH_NONE;
+    if (step->provider != GRAPH_NONE) {
+        path->ns[piece->activity] += piece->to_ns - piece->from_ns;
+        return;
+    }
+    path->ns[CATEGORY_PAGE_FAULTS] += step->fault_ns;
+    path->ns[CATEGORY_TRACING] += step->tracing_ns;
+    path->ns[step->category] += graph_own_ns(step);
+}
+
+/* The pieces have no gap, and the activities share all of their time. */
+__attribute__((unused)) static bool is_whole(const struct critical_path *path)
+{
+    int64_t ns = 0;
+    for (size_t i = 1; i < path->count; i++)
+        if (path->pieces[i - 1].to_ns != path->pieces[i].from_ns)
+            return false;
+    for (int i = 0; i <= CRITICAL_PATH_HANDOVER; i++)
+        ns += path->ns[i];
+    return ns == (path->count ? path->pieces[path->count - 1].to_ns - path->pieces[0].from_ns : 0);
 }
 
 int critical_path_init(struct critical_path *path, const struct graph *graph)
@@ -45,22 +65,20 @@ int critical_path_init(struct critical_path *path, const struct graph *graph)
     size_t room = 0;
     int error = 0;
     *path = (struct critical_path){0};
-    for (uint32_t at = last_of_all(graph); at != GRAPH_NONE && !error;) {
+    uint32_t at = graph->count ? graph->order[graph->count - 1] : GRAPH_NONE; /* the step to go on from */
+    for (uint32_t i = graph->count; i-- > 0 && !error;) {
+        if (graph->order[i] != at)
+            continue;
         const struct step *step = &graph->steps[at];
-        bool over = step->by != GRAPH_NONE;
-        struct piece piece = {over ? graph->steps[step->by].to_ns : step->from_ns, step->to_ns, step->process,
-                              over && !step->starts ? CRITICAL_PATH_HANDOVER : step->category};
-        error = add(path, &room, piece);
-        if (over) {
-            path->ns[piece.activity] += piece.to_ns - piece.from_ns;
-        } else {
-            path->ns[CATEGORY_PAGE_FAULTS] += step->fault_ns;
-            path->ns[CATEGORY_TRACING] += step->tracing_ns;
-            path->ns[step->category] += graph_own_ns(step);
-        }
-        at = over ? step->by : step->before;
+        bool leaves = step->provider != GRAPH_NONE; /* for another process */
+        struct piece piece = {leaves ? graph->steps[step->provider].to_ns : step->from_ns, step->to_ns, step->process,
+                              leaves && !step->starts ? CRITICAL_PATH_HANDOVER : step->category};
+        error = add_earlier(path, &room, piece);
+        add_times(path, step, &piece);
+        at = leaves ? step->provider : step->before;
     }
     reverse(path);
+    assert(error || (at == GRAPH_NONE && is_whole(path)));
     return error;
 }
 

@@ -1,4 +1,4 @@
-/* The critical path of a graph. */
+/* The critical path of a graph: the chain of steps that the end of the run had to wait for. */
 #ifndef SF_TRACER_ANALYZE_CRITICAL_PATH_H
 #define SF_TRACER_ANALYZE_CRITICAL_PATH_H
 
@@ -6,8 +6,9 @@
 
 #include "analyze/graph.h"
 
-#define CRITICAL_PATH_HANDOVER                                                                                         \
-    CATEGORY_COUNT /* an activity besides the categories: from a signal to the end of the wait for it */
+/* An activity besides the categories: from the moment at which a dependency was provided until the wait for it was
+ * over. */
+#define CRITICAL_PATH_HANDOVER CATEGORY_COUNT
 
 struct piece {
     int64_t from_ns, to_ns;
@@ -16,9 +17,9 @@ struct piece {
 };
 
 struct critical_path {
-    struct piece *pieces; /* in the order of time; one begins where the one before it ends */
+    struct piece *pieces; /* in the order of time; each begins where the one before it ends */
     size_t count;
-    int64_t ns[CATEGORY_COUNT + 1]; /* of each activity; page faults and tracing are taken from the others */
+    int64_t ns[CATEGORY_COUNT + 1]; /* of each activity; page faults and tracing are not in the others */
 };
 
 /* 0 or -ENOMEM; fini in every case. */

@@ -1,12 +1,12 @@
-/* The graph of a run: each process's life as a chain of steps, and between the chains who waits for whom: forks,
- * messages, items, results, ends. It can be run again with other costs, and walked back along its critical path.
+/* The graph of a run. Each process's life is a chain of steps; between the chains there are dependencies: forks,
+ * messages, items, results, ends. The graph can be replayed with other costs, and walked back along its critical
+ * path.
  *
- * A step may need a signal and may give one, both at its end. Where several give the same signal (results for a
- * map, room in a channel), the last one before counts. */
+ * A step may require one dependency and may provide one; it does both at its end. Several steps may provide the same
+ * dependency (results for a map, room in a channel): the last one before a step that requires it is its provider. */
 #ifndef SF_TRACER_ANALYZE_GRAPH_H
 #define SF_TRACER_ANALYZE_GRAPH_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,38 +17,38 @@
 
 struct step {
     int64_t from_ns, to_ns, fault_ns, copy_ns, tracing_ns; /* as in struct stretch */
-    uint32_t need, give;                                   /* dependencies; 0: none */
-    uint32_t before;                                       /* the process's step before it, or GRAPH_NONE */
-    uint32_t first;                                        /* of a wait: its first part; others: themselves */
-    uint32_t by; /* the step that ended its wait, or forked its process; GRAPH_NONE: none did */
+    uint32_t required, provided;                           /* numbers of dependencies; 0: none */
+    uint32_t before;   /* the process's step before it, which ends where this one begins; GRAPH_NONE: none */
+    uint32_t first;    /* the first part of a wait that was interrupted; of every other step the step itself */
+    uint32_t provider; /* the step that ended this wait, or that forked this process; GRAPH_NONE: none is known */
     int process;
     unsigned char category;
-    bool starts;  /* the process begins with it */
-    bool goes_on; /* a part of a wait of which a later part has been ended by somebody */
+    bool starts;  /* the first step of its process, without duration */
+    bool goes_on; /* a part of a wait that somebody ended in a later part */
 };
 
 struct graph {
     const struct processes *processes;
-    struct step *steps;
+    struct step *steps; /* of one process in the order of time; those of several processes are mixed */
     uint32_t count;
-    uint32_t *order;        /* of all steps, by their ends */
-    uint32_t *last;         /* of each process its last step, or GRAPH_NONE */
-    uint32_t dependencies;  /* there are so many; the highest number */
-    int64_t from_ns, to_ns; /* first start, last end */
+    uint32_t *order;        /* all steps, sorted by their ends; each after the step before it and after its provider */
+    uint32_t dependencies;  /* the highest number of a dependency */
+    int64_t from_ns, to_ns; /* the first start, the last end */
 };
 
-/* Reads it. The processes must outlive it. 0, -ENOMEM or -EIO (the connection knows the reason); fini in every
- * case. */
-int graph_init(struct graph *graph, sqlite3 *db, const struct processes *processes);
+/* Puts the steps in order and finds their providers: fills `order`, and of each step `provider` and `goes_on`; all
+ * else must be there. 0 or -ENOMEM. */
+int graph_link(struct graph *graph);
+
 void graph_fini(struct graph *graph);
 
-/* A wait, of which there may be somebody who ended it. */
+/* Was it a wait that somebody else may have ended? */
 static inline bool graph_is_wait(const struct step *step)
 {
     return category_is_wait(step->category);
 }
 
-/* What is left of a step's time when faults and tracing are taken from it. */
+/* The step's time without page faults and tracing. */
 static inline int64_t graph_own_ns(const struct step *step)
 {
     return step->to_ns - step->from_ns - step->fault_ns - step->tracing_ns;

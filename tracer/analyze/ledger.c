@@ -1,7 +1,9 @@
-/* The ledger. Invariant: the rows of a process sum to its life, for the stretches of a life have no gap. */
+/* Sums the stretches. Invariant: the rows of a process sum to its life, because its stretches have no gap. */
 #include "analyze/ledger.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "analyze/activity.h"
@@ -10,13 +12,7 @@ struct ledger {
     int64_t (*ns)[CATEGORY_COUNT]; /* of each process */
 };
 
-static const char *const words[] = {
-#define X(name, word, doc) [CATEGORY_##name] = word,
-    CATEGORIES(X)
-#undef X
-};
-
-static void book(void *arg, const struct stretch *s)
+static void add_stretch(void *arg, const struct stretch *s)
 {
     int64_t *ns = ((struct ledger *)arg)->ns[s->process];
     ns[CATEGORY_PAGE_FAULTS] += s->fault_ns;
@@ -24,21 +20,31 @@ static void book(void *arg, const struct stretch *s)
     ns[s->category] += s->to_ns - s->from_ns - s->fault_ns - s->tracing_ns;
 }
 
-static int write_rows(sqlite3 *db, const struct processes *processes, const struct ledger *ledger)
+__attribute__((unused)) static bool sums_to_life(const int64_t *ns, const struct process *process)
+{
+    int64_t sum_ns = 0;
+    for (int category = 0; category < CATEGORY_COUNT; category++)
+        sum_ns += ns[category];
+    return sum_ns == process->end_ns - process->start_ns;
+}
+
+static int write_ledger(sqlite3 *db, const struct processes *processes, const struct ledger *ledger)
 {
     sqlite3_stmt *insert = NULL;
     int error = 0;
     if (sqlite3_exec(db, "DELETE FROM ledger", NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(db, "INSERT INTO ledger VALUES(?, ?, ?)", -1, &insert, NULL) != SQLITE_OK)
         error = -EIO;
-    for (int p = 0; p < processes->count && !error; p++)
+    for (int p = 0; p < processes->count && !error; p++) {
+        assert(sums_to_life(ledger->ns[p], &processes->rows[p]));
         for (int category = 0; category < CATEGORY_COUNT && !error; category++) {
             sqlite3_bind_int64(insert, 1, processes->rows[p].id);
-            sqlite3_bind_text(insert, 2, words[category], -1, SQLITE_STATIC);
+            sqlite3_bind_text(insert, 2, category_name((enum category)category), -1, SQLITE_STATIC);
             sqlite3_bind_int64(insert, 3, ledger->ns[p][category]);
             error = sqlite3_step(insert) == SQLITE_DONE ? 0 : -EIO;
             sqlite3_reset(insert);
         }
+    }
     sqlite3_finalize(insert);
     return error;
 }
@@ -46,22 +52,10 @@ static int write_rows(sqlite3 *db, const struct processes *processes, const stru
 int ledger_fill(sqlite3 *db, const struct processes *processes)
 {
     struct ledger ledger = {calloc((size_t)processes->count + 1, sizeof *ledger.ns)};
-    struct activity_visitor visitor = {.arg = &ledger, .stretch = book};
-    int error = ledger.ns ? activity_walk(db, processes, ledger_event_cost_ns(db), &visitor) : -ENOMEM;
+    struct activity_visitor visitor = {.arg = &ledger, .stretch = add_stretch};
+    int error = ledger.ns ? activity_walk(db, processes, &visitor) : -ENOMEM;
     if (!error)
-        error = write_rows(db, processes, &ledger);
+        error = write_ledger(db, processes, &ledger);
     free(ledger.ns);
     return error;
-}
-
-double ledger_event_cost_ns(sqlite3 *db)
-{
-    sqlite3_stmt *s = NULL;
-    double cost = 0;
-    if (sqlite3_prepare_v2(db, "SELECT value / 1000.0 FROM meta WHERE key = 'event_cost_ps'", -1, &s, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(s) == SQLITE_ROW)
-        cost = sqlite3_column_double(s, 0);
-    sqlite3_finalize(s);
-    return cost > 0 ? cost : 0;
 }

@@ -1,27 +1,48 @@
-/* Processes by id, tasks by id: two sorted arrays. */
+/* Two arrays, sorted by id: processes, and which process runs a task. */
 #include "analyze/processes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/array.h"
 #include "store/rows.h"
 
+/* Times are held within 73 years of the session's start, so that the difference of two does not overflow. */
+#define TIME_MAX_NS (INT64_MAX / 4)
+
 struct process_of_task {
-    int64_t task;
+    int64_t id;
     int process;
 };
+
+/* The arrays are searched by their elements' first member. */
+static_assert(offsetof(struct process, id) == 0 && offsetof(struct process_of_task, id) == 0, "the key comes first");
+
+static int compare_ids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t hold_time(int64_t ns, int64_t least_ns)
+{
+    return ns < least_ns ? least_ns : ns > TIME_MAX_NS ? TIME_MAX_NS : ns;
+}
 
 static int read_processes(struct processes *processes, sqlite3 *db)
 {
     struct rows rows;
     size_t room = 0;
     rows_open(&rows, db,
-              "SELECT id, pid, start_ns, max(end_ns, start_ns), coalesce(task, 0), coalesce(parent, 0) FROM process "
+              "SELECT id, start_ns, end_ns, coalesce(task, 0), coalesce(parent, 0) FROM process "
               "WHERE start_ns IS NOT NULL AND end_ns IS NOT NULL ORDER BY id");
     while (rows_next(&rows)) {
+        int64_t id = rows_integer(&rows, 0), start_ns = hold_time(rows_integer(&rows, 1), -TIME_MAX_NS);
+        if (processes->count && id <= processes->rows[processes->count - 1].id)
+            continue; /* only a table that is not ours has ids that are no numbers, or not distinct */
         struct process *grown = array_grow(processes->rows, (size_t)processes->count, &room, sizeof *grown);
         if (!grown || processes->count == INT_MAX) {
             rows_fail(&rows);
@@ -29,12 +50,11 @@ static int read_processes(struct processes *processes, sqlite3 *db)
         }
         processes->rows = grown;
         grown[processes->count++] = (struct process){
-            .id = rows_integer(&rows, 0),
-            .pid = rows_integer(&rows, 1),
-            .start_ns = rows_integer(&rows, 2),
-            .end_ns = rows_integer(&rows, 3),
-            .task = rows_integer(&rows, 4),
-            .parent_id = rows_integer(&rows, 5),
+            .id = id,
+            .start_ns = start_ns,
+            .end_ns = hold_time(rows_integer(&rows, 2), start_ns),
+            .task = rows_integer(&rows, 3),
+            .parent_id = rows_integer(&rows, 4),
         };
     }
     return rows_close(&rows);
@@ -46,6 +66,9 @@ static int read_tasks(struct processes *processes, sqlite3 *db)
     size_t room = 0;
     rows_open(&rows, db, "SELECT id, process FROM task WHERE process IS NOT NULL AND kind IS NOT 'map' ORDER BY id");
     while (rows_next(&rows)) {
+        int64_t id = rows_integer(&rows, 0);
+        if (processes->task_count && id <= processes->tasks[processes->task_count - 1].id)
+            continue; /* likewise */
         struct process_of_task *grown =
             array_grow(processes->tasks, (size_t)processes->task_count, &room, sizeof *grown);
         if (!grown || processes->task_count == INT_MAX) {
@@ -54,7 +77,7 @@ static int read_tasks(struct processes *processes, sqlite3 *db)
         }
         processes->tasks = grown;
         grown[processes->task_count++] =
-            (struct process_of_task){rows_integer(&rows, 0), processes_find(processes, rows_integer(&rows, 1))};
+            (struct process_of_task){id, processes_find(processes, rows_integer(&rows, 1))};
     }
     return rows_close(&rows);
 }
@@ -63,7 +86,7 @@ int processes_init(struct processes *processes, sqlite3 *db)
 {
     *processes = (struct processes){0};
     int error = read_processes(processes, db);
-    for (int i = 0; i < processes->count; i++) { /* a child may have been found before its parent */
+    for (int i = 0; i < processes->count; i++) { /* not while reading: a parent may come after its child */
         struct process *process = &processes->rows[i];
         process->parent = processes_find(processes, process->parent_id);
         if (process->parent == i)
@@ -79,29 +102,20 @@ void processes_fini(struct processes *processes)
     *processes = (struct processes){0};
 }
 
+/* The element with that id, or NULL. */
+static const void *find_id(const void *rows, int count, size_t size, int64_t id)
+{
+    return count ? bsearch(&id, rows, (size_t)count, size, compare_ids) : NULL;
+}
+
 int processes_find(const struct processes *processes, int64_t id)
 {
-    int low = 0, high = processes->count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (processes->rows[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < processes->count && processes->rows[low].id == id ? low : PROCESS_NONE;
+    const struct process *found = find_id(processes->rows, processes->count, sizeof *found, id);
+    return found ? (int)(found - processes->rows) : PROCESS_NONE;
 }
 
 int processes_of_task(const struct processes *processes, int64_t task)
 {
-    int low = 0, high = processes->task_count;
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        if (processes->tasks[middle].task < task)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < processes->task_count && processes->tasks[low].task == task ? processes->tasks[low].process
-                                                                             : PROCESS_NONE;
+    const struct process_of_task *found = find_id(processes->tasks, processes->task_count, sizeof *found, task);
+    return found ? found->process : PROCESS_NONE;
 }

@@ -8,13 +8,13 @@
 #define PROCESS_NONE (-1)
 
 struct process {
-    int64_t id, pid, start_ns, end_ns;
-    int64_t task, parent_id; /* 0: none */
-    int parent;              /* index; PROCESS_NONE: not traced */
+    int64_t id, start_ns, end_ns; /* it does not end before it starts */
+    int64_t task, parent_id;      /* 0: none */
+    int parent;                   /* index; PROCESS_NONE: not traced */
 };
 
 struct processes {
-    struct process *rows; /* by id; other parts know a process by its index here */
+    struct process *rows; /* sorted by id; everywhere else a process is its index here */
     int count;
     struct process_of_task *tasks;
     int task_count;
@@ -23,7 +23,7 @@ struct processes {
 int processes_init(struct processes *processes, sqlite3 *db); /* 0, -ENOMEM or -EIO; fini in every case */
 void processes_fini(struct processes *processes);
 
-int processes_find(const struct processes *processes, int64_t id);      /* index or PROCESS_NONE */
-int processes_of_task(const struct processes *processes, int64_t task); /* that runs it; likewise */
+int processes_find(const struct processes *processes, int64_t id);      /* its index, or PROCESS_NONE */
+int processes_of_task(const struct processes *processes, int64_t task); /* the index of the one that runs the task */
 
 #endif

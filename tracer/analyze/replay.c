@@ -1,11 +1,13 @@
-/* One pass over the steps in the order in which they ended: whoever gives a signal is there before who needs it. */
+/* One pass over the steps in the graph's order: what a step requires is provided by then, if it ever is. */
 #include "analyze/replay.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
-struct given {
-    int64_t was_ns; /* when it was given; the last time */
-    double is_ns;   /* when it is given now */
+/* When a dependency was provided last. */
+struct dependency {
+    int64_t was_ns; /* in the run */
+    double is_ns;   /* in the replay */
     bool there;
 };
 
@@ -22,7 +24,8 @@ static double later(double a, double b)
     return a > b ? a : b;
 }
 
-static double duration(const struct step *step, const struct replay_costs *costs)
+/* What the step takes, if it waits for nobody. */
+static double duration_of(const struct step *step, const struct replay_costs *costs)
 {
     double own = (double)graph_own_ns(step) * costs->category[step->category];
     if (step->category == CATEGORY_RUNNING && costs->running)
@@ -31,31 +34,40 @@ static double duration(const struct step *step, const struct replay_costs *costs
            (double)step->copy_ns * costs->copy_on_write + (double)step->tracing_ns * costs->category[CATEGORY_TRACING];
 }
 
-/* When the step ends, that its process comes to at `now`. */
-static double end_of(const struct step *step, double now, const struct given *needed, const struct replay_costs *costs)
+/* When a wait ends, if it begins at `now`. */
+static double end_of_wait(const struct step *step, double now, const struct dependency *required,
+                          const struct replay_costs *costs)
 {
     double lasted = (double)(step->to_ns - step->from_ns);
-    if (step->starts)
-        return needed ? needed->is_ns + (double)(step->to_ns - needed->was_ns) * costs->category[CATEGORY_FORKING]
-                      : (double)step->to_ns;
-    if (!graph_is_wait(step))
-        return needed ? later(now + duration(step, costs), needed->is_ns) : now + duration(step, costs);
     if (step->goes_on)
-        return now;
-    if (!needed)
+        return now; /* a later part ends it */
+    if (!required)
         return now + lasted * costs->unknown_wait;
-    if (needed->was_ns > step->from_ns)
-        return later(now, needed->is_ns + (double)(step->to_ns - needed->was_ns) * costs->handover);
-    return later(now + lasted * costs->handover, needed->is_ns); /* it was there already: only the waking took time */
+    if (required->was_ns > step->from_ns)
+        return later(now, required->is_ns + (double)(step->to_ns - required->was_ns) * costs->handover);
+    return later(now + lasted * costs->handover, required->is_ns); /* it was there: all of the wait was handover */
+}
+
+/* When a step ends, if it begins at `now`. */
+static double end_of_step(const struct step *step, double now, const struct dependency *required,
+                          const struct replay_costs *costs)
+{
+    if (step->starts)
+        return required ? required->is_ns + (double)(step->to_ns - required->was_ns) * costs->category[CATEGORY_FORKING]
+                        : (double)step->to_ns;
+    if (graph_is_wait(step))
+        return end_of_wait(step, now, required, costs);
+    double end = now + duration_of(step, costs);
+    return required ? later(end, required->is_ns) : end;
 }
 
 double replay(const struct graph *graph, const struct replay_costs *costs)
 {
     const struct processes *processes = graph->processes;
-    struct given *given = calloc((size_t)graph->dependencies + 1, sizeof *given);
+    struct dependency *dependencies = calloc((size_t)graph->dependencies + 1, sizeof *dependencies);
     double *now = malloc(((size_t)processes->count + 1) * sizeof *now), end = 0;
-    if (!given || !now) {
-        free(given);
+    if (!dependencies || !now) {
+        free(dependencies);
         free(now);
         return -1;
     }
@@ -63,19 +75,23 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
         now[p] = (double)processes->rows[p].start_ns;
     for (uint32_t i = 0; i < graph->count; i++) {
         const struct step *step = &graph->steps[graph->order[i]];
-        struct given *needed = step->need && given[step->need].there ? &given[step->need] : NULL;
+        const struct dependency *required =
+            step->required && dependencies[step->required].there ? &dependencies[step->required] : NULL;
         double *at = &now[step->process];
-        *at = end_of(step, *at, needed, costs);
-        if (step->give) {
-            struct given *gives = &given[step->give];
-            gives->is_ns = gives->there ? later(gives->is_ns, *at) : *at;
-            gives->was_ns = step->to_ns;
-            gives->there = true;
+        double end_ns = end_of_step(step, *at, required, costs);
+        assert(step->starts || end_ns >= *at);
+        *at = end_ns;
+        if (step->provided) {
+            struct dependency *provided = &dependencies[step->provided];
+            provided->is_ns = provided->there ? later(provided->is_ns, *at) : *at;
+            provided->was_ns = step->to_ns;
+            provided->there = true;
         }
     }
     for (int p = 0; p < processes->count; p++)
         end = p ? later(end, now[p]) : now[p];
-    free(given);
+    assert(!processes->count || end >= (double)graph->from_ns);
+    free(dependencies);
     free(now);
     return processes->count ? end - (double)graph->from_ns : 0;
 }

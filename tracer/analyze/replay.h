@@ -1,23 +1,23 @@
-/* Running a graph again, with other costs: how long would it have taken? Who waits for whom stays as it was, and
- * nobody does another's work; only the times change. */
+/* Replays a graph with other costs: how long would the run have taken? Who waits for whom stays as it was, and no
+ * process does another one's work; only the times change. */
 #ifndef SF_TRACER_ANALYZE_REPLAY_H
 #define SF_TRACER_ANALYZE_REPLAY_H
 
 #include "analyze/graph.h"
 
-/* Factors: 1 keeps what it took, 0 makes it free. */
+/* Factors, none negative: 1 keeps the time, 0 makes it nothing. */
 struct replay_costs {
     double category[CATEGORY_COUNT]; /* of the time that a step spent on its category; of page faults, of tracing */
-    double handover;                 /* from giving a signal to the end of the wait for it */
-    double unknown_wait;             /* waits of which nobody knows who ended them */
-    double copy_on_write;            /* that part of the page faults, instead of their factor */
-    const double *running;           /* for each process, on top of its category's; NULL: 1 */
+    double handover;       /* from the moment at which a dependency is provided to the end of the wait for it */
+    double unknown_wait;   /* of waits that ended for a reason that is not known */
+    double copy_on_write;  /* of that part of the page faults, in place of the page faults' factor */
+    const double *running; /* for each process, on top of the factor for `running`; NULL: 1 for all */
 };
 
 /* All factors the same. */
 struct replay_costs replay_costs_all(double factor);
 
-/* From the first start to the last end, in ns. With all factors 1 it is what it was. -1: no memory. */
+/* The duration from the first start to the last end, in ns. With all factors 1 it is that of the run. -1: no memory. */
 double replay(const struct graph *graph, const struct replay_costs *costs);
 
 #endif

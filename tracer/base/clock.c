@@ -1,13 +1,12 @@
-/* The session's clock. See clock.h.
+/* See clock.h.
  *
- * Invariants: snapshots increase in both tsc and monotonic_ns, so that every slope is positive and the broken line
- * never falls; a segment ends where the next begins. CLOCK_MONOTONIC is slewed by NTP, which is why the line is
- * broken anew each second instead of being one line with one frequency.
- * Written by the collector alone; what it tells goes into clock_snapshot and clock_segment. */
+ * Invariants: each snapshot is later than the one before it in both tsc and monotonic_ns, so every segment rises; each
+ * segment begins where the one before it ends. There is a new segment every second, because NTP changes the rate of
+ * CLOCK_MONOTONIC: one frequency for the whole session would be wrong. */
 #include "base/clock.h"
 
+#include <assert.h>
 #include <math.h>
-#include <time.h>
 #if defined __x86_64__
 #include <cpuid.h>
 #include <x86intrin.h>
@@ -27,7 +26,7 @@ uint64_t clock_tsc(void)
     __asm__ volatile("isb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(tsc) : : "memory");
     return tsc;
 #else
-#error "snakefish-trace knows the timestamp counters of x86-64 and aarch64"
+#error "snakefish-trace can read the timestamp counters of x86-64 and aarch64 only"
 #endif
 }
 
@@ -37,15 +36,20 @@ bool clock_is_invariant(void)
     unsigned eax, ebx, ecx, edx;
     return __get_cpuid(0x80000007, &eax, &ebx, &ecx, &edx) && (edx & (1u << 8));
 #else
-    return true; /* the architecture promises it */
+    return true; /* the architecture guarantees it */
 #endif
 }
 
-static int64_t now_ns(clockid_t which)
+int64_t clock_system_ns(clockid_t which)
 {
     struct timespec t;
     clock_gettime(which, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+int64_t clock_now_ns(void)
+{
+    return clock_system_ns(CLOCK_MONOTONIC);
 }
 
 struct clock_snapshot clock_take(double ns_per_tick)
@@ -54,7 +58,7 @@ struct clock_snapshot clock_take(double ns_per_tick)
     uint64_t width = UINT64_MAX;
     for (int i = 0; i < BRACKETS; i++) {
         uint64_t before = clock_tsc();
-        int64_t monotonic_ns = now_ns(CLOCK_MONOTONIC);
+        int64_t monotonic_ns = clock_now_ns();
         uint64_t after = clock_tsc();
         if (after >= before && after - before < width) {
             width = after - before;
@@ -62,7 +66,7 @@ struct clock_snapshot clock_take(double ns_per_tick)
             best.monotonic_ns = monotonic_ns;
         }
     }
-    best.realtime_ns = now_ns(CLOCK_REALTIME) - (now_ns(CLOCK_MONOTONIC) - best.monotonic_ns);
+    best.realtime_ns = clock_system_ns(CLOCK_REALTIME) - (clock_now_ns() - best.monotonic_ns);
     best.error_ns = (int64_t)ceil((double)width / 2 * ns_per_tick);
     return best;
 }
@@ -75,19 +79,20 @@ static double slope(const struct clock_snapshot *from, const struct clock_snapsh
 void clock_start(struct clock *clock)
 {
     struct clock_snapshot first = clock_take(0), then;
-    struct timespec pause = {.tv_nsec = 2000000};
+    struct timespec pause = {.tv_nsec = 2 * NS_PER_MS};
     do {
         nanosleep(&pause, NULL);
         then = clock_take(0);
     } while (then.tsc <= first.tsc || then.monotonic_ns <= first.monotonic_ns);
     double ns_per_tick = slope(&first, &then);
-    first = clock_take(ns_per_tick); /* again, now that its error can be told in ns: the session begins here */
+    first = clock_take(ns_per_tick); /* again, since its error is known in ns now; the session begins here */
     clock_resume(clock, &first, &first, ns_per_tick);
 }
 
 void clock_resume(struct clock *clock, const struct clock_snapshot *first, const struct clock_snapshot *last,
                   double ns_per_tick)
 {
+    assert(ns_per_tick > 0);
     int64_t ns = last->monotonic_ns - first->monotonic_ns;
     clock->first = *first;
     clock->last = *last;
@@ -100,6 +105,7 @@ bool clock_advance(struct clock *clock, const struct clock_snapshot *next, struc
     if (next->tsc <= clock->last.tsc || next->monotonic_ns <= clock->last.monotonic_ns)
         return false;
     clock->open.ns_per_tick = slope(&clock->last, next);
+    assert(clock->open.ns_per_tick > 0 && clock->open.tsc == clock->last.tsc);
     *closed = clock->open;
     clock->last = *next;
     clock->open.from_tsc = clock->open.tsc = next->tsc;

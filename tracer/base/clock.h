@@ -1,18 +1,22 @@
-/* The session's clock: raw timestamp-counter ticks to nanoseconds since the session started, by pairs of readings
- * (tsc, CLOCK_MONOTONIC) and straight lines between them. No function here blocks, except clock_start (2 ms). */
+/* The session's clock: converts ticks of the timestamp counter to nanoseconds since the session started. It takes pairs
+ * of readings (tsc, CLOCK_MONOTONIC) and interpolates between them. Only clock_start blocks, for 2 ms. */
 #ifndef SF_TRACER_BASE_CLOCK_H
 #define SF_TRACER_BASE_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
-/* One pair. The counter showed `tsc` when the clock showed monotonic_ns, give or take error_ns. */
+#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_MS INT64_C(1000000)
+
+/* One pair. When the counter showed `tsc`, CLOCK_MONOTONIC showed monotonic_ns, within error_ns. */
 struct clock_snapshot {
     uint64_t tsc;
     int64_t monotonic_ns, realtime_ns, error_ns;
 };
 
-/* From from_tsc on: ns + (x - tsc) * ns_per_tick. */
+/* From from_tsc on, the time at counter value x is ns + (x - tsc) * ns_per_tick. */
 struct clock_segment {
     uint64_t from_tsc, tsc;
     int64_t ns;
@@ -21,34 +25,39 @@ struct clock_segment {
 
 struct clock {
     struct clock_snapshot first, last;
-    struct clock_segment open; /* what holds from the last snapshot on: its slope is a guess until the next one */
+    struct clock_segment open; /* from the last snapshot on; its rate is an estimate until the next snapshot */
     int64_t worst_error_ns;
 };
 
-/* The counter, fenced against what stands before and after. */
+/* What a clock of the system shows, in ns; clock_now_ns: CLOCK_MONOTONIC. */
+int64_t clock_system_ns(clockid_t which);
+int64_t clock_now_ns(void);
+
+/* Reads the counter, fenced: not before the instructions before it, nor after those that follow. */
 uint64_t clock_tsc(void);
 
-/* Does the counter run at one rate, whatever the processor does? */
+/* Does the counter always run at the same rate? */
 bool clock_is_invariant(void);
 
-/* The narrowest of about 100 brackets tsc - clock - tsc. ns_per_tick (0: unknown) serves to tell the error only. */
+/* Takes a snapshot: the narrowest of about 100 brackets tsc - clock - tsc. ns_per_tick (0: unknown) is used for
+ * error_ns only. */
 struct clock_snapshot clock_take(double ns_per_tick);
 
-/* Takes the first snapshot and finds the rate, in 2 ms. */
+/* Takes the first snapshot and measures the rate, in 2 ms. */
 void clock_start(struct clock *clock);
 
-/* Goes on from readings that were stored before: `first` and `last` of them, and the last one's ns. */
+/* Continues from stored readings: the `first` and the `last` snapshot, and the rate after the last. */
 void clock_resume(struct clock *clock, const struct clock_snapshot *first, const struct clock_snapshot *last,
                   double ns_per_tick);
 
-/* A new snapshot: *closed becomes the segment it ends, with its true slope; clock->open the one it begins.
- * false, and nothing changes, if it is not later than the last one. */
+/* Adds a snapshot. It ends a segment, which goes to *closed with its measured rate, and begins clock->open. false, and
+ * nothing changes: it is not later than the last one. */
 bool clock_advance(struct clock *clock, const struct clock_snapshot *next, struct clock_segment *closed);
 
-/* Good for the time since the last snapshot; for earlier times ask the database's segments. */
+/* The time at that counter value, if it is after the last snapshot. For earlier ones the database has the segments. */
 int64_t clock_ns(const struct clock *clock, uint64_t tsc);
 
-/* Ticks in so many ns, at the present rate. */
+/* So many ns in ticks, at the present rate. */
 uint64_t clock_ticks(const struct clock *clock, int64_t ns);
 
 /* The counter's frequency over the whole session. */

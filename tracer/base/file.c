@@ -1,4 +1,4 @@
-/* Whole reads and writes, and whose a file is. See file.h. */
+/* See file.h. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@ int file_open_own(int dir_fd, const char *name)
 {
     struct stat st;
     int error = 0;
-    /* O_NONBLOCK: a FIFO of that name must not stop us. */
+    /* O_NONBLOCK: the open must not wait, should a FIFO have that name. */
     int fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno == ELOOP || errno == ENXIO || errno == EISDIR ? -EBADMSG : errno == EACCES ? -EPERM : -errno;

@@ -1,4 +1,5 @@
-/* Files that others may have made or cut: whole reads and writes, and whose a file is. Nothing blocks. */
+/* Files that other processes may have made, replaced or cut short: opening only one's own, and reading and writing all
+ * or nothing. Nothing blocks. */
 #ifndef SF_TRACER_BASE_FILE_H
 #define SF_TRACER_BASE_FILE_H
 
@@ -6,14 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens a file for reading and writing, if it is a regular one of this user's alone, with one name. The descriptor,
- * or -ENOENT; -EBADMSG: it is something else; -EPERM: it is not ours alone; -EMFILE and the like. */
+enum { PAGE_BYTES = 4096 }; /* of memory, and of a file in shared memory */
+
+/* Opens a file for reading and writing if it is a regular one with one name that only this user may open. Returns the
+ * descriptor, or -ENOENT; -EBADMSG: no regular file; -EPERM: others may open it; -EMFILE and the like. */
 int file_open_own(int dir_fd, const char *name);
 
-/* All `size` bytes at `at`, or false. */
+/* Reads `size` bytes at offset `at`. false: not all of them are there. */
 bool file_read(int fd, void *to, size_t size, uint64_t at);
 
-/* All `size` bytes at `at`. 0 or -errno, when some of them may be there. */
+/* Writes `size` bytes at offset `at`. 0, or -errno: some of them may have been written. */
 int file_write(int fd, const void *from, size_t size, uint64_t at);
 
 #endif

@@ -1,4 +1,4 @@
-/* JSON, streamed. */
+/* See json.h. */
 #include "base/json.h"
 
 #include <errno.h>
@@ -35,8 +35,8 @@ static void write_value(FILE *to, sqlite3_stmt *s, int column)
         fprintf(to, "%" PRId64, (int64_t)sqlite3_column_int64(s, column));
         break;
     case SQLITE_FLOAT:
-        fprintf(to, "%.9g",
-                sqlite3_column_double(s, column)); /* SQLite has no NaN; infinity comes from no query here */
+        /* SQLite has no NaN, and no query here yields infinity. */
+        fprintf(to, "%.9g", sqlite3_column_double(s, column));
         break;
     default:
         json_string(to, (const char *)sqlite3_column_text(s, column));

@@ -1,4 +1,4 @@
-/* JSON, streamed. The caller sees to commas and brackets. */
+/* Writes JSON to a stream. The caller writes the commas and brackets between the pieces. */
 #ifndef SF_TRACER_BASE_JSON_H
 #define SF_TRACER_BASE_JSON_H
 
@@ -6,14 +6,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The text with quotes, escaped; NULL is "". Bytes that are no UTF-8 do not come out of the database. */
+/* Writes the text quoted and escaped; NULL as "". The text must be UTF-8, as all texts in the database are. */
 void json_string(FILE *to, const char *text);
 
-/* Nanoseconds as microseconds with three decimals. */
+/* Writes nanoseconds as microseconds with three decimals. */
 void json_us(FILE *to, int64_t ns);
 
-/* A query's rows as an array of objects, named by its columns. 0 or -EIO (the database's error; what was written
- * ends anywhere). */
+/* Writes a query's rows as an array of objects, whose keys are the names of its columns. 0 or -EIO: the database's
+ * error; what was written is incomplete. */
 int json_rows(FILE *to, sqlite3 *db, const char *sql);
 
 #endif

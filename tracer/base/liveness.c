@@ -1,6 +1,6 @@
-/* The life of processes that are not our children. A pidfd is opened late, when the log was found, so the pid may
- * have gone to another process by then; that one's start time, in /proc, tells. Traced processes are expected to be
- * in the collector's pid namespace. */
+/* See liveness.h. A pidfd is opened when a process's log is found. By then the process may have ended, and its pid may
+ * belong to another one: the start time in /proc shows that. Traced processes are expected to be in the collector's pid
+ * namespace. */
 #include "base/liveness.h"
 
 #include <errno.h>
@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static bool read_file(const char *path, char *to, size_t size)
 {
@@ -26,7 +27,7 @@ static bool read_file(const char *path, char *to, size_t size)
 }
 
 /* State letter and start time (ns of CLOCK_BOOTTIME) from /proc/<pid>/stat; false: no such process. */
-static bool look(pid_t pid, char *state, int64_t *started_ns)
+static bool read_stat(pid_t pid, char *state, int64_t *started_ns)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -42,67 +43,66 @@ static bool look(pid_t pid, char *state, int64_t *started_ns)
         at = at ? at + 1 : NULL;
     }
     long hz = sysconf(_SC_CLK_TCK);
-    *started_ns = at ? (int64_t)(strtoull(at, NULL, 10) * (1000000000.0 / (double)hz)) : 0;
+    *started_ns = at ? (int64_t)(strtoull(at, NULL, 10) * ((double)NS_PER_S / (double)hz)) : 0;
     return true;
 }
 
-/* Asks without a descriptor: for when there is none left to look with. */
+/* Needs no descriptor, unlike read_stat. */
 static bool is_gone(pid_t pid)
 {
     return kill(pid, 0) && errno == ESRCH;
 }
 
-void liveness_open(struct liveness *life, pid_t pid, int64_t age_ns)
+void liveness_open(struct liveness *liveness, pid_t pid, int64_t age_ns)
 {
-    enum { SLACK_NS = 30000000 }; /* /proc tells the start in hundredths of a second, rounded down */
-    struct timespec t;
+    enum { SLACK_NS = 30 * NS_PER_MS }; /* /proc has the start in hundredths of a second, rounded down */
     char state;
     int64_t started_ns;
 
-    life->pid = pid;
-    life->over = false;
-    life->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (life->pidfd < 0 && (errno == ESRCH || errno == EINVAL)) {
-        life->over = true;
+    liveness->pid = pid;
+    liveness->over = false;
+    liveness->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (liveness->pidfd < 0 && (errno == ESRCH || errno == EINVAL)) {
+        liveness->over = true;
         return;
     }
-    if (life->pidfd >= 0)
-        fcntl(life->pidfd, F_SETFD, FD_CLOEXEC);
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    int64_t existed_ns = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - age_ns;
-    if (!look(pid, &state, &started_ns))
-        life->over = life->pidfd < 0 && is_gone(pid); /* without /proc the pidfd decides */
+    if (liveness->pidfd >= 0)
+        fcntl(liveness->pidfd, F_SETFD, FD_CLOEXEC);
+    int64_t existed_ns = clock_system_ns(CLOCK_BOOTTIME) - age_ns;
+    if (!read_stat(pid, &state, &started_ns))
+        liveness->over = liveness->pidfd < 0 && is_gone(pid); /* without /proc the pidfd decides */
     else
-        life->over = started_ns > existed_ns + SLACK_NS;
+        liveness->over = started_ns > existed_ns + SLACK_NS;
 }
 
-void liveness_close(struct liveness *life)
+void liveness_close(struct liveness *liveness)
 {
-    if (life->pidfd >= 0)
-        close(life->pidfd);
-    life->pidfd = -1;
+    if (liveness->pidfd >= 0)
+        close(liveness->pidfd);
+    liveness->pidfd = -1;
 }
 
-bool liveness_is_over(struct liveness *life)
+bool liveness_is_over(struct liveness *liveness)
 {
     char state;
     int64_t started_ns;
-    if (life->over)
+    if (liveness->over)
         return true;
-    if (life->pidfd >= 0) {
-        struct pollfd poll_one = {.fd = life->pidfd, .events = POLLIN};
-        life->over = poll(&poll_one, 1, 0) == 1;
+    if (liveness->pidfd >= 0) {
+        struct pollfd poll_one = {.fd = liveness->pidfd, .events = POLLIN};
+        liveness->over = poll(&poll_one, 1, 0) == 1;
     } else {
-        life->over = look(life->pid, &state, &started_ns) ? state == 'Z' || state == 'X' : is_gone(life->pid);
+        liveness->over =
+            read_stat(liveness->pid, &state, &started_ns) ? state == 'Z' || state == 'X' : is_gone(liveness->pid);
     }
-    return life->over;
+    return liveness->over;
 }
 
 bool liveness_is_collector(pid_t pid)
 {
     char path[64], text[64], state;
     int64_t started_ns;
-    if (pid <= 0 || !look(pid, &state, &started_ns) || state == 'Z' || state == 'X')
+    if (pid <= 0 || !read_stat(pid, &state, &started_ns) || state == 'Z' || state == 'X')
         return false;
     snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
     return read_file(path, text, sizeof text) && strcmp(text, "snakefish-trace\n") == 0;

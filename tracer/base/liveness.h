@@ -1,5 +1,5 @@
-/* Is a process still there? By pidfd where there is one; a zombie, and another process with a recycled pid, count
- * as dead. Nothing blocks. */
+/* Does a process still run, which need not be a child of ours? A zombie counts as dead, and so does a process whose pid
+ * another one has now. Nothing blocks. */
 #ifndef SF_TRACER_BASE_LIVENESS_H
 #define SF_TRACER_BASE_LIVENESS_H
 
@@ -9,18 +9,18 @@
 
 struct liveness {
     pid_t pid;
-    int pidfd; /* -1: none, /proc is asked instead; owned */
+    int pidfd; /* owned; -1: there is none, and /proc is read instead */
     bool over;
 };
 
-/* The process `pid` that existed `age_ns` ago (0: now): one that began later is another one. */
-void liveness_open(struct liveness *life, pid_t pid, int64_t age_ns);
-void liveness_close(struct liveness *life);
+/* Watches the process `pid` that existed `age_ns` ago. If the present one of that pid began later, it is over. */
+void liveness_open(struct liveness *liveness, pid_t pid, int64_t age_ns);
+void liveness_close(struct liveness *liveness);
 
 /* Once true, always true. */
-bool liveness_is_over(struct liveness *life);
+bool liveness_is_over(struct liveness *liveness);
 
-/* Does `pid` live, and is it a snakefish-trace? */
+/* Does `pid` run, and is it a snakefish-trace? */
 bool liveness_is_collector(pid_t pid);
 
 #endif

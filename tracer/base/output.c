@@ -1,5 +1,5 @@
-/* What the program says. Standard output carries answers (info, events, help, serve's lines), standard error what
- * goes with them; `record` leaves standard output to the program it runs. */
+/* See output.h. Results go to standard output (info, events, help, the lines of serve), messages to standard error.
+ * `record` leaves standard output to the program that it runs. */
 #include "base/output.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ void output_note(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fprintf(stderr, "snakefish-trace: %s\n", text); /* in one piece: others write there too */
+    fprintf(stderr, "snakefish-trace: %s\n", text); /* by one call, since other processes write there too */
 }
 
 void output_print(const char *format, ...)

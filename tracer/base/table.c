@@ -1,4 +1,4 @@
-/* A query's rows as a table. The query runs twice, for the widths and for the rows, so that nothing is kept. */
+/* See table.h. The query runs twice, for the widths and for the rows, so that no rows have to be kept. */
 #include "base/table.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 enum { COLUMNS_MAX = 20, WIDTH_MAX = 64 };
 
-/* Characters, not bytes. */
+/* In characters, not bytes. */
 static int width_of(const char *text)
 {
     int n = 0;
@@ -24,7 +24,7 @@ static const char *cell(sqlite3_stmt *s, int column)
     return text ? (const char *)text : "-";
 }
 
-/* A word, cut where it is too long, filled up to `width`. A newline or an escape code in a name is no good here. */
+/* Prints a cell, cut if it is too long and filled up to `width`. Control characters would break the table. */
 static void output_cell(const char *text, int width, bool right, bool last)
 {
     int blanks = width - width_of(text);

@@ -1,10 +1,10 @@
-/* UTF-8, checked: a name may have been cut in the middle of a character, a log may hold anything, and SQLite's
- * readers refuse text that is no UTF-8. Knows nothing of logs. */
+/* See text.h. A name may have been cut in the middle of a character, and a log may hold anything, but programs that
+ * read the database may refuse text that is no valid UTF-8. */
 #include "base/text.h"
 
 #include <stdbool.h>
 
-/* Bytes of the character at s (1 to 4); 0: not UTF-8; -1: would be, if there were more bytes. */
+/* How many bytes the character at s has (1 to 4); 0: it is no UTF-8; -1: it is cut short. */
 static int character(const unsigned char *s, size_t left)
 {
     static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};

@@ -1,44 +1,45 @@
 /* The collector's loop.
  *
- * Invariants: the imports are sorted by file name, each file once; a log's tail is moved only after what was before
- * it is committed, or set aside; a log's file is handed on or removed only after its process was seen dead, all its
- * records taken and its books committed. One thread. Writers are the traced processes, through their logs; the loop
- * sleeps on the session's futex word, which they ring when a log passes half full.
+ * Invariants: the imports are sorted by file name, each file once. A log's tail is moved only after the records before
+ * it are committed or set aside. A log's file is recycled or removed only after its process was seen dead, or
+ * the session was closed, and after all its records and counts were committed. There is one thread. The traced
+ * processes write to their logs only; the loop sleeps on the session's futex word, by which they wake it when a log
+ * passes half full.
  *
- * A round looks at every log, sets aside what fills one, and stores as far as it may: not at all while the program
- * wants all CPUs, for a while when one is to spare, and everything at the end. */
+ * Each round looks at every log and sets records aside where a log fills up. It stores nothing while the program wants
+ * all CPUs, stores for a limited time when a CPU is idle, and stores everything at the end. */
 #include "collect/collect.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "collect/discover.h"
 #include "collect/finish.h"
 #include "collect/idle_cpu.h"
 #include "collect/log_import.h"
 #include "collect/spares.h"
 
-#define MS INT64_C(1000000)
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
-/* Of descriptors: a log's, its process's and that of what is set aside; and for everything else. */
+/* Descriptors: each log's own, its process's and its spill file's; and those that are kept for everything else. */
 enum { DESCRIPTORS_EACH = 3, DESCRIPTORS_KEPT = 32 };
-static const double aside_above = 0.25; /* of a log */
-/* The kernel does not ring: its buffer has room for more than 20 ms can bring. */
-static const int64_t nap_max_ns = 100 * MS, nap_max_kernel_ns = 20 * MS, nap_min_ns = 1 * MS,
-                     snapshot_every_ns = 1000 * MS;
-/* For how long a round may store before it looks again whether a CPU is still to spare; and how short a round is
- * that takes nothing from anybody. */
-static const int64_t store_ns = 50 * MS, quiet_ns = 2 * MS;
-/* After the program's end: how long its traced children may live on, and how long one may take to be seen. */
-static const int64_t grace_ns = 1000 * MS, settle_ns = 20 * MS;
+static const double set_aside_above = 0.25; /* of a log's room */
+/* How long the loop sleeps. The kernel's side does not wake it; its buffer has room for more than comes in 20 ms. */
+static const int64_t nap_max_ns = 100 * NS_PER_MS, nap_max_kernel_ns = 20 * NS_PER_MS, nap_min_ns = 1 * NS_PER_MS,
+                     snapshot_every_ns = 1000 * NS_PER_MS;
+/* For how long a round may store before it checks again whether a CPU is idle; and how long a round may be that does
+ * not disturb that check. */
+static const int64_t store_for_ns = 50 * NS_PER_MS, short_round_ns = 2 * NS_PER_MS;
+/* After the program's end: how long its traced children may go on, and how long a new one may take to make its log. */
+static const int64_t grace_ns = 1000 * NS_PER_MS, settle_ns = 20 * NS_PER_MS;
 
-enum storing { LATER, FOR_A_WHILE, EVERYTHING };
+enum storing { STORE_NOTHING, STORE_FOR_A_WHILE, STORE_EVERYTHING };
 
 struct collect {
     const struct collect_job *job;
@@ -46,39 +47,29 @@ struct collect {
     struct kernel *kernel;
     struct log_import **imports; /* sorted by file */
     size_t count, room;
-    struct log_import **found; /* by the present scan, not yet among the imports */
+    struct log_import **found; /* by the scan that is going on; they become imports at its end */
     size_t found_count, found_room;
-    size_t pending;        /* records since the last commit */
-    unsigned unmade;       /* logs that the last scan found still being made */
-    size_t open, open_max; /* logs that are open, and that may be: the others wait until some have ended */
-    size_t unopened;       /* logs that the last scan left to wait */
-    int64_t program_over_ns;
-    uint64_t stop_tsc;    /* when the end came: what was still to be stored took no traced process's time */
-    enum storing storing; /* in this round */
-    int64_t until_ns;     /* for a while: its end */
-    uint32_t rings;       /* of the session, before this round */
-    struct idle_cpu spare;
-    uint64_t left, left_before, left_max; /* records that wait to be stored: so far in this round, after the last
-                                             one, and how many may */
+    size_t pending;          /* records since the last commit */
+    unsigned unmade;         /* logs that were still being made when the last scan found them */
+    size_t open, open_max;   /* logs that are open, and how many may be; others have to wait until some have ended */
+    size_t unopened;         /* logs that the last scan left unopened for that reason */
+    int64_t program_over_ns; /* when the program was first seen to have ended; 0: it was not */
+    uint64_t stop_tsc;       /* when collecting stopped; what is stored after it takes no time from traced processes */
+    enum storing storing;    /* in this round */
+    int64_t until_ns;        /* until when, for STORE_FOR_A_WHILE */
+    uint32_t wakes;          /* session_wake_count from before this round */
+    struct idle_cpu idle_cpu;
+    uint64_t left, left_before, left_max; /* records that wait to be stored: counted so far in this round; after the
+                                             round before it; how many may wait */
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
+/* Appends to an array of imports. -ENOMEM. */
 static int append(struct log_import ***list, size_t *count, size_t *room, struct log_import *import)
 {
-    if (*count == *room) {
-        size_t more = *room ? *room * 2 : 16;
-        struct log_import **grown = realloc(*list, more * sizeof *grown);
-        if (!grown)
-            return -ENOMEM;
-        *list = grown;
-        *room = more;
-    }
+    struct log_import **grown = array_grow(*list, *count, room, sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    *list = grown;
     (*list)[(*count)++] = import;
     return 0;
 }
@@ -95,20 +86,14 @@ static int by_start(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static int name_with_import(const void *name, const void *import)
+{
+    return strcmp(name, (*(struct log_import *const *)import)->file);
+}
+
 static bool is_known(const struct collect *c, const char *file)
 {
-    size_t low = 0, high = c->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(file, c->imports[middle]->file);
-        if (order == 0)
-            return true;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return false;
+    return c->count && bsearch(file, c->imports, c->count, sizeof *c->imports, name_with_import);
 }
 
 static int found_one(void *arg, const char *file)
@@ -132,13 +117,13 @@ static int found_one(void *arg, const char *file)
     return 0;
 }
 
-/* Commits, then gives the room back, removes what is done with, and begins anew. */
+/* Commits, then releases room in the logs, removes the ended imports, and begins a new transaction. */
 static int commit(struct collect *c)
 {
     struct store *store = c->job->store;
     for (size_t i = 0; i < c->count; i++)
         if (!c->imports[i]->refused)
-            log_import_keep_books(c->imports[i], &c->context);
+            log_import_store_counts(c->imports[i], &c->context);
     if (store_commit(store))
         return -EIO;
     c->pending = 0;
@@ -146,7 +131,7 @@ static int commit(struct collect *c)
     for (size_t i = 0; i < c->count; i++) {
         struct log_import *import = c->imports[i];
         if (!import->refused)
-            log_import_give_back(import);
+            log_import_release(import);
         if (import->ended)
             log_import_remove(import, &c->context);
         else
@@ -157,7 +142,7 @@ static int commit(struct collect *c)
     return 0;
 }
 
-/* Stores what the log holds by now, and what was set aside of it. */
+/* Stores the log's records, those first that were set aside; as many as this round may. */
 static int take_all(struct collect *c, struct log_import *import)
 {
     for (size_t n; (n = log_import_take(import, &c->context));) {
@@ -167,37 +152,46 @@ static int take_all(struct collect *c, struct log_import *import)
             if (error)
                 return error;
         }
-        /* A ring: some log is filling up, and is to be looked at first. */
-        if (c->storing == FOR_A_WHILE && (now_ns() > c->until_ns || session_rings(c->job->session) != c->rings))
+        /* A writer wakes the collector when its log fills up: then all logs have to be looked at. */
+        if (c->storing == STORE_FOR_A_WHILE &&
+            (clock_now_ns() > c->until_ns || session_wake_count(c->job->session) != c->wakes))
             break;
     }
     return 0;
 }
 
+/* May no more records wait? */
 static bool is_full(const struct collect *c)
 {
     return c->left_before >= c->left_max;
 }
 
-/* Looks at the log, and does with it what this round may. Leaves *fill: how full it was. */
-static int attend(struct collect *c, struct log_import *import, double *fill)
+/* Looks at the log, and stores its records or sets them aside, as this round may. *fill: the fullest log's fill. */
+static int process_log(struct collect *c, struct log_import *import, double *fill)
 {
     double full = log_import_look(import);
     if (full > *fill)
         *fill = full;
-    if (full > aside_above && c->storing != EVERYTHING && !is_full(c) && log_import_set_aside(import))
-        return take_all(c, import);                                        /* no room for it: then it is to be stored */
-    bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS; /* of a dead process: to be rid of its log */
-    return c->storing != LATER || few ? take_all(c, import) : 0;
+    if (full > set_aside_above && c->storing != STORE_EVERYTHING && !is_full(c) && log_import_set_aside(import))
+        return take_all(c, import);                                        /* there was no room to set them aside */
+    bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS; /* of a dead process: its log can go */
+    return c->storing != STORE_NOTHING || few ? take_all(c, import) : 0;
 }
 
-/* The log that this process wrote until its exec is complete: its records come before those of the new one. */
-static int end_before(struct collect *c, const struct log_import *import, double *fill)
+/* The imports are sorted, each file once. */
+static void check_imports(const struct collect *c)
+{
+    for (size_t i = 1; i < c->count; i++)
+        assert(by_file(&c->imports[i - 1], &c->imports[i]) < 0);
+}
+
+/* If the process of this new log wrote another one before an exec, ends that: its records come first. */
+static int end_predecessor(struct collect *c, const struct log_import *import, double *fill)
 {
     int error = 0;
     for (size_t i = 0; i < c->count && !error; i++) {
         struct log_import *before = c->imports[i];
-        if (before->ended || !log_import_goes_on(import, before, &c->context))
+        if (before->ended || !log_import_continues(import, before, &c->context))
             continue;
         double full = log_import_look(before);
         *fill = full > *fill ? full : *fill;
@@ -205,13 +199,26 @@ static int end_before(struct collect *c, const struct log_import *import, double
             error = take_all(c, before);
         if (!error)
             log_import_end(before, &c->context, false);
-        break; /* the one before it was ended so too */
+        break; /* one that came before this was ended when this one was found */
     }
     return error;
 }
 
-/* New logs, parents before their children; and what the kernel has to say, in between: so that it has told of every
- * process that has a log when the log is given one. */
+/* A directory that changes while it is read may have named a file twice. */
+static void drop_found_twice(struct collect *c)
+{
+    size_t kept = 0;
+    qsort(c->found, c->found_count, sizeof *c->found, by_file);
+    for (size_t i = 0; i < c->found_count; i++)
+        if (kept && by_file(&c->found[kept - 1], &c->found[i]) == 0)
+            log_import_free(c->found[i]);
+        else
+            c->found[kept++] = c->found[i];
+    c->found_count = kept;
+}
+
+/* Registers new logs, parents before their children. The kernel's records are read between finding and registering the
+ * logs, so that the kernel's view has every process before its log is registered. */
 static int scan(struct collect *c, double *fill)
 {
     int error = 0;
@@ -224,21 +231,23 @@ static int scan(struct collect *c, double *fill)
     *fill = full > *fill ? full : *fill;
     if (!c->found_count)
         return 0;
+    drop_found_twice(c);
     qsort(c->found, c->found_count, sizeof *c->found, by_start);
     for (size_t i = 0; i < c->found_count; i++) {
         struct log_import *import = c->found[i];
         if (!error)
-            error = end_before(c, import, fill);
+            error = end_predecessor(c, import, fill);
         if ((!import->refused && log_import_register(import, &c->context)) ||
             append(&c->imports, &c->count, &c->room, import))
             log_import_free(import);
     }
     qsort(c->imports, c->count, sizeof *c->imports, by_file);
+    check_imports(c);
     return error;
 }
 
-/* Looks for new logs and takes everything from all logs; ends those whose process is dead. */
-static int round_trip(struct collect *c, double *fill, size_t *alive)
+/* Registers new logs, processes all, and ends those whose process is dead. *alive: processes that still run. */
+static int one_round(struct collect *c, double *fill, size_t *alive)
 {
     *alive = 0;
     c->left = 0;
@@ -247,12 +256,12 @@ static int round_trip(struct collect *c, double *fill, size_t *alive)
         struct log_import *import = c->imports[i];
         if (import->refused || import->ended)
             continue;
-        /* Dead before the last look: then nothing comes after it. */
+        /* Checked before the look: if it is dead here, nothing is written after the look. */
         bool dead = liveness_is_over(&import->liveness);
         if (dead && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
-        error = attend(c, import, fill);
-        /* A commit within it moves ended imports away, never this one: the place is found again. */
+        error = process_log(c, import, fill);
+        /* A commit in it may have removed imports before this one, but not this one. Find its place again. */
         while (i > 0 && (i >= c->count || c->imports[i] != import))
             i--;
         c->left += log_import_left(import);
@@ -284,9 +293,9 @@ static enum collect_verdict verdict(struct collect *c, size_t alive)
     if (v != COLLECT_LAST)
         return v;
     if (!c->program_over_ns)
-        c->program_over_ns = now_ns();
-    /* Also when nobody is known to live: a child that was forked last has yet to make its log. */
-    int64_t over_ns = now_ns() - c->program_over_ns;
+        c->program_over_ns = clock_now_ns();
+    /* Even if no process is known to run: a child that was just forked may not have made its log yet. */
+    int64_t over_ns = clock_now_ns() - c->program_over_ns;
     return over_ns > (alive ? grace_ns : settle_ns) ? COLLECT_STOP : v;
 }
 
@@ -294,21 +303,21 @@ static enum collect_verdict verdict(struct collect *c, size_t alive)
 static enum storing storing(struct collect *c, enum collect_verdict v)
 {
     enum collect_store when = c->job->store_rows;
-    /* not longer than the kernel's buffer can wait */
-    c->until_ns = c->kernel ? now_ns() + nap_max_kernel_ns : INT64_MAX;
+    /* not longer than the kernel's buffer has room for */
+    c->until_ns = c->kernel ? clock_now_ns() + nap_max_kernel_ns : INT64_MAX;
     if (v == COLLECT_STOP || when == COLLECT_AT_ONCE)
-        return EVERYTHING;
+        return STORE_EVERYTHING;
     if (v == COLLECT_LAST || is_full(c))
-        return FOR_A_WHILE; /* until a log needs attention */
-    if (when == COLLECT_AT_THE_END || !idle_cpu_is_there(&c->spare))
-        return LATER;
+        return STORE_FOR_A_WHILE; /* until a log fills up */
+    if (when == COLLECT_AT_THE_END || !idle_cpu_is_there(&c->idle_cpu))
+        return STORE_NOTHING;
     if (!c->kernel)
-        c->until_ns = now_ns() + store_ns;
-    return FOR_A_WHILE;
+        c->until_ns = clock_now_ns() + store_for_ns;
+    return STORE_FOR_A_WHILE;
 }
 
-/* How many records may wait in the session's file system. */
-static uint64_t most_aside(const struct session *session)
+/* How many records may be set aside in the session's file system. */
+static uint64_t set_aside_limit(const struct session *session)
 {
     struct statvfs fs;
     uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * session->header->log_records;
@@ -319,7 +328,7 @@ static uint64_t most_aside(const struct session *session)
 }
 
 /* How many logs may be open at once. */
-static size_t most_open(void)
+static size_t open_limit(void)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH * LOGS_MAX)
@@ -329,19 +338,20 @@ static size_t most_open(void)
                : 1;
 }
 
-/* What there is time for when a CPU is to spare. */
-static void look_ahead(struct collect *c)
+/* Prepares a spare log, if a CPU is idle. */
+static void prepare_spare(struct collect *c)
 {
-    if (c->storing == FOR_A_WHILE && session_state(c->job->session) == SF_SESSION_ACTIVE)
+    if (c->storing == STORE_FOR_A_WHILE && session_state(c->job->session) == SF_SESSION_ACTIVE)
         spares_prepare(c->context.dir_fd, c->context.capacity);
 }
 
-/* Falls quiet after a round that began at `began_ns`: from here on whether a CPU is to spare can be seen. */
-static void fall_quiet(struct collect *c, int64_t began_ns)
+/* Starts a new watch for an idle CPU if the round that began at `began_ns` was too long to be part of the running one,
+ * or if that has run long enough to be asked. */
+static void watch_idle_cpu(struct collect *c, int64_t began_ns)
 {
-    int64_t now = now_ns();
-    if (now - began_ns > quiet_ns || now - c->spare.since_ns >= IDLE_CPU_WINDOW_NS)
-        idle_cpu_quiet(&c->spare);
+    int64_t now = clock_now_ns();
+    if (now - began_ns > short_round_ns || now - c->idle_cpu.since_ns >= IDLE_CPU_WINDOW_NS)
+        idle_cpu_watch(&c->idle_cpu);
 }
 
 static void close_kernel(struct collect *c)
@@ -352,42 +362,42 @@ static void close_kernel(struct collect *c)
 
 static int loop(struct collect *c)
 {
-    int64_t next_snapshot_ns = now_ns() + snapshot_every_ns, nap_ns = nap_min_ns;
+    int64_t next_snapshot_ns = clock_now_ns() + snapshot_every_ns, nap_ns = nap_min_ns;
     size_t alive = 0;
     for (;;) {
-        int64_t began_ns = now_ns();
-        c->rings = session_rings(c->job->session);
+        int64_t began_ns = clock_now_ns();
+        c->wakes = session_wake_count(c->job->session);
         enum collect_verdict v = verdict(c, alive);
         double fill = 0;
         if (v == COLLECT_STOP) {
             c->stop_tsc = clock_tsc();
-            close_kernel(c); /* storing may take longer than its buffer can wait */
+            close_kernel(c); /* before storing, which may take longer than its buffer has room for */
         }
         c->left_before = c->left;
         c->storing = storing(c, v);
-        int error = round_trip(c, &fill, &alive);
+        int error = one_round(c, &fill, &alive);
         if (error || v == COLLECT_STOP)
             return error;
-        if (now_ns() >= next_snapshot_ns) {
+        if (clock_now_ns() >= next_snapshot_ns) {
             snapshot(c);
-            next_snapshot_ns = now_ns() + snapshot_every_ns;
+            next_snapshot_ns = clock_now_ns() + snapshot_every_ns;
         }
-        /* Writers ring at half full; where they come near it, sleep so much less that they do not. */
+        /* A writer has to wake the collector when its log is half full. Sleep less, so that it need not. */
         nap_ns = fill > 0.25 ? nap_ns / 2 : nap_ns * 2;
         int64_t most_ns = c->kernel ? nap_max_kernel_ns : nap_max_ns;
         nap_ns = nap_ns < nap_min_ns ? nap_min_ns : nap_ns > most_ns ? most_ns : nap_ns;
-        look_ahead(c);
-        fall_quiet(c, began_ns);
-        session_wait(c->job->session, c->rings, v == COLLECT_LAST ? 5 * MS : nap_ns);
+        prepare_spare(c);
+        watch_idle_cpu(c, began_ns);
+        session_wait(c->job->session, c->wakes, v == COLLECT_LAST ? 5 * NS_PER_MS : nap_ns);
     }
 }
 
-/* Takes everything from all logs that can be open, and ends them. */
+/* Stores all records of the logs that can be opened, and ends them. */
 static int end_all(struct collect *c)
 {
     double fill = 0;
     size_t alive;
-    int error = round_trip(c, &fill, &alive);
+    int error = one_round(c, &fill, &alive);
     for (size_t i = 0; i < c->count && !error; i++) {
         struct log_import *import = c->imports[i];
         if (import->refused)
@@ -399,13 +409,13 @@ static int end_all(struct collect *c)
     return error;
 }
 
-/* After the writers were told to stop: what they still wrote, and everybody's books. */
+/* After the session was closed: stores what the writers wrote until they saw that, and ends all logs. */
 static int last_round(struct collect *c, struct finish_facts *facts)
 {
-    c->storing = EVERYTHING;
-    usleep(1000); /* a writer that had already looked at the state is through with its record */
+    c->storing = STORE_EVERYTHING;
+    usleep(1000); /* a writer that had read the state before it was closed completes its record */
     int error = end_all(c);
-    while (!error && c->unopened && c->open) { /* those that had to wait for descriptors */
+    while (!error && c->unopened && c->open) { /* logs that had to wait for descriptors */
         error = commit(c);
         if (!error)
             error = end_all(c);
@@ -436,8 +446,8 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                             .recovering = job->recovering};
     if (error)
         goto out;
-    c.left_max = most_aside(session);
-    c.open_max = most_open();
+    c.left_max = set_aside_limit(session);
+    c.open_max = open_limit();
     store_begin(job->store);
     error = loop(&c);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;

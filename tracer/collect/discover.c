@@ -1,4 +1,4 @@
-/* Finds logs by their names. What a file of that name really is, reader.c looks at: here nothing is opened. */
+/* See discover.h. Goes by the names alone; reader_open finds out whether such a file is a log. */
 #include "collect/discover.h"
 
 #include <dirent.h>
@@ -12,7 +12,7 @@
 int discover_logs(int dir_fd, int (*found)(void *arg, const char *name), void *arg)
 {
     int error = 0;
-    /* A descriptor of its own: readdir's position belongs to the open file. */
+    /* Opened anew, since the position of readdir belongs to the open file. */
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;

@@ -2,8 +2,8 @@
 #ifndef SF_TRACER_COLLECT_DISCOVER_H
 #define SF_TRACER_COLLECT_DISCOVER_H
 
-/* Calls `found` with the name of every file that is called like a log; its result stops the scan when it is not 0
- * and is returned. -errno when the directory cannot be read. Does not block. */
+/* Calls `found` with the name of every file that has a log's name. If it returns anything but 0, the scan stops and
+ * returns that. -errno: the directory cannot be read. Does not block. */
 int discover_logs(int dir_fd, int (*found)(void *arg, const char *name), void *arg);
 
 #endif

@@ -1,6 +1,5 @@
-/* The cost of an event, measured on records in memory of our own. The writer itself cannot be asked: it lives in
- * the traced program, whose time this is about. So it leaves out what surrounds the writing there, the call and the
- * test whether events are wanted, some 1 ns. */
+/* See event_cost.h. The writer is part of the extension, not of this program, so its steps are repeated here. What is
+ * not measured: the call of the writer and its test whether a trace is running, about 1 ns. */
 #include "collect/event_cost.h"
 
 #include <stdatomic.h>
@@ -23,7 +22,7 @@ static uint64_t stamp(void)
 #endif
 }
 
-static int compare(const void *a, const void *b)
+static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -35,19 +34,19 @@ double event_cost_measure(double ns_per_tick)
     static struct {
         _Atomic uint64_t head;
         volatile uint64_t begun;
-    } books;
+    } counts;
     double batches[BATCHES];
     for (int batch = 0; batch < BATCHES; batch++) {
         uint64_t from = clock_tsc();
         for (uint64_t i = 0; i < RECORDS; i++) {
-            books.begun++;
+            counts.begun++;
             atomic_signal_fence(memory_order_seq_cst);
             records[i] = (struct sf_record){.tsc = stamp(), .kind = SF_EVENT_MARK, .a = i};
-            __asm__ volatile("" : : "r"(records) : "memory"); /* they are to be written */
-            atomic_store_explicit(&books.head, i + 1, memory_order_release);
+            __asm__ volatile("" : : "r"(records) : "memory"); /* so that the compiler writes them */
+            atomic_store_explicit(&counts.head, i + 1, memory_order_release);
         }
         batches[batch] = (double)(clock_tsc() - from) * ns_per_tick / RECORDS;
     }
-    qsort(batches, BATCHES, sizeof *batches, compare);
+    qsort(batches, BATCHES, sizeof *batches, by_value);
     return batches[BATCHES / 2];
 }

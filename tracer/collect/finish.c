@@ -1,4 +1,4 @@
-/* The end of a trace: finish.sql, and what only the collector knows. */
+/* See finish.h: runs finish.sql, and adds what only the collector knows. */
 #include "collect/finish.h"
 
 #include <inttypes.h>
@@ -12,7 +12,7 @@ static const char finish_sql[] =
 #include "collect/finish.inc"
     ;
 
-static int64_t number(struct store *store, const char *sql)
+static int64_t query_number(struct store *store, const char *sql)
 {
     sqlite3_stmt *s = NULL;
     int64_t value = 0;
@@ -22,7 +22,8 @@ static int64_t number(struct store *store, const char *sql)
     return value;
 }
 
-static void count(struct store *store, const char *name, int64_t value, const char *severity)
+/* A row of `stats` for the session; the severity is info where there is nothing to count. */
+static void put_stat(struct store *store, const char *name, int64_t value, const char *severity)
 {
     store_stat(store, name, 0, value ? severity : "info", value);
 }
@@ -46,19 +47,18 @@ int finish_database(struct store *store, const struct finish_facts *facts)
         return error;
     store_begin(store);
     store_run(store, finish_sql);
-    /* trace.stop() is called by a process that runs on; a program that has ended should have left none. */
-    count(store, "processes_running",
-          number(store, "SELECT count(*) FROM (SELECT process FROM log WHERE running "
-                        "UNION SELECT process FROM kernel_life WHERE running)"),
-          facts->stopped ? "info" : "loss");
-    count(store, "lost_logs", facts->lost_logs, "loss");
-    count(store, "refused_logs", facts->refused_logs, "error");
-    count(store, "unmade_logs", facts->unmade_logs, "info");
-    count(store, "clock_not_invariant", !clock_is_invariant(), "loss");
+    /* trace.stop() is called by a process that goes on running. A program that has ended should have left none. */
+    put_stat(store, "processes_running",
+             query_number(store, "SELECT count(*) FROM (SELECT process FROM log WHERE running "
+                                 "UNION SELECT process FROM kernel_life WHERE running)"),
+             facts->stopped ? "info" : "loss");
+    put_stat(store, "lost_logs", facts->lost_logs, "loss");
+    put_stat(store, "refused_logs", facts->refused_logs, "error");
+    put_stat(store, "unmade_logs", facts->unmade_logs, "info");
+    put_stat(store, "clock_not_invariant", !clock_is_invariant(), "loss");
     store_stat(store, "clock_error_ns", 0, "info", facts->clock->worst_error_ns);
     store_meta_number(store, "event_cost_ps", (int64_t)(event_cost_measure(facts->clock->open.ns_per_tick) * 1000));
     fill_ledger(store);
-    store_run(store, "CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = 15 AND phase = 2");
     store_meta_number(store, "duration_ns", facts->clock->open.ns);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(facts->clock) + 0.5));
     store_meta_text(store, "state", facts->state);

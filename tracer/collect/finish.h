@@ -1,4 +1,4 @@
-/* The end of a trace: what can be said only when everything is there. */
+/* Finishes a trace: stores what can be known only when all records are in the database. */
 #ifndef SF_TRACER_COLLECT_FINISH_H
 #define SF_TRACER_COLLECT_FINISH_H
 
@@ -8,14 +8,15 @@
 struct finish_facts {
     const struct clock *clock;
     const char *state;     /* for meta: complete or recovered */
-    bool stopped;          /* by trace.stop(): that processes still run is as it should be */
+    bool stopped;          /* by trace.stop(): then processes may still run, and that is no loss */
     unsigned lost_logs;    /* processes that could not make a log, and logs that could not be opened */
-    unsigned refused_logs; /* files called like a log that are none of this session */
-    unsigned unmade_logs;  /* logs that were never completed: nothing was written to them */
+    unsigned refused_logs; /* files with a log's name that are no logs of this session */
+    unsigned unmade_logs;  /* logs whose making was never completed, so nothing was written to them */
 };
 
-/* Ends of processes, parents, books, indexes, state; in one transaction, and as often as one likes. The transaction
- * that is open is committed first. -EIO: the store's sentence says why. */
+/* Stores the ends and parents of the processes, the statistics, the ledger and the state, and makes the index, all in
+ * one transaction. The transaction that is open is committed first. May be called again on the same trace. -EIO:
+ * store_why says why. */
 int finish_database(struct store *store, const struct finish_facts *facts);
 
 #endif

@@ -1,28 +1,30 @@
--- What follows from a trace's tables at its end: the lives of the processes, and the books. All of it can be done again,
--- by another collector, on a trace that was finished or half finished.
+-- What is computed when a trace is finished: starts and ends of the processes, and the statistics. All of it may be run
+-- again, also by another collector, on a trace that is finished or half finished.
 
--- The death that was told of a log's writer: the first one of its pid after its start.
+-- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start.
 CREATE TEMP VIEW IF NOT EXISTS death AS
   SELECT l.id AS log, r.tsc, r.status
   FROM log l JOIN reap r
     ON r.pid = l.pid AND r.tsc = (SELECT min(tsc) FROM reap WHERE pid = l.pid AND tsc >= l.start_tsc);
 
-CREATE TEMP VIEW IF NOT EXISTS life AS
+-- When a process started and ended and with what status, by its logs: what is known most exactly comes first.
+CREATE TEMP VIEW IF NOT EXISTS lifetime AS
   SELECT l.process,
          min(min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc))) AS start_tsc,
-         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc)) AS end_tsc,
+         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc))
+           AS end_tsc,
          max(coalesce(d.status, iif(l.exit_tsc IS NULL, NULL, l.exit_status))) AS exit_status
   FROM log l LEFT JOIN death d ON d.log = l.id GROUP BY l.process;
 
 UPDATE process SET
-  start_ns = (SELECT c.ns + CAST((life.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
-              WHERE c.from_tsc <= life.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
-  end_ns = (SELECT c.ns + CAST((life.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
-            WHERE c.from_tsc <= life.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
-  exit_status = life.exit_status
-FROM life WHERE life.process = process.id;
+  start_ns = (SELECT c.ns + CAST((lifetime.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+              WHERE c.from_tsc <= lifetime.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  end_ns = (SELECT c.ns + CAST((lifetime.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+            WHERE c.from_tsc <= lifetime.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  exit_status = lifetime.exit_status
+FROM lifetime WHERE lifetime.process = process.id;
 
--- The kernel's view saw forks and exits themselves. What it saw last of a process whose collector was killed ends it.
+-- The kernel's view has forks and exits themselves. If its collector was killed, a process ends with its last slice.
 UPDATE kernel_life SET end_ns = coalesce(s.end_ns, kernel_life.start_ns)
 FROM (SELECT k.process, max(s.end_ns) AS end_ns FROM kernel_life k LEFT JOIN sched_slice s ON s.process = k.process
       WHERE k.end_ns IS NULL GROUP BY k.process) s
@@ -38,10 +40,10 @@ FROM kernel_life k LEFT JOIN (
   FROM (SELECT process, max(last_tsc) AS last_tsc FROM log GROUP BY process) l) l ON l.process = k.process
 WHERE k.process = process.id;
 
--- Waits that the events say too.
+-- Waits that the events have too are removed from the kernel's view. The LIMIT skips the pass if there is no such view.
 CREATE TEMP TABLE user_wait(process, start_ns, end_ns, PRIMARY KEY(process, start_ns)) WITHOUT ROWID;
 INSERT OR REPLACE INTO user_wait
-  SELECT process, start_ns, end_ns FROM (SELECT 1 FROM kernel_wait LIMIT 1) CROSS JOIN span -- no view, no pass
+  SELECT process, start_ns, end_ns FROM (SELECT 1 FROM kernel_wait LIMIT 1) CROSS JOIN span
   WHERE kind = 'wait' AND lane = 0;
 DELETE FROM kernel_wait
 WHERE tid = (SELECT pid FROM process WHERE id = kernel_wait.process)
@@ -50,7 +52,7 @@ WHERE tid = (SELECT pid FROM process WHERE id = kernel_wait.process)
                  ORDER BY u.start_ns DESC LIMIT 1);
 DROP TABLE user_wait;
 
--- A child may have been found before its parent was.
+-- Parents that were not known when their children were found.
 UPDATE process SET parent = coalesce(
     (SELECT q.process FROM log q
      WHERE q.pid = l.parent_pid AND q.start_tsc <= l.start_tsc AND q.process <> l.process
@@ -58,7 +60,7 @@ UPDATE process SET parent = coalesce(
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;
 
--- emitted: what the writer began; where its counts are damaged, what is known of them.
+-- emitted: the records that the writer began; if its counts are damaged, those that are known.
 CREATE TEMP VIEW IF NOT EXISTS account AS
   SELECT *, iif(damaged, collected + lost_all, begun) AS emitted, iif(damaged, 0, begun - taken - lost) AS torn
   FROM (SELECT *, lost + elsewhere + bad_kind + bad_phase + bad_time + unreadable AS lost_all FROM log);
@@ -72,7 +74,7 @@ INSERT INTO stats(name, process, severity, value)
     SELECT process, 'lost', 'loss', lost_all, 1 FROM account UNION ALL
     SELECT process, 'torn', 'loss', torn, 1 FROM account UNION ALL
     SELECT process, 'damaged', 'error', bad_kind + bad_phase + bad_time + unreadable + damaged, 1 FROM account UNION ALL
-    -- of what the losses consist, where there are any
+    -- the parts of the losses, if there are any
     SELECT process, 'lost_no_room', 'loss', lost, 0 FROM account UNION ALL
     SELECT process, 'lost_elsewhere', 'loss', elsewhere, 0 FROM account UNION ALL
     SELECT process, 'damaged_kind', 'error', bad_kind, 0 FROM account UNION ALL
@@ -81,16 +83,16 @@ INSERT INTO stats(name, process, severity, value)
     SELECT process, 'damaged_unreadable', 'error', unreadable, 0 FROM account UNION ALL
     SELECT process, 'damaged_log', 'error', damaged, 0 FROM account UNION ALL
     SELECT process, 'clock_backwards', 'error', backwards, 0 FROM account UNION ALL
-    -- behind a gap, ends without begin are to be expected
+    -- after a gap, some ends have no begin
     SELECT process, 'unmatched_spans', iif(gaps OR elsewhere OR damaged, 'loss', 'error'), unmatched, 0 FROM account)
   WHERE always OR value GROUP BY process, name, severity;
 
--- The invariant: emitted = collected + lost + torn, and no log tore more than one record.
+-- The balance (`books`): emitted = collected + lost + torn for every log, and at most one record of a log is torn.
 INSERT INTO stats(name, process, severity, value)
   SELECT 'books', NULL, iif(count(*), 'error', 'info'), iif(count(*), 'violated', 'closed')
   FROM account WHERE emitted <> collected + lost_all + torn OR torn NOT IN (0, 1);
 
--- The kernel's view, where it was asked for: whether it is whole, and what its buffer had no room for.
+-- The kernel's view, if it was asked for: whether it is complete, and the records that found no room in its buffer.
 INSERT INTO stats(name, process, severity, value)
   SELECT key, NULL, iif(value = 'complete', 'info', 'loss'), iif(value = 'running', 'ended with its collector', value)
   FROM meta WHERE key = 'kernel_view' AND value <> 'off'
@@ -100,5 +102,8 @@ INSERT INTO stats(name, process, severity, value)
   SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
 DROP VIEW account;
-DROP VIEW life;
+DROP VIEW lifetime;
 DROP VIEW death;
+
+-- With this index the view `message` finds the receive of a send.
+CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = EVENT_RECEIVE AND phase = 2;

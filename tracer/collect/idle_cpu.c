@@ -1,19 +1,12 @@
-/* Whether a CPU is to spare, by the kernel's count of idle time. See spare.h. */
+/* See idle_cpu.h. The kernel's own count of idle time answers. */
 #include "collect/idle_cpu.h"
 
 #include <sched.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Ticks that the CPUs which this process may use were idle since the machine's start; 0: not known. */
+/* How long the CPUs that this process may use have been idle since the machine's start, in clock ticks; 0: not known.
+ */
 static uint64_t idle_ticks(void)
 {
     cpu_set_t allowed;
@@ -29,23 +22,23 @@ static uint64_t idle_ticks(void)
         unsigned long long idle, waiting;
         if (sscanf(line, "cpu%u %*u %*u %*u %llu %llu", &cpu, &idle, &waiting) == 3 && cpu < CPU_SETSIZE &&
             CPU_ISSET(cpu, &allowed))
-            sum += idle + waiting; /* waiting for a disk is idle, too */
+            sum += idle + waiting; /* a CPU that waits for a disk is idle too */
     }
     fclose(f);
     return sum;
 }
 
-void idle_cpu_quiet(struct idle_cpu *spare)
+void idle_cpu_watch(struct idle_cpu *idle_cpu)
 {
-    spare->idle = idle_ticks();
-    spare->since_ns = spare->idle ? now_ns() : 0;
+    idle_cpu->idle = idle_ticks();
+    idle_cpu->since_ns = idle_cpu->idle ? clock_now_ns() : 0;
 }
 
-bool idle_cpu_is_there(const struct idle_cpu *spare)
+bool idle_cpu_is_there(const struct idle_cpu *idle_cpu)
 {
-    int64_t quiet_ns = now_ns() - spare->since_ns;
-    if (!spare->since_ns || quiet_ns < IDLE_CPU_WINDOW_NS)
+    int64_t watched_ns = clock_now_ns() - idle_cpu->since_ns;
+    if (!idle_cpu->since_ns || watched_ns < IDLE_CPU_WINDOW_NS)
         return false;
-    double idle_ns = (double)(int64_t)(idle_ticks() - spare->idle) * 1e9 / (double)sysconf(_SC_CLK_TCK);
-    return idle_ns >= 0.75 * (double)quiet_ns;
+    double idle_ns = (double)(int64_t)(idle_ticks() - idle_cpu->idle) * 1e9 / (double)sysconf(_SC_CLK_TCK);
+    return idle_ns >= 0.75 * (double)watched_ns;
 }

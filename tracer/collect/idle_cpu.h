@@ -1,27 +1,29 @@
-/* Whether a CPU is to spare: whether the collector would take nothing from the program by storing now.
+/* Is a CPU idle, so that the collector can store records without taking a CPU from the program?
  *
- * Only times in which the collector itself is quiet can tell: processes that hand work to each other take turns on
- * one CPU when somebody occupies the other, and then nobody else seems to want it. So the caller says when it falls
- * quiet, and asks when it is about to begin again. */
+ * Only a time in which the collector itself does not run can answer that. Processes that hand work to each other take
+ * turns on one CPU while the collector occupies another, and then seem not to need that one. So the caller starts the
+ * watch when it goes to sleep, and asks when it is about to work again. */
 #ifndef SF_TRACER_COLLECT_IDLE_CPU_H
 #define SF_TRACER_COLLECT_IDLE_CPU_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 struct idle_cpu {
-    int64_t since_ns; /* of CLOCK_MONOTONIC: the caller has been quiet; 0: it has not */
-    uint64_t idle;    /* of the CPUs that this process may use, in clock ticks, by then */
+    int64_t since_ns; /* when the watch was started, by CLOCK_MONOTONIC; 0: it was not */
+    uint64_t idle;    /* how long the CPUs that this process may use had been idle by then, in clock ticks */
 };
 
-/* The caller falls quiet now. */
-void idle_cpu_quiet(struct idle_cpu *spare);
+/* Starts the watch: the caller goes to sleep. */
+void idle_cpu_watch(struct idle_cpu *idle_cpu);
 
-/* Since idle_cpu_quiet, at least IDLE_CPU_WINDOW_NS ago, was three quarters of a CPU or more idle, of those that this
- * process may use? False also where that cannot be known. Opens /proc/stat; does not block. */
-bool idle_cpu_is_there(const struct idle_cpu *spare);
+/* Since the watch was started, at least IDLE_CPU_WINDOW_NS ago, were the CPUs that this process may use idle for three
+ * quarters of one CPU's time or more? false also where that is not known. Reads /proc/stat; does not block. */
+bool idle_cpu_is_there(const struct idle_cpu *idle_cpu);
 
-/* /proc/stat counts in hundredths of a second: shorter times say nothing. */
-#define IDLE_CPU_WINDOW_NS INT64_C(50000000)
+/* /proc/stat counts in hundredths of a second, which is too coarse for shorter times. */
+#define IDLE_CPU_WINDOW_NS (50 * NS_PER_MS)
 
 #endif

@@ -1,11 +1,12 @@
-/* One process's log on its way into the database.
+/* See log_import.h.
  *
- * Invariants: taken = elsewhere + collected + bad + unreadable, the records that this log is rid of; books.taken is
- * stored in the same transaction as the rows, and the log's tail follows only after the commit. So whoever is
- * killed in between, no record is stored twice, and none is dropped. A record that no writer could have written is
- * counted and not stored. */
+ * Invariants: taken = elsewhere + collected + bad + unreadable, which are all records that were taken out of the log.
+ * counts.taken is stored in the same transaction as the rows, and the log's tail is moved after the commit. So no
+ * record is stored twice and none is skipped, whenever the collector is killed. A record that no writer could have
+ * written is counted, but not stored. */
 #include "collect/log_import.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,14 @@
 #include "collect/spares.h"
 
 enum { BATCH = 4096 };
-static struct sf_record batch[BATCH]; /* one collector, one thread */
+static struct sf_record batch[BATCH]; /* one buffer will do: a collector has one thread */
+
+/* The records that the counts explain; equals counts.taken. */
+static uint64_t accounted(const struct store_log *counts)
+{
+    return counts->elsewhere + counts->collected + counts->bad_kind + counts->bad_phase + counts->bad_time +
+           counts->unreadable;
+}
 
 int log_import_open(struct log_import **out, const struct log_import_context *context, const char *file)
 {
@@ -53,8 +61,8 @@ void log_import_free(struct log_import *import)
     free(import);
 }
 
-/* Rebuilds what is kept in memory from the events that an earlier collector stored. */
-static void replay(struct log_import *import, sqlite3 *db)
+/* Opens and ends in import->spans the spans of the events that an earlier collector stored. */
+static void restore_spans(struct log_import *import, sqlite3 *db)
 {
     sqlite3_stmt *s;
     if (sqlite3_prepare_v2(
@@ -63,9 +71,9 @@ static void replay(struct log_import *import, sqlite3 *db)
             "ORDER BY seq",
             -1, &s, NULL) != SQLITE_OK)
         return;
-    sqlite3_bind_int64(s, 1, import->books.process);
-    sqlite3_bind_int64(s, 2, (int64_t)import->books.first_seq);
-    sqlite3_bind_int64(s, 3, (int64_t)(import->books.first_seq + import->books.taken));
+    sqlite3_bind_int64(s, 1, import->counts.process);
+    sqlite3_bind_int64(s, 2, (int64_t)import->counts.first_seq);
+    sqlite3_bind_int64(s, 3, (int64_t)(import->counts.first_seq + import->counts.taken));
     while (sqlite3_step(s) == SQLITE_ROW) {
         unsigned kind = (unsigned)sqlite3_column_int(s, 1), lane = (unsigned)sqlite3_column_int(s, 4);
         int64_t object = sqlite3_column_int64(s, 2);
@@ -84,10 +92,10 @@ static void replay(struct log_import *import, sqlite3 *db)
     sqlite3_finalize(s);
 }
 
-/* Reads the books that an earlier collector left of this log. false: there are none. */
-static bool resume(struct log_import *import, sqlite3 *db)
+/* Reads the counts that an earlier collector stored of this log. false: there are none. */
+static bool restore_counts(struct log_import *import, sqlite3 *db)
 {
-    struct store_log *k = &import->books;
+    struct store_log *k = &import->counts;
     sqlite3_stmt *s;
     if (sqlite3_prepare_v2(
             db,
@@ -112,20 +120,20 @@ static bool resume(struct log_import *import, sqlite3 *db)
     }
     sqlite3_finalize(s);
     if (found)
-        replay(import, db);
+        restore_spans(import, db);
     return found;
 }
 
-/* Since when this process may have made logs: what is older and has its pid was another one's. */
+/* When this process began, at the earliest. An older log with its pid was written by another process. */
 static uint64_t born_tsc(const struct sf_log_header *h, const struct clock *clock)
 {
     uint64_t age = h->age_ns ? clock_ticks(clock, (int64_t)h->age_ns) : 0;
-    age += age >> 10; /* the rate may not be known better yet */
+    age += age >> 10; /* the clock's rate may be off by so much at the start */
     return age < h->start_tsc ? h->start_tsc - age : 0;
 }
 
-bool log_import_goes_on(const struct log_import *import, const struct log_import *before,
-                        const struct log_import_context *context)
+bool log_import_continues(const struct log_import *import, const struct log_import *before,
+                          const struct log_import_context *context)
 {
     const struct sf_log_header *h = &import->reader.header, *old = &before->reader.header;
     return !import->refused && !before->refused && h->pid == old->pid && old->start_tsc < h->start_tsc &&
@@ -135,14 +143,14 @@ bool log_import_goes_on(const struct log_import *import, const struct log_import
 int log_import_register(struct log_import *import, const struct log_import_context *context)
 {
     const struct sf_log_header *h = &import->reader.header;
-    struct store_log *k = &import->books;
+    struct store_log *k = &import->counts;
     char name[SF_NAME_BYTES + 1];
 
     import->spans = spans_new();
     import->texts = texts_new();
     if (!import->spans || !import->texts)
         return -ENOMEM;
-    if (!context->recovering || !resume(import, store_connection(context->store))) {
+    if (!context->recovering || !restore_counts(import, store_connection(context->store))) {
         text_clean(name, sizeof name, h->name, sizeof h->name);
         int64_t task = ids_get(context->ids, STORE_TASK, h->family, h->task);
         k->process = store_process_since(context->store, h->pid, born_tsc(h, context->clock), h->start_tsc);
@@ -154,12 +162,12 @@ int log_import_register(struct log_import *import, const struct log_import_conte
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
     }
-    uint64_t there = import->reader.next; /* what is before it, a collector took into another database */
-    if (there > k->taken) {
-        k->elsewhere += there - k->taken;
-        k->taken = there;
+    uint64_t next = import->reader.next; /* records before it were stored, by a collector that wrote another database */
+    if (next > k->taken) {
+        k->elsewhere += next - k->taken;
+        k->taken = next;
     }
-    import->reader.next = k->taken;
+    reader_skip(&import->reader, k->taken);
     import->changed = true;
     uint64_t now = clock_tsc();
     int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
@@ -169,7 +177,7 @@ int log_import_register(struct log_import *import, const struct log_import_conte
 
 double log_import_look(struct log_import *import)
 {
-    struct store_log *k = &import->books;
+    struct store_log *k = &import->counts;
     if (k->damaged)
         return 0;
     if (reader_look(&import->reader)) {
@@ -177,22 +185,22 @@ double log_import_look(struct log_import *import)
         return 0;
     }
     const struct sf_log_header *h = &import->reader.header;
-    k->begun = h->begun; /* not worth a row as long as nothing is taken */
+    k->begun = h->begun; /* these alone do not make `changed` true: they are stored with the next records */
     k->lost = h->lost;
-    return (double)(h->head - import->reader.given) / h->capacity;
+    return (double)(h->head - import->reader.tail) / h->capacity;
 }
 
 uint64_t log_import_left(const struct log_import *import)
 {
-    return import->books.damaged ? 0 : import->reader.header.head - import->reader.next;
+    return import->counts.damaged ? 0 : import->reader.header.head - import->reader.next;
 }
 
 int log_import_set_aside(struct log_import *import)
 {
-    return import->books.damaged ? 0 : reader_set_aside(&import->reader, batch, BATCH);
+    return import->counts.damaged ? 0 : reader_set_aside(&import->reader, batch, BATCH);
 }
 
-/* The row id that stands for the number of a task or channel in a WAIT record. */
+/* The row id of the task or channel that a WAIT record has the number of. */
 static int64_t waited_for(const struct log_import_context *context, uint32_t family, uint64_t what, uint64_t number)
 {
     bool channel = what == SF_WAIT_MESSAGE || what == SF_WAIT_ROOM;
@@ -209,11 +217,12 @@ static const char *task_kind(uint64_t kind)
     return kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
-/* What a record says beyond being an event. Changes e's object, a and b from numbers to row ids. */
-static void understand(struct log_import *import, const struct log_import_context *context, const struct sf_record *r,
-                       struct store_event *e)
+/* Does what a record of this kind asks for besides a row of `event`. Where e's object, a or b is a number that the
+ * process gave, it is replaced by a row id. */
+static void interpret(struct log_import *import, const struct log_import_context *context, const struct sf_record *r,
+                      struct store_event *e)
 {
-    struct store_log *k = &import->books;
+    struct store_log *k = &import->counts;
     const char *text;
     switch (r->kind) {
     case SF_EVENT_LOST:
@@ -266,8 +275,8 @@ static int64_t object_id(const struct log_import *import, const struct log_impor
         return ids_get(context->ids, STORE_TASK, import->reader.header.family, r->object);
     case CHANNEL:
         return ids_get(context->ids, STORE_CHANNEL, import->reader.header.family, r->object);
-    case TEXT: /* a TEXT record's own number has no row before the text is whole */
-        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, import->books.id, r->object);
+    case TEXT: /* a TEXT record's number has no row before the text is complete: see interpret */
+        return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, import->counts.id, r->object);
     default:
         return 0;
     }
@@ -275,7 +284,7 @@ static int64_t object_id(const struct log_import *import, const struct log_impor
 
 static void note_time(struct log_import *import, unsigned lane, uint64_t tsc)
 {
-    struct store_log *k = &import->books;
+    struct store_log *k = &import->counts;
     if (lane >= import->lanes) {
         unsigned lanes = import->lanes ? import->lanes : 1;
         while (lanes <= lane)
@@ -287,7 +296,7 @@ static void note_time(struct log_import *import, unsigned lane, uint64_t tsc)
         import->lane_tsc = grown;
         import->lanes = lanes;
     }
-    if (tsc < import->lane_tsc[lane] && lane < SF_LANE_MAX) /* the last lane is shared by many threads */
+    if (tsc < import->lane_tsc[lane] && lane < SF_LANE_MAX) /* the last lane may be shared by threads */
         k->backwards++;
     import->lane_tsc[lane] = tsc;
     if (!k->first_tsc || tsc < k->first_tsc)
@@ -300,8 +309,8 @@ static void take_one(struct log_import *import, const struct log_import_context 
                      uint64_t number)
 {
     unsigned phase = r->flags & SF_PHASE_MASK, lane = r->flags >> SF_LANE_SHIFT;
-    struct store_event e = {.process = import->books.process,
-                            .seq = import->books.first_seq + number,
+    struct store_event e = {.process = import->counts.process,
+                            .seq = import->counts.first_seq + number,
                             .tsc = r->tsc,
                             .kind = r->kind,
                             .phase = phase,
@@ -309,20 +318,20 @@ static void take_one(struct log_import *import, const struct log_import_context 
                             .a = (int64_t)r->a,
                             .b = (int64_t)r->b};
     e.object = object_id(import, context, r);
-    understand(import, context, r, &e);
+    interpret(import, context, r, &e);
     if (phase == SF_PHASE_END)
         e.begin = spans_end(import->spans, lane, r->kind, e.object);
     int64_t row = store_event(context->store, &e);
     if (phase == SF_PHASE_BEGIN)
         spans_begin(import->spans, lane, r->kind, e.object, row);
     note_time(import, lane, r->tsc);
-    import->books.collected++;
+    import->counts.collected++;
 }
 
 size_t log_import_take(struct log_import *import, const struct log_import_context *context)
 {
     struct sf_record *records = batch;
-    struct store_log *k = &import->books;
+    struct store_log *k = &import->counts;
     size_t count;
 
     if (k->damaged)
@@ -336,7 +345,9 @@ size_t log_import_take(struct log_import *import, const struct log_import_contex
     }
     if (!count)
         return 0;
-    uint64_t slack = clock_ticks(context->clock, 1000000000); /* counters of different CPUs may differ a little */
+    uint64_t slack = clock_ticks(context->clock, NS_PER_S); /* the counters of different CPUs may differ a little */
+    uint64_t missing = k->taken - accounted(k);             /* 0, unless an earlier collector's counts are damaged */
+    (void)missing;
     uint64_t from_tsc = context->start_tsc > slack ? context->start_tsc - slack : 0, to_tsc = clock_tsc() + slack;
     for (size_t i = 0; i < count; i++) {
         switch (reader_check(&records[i], from_tsc, to_tsc)) {
@@ -355,37 +366,27 @@ size_t log_import_take(struct log_import *import, const struct log_import_contex
         }
     }
     k->taken = first + count;
+    assert(k->taken - accounted(k) == missing);
     import->changed = true;
     return count;
 }
 
-void log_import_keep_books(struct log_import *import, const struct log_import_context *context)
+void log_import_store_counts(struct log_import *import, const struct log_import_context *context)
 {
     if (!import->changed)
         return;
-    import->books.unmatched = spans_unmatched(import->spans);
-    store_log(context->store, &import->books);
+    import->counts.unmatched = spans_unmatched(import->spans);
+    store_log(context->store, &import->counts);
     import->changed = false;
 }
 
-void log_import_give_back(struct log_import *import)
+void log_import_release(struct log_import *import)
 {
-    if (!import->books.damaged)
-        reader_give_back(&import->reader, import->books.taken);
+    if (!import->counts.damaged)
+        reader_release(&import->reader, import->counts.taken);
 }
 
-void log_import_remove(struct log_import *import, const struct log_import_context *context)
-{
-    spill_remove(&import->reader.spill);
-    reader_close(&import->reader);
-    if (import->books.damaged)
-        unlinkat(context->dir_fd, import->file, 0);
-    else
-        spares_hand_on(context->dir_fd, import->file);
-    log_import_free(import);
-}
-
-static void keep_open_span(void *arg, int64_t event)
+static void put_open_span(void *arg, int64_t event)
 {
     store_open_span(arg, event);
 }
@@ -393,12 +394,25 @@ static void keep_open_span(void *arg, int64_t event)
 void log_import_end(struct log_import *import, const struct log_import_context *context, bool running)
 {
     char name[SF_NAME_BYTES + 1];
+    assert(!import->ended);
     reader_look_name(&import->reader);
     if (text_clean(name, sizeof name, import->reader.header.name, sizeof import->reader.header.name))
-        store_log_name(context->store, import->books.id, name);
-    spans_open(import->spans, keep_open_span, context->store);
-    import->books.seen_tsc = import->over_tsc;
-    import->books.running = running;
+        store_log_name(context->store, import->counts.id, name);
+    spans_each_open(import->spans, put_open_span, context->store);
+    import->counts.seen_tsc = import->over_tsc;
+    import->counts.running = running;
     import->changed = import->ended = true;
-    log_import_keep_books(import, context);
+    log_import_store_counts(import, context);
+}
+
+void log_import_remove(struct log_import *import, const struct log_import_context *context)
+{
+    assert(import->ended && !import->changed && !log_import_left(import));
+    spill_remove(&import->reader.spill);
+    reader_close(&import->reader);
+    if (import->counts.damaged)
+        unlinkat(context->dir_fd, import->file, 0);
+    else
+        spares_recycle(context->dir_fd, import->file);
+    log_import_free(import);
 }

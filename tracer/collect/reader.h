@@ -1,5 +1,5 @@
-/* One log, read. Trusts nothing in it: the file may be cut short, replaced or filled with anything at any time, and
- * the worst that happens is a result that says so. Reads by pread, writes `tail` only. Nothing blocks. */
+/* Reads one log. Nothing in the log is trusted: the file may be cut short, replaced or filled with anything at any
+ * time, and then a function here returns an error. Reads by pread, writes `tail` only. Nothing blocks. */
 #ifndef SF_TRACER_COLLECT_READER_H
 #define SF_TRACER_COLLECT_READER_H
 
@@ -14,36 +14,39 @@ enum reader_flaw { READER_SOUND, READER_BAD_KIND, READER_BAD_PHASE, READER_BAD_T
 
 struct reader {
     int fd;                      /* owned */
-    struct sf_log_header header; /* as it was last looked at; identity as it was when opened */
+    struct sf_log_header header; /* identity: as it was when the log was opened; counts: as of the last reader_look */
     uint64_t next;               /* number of the record to be read next */
-    uint64_t given;              /* the log's tail: its records before it are ours */
-    struct spill spill;          /* those that were set aside: [first, end), and then end == given */
+    uint64_t tail;               /* the log's tail as we set it: records before it are no longer in the log */
+    struct spill spill;          /* records that were set aside: [first, end), and then end == tail */
 };
 
-/* -EAGAIN: still being made, come again. -EMFILE and the like: out of descriptors, come again. -EBADMSG: not a log
- * of this session, or damaged. -EPERM: not ours alone. */
+/* -EAGAIN: still being made, try again later. -EMFILE and the like: out of descriptors, try again later. -EBADMSG: not
+ * a log of this session, or damaged. -EPERM: it does not belong to this user alone. */
 int reader_open(struct reader *reader, int dir_fd, const char *name, uint32_t capacity);
 void reader_close(struct reader *reader);
 
-/* Reads the writer's and reader's counts. -EBADMSG: they are impossible; the log is lost from here on. */
+/* Records before `number` are not read any more: an earlier collector has stored them. */
+void reader_skip(struct reader *reader, uint64_t number);
+
+/* Reads the writer's counts. -EBADMSG: they are impossible, and nothing more can be read from this log. */
 int reader_look(struct reader *reader);
 
-/* Reads the name again, which the writer may have changed. */
+/* Reads the process's name again, which the writer may have changed. */
 void reader_look_name(struct reader *reader);
 
-/* Copies records [next, head) as of the last look, at most `room`, and moves `next` on. *count 0: that was all.
- * -EBADMSG: the file ends before they do. */
+/* Copies records [next, head) as of the last look, at most `room`, and moves `next` past them. *count 0: there are no
+ * more. -EBADMSG: the file ends before they do. */
 int reader_read(struct reader *reader, struct sf_record *records, size_t room, size_t *count);
 
-/* Takes what the log holds, as of the last look, out of it without reading it: reader_read will find it in a file
- * beside the log, and the writer has its room back. `records`, `room`: memory to copy by. -ENOSPC and the like, and
- * -EBADMSG as above: the rest is still in the log. */
+/* Moves all records that the log holds, as of the last look, into the spill file, where reader_read finds them. The
+ * writer can use their room again. `records`, `room`: a buffer for the copying. -ENOSPC and the like, and -EBADMSG as
+ * above: the records that were not moved are still in the log. */
 int reader_set_aside(struct reader *reader, struct sf_record *records, size_t room);
 
-/* What was read before `taken` is stored: gives its room up to `taken` back to the writer. */
-void reader_give_back(struct reader *reader, uint64_t taken);
+/* All records before `taken` are stored: lets the writer use their room again. */
+void reader_release(struct reader *reader, uint64_t taken);
 
-/* Is this a record that a writer could have written between the times `from` and `to`? */
+/* Could a writer have written this record between these two times? */
 enum reader_flaw reader_check(const struct sf_record *record, uint64_t from_tsc, uint64_t to_tsc);
 
 #endif

@@ -1,9 +1,9 @@
 /* The session: one directory, mode 0700, made exclusively, and one mapped page.
  *
- * Invariants: magic is written last, so that a traced process sees a whole header or none; the page's memory is
- * reserved before it is mapped; whoever collects holds flock(2) on the session file, which the kernel drops when
- * the collector dies, however it dies. `state` is written here and by trace.stop(), `wake` and `lost_logs` by the
- * traced processes. */
+ * Invariants: magic is written last, so that a traced process sees a complete header or none. The page's memory is
+ * reserved before it is mapped. The collector holds flock(2) on the session file, which the kernel releases when the
+ * collector dies, however it dies. `state` is written here and by trace.stop(), `wake` and `lost_logs` by the traced
+ * processes. */
 #include "collect/session.h"
 
 #include <dirent.h>
@@ -21,20 +21,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/liveness.h"
 #include "collect/spares.h"
 #include "collect/spill.h"
 #include "collect/sweep.h"
 
-enum { PAGE_BYTES = 4096 };
-
-static void clear(struct session *session)
+static void set_closed(struct session *session)
 {
     memset(session, 0, sizeof *session);
     session->dir_fd = session->fd = -1;
 }
 
-static int map(struct session *session, struct sentence *why)
+static int map_header(struct session *session, struct sentence *why)
 {
     void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, session->fd, 0);
     if (page == MAP_FAILED)
@@ -43,7 +43,7 @@ static int map(struct session *session, struct sentence *why)
     return 0;
 }
 
-/* Makes a directory whose name nobody else has. */
+/* Makes a directory with a name that no other has. */
 static int make_dir(struct session *session, struct sentence *why)
 {
     for (int tries = 0; tries < 100; tries++) {
@@ -65,8 +65,8 @@ static int make_dir(struct session *session, struct sentence *why)
 
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why)
 {
-    clear(session);
-    sweep_unbegun(SF_SESSION_PARENT);
+    set_closed(session);
+    sweep_abandoned(SF_SESSION_PARENT);
     int error = make_dir(session, why);
     if (error)
         return error;
@@ -78,7 +78,7 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
         error = output_keep(why, -errno, "cannot make %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
         goto out;
     }
-    /* The modes that a strange umask left. */
+    /* A strange umask may have taken bits away. */
     if (fchmod(session->dir_fd, 0700) || fchmod(session->fd, 0600) || flock(session->fd, LOCK_EX | LOCK_NB)) {
         error = output_keep(why, -errno, "cannot prepare %s: %s", session->dir, strerror(errno));
         goto out;
@@ -88,7 +88,7 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
         error = output_keep(why, -full, "no room for the session in " SF_SESSION_PARENT ": %s", strerror(full));
         goto out;
     }
-    error = map(session, why);
+    error = map_header(session, why);
     if (error)
         goto out;
     session->header->version = SF_ABI_VERSION;
@@ -98,7 +98,7 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
     session->header->start_tsc = start_tsc;
     /* Release: pairs with the acquire load of magic in every process that opens the session. */
     __atomic_store_n(&session->header->magic, SF_SESSION_MAGIC, __ATOMIC_RELEASE);
-    spares_prepare(session->dir_fd, log_records); /* for the program itself, before it asks */
+    spares_prepare(session->dir_fd, log_records); /* one for the program itself, before it starts */
 out:
     if (error) {
         session_remove(session, NULL);
@@ -107,7 +107,7 @@ out:
     return error;
 }
 
-/* Is the directory ours alone? */
+/* Is the directory this user's, and closed to others? */
 static int check_dir(const struct session *session, struct sentence *why)
 {
     struct stat st;
@@ -136,12 +136,25 @@ static int check_header(const struct session *session, struct sentence *why)
     return 0;
 }
 
+/* Locks the session file. A child that the dead collector had forked holds its lock too, until it calls exec: so a lock
+ * that is held is tried again for a second. */
+static bool lock(int fd)
+{
+    struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
+        if (errno != EWOULDBLOCK || tries == 100)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
 int session_take(struct session *session, const char *dir, struct sentence *why)
 {
     struct stat st;
-    clear(session);
+    set_closed(session);
     size_t length = strlen(dir);
-    while (length > 1 && dir[length - 1] == '/') /* a symlink with a slash would be followed */
+    while (length > 1 && dir[length - 1] == '/') /* with a slash behind it, a symbolic link would be followed */
         length--;
     if (length >= sizeof session->dir)
         return output_keep(why, -ENAMETOOLONG, "%s: name too long", dir);
@@ -172,7 +185,7 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
         error = output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged or not ours", session->dir);
         goto out;
     }
-    error = map(session, why);
+    error = map_header(session, why);
     if (!error)
         error = check_header(session, why);
     if (error)
@@ -180,7 +193,7 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
     uint32_t collector = session->header->collector_pid;
     if (collector != (uint32_t)getpid() && liveness_is_collector((pid_t)collector))
         error = output_keep(why, -EBUSY, "%s is still being collected, by process %u", session->dir, collector);
-    else if (flock(session->fd, LOCK_EX | LOCK_NB))
+    else if (!lock(session->fd))
         error = output_keep(why, -EBUSY, "%s is still being collected", session->dir);
     if (error)
         goto out;
@@ -191,7 +204,8 @@ out:
     return error;
 }
 
-static bool is_ours(const char *name)
+/* Is it the name of a file that the collector or a traced process makes? */
+static bool is_session_file(const char *name)
 {
     return strcmp(name, SF_SESSION_FILE) == 0 || strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0 ||
            strncmp(name, SPILL_PREFIX, strlen(SPILL_PREFIX)) == 0 ||
@@ -202,13 +216,13 @@ int session_remove(struct session *session, struct sentence *why)
 {
     if (!session->dir[0])
         return 0;
-    for (int tries = 0; tries < 5; tries++) { /* a process may be making a log just now */
+    for (int tries = 0; tries < 5; tries++) { /* a process may be making a log at this moment */
         if (session->dir_fd >= 0) {
-            unlinkat(session->dir_fd, SF_SESSION_FILE, 0); /* first: nobody joins any more */
+            unlinkat(session->dir_fd, SF_SESSION_FILE, 0); /* first, so that no process joins any more */
             int fd = openat(session->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
             DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
             for (struct dirent *entry; dir && (entry = readdir(dir));)
-                if (is_ours(entry->d_name))
+                if (is_session_file(entry->d_name))
                     unlinkat(session->dir_fd, entry->d_name, 0);
             if (dir)
                 closedir(dir);
@@ -223,13 +237,15 @@ int session_remove(struct session *session, struct sentence *why)
 
 void session_close(struct session *session)
 {
-    if (session->header)
-        munmap(session->header, PAGE_BYTES);
+    struct sf_session_header *header = session->header;
+    session->header = NULL; /* before it is unmapped: a signal handler may be using it */
+    if (header)
+        munmap(header, PAGE_BYTES);
     if (session->fd >= 0)
         close(session->fd);
     if (session->dir_fd >= 0)
         close(session->dir_fd);
-    clear(session);
+    set_closed(session);
 }
 
 const char *session_name(const struct session *session)
@@ -246,29 +262,30 @@ uint32_t session_state(const struct session *session)
 
 void session_set_state(struct session *session, uint32_t state)
 {
-    /* Release: pairs with the writers' loads, which may be relaxed: a late one costs a record, not a fault. */
+    /* Release: pairs with the writers' loads, which may be relaxed: a writer that sees it late writes a record too
+     * many. */
     __atomic_store_n(&session->header->state, state, __ATOMIC_RELEASE);
 }
 
 uint32_t session_lost_logs(const struct session *session)
 {
-    return __atomic_load_n(&session->header->lost_logs, __ATOMIC_RELAXED); /* a count, nothing hangs on its order */
+    return __atomic_load_n(&session->header->lost_logs, __ATOMIC_RELAXED); /* only a count */
 }
 
-uint32_t session_rings(const struct session *session)
+uint32_t session_wake_count(const struct session *session)
 {
-    /* Acquire: pairs with the writers' increment, before which they published what they ring for. */
+    /* Acquire: pairs with the writers' increment, which follows the publication of the records. */
     return __atomic_load_n(&session->header->wake, __ATOMIC_ACQUIRE);
 }
 
 void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns)
 {
-    struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    struct timespec timeout = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S};
     syscall(SYS_futex, &session->header->wake, FUTEX_WAIT, seen, &timeout, NULL, 0);
 }
 
-void session_ring(struct session *session)
+void session_wake(struct session *session)
 {
-    __atomic_fetch_add(&session->header->wake, 1, __ATOMIC_RELEASE); /* pairs with session_rings */
+    __atomic_fetch_add(&session->header->wake, 1, __ATOMIC_RELEASE); /* pairs with session_wake_count */
     syscall(SYS_futex, &session->header->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
 }

@@ -9,14 +9,15 @@
 
 struct session {
     char dir[512];
-    int dir_fd, fd;                   /* the directory; its session file, locked (flock) while we collect */
-    struct sf_session_header *header; /* mapped; `state`, `wake` and `lost_logs` only through the verbs below */
+    int dir_fd, fd;                   /* the directory, and its session file, locked by flock */
+    struct sf_session_header *header; /* mapped; the functions below read and write `state`, `wake` and `lost_logs` */
 };
 
 /* Makes the directory and the file, for logs of `log_records` records. The session is ACTIVE from here on. */
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
 
-/* Takes over the session at `dir`, whose collector has died. Refuses what is not ours or is still collected. */
+/* Takes over the session at `dir`, whose collector has died. Refuses one of another user, or that is still collected.
+ * Blocks for up to a second while some process holds the lock. */
 int session_take(struct session *session, const char *dir, struct sentence *why);
 
 /* Removes the logs, the file and the directory. Call session_close after it. */
@@ -32,12 +33,12 @@ uint32_t session_state(const struct session *session);
 void session_set_state(struct session *session, uint32_t state);
 uint32_t session_lost_logs(const struct session *session);
 
-/* Sleeps until a writer rings, at most timeout_ns. `seen` is session_rings() from before the logs were looked at: a
- * ring since then is not slept over. Returns early on signals. */
-uint32_t session_rings(const struct session *session);
+/* Sleeps until a writer wakes the collector, at most timeout_ns. `seen` is session_wake_count() from before the logs
+ * were looked at: if a writer has called since then, there is no sleep. Returns early on signals. */
+uint32_t session_wake_count(const struct session *session);
 void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns);
 
-/* Makes a session_wait that runs or is about to run return. Async-signal-safe. */
-void session_ring(struct session *session);
+/* Makes session_wait return, if it is running or about to run. Async-signal-safe. */
+void session_wake(struct session *session);
 
 #endif

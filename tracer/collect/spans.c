@@ -1,7 +1,8 @@
-/* Stacks of open spans. Invariants: depth <= room <= DEPTH_MAX in every lane; all lanes together hold at most
- * ENTRIES_MAX entries, so that a hostile log cannot eat the collector's memory. */
+/* See spans.h. Invariants: depth <= room <= DEPTH_MAX in every stack, and `room` is the sum of the stacks' rooms and at
+ * most ENTRIES_MAX: a log with any content cannot make the collector use much memory. */
 #include "collect/spans.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "abi/log_format.h"
@@ -13,14 +14,15 @@ struct entry {
     unsigned kind;
 };
 
-struct lane {
+/* The open spans of one lane, the outermost first. */
+struct stack {
     struct entry *entries;
     unsigned depth, room;
 };
 
 struct spans {
-    struct lane *lanes;
-    unsigned count, entries; /* lanes there are; entries that all have room for */
+    struct stack *stacks; /* by lane */
+    unsigned count, room;
     uint64_t unmatched;
 };
 
@@ -34,12 +36,13 @@ void spans_free(struct spans *spans)
     if (!spans)
         return;
     for (unsigned i = 0; i < spans->count; i++)
-        free(spans->lanes[i].entries);
-    free(spans->lanes);
+        free(spans->stacks[i].entries);
+    free(spans->stacks);
     free(spans);
 }
 
-static struct lane *lane_at(struct spans *spans, unsigned lane)
+/* NULL: there is no such lane, or no memory. */
+static struct stack *stack_of(struct spans *spans, unsigned lane)
 {
     if (lane > SF_LANE_MAX)
         return NULL;
@@ -47,44 +50,45 @@ static struct lane *lane_at(struct spans *spans, unsigned lane)
         unsigned count = spans->count ? spans->count : 1;
         while (count <= lane)
             count *= 2;
-        struct lane *lanes = realloc(spans->lanes, count * sizeof *lanes);
-        if (!lanes)
+        struct stack *stacks = realloc(spans->stacks, count * sizeof *stacks);
+        if (!stacks)
             return NULL;
         for (unsigned i = spans->count; i < count; i++)
-            lanes[i] = (struct lane){0};
-        spans->lanes = lanes;
+            stacks[i] = (struct stack){0};
+        spans->stacks = stacks;
         spans->count = count;
     }
-    return &spans->lanes[lane];
+    return &spans->stacks[lane];
 }
 
 void spans_begin(struct spans *spans, unsigned lane, unsigned kind, int64_t object, int64_t event)
 {
-    struct lane *l = lane_at(spans, lane);
-    if (!l)
+    struct stack *s = stack_of(spans, lane);
+    if (!s)
         return;
-    if (l->depth == l->room) {
-        unsigned more = l->room ? l->room : 8;
-        if (l->room + more > DEPTH_MAX || spans->entries + more > ENTRIES_MAX)
+    if (s->depth == s->room) {
+        unsigned more = s->room ? s->room : 8;
+        if (s->room + more > DEPTH_MAX || spans->room + more > ENTRIES_MAX)
             return;
-        struct entry *entries = realloc(l->entries, (l->room + more) * sizeof *entries);
+        struct entry *entries = realloc(s->entries, (s->room + more) * sizeof *entries);
         if (!entries)
             return;
-        l->entries = entries;
-        l->room += more;
-        spans->entries += more;
+        s->entries = entries;
+        s->room += more;
+        spans->room += more;
     }
-    l->entries[l->depth++] = (struct entry){object, event, kind};
+    s->entries[s->depth++] = (struct entry){object, event, kind};
+    assert(s->depth <= s->room && s->room <= DEPTH_MAX && s->room <= spans->room && spans->room <= ENTRIES_MAX);
 }
 
 int64_t spans_end(struct spans *spans, unsigned lane, unsigned kind, int64_t object)
 {
-    struct lane *l = lane < spans->count ? &spans->lanes[lane] : NULL;
-    for (unsigned i = l ? l->depth : 0; i-- > 0;)
-        if (l->entries[i].kind == kind && l->entries[i].object == object) {
-            spans->unmatched += l->depth - 1 - i;
-            l->depth = i;
-            return l->entries[i].event;
+    struct stack *s = lane < spans->count ? &spans->stacks[lane] : NULL;
+    for (unsigned i = s ? s->depth : 0; i-- > 0;)
+        if (s->entries[i].kind == kind && s->entries[i].object == object) {
+            spans->unmatched += s->depth - 1 - i;
+            s->depth = i;
+            return s->entries[i].event;
         }
     spans->unmatched++;
     return 0;
@@ -93,7 +97,7 @@ int64_t spans_end(struct spans *spans, unsigned lane, unsigned kind, int64_t obj
 void spans_clear(struct spans *spans)
 {
     for (unsigned i = 0; i < spans->count; i++)
-        spans->lanes[i].depth = 0;
+        spans->stacks[i].depth = 0;
 }
 
 uint64_t spans_unmatched(const struct spans *spans)
@@ -101,9 +105,9 @@ uint64_t spans_unmatched(const struct spans *spans)
     return spans->unmatched;
 }
 
-void spans_open(const struct spans *spans, void (*each)(void *arg, int64_t event), void *arg)
+void spans_each_open(const struct spans *spans, void (*each)(void *arg, int64_t event), void *arg)
 {
     for (unsigned i = 0; i < spans->count; i++)
-        for (unsigned j = 0; j < spans->lanes[i].depth; j++)
-            each(arg, spans->lanes[i].entries[j].event);
+        for (unsigned j = 0; j < spans->stacks[i].depth; j++)
+            each(arg, spans->stacks[i].entries[j].event);
 }

@@ -1,7 +1,7 @@
-/* Spare logs. See spares.h.
+/* See spares.h.
  *
- * Invariant: a file is called a spare only when its header is zero, from when on a traced process may take it by
- * renaming it; the collector touches it no more. */
+ * Invariant: a file gets a spare's name after its header was set to zeros. From then on a traced process may take it,
+ * by renaming it, and the collector leaves it alone. */
 #include "collect/spares.h"
 
 #include <errno.h>
@@ -17,9 +17,9 @@
 #include "abi/log_format.h"
 #include "base/file.h"
 
-#define MAKING SF_SPARE_PREFIX "new"
+#define MAKING SF_SPARE_PREFIX "new" /* the name of a spare that is being made */
 
-/* Gives `file` the name of the first spare that there is not, of `most`. */
+/* Renames `file` to the first of the `most` names of spares that is free. false: none is. */
 static bool become_spare(int dir_fd, const char *file, int most)
 {
     char name[32];
@@ -31,21 +31,22 @@ static bool become_spare(int dir_fd, const char *file, int most)
     return false;
 }
 
-static bool is_plenty(int dir_fd, off_t bytes)
+/* Is so much free that a file of this size hardly counts? */
+static bool is_plenty_free(int dir_fd, off_t bytes)
 {
     struct statvfs fs;
     return fstatvfs(dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 32 > (uint64_t)bytes;
 }
 
-/* Reserves the file's pages, and has the kernel clear them: what is only reserved is cleared when it is used. */
-static bool fill(int fd, off_t bytes)
+/* Reserves the file's pages and touches each one, so that the kernel clears it now and not when it is first written. */
+static bool reserve_pages(int fd, off_t bytes)
 {
     if (ftruncate(fd, bytes) || fallocate(fd, 0, 0, bytes))
         return false;
     char *pages = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
     if (pages == MAP_FAILED)
         return false;
-    for (off_t at = 0; at < bytes; at += 4096)
+    for (off_t at = 0; at < bytes; at += PAGE_BYTES)
         *(volatile char *)(pages + at);
     munmap(pages, (size_t)bytes);
     return true;
@@ -56,39 +57,39 @@ void spares_prepare(int dir_fd, uint32_t log_records)
     char last[32];
     off_t bytes = SF_LOG_RECORDS_OFFSET + (off_t)log_records * (off_t)sizeof(struct sf_record);
     snprintf(last, sizeof last, SF_SPARE_PREFIX "%d", SPARES_READY - 1);
-    if (faccessat(dir_fd, last, F_OK, 0) == 0 || !is_plenty(dir_fd, bytes))
+    if (faccessat(dir_fd, last, F_OK, 0) == 0 || !is_plenty_free(dir_fd, bytes))
         return;
     int fd = openat(dir_fd, MAKING, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return;
-    if (fchmod(fd, 0600) || !fill(fd, bytes) || !become_spare(dir_fd, MAKING, SPARES_READY))
+    if (fchmod(fd, 0600) || !reserve_pages(fd, bytes) || !become_spare(dir_fd, MAKING, SPARES_READY))
         unlinkat(dir_fd, MAKING, 0);
     close(fd);
 }
 
-/* Has nobody else it open or mapped? A process of another pid namespace may write although no such pid is there. */
-static bool is_ours_alone(int fd)
+/* Does no other process have the file open or mapped? One in another pid namespace may, though its pid is not found
+ * here. */
+static bool is_open_here_only(int fd)
 {
-    fcntl(fd, F_SETSIG, SIGURG); /* should somebody open it meanwhile: a signal that does nothing */
+    fcntl(fd, F_SETSIG, SIGURG); /* sent if a process opens the file meanwhile; it is ignored by default */
     if (fcntl(fd, F_SETLEASE, F_WRLCK))
         return false;
     fcntl(fd, F_SETLEASE, F_UNLCK);
     return true;
 }
 
-/* Makes the open log a spare, if it may be one. */
-static bool hand_on(int dir_fd, const char *log, int fd)
+static bool recycle(int dir_fd, const char *log, int fd)
 {
     static const char zero[SF_LOG_RECORDS_OFFSET];
     struct stat st;
-    return fstat(fd, &st) == 0 && is_plenty(dir_fd, st.st_size) && is_ours_alone(fd) &&
+    return fstat(fd, &st) == 0 && is_plenty_free(dir_fd, st.st_size) && is_open_here_only(fd) &&
            !file_write(fd, zero, sizeof zero, 0) && become_spare(dir_fd, log, SF_SPARES_MAX);
 }
 
-void spares_hand_on(int dir_fd, const char *log)
+void spares_recycle(int dir_fd, const char *log)
 {
     int fd = file_open_own(dir_fd, log);
-    if (fd < 0 || !hand_on(dir_fd, log, fd))
+    if (fd < 0 || !recycle(dir_fd, log, fd))
         unlinkat(dir_fd, log, 0);
     if (fd >= 0)
         close(fd);

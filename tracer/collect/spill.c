@@ -1,9 +1,11 @@
-/* Set-aside records. See spill.h for the file.
+/* See spill.h for the file's format.
  *
- * Invariant: what the header on disk calls [first, end) is on disk; a header that is half written is a damaged one,
- * so it is written whole. Read back from an earlier collector, every number is checked before it is used. */
+ * Invariants: first <= taken <= end; the records that the header in the file calls [first, end) are in the file. The
+ * header is written by one call, since one that is half written would be a damaged one. The header that an earlier
+ * collector left is checked before its numbers are used. */
 #include "collect/spill.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +15,8 @@
 
 #include "base/file.h"
 
-static uint64_t place(const struct spill *spill, uint64_t number)
+/* Where in the file that record is. */
+static uint64_t offset_of(const struct spill *spill, uint64_t number)
 {
     return sizeof(struct spill_header) + (number - spill->first) * sizeof(struct sf_record);
 }
@@ -24,20 +27,20 @@ static int write_header(const struct spill *spill)
     return file_write(spill->fd, &header, sizeof header, 0);
 }
 
-static void forget(struct spill *spill)
+static void set_empty(struct spill *spill)
 {
     spill->fd = -1;
     spill->first = spill->taken = spill->end = 0;
 }
 
-/* What an earlier collector's header says, if it can be. */
-static int resume(struct spill *spill)
+/* Reads the header that an earlier collector left. */
+static int read_header(struct spill *spill)
 {
     struct stat st;
     struct spill_header header;
     if (fstat(spill->fd, &st))
         return -errno;
-    if (!file_read(spill->fd, &header, sizeof header, 0) || header.magic == 0) { /* killed before it was written */
+    if (!file_read(spill->fd, &header, sizeof header, 0) || header.magic == 0) { /* it was killed before it wrote one */
         spill_remove(spill);
         return 0;
     }
@@ -53,13 +56,13 @@ static int resume(struct spill *spill)
 int spill_open(struct spill *spill, int dir_fd, const char *log)
 {
     spill->dir_fd = dir_fd;
-    forget(spill);
+    set_empty(spill);
     snprintf(spill->file, sizeof spill->file, SPILL_PREFIX "%s", log + strlen(SF_LOG_PREFIX));
     int fd = file_open_own(dir_fd, spill->file);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
     spill->fd = fd;
-    int error = resume(spill);
+    int error = read_header(spill);
     if (error)
         spill_close(spill);
     return error;
@@ -69,7 +72,7 @@ void spill_close(struct spill *spill)
 {
     if (spill->fd >= 0)
         close(spill->fd);
-    forget(spill);
+    set_empty(spill);
 }
 
 int spill_add(struct spill *spill, uint64_t number, const struct sf_record *records, size_t count)
@@ -80,7 +83,8 @@ int spill_add(struct spill *spill, uint64_t number, const struct sf_record *reco
             return -errno;
         spill->first = spill->taken = spill->end = number;
     }
-    int error = file_write(spill->fd, records, count * sizeof *records, place(spill, spill->end));
+    assert(number == spill->end);
+    int error = file_write(spill->fd, records, count * sizeof *records, offset_of(spill, spill->end));
     if (!error) {
         spill->end += count;
         error = write_header(spill);
@@ -94,16 +98,18 @@ int spill_add(struct spill *spill, uint64_t number, const struct sf_record *reco
 
 int spill_read(const struct spill *spill, uint64_t number, struct sf_record *records, size_t count)
 {
-    return file_read(spill->fd, records, count * sizeof *records, place(spill, number)) ? 0 : -EBADMSG;
+    assert(number >= spill->first && number + count <= spill->end);
+    return file_read(spill->fd, records, count * sizeof *records, offset_of(spill, number)) ? 0 : -EBADMSG;
 }
 
-void spill_take(struct spill *spill, uint64_t taken)
+void spill_release(struct spill *spill, uint64_t taken)
 {
-    enum { PAGE_BYTES = 4096 };
-    off_t end = (off_t)(place(spill, taken) / PAGE_BYTES * PAGE_BYTES);
+    assert(taken >= spill->taken && taken <= spill->end);
+    off_t end = (off_t)(offset_of(spill, taken) / PAGE_BYTES * PAGE_BYTES);
     spill->taken = taken;
-    write_header(spill);  /* its page is there: this finds room */
-    if (end > PAGE_BYTES) /* not the header's page; if it cannot be given back, it stays until the file goes */
+    write_header(spill); /* its page is in memory, so there is room for it */
+    /* The header's page stays. Where a hole cannot be punched, the memory is freed with the file. */
+    if (end > PAGE_BYTES)
         fallocate(spill->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE_BYTES, end - PAGE_BYTES);
 }
 

@@ -1,4 +1,4 @@
-/* The beginning of a trace. Says of the machine what matters to timings and nothing that names it. */
+/* See start.h. Stores the facts about the machine that matter to timings, and nothing that identifies it. */
 #include "collect/start.h"
 
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "commands/commands.h"
+#include "base/version.h"
 #include "store/database.h"
 
 static void put_machine(struct store *store)
@@ -38,10 +38,10 @@ int start_database(struct store *store, const struct session *session, const str
 {
     char when[64];
     struct tm tm;
-    time_t seconds = (time_t)(clock->first.realtime_ns / 1000000000);
+    time_t seconds = (time_t)(clock->first.realtime_ns / NS_PER_S);
     gmtime_r(&seconds, &tm);
     size_t n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(when + n, sizeof when - n, ".%03dZ", (int)(clock->first.realtime_ns / 1000000 % 1000));
+    snprintf(when + n, sizeof when - n, ".%03dZ", (int)(clock->first.realtime_ns / NS_PER_MS % 1000));
 
     store_begin(store);
     store_meta_text(store, "session", session_name(session));
@@ -54,7 +54,7 @@ int start_database(struct store *store, const struct session *session, const str
     store_meta_number(store, "log_records", session->header->log_records);
     store_meta_number(store, "schema_version", DATABASE_SCHEMA_VERSION);
     store_meta_number(store, "abi_version", SF_ABI_VERSION);
-    store_meta_text(store, "snakefish_trace", COMMAND_VERSION);
+    store_meta_text(store, "snakefish_trace", TRACER_VERSION);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(clock) + 0.5));
     put_machine(store);
     store_snapshot(store, &clock->first);

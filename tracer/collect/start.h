@@ -1,4 +1,4 @@
-/* The beginning of a trace: where it comes from, for meta, and the clock's first reading. */
+/* Starts a trace: stores in meta where it comes from, and the clock's first reading. */
 #ifndef SF_TRACER_COLLECT_START_H
 #define SF_TRACER_COLLECT_START_H
 
@@ -8,14 +8,14 @@
 #include "collect/session.h"
 #include "store/store.h"
 
-/* In one transaction of its own. `command` is what was run, in words. The store's first error, or 0. */
+/* One transaction. `command` is the command line that was run. 0, or the store's first error. */
 int start_database(struct store *store, const struct session *session, const struct clock *clock, const char *command,
                    pid_t root);
 
-/* A command line as one text: words with blanks are quoted. Never longer than `size`, always ended. */
+/* Joins a command line to one text; words with blanks are quoted. Ends with a NUL within `size` bytes. */
 void start_command(char *to, size_t size, char *const argv[]);
 
-/* The command line of a living process; its name if there is none, "" if it is gone. */
+/* The command line of a running process; "" if it has none or has ended. */
 void start_command_of(char *to, size_t size, pid_t pid);
 
 #endif

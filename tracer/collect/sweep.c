@@ -1,6 +1,6 @@
-/* See sweep.h. Safe beside other collectors and other users: nothing but an empty directory is removed by rmdir(2),
- * and a session file only under its lock. The minute is for collectors that cannot be seen here, in another
- * container on the same /dev/shm: none takes so long from its directory to its magic. */
+/* See sweep.h. Safe while other collectors and users work: rmdir(2) removes empty directories only, and a session file
+ * is removed only under its lock. The minute protects collectors whose pids are not known here, in another container
+ * that shares /dev/shm: none takes so long from making the directory to writing the magic. */
 #include "collect/sweep.h"
 
 #include <dirent.h>
@@ -21,19 +21,19 @@
 
 enum { OLD_S = 60 };
 
-/* Whether it is the name of a session's directory. */
+/* Is it the name of a session's directory? *pid is then its collector's. */
 static bool is_session(const char *name, int *pid)
 {
     int length = 0;
     return sscanf(name, SF_SESSION_PREFIX "%d-%*16[0-9a-f]%n", pid, &length) == 1 && length > 0 && !name[length];
 }
 
-static bool is_ours_alone(const struct stat *st)
+static bool is_private_directory(const struct stat *st)
 {
     return S_ISDIR(st->st_mode) && st->st_uid == geteuid() && !(st->st_mode & 077);
 }
 
-/* Removes the session file if it was never finished. False: there is one that was, or somebody is at it. */
+/* Removes the session file if it was never completed. false: it was, or a process has it locked. */
 static bool remove_unfinished(int dir_fd)
 {
     uint64_t magic = 0;
@@ -55,12 +55,12 @@ static void sweep_one(int parent_fd, const char *name, time_t now)
     int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
-    if (fstat(fd, &st) == 0 && is_ours_alone(&st) && now - st.st_mtime > OLD_S && remove_unfinished(fd))
+    if (fstat(fd, &st) == 0 && is_private_directory(&st) && now - st.st_mtime > OLD_S && remove_unfinished(fd))
         unlinkat(parent_fd, name, AT_REMOVEDIR);
     close(fd);
 }
 
-void sweep_unbegun(const char *parent)
+void sweep_abandoned(const char *parent)
 {
     DIR *dir = opendir(parent);
     int pid;

@@ -1,12 +1,12 @@
-/* Clears away sessions that were never begun. */
+/* Removes what is left of sessions whose collector was killed while it made them. */
 #ifndef SF_TRACER_COLLECT_SWEEP_H
 #define SF_TRACER_COLLECT_SWEEP_H
 
-/* A collector that is killed between making its session's directory and telling what it is called leaves one that
- * nobody joins or looks for. Removes those in `parent`: with our pattern of a name, of this user and closed to
- * others, older than a minute, with nothing in it but, at most, a session file without its magic that nobody has
- * locked, and of a process that is no collector now. What cannot be removed stays, without a word: it does no harm
- * but to be there. */
-void sweep_unbegun(const char *parent);
+/* A collector that is killed between making its session's directory and writing the session's magic leaves a directory
+ * that no process knows of. Removes from `parent` every directory that has a session's name, belongs to this user, is
+ * closed to others, is older than a minute, whose process is no collector now, and which is empty or holds only a
+ * session file without magic that nobody has locked. One that cannot be removed stays, and no error is reported: it
+ * does no harm. */
+void sweep_abandoned(const char *parent);
 
 #endif

@@ -1,22 +1,23 @@
-/* Texts under way. Invariant: length < LENGTH_MAX; a place is free when its number is 0. */
+/* See texts.h. Invariant: length <= LENGTH_MAX in every slot. A slot is free when its number is 0. */
 #include "collect/texts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 
-enum { PLACES = 4, LENGTH_MAX = 4096 };
+enum { SLOTS = 4, LENGTH_MAX = 4096 };
 
-struct place {
+struct slot {
     uint32_t number;
     size_t length;
     char bytes[LENGTH_MAX];
 };
 
 struct texts {
-    unsigned oldest;
-    struct place places[PLACES];
+    unsigned next; /* the slot that was taken first is taken again, whether it is free or not */
+    struct slot slots[SLOTS];
     char done[LENGTH_MAX + 1];
 };
 
@@ -33,31 +34,32 @@ void texts_free(struct texts *texts)
 const char *texts_add(struct texts *texts, uint32_t number, uint64_t a, uint64_t b)
 {
     char bytes[16];
-    struct place *p = NULL;
+    struct slot *s = NULL;
     memcpy(bytes, &a, 8);
     memcpy(bytes + 8, &b, 8);
-    for (int i = 0; i < PLACES; i++)
-        if (texts->places[i].number == number)
-            p = &texts->places[i];
-    if (!p) {
-        p = &texts->places[texts->oldest++ % PLACES];
-        p->number = number;
-        p->length = 0;
+    for (int i = 0; i < SLOTS; i++)
+        if (texts->slots[i].number == number)
+            s = &texts->slots[i];
+    if (!s) {
+        s = &texts->slots[texts->next++ % SLOTS];
+        s->number = number;
+        s->length = 0;
     }
     size_t n = strnlen(bytes, sizeof bytes);
-    if (n > LENGTH_MAX - p->length)
-        n = LENGTH_MAX - p->length;
-    memcpy(p->bytes + p->length, bytes, n);
-    p->length += n;
+    if (n > LENGTH_MAX - s->length)
+        n = LENGTH_MAX - s->length;
+    memcpy(s->bytes + s->length, bytes, n);
+    s->length += n;
+    assert(s->length <= LENGTH_MAX);
     if (!memchr(bytes, '\0', sizeof bytes))
         return NULL;
-    text_clean(texts->done, sizeof texts->done, p->bytes, p->length);
-    p->number = 0;
+    text_clean(texts->done, sizeof texts->done, s->bytes, s->length);
+    s->number = 0;
     return texts->done;
 }
 
 void texts_clear(struct texts *texts)
 {
-    for (int i = 0; i < PLACES; i++)
-        texts->places[i].number = 0;
+    for (int i = 0; i < SLOTS; i++)
+        texts->slots[i].number = 0;
 }

@@ -1,4 +1,4 @@
-/* Texts of one log while they are being put together from their TEXT records of 16 bytes. Nothing blocks. */
+/* Puts the texts of one log together from its TEXT records, each of which holds 16 bytes. Nothing blocks. */
 #ifndef SF_TRACER_COLLECT_TEXTS_H
 #define SF_TRACER_COLLECT_TEXTS_H
 
@@ -9,11 +9,12 @@ struct texts;
 struct texts *texts_new(void); /* NULL: no memory */
 void texts_free(struct texts *texts);
 
-/* 16 bytes more of text `number`. Returns the text when they end it, clean UTF-8, good until the next call; else
- * NULL. A few texts can be under way at once; of one that is very long the beginning is kept. */
+/* Adds 16 bytes to text `number`. If they end it, returns the text as valid UTF-8, which stays valid until the next
+ * call; otherwise NULL. A few texts can be incomplete at the same time. Of a very long text only the beginning is kept.
+ */
 const char *texts_add(struct texts *texts, uint32_t number, uint64_t a, uint64_t b);
 
-/* Records are missing: what is under way is given up. */
+/* Records are missing: drops all incomplete texts. */
 void texts_clear(struct texts *texts);
 
 #endif

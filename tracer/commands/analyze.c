@@ -1,4 +1,4 @@
-/* snakefish-trace analyze: where the time of a run went, and what would make it faster. */
+/* snakefish-trace analyze: fills the analysis's tables and prints them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,18 +13,18 @@
 static const char usage[] =
     "usage: snakefish-trace analyze [--json] FILE\n"
     "\n"
-    "Says where the time of a run went, and what would make it faster:\n"
+    "Shows where the time of a run went, and what would make it faster:\n"
     "\n"
     "  efficiency     the POP tree: parallel efficiency = load balance x serialisation x transfer\n"
-    "  what if        how much faster it would be, if forks, merges, transfers ... cost nothing\n"
-    "  critical path  what the run's end had to wait for, from its beginning on\n"
-    "  ledger         where every moment of every process's life went\n"
+    "  what if        how much faster it would be if forks, merges, transfers, ... cost nothing\n"
+    "  critical path  what the end of the run had to wait for, from its beginning on\n"
+    "  ledger         the time of every process, by what it was spent on\n"
     "  channels       throughput, depth, latency\n"
     "\n"
-    "The figures are tables of the trace, too, and stay in it where it can be written: ledger, critical_path,\n"
-    "path_activity, efficiency, what_if; channels and messages are views. tracer/store/schema.sql defines them all.\n"
+    "The results are also stored in the trace, if it can be written: tables ledger, critical_path, path_activity,\n"
+    "efficiency and what_if. channels and messages are views. tracer/store/schema.sql defines them all.\n"
     "\n"
-    "  --json       the same as one JSON object, times in ns\n"
+    "  --json  print one JSON object instead, with times in ns\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
     "example      snakefish-trace analyze run.db\n";
@@ -35,8 +35,8 @@ static const char views[] =
 
 enum { ROWS_MAX = 60 };
 
-/* A query for one row for each process, with a column for each category that there is. The caller frees it by
- * sqlite3_free; NULL: no memory, or an error of the database. */
+/* A query for one row per process, with one column for each category that occurs. The caller frees it by
+ * sqlite3_free. NULL: no memory, or an error of the database. */
 static char *process_query(sqlite3 *db)
 {
     sqlite3_str *sql = sqlite3_str_new(db);
@@ -126,21 +126,23 @@ static int analyze(const char *path, bool json, struct sentence *why)
 
 int cmd_analyze(int argc, char **argv)
 {
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct command_line line = command_line(argc, argv, "+:h", options, usage);
     const char *path = NULL;
     struct sentence why;
     bool json = false;
-    for (int i = 1; i < argc; i++) {
-        if (command_help(argv[i], usage))
-            return COMMAND_OK;
-        if (strcmp(argv[i], "--json") == 0)
+    for (int next; (next = command_next(&line)) != COMMAND_END;) {
+        if (next == 'j')
             json = true;
-        else if (argv[i][0] == '-' || path)
-            return command_usage(usage, "an argument too many", argv[i]);
+        else if (path)
+            return command_usage(usage, "analyze takes one trace, and %s is one too many", optarg);
         else
-            path = argv[i];
+            path = optarg;
     }
+    if (line.status != COMMAND_GO_ON)
+        return line.status;
     if (!path)
-        return command_usage(usage, "analyze needs a database", NULL);
+        return command_usage(usage, "analyze needs a trace");
     if (analyze(path, json, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;

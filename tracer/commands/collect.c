@@ -1,8 +1,8 @@
 /* snakefish-trace collect: recovers a session whose collector died.
  *
- * The session is closed first, so that what still runs stops writing; then it is an ordinary collector's last
- * round. If the database is the dead collector's own, its notes say what it has of each log; in a new one, what it
- * took away counts as lost. */
+ * The session is closed first, so that processes which still run stop writing. What follows is the last round of an
+ * ordinary collector. The dead collector's own database knows how much of each log it holds. In a new database the
+ * records that the dead collector had taken out of the logs count as lost. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,23 +16,22 @@ static const char usage[] =
     "usage: snakefish-trace collect SESSION_DIR -o FILE\n"
     "\n"
     "Recovers a session (/dev/shm/" SF_SESSION_PREFIX
-    "...) whose collector died: brings what its logs still hold, and what the\n"
-    "collector had set aside, into the database and removes the directory. If FILE is the trace that the "
-    "collector\n"
-    "was writing, it is completed; in a new one, what that collector had stored elsewhere counts as lost. What\n"
-    "still runs and belongs to the session stops writing events. A session that is still collected is refused.\n"
+    "...) whose collector died: stores what its logs still hold, and what the\n"
+    "collector had set aside, and removes the directory. If FILE is the trace that the dead collector was writing, it\n"
+    "is completed. In a new file, what that collector had stored elsewhere counts as lost. Processes of the session\n"
+    "that still run stop writing events. A session that is still collected is refused.\n"
     "\n"
-    "  -o FILE      the database\n"
+    "  -o, --output FILE  the database\n"
     "\n"
-    "exit status  0; 1 it is no session of this user, is still collected, or the database failed: then the\n"
+    "exit status  0; 1 it is no session of this user, it is still collected, or the database failed: then the\n"
     "             session stays; 2 wrong usage\n"
     "example      snakefish-trace collect /dev/shm/" SF_SESSION_PREFIX "... -o run.db\n";
 
-/* The clock of a session of which only the counter at its start is known: today's rate, drawn back to then. The
- * error is that of the rate, which 100 ms give. */
+/* The clock of a session of which only the counter's value at its start is known: the present rate, measured over
+ * 100 ms, is assumed for all the time since then. error_ns is the error of that rate over that time. */
 static void clock_from_now(struct clock *clock, uint64_t start_tsc)
 {
-    struct timespec pause = {.tv_nsec = 100000000};
+    struct timespec pause = {.tv_nsec = 100 * NS_PER_MS};
     struct clock_segment closed;
     clock_start(clock);
     struct clock_snapshot from = clock->last;
@@ -48,7 +47,7 @@ static void clock_from_now(struct clock *clock, uint64_t start_tsc)
     clock_resume(clock, &first, &first, ns_per_tick);
 }
 
-/* The readings that the dead collector stored. false: it did not come so far. */
+/* The clock that the dead collector used, from the readings it stored. false: it stored none. */
 static bool clock_from_store(struct clock *clock, sqlite3 *db)
 {
     struct clock_snapshot ends[2] = {0};
@@ -91,7 +90,7 @@ static int recover(const char *dir, const char *path)
         error = store_create(&store, path, &why);
     if (!error && !goes_on) {
         clock_from_now(&clock, session.header->start_tsc);
-        start_database(store, &session, &clock, "", 0); /* an error sticks: collect_run tells */
+        start_database(store, &session, &clock, "", 0); /* collect_run reports the store's errors */
     }
     if (error)
         goto out;
@@ -113,7 +112,7 @@ int cmd_collect(int argc, char **argv)
 {
     const char *dir = NULL, *path = NULL;
     int status = command_in_out(argc, argv, usage, &dir, &path);
-    if (status >= 0)
+    if (status != COMMAND_GO_ON)
         return status;
     return recover(dir, path);
 }

@@ -1,26 +1,76 @@
-/* What the subcommands' arguments have in common. */
+/* What the commands share: reading arguments, and opening the kernel's view. */
 #include "commands/commands.h"
 
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/output.h"
 
-bool command_help(const char *argument, const char *text)
+struct command_line command_line(int argc, char **argv, const char *letters, const struct option *options,
+                                 const char *usage)
 {
-    if (!argument || (strcmp(argument, "--help") && strcmp(argument, "-h")))
-        return false;
-    output_print("%s", text);
-    return true;
+    assert(letters[0] == '+' && letters[1] == ':');
+    opterr = 0;
+    return (struct command_line){
+        .status = COMMAND_GO_ON, .argc = argc, .argv = argv, .letters = letters, .options = options, .usage = usage};
 }
 
-int command_usage(const char *text, const char *problem, const char *argument)
+static int stop(struct command_line *line, int status)
 {
-    if (argument)
-        output_note("%s: %s", problem, argument);
-    else
-        output_note("%s", problem);
-    output_note("%.*s", (int)strcspn(text, "\n"), text);
+    line->status = status;
+    return COMMAND_END;
+}
+
+static int operand(struct command_line *line)
+{
+    if (optind == line->argc)
+        return COMMAND_END;
+    line->rest = line->argv + optind;
+    optarg = line->argv[optind++];
+    return COMMAND_OPERAND;
+}
+
+int command_next(struct command_line *line)
+{
+    if (line->only_operands)
+        return operand(line);
+    /* "+" keeps getopt from looking beyond the argument at optind: so that is the one which is wrong, if one is. */
+    int at = optind, option = getopt_long(line->argc, line->argv, line->letters, line->options, NULL);
+    const char *argument = at < line->argc ? line->argv[at] : "";
+    bool is_long = strncmp(argument, "--", 2) == 0;
+    int length = is_long ? (int)strcspn(argument, "=") : 2;
+    char letter[3] = {'-', (char)optopt, '\0'};
+    const char *name = is_long ? argument : letter;
+    switch (option) {
+    case -1:
+        line->only_operands = optind > at; /* behind "--" */
+        return operand(line);
+    case 'h':
+        output_print("%s", line->usage);
+        return stop(line, COMMAND_OK);
+    case ':':
+        return stop(line, command_usage(line->usage, "%.*s needs a value", length, name));
+    case '?':
+        if (is_long && optopt)
+            return stop(line, command_usage(line->usage, "%.*s takes no value", length, name));
+        return stop(line, command_usage(line->usage, "%s has no option %.*s", line->argv[0], length, name));
+    default:
+        return option;
+    }
+}
+
+int command_usage(const char *usage, const char *problem, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, problem);
+    vsnprintf(text, sizeof text, problem, args);
+    va_end(args);
+    output_note("%s", text);
+    output_note("%.*s", (int)strcspn(usage, "\n"), usage);
     return COMMAND_USAGE;
 }
 
@@ -28,7 +78,7 @@ uint32_t command_log_records(const char *argument)
 {
     char *end;
     unsigned long n = strtoul(argument, &end, 10);
-    return *end || n < 256 || n > 1ul << 24 || (n & (n - 1)) ? 0 : (uint32_t)n;
+    return !argument[0] || *end || n < 256 || n > 1ul << 24 || (n & (n - 1)) ? 0 : (uint32_t)n;
 }
 
 struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root)
@@ -44,20 +94,37 @@ struct kernel *command_kernel(bool wanted, struct store *store, const struct clo
     return kernel;
 }
 
-int command_in_out(int argc, char **argv, const char *text, const char **in, const char **out)
+/* Reads the arguments of a command with one operand, and -o if `out` is not NULL. */
+static int read_files(struct command_line *line, const char **in, const char **out)
 {
-    for (int i = 1; i < argc; i++) {
-        if (command_help(argv[i], text))
-            return COMMAND_OK;
-        if (strcmp(argv[i], "-o") == 0) {
-            if (++i == argc)
-                return command_usage(text, "a value is missing after", "-o");
-            *out = argv[i];
-        } else if (argv[i][0] == '-' || *in) {
-            return command_usage(text, "an argument too many", argv[i]);
-        } else {
-            *in = argv[i];
-        }
+    for (int next; (next = command_next(line)) != COMMAND_END;) {
+        if (next == 'o')
+            *out = optarg;
+        else if (*in)
+            return command_usage(line->usage, "%s takes one argument, and %s is one too many", line->argv[0], optarg);
+        else
+            *in = optarg;
     }
-    return *in && *out ? -1 : command_usage(text, "both what to read and -o are needed", NULL);
+    if (line->status != COMMAND_GO_ON)
+        return line->status;
+    if (!*in)
+        return command_usage(line->usage, "%s needs an argument", line->argv[0]);
+    if (out && !*out)
+        return command_usage(line->usage, "%s needs -o", line->argv[0]);
+    return COMMAND_GO_ON;
+}
+
+int command_in_out(int argc, char **argv, const char *usage, const char **in, const char **out)
+{
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct command_line line = command_line(argc, argv, "+:ho:", options, usage);
+    return read_files(&line, in, out);
+}
+
+int command_in(int argc, char **argv, const char *usage, const char **in)
+{
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    struct command_line line = command_line(argc, argv, "+:h", options, usage);
+    return read_files(&line, in, NULL);
 }

@@ -1,13 +1,13 @@
-/* The subcommands. Each gets its own arguments, argv[0] being its name, and returns the program's exit status. */
+/* The commands, and what they share. A command gets its own arguments, argv[0] being its name, and returns the
+ * program's exit status. */
 #ifndef SF_TRACER_COMMANDS_COMMANDS_H
 #define SF_TRACER_COMMANDS_COMMANDS_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel/kernel.h"
-
-#define COMMAND_VERSION "0.1.0"
 
 enum { COMMAND_OK = 0, COMMAND_FAILED = 1, COMMAND_USAGE = 2 };
 
@@ -20,20 +20,43 @@ int cmd_report(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 
-/* Does the argument ask for help? Then its text, "usage: ...", goes to standard output. */
-bool command_help(const char *argument, const char *text);
+/* A command's arguments, read one after the other by getopt_long: options may be shortened and stand anywhere before
+ * "--", also behind operands. Every command has the option "help". */
+struct command_line {
+    char **rest; /* after COMMAND_OPERAND: the operand and all that follows it */
+    int status;  /* after COMMAND_END: COMMAND_GO_ON, or the command's exit status: it has nothing more to do */
 
-/* What was wrong with the arguments, and the usage's first line, on standard error. Returns COMMAND_USAGE. */
-int command_usage(const char *text, const char *problem, const char *argument);
+    int argc;
+    char **argv;
+    const char *letters, *usage;
+    const struct option *options;
+    bool only_operands; /* "--" was read */
+};
+enum { COMMAND_GO_ON = -1 };
+enum { COMMAND_END = -1, COMMAND_OPERAND = 1 };
 
-/* Reads the arguments "IN -o OUT" of the command argv[0]. -1: both are there; else the program's exit status. */
-int command_in_out(int argc, char **argv, const char *text, const char **in, const char **out);
+/* `letters` and `options` as for getopt_long, the letters with "+:" before them; `usage` is what --help prints. */
+struct command_line command_line(int argc, char **argv, const char *letters, const struct option *options,
+                                 const char *usage);
 
-/* A number of records for --log-records: a power of two from 256 to 2^24; 0: it is not. */
+/* The next option (its value is in optarg), COMMAND_OPERAND (it is optarg), or COMMAND_END: there is none, help was
+ * printed, or what is wrong has been said on standard error. */
+int command_next(struct command_line *line);
+
+/* Says what is wrong with the arguments, and the usage's first line, on standard error. Returns COMMAND_USAGE. */
+int command_usage(const char *usage, const char *problem, ...) __attribute__((format(printf, 2, 3)));
+
+/* Reads the arguments "IN -o OUT". COMMAND_GO_ON: both are there; else the exit status. */
+int command_in_out(int argc, char **argv, const char *usage, const char **in, const char **out);
+
+/* Reads the arguments of a command that takes one operand and no option. Likewise. */
+int command_in(int argc, char **argv, const char *usage, const char **in);
+
+/* The value of --log-records, a power of two from 256 to 2^24; 0: it is something else. */
 uint32_t command_log_records(const char *argument);
 
-/* The kernel's view, if it is wanted and to be had (else NULL, and why, on standard error and in meta); root as in
- * kernel_open. */
+/* Opens the kernel's view if `wanted`. NULL: it is not wanted, or not possible; then standard error and meta say why.
+ * root: see kernel_open. */
 struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root);
 
 #endif

@@ -1,4 +1,4 @@
-/* snakefish-trace events: the table of events, as Markdown, from ext/abi/events.def. */
+/* snakefish-trace events: prints ext/abi/events.def as a table in Markdown. */
 #include <stddef.h>
 
 #include "base/output.h"
@@ -7,7 +7,7 @@
 static const char usage[] =
     "usage: snakefish-trace events\n"
     "\n"
-    "Prints the table of the events that snakefish writes, as Markdown: their numbers, names, phases, what their\n"
+    "Prints the table of the events that snakefish writes, as Markdown: their numbers, names and phases, what their\n"
     "object, a and b mean, and what happened.\n"
     "\n"
     "exit status  0; 2 wrong usage\n";
@@ -21,7 +21,7 @@ static const struct {
 #undef X
 };
 
-/* A word of the table's own, in lower case. */
+/* A name of events.def, in lower case. */
 static void output_word(const char *word)
 {
     for (; *word; word++)
@@ -30,10 +30,12 @@ static void output_word(const char *word)
 
 int cmd_events(int argc, char **argv)
 {
-    if (argc > 1 && command_help(argv[1], usage))
-        return COMMAND_OK;
-    if (argc > 1)
-        return command_usage(usage, "events takes no argument", argv[1]);
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    struct command_line line = command_line(argc, argv, "+:h", options, usage);
+    if (command_next(&line) == COMMAND_OPERAND)
+        return command_usage(usage, "events takes no argument, not %s", optarg);
+    if (line.status != COMMAND_GO_ON)
+        return line.status;
     output_print("| id | kind | phase | object | a | b | what happened |\n"
                  "|---:|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {

@@ -13,16 +13,15 @@ static const char usage[] =
     "\n"
     "Writes a trace as Chrome trace JSON, which the Perfetto UI and speedscope open: processes and their threads,\n"
     "spans, marks, and an arrow from each send to its receive, from fork to start and from exit to join. With the\n"
-    "kernel's view also, beneath each process's own, a strip of the times of its threads on a CPU and without "
-    "one,\n"
-    "and a counter of its page faults, which only grows. Times are in us since the session's start.\n"
+    "kernel's view also, below each process's own rows, one row for each of its threads, which shows when it was on\n"
+    "a CPU and why not, and a count of the process's page faults so far. Times are in us since the session's start.\n"
     "\n"
-    "  -o JSON      the file to write, which is replaced\n"
+    "  -o, --output JSON  the file to write; it is replaced\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version, or JSON cannot be written; 2 wrong usage\n"
     "example      snakefish-trace export run.db -o run.json\n";
 
-/* A trace, or any SQLite file, is not overwritten by a slip of the hand. */
+/* Protects traces, and all SQLite files, from being overwritten by mistake. */
 static int check_target(const char *path, struct sentence *why)
 {
     char magic[16] = "";
@@ -69,7 +68,7 @@ int cmd_export(int argc, char **argv)
     const char *from = NULL, *path = NULL;
     struct sentence why;
     int status = command_in_out(argc, argv, usage, &from, &path);
-    if (status >= 0)
+    if (status != COMMAND_GO_ON)
         return status;
     if (export(from, path, &why)) {
         output_note("%s", why.text);

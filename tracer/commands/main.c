@@ -1,8 +1,9 @@
-/* snakefish-trace: the subcommands. */
+/* snakefish-trace: finds the command that its first argument names. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/output.h"
+#include "base/version.h"
 #include "commands/commands.h"
 
 static const struct {
@@ -12,12 +13,12 @@ static const struct {
 } commands[] = {
     {"record", cmd_record, "run a program and trace it"},
     {"collect", cmd_collect, "recover a session whose collector died"},
-    {"info", cmd_info, "what is in a trace; losses first"},
-    {"analyze", cmd_analyze, "where the time went, and what would make the program faster"},
-    {"report", cmd_report, "an HTML page with figures of it"},
-    {"export", cmd_export, "a trace as Chrome trace JSON, for the Perfetto UI or speedscope"},
-    {"events", cmd_events, "the table of events"},
-    {"serve", cmd_serve, "collect for a program that runs already (used by snakefish.trace.start)"},
+    {"info", cmd_info, "show what is in a trace, and what was lost"},
+    {"analyze", cmd_analyze, "show where the time went, and what would make the program faster"},
+    {"report", cmd_report, "write an HTML page with figures"},
+    {"export", cmd_export, "write a trace as Chrome trace JSON, for the Perfetto UI or speedscope"},
+    {"events", cmd_events, "print the table of events"},
+    {"serve", cmd_serve, "collect for a program that already runs (used by snakefish.trace.start)"},
 };
 
 static void help(void)
@@ -25,14 +26,16 @@ static void help(void)
     output_print("usage: snakefish-trace COMMAND ...\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         output_print("  %-9s %s\n", commands[i].name, commands[i].doc);
-    output_print("\n`snakefish-trace COMMAND --help` tells more. Exit status: 0, 1 for an error, 2 for wrong usage;\n"
-                 "that of the program for record.\n");
+    output_print(
+        "\n`snakefish-trace COMMAND --help` tells more. Long options may be shortened (--out) and values joined to\n"
+        "them (--output=FILE, -oFILE). Exit status: 0, 1 for an error, 2 for wrong usage; record's is the "
+        "program's.\n");
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        output_note("which command? `snakefish-trace --help` lists them");
+        output_note("a command is missing; `snakefish-trace --help` lists them");
         return COMMAND_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
@@ -40,7 +43,7 @@ int main(int argc, char **argv)
         return output_flush() ? COMMAND_FAILED : COMMAND_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        output_print("snakefish-trace %s\n", COMMAND_VERSION);
+        output_print("snakefish-trace %s\n", TRACER_VERSION);
         return output_flush() ? COMMAND_FAILED : COMMAND_OK;
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

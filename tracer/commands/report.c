@@ -1,5 +1,4 @@
-/* snakefish-trace report: the report of a trace, by the R program analysis/report.R of the checkout that this
- * program was built in. */
+/* snakefish-trace report: runs analysis/report.R, of the checkout that this program was built in, on traces. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -15,12 +14,11 @@ static const char usage[] =
     "usage: snakefish-trace report [-o DIRECTORY] FILE ...\n"
     "\n"
     "Writes DIRECTORY/index.html and its figures as SVG, PDF and CSV: where the speed-up went, the timeline, the\n"
-    "ledger, channels. Traces that were not analysed yet are, and keep the analysis. Of several traces the first\n"
-    "figures show all. Needs R (r-base-core and what else `make deps` installs) and the checkout of snakefish "
-    "that\n"
-    "this program was built in.\n"
+    "ledger, channels. A trace that was not analysed yet is analysed first, and the results are stored in it. With\n"
+    "several traces, the first figures compare them. Needs R (r-base-core and what else `make deps` installs) and\n"
+    "the checkout of snakefish that this program was built in.\n"
     "\n"
-    "  -o DIRECTORY  where to (build/report)\n"
+    "  -o, --output DIRECTORY  where to write (build/report)\n"
     "\n"
     "exit status  0; 1 R, the checkout or a trace is missing, or the report failed; 2 wrong usage\n"
     "example      snakefish-trace report -o page run.db\n";
@@ -46,7 +44,7 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
                        "has built, build/bin/snakefish-trace");
 }
 
-/* The report reads the analysis's tables. A trace that cannot be written is reported without them. */
+/* The report reads the tables that the analysis fills. A trace that cannot be written is reported without them. */
 static int analyse_once(const char *path, struct sentence *why)
 {
     sqlite3 *db;
@@ -63,50 +61,59 @@ static int analyse_once(const char *path, struct sentence *why)
     return error;
 }
 
-int cmd_report(int argc, char **argv)
+/* Becomes Rscript, which reads the traces and writes the page. Returns only when it cannot. */
+static void become_rscript(const char *directory, char **paths, int count, struct sentence *why)
 {
-    struct sentence why;
     char script[PATH_MAX];
-    const char *directory = "build/report";
-    char **arguments = calloc((size_t)argc * 2 + 6, sizeof *arguments);
-    int n = 2, error = arguments ? 0 : output_keep(&why, -ENOMEM, "no memory");
-    for (int i = 1; i < argc && !error; i++) {
-        if (command_help(argv[i], usage)) {
-            free(arguments);
-            return COMMAND_OK;
-        }
-        if (strcmp(argv[i], "-o") == 0 && i + 1 < argc) {
-            directory = argv[++i];
-        } else if (argv[i][0] == '-') {
-            free(arguments);
-            return command_usage(usage, "not an argument of report", argv[i]);
-        } else {
+    char **arguments = calloc((size_t)count * 2 + 5, sizeof *arguments);
+    if (!arguments) {
+        output_keep(why, -ENOMEM, "no memory");
+        return;
+    }
+    if (find_script(script, why) == 0) {
+        int n = 0;
+        arguments[n++] = "Rscript";
+        arguments[n++] = script;
+        for (int i = 0; i < count; i++) {
             arguments[n++] = "--trace";
-            arguments[n++] = argv[i];
+            arguments[n++] = paths[i];
         }
-    }
-    if (!error && n == 2) {
-        free(arguments);
-        return command_usage(usage, "report needs a database", NULL);
-    }
-    for (int i = 3; i < n && !error; i += 2)
-        error = analyse_once(arguments[i], &why);
-    if (!error)
-        error = find_script(script, &why);
-    if (!error) {
-        arguments[0] = "Rscript";
-        arguments[1] = script;
-        arguments[n] = "-o";
-        arguments[n + 1] = (char *)directory;
+        arguments[n++] = "-o";
+        arguments[n++] = (char *)directory;
         execvp(arguments[0], arguments);
         if (errno == ENOENT)
-            output_keep(&why, 0,
+            output_keep(why, 0,
                         "the report needs R, and there is no Rscript: install r-base-core and what else "
                         "`make deps` installs");
         else
-            output_keep(&why, 0, "cannot run Rscript: %s", strerror(errno));
+            output_keep(why, 0, "cannot run Rscript: %s", strerror(errno));
     }
-    output_note("%s", why.text);
     free(arguments);
+}
+
+int cmd_report(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'}, {"help", no_argument, NULL, 'h'}, {0}};
+    struct command_line line = command_line(argc, argv, "+:ho:", options, usage);
+    struct sentence why;
+    const char *directory = "build/report";
+    char **paths = argv + 1; /* the operands are moved to the front: those places have been read */
+    int count = 0, error = 0;
+    for (int next; (next = command_next(&line)) != COMMAND_END;) {
+        if (next == 'o')
+            directory = optarg;
+        else
+            paths[count++] = optarg;
+    }
+    if (line.status != COMMAND_GO_ON)
+        return line.status;
+    if (!count)
+        return command_usage(usage, "report needs a trace");
+    for (int i = 0; i < count && !error; i++)
+        error = analyse_once(paths[i], &why);
+    if (!error)
+        become_rscript(directory, paths, count, &why);
+    output_note("%s", why.text);
     return COMMAND_FAILED;
 }

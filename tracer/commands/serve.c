@@ -1,56 +1,58 @@
-/* snakefish-trace serve: collects for a program that runs already. snakefish.trace.start() starts it and reads its
- * standard output, a pipe: one line "session DIR" or "error SENTENCE", later "done" or "error SENTENCE", then its
- * end.
+/* snakefish-trace serve: collects for a program that already runs. snakefish.trace.start() starts it and reads its
+ * standard output, a pipe: one line "session DIR" or "error MESSAGE", later "done" or "error MESSAGE", then the end
+ * of the file.
  *
- * The collector detaches before it says anything: it is nobody's child that could be waited for, in no session with
- * a terminal, and holds none of the program's files but that pipe and standard error. The first process stays until
- * the collector is at work and tells by its exit status whether it is. */
+ * The collector detaches before it writes anything. It is then no child of the program, has no terminal, and holds
+ * none of the program's files but that pipe and standard error. The first process waits until the collector is at
+ * work, and its exit status says whether it is. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/liveness.h"
-#include "collect/collect.h"
+#include "collect/recording.h"
 #include "collect/start.h"
 #include "commands/commands.h"
 
 static const char usage[] =
     "usage: snakefish-trace serve -o FILE --root PID [--log-records N] [--kernel]\n"
     "\n"
-    "Collects from process PID and its descendants until one of them stops the session or PID has ended.\n"
-    "Detaches, and says on standard output `session DIR` and at the end `done`, or `error SENTENCE`.\n"
-    "snakefish.trace.start() uses it. The options are those of `record`.\n"
+    "Collects from process PID and its descendants until one of them stops the session or PID has ended. Detaches\n"
+    "from the caller. Writes to standard output `session DIR`, and at the end `done` or `error MESSAGE`. Used by\n"
+    "snakefish.trace.start().\n"
     "\n"
-    "  --root PID   the process\n"
+    "  --root PID  the process\n"
+    "  -o, --output FILE, --log-records N, --kernel: as for `record`\n"
     "\n"
     "exit status  0 a collector is at work; 1 it is not; 2 wrong usage\n";
 
 static volatile sig_atomic_t terminated;
-static struct session session;
+static struct recording recording;
 
 static void on_term(int signal)
 {
     int error = errno;
     (void)signal;
     terminated = 1;
-    if (session.header)
-        session_ring(&session);
+    if (recording.session.header)
+        session_wake(&recording.session);
     errno = error;
 }
 
-static enum collect_verdict watch(void *arg)
+static enum collect_verdict watch_root(void *arg)
 {
     return terminated ? COLLECT_STOP : liveness_is_over(arg) ? COLLECT_LAST : COLLECT_ON;
 }
 
-/* Signals as a collector wants them, whatever the program had set; descriptors 0, 1, 2 and `keep` only. */
-static void settle(int keep)
+/* Undoes what was inherited from the program: signal dispositions and masks, and all descriptors but standard output,
+ * standard error and `keep`, which becomes descriptor 3. */
+static void drop_inherited(int keep)
 {
     static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTOU, SIGTTIN};
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -75,69 +77,46 @@ static void settle(int keep)
         dup2(null, STDERR_FILENO);
     if (null > 2)
         close(null);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max; /* up to three descriptors for each traced process */
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
+    recording_raise_limit(&files);
 }
 
-/* The collector, detached. Tells the first process by a byte into `ready` that it is at work. */
+/* The collector, detached. A byte into `ready` tells the first process that it is at work. */
 static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool with_kernel, int ready)
 {
-    struct store *store;
     struct sentence why;
-    struct clock clock;
     struct liveness root;
     char command[4096];
 
-    settle(ready);
+    drop_inherited(ready);
     ready = 3;
     liveness_open(&root, root_pid, 0);
-    if (store_create(&store, path, &why)) {
+    if (recording_open(&recording, path, log_records, &why)) {
         output_line("error %s", why.text);
         return COMMAND_FAILED;
     }
-    clock_start(&clock);
-    int error = session_make(&session, log_records, clock.first.tsc, &why);
-    if (!error) {
-        start_command_of(command, sizeof command, root_pid);
-        error = start_database(store, &session, &clock, command, root_pid);
-        if (error) {
-            why = *store_why(store);
-            session_remove(&session, NULL);
-        }
-    }
-    if (error) {
-        output_line("error %s", why.text);
-        store_discard(store);
+    start_command_of(command, sizeof command, root_pid);
+    if (start_database(recording.store, &recording.session, &recording.clock, command, root_pid)) {
+        output_line("error %s", store_why(recording.store)->text);
+        recording_discard(&recording);
         return COMMAND_FAILED;
     }
-    struct kernel *kernel = command_kernel(with_kernel, store, &clock, root_pid);
-    output_line("session %s", session.dir);
+    recording.kernel = command_kernel(with_kernel, recording.store, &recording.clock, root_pid);
+    output_line("session %s", recording.session.dir);
     while (write(ready, "", 1) < 0 && errno == EINTR)
         ;
     close(ready);
 
-    struct collect_job job = {.session = &session,
-                              .store = store,
-                              .clock = &clock,
-                              .kernel = kernel,
-                              .store_rows = COLLECT_WHEN_SPARE,
-                              .state = "complete",
-                              .verdict = watch,
-                              .arg = &root};
-    error = collect_run(&job, &why);
-    store_close(store);
+    int error = recording_run(&recording, watch_root, &root, &why);
     if (!error)
-        error = session_remove(&session, &why);
+        error = session_remove(&recording.session, &why);
     if (error) {
         output_line("error %s", why.text);
-        output_note("%s", why.text); /* the program may be gone, and its pipe */
+        output_note("%s", why.text); /* the program, which reads the pipe, may be gone */
     } else {
         output_line("done");
     }
     liveness_close(&root);
-    session_close(&session);
+    session_close(&recording.session);
     return error ? COMMAND_FAILED : COMMAND_OK;
 }
 
@@ -170,7 +149,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
         ssize_t n;
         while ((n = read(ready[0], &byte, 1)) < 0 && errno == EINTR)
             ;
-        status = n == 1 ? COMMAND_OK : COMMAND_FAILED; /* its end without a byte: the collector gave up or died */
+        status = n == 1 ? COMMAND_OK : COMMAND_FAILED; /* the end of the pipe without a byte: it gave up or died */
     }
     close(ready[0]);
     return status;
@@ -178,28 +157,33 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
 
 int cmd_serve(int argc, char **argv)
 {
+    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+                                            {"root", required_argument, NULL, 'r'},
+                                            {"log-records", required_argument, NULL, 'l'},
+                                            {"kernel", no_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct command_line line = command_line(argc, argv, "+:ho:", options, usage);
     const char *path = NULL;
     uint32_t log_records = SF_LOG_DEFAULT_RECORDS;
     long root = 0;
     bool kernel = false;
-    for (int i = 1; i < argc; i++) {
+    for (int next; (next = command_next(&line)) != COMMAND_END;) {
         char *end = NULL;
-        if (command_help(argv[i], usage))
-            return COMMAND_OK;
-        if (strcmp(argv[i], "--kernel") == 0)
+        if (next == 'o')
+            path = optarg;
+        else if (next == 'k')
             kernel = true;
-        else if (strcmp(argv[i], "-o") && strcmp(argv[i], "--root") && strcmp(argv[i], "--log-records"))
-            return command_usage(usage, "serve knows no argument", argv[i]);
-        else if (i + 1 == argc)
-            return command_usage(usage, "a value is missing after", argv[i]);
-        else if (strcmp(argv[i++], "-o") == 0)
-            path = argv[i];
-        else if (strcmp(argv[i - 1], "--root") == 0 && ((root = strtol(argv[i], &end, 10)) <= 0 || *end))
-            return command_usage(usage, "not a process id", argv[i]);
-        else if (strcmp(argv[i - 1], "--log-records") == 0 && !(log_records = command_log_records(argv[i])))
-            return command_usage(usage, "not a power of two from 256 to 16777216", argv[i]);
+        else if (next == 'r' && ((root = strtol(optarg, &end, 10)) <= 0 || root > INT_MAX || *end))
+            return command_usage(usage, "--root must be a process id, not %s", optarg);
+        else if (next == 'l' && !(log_records = command_log_records(optarg)))
+            return command_usage(usage, "--log-records must be a power of two from 256 to 16777216, not %s", optarg);
+        else if (next == COMMAND_OPERAND)
+            return command_usage(usage, "serve takes options only, not %s", optarg);
     }
+    if (line.status != COMMAND_GO_ON)
+        return line.status;
     if (!path || !root)
-        return command_usage(usage, "serve needs -o and --root", NULL);
+        return command_usage(usage, "serve needs -o and --root");
     return detach(path, log_records, (pid_t)root, kernel);
 }

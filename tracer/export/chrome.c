@@ -1,11 +1,12 @@
-/* A trace as Chrome trace JSON (the JSON array format's object form), as the Perfetto UI and speedscope read it.
+/* Writes the object form of Chrome's trace JSON, as the Perfetto UI and speedscope read it.
  *
- * pid is the process's pid, or a number beyond all pids where two processes had the same one; tid is the lane.
- * Slices are complete events (X), outer ones before inner ones, so that equal times nest right too; each process
- * has one slice for its whole life, in which its instants and the ends of arrows lie. Every arrow's two ends lie
- * inside a slice. With the kernel's view each thread has a strip beneath the lanes: on which CPU it was, and
- * between for what it waited, as far as no lane says it; and each process a counter of its page faults, which only
- * grows. Memory: nothing but SQLite's sorters, which spill to disk. */
+ * pid is the process's pid; if two processes had the same one, numbers above all pids. A row in the viewer is a tid:
+ * the lane of a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs. Those
+ * rows have tids above all lanes, so they are shown below them, and show also what the thread waited for where the lane
+ * does not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest correctly.
+ * Each process has a slice from its start to its end, around its instants and the ends of its arrows: both ends of an
+ * arrow must lie inside a slice. A counter shows how many page faults the process has had. Memory: only SQLite's
+ * sorters, which use files. */
 #include "export/chrome.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static const char *text(sqlite3_stmt *s, int column)
     return (const char *)sqlite3_column_text(s, column);
 }
 
-/* The beginning of an event up to its name; the caller adds the rest. */
+/* Writes the beginning of an event, up to its name. The caller writes the rest. */
 static void open_event(struct chrome *c, const char *phase, int64_t pid, int64_t tid, const char *category,
                        const char *name)
 {
@@ -52,7 +53,7 @@ static void put_time(struct chrome *c, const char *key, int64_t ns)
     json_us(c->to, ns);
 }
 
-static void put_life(struct chrome *c, sqlite3_stmt *s)
+static void put_process(struct chrome *c, sqlite3_stmt *s)
 {
     int64_t pid = sqlite3_column_int64(s, 0), start_ns = sqlite3_column_int64(s, 3);
     open_event(c, "M", pid, 0, NULL, "process_name");
@@ -78,7 +79,7 @@ static void put_thread(struct chrome *c, sqlite3_stmt *s)
     fputs("}}", c->to);
 }
 
-/* What an argument is called: the first words of its description in events.def. */
+/* An argument's key is the first words of its description in events.def. */
 static void put_argument(struct chrome *c, const char *description, int64_t value, bool *comma)
 {
     char key[40];
@@ -121,7 +122,7 @@ static void put_event(struct chrome *c, sqlite3_stmt *s)
     fputs("}}", c->to);
 }
 
-static void put_strip(struct chrome *c, sqlite3_stmt *s)
+static void put_cpu_row(struct chrome *c, sqlite3_stmt *s)
 {
     int64_t start_ns = sqlite3_column_int64(s, 4);
     open_event(c, "X", sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), text(s, 2), text(s, 3));
@@ -147,7 +148,7 @@ static void put_faults(struct chrome *c, sqlite3_stmt *s)
     fputs("}}", c->to);
 }
 
-/* An arrow, as late in both slices as can be, and never backwards. */
+/* An arrow: its ends are as late in their slices as possible, and the second is not before the first. */
 static void put_arrow(struct chrome *c, sqlite3_stmt *s)
 {
     int64_t from_first = sqlite3_column_int64(s, 3), from_ns = sqlite3_column_int64(s, 4) - 1;
@@ -156,7 +157,7 @@ static void put_arrow(struct chrome *c, sqlite3_stmt *s)
     from_ns = from_ns > to_ns ? to_ns : from_ns;
     from_ns = from_ns < from_first ? from_first : from_ns;
     if (from_ns > to_ns)
-        return; /* the two clocks' error, or a join that was over before its child was seen dead */
+        return; /* within the clocks' error, or a join that ended before the child was seen dead */
     c->arrows++;
     open_event(c, "s", sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2), "flow", text(s, 0));
     put_time(c, "ts", from_ns);
@@ -184,10 +185,10 @@ int chrome_write(sqlite3 *db, FILE *to)
     if (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
         return -EIO;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", to);
-    each(&c, "SELECT * FROM chrome_life", put_life);
+    each(&c, "SELECT * FROM chrome_process", put_process);
     each(&c, "SELECT * FROM chrome_thread", put_thread);
     each(&c, "SELECT * FROM chrome_event", put_event);
-    each(&c, "SELECT * FROM chrome_strip", put_strip);
+    each(&c, "SELECT * FROM chrome_cpu", put_cpu_row);
     each(&c, "SELECT * FROM chrome_faults", put_faults);
     each(&c, "SELECT * FROM chrome_message", put_arrow);
     each(&c, "SELECT * FROM chrome_fork", put_arrow);

@@ -1,6 +1,6 @@
--- What chrome.c writes, as views of its connection: what it has to say of each kind of thing, in the order of writing.
--- pid: 4194304 is the highest that Linux gives. Kinds are by their ids in events.def.
--- In all of it CROSS JOIN: SQLite is to take the tables in this order, whatever it thinks of their sizes.
+-- What chrome.c writes, as temporary views: one for each kind of event, in the order of writing.
+-- pid: 4194304 is the highest that Linux gives. EVENT_SEND is the id of SEND in ext/abi/events.def (see Makefile).
+-- CROSS JOIN everywhere: SQLite must read the tables in this order, whatever it estimates about their sizes.
 
 PRAGMA temp_store = FILE;
 
@@ -14,26 +14,27 @@ CREATE UNIQUE INDEX temp.shown_id ON shown(id);
 
 CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO fork_end
-  SELECT object, rowid FROM event WHERE kind = 5 AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
+  SELECT object, rowid FROM event WHERE kind = EVENT_FORK AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
 
 CREATE TEMP TABLE process_of(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO process_of SELECT task, id FROM process WHERE task IS NOT NULL;
 
-CREATE TEMP VIEW chrome_life AS
+CREATE TEMP VIEW chrome_process AS
   SELECT pid, name, id, start_ns, end_ns, exit_status FROM shown ORDER BY id;
 
--- Strips of the threads' times on CPUs have tids beyond those of all lanes: so they stand beneath them.
+-- Rows for the threads' times on CPUs have tids above all lanes, so that they are shown below them.
 CREATE TEMP VIEW chrome_thread AS
   SELECT pid, tid, name FROM (
     SELECT e.process, s.pid, e.lane AS tid, 'lane ' || e.lane AS name
     FROM (SELECT DISTINCT process, lane FROM event) e JOIN shown s ON s.id = e.process
     UNION ALL
     SELECT k.process, s.pid, 4194304 + k.tid, iif(k.tid = s.first_tid, 'CPU', 'CPU, thread ' || k.tid)
-    FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k JOIN shown s ON s.id = k.process)
+    FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k
+    JOIN shown s ON s.id = k.process)
   ORDER BY process, tid;
 
--- Spans, those that never ended (closed = 0), and instants; the outer ones first. The texts themselves are no event that
--- anybody wants to see.
+-- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is
+-- shown with the events that refer to it.
 CREATE TEMP VIEW chrome_event AS
   SELECT p.pid, e.lane AS tid, k.name AS kind, k.object,
          CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
@@ -49,19 +50,21 @@ CREATE TEMP VIEW chrome_event AS
   WHERE k.name <> 'text'
   ORDER BY e.process, e.lane, s.id;
 
--- What the kernel's view says of each thread, one after the other: on which CPU it was, and between, why on none.
-CREATE TEMP VIEW chrome_strip AS
+-- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none.
+CREATE TEMP VIEW chrome_cpu AS
   SELECT p.pid, 4194304 + k.tid AS tid, k.category, k.name, k.start_ns, k.end_ns, k.state, k.waker
-  FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker FROM sched_slice
+  FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker
+        FROM sched_slice
         UNION ALL
-        SELECT process, tid, 'no cpu', 'runnable', wake_ns, start_ns, NULL, NULL FROM sched_slice WHERE wake_ns < start_ns
+        SELECT process, tid, 'no cpu', 'runnable', wake_ns, start_ns, NULL, NULL FROM sched_slice
+        WHERE wake_ns < start_ns
         UNION ALL
         SELECT process, tid, 'blocked', 'blocked: ' || what, start_ns, end_ns, NULL, NULL FROM kernel_wait
         WHERE start_ns < end_ns) k
   CROSS JOIN shown p ON p.id = k.process
   ORDER BY k.process, k.tid, k.start_ns, k.end_ns;
 
--- How many page faults each process has had, by kind, up to then; from none at its start.
+-- How many page faults each process has had up to a time, by kind; none at its start.
 CREATE TEMP VIEW chrome_faults AS
   SELECT p.pid, f.ns, sum(f.copied) OVER w AS "copy-on-write", sum(f.written) OVER w AS "first-write",
          sum(f.read) OVER w AS "first-read"
@@ -73,24 +76,26 @@ CREATE TEMP VIEW chrome_faults AS
   WINDOW w AS (PARTITION BY f.process ORDER BY f.ns)
   ORDER BY f.process, f.ns;
 
--- Arrows: name; from: pid, tid, earliest, latest; to: the same.
+-- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same. The + keeps
+-- SQLite from applying the bound to r.a, which it would then use in the index instead of r.a = s.a.
 CREATE TEMP VIEW chrome_message AS
   SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns
-  FROM event_time s CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
+  FROM event_time s
+  CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
   CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
-  WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0; -- +: or the bound moves to r.a, and takes the place of r.a = s.a
+  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0;
 
 CREATE TEMP VIEW chrome_fork AS
   SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
-  FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = 6 AND lane = 0 GROUP BY 1, 2) t
+  FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = EVENT_START AND lane = 0 GROUP BY 1, 2) t
   CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN event_time e ON e.id = f.id
   CROSS JOIN event_time b ON b.id = e.begin
   CROSS JOIN shown p ON p.id = e.process CROSS JOIN shown q ON q.id = t.process;
 
 CREATE TEMP VIEW chrome_join AS
   SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.lane, b.ns, e.ns
-  FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = 11 AND phase = 2 AND begin IS NOT NULL
+  FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = EVENT_JOIN AND phase = 2 AND begin IS NOT NULL
         GROUP BY object) j
   CROSS JOIN process_of c ON c.task = j.task CROSS JOIN event_time e ON e.id = j.id
   CROSS JOIN event_time b ON b.id = e.begin

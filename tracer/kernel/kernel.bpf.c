@@ -1,5 +1,5 @@
-/* The kernel's side of the kernel's view: one object of programs at tracepoints, in a part for each thing that they
- * tell of by records (kernel_record.h). Programs are attached in the order in which they stand. */
+/* The kernel's side of the kernel's view: programs at tracepoints, which write records (kernel_record.h). There is one
+ * header for each subject. The programs are attached in the order of their definitions. */
 #include "kernel/kernel_interrupts.bpf.h"
 
 #include "kernel/kernel_faults.bpf.h"

@@ -1,9 +1,9 @@
-/* The kernel's view, on its way into the database.
+/* Stores the records of the kernel's side (kernel.bpf.c) in the database.
  *
- * Invariants: the records of one process lie in the buffer in the order fork, ..., exit, its threads' last slices;
- * so a pid means the process that was forked last under it, and `processes` need not forget. A process that is
- * first heard of otherwise (its fork was lost) is made then. Records are CLOCK_MONOTONIC, of which the session's
- * clock knows what it showed at the start: the difference is the session's time, whatever the counter does. */
+ * Invariants: in the buffer, the records of a process come in this order: fork, others, exit, its threads' last slices.
+ * So a pid always means the process that was forked last with it, and entries of `processes` need not be removed. If
+ * the fork record was lost, a process gets its row with its first other record. Times in records are CLOCK_MONOTONIC;
+ * the session's clock has its value at the start, so the difference is the time in the session. */
 #include "kernel/kernel.h"
 
 #include <bpf/bpf.h>
@@ -25,7 +25,7 @@
 enum { PIDS = 1 << 22 }; /* the kernel's own limit */
 
 struct process {
-    int64_t row; /* 0: never seen */
+    int64_t row; /* its id in the database; 0: the pid was not seen */
     int32_t exit_status;
     bool over;
 };
@@ -34,13 +34,13 @@ struct kernel {
     struct kernel_probe probe;
     struct store *store;
     struct ring_buffer *ring;
-    struct process *processes; /* by pid; pages that are not touched cost nothing */
+    struct process *processes; /* by pid; pages that are not used take no memory */
     size_t alive, polled_bytes, capacity_bytes;
     int64_t start_ns; /* of the session, by CLOCK_MONOTONIC */
     int64_t cost_ns[KERNEL_FAULT_KINDS];
-    uint64_t lost[KERNEL_LOST]; /* as the database has them */
-    pid_t root;                 /* that is still to be stored, 0: none */
-    bool described;             /* are the facts below stored? */
+    uint64_t lost[KERNEL_LOST]; /* as they are stored */
+    pid_t root;                 /* the root process, which describe() stores; 0: it is not known */
+    bool described;             /* whether describe() was called */
 };
 
 static const char *const states[KERNEL_STATES] = {
@@ -85,7 +85,7 @@ static int64_t add_process(struct kernel *k, uint32_t pid, uint32_t parent, cons
     return p->row;
 }
 
-/* The process that a record of other things is of. */
+/* The process's row; it is made if this is the first record that names the process. */
 static int64_t known_process(struct kernel *k, uint32_t pid, uint64_t ns)
 {
     int64_t row = row_of(k, pid);
@@ -129,7 +129,7 @@ static void take_slice(struct kernel *k, const struct kernel_slice *r)
     if (r->blocked_ns && whats[r->what])
         store_kernel_wait(k->store, row, r->tid, whats[r->what], session_ns(k, r->blocked_ns),
                           session_ns(k, r->wake_ns ? r->wake_ns : r->start_ns));
-    if (r->state == KERNEL_EXITED && k->processes[r->pid].over) /* what an exit takes after it was told */
+    if (r->state == KERNEL_EXITED && k->processes[r->pid].over) /* the process ended after its exit record */
         store_kernel_end(k->store, row, slice.end_ns, k->processes[r->pid].exit_status, false);
 }
 
@@ -154,11 +154,11 @@ static void take_faults(struct kernel *k, uint32_t pid, uint32_t tid, const stru
     }
 }
 
-static int take(void *arg, void *data, size_t size)
+static int take_record(void *arg, void *data, size_t size)
 {
     struct kernel *k = arg;
     uint32_t type = *(uint32_t *)data;
-    k->polled_bytes += size + 8; /* with the buffer's own header */
+    k->polled_bytes += size + 8; /* with the buffer's header */
     if (type == KERNEL_SLICE) {
         take_slice(k, data);
     } else if (type == KERNEL_FAULTS) {
@@ -184,14 +184,14 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
     int error = 0;
     if (k->processes == MAP_FAILED)
         error = output_keep(why, -errno, "no kernel's view: %s", strerror(errno));
-    if (!error) { /* the costs before the probes, which would add theirs, and take our child for the root */
+    if (!error) { /* costs first: probes would add theirs, and take the child that measures for the root */
         kernel_cost_measure(k->cost_ns, clock->open.ns_per_tick);
         error = kernel_probe_attach(&k->probe, root, why);
     }
     if (!error) {
         struct bpf_map *records = k->probe.bpf->maps.records;
         k->capacity_bytes = bpf_map__max_entries(records);
-        k->ring = ring_buffer__new(bpf_map__fd(records), take, k, NULL);
+        k->ring = ring_buffer__new(bpf_map__fd(records), take_record, k, NULL);
         if (!k->ring)
             error = output_keep(why, -errno, "no kernel's view: cannot map its buffer: %s", strerror(errno));
     }
@@ -204,7 +204,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
     return error;
 }
 
-/* The facts that need no record. */
+/* Stores the root process, and in meta what the kernel's view has. */
 static void describe(struct kernel *k)
 {
     char path[64], comm[KERNEL_COMM_BYTES + 1] = "";
@@ -259,7 +259,7 @@ size_t kernel_alive(const struct kernel *k)
     return k ? k->alive : 0;
 }
 
-static void take_rest_of_faults(struct kernel *k, uint64_t now)
+static void take_remaining_faults(struct kernel *k, uint64_t now)
 {
     int count = libbpf_num_possible_cpus();
     struct kernel_cpu *cpus = count > 0 ? calloc((size_t)count, sizeof *cpus) : NULL;
@@ -274,8 +274,8 @@ static void take_rest_of_faults(struct kernel *k, uint64_t now)
     free(cpus);
 }
 
-/* What the kernel's side has not handed over yet of the threads that live on. */
-static void take_rest(struct kernel *k, uint64_t now)
+/* Stores what the kernel's side still holds: the slices and waits of threads that have not ended. */
+static void take_remaining(struct kernel *k, uint64_t now)
 {
     struct bpf_map *threads = k->probe.bpf->maps.threads;
     __u32 tid, *at = NULL;
@@ -297,7 +297,7 @@ static void take_rest(struct kernel *k, uint64_t now)
                               session_ns(k, t.off_ns), session_ns(k, now));
         }
     }
-    take_rest_of_faults(k, now);
+    take_remaining_faults(k, now);
     struct bpf_map *processes = k->probe.bpf->maps.processes;
     for (at = NULL; bpf_map__get_next_key(processes, at, &tid, sizeof tid) == 0; at = &tid)
         store_kernel_end(k->store, known_process(k, tid, now), session_ns(k, now), 0, true);
@@ -312,7 +312,7 @@ void kernel_close(struct kernel *k)
         kernel_probe_detach(&k->probe);
         struct clock_snapshot now = clock_take(0);
         kernel_poll(k);
-        take_rest(k, (uint64_t)now.monotonic_ns);
+        take_remaining(k, (uint64_t)now.monotonic_ns);
         store_losses(k);
         store_meta_text(k->store, "kernel_view", "complete");
     }

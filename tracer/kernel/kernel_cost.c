@@ -1,10 +1,10 @@
-/* The cost of page faults, by making some: what the first touch of each page takes, less what a touch takes when
- * the page is there. Pages are touched in batches, because some of the cost falls due once for many of them; of the
- * batches the median counts, because an interrupt or another process may fall into any of them.
+/* See kernel_cost.h. The cost of a fault is the time of the first access to a page, less the time of a second one.
+ * Pages are accessed in batches, because part of the cost arises once for many pages. The median of the batches is
+ * taken, because an interrupt or another process may disturb some.
  *
- * First writes are those to fresh anonymous memory; copy-on-write those of a forked child to pages that its parent
- * has written and keeps; first reads those of a mapped file in the page cache, as they happen to libraries after a
- * fork: one fault there maps the pages around it too. */
+ * First writes go to fresh anonymous memory. Copy-on-write: a forked child writes to pages that its parent has written
+ * and keeps. First reads are those of a mapped file in the page cache, as after a fork in libraries: one fault maps the
+ * pages around it too. */
 #include "kernel/kernel_cost.h"
 
 #include <errno.h>
@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 
-enum { PAGES = 1024, PAGE_BYTES = 4096, AROUND_BYTES = 65536, BATCHES = 16 };
+enum { PAGES = 1024, AROUND_BYTES = 65536, BATCHES = 16 };
 
 static int by_size(const void *a, const void *b)
 {
@@ -24,7 +25,7 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The median number of ticks that a touch takes, of `count` at each `step`. */
+/* The median of what an access takes, in ticks: `count` accesses, `step` bytes from one to the next. */
 static double touch(volatile char *memory, size_t step, int count, int write)
 {
     const int each = count / BATCHES;
@@ -42,29 +43,29 @@ static double touch(volatile char *memory, size_t step, int count, int write)
     return (double)ticks[BATCHES / 2] / each;
 }
 
-/* What a fault takes, when the first touch of each makes one. */
+/* What a fault takes, if the first access at each step causes one. */
 static int64_t fault_ns(char *memory, size_t step, int count, int write, double ns_per_tick)
 {
     double cold = touch(memory, step, count, write), warm = touch(memory, step, count, write);
     return cold > warm ? (int64_t)((cold - warm) * ns_per_tick) : 0;
 }
 
-/* `memory` has been written. */
+/* `memory` must have been written. */
 static int64_t copy_on_write(char *memory, double ns_per_tick)
 {
-    volatile int64_t *told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (told == MAP_FAILED)
+    volatile int64_t *result = mmap(NULL, sizeof *result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (result == MAP_FAILED)
         return 0;
     pid_t child = fork();
     if (child == 0) {
-        *told = fault_ns(memory, PAGE_BYTES, PAGES, 1, ns_per_tick);
+        *result = fault_ns(memory, PAGE_BYTES, PAGES, 1, ns_per_tick);
         _exit(0);
     }
     if (child > 0)
         while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
             ;
-    int64_t cost_ns = *told;
-    munmap((void *)told, sizeof *told);
+    int64_t cost_ns = *result;
+    munmap((void *)result, sizeof *result);
     return cost_ns;
 }
 

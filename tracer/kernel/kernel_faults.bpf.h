@@ -1,5 +1,5 @@
-/* Page faults. They are the most frequent events by far: they are counted in their CPU's own entry, which is handed
- * on when the thread leaves the CPU, so that a record of faults is of one slice. */
+/* Page faults. They are by far the most frequent events, so they are counted in their CPU's entry. The counts become a
+ * record when the thread leaves the CPU: each record belongs to one slice. */
 #ifndef SF_TRACER_KERNEL_KERNEL_FAULTS_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_FAULTS_BPF_H
 
@@ -22,18 +22,18 @@ static void put_faults(struct kernel_cpu *c, __u64 now)
     __builtin_memset(&c->faults, 0, sizeof c->faults);
 }
 
-/* The thread that runs on this CPU is not the one whose faults were counted last. */
+/* From now on this CPU's faults are counted for another thread. */
 static __noinline int count_for(struct kernel_cpu *c, __u32 tid)
 {
     struct kernel_thread *t = thread_of(tid);
     if (c->faults.first_ns)
-        put_faults(c, bpf_ktime_get_ns()); /* of a thread that was not seen to leave */
+        put_faults(c, bpf_ktime_get_ns()); /* of a thread whose leaving was not seen */
     c->tid = tid;
     c->pid = t ? t->pid : 0;
     return 0;
 }
 
-/* The first fault of a slot, or the first since the timer ticked: only then may the slot be over. */
+/* Called at the first fault of a slot and at the first after a tick of the timer: only then can the slot be over. */
 static __noinline int keep_slot(struct kernel_cpu *c)
 {
     __u64 now = bpf_ktime_get_ns();
@@ -53,7 +53,7 @@ static __always_inline int fault(__u64 address, __u64 error_code, int mode)
         return 0;
     if (c->tid != tid)
         count_for(c, tid);
-    if (!c->pid || (__s64)address < 0) /* the kernel's own half */
+    if (!c->pid || (__s64)address < 0) /* an address of the kernel */
         return 0;
     if (!c->faults.first_ns || c->ticks != bpf_jiffies64())
         keep_slot(c);
@@ -74,8 +74,8 @@ int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsig
     return fault(address, error_code, KERNEL_KERNEL);
 }
 
-/* The cost of faults, where the kernel lets functions be traced. One may sleep, and end in another slice than it
- * began in: then its cost is in the later record. */
+/* The cost of faults, where the kernel allows functions to be traced. A fault may sleep and end in a later slice than
+ * it began in; then its cost is in the record of the later one. */
 SEC("fentry/handle_mm_fault")
 int BPF_PROG(on_fault_begin)
 {

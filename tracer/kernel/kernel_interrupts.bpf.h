@@ -1,4 +1,4 @@
-/* Does an interrupt run on this CPU, so that the current task has nothing to do with what happens? */
+/* Is an interrupt running on this CPU? Then what happens is not caused by the current task. */
 #ifndef SF_TRACER_KERNEL_KERNEL_INTERRUPTS_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_INTERRUPTS_BPF_H
 
@@ -18,7 +18,8 @@ static int step_interrupts(int by)
     return 0;
 }
 
-/* The ends are attached first: so an interrupt that runs meanwhile does not count as one that never ends. */
+/* The ends come first, because programs are attached in this order: otherwise an interrupt whose beginning is counted
+ * and whose end is not would count as running for ever. */
 SEC("tp_btf/hrtimer_expire_exit")
 int BPF_PROG(on_timer_end)
 {

@@ -1,15 +1,15 @@
 /* What the parts of the kernel's side share.
  *
- * Invariants: `processes` holds the traced tree and nothing else: its root, then what is forked from it; `threads`
- * holds their threads, until each leaves its CPU for ever. A thread's entry is written by the CPU that it runs on,
- * except waking_ns and waking_by, which its waker writes. `cpus` has one entry for each CPU, which nobody else
- * writes. What finds no room is counted in `lost`. */
+ * Invariants: `processes` holds the traced tree only: its root and all that was forked from it. `threads` holds their
+ * threads, each until it has left its CPU for the last time. A thread's entry is written by the CPU that it runs on;
+ * waking_ns and waking_by are written by the thread that wakes it. `cpus` has one entry for each CPU, written by that
+ * CPU only. Records and entries for which there is no room are counted in `lost`. */
 #ifndef SF_TRACER_KERNEL_KERNEL_MAPS_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_MAPS_BPF_H
 
 #include "kernel/kernel_types.bpf.h"
 
-/* Set before loading. The next process that this one forks becomes the root; 0: the collector puts it in itself. */
+/* Set before loading. The next process that this pid forks becomes the root; 0: the collector adds the root itself. */
 const volatile __u32 adopter;
 
 __u64 lost[KERNEL_LOST];
@@ -38,7 +38,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 1 << 23); /* the collector asks for less where this is refused */
+    __uint(max_entries, 1 << 23); /* where this is refused, the collector asks for less */
 } records SEC(".maps");
 
 static void count_loss(int what)

@@ -1,4 +1,4 @@
-/* The kernel's view in a build that has none. The Makefile takes this file or kernel.c. */
+/* Takes the place of kernel.c in a build without the kernel's view; the Makefile decides. */
 #include "kernel/kernel.h"
 
 #include <errno.h>

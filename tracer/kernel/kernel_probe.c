@@ -1,6 +1,6 @@
-/* Loading kernel.bpf.c: what this system lacks is found out first, or from the kernel's refusal, and said in one
- * sentence. The scheduler's hooks are needed; those of page faults and functions are taken where they are.
- * Written to by nobody but kernel_open. */
+/* See kernel_probe.h. If something is missing, it is found before loading, or the kernel refuses to load; either way
+ * one sentence says what. The scheduler's tracepoints are required. Those of page faults, and the tracing of functions,
+ * are used where they exist. */
 #include "kernel/kernel_probe.h"
 
 #include <bpf/bpf.h>
@@ -21,7 +21,7 @@ enum { RECORDS_BYTES = 8 << 20, RECORDS_LEAST_BYTES = 256 << 10 };
 
 static const char btf_path[] = "/sys/kernel/btf/vmlinux";
 
-/* Pids in the records are the initial namespace's; ours, and those in the logs, must be too. */
+/* Are we in another pid namespace than the initial one? Records have the pids of that one, logs have ours. */
 static bool is_contained(void)
 {
     static const char initial[] = "pid:[4026531836]";
@@ -60,15 +60,15 @@ static int refused(int error, struct sentence *why)
                        strerror(-error));
 }
 
-static bool has_hook(const struct btf *btf, const char *name)
+static bool has_tracepoint(const struct btf *btf, const char *name)
 {
     char type[64];
     snprintf(type, sizeof type, "btf_trace_%s", name);
     return btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) > 0;
 }
 
-/* What must be there before anything is loaded. */
-static int check(struct kernel_probe *probe, struct sentence *why)
+/* Checks what can be checked before loading. */
+static int check_system(struct kernel_probe *probe, struct sentence *why)
 {
     static const char *const needed[] = {"sched_switch",       "sched_waking",       "sched_process_fork",
                                          "sched_process_exec", "sched_process_exit", "hrtimer_expire_entry",
@@ -88,14 +88,14 @@ static int check(struct kernel_probe *probe, struct sentence *why)
         return output_keep(why, -errno, "no kernel's view: cannot read %s: %s", btf_path, strerror(errno));
     int error = 0;
     for (size_t i = 0; i < sizeof needed / sizeof *needed && !error; i++)
-        if (!has_hook(btf, needed[i]))
+        if (!has_tracepoint(btf, needed[i]))
             error = output_keep(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
-    probe->faults = has_hook(btf, "page_fault_user") && has_hook(btf, "page_fault_kernel");
+    probe->faults = has_tracepoint(btf, "page_fault_user") && has_tracepoint(btf, "page_fault_kernel");
     btf__free(btf);
     return error;
 }
 
-/* Loads with as large a buffer as is allowed. */
+/* Loads the programs, with as large a buffer as is allowed, and attaches them. */
 static int load(struct kernel_probe *probe, pid_t root, bool timed)
 {
     int error = -ENOMEM;
@@ -120,7 +120,7 @@ static int load(struct kernel_probe *probe, pid_t root, bool timed)
     return error;
 }
 
-/* The process that runs already, and its threads. */
+/* Adds a root that is already running, and its threads. */
 static int add_root(struct kernel_probe *probe, pid_t root)
 {
     __u32 pid = (__u32)root;
@@ -130,12 +130,12 @@ static int add_root(struct kernel_probe *probe, pid_t root)
     snprintf(path, sizeof path, "/proc/%d/task", (int)root);
     DIR *dir = opendir(path);
     if (!dir)
-        return 0; /* it has ended already */
+        return 0; /* it has ended */
     int error = 0;
     for (struct dirent *entry; (entry = readdir(dir)) && !error;) {
         __u32 tid = (__u32)strtoul(entry->d_name, NULL, 10);
         struct kernel_thread thread = {.pid = pid, .runtime_ns = KERNEL_UNKNOWN};
-        /* Not those that were forked since the probes run: they are there, and know more. */
+        /* Threads forked since the probes were attached have an entry, which is better. */
         if (tid &&
             bpf_map__update_elem(probe->bpf->maps.threads, &tid, sizeof tid, &thread, sizeof thread, BPF_NOEXIST) &&
             errno != EEXIST)
@@ -149,10 +149,10 @@ int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence 
 {
     *probe = (struct kernel_probe){0};
     why->text[0] = '\0';
-    int error = check(probe, why);
+    int error = check_system(probe, why);
     if (error)
         return error;
-    libbpf_set_print(NULL); /* its words are for developers; ours is one sentence */
+    libbpf_set_print(NULL); /* no messages of libbpf: they are for its developers */
     probe->timed = probe->faults && load(probe, root, true) == 0;
     if (!probe->timed)
         error = load(probe, root, false);
@@ -177,7 +177,7 @@ uint64_t kernel_probe_missed(const struct kernel_probe *probe)
     {
         struct bpf_prog_info info = {0};
         __u32 size = sizeof info;
-        int fd = bpf_program__fd(program); /* none of those that were not loaded */
+        int fd = bpf_program__fd(program); /* negative if it was not loaded */
         if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
             missed += info.recursion_misses;
     }

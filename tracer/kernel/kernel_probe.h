@@ -1,4 +1,4 @@
-/* The kernel's side, loaded and attached. Only the kernel's view uses it. */
+/* Loads and attaches the kernel's side. Used by kernel.c only. */
 #ifndef SF_TRACER_KERNEL_KERNEL_PROBE_H
 #define SF_TRACER_KERNEL_KERNEL_PROBE_H
 
@@ -10,19 +10,19 @@
 
 struct kernel_probe {
     struct kernel_bpf *bpf; /* the skeleton; its links hold the programs in the kernel; owned */
-    bool faults;            /* are page faults counted, */
-    bool timed;             /* and timed? */
+    bool faults;            /* whether page faults are counted, */
+    bool timed;             /* and timed */
 };
 
-/* Loads and attaches what this kernel allows. root: whose tree; 0: that of the next process that the caller forks.
- * -errno and a sentence: it allows too little; 0 and a sentence: it lacks something. Blocks for some tenths of a
- * second. */
+/* Loads and attaches all programs that this kernel allows. root: see kernel_open. -errno and a sentence: it allows too
+ * few. 0 and a sentence: it lacks some. Blocks for some tenths of a second. */
 int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence *why);
 
-/* How often a program could not run because it was running on that CPU already. Before the detaching. */
+/* How often a program was not run because it was already running on that CPU. To be called before kernel_probe_detach.
+ */
 uint64_t kernel_probe_missed(const struct kernel_probe *probe);
 
-/* Takes the programs out of the kernel; what they recorded can still be read. */
+/* Detaches the programs; what they recorded can still be read. */
 void kernel_probe_detach(struct kernel_probe *probe);
 void kernel_probe_free(struct kernel_probe *probe);
 

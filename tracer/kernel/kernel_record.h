@@ -1,7 +1,7 @@
-/* What the kernel's side (kernel.bpf.c) hands to the collector (kernel.c) through the BPF ring buffer: one record
- * per time on a CPU, per slot of page faults, and per fork, exec and exit. Both are compiled from this file, by
- * different compilers: fixed widths only, no holes. Times are CLOCK_MONOTONIC, 0 where unknown; pids and tids are
- * those of the initial namespace. */
+/* The records that the kernel's side (kernel.bpf.c) passes to the collector (kernel.c) through the BPF ring buffer: one
+ * for each slice (time of a thread on a CPU), each slot of page faults, and each fork, exec and exit. Different
+ * compilers compile this file for the two sides, so it uses types of fixed width and leaves no holes. Times are
+ * CLOCK_MONOTONIC, 0 if unknown. Pids and tids are those of the initial namespace. */
 #ifndef SF_TRACER_KERNEL_KERNEL_RECORD_H
 #define SF_TRACER_KERNEL_KERNEL_RECORD_H
 
@@ -9,16 +9,16 @@
 
 enum {
     KERNEL_COMM_BYTES = 16,
-    /* Page faults of a thread within one slice and so long are one record; the clock, which costs as much as all
-     * the rest of a fault, is read at the first one after a tick of the timer only. */
+    /* A slot: page faults of a thread within one slice and this time are one record. The clock, which costs as much as
+     * the rest of counting a fault, is read only at the first fault after a tick of the timer. */
     KERNEL_SLOT_NS = 2000000,
 };
 
 enum kernel_record_type { KERNEL_SLICE = 1, KERNEL_FAULTS, KERNEL_FORK, KERNEL_EXEC, KERNEL_EXIT };
 
-/* How a time on a CPU ended. */
+/* How a slice ended. */
 enum kernel_state {
-    KERNEL_RUNNING, /* it has not */
+    KERNEL_RUNNING, /* it has not ended */
     KERNEL_PREEMPTED,
     KERNEL_BLOCKED,
     KERNEL_UNINTERRUPTIBLE,
@@ -27,9 +27,9 @@ enum kernel_state {
     KERNEL_STATES
 };
 
-/* What a thread that blocked was waiting for, by the system call that it was in. */
+/* What a blocked thread was waiting for, by the system call that it was in. */
 enum kernel_what {
-    KERNEL_NOTHING, /* it was not blocked, or nobody knows */
+    KERNEL_NOTHING, /* it was not blocked, or it is not known */
     KERNEL_FUTEX,
     KERNEL_FILE_LOCK,
     KERNEL_PIPE, /* to read */
@@ -39,12 +39,12 @@ enum kernel_what {
     KERNEL_POLL,
     KERNEL_CHILD,
     KERNEL_SLEEP,
-    KERNEL_FAULT, /* no system call: a page */
+    KERNEL_FAULT, /* no system call: waiting for a page */
     KERNEL_OTHER,
     KERNEL_WHATS
 };
 
-/* By the processor's error code: bit 0, the page was there; bit 1, it was to be written. */
+/* By the processor's error code: bit 0: the page was present; bit 1: the access was a write. */
 enum kernel_fault_kind {
     KERNEL_FIRST_READ,
     KERNEL_READ_AGAIN,
@@ -59,14 +59,14 @@ struct kernel_slice {
     __u32 type, pid, tid, cpu;
     __u64 start_ns, end_ns;
     __u64 wake_ns;    /* runnable since */
-    __u64 blocked_ns; /* blocked until then, since; 0: it was not */
-    __u32 waker;      /* pid of who ended that, 0: unknown, or an interrupt */
+    __u64 blocked_ns; /* blocked since this time, until wake_ns; 0: it was not */
+    __u32 waker;      /* pid of the process that ended that; 0: unknown, or an interrupt */
     __u16 state;      /* enum kernel_state */
     __u16 what;       /* enum kernel_what, of blocked_ns */
 };
 
 struct kernel_faults {
-    __u64 first_ns, end_ns; /* when the first one was, 0: none; a time after the last */
+    __u64 first_ns, end_ns; /* time of the first fault, 0: there was none; a time after the last */
     __u64 cost_ns[KERNEL_FAULT_SORTS];
     __u32 count[KERNEL_FAULT_SORTS];
 };
@@ -86,35 +86,35 @@ struct kernel_process {
 
 #define KERNEL_UNKNOWN (~(__u64)0)
 
-/* One thread, as the kernel's side keeps it; the collector reads what is left of it at the end. */
+/* A thread's entry on the kernel's side; the collector reads those that are left at the end. */
 struct kernel_thread {
     __u32 pid, cpu;
-    __u64 start_ns;   /* on the CPU since, 0: not on one */
-    __u64 off_ns;     /* off it last, 0: never seen */
-    __u64 before_ns;  /* start of the slice that ended then */
-    __u64 runtime_ns; /* on CPUs until then, by the scheduler's account; KERNEL_UNKNOWN: it ran before the probes
-                         did */
+    __u64 start_ns;   /* start of the present slice; 0: it is on no CPU */
+    __u64 off_ns;     /* end of the last slice; 0: none was seen */
+    __u64 before_ns;  /* start of the last slice */
+    __u64 runtime_ns; /* its whole time on CPUs until then, as the scheduler counts it; KERNEL_UNKNOWN: it is older than
+                         the probes */
     __u64 waking_ns;  /* last wake-up */
     __u64 wake_ns;    /* of the present slice, as in kernel_slice */
     __u64 blocked_ns; /* likewise */
     __u64 fault_ns;   /* start of a fault that is being timed */
     __u32 waking_by, waker;
-    __u16 off_state, off_what; /* how and for what it left the CPU */
+    __u16 off_state, off_what; /* how the last slice ended, and what it waits for since */
     __u16 what;                /* of the present slice's blocked_ns */
     __u16 sort;                /* of the fault that is being timed */
 };
 
-/* One CPU: so that a page fault has to look nothing up. Also read at the end. */
+/* A CPU's entry: all that is needed to count a page fault. The collector reads it at the end. */
 struct kernel_cpu {
-    __u64 ticks;      /* of the timer, when the clock was read last for page faults */
-    __u32 tid;        /* whose page faults are counted; 0: to be found out at the next one */
-    __u32 pid;        /* its process, 0: it is not traced */
+    __u64 ticks;      /* ticks of the timer when the clock was last read for page faults */
+    __u32 tid;        /* the thread whose page faults are counted; 0: set at the next fault */
+    __u32 pid;        /* its process; 0: it is not traced */
     __u32 sort;       /* of its last fault */
-    __s32 interrupts; /* how deep in them it is */
+    __s32 interrupts; /* how many are running, one inside the other */
     struct kernel_faults faults;
 };
 
-/* Counts of what was lost, in the order of kernel.c's names for them. */
+/* Counters of what was lost; store_losses in kernel.c has their names. */
 enum { KERNEL_LOST_SLICES, KERNEL_LOST_FAULTS, KERNEL_LOST_PROCESSES, KERNEL_LOST_THREADS, KERNEL_LOST };
 
 #endif

@@ -1,11 +1,11 @@
-/* Who is on which CPU, and who woke it.
+/* Slices: which thread is on which CPU, and which process woke it.
  *
- * A switch to a thread may go unseen: there are kernels that run no probe while certain tasks are current. Then the
- * scheduler's account of what it used says, when it leaves, since when it ran.
+ * A switch to a thread may not be seen: some kernels run no probes while certain tasks are current. Then, when the
+ * thread leaves the CPU, the start of its slice follows from the CPU time that the scheduler counts for it.
  *
- * Wake-ups are taken from sched_waking, which runs in the waker's context. One that comes while the thread is on
- * its way off the CPU is stamped before the slice's end: then it is the last one before the next slice, and counts
- * as having come at that end. */
+ * Wake-ups come from sched_waking, which runs in the context of the waker. A wake-up may come while the thread is being
+ * switched off its CPU, and is then earlier than the end of the slice. It is the last one before the next slice, and is
+ * taken to have come at that end. */
 #ifndef SF_TRACER_KERNEL_KERNEL_SLICES_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_SLICES_BPF_H
 
@@ -14,7 +14,7 @@
 #include "kernel/kernel_maps.bpf.h"
 #include "kernel/kernel_wait.bpf.h"
 
-/* Hands a slice on as it stands; the collector polls, so nobody is woken. */
+/* Writes a slice's record. The collector polls the buffer and need not be woken. */
 static void put_slice(const struct kernel_thread *t, __u32 tid, __u64 end_ns, __u16 state)
 {
     struct kernel_slice *r = bpf_ringbuf_reserve(&records, sizeof *r, 0);
@@ -38,25 +38,25 @@ static void put_slice(const struct kernel_thread *t, __u32 tid, __u64 end_ns, __
 
 static __u16 state_after(bool preempt, unsigned int state)
 {
-    if (preempt || !state) /* its time is up, another one goes before, or it gave its turn away: no telling */
+    if (preempt || !state) /* its time was up, another thread has priority, or it yielded; it is not known which */
         return KERNEL_PREEMPTED;
     if (state & 0xb0) /* dead, or a zombie */
         return KERNEL_EXITED;
-    if (state & 0x0c) /* stopped, or by a debugger */
+    if (state & 0x0c) /* stopped, also by a debugger */
         return KERNEL_STOPPED;
     return state & 2 ? KERNEL_UNINTERRUPTIBLE : KERNEL_BLOCKED;
 }
 
-/* A slice begins. The last wake-up is what ended the wait before it, unless it came before the slice before: then
- * that one went unseen. */
-static void begin(struct kernel_thread *t, __u64 now)
+/* A slice begins. The last wake-up ended the wait before it, unless that wake-up is older than the last slice: then the
+ * one that ended the wait was not seen. */
+static void begin_slice(struct kernel_thread *t, __u64 now)
 {
     t->blocked_ns = t->wake_ns = 0;
     t->waker = t->what = 0;
     if (t->off_state == KERNEL_PREEMPTED) {
         t->wake_ns = t->off_ns;
     } else {
-        if (t->off_state) { /* not a new thread, which its fork has woken */
+        if (t->off_state) { /* not a new thread, which was woken by its fork */
             t->blocked_ns = t->off_ns;
             t->what = t->off_what;
         }
@@ -69,22 +69,22 @@ static void begin(struct kernel_thread *t, __u64 now)
     t->start_ns = now;
 }
 
-/* The thread whose slice ends was not seen to come. */
-static void begin_late(struct kernel_thread *t, struct task_struct *task, __u64 now)
+/* The slice ends whose beginning was not seen. */
+static void begin_slice_late(struct kernel_thread *t, struct task_struct *task, __u64 now)
 {
     if (t->runtime_ns == KERNEL_UNKNOWN)
         return;
     __u64 least_ns = t->off_ns > t->waking_ns ? t->off_ns : t->waking_ns;
     __u64 start_ns = now - (task->se.sum_exec_runtime - t->runtime_ns);
-    begin(t, start_ns > least_ns && start_ns <= now ? start_ns : least_ns);
+    begin_slice(t, start_ns > least_ns && start_ns <= now ? start_ns : least_ns);
 }
 
-static void leave(struct kernel_thread *t, struct task_struct *task, bool preempt, __u64 now)
+static void end_slice(struct kernel_thread *t, struct task_struct *task, bool preempt, __u64 now)
 {
     __u32 tid = task->pid;
     __u16 state = state_after(preempt, task->__state);
     if (!t->start_ns)
-        begin_late(t, task, now);
+        begin_slice_late(t, task, now);
     if (t->start_ns)
         put_slice(t, tid, now, state);
     if (state == KERNEL_EXITED) {
@@ -104,7 +104,7 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
 {
     struct kernel_thread *from = thread_of(prev->pid), *to = thread_of(next->pid);
     struct kernel_cpu *c = this_cpu();
-    __u64 now = 0; /* the clock is half of what this costs, and most switches are of others */
+    __u64 now = 0; /* read only if needed: it is half of the cost, and most switches are of other threads */
     if (c) {
         if (c->faults.first_ns)
             put_faults(c, now = bpf_ktime_get_ns());
@@ -112,10 +112,10 @@ int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_stru
     }
     if (from) {
         now = now ? now : bpf_ktime_get_ns();
-        leave(from, prev, preempt, now);
+        end_slice(from, prev, preempt, now);
     }
     if (to)
-        begin(to, now ? now : bpf_ktime_get_ns());
+        begin_slice(to, now ? now : bpf_ktime_get_ns());
     return 0;
 }
 

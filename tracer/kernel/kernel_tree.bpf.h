@@ -1,4 +1,4 @@
-/* The lives of the traced processes: fork, exec, exit. */
+/* Forks, execs and exits of the traced processes. */
 #ifndef SF_TRACER_KERNEL_KERNEL_TREE_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_TREE_BPF_H
 
@@ -48,7 +48,7 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_tid)
     if (!bpf_map_lookup_elem(&processes, &pid))
         return 0;
     put_process(KERNEL_EXEC, task, 0, 0, bpf_ktime_get_ns());
-    if (old != tid) { /* a thread that execs becomes the first one; under which tid it ran meanwhile, nobody said */
+    if (old != tid) { /* a thread that execs gets the tid of the first; from when on is not known */
         __u64 now = bpf_ktime_get_ns();
         struct kernel_thread fresh = {.pid = pid, .cpu = bpf_get_smp_processor_id(), .start_ns = now, .wake_ns = now};
         struct kernel_cpu *c = this_cpu();

@@ -1,4 +1,5 @@
-/* What the kernel's side reads of the kernel's own types, found by name when the programs are loaded (CO-RE). */
+/* The members of kernel types that the kernel's side reads; their offsets are found when the programs are loaded
+ * (CO-RE). */
 #ifndef SF_TRACER_KERNEL_KERNEL_TYPES_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_TYPES_BPF_H
 

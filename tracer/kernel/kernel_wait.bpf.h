@@ -1,5 +1,5 @@
-/* What a thread that blocks is waiting for: by the system call that it is in. Nothing has to run at each system
- * call for this: the registers with which it entered the kernel are on its stack. */
+/* What a blocked thread waits for, by the system call that it is in. No program has to run at system calls for this:
+ * the registers with which the thread entered the kernel are on its kernel stack. */
 #ifndef SF_TRACER_KERNEL_KERNEL_WAIT_BPF_H
 #define SF_TRACER_KERNEL_KERNEL_WAIT_BPF_H
 

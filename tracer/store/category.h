@@ -1,4 +1,4 @@
-/* What a process can be doing: the categories of the ledger. Every moment of a life belongs to one of them. */
+/* The categories of the ledger: what a process spends its time on. Every moment of a process belongs to one of them. */
 #ifndef SF_TRACER_STORE_CATEGORY_H
 #define SF_TRACER_STORE_CATEGORY_H
 
@@ -28,7 +28,18 @@ enum category {
         CATEGORY_COUNT
 };
 
-/* Nothing was done, because somebody else had to do something first. */
+/* Its name. */
+static inline const char *category_name(enum category category)
+{
+    static const char *const names[] = {
+#define X(name, word, doc) [CATEGORY_##name] = word,
+        CATEGORIES(X)
+#undef X
+    };
+    return names[category];
+}
+
+/* Is it waiting for another process or thread? */
 static inline bool category_is_wait(enum category category)
 {
     return category >= CATEGORY_LATE_SENDER && category <= CATEGORY_LOCK;

@@ -1,9 +1,9 @@
-/* The file of a trace.
+/* See database.h.
  *
- * Invariant: a file that is not a trace of ours (by the application id in its header, read without SQLite, which
- * might roll back a journal) is never written to. The rollback journal with synchronous=OFF survives any death of
- * this process, though not of the machine; locking is exclusive, for there is one collector, and it should not wait
- * for readers. */
+ * Invariant: a file that is not a trace is never written to. The application id in the file's header decides; it is
+ * read without SQLite, which might roll back a journal. With a rollback journal and synchronous=OFF a trace survives
+ * the death of this process, but not a crash of the machine. Locking is exclusive: there is one collector, which should
+ * not wait for readers. */
 #include "store/database.h"
 
 #include <errno.h>
@@ -22,16 +22,16 @@ static const char schema[] =
 #include "store/schema.inc"
     ;
 
-/* SQLite for a program with one thread: its locks and its statistics cost a tenth of every insert. */
+/* Opens SQLite for a program with one thread: its locks and statistics take a tenth of the time of an insert. */
 static int open_file(sqlite3 **db, const char *path, int flags)
 {
-    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* refused, and without effect, after the first time */
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* after the first time refused, without effect */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     return sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 }
 
-/* What is at `path`? 1: a trace, 0: nothing, -errno: something else, with its sentence. */
-static int look(const char *path, struct sentence *why)
+/* What is at `path`? 1: a trace; 0: nothing; -errno and a sentence: something else. */
+static int identify(const char *path, struct sentence *why)
 {
     unsigned char header[100];
     struct stat st;
@@ -57,7 +57,7 @@ static int look(const char *path, struct sentence *why)
     return 1;
 }
 
-/* A trace whose collector is at work must not vanish under it. */
+/* A trace that a collector is writing must not be replaced. */
 static int check_idle(const char *path, struct sentence *why)
 {
     sqlite3 *db = NULL;
@@ -69,7 +69,7 @@ static int check_idle(const char *path, struct sentence *why)
     return error;
 }
 
-/* Can a file be made beside it? SQLite needs a journal there too. */
+/* Can files be made in its directory? SQLite makes a journal there too. */
 static int check_parent(const char *path, struct sentence *why)
 {
     char parent[PATH_MAX];
@@ -92,20 +92,20 @@ int database_check(const char *path, struct sentence *why)
 {
     if (!path[0])
         return output_keep(why, -EINVAL, "the database's name is empty");
-    int is = look(path, why);
+    int is = identify(path, why);
     if (is > 0)
         is = check_idle(path, why);
     return is < 0 ? is : check_parent(path, why);
 }
 
-static int failed(sqlite3 *db, const char *path, struct sentence *why)
+static int write_error(sqlite3 *db, const char *path, struct sentence *why)
 {
     return output_keep(why, -EIO, "cannot write %s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
 }
 
-static int run(sqlite3 *db, const char *sql, const char *path, struct sentence *why)
+static int execute(sqlite3 *db, const char *sql, const char *path, struct sentence *why)
 {
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(db, path, why);
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : write_error(db, path, why);
 }
 
 static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; "
@@ -119,24 +119,24 @@ int database_create(sqlite3 **db, const char *path, struct sentence *why)
     if (error)
         return error;
     if (realpath(path, real)) { /* an older trace */
-        /* The journal first: a journal without its database would be rolled back into the new one. */
+        /* The journal first: if it were left without its database, it would be rolled back into the new one. */
         snprintf(journal, sizeof journal, "%s-journal", real);
         if ((unlink(journal) && errno != ENOENT) || unlink(real))
             return output_keep(why, -errno, "cannot replace %s: %s", path, strerror(errno));
     }
     if (open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) != SQLITE_OK) {
-        error = failed(*db, path, why);
+        error = write_error(*db, path, why);
         sqlite3_close(*db);
         *db = NULL;
         return error;
     }
-    error = run(*db, settings, path, why);
+    error = execute(*db, settings, path, why);
     if (!error)
-        error = run(*db, "BEGIN EXCLUSIVE", path, why);
+        error = execute(*db, "BEGIN EXCLUSIVE", path, why);
     if (!error)
-        error = run(*db, schema, path, why);
+        error = execute(*db, schema, path, why);
     if (!error)
-        error = run(*db, "COMMIT", path, why);
+        error = execute(*db, "COMMIT", path, why);
     if (error) {
         database_discard(*db);
         *db = NULL;
@@ -147,15 +147,15 @@ int database_create(sqlite3 **db, const char *path, struct sentence *why)
 int database_open(sqlite3 **db, const char *path, int writing, struct sentence *why)
 {
     *db = NULL;
-    int is = look(path, why);
+    int is = identify(path, why);
     if (is < 0)
         return is;
     if (is == 0)
         return output_keep(why, -ENOENT, "there is no trace at %s", path);
     int error = 0;
     sqlite3_stmt *version = NULL;
-    /* Also for reading: a journal that a killed collector left must be rolled back. SQLite itself falls back to
-     * reading only where the file is not ours to write. */
+    /* Opened for writing even if it is only read: the journal of a killed collector has to be rolled back. Where the
+     * user may not write the file, SQLite opens it for reading. */
     int rc = open_file(db, path, SQLITE_OPEN_READWRITE);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(*db, "PRAGMA user_version", -1, &version, NULL);
@@ -170,10 +170,10 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
                             sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
     sqlite3_finalize(version);
     if (!error && writing) {
-        sqlite3_busy_timeout(*db, 5000); /* somebody may be reading what the dead collector left */
-        error = run(*db, settings, path, why);
+        sqlite3_busy_timeout(*db, 5000); /* a program may be reading it */
+        error = execute(*db, settings, path, why);
         if (!error)
-            error = run(*db, "BEGIN EXCLUSIVE; COMMIT", path, why); /* and keeps the lock from here on */
+            error = execute(*db, "BEGIN EXCLUSIVE; COMMIT", path, why); /* takes the lock, which is kept from here on */
     }
     if (error) {
         sqlite3_close(*db);

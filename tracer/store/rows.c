@@ -1,4 +1,4 @@
-/* Rows of a query, one after the other. */
+/* See rows.h. */
 #include "store/rows.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* Reading a query's rows into arrays. Errors stick: after the first one there is no next row, and rows_close tells. */
+/* Reads a query's rows. The first error is kept: after it there is no next row, and rows_close returns it. */
 #ifndef SF_TRACER_STORE_ROWS_H
 #define SF_TRACER_STORE_ROWS_H
 
@@ -13,8 +13,8 @@ struct rows {
 
 void rows_open(struct rows *rows, sqlite3 *db, const char *sql);
 bool rows_next(struct rows *rows);
-void rows_fail(struct rows *rows);                         /* no memory: there is no next row */
+void rows_fail(struct rows *rows);                         /* the caller has no memory: there is no next row */
 int64_t rows_integer(const struct rows *rows, int column); /* NULL is 0 */
-int rows_close(struct rows *rows);                         /* the error; -EIO: the connection knows the reason */
+int rows_close(struct rows *rows);                         /* the error; -EIO: the connection has the reason */
 
 #endif

@@ -1,31 +1,34 @@
--- The trace database, schema version 4 (PRAGMA user_version). Written by snakefish-trace; read by anybody.
+-- The trace database, schema version 4 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
--- Numbers ending in _ns are nanoseconds since the session started, _bytes bytes, tsc raw timestamp-counter ticks.
--- The database says of itself in `meta` where it comes from, and in `stats` what it lacks.
+-- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
+-- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
+-- `meta` says where the trace comes from, `stats` what is missing in it.
 
-PRAGMA application_id = 0x534e4b46; -- "SNKF": only such a file is ever replaced
+PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
 PRAGMA user_version = 4;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One row per traced process, also when it execs a traced program: with a log, and with the kernel's view all others of the program's tree too; then name is
--- that of the last program it ran. parent: the row of the process that forked or started it, NULL when that one is not
--- traced. exit_status: as waitpid tells it, -N for signal N, NULL where nobody saw it. task: what it was forked for.
+-- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
+-- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
+-- the process that forked or started it; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
+-- not known. task: what it was forked for.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
 
 -- One row per Thread, Generator, map call, map worker, and instrumented Process of multiprocessing. process: the one
--- that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator | map | map-worker | process.
+-- that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator | map | map-worker
+-- | process.
 CREATE TABLE task(
   id INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), kind TEXT, name TEXT,
   creator INTEGER REFERENCES process(id));
 
--- One row per Channel seen, and for each direction of an instrumented pipe. capacity_bytes is NULL where its creation was not traced.
+-- One row per Channel, and per direction of an instrumented pipe. capacity_bytes: NULL if its creation was not traced.
 CREATE TABLE channel(id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id));
 
--- Texts of marks and spans, each once.
+-- Names of marks and spans, each once.
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 
 -- The kinds of events, from ext/abi/events.def. phase: span | instant. object: task | channel | text | none; a, b: what
@@ -33,15 +36,16 @@ CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE event_kind(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT, phase TEXT, object TEXT, a TEXT, b TEXT);
 
--- Every record of every log, in the order of its arrival (rowid); within a process seq is the order of writing, and
--- seq and tsc do not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for
--- none. Where a or b is the number of a task, channel or text, it too is that row's id here.
--- phase: 0 instant, 1 begin, 2 end. lane: thread of the process, from 0. begin: rowid of the begin that an end ends.
+-- Every record of every log, in the order of arrival (rowid). seq is the order of writing within a process; seq and tsc
+-- do not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for none. Where a
+-- or b is the number of a task, channel or text, it too is that row's id here. phase: 0 instant, 1 begin, 2 end. lane:
+-- the thread of the process, numbered from 0, which is one row of a timeline. begin: for an end, the rowid of its
+-- begin.
 CREATE TABLE event(
   process INTEGER NOT NULL, seq INTEGER NOT NULL, tsc INTEGER NOT NULL, kind INTEGER NOT NULL, object INTEGER,
   a INTEGER, b INTEGER, phase INTEGER NOT NULL, lane INTEGER NOT NULL, begin INTEGER);
 
--- Spans that never ended, by rowid of their begin: what a process that was killed was doing.
+-- Spans that never ended, by the rowid of their begin: what a process was doing when it was killed.
 CREATE TABLE open_span(event INTEGER PRIMARY KEY);
 
 -- Pairs of clock readings, the narrowest of many brackets tsc - clock - tsc; error_ns: half that bracket.
@@ -50,47 +54,49 @@ CREATE TABLE clock_snapshot(tsc INTEGER PRIMARY KEY, monotonic_ns INTEGER, realt
 -- Piecewise linear interpolation between them: from from_tsc on, ns + (x - tsc) * ns_per_tick. The first starts at 0.
 CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER, ns_per_tick REAL);
 
--- The kernel's view: empty without --kernel; meta.kernel_view says whether it was asked for, and why there is none. Its
--- clock is CLOCK_MONOTONIC, so it stands on the events' time within clock_error_ns (see stats).
+-- The kernel's view: empty without --kernel. meta.kernel_view says whether it was asked for, and why it is missing. Its
+-- clock is CLOCK_MONOTONIC, so its times match those of the events within clock_error_ns (see stats).
 
--- One row per time of a thread on a CPU. state, how it ended: preempted (still runnable: another one's turn), blocked
--- (asleep, a signal would wake it), uninterruptible (asleep, no signal would), stopped (by a signal or a debugger), exited,
--- running (it has not ended: end_ns is the session's end). wake_ns: since when it was runnable before start_ns: its fork,
--- the wake-up, or the end of the slice before; NULL: unknown. waker: the process that woke or forked it; NULL: none that
--- is traced, an interrupt (a timer, a device), or nobody had to.
--- So from wake_ns to start_ns it was runnable without a CPU, from the end of the slice before to wake_ns it was blocked.
+-- One row per slice: a time of a thread on a CPU. state, how it ended: preempted (it stayed runnable), blocked (asleep;
+-- a signal would wake it), uninterruptible (asleep; no signal would), stopped (by a signal or a debugger), exited,
+-- running (it has not ended; end_ns is the session's end). wake_ns: since when it was runnable before start_ns, which
+-- is its fork, the wake-up, or the end of the slice before; NULL: not known. waker: the process that woke or forked it;
+-- NULL: an interrupt (a timer, a device), a process that is not traced, or there was no wake-up. So it was blocked from
+-- the end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns.
 CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
 
--- Page faults of a thread within one slice and some 2 ms (up to a tick of the timer more), by kind: copy-on-write (a write to a page that is
--- there, as after a fork), first-write, first-read (of a page that is not); mode: taken in user code or by the kernel.
--- start_ns: when the first of that time was, of any kind; end_ns: a time between the last and the next, or the slice's end.
--- estimate: 0: cost_ns was measured (count 0: a fault of an earlier slice ended here); 1: it is count times the median of
--- real faults that the collector made at the start (meta.kernel_*_ns; one median for both modes).
+-- Page faults of a thread within one slice and about 2 ms (at most one tick of the timer more). kind: copy-on-write (a
+-- write to a page that is present, as after a fork), first-write and first-read (of a page that is not). mode: user
+-- code or kernel. start_ns: the first fault of that time, of any kind; end_ns: after the last and before the next, or
+-- the slice's end. estimate: 0: cost_ns was measured (count 0: a fault that began in an earlier slice); 1: cost_ns is
+-- count times the median of faults that the collector caused at the start (meta.kernel_*_ns; the same median for both
+-- modes).
 CREATE TABLE fault(
   process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
   cost_ns INTEGER, estimate INTEGER);
 
--- Times in which a thread was blocked, from leaving its CPU to the wake-up, by the system call that it was in: pipe and
--- socket (reading, accepting or connecting), full pipe and full socket (writing), poll (select, epoll; for whatever it was),
--- futex (a lock, a semaphore, a condition, a thread's end), file lock (flock, fcntl), child (wait4, waitid), sleep, fault
--- (none: a page had to come), other. Waits of a process's first thread that lie within one of its `wait` spans are left
--- out: the events say them.
+-- Times in which a thread was blocked, from leaving its CPU to the wake-up. what, by the system call it was in: pipe
+-- and socket (reading, accepting or connecting), full pipe and full socket (writing), poll (also select and epoll),
+-- futex (a lock, a semaphore, a condition, a thread's end), file lock (flock, fcntl), child (wait4, waitid), sleep,
+-- fault (no system call: it waited for a page), other. Waits of a process's first thread that lie within one of its
+-- `wait` spans are left out, because the events have them.
 CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start_ns INTEGER, end_ns INTEGER);
 
--- What is to be known of the trace's completeness. severity: info | loss | error. process: NULL for the session.
--- For each process: emitted = collected + lost + torn.
+-- How complete the trace is. severity: info | loss | error. process: NULL for the session. For each process emitted =
+-- collected + lost + torn; `books` says whether that holds: closed | violated.
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
 
--- The collector's own notes, with which another one goes on where it was killed; nobody else needs them. log: one row
--- for each log, with its books: one for a process and one more for each exec of a traced program; the seq of its records
--- go on from first_seq. number: rows of task, channel ('t', 'c': scope is the family) and text ('x': scope is the log) by
--- the numbers that the processes use. reap: deaths that were told. kernel_life: lives as
--- the kernel's view saw them.
+-- The collector's own tables: with them another collector can continue after it was killed. log: one row for each log,
+-- with its counts; a process has one log, and one more for each exec of a traced program. The records of a log have seq
+-- from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the log) by
+-- the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts and ends
+-- of processes by the kernel's view.
 CREATE TABLE log(
-  id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER, parent_pid INTEGER, family INTEGER,
-  start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER, exit_status INTEGER, seen_tsc INTEGER,
+  id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
+  parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,
+  exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
   gaps INTEGER, running INTEGER);
@@ -99,17 +105,18 @@ CREATE TABLE kernel_life(
 CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
 CREATE INDEX log_pid ON log(pid, start_tsc);
 CREATE INDEX log_process ON log(process, start_tsc);
-CREATE TABLE number(type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
+CREATE TABLE number(
+  type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
 CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;
 
--- Events with their time. No join, so that a query over this view keeps its freedom.
+-- Events with their time. A subquery and no join, so that SQLite can still choose how to run a query over this view.
 CREATE VIEW event_time AS
   SELECT e.rowid AS id, e.process, e.seq, e.kind, e.object, e.a, e.b, e.phase, e.lane, e.begin,
          (SELECT c.ns + CAST((e.tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
           WHERE c.from_tsc <= e.tsc ORDER BY c.from_tsc DESC LIMIT 1) AS ns
   FROM event e;
 
--- Begin and end in one row; a and b are those of the end. closed = 0: never ended, end_ns is the process's end.
+-- Begin and end in one row; a and b are those of the end. closed = 0: it never ended, and end_ns is the process's end.
 CREATE VIEW span AS
   SELECT process, kind, object, start_ns, end_ns, end_ns - start_ns AS duration_ns, lane, a, b, closed FROM (
     SELECT e.process, k.name AS kind, e.object, s.ns AS start_ns, e.ns AS end_ns, e.lane, e.a, e.b, 1 AS closed
@@ -120,11 +127,11 @@ CREATE VIEW span AS
     FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN event_kind k ON k.id = s.kind
     CROSS JOIN process p ON p.id = s.process);
 
--- One row per Channel send that got through; receiver and what follows from it are NULL while nobody took it.
--- latency_ns: from the send's end to the receive's; of it queueing_ns lay in the channel before the receiver came for
--- it. late_sender_ns (Scalasca's definition): what the receiver was there before the sender, that is
--- max(0, min(begin of send, end of receive) - begin of receive).
--- 14 and 15 are the ids of send and receive, which never change; the index event_message serves this view.
+-- One row per message that was sent through a Channel. If it was not received, receiver and the columns that need it
+-- are NULL. latency_ns: from the end of the send to the end of the receive. queueing_ns: the part of it before the
+-- receive began. late_sender_ns (Scalasca's definition): how long the receiver waited before the send began, that is
+-- max(0, min(begin of send, end of receive) - begin of receive). The collector makes an index for this view at the end,
+-- event_message.
 CREATE VIEW message AS
   SELECT channel, seq, sender, receiver, bytes, send_ns, receive_ns, receive_ns - send_ns AS latency_ns,
          max(0, receive_begin_ns - send_ns) AS queueing_ns,
@@ -133,17 +140,18 @@ CREATE VIEW message AS
            s.ns AS send_ns, r.ns AS receive_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = s.begin) AS send_begin_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = r.begin) AS receive_begin_ns
-    FROM event_time s LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
-    WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0);
+    FROM event_time s
+    LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+    WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0);
 
--- How many messages and bytes were in each Channel, from each send and receive on.
+-- How many messages and bytes were in each Channel after each send and receive.
 CREATE VIEW channel_depth AS
   SELECT channel, ns, sum(step) OVER w AS messages, sum(step * bytes) OVER w AS bytes FROM (
-    SELECT object AS channel, ns, iif(kind = 14, 1, -1) AS step, b AS bytes, id
-    FROM event_time WHERE kind IN (14, 15) AND phase = 2 AND +a > 0)
+    SELECT object AS channel, ns, iif(kind = EVENT_SEND, 1, -1) AS step, b AS bytes, id
+    FROM event_time WHERE kind IN (EVENT_SEND, EVENT_RECEIVE) AND phase = 2 AND +a > 0)
   WINDOW w AS (PARTITION BY channel ORDER BY ns, step DESC, id);
 
--- What went through each Channel, from the first send to the last receive (or send). Rates are the sum over that time.
+-- The messages of each Channel, from the first send to the last receive (or send). Rates are sums divided by that time.
 CREATE VIEW channel_use AS
   WITH m AS (
     SELECT channel, count(*) AS messages, sum(bytes) AS bytes, count(receive_ns) AS received,
@@ -158,55 +166,56 @@ CREATE VIEW channel_use AS
          (SELECT max(d.messages) FROM channel_depth d WHERE d.channel = m.channel) AS depth_max
   FROM m JOIN channel c ON c.id = m.channel;
 
--- What a process can be doing; from tracer/store/category.h.
+-- The categories of the ledger, from tracer/store/category.h.
 CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT);
 
--- Where every ns of a process's life went, by its first thread: one row for each category (category.name); a
--- process's rows sum to end_ns - start_ns. Filled when the trace is finished, and anew by `snakefish-trace analyze`.
--- A moment belongs to the first of these that holds:
---   no cpu         it was runnable and had none (sched_slice: wake_ns to start_ns)
---   pickling, copying   a pickled or copied event says that this was going on since its b
---   the wait       that it was in, by its reason: message, item, request: late sender; room: late receiver; child: late
---                  child (Scalasca's wait states; message.late_sender_ns has what of it lay before the send began)
---   the innermost span around it: extract, merge, fork by their name; run, chunk, item: running; send, receive, result,
---                  write: copying; join, map, next: other; the user's own spans are looked through
---   a wait         in kernel_wait: pipe, socket, poll: late sender; full pipe, full socket: late receiver; child: late
---                  child; futex, file lock: lock
---   running        where the process was not forked for a task, else other; other, too, after lost records
--- Taken from these: page faults (fault.cost_ns, from what the process did on a CPU in that slot of time, in
--- proportion) and tracing (the number of events times meta.event_cost_ps, calibrated when the trace was finished).
--- Without the kernel's view, page faults and no cpu are 0, and their time is in the other categories.
+-- What the time of a process was spent on, by its first thread: one row for each category (category.name). The rows of
+-- a process sum to end_ns - start_ns. Filled when the trace is finished, and again by `snakefish-trace analyze`. A
+-- moment belongs to the first of these categories that applies:
+--   no cpu             it was runnable without a CPU (sched_slice: wake_ns to start_ns)
+--   pickling, copying  a `pickled` or `copied` event covers it: from its b to its time
+--   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child
+--                      (Scalasca's wait states; message.late_sender_ns is the part before the send began)
+--   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive,
+--                      result, write: copying; join, map, next: other. The user's own spans do not count here
+--   kernel_wait        pipe, socket, poll: late sender; full pipe, full socket: late receiver; child: late child;
+--                      futex, file lock: lock
+--   running            if the process was not forked for a task; otherwise, and after lost records: other
+-- Then two categories are subtracted from these: page faults (fault.cost_ns, in proportion from what the process did on
+-- a CPU in that slot) and tracing (the number of events times meta.event_cost_ps, measured when the trace was
+-- finished). Without the kernel's view page faults and no cpu are 0, and their time is in the other categories.
 CREATE TABLE ledger(
   process INTEGER NOT NULL REFERENCES process(id), category TEXT NOT NULL, ns INTEGER NOT NULL,
   PRIMARY KEY(process, category)) WITHOUT ROWID;
 
--- The tables from here on are filled by `snakefish-trace analyze`. They come from the graph of forks, messages, merges
--- and joins: what each process did is a chain; links lead from a fork's begin to the child's start, from a send to its
--- receive, from a receive to the send that had waited for its room, from an item or result to who waits for it, from a
--- process's end to who waits for that.
+-- `snakefish-trace analyze` fills the tables from here on. They come from the graph of the run: the activities of each
+-- process in a row, and links between processes: from the begin of a fork to the child's start, from a send to its
+-- receive, from a receive to a send that waited for room, from an item or result to the process that waits for it, from
+-- the end of a process to the process that waits for it.
 
--- The critical path: walked back from the end of the last process; at a wait it jumps to who ended it, there to the
--- moment at which it did (Scalasca; Boehme et al. 2010). Its pieces cover the time from the first start to the last
--- end. activity: a category, or handover: from that moment until the wait was over.
+-- The critical path, found backwards from the end of the last process: at a wait it continues in the process that ended
+-- the wait, at the moment when it did so (Scalasca; Boehme et al. 2010). Its pieces cover the time from the first start
+-- to the last end. activity: a category, or handover: from that moment until the wait was over.
 CREATE TABLE critical_path(
   step INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), activity TEXT, start_ns INTEGER, end_ns INTEGER);
 
--- Its activities. share: of the path. mean_ns: the activity's mean over the processes that have any of it (by the
--- ledger); imbalance_ns: max(0, on the path - mean).
+-- The activities on the critical path. share: of the path. mean_ns: the mean of the activity, by the ledger, over the
+-- processes that have any of it. imbalance_ns: max(0, ns - mean_ns).
 CREATE TABLE path_activity(activity TEXT PRIMARY KEY, ns INTEGER, share REAL, mean_ns INTEGER, imbalance_ns INTEGER);
 
 -- The POP tree (pop-coe.eu): parallel efficiency = load balance x serialisation x transfer.
---   useful         time in `running`
---   lanes          p, in place of POP's fixed processes, as ours come and go: the fewest lanes on which 99 % of the useful
---                  time finds room; a process keeps its lane while it can, also while it waits for a CPU
---   load balance   mean of useful over the lanes / the largest of them
---   ideal ns       the longest path through the graph when all but useful time and waits of unknown cause take no time
---   serialisation  largest useful of a lane / ideal; over 1 where the graph allows more at once than there were lanes
+--   useful         the time in `running`
+--   lanes          p: how many processes ran at once. POP has a fixed number of processes; here they come and go. So
+--                  each process takes a slot while it is useful, and keeps it while it can, also while it waits for a
+--                  CPU; p is the smallest number of slots that has room for 99 % of the useful time
+--   load balance   the mean useful time of a slot / the largest
+--   ideal ns       the longest path through the graph if only useful time, and waits of unknown cause, take time
+--   serialisation  the largest useful time of a slot / ideal; over 1 if the graph allows more at once than p
 --   transfer       ideal / duration
 CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 
--- What if something cost nothing: the graph is run again without it, everything else taking the time it took, and
--- nobody doing another's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) |
--- copy-on-write | no cpu | imbalance (of children of one process that lived at the same time, each runs for their mean).
--- measured: 0 where the trace has nothing of it to take away (copy-on-write and no cpu without the kernel's view).
+-- What if something cost nothing: the graph is replayed without it. Everything else takes the time that it took, and no
+-- process does another one's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) |
+-- copy-on-write | no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of
+-- their times). measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);

@@ -1,9 +1,10 @@
-/* What the collector puts into the database: one prepared statement for each thing it says.
+/* See store.h. There is one prepared statement for each kind of row.
  *
- * Invariant: after an error nothing more is written; what was committed stays, what was not is rolled back, and the
- * logs still hold it. Only the collector writes here. */
+ * Invariant: after an error nothing more is written. What was committed stays; what was not is rolled back, and is
+ * still in the logs. Only the collector writes to the database. */
 #include "store/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -37,15 +38,15 @@
     X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                    \
     X(NAME, "UPDATE process SET name = ?2 WHERE id = (SELECT process FROM log l WHERE l.id = ?1 AND NOT EXISTS ("      \
             "SELECT 1 FROM log m WHERE m.process = l.process AND m.start_tsc > l.start_tsc))")                         \
-    X(GOES_ON, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                           \
-               "ORDER BY start_tsc DESC LIMIT 1")                                                                      \
+    X(PROCESS_SINCE, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                     \
+                     "ORDER BY start_tsc DESC LIMIT 1")                                                                \
     X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                               \
     X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc) "                            \
            "VALUES(?, ?, ?, ?, ?, ?, ?)")                                                                              \
-    X(BOOKS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "          \
-             "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, "  \
-             "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "         \
-             "running = ?20 WHERE id = ?1")                                                                            \
+    X(COUNTS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "         \
+              "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
+              "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
+              "running = ?20 WHERE id = ?1")                                                                           \
     X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                             \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                         \
@@ -89,15 +90,17 @@ void store_fail(struct store *store, int error)
                                error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
 }
 
-/* Binds by `types`: i an int64, o an int64 that is NULL when it is 0, r a double, s a string that may be NULL. Runs
- * the statement; for a query the first column of the first row is the result, otherwise the new row's id. */
-static int64_t run(struct store *store, enum statement which, const char *types, ...)
+/* Binds the arguments and runs the statement. `types` has a letter for each argument: i an int64; o an int64, of which
+ * 0 is bound as NULL; r a double; s a string, or NULL. Returns a query's first column of its first row, or a new row's
+ * id. */
+static int64_t run_statement(struct store *store, enum statement which, const char *types, ...)
 {
     sqlite3_stmt *s = store->prepared[which];
     int64_t result = 0, number;
     va_list args;
     if (store->error)
         return 0;
+    assert((int)strlen(types) == sqlite3_bind_parameter_count(s));
     va_start(args, types);
     for (int i = 0; types[i]; i++) {
         switch (types[i]) {
@@ -127,8 +130,8 @@ static int64_t run(struct store *store, enum statement which, const char *types,
     return result;
 }
 
-/* Takes over `db`, also when it fails. */
-static int prepare(struct store **out, sqlite3 *db, struct sentence *why)
+/* Makes a store of `db`, which it owns from here on, also if it fails. */
+static int prepare_statements(struct store **out, sqlite3 *db, struct sentence *why)
 {
     struct store *store = calloc(1, sizeof *store);
     *out = NULL;
@@ -159,14 +162,14 @@ static void put_kinds(struct store *store)
 #define X(id, NAME_, phase, object, a, b, doc)                                                                         \
     for (size_t i = 0; i < sizeof #NAME_; i++)                                                                         \
         name[i] = #NAME_[i] >= 'A' && #NAME_[i] <= 'Z' ? (char)(#NAME_[i] + 'a' - 'A') : #NAME_[i];                    \
-    run(store, S_KIND, "issssss", (int64_t)(id), name, doc, phases[phase], objects[object], a, b);
+    run_statement(store, S_KIND, "issssss", (int64_t)(id), name, doc, phases[phase], objects[object], a, b);
 #include "abi/events.def"
 #undef X
 }
 
 static void put_categories(struct store *store)
 {
-#define X(name, word, doc) run(store, S_CATEGORY, "iss", (int64_t)CATEGORY_##name, word, doc);
+#define X(name, word, doc) run_statement(store, S_CATEGORY, "iss", (int64_t)CATEGORY_##name, word, doc);
     CATEGORIES(X)
 #undef X
 }
@@ -177,7 +180,7 @@ int store_create(struct store **store, const char *path, struct sentence *why)
     *store = NULL;
     int error = database_create(&db, path, why);
     if (!error)
-        error = prepare(store, db, why);
+        error = prepare_statements(store, db, why);
     if (error)
         return error;
     store_begin(*store);
@@ -199,7 +202,7 @@ int store_continue(struct store **store, const char *path, const char *session, 
     *store = NULL;
     int error = database_open(&db, path, 1, why);
     if (error)
-        return error == -EBUSY ? error : -ENOENT; /* what it is instead, store_create will say */
+        return error == -EBUSY ? error : -ENOENT; /* store_create will say what it is instead */
     char *its_session = database_meta(db, "session");
     bool same = its_session && strcmp(its_session, session) == 0;
     free(its_session);
@@ -207,25 +210,28 @@ int store_continue(struct store **store, const char *path, const char *session, 
         sqlite3_close(db);
         return -ENOENT;
     }
-    return prepare(store, db, why);
+    return prepare_statements(store, db, why);
+}
+
+/* Frees all but the connection, and returns that. */
+static sqlite3 *dissolve(struct store *store)
+{
+    sqlite3 *db = store->db;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->prepared[i]);
+    free(store);
+    return db;
 }
 
 void store_close(struct store *store)
 {
-    if (!store)
-        return;
-    for (int i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->prepared[i]);
-    sqlite3_close(store->db);
-    free(store);
+    if (store)
+        sqlite3_close(dissolve(store));
 }
 
 void store_discard(struct store *store)
 {
-    for (int i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->prepared[i]);
-    database_discard(store->db);
-    free(store);
+    database_discard(dissolve(store));
 }
 
 void store_run(struct store *store, const char *sql)
@@ -259,147 +265,147 @@ sqlite3 *store_connection(struct store *store)
 
 void store_meta_text(struct store *store, const char *key, const char *value)
 {
-    run(store, S_META, "ss", key, value);
+    run_statement(store, S_META, "ss", key, value);
 }
 
 void store_meta_number(struct store *store, const char *key, int64_t value)
 {
-    run(store, S_META, "si", key, value);
+    run_statement(store, S_META, "si", key, value);
 }
 
 void store_stat(struct store *store, const char *name, int64_t process, const char *severity, int64_t value)
 {
-    run(store, S_STAT, "sosi", name, process, severity, value);
+    run_statement(store, S_STAT, "sosi", name, process, severity, value);
 }
 
 void store_snapshot(struct store *store, const struct clock_snapshot *s)
 {
-    run(store, S_SNAPSHOT, "iiii", (int64_t)s->tsc, s->monotonic_ns, s->realtime_ns, s->error_ns);
+    run_statement(store, S_SNAPSHOT, "iiii", (int64_t)s->tsc, s->monotonic_ns, s->realtime_ns, s->error_ns);
 }
 
 void store_segment(struct store *store, const struct clock_segment *s)
 {
-    run(store, S_SEGMENT, "iiir", (int64_t)s->from_tsc, (int64_t)s->tsc, s->ns, s->ns_per_tick);
+    run_statement(store, S_SEGMENT, "iiir", (int64_t)s->from_tsc, (int64_t)s->tsc, s->ns, s->ns_per_tick);
 }
 
 int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
                       uint64_t start_tsc, int64_t start_ns)
 {
-    int64_t process = run(store, S_ADOPTED, "ii", (int64_t)pid, start_ns);
+    int64_t process = run_statement(store, S_ADOPTED, "ii", (int64_t)pid, start_ns);
     if (process)
-        run(store, S_ADOPT, "iso", process, name, task);
+        run_statement(store, S_ADOPT, "iso", process, name, task);
     else
-        process = run(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name, start_ns,
-                      task);
+        process = run_statement(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
+                                start_ns, task);
     return process;
 }
 
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc)
 {
-    return run(store, S_GOES_ON, "iii", (int64_t)pid, (int64_t)from_tsc, (int64_t)to_tsc);
+    return run_statement(store, S_PROCESS_SINCE, "iii", (int64_t)pid, (int64_t)from_tsc, (int64_t)to_tsc);
 }
 
 void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header)
 {
-    log->first_seq = (uint64_t)run(store, S_NEXT_SEQ, "i", log->process);
-    log->id = run(store, S_LOG, "iisiiii", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
-                  (int64_t)header->parent_pid, (int64_t)header->family, (int64_t)header->start_tsc);
+    log->first_seq = (uint64_t)run_statement(store, S_NEXT_SEQ, "i", log->process);
+    log->id = run_statement(store, S_LOG, "iisiiii", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
+                            (int64_t)header->parent_pid, (int64_t)header->family, (int64_t)header->start_tsc);
 }
 
 void store_log_name(struct store *store, int64_t log, const char *name)
 {
-    run(store, S_NAME, "is", log, name);
+    run_statement(store, S_NAME, "is", log, name);
 }
 
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns)
 {
-    int64_t process = name ? 0 : run(store, S_LOG_PROCESS, "i", (int64_t)pid);
+    int64_t process = name ? 0 : run_statement(store, S_LOG_PROCESS, "i", (int64_t)pid);
     if (!process)
-        process = run(store, S_KERNEL_PROCESS, "iosi", (int64_t)pid, parent, name, start_ns);
-    run(store, S_KERNEL_LIFE, "iii", process, (int64_t)pid, start_ns);
+        process = run_statement(store, S_KERNEL_PROCESS, "iosi", (int64_t)pid, parent, name, start_ns);
+    run_statement(store, S_KERNEL_LIFE, "iii", process, (int64_t)pid, start_ns);
     return process;
 }
 
 void store_kernel_name(struct store *store, int64_t process, const char *name)
 {
-    run(store, S_KERNEL_NAME, "is", process, name);
+    run_statement(store, S_KERNEL_NAME, "is", process, name);
 }
 
 void store_kernel_end(struct store *store, int64_t process, int64_t end_ns, int64_t exit_status, bool running)
 {
-    run(store, S_KERNEL_END, "iiii", process, end_ns, exit_status, (int64_t)running);
+    run_statement(store, S_KERNEL_END, "iiii", process, end_ns, exit_status, (int64_t)running);
 }
 
 void store_slice(struct store *store, const struct store_slice *s)
 {
-    run(store, S_SLICE, "iiiiisoii", s->process, s->tid, s->cpu, s->start_ns, s->end_ns, s->state, s->waker,
-        (int64_t)s->woken, s->wake_ns);
+    run_statement(store, S_SLICE, "iiiiisoii", s->process, s->tid, s->cpu, s->start_ns, s->end_ns, s->state, s->waker,
+                  (int64_t)s->woken, s->wake_ns);
 }
 
 void store_fault(struct store *store, const struct store_fault *f)
 {
-    run(store, S_FAULT, "iissiiiii", f->process, f->tid, f->kind, f->mode, f->start_ns, f->end_ns, f->count, f->cost_ns,
-        (int64_t)f->estimate);
+    run_statement(store, S_FAULT, "iissiiiii", f->process, f->tid, f->kind, f->mode, f->start_ns, f->end_ns, f->count,
+                  f->cost_ns, (int64_t)f->estimate);
 }
 
 void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const char *what, int64_t start_ns,
                        int64_t end_ns)
 {
-    run(store, S_KERNEL_WAIT, "iisii", process, tid, what, start_ns, end_ns);
+    run_statement(store, S_KERNEL_WAIT, "iisii", process, tid, what, start_ns, end_ns);
 }
 
 void store_log(struct store *store, const struct store_log *l)
 {
-    run(store, S_BOOKS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
-        (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
-        (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind, (int64_t)l->bad_phase,
-        (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged, (int64_t)l->unmatched, (int64_t)l->backwards,
-        (int64_t)l->gaps, (int64_t)l->running);
+    run_statement(store, S_COUNTS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
+                  (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
+                  (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind,
+                  (int64_t)l->bad_phase, (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged,
+                  (int64_t)l->unmatched, (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running);
 }
 
 void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
 {
-    run(store, S_REAP, "iii", pid, (int64_t)tsc, status);
+    run_statement(store, S_REAP, "iii", pid, (int64_t)tsc, status);
 }
 
 int64_t store_event(struct store *store, const struct store_event *e)
 {
-    return run(store, S_EVENT, "iiiioiiiio", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind, e->object,
-               e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin);
+    return run_statement(store, S_EVENT, "iiiioiiiio", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind,
+                         e->object, e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin);
 }
 
 void store_open_span(struct store *store, int64_t event)
 {
-    run(store, S_OPEN_SPAN, "i", event);
+    run_statement(store, S_OPEN_SPAN, "i", event);
 }
 
 void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator)
 {
-    run(store, S_TASK, "isooo", task, kind, name, process, creator);
+    run_statement(store, S_TASK, "isooo", task, kind, name, process, creator);
 }
 
 void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator)
 {
-    run(store, S_CHANNEL, "iio", channel, capacity_bytes, creator);
+    run_statement(store, S_CHANNEL, "iio", channel, capacity_bytes, creator);
 }
 
 int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number)
 {
     char name[2] = {(char)type, '\0'};
-    return run(store, S_NUMBER, "sii", name, scope, (int64_t)number);
+    return run_statement(store, S_NUMBER, "sii", name, scope, (int64_t)number);
 }
 
 int64_t store_new_number(struct store *store, enum store_object type, int64_t scope, uint64_t number, int64_t id)
 {
     char name[2] = {(char)type, '\0'};
     if (!id)
-        id = run(store, type == STORE_TASK ? S_NEW_TASK : S_NEW_CHANNEL, "");
-    run(store, S_NEW_NUMBER, "siii", name, scope, (int64_t)number, id);
+        id = run_statement(store, type == STORE_TASK ? S_NEW_TASK : S_NEW_CHANNEL, "");
+    run_statement(store, S_NEW_NUMBER, "siii", name, scope, (int64_t)number, id);
     return id;
 }
 
 int64_t store_text(struct store *store, const char *text)
 {
-    int64_t id = run(store, S_TEXT, "s", text);
-    return id ? id : run(store, S_NEW_TEXT, "s", text);
+    int64_t id = run_statement(store, S_TEXT, "s", text);
+    return id ? id : run_statement(store, S_NEW_TEXT, "s", text);
 }

@@ -1,8 +1,8 @@
-/* What the collector puts into the database. Owns the connection.
+/* Writes a trace into its database. A store owns its connection.
  *
- * Errors stick: after the first one (a full disk, say) every verb does nothing and returns 0, and store_commit
- * tells. So the callers look once, where they are about to give room back to the writers. Nothing blocks but the
- * disk. */
+ * The first error (a full disk, for example) is kept: after it every function does nothing and returns 0, and
+ * store_commit returns the error. So callers check once, before they release the records in the logs. Only the disk can
+ * block. */
 #ifndef SF_TRACER_STORE_STORE_H
 #define SF_TRACER_STORE_STORE_H
 
@@ -38,7 +38,7 @@ struct store_log {
 struct store_slice {
     int64_t process, tid, cpu, start_ns, end_ns, waker, wake_ns;
     const char *state;
-    bool woken; /* is wake_ns known? */
+    bool woken; /* whether wake_ns is known */
 };
 
 /* One row of `fault`. */
@@ -48,10 +48,11 @@ struct store_fault {
     bool estimate;
 };
 
-/* Makes a new trace at `path`, replacing an older one. */
+/* Creates a trace at `path`; an older one there is replaced. */
 int store_create(struct store **store, const char *path, struct sentence *why);
 
-/* Opens the trace at `path` if it is that session's; -ENOENT (and no sentence): there is none of that session. */
+/* Opens the trace at `path` if it is of that session. -ENOENT, without a sentence: there is no trace of that session.
+ */
 int store_continue(struct store **store, const char *path, const char *session, struct sentence *why);
 
 void store_close(struct store *store);
@@ -61,11 +62,11 @@ void store_begin(struct store *store);
 int store_commit(struct store *store); /* 0, or the first error since the store was opened */
 const struct sentence *store_why(const struct store *store);
 
-/* The connection, and a statement run on it, for what is done once; `types` and what follows as in store.c. */
+/* The connection, and a way to run statements on it that are run only once. */
 sqlite3 *store_connection(struct store *store);
 void store_run(struct store *store, const char *sql);
 
-/* What was done by way of the connection has failed: -EIO (the connection knows the reason) or -ENOMEM. */
+/* Reports the error of something that was done on the connection: -EIO (the reason is the connection's) or -ENOMEM. */
 void store_fail(struct store *store, int error);
 
 void store_meta_text(struct store *store, const char *key, const char *value);
@@ -73,24 +74,26 @@ void store_meta_number(struct store *store, const char *key, int64_t value);
 void store_stat(struct store *store, const char *name, int64_t process, const char *severity, int64_t value);
 
 void store_snapshot(struct store *store, const struct clock_snapshot *snapshot);
-void store_segment(struct store *store, const struct clock_segment *segment); /* made or replaced */
+void store_segment(struct store *store, const struct clock_segment *segment); /* inserts or replaces */
 
-/* A new process; returns its id, the same as the kernel's view may have given it. task: 0 for none. */
+/* A new process; returns its id. If the kernel's view has the process already, that one is completed. task: 0 for none.
+ */
 int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
                       uint64_t start_tsc, int64_t start_ns);
 
-/* The process of that pid that made a log from from_tsc on and before to_tsc; 0: there is none. */
+/* The last process of that pid that made a log between from_tsc and to_tsc (exclusive); 0: there is none. */
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc);
 
-/* A new log of log->process: sets id and first_seq. Then its process's name, if no later log has one; its books. */
+/* A new log of log->process: sets id and first_seq. The name of its process, unless a later log has one. Its counts. */
 void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header);
 void store_log_name(struct store *store, int64_t log, const char *name);
 void store_log(struct store *store, const struct store_log *log);
 
-/* A process that the kernel's view knows of; returns its id. parent: 0 for none. name NULL: it was not there when
- * the process was forked; if there is a log of that pid, it is that one's. */
+/* A process of the kernel's view; returns its id. parent: 0 for none. name NULL: the kernel's view did not see its
+ * fork; if there is a log of that pid, it is the log's process. */
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns);
-void store_kernel_name(struct store *store, int64_t process, const char *name); /* its log's name goes before */
+void store_kernel_name(struct store *store, int64_t process,
+                       const char *name); /* unless it has a log, which has the name */
 void store_kernel_end(struct store *store, int64_t process, int64_t end_ns, int64_t exit_status, bool running);
 void store_slice(struct store *store, const struct store_slice *slice);
 void store_fault(struct store *store, const struct store_fault *fault);
@@ -106,10 +109,10 @@ void store_open_span(struct store *store, int64_t event);
 void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);
 void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator);
 
-/* The rows behind numbers: found, or made. */
+/* The row ids of the numbers that processes use: finding and adding them. `scope`: see ids.h. */
 enum store_object { STORE_TASK = 't', STORE_CHANNEL = 'c', STORE_TEXT = 'x' };
 int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number); /* 0: unknown */
 int64_t store_new_number(struct store *store, enum store_object type, int64_t scope, uint64_t number, int64_t id);
-int64_t store_text(struct store *store, const char *text); /* the text's id, interned */
+int64_t store_text(struct store *store, const char *text); /* the id of this text, which has one row */
 
 #endif

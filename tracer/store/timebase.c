@@ -1,4 +1,4 @@
-/* The clock segments of a stored trace. Invariant: sorted by from_tsc. */
+/* See timebase.h. Invariant: the segments are sorted by from_tsc, and no two are equal in it. */
 #include "store/timebase.h"
 
 #include "base/array.h"
@@ -32,7 +32,7 @@ void timebase_fini(struct timebase *timebase)
 
 int64_t timebase_ns(const struct timebase *timebase, uint64_t tsc)
 {
-    size_t low = 0, high = timebase->count; /* the last segment that begins at tsc or before is below high */
+    size_t low = 0, high = timebase->count; /* not bsearch: the last segment that begins at tsc or before */
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (timebase->segments[middle].from_tsc <= tsc)

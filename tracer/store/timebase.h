@@ -1,4 +1,5 @@
-/* Raw ticks to nanoseconds, by the clock segments that a trace stores: as the view event_time does it. */
+/* Converts ticks of the timestamp counter to nanoseconds by the clock segments of a trace, as the view event_time does.
+ */
 #ifndef SF_TRACER_STORE_TIMEBASE_H
 #define SF_TRACER_STORE_TIMEBASE_H
 
@@ -13,10 +14,10 @@ struct timebase {
     size_t count;
 };
 
-int timebase_init(struct timebase *timebase, sqlite3 *db); /* 0, -ENOMEM or -EIO; fini in every case */
+int timebase_init(struct timebase *timebase, sqlite3 *db); /* 0, -ENOMEM or -EIO; timebase_fini is due in any case */
 void timebase_fini(struct timebase *timebase);
 
-/* 0 where there is no segment that early. */
+/* 0: `tsc` is before the first segment. */
 int64_t timebase_ns(const struct timebase *timebase, uint64_t tsc);
 
 #endif

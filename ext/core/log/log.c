@@ -1,18 +1,19 @@
-/* The event log's slow side: sessions, making logs, making room. The fast side is inline in log.h.
+/* The slow half of the event log: joining sessions, making logs, making room. The fast half is inline in log.h.
  *
- * Who writes. In a log: its process, one thread at a time. In the session file: writers add to `wake` and
- * `lost_logs`, and turn ACTIVE into STOPPING; the rest is the collector's. Nothing here is freed before
- * sf_log_detach.
+ * Who writes. In a log: its process, one thread at a time. In the session file: writers add to `wake` and `lost_logs`,
+ * and turn ACTIVE into STOPPING; everything else is the collector's. Nothing here is freed before sf_log_detach.
  *
- * limit is the least of: tail as last seen + capacity (full), the records whose pages are reserved, those whose
- * pages are mapped, and the next half-full mark, at which the collector is woken. Reaching it costs a look; between
- * two looks a record costs its stores. */
+ * `limit` is the least of: tail as last seen + capacity (then the log is full), the records whose pages are reserved,
+ * those whose pages are mapped, and the next half-full mark, at which the collector is woken. A writer that reaches the
+ * limit makes room; before that, a record costs its stores only.
+ *
+ * Invariants
+ * - head <= limit <= tail as last seen + capacity, so no record overwrites one that the collector has not taken.
+ * - Before the first round is complete, limit <= reserved: no store touches a page that is not reserved.
+ * - begun - head - lost is 0 between two records, and 1 while one is written (log_format.h). */
 #include "core/log/log.h"
 
-#include "core/os/debug.h"
-#include "core/os/futex.h"
-#include "core/os/identity.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,42 +25,51 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/log/session.h"
+#include "core/os/debug.h"
+#include "core/os/futex.h"
+#include "core/os/identity.h"
+#include "core/os/shm.h"
+
 struct sf_log sf_log_self;
 __thread uint32_t sf_log_lane __attribute__((tls_model("initial-exec"))) = SF_LANE_MAX + 1;
 
-/* Counters shared by the family: one page, made by its root. */
+/* The last numbers given out, shared by all processes of a family; made by the process at its root. */
 struct family {
     _Atomic uint32_t tasks, channels;
 };
 static struct family *family;
-static uint32_t family_root;
+static uint32_t family_root; /* its pid */
 
 static struct {
     char directory[PATH_MAX];
     int directory_fd, log_fd;
     char name[SF_NAME_BYTES];
-    uint32_t lanes, texts, era;
-    uint64_t reserved;                /* records whose pages are there */
-    uint64_t ready, mapped;           /* of a spare: records whose pages were there, and are in this process's map */
-    uint64_t lost_pending, lost_from; /* lost since the last record, tsc of the first of them */
-    uint64_t rung_at;                 /* tail + 1 as it was when the collector was last woken */
+    uint32_t lanes, texts;            /* how many numbers of each were given out in this log */
+    uint32_t era;                     /* number of logs closed so far */
+    uint64_t reserved;                /* records whose pages are reserved */
+    uint64_t ready, mapped;           /* of a log that was a spare: records whose pages were reserved when it was taken,
+                                         and those of them that are mapped in this process */
+    uint64_t lost_pending, lost_from; /* records lost since the last one written, tsc of the first of them */
+    uint64_t woken_at;                /* tail + 1 as it was when the collector was last woken */
 } own = {.directory_fd = -1, .log_fd = -1};
 
-/* sf_log_fork_as. Each thread has its own, which goes with it into the child: another thread may fork in between. */
+/* What sf_log_fork_as said. Each thread has its own, because another thread may fork in between; the forking thread's
+ * copy goes with it into the child. */
 static __thread struct {
     uint32_t task;
     char name[SF_NAME_BYTES];
-} next __attribute__((tls_model("initial-exec")));
+} next_fork __attribute__((tls_model("initial-exec")));
 
 static void wake_collector(void)
 {
-    /* relaxed: only that it changes matters, the collector looks at everything anyway */
+    /* relaxed: it only has to change; the collector looks at everything anyway */
     atomic_fetch_add_explicit((_Atomic uint32_t *)&sf_log_self.session->wake, 1, memory_order_relaxed);
     sf_futex_wake((_Atomic uint32_t *)&sf_log_self.session->wake, 1);
 }
 
-/* Reserves pages up to `records` records, or all that there can be. 0 or -errno. */
-static int reserve(uint64_t records)
+/* Reserves the pages of the first `records` records, or of all. 0 or -errno. */
+static int reserve_pages(uint64_t records)
 {
     uint64_t capacity = sf_log_self.session->log_records;
     records = records < capacity ? records : capacity;
@@ -74,23 +84,24 @@ static int reserve(uint64_t records)
     return 0;
 }
 
-/* As much again as there is, within bounds; where memory is short, as little as can be. */
-static void reserve_more(void)
+/* Reserves as much again as there is, up to SF_LOG_STEP_BYTES; if memory is too short for that, the least possible. */
+static void reserve_more_pages(void)
 {
     uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record), most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
-    if (reserve(own.reserved + (own.reserved < most ? own.reserved : most)))
-        reserve(own.reserved + least);
+    if (reserve_pages(own.reserved + (own.reserved < most ? own.reserved : most)))
+        reserve_pages(own.reserved + least);
 }
 
-/* Puts the next pages of a spare into this process's map. A read maps all pages around it that are there, a write
- * only its own page: that costs five times as much. */
-static void map_more(void)
+/* Maps the next pages of a log that was a spare, by a read: a fault for reading maps all pages around it that are in
+ * memory, a fault for writing only its own page. Mapping by writes would cost five times as much. */
+static void map_more_pages(void)
 {
-    enum { AROUND_BYTES = 65536 }; /* the kernel's usual span, which it aligns */
+    enum { AROUND_BYTES = 65536 }; /* what one fault maps, aligned: fault_around_bytes of the kernel */
     const char *at = (const char *)&sf_log_self.records[own.mapped];
     *(const volatile char *)at;
     own.mapped += (AROUND_BYTES - (uintptr_t)at % AROUND_BYTES) / sizeof(struct sf_record);
     own.mapped = own.mapped < own.ready ? own.mapped : own.ready;
+    assert(own.mapped <= own.ready && own.ready <= own.reserved);
 }
 
 static void close_log(void)
@@ -104,12 +115,12 @@ static void close_log(void)
     log->header = NULL;
     log->records = NULL;
     log->head = log->limit = log->mask = 0;
-    own.reserved = own.ready = own.mapped = own.lost_pending = own.rung_at = 0;
+    own.reserved = own.ready = own.mapped = own.lost_pending = own.woken_at = 0;
     own.texts = 0;
     own.era++;
 }
 
-/* Takes a spare for the log `file`, and finds how many of its pages are ready. */
+/* Takes a spare, if there is one, as the log `file`, and finds how many of its pages are reserved. */
 static bool take_spare(const char *file, size_t bytes)
 {
     char name[32];
@@ -121,7 +132,7 @@ static bool take_spare(const char *file, size_t bytes)
         int fd = openat(own.directory_fd, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == (off_t)bytes &&
             st.st_blocks * 512 >= SF_LOG_RECORDS_OFFSET + SF_LOG_FIRST_BYTES) {
-            /* blocks of huge pages may reach past the end */
+            /* a huge page at the end may count for more than the file has */
             uint64_t there = (uint64_t)st.st_blocks * 512 < bytes ? (uint64_t)st.st_blocks * 512 : bytes;
             own.ready = (there - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
             own.reserved = own.ready;
@@ -141,7 +152,7 @@ static int make_file(const char *file, size_t bytes)
     own.log_fd = openat(own.directory_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (own.log_fd < 0 || ftruncate(own.log_fd, (off_t)bytes))
         return -errno;
-    return reserve(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
+    return reserve_pages(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
 }
 
 /* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */
@@ -175,11 +186,11 @@ static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
     log->records = (struct sf_record *)((char *)mapped + SF_LOG_RECORDS_OFFSET);
     log->mask = capacity - 1;
     log->head = 0;
-    log->limit = 0; /* the first record finds out */
-    /* release: a collector that sees the magic sees the identity */
+    log->limit = 0; /* the first record computes it */
+    /* release: a collector that sees the magic sees the identity above */
     atomic_store_explicit((_Atomic uint64_t *)&header->magic, SF_LOG_MAGIC, memory_order_release);
-    /* The collector is left asleep: it looks for new logs every 100 ms, and to wake it for each fork would cost a
-     * CPU that the child could have. */
+    /* The collector is not woken: it looks for new logs every 100 ms anyway, and waking it for each fork would take CPU
+     * time from the child. */
     error = 0;
 out:
     if (error)
@@ -195,7 +206,8 @@ out:
     return error;
 }
 
-static bool lose(uint64_t tsc)
+/* Counts a record as lost. False, which sf_log_make_room returns then. */
+static bool lose_record(uint64_t tsc)
 {
     struct sf_log_header *header = sf_log_self.header;
     if (own.lost_pending++ == 0)
@@ -210,34 +222,38 @@ bool sf_log_make_room(uint64_t tsc)
 {
     struct sf_log *log = &sf_log_self;
     if (!log->header)
-        return false; /* counted when the log could not be made */
+        return false; /* lost_logs has counted it, when the log could not be made */
     uint64_t capacity = log->mask + 1;
-    /* acquire: the collector has copied what stands before tail; pairs with its write of tail */
+    /* acquire: the collector has copied all records before tail; partner: its store of tail */
     uint64_t tail = atomic_load_explicit((_Atomic uint64_t *)&log->header->tail, memory_order_acquire);
-    uint64_t room = tail + capacity;
+    uint64_t room = tail + capacity; /* records with a lower number may be written */
+    assert(log->head <= room && own.reserved <= capacity);
     if (own.reserved < capacity && log->head >= own.reserved) {
-        /* where there was no memory, ask again only now and then: a full /dev/shm must not cost a call per event */
+        /* If there was no memory, ask again for one lost record in 1024 only: else a full /dev/shm would cost a system
+         * call for every event. */
         if (own.lost_pending % 1024 == 0)
-            reserve_more();
+            reserve_more_pages();
     }
     if (own.reserved < capacity && room > own.reserved)
-        room = own.reserved; /* the first lap */
+        room = own.reserved; /* in the first round */
     uint64_t used = log->head - tail;
-    /* once: what is lost while it comes must not cost a call each */
-    if (used >= capacity / 2 && own.rung_at != tail + 1) {
-        own.rung_at = tail + 1;
+    /* Only once: records that are lost until the collector comes must not cost a system call each. */
+    if (used >= capacity / 2 && own.woken_at != tail + 1) {
+        own.woken_at = tail + 1;
         wake_collector();
     }
-    /* a LOST record goes first, and needs a slot besides the one asked for */
+    /* After a loss a LOST record comes first, so two slots are needed. */
     if (log->head + (own.lost_pending ? 1 : 0) >= room)
-        return lose(tsc);
+        return lose_record(tsc);
     uint64_t half = tail + capacity / 2;
     log->limit = log->head < half && half < room ? half : room;
-    if (own.mapped < own.ready) { /* a spare's first lap */
+    if (own.mapped < own.ready) { /* in the first round of a log that was a spare */
         if (log->head >= own.mapped)
-            map_more();
+            map_more_pages();
         log->limit = log->limit < own.mapped ? log->limit : own.mapped;
     }
+    assert(log->head < log->limit && log->limit <= tail + capacity);
+    assert(own.reserved == capacity || log->limit <= own.reserved);
     if (own.lost_pending) {
         uint64_t lost = own.lost_pending;
         own.lost_pending = 0;
@@ -261,7 +277,7 @@ uint32_t sf_log_text(const char *text, uint64_t bytes)
         return 0;
     uint32_t number = ++own.texts;
     uint64_t tsc = sf_tsc_read();
-    for (uint64_t at = 0; at <= bytes; at += 16) { /* <=: the NUL has to have a place */
+    for (uint64_t at = 0; at <= bytes; at += 16) { /* <=: the NUL needs a place as well */
         uint64_t piece[2] = {0, 0};
         memcpy(piece, text + at, bytes - at < 16 ? bytes - at : 16);
         sf_log_write_at(tsc, SF_EVENT_TEXT, SF_PHASE_INSTANT, number, piece[0], piece[1]);
@@ -274,62 +290,16 @@ uint32_t sf_log_texts_era(void)
     return own.era;
 }
 
-/* The directory, owned by this user, for this user only, and no symlink. fd or -errno. */
-static int open_directory(const char *directory)
-{
-    struct stat st;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP || errno == ENOTDIR ? -EPERM : -errno;
-    if (fstat(fd, &st) || st.st_uid != geteuid() || (st.st_mode & 077)) {
-        close(fd);
-        return -EPERM;
-    }
-    return fd;
-}
-
-/* Maps the session file. 0 or -errno. */
-static int map_session(int directory_fd, struct sf_session_header **out)
-{
-    struct stat st;
-    int error = 0, fd = openat(directory_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ELOOP ? -EPERM : errno == ENOENT ? -EPROTO : -errno;
-    void *mapped = MAP_FAILED;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
-        error = -EPERM;
-    else if (st.st_size < (off_t)sizeof(struct sf_session_header))
-        error = -EPROTO;
-    else if ((mapped = mmap(NULL, sizeof(struct sf_session_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) ==
-             MAP_FAILED)
-        error = -errno;
-    close(fd);
-    if (error)
-        return error;
-    struct sf_session_header *session = mapped;
-    uint32_t records = session->log_records;
-    if (session->magic != SF_SESSION_MAGIC || session->version != SF_ABI_VERSION || records < 2 ||
-        (records & (records - 1)) || records > 1u << 26)
-        error = -EPROTO;
-    else if (session->state != SF_SESSION_ACTIVE)
-        error = -ESHUTDOWN;
-    if (error)
-        munmap(mapped, sizeof(struct sf_session_header));
-    else
-        *out = session;
-    return error;
-}
-
 int sf_log_attach(const char *directory)
 {
     if (sf_log_self.session)
         return -EALREADY;
     if (strlen(directory) >= sizeof own.directory)
         return -ENAMETOOLONG;
-    int error, fd = open_directory(directory);
+    int error, fd = sf_session_open(directory);
     if (fd < 0)
         return fd;
-    error = map_session(fd, &sf_log_self.session);
+    error = sf_session_map(fd, &sf_log_self.session);
     if (error) {
         close(fd);
         return error;
@@ -349,7 +319,7 @@ void sf_log_detach(void)
         return;
     sf_debug(SF_DEBUG_LOG, "left the session in %s", own.directory);
     close_log();
-    munmap(sf_log_self.session, sizeof(struct sf_session_header));
+    sf_session_unmap(sf_log_self.session);
     sf_log_self.session = NULL;
     close(own.directory_fd);
     own.directory_fd = -1;
@@ -383,27 +353,27 @@ void sf_log_set_name(const char *name)
 
 void sf_log_fork_as(uint32_t task, const char *name)
 {
-    next.task = task;
-    copy_name(next.name, name ? name : own.name);
+    next_fork.task = task;
+    copy_name(next_fork.name, name ? name : own.name);
 }
 
-static void forget_next(void)
+static void forget_next_fork(void)
 {
-    next.task = 0;
-    next.name[0] = '\0';
+    next_fork.task = 0;
+    next_fork.name[0] = '\0';
 }
 
-/* In every child: the parent's log stays the parent's, this process starts its own. */
-static void in_child(void)
+/* In every child: leaves the parent's log to the parent and starts one of its own. */
+static void start_log_in_child(void)
 {
     uint64_t tsc = sf_tsc_read_fenced();
-    uint32_t task = next.task;
+    uint32_t task = next_fork.task;
     close_log();
     own.lanes = 1; /* the thread that forked is the only one left: lane 0 */
     sf_log_lane = 0;
-    if (next.name[0])
-        memcpy(own.name, next.name, SF_NAME_BYTES);
-    forget_next();
+    if (next_fork.name[0])
+        memcpy(own.name, next_fork.name, SF_NAME_BYTES);
+    forget_next_fork();
     if (!sf_log_enabled() || make_log(tsc, 0, task))
         return;
     sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)getppid(), 0);
@@ -413,12 +383,13 @@ int sf_log_init(void)
 {
     if (family)
         return 0;
-    void *mapped = mmap(NULL, sizeof *family, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED)
-        return -errno;
-    int error = pthread_atfork(NULL, forget_next, in_child);
+    void *mapped;
+    int error = sf_shm_map(&mapped, sizeof *family);
+    if (error)
+        return error;
+    error = pthread_atfork(NULL, forget_next_fork, start_log_in_child);
     if (error) {
-        munmap(mapped, sizeof *family);
+        sf_shm_unmap(mapped, sizeof *family);
         return -error;
     }
     family = mapped;

@@ -1,21 +1,24 @@
 /* This process's event log: the writer's side of abi/log_format.h.
  *
- * There is one log per process and one writer at a time in it: the caller sees to that (the Python layer writes with
- * the interpreter lock held). Writing never fails, blocks or faults; what finds no room is counted.
+ * There is one log per process, and one thread at a time writes into it: the caller must see to that (the Python layer
+ * writes with the interpreter lock held). Writing never fails, blocks or faults; a record that finds no room is counted
+ * as lost.
  *
- * Forks. From sf_log_attach on, every child of this process, also one made by os.fork, starts a log of its own in an
- * atfork handler, and writes START there; sf_log_fork_as says what the next child is. */
+ * Forks. While this process is in a session, every child of it, also one made by os.fork, starts a log of its own in an
+ * atfork handler and writes START there; sf_log_fork_as says what the next child is. */
 #ifndef SF_CORE_LOG_LOG_H
 #define SF_CORE_LOG_LOG_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 #include "abi/log_format.h"
 #include "core/os/tsc.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
-
-/* The writer's own state. head, limit: record number `head` may be written at once while head < limit; everything
- * that needs a second look (no log, full, unreserved pages, the collector to be woken) is behind limit. */
+/* The writer's own state. While head < limit, record number `head` may be written at once. Everything else (no log, a
+ * full one, pages to be reserved, the collector to be woken) makes head reach the limit, and sf_log_make_room handles
+ * it. */
 struct sf_log {
     struct sf_session_header *session; /* NULL: no session */
     struct sf_log_header *header;      /* NULL: this process has no log (yet) */
@@ -24,7 +27,7 @@ struct sf_log {
 };
 extern struct sf_log sf_log_self;
 
-/* The calling thread's lane, from 0; SF_LANE_MAX + 1 and more: not numbered yet. */
+/* The calling thread's lane, from 0. Above SF_LANE_MAX: it has none yet. */
 extern __thread uint32_t sf_log_lane __attribute__((tls_model("initial-exec")));
 
 /* Joins the session in `directory` and starts this process's log. 0 or -errno: -EPERM: the directory or its session
@@ -41,35 +44,38 @@ const char *sf_log_directory(void);
 /* Asks the collector to finish (state STOPPING) and wakes it. */
 void sf_log_request_stop(void);
 
-/* How people will call this process: copied, cut at SF_NAME_BYTES - 1. Before attach, or it comes too late. */
+/* The name of this process, for people: copied, cut at SF_NAME_BYTES - 1. Before sf_log_attach: a log that exists keeps
+ * the name it has. */
 void sf_log_set_name(const char *name);
 
-/* The task and name of the child that the calling thread's next fork makes; 0 and NULL: none of ours. Reset by the
- * fork. */
+/* The task and name of the child that the calling thread's next fork makes; 0 and NULL: it is not snakefish's. Reset by
+ * the fork. */
 void sf_log_fork_as(uint32_t task, const char *name);
 
 /* The next task or channel number, unique in the tree of forks below the first process that called sf_log_init. */
 uint32_t sf_log_next_task(void);
 uint32_t sf_log_next_channel(void);
 
-/* The family's number: only within it task and channel numbers mean something. */
+/* The family's number. Task and channel numbers are unique only within a family. */
 uint32_t sf_log_family(void);
 
-/* Once per process tree, before anything else here: the shared counters, this process as the family's root and the
- * atfork handlers. Calling it again does nothing. 0 or -errno. */
+/* Makes the shared counters and the atfork handlers, with this process as the family's root. Once per process tree,
+ * before anything else here; calling it again does nothing. 0 or -errno. */
 int sf_log_init(void);
 
 /* True while events are wanted: one load when there is no session. */
 static inline bool sf_log_enabled(void)
 {
     struct sf_session_header *session = sf_log_self.session;
-    /* relaxed: a few events more or less around the end of a session do no harm */
+    /* relaxed: a few events more or less at the end of a session do no harm */
     return session &&
            atomic_load_explicit((_Atomic uint32_t *)&session->state, memory_order_relaxed) == SF_SESSION_ACTIVE;
 }
 
-/* Makes room for one more record, or counts it as lost: false. The slow side of sf_log_write_at. */
+/* Makes room for one more record. False: there is none, and the record was counted as lost. */
 bool sf_log_make_room(uint64_t tsc);
+
+/* Gives the calling thread its lane, and returns it. */
 uint32_t sf_log_number_lane(void);
 
 static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum sf_phase phase, uint32_t object,
@@ -81,9 +87,10 @@ static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum s
     uint32_t lane = sf_log_lane;
     if (__builtin_expect(lane > SF_LANE_MAX, 0))
         lane = sf_log_number_lane();
+    assert(log->head < log->limit && log->header->begun == log->head + log->header->lost);
     struct sf_record *record = &log->records[log->head & log->mask];
-    /* volatile and a compiler fence are enough between begun and the record: they only have to be in memory in this
-     * order when the process is killed, which is the order of its own instructions */
+    /* Between begun and the record, volatile and a compiler fence are enough: when the process is killed, memory has
+     * what its own instructions stored, in their order. */
     *(volatile uint64_t *)&log->header->begun += 1;
     atomic_signal_fence(memory_order_seq_cst);
     record->tsc = tsc;
@@ -92,11 +99,11 @@ static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum s
     record->object = object;
     record->a = a;
     record->b = b;
-    /* release: pairs with the collector's read of head before it reads the records */
+    /* release: partner is the collector's read of head, before it reads the records */
     atomic_store_explicit((_Atomic uint64_t *)&log->header->head, ++log->head, memory_order_release);
 }
 
-/* Stamps and writes, if events are wanted. */
+/* Writes an event with the time of now, if events are wanted. */
 static inline void sf_log_write(enum sf_event_kind kind, enum sf_phase phase, uint32_t object, uint64_t a, uint64_t b)
 {
     if (__builtin_expect(sf_log_enabled(), 0))
@@ -109,8 +116,8 @@ static inline void sf_log_write_fenced(enum sf_event_kind kind, enum sf_phase ph
         sf_log_write_at(sf_tsc_read_fenced(), kind, phase, object, a, b);
 }
 
-/* A stretch of time that is told by one record at its end: where it began (0: events are not wanted), and the record.
- * Cheaper than a span, for what nobody looks at while it lasts. */
+/* A stretch of time that is recorded by one event at its end. begin: the time of now, 0 if events are not wanted.
+ * Cheaper than a span, for what need not be seen while it lasts. */
 static inline uint64_t sf_log_stretch_begin(void)
 {
     return __builtin_expect(sf_log_enabled(), 0) ? sf_tsc_read() : 0;
@@ -121,8 +128,9 @@ static inline void sf_log_stretch(enum sf_event_kind kind, uint64_t from, uint64
         sf_log_write(kind, SF_PHASE_INSTANT, 0, a, from);
 }
 
-/* Writes a text into the log and returns its number in it, for TASK, MARK and SPAN; 0 when events are not wanted.
- * Text numbers are void after a fork and in another session: sf_log_texts_era() has changed then. */
+/* Writes a text into the log and returns its number in it, for TASK, MARK and SPAN; 0 when events are not wanted. A
+ * text number is valid as long as sf_log_texts_era() stays the same: it changes with each new log, after a fork or in
+ * another session. */
 uint32_t sf_log_text(const char *text, uint64_t bytes);
 uint32_t sf_log_texts_era(void);
 

@@ -1,19 +1,24 @@
-/* The table of pipes. See pipes.h.
+/* The table of pipes. See pipe_numbers.h.
  *
- * ends: a hash table by inode, open addressing, no deletion; an inode that comes again is another pipe's, the old
- * one being gone, and its place is written anew. Who writes a place: he who sets its key from 0, or declares it
- * again.
+ * ends: a hash table from inodes to pipes, with open addressing and no deletion. When an inode number is used again,
+ * the pipe that had it is gone, and the new pipe's declaration overwrites the entry. A process that declares a pipe
+ * writes its entry; so does the first that finds an entry without numbers.
  *
- * A pipe's `writer` is its lock: 0, or the owner's thread id in the high half and a time at which it lived, in
- * units of 2^20 ns, rounded up, in the low one. Whoever finds the owner dead takes it over by CAS, and the pipe
- * counts no more, for nobody knows whether the dead one's message was written. `reading` is set while a message is
- * taken out: set by another already, two read at once or one died in it, and nobody knows who got what. */
+ * A pipe's `writer` is the lock of those who write into it: 0, or the owner's thread id in the high half and in the low
+ * one a time at which it lived, in units of 2^20 ns, rounded up. A process that finds the owner dead takes the lock
+ * over by CAS from the owner's word; so an owner that had released the lock before it died is not taken for one that
+ * died in its write. After a take-over the pipe is no longer counted, because nobody knows whether the dead owner's
+ * message was written.
+ *
+ * `reading` is set while a message is taken out. If it is set already, two processes read at once, or one died while it
+ * read: then nobody knows who got which message, and the pipe is no longer counted.
+ *
+ * Invariants
+ * - `uncounted` only goes from 0 to 1, except while a pipe is made.
+ * - While the pipe is counted, only the owner of `writer` adds to `written`. */
 #include "core/log/pipe_numbers.h"
 
-#include "core/log/log.h"
-#include "core/os/identity.h"
-#include "core/os/shm.h"
-
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -22,16 +27,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/log/log.h"
+#include "core/os/identity.h"
+#include "core/os/shm.h"
+
+/* Entries of the hash table, and how many are tried for one key. The table is half full at most, because a pipe has one
+ * inode, and two pipes of a socket pair have two. */
 enum { ENDS = 1 << 17, PROBES = 64 };
 
 struct end {
-    _Atomic uint64_t key;     /* of the inode; 0: free */
-    _Atomic uint64_t numbers; /* out in the high half, in in the low one; 0: not written yet. Release, acquire */
+    _Atomic uint64_t key;     /* of the inode; 0: the entry is free */
+    _Atomic uint64_t numbers; /* `out` in the high half, `in` in the low one; 0: not written yet. Release, acquire */
 };
 
 struct pipe {
     _Atomic uint64_t writer;
-    _Atomic uint64_t written, read; /* messages; relaxed: ordered by the pipe itself, and by writer */
+    _Atomic uint64_t written, read; /* messages; relaxed: ordered by the pipe itself, and by `writer` */
     _Atomic uint32_t reading;
     _Atomic uint32_t uncounted;
     uint64_t capacity;
@@ -55,13 +66,13 @@ int sf_pipe_numbers_init(void)
     return error;
 }
 
-static uint64_t key_of(const struct stat *st)
+static uint64_t inode_key(const struct stat *st)
 {
     return (uint64_t)st->st_ino << 1 | (S_ISFIFO(st->st_mode) ? 1 : 0);
 }
 
-/* The place of that key, found or new; NULL: no room. */
-static struct end *place_of(uint64_t key)
+/* The entry of that key, found or new; NULL: no room. */
+static struct end *end_of_key(uint64_t key)
 {
     uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 32;
     for (uint64_t i = 0; i < PROBES; i++) {
@@ -73,7 +84,8 @@ static struct end *place_of(uint64_t key)
     return NULL;
 }
 
-static uint32_t make_pipe(int fd, bool socket, bool counts)
+/* Its number; 0: the table is full. */
+static uint32_t make_pipe(int fd, bool socket, bool counted)
 {
     uint32_t made = atomic_load(&table->pipes);
     do
@@ -89,11 +101,12 @@ static uint32_t make_pipe(int fd, bool socket, bool counts)
         bytes = fcntl(fd, F_GETPIPE_SZ);
     pipe->capacity = bytes > 0 ? (uint64_t)bytes : 0;
     pipe->channel = sf_log_next_channel();
-    atomic_store(&pipe->uncounted, !counts);
+    atomic_store(&pipe->uncounted, !counted);
     return made + 1;
 }
 
-static int put(struct end *end, uint32_t out, uint32_t in)
+/* Writes an entry. 0, or -ENOSPC: there is no entry or no pipe. */
+static int set_numbers(struct end *end, uint32_t out, uint32_t in)
 {
     if (!end || !out || !in)
         return -ENOSPC;
@@ -110,9 +123,9 @@ int sf_pipe_numbers_declare(int reader, int writer, bool duplex)
         return -errno;
     bool socket = S_ISSOCK(write_end.st_mode);
     uint32_t there = make_pipe(writer, socket, true), back = duplex ? make_pipe(reader, socket, true) : there;
-    int error = put(place_of(key_of(&write_end)), there, back);
-    if (!error && key_of(&read_end) != key_of(&write_end))
-        error = put(place_of(key_of(&read_end)), back, there);
+    int error = set_numbers(end_of_key(inode_key(&write_end)), there, back);
+    if (!error && inode_key(&read_end) != inode_key(&write_end))
+        error = set_numbers(end_of_key(inode_key(&read_end)), back, there);
     return error;
 }
 
@@ -122,14 +135,14 @@ struct sf_pipe_end sf_pipe_numbers_find(int fd)
     struct stat st;
     if (!table || fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
         return none;
-    struct end *end = place_of(key_of(&st));
+    struct end *end = end_of_key(inode_key(&st));
     if (!end)
         return none;
     uint64_t numbers = atomic_load_explicit(&end->numbers, memory_order_acquire);
-    if (!numbers) { /* another process may be at the same: then the later one's numbers stand, and neither counts */
+    if (!numbers) { /* another process may do the same now: the numbers of the later one stay, and neither counts */
         bool socket = S_ISSOCK(st.st_mode);
         uint32_t out = make_pipe(fd, socket, false), in = socket ? make_pipe(fd, true, false) : out;
-        if (put(end, out, in))
+        if (set_numbers(end, out, in))
             return none;
         numbers = atomic_load_explicit(&end->numbers, memory_order_acquire);
     }
@@ -141,14 +154,20 @@ bool sf_pipe_numbers_full(void)
     return table && atomic_load(&table->pipes) >= SF_PIPE_NUMBERS_MAX;
 }
 
-uint32_t sf_pipe_numbers_channel(uint32_t pipe)
+static struct pipe *pipe_of_number(uint32_t number)
 {
-    return table->pipe[pipe].channel;
+    assert(table && number >= 1 && number <= atomic_load(&table->pipes));
+    return &table->pipe[number];
 }
 
-uint64_t sf_pipe_numbers_capacity(uint32_t pipe)
+uint32_t sf_pipe_numbers_channel(uint32_t number)
 {
-    return table->pipe[pipe].capacity;
+    return pipe_of_number(number)->channel;
+}
+
+uint64_t sf_pipe_numbers_capacity(uint32_t number)
+{
+    return pipe_of_number(number)->capacity;
 }
 
 static void stop_counting(struct pipe *pipe)
@@ -156,26 +175,32 @@ static void stop_counting(struct pipe *pipe)
     atomic_store(&pipe->uncounted, 1);
 }
 
-static uint64_t next_number(struct pipe *pipe, _Atomic uint64_t *counter)
+/* The number of the next message; 0: the pipe is not counted. */
+static uint64_t count_message(struct pipe *pipe, _Atomic uint64_t *counter)
 {
     if (atomic_load(&pipe->uncounted))
         return 0;
     return atomic_fetch_add_explicit(counter, 1, memory_order_relaxed) + 1;
 }
 
-static uint64_t own_word(void)
+static pid_t own_thread(void)
 {
     static __thread pid_t process, thread;
-    if (process != getpid()) {
+    if (process != getpid()) { /* the first call, or the first after a fork */
         process = getpid();
         thread = (pid_t)syscall(SYS_gettid);
     }
-    return (uint64_t)thread << 32 | (uint32_t)((sf_identity_now() >> 20) + 1);
+    return thread;
 }
 
-static bool is_dead(uint64_t word)
+static bool is_own_thread(uint64_t word)
 {
-    /* the low half is the time since boot, cut to 32 bits: 52 days; what is missing is taken from now */
+    return word >> 32 == (uint64_t)own_thread();
+}
+
+static bool writer_is_dead(uint64_t word)
+{
+    /* The low half is the time since boot, cut to 32 bits, which are 52 days: the rest is taken from now. */
     uint64_t now = sf_identity_now() >> 20, since = (now & ~UINT64_C(0xffffffff)) | (uint32_t)word;
     if (since > now + 1)
         since -= UINT64_C(1) << 32;
@@ -184,54 +209,59 @@ static bool is_dead(uint64_t word)
 
 int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq)
 {
-    struct pipe *pipe = &table->pipe[number];
-    uint64_t mine = own_word(), owner = 0;
+    struct pipe *pipe = pipe_of_number(number);
+    uint64_t mine = (uint64_t)own_thread() << 32 | (uint32_t)((sf_identity_now() >> 20) + 1), owner = 0;
     *seq = 0;
     if (atomic_load(&pipe->uncounted))
         return 0; /* nothing to keep in order */
     if (!atomic_compare_exchange_strong(&pipe->writer, &owner, mine)) {
-        /* its own thread's: a signal handler writes inside of a write */
-        if (owner >> 32 == mine >> 32 || is_dead(owner)) {
-            stop_counting(pipe);
-            return 0;
-        }
-        return -EAGAIN;
+        bool nested = is_own_thread(owner); /* a signal handler writes while its own thread writes */
+        /* A dead owner has not always died in its write: it may have finished its write, and then died, since we read
+         * the word. It died with the lock only if the word is still its own. */
+        if (!nested && !(writer_is_dead(owner) && atomic_compare_exchange_strong(&pipe->writer, &owner, mine)))
+            return -EAGAIN;
+        stop_counting(pipe);
+        return 0;
     }
-    *seq = next_number(pipe, &pipe->written);
+    *seq = count_message(pipe, &pipe->written);
     return 0;
 }
 
 void sf_pipe_numbers_write_end(uint32_t number, bool ok)
 {
-    struct pipe *pipe = &table->pipe[number];
-    if (!ok)
+    struct pipe *pipe = pipe_of_number(number);
+    /* Not ours: the pipe was doubtful at the beginning; or we are a child that was forked in the middle of its parent's
+     * write, and now the message may be in the pipe twice. */
+    bool ours = is_own_thread(atomic_load(&pipe->writer));
+    if (!ok || !ours)
         stop_counting(pipe);
-    atomic_store(&pipe->writer, 0); /* where it is not ours, nothing counts any more */
+    if (ours)
+        atomic_store(&pipe->writer, 0);
 }
 
 void sf_pipe_numbers_read_begin(uint32_t number)
 {
-    struct pipe *pipe = &table->pipe[number];
+    struct pipe *pipe = pipe_of_number(number);
     if (atomic_exchange(&pipe->reading, 1))
         stop_counting(pipe);
 }
 
 uint64_t sf_pipe_numbers_read_end(uint32_t number)
 {
-    struct pipe *pipe = &table->pipe[number];
-    uint64_t seq = next_number(pipe, &pipe->read);
+    struct pipe *pipe = pipe_of_number(number);
+    uint64_t seq = count_message(pipe, &pipe->read);
     atomic_store(&pipe->reading, 0);
     return seq;
 }
 
 void sf_pipe_numbers_read_lost(uint32_t number)
 {
-    stop_counting(&table->pipe[number]);
+    stop_counting(pipe_of_number(number));
 }
 
 void sf_pipe_numbers_read_quit(uint32_t number)
 {
-    atomic_store(&table->pipe[number].reading, 0);
+    atomic_store(&pipe_of_number(number)->reading, 0);
 }
 
 void sf_pipe_numbers_forget(void)

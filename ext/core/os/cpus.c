@@ -1,4 +1,4 @@
-/* CPUs by affinity and by cgroup quota. What cannot be read does not limit. */
+/* CPUs by affinity and by cgroup quota. A file that cannot be read sets no limit. */
 #include "core/os/cpus.h"
 
 #include <sched.h>
@@ -9,9 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static int affinity(void)
+#define NO_LIMIT 1e9
+
+static int cpus_by_affinity(void)
 {
-    /* the mask of a large machine does not fit cpu_set_t: grow until the kernel takes it */
+    /* The mask of a large machine does not fit into cpu_set_t: make it larger until the kernel takes it. */
     for (int cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
         cpu_set_t *set = CPU_ALLOC((size_t)cpus);
         if (!set)
@@ -36,8 +38,8 @@ static int read_line(const char *path, char *line, int bytes)
     return got ? 0 : -1;
 }
 
-/* quota / period of one cgroup directory, or a huge number. */
-static double quota_of(const char *directory)
+/* The CPUs that one cgroup directory allows: quota / period, or NO_LIMIT. */
+static double quota_of_group(const char *directory)
 {
     char path[4200], line[128];
     double quota, period;
@@ -46,21 +48,21 @@ static double quota_of(const char *directory)
         return quota / period; /* "max 100000" does not scan: no limit */
     snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", directory);
     if (read_line(path, line, sizeof line) || (quota = atof(line)) <= 0)
-        return 1e9;
+        return NO_LIMIT;
     snprintf(path, sizeof path, "%s/cpu.cfs_period_us", directory);
     if (read_line(path, line, sizeof line) || (period = atof(line)) <= 0)
-        return 1e9;
+        return NO_LIMIT;
     return quota / period;
 }
 
-/* The least quota from the group at mount/path up to the mount. */
+/* The least quota of the group at mount/group and of all groups above it, up to the mount. */
 static double least_quota(const char *mount, char *group)
 {
-    double least = 1e9;
+    double least = NO_LIMIT;
     char directory[4160];
     for (;;) {
         snprintf(directory, sizeof directory, "%s%s", mount, strcmp(group, "/") ? group : "");
-        double quota = quota_of(directory);
+        double quota = quota_of_group(directory);
         least = quota < least ? quota : least;
         char *slash = strrchr(group, '/');
         if (!slash || strcmp(group, "/") == 0)
@@ -78,9 +80,9 @@ static bool has_cpu_controller(const char *list)
     return false;
 }
 
-static double quota(void)
+static double cpus_by_quota(void)
 {
-    double least = 1e9;
+    double least = NO_LIMIT;
     char line[4200];
     FILE *file = fopen("/proc/self/cgroup", "re");
     if (!file)
@@ -91,7 +93,7 @@ static double quota(void)
         if (!group || strlen(group) > 4000)
             continue;
         *group++ = '\0';
-        double got = 1e9;
+        double got = NO_LIMIT;
         if (strcmp(controllers, ":") == 0)
             got = least_quota("/sys/fs/cgroup", group);
         else if (has_cpu_controller(controllers + 1))
@@ -104,8 +106,8 @@ static double quota(void)
 
 int sf_cpus_count(void)
 {
-    int cpus = affinity();
-    double allowed = quota();
+    int cpus = cpus_by_affinity();
+    double allowed = cpus_by_quota();
     if (allowed < cpus)
         cpus = (int)allowed + (allowed > (int)allowed);
     return cpus < 1 ? 1 : cpus;

@@ -1,4 +1,4 @@
-/* The hook of debug.h. Set once, at the start; only read after that. */
+/* The hook of debug.h. Set once, at the start, and after that only read. */
 #include "core/os/debug.h"
 
 #include <errno.h>
@@ -6,13 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static unsigned wanted;
-static void (*told)(enum sf_debug_part part, const char *sentence);
+static unsigned wanted_parts;
+static void (*sentence_hook)(enum sf_debug_part part, const char *sentence);
 
 void sf_debug_set(unsigned parts, void (*hook)(enum sf_debug_part part, const char *sentence))
 {
-    wanted = hook ? parts : 0;
-    told = hook;
+    wanted_parts = hook ? parts : 0;
+    sentence_hook = hook;
 }
 
 void sf_debug(enum sf_debug_part part, const char *format, ...)
@@ -20,11 +20,11 @@ void sf_debug(enum sf_debug_part part, const char *format, ...)
     char sentence[PATH_MAX + 64]; /* a session's directory fits */
     va_list arguments;
     int error = errno;
-    if (!(wanted & part))
+    if (!(wanted_parts & part))
         return;
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    told(part, sentence);
+    sentence_hook(part, sentence);
     errno = error;
 }

@@ -1,21 +1,18 @@
-/* Sleeping on a shared word: two system calls and the translation of their errors. Nothing is kept here; who writes
- * the words and why a wake-up cannot be lost is said where the words live (lock.c, ring_wait.c). */
+/* Sleeping on a shared word: two system calls and the translation of their errors. There is no state here. Who writes
+ * the words, and why no wake-up is lost, is said by those who use it (lock.c, eventcount.c). */
 #include "core/os/futex.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S INT64_C(1000000000)
+#include "core/os/monotonic.h"
 
 int sf_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns)
 {
-    if (timeout_ns < 0)
-        timeout_ns = 0;
-    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S), .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+    struct timespec timeout = sf_monotonic_timespec(timeout_ns);
     int error = errno, result = 0;
     if (syscall(SYS_futex, word, FUTEX_WAIT, expected, &timeout, NULL, 0) == -1)
         result = errno == ETIMEDOUT || errno == EINTR ? -errno : 0; /* EAGAIN: the word has changed */

@@ -1,10 +1,11 @@
-/* Whether a process still lives, from kill(2) and /proc/<pid>/stat. Nothing is kept but this process's own stack
- * address; errors lean to "alive", because taking over from a live process destroys data, while waiting for a dead
- * one costs time.
+/* Whether a process still lives, from kill(2) and /proc/<pid>/stat. The only state is this process's own stack address.
+ * Where something cannot be known the answer is "alive", because taking over from a live process destroys data, while
+ * waiting for a dead one only costs time.
  *
- * An exec keeps pid and start, but begins a new stack, at a random address; a fork keeps the stack. So who comes
- * from one process by fork has its address, and who has another has exec'ed since. (Only prctl(PR_SET_MM), which is
- * for restoring checkpoints, moves it otherwise; and what is restored has the old address.) */
+ * An exec keeps the pid and the start, but begins a new stack at a random address; a fork keeps the stack's address. So
+ * processes that come from one process by fork have the same address, and one with another address has exec'ed since.
+ * (Apart from exec only prctl(PR_SET_MM) changes it, which is for restoring checkpoints; and a restored process has its
+ * old address.) */
 #include "core/os/identity.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#include "core/os/monotonic.h"
 
 enum { FIELD_STATE = 3, FIELD_THREADS = 20, FIELD_START = 22, FIELD_STACK = 28 }; /* from 1: proc(5) */
 
@@ -24,7 +25,7 @@ uint64_t sf_identity_now(void)
     struct timespec now;
     if (clock_gettime(CLOCK_BOOTTIME, &now))
         return 1;
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * (uint64_t)SF_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 bool sf_identity_exists(pid_t pid)
@@ -35,7 +36,7 @@ bool sf_identity_exists(pid_t pid)
     return exists;
 }
 
-/* A number that something follows: at the end it may have been cut. */
+/* Reads a number that is followed by something: at the end of the line its last digits may have been cut off. */
 static bool read_number(const char *at, const char *end, uint64_t *out)
 {
     uint64_t value = 0;
@@ -50,7 +51,7 @@ static bool read_number(const char *at, const char *end, uint64_t *out)
 
 bool sf_identity_parse(const char *line, size_t length, struct sf_identity_stat *out)
 {
-    /* The name may hold spaces, parentheses and newlines, but nothing after it holds a ')': look from the end. */
+    /* The name may hold spaces, parentheses and newlines. Nothing after it holds a ')', so look for the last one. */
     const char *end = line + length, *at = memrchr(line, ')', length);
     if (!at || end - at < 3 || at[1] != ' ')
         return false;
@@ -71,7 +72,7 @@ bool sf_identity_parse(const char *line, size_t length, struct sf_identity_stat 
     return true;
 }
 
-/* False if there is no such file or line. Keeps errno. */
+/* False if the file cannot be read or has no such line. Keeps errno. */
 static bool read_stat(const char *path, struct sf_identity_stat *out)
 {
     char line[1024];
@@ -79,7 +80,7 @@ static bool read_stat(const char *path, struct sf_identity_stat *out)
     ssize_t got = -1;
     if (fd >= 0) {
         do
-            got = read(fd, line, sizeof line); /* one read gives the whole line: it is made in one go */
+            got = read(fd, line, sizeof line); /* one read gives the whole line: the kernel makes it at once */
         while (got < 0 && errno == EINTR);
         close(fd);
     }
@@ -100,11 +101,11 @@ static void stat_path(pid_t pid, char path[32])
     memcpy(path + at, "/stat", sizeof "/stat");
 }
 
-/* This process's, 0 if it cannot be known. By the thread's own file, which user-mode emulators, other than that of
- * the process, do not replace by what they make up. */
+/* This process's stack address, 0 if it cannot be known. It is read from the thread's file, because user-mode emulators
+ * make up their own contents for the process's file, but not for the thread's. */
 static uint64_t own_stack(void)
 {
-    static _Atomic uint64_t known; /* no partner: any thread finds the same, and a forked child as well */
+    static _Atomic uint64_t known; /* no partner: every thread finds the same, and so does a forked child */
     uint64_t stack = atomic_load_explicit(&known, memory_order_relaxed);
     struct sf_identity_stat self;
     if (!stack && read_stat("/proc/thread-self/stat", &self)) {
@@ -120,7 +121,7 @@ uint64_t sf_identity_age_ns(void)
     long ticks_per_s = sysconf(_SC_CLK_TCK);
     if (!read_stat("/proc/self/stat", &self) || ticks_per_s <= 0)
         return 0;
-    uint64_t start_ns = self.start_ticks * (NS_PER_S / (uint64_t)ticks_per_s), now_ns = sf_identity_now();
+    uint64_t start_ns = self.start_ticks * ((uint64_t)SF_NS_PER_S / (uint64_t)ticks_per_s), now_ns = sf_identity_now();
     return now_ns > start_ns ? now_ns - start_ns : 1;
 }
 
@@ -132,17 +133,17 @@ bool sf_identity_alive(pid_t pid, uint64_t since_ns)
         return false;
     stat_path(pid, path);
     long ticks_per_s = sysconf(_SC_CLK_TCK);
-    /* Unreadable: there is no /proc, it hides other users' processes, or this one ended just now. The pid decides,
-     * and in the last case says so the next time. */
+    /* Not readable: there is no /proc, it hides other users' processes, or this process has just ended. Then the pid
+     * decides. */
     if (!read_stat(path, &stat) || ticks_per_s <= 0)
         return sf_identity_exists(pid);
     if (stat.state == 'X' || stat.state == 'x')
         return false;
-    /* A first thread that has ended while others run is a Z as well; but then the process counts those threads. */
+    /* The state is also Z when the main thread has ended and others run, but then the process counts those threads. */
     if (stat.state == 'Z' && stat.threads <= 1)
         return false;
     if (stat.stack && own_stack() && stat.stack != own_stack())
         return false;
-    /* The start is cut down to whole ticks, so a process alive at `since` has a start of at most since's tick. */
-    return stat.start_ticks <= since_ns / (NS_PER_S / (uint64_t)ticks_per_s);
+    /* The start is rounded down to whole ticks, so a process that lived at since_ns started in that tick or before. */
+    return stat.start_ticks <= since_ns / ((uint64_t)SF_NS_PER_S / (uint64_t)ticks_per_s);
 }

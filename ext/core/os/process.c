@@ -1,9 +1,9 @@
 /* Child processes. See process.h.
  *
- * Death with the parent. PR_SET_PDEATHSIG fires when the *thread* that forked ends. For the main thread that is the
- * process's end, and SIGKILL is right. Any other thread may end long before its process: then the kernel hands the
- * child to another thread of the parent, sends the signal, and keeps it set for that thread's end. So such children
- * get a signal with a handler, which looks whether the parent process itself is gone. */
+ * Death with the parent. The signal of PR_SET_PDEATHSIG comes when the *thread* that forked ends. If that is the main
+ * thread, its process ends with it, and SIGKILL is right. Any other thread may end long before its process: then the
+ * kernel gives the child to another thread of the parent, sends the signal, and will send it again when that thread
+ * ends. So such children get a signal with a handler, which checks whether the parent process itself has died. */
 #include "core/os/process.h"
 
 #include <errno.h>
@@ -12,10 +12,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-static pid_t the_parent; /* written before the handler is installed, read by it */
+#include "core/os/monotonic.h"
+
+static pid_t expected_parent; /* written before the handler is installed, read by it */
 
 static int parent_death_signal(void)
 {
@@ -26,7 +27,7 @@ static int parent_death_signal(void)
 static void on_parent_thread_death(int signal_number)
 {
     (void)signal_number;
-    if (getppid() != the_parent)
+    if (getppid() != expected_parent)
         kill(getpid(), SIGKILL);
 }
 
@@ -35,7 +36,7 @@ int sf_process_die_with_parent(pid_t parent, bool by_main_thread)
     int signal_number = SIGKILL;
     if (!by_main_thread) {
         signal_number = parent_death_signal();
-        the_parent = parent;
+        expected_parent = parent;
         struct sigaction action = {.sa_handler = on_parent_thread_death, .sa_flags = SA_RESTART};
         sigset_t unblock;
         sigemptyset(&unblock);
@@ -64,7 +65,7 @@ int sf_process_signal(int pidfd, int signal_number)
 int sf_process_wait(int pidfd, int64_t timeout_ns)
 {
     struct pollfd waited = {.fd = pidfd, .events = POLLIN};
-    struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct timespec limit = sf_monotonic_timespec(timeout_ns);
     int ready = ppoll(&waited, 1, &limit, NULL);
     if (ready < 0)
         return -errno;

@@ -6,26 +6,26 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* An exit status as people mean it: n after exit(n), -N after signal N. */
-#define SF_PROCESS_STATUS_UNKNOWN INT32_MIN /* reaped by somebody else */
+/* An exit status is n after exit(n), -N after signal N, or this: another part of the program has reaped the child. */
+#define SF_PROCESS_STATUS_UNKNOWN INT32_MIN
 
-/* In a child, right after the fork: the child dies when its parent process does, however that one dies. `parent` is
- * getpid() and by_main_thread whether the forking thread was the process's main thread, both asked before the fork.
- * Ends the process at once when the parent is dead already. 0 or -errno. */
+/* In a child, right after the fork: from now on it dies when its parent process dies, however that happens. `parent` is
+ * getpid(), and by_main_thread whether the forking thread was its process's main thread, both found before the fork.
+ * Ends the process at once if the parent is dead already. 0 or -errno. */
 int sf_process_die_with_parent(pid_t parent, bool by_main_thread);
 
 /* A file descriptor (close-on-exec) that is readable once the child has died. >= 0 or -errno. The caller's. */
 int sf_process_open_pidfd(pid_t child);
 
-/* Sends a signal to the pidfd's process, and never to another that got its pid. 0 or -errno. */
+/* Sends a signal to the pidfd's process, never to another that was given its pid. 0 or -errno. */
 int sf_process_signal(int pidfd, int signal_number);
 
 /* Waits for at most timeout_ns until the pidfd's process has died. 0: dead, -ETIMEDOUT, -EINTR: a signal handler ran.
  */
 int sf_process_wait(int pidfd, int64_t timeout_ns);
 
-/* Takes the dead child out of the process table. 1: done, *status set (SF_PROCESS_STATUS_UNKNOWN when somebody else
- * has reaped it), 0: it still runs, or -errno. Does not block. */
+/* Reaps the child if it is dead. 1: done, and *status is set (SF_PROCESS_STATUS_UNKNOWN if it had been reaped already),
+ * 0: it still runs, or -errno. Does not block. */
 int sf_process_try_reap(pid_t child, int32_t *status);
 
 #endif

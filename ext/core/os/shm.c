@@ -10,9 +10,9 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-#define PAGE ((uintptr_t)4096)
+#define PAGE ((uintptr_t)SF_SHM_PAGE_BYTES)
 #define HUGE ((uintptr_t)2 << 20)
-#define POPULATE_BYTES (128u << 10) /* malloc gives less than this from memory that it has had */
+#define POPULATE_BYTES (128u << 10) /* malloc's threshold for mapping: less comes from memory that it already has */
 
 int sf_shm_map(void **out, size_t bytes)
 {
@@ -29,7 +29,7 @@ void sf_shm_unmap(void *mapped, size_t bytes)
         munmap(mapped, bytes);
 }
 
-/* Whether it comes fresh from the kernel, as its middle does: memory that malloc gives again has its pages. */
+/* Whether it is fresh from the kernel, judged by its middle: memory that malloc uses again has its pages already. */
 static bool is_fresh(uintptr_t start, size_t bytes)
 {
     unsigned char resident;

@@ -1,25 +1,21 @@
-/* The counter's frequency, for those who want seconds from get_timestamp(). The trace does not use it: there the
- * collector keeps clock snapshots. */
+/* The counter's frequency, for users who want seconds from get_timestamp(). Traces do not use it: the collector takes
+ * clock snapshots for them. */
 #include "core/os/tsc.h"
 
 #include <stdatomic.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-static int64_t monotonic_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
+#include "core/os/monotonic.h"
 
-/* The narrowest of some brackets tsc - clock - tsc: the pair least disturbed by interrupts. */
-static void read_both(uint64_t *tsc, int64_t *ns)
+#if defined(__x86_64__)
+/* Reads both clocks at about the same moment: takes the narrowest of some brackets tsc - clock - tsc, which is the one
+ * least disturbed by interrupts. */
+static void read_both_clocks(uint64_t *tsc, int64_t *ns)
 {
     uint64_t narrowest = UINT64_MAX;
     for (int i = 0; i < 50; i++) {
         uint64_t before = sf_tsc_read_fenced();
-        int64_t middle = monotonic_ns();
+        int64_t middle = sf_monotonic_ns();
         uint64_t after = sf_tsc_read_fenced();
         if (after - before < narrowest) {
             narrowest = after - before;
@@ -34,9 +30,9 @@ static uint64_t measure_hz(void)
     uint64_t tsc0 = 0, tsc1 = 0;
     int64_t ns0 = 0, ns1 = 0;
     struct timespec pause = {0, 20 * 1000 * 1000};
-    read_both(&tsc0, &ns0);
+    read_both_clocks(&tsc0, &ns0);
     nanosleep(&pause, NULL);
-    read_both(&tsc1, &ns1);
+    read_both_clocks(&tsc1, &ns1);
     return (uint64_t)((double)(tsc1 - tsc0) * 1e9 / (double)(ns1 - ns0) + 0.5);
 }
 #else
@@ -50,7 +46,7 @@ static uint64_t measure_hz(void)
 
 uint64_t sf_tsc_frequency_hz(void)
 {
-    static _Atomic uint64_t kept; /* a race measures twice and keeps one of two good values */
+    static _Atomic uint64_t kept; /* if two threads measure at once, either value is good */
     uint64_t hz = atomic_load_explicit(&kept, memory_order_relaxed);
     if (hz == 0) {
         hz = measure_hz();

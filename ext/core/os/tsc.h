@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* Not ordered with the loads and stores around it: what the price of a timestamp buys. */
+/* Not ordered with the loads and stores around it: ordering would more than double the cost. */
 static inline uint64_t sf_tsc_read(void)
 {
 #if defined(__x86_64__)
@@ -23,7 +23,7 @@ static inline uint64_t sf_tsc_read(void)
 #endif
 }
 
-/* After every earlier load and before every later instruction; the clobber fences the compiler as well. For events
+/* Reads it after every earlier load and before every later instruction, also as the compiler orders them. For events
  * that must follow what was loaded: the start of a child, the end of a receive. */
 static inline uint64_t sf_tsc_read_fenced(void)
 {
@@ -39,8 +39,8 @@ static inline uint64_t sf_tsc_read_fenced(void)
     return ticks;
 }
 
-/* Ticks a second, in Hz: measured against CLOCK_MONOTONIC over some 20 ms by the first call (which blocks that long),
- * kept after that and inherited by forks. On aarch64 the CPU says it. */
+/* Ticks a second, in Hz. The first call measures it against CLOCK_MONOTONIC and blocks for some 20 ms; later calls and
+ * forked children use that value. On aarch64 the CPU says it. */
 uint64_t sf_tsc_frequency_hz(void);
 
 #endif

@@ -1,10 +1,11 @@
 /* A memfd with a header and the parts behind it. See result_file.h.
  *
- * Invariant: a reader that finds the header's magic, after the child's death, finds all. Either it is written after
- * everything else, by a write of its own; or the whole sheet is one write within one page, which a kill does not cut.
- * Only the child writes, only the parent reads. */
+ * Invariant: if the header has its magic after the child's death, everything is there. The header is written after all
+ * else, by a write of its own; or the whole file is one write within one page, which a kill does not cut. Only the
+ * child writes, only the parent reads. */
 #include "core/result/result_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SMALL_BYTES 1024                   /* of a sheet that is written at once: less than a page */
-#define MAGIC UINT64_C(0x5841424c49414d53) /* "SMAILBAX" */
+#define SMALL_BYTES 1024                   /* a file up to this size is written at once: less than a page */
+#define MAGIC UINT64_C(0x3153455246414e53) /* "SNAFRES1" in memory */
 
 struct header {
     uint64_t magic;
@@ -58,23 +59,25 @@ static int read_all(int fd, char *to, uint64_t bytes, uint64_t offset)
     return 0;
 }
 
-/* The whole sheet in one write, from a copy. */
+/* The whole file in one write, from a copy of its parts. */
 static int write_small(int fd, const struct header *header, const struct sf_result_file_part *parts)
 {
-    char sheet[SMALL_BYTES];
+    char copy[SMALL_BYTES];
     uint64_t bytes = sizeof *header;
-    memcpy(sheet, header, sizeof *header);
+    memcpy(copy, header, sizeof *header);
     for (int i = 0; i < SF_RESULT_FILE_PARTS; i++) {
         if (parts[i].bytes)
-            memcpy(sheet + bytes, parts[i].data, parts[i].bytes);
+            memcpy(copy + bytes, parts[i].data, parts[i].bytes);
         bytes += parts[i].bytes;
     }
-    return write_all(fd, sheet, bytes, 0);
+    assert(bytes <= SMALL_BYTES); /* the caller has checked it */
+    return write_all(fd, copy, bytes, 0);
 }
 
 int sf_result_file_write(int fd, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
     struct header header = {.magic = MAGIC};
+    static_assert(sizeof header < SMALL_BYTES, "the header is written at once");
     uint64_t offset = sizeof header, total = sizeof header;
     for (int i = 0; i < SF_RESULT_FILE_PARTS; i++) {
         header.part[i].tag = parts[i].tag;
@@ -91,6 +94,7 @@ int sf_result_file_write(int fd, const struct sf_result_file_part parts[SF_RESUL
             return error;
         offset += parts[i].bytes;
     }
+    assert(offset == total);
     return write_all(fd, (const char *)&header, sizeof header, 0);
 }
 
@@ -112,6 +116,7 @@ int sf_result_file_read_parts(int fd, struct sf_result_file_part parts[SF_RESULT
 
 int sf_result_file_read(int fd, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS], int which, void *to)
 {
+    assert(0 <= which && which < SF_RESULT_FILE_PARTS);
     uint64_t offset = sizeof(struct header);
     for (int i = 0; i < which; i++)
         offset += parts[i].bytes;

@@ -1,13 +1,17 @@
-/* Pieces of messages. See stream.h. A piece is one message of the ring: struct sf_stream_head, then bytes. */
+/* Pieces of messages. See stream.h. A piece is one message of the ring: struct sf_stream_head, then bytes.
+ *
+ * Invariants, between two pieces: head.offset <= head.total; (part, part_offset) is where byte head.offset is. */
 #include "core/result/stream.h"
 
+#include <assert.h>
 #include <errno.h>
 
-/* Moves the next `bytes` bytes of the parts into the slot. */
+/* Copies the next `bytes` bytes of the parts into the slot. */
 static void put_parts(struct sf_ring *ring, const struct sf_ring_slot *slot, struct sf_stream_out *out, uint64_t bytes)
 {
     uint64_t at = sizeof out->head;
     while (bytes) {
+        assert(out->part < out->count && out->part_offset <= out->parts[out->part].iov_len);
         const struct iovec *part = &out->parts[out->part];
         uint64_t left = part->iov_len - out->part_offset, piece = left < bytes ? left : bytes;
         sf_ring_put(ring, slot, at, (const char *)part->iov_base + out->part_offset, piece);
@@ -24,6 +28,7 @@ static void put_parts(struct sf_ring *ring, const struct sf_ring_slot *slot, str
 int sf_stream_push(struct sf_ring *ring, struct sf_stream_out *out)
 {
     do {
+        assert(out->head.offset <= out->head.total);
         uint64_t left = out->head.total - out->head.offset;
         uint64_t piece = left < SF_STREAM_PIECE_BYTES ? left : SF_STREAM_PIECE_BYTES;
         struct sf_ring_slot slot;

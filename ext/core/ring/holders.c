@@ -1,34 +1,37 @@
 /* The table of the processes that hold a ring. See holders.h for the life of a slot.
  *
  * Invariants
- * - A slot's word holds its state, its life's number and a pid; every change is one CAS from the whole old word,
- * and the life's number grows whenever the slot becomes EMPTY. So a CAS never hits another life by mistake.
- * - since_ns is written only by who owns the slot: its taker while it is TAKEN; the child or its parent while it is
- *   FORKING. Both write a time at which the child lives. A child that comes after SF_HOLDERS_FORK_NS takes another
- * slot, and a FORKING slot is emptied only after twice that time, so those writers never meet the slot's next
+ * - A slot's word has its state, the number of its life and a pid; every change is one CAS from the whole old word, and
+ *   the number of the life grows whenever the slot becomes EMPTY. So a CAS never changes another life by mistake.
+ * - An EMPTY slot has pid 0; every other has the pid of the process that took it or, once LIVE, of its owner.
+ * - since_ns is written only by the slot's owner: by the taker while the slot is TAKEN, by the child or its parent
+ * while it is FORKING. Both write a time at which the child lives. A child that comes after SF_HOLDERS_FORK_NS takes
+ * another slot, and a FORKING slot is emptied only after twice that time, so these writers never meet the slot's next
  * owner.
- * - A process killed anywhere leaves a slot TAKEN, FORKING or LIVE under its own or its reserver's pid, which is
- * found dead by the next who looks. */
+ * - A process killed anywhere leaves a slot TAKEN, FORKING or LIVE with its own pid or its reserver's. The next process
+ *   that checks the slot finds it dead. */
 #include "core/ring/holders.h"
 
+#include <assert.h>
 #include <unistd.h>
 
 #include "core/os/identity.h"
 
-enum state { EMPTY = 0, TAKEN, FORKING, LIVE };
+enum slot_state { EMPTY = 0, TAKEN, FORKING, LIVE };
 
 #define LIFE_MASK ((SF_HOLDERS_TAG_BIT >> SF_HOLDERS_INDEX_BITS) - 1)
 #define SWEEP_FIRST 64u
 
 /* word: pid << 32 | life << 2 | state. tag: bit 30 | life << SF_HOLDERS_INDEX_BITS | index. */
-static uint64_t word_of(pid_t pid, uint32_t life, enum state state)
+static uint64_t word_of(pid_t pid, uint32_t life, enum slot_state state)
 {
+    assert((state == EMPTY) == (pid == 0));
     return (uint64_t)(uint32_t)pid << 32 | (uint64_t)(life & LIFE_MASK) << 2 | (uint64_t)state;
 }
 
-static enum state word_state(uint64_t word)
+static enum slot_state word_state(uint64_t word)
 {
-    return (enum state)(word & 3);
+    return (enum slot_state)(word & 3);
 }
 
 static uint32_t word_life(uint64_t word)
@@ -43,6 +46,7 @@ static pid_t word_pid(uint64_t word)
 
 static uint32_t tag_of(uint32_t index, uint32_t life)
 {
+    assert(index < SF_HOLDERS_SLOTS && life <= LIFE_MASK);
     return SF_HOLDERS_TAG_BIT | life << SF_HOLDERS_INDEX_BITS | index;
 }
 
@@ -56,7 +60,7 @@ static uint32_t tag_life(uint32_t tag)
     return tag >> SF_HOLDERS_INDEX_BITS & LIFE_MASK;
 }
 
-static bool change(struct sf_holders_slot *slot, uint64_t from, uint64_t to)
+static bool change_word(struct sf_holders_slot *slot, uint64_t from, uint64_t to)
 {
     /* acq_rel: since_ns, written before, is seen by who loads the word with acquire (load_word). */
     return atomic_compare_exchange_strong_explicit(&slot->word, &from, to, memory_order_acq_rel, memory_order_acquire);
@@ -64,20 +68,20 @@ static bool change(struct sf_holders_slot *slot, uint64_t from, uint64_t to)
 
 static uint64_t load_word(const struct sf_holders_slot *slot)
 {
-    return atomic_load_explicit(&slot->word, memory_order_acquire); /* partner: change */
+    return atomic_load_explicit(&slot->word, memory_order_acquire); /* partner: change_word */
 }
 
-/* Whether the slot's process lives, the slot having had this word a moment ago. `patience` is for FORKING ones. */
-static bool slot_alive(const struct sf_holders_slot *slot, uint64_t word, uint64_t patience_ns)
+/* Whether the process lives whose slot had this word a moment ago. A FORKING slot is dead after forking_ns. */
+static bool slot_alive(const struct sf_holders_slot *slot, uint64_t word, uint64_t forking_ns)
 {
     uint64_t since = atomic_load_explicit(&slot->since_ns, memory_order_relaxed);
     switch (word_state(word)) {
     case EMPTY:
         return false;
-    case TAKEN: /* for an instant; since_ns is not yet this life's */
+    case TAKEN: /* for an instant only; since_ns is not yet this life's, so the pid decides */
         return sf_identity_alive(word_pid(word), UINT64_MAX);
     case FORKING:
-        return sf_identity_now() - since < patience_ns && sf_identity_alive(word_pid(word), since);
+        return sf_identity_now() - since < forking_ns && sf_identity_alive(word_pid(word), since);
     default:
         return sf_identity_alive(word_pid(word), since);
     }
@@ -91,21 +95,21 @@ static bool empty_if_dead(struct sf_holders_slot *slot)
         return true;
     if (slot_alive(slot, word, 2 * SF_HOLDERS_FORK_NS))
         return false;
-    return change(slot, word, word_of(0, word_life(word) + 1, EMPTY));
+    return change_word(slot, word, word_of(0, word_life(word) + 1, EMPTY));
 }
 
-static uint32_t used_slots(const struct sf_holders *holders)
+static uint32_t slots_in_use(const struct sf_holders *holders)
 {
-    uint32_t used = atomic_load_explicit(&holders->used, memory_order_acquire); /* partner: take */
+    uint32_t used = atomic_load_explicit(&holders->used, memory_order_acquire); /* partner: take_slot */
     return used < SF_HOLDERS_SLOTS ? used : SF_HOLDERS_SLOTS;
 }
 
-/* Takes any empty slot up to `used`. */
-static bool take_empty(struct sf_holders *holders, uint32_t used, pid_t self, uint32_t *tag)
+/* Takes the first empty slot of those below `used`. */
+static bool take_empty_slot(struct sf_holders *holders, uint32_t used, pid_t self, uint32_t *tag)
 {
     for (uint32_t i = 0; i < used; i++) {
         uint64_t word = load_word(&holders->slot[i]);
-        if (word_state(word) == EMPTY && change(&holders->slot[i], word, word_of(self, word_life(word), TAKEN))) {
+        if (word_state(word) == EMPTY && change_word(&holders->slot[i], word, word_of(self, word_life(word), TAKEN))) {
             *tag = tag_of(i, word_life(word));
             return true;
         }
@@ -113,8 +117,9 @@ static bool take_empty(struct sf_holders *holders, uint32_t used, pid_t self, ui
     return false;
 }
 
-/* Dead slots are looked for when the table has doubled since, so the cost per slot taken stays the same. */
-static void sweep(struct sf_holders *holders, uint32_t used)
+/* Empties the slots of dead processes, if the table has doubled since that was last worth it: so the cost per slot
+ * taken stays constant. */
+static void empty_dead_slots(struct sf_holders *holders, uint32_t used)
 {
     uint32_t empty = 0, at = atomic_load_explicit(&holders->sweep_at, memory_order_relaxed);
     if (used < (at ? at : SWEEP_FIRST) && used < SF_HOLDERS_SLOTS)
@@ -125,22 +130,22 @@ static void sweep(struct sf_holders *holders, uint32_t used)
         atomic_store_explicit(&holders->sweep_at, 2 * used, memory_order_relaxed); /* a hint: no partner */
 }
 
-/* A slot in state TAKEN. False: all are held. */
-static bool take(struct sf_holders *holders, uint32_t *tag)
+/* Takes a slot. False: live processes hold all of them. */
+static bool take_slot(struct sf_holders *holders, uint32_t *tag)
 {
     pid_t self = getpid();
-    uint32_t used = used_slots(holders);
-    if (take_empty(holders, used, self, tag))
+    uint32_t used = slots_in_use(holders);
+    if (take_empty_slot(holders, used, self, tag))
         return true;
-    sweep(holders, used);
-    if (take_empty(holders, used, self, tag))
+    empty_dead_slots(holders, used);
+    if (take_empty_slot(holders, used, self, tag))
         return true;
     while (used < SF_HOLDERS_SLOTS) {
         uint32_t next = used;
-        /* release: who sees the slot counted (used_slots) may look at it; it is EMPTY until taken below. */
+        /* release: a process that sees the slot counted (slots_in_use) may read it: it is EMPTY until taken below. */
         if (atomic_compare_exchange_strong_explicit(&holders->used, &next, used + 1, memory_order_acq_rel,
                                                     memory_order_acquire)) {
-            if (take_empty(holders, used + 1, self, tag))
+            if (take_empty_slot(holders, used + 1, self, tag))
                 return true;
             next = used + 1;
         }
@@ -149,34 +154,36 @@ static bool take(struct sf_holders *holders, uint32_t *tag)
     return false;
 }
 
-/* Takes a slot and gives it a first state under the caller's pid. */
-static uint32_t enter(struct sf_holders *holders, enum state state)
+/* Takes a slot for the caller, or for its child, and sets its first state. Its tag. */
+static uint32_t enter_table(struct sf_holders *holders, enum slot_state state)
 {
     uint32_t tag;
     atomic_fetch_add_explicit(&holders->entered, 1, memory_order_acq_rel); /* partner: sf_holders_others */
-    if (!take(holders, &tag)) {
+    if (!take_slot(holders, &tag)) {
         atomic_store_explicit(&holders->unknown, 1, memory_order_release); /* partner: sf_holders_others */
         return SF_HOLDERS_UNKNOWN;
     }
     struct sf_holders_slot *slot = &holders->slot[tag_index(tag)];
     pid_t self = getpid();
-    atomic_store_explicit(&slot->since_ns, sf_identity_now(), memory_order_relaxed); /* partner: change, below */
-    change(slot, word_of(self, tag_life(tag), TAKEN), word_of(self, tag_life(tag), state));
+    atomic_store_explicit(&slot->since_ns, sf_identity_now(), memory_order_relaxed); /* partner: change_word, below */
+    bool ours = change_word(slot, word_of(self, tag_life(tag), TAKEN), word_of(self, tag_life(tag), state));
+    assert(ours); /* a TAKEN slot is emptied only if its process is dead */
+    (void)ours;
     return tag;
 }
 
 uint32_t sf_holders_join(struct sf_holders *holders)
 {
-    return enter(holders, LIVE);
+    return enter_table(holders, LIVE);
 }
 
 uint32_t sf_holders_reserve(struct sf_holders *holders)
 {
-    return enter(holders, FORKING);
+    return enter_table(holders, FORKING);
 }
 
-/* Turns the reserved slot into that of pid, unless it is too late. Whether the slot is the pid's now. */
-static bool fill(struct sf_holders *holders, uint32_t tag, pid_t pid)
+/* Makes the reserved slot LIVE under this pid, unless it is too late. Whether the slot is the pid's now. */
+static bool give_slot_to(struct sf_holders *holders, uint32_t tag, pid_t pid)
 {
     struct sf_holders_slot *slot = &holders->slot[tag_index(tag)];
     uint64_t word = load_word(slot), now = sf_identity_now();
@@ -185,17 +192,17 @@ static bool fill(struct sf_holders *holders, uint32_t tag, pid_t pid)
     if (word_state(word) == FORKING) {
         if (now - atomic_load_explicit(&slot->since_ns, memory_order_relaxed) >= SF_HOLDERS_FORK_NS)
             return false;
-        atomic_store_explicit(&slot->since_ns, now, memory_order_relaxed); /* partner: change, next */
-        if (change(slot, word, word_of(pid, tag_life(tag), LIVE)))
+        atomic_store_explicit(&slot->since_ns, now, memory_order_relaxed); /* partner: change_word, next */
+        if (change_word(slot, word, word_of(pid, tag_life(tag), LIVE)))
             return true;
-        word = load_word(slot); /* parent and child came at the same time */
+        word = load_word(slot); /* parent and child did it at the same time */
     }
     return word == word_of(pid, tag_life(tag), LIVE);
 }
 
 uint32_t sf_holders_adopt(struct sf_holders *holders, uint32_t tag)
 {
-    if (tag != SF_HOLDERS_UNKNOWN && fill(holders, tag, getpid()))
+    if (tag != SF_HOLDERS_UNKNOWN && give_slot_to(holders, tag, getpid()))
         return tag;
     return sf_holders_join(holders);
 }
@@ -203,7 +210,7 @@ uint32_t sf_holders_adopt(struct sf_holders *holders, uint32_t tag)
 void sf_holders_name(struct sf_holders *holders, uint32_t tag, pid_t child)
 {
     if (tag != SF_HOLDERS_UNKNOWN)
-        fill(holders, tag, child);
+        give_slot_to(holders, tag, child);
 }
 
 void sf_holders_leave(struct sf_holders *holders, uint32_t tag)
@@ -213,7 +220,7 @@ void sf_holders_leave(struct sf_holders *holders, uint32_t tag)
     struct sf_holders_slot *slot = &holders->slot[tag_index(tag)];
     uint64_t word = load_word(slot);
     if (word == word_of(getpid(), tag_life(tag), LIVE))
-        change(slot, word, word_of(0, tag_life(tag) + 1, EMPTY));
+        change_word(slot, word, word_of(0, tag_life(tag) + 1, EMPTY));
 }
 
 bool sf_holders_alive(const struct sf_holders *holders, uint32_t tag)
@@ -226,7 +233,7 @@ bool sf_holders_alive(const struct sf_holders *holders, uint32_t tag)
         return false;
     if (slot_alive(slot, word, SF_HOLDERS_FORK_NS))
         return true;
-    /* FORKING that has become LIVE meanwhile is not dead. */
+    /* It may have been FORKING and have become LIVE meanwhile. */
     uint64_t again = load_word(slot);
     return again != word && word_life(again) == tag_life(tag) && slot_alive(slot, again, SF_HOLDERS_FORK_NS);
 }
@@ -241,10 +248,10 @@ bool sf_holders_exists(const struct sf_holders *holders, uint32_t tag)
 
 bool sf_holders_others(struct sf_holders *holders, uint32_t tag)
 {
-    if (atomic_load_explicit(&holders->unknown, memory_order_acquire)) /* partner: enter */
+    if (atomic_load_explicit(&holders->unknown, memory_order_acquire)) /* partner: enter_table */
         return true;
     uint32_t entered = atomic_load_explicit(&holders->entered, memory_order_acquire);
-    uint32_t used = used_slots(holders);
+    uint32_t used = slots_in_use(holders);
     for (uint32_t i = 0; i < used; i++) {
         if (tag != SF_HOLDERS_UNKNOWN && i == tag_index(tag))
             continue;
@@ -255,8 +262,9 @@ bool sf_holders_others(struct sf_holders *holders, uint32_t tag)
             return true;
         empty_if_dead(&holders->slot[i]);
     }
-    /* A holder that we found dead may have forked before, into a slot that we had passed by then. Nobody enters but
-     * from a live holder, so if nobody entered meanwhile, nobody was missed; else say yes, and be asked again. */
-    return atomic_load_explicit(&holders->entered, memory_order_acquire) != entered || /* partner: enter */
+    /* A holder that we found dead may have forked before it died, into a slot that we had already passed. Only a live
+     * holder can make another one, so if nobody entered meanwhile, nobody was missed. Otherwise say yes: the caller
+     * asks again later. */
+    return atomic_load_explicit(&holders->entered, memory_order_acquire) != entered || /* partner: enter_table */
            atomic_load_explicit(&holders->unknown, memory_order_acquire);
 }

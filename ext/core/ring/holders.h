@@ -1,7 +1,7 @@
 /* The processes that hold a ring: a table in the ring's shared memory.
  *
- * A slot is one process's, named by a tag: 31 bits that also say which life of the slot is meant, so that what a
- * dead process left (a lock word, a frame) is known as the dead one's after the slot has gone to another process.
+ * A slot is one process's. Its tag names it: 31 bits that also say which life of the slot is meant. So what a dead
+ * process left (a lock word, a frame) is known as the dead one's even after the slot has gone to another process.
  *
  *     EMPTY --take--> TAKEN --> LIVE                              sf_holders_join: this process
  *       ^               |
@@ -11,9 +11,9 @@
  *
  * A slot that stays FORKING for SF_HOLDERS_FORK_NS, or whose reserver has died, counts as dead.
  *
- * There are more slots than processes fit a machine's memory, for the price of an address: a page of the table costs
- * nothing before a slot in it is taken. For when all of them are held by live processes even so, "others unknown" is
- * set, for good: nobody is declared alone or dead by mistake any more, though a wait may then last for ever.
+ * There are more slots than processes fit into a machine's memory. They cost address space only: a page of the table
+ * takes no memory before a slot in it is taken. If live processes hold all of them even so, `unknown` is set, for good.
+ * After that nobody is declared alone or dead by mistake, but a wait may last for ever.
  *
  * Everything is lock-free and crash-consistent: a slot changes by one compare-and-swap of its word. */
 #ifndef SF_CORE_RING_HOLDERS_H
@@ -28,21 +28,21 @@
 #define SF_HOLDERS_SLOTS (UINT32_C(1) << SF_HOLDERS_INDEX_BITS)
 #define SF_HOLDERS_FORK_NS UINT64_C(5000000000)
 
-/* Bit 30 is set in every tag, bit 31 in none: 0 is nobody, and a lock word has room for a flag. */
+/* Set in every tag of a slot, so that none is 0. Bit 31 is set in none: a lock word uses it as a flag. */
 #define SF_HOLDERS_TAG_BIT (UINT32_C(1) << 30)
-/* Holds the ring, but found no slot: counts as alive for ever. */
+/* The tag of a process that holds the ring but found no slot: counts as alive for ever. */
 #define SF_HOLDERS_UNKNOWN (SF_HOLDERS_TAG_BIT - 1)
 
 struct sf_holders_slot {
-    _Atomic uint64_t word;     /* state, life, pid (of the reserver while FORKING); partner: itself, by CAS */
-    _Atomic uint64_t since_ns; /* the pid was known to live then; stored before the word, by the owner of the slot */
+    _Atomic uint64_t word;     /* state, life and pid (while FORKING: the reserver's); changed by CAS only */
+    _Atomic uint64_t since_ns; /* a time at which the pid's process lived; stored before the word, by the owner */
 };
 
-struct sf_holders {            /* all zero: nobody. In shared memory. */
+struct sf_holders {            /* in shared memory; all zero: nobody */
     _Atomic uint32_t used;     /* slots from here on were never taken */
-    _Atomic uint32_t unknown;  /* 1: somebody found no slot */
-    _Atomic uint32_t sweep_at; /* slots in use when taking one looks for dead ones; a hint */
-    _Atomic uint32_t entered;  /* how often anybody set out to enter */
+    _Atomic uint32_t unknown;  /* 1: a process found no slot */
+    _Atomic uint32_t sweep_at; /* with so many slots in use, taking one looks for dead ones first; a hint */
+    _Atomic uint32_t entered;  /* how often any process began to enter */
     struct sf_holders_slot slot[SF_HOLDERS_SLOTS];
 };
 
@@ -52,7 +52,7 @@ uint32_t sf_holders_join(struct sf_holders *holders);
 /* A tag for the child of the fork that is to follow. */
 uint32_t sf_holders_reserve(struct sf_holders *holders);
 
-/* In the child: makes the reserved slot its own. Its tag: the same, or another if it came too late. */
+/* In the child: makes the reserved slot its own, or takes another if it comes too late. Its tag. */
 uint32_t sf_holders_adopt(struct sf_holders *holders, uint32_t tag);
 
 /* In the parent: the child of the reserved slot has this pid and has not been reaped. */
@@ -64,11 +64,11 @@ void sf_holders_leave(struct sf_holders *holders, uint32_t tag);
 /* Whether the process behind the tag lives, and has not exec'ed a program. Some microseconds. */
 bool sf_holders_alive(const struct sf_holders *holders, uint32_t tag);
 
-/* Whether its pid exists, as a zombie maybe. Some hundred ns; false is certain, true is not. */
+/* Whether a process with its pid exists, perhaps as a zombie. Some hundred ns. False is certain: it is dead. */
 bool sf_holders_exists(const struct sf_holders *holders, uint32_t tag);
 
-/* Whether a live process other than the caller (its tag) holds the ring; true also if that cannot be known. Some
- * microseconds for each dead slot until the first live one; dead ones are emptied on the way. */
+/* Whether a live process other than the caller (its tag) holds the ring; also true if that cannot be known. Empties
+ * dead slots until it finds a live one: some microseconds for each. */
 bool sf_holders_others(struct sf_holders *holders, uint32_t tag);
 
 #endif

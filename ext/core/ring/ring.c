@@ -1,33 +1,36 @@
-/* The ring's frames: what sending and receiving do to the shared memory. ring.h has the contract, ring_internal.h
- * the mapping, layout.h where positions stand in it, holders.h who holds it.
+/* The ring's frames: what sending and receiving do to the shared memory. ring.h has the contract, ring_internal.h the
+ * mapping, ring_layout.h where positions are in it, holders.h who holds it.
  *
  *     frame:     state | span | bytes | seq | the message, padded to 8       a layout may end between any two words
  *
  *     head ------------ next ------------ tail        positions: bytes since the ring was made
- *       claimed, or free  | the oldest that  | the next frame's place
- *       behind others     | may be READY     |
+ *       claimed, or free  | the oldest that  | where the next frame
+ *       behind others     | may be READY     | will begin
  *
  *     a frame's state:   WRITING --(publish)--> READY --(claim, locked)--> READING --(release)--> FREE
- *                           +-------------------(abandon; or its owner died: locked)----------------^
+ *                           +-------------------(abandon; or its holder died: locked)---------------^
+ *
+ * Invariants, when a process has just taken the lock, and when it drops it (positions_are_valid)
+ * - head <= next <= tail, and tail - head <= usable: the frames in flight fit.
+ * - Positions, places and spans are multiples of 8; a place is below usable; a span is at least a frame's header.
+ * - The frames from head to tail follow each other without a gap, each as long as its span.
  *
  * Who writes. Under the lock: head, next, tail, seq, base, layout, the header words of a new frame, READY -> READING,
- * span of FREE frames, and the state of a dead process's frame. Without it: the holder of a message publishes,
- * abandons or releases it by one store of its state. The messages' bytes are their holder's.
+ * the span of FREE frames, and the state of a dead process's frame. Without it: the holder of a message publishes,
+ * abandons or releases it by one store of its state. The message's bytes are its holder's.
  *
- * A process may be killed at any instruction; what it did under the lock is then either visible or not:
- * - reserve: the frame stands behind the tail, in no one's sight, until the one store of the tail. seq may skip.
- * - claim: one store of the state. `next` is a hint that only lags: frames behind it are READING or FREE.
- * - collecting: next moves first, then head; both over FREE frames only, so any mixture is a valid ring.
+ * A process may be killed at any instruction. What it did under the lock is then either visible or not:
+ * - reserve: nobody sees the frame, because it is behind the tail, until the one store of the tail. seq may skip.
+ * - claim: one store of the state. `next` is a hint that only lags: frames before it are READING or FREE.
+ * - collecting: next moves first, then head, both over FREE frames only, so any mixture is a valid ring.
  * - merging FREE frames: one store of the first one's span.
- * - the layout: layout.h. Who takes the lock over from the dead calls sf_ring_layout_repair before all else.
- * A dead process's WRITING and READING frames do no harm until they stand at the head and somebody needs the room:
- * they are freed then (recover). Nobody else's frame is ever waited for: claim passes over WRITING ones.
+ * - the layout: see ring_layout.h. A process that takes the lock over from a dead one repairs the layout first.
+ * A dead process's WRITING and READING frames do no harm until they are at the head and another process needs the room:
+ * then they are freed (free_dead_head). Nobody waits for another's frame: claim passes over WRITING ones.
  *
- * Order. A thread reserves its second message after it has published the first, and claim holds the lock, so it
- * sees the first READY if it sees the second at all. Should a thread hold two at once, claim looks again at what it
- * passed.
- *
- * Sleeping until something comes, and waking who sleeps, is ring_wait.c. */
+ * Order. A thread reserves its second message after it has published the first, and claim holds the lock, so claim
+ * sees the first as READY if it sees the second at all. In case a thread holds two messages at once, claim looks again
+ * at the frames it passed. */
 #include "core/ring/ring.h"
 
 #include <assert.h>
@@ -35,108 +38,136 @@
 #include <string.h>
 
 #include "core/os/debug.h"
+#include "core/os/monotonic.h"
 #include "core/ring/ring_internal.h"
 
-enum kind { FREE = 0, WRITING, READY, READING };
+enum frame_kind { FREE = 0, WRITING, READY, READING };
 enum { STATE, SPAN, BYTES, SEQ, HEADER_WORDS };
 static_assert(HEADER_WORDS * 8 == SF_RING_FRAME_BYTES, "frame header");
 
-#define RECHECK_NS 200000u /* a live process that is in the way is looked up in /proc no more often */
+#define HEAD_CHECK_NS 200000 /* a live process whose frame is in the way is looked up in /proc no more often */
 
-static uint64_t get(const _Atomic uint64_t *word)
+static uint64_t load_locked(const _Atomic uint64_t *word)
 {
     return atomic_load_explicit(word, memory_order_relaxed); /* ordered by the lock */
 }
 
-static void set(_Atomic uint64_t *word, uint64_t value)
+static void store_locked(_Atomic uint64_t *word, uint64_t value)
 {
     atomic_store_explicit(word, value, memory_order_relaxed); /* ordered by the lock */
 }
 
 /* --- frames --- */
 
-static uint64_t frame_span(uint64_t bytes)
+static uint64_t span_for(uint64_t bytes)
 {
     return SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8;
 }
 
 /* A header word of the frame at place x. Places are multiples of 8, so no word stands across an end. */
-static _Atomic uint64_t *word_at(const struct sf_ring *ring, uint64_t x, unsigned word)
+static _Atomic uint64_t *frame_word(const struct sf_ring *ring, uint64_t x, unsigned word)
 {
     return (_Atomic uint64_t *)(ring->data + (word ? sf_ring_layout_walk(&ring->shared->layout, x, word * 8) : x));
 }
 
-static uint64_t state_of(enum kind kind, uint32_t tag)
+static uint64_t state_of(enum frame_kind kind, uint32_t tag)
 {
     return (uint64_t)kind << 32 | tag;
 }
 
-static enum kind state_kind(uint64_t state)
+static enum frame_kind state_kind(uint64_t state)
 {
-    return (enum kind)(state >> 32);
+    return (enum frame_kind)(state >> 32);
 }
 
 static uint64_t load_state(const struct sf_ring *ring, uint64_t x)
 {
-    return atomic_load_explicit(word_at(ring, x, STATE), memory_order_acquire); /* partner: finish */
+    return atomic_load_explicit(frame_word(ring, x, STATE), memory_order_acquire); /* partner: finish_frame */
 }
 
 /* The holder's last store to its message: everything it wrote (read) stands before it. */
-static void finish(const struct sf_ring *ring, uint64_t x, enum kind kind)
+static void finish_frame(const struct sf_ring *ring, uint64_t x, enum frame_kind kind)
 {
-    atomic_store_explicit(word_at(ring, x, STATE), state_of(kind, ring->tag), memory_order_release);
+    atomic_store_explicit(frame_word(ring, x, STATE), state_of(kind, ring->tag), memory_order_release);
 }
 
-static uint64_t place(const struct sf_ring *ring, uint64_t position)
+static uint64_t place_of_position(const struct sf_ring *ring, uint64_t position)
 {
-    return sf_ring_layout_place(&ring->shared->layout, get(&ring->shared->base), position);
+    uint64_t x = sf_ring_layout_place(&ring->shared->layout, load_locked(&ring->shared->base), position);
+    assert(x < ring->usable && x % 8 == 0);
+    return x;
 }
 
 static uint64_t span_at(const struct sf_ring *ring, uint64_t x)
 {
-    return get(word_at(ring, x, SPAN));
+    uint64_t span = load_locked(frame_word(ring, x, SPAN));
+    assert(span >= SF_RING_FRAME_BYTES && span % 8 == 0 && span <= ring->usable);
+    return span;
 }
 
-/* The lock; and what its owner left half-done, if that died. */
-static void take(const struct sf_ring *ring)
+/* --- the lock --- */
+
+static bool is_holder_alive(const void *holders, uint32_t tag)
+{
+    return sf_holders_alive(holders, tag);
+}
+
+/* Locked. Whether the invariants above hold; they do, whichever process was killed and where. For assert. */
+__attribute__((unused)) static bool positions_are_valid(const struct sf_ring *ring)
+{
+    const struct sf_ring_shared *s = ring->shared;
+    uint64_t head = load_locked(&s->head), next = load_locked(&s->next), tail = load_locked(&s->tail),
+             base = load_locked(&s->base);
+    return head <= next && next <= tail && (head | next | tail) % 8 == 0 &&
+           sf_ring_layout_is_valid(&s->layout, base, head, tail);
+}
+
+/* Takes the lock, and repairs what its last owner left half-done if that one died with it. */
+static void lock_ring(const struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    if (__builtin_expect(sf_lock_take(&s->lock, &s->holders, ring->tag), 0))
-        sf_ring_layout_repair(&s->layout, &s->base, get(&s->head), get(&s->tail));
+    if (__builtin_expect(sf_lock_take(&s->lock, ring->tag, is_holder_alive, &s->holders), 0))
+        sf_ring_layout_repair(&s->layout, &s->base, load_locked(&s->head), load_locked(&s->tail));
+    assert(positions_are_valid(ring));
 }
 
-static void drop(const struct sf_ring *ring)
+static void unlock_ring(const struct sf_ring *ring)
 {
+    assert(positions_are_valid(ring));
     sf_lock_drop(&ring->shared->lock);
 }
 
-/* Locked. Moves the head over what is free, and rewinds if nothing is left. */
-static void collect(struct sf_ring *ring)
+/* --- the frames in flight --- */
+
+/* Locked. Moves the head over FREE frames, and rewinds if no frame is left. */
+static void collect_free(struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    uint64_t head = get(&s->head), tail = get(&s->tail), end = head;
-    for (uint64_t x; end < tail && (x = place(ring, end), state_kind(load_state(ring, x)) == FREE);)
+    uint64_t head = load_locked(&s->head), tail = load_locked(&s->tail), end = head;
+    for (uint64_t x; end < tail && (x = place_of_position(ring, end), state_kind(load_state(ring, x)) == FREE);)
         end += span_at(ring, x);
     if (end != head) {
-        if (get(&s->next) < end)
-            set(&s->next, end);
-        /* release: next is never seen behind head, also by who takes over; partner: the acquire of the lock */
+        if (load_locked(&s->next) < end)
+            store_locked(&s->next, end);
+        /* release: nobody sees a head greater than next, even after our death; partner: the acquire of the lock */
         atomic_store_explicit(&s->head, end, memory_order_release);
         sf_ring_layout_advance(&s->layout, &s->base, end);
     }
-    if (end == tail && get(&s->base) != tail)
+    if (end == tail && load_locked(&s->base) != tail)
         sf_ring_layout_rewind(&s->layout, &s->base, tail);
 }
 
-/* Locked. The first READY frame of [from, to), else `to`; whether a WRITING one was passed. Merges free frames on
- * the way, so that a slow sender at the front makes nobody walk over all that overtook it again and again. */
+/* Locked. The first READY frame of [from, to), else `to`; *passed: a WRITING one was passed. Merges FREE frames on the
+ * way: otherwise, behind a slow sender's frame, each call would walk again over all frames that were freed since. */
 static uint64_t find_ready(struct sf_ring *ring, uint64_t from, uint64_t to, bool *passed)
 {
     uint64_t before = UINT64_MAX; /* place of a FREE frame that ends at `from` */
     *passed = false;
+    assert(from <= to);
     while (from < to) {
-        uint64_t x = place(ring, from), span = span_at(ring, x);
-        enum kind kind = state_kind(load_state(ring, x));
+        uint64_t x = place_of_position(ring, from), span = span_at(ring, x);
+        assert(span <= to - from);
+        enum frame_kind kind = state_kind(load_state(ring, x));
         if (kind == READY)
             return from;
         *passed |= kind == WRITING;
@@ -145,7 +176,7 @@ static uint64_t find_ready(struct sf_ring *ring, uint64_t from, uint64_t to, boo
         else if (before == UINT64_MAX)
             before = x;
         else
-            set(word_at(ring, before, SPAN), span_at(ring, before) + span);
+            store_locked(frame_word(ring, before, SPAN), span_at(ring, before) + span);
         from += span;
     }
     return to;
@@ -155,49 +186,54 @@ static uint64_t find_ready(struct sf_ring *ring, uint64_t from, uint64_t to, boo
 static uint64_t advance_next(struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    uint64_t old = get(&s->next), tail = get(&s->tail), next = old;
+    uint64_t old = load_locked(&s->next), tail = load_locked(&s->tail), next = old;
     while (next < tail) {
-        uint64_t x = place(ring, next);
-        enum kind kind = state_kind(load_state(ring, x));
+        uint64_t x = place_of_position(ring, next);
+        enum frame_kind kind = state_kind(load_state(ring, x));
         if (kind == READY || kind == WRITING)
             break;
         next += span_at(ring, x);
     }
     if (next != old)
-        set(&s->next, next);
+        store_locked(&s->next, next);
     return next;
 }
 
-/* Frees the frame at the head if its holder is dead: the only one whose room can come back so. `thorough` asks
- * /proc also if that was done a moment ago (what is not a zombie is found out in any case). Whether it did. */
-static bool recover(struct sf_ring *ring, bool thorough)
+/* Frees the frame at the head if its holder is dead: of dead processes' frames it is the only one that can give room.
+ * `check`: asks /proc even if that was done a moment ago (a pid that no longer exists is noticed in any case). Whether
+ * there may be more room now. */
+static bool free_dead_head(struct sf_ring *ring, bool check)
 {
     struct sf_ring_shared *s = ring->shared;
-    take(ring);
-    uint64_t head = get(&s->head), state = head < get(&s->tail) ? load_state(ring, place(ring, head)) : 0;
-    drop(ring);
-    enum kind kind = state_kind(state);
+    lock_ring(ring);
+    uint64_t head = load_locked(&s->head);
+    uint64_t state = head < load_locked(&s->tail) ? load_state(ring, place_of_position(ring, head)) : 0;
+    unlock_ring(ring);
+    enum frame_kind kind = state_kind(state);
     uint32_t tag = (uint32_t)state;
     if ((kind != WRITING && kind != READING) || tag == ring->tag)
         return false;
     if (sf_holders_exists(&s->holders, tag)) {
-        uint64_t now = sf_ring_now_ns();
-        if (!thorough && now - get(&ring->rechecked_ns) < RECHECK_NS)
+        int64_t now = sf_monotonic_ns();
+        if (!check && now - atomic_load_explicit(&ring->head_checked_ns, memory_order_relaxed) < HEAD_CHECK_NS)
             return false;
-        set(&ring->rechecked_ns, now);
+        atomic_store_explicit(&ring->head_checked_ns, now, memory_order_relaxed);
         if (sf_holders_alive(&s->holders, tag))
             return false;
     }
-    take(ring);
-    /* The same frame in the same state: a tag is used by one process only, which is dead. */
-    bool mine = get(&s->head) == head && head < get(&s->tail) && load_state(ring, place(ring, head)) == state;
-    if (mine)
-        finish(ring, place(ring, head), FREE);
-    drop(ring);
-    if (mine)
+    lock_ring(ring);
+    /* Only if it is the same frame in the same state: its holder may have finished it before it died. If it is the
+     * same, no one else can change it, because a tag is used by one process only, and that one is dead. */
+    bool same = load_locked(&s->head) == head && head < load_locked(&s->tail) &&
+                load_state(ring, place_of_position(ring, head)) == state;
+    if (same)
+        finish_frame(ring, place_of_position(ring, head), FREE);
+    unlock_ring(ring);
+    if (same)
         sf_debug(SF_DEBUG_RING, "%p recovered a message that a dead process was %s", (void *)s,
                  kind == WRITING ? "writing" : "reading");
-    return mine || get(&s->head) != head; /* a peek: somebody else may have been faster */
+    /* a peek: another process may have been faster */
+    return same || atomic_load_explicit(&s->head, memory_order_relaxed) != head;
 }
 
 /* --- sending and receiving --- */
@@ -207,71 +243,80 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     struct sf_ring_shared *s = ring->shared;
     if (bytes > ring->usable - SF_RING_FRAME_BYTES)
         return -EMSGSIZE;
-    uint64_t span = frame_span(bytes);
+    uint64_t span = span_for(bytes);
     for (;;) {
-        take(ring);
-        uint64_t tail = get(&s->tail);
-        /* Looking at the head's frame takes its cache line from the receivers: only when it pays, because all has
-         * been claimed, so that rewinding is near, or the layout has no room. */
-        if (get(&s->next) == tail || sf_ring_layout_room(&s->layout, get(&s->base), get(&s->head), tail) < span)
-            collect(ring);
-        if (__builtin_expect(sf_ring_layout_make_room(&s->layout, &s->base, get(&s->head), tail, span), 1)) {
-            uint64_t x = place(ring, tail), seq = get(&s->seq) + 1;
-            set(word_at(ring, x, STATE), state_of(WRITING, ring->tag));
-            set(word_at(ring, x, SPAN), span);
-            set(word_at(ring, x, BYTES), bytes);
-            set(word_at(ring, x, SEQ), seq);
-            set(&s->seq, seq);
-            /* release: the frame is whole when it comes in sight; partners: peeks, and takers after our death */
+        lock_ring(ring);
+        uint64_t tail = load_locked(&s->tail);
+        /* Looking at the head's frame takes its cache line from the receivers. It pays in two cases: all messages are
+         * claimed, so that the ring may soon be rewound, or the layout has no room. */
+        if (load_locked(&s->next) == tail ||
+            sf_ring_layout_room(&s->layout, load_locked(&s->base), load_locked(&s->head), tail) < span)
+            collect_free(ring);
+        if (__builtin_expect(sf_ring_layout_make_room(&s->layout, &s->base, load_locked(&s->head), tail, span), 1)) {
+            uint64_t x = place_of_position(ring, tail), seq = load_locked(&s->seq) + 1;
+            store_locked(frame_word(ring, x, STATE), state_of(WRITING, ring->tag));
+            store_locked(frame_word(ring, x, SPAN), span);
+            store_locked(frame_word(ring, x, BYTES), bytes);
+            store_locked(frame_word(ring, x, SEQ), seq);
+            store_locked(&s->seq, seq);
+            /* release: the frame is whole when others see it; partners: peeks, and who takes over after our death */
             atomic_store_explicit(&s->tail, tail + span, memory_order_release);
-            drop(ring);
+            unlock_ring(ring);
             *out = (struct sf_ring_slot){.position = x, .bytes = bytes, .seq = seq};
             return 0;
         }
-        drop(ring);
-        if (!recover(ring, false))
+        unlock_ring(ring);
+        if (!free_dead_head(ring, false))
             return -EAGAIN;
     }
 }
 
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    finish(ring, slot->position, READY);
-    sf_ring_announce_message(ring->shared);
+    assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
+    finish_frame(ring, slot->position, READY);
+    sf_eventcount_notify_one(&ring->shared->message_event);
+}
+
+static void give_room_back(struct sf_ring *ring, const struct sf_ring_slot *slot)
+{
+    finish_frame(ring, slot->position, FREE);
+    sf_eventcount_notify_all(&ring->shared->room_event);
 }
 
 void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    sf_ring_release(ring, slot);
+    assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
+    give_room_back(ring, slot);
 }
 
 int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
 {
     struct sf_ring_shared *s = ring->shared;
     bool passed;
-    take(ring);
-    uint64_t next = advance_next(ring), tail = get(&s->tail), found = find_ready(ring, next, tail, &passed);
+    lock_ring(ring);
+    uint64_t next = advance_next(ring), tail = load_locked(&s->tail), found = find_ready(ring, next, tail, &passed);
     if (found == tail) {
-        drop(ring);
+        unlock_ring(ring);
         return -EAGAIN;
     }
     for (uint64_t earlier; passed && (earlier = find_ready(ring, next, found, &passed)) != found;)
         found = earlier;
-    uint64_t x = place(ring, found);
-    *out =
-        (struct sf_ring_slot){.position = x, .bytes = get(word_at(ring, x, BYTES)), .seq = get(word_at(ring, x, SEQ))};
-    set(word_at(ring, x, STATE), state_of(READING, ring->tag));
+    uint64_t x = place_of_position(ring, found);
+    *out = (struct sf_ring_slot){
+        .position = x, .bytes = load_locked(frame_word(ring, x, BYTES)), .seq = load_locked(frame_word(ring, x, SEQ))};
+    store_locked(frame_word(ring, x, STATE), state_of(READING, ring->tag));
     if (found == next)
-        /* release: who sees next beyond the frame sees its state changed; partner: the acquire of the lock */
+        /* release: a process that sees next behind the frame sees its new state; partner: the acquire of the lock */
         atomic_store_explicit(&s->next, next + span_at(ring, x), memory_order_release);
-    drop(ring);
+    unlock_ring(ring);
     return 0;
 }
 
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    finish(ring, slot->position, FREE);
-    sf_ring_announce_to_all(&ring->shared->room_event);
+    assert(load_state(ring, slot->position) == state_of(READING, ring->tag));
+    give_room_back(ring, slot);
 }
 
 /* --- the message's bytes --- */
@@ -289,6 +334,7 @@ void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
                  uint64_t bytes)
 {
     const unsigned char *source = from;
+    assert(offset + bytes <= slot->bytes);
     while (bytes) {
         uint64_t run;
         void *to = sf_ring_at(ring, slot, offset, &run);
@@ -301,6 +347,7 @@ void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
 void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to, uint64_t bytes)
 {
     unsigned char *target = to;
+    assert(offset + bytes <= slot->bytes);
     while (bytes) {
         uint64_t run;
         const void *from = sf_ring_at(ring, slot, offset, &run);
@@ -310,37 +357,37 @@ void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
     }
 }
 
-/* --- looking --- */
+/* --- looking without taking --- */
 
 bool sf_ring_has_message(struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    /* A peek. next only grows and never passes a message; tail is read later, so equal means empty. A message whose
-     * event was counted has its tail in sight, by the acquire of the event. */
+    /* A peek. next only grows and never passes a message, and tail is read after it: so if they are equal, the ring
+     * was empty. A message whose event we have read was reserved before, so its tail is seen here. */
     uint64_t next = atomic_load_explicit(&s->next, memory_order_acquire);
     if (next == atomic_load_explicit(&s->tail, memory_order_acquire))
         return false;
     bool passed;
-    take(ring);
+    lock_ring(ring);
     next = advance_next(ring);
-    bool found = find_ready(ring, next, get(&s->tail), &passed) != get(&s->tail);
-    drop(ring);
+    bool found = find_ready(ring, next, load_locked(&s->tail), &passed) != load_locked(&s->tail);
+    unlock_ring(ring);
     return found;
 }
 
-bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool thorough)
+bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check)
 {
     struct sf_ring_shared *s = ring->shared;
     if (bytes > ring->usable - SF_RING_FRAME_BYTES)
         return true; /* sf_ring_reserve says what is wrong */
     for (;;) {
-        take(ring);
-        collect(ring);
-        bool room = get(&s->tail) - get(&s->head) + frame_span(bytes) <= ring->usable;
-        drop(ring);
+        lock_ring(ring);
+        collect_free(ring);
+        bool room = load_locked(&s->tail) - load_locked(&s->head) + span_for(bytes) <= ring->usable;
+        unlock_ring(ring);
         if (room)
             return true;
-        if (!recover(ring, thorough))
+        if (!free_dead_head(ring, check))
             return false;
     }
 }
@@ -349,13 +396,13 @@ uint64_t sf_ring_length(const struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
     uint64_t length = 0, tail;
-    take(ring);
-    tail = get(&s->tail);
-    for (uint64_t p = get(&s->next); p < tail;) {
-        uint64_t x = place(ring, p);
+    lock_ring(ring);
+    tail = load_locked(&s->tail);
+    for (uint64_t p = load_locked(&s->next); p < tail;) {
+        uint64_t x = place_of_position(ring, p);
         length += state_kind(load_state(ring, x)) == READY;
         p += span_at(ring, x);
     }
-    drop(ring);
+    unlock_ring(ring);
     return length;
 }

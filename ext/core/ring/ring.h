@@ -6,28 +6,26 @@
  *     sender:    reserve -> fill the bytes -> publish        receiver:  claim -> read the bytes -> release
  *
  * Guarantees. A message is received once, whole. Messages that one thread sends are claimed in its order. A process
- * killed between reserve and publish, or between claim and release, loses that one message: its bytes are freed
- * as soon as somebody needs the room or waits for longer than SF_RING_CHECK_NS, and the lock, if it held it, is
- * taken over. Dead includes zombies, recycled pids, and processes that have exec'ed a program (those only when they
- * end where /proc cannot tell, or where stacks do not begin at random addresses: identity.h).
+ * killed between reserve and publish, or between claim and release, loses that one message: its bytes are freed as
+ * soon as another process needs the room, or has waited for it for SF_LIVENESS_PERIOD_NS. The lock is taken over if the
+ * dead process held it. Dead includes zombies, processes whose pid was given to another, and processes that have
+ * exec'ed a program (identity.h says on which machines those count as alive until they end).
  *
- * Fork. A handle is copied by fork and works in the child, also in one made by os.fork: the ring counts the child
- * as a holder from before the fork (pthread_atfork). Between reserve and publish (claim and release) the message
- * stays the parent's: the child must not finish it.
+ * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: the child
+ * must not finish it.
  *
- * Threads. Every function may be called from any thread; one slot belongs to one thread. */
+ * Threads. Every function may be called from any thread; one slot belongs to one thread.
+ *
+ * Making rings is in ring_handle.h, waiting for messages and room in ring_wait.h. */
 #ifndef SF_CORE_RING_RING_H
 #define SF_CORE_RING_RING_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
-#define SF_RING_MIN_BYTES 1024u
-#define SF_RING_FRAME_BYTES 32u             /* of the ring that each message takes besides its own, rounded up to 8 */
-#define SF_RING_CHECK_NS INT64_C(100000000) /* no wait goes longer without looking for the dead */
+#include "core/ring/ring_handle.h"
 
-struct sf_ring; /* one process's handle */
+#define SF_RING_FRAME_BYTES 32u /* that each message takes besides its own, which are rounded up to 8 */
 
 /* A message being written or read; the caller's, on its stack. */
 struct sf_ring_slot {
@@ -36,23 +34,15 @@ struct sf_ring_slot {
     uint64_t seq;      /* number of the message in this ring, from 1, in the order of reservation */
 };
 
-/* Maps a new ring of exactly capacity_bytes (frames included), zero pages that cost nothing until touched.
- * 0, -EINVAL: below SF_RING_MIN_BYTES, -ENOMEM: no memory or address space (also for an absurd size).
- * The handle is the caller's until sf_ring_free. */
-int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes);
+/* Messages published and not yet claimed, at some moment. */
+uint64_t sf_ring_length(const struct sf_ring *ring);
 
-/* Unmaps the ring in this process only. No other thread may be inside a call on it. NULL is allowed. */
-void sf_ring_free(struct sf_ring *ring);
-
-uint64_t sf_ring_capacity(const struct sf_ring *ring); /* as given to sf_ring_new */
-uint64_t sf_ring_length(const struct sf_ring *ring);   /* messages published and not yet claimed, at some moment */
-
-/* Reserves room for a message. Does not block but for the lock (spins, then sleeps; at most as long as other
- * processes need for a few stores, or SF_RING_CHECK_NS more when its owner was killed). 0, -EAGAIN: no room now,
- * -EMSGSIZE: larger than the ring will ever hold. On an error nothing has changed. */
+/* Reserves room for a message. Blocks for the lock only (spins, then sleeps): as long as other processes need for a few
+ * stores, and up to SF_LIVENESS_PERIOD_NS more when its owner was killed. 0, -EAGAIN: no room now, -EMSGSIZE: larger
+ * than the ring will ever hold. On an error nothing has changed. */
 int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *out);
 
-/* Makes the reserved message visible and wakes who waits for it. Its receiver sees everything written before. */
+/* Makes the reserved message visible and wakes a waiting receiver, which sees everything written before. */
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Gives the reserved room back unused (the seq is not used again). */
@@ -61,12 +51,13 @@ void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot);
 /* Claims the oldest published message. Blocks like sf_ring_reserve. 0, -EAGAIN: there is none. */
 int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
 
-/* Gives the claimed message's room back and wakes who waits for room. Its bytes must not be touched after. */
+/* Gives the claimed message's room back and wakes the processes that wait for room. Its bytes must not be touched
+ * afterwards. */
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
-/* Where byte `offset` of the message stands, and how many bytes follow it without a break (*run, at least 1 while
- * offset < slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes
- * round a spliced layout (layout.h) up to four. No byte moves until the message is released. */
+/* Where byte `offset` of the message is, and how many bytes follow it without a break (*run, at least 1 while offset <
+ * slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes round a
+ * spliced layout (ring_layout.h) up to four. No byte moves until the message is released. */
 void *sf_ring_at(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, uint64_t *run);
 
 /* Copies into and out of the message, run by run. offset + bytes <= slot->bytes. */
@@ -75,25 +66,12 @@ void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
 void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to,
                  uint64_t bytes);
 
-/* Waits until there may be a message (room for `bytes`), for at most timeout_ns and at most SF_RING_CHECK_NS: spins
- * shortly where that pays, then sleeps. Recovers what dead processes left. Call it in a loop around claim
- * (reserve). 0: try again, -ETIMEDOUT: nothing came in that time, -EINTR: a signal handler ran, -EPIPE: nothing
- * came and no other live process holds the ring (the caller knows whether another thread could). */
-int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns);
-int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns);
+/* Whether a message could be claimed now. Blocks like sf_ring_reserve. */
+bool sf_ring_has_message(struct sf_ring *ring);
 
-/* Wakes every process that waits for a message or for room, to look at something the caller has changed. */
-void sf_ring_wake_all(struct sf_ring *ring);
-
-/* After a fork, in the parent: names the child, so that its death before its first step is noticed. Optional;
- * without it (os.fork by others) a child that dies in that instant counts as alive for 5 s more. */
-void sf_ring_name_child(pid_t child);
-
-/* The owner's word for the ring: a channel's number, 0 for internal ones. */
-void sf_ring_set_number(struct sf_ring *ring, uint32_t number);
-uint32_t sf_ring_number(const struct sf_ring *ring);
-
-/* Calls visit for every ring this process holds. visit must not make or free rings. */
-void sf_ring_each(void (*visit)(struct sf_ring *ring, void *context), void *context);
+/* Whether `bytes` could be reserved now; also true when they never can be, so that sf_ring_reserve says so. Frees the
+ * messages of dead processes that are in the way. `check`: asks /proc whether their processes live even if that was
+ * done a moment ago. Blocks like sf_ring_reserve. */
+bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check);
 
 #endif

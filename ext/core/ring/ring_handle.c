@@ -1,52 +1,57 @@
-/* A process's handles of rings: made, freed, listed, and kept right over forks.
+/* The handles of rings. See ring_handle.h.
  *
- * A ring is one anonymous shared mapping, so only forks of its maker can hold it, and each child does, through its
- * copy of the handle. The holders in the mapping must know a child from before it exists: else its parent, waiting,
- * might find itself alone. So before a fork each ring reserves a place (FORKING); the child makes it its own; and
- * the parent, if it gets that far, names the child (sf_ring_name_child), which may have died before its first step.
+ * A ring is one anonymous shared mapping, so only forks of its maker can hold it, and each child does, by its copy of
+ * the handle. The holders table in the mapping must know a child from before it exists: otherwise its parent could
+ * start to wait and find itself alone. So before a fork each ring reserves a slot (FORKING); the child adopts it; and
+ * the parent, if it gets that far, names the child (sf_ring_name_child), because it may die before its first step.
  *
  * Invariants
- * - The list holds every ring of this process that has a tag. rings_mutex, which guards it, is held across a fork,
- *   so the child gets a whole list, and unlocks its own copy.
- * - ring->forks keeps the places of the last forks by their number in this process: a thread names the child of its
- *   own last fork even if others have forked since; if too many have, it names none. */
-#include "core/ring/ring.h"
+ * - The list holds every ring of this process that has a tag. rings_mutex guards it and is held across a fork, so the
+ *   child gets a whole list; it unlocks its own copy of the mutex.
+ * - ring->forks keeps the slots of the last forks, by the fork's number in this process. So a thread names the child of
+ *   its own last fork even if other threads have forked since; if too many have, it names none. */
+#include "core/ring/ring_handle.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "core/os/debug.h"
+#include "core/os/shm.h"
 #include "core/ring/ring_internal.h"
 
 static pthread_mutex_t rings_mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and held across a fork */
 static struct sf_ring *rings;
 static uint64_t fork_serial;                      /* forks of this process; under rings_mutex */
 static _Thread_local uint64_t thread_fork_serial; /* the last one by this thread */
-static int forks_error;                           /* of pthread_atfork; written once, before any ring */
+static int atfork_error;                          /* of pthread_atfork; written once, before any ring */
 
 /* --- forks --- */
 
-static void before_fork(void)
+static void reserve_for_child(void)
 {
     pthread_mutex_lock(&rings_mutex);
     thread_fork_serial = ++fork_serial;
     for (struct sf_ring *ring = rings; ring; ring = ring->following) {
-        ring->forks[fork_serial % SF_RING_FORKS_KEPT].serial = fork_serial;
-        ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag = sf_holders_reserve(&ring->shared->holders);
+        struct sf_ring_fork *last = &ring->forks[fork_serial % SF_RING_FORKS_KEPT];
+        last->serial = fork_serial;
+        last->tag = sf_holders_reserve(&ring->shared->holders);
     }
 }
 
-static void after_fork_in_parent(void)
+static void unlock_in_parent(void)
 {
     pthread_mutex_unlock(&rings_mutex);
 }
 
-static void after_fork_in_child(void)
+static void adopt_in_child(void)
 {
-    for (struct sf_ring *ring = rings; ring; ring = ring->following)
-        ring->tag = sf_holders_adopt(&ring->shared->holders, ring->forks[fork_serial % SF_RING_FORKS_KEPT].tag);
+    for (struct sf_ring *ring = rings; ring; ring = ring->following) {
+        const struct sf_ring_fork *last = &ring->forks[fork_serial % SF_RING_FORKS_KEPT];
+        assert(last->serial == fork_serial); /* written by this thread, in the parent, just before */
+        ring->tag = sf_holders_adopt(&ring->shared->holders, last->tag);
+    }
     thread_fork_serial = 0;
     pthread_mutex_unlock(&rings_mutex);
 }
@@ -55,15 +60,17 @@ void sf_ring_name_child(pid_t child)
 {
     uint64_t serial = thread_fork_serial;
     pthread_mutex_lock(&rings_mutex);
-    for (struct sf_ring *ring = rings; serial && ring; ring = ring->following)
-        if (ring->forks[serial % SF_RING_FORKS_KEPT].serial == serial)
-            sf_holders_name(&ring->shared->holders, ring->forks[serial % SF_RING_FORKS_KEPT].tag, child);
+    for (struct sf_ring *ring = rings; serial && ring; ring = ring->following) {
+        const struct sf_ring_fork *fork = &ring->forks[serial % SF_RING_FORKS_KEPT];
+        if (fork->serial == serial)
+            sf_holders_name(&ring->shared->holders, fork->tag, child);
+    }
     pthread_mutex_unlock(&rings_mutex);
 }
 
-static void watch_forks(void)
+static void register_fork_handlers(void)
 {
-    forks_error = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    atfork_error = pthread_atfork(reserve_for_child, unlock_in_parent, adopt_in_child);
 }
 
 /* --- handles --- */
@@ -73,24 +80,26 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (capacity_bytes < SF_RING_MIN_BYTES)
         return -EINVAL;
-    if (capacity_bytes > PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_RING_PAGE)
+    if (capacity_bytes > PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_SHM_PAGE_BYTES)
         return -ENOMEM;
-    pthread_once(&once, watch_forks);
-    struct sf_ring *ring = forks_error ? NULL : calloc(1, sizeof *ring);
+    pthread_once(&once, register_fork_handlers);
+    struct sf_ring *ring = atfork_error ? NULL : calloc(1, sizeof *ring);
     if (!ring)
         return -ENOMEM;
     ring->capacity = capacity_bytes;
     ring->usable = capacity_bytes / 8 * 8;
     ring->mapped = SF_RING_DATA_OFFSET + (size_t)ring->usable;
-    ring->shared = mmap(NULL, ring->mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (ring->shared == MAP_FAILED) {
+    void *mapped;
+    int error = sf_shm_map(&mapped, ring->mapped);
+    if (error) {
         free(ring);
         return -ENOMEM;
     }
-    ring->data = (unsigned char *)ring->shared + SF_RING_DATA_OFFSET;
+    ring->shared = mapped;
+    ring->data = (unsigned char *)mapped + SF_RING_DATA_OFFSET;
     sf_ring_layout_init(&ring->shared->layout, ring->usable);
 
-    /* Known to the fork handlers before it has a tag would do harm, and so would a fork in between. */
+    /* The fork handlers must not see it without a tag, and must not miss it once it has one. */
     pthread_mutex_lock(&rings_mutex);
     ring->tag = sf_holders_join(&ring->shared->holders);
     ring->following = rings;
@@ -117,7 +126,7 @@ void sf_ring_free(struct sf_ring *ring)
     pthread_mutex_unlock(&rings_mutex);
     sf_debug(SF_DEBUG_RING, "%p freed here", (void *)ring->shared);
     sf_holders_leave(&ring->shared->holders, ring->tag);
-    munmap(ring->shared, ring->mapped);
+    sf_shm_unmap(ring->shared, ring->mapped);
     free(ring);
 }
 

@@ -1,26 +1,42 @@
-/* How a ring's layout grows, is spliced and rewound. All under the ring's lock; layout.h has the picture.
+/* How a ring's layout grows, is spliced and rewound. All of it under the ring's lock; ring_layout.h has the picture.
  *
- * Invariants (plain: size = soft; spliced: size = usable)
- * - head - base < size and tail - head <= size, so a position is at most two laps from base; between a store of the
- *   head and sf_ring_layout_advance it may be three, which only sf_ring_layout_repair can meet.
+ * Invariants (size is soft of a plain layout, usable of a spliced one)
+ * - head - base < size and tail - head <= size, so a position is less than two rounds of the layout from base. Only
+ *   between a store of the head and sf_ring_layout_advance it may be three: only sf_ring_layout_repair can meet that.
+ * - With nothing in flight head - base may also be size itself: that is place 0 as well.
  * - soft, h, usable, every position and every place of a frame are multiples of 8.
  *
- * Why who holds a message may walk without the lock: walking depends on soft and splice only.
- * - A message that crosses no end of a piece when it is reserved is within [x, end] of every layout that comes while
- * it is in flight: growing moves soft away from it, h is the head's place and so never inside a message, and
+ * Why the holder of a message may walk it without the lock: walking depends on soft and splice only.
+ * - A message that crosses no end of a piece when it is reserved stays within one piece of every layout that comes
+ *   while it is in flight: growing moves soft away from it; h is the head's place, so it is never inside a message; and
  *   unsplicing leaves soft at or behind the tail.
- * - A message that crosses soft makes the bytes in flight go round, so soft cannot grow; splicing leaves "soft,
- * then 0" as it is. One that crosses h or usable is partly outside C, so there is no unsplicing.
- * - A mixed view arises in unsplicing alone, where all in flight stands in C, behind the old soft: (old h, new
- * soft) ends C's part at the new soft, (none, old soft) at usable, both at or behind the message's end. */
+ * - A message that crosses soft makes the bytes in flight go round, so soft cannot grow; splicing leaves "after soft
+ *   comes 0" as it is. A message that crosses h or usable is partly outside C, so the layout is not unspliced.
+ * - The holder may see one word of a change and not yet the other only in unsplicing. Then all in flight is in C,
+ *   behind the old soft. Old h and new soft end the piece at the new soft, no h and old soft end it at usable; both
+ *   are at or behind the message's end. */
 #include "core/ring/ring_layout.h"
 
-#define SOFT_FIRST UINT64_C(65536) /* a few L1 caches: enough for a stream of small messages */
-#define SOFT_STEP UINT64_C(4096)
+#include <assert.h>
 
-static uint64_t least(uint64_t a, uint64_t b)
+#include "core/os/shm.h"
+
+#define SOFT_FIRST UINT64_C(65536) /* a few L1 caches: enough for a stream of small messages */
+#define SOFT_STEP ((uint64_t)SF_SHM_PAGE_BYTES)
+
+static uint64_t lesser(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+bool sf_ring_layout_is_valid(const struct sf_ring_layout *layout, uint64_t base, uint64_t head, uint64_t tail)
+{
+    uint64_t soft = sf_ring_layout_get(&layout->soft), splice = sf_ring_layout_get(&layout->splice);
+    uint64_t size = splice == SF_RING_LAYOUT_NO_SPLICE ? soft : layout->usable;
+    return 8 <= soft && soft <= layout->usable && (soft | layout->usable | base) % 8 == 0 &&
+           (splice == SF_RING_LAYOUT_NO_SPLICE || (splice <= soft && splice % 8 == 0)) &&
+           (head - base < size || (head == tail && head - base == size)) && tail - head <= size &&
+           sf_ring_layout_get(&layout->planned) == 0;
 }
 
 static uint64_t layout_size(const struct sf_ring_layout *layout)
@@ -29,11 +45,12 @@ static uint64_t layout_size(const struct sf_ring_layout *layout)
                                                                            : layout->usable;
 }
 
-/* At least `bytes`, whole steps, no more than there is. */
+/* The least size of at least `bytes` in whole steps, or usable if less than a step would be left. */
 static uint64_t soft_for(const struct sf_ring_layout *layout, uint64_t bytes)
 {
-    return bytes >= layout->usable - least(layout->usable, SOFT_STEP) ? layout->usable
-                                                                      : (bytes + SOFT_STEP - 1) / SOFT_STEP * SOFT_STEP;
+    return bytes >= layout->usable - lesser(layout->usable, SOFT_STEP)
+               ? layout->usable
+               : (bytes + SOFT_STEP - 1) / SOFT_STEP * SOFT_STEP;
 }
 
 static void copy_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base)
@@ -41,12 +58,12 @@ static void copy_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base)
     sf_ring_layout_set(base, sf_ring_layout_get(&layout->plan_base));
     sf_ring_layout_set(&layout->soft, sf_ring_layout_get(&layout->plan_soft));
     sf_ring_layout_set(&layout->splice, sf_ring_layout_get(&layout->plan_splice));
-    /* release: the copies stand before the plan is forgotten; partner: sf_ring_layout_repair */
+    /* release: the plan is dropped after the copies are made; partner: sf_ring_layout_repair */
     atomic_store_explicit(&layout->planned, 0, memory_order_release);
 }
 
-static void change(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t new_base, uint64_t soft,
-                   uint64_t splice)
+static void change_by_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t new_base, uint64_t soft,
+                           uint64_t splice)
 {
     sf_ring_layout_set(&layout->plan_base, new_base);
     sf_ring_layout_set(&layout->plan_soft, soft);
@@ -60,15 +77,16 @@ static void change(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64
 
 void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable)
 {
+    assert(usable >= 8 && usable % 8 == 0);
     layout->usable = usable;
-    sf_ring_layout_set(&layout->soft, least(usable, SOFT_FIRST));
+    sf_ring_layout_set(&layout->soft, lesser(usable, SOFT_FIRST));
     sf_ring_layout_set(&layout->splice, SF_RING_LAYOUT_NO_SPLICE);
     sf_ring_layout_set(&layout->planned, 0);
 }
 
 void sf_ring_layout_rewind(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t tail)
 {
-    uint64_t first = least(layout->usable, SOFT_FIRST);
+    uint64_t first = lesser(layout->usable, SOFT_FIRST);
     if (sf_ring_layout_get(&layout->splice) != SF_RING_LAYOUT_NO_SPLICE)
         sf_ring_layout_set(&layout->splice, SF_RING_LAYOUT_NO_SPLICE);
     if (sf_ring_layout_get(&layout->soft) != first) /* looked at first: readers share this line */
@@ -83,42 +101,43 @@ void sf_ring_layout_advance(const struct sf_ring_layout *layout, _Atomic uint64_
         sf_ring_layout_set(base, old + (head - old) / size * size);
 }
 
-static void splice(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head)
+static void splice_rest(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head)
 {
     uint64_t soft = sf_ring_layout_get(&layout->soft), old = sf_ring_layout_get(base);
-    change(layout, base, old - (layout->usable - soft), soft, head - old);
+    change_by_plan(layout, base, old - (layout->usable - soft), soft, head - old);
 }
 
-/* Takes C out of the layout by making it a part of a plain one, if all in flight stands in it. */
-static void unsplice(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail)
+/* Makes the layout plain again, with C at its end, if all that is in flight is in C. */
+static void unsplice_rest(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail)
 {
     uint64_t old = sf_ring_layout_get(base), h = sf_ring_layout_get(&layout->splice),
              soft = sf_ring_layout_get(&layout->soft);
     if (head - old < h || tail - old > h + (layout->usable - soft))
         return;
     uint64_t new_base = old + h - soft;
-    change(layout, base, new_base, soft_for(layout, tail - new_base), SF_RING_LAYOUT_NO_SPLICE);
+    change_by_plan(layout, base, new_base, soft_for(layout, tail - new_base), SF_RING_LAYOUT_NO_SPLICE);
 }
 
 bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail,
                               uint64_t bytes)
 {
+    assert(bytes % 8 == 0 && sf_ring_layout_is_valid(layout, sf_ring_layout_get(base), head, tail));
     uint64_t needed = tail - head + bytes;
     if (needed > layout->usable)
         return false;
     if (sf_ring_layout_get(&layout->splice) != SF_RING_LAYOUT_NO_SPLICE) {
-        unsplice(layout, base, head, tail);
+        unsplice_rest(layout, base, head, tail);
         if (sf_ring_layout_get(&layout->splice) != SF_RING_LAYOUT_NO_SPLICE)
             return true;
     }
     uint64_t soft = sf_ring_layout_get(&layout->soft), o = tail - sf_ring_layout_get(base);
-    if (o > soft) { /* in flight: goes round */
+    if (o > soft) { /* what is in flight goes round */
         if (needed > soft)
-            splice(layout, base, head);
+            splice_rest(layout, base, head);
         return true;
     }
-    /* At the layout's end going round is right if the layout is large for what is in flight, because growing later, in
-     * the middle of the layout, means splicing; else the layout grows. */
+    /* The bytes reach the layout's end. If it is large compared with what is in flight, go round. Else grow now,
+     * because after going round the layout can only be spliced. */
     if (o + bytes > soft && needed > soft / 2 && soft < layout->usable)
         sf_ring_layout_set(&layout->soft, soft_for(layout, o + bytes > 2 * soft ? o + bytes : 2 * soft));
     return true;
@@ -126,9 +145,10 @@ bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *b
 
 void sf_ring_layout_repair(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail)
 {
-    if (atomic_load_explicit(&layout->planned, memory_order_acquire)) /* partners: change, copy_plan */
+    if (atomic_load_explicit(&layout->planned, memory_order_acquire)) /* partners: change_by_plan, copy_plan */
         copy_plan(layout, base);
     if (head == tail)
         sf_ring_layout_rewind(layout, base, tail);
     sf_ring_layout_advance(layout, base, head);
+    assert(sf_ring_layout_is_valid(layout, sf_ring_layout_get(base), head, tail));
 }

@@ -1,24 +1,24 @@
-/* Where in a ring's memory its positions stand.
+/* Where in a ring's memory its positions are.
  *
- * Positions are counts of bytes since the ring was made: head <= next <= tail. They would go round all of the
- * ring's memory, however few bytes are in flight, and fresh pages cost ten times warm ones. So a layout takes only the
- * first `soft` bytes, which grow when more are in flight:
+ * Positions are counts of bytes since the ring was made: head <= next <= tail. Mapped plainly they would go round all
+ * of the ring's memory, however few bytes are in flight, and fresh pages cost ten times as much as warm ones. So a
+ * layout uses only the first `soft` bytes, and grows when more are in flight:
  *
- *     plain:    [0 ......... soft)                    o = position - base; past soft it goes on at 0
+ *     plain:    [0 ......... soft)                    offset = position - base; after soft it goes on at 0
  *
- * When more room is needed while the bytes in flight already go round (the tail stands before the head), the unused
- * rest C of the memory is spliced into the layout in front of the head's place h:
+ * More room may be needed while the bytes in flight already go round, so that the tail's place is before the head's
+ * place h. Then the unused rest C of the memory is spliced into the layout in front of h:
  *
  *     memory:   [0 ... A ... h ... B ... soft ... C ... usable)
  *     spliced:   A -> C -> B -> A ...
  *
- * and taken out again when all that is in flight stands in C. No byte in flight is ever moved: a message keeps its
- * place, and the way from one of its bytes to the next, from reserve to release, while the layout changes around it.
- * So the way (sf_ring_layout_piece) may be asked for without the lock by who holds a message; all else needs the lock.
+ * and taken out again when all that is in flight is in C. No byte in flight is ever moved: a message keeps its place,
+ * and the way from one of its bytes to the next, from reserve to release, while the layout changes around it. So the
+ * holder of a message may follow that way (sf_ring_layout_piece) without the lock. Everything else needs the lock.
  *
- * Crash consistency: growing is one store. Splicing changes two or three words: they are written to `plan` first,
- * `planned` is set, they are copied, `planned` is cleared; sf_ring_layout_repair repeats the copying. Rewinding happens
- * when nothing is in flight, when any values are good ones. */
+ * Crash consistency. Growing is one store. Splicing changes two or three words: they are written to `plan` first,
+ * `planned` is set, they are copied, `planned` is cleared; sf_ring_layout_repair repeats the copying. Rewinding is done
+ * when nothing is in flight: then any mixture of old and new words is a valid layout. */
 #ifndef SF_CORE_RING_RING_LAYOUT_H
 #define SF_CORE_RING_RING_LAYOUT_H
 
@@ -28,13 +28,13 @@
 
 #define SF_RING_LAYOUT_NO_SPLICE UINT64_MAX
 
-/* In shared memory. Written under the ring's lock with relaxed stores: the lock orders them for all who take it,
- * and who holds a message sees values that agree on that message's bytes, whichever of them are old (see layout.c). */
+/* In shared memory. Written under the ring's lock with relaxed stores: the lock orders them for all who take it. The
+ * holder of a message may read old words; old and new ones agree on the way through its message (see ring_layout.c). */
 struct sf_ring_layout {
-    _Atomic uint64_t soft;   /* bytes of a plain layout; 8 <= soft <= usable */
-    _Atomic uint64_t splice; /* h, or SF_RING_LAYOUT_NO_SPLICE */
-    uint64_t usable;         /* bytes of memory; constant */
-    _Atomic uint64_t planned;
+    _Atomic uint64_t soft;    /* bytes of a plain layout; 8 <= soft <= usable */
+    _Atomic uint64_t splice;  /* h, or SF_RING_LAYOUT_NO_SPLICE */
+    uint64_t usable;          /* bytes of memory; constant */
+    _Atomic uint64_t planned; /* 1: the plan below is to be carried out */
     _Atomic uint64_t plan_base, plan_soft, plan_splice;
 };
 
@@ -48,7 +48,7 @@ static inline void sf_ring_layout_set(_Atomic uint64_t *word, uint64_t value)
     atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
-/* The end of the piece of memory in which place x stands; *after is the place that follows it. */
+/* The end of the piece of memory that place x is in; *after is the place that follows the piece. */
 static inline uint64_t sf_ring_layout_piece(const struct sf_ring_layout *layout, uint64_t x, uint64_t *after)
 {
     uint64_t soft = sf_ring_layout_get(&layout->soft), splice = sf_ring_layout_get(&layout->splice);
@@ -89,7 +89,8 @@ static inline uint64_t sf_ring_layout_place(const struct sf_ring_layout *layout,
     return o < splice ? o : o < splice + rest ? soft + (o - splice) : o - rest;
 }
 
-/* What the layout has room for without going round, growing or splicing; past its end, without the last two. */
+/* What the layout has room for at the tail as it is, without growing or splicing. Before the bytes in flight go round
+ * it counts only up to the layout's end. */
 static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, uint64_t base, uint64_t head,
                                            uint64_t tail)
 {
@@ -97,19 +98,23 @@ static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, 
     return taken < soft ? soft - taken : 0;
 }
 
+/* Whether the invariants of ring_layout.c hold: under the lock, after any repair. For assert. */
+bool sf_ring_layout_is_valid(const struct sf_ring_layout *layout, uint64_t base, uint64_t head, uint64_t tail);
+
+/* A plain layout with nothing in flight; usable is a multiple of 8. */
 void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable);
 
-/* Nothing is in flight: the tail goes back to place 0. */
+/* Nothing is in flight: the layout shrinks to its first size, and the tail's place is 0. */
 void sf_ring_layout_rewind(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t tail);
 
-/* The head has moved on: keeps head - base below one layout. */
+/* The head has moved on: keeps head - base below the layout's size. */
 void sf_ring_layout_advance(const struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head);
 
-/* Makes the layout take `bytes` more at the tail. False, and nothing changed: the ring has no such room. */
+/* Makes room for `bytes` more at the tail. False, and nothing has changed: the ring has no such room. */
 bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail,
                               uint64_t bytes);
 
-/* After the death of who held the lock. */
+/* After the holder of the lock has died: completes a change that it planned, and makes the base fit its head. */
 void sf_ring_layout_repair(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail);
 
 #endif

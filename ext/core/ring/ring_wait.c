@@ -1,139 +1,120 @@
-/* Waiting at a ring, for a message or for room, and waking who waits.
+/* Waiting at a ring, for a message or for room: look, spin for a short time where that pays, then sleep.
  *
- * message_event and room_event count what happens, in steps of 2, with bit 0 set while somebody may sleep. A waiter
- * reads the count, looks at the ring, sets bit 0, and sleeps if the count is the same still; both sides use
- * read-modify-writes of one word, so either the waiter sees the count changed or the waker sees the bit. A new
- * message wakes one sleeper (the bit stays until none is left: idle receivers are not all woken for each message);
- * room wakes all. A waker or the woken one may be killed in between: others look again within SF_RING_CHECK_NS.
+ * Two eventcounts in shared memory say what happens: message_event counts messages published and wakes one sleeper for
+ * each, room_event counts messages released and wakes all. ring.c notifies them.
  *
- * Who writes: the counts, whoever has published or released (ring_internal.h); bit 0, waiters set it and wakers
- * clear it; the patience, this process's waiters. Nothing here takes the lock but by asking ring.c. */
-#include "core/ring/ring.h"
+ * Who writes: this process's waiters write its struct sf_ring_waits. Nothing here takes the lock except by asking
+ * ring.c. */
+#include "core/ring/ring_wait.h"
 
 #include <errno.h>
-#include <limits.h>
 
-#include "core/os/futex.h"
+#include "core/os/liveness.h"
+#include "core/os/monotonic.h"
+#include "core/os/spin.h"
 #include "core/ring/ring_internal.h"
 
-#define GLANCE_NS 1000u /* every wait spins so long */
-#define SPIN_NS 30000u  /* a patient one: what the wake-ups of both sides may take */
-#define MOST_PAUSE 64u
+#define SHORT_SPIN_NS 1000 /* every wait spins so long */
+#define LONG_SPIN_NS 30000 /* what the wake-ups of both sides may take */
+#define MOST_SKIPS 64u
 
-struct wanted {
-    _Atomic uint32_t *event;
-    struct sf_ring_patience *patience;
+/* What is waited for. */
+struct awaited {
+    struct sf_eventcount *event;
+    struct sf_ring_waits *waits;
     bool room; /* for `bytes`; else a message */
     uint64_t bytes;
 };
 
-void sf_ring_wake_receiver(struct sf_ring_shared *shared)
-{
-    if (sf_futex_wake(&shared->message_event, 1))
-        return;
-    /* Nobody slept. Who is about to, on the word with its bit, is woken; who comes later finds the word changed. */
-    sf_ring_wake_sleepers(&shared->message_event);
-}
-
-void sf_ring_wake_sleepers(_Atomic uint32_t *event)
-{
-    atomic_fetch_and_explicit(event, ~UINT32_C(1), memory_order_acq_rel); /* partner: wait_for */
-    sf_futex_wake(event, INT_MAX);
-}
-
 void sf_ring_wake_all(struct sf_ring *ring)
 {
-    sf_ring_announce_to_all(&ring->shared->message_event);
-    sf_ring_announce_to_all(&ring->shared->room_event);
+    sf_eventcount_notify_all(&ring->shared->message_event);
+    sf_eventcount_notify_all(&ring->shared->room_event);
 }
 
-static bool is_there(struct sf_ring *ring, const struct wanted *wanted, bool thorough)
+static bool has_come(struct sf_ring *ring, const struct awaited *awaited, bool check)
 {
-    return wanted->room ? sf_ring_has_room(ring, wanted->bytes, thorough) : sf_ring_has_message(ring);
+    return awaited->room ? sf_ring_has_room(ring, awaited->bytes, check) : sf_ring_has_message(ring);
 }
 
-/* A spin saves two wake-ups where the other side runs on another CPU and answers soon, and only steals a CPU where
- * it does not: because all are busy, perhaps, and it wants ours. Which it is shows by trying: a spin in vain is
- * followed by a pause, twice as long each time, of waits that sleep at once; one that was worth it ends that. */
-static uint64_t spin_budget_ns(struct sf_ring_patience *patience)
+/* How long to spin. A long spin saves two wake-ups where the other side runs on another CPU and answers soon. Otherwise
+ * it only steals a CPU, perhaps the one that the other side wants. Which is the case shows by trying: after each long
+ * spin in vain twice as many waits do without one; a long spin that was worth it ends that. */
+static int64_t spin_budget_ns(struct sf_ring_waits *waits)
 {
-    uint32_t rest = atomic_load_explicit(&patience->rest, memory_order_relaxed);
-    if (sf_lock_cpus() < 2)
+    uint32_t left = atomic_load_explicit(&waits->skips_left, memory_order_relaxed);
+    if (!sf_spin_is_useful())
         return 0;
-    if (rest == 0)
-        return SPIN_NS;
-    atomic_store_explicit(&patience->rest, rest - 1, memory_order_relaxed);
-    return GLANCE_NS;
+    if (left == 0)
+        return LONG_SPIN_NS;
+    atomic_store_explicit(&waits->skips_left, left - 1, memory_order_relaxed);
+    return SHORT_SPIN_NS;
 }
 
-static void learn(struct sf_ring_patience *patience, uint64_t budget, bool worth_it)
+static void learn_from_spin(struct sf_ring_waits *waits, int64_t budget_ns, bool worth_it)
 {
-    uint32_t pause = atomic_load_explicit(&patience->pause, memory_order_relaxed);
-    if (budget < SPIN_NS)
+    uint32_t skips = atomic_load_explicit(&waits->skips, memory_order_relaxed);
+    if (budget_ns < LONG_SPIN_NS)
         return;
-    pause = worth_it ? 0 : pause == 0 ? 1 : pause < MOST_PAUSE ? pause * 2 : MOST_PAUSE;
-    atomic_store_explicit(&patience->pause, pause, memory_order_relaxed);
-    atomic_store_explicit(&patience->rest, pause, memory_order_relaxed);
+    skips = worth_it ? 0 : skips == 0 ? 1 : skips < MOST_SKIPS ? skips * 2 : MOST_SKIPS;
+    atomic_store_explicit(&waits->skips, skips, memory_order_relaxed);
+    atomic_store_explicit(&waits->skips_left, skips, memory_order_relaxed);
 }
 
-/* A timer's signals can end every sleep before its time, and who looks only after an undisturbed one would never
- * look. Whether signals alone have ended this process's sleeps for too long. */
-static bool is_overdue(struct sf_ring *ring)
+/* Spins for at most timeout_ns. Whether the event came; *spent_ns is what it took. */
+static bool spin_for_event(const struct awaited *awaited, uint32_t seen, int64_t timeout_ns, int64_t *spent_ns)
 {
-    uint64_t since = atomic_load_explicit(&ring->interrupted_ns, memory_order_relaxed), now = sf_ring_now_ns();
-    if (since)
-        return now - since >= (uint64_t)SF_RING_CHECK_NS;
-    atomic_store_explicit(&ring->interrupted_ns, now, memory_order_relaxed);
+    int64_t start_ns = sf_monotonic_ns(), budget_ns = spin_budget_ns(awaited->waits);
+    *spent_ns = 0;
+    for (unsigned turn = 1; *spent_ns < budget_ns && *spent_ns < timeout_ns; turn++) {
+        if (sf_eventcount_read(awaited->event) != seen) {
+            learn_from_spin(awaited->waits, budget_ns, true);
+            return true;
+        }
+        sf_spin_pause();
+        if (turn % 8 == 0)
+            *spent_ns = sf_monotonic_ns() - start_ns;
+    }
+    learn_from_spin(awaited->waits, budget_ns, false);
     return false;
 }
 
-static int wait_for(struct sf_ring *ring, const struct wanted *wanted, int64_t timeout_ns)
+static int wait_for_event(const struct awaited *awaited, uint32_t seen, int64_t timeout_ns)
 {
-    _Atomic uint32_t *event = wanted->event;
-    int result = -ETIMEDOUT;
-    uint32_t seen = atomic_load_explicit(event, memory_order_acquire); /* partner: sf_ring_announce_... */
-    if (is_there(ring, wanted, false))
+    int64_t spent_ns;
+    if (timeout_ns <= 0)
+        return -ETIMEDOUT;
+    if (spin_for_event(awaited, seen, timeout_ns, &spent_ns))
         return 0;
-    timeout_ns = timeout_ns > SF_RING_CHECK_NS ? SF_RING_CHECK_NS : timeout_ns;
-    if (timeout_ns > 0) {
-        uint64_t start = sf_ring_now_ns(), gone = 0;
-        uint64_t budget = spin_budget_ns(wanted->patience);
-        for (unsigned turn = 1; gone < budget && gone < (uint64_t)timeout_ns; turn++) {
-            if (atomic_load_explicit(event, memory_order_acquire) >> 1 != seen >> 1) {
-                learn(wanted->patience, budget, true);
-                return 0;
-            }
-            sf_lock_pause();
-            if (turn % 8 == 0)
-                gone = sf_ring_now_ns() - start;
-        }
-        learn(wanted->patience, budget, false);
-        if ((int64_t)gone < timeout_ns) {
-            /* partners: sf_ring_announce_... */
-            uint32_t old = atomic_fetch_or_explicit(event, 1, memory_order_acq_rel);
-            if (old >> 1 != seen >> 1)
-                return 0;
-            result = sf_futex_wait(event, old | 1, timeout_ns - (int64_t)gone);
-            if (result == 0 || (result == -EINTR && !is_overdue(ring)))
-                return result;
-        }
-    }
-    atomic_store_explicit(&ring->interrupted_ns, 0, memory_order_relaxed);
-    /* Nothing came, or we were not told. First who could, then what there is: the last holder may have sent first. */
+    if (spent_ns >= timeout_ns)
+        return -ETIMEDOUT;
+    return sf_eventcount_sleep(awaited->event, seen, timeout_ns - spent_ns);
+}
+
+static int wait_at_ring(struct sf_ring *ring, const struct awaited *awaited, int64_t timeout_ns)
+{
+    uint32_t seen = sf_eventcount_read(awaited->event);
+    if (has_come(ring, awaited, false))
+        return 0;
+    int slept = wait_for_event(awaited, seen, sf_liveness_slice_ns(timeout_ns));
+    if (slept == 0 || !sf_liveness_is_due(slept, &awaited->waits->checked_ns))
+        return slept;
+    /* Nothing came, or the wake-up was lost. The holders are checked before the ring, because the last one may have
+     * sent before it died. */
     bool alone = !sf_holders_others(&ring->shared->holders, ring->tag);
-    if (is_there(ring, wanted, true))
+    if (has_come(ring, awaited, true))
         return 0;
-    return alone ? -EPIPE : -ETIMEDOUT;
+    return alone ? -EPIPE : slept;
 }
 
 int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns)
 {
-    struct wanted message = {&ring->shared->message_event, &ring->message_patience, false, 0};
-    return wait_for(ring, &message, timeout_ns);
+    struct awaited message = {&ring->shared->message_event, &ring->message_waits, false, 0};
+    return wait_at_ring(ring, &message, timeout_ns);
 }
 
 int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns)
 {
-    struct wanted room = {&ring->shared->room_event, &ring->room_patience, true, bytes};
-    return wait_for(ring, &room, timeout_ns);
+    struct awaited room = {&ring->shared->room_event, &ring->room_waits, true, bytes};
+    return wait_at_ring(ring, &room, timeout_ns);
 }

@@ -1,7 +1,7 @@
-/* Arguments. See arguments.h. */
+/* Reading arguments. See arguments.h. */
 #include "py/base/arguments.h"
 
-static int refuse_range(PyObject *value, const char *name, int64_t least, const char *meaning)
+static int raise_out_of_range(PyObject *value, const char *name, int64_t least, const char *meaning)
 {
     PyErr_Format(PyExc_ValueError,
                  meaning ? "%s must be at least %lld (%s), not %R" : "%s must be at least %lld%s, not %R", name,
@@ -26,7 +26,7 @@ int sf_argument_integer(PyObject *value, const char *name, int64_t least, const 
         PyErr_Format(PyExc_ValueError, "%s is too large: %R", name, integer);
         failed = -1;
     } else if (overflow < 0 || number < least) {
-        failed = refuse_range(integer, name, least, meaning);
+        failed = raise_out_of_range(integer, name, least, meaning);
     } else {
         *out = number;
     }

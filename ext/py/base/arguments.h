@@ -1,4 +1,4 @@
-/* Reading arguments so that the error names the one that is wrong. */
+/* Reading arguments, with errors that name the argument. */
 #ifndef SF_PY_BASE_ARGUMENTS_H
 #define SF_PY_BASE_ARGUMENTS_H
 
@@ -7,18 +7,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* An int (or what has __index__) of at least `least`; NULL leaves *out as it is. 0, or -1 with TypeError, or ValueError
- * also for one that has no room in 64 bits. meaning: of `least`, for the message: "0: an even split"; NULL: none. */
+/* An int (or an object with __index__) of at least `least`. value NULL leaves *out as it is. 0, or -1 with TypeError,
+ * or with ValueError, also for an int that 64 bits cannot hold. meaning: what `least` means, for the message, as in "0:
+ * an even split"; NULL: nothing special. */
 int sf_argument_integer(PyObject *value, const char *name, int64_t least, const char *meaning, int64_t *out);
 
-/* An iterable as a new list. NULL with TypeError, or with what iterating raised. */
+/* The items of an iterable as a new list, or NULL with TypeError, or with what iterating raised. */
 PyObject *sf_argument_list(PyObject *value, const char *name);
 
-/* Raises TypeError unless f is callable, or None where it is optional. */
+/* Whether f is callable, or None where it is optional. If not: false, with TypeError. */
 bool sf_argument_is_callable(PyObject *f, const char *name, bool optional);
 
-/* The arguments of a METH_FASTCALL | METH_KEYWORDS method: fills given[i] (borrowed) for names[i]; those that are not
- * given stay as they are. The first `required` must be. 0, or -1 with TypeError. */
+/* Parses the arguments of a METH_FASTCALL | METH_KEYWORDS method: sets given[i] (borrowed) to the argument names[i]. An
+ * argument that is not given leaves given[i] as it is; the first `required` must be given. 0, or -1 with TypeError. */
 int sf_argument_fast(const char *method, const char *const *names, int most, int required, PyObject *const *args,
                      Py_ssize_t count, PyObject *keywords, PyObject **given);
 

@@ -1,4 +1,5 @@
-/* Python.h, and what older headers lack. The only file of ext/py that asks for versions. */
+/* Python.h, and what older versions of it lack. Other files ask for PyPy at most, and module.c
+ * for a version. */
 #ifndef SF_PY_BASE_COMPAT_H
 #define SF_PY_BASE_COMPAT_H
 
@@ -31,7 +32,7 @@ static inline int PyModule_AddObjectRef(PyObject *module, const char *name, PyOb
 }
 #endif
 
-/* The current exception as one object with its traceback, and clears it. A new reference, NULL if there is none. */
+/* Clears the current exception and returns it, with its traceback: a new reference. NULL if there is none. */
 static inline PyObject *sf_take_raised(void)
 {
 #if PY_VERSION_HEX >= 0x030C0000
@@ -61,15 +62,15 @@ static inline void sf_put_raised(PyObject *exception)
 }
 
 #if defined(PYPY_VERSION) && !defined(PyRange_Check)
-#define PyRange_Check(object) Py_IS_TYPE(object, &PyRange_Type) /* nothing can be derived from range */
+#define PyRange_Check(object) Py_IS_TYPE(object, &PyRange_Type) /* range cannot be subclassed */
 #endif
 
 #ifdef PYPY_VERSION
-/* The object that the warning is about is only told to tracemalloc, which PyPy has not. */
+/* `source` is for tracemalloc only, which PyPy lacks. */
 #define PyErr_ResourceWarning(source, level, ...) PyErr_WarnFormat(PyExc_ResourceWarning, level, __VA_ARGS__)
 
-/* PyPy's C layer aborts where it should call Py_tp_finalize, so dealloc does its work there. The Python side of the
- * object is gone by then: it may be given to nobody. */
+/* PyPy's C layer aborts where it should call Py_tp_finalize, so there tp_dealloc does that work. The Python side of the
+ * object is gone by then, so no Python code may get the object. */
 #define SF_HAS_FINALIZE 0
 #define SF_FINALIZE_SLOT(function)
 #else
@@ -86,7 +87,7 @@ static inline PyObject *sf_type_from_spec(PyType_Spec *spec)
         if (slot->slot != Py_tp_doc)
             continue;
         size_t bytes = strlen(slot->pfunc) + 1;
-        char *copy = PyObject_Malloc(bytes); /* the type frees it so */
+        char *copy = PyObject_Malloc(bytes); /* the type frees it by PyObject_Free */
         if (!copy) {
             Py_DECREF(type);
             return PyErr_NoMemory();
@@ -98,8 +99,8 @@ static inline PyObject *sf_type_from_spec(PyType_Spec *spec)
     return type;
 }
 
-/* Runs the handlers of signals that have come. 0, or -1 with what one of them raised. PyPy runs them between bytecodes,
- * and nowhere else. */
+/* Runs the handlers of pending signals. 0, or -1 with what one of them raised. PyPy runs handlers only between
+ * bytecodes, so there a few are executed. */
 static inline int sf_check_signals(void)
 {
 #ifdef PYPY_VERSION
@@ -117,14 +118,24 @@ static inline int sf_check_signals(void)
 #endif
 }
 
-/* next(iterator): NULL at its end, with StopIteration when that has a value; or what it raised. PyPy's slot loses the
- * value. */
+/* next(iterator). NULL at its end, with StopIteration if that has a value, and NULL with what the iterator raised.
+ * PyPy's tp_iternext loses the value. */
 static inline PyObject *sf_iter_next(PyObject *iterator)
 {
 #ifdef PYPY_VERSION
     return PyObject_CallMethod(iterator, "__next__", NULL);
 #else
     return Py_TYPE(iterator)->tp_iternext(iterator);
+#endif
+}
+
+/* For asserts: whether this thread holds the interpreter lock. PyPy has no such call. */
+static inline int sf_holds_interpreter_lock(void)
+{
+#ifdef PYPY_VERSION
+    return 1;
+#else
+    return PyGILState_Check();
 #endif
 }
 

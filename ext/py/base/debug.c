@@ -1,13 +1,13 @@
-/* SNAKEFISH_DEBUG. See debug.h. Written straight to descriptor 2: the core speaks also without the interpreter lock,
- * and half-way through a fork. */
+/* SNAKEFISH_DEBUG. See debug.h. Writes to descriptor 2 and not to sys.stderr, because the core also calls it without
+ * the interpreter lock, and in the middle of a fork. */
 #include "py/base/debug.h"
-
-#include "core/os/debug.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "core/os/debug.h"
 
 static void print(enum sf_debug_part part, const char *sentence)
 {
@@ -25,7 +25,8 @@ void sf_debug_from_environment(void)
         else if (length == 4 && !strncmp(at, "ring", length))
             parts |= SF_DEBUG_RING;
         else if (length)
-            dprintf(STDERR_FILENO, "snakefish: SNAKEFISH_DEBUG has no part '%.*s': log, ring\n", (int)length, at);
+            dprintf(STDERR_FILENO, "snakefish: SNAKEFISH_DEBUG: no part is called '%.*s'; the parts are log and ring\n",
+                    (int)length, at);
         at += length + (at[length] == ',');
     }
     sf_debug_set(parts, print);

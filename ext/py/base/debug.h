@@ -1,8 +1,8 @@
-/* SNAKEFISH_DEBUG=log,ring: the core's words about these parts on stderr. */
+/* SNAKEFISH_DEBUG=log,ring: these parts of the core print what they do to stderr. */
 #ifndef SF_PY_BASE_DEBUG_H
 #define SF_PY_BASE_DEBUG_H
 
-/* Reads the environment. Once, first of all. */
+/* Reads the environment variable. To be called once, before anything else of the core. */
 void sf_debug_from_environment(void);
 
 #endif

@@ -1,10 +1,10 @@
-/* Exceptions: codes of the core to Python, and those of our own. */
+/* Exceptions: error codes of the core as Python exceptions, and the package's own classes. See errors.h. */
 #include "py/base/errors.h"
-
-#include "core/os/process.h"
 
 #include <errno.h>
 #include <string.h>
+
+#include "core/os/process.h"
 
 PyObject *sf_ChildDied;
 static PyObject *remote_traceback; /* class, from snakefish._child */

@@ -1,4 +1,5 @@
-/* What the module is made of: one spec for each Python type, one table of functions for each file that has some. */
+/* What the rooms give to module.c: one spec for each Python type, one table for each file with functions of the module.
+ * They stand here together so that a file with nothing else to declare needs no header of its own. */
 #ifndef SF_PY_BASE_TYPES_H
 #define SF_PY_BASE_TYPES_H
 
@@ -8,8 +9,5 @@ extern PyType_Spec sf_thread_spec, sf_generator_spec, sf_channel_spec;
 PyObject *sf_span_type(void); /* a new type, or NULL with an exception */
 extern PyMethodDef sf_map_functions[], sf_clock_functions[], sf_trace_functions[];
 extern PyMethodDef sf_instrument_message_functions[], sf_instrument_pipe_functions[], sf_instrument_task_functions[];
-
-/* After joining a session: tells it the pipes that are known already. */
-void sf_instrument_announce(void);
 
 #endif

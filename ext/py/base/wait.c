@@ -1,29 +1,11 @@
 /* Waiting. See wait.h. */
 #include "py/base/wait.h"
 
-#include "core/log/log.h"
-
 #include <errno.h>
 #include <math.h>
-#include <time.h>
 
-#define SLICE_NS INT64_C(100000000) /* no sleep is longer: a waker may have been killed before it woke us */
-
-int64_t sf_wait_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-bool sf_wait_should_look(int slept, int64_t *looked_ns)
-{
-    int64_t now = sf_wait_now_ns();
-    if (slept != -ETIMEDOUT && slept != -EPIPE && now - *looked_ns < SLICE_NS)
-        return false;
-    *looked_ns = now;
-    return true;
-}
+#include "core/log/log.h"
+#include "core/os/monotonic.h"
 
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
 {
@@ -44,37 +26,37 @@ int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
         return -1;
     }
     if (seconds < 1e9) /* more is for ever */
-        *deadline_ns = sf_wait_now_ns() + (int64_t)ceil(seconds * 1e9);
+        *deadline_ns = sf_monotonic_ns() + (int64_t)ceil(seconds * 1e9);
     return 0;
 }
 
-/* Whether this process has another Python thread that could end the wait. 1, 0, or -1 with an exception. */
-static int other_threads(void)
+/* Whether this process has another Python thread, which could end the wait. 1, 0, or -1 with an exception. */
+static int has_other_threads(void)
 {
     PyObject *module = PyImport_ImportModule("_thread");
     PyObject *count = module ? PyObject_CallMethod(module, "_count", NULL) : NULL;
     Py_XDECREF(module);
     if (!count)
         return -1;
-    long threads = PyLong_AsLong(count); /* the main thread is not in it; a thread that asks is */
+    long threads = PyLong_AsLong(count); /* it counts all threads but the main one, also the one that asks */
     Py_DECREF(count);
     return threads > 0;
 }
 
-static int sleep_and_look(const struct sf_waiting *waiting, int64_t deadline_ns)
+static int sleep_and_try(const struct sf_waiting *waiting, int64_t deadline_ns)
 {
-    int64_t left = deadline_ns == SF_FOREVER ? SLICE_NS : deadline_ns - sf_wait_now_ns();
-    if (left <= 0)
+    int64_t left_ns = deadline_ns == SF_FOREVER ? SF_FOREVER : deadline_ns - sf_monotonic_ns();
+    if (left_ns <= 0)
         return -ETIMEDOUT;
     int slept;
     Py_BEGIN_ALLOW_THREADS;
-    slept = waiting->sleep(waiting->what, left < SLICE_NS ? left : SLICE_NS);
+    slept = waiting->sleep(waiting->what, sf_liveness_slice_ns(left_ns));
     Py_END_ALLOW_THREADS;
     if (sf_check_signals())
         return SF_RAISED;
     int got = waiting->try_now(waiting->what);
     if (got == -EAGAIN && slept == -EPIPE) {
-        int others = other_threads();
+        int others = has_other_threads();
         if (others < 0)
             return SF_RAISED;
         return others ? -EAGAIN : -EPIPE;
@@ -89,7 +71,7 @@ int sf_wait(const struct sf_waiting *waiting, bool block, int64_t deadline_ns)
         return got;
     sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, waiting->reason, waiting->object);
     do
-        got = sleep_and_look(waiting, deadline_ns);
+        got = sleep_and_try(waiting, deadline_ns);
     while (got == -EAGAIN);
     sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, waiting->reason, waiting->object);
     return got;

@@ -1,36 +1,37 @@
 /* snakefish.Channel: pickled objects over a core ring.
  *
- * `users` counts the calls under way, which may sleep without the interpreter lock: dispose() from another thread
- * wakes them, and the last one out frees the ring. */
+ * `users` counts the calls under way, which may sleep without the interpreter lock. dispose() of another thread wakes
+ * them, and the last call to end frees the ring. Invariant: ring is not NULL while users > 0. The fields are written
+ * and read under the interpreter lock; the ring synchronises processes by itself. */
 #include "py/base/types.h"
 
+#include <assert.h>
+#include <errno.h>
+
 #include "core/log/log.h"
-#include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/message/message.h"
 
-#include <errno.h>
-
 #define DEFAULT_BYTES (INT64_C(2) << 30)
-#define COPY_ALONE_BYTES (64u << 10) /* from here on a copy takes longer than giving up the interpreter lock */
 
 struct channel {
-    PyObject_HEAD struct sf_ring *ring; /* NULL: disposed, or never initialised */
+    PyObject_HEAD struct sf_ring *ring; /* owned; NULL: disposed, or never initialised */
     unsigned users;
     bool disposed;
     PyObject *weakrefs;
 };
 
-/* A call under way. */
+/* A message that a call sends or receives. */
 struct transfer {
     struct channel *channel;
     struct sf_ring_slot slot;
     uint64_t bytes;
 };
 
-static bool enter(struct channel *channel)
+static bool begin_use(struct channel *channel)
 {
     if (!channel->ring || channel->disposed) {
         PyErr_SetString(PyExc_RuntimeError, "the Channel is disposed: make a new one");
@@ -40,8 +41,9 @@ static bool enter(struct channel *channel)
     return true;
 }
 
-static void leave(struct channel *channel)
+static void end_use(struct channel *channel)
 {
+    assert(channel->ring && channel->users > 0);
     if (--channel->users == 0 && channel->disposed) {
         sf_ring_free(channel->ring);
         channel->ring = NULL;
@@ -56,7 +58,7 @@ static void dispose(struct channel *channel)
     channel->users++;
     if (channel->users > 1)
         sf_ring_wake_all(channel->ring);
-    leave(channel);
+    end_use(channel);
 }
 
 static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -100,8 +102,8 @@ static int sleep_for_room(void *what, int64_t timeout_ns)
     return sf_ring_wait_room(transfer->channel->ring, transfer->bytes, timeout_ns);
 }
 
-/* Raises for a wait that did not end well. Returns NULL. */
-static PyObject *refuse(struct transfer *transfer, int error, bool sending)
+/* Raises for a wait that did not end with 0. Returns NULL. */
+static PyObject *raise_failure(struct transfer *transfer, int error, bool sending)
 {
     long long bytes = (long long)transfer->bytes, size = (long long)sf_ring_capacity(transfer->channel->ring);
     if (error == SF_RAISED)
@@ -122,38 +124,33 @@ static PyObject *refuse(struct transfer *transfer, int error, bool sending)
         PyErr_Format(PyExc_TimeoutError, sending ? "no room in the Channel within the timeout"
                                                  : "no message in the Channel within the timeout");
     else if (error == -EPIPE && sending)
-        PyErr_SetString(PyExc_BrokenPipeError, "nobody is left to make room: no other process has this Channel");
+        PyErr_SetString(PyExc_BrokenPipeError,
+                        "no room in the Channel, and no other process is left that could receive");
     else if (error == -EPIPE)
-        PyErr_SetString(PyExc_EOFError, "nobody is left to send: no other process has this Channel");
+        PyErr_SetString(PyExc_EOFError, "no message in the Channel, and no other process is left that could send");
     else
         sf_error(error, sending ? "cannot send" : "cannot receive");
     return NULL;
 }
 
-/* Sends a packed message. The SEND span's end is stamped and written before the message is visible, so that every
- * message that was received was logged as sent. 0, or -1 with an exception. */
-static int send_message(struct channel *channel, const struct sf_message *message, bool block, int64_t deadline)
+/* Sends a packed message. The SEND span's end is written before the message is visible, so that every message that was
+ * received was logged as sent. 0, or -1 with an exception. */
+static int send_packed(struct channel *channel, const struct sf_message *message, bool block, int64_t deadline)
 {
     struct transfer transfer = {.channel = channel, .bytes = message->bytes};
     struct sf_waiting waiting = {try_reserve, sleep_for_room, &transfer, SF_WAIT_ROOM, sf_ring_number(channel->ring)};
     int error = sf_wait(&waiting, block, deadline);
     if (error) {
-        refuse(&transfer, error, true);
+        raise_failure(&transfer, error, true);
         return -1;
     }
-    if (message->bytes >= COPY_ALONE_BYTES) {
-        Py_BEGIN_ALLOW_THREADS;
-        sf_message_put(message, channel->ring, &transfer.slot);
-        Py_END_ALLOW_THREADS;
-    } else {
-        sf_message_put(message, channel->ring, &transfer.slot);
-    }
+    sf_message_put(message, channel->ring, &transfer.slot);
     sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq, message->bytes);
     sf_ring_publish(channel->ring, &transfer.slot);
     return 0;
 }
 
-static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
+static PyObject *send_either(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
 {
     static const char *const names[] = {"obj", "block", "timeout"};
     static const char *const raw_names[] = {"buffer", "block", "timeout"};
@@ -164,18 +161,18 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
                          given))
         return NULL;
     int block = PyObject_IsTrue(given[1]), failed;
-    if (block < 0 || sf_wait_deadline(given[2], &deadline) || !enter(channel))
+    if (block < 0 || sf_wait_deadline(given[2], &deadline) || !begin_use(channel))
         return NULL;
     uint32_t number = sf_ring_number(channel->ring);
     struct sf_message message;
     sf_log_write(SF_EVENT_SEND, SF_PHASE_BEGIN, number, 0, 0);
     failed = raw ? sf_message_pack_buffer(&message, given[0]) : sf_message_pack(&message, given[0]);
     if (!failed)
-        failed = send_message(channel, &message, block, deadline);
+        failed = send_packed(channel, &message, block, deadline);
     if (failed)
         sf_log_write(SF_EVENT_SEND, SF_PHASE_END, number, 0, 0);
     sf_message_fini(&message);
-    leave(channel);
+    end_use(channel);
     if (failed)
         return NULL;
     Py_RETURN_NONE;
@@ -183,12 +180,12 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 
 static PyObject *channel_send_pyobj(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    return send(self, args, count, keywords, false);
+    return send_either(self, args, count, keywords, false);
 }
 
 static PyObject *channel_send_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    return send(self, args, count, keywords, true);
+    return send_either(self, args, count, keywords, true);
 }
 
 /* ---- receiving ---- */
@@ -207,7 +204,7 @@ static int sleep_for_message(void *what, int64_t timeout_ns)
     return sf_ring_wait_message(transfer->channel->ring, timeout_ns);
 }
 
-static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
+static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
 {
     static const char *const names[] = {"block", "timeout"};
     struct channel *channel = (struct channel *)self;
@@ -216,7 +213,7 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
     if (sf_argument_fast(raw ? "receive_bytes" : "receive_pyobj", names, 2, 0, args, count, keywords, given))
         return NULL;
     int block = PyObject_IsTrue(given[0]);
-    if (block < 0 || sf_wait_deadline(given[1], &deadline) || !enter(channel))
+    if (block < 0 || sf_wait_deadline(given[1], &deadline) || !begin_use(channel))
         return NULL;
     struct transfer transfer = {.channel = channel};
     uint32_t number = sf_ring_number(channel->ring);
@@ -225,51 +222,49 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
     int error = sf_wait(&waiting, block, deadline);
     if (error) {
         sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_END, number, 0, 0);
-        refuse(&transfer, error, false);
+        raise_failure(&transfer, error, false);
     } else {
         sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, transfer.slot.bytes);
         object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
     }
-    leave(channel);
+    end_use(channel);
     return object;
 }
 
 static PyObject *channel_receive_pyobj(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    return receive(self, args, count, keywords, false);
+    return receive_either(self, args, count, keywords, false);
 }
 
 static PyObject *channel_receive_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    return receive(self, args, count, keywords, true);
+    return receive_either(self, args, count, keywords, true);
 }
 
 static Py_ssize_t channel_length(PyObject *self)
 {
     struct channel *channel = (struct channel *)self;
-    if (!enter(channel))
+    if (!begin_use(channel))
         return -1;
     Py_ssize_t length = (Py_ssize_t)sf_ring_length(channel->ring);
-    leave(channel);
+    end_use(channel);
     return length;
 }
 
-/* ---- the rest ---- */
+/* ---- what Python types need ---- */
 
-static PyObject *channel_dispose(PyObject *self, PyObject *unused)
+static PyObject *channel_dispose(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     dispose((struct channel *)self);
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_enter(PyObject *self, PyObject *unused)
+static PyObject *channel_enter(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     struct channel *channel = (struct channel *)self;
-    if (!enter(channel))
+    if (!begin_use(channel))
         return NULL;
-    leave(channel);
+    end_use(channel);
     return Py_NewRef(self);
 }
 
@@ -280,10 +275,9 @@ static PyObject *channel_exit(PyObject *self, PyObject *args)
     Py_RETURN_FALSE;
 }
 
-static PyObject *channel_reduce(PyObject *self, PyObject *unused)
+static PyObject *channel_reduce(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     (void)self;
-    (void)unused;
     PyErr_SetString(PyExc_TypeError, "a Channel cannot be pickled: processes get it by being forked after it was made");
     return NULL;
 }
@@ -297,7 +291,7 @@ static PyObject *channel_repr(PyObject *self)
                                 (long long)sf_ring_capacity(channel->ring));
 }
 
-/* An empty channel is no less a channel. */
+/* Without this an empty Channel would be false, because it has a length. */
 static int channel_bool(PyObject *self)
 {
     (void)self;
@@ -317,27 +311,30 @@ static void channel_dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"send_pyobj", (PyCFunction)(void (*)(void))channel_send_pyobj, METH_FASTCALL | METH_KEYWORDS,
-     "send_pyobj(obj, block=False, timeout=None)\n--\n\nPickles obj and puts it into the channel, whole or not at "
-     "all.\n\n"
-     "OverflowError when there is no room; with block=True it waits for room instead, at most timeout seconds (None:\n"
-     "for ever; TimeoutError), but not when the message can never fit. BrokenPipeError when it waits and no other "
-     "live\n"
-     "process or thread could make room. Whatever pickling raises comes through."},
+     "send_pyobj(obj, block=False, timeout=None)\n--\n\n"
+     "Pickles obj and puts it into the channel, whole or not at all.\n\n"
+     "With block=False it raises OverflowError when there is no room. With block=True it blocks until there is room,\n"
+     "at most timeout seconds (None: for ever; TimeoutError when they pass). It raises OverflowError all the same for\n"
+     "a message that can never fit, and BrokenPipeError when no other process or thread is left that could make\n"
+     "room. What pickling raises comes through unchanged."},
     {"receive_pyobj", (PyCFunction)(void (*)(void))channel_receive_pyobj, METH_FASTCALL | METH_KEYWORDS,
-     "receive_pyobj(block=True, timeout=None)\n--\n\nTakes the oldest message and unpickles it.\n\n"
-     "Blocks until there is one, at most timeout seconds (None: for ever; TimeoutError); with block=False IndexError\n"
-     "when there is none. EOFError when it waits and no other live process or thread could send."},
+     "receive_pyobj(block=True, timeout=None)\n--\n\n"
+     "Takes the oldest message and returns the object that it holds, unpickled.\n\n"
+     "Blocks until there is a message, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
+     "block=False it raises IndexError when there is none. EOFError when it would block and no other process or\n"
+     "thread is left that could send."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
-     "send_bytes(buffer, block=False, timeout=None)\n--\n\nAs send_pyobj, for the bytes of any object with a "
-     "contiguous\n"
-     "buffer, without pickling them."},
+     "send_bytes(buffer, block=False, timeout=None)\n--\n\n"
+     "Sends the bytes of any object with a contiguous buffer, without pickling them. Blocks and raises as\n"
+     "send_pyobj() does."},
     {"receive_bytes", (PyCFunction)(void (*)(void))channel_receive_bytes, METH_FASTCALL | METH_KEYWORDS,
-     "receive_bytes(block=True, timeout=None)\n--\n\nAs receive_pyobj, for a message of bytes, which it returns as "
-     "bytes.\n\n"
-     "TypeError when the message was another object; it is gone then."},
+     "receive_bytes(block=True, timeout=None)\n--\n\n"
+     "Takes the oldest message, one of bytes, and returns them as bytes. Blocks and raises as receive_pyobj() does.\n\n"
+     "TypeError when the message holds another object; that message is lost."},
     {"dispose", channel_dispose, METH_NOARGS,
-     "dispose()\n--\n\nGives this process's share of the memory back; other processes keep theirs. Messages in it are\n"
-     "lost with the last of them. Calling it again does nothing."},
+     "dispose()\n--\n\n"
+     "Unmaps the channel's memory in this process; other processes keep their mapping. The messages in it are lost\n"
+     "when the last process has disposed of it or ended. Calling it again does nothing."},
     {"__enter__", channel_enter, METH_NOARGS, NULL},
     {"__exit__", channel_exit, METH_VARARGS, NULL},
     {"__reduce__", channel_reduce, METH_NOARGS, NULL},
@@ -351,12 +348,12 @@ static PyMemberDef members[] = {
 
 PyDoc_STRVAR(doc,
              "Channel(size=2147483648)\n--\n\n"
-             "A queue of objects in shared memory, for any number of senders and receivers in this process and\n"
-             "those forked from it after it was made.\n\n"
-             "size: bytes of the ring, at least 1024; each message takes 32 and its pickle, rounded up to 8. Memory\n"
-             "is taken when it is touched, not before. ValueError: too small; MemoryError: no address space left.\n"
-             "A message is received once, whole; messages of one sender arrive in order. As a context manager it\n"
-             "disposes of itself.");
+             "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
+             "in those forked from it after the Channel was made.\n\n"
+             "size: bytes of the ring, at least 1024. Each message takes 32 bytes and its pickle, rounded up to a\n"
+             "multiple of 8. Memory is used when a message is written into it, not before. ValueError when size is\n"
+             "too small, MemoryError when no address space is left. Each message is received once, whole;\n"
+             "messages of one sender arrive in order. As a context manager it disposes of itself.");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},   {Py_tp_new, PyType_GenericNew},

@@ -1,23 +1,27 @@
-/* Messages. See message.h. */
+/* Messages: packing and opening. See message.h for the layout. How they travel is not known here. */
 #include "py/message/message.h"
+
+#include <assert.h>
+#include <string.h>
 
 #include "core/log/log.h"
 #include "core/os/shm.h"
 #include "py/message/pickle.h"
+#include "py/trace/stretch.h"
 
-#include <string.h>
-
-#define ALONE_BYTES (64u << 10)   /* from here on a copy takes longer than giving up the interpreter lock */
-#define IN_PLACE_BYTES (8u << 10) /* from here on a copy takes longer than looking at memory that is not Python's \ */
+/* From this size on a copy takes longer than releasing the interpreter lock and taking it again. */
+#define UNLOCKED_BYTES (64u << 10)
+/* From this size on a copy takes longer than giving pickle a memoryview of the ring. */
+#define IN_PLACE_BYTES (8u << 10)
 #define HEAD_BYTES sizeof(uint64_t)
-#define BUFFER_ALIGN 16u /* of out-of-band buffers: what malloc gives, and numpy wants */
+#define BUFFER_ALIGN 16u /* of out-of-band buffers: what malloc gives, and numpy expects */
 
-static PyObject *append; /* "append" */
+static PyObject *name_append;
 
 int sf_message_init(void)
 {
-    append = PyUnicode_InternFromString("append");
-    return append ? 0 : -1;
+    name_append = PyUnicode_InternFromString("append");
+    return name_append ? 0 : -1;
 }
 
 static uint64_t head_of(enum sf_message_kind kind, Py_ssize_t count)
@@ -25,27 +29,32 @@ static uint64_t head_of(enum sf_message_kind kind, Py_ssize_t count)
     return (uint64_t)kind | (uint64_t)count << 32;
 }
 
-/* ---- sending ---- */
+static enum sf_message_kind kind_of(uint64_t head)
+{
+    return (enum sf_message_kind)(uint32_t)head;
+}
 
-static void put_together(struct sf_message *message, enum sf_message_kind kind, void *body, size_t bytes)
+/* ---- packing ---- */
+
+static void set_body(struct sf_message *message, enum sf_message_kind kind, void *body, size_t bytes)
 {
     message->head = head_of(kind, 0);
-    message->few[0] = (struct iovec){&message->head, HEAD_BYTES};
-    message->few[1] = (struct iovec){body, bytes};
-    message->parts = message->few;
+    message->pair[0] = (struct iovec){&message->head, HEAD_BYTES};
+    message->pair[1] = (struct iovec){body, bytes};
+    message->parts = message->pair;
     message->count = 2;
     message->bytes = HEAD_BYTES + bytes;
 }
 
 static int pack_view(struct sf_message *message, enum sf_message_kind kind, PyObject *object)
 {
-    if (PyObject_GetBuffer(object, &message->one, PyBUF_ANY_CONTIGUOUS))
+    if (PyObject_GetBuffer(object, &message->body, PyBUF_ANY_CONTIGUOUS))
         return -1;
-    put_together(message, kind, message->one.buf, (size_t)message->one.len);
+    set_body(message, kind, message->body.buf, (size_t)message->body.len);
     return 0;
 }
 
-static void start(struct sf_message *message)
+static void clear(struct sf_message *message)
 {
     memset(message, 0, offsetof(struct sf_message, plain));
     message->plain.data = message->plain.first;
@@ -53,7 +62,7 @@ static void start(struct sf_message *message)
 
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object)
 {
-    start(message);
+    clear(message);
     return pack_view(message, SF_MESSAGE_BYTES, object);
 }
 
@@ -63,7 +72,7 @@ static void add_part(struct sf_message *message, const void *data, uint64_t byte
     message->bytes += bytes;
 }
 
-/* The pickle is in message->one: adds the table before it and the buffers behind it. */
+/* The pickle is in message->body: adds the table before it and the buffers behind it. */
 static int pack_buffers(struct sf_message *message)
 {
     static const char padding[BUFFER_ALIGN];
@@ -78,77 +87,95 @@ static int pack_buffers(struct sf_message *message)
     message->count = 0;
     message->bytes = 0;
     message->table[0] = head_of(SF_MESSAGE_PARTS, count);
-    message->table[1] = (uint64_t)message->one.len;
+    message->table[1] = (uint64_t)message->body.len;
     add_part(message, message->table, ((uint64_t)count + 2) * sizeof *message->table);
-    add_part(message, message->one.buf, (uint64_t)message->one.len);
-    for (; message->held < count; message->held++) {
-        Py_buffer *view = &message->views[message->held];
-        if (PyObject_GetBuffer(PyList_GET_ITEM(message->buffers, message->held), view, PyBUF_ANY_CONTIGUOUS))
+    add_part(message, message->body.buf, (uint64_t)message->body.len);
+    for (; message->viewed < count; message->viewed++) {
+        Py_buffer *view = &message->views[message->viewed];
+        if (PyObject_GetBuffer(PyList_GET_ITEM(message->buffers, message->viewed), view, PyBUF_ANY_CONTIGUOUS))
             return -1;
-        message->table[2 + message->held] = (uint64_t)view->len;
+        message->table[2 + message->viewed] = (uint64_t)view->len;
         add_part(message, padding, -message->bytes % BUFFER_ALIGN);
         add_part(message, view->buf, (uint64_t)view->len);
     }
     return 0;
 }
 
-int sf_message_pack(struct sf_message *message, PyObject *object)
+static int pack_pickle(struct sf_message *message, PyObject *object)
 {
-    start(message);
-    if (PyBytes_CheckExact(object))
-        return pack_view(message, SF_MESSAGE_BYTES, object);
-    if (PyByteArray_CheckExact(object))
-        return pack_view(message, SF_MESSAGE_BYTEARRAY, object);
-    uint64_t from = sf_log_stretch_begin();
-    int plain = sf_plain_write(&message->plain, object);
-    if (plain > 0)
-        put_together(message, SF_MESSAGE_PLAIN, message->plain.data, message->plain.bytes);
-    if (plain > 0 && message->bytes >= SF_MESSAGE_TOLD_BYTES)
-        sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes);
-    if (plain != 0)
-        return plain > 0 ? 0 : -1;
     message->buffers = PyList_New(0);
-    PyObject *callback = message->buffers ? PyObject_GetAttr(message->buffers, append) : NULL;
+    PyObject *callback = message->buffers ? PyObject_GetAttr(message->buffers, name_append) : NULL;
     PyObject *pickle = callback ? sf_pickle_dumps_buffers(object, callback) : NULL;
     Py_XDECREF(callback);
     if (!pickle)
         return -1;
     int failed = pack_view(message, SF_MESSAGE_PICKLE, pickle); /* the view holds the bytes object */
     Py_DECREF(pickle);
-    if (!failed && message->buffers && PyList_GET_SIZE(message->buffers))
+    if (!failed && PyList_GET_SIZE(message->buffers))
         failed = pack_buffers(message);
     return failed;
 }
 
-void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot)
+int sf_message_pack(struct sf_message *message, PyObject *object)
+{
+    clear(message);
+    if (PyBytes_CheckExact(object))
+        return pack_view(message, SF_MESSAGE_BYTES, object);
+    if (PyByteArray_CheckExact(object))
+        return pack_view(message, SF_MESSAGE_BYTEARRAY, object);
+    uint64_t from = sf_log_stretch_begin();
+    int plain = sf_plain_write(&message->plain, object);
+    if (plain < 0)
+        return -1;
+    if (!plain)
+        return pack_pickle(message, object);
+    set_body(message, SF_MESSAGE_PLAIN, message->plain.data, message->plain.bytes);
+    if (message->bytes >= SF_STRETCH_LEAST_BYTES)
+        sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes);
+    return 0;
+}
+
+static void copy_in(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
     uint64_t at = 0;
     for (int i = 0; i < message->count; i++) {
         sf_ring_put(ring, slot, at, message->parts[i].iov_base, message->parts[i].iov_len);
         at += message->parts[i].iov_len;
     }
+    assert(at == message->bytes);
+}
+
+void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot)
+{
+    if (message->bytes < UNLOCKED_BYTES) {
+        copy_in(message, ring, slot);
+    } else {
+        Py_BEGIN_ALLOW_THREADS;
+        copy_in(message, ring, slot);
+        Py_END_ALLOW_THREADS;
+    }
 }
 
 void sf_message_fini(struct sf_message *message)
 {
-    for (Py_ssize_t i = 0; i < message->held; i++)
+    for (Py_ssize_t i = 0; i < message->viewed; i++)
         PyBuffer_Release(&message->views[i]);
     PyMem_Free(message->views);
     PyMem_Free(message->table);
-    if (message->parts != message->few)
+    if (message->parts != message->pair)
         PyMem_Free(message->parts);
-    if (message->one.obj)
-        PyBuffer_Release(&message->one);
+    if (message->body.obj)
+        PyBuffer_Release(&message->body);
     Py_XDECREF(message->buffers);
     sf_plain_fini(&message->plain);
 }
 
-/* ---- receiving ---- */
+/* ---- opening ---- */
 
-static void get(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, char *to, uint64_t bytes)
+static void copy_out(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, char *to, uint64_t bytes)
 {
-    uint64_t from = bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
-    if (bytes < ALONE_BYTES) {
+    uint64_t from = sf_stretch_begin(bytes);
+    if (bytes < UNLOCKED_BYTES) {
         sf_ring_get(ring, slot, at, to, bytes);
     } else {
         Py_BEGIN_ALLOW_THREADS;
@@ -159,19 +186,24 @@ static void get(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t 
     sf_log_stretch(SF_EVENT_COPIED, from, bytes);
 }
 
-/* A bytes or bytearray object with these bytes of the slot. */
-static PyObject *get_object(bool array, struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at,
-                            uint64_t bytes)
+static PyObject *new_object(bool array, uint64_t bytes)
 {
-    PyObject *object = array ? PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes)
-                             : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+    return array ? PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)bytes)
+                 : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
+}
+
+/* A bytes or bytearray object with these bytes of the slot. */
+static PyObject *copy_out_object(bool array, struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at,
+                                 uint64_t bytes)
+{
+    PyObject *object = new_object(array, bytes);
     if (object)
-        get(ring, slot, at, array ? PyByteArray_AS_STRING(object) : PyBytes_AS_STRING(object), bytes);
+        copy_out(ring, slot, at, array ? PyByteArray_AS_STRING(object) : PyBytes_AS_STRING(object), bytes);
     return object;
 }
 
-/* Unpickles `bytes` bytes at `at`: in place where they are many and stand in one run. Releases the slot. */
-static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
+/* Unpickles `bytes` bytes at `at`: in the ring where they are many and contiguous there. Releases the slot. */
+static PyObject *open_pickle(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
 {
     uint64_t run = 0;
     void *place = sf_ring_at(ring, slot, at, &run);
@@ -180,7 +212,7 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
         object = sf_pickle_loads(place, (Py_ssize_t)bytes);
         sf_ring_release(ring, slot);
     } else {
-        PyObject *copy = get_object(false, ring, slot, at, bytes);
+        PyObject *copy = copy_out_object(false, ring, slot, at, bytes);
         sf_ring_release(ring, slot);
         object = copy ? sf_pickle_loads_bytes(copy) : NULL;
         Py_XDECREF(copy);
@@ -188,24 +220,24 @@ static PyObject *get_pickled(struct sf_ring *ring, const struct sf_ring_slot *sl
     return object;
 }
 
-/* Reads a plain object: a small one from a copy, so that the slot is free the sooner. Releases the slot. */
-static PyObject *get_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
+/* Reads a plain object: a small one from a copy, so that the slot is free sooner. Releases the slot. */
+static PyObject *open_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
 {
-    char few[SF_PLAIN_FEW_BYTES], *copy = few;
-    uint64_t run = 0, from = bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
+    char small[SF_PLAIN_FEW_BYTES], *copy = small;
+    uint64_t run = 0, from = sf_stretch_begin(bytes);
     const void *place = sf_ring_at(ring, slot, at, &run);
     PyObject *object;
-    if (bytes > sizeof few && run >= bytes) {
+    if (bytes > sizeof small && run >= bytes) {
         object = sf_plain_read(place);
         sf_ring_release(ring, slot);
     } else {
-        if (bytes > sizeof few)
+        if (bytes > sizeof small)
             copy = PyMem_Malloc(bytes);
         if (copy)
             sf_ring_get(ring, slot, at, copy, bytes);
         sf_ring_release(ring, slot);
         object = copy ? sf_plain_read(copy) : PyErr_NoMemory();
-        if (copy != few)
+        if (copy != small)
             PyMem_Free(copy);
     }
     sf_log_stretch(SF_EVENT_PICKLED, from, bytes);
@@ -217,7 +249,8 @@ static PyObject *slice(PyObject *view, uint64_t from, uint64_t bytes)
     return PySequence_GetSlice(view, (Py_ssize_t)from, (Py_ssize_t)(from + bytes));
 }
 
-/* Opens a PARTS message that stands in a bytearray. The buffers stay in it: writable, as their originals were. */
+/* Opens a PARTS message that was copied into a bytearray. Its buffers are views of the array: writable, as their
+ * originals were. */
 static PyObject *open_parts(PyObject *array)
 {
     uint64_t size, head, at;
@@ -248,26 +281,28 @@ static PyObject *open_parts(PyObject *array)
 
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes)
 {
+    assert(slot->bytes >= at + HEAD_BYTES);
     uint64_t head, bytes = slot->bytes - at - HEAD_BYTES;
     PyObject *object, *array;
     sf_ring_get(ring, slot, at, &head, sizeof head);
-    switch ((enum sf_message_kind)(uint32_t)head) {
+    switch (kind_of(head)) {
     case SF_MESSAGE_BYTES:
     case SF_MESSAGE_BYTEARRAY:
-        object = get_object((uint32_t)head == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
+        object =
+            copy_out_object(kind_of(head) == SF_MESSAGE_BYTEARRAY && !want_bytes, ring, slot, at + HEAD_BYTES, bytes);
         sf_ring_release(ring, slot);
         return object;
     case SF_MESSAGE_PARTS:
-        array = get_object(true, ring, slot, at, slot->bytes - at);
+        array = copy_out_object(true, ring, slot, at, slot->bytes - at);
         sf_ring_release(ring, slot);
         object = array ? open_parts(array) : NULL;
         Py_XDECREF(array);
         break;
     case SF_MESSAGE_PLAIN:
-        object = get_plain(ring, slot, at + HEAD_BYTES, bytes);
+        object = open_plain(ring, slot, at + HEAD_BYTES, bytes);
         break;
     default:
-        object = get_pickled(ring, slot, at + HEAD_BYTES, bytes);
+        object = open_pickle(ring, slot, at + HEAD_BYTES, bytes);
     }
     if (object && want_bytes) {
         PyErr_Format(PyExc_TypeError,
@@ -278,73 +313,32 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
     return object;
 }
 
-/* ---- arriving in pieces ---- */
-
-static int begin(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                 const struct sf_ring_slot *slot)
+PyObject *sf_message_gather(uint64_t head, uint64_t total, uint64_t *skipped)
 {
-    uint64_t message_head;
-    sf_stream_copy(ring, slot, 0, &message_head, sizeof message_head);
-    arrival->kind = (uint32_t)message_head;
-    bool parts = arrival->kind == SF_MESSAGE_PARTS;
-    arrival->skipped = parts ? 0 : HEAD_BYTES;
-    Py_ssize_t bytes = (Py_ssize_t)(head->total - arrival->skipped);
-    arrival->target = parts || arrival->kind == SF_MESSAGE_BYTEARRAY ? PyByteArray_FromStringAndSize(NULL, bytes)
-                                                                     : PyBytes_FromStringAndSize(NULL, bytes);
-    return arrival->target ? 0 : -1;
+    bool parts = kind_of(head) == SF_MESSAGE_PARTS;
+    *skipped = parts ? 0 : HEAD_BYTES;
+    assert(total >= *skipped);
+    return new_object(parts || kind_of(head) == SF_MESSAGE_BYTEARRAY, total - *skipped);
 }
 
-static PyObject *finish(struct sf_arrival *arrival)
+PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered)
 {
-    PyObject *target = arrival->target, *object;
+    PyObject *object;
     uint64_t from = sf_log_stretch_begin();
-    arrival->target = NULL;
-    if (arrival->kind == SF_MESSAGE_BYTES || arrival->kind == SF_MESSAGE_BYTEARRAY)
-        return target;
-    object = arrival->kind == SF_MESSAGE_PARTS   ? open_parts(target)
-             : arrival->kind == SF_MESSAGE_PLAIN ? sf_plain_read(PyBytes_AS_STRING(target))
-                                                 : sf_pickle_loads_bytes(target);
-    if (arrival->kind == SF_MESSAGE_PLAIN)
-        sf_log_stretch(SF_EVENT_PICKLED, from, (uint64_t)PyBytes_GET_SIZE(target));
-    Py_DECREF(target);
+    switch (kind_of(head)) {
+    case SF_MESSAGE_BYTES:
+    case SF_MESSAGE_BYTEARRAY:
+        return gathered;
+    case SF_MESSAGE_PARTS:
+        object = open_parts(gathered);
+        break;
+    case SF_MESSAGE_PLAIN:
+        object = sf_plain_read(PyBytes_AS_STRING(gathered));
+        sf_log_stretch(SF_EVENT_PICKLED, from, (uint64_t)PyBytes_GET_SIZE(gathered));
+        break;
+    default:
+        object = sf_pickle_loads_bytes(gathered);
+    }
+    Py_DECREF(gathered);
     return object;
-}
-
-int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
-{
-    if (bytes == head->total) { /* all in one piece: opened where it stands */
-        *object = sf_message_open(ring, slot, sizeof *head, false);
-        return 1;
-    }
-    if (head->offset == 0 && begin(arrival, ring, head, slot)) {
-        sf_ring_release(ring, slot);
-        return -1;
-    }
-    if (!arrival->target) {
-        sf_ring_release(ring, slot);
-        PyErr_SetString(PyExc_RuntimeError, "a piece of a message came without its beginning");
-        return -1;
-    }
-    uint64_t from = head->offset == 0 ? arrival->skipped : 0;
-    char *target = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
-                                                       : PyByteArray_AS_STRING(arrival->target);
-    char *to = target + head->offset + from - arrival->skipped;
-    uint64_t from_tsc = sf_log_stretch_begin();
-    Py_BEGIN_ALLOW_THREADS;
-    if (head->offset == 0)
-        sf_shm_will_fill(target, head->total);
-    sf_stream_copy(ring, slot, from, to, bytes - from);
-    Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from_tsc, bytes - from);
-    sf_ring_release(ring, slot);
-    if (head->offset + bytes < head->total)
-        return 0;
-    *object = finish(arrival);
-    return 1;
-}
-
-void sf_arrival_clear(struct sf_arrival *arrival)
-{
-    Py_CLEAR(arrival->target);
 }

@@ -1,5 +1,5 @@
-/* An object as a message: copied once in and once out where its type allows it. Over a ring in one piece (Channel), or
- * over a stream in several (map, Generator).
+/* An object as a message: copied once into shared memory and once out of it, where its type allows that. It travels
+ * over a ring in one piece (Channel), or over a stream in several (map, Generator: departure.h, arrival.h).
  *
  *     uint32 kind, uint32 count, then by kind
  *     PLAIN       a plain object (plain.h): what most small messages are
@@ -7,13 +7,17 @@
  *     BYTES       the bytes of a bytes object
  *     BYTEARRAY   the bytes of a bytearray
  *     PARTS       uint64 sizes[1 + count], the pickle, then `count` out-of-band buffers (pickle protocol 5), each
- *                 padded to begin at a multiple of 16 */
+ *                 padded to begin at a multiple of 16
+ *
+ * The sender writes a message, the receiver only reads it. Both are processes of one program: the bytes are trusted. */
 #ifndef SF_PY_MESSAGE_MESSAGE_H
 #define SF_PY_MESSAGE_MESSAGE_H
 
 #include "py/base/compat.h"
 
-#include "core/result/stream.h"
+#include <sys/uio.h>
+
+#include "core/ring/ring.h"
 #include "py/message/plain.h"
 
 enum sf_message_kind {
@@ -24,55 +28,46 @@ enum sf_message_kind {
     SF_MESSAGE_PLAIN
 };
 
-#define SF_MESSAGE_TOLD_BYTES (4u << 10) /* a copy of fewer bytes is not worth an event */
-
-/* A message about to be sent: what it is made of stays where it is. It points into itself: not to be copied. */
+/* A message to send. Its parts point to the object's own memory where possible, which stays as it is until
+ * sf_message_fini. A struct sf_message points into itself: it must not be copied. */
 struct sf_message {
     uint64_t bytes;      /* of all parts */
     struct iovec *parts; /* what to send, in order */
-    int count;
+    int count;           /* of parts */
     /* private */
-    uint64_t head;
-    struct iovec few[2];
-    Py_buffer one;     /* the pickle, or the bytes */
-    PyObject *buffers; /* list of PickleBuffers, NULL without */
-    Py_buffer *views;  /* of the buffers; `held` of them */
-    Py_ssize_t held;
-    uint64_t *table; /* PARTS: head and sizes */
+    uint64_t head;        /* kind and count */
+    struct iovec pair[2]; /* the parts where there are two: the head and the body */
+    Py_buffer body;       /* the pickle, or the bytes */
+    PyObject *buffers;    /* list of PickleBuffers; NULL: none */
+    Py_buffer *views;     /* of the buffers */
+    Py_ssize_t viewed;    /* how many of the views are taken */
+    uint64_t *table;      /* of PARTS: the head and the sizes */
     struct sf_plain plain;
 };
 
 int sf_message_init(void); /* 0, or -1 with an exception */
 
-/* Takes an object apart: pickles it where it has to. 0, or -1 with pickle's exception. */
+/* Makes a message of an object; pickles it where it has to. 0, or -1 with pickle's exception. */
 int sf_message_pack(struct sf_message *message, PyObject *object);
 
-/* The bytes of any object with a contiguous buffer. 0, or -1 with TypeError or BufferError. */
+/* Makes a BYTES message of any object with a contiguous buffer. 0, or -1 with TypeError or BufferError. */
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object);
 
-/* Copies it into the reserved slot of message->bytes bytes. Needs no interpreter lock. */
+/* Copies the message into a reserved slot of message->bytes bytes. Releases the interpreter lock where that is long. */
 void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot);
 
-/* Drops what pack took. Also after a pack that failed. */
+/* Frees what pack took. To be called also after a pack that failed. */
 void sf_message_fini(struct sf_message *message);
 
-/* Opens the message that stands in the claimed slot from byte `at` on, and releases the slot as soon as its bytes are
- * out. A new reference, or NULL with what unpickling raised. want_bytes: bytes are wanted, and TypeError is raised for
- * any other object. */
+/* Opens the message that begins at byte `at` of the claimed slot, and releases the slot as soon as its bytes are no
+ * longer needed. A new reference, or NULL with what unpickling raised. want_bytes: TypeError for anything but bytes. */
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes);
 
-/* A message that arrives over a stream; zeros between two messages. */
-struct sf_arrival {
-    PyObject *target; /* bytes or bytearray that is being filled */
-    uint64_t skipped; /* bytes of the message that are not copied: its head */
-    uint32_t kind;
-};
-
-/* Takes a pulled piece and releases its slot. 1: the message is whole, and *object is what it was, or NULL with what
- * unpickling raised; 0: more is to come; -1 with an exception. */
-int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
-
-void sf_arrival_clear(struct sf_arrival *arrival);
+/* For a message that arrives in pieces. gather: a new bytes or bytearray with room for the message, `total` bytes long,
+ * that begins with the eight bytes `head`; its first *skipped bytes have no place in it. NULL with MemoryError.
+ * open_gathered: the object, once all bytes are in; a new reference, or NULL with what unpickling raised. Steals
+ * `gathered`. */
+PyObject *sf_message_gather(uint64_t head, uint64_t total, uint64_t *skipped);
+PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered);
 
 #endif

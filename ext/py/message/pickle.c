@@ -1,5 +1,5 @@
-/* Pickling by pickle.dumps and pickle.loads with the highest protocol. Each call is told to the log, whoever makes it.
- */
+/* Pickling by pickle.dumps and pickle.loads with the highest protocol. See pickle.h. Each call is logged as a PICKLED
+ * stretch. */
 #include "py/message/pickle.h"
 
 #include "core/log/log.h"
@@ -20,7 +20,7 @@ int sf_pickle_init(void)
     return dumps && loads && protocol && callback_keyword && buffers_keyword ? 0 : -1;
 }
 
-/* The result of a pickle.dumps that began at `from`. */
+/* Checks and logs the result of a pickle.dumps that began at `from`. */
 static PyObject *check_bytes(uint64_t from, PyObject *bytes)
 {
     if (bytes && !PyBytes_CheckExact(bytes)) {
@@ -32,8 +32,8 @@ static PyObject *check_bytes(uint64_t from, PyObject *bytes)
     return bytes;
 }
 
-/* The result of a pickle.loads of so many bytes that began at `from`. */
-static PyObject *loaded(uint64_t from, PyObject *object, Py_ssize_t bytes)
+/* Logs a pickle.loads of so many bytes that began at `from`. Returns its result. */
+static PyObject *log_loaded(uint64_t from, PyObject *object, Py_ssize_t bytes)
 {
     sf_log_stretch(SF_EVENT_PICKLED, from, object ? (uint64_t)bytes : 0);
     return object;
@@ -59,8 +59,8 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
     PyObject *view = PyMemoryView_FromMemory((char *)data, bytes, PyBUF_READ);
     if (!view)
         return NULL;
-    PyObject *object = loaded(from, PyObject_CallOneArg(loads, view), bytes);
-    /* nothing that was unpickled may keep looking at memory that is not Python's */
+    PyObject *object = log_loaded(from, PyObject_CallOneArg(loads, view), bytes);
+    /* raises if the object keeps a view of this memory, which Python does not own */
     PyObject *raised = sf_take_raised();
     PyObject *released = PyObject_CallMethod(view, "release", NULL);
     Py_DECREF(view);
@@ -78,7 +78,7 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
 PyObject *sf_pickle_loads_bytes(PyObject *bytes)
 {
     uint64_t from = sf_log_stretch_begin();
-    return loaded(from, PyObject_CallOneArg(loads, bytes), PyBytes_GET_SIZE(bytes));
+    return log_loaded(from, PyObject_CallOneArg(loads, bytes), PyBytes_GET_SIZE(bytes));
 }
 
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
@@ -86,5 +86,5 @@ PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
     PyObject *arguments[] = {bytes, buffers};
     uint64_t from = sf_log_stretch_begin();
     Py_ssize_t size = PyObject_Length(bytes);
-    return loaded(from, PyObject_Vectorcall(loads, arguments, 1, buffers_keyword), size);
+    return log_loaded(from, PyObject_Vectorcall(loads, arguments, 1, buffers_keyword), size);
 }

@@ -1,11 +1,15 @@
-/* Plain objects. See plain.h. */
+/* Plain objects: writing and reading. See plain.h for what is plain and for the format. A writer that meets something
+ * that is not plain returns NOT_PLAIN, and what was written is dropped. */
 #include "py/message/plain.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#define MOST_BYTES ((size_t)1 << 20) /* of a container: longer ones are pickle's */
-#define MOST_LETTERS 256             /* of a str in a container: it may stand there many times */
+#define MOST_BYTES ((size_t)1 << 20) /* of a container; longer ones are pickled */
+#define NUMBER_BYTES sizeof(int64_t) /* of an int or a float */
+#define MOST_LETTERS 256             /* of a str in a container, which may hold the same one many times */
 
 #ifdef PYPY_VERSION
 
@@ -30,6 +34,8 @@ PyObject *sf_plain_read(const char *data)
 
 #else
 
+static_assert(sizeof(double) == NUMBER_BYTES, "ints and floats take the same room");
+
 enum { NOT_PLAIN = 0, WRITTEN = 1, NO_MEMORY = -1 };
 
 /* ---- writing ---- */
@@ -50,7 +56,7 @@ static int grow(struct sf_plain *plain, size_t bytes)
     return WRITTEN;
 }
 
-static inline char *take(struct sf_plain *plain, size_t bytes)
+static inline char *extend(struct sf_plain *plain, size_t bytes)
 {
     if (__builtin_expect(plain->bytes + bytes > plain->room, 0) && grow(plain, bytes) != WRITTEN)
         return NULL;
@@ -61,7 +67,7 @@ static inline char *take(struct sf_plain *plain, size_t bytes)
 
 static inline int write_tagged(struct sf_plain *plain, char tag, const void *value, size_t bytes)
 {
-    char *at = take(plain, 1 + bytes);
+    char *at = extend(plain, 1 + bytes);
     if (!at)
         return NO_MEMORY;
     *at = tag;
@@ -82,14 +88,14 @@ static int write_text(struct sf_plain *plain, PyObject *text, Py_ssize_t most)
         return NOT_PLAIN;
     if (write_count(plain, 's', length) < 0)
         return NO_MEMORY;
-    char *at = take(plain, (size_t)length);
+    char *at = extend(plain, (size_t)length);
     if (!at)
         return NO_MEMORY;
     memcpy(at, PyUnicode_DATA(text), (size_t)length);
     return WRITTEN;
 }
 
-/* Whether it is an int of 64 bits. */
+/* Whether it fits into 64 bits. */
 static inline int as_integer(PyObject *object, int64_t *value)
 {
     int overflow;
@@ -123,45 +129,47 @@ static int write_row(struct sf_plain *plain, PyObject *object)
     return done;
 }
 
-/* Lists of nothing but ints (floats), which lists of results often are. */
-static int write_integers(struct sf_plain *plain, PyObject *list, Py_ssize_t count)
+static inline bool put_integer(PyObject *item, char *to)
 {
-    char *at = write_count(plain, 'I', count) > 0 ? take(plain, (size_t)count * sizeof(int64_t)) : NULL;
-    if (!at)
-        return NO_MEMORY;
-    for (Py_ssize_t i = 0; i < count; i++, at += sizeof(int64_t)) {
-        int64_t value;
-        PyObject *item = PyList_GET_ITEM(list, i);
-        if (!PyLong_CheckExact(item) || !as_integer(item, &value))
-            return NOT_PLAIN;
-        memcpy(at, &value, sizeof value);
-    }
-    return WRITTEN;
+    int64_t value;
+    if (!PyLong_CheckExact(item) || !as_integer(item, &value))
+        return false;
+    memcpy(to, &value, sizeof value);
+    return true;
 }
 
-static int write_floats(struct sf_plain *plain, PyObject *list, Py_ssize_t count)
+static inline bool put_float(PyObject *item, char *to)
 {
-    char *at = write_count(plain, 'D', count) > 0 ? take(plain, (size_t)count * sizeof(double)) : NULL;
+    if (!PyFloat_CheckExact(item))
+        return false;
+    double value = PyFloat_AS_DOUBLE(item);
+    memcpy(to, &value, sizeof value);
+    return true;
+}
+
+/* Lists of ints only, or of floats only, have a shorter format: results of map are often such lists. Inlined for each
+ * of the two `put`, because this loop is what sending such a list costs. */
+static inline __attribute__((always_inline)) int write_numbers(struct sf_plain *plain, char tag, PyObject *list,
+                                                               bool (*put)(PyObject *item, char *to))
+{
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    char *at = write_count(plain, tag, count) > 0 ? extend(plain, (size_t)count * NUMBER_BYTES) : NULL;
     if (!at)
         return NO_MEMORY;
-    for (Py_ssize_t i = 0; i < count; i++, at += sizeof(double)) {
-        PyObject *item = PyList_GET_ITEM(list, i);
-        if (!PyFloat_CheckExact(item))
+    for (Py_ssize_t i = 0; i < count; i++, at += NUMBER_BYTES)
+        if (!put(PyList_GET_ITEM(list, i), at))
             return NOT_PLAIN;
-        double value = PyFloat_AS_DOUBLE(item);
-        memcpy(at, &value, sizeof value);
-    }
     return WRITTEN;
 }
 
 static int write_list(struct sf_plain *plain, PyObject *list)
 {
     Py_ssize_t count = PyList_GET_SIZE(list);
-    if ((size_t)count > MOST_BYTES / sizeof(int64_t))
+    if ((size_t)count > MOST_BYTES / NUMBER_BYTES)
         return NOT_PLAIN;
     PyObject *first = count ? PyList_GET_ITEM(list, 0) : Py_None;
-    int done = PyLong_CheckExact(first)    ? write_integers(plain, list, count)
-               : PyFloat_CheckExact(first) ? write_floats(plain, list, count)
+    int done = PyLong_CheckExact(first)    ? write_numbers(plain, 'I', list, put_integer)
+               : PyFloat_CheckExact(first) ? write_numbers(plain, 'D', list, put_float)
                                            : NOT_PLAIN;
     if (done != NOT_PLAIN)
         return done;
@@ -235,7 +243,7 @@ static PyObject *read_text(const char **at)
 {
     uint32_t length = read_count(at);
     PyObject *text = PyUnicode_New((Py_ssize_t)length, 127);
-    if (text && length) /* the empty str is everybody's */
+    if (text && length) /* the empty str is shared, and must not be written to */
         memcpy(PyUnicode_DATA(text), *at, length);
     *at += length;
     return text;

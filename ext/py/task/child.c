@@ -1,38 +1,38 @@
-/* Forking and ending children. See child.h; what the interpreter wants around it is in protocol.c.
+/* Child processes in their parent. See child.h.
  *
- * The list of running children is this process's own; a process made by fork, also by os.fork, starts with an empty
- * one, and objects that were copied into it by the fork know by `owner` that they are strangers there, and by `pid` if
- * it is their own child. Guarded by the interpreter lock. */
+ * The list of running children belongs to one process. A process made by fork, also by os.fork, starts with an empty
+ * one. Objects that the fork copied know by `owner` that they belong to another process, and by `pid` whether this
+ * process is their child. The list and all children are written and read under the interpreter lock. */
 #include "py/task/child.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/process.h"
-#include "core/ring/ring.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
-#include "py/task/protocol.h"
-
-#include <errno.h>
-#include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 static struct sf_child *running;
 static pid_t running_owner; /* the process whose list it is */
 
-static void list_claim(void)
+/* Empties the list where it is a copy of the parent's. */
+static void own_list(void)
 {
+    assert(sf_holds_interpreter_lock());
     if (running_owner == getpid())
         return;
     running_owner = getpid();
-    running = NULL; /* it was the parent's, copied by a fork */
+    running = NULL;
 }
 
 static void list_add(struct sf_child *child)
 {
     static uint64_t serial;
-    list_claim();
+    own_list();
+    assert(!child->link && child->state == SF_CHILD_RUNNING);
     child->serial = ++serial;
     child->next = running;
     child->link = &running;
@@ -43,149 +43,68 @@ static void list_add(struct sf_child *child)
 
 static void list_remove(struct sf_child *child)
 {
-    if (!child->link)
-        return;
-    *child->link = child->next;
-    if (child->next)
-        child->next->link = child->link;
+    own_list();
+    if (child->link && child->owner == running_owner) {
+        assert(*child->link == child);
+        *child->link = child->next;
+        if (child->next)
+            child->next->link = child->link;
+    }
     child->link = NULL;
     child->next = NULL;
 }
 
-static int refuse_impossible(void)
+static void close_pidfd(struct sf_child *child)
 {
-    if (sf_is_finalizing()) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot fork: the interpreter is shutting down");
-        return -1;
-    }
-#ifndef PYPY_VERSION
-    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot fork from a subinterpreter: use the main interpreter");
-        return -1;
-    }
-#endif
-    return 0;
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    child->pidfd = -1;
 }
-
-/* The child's whole life after the fork. */
-static void live(struct sf_child *self, pid_t parent, PyObject *name, int (*body)(void *), void *context)
-{
-    uint32_t task = self->task;
-    self->state = SF_CHILD_RUNNING;
-    self->pid = getpid();
-    self->owner = parent;
-    self->pidfd = -1;
-    sf_protocol_begin(name); /* if it raises, body finds the exception */
-    int status = body(context);
-    sf_protocol_end();
-    if (!sf_child_is_self(self)) /* f forked, and both came back */
-        task = 0;
-    sf_log_write(SF_EVENT_EXIT, SF_PHASE_INSTANT, task, (uint64_t)(int64_t)status, 0);
-    _exit(status);
-}
-
-#ifdef PYPY_VERSION
-static pid_t fork_by_protocol(void)
-{
-    PyObject *sys = PyImport_ImportModule("sys"); /* PyPy's os.fork tells no auditor */
-    PyObject *audited = sys ? PyObject_CallMethod(sys, "audit", "s", "os.fork") : NULL;
-    Py_XDECREF(sys);
-    Py_XDECREF(audited);
-    PyObject *os = audited ? PyImport_ImportModule("os") : NULL;
-    PyObject *pid = os ? PyObject_CallMethod(os, "fork", NULL) : NULL;
-    Py_XDECREF(os);
-    if (os && !pid && PyErr_ExceptionMatches(PyExc_OSError)) { /* as elsewhere: RuntimeError with errno's text */
-        PyObject *failure = sf_take_raised(), *number = PyObject_GetAttrString(failure, "errno");
-        long error = number ? PyLong_AsLong(number) : EAGAIN;
-        Py_XDECREF(number);
-        Py_DECREF(failure);
-        PyErr_Clear();
-        sf_error(-(int)error, "cannot fork");
-        return -1;
-    }
-    long got = pid ? PyLong_AsLong(pid) : -1;
-    Py_XDECREF(pid);
-    return (pid_t)got;
-}
-#else
-static pid_t fork_by_protocol(void)
-{
-    if (PySys_Audit("os.fork", NULL))
-        return -1;
-    PyOS_BeforeFork();
-    pid_t pid = fork();
-    int error = errno;
-    if (pid == 0)
-        PyOS_AfterFork_Child();
-    else
-        PyOS_AfterFork_Parent(); /* also when the fork failed: it undoes what the before-hooks did */
-    errno = error;
-    if (pid < 0)
-        sf_error(-error, "cannot fork");
-    return pid;
-}
-#endif
 
 static int try_reap(void *what)
 {
     struct sf_child *child = what;
     if (child->state == SF_CHILD_REAPED) /* another thread did */
         return 0;
+    assert(child->state == SF_CHILD_RUNNING);
     int done = sf_process_try_reap(child->pid, &child->exit_status);
     if (done <= 0)
         return done ? done : -EAGAIN;
     child->state = SF_CHILD_REAPED;
     list_remove(child);
-    if (child->pidfd >= 0)
-        close(child->pidfd);
-    child->pidfd = -1;
+    close_pidfd(child);
     sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
                  (uint64_t)(int64_t)child->exit_status);
     return 0;
 }
 
-int sf_child_fork(struct sf_child *child, PyObject *name, int (*body)(void *), void *context)
+static void take_pid(struct sf_child *child, pid_t pid, pid_t owner)
 {
-    const char *name_utf8 = PyUnicode_AsUTF8(name);
-    if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
-        return -1;
-    pid_t parent = getpid();
-    bool by_main_thread = (pid_t)syscall(SYS_gettid) == parent;
-    /* keeps a descriptor free for the pidfd: f must not run at all where there is none */
-    int spare = eventfd(0, EFD_CLOEXEC);
-    if (spare < 0) {
-        sf_error(-errno, "cannot open a file descriptor for the child");
-        return -1;
-    }
-    sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
-    sf_log_fork_as(child->task, name_utf8);
-    pid_t pid = fork_by_protocol();
-    int error = errno;
-    close(spare);
-    if (pid == 0) {
-        sf_process_die_with_parent(parent, by_main_thread);
-        live(child, parent, name, body, context);
-    }
-    if (pid < 0) {
-        sf_log_fork_as(0, NULL); /* it may not have come to the fork */
-        sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, 0, (uint64_t)error);
-        return -1;
-    }
-    sf_ring_name_child(pid);
-    sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, (uint64_t)pid, 0);
-    child->pid = pid;
-    child->owner = parent;
+    assert(child->state == SF_CHILD_NEW && !child->link);
     child->state = SF_CHILD_RUNNING;
+    child->pid = pid;
+    child->owner = owner;
+    child->pidfd = -1;
+}
+
+void sf_child_become(struct sf_child *child, pid_t parent)
+{
+    take_pid(child, getpid(), parent);
+}
+
+int sf_child_adopt(struct sf_child *child, pid_t pid)
+{
+    take_pid(child, pid, getpid());
     list_add(child);
-    child->pidfd = sf_process_open_pidfd(pid);
-    if (child->pidfd == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
-        child->pidfd = -1;
+    int pidfd = sf_process_open_pidfd(pid);
+    if (pidfd >= 0) {
+        child->pidfd = pidfd;
+    } else if (pidfd == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
         try_reap(child);
-    } else if (child->pidfd < 0) { /* without it nobody could wait for the child with a timeout */
-        error = child->pidfd;
+    } else { /* without a pidfd nobody could wait for the child with a timeout */
         sf_child_end(child);
         child->state = SF_CHILD_NEW;
-        sf_error(error, "cannot open a pidfd of the child");
+        sf_error(pidfd, "cannot open a pidfd of the child");
         return -1;
     }
     return 0;
@@ -224,7 +143,7 @@ void sf_child_end(struct sf_child *child)
     while (try_reap(child) == -EAGAIN) {
         Py_BEGIN_ALLOW_THREADS;
         if (child->pidfd >= 0)
-            sf_process_wait(child->pidfd, 100000000);
+            sf_process_wait(child->pidfd, SF_LIVENESS_PERIOD_NS);
         else
             usleep(1000);
         Py_END_ALLOW_THREADS;
@@ -233,9 +152,8 @@ void sf_child_end(struct sf_child *child)
 
 void sf_child_forget(struct sf_child *child)
 {
-    if (child->pidfd >= 0)
-        close(child->pidfd);
-    child->pidfd = -1;
+    assert(child->owner != getpid());
+    close_pidfd(child);
     child->link = NULL; /* the list it was in is the parent's */
     child->state = SF_CHILD_REAPED;
     child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
@@ -255,17 +173,20 @@ bool sf_child_is_self(const struct sf_child *child)
     return child->state == SF_CHILD_RUNNING && child->pid == getpid();
 }
 
+/* ---- the end of the program ---- */
+
 struct last_wait {
-    uint64_t newest; /* later ones are not waited for: a daemon thread might start some for ever */
+    uint64_t newest; /* serial; later ones are not waited for: a daemon thread might start some for ever */
     int pidfd;       /* of one that runs, to sleep on */
 };
 
-/* Reaps what has died. The list is walked anew each time: while we sleep, another Python thread may end and free any
- * child in it. */
+/* Reaps what has died. Walks the list anew each time: during a sleep another Python thread may reap and free any child
+ * in it. */
 static int try_reap_all(void *what)
 {
     struct last_wait *wait = what;
     int got, left = 0;
+    own_list(); /* a signal handler may have called os.fork during the sleep, and come back in the new process too */
     for (struct sf_child *child = running, *next; child; child = next) {
         next = child->next;
         if (child->serial > wait->newest || (got = try_reap(child)) == 0)
@@ -274,7 +195,7 @@ static int try_reap_all(void *what)
             wait->pidfd = child->pidfd;
             left++;
         } else {
-            list_remove(child); /* cannot be waited for */
+            list_remove(child); /* waitpid fails for it, and will again */
         }
     }
     return left ? -EAGAIN : 0;
@@ -285,11 +206,9 @@ static int sleep_until_one_is_dead(void *what, int64_t timeout_ns)
     return sf_process_wait(((struct last_wait *)what)->pidfd, timeout_ns);
 }
 
-PyObject *sf_child_at_exit(PyObject *module, PyObject *unused)
+PyObject *sf_child_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
-    list_claim();
+    own_list();
     struct last_wait last = {running ? running->serial : 0, -1};
     for (struct sf_child *child = running; child; child = child->next)
         if (child->at_exit)

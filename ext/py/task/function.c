@@ -1,4 +1,4 @@
-/* Looking through callables. See function.h. */
+/* Finds the function behind a callable. See function.h. */
 #include "py/task/function.h"
 
 static PyObject *partial, *functools_globals; /* functools.partial, functools.__dict__ */
@@ -21,18 +21,19 @@ static PyObject *attribute(PyObject *object, const char *name)
     return value;
 }
 
-/* What f is around if f is a wrapper of functools itself, such as singledispatch's (lru_cache's where that is written
- * in Python): no program has its globals there. A new reference, or NULL: it is none, or an exception. */
-static PyObject *wrapped_by_functools(PyObject *f)
+/* What f wraps if f is a wrapper of functools itself, such as singledispatch's (or lru_cache's where that is written in
+ * Python). Its own globals are those of functools, which no program means. A new reference, or NULL: f is no such
+ * wrapper, or an exception. */
+static PyObject *unwrap_functools(PyObject *f)
 {
     PyObject *globals = attribute(f, "__globals__");
     Py_XDECREF(globals); /* only compared */
     return globals == functools_globals ? attribute(f, "__wrapped__") : NULL;
 }
 
-/* One layer off: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a wrapper of functools or
- * of a callable written in C. A new reference, or NULL: no layer, or an exception. */
-static PyObject *inner(PyObject *f)
+/* What f wraps, one layer: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a wrapper of
+ * functools or of a callable written in C. A new reference, or NULL: it wraps nothing, or an exception. */
+static PyObject *unwrap(PyObject *f)
 {
     int is_partial = PyObject_IsInstance(f, partial);
     if (is_partial < 0)
@@ -42,7 +43,7 @@ static PyObject *inner(PyObject *f)
     if (PyMethod_Check(f))
         return Py_NewRef(PyMethod_GET_FUNCTION(f));
     if (PyFunction_Check(f))
-        return wrapped_by_functools(f);
+        return unwrap_functools(f);
     if (PyCFunction_Check(f) || PyType_Check(f))
         return NULL;
     PyObject *call = attribute((PyObject *)Py_TYPE(f), "__call__");
@@ -53,10 +54,10 @@ static PyObject *inner(PyObject *f)
 }
 
 /* The innermost callable. A new reference, or NULL with an exception. */
-static PyObject *innermost(PyObject *f)
+static PyObject *unwrap_fully(PyObject *f)
 {
     PyObject *at = Py_NewRef(f), *next;
-    for (int depth = 0; depth < 100 && (next = inner(at)); depth++)
+    for (int depth = 0; depth < 100 && (next = unwrap(at)); depth++)
         Py_SETREF(at, next);
     if (PyErr_Occurred())
         Py_CLEAR(at);
@@ -65,7 +66,7 @@ static PyObject *innermost(PyObject *f)
 
 PyObject *sf_function_globals(PyObject *f)
 {
-    PyObject *function = innermost(f);
+    PyObject *function = unwrap_fully(f);
     if (!function)
         return NULL;
     PyObject *globals = attribute(function, "__globals__");
@@ -81,7 +82,7 @@ PyObject *sf_function_globals(PyObject *f)
 
 int sf_function_is_generator(PyObject *f)
 {
-    PyObject *function = innermost(f);
+    PyObject *function = unwrap_fully(f);
     if (!function)
         return -1;
     PyObject *code = attribute(function, "__code__"), *flags = code ? attribute(code, "co_flags") : NULL;

@@ -1,7 +1,13 @@
 /* snakefish.Generator: a generator function in a child process, in step with its parent or `prefetch` items ahead. This
- * is the parent's half and the Python type; how the two work together stands in generator.h, the child's half is
- * generator_child.c. */
+ * is the parent's half and the Python type. generator.h says how the halves work together; the child's half is
+ * generator_child.c.
+ *
+ * Invariants: at most one item is asked for and not taken (awaited). One Python thread at a time is in next() (busy),
+ * and ring and control stay while it is. Everything here runs under the interpreter lock. */
 #include "py/base/types.h"
+
+#include <errno.h>
+#include <limits.h>
 
 #include "core/log/log.h"
 #include "core/os/futex.h"
@@ -13,16 +19,8 @@
 #include "py/task/function.h"
 #include "py/task/generator.h"
 
-#include <errno.h>
-#include <limits.h>
-
-static struct sf_task *task_of(PyObject *self)
-{
-    return &((struct sf_task_object *)self)->task;
-}
-
-/* The ring and what goes with it, unless a thread in next() or this very process needs them. */
-static void give_back(struct sf_task *task)
+/* Frees ring and control, unless a thread in next() or this very process needs them. */
+static void free_shared(struct sf_task *task)
 {
     struct sf_generator *generator = sf_generator_of(task);
     if (generator->busy || sf_child_is_self(&generator->base.task.child))
@@ -35,20 +33,20 @@ static void give_back(struct sf_task *task)
     Py_CLEAR(generator->opened);
 }
 
-static void ask(struct sf_generator *generator)
+static void request_item(struct sf_generator *generator)
 {
     atomic_fetch_add_explicit(&generator->control->asked, 1, memory_order_release);
     sf_futex_wake(&generator->control->asked, 1);
     generator->awaited = true;
 }
 
-static void request_stop(struct sf_task *task)
+static void stop_generator(struct sf_task *task)
 {
     struct sf_generator *generator = sf_generator_of(task);
     if (sf_generator_stopped(generator))
         return;
     atomic_store_explicit(&generator->control->stop, 1, memory_order_release);
-    /* changes the futex word too, for a child that is just about to sleep on it */
+    /* changes the futex word, so that a child that is about to sleep on it does not */
     atomic_fetch_add_explicit(&generator->control->asked, 1, memory_order_release);
     sf_futex_wake(&generator->control->asked, INT_MAX);
     sf_ring_wake_all(generator->ring);
@@ -56,11 +54,11 @@ static void request_stop(struct sf_task *task)
 
 static void stop_at_exit(struct sf_child *child)
 {
-    request_stop((struct sf_task *)((char *)child - offsetof(struct sf_task, child)));
+    stop_generator((struct sf_task *)((char *)child - offsetof(struct sf_task, child)));
 }
 
-/* Takes the pieces that are there. 0: the message is whole, -EAGAIN, SF_RAISED or -errno. */
-static int pull(struct sf_generator *generator)
+/* Takes the pieces that are in the ring. 0: an item is whole, -EAGAIN, SF_RAISED or -errno. */
+static int pull_item(struct sf_generator *generator)
 {
     struct sf_stream_head head;
     struct sf_ring_slot slot;
@@ -70,7 +68,7 @@ static int pull(struct sf_generator *generator)
         int whole = sf_arrival_take(&generator->arrival, generator->ring, &head, &slot, bytes, &generator->opened);
         if (whole < 0)
             return SF_RAISED;
-        if (whole) { /* where it cannot be unpickled, the exception stays set until open_item */
+        if (whole) { /* if unpickling raised, the exception stays set until open_item */
             generator->tag = (enum sf_tag)head.tag;
             generator->last = head.number == SF_GENERATOR_LAST_ITEM;
             generator->bytes = head.total;
@@ -83,13 +81,13 @@ static int pull(struct sf_generator *generator)
 static int try_item(void *what)
 {
     struct sf_generator *generator = what;
-    int got = pull(generator);
-    if (got != -EAGAIN || !generator->look)
+    int got = pull_item(generator);
+    if (got != -EAGAIN || !generator->check_child)
         return got;
     int alive = sf_child_wait(&generator->base.task.child, false, 0);
     if (alive)
         return alive;
-    got = pull(generator); /* what it sent between our look and its death */
+    got = pull_item(generator); /* what the child sent before its death, and after our first pull */
     return got == -EAGAIN ? -ECHILD : got;
 }
 
@@ -97,11 +95,11 @@ static int sleep_for_item(void *what, int64_t timeout_ns)
 {
     struct sf_generator *generator = what;
     int slept = sf_ring_wait_message(generator->ring, timeout_ns);
-    generator->look = sf_wait_should_look(slept, &generator->looked_ns);
-    return slept == -EPIPE ? -ETIMEDOUT : slept; /* the child may have died with its item sent: try_item finds out */
+    generator->check_child = sf_liveness_is_due(slept, &generator->checked_ns);
+    return slept == -EPIPE ? -ETIMEDOUT : slept; /* a dead child may have sent its item: try_item finds out */
 }
 
-/* Opens the item that is whole. A new reference or NULL with an exception. */
+/* Makes of the item that is whole its value, or what it raises. A new reference, or NULL with an exception. */
 static PyObject *open_item(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
@@ -116,14 +114,14 @@ static PyObject *open_item(struct sf_generator *generator)
     return sf_outcome_open_message(generator->tag, opened, &origin);
 }
 
-/* The child has died without an item. Raises what is known of that. Returns NULL. */
-static PyObject *open_death(struct sf_generator *generator)
+/* Raises for a child that has died without an item. Returns NULL. */
+static PyObject *raise_death(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
     if (task->disposed)
         return PyErr_Format(PyExc_RuntimeError, "%U was disposed by another Python thread meanwhile", task->name);
     generator->exhausted = true;
-    if (task->joined || sf_generator_stopped(generator)) { /* by another Python thread, meanwhile */
+    if (task->joined || sf_generator_stopped(generator)) { /* another Python thread has joined it meanwhile */
         PyErr_SetNone(PyExc_StopIteration);
         return NULL;
     }
@@ -135,10 +133,10 @@ static PyObject *open_death(struct sf_generator *generator)
     return sf_outcome_open(SF_TAG_NONE, NULL, &origin);
 }
 
-static PyObject *next(PyObject *self, bool block, int64_t deadline)
+static PyObject *next_item(PyObject *self, bool block, int64_t deadline)
 {
     struct sf_generator *generator = (struct sf_generator *)self;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (generator->exhausted || task->joined || (generator->control && sf_generator_stopped(generator))) {
         PyErr_SetNone(PyExc_StopIteration);
         return NULL;
@@ -147,17 +145,17 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
         return NULL;
     if (generator->busy) {
         PyErr_Format(PyExc_RuntimeError,
-                     "%U is in next() already, for another Python thread or below a signal handler: "
-                     "let one finish first",
+                     "%U is in next() already, in another Python thread or in what a signal handler interrupted: "
+                     "that call must finish first",
                      task->name);
         return NULL;
     }
     if (!generator->awaited)
-        ask(generator);
+        request_item(generator);
     generator->busy = true;
     struct sf_waiting waiting = {try_item, sleep_for_item, generator, SF_WAIT_ITEM, task->child.task};
     sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
-    generator->look = !block; /* a poll looks at the child each time */
+    generator->check_child = !block; /* a call that does not block checks each time */
     int got = sf_wait(&waiting, block, deadline);
     generator->busy = false;
     uint64_t bytes = got == 0 ? generator->bytes : 0;
@@ -166,7 +164,7 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     if (got == 0)
         item = open_item(generator);
     else if (got == -ECHILD)
-        open_death(generator);
+        raise_death(generator);
     else if (got == -EAGAIN)
         PyErr_Format(PyExc_IndexError, "the next item of %U is not there yet", task->name);
     else if (got == -ETIMEDOUT)
@@ -174,7 +172,7 @@ static PyObject *next(PyObject *self, bool block, int64_t deadline)
     else if (got != SF_RAISED)
         sf_error(got, "cannot receive an item");
     if (task->joined || task->disposed)
-        give_back(task); /* was put off while we were in here */
+        free_shared(task); /* which could not be done while busy was set */
     return item;
 }
 
@@ -183,38 +181,34 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "prefetch", NULL};
     PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL, *prefetch = NULL;
     int64_t ahead = 0;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Generator", keywords, &f, &extract, &merge, &f_args,
                                      &f_kwargs, &name, &prefetch))
         return -1;
-    if (task->f) {
-        PyErr_SetString(PyExc_RuntimeError, "a Generator is initialised once: make a new one");
+    if (sf_task_object_init_once(self, "Generator"))
         return -1;
-    }
     if (!sf_argument_is_callable(f, "f", false) ||
         sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead))
         return -1;
     int is_generator = sf_function_is_generator(f);
     if (is_generator <= 0) {
         if (is_generator == 0)
-            PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), and %R is none",
-                         f);
+            PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), not %R", f);
         return -1;
     }
-    /* the counts go round at 32 bits: what nobody will ever compute ahead is enough */
+    /* the counts wrap around at 32 bits, so the limit is half of that */
     ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
     task->run = sf_generator_feed;
     task->child.at_exit = stop_at_exit;
-    task->stop = request_stop;
-    task->give_back = give_back;
+    task->stop = stop_generator;
+    task->give_back = free_shared;
     return sf_task_init(task, SF_TASK_GENERATOR, f, f_args, f_kwargs, extract, merge, name);
 }
 
-static PyObject *generator_start(PyObject *self, PyObject *unused)
+static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     struct sf_generator *generator = (struct sf_generator *)self;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (!sf_task_may_start(task))
         return NULL;
     void *control = NULL;
@@ -225,7 +219,7 @@ static PyObject *generator_start(PyObject *self, PyObject *unused)
     if (error)
         sf_error(error, "cannot map the Generator's memory");
     if (error || sf_task_start(task)) {
-        give_back(task);
+        free_shared(task);
         return NULL;
     }
     Py_RETURN_NONE;
@@ -240,80 +234,71 @@ static PyObject *generator_next(PyObject *self, PyObject *args, PyObject *kwargs
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:next", keywords, &block, &timeout) ||
         sf_wait_deadline(timeout, &deadline))
         return NULL;
-    return next(self, block, deadline);
+    return next_item(self, block, deadline);
 }
 
 static PyObject *generator_iternext(PyObject *self)
 {
-    return next(self, true, SF_FOREVER);
+    return next_item(self, true, SF_FOREVER);
 }
 
 static PyMethodDef methods[] = {
     {"start", generator_start, METH_NOARGS,
-     "start()\n--\n\nForks a child process, which calls f and waits for the first next(), or begins with prefetch.\n\n"
+     "start()\n--\n\n"
+     "Forks a child process, which calls f and waits for the first next(), or begins with prefetch.\n\n"
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
     {"next", (PyCFunction)(void (*)(void))generator_next, METH_VARARGS | METH_KEYWORDS,
-     "next(block=True, timeout=None)\n--\n\nHas the child compute the next item, unless it has it ready, and returns "
-     "it.\n\n"
-     "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError). With block=False it asks for\n"
-     "the item the first time, and raises IndexError until it is there. Raises what the generator raises, "
-     "StopIteration\n"
-     "included, and StopIteration after that; ChildDied when the child was killed."},
-    {"join", (PyCFunction)(void (*)(void))sf_task_method_join, METH_VARARGS | METH_KEYWORDS,
-     "join(timeout=None)\n--\n\nStops the generator at the item where it is (as close() does), blocks until the child "
-     "has\n"
-     "ended and merges what it extracted. Items that were computed ahead and not taken are dropped. Timeout and\n"
-     "exceptions as in Thread.join()."},
-    {"try_join", sf_task_method_try_join, METH_NOARGS,
-     "try_join()\n--\n\nStops the generator; False while the child runs, else joins it as join() does and returns "
-     "True.\n"
-     "Does not block."},
-    {"get_exit_status", sf_task_method_get_exit_status, METH_NOARGS,
-     "get_exit_status()\n--\n\n0 when the generator ended, was stopped or raised, n after sys.exit(n), -N after signal "
-     "N,\n"
-     "None if unknown. RuntimeError before join()."},
-    {"is_alive", sf_task_method_is_alive, METH_NOARGS, "is_alive()\n--\n\nTrue from start() until the child's end."},
-    {"fileno", sf_task_method_fileno, METH_NOARGS,
-     "fileno()\n--\n\nA pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
-    {"terminate", sf_task_method_terminate, METH_NOARGS, "terminate()\n--\n\nSends the child SIGTERM. Does not wait."},
-    {"kill", sf_task_method_kill, METH_NOARGS, "kill()\n--\n\nSends the child SIGKILL. Does not wait."},
-    {"dispose", sf_task_method_dispose, METH_NOARGS,
-     "dispose()\n--\n\nKills a child that still runs (ResourceWarning), reaps it and gives everything back. Calling "
-     "it\n"
-     "again does nothing."},
-    {"__enter__", sf_task_method_enter, METH_NOARGS, NULL},
-    {"__exit__", sf_task_method_exit, METH_VARARGS, NULL},
+     "next(block=True, timeout=None)\n--\n\n"
+     "Returns the next item. The child computes it now, unless it has computed it ahead.\n\n"
+     "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
+     "block=False the first call asks for the item, and calls raise IndexError until it is there. Raises what the\n"
+     "generator raises, StopIteration included, and StopIteration after that; ChildDied when the child was killed."},
+    {"join", (PyCFunction)(void (*)(void))sf_task_object_join, METH_VARARGS | METH_KEYWORDS,
+     "join(timeout=None)\n--\n\n"
+     "Stops the generator at its current item (as close() does), blocks until the child has ended and merges what\n"
+     "it extracted. Items that were computed ahead and not taken are lost. Timeout and exceptions as in\n"
+     "Thread.join()."},
+    {"try_join", sf_task_object_try_join, METH_NOARGS,
+     "try_join()\n--\n\n"
+     "Stops the generator. False while the child runs; otherwise joins as join() does and returns True. Does not\n"
+     "block."},
+    {"get_exit_status", sf_task_object_get_exit_status, METH_NOARGS,
+     "get_exit_status()\n--\n\n"
+     "0 when the generator ended, was stopped or raised, n after sys.exit(n), -N after signal N, None if unknown.\n"
+     "RuntimeError before join()."},
+    {"fileno", sf_task_object_fileno, METH_NOARGS,
+     "fileno()\n--\n\n"
+     "A pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
+    {"dispose", sf_task_object_dispose, METH_NOARGS,
+     "dispose()\n--\n\n"
+     "Kills a child that still runs (ResourceWarning), reaps it and frees its memory. Calling it again does\n"
+     "nothing."},
+    SF_TASK_OBJECT_METHODS,
     {NULL, NULL, 0, NULL},
 };
 
 PyDoc_STRVAR(doc,
              "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0)\n--\n\n"
              "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
-             "prefetch: how many items the child may compute ahead of next(), from start() on; it also stops ahead\n"
-             "of some 4 MiB of pickled items. With 0 parent and child go in lock-step.\n"
-             "RuntimeError when f is no generator function. extract and merge as for Thread: extract runs when the\n"
-             "generator has ended or was stopped by join(), merge in join(). It is an iterator too. As a context\n"
-             "manager it joins at the end of the block, or kills the child if the block raised.");
+             "prefetch: how many items the child may compute ahead of next(), from start() on. It also stops when\n"
+             "some 4 MiB of pickled items are ahead. With 0 it computes an item only when next() asks for it.\n"
+             "RuntimeError when f is no generator function. extract and merge are as for Thread: extract runs when\n"
+             "the generator has ended or join() has stopped it, merge runs in join(). A Generator is an iterator. As\n"
+             "a context manager it joins at the end of the block, or kills the child if the block raised.");
 
 static PyType_Slot slots[] = {
+    SF_TASK_OBJECT_SLOTS,
     {Py_tp_doc, (void *)doc},
-    {Py_tp_new, PyType_GenericNew},
     {Py_tp_init, generator_init},
-    SF_FINALIZE_SLOT(sf_task_finalize){Py_tp_dealloc, sf_task_dealloc},
-    {Py_tp_traverse, sf_task_type_traverse},
-    {Py_tp_clear, sf_task_type_clear},
-    {Py_tp_repr, sf_task_repr},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, generator_iternext},
     {Py_tp_methods, methods},
-    {Py_tp_getset, sf_task_attributes},
-    {Py_tp_members, sf_task_members},
     {0, NULL},
 };
 
 PyType_Spec sf_generator_spec = {
     .name = "snakefish.Generator",
     .basicsize = sizeof(struct sf_generator),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags = SF_TASK_OBJECT_FLAGS,
     .slots = slots,
 };

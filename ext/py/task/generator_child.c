@@ -1,19 +1,20 @@
-/* The child's half of a Generator: computes items as they are asked for, or ahead of that, and sends them. See
- * generator.h for what the parent does meanwhile. */
+/* The child's half of a Generator: computes items when they are asked for, or ahead of that, and sends them. See
+ * generator.h for the parent's half and for what they share. f may call os.fork, and both processes may come back out
+ * of it; only the child itself (sf_child_is_self) sends items. */
 #include "py/task/generator.h"
+
+#include <errno.h>
 
 #include "core/log/log.h"
 #include "core/os/futex.h"
-#include "core/result/stream.h"
 #include "py/base/wait.h"
-
-#include <errno.h>
+#include "py/message/departure.h"
 
 static int try_request(void *what)
 {
     struct sf_generator *generator = what;
     uint32_t asked = atomic_load_explicit(&generator->control->asked, memory_order_acquire);
-    /* it is never more than prefetch ahead, so that equal is enough, also where the counts go round */
+    /* made is at most asked + prefetch, so != means less, also where the counts wrap around */
     return asked + generator->prefetch != generator->made || sf_generator_stopped(generator) ? 0 : -EAGAIN;
 }
 
@@ -25,54 +26,30 @@ static int sleep_for_request(void *what, int64_t timeout_ns)
     return sf_futex_wait(&generator->control->asked, generator->made - generator->prefetch, timeout_ns);
 }
 
-struct pushing {
-    struct sf_generator *generator;
-    struct sf_stream_out out;
-};
-
-static int try_push(void *what)
-{
-    struct pushing *pushing = what;
-    if (sf_generator_stopped(pushing->generator))
-        return -ECANCELED;
-    return sf_stream_push(pushing->generator->ring, &pushing->out);
-}
-
-static int sleep_to_push(void *what, int64_t timeout_ns)
-{
-    struct pushing *pushing = what;
-    return sf_ring_wait_room(pushing->generator->ring, sizeof(struct sf_stream_head) + SF_STREAM_PIECE_BYTES,
-                             timeout_ns);
-}
-
-/* Sends an item or the last word. 0, or -1: stopped meanwhile or an exception. */
+/* Sends an item, or what the iterator raised instead (item NULL). *bytes: of its message. 0, or -1: the parent has
+ * stopped the generator meanwhile, or an exception. */
 static int send_item(struct sf_generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
 {
     struct sf_message message;
     int exit_status;
     enum sf_tag tag = sf_outcome_pack_message(item, "an item", &message, &exit_status);
     *bytes = message.bytes;
-    struct pushing pushing = {
-        generator, {.head = {0, tag, number, message.bytes, 0}, .parts = message.parts, .count = message.count}};
-    struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
-    uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
-    int error = sf_wait(&waiting, true, SF_FOREVER);
-    sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);
+    int error = sf_departure_send(generator->ring, &message, 0, tag, number, &generator->control->stop);
     sf_message_fini(&message);
     return error ? -1 : 0;
 }
 
-static PyObject *close_where_it_is(PyObject *iterator)
+static PyObject *close_iterator(PyObject *iterator)
 {
     PyObject *closed = PyObject_CallMethod(iterator, "close", NULL);
     if (!closed)
-        PyErr_WriteUnraisable(iterator); /* nobody asks for it any more, but it is not lost in silence */
+        PyErr_WriteUnraisable(iterator); /* no next() will raise it, so it is printed */
     Py_XDECREF(closed);
     Py_RETURN_NONE;
 }
 
-/* The next item of the iterator, or the failure that there is instead of one, which is taken. NULL: raised. */
-static PyObject *compute(PyObject *iterator, PyObject **failure)
+/* The next item of the iterator. NULL with an exception; without an iterator that is *failure, which is taken. */
+static PyObject *compute_item(PyObject *iterator, PyObject **failure)
 {
     if (iterator)
         return sf_iter_next(iterator);
@@ -81,14 +58,15 @@ static PyObject *compute(PyObject *iterator, PyObject **failure)
     return NULL;
 }
 
-/* Computes and sends one item. 1: go on, 0: it was the last, -1: an exception that ends the child. */
+/* Computes and sends one item. 1: more may follow, 0: it was the last, -1: the child is to end, perhaps with an
+ * exception. */
 static int make_item(struct sf_generator *generator, PyObject *iterator, PyObject **failure)
 {
     uint32_t number = generator->base.task.child.task;
     uint64_t bytes = 0;
     sf_log_write(SF_EVENT_ITEM, SF_PHASE_BEGIN, number, 0, 0);
-    PyObject *item = compute(iterator, failure), *last = NULL;
-    if (!sf_child_is_self(&generator->base.task.child)) { /* a fork of it: the items are not its to send */
+    PyObject *item = compute_item(iterator, failure), *last = NULL;
+    if (!sf_child_is_self(&generator->base.task.child)) { /* a process that f made by os.fork: it must not send items */
         Py_XDECREF(item);
         return -1;
     }
@@ -119,14 +97,14 @@ PyObject *sf_generator_feed(struct sf_task *task)
         PyErr_Format(PyExc_TypeError, "f returned %.200s, not a generator", Py_TYPE(iterator)->tp_name);
         Py_CLEAR(iterator);
     }
-    PyObject *failure = iterator ? NULL : sf_take_raised(); /* for the first that asks for an item */
+    PyObject *failure = iterator ? NULL : sf_take_raised(); /* what calling f raised: the first next() gets it */
     struct sf_waiting waiting = {try_request, sleep_for_request, generator, SF_WAIT_REQUEST, task->child.task};
     PyObject *result = NULL;
     for (int go_on = 1; go_on > 0;) {
         if (sf_wait(&waiting, true, SF_FOREVER))
             break;
         if (sf_generator_stopped(generator))
-            result = iterator ? close_where_it_is(iterator) : Py_NewRef(Py_None);
+            result = iterator ? close_iterator(iterator) : Py_NewRef(Py_None);
         else
             go_on = make_item(generator, iterator, &failure);
         if (result || go_on == 0) {

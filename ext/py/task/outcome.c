@@ -1,12 +1,15 @@
-/* Outcomes. See outcome.h. The Python side of it (formatting tracebacks, sys.exit's rules) is snakefish/_child.py. */
+/* Outcomes: packing in the child, opening in the parent. See outcome.h. Formatting tracebacks and the rules of sys.exit
+ * are Python: snakefish/_child.py. */
 #include "py/task/outcome.h"
+
+#include <assert.h>
 
 #include "core/log/log.h"
 #include "py/base/errors.h"
 #include "py/message/pickle.h"
 
 /* Calls snakefish._child.<name>(argument). */
-static PyObject *helper(const char *name, PyObject *argument)
+static PyObject *call_child_py(const char *name, PyObject *argument)
 {
     PyObject *module = PyImport_ImportModule("snakefish._child");
     if (!module)
@@ -16,8 +19,8 @@ static PyObject *helper(const char *name, PyObject *argument)
     return result;
 }
 
-/* Tag and bytes of the pickle of `object`, which is stolen and may be NULL. */
-static void pack(enum sf_tag tag, PyObject *object, struct sf_outcome_bytes *out)
+/* Sets tag and bytes: the pickle of `object`, which is stolen and may be NULL. */
+static void set_pickle(enum sf_tag tag, PyObject *object, struct sf_outcome_bytes *out)
 {
     out->bytes = object ? sf_pickle_dumps(object) : NULL;
     out->tag = out->bytes ? tag : SF_TAG_NONE;
@@ -29,7 +32,7 @@ static void pack_broken(PyObject *sentence, PyObject *text, struct sf_outcome_by
 {
     PyObject *both = sentence && text ? PyTuple_Pack(2, sentence, text) : NULL;
     Py_XDECREF(sentence);
-    pack(SF_TAG_BROKEN, both, out);
+    set_pickle(SF_TAG_BROKEN, both, out);
     PyErr_Clear();
 }
 
@@ -43,7 +46,7 @@ void sf_outcome_pack_broken(const char *sentence, struct sf_outcome_bytes *out)
 static void pack_unpicklable_value(PyObject *value, const char *what, struct sf_outcome_bytes *out)
 {
     PyObject *reason = sf_take_raised();
-    PyObject *text = helper("format_exception", reason);
+    PyObject *text = call_child_py("format_exception", reason);
     PyObject *sentence =
         PyUnicode_FromFormat("%s (%.200s) cannot be pickled: %S", what, Py_TYPE(value)->tp_name, reason);
     pack_broken(sentence, text, out);
@@ -53,16 +56,16 @@ static void pack_unpicklable_value(PyObject *value, const char *what, struct sf_
 
 static void pack_exception(PyObject *exception, const char *what, struct sf_outcome_bytes *out)
 {
-    /* the end of a generator is no failure: it was raised nowhere, and no text is made for it */
+    /* a StopIteration that ends a generator has no traceback, and needs no text */
     PyObject *traceback = PyException_GetTraceback(exception);
     int is_end = !traceback && PyErr_GivenExceptionMatches(exception, PyExc_StopIteration);
     Py_XDECREF(traceback);
-    PyObject *text = is_end ? PyUnicode_FromString("") : helper("format_exception", exception);
+    PyObject *text = is_end ? PyUnicode_FromString("") : call_child_py("format_exception", exception);
     PyErr_Clear();
-    PyObject *summary = helper("summarise", exception);
+    PyObject *summary = call_child_py("summarise", exception);
     PyObject *pickled = text && summary ? sf_pickle_dumps(exception) : NULL;
     if (pickled) {
-        pack(SF_TAG_RAISED, PyTuple_Pack(3, text, summary, pickled), out);
+        set_pickle(SF_TAG_RAISED, PyTuple_Pack(3, text, summary, pickled), out);
     } else {
         PyObject *reason = sf_take_raised();
         PyObject *sentence =
@@ -80,11 +83,11 @@ static void pack_exception(PyObject *exception, const char *what, struct sf_outc
 
 static void pack_exit(PyObject *exception, struct sf_outcome_bytes *out)
 {
-    PyObject *status = helper("exit_status", exception); /* prints what sys.exit("words") prints */
-    PyObject *text = helper("format_exception", exception);
+    PyObject *status = call_child_py("exit_status", exception); /* prints what sys.exit("words") prints */
+    PyObject *text = call_child_py("format_exception", exception);
     out->exit_status = status ? (int)(PyLong_AsLong(status) & 0xff) : 1;
     Py_XDECREF(status);
-    pack(SF_TAG_EXITED, text, out);
+    set_pickle(SF_TAG_EXITED, text, out);
     PyErr_Clear();
 }
 
@@ -116,7 +119,7 @@ enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf
     struct sf_outcome_bytes outcome = {.tag = SF_TAG_RETURNED};
     uint64_t from = sf_log_stretch_begin();
     if (value && sf_message_pack(message, value) == 0) {
-        sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes); /* also of what needs no pickle: it goes out now */
+        sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes); /* logged also for a value that needs no pickle */
         return SF_TAG_RETURNED;
     }
     if (value) {
@@ -127,8 +130,8 @@ enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf
     }
     *exit_status = outcome.exit_status;
     PyObject *bytes =
-        outcome.bytes ? outcome.bytes : PyBytes_FromStringAndSize(NULL, 0); /* the empty one is there always */
-    if (sf_message_pack(message, bytes)) /* no copy, no pickle: nothing that could fail but a buffer's view */
+        outcome.bytes ? outcome.bytes : PyBytes_FromStringAndSize(NULL, 0); /* the empty one always exists */
+    if (sf_message_pack(message, bytes)) /* bytes need no memory: only taking the view could fail */
         PyErr_Clear();
     Py_XDECREF(bytes);
     return outcome.tag;
@@ -155,7 +158,7 @@ static PyObject *raise_unpicklable_here(const struct sf_outcome_origin *origin, 
     return raise_died(origin, PyUnicode_FromFormat("%s cannot be unpickled: %S", what, reason), reason);
 }
 
-static PyObject *raise_remote(PyObject *bytes, const struct sf_outcome_origin *origin)
+static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_origin *origin)
 {
     PyObject *parts = sf_pickle_loads_bytes(bytes), *text, *summary, *pickled;
     if (!parts || !PyArg_ParseTuple(parts, "UUS", &text, &summary, &pickled)) {
@@ -197,6 +200,7 @@ static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *o
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin)
 {
     PyObject *value, *text;
+    assert(bytes || tag == SF_TAG_NONE);
     switch (tag) {
     case SF_TAG_RETURNED:
         if (PyBytes_GET_SIZE(bytes) == 0)
@@ -204,7 +208,7 @@ PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outc
         value = sf_pickle_loads_bytes(bytes);
         return value ? value : raise_unpicklable_here(origin, origin->what);
     case SF_TAG_RAISED:
-        return raise_remote(bytes, origin);
+        return raise_what_it_raised(bytes, origin);
     case SF_TAG_BROKEN:
         return raise_broken(bytes, origin);
     case SF_TAG_EXITED:

@@ -1,16 +1,15 @@
-/* Around a fork. See protocol.h. Functions of the standard library are looked up once. */
+/* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import. */
 #include "py/task/protocol.h"
-
-#include "py/task/child.h"
-#include "py/task/streams.h"
 
 #include <stdbool.h>
 #include <unistd.h>
 
-/* Builtins of _thread, atexit, _signal, gc and sys; functions of _child.py. */
-static PyObject *freeze; /* NULL on PyPy, which has none */
+#include "py/task/child.h"
+
+static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
-    *set_wakeup_fd, *modules;
+    *set_wakeup_fd, *loaded_modules;
+/* functions of snakefish/_child.py */
 static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
     *save_coverage;
 static const struct {
@@ -18,7 +17,7 @@ static const struct {
     PyObject **to;
 } lookups[] = {
 #ifndef PYPY_VERSION
-    {"gc", "freeze", &freeze},
+    {"gc", "freeze", &gc_freeze},
 #endif
     {"_thread", "_count", &thread_count},
     {"atexit", "_ncallbacks", &count_exit_functions},
@@ -26,7 +25,7 @@ static const struct {
     {"atexit", "_clear", &clear_exit_functions},
     {"atexit", "_run_exitfuncs", &run_exit_functions},
     {"_signal", "set_wakeup_fd", &set_wakeup_fd},
-    {"sys", "modules", &modules},
+    {"sys", "modules", &loaded_modules},
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
     {"snakefish._child", "forget_executors", &forget_executors},
@@ -35,22 +34,23 @@ static const struct {
     {"snakefish._child", "save_coverage", &save_coverage},
 };
 
-static PyObject *word_signal, *word_threading, *word_executors, *word_multiprocessing, *word_coverage;
+static PyObject *name_signal, *name_threading, *name_executors, *name_multiprocessing, *name_coverage, *name_flush;
 static const struct {
     const char *text;
     PyObject **to;
-} words[] = {
-    {"signal", &word_signal},
-    {"threading", &word_threading},
-    {"concurrent.futures", &word_executors}, /* which both kinds load */
-    {"multiprocessing.process", &word_multiprocessing},
-    {"coverage", &word_coverage},
+} names[] = {
+    {"signal", &name_signal},
+    {"threading", &name_threading},
+    {"concurrent.futures", &name_executors}, /* the package: loaded with executors of either kind */
+    {"multiprocessing.process", &name_multiprocessing},
+    {"coverage", &name_coverage},
+    {"flush", &name_flush},
 };
 
 static PyObject *minus_one;
 
-/* CPython makes a new key in each child. The dynamic linker binds what that needs at its first call: if that were
- * in a child, then in each child anew, a dozen page faults each time. */
+/* CPython makes a new thread-local key in each child. The dynamic linker binds the functions that this needs at their
+ * first call. If the first call were in a child, each child would pay a dozen page faults for it. */
 static void bind_early(void)
 {
     Py_tss_t key = Py_tss_NEEDS_INIT;
@@ -68,15 +68,15 @@ int sf_protocol_init(void)
         if (!*lookups[i].to)
             return -1;
     }
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (!(*words[i].to = PyUnicode_InternFromString(words[i].text)))
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!(*names[i].to = PyUnicode_InternFromString(names[i].text)))
             return -1;
     minus_one = PyLong_FromLong(-1);
-    return minus_one ? sf_streams_init() : -1;
+    return minus_one ? 0 : -1;
 }
 
-/* Calls it and drops the result. 0, or -1 with an exception. */
-static int call(PyObject *function, PyObject *argument)
+/* Drops the result. argument: NULL for none. 0, or -1 with an exception. */
+static int call_function(PyObject *function, PyObject *argument)
 {
     PyObject *result = PyObject_CallFunctionObjArgs(function, argument, NULL);
     Py_XDECREF(result);
@@ -85,7 +85,7 @@ static int call(PyObject *function, PyObject *argument)
 
 static int is_loaded(PyObject *module_name)
 {
-    return PyDict_GetItemWithError(modules, module_name) != NULL;
+    return PyDict_GetItemWithError(loaded_modules, module_name) != NULL;
 }
 
 static long call_for_count(PyObject *function)
@@ -96,26 +96,25 @@ static long call_for_count(PyObject *function)
     return number;
 }
 
-/* Threads of Python in this process besides the main one. -1 with an exception. */
-static long other_threads(void)
+/* Python threads in this process besides the main one. -1 with an exception. */
+static long count_other_threads(void)
 {
     return call_for_count(thread_count);
 }
 
 /* ---- exit handlers ----
  *
- * A child runs its own handlers at its end and never its parent's. To clear the parent's in each child would touch,
- * and so copy, every page in which one of them stands. So the parent puts a guard on top of its handlers before it
- * forks: handlers run from the newest to the oldest, and a guard that a child comes to clears the rest, which are
- * its parent's. The parent itself, and its children by os.fork, pass over it. */
+ * A child runs its own handlers at its end and never its parent's. Clearing the parent's in each child would touch,
+ * and so copy, every page that holds one of them. Instead the parent registers a guard before it forks. Handlers run
+ * from the newest to the oldest, so a child runs its own handlers first and then the guard, which clears the rest:
+ * the parent's. In the parent itself, and in its children by os.fork, the guard does nothing. */
 
-static long depth;          /* how many of our forks this process is from the first one */
-static pid_t guard_process; /* which process's handlers the guard was last put on */
-static long guarded;        /* how many there were then, with it */
+static long depth;          /* how many of our forks lie between this process and the first one */
+static pid_t guard_process; /* the process that last registered a guard */
+static long guarded;        /* how many handlers it had then, the guard among them */
 
-static PyObject *pass_guard(PyObject *guard_depth, PyObject *unused)
+static PyObject *run_guard(PyObject *guard_depth, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     if (depth > PyLong_AsLong(guard_depth))
         return PyObject_CallFunctionObjArgs(clear_exit_functions, NULL);
     Py_RETURN_NONE;
@@ -124,17 +123,17 @@ static PyObject *pass_guard(PyObject *guard_depth, PyObject *unused)
 /* In the parent: 0, or -1 with an exception. */
 static int guard_exit_handlers(void)
 {
-    static PyMethodDef guard = {"snakefish_guard", pass_guard, METH_NOARGS, NULL};
+    static PyMethodDef guard = {"snakefish_guard", run_guard, METH_NOARGS, NULL};
     long count = call_for_count(count_exit_functions);
     if (count < 0 || (count == guarded && guard_process == getpid()))
         return count < 0 ? -1 : 0;
     PyObject *number = PyLong_FromLong(depth);
-    /* never freed: it may run while it is cleared */
+    /* never freed: it clears itself while it runs */
     PyObject *function = number ? PyCFunction_New(&guard, number) : NULL;
     Py_XDECREF(number);
-    if (!function || call(add_exit_function, function))
+    if (!function || call_function(add_exit_function, function))
         return -1;
-    guarded = count + 1; /* which counts those that were taken away again, too */
+    guarded = count + 1; /* _ncallbacks counts unregistered handlers too */
     guard_process = getpid();
     return 0;
 }
@@ -144,46 +143,78 @@ static int run_exit_handlers(void)
 {
     if (call_for_count(count_exit_functions) == guarded)
         return 0; /* none was added */
-    return call(run_exit_functions, NULL);
+    return call_function(run_exit_functions, NULL);
 }
+
+/* ---- the standard streams ---- */
+
+/* A stream that is None, closed, without flush, or whose reader has gone is no failure. 0, or -1 with another
+ * exception: a signal handler's. */
+static int flush_stream(const char *name)
+{
+    PyObject *stream = PySys_GetObject(name); /* borrowed */
+    if (!stream || stream == Py_None)
+        return 0;
+    Py_INCREF(stream);
+    PyObject *flushed = PyObject_CallMethodObjArgs(stream, name_flush, NULL);
+    Py_DECREF(stream);
+    if (!flushed && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
+        !PyErr_ExceptionMatches(PyExc_OSError))
+        return -1;
+    PyErr_Clear();
+    Py_XDECREF(flushed);
+    return 0;
+}
+
+static int flush_streams(void)
+{
+    return flush_stream("stdout") || flush_stream("stderr") ? -1 : 0;
+}
+
+/* A flush that writes lets other threads and signal handlers run, which may print more. A flush that has nothing to
+ * write does not, so a second one leaves nothing that parent and child could both print. */
+static int flush_streams_fully(void)
+{
+    return flush_streams() || flush_streams() ? -1 : 0;
+}
+
+/* ---- the steps ---- */
 
 int sf_protocol_prepare(void)
 {
-    long threads = is_loaded(word_threading) ? other_threads() : 0;
-    if (threads < 0 || (threads > 0 && call(warn_of_threads, NULL)))
+    long threads = is_loaded(name_threading) ? count_other_threads() : 0;
+    if (threads < 0 || (threads > 0 && call_function(warn_of_threads, NULL)))
         return -1;
-    return guard_exit_handlers() ? -1 : sf_streams_flush();
+    return guard_exit_handlers() ? -1 : flush_streams_fully();
 }
 
-/* The collector's full collections walk over all that there is. In a child most of that is its parent's, which lives on
- * whatever the child does: to walk over it takes time, and copies the pages in which it stands. To freeze is to hang
- * one list into another, however long they are. */
-static int leave_alone_what_is_inherited(void)
+/* A full garbage collection visits every object. In a child most of them are inherited: visiting them takes time and
+ * copies their pages, and frees little. gc.freeze excludes them. It takes constant time: it moves a whole list. */
+static int exclude_inherited_from_gc(void)
 {
-    return freeze ? call(freeze, NULL) : 0;
+    return gc_freeze ? call_function(gc_freeze, NULL) : 0;
 }
 
 int sf_protocol_begin(PyObject *name)
 {
     depth++;
-    if (leave_alone_what_is_inherited())
+    if (exclude_inherited_from_gc())
         return -1;
-    /* the parent's event loop would be told of signals that were sent here */
-    if (is_loaded(word_signal) && call(set_wakeup_fd, minus_one))
+    /* else a signal to this process would wake the parent's event loop */
+    if (is_loaded(name_signal) && call_function(set_wakeup_fd, minus_one))
         return -1;
-    if (is_loaded(word_executors) && call(forget_executors, NULL))
+    if (is_loaded(name_executors) && call_function(forget_executors, NULL))
         return -1;
-    return is_loaded(word_multiprocessing) ? call(take_over_multiprocessing, name) : 0;
+    return is_loaded(name_multiprocessing) ? call_function(take_over_multiprocessing, name) : 0;
 }
 
-/* The steps of the end, in their order; each is taken, whatever the others raise. */
-static int wait_for_threads(void)
+static int end_own_threads(void)
 {
-    long threads = other_threads();
-    return threads > 0 ? call(end_threads, NULL) : (int)threads;
+    long threads = count_other_threads();
+    return threads > 0 ? call_function(end_threads, NULL) : (int)threads;
 }
 
-static int wait_for_children(void)
+static int end_own_children(void)
 {
     PyObject *waited = sf_child_at_exit(NULL, NULL);
     Py_XDECREF(waited);
@@ -192,28 +223,29 @@ static int wait_for_children(void)
 
 static int finish_multiprocessing(void)
 {
-    return is_loaded(word_multiprocessing) ? call(end_multiprocessing, NULL) : 0;
+    return is_loaded(name_multiprocessing) ? call_function(end_multiprocessing, NULL) : 0;
 }
 
 static int finish_coverage(void)
 {
-    return is_loaded(word_coverage) ? call(save_coverage, NULL) : 0;
+    return is_loaded(name_coverage) ? call_function(save_coverage, NULL) : 0;
 }
 
 void sf_protocol_end(void)
 {
-    static int (*const steps[])(void) = {wait_for_threads, run_exit_handlers, wait_for_children, finish_multiprocessing,
+    /* in this order; one that raises does not skip the others */
+    static int (*const steps[])(void) = {end_own_threads, run_exit_handlers, end_own_children, finish_multiprocessing,
                                          finish_coverage};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i]() == 0)
             continue;
         bool interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-        if (!interrupted) /* the parent has that too, and tells it */
+        if (!interrupted) /* Ctrl-C interrupts the parent too, which prints it */
             PyErr_Print();
         PyErr_Clear();
         if (interrupted)
             break;
     }
-    sf_streams_flush();
+    flush_streams();
     PyErr_Clear();
 }

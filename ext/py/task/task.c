@@ -1,25 +1,19 @@
-/* Tasks. See task.h.
- *
- * The life of one: new -> started (the child runs) -> reaped -> joined (its result_file read, merged) -> disposed;
- * dispose may come at any time. The child's half is `body`; everything else runs in the parent, under the interpreter
- * lock. `joining` keeps a second Python thread out while the first reads the result_file and merges. */
+/* Tasks in the parent. See task.h for their life and its invariants; the child's half is task_child.c. */
 #include "py/task/task.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/result/result_file.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/task/fork.h"
 #include "py/task/function.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <string.h>
-#include <unistd.h>
-
-enum { RESULT, EXTRACTED }; /* the result_file's parts */
-
-#define LARGE_BYTES (64 << 10)
+#define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
 
 static PyObject *default_name(struct sf_task *task)
 {
@@ -80,116 +74,9 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
     return PyErr_Occurred() ? -1 : 0;
 }
 
-/* ---- in the child ---- */
-
-/* Calls f: on return exactly one of value and raised is set. */
-static void run(struct sf_task *task, PyObject **value, PyObject **raised)
-{
-    uint32_t number = task->child.task;
-    sf_log_write(SF_EVENT_RUN, SF_PHASE_BEGIN, number, 0, 0);
-    *value = PyErr_Occurred() ? NULL : task->run(task); /* an exception is there when the child could not be set up */
-    *raised = *value ? NULL : sf_take_raised();
-    enum sf_outcome outcome = *value                                                              ? SF_OUTCOME_RETURNED
-                              : *raised && PyErr_GivenExceptionMatches(*raised, PyExc_SystemExit) ? SF_OUTCOME_EXITED
-                                                                                                  : SF_OUTCOME_RAISED;
-    if (sf_child_is_self(&task->child))
-        sf_log_write(SF_EVENT_RUN, SF_PHASE_END, number, outcome, 0);
-}
-
-/* Likewise for extract, if there is one. */
-static void extract(struct sf_task *task, PyObject **extracted, PyObject **failed)
-{
-    uint32_t number = task->child.task;
-    *extracted = *failed = NULL;
-    if (task->extract == Py_None)
-        return;
-    sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_BEGIN, number, 0, 0);
-    *extracted = PyObject_CallOneArg(task->extract, task->globals);
-    *failed = *extracted ? NULL : sf_take_raised();
-    sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, number, 0, 0);
-}
-
-static void pack_part(PyObject *value, PyObject *raised, const char *what, struct sf_outcome_bytes *out,
-                      struct sf_result_file_part *part)
-{
-    if (!value)
-        sf_put_raised(Py_NewRef(raised));
-    sf_outcome_pack(value, what, out);
-    part->tag = out->tag;
-    part->data = out->bytes ? PyBytes_AS_STRING(out->bytes) : NULL;
-    part->bytes = out->bytes ? (uint64_t)PyBytes_GET_SIZE(out->bytes) : 0;
-}
-
-/* 0 or -errno; what does not fit is replaced by a sentence that says so. */
-static int post(int result_file, struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
-{
-    int error = sf_result_file_write(result_file, parts);
-    if (!error)
-        return 0;
-    char sentence[160];
-    struct sf_outcome_bytes broken;
-    snprintf(sentence, sizeof sentence, "its result of %llu bytes found no room: %s",
-             (unsigned long long)(parts[RESULT].bytes + parts[EXTRACTED].bytes), strerror(-error));
-    sf_outcome_pack_broken(sentence, &broken);
-    if (!broken.bytes)
-        return error;
-    struct sf_result_file_part part = {broken.tag, (uint64_t)PyBytes_GET_SIZE(broken.bytes),
-                                       PyBytes_AS_STRING(broken.bytes)};
-    parts[RESULT] = part;
-    if (parts[EXTRACTED].tag)
-        parts[EXTRACTED] = part;
-    error = sf_result_file_write(result_file, parts);
-    Py_DECREF(broken.bytes);
-    return error;
-}
-
-/* A process that f made by os.fork, and that came back out of f: the result_file is not its own. It ends as a program
- * does; its exit status. */
-static int end_stray(PyObject *raised)
-{
-    struct sf_outcome_bytes outcome;
-    if (!raised)
-        return 0;
-    sf_put_raised(Py_NewRef(raised));
-    if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
-        PyErr_Print();
-        return 1;
-    }
-    sf_outcome_pack(NULL, "", &outcome);
-    Py_XDECREF(outcome.bytes);
-    return outcome.exit_status;
-}
-
-static int body(void *context)
-{
-    struct sf_task *task = context;
-    PyObject *value, *raised, *extracted, *failed;
-    struct sf_outcome_bytes result, extraction = {.tag = SF_TAG_NONE};
-    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS] = {{0, 0, NULL}, {0, 0, NULL}};
-    run(task, &value, &raised);
-    if (!sf_child_is_self(&task->child))
-        return end_stray(raised);
-    extract(task, &extracted, &failed);
-    sf_log_write(SF_EVENT_RESULT, SF_PHASE_BEGIN, task->child.task, 0, 0);
-    pack_part(value, raised, "its result", &result, &parts[RESULT]);
-    if (extracted || failed)
-        pack_part(extracted, failed, "what it extracted", &extraction, &parts[EXTRACTED]);
-    int error = post(task->result_file, parts);
-    sf_log_write(SF_EVENT_RESULT, SF_PHASE_END, task->child.task, parts[RESULT].bytes + parts[EXTRACTED].bytes,
-                 (uint64_t)-error);
-    int status = result.tag == SF_TAG_EXITED ? result.exit_status : error ? 1 : 0;
-    Py_XDECREF(result.bytes);
-    Py_XDECREF(extraction.bytes);
-    Py_XDECREF(raised);
-    Py_XDECREF(failed);
-    /* value and extracted live on until _exit: freeing them would only cost time, and copy pages */
-    return status;
-}
-
-/* ---- in the parent ---- */
-
 int sf_task_start(struct sf_task *task)
 {
+    assert(task->child.state == SF_CHILD_NEW && task->result_file < 0 && !task->joined);
     task->result_file = sf_result_file_open();
     if (task->result_file < 0) {
         sf_error(task->result_file, "cannot make a memfd for the result");
@@ -202,7 +89,7 @@ int sf_task_start(struct sf_task *task)
         PyErr_Clear();
         sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, task->child.task, text, task->kind);
     }
-    if (sf_child_fork(&task->child, task->name, body, task) == 0)
+    if (sf_fork_child(&task->child, task->name, sf_task_child, task) == 0)
         return 0;
     close(task->result_file);
     task->result_file = -1;
@@ -234,18 +121,18 @@ static int read_result_file(struct sf_task *task, int result_file)
     struct sf_result_file_part parts[SF_RESULT_FILE_PARTS];
     int error = sf_result_file_read_parts(result_file, parts);
     if (error == -ENODATA)
-        return 0; /* it died before it had said anything */
+        return 0; /* the child died before it had written its result */
     if (error) {
         sf_error(error, "cannot read the child's result");
         return -1;
     }
-    task->bytes = read_part(result_file, parts, RESULT);
+    task->bytes = read_part(result_file, parts, SF_TASK_RESULT);
     if (!task->bytes)
         return -1;
-    task->tag = (enum sf_tag)parts[RESULT].tag;
-    if (parts[EXTRACTED].tag) {
-        task->extracted = read_part(result_file, parts, EXTRACTED);
-        task->extracted_tag = (enum sf_tag)parts[EXTRACTED].tag;
+    task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
+    if (parts[SF_TASK_EXTRACTED].tag) {
+        task->extracted = read_part(result_file, parts, SF_TASK_EXTRACTED);
+        task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
         if (!task->extracted)
             return -1;
     }
@@ -257,12 +144,13 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     int got = sf_child_wait(&task->child, block, deadline_ns);
     if (got || task->result_file < 0)
         return got;
+    assert(task->child.state == SF_CHILD_REAPED && !task->bytes);
     int result_file = task->result_file;
     task->result_file = -1;
     int failed = read_result_file(task, result_file);
-    /* a child that was forked meanwhile holds the memfd too: its pages are to go now, not when that one dies */
-    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= LARGE_BYTES && ftruncate(result_file, 0)) {
-        /* then they go with that child */
+    /* Children that were forked meanwhile hold the memfd too. Truncating frees its memory now, not when they die. */
+    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES && ftruncate(result_file, 0)) {
+        /* then the memory is freed when they die */
     }
     close(result_file);
     return failed ? SF_RAISED : 0;
@@ -299,24 +187,24 @@ int sf_task_merge(struct sf_task *task)
     return merged ? 0 : -1;
 }
 
-static int is_joined(void *what)
+static int try_joined(void *what)
 {
     struct sf_task *task = what;
     return task->joined ? 0 : -EAGAIN;
 }
 
-static int nap(void *what, int64_t timeout_ns)
+static int sleep_a_little(void *what, int64_t timeout_ns)
 {
     (void)what;
     usleep(timeout_ns < 1000000 ? (useconds_t)(timeout_ns / 1000) : 1000);
     return 0;
 }
 
-/* The waiting of sf_task_join. 0, or as sf_task_collect. */
-static int join(struct sf_task *task, bool block, int64_t deadline_ns)
+/* sf_task_join without its span. 0, or as sf_task_collect. */
+static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_ns)
 {
-    if (task->joining) { /* by another Python thread, which will finish it */
-        struct sf_waiting waiting = {is_joined, nap, task, SF_WAIT_CHILD, task->child.task};
+    if (task->joining) { /* another Python thread is in here, and will finish it */
+        struct sf_waiting waiting = {try_joined, sleep_a_little, task, SF_WAIT_CHILD, task->child.task};
         return sf_wait(&waiting, block, deadline_ns);
     }
     task->joining = true;
@@ -324,9 +212,9 @@ static int join(struct sf_task *task, bool block, int64_t deadline_ns)
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = true; /* also when merge raised: the child is gone and its result is here */
+        task->joined = true; /* also when merge raised: the child is reaped and its result is here */
     } else if (task->child.state == SF_CHILD_REAPED) {
-        task->joined = true;
+        task->joined = true; /* its result could not be read */
     }
     task->joining = false;
     return got;
@@ -337,10 +225,10 @@ int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns)
     if (task->joined)
         return 1;
     if (!block && !task->joining && sf_child_wait(&task->child, false, 0) == -EAGAIN)
-        return 0; /* no JOIN span for a look */
+        return 0; /* a try_join that finds the child running writes no JOIN span */
     uint32_t number = task->child.task;
     sf_log_write(SF_EVENT_JOIN, SF_PHASE_BEGIN, number, 0, 0);
-    int got = join(task, block, deadline_ns);
+    int got = collect_and_merge(task, block, deadline_ns);
     sf_log_write(SF_EVENT_JOIN, SF_PHASE_END, number, task->joined ? (uint64_t)(int64_t)task->child.exit_status : 0, 0);
     if (got == 0)
         return 1;
@@ -355,6 +243,7 @@ int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns)
 
 PyObject *sf_task_result(struct sf_task *task)
 {
+    assert(task->child.state == SF_CHILD_REAPED && !(task->value && task->exception));
     if (task->value)
         return Py_NewRef(task->value);
     if (!task->exception) {
@@ -384,6 +273,16 @@ bool sf_task_is_usable(struct sf_task *task)
     return sf_child_is_ours(&task->child);
 }
 
+bool sf_task_may_start(struct sf_task *task)
+{
+    if (!sf_task_is_usable(task))
+        return false;
+    if (task->child.state == SF_CHILD_NEW)
+        return true;
+    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, task->word);
+    return false;
+}
+
 bool sf_task_is_started(struct sf_task *task)
 {
     if (!sf_task_is_usable(task))
@@ -404,7 +303,7 @@ bool sf_task_is_joined(struct sf_task *task)
     return false;
 }
 
-static int warn_of_end(const struct sf_task *task, PyObject *self)
+static int warn_of_kill(const struct sf_task *task, PyObject *self)
 {
     if (self)
         return PyErr_ResourceWarning(self, 1, "%R was still running: its process was killed", self);
@@ -413,16 +312,18 @@ static int warn_of_end(const struct sf_task *task, PyObject *self)
 
 void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
 {
-    if (!task->name || sf_child_is_self(&task->child)) /* never initialised; or needed until this process ends */
+    if (!task->name) /* never initialised */
+        return;
+    if (sf_child_is_self(&task->child)) /* this process needs it until its end */
         return;
     PyObject *raised = sf_take_raised();
     if (task->child.state == SF_CHILD_RUNNING && task->child.owner != getpid()) {
         sf_child_forget(&task->child);
     } else if (task->child.state == SF_CHILD_RUNNING) {
-        /* one that has ended by itself only lacked a join: nothing was cut off, but its result is lost */
-        bool cut_off = sf_child_wait(&task->child, false, 0) == -EAGAIN;
+        /* no warning for a child that has ended by itself and was only not joined */
+        bool killed = sf_child_wait(&task->child, false, 0) == -EAGAIN;
         sf_child_end(&task->child);
-        if (warn && cut_off && warn_of_end(task, self))
+        if (warn && killed && warn_of_kill(task, self))
             PyErr_WriteUnraisable(self);
     }
     if (task->result_file >= 0)

@@ -1,39 +1,68 @@
-/* A task: a call that runs in a child process, its result, and what is extracted there and merged here. Thread,
- * Generator and the workers of map are tasks. */
+/* A task: a call that runs in a child process, its result, and what is extracted there and merged here. Threads,
+ * Generators and the workers of map are tasks. The life of one:
+ *
+ *           sf_task_start            the child dies;              sf_task_join
+ *                                    sf_task_collect              opens and merges
+ *     NEW ----------------> RUNNING ------------------> REAPED -------------------> joined
+ *      ^                       |     reads result_file
+ *      +-----------------------+
+ *        the fork failed: start can be tried again
+ *
+ *     sf_task_dispose leads from any of these to disposed: it kills and reaps a child that runs. A task that was joined
+ *     keeps its result.
+ *
+ * The names in capitals are child.state (child.h); `joined` and `disposed` are flags beside it, so that a joined task
+ * can be disposed too. `joined` implies REAPED. `joining` is set while one Python thread collects and merges; a second
+ * one waits for the first.
+ *
+ *     in the child (task_child.c): run f, run extract, write both outcomes into result_file, _exit
+ *     in the parent (task.c):      everything else
+ *
+ * The child writes result_file once, whole; the parent reads it after the child's death. All fields belong to the
+ * process that made the task and are guarded by the interpreter lock. */
 #ifndef SF_PY_TASK_TASK_H
 #define SF_PY_TASK_TASK_H
+
+#include "abi/log_format.h"
 
 #include "py/task/child.h"
 #include "py/task/outcome.h"
 
-#include "abi/log_format.h"
+enum sf_task_part { SF_TASK_RESULT, SF_TASK_EXTRACTED }; /* the result_file's parts */
 
 struct sf_task {
     struct sf_child child;
     const char *word; /* "Thread", "Generator", "map worker": for messages */
     enum sf_task_kind kind;
-    PyObject *f, *args, *kwargs, *extract, *merge; /* owned; extract, merge: None where not given */
-    PyObject *globals, *name; /* owned; globals: where something is extracted; kwargs, globals may be NULL */
-    PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference or NULL and raised */
+    PyObject *f, *args, *kwargs;             /* owned; args: tuple; kwargs: dict or NULL */
+    PyObject *extract, *merge;               /* owned; None where not given */
+    PyObject *globals;                       /* owned dict that extract and merge get; NULL without them */
+    PyObject *name;                          /* owned str; NULL: not initialised */
+    PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference, or NULL with an exception */
     void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */
     void (*give_back)(struct sf_task *task); /* frees what only a running child needs; NULL: nothing */
-    int result_file;                         /* from start until collected */
+    int result_file;                         /* from start until collected, owned; -1: none */
     bool joining, joined, disposed;
     enum sf_tag tag, extracted_tag;
-    PyObject *bytes, *value, *exception; /* f's outcome, once joined: packed, or opened by the first get_result */
-    PyObject *extracted, *to_merge;      /* what extract returned: packed, then opened, until merged */
+    PyObject *bytes;             /* f's outcome, packed: from collect until it is opened */
+    PyObject *value, *exception; /* f's outcome, opened by the first sf_task_result: one of the two */
+    PyObject *extracted;         /* extract's outcome, packed: from collect until it is opened */
+    PyObject *to_merge;          /* what extract returned, until it is merged */
 };
 
-/* Checks the arguments and takes references. args: a tuple or list, kwargs: a dict, name: str; NULL or None: none,
- * none,
- * "<word>-<n>". 0, or -1 with an exception. */
+/* Checks the arguments and takes references to them. args: any iterable; kwargs: a dict; name: a str; extract and
+ * merge: callables, both or neither. NULL or None for these: none; the name is then "<word>-<n> (<f>)". 0, or -1 with
+ * an exception. */
 int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyObject *args, PyObject *kwargs,
                  PyObject *extract, PyObject *merge, PyObject *name);
 
-/* Forks. 0, or -1 with an exception, and it can be tried again. */
+/* Forks the child. 0, or -1 with an exception; then it can be tried again. */
 int sf_task_start(struct sf_task *task);
 
-/* Waits for the child to die and takes what it left, once. Result as of sf_child_wait. */
+/* The child's whole life, which sf_task_start hands to sf_fork_child; context: the task. Returns the exit status. */
+int sf_task_child(void *context);
+
+/* Waits for the child to die, reaps it and reads its result_file, once. Result as of sf_child_wait. */
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns);
 
 /* Unpickles what a collected task extracted, if anything. 0, or -1 with extract's exception. */
@@ -42,51 +71,30 @@ int sf_task_open_extracted(struct sf_task *task);
 /* Merges what was opened, if anything, into task->globals. 0, or -1 with merge's exception. */
 int sf_task_merge(struct sf_task *task);
 
-/* collect and merge as one JOIN span: the body of join (block) and try_join. 1: joined, 0: not yet (only when block is
- * false), -1 with an exception. */
+/* Collects, opens and merges in one JOIN span: the body of join (block) and try_join. 1: joined, 0: not yet (only when
+ * block is false), -1 with an exception. */
 int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns);
 
-/* The value f returned, or NULL with what it raised, or ChildDied. Only once joined. */
+/* The value that f returned (a new reference), or NULL with what it raised, or with ChildDied. Only once collected. */
 PyObject *sf_task_result(struct sf_task *task);
 
-/* Raises RuntimeError unless the task is in that state: "start() it first" and so on. */
+/* Whether the task is in that state. If not: false, with a RuntimeError that says what to do. */
+bool sf_task_is_usable(struct sf_task *task); /* initialised, not disposed, and this process's own */
+bool sf_task_may_start(struct sf_task *task); /* usable, and not started */
 bool sf_task_is_started(struct sf_task *task);
 bool sf_task_is_joined(struct sf_task *task);
-bool sf_task_is_usable(struct sf_task *task); /* not disposed, ours */
 
-/* Ends what still runs and gives everything back; what was joined keeps its result. Does nothing in the task's own
- * process, nor to one that was never initialised (zeros). If `warn` and it was running:
- * ResourceWarning about `self`, which may be NULL. Leaves the exception state alone. */
+/* Kills a child that still runs, and frees what belongs to the child. What was joined keeps its result. Does nothing in
+ * the task's own child process, nor to a task that was never initialised (zeros). If `warn` and the child was running:
+ * ResourceWarning about `self`, which may be NULL. Blocks until the child is reaped. Leaves the exception state alone.
+ */
 void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn);
 
 /* Disposes without a warning and drops every reference: for a task that is no Python object. */
 void sf_task_fini(struct sf_task *task);
 
+/* For the garbage collector. */
 int sf_task_traverse(struct sf_task *task, visitproc visit, void *arg);
 void sf_task_clear(struct sf_task *task);
-
-/* The methods and attributes that Thread and Generator share. Their objects begin with struct sf_task_object. */
-struct sf_task_object {
-    PyObject_HEAD struct sf_task task;
-    PyObject *weakrefs;
-};
-bool sf_task_may_start(struct sf_task *task); /* else raises RuntimeError */
-PyObject *sf_task_method_join(PyObject *self, PyObject *args, PyObject *kwargs);
-PyObject *sf_task_method_try_join(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_enter(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_exit(PyObject *self, PyObject *args);
-PyObject *sf_task_method_get_exit_status(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_is_alive(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_fileno(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_terminate(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_kill(PyObject *self, PyObject *unused);
-PyObject *sf_task_method_dispose(PyObject *self, PyObject *unused);
-extern PyGetSetDef sf_task_attributes[]; /* pid, name */
-extern PyMemberDef sf_task_members[];
-PyObject *sf_task_repr(PyObject *self);
-void sf_task_finalize(PyObject *self);
-void sf_task_dealloc(PyObject *self);
-int sf_task_type_traverse(PyObject *self, visitproc visit, void *arg);
-int sf_task_type_clear(PyObject *self);
 
 #endif

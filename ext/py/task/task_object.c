@@ -1,26 +1,19 @@
-/* What Thread and Generator have in common as Python types. See task.h. */
-#include "py/task/task.h"
+/* The methods and slots that Thread and Generator share. See task_object.h; what they do is in task.c. */
+#include "py/task/task_object.h"
+
+#include <errno.h>
+#include <signal.h>
 
 #include "core/os/process.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 
-#include <errno.h>
-#include <signal.h>
-
-static struct sf_task *task_of(PyObject *self)
+int sf_task_object_init_once(PyObject *self, const char *word)
 {
-    return &((struct sf_task_object *)self)->task;
-}
-
-bool sf_task_may_start(struct sf_task *task)
-{
-    if (!sf_task_is_usable(task))
-        return false;
-    if (task->child.state == SF_CHILD_NEW)
-        return true;
-    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, task->word);
-    return false;
+    if (!sf_task_of(self)->f)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError, "a %s is initialised once: make a new one", word);
+    return -1;
 }
 
 /* 1, 0 or -1 as sf_task_join. */
@@ -38,54 +31,50 @@ static int stop_and_join(struct sf_task *task, bool block, int64_t deadline_ns)
     return joined;
 }
 
-/* Without a warning where it is the end of a block. */
-static void dispose(PyObject *self, bool warn)
+static void dispose_task(PyObject *self, bool warn)
 {
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     sf_task_dispose(task, self, warn);
     if (task->give_back)
         task->give_back(task);
 }
 
-PyObject *sf_task_method_join(PyObject *self, PyObject *args, PyObject *kwargs)
+PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"timeout", NULL};
     PyObject *timeout = NULL;
     int64_t deadline_ns;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:join", keywords, &timeout) ||
-        sf_wait_deadline(timeout, &deadline_ns) || stop_and_join(task_of(self), true, deadline_ns) < 0)
+        sf_wait_deadline(timeout, &deadline_ns) || stop_and_join(sf_task_of(self), true, deadline_ns) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
-PyObject *sf_task_method_try_join(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_try_join(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    int joined = stop_and_join(task_of(self), false, SF_FOREVER);
+    int joined = stop_and_join(sf_task_of(self), false, SF_FOREVER);
     return joined < 0 ? NULL : PyBool_FromLong(joined);
 }
 
-PyObject *sf_task_method_enter(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_enter(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    return sf_task_is_usable(task_of(self)) ? Py_NewRef(self) : NULL;
+    return sf_task_is_usable(sf_task_of(self)) ? Py_NewRef(self) : NULL;
 }
 
-PyObject *sf_task_method_exit(PyObject *self, PyObject *args)
+PyObject *sf_task_object_exit(PyObject *self, PyObject *args)
 {
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
     bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
     if (started && !raised && stop_and_join(task, true, SF_FOREVER) < 0)
         return NULL;
-    dispose(self, false);
+    dispose_task(self, false); /* no warning at the end of a with block */
     Py_RETURN_FALSE;
 }
 
-PyObject *sf_task_method_get_exit_status(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_get_exit_status(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (!sf_task_is_joined(task))
         return NULL;
     if (task->child.exit_status == SF_PROCESS_STATUS_UNKNOWN)
@@ -93,10 +82,9 @@ PyObject *sf_task_method_get_exit_status(PyObject *self, PyObject *unused)
     return PyLong_FromLong(task->child.exit_status);
 }
 
-PyObject *sf_task_method_is_alive(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_is_alive(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (task->child.state != SF_CHILD_RUNNING || task->disposed)
         Py_RETURN_FALSE;
     if (sf_child_is_self(&task->child))
@@ -107,10 +95,9 @@ PyObject *sf_task_method_is_alive(PyObject *self, PyObject *unused)
     return PyBool_FromLong(dead != 0);
 }
 
-PyObject *sf_task_method_fileno(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_fileno(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (!sf_task_is_started(task))
         return NULL;
     if (task->child.pidfd < 0) {
@@ -123,7 +110,7 @@ PyObject *sf_task_method_fileno(PyObject *self, PyObject *unused)
 
 static PyObject *send_signal(PyObject *self, int signal_number)
 {
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (!sf_task_is_started(task))
         return NULL;
     int error = sf_child_signal(&task->child, signal_number);
@@ -132,55 +119,50 @@ static PyObject *send_signal(PyObject *self, int signal_number)
     Py_RETURN_NONE;
 }
 
-PyObject *sf_task_method_terminate(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_terminate(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     return send_signal(self, SIGTERM);
 }
 
-PyObject *sf_task_method_kill(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_kill(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
     return send_signal(self, SIGKILL);
 }
 
-PyObject *sf_task_method_dispose(PyObject *self, PyObject *unused)
+PyObject *sf_task_object_dispose(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    dispose(self, true);
+    dispose_task(self, true);
     Py_RETURN_NONE;
 }
 
-static PyObject *get_pid(PyObject *self, void *unused)
+static PyObject *get_pid(PyObject *self, void *Py_UNUSED(unused))
 {
-    (void)unused;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (task->child.state == SF_CHILD_NEW)
         Py_RETURN_NONE;
     return PyLong_FromLong(task->child.pid);
 }
 
-static PyObject *get_name(PyObject *self, void *unused)
+static PyObject *get_name(PyObject *self, void *Py_UNUSED(unused))
 {
-    (void)unused;
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     return Py_NewRef(task->name ? task->name : Py_None);
 }
 
-PyGetSetDef sf_task_attributes[] = {
+PyGetSetDef sf_task_object_attributes[] = {
     {"pid", get_pid, NULL, "The child's process id, None before start().", NULL},
-    {"name", get_name, NULL, "Its name, in the trace and in messages.", NULL},
+    {"name", get_name, NULL, "The name (str), used in the trace and in messages.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-PyMemberDef sf_task_members[] = {
+PyMemberDef sf_task_object_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(struct sf_task_object, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
-PyObject *sf_task_repr(PyObject *self)
+PyObject *sf_task_object_repr(PyObject *self)
 {
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     if (!task->name)
         return PyUnicode_FromFormat("<%s>", Py_TYPE(self)->tp_name);
     const char *state = task->joined                            ? "joined"
@@ -192,38 +174,38 @@ PyObject *sf_task_repr(PyObject *self)
                                 (int)task->child.pid);
 }
 
-void sf_task_finalize(PyObject *self)
+void sf_task_object_finalize(PyObject *self)
 {
-    struct sf_task *task = task_of(self);
+    struct sf_task *task = sf_task_of(self);
     sf_task_dispose(task, SF_HAS_FINALIZE ? self : NULL, true);
     if (task->give_back)
         task->give_back(task);
 }
 
-void sf_task_dealloc(PyObject *self)
+void sf_task_object_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     if (!SF_HAS_FINALIZE)
-        sf_task_finalize(self);
+        sf_task_object_finalize(self);
     else if (PyObject_CallFinalizerFromDealloc(self) < 0)
-        return; /* brought back to life by the warning's handler */
+        return; /* the warning's handler keeps a reference: the object lives on */
     PyObject_GC_UnTrack(self);
     if (((struct sf_task_object *)self)->weakrefs)
         PyObject_ClearWeakRefs(self);
-    sf_task_clear(task_of(self));
-    Py_CLEAR(task_of(self)->name);
+    sf_task_clear(sf_task_of(self));
+    Py_CLEAR(sf_task_of(self)->name);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-int sf_task_type_traverse(PyObject *self, visitproc visit, void *arg)
+int sf_task_object_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
-    return sf_task_traverse(task_of(self), visit, arg);
+    return sf_task_traverse(sf_task_of(self), visit, arg);
 }
 
-int sf_task_type_clear(PyObject *self)
+int sf_task_object_clear(PyObject *self)
 {
-    sf_task_clear(task_of(self));
+    sf_task_clear(sf_task_of(self));
     return 0;
 }

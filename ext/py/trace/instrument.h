@@ -1,4 +1,4 @@
-/* What the files of trace.instrument's C side share: the pipes of a connection, and their tables of functions. */
+/* What the C files of trace.instrument share: the pipes of a connection, and how a wrapper calls what it wraps. */
 #ifndef SF_PY_TRACE_INSTRUMENT_H
 #define SF_PY_TRACE_INSTRUMENT_H
 
@@ -7,24 +7,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A multiprocessing Connection, or what stands for one. */
+/* A multiprocessing Connection, or an object that is used as one. */
 struct sf_connection {
-    uint32_t out, in; /* the pipes that it writes into and reads from; 0: none that is known */
-    int fd;
+    uint32_t out, in; /* numbers of the pipes that it writes into and reads from; 0: none that is known */
+    int fd;           /* the connection's own */
 };
 
-/* {0, 0, -1} where it is closed, or something else. Raises nothing. */
+/* {0, 0, -1} for a closed connection or another object. Raises nothing. */
 struct sf_connection sf_connection_of(PyObject *connection);
 
-/* All functions of _instrument.py that wrap take what they wrap first, and the arguments for that last. False, with
- * a TypeError: there are fewer than `least`. */
+/* Writes a CHANNEL event for each pipe that is known already: after this process has joined a session. */
+void sf_instrument_log_pipes(void);
+
+/* Whether a wrapper has at least `least` arguments. If not: false, with TypeError. A wrapper's first argument is the
+ * method that it wraps; its last ones are that method's arguments. */
 bool sf_instrument_has(Py_ssize_t count, Py_ssize_t least);
 
-/* original(args...), of `count` arguments in which those of the keywords are not counted. */
-static inline PyObject *sf_instrument_call(PyObject *original, PyObject *const *args, Py_ssize_t count,
+/* method(args...); count: without those of the keywords. */
+static inline PyObject *sf_instrument_call(PyObject *method, PyObject *const *args, Py_ssize_t count,
                                            PyObject *keywords)
 {
-    return PyObject_Vectorcall(original, args, (size_t)count, keywords);
+    return PyObject_Vectorcall(method, args, (size_t)count, keywords);
 }
 
 #define SF_WRAPPER(name) (PyCFunction)(void (*)(void)) name, METH_FASTCALL | METH_KEYWORDS

@@ -1,11 +1,12 @@
 /* The stack of calls. See instrument_call.h.
  *
- * A session may start or end while a thread is in a call, waiting: no END is written without its BEGIN. */
+ * A session may start or end while a thread waits in a call. No END is written into a log that lacks its BEGIN. */
 #include "py/trace/instrument_call.h"
 
-#include "core/log/pipe_numbers.h"
-
+#include <assert.h>
 #include <stddef.h>
+
+#include "core/log/pipe_numbers.h"
 
 enum { DEPTH = 8 };
 
@@ -17,7 +18,7 @@ struct sf_call *sf_call_begin(uint32_t pipe, enum sf_event_kind kind)
     if (depth == DEPTH)
         return NULL;
     struct sf_call *call = &calls[depth++];
-    *call = (struct sf_call){.pipe = pipe, .kind = kind, .open = true, .told = sf_call_era()};
+    *call = (struct sf_call){.pipe = pipe, .kind = kind, .open = true, .era = sf_call_era()};
     sf_log_write(kind, SF_PHASE_BEGIN, sf_pipe_numbers_channel(pipe), 0, 0);
     return call;
 }
@@ -25,7 +26,7 @@ struct sf_call *sf_call_begin(uint32_t pipe, enum sf_event_kind kind)
 struct sf_call *sf_call_around(uint32_t pipe, enum sf_event_kind kind)
 {
     struct sf_call *call = depth ? &calls[depth - 1] : NULL;
-    return call && call->open && !call->taken && call->kind == kind && call->pipe == pipe ? call : NULL;
+    return call && call->open && !call->transferring && call->kind == kind && call->pipe == pipe ? call : NULL;
 }
 
 void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes)
@@ -34,10 +35,10 @@ void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes)
         return;
     uint32_t channel = sf_pipe_numbers_channel(call->pipe);
     call->open = false;
-    if (call->told != sf_call_era()) {
+    if (call->era != sf_call_era()) {
         if (!seq)
             return;
-        sf_log_write(call->kind, SF_PHASE_BEGIN, channel, 0, 0); /* the message is to be told all the same */
+        sf_log_write(call->kind, SF_PHASE_BEGIN, channel, 0, 0); /* a message needs a span of its own */
     }
     if (call->kind == SF_EVENT_RECEIVE)
         sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, channel, seq, bytes);
@@ -52,6 +53,7 @@ void sf_call_end(struct sf_call *call)
     sf_call_wait_end(call);
     if (call->open)
         sf_call_finish(call, 0, 0);
+    assert(call >= calls && call < calls + DEPTH);
     depth = (unsigned)(call - calls);
 }
 
@@ -60,7 +62,7 @@ void sf_call_wait_begin(struct sf_call *call, enum sf_wait reason)
     if (!call || call->waiting)
         return;
     call->waiting = reason;
-    call->told_wait = sf_call_era();
+    call->wait_era = sf_call_era();
     sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, sf_pipe_numbers_channel(call->pipe));
 }
 
@@ -68,7 +70,7 @@ void sf_call_wait_end(struct sf_call *call)
 {
     if (!call)
         return;
-    if (call->waiting && call->told_wait == sf_call_era())
+    if (call->waiting && call->wait_era == sf_call_era())
         sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, call->waiting, sf_pipe_numbers_channel(call->pipe));
     call->waiting = 0;
 }

@@ -1,25 +1,28 @@
-/* trace.instrument, messages: what the methods of connections and queues are wrapped in. core/pipes numbers them.
+/* trace.instrument, messages: what the methods of connections and queues are wrapped in. core/log/pipe_numbers.c counts
+ * the messages.
  *
  *     send:      SEND begin, (pickling), SEND end, WRITE begin, (write; in a WAIT if the pipe is full), WRITE end
  *     receive:   RECEIVE begin, WAIT begin, (until there is something), WAIT end, (read), COPIED, RECEIVE end
  *
- * SEND ends before the first byte is written, since the message may be received before its write returns.
+ * SEND ends before the first byte is written, because the message may be received before its write returns.
  *
- * Each wrapper is one call from Python, which begins, calls what it wraps, and ends: a signal handler's exception
- * finds no place between these where it would leave a call that never ends, or a pipe with a writer for ever. */
+ * Each wrapper is one call from Python, which begins, calls the method, and ends. So the exception of a signal handler
+ * cannot come between these and leave a call that never ends, or a pipe that has a writer for ever.
+ *
+ * Each function below takes the method that it wraps first, then its own arguments, then the method's. */
 #include "py/base/types.h"
-#include "py/trace/instrument.h"
-#include "py/trace/instrument_call.h"
-
-#include "core/log/pipe_numbers.h"
-#include "py/message/message.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <time.h>
 
-static __thread uint64_t last_bytes; /* of this thread's last message */
+#include "core/log/pipe_numbers.h"
+#include "py/trace/instrument.h"
+#include "py/trace/instrument_call.h"
+#include "py/trace/stretch.h"
+
+static __thread uint64_t last_bytes; /* of the message that this thread wrote last */
 
 static bool is_ready(int fd, short events)
 {
@@ -29,10 +32,9 @@ static bool is_ready(int fd, short events)
 
 /* ---- sending ---- */
 
-/* original, connection, ... */
-static PyObject *send(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, connection, ... */
+static PyObject *call_send(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     if (!sf_instrument_has(count, 2))
         return NULL;
     uint32_t pipe = sf_connection_of(args[1]).out;
@@ -44,12 +46,13 @@ static PyObject *send(PyObject *module, PyObject *const *args, Py_ssize_t count,
     return sent;
 }
 
-/* Becomes the pipe's writer: others may write at the same time, if they do not lock. 0, or -1 with an exception. */
+/* Waits until no other thread or process writes to the pipe (they may, where the program takes no lock), and makes this
+ * one its writer. 0, or -1 with an exception. */
 static int become_writer(uint32_t pipe, struct sf_call *call, uint64_t *seq)
 {
     struct timespec pause = {0, 20000};
     while (sf_pipe_numbers_write_begin(pipe, seq) == -EAGAIN) {
-        sf_call_wait_begin(call, SF_WAIT_ROOM); /* the other one is not done for want of it, most likely */
+        sf_call_wait_begin(call, SF_WAIT_ROOM); /* most likely the other one waits for room */
         Py_BEGIN_ALLOW_THREADS;
         nanosleep(&pause, NULL);
         Py_END_ALLOW_THREADS;
@@ -62,7 +65,7 @@ static int become_writer(uint32_t pipe, struct sf_call *call, uint64_t *seq)
     return 0;
 }
 
-static uint64_t bytes_of(PyObject *buffer)
+static uint64_t length_of(PyObject *buffer)
 {
     Py_ssize_t bytes = PyObject_Size(buffer);
     if (bytes < 0)
@@ -70,15 +73,14 @@ static uint64_t bytes_of(PyObject *buffer)
     return bytes < 0 ? 0 : (uint64_t)bytes;
 }
 
-/* original, connection, buffer */
-static PyObject *write_message(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, connection, buffer */
+static PyObject *call_write(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     if (!sf_instrument_has(count, 3))
         return NULL;
     struct sf_connection connection = sf_connection_of(args[1]);
-    uint32_t pipe = connection.out, told = 0;
-    uint64_t bytes = last_bytes = bytes_of(args[2]), seq;
+    uint32_t pipe = connection.out, era = 0;
+    uint64_t bytes = last_bytes = length_of(args[2]), seq;
     if (!pipe)
         return sf_instrument_call(args[0], args + 1, count - 1, keywords);
     struct sf_call *call = sf_call_around(pipe, SF_EVENT_SEND), *own = NULL;
@@ -89,16 +91,15 @@ static PyObject *write_message(PyObject *module, PyObject *const *args, Py_ssize
         goto out;
     sf_call_finish(call, seq, bytes);
     if (call) {
-        told = sf_call_era();
+        era = sf_call_era();
         sf_log_write(SF_EVENT_WRITE, SF_PHASE_BEGIN, sf_pipe_numbers_channel(pipe), 0, 0);
-        if (!is_ready(connection.fd, POLLOUT))
-            sf_call_wait_begin(call,
-                               SF_WAIT_ROOM); /* it is the write that waits, if it does: the pipe may take it yet */
+        if (!is_ready(connection.fd, POLLOUT)) /* then the write itself will wait */
+            sf_call_wait_begin(call, SF_WAIT_ROOM);
     }
     written = sf_instrument_call(args[0], args + 1, count - 1, keywords);
     sf_pipe_numbers_write_end(pipe, written != NULL);
     sf_call_wait_end(call);
-    if (told && told == sf_call_era())
+    if (era && era == sf_call_era())
         sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipe_numbers_channel(pipe), written ? bytes : 0, 0);
 out:
     sf_call_end(own);
@@ -107,33 +108,31 @@ out:
 
 /* ---- receiving ---- */
 
-/* looks: whether to look for a message now; a lock is to be waited for first. */
-static PyObject *receive_from(struct sf_connection connection, bool looks, PyObject *original, PyObject *const *args,
+/* waits: whether a wait for a message may begin now; false where the method takes a lock first. */
+static PyObject *receive_from(struct sf_connection connection, bool waits, PyObject *method, PyObject *const *args,
                               Py_ssize_t count, PyObject *keywords)
 {
     struct sf_call *call = NULL;
     if (connection.in && !sf_call_around(connection.in, SF_EVENT_RECEIVE))
         call = sf_call_begin(connection.in, SF_EVENT_RECEIVE);
-    if (call && looks && !is_ready(connection.fd, POLLIN))
+    if (call && waits && !is_ready(connection.fd, POLLIN))
         sf_call_wait_begin(call, SF_WAIT_MESSAGE);
-    PyObject *received = sf_instrument_call(original, args, count, keywords);
+    PyObject *received = sf_instrument_call(method, args, count, keywords);
     sf_call_end(call);
     return received;
 }
 
-/* original, connection, ...: reading waits */
-static PyObject *receive(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, connection, ...: call_read, which this calls in turn, waits */
+static PyObject *call_receive(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     if (!sf_instrument_has(count, 2))
         return NULL;
     return receive_from(sf_connection_of(args[1]), false, args[0], args + 1, count - 1, keywords);
 }
 
-/* original, the queue's connection, whether it blocks, ... */
-static PyObject *get(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, the queue's connection, whether it blocks, ... */
+static PyObject *call_get(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     if (!sf_instrument_has(count, 3))
         return NULL;
     int blocks = PyObject_IsTrue(args[2]);
@@ -142,7 +141,8 @@ static PyObject *get(PyObject *module, PyObject *const *args, Py_ssize_t count, 
     return receive_from(sf_connection_of(args[1]), blocks, args[0], args + 3, count - 3, keywords);
 }
 
-/* Sleeps until there is something to read; not where reading would not either. 0, or -1 with an exception. */
+/* Sleeps until there is something to read. Returns at once for a descriptor that does not block, because reading it
+ * would not wait either. 0, or -1 with an exception. */
 static int wait_readable(struct sf_call *call, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -161,27 +161,29 @@ static int wait_readable(struct sf_call *call, int fd)
     return 0;
 }
 
-/* Bytes of the message that was read, -1: nothing was read, -2: an error came, and bytes may be gone. */
-static int64_t bytes_read(PyObject *buffer)
+enum { NOTHING_READ = -1, READ_IN_PART = -2 };
+
+/* Bytes of the message that was read into the buffer (io.BytesIO); NOTHING_READ; or READ_IN_PART: reading failed, and
+ * bytes of the message may be lost. */
+static int64_t count_read(PyObject *buffer)
 {
-    static PyObject *tell;
+    static PyObject *name_tell;
     if (!buffer)
-        return PyErr_ExceptionMatches(PyExc_EOFError) ? -1 : -2;
-    if (buffer == Py_None) /* the message is longer than the caller takes */
-        return -2;
+        return PyErr_ExceptionMatches(PyExc_EOFError) ? NOTHING_READ : READ_IN_PART;
+    if (buffer == Py_None) /* the message is longer than the caller allows */
+        return READ_IN_PART;
     PyObject *position = NULL;
-    if (tell || (tell = PyUnicode_InternFromString("tell")))
-        position = PyObject_CallMethodNoArgs(buffer, tell);
+    if (name_tell || (name_tell = PyUnicode_InternFromString("tell")))
+        position = PyObject_CallMethodNoArgs(buffer, name_tell);
     long long bytes = position ? PyLong_AsLongLong(position) : 0;
     Py_XDECREF(position);
     PyErr_Clear();
     return bytes < 0 ? 0 : bytes;
 }
 
-/* original, connection, ... */
-static PyObject *read_message(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, connection, ... */
+static PyObject *call_read(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     if (!sf_instrument_has(count, 2))
         return NULL;
     struct sf_connection connection = sf_connection_of(args[1]);
@@ -196,18 +198,18 @@ static PyObject *read_message(PyObject *module, PyObject *const *args, Py_ssize_
         goto out;
     sf_call_wait_end(call);
     if (call)
-        call->taken = true;
+        call->transferring = true;
     uint64_t from = sf_log_stretch_begin(), seq = 0;
     sf_pipe_numbers_read_begin(pipe);
     buffer = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    int64_t bytes = bytes_read(buffer);
-    if (bytes == -1)
+    int64_t bytes = count_read(buffer);
+    if (bytes == NOTHING_READ)
         sf_pipe_numbers_read_quit(pipe);
-    else if (bytes < 0)
+    else if (bytes == READ_IN_PART)
         sf_pipe_numbers_read_lost(pipe);
     else
         seq = sf_pipe_numbers_read_end(pipe);
-    if (call && bytes >= SF_MESSAGE_TOLD_BYTES)
+    if (call && bytes >= SF_STRETCH_LEAST_BYTES)
         sf_log_stretch(SF_EVENT_COPIED, from, (uint64_t)bytes);
     sf_call_finish(call, seq, bytes > 0 ? (uint64_t)bytes : 0);
 out:
@@ -217,45 +219,41 @@ out:
 
 /* ---- pickling ---- */
 
-/* original, ...: its result is what was pickled */
-static PyObject *pickle(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, ...; the pickle is what the method returns if it `gives` one, else its first argument */
+static PyObject *call_pickler(bool gives, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     if (!sf_instrument_has(count, 1))
         return NULL;
     uint64_t from = sf_log_stretch_begin();
-    PyObject *pickled = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    sf_log_stretch(SF_EVENT_PICKLED, from, pickled && from ? bytes_of(pickled) : 0);
-    return pickled;
+    PyObject *result = sf_instrument_call(args[0], args + 1, count - 1, keywords);
+    PyObject *pickle = !result || !from ? NULL : gives ? result : count > 1 ? args[1] : NULL;
+    sf_log_stretch(SF_EVENT_PICKLED, from, pickle ? length_of(pickle) : 0);
+    return result;
 }
 
-/* original, bytes, ... */
-static PyObject *unpickle(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+static PyObject *call_pickle(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
-    if (!sf_instrument_has(count, 1))
-        return NULL;
-    uint64_t from = sf_log_stretch_begin();
-    PyObject *object = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    sf_log_stretch(SF_EVENT_PICKLED, from, object && from && count > 1 ? bytes_of(args[1]) : 0);
-    return object;
+    return call_pickler(true, args, count, keywords);
 }
 
-static PyObject *sent_bytes(PyObject *module, PyObject *unused)
+static PyObject *call_unpickle(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
-    (void)unused;
+    return call_pickler(false, args, count, keywords);
+}
+
+static PyObject *sent_bytes(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
     return PyLong_FromUnsignedLongLong(last_bytes);
 }
 
 PyMethodDef sf_instrument_message_functions[] = {
-    {"_instrument_send", SF_WRAPPER(send), "A call that pickles and writes: original, connection, ..."},
-    {"_instrument_write", SF_WRAPPER(write_message), "The write of a message: original, connection, buffer."},
-    {"_instrument_receive", SF_WRAPPER(receive), "A call that reads and unpickles: original, connection, ..."},
-    {"_instrument_get", SF_WRAPPER(get), "The same of a queue: original, its connection, whether it blocks, ..."},
-    {"_instrument_read", SF_WRAPPER(read_message), "The reading of a message: original, connection, ..."},
-    {"_instrument_pickle", SF_WRAPPER(pickle), "original, ...: gives bytes."},
-    {"_instrument_unpickle", SF_WRAPPER(unpickle), "original, bytes, ..."},
-    {"_instrument_sent_bytes", sent_bytes, METH_NOARGS, "Bytes of this thread's last message."},
+    {"_instrument_send", SF_WRAPPER(call_send), "A method that pickles and writes: method, connection, ..."},
+    {"_instrument_write", SF_WRAPPER(call_write), "The write of a message: method, connection, buffer."},
+    {"_instrument_receive", SF_WRAPPER(call_receive), "A method that reads and unpickles: method, connection, ..."},
+    {"_instrument_get", SF_WRAPPER(call_get), "The same of a queue: method, its connection, whether it blocks, ..."},
+    {"_instrument_read", SF_WRAPPER(call_read), "The read of a message: method, connection, ..."},
+    {"_instrument_pickle", SF_WRAPPER(call_pickle), "method, ...: returns the pickle."},
+    {"_instrument_unpickle", SF_WRAPPER(call_unpickle), "method, pickle, ..."},
+    {"_instrument_sent_bytes", sent_bytes, METH_NOARGS, "Bytes of the message that this thread wrote last."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,13 +1,14 @@
-/* trace.instrument, processes and Pools: spans around calls, waits, tasks. Not often, so one function serves many. */
+/* trace.instrument, processes and Pools: spans around calls, waits, tasks. These calls are rare, so few functions serve
+ * all of them. As in instrument_message.c each wrapper is one call from Python. */
 #include "py/base/types.h"
-#include "py/trace/instrument.h"
-#include "py/trace/instrument_call.h"
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
+#include "py/trace/instrument.h"
+#include "py/trace/instrument_call.h"
 
-/* Small integers, given by our own Python. */
-static int take(PyObject *const *args, int wanted, long long *out)
+/* Our own Python passes ints in range. 0, or -1 with an exception. */
+static int parse_integers(PyObject *const *args, int wanted, long long *out)
 {
     for (int i = 0; i < wanted; i++) {
         out[i] = PyLong_AsLongLong(args[i]);
@@ -17,19 +18,18 @@ static int take(PyObject *const *args, int wanted, long long *out)
     return 0;
 }
 
-static PyObject *write_event(PyObject *module, PyObject *const *args, Py_ssize_t count)
+static PyObject *write_event(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    (void)module;
     long long given[5]; /* kind, phase, object, a, b */
-    if (!sf_instrument_has(count, 5) || take(args, 5, given))
+    if (!sf_instrument_has(count, 5) || parse_integers(args, 5, given))
         return NULL;
     sf_log_write_fenced((enum sf_event_kind)given[0], (enum sf_phase)given[1], (uint32_t)given[2], (uint64_t)given[3],
                         (uint64_t)given[4]);
     Py_RETURN_NONE;
 }
 
-/* (a, b) for the END, by ended(what was raised, or None). 0, or -1 with what ended raised. */
-static int ask(PyObject *ended, PyObject *error, long long *values)
+/* Calls ended(error or None), which returns (a, b) for the END. 0, or -1 with what ended raised. */
+static int end_values(PyObject *ended, PyObject *error, long long *values)
 {
     PyObject *pair = PyObject_CallOneArg(ended, error ? error : Py_None);
     int failed = !pair || !PyArg_ParseTuple(pair, "LL", &values[0], &values[1]);
@@ -37,22 +37,21 @@ static int ask(PyObject *ended, PyObject *error, long long *values)
     return failed ? -1 : 0;
 }
 
-/* original, kind, object, a, b, ended, ... */
-static PyObject *span(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, kind, object, a, b, ended, ... */
+static PyObject *call_in_span(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     long long given[4], end[2] = {0, 0};
-    if (!sf_instrument_has(count, 6) || take(args + 1, 4, given))
+    if (!sf_instrument_has(count, 6) || parse_integers(args + 1, 4, given))
         return NULL;
     enum sf_event_kind kind = (enum sf_event_kind)given[0];
     uint32_t object = (uint32_t)given[1], era = sf_call_era();
     sf_log_write_fenced(kind, SF_PHASE_BEGIN, object, (uint64_t)given[2], (uint64_t)given[3]);
     PyObject *result = sf_instrument_call(args[0], args + 6, count - 6, keywords);
     PyObject *error = result ? NULL : sf_take_raised();
-    int failed = ask(args[5], error, end);
+    int failed = end_values(args[5], error, end);
     if (era == sf_call_era())
         sf_log_write_fenced(kind, SF_PHASE_END, object, (uint64_t)end[0], (uint64_t)end[1]);
-    if (failed) { /* a signal handler's, most likely: it replaces the other, as it would in a finally */
+    if (failed) { /* most likely a signal handler raised: its exception replaces the other, as in a finally block */
         Py_CLEAR(result);
         Py_XDECREF(error);
     } else if (error) {
@@ -61,13 +60,12 @@ static PyObject *span(PyObject *module, PyObject *const *args, Py_ssize_t count,
     return result;
 }
 
-/* original, reason, for what: a connection, a task's number, or None; ... */
-static PyObject *wait_for(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, reason, what it waits for (a connection, a task's number, or None), ... */
+static PyObject *call_in_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     long long reason;
     uint64_t number = 0;
-    if (!sf_instrument_has(count, 3) || take(args + 1, 1, &reason))
+    if (!sf_instrument_has(count, 3) || parse_integers(args + 1, 1, &reason))
         return NULL;
     PyObject *what = args[2];
     uint32_t era = sf_call_is_waiting() ? 0 : sf_call_era();
@@ -87,25 +85,23 @@ static PyObject *wait_for(PyObject *module, PyObject *const *args, Py_ssize_t co
     return result;
 }
 
-/* original, task, its name, ... */
-static PyObject *fork_as(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, task, its name, ... */
+static PyObject *call_forking(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    (void)module;
     long long task;
-    if (!sf_instrument_has(count, 3) || take(args + 1, 1, &task))
+    if (!sf_instrument_has(count, 3) || parse_integers(args + 1, 1, &task))
         return NULL;
     const char *name = PyUnicode_AsUTF8(args[2]);
     if (!name)
         return NULL;
     sf_log_fork_as((uint32_t)task, name);
     PyObject *result = sf_instrument_call(args[0], args + 3, count - 3, keywords);
-    sf_log_fork_as(0, NULL); /* it may not have come to the fork */
+    sf_log_fork_as(0, NULL); /* the method may have raised before it forked */
     return result;
 }
 
-static PyObject *new_task(PyObject *module, PyObject *args)
+static PyObject *new_task(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    (void)module;
     const char *name;
     Py_ssize_t bytes;
     int kind;
@@ -117,31 +113,27 @@ static PyObject *new_task(PyObject *module, PyObject *args)
     return PyLong_FromUnsignedLong(number);
 }
 
-static PyObject *family(PyObject *module, PyObject *unused)
+static PyObject *family(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     return PyLong_FromUnsignedLong(sf_log_family());
 }
 
-static PyObject *in_child(PyObject *module, PyObject *unused)
+static PyObject *forget_calls(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     sf_call_forget();
     Py_RETURN_NONE;
 }
 
 PyMethodDef sf_instrument_task_functions[] = {
     {"_instrument_event", (PyCFunction)(void (*)(void))write_event, METH_FASTCALL,
-     "Any event: kind, phase, object, a, b."},
-    {"_instrument_span", SF_WRAPPER(span),
-     "A call in a span: original, kind, object, a, b, ended, ...; ended(what was raised or None) gives END's a and "
-     "b."},
-    {"_instrument_wait", SF_WRAPPER(wait_for), "A call in a WAIT: original, reason, connection or task or None, ..."},
-    {"_instrument_fork_as", SF_WRAPPER(fork_as), "A call that forks: original, task, its name, ..."},
-    {"_instrument_new_task", new_task, METH_VARARGS, "Name, kind: the number of a task of that name."},
-    {"_instrument_family", family, METH_NOARGS, "Within which task numbers mean something."},
-    {"_instrument_in_child", in_child, METH_NOARGS, "In a child: forgets the parent's calls."},
+     "Writes any event: kind, phase, object, a, b."},
+    {"_instrument_span", SF_WRAPPER(call_in_span),
+     "A call in a span: method, kind, object, a, b, ended, ...; ended(what was raised or None) returns the "
+     "END's (a, b)."},
+    {"_instrument_wait", SF_WRAPPER(call_in_wait), "A call in a WAIT: method, reason, connection or task or None, ..."},
+    {"_instrument_fork_as", SF_WRAPPER(call_forking), "A call that forks: method, task, its name, ..."},
+    {"_instrument_new_task", new_task, METH_VARARGS, "name, kind: a new task of that name; its number."},
+    {"_instrument_family", family, METH_NOARGS, "Identifies the processes that share this process's task numbers."},
+    {"_instrument_in_child", forget_calls, METH_NOARGS, "In a child: forgets the parent's calls."},
     {NULL, NULL, 0, NULL},
 };

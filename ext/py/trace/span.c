@@ -1,23 +1,22 @@
 /* trace.span(name): a context manager that writes the begin and the end of its block.
  *
- * On CPython nothing is made in a with block, and so it costs little more than its two events: span("name") finds
- * the span that was made for the same literal before; and __enter__ and __exit__ are no methods, which would be
- * bound to the span at each use, but one descriptor that hands out the span itself. Called without arguments it
- * begins, with the three of __exit__ it ends. */
+ * On CPython a with block creates no object, so it costs little more than its two events. span("name") returns the
+ * span that was made earlier for the same literal. __enter__ and __exit__ are not methods, because each use would bind
+ * a method to the span. They are one descriptor, which returns the span itself. The span called without arguments
+ * begins; called with the three of __exit__ it ends. */
 #include "py/base/types.h"
+
+#include <stddef.h>
 
 #include "py/base/arguments.h"
 #include "py/trace/texts.h"
-
-#include <stddef.h>
-#include <structmember.h>
 
 struct span {
     PyObject_HEAD PyObject *name; /* a text that can be written; NULL: __init__ was not called, or failed */
     vectorcallfunc call;          /* call_span */
 };
 
-static int write_end(PyObject *self, enum sf_phase phase)
+static int write_phase(PyObject *self, enum sf_phase phase)
 {
     PyObject *name = ((struct span *)self)->name;
     if (name)
@@ -26,14 +25,14 @@ static int write_end(PyObject *self, enum sf_phase phase)
     return -1;
 }
 
-static PyObject *enter(PyObject *self)
+static PyObject *begin_span(PyObject *self)
 {
-    return write_end(self, SF_PHASE_BEGIN) ? NULL : Py_NewRef(self);
+    return write_phase(self, SF_PHASE_BEGIN) ? NULL : Py_NewRef(self);
 }
 
-static PyObject *leave(PyObject *self)
+static PyObject *end_span(PyObject *self)
 {
-    if (write_end(self, SF_PHASE_END))
+    if (write_phase(self, SF_PHASE_END))
         return NULL;
     Py_RETURN_FALSE;
 }
@@ -58,20 +57,19 @@ static void span_dealloc(PyObject *self)
 
 PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with "
                        "that name (a str), into\n"
-                       "the trace; nothing when tracing is off. May be used again, and nested.");
+                       "the trace; does nothing when tracing is off. May be used again, and nested. Does not block.");
 
 #ifdef PYPY_VERSION
 
-static PyObject *span_enter(PyObject *self, PyObject *unused)
+static PyObject *span_enter(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    (void)unused;
-    return enter(self);
+    return begin_span(self);
 }
 
 static PyObject *span_exit(PyObject *self, PyObject *args)
 {
     (void)args;
-    return leave(self);
+    return end_span(self);
 }
 
 static PyMethodDef span_methods[] = {
@@ -106,7 +104,7 @@ static PyObject *call_span(PyObject *self, PyObject *const *args, size_t count, 
         PyErr_SetString(PyExc_TypeError, "a span takes no keyword arguments");
         return NULL;
     }
-    return PyVectorcall_NARGS(count) ? leave(self) : enter(self);
+    return PyVectorcall_NARGS(count) ? end_span(self) : begin_span(self);
 }
 
 static PyObject *span_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -119,11 +117,11 @@ static PyObject *span_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)span;
 }
 
-/* span("name"), without a tuple for its arguments. A span has nothing but its name, so one serves everybody: with a
- * literal for its name, where that stands in a loop, it is found by the literal's address. */
+/* span("name"), without a tuple for its arguments. A span has no state but its name, so one object serves all uses. A
+ * literal has the same address each time, by which its span is found. */
 static PyObject *make_span(PyObject *type, PyObject *const *args, size_t count, PyObject *keywords)
 {
-    static struct span *kept[SF_TEXTS_RECENT]; /* owned */
+    static struct span *recent[SF_TEXTS_RECENT]; /* owned */
     static const char *const names[] = {"name"};
     PyObject *given[1];
     if (!keywords && PyVectorcall_NARGS(count) == 1)
@@ -131,15 +129,15 @@ static PyObject *make_span(PyObject *type, PyObject *const *args, size_t count, 
     else if (sf_argument_fast("span", names, 1, 1, args, PyVectorcall_NARGS(count), keywords, given))
         return NULL;
     size_t place = sf_texts_place(given[0]);
-    if (kept[place] && kept[place]->name == given[0])
-        return Py_NewRef((PyObject *)kept[place]);
+    if (recent[place] && recent[place]->name == given[0])
+        return Py_NewRef((PyObject *)recent[place]);
     if (!sf_texts_check(given[0]))
         return NULL;
     struct span *span = (struct span *)span_new((PyTypeObject *)type, NULL, NULL);
     if (!span)
         return NULL;
     span->name = Py_NewRef(given[0]);
-    Py_XSETREF(kept[place], (struct span *)Py_NewRef((PyObject *)span));
+    Py_XSETREF(recent[place], (struct span *)Py_NewRef((PyObject *)span));
     return (PyObject *)span;
 }
 
@@ -167,7 +165,8 @@ static PyType_Spec span_spec = {
 
 static PyTypeObject *span_type;
 
-/* span.__enter__ and span.__exit__ of a span; of the type, as contextlib.ExitStack takes them, the descriptor. */
+/* span.__enter__ and span.__exit__: of a span, the span itself; of the type (contextlib.ExitStack uses that), the
+ * descriptor. */
 static PyObject *ends_get(PyObject *self, PyObject *span, PyObject *type)
 {
     (void)type;
@@ -181,7 +180,7 @@ static PyObject *ends_call(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_ssize_t count = PyTuple_GET_SIZE(args);
     PyObject *span = count ? PyTuple_GET_ITEM(args, 0) : NULL;
     if (span && Py_TYPE(span) == span_type)
-        return count > 1 ? leave(span) : enter(span);
+        return count > 1 ? end_span(span) : begin_span(span);
     PyErr_SetString(PyExc_TypeError, "the first argument must be a span");
     return NULL;
 }

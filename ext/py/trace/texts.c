@@ -1,5 +1,5 @@
-/* The names of marks and spans. Numbers are void in another log (after a fork, in another session), which
- * sf_log_texts_era() tells. */
+/* The names of marks and spans. See texts.h. A number is valid in one log only: sf_log_texts_era() changes with the log
+ * (after a fork, in another session), and all numbers are dropped then. */
 #include "py/trace/texts.h"
 
 static PyObject *texts; /* text -> its number in the log of sf_texts_era */
@@ -27,7 +27,7 @@ static void forget_texts(void)
     sf_texts_era = sf_log_texts_era();
 }
 
-/* By `texts`; one that is new is written. */
+/* Looks in `texts`; writes a new text into the log. */
 static int look_up(PyObject *text, uint32_t *number)
 {
     PyObject *known = PyDict_GetItemWithError(texts, text);
@@ -60,6 +60,6 @@ int sf_texts_look_up(PyObject *text, uint32_t *number)
     PyObject *before = recent->text;
     recent->text = Py_NewRef(text);
     recent->number = *number;
-    Py_XDECREF(before); /* may run a __del__ that comes here */
+    Py_XDECREF(before); /* last: it may run a __del__ that calls this function */
     return 0;
 }

@@ -6,10 +6,10 @@
 
 #include "core/log/log.h"
 
-/* Whether a name can be written: the same answer with tracing on and off. If not, an exception. */
+/* Whether a name can be written. If not: false, with TypeError or ValueError. The same whether tracing is on or off. */
 bool sf_texts_check(PyObject *text);
 
-/* Some texts by their address, which is where a literal stands each time. */
+/* The texts used last, by address: a literal has the same address each time. */
 #define SF_TEXTS_RECENT 16
 static inline size_t sf_texts_place(PyObject *text)
 {
@@ -19,12 +19,13 @@ extern struct sf_texts_recent {
     PyObject *text; /* owned */
     uint32_t number;
 } sf_texts_recent[SF_TEXTS_RECENT];
-extern uint32_t sf_texts_era; /* of the log in which those numbers are */
+extern uint32_t sf_texts_era; /* the era of the log in which these numbers are valid */
 
-/* The text's number in this log, the slow way. 0, or -1 with an exception. */
+/* The text's number in this log, for a text that is not among the recent ones. 0, or -1 with an exception. */
 int sf_texts_look_up(PyObject *text, uint32_t *number);
 
-/* Writes an event with that name, which can be written; nothing when tracing is off. 0, or -1 with an exception. */
+/* Writes an event with that name, which sf_texts_check has accepted; does nothing when tracing is off. 0, or -1 with an
+ * exception. */
 static inline int sf_texts_write(PyObject *text, enum sf_event_kind kind, enum sf_phase phase)
 {
     if (!sf_log_enabled())

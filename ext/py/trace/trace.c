@@ -1,42 +1,38 @@
-/* The C side of snakefish.trace but for its spans: joining a session, and marks. snakefish/trace.py starts the
- * collector. */
+/* snakefish.trace in C: joining a session, and marks. Spans are in span.c; snakefish/trace.py starts the collector. */
 #include "py/base/types.h"
+
+#include <errno.h>
+#include <stdbool.h>
 
 #include "core/log/log.h"
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/trace/instrument.h"
 #include "py/trace/texts.h"
 
-#include <errno.h>
-#include <stdbool.h>
-
-static PyObject *mark(PyObject *module, PyObject *text)
+static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *text)
 {
-    (void)module;
     if (!sf_texts_check(text) || sf_texts_write(text, SF_EVENT_MARK, SF_PHASE_INSTANT))
         return NULL;
     Py_RETURN_NONE;
 }
 
-static PyObject *enabled(PyObject *module, PyObject *unused)
+static PyObject *enabled(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     return PyBool_FromLong(sf_log_enabled());
 }
 
-/* Channels that were made before the session began have to be told. */
-static void announce(struct sf_ring *ring, void *context)
+/* For Channels that were made before the session began. */
+static void log_channel(struct sf_ring *ring, void *context)
 {
     (void)context;
     if (sf_ring_number(ring))
         sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, sf_ring_number(ring), sf_ring_capacity(ring), 0);
 }
 
-static PyObject *attach(PyObject *module, PyObject *args)
+static PyObject *attach(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    (void)module;
     PyObject *directory;
     const char *name;
     if (!PyArg_ParseTuple(args, "O&s:_trace_attach", PyUnicode_FSConverter, &directory, &name))
@@ -44,20 +40,20 @@ static PyObject *attach(PyObject *module, PyObject *args)
     sf_log_set_name(name);
     int error = sf_log_attach(PyBytes_AS_STRING(directory));
     if (!error) {
-        sf_ring_each(announce, NULL);
-        sf_instrument_announce();
+        sf_ring_each(log_channel, NULL);
+        sf_instrument_log_pipes();
     }
     if (error == -EPERM)
         PyErr_Format(PyExc_RuntimeError,
-                     "%R is no trace session of this user: it must be a directory, not a link, owned by the user and "
-                     "closed to others",
+                     "%R is no trace session of this user: it must be a directory, not a link, owned by the user, "
+                     "and nobody else may access it",
                      directory);
     else if (error == -EPROTO)
         PyErr_Format(PyExc_RuntimeError, "%R holds no trace session of this version of snakefish", directory);
     else if (error == -ESHUTDOWN)
         PyErr_Format(PyExc_RuntimeError, "the trace session in %R is over", directory);
     else if (error == -EALREADY)
-        PyErr_SetString(PyExc_RuntimeError, "tracing is on already: trace.stop() first");
+        PyErr_SetString(PyExc_RuntimeError, "tracing is on already: call trace.stop() first");
     else if (error)
         sf_error(error, "cannot join the trace session");
     Py_DECREF(directory);
@@ -66,38 +62,32 @@ static PyObject *attach(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *detach(PyObject *module, PyObject *unused)
+static PyObject *detach(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     sf_log_detach();
     Py_RETURN_NONE;
 }
 
-static PyObject *request_stop(PyObject *module, PyObject *unused)
+static PyObject *request_collector_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     sf_log_request_stop();
     Py_RETURN_NONE;
 }
 
-static PyObject *directory(PyObject *module, PyObject *unused)
+static PyObject *directory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    (void)module;
-    (void)unused;
     return PyUnicode_DecodeFSDefault(sf_log_directory());
 }
 
 PyMethodDef sf_trace_functions[] = {
     {"mark", mark, METH_O,
-     "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; nothing when tracing is off. Does "
-     "not block."},
-    {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nTrue while this process writes events."},
+     "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; does nothing when tracing is off.\n"
+     "Does not block. TypeError when name is no str, ValueError when UTF-8 cannot encode it."},
+    {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nWhether this process writes events."},
     {"_trace_attach", attach, METH_VARARGS,
      "Joins the session in a directory; the second argument names this process."},
     {"_trace_detach", detach, METH_NOARGS, "Leaves the session."},
-    {"_trace_request_stop", request_stop, METH_NOARGS, "Asks the collector to finish."},
+    {"_trace_request_stop", request_collector_stop, METH_NOARGS, "Asks the collector to finish."},
     {"_trace_directory", directory, METH_NOARGS, "The session's directory, '' if there is none."},
     {NULL, NULL, 0, NULL},
 };

@@ -9,9 +9,12 @@
 #include "core/os/process.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
+#include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/message/arrival.h"
 #include "py/task/task.h"
+#include "py/trace/stretch.h"
 
 #include <errno.h>
 
@@ -83,7 +86,7 @@ static int send(struct worker *worker, Py_ssize_t first, PyObject *value, uint32
                                .parts = message.parts,
                                .count = message.count}};
     struct sf_waiting waiting = {try_push, sleep_to_push, &pushing, SF_WAIT_ROOM, 0};
-    uint64_t from = message.bytes < SF_MESSAGE_TOLD_BYTES ? 0 : sf_log_stretch_begin();
+    uint64_t from = sf_stretch_begin(message.bytes);
     int error = sf_wait(&waiting, true, SF_FOREVER);
     sf_log_stretch(SF_EVENT_COPIED, from, message.bytes);
     if (error && error != SF_RAISED)
@@ -166,9 +169,9 @@ static int work(struct worker *worker, Py_ssize_t chunk)
     sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, (uint64_t)chunk, size);
     int go_on = 1;
     while (go_on > 0 && walk.at < walk.end) {
-        int64_t began_ns = sf_wait_now_ns();
+        int64_t began_ns = sf_monotonic_ns();
         go_on = work_block(worker, &walk);
-        adapt_block(worker, sf_wait_now_ns() - began_ns);
+        adapt_block(worker, sf_monotonic_ns() - began_ns);
     }
     sf_map_walk_end(&walk);
     if (sf_child_is_self(&worker->task.child))
@@ -295,7 +298,7 @@ static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct run *run = what;
     int slept = sf_ring_wait_message(run->ring, timeout_ns);
-    run->look = sf_wait_should_look(slept, &run->looked_ns);
+    run->look = sf_liveness_is_due(slept, &run->looked_ns);
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* all workers may be dead with their results sent: bury finds out */
 }
 

@@ -2,7 +2,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 
 import pytest

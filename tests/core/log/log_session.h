@@ -1,4 +1,4 @@
-/* A session as a collector would make it, and a reader of its logs: what the tests of the log share. */
+/* What the tests of the log share: a session as a collector would make it, and a reader of its logs. */
 #ifndef SF_TESTS_CORE_LOG_LOG_SESSION_H
 #define SF_TESTS_CORE_LOG_LOG_SESSION_H
 
@@ -12,7 +12,7 @@
 
 static char directory[256];
 
-static void remove_session(void)
+static inline void remove_session(void)
 {
     char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", directory);
@@ -21,7 +21,7 @@ static void remove_session(void)
 }
 
 /* Makes a session as a collector would. */
-static struct sf_session_header *make_session(const char *where, uint32_t records)
+static inline struct sf_session_header *make_session(const char *where, uint32_t records)
 {
     char path[300];
     snprintf(directory, sizeof directory, "%s/snakefish-test-XXXXXX", where);
@@ -38,8 +38,8 @@ static struct sf_session_header *make_session(const char *where, uint32_t record
     return session;
 }
 
-/* Maps the log of process pid. NULL: there is none that has its length. */
-static struct sf_log_header *open_log(pid_t pid, uint32_t records)
+/* Maps the log of process pid. NULL: there is none, or it does not have its full length. */
+static inline struct sf_log_header *open_log(pid_t pid, uint32_t records)
 {
     char prefix[32], path[600] = "";
     snprintf(prefix, sizeof prefix, SF_LOG_PREFIX "%d.", (int)pid);
@@ -62,12 +62,12 @@ static struct sf_log_header *open_log(pid_t pid, uint32_t records)
     return log;
 }
 
-static struct sf_record *records_of(struct sf_log_header *log)
+static inline struct sf_record *records_of(struct sf_log_header *log)
 {
     return (struct sf_record *)((char *)log + SF_LOG_RECORDS_OFFSET);
 }
 
-static void mark(uint64_t a)
+static inline void mark(uint64_t a)
 {
     sf_log_write(SF_EVENT_MARK, SF_PHASE_INSTANT, 1, a, ~a);
 }

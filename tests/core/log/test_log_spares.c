@@ -1,9 +1,9 @@
-/* Logs that were made ready: a spare becomes the log of the process that takes it, whatever stood in it. */
+/* Spares: a spare becomes the log of the process that takes it, whatever its records held before. */
 #include "core/log/log.h"
 #include "core/log/log_session.h"
 #include "harness.h"
 
-/* A spare of that length with that many bytes of pages, full of an earlier process's records. */
+/* Makes a spare of that length, of which so many bytes have pages, full of an earlier process's records. */
 static void make_spare(const char *name, off_t length, size_t pages_bytes)
 {
     char path[300], dirt[4096];
@@ -34,7 +34,7 @@ static void check_marks(struct sf_log_header *log, uint64_t count, uint32_t capa
         CHECK_EQ(i, records_of(log)[i % capacity].a);
 }
 
-/* Attaches where `spares` has put some, fills the log and checks it. */
+/* Attaches to a session in which `spares` has made some, fills the log and checks it. */
 static void fill_with_spares(void (*spares)(void))
 {
     CHECK_EQ(0, sf_log_init());
@@ -70,22 +70,22 @@ static void useless(void)
     make_spare("spare.2", SPARE_BYTES * 2, 8192);
 }
 
-TEST(a_spare_becomes_the_log_and_what_stood_in_it_is_not_seen)
+TEST(a_spare_becomes_the_log_and_its_old_records_are_not_seen)
 {
     fill_with_spares(whole);
 }
 
-TEST(a_spare_with_few_pages_gets_the_others)
+TEST(a_spare_with_few_pages_gets_the_rest_when_they_are_needed)
 {
     fill_with_spares(partly);
 }
 
-TEST(spares_that_are_none_are_removed_and_the_log_is_made)
+TEST(damaged_spares_are_removed_and_the_log_is_made)
 {
     fill_with_spares(useless);
 }
 
-/* As with huge pages, of which the last one reaches past the end. */
+/* As with huge pages, when the last one reaches past the end of the file. */
 TEST(a_spare_with_pages_past_its_end_is_written_to_its_end)
 {
     enum { RECORDS = 16384 };
@@ -97,7 +97,7 @@ TEST(a_spare_with_pages_past_its_end_is_written_to_its_end)
     int fd = open(path, O_RDWR);
     CHECK_EQ(0, fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, SPARE_BYTES + (2 << 20)));
     close(fd);
-    /* what is mapped next lies below it, so that nobody looks past its end unpunished */
+    /* the next mapping is placed below this one, so that a read past the end of the log faults */
     CHECK(mmap(NULL, (4 << 20) + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
     CHECK_EQ(0, sf_log_attach(directory));
     struct sf_log_header *log = open_log(getpid(), RECORDS);

@@ -1,11 +1,13 @@
-/* The numbers of messages in pipes and sockets of others. */
+/* The numbers of messages in other programs' pipes and sockets. */
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
 #include "harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 static void setup(void)
 {
@@ -18,7 +20,7 @@ static void make(int fds[2], bool duplex)
     CHECK_EQ(0, duplex ? socketpair(AF_UNIX, SOCK_STREAM, 0, fds) : pipe(fds));
 }
 
-/* A message written, by its number. */
+/* Writes a message that holds its number, and returns the number. */
 static uint64_t write_one(int fd)
 {
     uint64_t seq;
@@ -30,7 +32,7 @@ static uint64_t write_one(int fd)
     return seq;
 }
 
-/* The number that the writer gave, and the reader's own in *seq. */
+/* Reads a message: returns the number that its writer gave it; *seq is the reader's number. */
 static uint64_t read_one(int fd, uint64_t *seq)
 {
     uint64_t sent;
@@ -41,7 +43,7 @@ static uint64_t read_one(int fd, uint64_t *seq)
     return sent;
 }
 
-TEST(both_ends_of_a_pipe_are_one_pipe_and_those_of_a_socket_pair_two)
+TEST(both_ends_of_a_pipe_belong_to_one_pipe_and_those_of_a_socket_pair_to_two)
 {
     int fds[2], pair[2];
     setup();
@@ -98,6 +100,89 @@ TEST(a_writer_that_died_in_its_write_ends_the_counting_and_blocks_nobody)
     CHECK_EQ(0, seq);
 }
 
+/* Lets the traced process run until it enters this system call. */
+static void run_until_syscall(pid_t pid, unsigned long number)
+{
+    struct __ptrace_syscall_info info;
+    int status;
+    CHECK(ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD) == 0);
+    do {
+        CHECK(ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0);
+        CHECK(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+        CHECK(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0);
+    } while (info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != number);
+}
+
+/* A writer finds the pipe taken and asks whether its owner lives (kill(2) with signal 0 comes first). It is stopped
+ * right there until the owner has finished its write and died: the owner died, but not in its write. */
+TEST(a_writer_that_died_after_its_write_does_not_end_the_counting)
+{
+    int fds[2], owns[2], go[2], status;
+    uint64_t seq;
+    char byte;
+    setup();
+    make(fds, false);
+    make(owns, false);
+    make(go, false);
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
+    pid_t owner = fork();
+    if (owner == 0) {
+        uint32_t number = sf_pipe_numbers_find(fds[1]).out;
+        CHECK_EQ(0, sf_pipe_numbers_write_begin(number, &seq));
+        CHECK_EQ(1, write(owns[1], "", 1));
+        CHECK_EQ(1, read(go[0], &byte, 1));
+        CHECK_EQ(sizeof seq, write(fds[1], &seq, sizeof seq));
+        sf_pipe_numbers_write_end(number, true);
+        _exit(0);
+    }
+    CHECK_EQ(1, read(owns[0], &byte, 1));
+    pid_t other = fork();
+    if (other == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+            _exit(HARNESS_SKIP);
+        raise(SIGSTOP);
+        _exit(write_one(fds[1]) == 2 ? 0 : 1);
+    }
+    CHECK_EQ(other, waitpid(other, &status, 0));
+    if (WIFEXITED(status))
+        SKIP("ptrace is not allowed here");
+    run_until_syscall(other, SYS_kill);
+    CHECK_EQ(1, write(go[1], "", 1));
+    CHECK_EQ(owner, waitpid(owner, &status, 0));
+    CHECK_EQ(0, status);
+    CHECK(ptrace(PTRACE_DETACH, other, NULL, NULL) == 0);
+    CHECK_EQ(other, waitpid(other, &status, 0));
+    CHECK_EQ(0, status);
+    for (uint64_t k = 1; k <= 2; k++) {
+        CHECK_EQ(k, read_one(fds[0], &seq));
+        CHECK_EQ(k, seq);
+    }
+}
+
+TEST(a_fork_in_the_middle_of_a_write_ends_the_counting)
+{
+    int fds[2], status;
+    uint64_t seq;
+    setup();
+    make(fds, false);
+    CHECK_EQ(0, sf_pipe_numbers_declare(fds[0], fds[1], false));
+    uint32_t number = sf_pipe_numbers_find(fds[1]).out;
+    CHECK_EQ(0, sf_pipe_numbers_write_begin(number, &seq));
+    CHECK_EQ(1, seq);
+    pid_t child = fork(); /* by a signal handler: both processes go on with the write */
+    CHECK_EQ(sizeof seq, write(fds[1], &seq, sizeof seq));
+    sf_pipe_numbers_write_end(number, true);
+    if (child == 0)
+        _exit(0);
+    CHECK_EQ(child, waitpid(child, &status, 0));
+    CHECK_EQ(0, status);
+    CHECK_EQ(0, write_one(fds[1]));
+    for (int i = 0; i < 3; i++) {
+        read_one(fds[0], &seq);
+        CHECK_EQ(0, seq);
+    }
+}
+
 TEST(a_reader_that_died_in_its_read_ends_the_counting)
 {
     int fds[2], status;
@@ -118,7 +203,7 @@ TEST(a_reader_that_died_in_its_read_ends_the_counting)
     CHECK_EQ(0, seq);
 }
 
-TEST(an_end_of_file_is_no_message)
+TEST(an_end_of_file_is_not_counted_as_a_message)
 {
     int fds[2];
     uint64_t seq;
@@ -132,7 +217,7 @@ TEST(an_end_of_file_is_no_message)
     CHECK_EQ(1, seq);
 }
 
-TEST(what_was_not_declared_has_a_channel_and_no_numbers)
+TEST(a_pipe_that_was_not_declared_has_a_channel_but_no_numbers)
 {
     int fds[2], file[2];
     uint64_t seq;
@@ -147,7 +232,7 @@ TEST(what_was_not_declared_has_a_channel_and_no_numbers)
     CHECK(sf_pipe_numbers_find(file[0]).in != sf_pipe_numbers_find(file[0]).out);
 }
 
-TEST(nothing_counts_any_more_once_somebody_does_not)
+TEST(after_forget_the_old_pipes_are_not_counted_and_new_ones_are)
 {
     int before[2], after[2];
     setup();

@@ -28,7 +28,7 @@ static int write_file(const char *path, const char *text)
     return fclose(file) || failed ? -1 : 0;
 }
 
-/* Puts this process into a new group `group` of the hierarchy at `mount`, whose `probe` file tells that it is one. */
+/* Puts this process into a new group `group` of the hierarchy at `mount`, which is one if it has the file `probe`. */
 static int enter_group(const char *mount, const char *probe, char *group, size_t bytes)
 {
     char path[256], pid[32];

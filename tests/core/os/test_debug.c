@@ -1,4 +1,4 @@
-/* What the parts say to the hook. */
+/* The debug messages that the hook gets. */
 #include <errno.h>
 
 #include "core/os/debug.h"
@@ -12,10 +12,10 @@ static void hear(enum sf_debug_part part, const char *sentence)
 {
     size_t used = strlen(heard);
     snprintf(heard + used, sizeof heard - used, "%d %s\n", (int)part, sentence);
-    errno = EXDEV; /* whatever it does */
+    errno = EXDEV; /* the hook may change errno */
 }
 
-TEST(only_the_parts_that_are_wanted_speak_and_errno_stays)
+TEST(only_wanted_parts_reach_the_hook_and_errno_stays)
 {
     errno = 5;
     sf_debug(SF_DEBUG_LOG, "to nobody");
@@ -26,7 +26,7 @@ TEST(only_the_parts_that_are_wanted_speak_and_errno_stays)
     CHECK_EQ(0, strcmp(heard, "2 number 7\n"));
 }
 
-TEST(a_ring_tells_that_it_is_made_recovered_and_freed)
+TEST(a_ring_reports_that_it_is_made_recovered_and_freed)
 {
     sf_debug_set(SF_DEBUG_RING, hear);
     struct sf_ring *ring = new_ring(1024);

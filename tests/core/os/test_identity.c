@@ -95,7 +95,7 @@ TEST(a_process_that_has_executed_a_program_is_another_one)
     kill(pid, SIGKILL);
 }
 
-TEST(a_child_of_a_child_is_alive_whoever_looks)
+TEST(a_child_of_a_child_is_alive_for_every_process_of_the_family)
 {
     int pipes[2];
     pid_t pid;
@@ -145,7 +145,7 @@ TEST(the_tick_in_which_it_started_counts_as_its_own)
     }
 }
 
-TEST(a_name_with_spaces_and_parentheses_is_no_trouble)
+TEST(a_name_with_spaces_and_parentheses_does_not_matter)
 {
     uint64_t before = sf_identity_now();
     usleep((unsigned)(3 * TICK_NS / 1000));
@@ -170,7 +170,7 @@ static void *go_on(void *main_thread)
     return NULL;
 }
 
-TEST(a_process_whose_first_thread_has_ended_is_alive)
+TEST(a_process_whose_main_thread_has_ended_is_alive)
 {
     SKIP_UNDER_TSAN("needs the first thread");
     pid_t pid = fork();
@@ -194,7 +194,7 @@ static bool parse(const char *line, struct sf_identity_stat *stat)
     return sf_identity_parse(line, strlen(line), stat);
 }
 
-TEST(the_fields_are_found_behind_the_name)
+TEST(the_fields_after_the_name_are_found)
 {
     struct sf_identity_stat stat;
     CHECK(parse("12 (a) R) (b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99 1 2 3 4 888 5\n", &stat));
@@ -204,7 +204,7 @@ TEST(the_fields_are_found_behind_the_name)
     CHECK_EQ(888, stat.stack);
 }
 
-TEST(a_line_that_does_not_tell_the_stack_will_do)
+TEST(a_line_without_the_stack_address_is_accepted)
 {
     struct sf_identity_stat stat;
     CHECK(parse("12 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 5 0 777 99 1\n", &stat));

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "core/ring/holders.h"
 #include "harness.h"
 
 struct shared {
@@ -21,6 +22,16 @@ static struct shared *shared_lock(void)
     return memory;
 }
 
+static bool is_holder_alive(const void *holders, uint32_t tag)
+{
+    return sf_holders_alive(holders, tag);
+}
+
+static bool take_lock(struct shared *s, uint32_t tag)
+{
+    return sf_lock_take(&s->lock, tag, is_holder_alive, &s->holders);
+}
+
 static double now_s(void)
 {
     struct timespec now;
@@ -31,7 +42,7 @@ static double now_s(void)
 static void count_up(struct shared *s, uint32_t tag, int times)
 {
     for (int i = 0; i < times; i++) {
-        if (sf_lock_take(&s->lock, &s->holders, tag))
+        if (take_lock(s, tag))
             atomic_fetch_add(&s->taken_over, 1);
         CHECK_EQ(0, atomic_fetch_add(&s->inside, 1));
         s->plain++;
@@ -90,10 +101,10 @@ TEST(a_live_owner_keeps_it_however_long)
 {
     struct shared *s = shared_lock();
     uint32_t me = sf_holders_join(&s->holders);
-    sf_lock_take(&s->lock, &s->holders, me);
+    take_lock(s, me);
     for (int c = 0; c < 2; c++)
         if (fork() == 0) {
-            CHECK(!sf_lock_take(&s->lock, &s->holders, sf_holders_join(&s->holders)));
+            CHECK(!take_lock(s, sf_holders_join(&s->holders)));
             s->plain++;
             sf_lock_drop(&s->lock);
             _exit(0);
@@ -103,7 +114,7 @@ TEST(a_live_owner_keeps_it_however_long)
     sf_lock_drop(&s->lock);
     double start = now_s();
     reap(2);
-    CHECK(now_s() - start < 0.07); /* woken: the slices are at 100 ms by now */
+    CHECK(now_s() - start < 0.07); /* woken, because a slice is 100 ms by now */
     CHECK_EQ(2, s->plain);
 }
 
@@ -112,7 +123,7 @@ static pid_t dead_owner(struct shared *s, bool reaped)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        sf_lock_take(&s->lock, &s->holders, sf_holders_join(&s->holders));
+        take_lock(s, sf_holders_join(&s->holders));
         kill(getpid(), SIGKILL);
     }
     siginfo_t info;
@@ -128,10 +139,10 @@ TEST(a_dead_owner_is_replaced_soon)
         dead_owner(s, reaped);
         CHECK(atomic_load(&s->lock.word) != 0);
         double start = now_s();
-        CHECK(sf_lock_take(&s->lock, &s->holders, me)); /* and says so */
+        CHECK(take_lock(s, me)); /* true: taken over */
         CHECK(now_s() - start < 0.1);
         sf_lock_drop(&s->lock);
-        CHECK(!sf_lock_take(&s->lock, &s->holders, me));
+        CHECK(!take_lock(s, me));
     }
 }
 
@@ -160,7 +171,7 @@ TEST(the_owners_slot_in_its_next_life_is_not_the_owner)
     CHECK(!sf_holders_others(&s->holders, me)); /* empties the dead one's slot */
     uint32_t next = sf_holders_join(&s->holders);
     CHECK_EQ(atomic_load(&s->lock.word) & (SF_HOLDERS_SLOTS - 1), next & (SF_HOLDERS_SLOTS - 1));
-    CHECK(sf_lock_take(&s->lock, &s->holders, me));
+    CHECK(take_lock(s, me));
 }
 
 TEST(owners_killed_at_random_moments_never_keep_the_lock)
@@ -173,7 +184,7 @@ TEST(owners_killed_at_random_moments_never_keep_the_lock)
             if ((pid[c] = fork()) == 0) {
                 uint32_t tag = sf_holders_join(&s->holders);
                 for (;;) {
-                    sf_lock_take(&s->lock, &s->holders, tag);
+                    take_lock(s, tag);
                     sf_lock_drop(&s->lock);
                 }
             }
@@ -181,7 +192,7 @@ TEST(owners_killed_at_random_moments_never_keep_the_lock)
         usleep(500 + seed / 65536 % 2000);
         for (int c = 0; c < 2; c++)
             kill(pid[c], SIGKILL);
-        sf_lock_take(&s->lock, &s->holders, me);
+        take_lock(s, me);
         s->plain++;
         sf_lock_drop(&s->lock);
         waitpid(pid[0], NULL, 0);

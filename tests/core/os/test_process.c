@@ -45,7 +45,7 @@ static int32_t reaped(pid_t child)
     return status;
 }
 
-TEST(exit_statuses_are_told_from_signals)
+TEST(exit_statuses_and_signals_are_distinguished)
 {
     pid_t child = fork();
     if (child == 0)
@@ -140,18 +140,18 @@ TEST(a_child_dies_with_its_parent)
 TEST(a_child_forked_by_a_thread_outlives_the_thread_and_dies_with_the_parent)
 {
     SKIP_UNDER_TSAN("keeps a signal from its handler while the process sleeps");
-    CHECK(dies_within_ms(orphan(fork_by_other_thread), 2000)); /* orphan checks that it lived on */
+    CHECK(dies_within_ms(orphan(fork_by_other_thread), 2000)); /* orphan has checked that it outlived the thread */
 }
 
 TEST(a_child_whose_parent_is_dead_already_ends_at_once)
 {
-    pid_t gone = fork();
-    if (gone == 0)
+    pid_t dead = fork();
+    if (dead == 0)
         _exit(0);
-    waitpid(gone, NULL, 0);
+    waitpid(dead, NULL, 0);
     pid_t child = fork();
     if (child == 0) {
-        sf_process_die_with_parent(gone, true);
+        sf_process_die_with_parent(dead, true);
         _exit(0);
     }
     CHECK_EQ(-SIGKILL, reaped(child));

@@ -49,7 +49,7 @@ TEST(fresh_memory_that_is_about_to_be_filled_gets_its_pages_at_once)
     CHECK_EQ(MIB / 4096, resident(memory, MIB));
 }
 
-TEST(memory_that_is_filled_again_keeps_what_is_in_it_until_then)
+TEST(memory_that_is_about_to_be_filled_again_keeps_its_content)
 {
     unsigned char *memory = fresh(MIB);
     memset(memory, 7, MIB);
@@ -59,7 +59,7 @@ TEST(memory_that_is_filled_again_keeps_what_is_in_it_until_then)
             FAIL("byte %zu is %d", i, memory[i]);
 }
 
-TEST(little_memory_is_left_as_it_is)
+TEST(small_memory_is_left_as_it_is)
 {
     unsigned char *memory = fresh(MIB);
     sf_shm_will_fill(memory, 65536);

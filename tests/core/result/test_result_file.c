@@ -44,7 +44,7 @@ TEST(both_parts_come_back_each_with_its_own_bytes)
     CHECK_EQ(0, memcmp(text, "second", 6));
 }
 
-TEST(a_result_file_nobody_wrote_is_empty)
+TEST(a_result_file_that_was_not_written_is_empty)
 {
     struct sf_result_file_part read[SF_RESULT_FILE_PARTS];
     CHECK_EQ(-ENODATA, sf_result_file_read_parts(sf_result_file_open(), read));

@@ -1,7 +1,10 @@
 #include "core/result/stream.h"
-#include "harness.h"
 
 #include <errno.h>
+
+#include "core/os/liveness.h"
+#include "core/ring/ring_wait.h"
+#include "harness.h"
 
 static struct sf_ring *ring_of(uint64_t bytes)
 {
@@ -10,7 +13,7 @@ static struct sf_ring *ring_of(uint64_t bytes)
     return ring;
 }
 
-/* Byte i of message n: so that a piece in the wrong place shows. */
+/* Byte i of message n: a piece in a wrong place has wrong bytes. */
 static char byte_of(uint64_t n, uint64_t i)
 {
     return (char)(i * 31 + n * 7 + (i >> 11));
@@ -24,7 +27,7 @@ static void send_all(struct sf_ring *ring, uint32_t source, uint64_t number, uin
     struct iovec parts[] = {{data, bytes / 3}, {data, 0}, {data + bytes / 3, bytes - bytes / 3}};
     struct sf_stream_out out = {.head = {source, 5, number, bytes, 0}, .parts = parts, .count = 3};
     while (sf_stream_push(ring, &out) == -EAGAIN)
-        sf_ring_wait_room(ring, sizeof out.head + SF_STREAM_PIECE_BYTES, SF_RING_CHECK_NS);
+        sf_ring_wait_room(ring, sizeof out.head + SF_STREAM_PIECE_BYTES, SF_LIVENESS_PERIOD_NS);
     free(data);
 }
 
@@ -43,7 +46,7 @@ TEST(a_message_larger_than_the_ring_arrives_whole)
         struct sf_ring_slot slot;
         int got = sf_stream_pull(ring, &head, &slot, &piece);
         if (got == -EAGAIN) {
-            sf_ring_wait_message(ring, SF_RING_CHECK_NS);
+            sf_ring_wait_message(ring, SF_LIVENESS_PERIOD_NS);
             continue;
         }
         CHECK_EQ(0, got);
@@ -59,7 +62,7 @@ TEST(a_message_larger_than_the_ring_arrives_whole)
     free(message);
 }
 
-TEST(pieces_of_several_sources_are_told_apart)
+TEST(pieces_of_several_sources_are_distinguished)
 {
     enum { SOURCES = 4, BYTES = 3 * SF_STREAM_PIECE_BYTES + 17 };
     struct sf_ring *ring = ring_of(SF_STREAM_RING_BYTES);
@@ -76,7 +79,7 @@ TEST(pieces_of_several_sources_are_told_apart)
         struct sf_stream_head head;
         struct sf_ring_slot slot;
         if (sf_stream_pull(ring, &head, &slot, &piece) == -EAGAIN) {
-            sf_ring_wait_message(ring, SF_RING_CHECK_NS);
+            sf_ring_wait_message(ring, SF_LIVENESS_PERIOD_NS);
             continue;
         }
         CHECK(head.source < SOURCES);
@@ -109,7 +112,7 @@ TEST(an_empty_message_is_one_piece)
     CHECK_EQ(-EAGAIN, sf_stream_pull(ring, &head, &slot, &piece));
 }
 
-TEST(what_is_no_piece_is_refused_and_taken_out)
+TEST(a_message_that_is_not_a_piece_is_refused_and_released)
 {
     struct sf_ring *ring = ring_of(4096);
     struct sf_stream_head lie = {0, 1, 1, 10, 8};

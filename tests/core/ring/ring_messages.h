@@ -1,4 +1,4 @@
-/* Messages that show when they are damaged: what the ring's tests send; and what else these tests have in common. */
+/* What the ring's tests share: messages that show any damage, and some helpers. */
 #ifndef SF_TESTS_CORE_RING_RING_MESSAGES_H
 #define SF_TESTS_CORE_RING_RING_MESSAGES_H
 
@@ -7,7 +7,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "core/os/liveness.h"
 #include "core/ring/ring.h"
+#include "core/ring/ring_wait.h"
 #include "harness.h"
 
 #define MS INT64_C(1000000)
@@ -64,8 +66,8 @@ static inline struct sf_ring *new_ring(uint64_t bytes)
     return ring;
 }
 
-/* A message says who sent it and its number, as far as its bytes reach (12), then a pattern made from them; shorter
- * ones have the pattern of their number's low byte only. */
+/* A message of 12 bytes or more begins with its sender and its number, and goes on with a pattern made from them. A
+ * shorter one is only a pattern made from its length. */
 static inline uint8_t pattern(uint64_t key, uint64_t i)
 {
     return (uint8_t)((key + i) * 167 + (i >> 8) * 59 + 13);
@@ -94,7 +96,7 @@ static inline void put_message(struct sf_ring *ring, const struct sf_ring_slot *
     }
 }
 
-/* Fails if a byte is wrong. Too short to say its number: that of the slot's seq. */
+/* Fails if a byte is wrong. A message that is too short to hold its number gets the number of the slot's seq. */
 static inline struct message get_message(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
     struct message message = {0, slot->seq - 1, slot->bytes};

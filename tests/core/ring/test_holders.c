@@ -1,4 +1,4 @@
-/* Who holds a ring: the table of parties, with real processes. */
+/* Who holds a ring: the table of its holders, with real processes. */
 #include "core/ring/holders.h"
 
 #include <sys/mman.h>
@@ -39,7 +39,7 @@ static void make_zombie(pid_t pid)
     CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
 }
 
-/* Ages a slot's time, as if it had been entered so long ago. */
+/* Sets a slot's time back, as if it had been taken so much earlier. */
 static void age(struct sf_holders *holders, uint32_t tag, uint64_t ns)
 {
     atomic_fetch_sub(&holders->slot[tag & (SF_HOLDERS_SLOTS - 1)].since_ns, ns);
@@ -168,7 +168,7 @@ TEST(a_child_that_comes_too_late_takes_another_slot)
     CHECK(sf_holders_alive(holders, other));
 }
 
-TEST(who_leaves_is_no_longer_there)
+TEST(a_process_that_leaves_is_no_longer_a_holder)
 {
     struct sf_holders *holders = shared_holders();
     uint32_t me = sf_holders_join(holders);
@@ -191,7 +191,7 @@ TEST(a_slot_has_another_tag_in_its_next_life)
     CHECK(sf_holders_alive(holders, second));
 }
 
-TEST(a_recycled_pid_is_not_the_party)
+TEST(a_recycled_pid_is_not_the_holder)
 {
     struct sf_holders *holders = shared_holders();
     pid_t pid;
@@ -218,7 +218,7 @@ TEST(the_slots_of_the_dead_are_used_again)
     CHECK(!sf_holders_others(holders, me));
 }
 
-/* Far more than live at once on most machines; who is alone afterwards is told so again. */
+/* Far more than live at once on most machines. */
 TEST(after_thousands_of_holders_at_once_the_last_one_is_alone)
 {
     enum { HOLDERS = 5000 };

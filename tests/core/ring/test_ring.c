@@ -1,5 +1,5 @@
-/* The ring's messages, between senders and receivers that live: whole, in order, in exactly the room there is. Who
- * dies is in test_ring_killed.c. */
+/* The ring's messages between live senders and receivers: they arrive whole, in order, and use exactly the room there
+ * is. What happens when processes die is in test_ring_killed.c. */
 #include "core/ring/ring.h"
 
 #include <errno.h>
@@ -16,7 +16,8 @@ TEST(messages_of_every_size_come_back_whole_and_in_order)
 {
     static const uint64_t sizes[] = {1024, 1025, 1031, 2047, 4099};
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (uint64_t kept = 0; kept < 3; kept++) { /* messages always in flight, so that it never rewinds */
+        for (uint64_t kept = 0; kept < 3;
+             kept++) { /* so many messages stay in flight, so that the ring never rewinds */
             struct sf_ring *ring = new_ring(sizes[i]);
             uint64_t largest = (kept ? sizes[i] / 8 / (kept + 1) * 8 : sizes[i] / 8 * 8) - SF_RING_FRAME_BYTES;
             for (uint64_t n = 0; n <= 2 * largest + kept; n++) {
@@ -79,7 +80,8 @@ TEST(an_empty_ring_has_nothing_to_claim)
     CHECK_EQ(0, sf_ring_length(ring));
 }
 
-/* Whatever came before, the room is exactly what the messages in flight leave: layout.c may not waste a byte. */
+/* Whatever happened before, the room is exactly what the messages in flight leave: ring_layout.c must not waste a byte.
+ */
 TEST(room_is_exact_after_any_history)
 {
     static const uint64_t sizes[] = {1024, 5000, 131072, 200000, 1000003};
@@ -116,7 +118,7 @@ TEST(a_slow_sender_is_overtaken_and_comes_later)
     struct sf_ring *ring = new_ring(65536);
     struct sf_ring_slot slow;
     CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
-    for (uint64_t n = 0; n < 5000; n++) { /* more than once round behind it? no: its room is kept, so stop when full */
+    for (uint64_t n = 0; n < 5000; n++) { /* until the ring is full behind its message */
         if (send_message(ring, 0, n, 24) == -EAGAIN)
             break;
         CHECK_EQ(n, receive(ring).number);
@@ -129,7 +131,7 @@ TEST(a_slow_sender_is_overtaken_and_comes_later)
     CHECK_EQ(0, send_message(ring, 0, 1, 65536 - SF_RING_FRAME_BYTES)); /* all the room is back */
 }
 
-TEST(a_slow_sender_does_not_slow_down_who_overtakes_it)
+TEST(a_slow_sender_does_not_slow_down_others_that_overtake_it)
 {
     struct sf_ring *ring = new_ring(1 << 24);
     struct sf_ring_slot slow;
@@ -144,7 +146,7 @@ TEST(a_slow_sender_does_not_slow_down_who_overtakes_it)
     CHECK_EQ(0, sf_ring_claim(ring, &slow));
 }
 
-TEST(free_frames_between_others_in_use_are_no_trouble)
+TEST(free_frames_between_frames_in_use_are_skipped)
 {
     struct sf_ring *ring = new_ring(4096);
     struct sf_ring_slot slow, held;
@@ -186,7 +188,7 @@ TEST(an_abandoned_message_leaves_no_trace)
     CHECK_EQ(0, send_message(ring, 0, 0, 1024 - SF_RING_FRAME_BYTES));
 }
 
-TEST(published_later_but_reserved_first_is_claimed_first_when_both_are_there)
+TEST(of_two_published_messages_the_one_reserved_first_is_claimed_first)
 {
     struct sf_ring *ring = new_ring(4096);
     struct sf_ring_slot a, b, got;
@@ -224,7 +226,7 @@ static long faults(void)
     return usage.ru_minflt;
 }
 
-TEST(a_stream_stays_in_warm_pages_whether_or_not_it_runs_empty)
+TEST(a_stream_stays_in_warm_pages_whether_or_not_the_ring_becomes_empty)
 {
     for (uint64_t behind = 0; behind <= 16; behind += 8) {
         struct sf_ring *ring = new_ring(UINT64_C(1) << 31);
@@ -240,7 +242,7 @@ TEST(a_stream_stays_in_warm_pages_whether_or_not_it_runs_empty)
     }
 }
 
-TEST(after_a_burst_that_splices_the_stream_is_warm_again)
+TEST(after_a_burst_that_splices_the_stream_uses_warm_pages_again)
 {
     struct sf_ring *ring = new_ring(UINT64_C(1) << 31);
     uint64_t sent = 0, received = 0;

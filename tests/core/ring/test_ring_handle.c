@@ -1,5 +1,5 @@
-/* Handles of rings: making them, listing them, and who holds a ring after forks of all kinds. */
-#include "core/ring/ring.h"
+/* Handles of rings: making them, listing them, and which processes hold a ring after forks of all kinds. */
+#include "core/ring/ring_handle.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -55,9 +55,9 @@ TEST(each_visits_the_rings_of_this_process)
     CHECK_EQ(2, seen[0]);
 }
 
-/* --- who holds it --- */
+/* --- which processes hold it --- */
 
-TEST(who_has_freed_its_handle_holds_the_ring_no_more)
+TEST(a_process_that_has_freed_its_handle_does_not_hold_the_ring)
 {
     struct sf_ring *ring = new_ring(1024);
     int freed[2];
@@ -73,7 +73,7 @@ TEST(who_has_freed_its_handle_holds_the_ring_no_more)
     CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
 }
 
-TEST(who_has_executed_a_program_holds_the_ring_no_more)
+TEST(a_process_that_has_executed_a_program_does_not_hold_the_ring)
 {
     struct sf_ring *ring = new_ring(1024);
     struct sf_ring_slot slot;
@@ -89,13 +89,13 @@ TEST(who_has_executed_a_program_holds_the_ring_no_more)
     }
     CHECK(read(pipes[0], &byte, 1) == 1); /* the shell runs */
     if (sf_identity_alive(pid, sf_identity_now()))
-        SKIP("an exec cannot be told here");
+        SKIP("an exec cannot be noticed here");
     CHECK_EQ(0, sf_ring_wait_room(ring, 900, 1 * MS)); /* what it was writing is lost */
     CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
     CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
 }
 
-TEST(nested_forks_hold_the_ring_each_for_itself)
+TEST(each_process_of_nested_forks_holds_the_ring)
 {
     struct sf_ring *ring = new_ring(1024);
     pid_t child = fork();
@@ -105,7 +105,7 @@ TEST(nested_forks_hold_the_ring_each_for_itself)
             send_message(ring, 0, 1, 20);
             _exit(0);
         }
-        kill(getpid(), SIGKILL); /* at once: the grandchild has perhaps not run */
+        kill(getpid(), SIGKILL); /* at once: perhaps before the grandchild has run */
     }
     int result;
     struct sf_ring_slot slot;
@@ -116,7 +116,7 @@ TEST(nested_forks_hold_the_ring_each_for_itself)
         CHECK_EQ(-ETIMEDOUT, result);
 }
 
-static _Atomic int *slow_child; /* 1: a forked child stays before the ring's own fork handler */
+static _Atomic int *slow_child; /* 1: a forked child waits before the ring's own fork handler runs */
 
 static void linger_in_child(void)
 {
@@ -131,7 +131,7 @@ static void child_that_lingers(void)
     pthread_atfork(NULL, NULL, linger_in_child);
 }
 
-TEST(a_child_that_has_not_run_yet_keeps_its_parent_from_being_alone)
+TEST(with_a_child_that_has_not_run_yet_its_parent_is_not_alone)
 {
     child_that_lingers();
     struct sf_ring *ring = new_ring(1024);

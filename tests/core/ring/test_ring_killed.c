@@ -1,4 +1,4 @@
-/* The ring when its senders and receivers are killed: the survivors go on, and lose the victims' own messages only.
+/* The ring when its senders and receivers are killed: the others go on, and only the victims' own messages are lost.
  * The strongest case kills a process at every single instruction of its work on the ring, by ptrace. */
 #include <errno.h>
 #include <stdatomic.h>
@@ -8,7 +8,7 @@
 #include "core/ring/ring_messages.h"
 #include "harness.h"
 
-/* Whatever has happened: all room can be had again, to the byte, and the ring works. */
+/* Whatever happened before: all room can be reserved again, to the byte, and the ring works. */
 static void check_all_room_is_back(struct sf_ring *ring)
 {
     uint64_t usable = sf_ring_capacity(ring) / 8 * 8, frames = usable / SF_RING_FRAME_BYTES;
@@ -88,7 +88,7 @@ TEST(a_message_of_a_live_process_is_never_taken_away)
         usleep(1000);
     }
     for (int i = 0; i < 3; i++)
-        CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 900, SF_RING_CHECK_NS));
+        CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 900, SF_LIVENESS_PERIOD_NS));
     CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 900, &slot));
     CHECK(write(go[1], "", 1) == 1);
     await_zombie(pid);
@@ -113,7 +113,7 @@ TEST(a_message_of_a_handle_that_was_freed_is_given_up)
     check_all_room_is_back(ring);
 }
 
-TEST(who_waits_for_room_behind_a_dead_process_gets_it_soon)
+TEST(a_wait_for_room_behind_a_dead_process_ends_soon)
 {
     struct sf_ring *ring = new_ring(1024);
     pid_t pid = fork();
@@ -157,8 +157,8 @@ TEST(the_last_message_of_the_dead_is_received_before_epipe)
 
 /* --- at every instruction --- */
 
-/* What the victim does: it passes through rewinding, growing, going round, splicing, unsplicing and merging. The
- * number of a message is its place in this order, so what survives must be increasing. */
+/* What the victim does. It makes the ring rewind, grow, go round, splice, unsplice and merge. Messages are numbered in
+ * their order, so the numbers of those that survive must increase. */
 static void victim(struct sf_ring *ring, int scene)
 {
     static const uint64_t sizes[3][5] = {
@@ -188,8 +188,8 @@ static void prepare(struct sf_ring *ring, int scene)
 {
     if (scene == 0)
         return;
-    /* Round the first layout with three messages in flight: past its end, so that it may grow, or across it (scene 2).
-     */
+    /* Goes round the first layout with three messages in flight, which end past the layout's end, so that it may grow,
+     * or lie across it (scene 2). */
     struct sf_ring_slot slot;
     for (uint64_t n = 0; n < (scene == 1 ? 12 : 9); n++) {
         CHECK_EQ(0, sf_ring_reserve(ring, 8000, &slot));
@@ -252,11 +252,11 @@ static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
     FAIL("the ring is not in /proc/self/maps");
 }
 
-/* Lets the victim go on instruction by instruction, and keeps the memory as it stood after each that changed it:
- * what a kill at that moment leaves. When the victim is dead, each of them is put back and has to do. */
+/* Runs the victim instruction by instruction, and keeps a copy of the memory after each one that changed it: that is
+ * what a kill at that moment would leave. When the victim is dead, each copy is put back and must be a working ring. */
 static void kill_everywhere(int scene)
 {
-    SKIP_UNDER_TSAN("runs more instructions than can be stopped at one by one");
+    SKIP_UNDER_TSAN("runs too many instructions to stop at each");
     struct sf_ring *ring = new_ring(200003);
     size_t bytes, kept = 0, steps = 0;
     unsigned char *memory = mapping_of(ring, &bytes), **state = NULL;

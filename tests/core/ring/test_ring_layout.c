@@ -1,12 +1,12 @@
-/* Where a ring's positions stand in memory. The layout under test has room for more than its first 64 KiB, so that it
- * grows and is spliced; no memory is behind it, only a map of whose each word would be. */
+/* Where a ring's positions are in memory. The layout under test has room for more than its first 64 KiB, so that it
+ * grows and is spliced. There is no memory behind it, only a map that says which message each word would belong to. */
 #include "core/ring/ring_layout.h"
 
 #include "harness.h"
 
 enum { SMALL = 1024, FIRST = 65536, USABLE = 200000 };
 
-/* What a ring keeps besides. */
+/* A layout with what a ring keeps beside it. */
 struct model {
     struct sf_ring_layout layout;
     _Atomic uint64_t base;
@@ -31,7 +31,7 @@ static bool spliced(const struct model *m)
     return m->layout.splice != SF_RING_LAYOUT_NO_SPLICE;
 }
 
-/* As a ring does it; the place. */
+/* Adds a message as a ring does. Its place. */
 static uint64_t add(struct model *m, uint64_t bytes)
 {
     CHECK(sf_ring_layout_make_room(&m->layout, &m->base, m->head, m->tail, bytes));
@@ -149,7 +149,7 @@ TEST(a_layout_grows_in_steps_and_as_far_as_a_large_message_needs)
     CHECK_EQ(USABLE, m.layout.soft);
 }
 
-TEST(rewinding_begins_anew)
+TEST(rewinding_makes_the_layout_as_new)
 {
     struct model m = with_splice();
     drop(&m, m.tail - m.head);
@@ -171,7 +171,7 @@ TEST(when_the_bytes_in_flight_go_round_the_rest_is_spliced_in_before_the_head)
     CHECK_EQ(4464, add(&m, 40000));
     CHECK_EQ(40000, m.layout.splice);
     CHECK_EQ(FIRST, m.layout.soft);
-    CHECK_EQ(40000, place(&m, m.head)); /* what was there stands where it stood */
+    CHECK_EQ(40000, place(&m, m.head)); /* what was in flight has not moved */
     CHECK_EQ(0, place(&m, FIRST));
     CHECK_EQ(39992, place(&m, 70000 + 35528)); /* the new one: up to the head, */
     CHECK_EQ(FIRST, place(&m, 70000 + 35536)); /* then in the rest */
@@ -230,7 +230,7 @@ static struct {
 } message[MESSAGES];
 static uint16_t owner[USABLE / 8]; /* of each word: number of its message + 1 */
 
-/* Whose words change hands, by the way from the message's first. */
+/* Gives the words of a message from one owner to another, walking from its first word. */
 static void hand_over(const struct model *m, unsigned number, uint16_t from, uint16_t to)
 {
     for (uint64_t at = 0; at < message[number].bytes; at += 8) {
@@ -241,7 +241,7 @@ static void hand_over(const struct model *m, unsigned number, uint16_t from, uin
     }
 }
 
-/* Many laps of filling and draining. Whether it grew, was spliced, and became plain again without a rewind. */
+/* Fills and drains a layout many times. Sets whether it grew, was spliced, and became plain again without a rewind. */
 static void run_history(uint64_t usable, bool *grew, bool *was_spliced, bool *plain_again)
 {
     struct model m = new_model(usable);
@@ -281,7 +281,7 @@ static void run_history(uint64_t usable, bool *grew, bool *was_spliced, bool *pl
 }
 
 /* Room is refused exactly when there is none, no place is given twice, and each word of a message is found from its
- * first at any time until it is gone. */
+ * first as long as it is in flight. */
 TEST(room_is_exact_and_no_byte_in_flight_moves_whatever_the_history)
 {
     static const uint64_t sizes[] = {1024, 1032, 65536, 65544, 70000, 131072, 150000, USABLE};
@@ -309,8 +309,8 @@ TEST(what_the_layout_has_room_for_changes_nothing)
 
 /* --- repair --- */
 
-/* As if the change from `before` to `after` had been cut off behind so many of its stores: three of the plan, one
- * that says it counts, three copies, and one that forgets the plan. */
+/* As if the change from `before` to `after` had ended after so many of its stores: three of the plan, one that makes it
+ * valid, three copies, and one that drops the plan. */
 static struct model cut_off(const struct model *before, const struct model *after, int stores)
 {
     struct model m = *before;
@@ -329,7 +329,7 @@ static void check_repair(const struct model *before, const struct model *after)
     CHECK(!same(before, after));
     for (int stores = 0; stores <= 8; stores++) {
         struct model m = cut_off(before, after, stores);
-        for (int again = 0; again < 2; again++) { /* who repairs may be killed as well */
+        for (int again = 0; again < 2; again++) { /* the repairing process may be killed as well */
             sf_ring_layout_repair(&m.layout, &m.base, m.head, m.tail);
             CHECK(same(&m, stores > 3 ? after : before));
             CHECK_EQ(0, m.layout.planned);
@@ -339,7 +339,7 @@ static void check_repair(const struct model *before, const struct model *after)
     }
 }
 
-TEST(half_of_a_splicing_is_finished_or_was_none)
+TEST(a_splice_cut_off_anywhere_is_completed_or_undone)
 {
     struct model before = gone_round(), after = before;
     CHECK(sf_ring_layout_make_room(&after.layout, &after.base, after.head, after.tail, 40000));
@@ -347,7 +347,7 @@ TEST(half_of_a_splicing_is_finished_or_was_none)
     check_repair(&before, &after);
 }
 
-TEST(half_of_becoming_plain_again_is_finished_or_was_none)
+TEST(an_unsplice_cut_off_anywhere_is_completed_or_undone)
 {
     struct model before = with_splice(), after;
     add(&before, 50000);
@@ -373,7 +373,7 @@ TEST(a_head_that_moved_without_its_base_is_followed)
     CHECK_EQ(x - 8, place(&m, m.head));
 }
 
-TEST(with_nothing_in_flight_any_half_is_as_good_as_a_rewind)
+TEST(with_nothing_in_flight_repair_rewinds)
 {
     struct model m = with_splice();
     drop(&m, m.tail - m.head);

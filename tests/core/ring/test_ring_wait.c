@@ -1,5 +1,5 @@
-/* Waiting at the ring: what ends a wait, how soon, and what it says. */
-#include "core/ring/ring.h"
+/* Waiting at the ring: what ends a wait, how soon, and with which result. */
+#include "core/ring/ring_wait.h"
 
 #include <sys/time.h>
 
@@ -34,7 +34,7 @@ TEST(a_wait_for_what_is_there_returns_at_once)
     CHECK_EQ(0, sf_ring_wait_message(ring, 0));
 }
 
-TEST(who_is_alone_is_told_so_and_who_waits_for_a_child_to_run_is_not)
+TEST(a_wait_returns_epipe_when_alone_but_not_while_a_child_has_yet_to_run)
 {
     struct sf_ring *ring = new_ring(1024);
     CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
@@ -72,7 +72,7 @@ TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
         CHECK(wait(&status) > 0);
         CHECK_EQ(0, status);
     }
-    CHECK(now_s() - start < 0.04); /* not by looking every 100 ms */
+    CHECK(now_s() - start < 0.04); /* woken, and not found by the check every 100 ms */
 }
 
 TEST(a_sleeping_sender_is_woken_by_room)
@@ -85,7 +85,7 @@ TEST(a_sleeping_sender_is_woken_by_room)
             sf_ring_wait_room(ring, 900, 1000 * MS);
         _exit(0);
     }
-    usleep(120000); /* past its first slice */
+    usleep(120000); /* until its first slice has passed */
     double start = now_s();
     CHECK_EQ(0, receive(ring).number);
     int status;

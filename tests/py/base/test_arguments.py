@@ -1,4 +1,4 @@
-"""Every bad argument: TypeError or ValueError that names it, and nothing has happened."""
+"""Every bad argument raises TypeError or ValueError that names it, and changes nothing."""
 import re
 
 import pytest

@@ -1,4 +1,4 @@
-"""SNAKEFISH_DEBUG: what the parts say on stderr."""
+"""SNAKEFISH_DEBUG: what the parts of the core print to stderr."""
 import re
 
 import pytest
@@ -41,4 +41,4 @@ def test_the_log_says_which_session_and_which_logs(run_program, tmp_path):
 
 def test_a_part_that_does_not_exist_is_named(run_program):
     assert lines(run_program(CHANNEL, env={"SNAKEFISH_DEBUG": "rong"})) == [
-        "snakefish: SNAKEFISH_DEBUG has no part 'rong': log, ring"]
+        "snakefish: SNAKEFISH_DEBUG: no part is called 'rong'; the parts are log and ring"]

@@ -1,4 +1,4 @@
-"""Faults: children that die or leave in odd ways, killed partners, limits of the system."""
+"""Faults: children that die or exit in unusual ways, killed senders and receivers, limits of the process."""
 import os
 import signal
 import sys
@@ -29,7 +29,7 @@ def ran(f, *arguments, **more):
 ], ids=["_exit 0", "_exit 7", "SIGKILL", "SIGSEGV", "exit 3", "exit None", "exit True", "exit -1", "exit 256", "exit 2**70"])
 def test_a_child_that_leaves_without_a_result_is_child_died_with_its_status(how, status, words):
     import faulthandler
-    faulthandler.disable()  # SIGSEGV is meant here
+    faulthandler.disable()  # SIGSEGV is intended here
     task = ran(how, name="leaver")
     assert task.get_exit_status() == status
     with pytest.raises(ChildDied, match=words) as caught:
@@ -138,7 +138,7 @@ def test_an_endless_recursion_in_f_is_a_recursion_error_here():
         ran(down).get_result()
 
 
-# ---- who dies while others wait ----
+# ---- deaths while others wait ----
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -255,7 +255,7 @@ def work(mark):
 
 
 def test_without_descriptors_each_call_raises_and_the_program_goes_on(check_program, tmp_path):
-    """Also not a single side effect of f may be seen when start() raises."""
+    """When start() raises, f must not have run: it has no side effect."""
     assert check_program(LIMITS + """
 assert everything() == right
 used = len(os.listdir("/proc/self/fd")) - 1
@@ -310,7 +310,7 @@ assert everything() == right
 
 
 @pytest.mark.skipif(sys.implementation.name == "pypy", reason="PyPy's C layer aborts where memory ends")
-def test_a_result_too_large_for_the_child_memory_is_told(check_program):
+def test_a_result_too_large_for_the_memory_of_the_child_is_reported(check_program):
     out = check_program(LIMITS + """
 kib = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1])
 def large():
@@ -327,8 +327,8 @@ assert everything() == right
     assert out == "ChildDied True 0\n"
 
 
-def test_a_result_that_finds_no_room_is_told(check_program):
-    """RLIMIT_FSIZE holds for memory files too."""
+def test_a_result_without_room_is_reported(check_program):
+    """RLIMIT_FSIZE limits memory files too."""
     out = check_program(LIMITS + """
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
 with snakefish.Thread(lambda: b"x" * (5 << 20)) as t:

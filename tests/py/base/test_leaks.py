@@ -1,4 +1,4 @@
-"""Leaks: memory, references, descriptors, mappings, children, over every method in a loop."""
+"""Leaks of memory, references, descriptors, mappings and children: every method is called in a loop."""
 import gc
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_hundreds_one_after_the_other_leave_nothing():
         one_round()
     gc.collect()
     after = memory_kib(), len(Path("/proc/self/maps").read_text().splitlines()), len(descriptors()), len(gc.get_objects())
-    if not PYPY:  # PyPy's memory grows by the code that its JIT makes meanwhile
+    if not PYPY:  # on PyPy memory also grows by code that the JIT makes
         assert after[0] - before[0] < 2000
     assert after[1] - before[1] <= 2 and after[2] == before[2]
     assert after[3] - before[3] < 50
@@ -55,7 +55,7 @@ def test_no_call_leaks_a_reference(check_program):
         from calls import CALLS
         def allocated():
             gc.collect()
-            getattr(sys, "_clear_type_cache", int)()  # it holds names of attributes, up to thousands
+            getattr(sys, "_clear_type_cache", int)()  # that cache holds up to thousands of attribute names
             return sys.getallocatedblocks()
         def blocks(call, times):
             before = allocated()

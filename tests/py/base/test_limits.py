@@ -1,4 +1,4 @@
-"""The machine's limits: each gives a clear exception, and the program goes on. See test_faults.py for the process's own."""
+"""Limits of the machine: each gives a clear exception, and the program goes on. Limits of a process: test_faults.py."""
 import os
 
 import pytest
@@ -27,7 +27,7 @@ with open("/dev/shm/fills_it", "wb") as file:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a /dev/shm of one's own needs root")
 def test_a_full_dev_shm_is_no_trouble_without_a_trace(check_program):
-    """Channels and results live in memory that has no name."""
+    """Channels and results use anonymous memory, so a full /dev/shm does not matter to them."""
     out = check_program(LIMITS + FULL + """
 assert everything() == right
 with snakefish.Thread(lambda: bytes(10 << 20)) as t:
@@ -41,7 +41,7 @@ print(len(t.get_result()), os.listdir("/dev/shm"))
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a /dev/shm of one's own needs root")
 def test_with_a_full_dev_shm_a_trace_is_refused_or_counts_its_losses(run_program, tmp_path):
-    """No signal, no hang; the traced work is right, and what is lost is told."""
+    """No signal and no hang; the traced program computes the right result, and losses are reported."""
     import sqlite3
     db = tmp_path / "run.db"
     ended = run_program(LIMITS + FULL + """

@@ -1,4 +1,4 @@
-"""Channel: whole messages, exactly once, in the order of each sender, and waits that end."""
+"""Channel: messages arrive whole, once, and in the order of each sender, and every wait ends."""
 import os
 import pickle
 import threading
@@ -125,7 +125,7 @@ def test_empty_is_an_index_error_without_blocking():
 
 def test_timeouts_pass_in_time_and_leave_the_channel_usable():
     channel = Channel(1024)
-    with Thread(time.sleep, args=(20,)) as other:  # somebody who could send
+    with Thread(time.sleep, args=(20,)) as other:  # another process, which could send
         other.start()
         started = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -284,7 +284,7 @@ def test_a_buffer_of_the_message_does_not_outlive_it():
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1024, 6000), st.lists(st.one_of(st.integers(0, 3000), st.just(-1)), max_size=60))
 def test_it_behaves_like_a_bounded_deque(capacity, steps):
-    """A non-negative step sends so many bytes, -1 receives."""
+    """A step of -1 receives; another one sends that many bytes."""
     model = deque()
     with Channel(capacity) as channel:
         for number, step in enumerate(steps):
@@ -296,7 +296,7 @@ def test_it_behaves_like_a_bounded_deque(capacity, steps):
                         channel.receive_pyobj(False)
                 continue
             message = (number, b"x" * step)
-            # of each: the ring's frame, the head that says what it is, the pickle
+            # each message takes the ring's frame, the message's head, and the pickle
             frames = [32 + (8 + len(pickle.dumps(m, 5)) + 7) // 8 * 8 for m in (*model, message)]
             try:
                 channel.send_pyobj(message)

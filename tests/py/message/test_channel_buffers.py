@@ -1,4 +1,4 @@
-"""Channel's buffers: bytes and arrays, send_bytes and receive_bytes, len()."""
+"""Channel: bytes and arrays, send_bytes and receive_bytes, len()."""
 
 import array
 import pickle
@@ -39,7 +39,7 @@ def test_arrays_come_back_equal_in_their_order_and_writable(shape, order):
     assert received.dtype == sent.dtype and received.shape == sent.shape
     assert received.flags["F_CONTIGUOUS"] == sent.flags["F_CONTIGUOUS"]
     assert (received == sent).all()
-    received[...] = 0  # its memory is its own
+    received[...] = 0  # it is writable, and no part of the ring
 
 
 def test_arrays_that_are_no_block_and_those_in_containers_arrive():
@@ -134,7 +134,7 @@ def test_len_counts_messages_and_an_empty_channel_is_true():
 
 
 def test_a_buffer_sent_twice_around_the_rings_end_is_whole():
-    with snakefish.Channel(10007) as channel:  # no multiple of anything: messages cross the end
+    with snakefish.Channel(10007) as channel:  # a prime: messages cross the ring's end
         for n in range(200):
             sent = bytes((n + i) & 0xFF for i in range(n * 37 % 4000))
             array_sent = numpy.full(n * 13 % 500, n)

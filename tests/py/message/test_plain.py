@@ -1,4 +1,4 @@
-"""Small messages are not pickled (ext/py/message/plain.h), and nobody can tell: what comes out is what pickle would have made of it."""
+"""Plain objects are not pickled (ext/py/message/plain.h): the receiver gets exactly what pickle would give."""
 import enum
 import math
 import pickle
@@ -42,7 +42,7 @@ def there_and_back(thing):
 
 
 def shape(thing):
-    """What == does not tell: the types all the way down, the order of dicts, the sign of zeros, which nan it is."""
+    """All that == ignores: the types of all members, the order of dicts, the sign of zeros, the bits of a nan."""
     if isinstance(thing, dict):
         return type(thing), [(shape(key), shape(value)) for key, value in thing.items()]
     if isinstance(thing, (list, tuple)):

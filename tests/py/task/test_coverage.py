@@ -1,4 +1,4 @@
-"""coverage.py in programs that use snakefish: what a child has run counts."""
+"""coverage.py in programs that use snakefish: lines that a child has run are counted."""
 import sys
 
 import pytest
@@ -71,9 +71,9 @@ def missed_lines(tmp_path, configuration, combine):
     assert ended.returncode == 0 and ended.stderr == "", ended.stderr
     if combine:
         assert coverage("combine").returncode == 0
-    told = coverage("json", "-o", "told.json", "--include=program.py")
-    assert told.returncode == 0, told.stdout + told.stderr
-    return json.loads((tmp_path / "told.json").read_text())["files"]["program.py"]["missing_lines"]
+    reported = coverage("json", "-o", "reported.json", "--include=program.py")
+    assert reported.returncode == 0, reported.stdout + reported.stderr
+    return json.loads((tmp_path / "reported.json").read_text())["files"]["program.py"]["missing_lines"]
 
 
 def test_without_parallel_the_one_data_file_is_the_programs_and_no_other_is_made(tmp_path):

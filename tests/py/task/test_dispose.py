@@ -1,4 +1,4 @@
-"""What ends a Thread, Generator or Channel besides its own end: collection and dispose()."""
+"""Garbage collection and dispose() of a Thread, Generator or Channel."""
 import gc
 import os
 import time

@@ -1,11 +1,11 @@
-"""Whose garbage is whose: a child's collector works on what the child makes, not on what it inherited."""
+"""Garbage in children: the collector of a child frees what the child made, and skips what it inherited."""
 import gc
 
 import pytest
 import snakefish
 from conftest import PYPY
 
-pytestmark = pytest.mark.skipif(PYPY, reason="PyPy's collector cannot be told to leave objects alone")
+pytestmark = pytest.mark.skipif(PYPY, reason="PyPy has no gc.freeze")
 
 PROGRAM = """
 import gc, os, snakefish
@@ -18,7 +18,7 @@ class Node:
         print(self.name, "by the", "parent" if os.getpid() == parent else "child", flush=True)
 
 parent = os.getpid()
-Node("inherited")  # a cycle: garbage at once, that only the collector finds
+Node("inherited")  # a cycle: garbage at once, which only the collector frees
 """
 
 
@@ -60,8 +60,8 @@ def test_the_parents_collector_goes_on_as_before():
     assert thread.get_result() > gc.get_freeze_count() == before
 
 
-def test_a_childs_full_collections_do_not_walk_over_what_the_parent_has(check_program):
-    """gc.get_objects() lists what they walk over."""
+def test_a_childs_full_collections_do_not_visit_what_it_inherited(check_program):
+    """gc.get_objects() lists what a full collection visits."""
     assert check_program("""
 import gc, snakefish
 many = [[] for _ in range(200_000)]

@@ -1,27 +1,15 @@
-"""Generator: lock-step, the next(False) protocol, its ends, extract and merge."""
+"""Generator: one item for each next(), next(False), how it ends, extract and merge."""
 import functools
 import os
 import signal
 import threading
 import time
 
+import generators
 import pytest
+from generators import OwnError, add_total, count, failing, started, summing, take_total
 
 from snakefish import Channel, ChildDied, Generator, Thread
-
-total = 0
-
-
-def count(n):
-    for i in range(n):
-        yield i
-
-
-def started(f, *arguments, **more):
-    generator = Generator(f, *arguments, **more)
-    generator.start()
-    return generator
-
 
 def test_items_come_in_order_and_then_stop_iteration_for_good():
     with started(count, args=(3,)) as generator:
@@ -68,7 +56,7 @@ def test_only_one_item_is_computed_for_each_next():
     channel.dispose()
 
 
-def test_next_without_blocking_asks_once_and_then_looks():
+def test_next_without_blocking_asks_once_and_then_polls():
     def slow():
         time.sleep(0.3)
         yield "first"
@@ -82,7 +70,7 @@ def test_next_without_blocking_asks_once_and_then_looks():
         assert generator.next(block=False) == "first"
         with pytest.raises(IndexError):
             generator.next(False)
-        assert generator.next() == "second"  # the one that was asked for
+        assert generator.next() == "second"  # the item that the first call asked for
         with pytest.raises(StopIteration):
             generator.next()
 
@@ -128,10 +116,6 @@ def test_the_value_of_return_is_the_stop_iterations():
         assert caught.value.value == "value"
 
 
-class OwnError(Exception):
-    pass
-
-
 def test_what_it_raises_next_raises_with_the_remote_traceback_and_then_stop_iteration():
     def raising():
         yield 1
@@ -154,7 +138,7 @@ def test_wrong_arguments_are_raised_by_the_first_next():
         with pytest.raises(StopIteration):
             generator.next()
     with started(count):
-        pass  # nobody asked
+        pass
 
 
 def test_an_item_that_cannot_be_pickled_is_refused_and_the_next_one_comes():
@@ -191,7 +175,7 @@ def test_big_items_pass_whole(bytes_):
         assert generator.next() == b"b" * bytes_
 
 
-def test_a_big_item_that_nobody_takes_does_not_keep_join():
+def test_a_big_item_that_nobody_takes_does_not_block_join():
     def big():
         yield b"a" * (32 << 20)
 
@@ -203,7 +187,7 @@ def test_a_big_item_that_nobody_takes_does_not_keep_join():
     assert generator.get_exit_status() == 0
 
 
-# ---- its end ----
+# ---- how it ends ----
 
 
 def closing(channel):
@@ -286,7 +270,7 @@ def test_the_end_of_a_with_block_that_raises_ends_the_child():
 @pytest.mark.parametrize("how,status,words", [
     (lambda: os.kill(os.getpid(), signal.SIGKILL), -9, "signal 9"), (lambda: os._exit(3), 3, "status 3"),
     (lambda: exit(4), 4, "status 4")])
-def test_a_child_that_dies_is_told_by_next_and_then_stop_iteration(how, status, words):
+def test_the_death_of_the_child_is_raised_by_next_and_then_stop_iteration(how, status, words):
     def dying():
         yield 1
         how()
@@ -303,7 +287,7 @@ def test_a_child_that_dies_is_told_by_next_and_then_stop_iteration(how, status, 
     assert generator.get_exit_status() == status
 
 
-def test_a_child_that_was_killed_while_it_waited_is_told_by_next():
+def test_next_raises_for_a_child_that_was_killed_while_it_waited():
     with started(count, args=(3,)) as generator:
         generator.next()
         generator.kill()
@@ -311,7 +295,7 @@ def test_a_child_that_was_killed_while_it_waited_is_told_by_next():
             generator.next()
 
 
-def test_an_exception_while_it_waits_is_told_by_next():
+def test_next_raises_an_exception_that_came_while_the_child_waited():
     def nervous():
         signal.signal(signal.SIGUSR1, lambda *_: 1 / 0)
         yield 1
@@ -329,51 +313,30 @@ def test_an_exception_while_it_waits_is_told_by_next():
 # ---- extract and merge ----
 
 
-def summing(n):
-    global total
-    for i in range(n):
-        total += 1
-        yield i
-
-
-def take(g):
-    return g["total"]
-
-
-def put(g, extracted):
-    g["total"] += extracted
-
-
-def failing(n):
-    yield from summing(n)
-    raise OwnError
-
-
 @pytest.mark.parametrize("f", [summing, failing])
 @pytest.mark.parametrize("taken", [0, 2, 5])
 def test_it_extracts_and_merges_where_it_is_stopped_or_has_ended(f, taken):
-    global total
-    total = 0
-    generator = started(f, take, put, args=(4,))
+    generators.total = 0
+    generator = started(f, take_total, add_total, args=(4,))
     for _ in range(taken):
         try:
             generator.next()
         except (OwnError, StopIteration):
             pass
-    assert total == 0
+    assert generators.total == 0
     generator.join()
-    assert total == min(taken, 4)
+    assert generators.total == min(taken, 4)
 
 
 def test_exceptions_of_extract_and_merge_come_out_of_join():
-    for extract, merge in ((lambda g: 1 / 0, put), (take, lambda g, e: 1 / 0)):
+    for extract, merge in ((lambda g: 1 / 0, add_total), (take_total, lambda g, e: 1 / 0)):
         generator = started(summing, extract, merge, args=(1,))
         with pytest.raises(ZeroDivisionError):
             generator.join()
         assert not os.path.exists(f"/proc/{generator.pid}")
 
 
-# ---- what it takes ----
+# ---- what f may be ----
 
 
 class Callable:
@@ -484,14 +447,14 @@ def test_the_child_cannot_misuse_the_generator_it_runs_in():
     generators = []
 
     def misuse():
-        told = []
+        refused = []
         for call in (generators[0].start, generators[0].next, generators[0].join, generators[0].try_join):
             try:
                 call()
             except RuntimeError as error:
-                told.append(error)
+                refused.append(error)
         generators[0].dispose()
-        yield len(told)
+        yield len(refused)
 
     generators.append(Generator(misuse))
     generators[0].start()

@@ -1,4 +1,4 @@
-"""A program's and a child's life: its end and exit handlers, forks by others, threads alive at a fork."""
+"""The life of a program and of a child: its end, exit handlers, forks by other libraries, threads alive at a fork."""
 import os
 import resource
 import time
@@ -150,7 +150,7 @@ def test_a_daemon_python_thread_inside_map_at_the_end_of_the_program_does_no_har
         assert ended.status == 0, ended
 
 
-# ---- forks by others ----
+# ---- forks by other libraries ----
 
 
 def test_a_process_made_by_os_fork_leaves_the_parents_threads_and_generators_alone(check_program):
@@ -230,7 +230,7 @@ def test_a_fork_made_by_f_that_comes_back_out_of_f_ends_as_a_program_and_says_no
         with snakefish.Generator(generate) as g:
             g.start()
             print(list(g))
-        print(snakefish.map(fork, range(3), 1, 1))  # one at a time: tracebacks may mix
+        print(snakefish.map(fork, range(3), 1, 1))  # one at a time, because tracebacks of several may mix
         print(snakefish.map(fork, range(3), 1, 1, extract=lambda g: 1, merge=lambda g, e: None), flush=True)
         """, how)
     status = {"returns": 0, "sys.exit": 3, "raises": 1}[how]
@@ -242,7 +242,7 @@ def test_the_hooks_of_register_at_fork_run_once_each_and_an_auditor_may_refuse(c
     assert check_program("""
         import os, sys, snakefish
         for where in ("before", "after_in_parent", "after_in_child"):
-            os.register_at_fork(**{where: lambda line=where + "\\n": os.write(1, line.encode())})  # whole lines
+            os.register_at_fork(**{where: lambda line=where + "\\n": os.write(1, line.encode())})  # one write is one whole line
         with snakefish.Thread(lambda: 1) as t:
             t.start()
         def refuse(event, arguments):
@@ -317,7 +317,7 @@ def test_logging_and_random_work_in_children(check_program):
         """) == "from the child\n" * 3 + "3\n"
 
 
-def test_an_event_loop_of_the_parent_hears_nothing_of_signals_to_the_child(check_program):
+def test_an_event_loop_of_the_parent_is_not_woken_by_signals_to_the_child(check_program):
     assert check_program("""
         import asyncio, os, signal, time, snakefish
         heard = []
@@ -347,7 +347,7 @@ def test_other_interpreters_are_refused(check_program):
         except interpreters.RunFailedError as error:
             print(error)
         """)
-    assert "main interpreter" in said or "subinterpreters" in said, said  # from 3.12 on Python refuses it for us
+    assert "main interpreter" in said or "subinterpreters" in said, said  # since 3.12 Python itself refuses it
 
 
 def test_importing_takes_few_modules_and_no_time(check_program):

@@ -1,7 +1,7 @@
-"""Mixed with multiprocessing, concurrent.futures and subprocess: made before, inside and around."""
+"""snakefish together with multiprocessing, concurrent.futures and subprocess: used before, inside and around a child."""
 import pytest
 
-# each is a program: queues have feeder threads, pools have handlers, and both live in the whole process
+# Each test is a program of its own, because queues have feeder threads and pools have handlers, which stay.
 QUIET = "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n"
 
 

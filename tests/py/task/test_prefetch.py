@@ -1,26 +1,14 @@
-"""Generator(prefetch=n): how far the child runs ahead, and that its ends are those of a Generator in lock-step."""
+"""Generator(prefetch=n): how far the child runs ahead, and that it ends as a Generator without prefetch does."""
 import os
 import signal
 import time
 
+import generators
 import pytest
 from conftest import settles
+from generators import OwnError, add_total, count, started, summing, take_total
 
 from snakefish import Channel, ChildDied, Generator
-
-total = 0
-
-
-def count(n):
-    for i in range(n):
-        yield i
-
-
-def started(f, *arguments, **more):
-    generator = Generator(f, *arguments, **more)
-    generator.start()
-    return generator
-
 
 @pytest.fixture
 def channel():
@@ -29,14 +17,14 @@ def channel():
 
 
 def telling(channel, n=100):
-    """Says which items it has begun."""
+    """A generator that sends the number of each item when it begins to compute it."""
     for i in range(n):
         channel.send_pyobj(i)
         yield i
 
 
 def comes_to(channel, count):
-    """Whether so many items are begun soon, and none more in the time after."""
+    """How many items were begun, once they are `count` and some time has passed in which more could begin."""
     settles(lambda: len(channel) < count)
     time.sleep(0.15)
     return len(channel)
@@ -71,7 +59,7 @@ def test_parent_and_child_work_at_the_same_time():
     with started(slow, prefetch=2) as generator:
         for _ in generator:
             time.sleep(0.1)
-    assert time.monotonic() - began < 1.05  # 1.2 s of sleep in lock-step
+    assert time.monotonic() - began < 1.05  # without prefetch the sleeps add up to 1.2 s
 
 
 def test_next_without_blocking_finds_what_was_computed_ahead(channel):
@@ -89,7 +77,7 @@ def test_next_without_blocking_finds_what_was_computed_ahead(channel):
         assert got == [2]
 
 
-def test_a_poll_in_vain_does_not_make_it_run_further_ahead(channel):
+def test_a_poll_that_finds_nothing_does_not_make_it_run_further_ahead(channel):
     def held():
         for i in range(50):
             channel.send_pyobj(i)
@@ -101,7 +89,7 @@ def test_a_poll_in_vain_does_not_make_it_run_further_ahead(channel):
         for _ in range(5):
             with pytest.raises(IndexError):
                 generator.next(False)
-        assert comes_to(channel, 3) == 3  # two ahead, and the one that was asked for
+        assert comes_to(channel, 3) == 3  # two ahead, and the one that next() asked for
 
 
 def test_it_does_not_compute_ahead_of_more_than_the_stream_holds(channel):
@@ -168,10 +156,6 @@ def test_a_generator_that_has_ended_ahead_keeps_its_items():
         assert list(generator) == [0, 1, 2, 3]
 
 
-class OwnError(Exception):
-    pass
-
-
 def test_what_it_raises_comes_after_the_items_before_it():
     def raising():
         yield 1
@@ -203,24 +187,12 @@ def test_items_that_were_sent_before_the_child_died_are_not_lost(how, words):
             generator.next()
 
 
-def add(n):
-    global total
-    for i in range(n):
-        total += 1
-        yield i
-
-
-def put(g, extracted):
-    g["total"] += extracted
-
-
 def test_what_is_extracted_shows_how_far_it_had_come():
-    global total
-    total = 0
-    with started(add, lambda g: g["total"], put, args=(100,), prefetch=4) as generator:
+    generators.total = 0
+    with started(summing, take_total, add_total, args=(100,), prefetch=4) as generator:
         assert generator.next() == 0
         time.sleep(0.2)
-    assert total == 5
+    assert generators.total == 5
 
 
 @pytest.mark.parametrize("wrong,error", [(-1, ValueError), ("1", TypeError), (1.5, TypeError), (None, TypeError),

@@ -1,6 +1,5 @@
-"""What parent and children write to the standard streams comes out once, whatever these are."""
+"""What parent and children write to the standard streams comes out once, whatever objects the streams are."""
 import pytest
-from conftest import PYPY
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -46,7 +45,7 @@ def test_a_flush_that_the_program_sets_on_its_stream_is_called_around_forks(chec
         def run(f):
             with snakefish.Thread(f) as t:
                 t.start()
-        run(lambda: None)  # the streams are flushed, and known to be
+        run(lambda: None)  # a fork with the stream as it was before
         held, write, flush = [], sys.stdout.write, sys.stdout.flush
         def flush_held():
             write("".join(held))
@@ -60,7 +59,6 @@ def test_a_flush_that_the_program_sets_on_its_stream_is_called_around_forks(chec
         """) == "parent\nchild\nanother\n"
 
 
-@pytest.mark.skipif(PYPY, reason="streams are flushed once there, and remembered never")
 def test_what_a_thread_writes_while_a_fork_flushes_comes_out_once(check_program):
     assert check_program("""
         import io, os, sys, threading
@@ -80,6 +78,50 @@ def test_what_a_thread_writes_while_a_fork_flushes_comes_out_once(check_program)
             with snakefish.Thread(lambda: sys.stdout.write("child ")) as t:
                 t.start()
         """) == "one two child child "
+
+
+def test_what_a_signal_handler_raises_during_the_flush_comes_out_of_start(check_program):
+    assert check_program("""
+        import io, os, signal, sys
+        import snakefish
+        class Interrupt(Exception):
+            pass
+        def interrupt(*_):
+            raise Interrupt
+        class Raw(io.RawIOBase):
+            def writable(self):
+                return True
+            def write(self, data):
+                signal.raise_signal(signal.SIGUSR1)
+                return os.write(1, data)
+        signal.signal(signal.SIGUSR1, interrupt)
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(Raw()))
+        sys.stdout.write("once ")
+        t = snakefish.Thread(lambda: None)
+        try:
+            t.start()
+        except Interrupt:
+            os.write(1, b"interrupted %r " % t.pid)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        with t:
+            t.start()
+        """) == "interrupted None once "
+
+
+def test_a_stream_whose_reader_has_gone_does_no_harm(check_program):
+    assert check_program("""
+        import os, sys
+        import snakefish
+        reader, writer = os.pipe()
+        os.close(reader)
+        sys.stdout = open(writer, "w")
+        sys.stdout.write("lost")
+        with snakefish.Thread(lambda: 5) as t:
+            t.start()
+        os.write(1, b"%d" % t.get_result())
+        sys.stdout = sys.__stdout__
+        os._exit(0)
+        """) == "5"
 
 
 def test_closed_and_missing_streams_do_no_harm(run_program):

@@ -1,4 +1,4 @@
-"""Thread: results, exceptions, states, extract and merge, whose globals."""
+"""Thread: results, exceptions, states, extract and merge, and which globals these get."""
 import functools
 import os
 import select
@@ -96,7 +96,7 @@ def test_the_states_of_a_thread_as_is_alive_tells_them():
     assert task.is_alive() is True
     assert task.try_join() is False
     time.sleep(0.5)
-    assert task.is_alive() is False  # ended, though nobody has joined it
+    assert task.is_alive() is False  # it has ended, though it is not joined
     assert task.try_join() is True
     assert task.is_alive() is False
 
@@ -154,7 +154,7 @@ def test_terminate_and_kill_end_the_child(how, status):
     with pytest.raises(ChildDied, match="sleeper") as caught:
         task.get_result()
     assert (caught.value.pid, caught.value.exit_status, caught.value.name) == (task.pid, status, "sleeper")
-    getattr(task, how)()  # too late, and harmless
+    getattr(task, how)()  # after its end: does nothing
 
 
 def test_many_at_a_time_run_at_the_same_time():
@@ -178,7 +178,7 @@ def test_two_python_threads_may_join_the_same_thread():
     for joiner in joiners:
         joiner.join(10)
         assert not joiner.is_alive()
-    assert counter == 0 and task.get_exit_status() == 0  # time.sleep has no globals: the caller's, here this module's
+    assert counter == 0 and task.get_exit_status() == 0  # time.sleep has no globals, so merge got the caller's: this module's
 
 
 def add(g, extracted):
@@ -294,7 +294,7 @@ def test_an_exception_of_merge_comes_out_of_join_and_the_result_stays():
         task.join()
     assert not os.path.exists(f"/proc/{task.pid}")
     assert task.get_result() == 3
-    task.join()  # was joined
+    task.join()  # is joined already: does nothing
 
 
 def test_what_extract_returns_need_not_be_a_dict_and_must_be_picklable():
@@ -314,10 +314,10 @@ def test_f_without_extract_needs_no_merge_and_the_other_way_round():
             Thread(bump, **more)
 
 
-# ---- whose globals ----
+# ---- which globals extract and merge get ----
 
 ELSEWHERE = {"__name__": "elsewhere", "here": "elsewhere", "counter": 100}
-exec(  # a module that is not this one
+exec(  # another module
     """
 def f(*a): return here
 class Callable:
@@ -375,16 +375,16 @@ def test_the_child_cannot_misuse_the_thread_it_runs_in():
     tasks = []
 
     def misuse():
-        task, told = tasks[0], []
+        task, refused = tasks[0], []
         for call in (task.start, task.join, task.try_join, task.get_result, task.kill):
             try:
                 call()
             except RuntimeError as error:
-                told.append(str(error))
+                refused.append(str(error))
         task.dispose()
         with pytest.raises(RuntimeError):
             task.__enter__()
-        return told
+        return refused
 
     tasks.append(Thread(misuse))
     tasks[0].start()
@@ -392,7 +392,7 @@ def test_the_child_cannot_misuse_the_thread_it_runs_in():
     assert len(tasks[0].get_result()) == 5
 
 
-def test_a_child_cannot_join_its_sister():
+def test_a_child_cannot_join_another_child_of_its_parent():
     with Thread(time.sleep, args=(0.5,)) as sister:
         sister.start()
         task = ran(sister.join)

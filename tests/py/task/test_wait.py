@@ -1,4 +1,4 @@
-"""wait: the first of several Threads and Generators to end."""
+"""wait(): waits until the first of several Threads and Generators has ended."""
 import asyncio
 import os
 import signal
@@ -18,7 +18,7 @@ def started(f, *args):
 
 @pytest.fixture
 def gates():
-    """Threads that end when their gate is opened."""
+    """Threads that end when their gate, a Channel, is opened."""
     made = []
 
     def make(count):
@@ -145,10 +145,10 @@ def test_what_is_no_iterable_of_threads_is_refused(gates):
         wait(threads[0])
     generator = Generator(lambda: (yield 1))
     with pytest.raises(TypeError, match="iterable of Threads"):
-        wait(generator)  # an iterator, but not to be iterated here
+        wait(generator)  # a Generator is iterable, but wait() must not iterate it
 
 
-def test_one_that_somebody_else_has_reaped_has_ended(check_program):
+def test_a_child_that_something_else_reaped_has_ended(check_program):
     assert check_program("""
         import signal
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -23,7 +23,7 @@ def test_uninstrument_puts_back_every_attribute(check_program):
                             found.update({(name, key, inner): v for inner, v in list(vars(value).items())})
             return found
         import snakefish._instrument
-        snakefish._instrument._multiprocessing()  # so that what it imports is there
+        snakefish._instrument._multiprocessing()  # imports what it imports before the comparison
         before = look()
         for _ in range(3):
             trace.instrument("multiprocessing")
@@ -64,7 +64,7 @@ pool.join()
         assert db.one("SELECT count(*) FROM event WHERE process = ? AND kind BETWEEN 14 AND 16", main) == 0
 
 
-def test_a_wrapper_that_somebody_kept_says_nothing_once_it_is_off(check_program, tmp_path):
+def test_a_wrapper_that_somebody_kept_writes_no_event_once_it_is_off(check_program, tmp_path):
     assert check_program(QUIET + """
 import multiprocessing, multiprocessing.pool, sys
 from multiprocessing.process import BaseProcess
@@ -124,10 +124,10 @@ with multiprocessing.Pool(1) as workers:
 """
 
 
-def test_what_somebody_wrapped_meanwhile_is_told_once_when_it_is_on_again(traced):
+def test_what_somebody_wrapped_meanwhile_is_recorded_once_when_it_is_on_again(traced):
     def events(source):
         out, db = traced(source)
-        # not the Pool's messages: how many end it is by chance
+        # not the Pool's messages, because the number of those that end it varies
         return out, db.rows("SELECT k.name, e.phase, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
                             "JOIN process p ON p.id = e.process WHERE k.name NOT IN ('wait', 'channel', 'text') AND CASE "
                             "k.name WHEN 'pickled' THEN p.name = 'sender' WHEN 'send' THEN e.object = ?1 "
@@ -139,7 +139,7 @@ def test_what_somebody_wrapped_meanwhile_is_told_once_when_it_is_on_again(traced
     assert (wrapped, without_number) == events(WORK)[1:] and without_number == 0
 
 
-def test_wrong_libraries_are_told(check_program, run_program):
+def test_wrong_libraries_are_refused(check_program, run_program):
     assert check_program("""
         from snakefish import trace
         for call in (trace.instrument, trace.uninstrument):
@@ -154,7 +154,7 @@ def test_wrong_libraries_are_told(check_program, run_program):
     assert ended.status == 0 and ended.stdout == "goes on\n" and "SNAKEFISH_TRACE_INSTRUMENT" in ended.stderr
 
 
-def test_wrong_calls_are_told_as_without(check_program):
+def test_wrong_calls_raise_what_they_raise_without(check_program):
     assert check_program("""
         from multiprocessing import Pipe, Pool, Process, Queue, SimpleQueue, connection, reduction
         from snakefish import trace
@@ -172,7 +172,7 @@ def test_wrong_calls_are_told_as_without(check_program):
                  lambda: p.join(zz=1), lambda: Unmade().start(), lambda: Unmade().join(), lambda: reduction.ForkingPickler.loads(),
                  lambda: (b.send_bytes(b"x"), type(a).recv_bytes(self=a)), lambda: Refused().start(),
                  lambda: pool.map(abs, [1, 2], 2.0)]
-        def told():
+        def outcomes():
             found = []
             for call in calls:
                 try:
@@ -180,9 +180,9 @@ def test_wrong_calls_are_told_as_without(check_program):
                 except Exception as error:
                     found.append((type(error), str(error), type(error.__context__)))
             return found
-        without = told()
+        without = outcomes()
         trace.instrument("multiprocessing")
-        print([pair for pair in zip(without, told()) if pair[0] != pair[1]])
+        print([pair for pair in zip(without, outcomes()) if pair[0] != pair[1]])
         pool.terminate()
         """) == "[]\n"
 

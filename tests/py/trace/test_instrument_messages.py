@@ -1,7 +1,7 @@
 """trace.instrument: the messages of pipes and queues in the trace database."""
 import pytest
 from databases import Database
-from instrumented import QUIET, channels, check, needs_collector, received, traced, unnumbered
+from instrumented import INTERRUPT_AT, QUIET, channels, check, needs_collector, received, traced, unnumbered
 
 pytestmark = needs_collector
 
@@ -44,7 +44,7 @@ def test_sends_and_receives_have_spans_and_waits_inside(traced):
 
 
 def test_a_slow_reader_and_a_slow_writer_are_found_by_the_ledger(traced):
-    """The program's own process waits for each of them, who sleep first."""
+    """The others sleep first, so the program's own process waits for each of them."""
     _, db = traced("""
 import multiprocessing, time
 def slow_reader(reader):
@@ -87,14 +87,14 @@ print(ours.recv_bytes_into(into), *[len(ForkingPickler.dumps(o)) for o in object
     check(db)
     sizes = list(map(int, out.split()))
     assert [size for size, in db.rows("SELECT bytes FROM message ORDER BY seq")] == sizes[1:] + sizes[:1]
-    told = db.rows("SELECT k.name, e.a, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
+    recorded = db.rows("SELECT k.name, e.a, count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
                    "WHERE k.name IN ('pickled', 'copied') AND e.b < e.tsc GROUP BY 1, 2 ORDER BY 1, 2")
-    # the program has pickled each once more
-    assert told == [("copied", sizes[4], 1), *sorted(("pickled", size, 3) for size in sizes[1:])]
+    # the program itself has pickled each once more
+    assert recorded == [("copied", sizes[4], 1), *sorted(("pickled", size, 3) for size in sizes[1:])]
 
 
 def test_many_writers_of_one_pipe_that_do_not_lock_are_paired(traced):
-    """Each message says who sent it: the trace says the same."""
+    """Each message contains its sender's pid: the trace has the same sender."""
     out, db = traced("""
 import multiprocessing, os
 ours, theirs = multiprocessing.Pipe(False)
@@ -115,22 +115,22 @@ for p in processes:
 
 @pytest.mark.parametrize("made", ["Queue()", "SimpleQueue()", "JoinableQueue()", "Queue(3)"])
 def test_messages_of_queues_with_many_users_are_paired(traced, made):
-    """Each consumer says what it got: the trace says the same of every message."""
+    """Each consumer reports what it received: the trace has the same sender and receiver for every message."""
     out, db = traced(f"""
 import multiprocessing, os
-queue, told = multiprocessing.{made}, multiprocessing.SimpleQueue()
+queue, reports = multiprocessing.{made}, multiprocessing.SimpleQueue()
 def produce():
     for i in range(100):
         queue.put(os.getpid())
 def consume():
     got = [queue.get() for _ in range(150)]
-    told.put((os.getpid(), got))
+    reports.put((os.getpid(), got))
 processes = [multiprocessing.Process(target=f) for f in (consume, consume, produce, produce, produce)]
 for p in processes:
     p.start()
 pairs = []
 for _ in range(2):
-    receiver, senders = told.get()
+    receiver, senders = reports.get()
     pairs += [(sender, receiver) for sender in senders]
 for p in processes:
     p.join()
@@ -187,7 +187,7 @@ p.join()
     assert (3, 10, 10) in [row[:3] for row in received(db)]
 
 
-def test_pipes_that_were_there_before_are_told_without_numbers(check_program, tmp_path):
+def test_messages_of_pipes_from_before_are_recorded_without_numbers(check_program, tmp_path):
     check_program("""
         import multiprocessing, sys
         from snakefish import trace
@@ -230,7 +230,7 @@ print(ours.recv())
 
 @pytest.mark.parametrize("seed", range(3))
 def test_writers_killed_at_random_moments_never_make_a_wrong_pair(traced, seed):
-    """Each message says who sent it. Whom the trace names, where it names one, is he; and much is paired."""
+    """Each message contains its sender's pid. Where the trace has a sender it is the same, and it has one for most."""
     out, db = traced("""
 import multiprocessing, os, random, sys, time
 chance = random.Random(int(sys.argv[1]))
@@ -310,19 +310,10 @@ print(ours.recv())
 
 
 def test_an_exception_at_any_moment_of_a_send_leaves_the_pipe_to_others(check_program):
-    assert check_program(QUIET + """
+    assert check_program(QUIET + INTERRUPT_AT + """
 import multiprocessing, sys, threading
 from snakefish import trace
 trace.instrument("multiprocessing")
-class Interrupt(Exception):
-    pass
-def at(moment):
-    def profile(*_):
-        nonlocal moment
-        moment -= 1
-        if moment == 0:
-            raise Interrupt
-    return profile
 for moment in range(1, 1000):
     reader, writer = multiprocessing.Pipe(False)
     try:
@@ -358,7 +349,7 @@ def at(moment):
         nonlocal moment
         global reading
         if frame.f_code.co_filename.endswith("synchronize.py"):
-            return  # it would keep the queue's lock, instrumented or not
+            return  # an exception there would leave the queue's lock taken, also without trace.instrument
         moment -= 1
         if moment == 0:
             reading = is_reading(frame)
@@ -375,7 +366,7 @@ for moment in range(1, 1000):
         break
     except Interrupt:
         sys.setprofile(None)
-    if not reading:  # else nobody knows what is left of the message
+    if not reading:  # else an unknown part of the message is left in the pipe
         while is_ready():
             receive()
         send(2)
@@ -396,7 +387,7 @@ def make():
 
 @pytest.mark.parametrize("made", [PIPE, QUEUE], ids=["pipe", "queue"])
 def test_an_exception_at_any_moment_of_a_receive_costs_that_message_only(traced, made):
-    """Where it comes before or after the message is read, the pipe counts on; no span stays open."""
+    """If it comes before or after the message is read, later messages are still numbered; no span stays open."""
     out, db = traced(INTERRUPTED.format(made=made))
     check(db)
     assert db.one("SELECT count(*) FROM span WHERE NOT closed") == 0

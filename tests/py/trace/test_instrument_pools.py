@@ -36,7 +36,7 @@ def test_a_pool_does_the_same_with_and_without(traced):
     assert db.one("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name IN ('send', 'fork')") == 0
 
 
-def test_the_work_of_a_pool_is_told_in_maps_chunks_and_results(traced):
+def test_the_work_of_a_pool_is_recorded_in_maps_chunks_and_results(traced):
     _, db = traced(POOL)
     check(db)
     assert db.rows("SELECT t.name, s.a, s.b FROM span s JOIN task t ON t.id = s.object WHERE s.kind = 'map' ORDER BY start_ns"
@@ -59,7 +59,7 @@ def test_the_work_of_a_pool_is_told_in_maps_chunks_and_results(traced):
 
 @pytest.mark.skipif(PYPY, reason="PyPy forks while another thread imports, also where nothing is traced: a Pool that "
                     "replaces workers hangs now and then")
-def test_workers_that_are_replaced_and_a_pool_that_is_terminated_leave_whole_books(traced):
+def test_workers_that_are_replaced_and_a_pool_that_is_terminated_lose_no_event(traced):
     out, db = traced("""
 import multiprocessing, time
 def work(n):
@@ -124,7 +124,7 @@ with ThreadPool(2) as pool:
 
 
 @pytest.mark.skipif(PYPY, reason="some 10 s there, most of it for processes that start")
-def test_a_process_pool_executor_is_told_by_its_processes_and_messages(traced):
+def test_a_process_pool_executor_is_recorded_by_its_processes_and_messages(traced):
     out, db = traced("""
 import concurrent.futures, multiprocessing
 def square(n):

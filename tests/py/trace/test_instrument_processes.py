@@ -1,15 +1,15 @@
 """trace.instrument: processes in the trace database, and start methods other than fork."""
 import pytest
-from instrumented import check, needs_collector, traced
+from instrumented import INTERRUPT_AT, check, needs_collector, traced
 
 pytestmark = needs_collector
 
 
-def test_processes_are_told_from_fork_to_reap(traced):
+def test_processes_are_recorded_from_fork_to_reap(traced):
     _, db = traced("""
 import multiprocessing, os, sys, time
 def fail():
-    raise KeyError("not told on purpose")
+    raise KeyError("on purpose")
 def leave(status):
     sys.exit(status)
 class Own(multiprocessing.Process):
@@ -49,23 +49,23 @@ for p in processes:
 def test_processes_started_by_threads_at_once_keep_their_names(traced):
     out, db = traced("""
 import multiprocessing, os, threading
-told = []
+named = []
 def starter(n):
     for i in range(10):
         p = multiprocessing.Process(target=os.getpid, name=f"{n}.{i}")
         p.start()
         p.join()
-        told.append((p.name, p.pid))
+        named.append((p.name, p.pid))
 threads = [threading.Thread(target=starter, args=(n,)) for n in range(4)]
 for t in threads:
     t.start()
 for t in threads:
     t.join()
-print(sorted(told))
+print(sorted(named))
 """)
     check(db)
-    told = db.rows("SELECT t.name, p.pid FROM process p JOIN task t ON t.id = p.task WHERE p.name = t.name")
-    assert sorted(told) == eval(out) and len(told) == 40
+    recorded = db.rows("SELECT t.name, p.pid FROM process p JOIN task t ON t.id = p.task WHERE p.name = t.name")
+    assert sorted(recorded) == eval(out) and len(recorded) == 40
 
 
 def test_a_process_may_have_any_name(traced):
@@ -83,7 +83,7 @@ for name in ("in\\udc80valid", 7, "n\\0l"):
     assert names[:2] == [("in?valid",) * 2, ("7",) * 2] and len(names) == 3
 
 
-def test_a_fork_that_fails_is_told_with_its_errno(traced):
+def test_a_fork_that_fails_is_recorded_with_its_errno(traced):
     out, db = traced("""
 import multiprocessing, os
 def fork():
@@ -92,30 +92,21 @@ before, os.fork = os.fork, fork
 try:
     multiprocessing.Process().start()
 except BlockingIOError:
-    print("told")
+    print("refused")
 os.fork = before
 p = multiprocessing.Process()
 p.start()
 p.join()
 """)
     check(db)
-    assert out == "told\n"
+    assert out == "refused\n"
     assert [bool(pid) for pid, in db.rows("SELECT a FROM span WHERE kind = 'fork' ORDER BY start_ns")] == [False, True]
     assert db.rows("SELECT b FROM span WHERE kind = 'fork' ORDER BY start_ns") == [(11,), (0,)]
 
 
 def test_an_exception_at_any_moment_of_a_join_leaves_no_span_open(traced):
-    out, db = traced("""
+    out, db = traced(INTERRUPT_AT + """
 import multiprocessing, sys
-class Interrupt(Exception):
-    pass
-def at(moment):
-    def profile(*_):
-        nonlocal moment
-        moment -= 1
-        if moment == 0:
-            raise Interrupt
-    return profile
 for moment in range(1, 1000):
     process = multiprocessing.Process()
     process.start()
@@ -138,7 +129,7 @@ print(moment)
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_with_other_start_methods_nothing_is_told_that_is_not_so(traced, method):
+def test_with_other_start_methods_nothing_false_is_recorded(traced, method):
     out, db = traced(f"""
 import multiprocessing
 if __name__ == "__main__":

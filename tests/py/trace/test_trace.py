@@ -1,4 +1,4 @@
-"""Tracing: what is in the database, and that it is all there, whoever dies."""
+"""Tracing: what is in the database, and that it is complete whichever process dies."""
 import os
 import pickle
 import random
@@ -68,7 +68,7 @@ for path in sys.argv[1:]:
         check_counts(tmp_path / f"{name}.db", out)
 
 
-# ---- what is in it ----
+# ---- what is in the database ----
 
 
 def test_every_process_has_its_row_also_those_made_by_others(check_program, tmp_path):
@@ -137,7 +137,7 @@ def test_a_process_that_execs_a_traced_program_goes_on_in_its_row(check_program,
         assert db.losses() == []
 
 
-def test_the_life_of_tasks_is_told_in_spans(check_program, tmp_path):
+def test_the_life_of_tasks_is_recorded_in_spans(check_program, tmp_path):
     check_program("""
         import sys, snakefish
         from snakefish import trace
@@ -232,8 +232,8 @@ def test_marks_of_many_processes_and_sessions_keep_their_texts(check_program, tm
 
 
 def test_a_name_that_marks_at_its_end_does_not_garble_the_next_ones(check_program, tmp_path):
-    """Names are remembered by their address, few of them: this one ends when another takes its place, and marks one that
-    takes it at the same time."""
+    """The names used last are kept by their address. This name is freed when another one takes its place, and its
+    __del__ then marks a name that needs the same place."""
     out = check_program("""
         import sys
         from snakefish import trace
@@ -246,7 +246,7 @@ def test_a_name_that_marks_at_its_end_does_not_garble_the_next_ones(check_progra
         class Name(str):
             def __del__(self):
                 mark(self.heir)
-        texts = [f"text {i} " + "x" * (i % 100) for i in range(2000)]  # of many sizes: in all places
+        texts = [f"text {i} " + "x" * (i % 100) for i in range(2000)]  # of many sizes, so that they use all places
         with trace.session(sys.argv[1]):
             for text in texts:
                 mark(text)
@@ -267,7 +267,7 @@ def test_a_name_that_marks_at_its_end_does_not_garble_the_next_ones(check_progra
 
 
 def test_an_inherited_environment_does_not_replace_the_database(check_program, tmp_path):
-    """Programs started by a traced one join its trace; those started after it is over stay out of it."""
+    """Programs that a traced program starts join its trace; those started after the session's end do not."""
     out = check_program(BUSY + """
 import subprocess
 code = "import snakefish; snakefish.trace.mark('inner'); print('inner', snakefish.trace.enabled())"
@@ -287,7 +287,7 @@ run()
         assert db.one("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'mark'") == 2
 
 
-# ---- who dies ----
+# ---- deaths ----
 
 
 def wait_for_state(path, limit_s=15):
@@ -387,7 +387,7 @@ def test_sessions_one_after_the_other_leave_no_descriptor(check_program, tmp_pat
                 with snakefish.Thread(lambda: 1) as t:
                     t.start()
         import gc
-        gc.collect()  # a closed Popen's pipe, where references are not counted
+        gc.collect()  # closes the pipe of a dropped Popen on PyPy, which counts no references
         print(count()[0] - before[0], count()[1] - before[1])
         """, tmp_path / "run.db") == "0 0\n"
 
@@ -443,14 +443,14 @@ go.send_pyobj(1)
 child.join()
 child.get_result()
 """, *(tmp_path / f"{name}.db" for name in "abc"))
-    assert out.splitlines()[1:] == ["tracing is on already: trace.stop() first"]
+    assert out.splitlines()[1:] == ["tracing is on already: call trace.stop() first"]
     check_counts(tmp_path / "b.db", out)
 
 
 # ---- what the time inside a span went into ----
 
 
-def test_pickling_and_copying_are_told_with_their_bytes_and_their_beginnings(check_program, tmp_path):
+def test_pickling_and_copying_are_recorded_with_bytes_and_beginning(check_program, tmp_path):
     check_program("""
         import pickle, sys, snakefish
         from snakefish import trace
@@ -463,8 +463,8 @@ def test_pickling_and_copying_are_told_with_their_bytes_and_their_beginnings(che
             c.receive_pyobj()
         """, tmp_path / "run.db")
     with Database(tmp_path / "run.db") as db:
-        told = db.rows("""SELECT k.name, e.a, e.b < e.tsc, e.b >= (SELECT max(tsc) FROM event WHERE rowid < e.rowid
+        recorded = db.rows("""SELECT k.name, e.a, e.b < e.tsc, e.b >= (SELECT max(tsc) FROM event WHERE rowid < e.rowid
                           AND phase <> 0) FROM event e JOIN event_kind k ON k.id = e.kind
                           WHERE k.name IN ('pickled', 'copied') ORDER BY e.rowid""")
     size = len(pickle.dumps({"a": 1, "b": [2]}, pickle.HIGHEST_PROTOCOL))
-    assert told == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
+    assert recorded == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]

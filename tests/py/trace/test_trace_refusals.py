@@ -1,4 +1,4 @@
-"""Tracing where it cannot be: wrong uses, paths, collectors, session directories, a full disk."""
+"""Where tracing is refused: wrong calls, paths, collectors, session directories, a full disk."""
 import os
 import sqlite3
 import subprocess
@@ -11,7 +11,7 @@ from databases import BUSY, TRACER, Database
 pytestmark = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
 
 
-def test_wrong_states_are_told(check_program, tmp_path):
+def test_wrong_states_are_refused(check_program, tmp_path):
     out = check_program("""
         import sys, snakefish
         from snakefish import trace
@@ -67,7 +67,7 @@ def test_a_path_that_is_no_place_for_a_trace_is_refused_and_left_alone(check_pro
     assert ended.status == 0 and ended.stdout == "goes on False\n" and "no trace" in ended.stderr
 
 
-def test_a_collector_that_cannot_be_had_never_stops_an_import(run_program, tmp_path):
+def test_a_collector_that_cannot_be_started_never_stops_an_import(run_program, tmp_path):
     fake = tmp_path / "snakefish-trace"
     for text in ("#!/bin/sh\nexit 3\n", "#!/no/such/interpreter\n", "no program\n", "#!/bin/sh\necho session /dev/shm\n"):
         fake.write_text(text)
@@ -122,7 +122,7 @@ def test_a_session_directory_that_is_not_this_users_alone_is_refused(run_program
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount a small file system")
-def test_a_full_disk_is_told_and_the_program_ends_well(run_program, tmp_path):
+def test_a_full_disk_is_reported_and_the_program_ends_well(run_program, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True).returncode:
@@ -135,12 +135,12 @@ try:
         work()
     trace.stop()
 except RuntimeError as error:
-    print("told:", error)
+    print("reported:", error)
 """, disk / "run.db")
-        assert ended.status == 0 and "told:" in ended.stdout, ended
+        assert ended.status == 0 and "reported:" in ended.stdout, ended
         for directory in shared_memory():
             directory = Path("/dev/shm") / directory
-            if str(directory) in ended.stdout + ended.stderr:  # kept for `collect`, as the words say
+            if str(directory) in ended.stdout + ended.stderr:  # the message says that it is kept for `collect`
                 done = subprocess.run([str(TRACER), "collect", str(directory), "-o", str(tmp_path / "recovered.db")],
                                       capture_output=True, text=True)
                 assert done.returncode == 0, done

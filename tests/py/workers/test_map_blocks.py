@@ -36,7 +36,8 @@ def test_the_arguments_are_not_touched_and_the_result_is_nobody_elses(run_progra
         before = [sys.getrefcount(x) for x in arguments]
         found = []
         def look(done, total):
-            found.extend(x for x in gc.get_objects() if type(x) is list and len(x) == 1000 and x is not arguments and x is not before)
+            found.extend(x for x in gc.get_objects()
+                         if type(x) is list and len(x) == 1000 and x is not arguments and x is not before)
         results = snakefish.map(lambda x: None, arguments, 2, 10, progress=look)
         print([sys.getrefcount(x) for x in arguments] == before, found, gc.is_tracked(results), len(results))
         """)

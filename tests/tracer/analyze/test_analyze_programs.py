@@ -1,5 +1,5 @@
-"""snakefish-trace analyze on programs built to have a known answer: it is found within 5 per cent. They sleep where they
-are to be slow, so that a loaded machine changes little; the larger the numbers, the less."""
+"""snakefish-trace analyze on programs whose answer is known: it has to be right within 5 per cent. The programs sleep for
+most of a second where they are to be slow, so that a loaded machine changes little."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def test_a_known_serial_part(analyzed, db):
 
 
 def test_a_known_late_sender(analyzed, db):
-    """From its first word on, the child takes 0.8 s to its second; the parent waits for that, then works for 0.4 s."""
+    """The child sends its second word 0.8 s after its first; the parent waits for it, and then works for 0.4 s."""
     analyzed("""
         channel = Channel(4096)
         def late():
@@ -82,7 +82,7 @@ def test_a_known_late_sender(analyzed, db):
 
 
 def test_a_known_late_receiver_and_a_known_merge(analyzed, db):
-    """The channel is full, and 0.8 s after the sender said so it is read; merging takes 0.4 s."""
+    """The channel is full; 0.8 s after the sender said so, the parent reads from it. Merging takes 0.4 s."""
     analyzed("""
         channel, word = Channel(4096), Channel(4096)
         def fill():
@@ -106,7 +106,7 @@ WAITS = """
 import fcntl, multiprocessing, os, select, socket, threading, time
 (r, w), (full_r, full_w), (s, t), (full_s, full_t) = os.pipe(), os.pipe(), socket.socketpair(), socket.socketpair()
 lock, held = multiprocessing.Lock(), os.memfd_create("held")
-def locked(take):  # not through the parent's open file, whose lock it would be
+def locked(take):  # through an open file of its own, because flock locks belong to open files
     fd = os.open(f"/proc/self/fd/{held}", os.O_RDWR)
     return lambda: take(fd, fcntl.LOCK_EX)
 def child_of_its_own():
@@ -159,7 +159,8 @@ CATEGORY = {"pipe": "late sender", "socket": "late sender", "poll": "late sender
 
 
 def test_a_known_wait_that_only_the_kernel_saw(db):
-    """Children wait for their parent in system calls, each for something else, and say how long they did."""
+    """Each child waits for its parent in another system call, and prints how long it waited. That is up to when it runs
+    again; the time from its wake-up until it had a CPU is `no cpu` in the ledger, which on a loaded machine is much."""
     done = record(db, PYTHON, "-c", WAITS, options=["--kernel"])
     assert done.returncode == 0, done
     if meta(db, "kernel_view") != "complete":
@@ -167,7 +168,8 @@ def test_a_known_wait_that_only_the_kernel_saw(db):
     said = [line.split(" ", 2) for line in done.stdout.splitlines()]
     assert {name for *_, name in said} == set(CATEGORY)
     for pid, waited_ns, name in said:
-        found = dict(query(db, f"""SELECT category, ns FROM ledger JOIN process p ON p.id = process WHERE p.pid = {pid}
-                                   AND category IN ('running', 'late sender', 'late receiver', 'late child', 'lock')"""))
-        assert found.pop(CATEGORY[name]) == near(int(waited_ns)), name
+        found = dict(query(db, f"""SELECT category, ns FROM ledger JOIN process p ON p.id = process WHERE p.pid = {pid} AND
+                                   category IN ('running', 'late sender', 'late receiver', 'late child', 'lock', 'no cpu')"""))
+        no_cpu_ns, booked_ns = found.pop("no cpu"), found.pop(CATEGORY[name])
+        assert int(waited_ns) * 0.95 - no_cpu_ns <= booked_ns <= int(waited_ns) * 1.05, (name, no_cpu_ns)
         assert sum(found.values()) < int(waited_ns) * 0.05, (name, found)

@@ -31,10 +31,10 @@ TEST(it_agrees_with_the_monotonic_clock)
     struct clock_snapshot next = clock_take(clock.open.ns_per_tick);
     CHECK(clock_advance(&clock, &next, &closed));
     int64_t before = monotonic_ns() - clock.first.monotonic_ns;
-    int64_t told = clock_ns(&clock, clock_tsc());
+    int64_t shown = clock_ns(&clock, clock_tsc());
     int64_t after = monotonic_ns() - clock.first.monotonic_ns;
-    CHECK(told > before - 20000 && told < after + 20000);
-    CHECK_EQ(before / 1000000000, told / 1000000000);
+    CHECK(shown > before - 20000 && shown < after + 20000);
+    CHECK_EQ(before / 1000000000, shown / 1000000000);
 }
 
 TEST(segments_meet_where_one_ends_and_the_next_begins)
@@ -53,7 +53,7 @@ TEST(segments_meet_where_one_ends_and_the_next_begins)
     CHECK_EQ(400, second.ns);
     CHECK_EQ(1400, (long long)(second.ns + 2000 * second.ns_per_tick));
     CHECK_EQ(1400, clock.open.ns);
-    CHECK_EQ(1900, clock_ns(&clock, 5000)); /* goes on at the last slope */
+    CHECK_EQ(1900, clock_ns(&clock, 5000)); /* continues at the last rate */
     CHECK_EQ(7, clock.worst_error_ns);
 }
 

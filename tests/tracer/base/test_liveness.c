@@ -1,4 +1,4 @@
-/* Who lives, as the collector sees it. */
+/* Which processes still run, as the collector sees it. */
 #include "harness.h"
 
 #include <signal.h>
@@ -8,7 +8,7 @@
 
 #include "base/liveness.h"
 
-TEST(without_a_descriptor_to_look_with_nobody_is_taken_for_dead)
+TEST(a_process_is_not_taken_for_dead_for_want_of_a_descriptor)
 {
     struct rlimit files, none;
     struct liveness living, dead;

@@ -1,4 +1,4 @@
-/* Whether a CPU is to spare, on this machine's own: one that is taken, and one that is left alone. */
+/* Whether a CPU is idle, on this machine's own CPUs: one that is used, and one that is not. */
 #include "harness.h"
 
 #include <sched.h>
@@ -42,17 +42,17 @@ TEST(no_cpu_is_to_spare_while_another_process_takes_the_only_one)
             ;
     atexit(end_spinner);
     for (int i = 0; i < 3; i++) {
-        idle_cpu_quiet(&spare);
+        idle_cpu_watch(&spare);
         wait_ms(150);
         CHECK(!idle_cpu_is_there(&spare));
     }
 }
 
-TEST(a_cpu_that_nobody_uses_is_to_spare)
+TEST(a_cpu_that_no_process_uses_is_idle)
 {
     struct idle_cpu spare = {0};
     for (int i = 0; i < 100; i++) {
-        idle_cpu_quiet(&spare);
+        idle_cpu_watch(&spare);
         wait_ms(100);
         if (idle_cpu_is_there(&spare))
             return;
@@ -60,11 +60,11 @@ TEST(a_cpu_that_nobody_uses_is_to_spare)
     SKIP("no CPU was idle in ten seconds");
 }
 
-TEST(too_short_a_look_says_no)
+TEST(after_too_short_a_watch_the_answer_is_no)
 {
     struct idle_cpu spare = {0};
     CHECK(!idle_cpu_is_there(&spare)); /* none at all */
-    idle_cpu_quiet(&spare);
+    idle_cpu_watch(&spare);
     CHECK(!idle_cpu_is_there(&spare));
 }
 

@@ -1,4 +1,4 @@
-/* The reader of one log, with logs as a real writer leaves them and as nobody should. */
+/* The reader of one log, with logs as a real writer leaves them, and with damaged ones. */
 #include "harness.h"
 #include "tracer/writer.h"
 
@@ -67,7 +67,7 @@ TEST(records_come_out_as_they_went_in_and_once)
     reader_close(&reader);
 }
 
-TEST(the_buffer_wraps_and_room_given_back_is_used_again)
+TEST(the_buffer_wraps_and_released_room_is_used_again)
 {
     struct reader reader;
     struct sf_record records[512];
@@ -82,14 +82,14 @@ TEST(the_buffer_wraps_and_room_given_back_is_used_again)
         while (!reader_read(&reader, records, 512, &n) && n)
             for (size_t i = 0; i < n; i++)
                 CHECK_EQ(expected++, records[i].a);
-        reader_give_back(&reader, reader.next);
+        reader_release(&reader, reader.next);
     }
     CHECK_EQ(1000, expected);
     CHECK_EQ(0, writer_log->lost);
     reader_close(&reader);
 }
 
-TEST(a_full_log_loses_and_counts_and_says_so_in_a_record)
+TEST(a_full_log_counts_what_it_loses_and_writes_a_record_of_it)
 {
     struct reader reader;
     struct sf_record records[512];
@@ -101,7 +101,7 @@ TEST(a_full_log_loses_and_counts_and_says_so_in_a_record)
     CHECK_EQ(44, reader.header.lost);
     CHECK_EQ(300, reader.header.begun);
     CHECK_EQ(0, reader_read(&reader, records, 512, &n));
-    reader_give_back(&reader, reader.next);
+    reader_release(&reader, reader.next);
     W_INSTANT(MARK, 0, 1, 0);
     CHECK_EQ(0, reader_look(&reader));
     CHECK_EQ(0, reader_read(&reader, records, 512, &n));
@@ -215,7 +215,7 @@ TEST(another_users_log_is_refused)
     CHECK_EQ(-EPERM, reader_open(&reader, session.dir_fd, name, 256));
 }
 
-TEST(records_that_no_writer_writes_are_told_apart)
+TEST(each_flaw_of_a_record_is_recognized)
 {
     struct sf_record r = {.tsc = 1000, .kind = SF_EVENT_MARK};
     CHECK_EQ(READER_SOUND, reader_check(&r, 500, 2000));
@@ -235,6 +235,29 @@ TEST(records_that_no_writer_writes_are_told_apart)
     CHECK_EQ(READER_BAD_KIND, reader_check(&r, 500, 2000));
     r.kind = 60000;
     CHECK_EQ(READER_BAD_KIND, reader_check(&r, 500, 2000));
+}
+
+TEST(a_tail_that_cannot_be_written_repeats_no_record)
+{
+    struct reader reader;
+    struct sf_record records[512];
+    size_t n;
+    char path[900];
+    make_session(256);
+    CHECK_EQ(0, reader_open(&reader, session.dir_fd, make_log(200), 256));
+    snprintf(path, sizeof path, "%s/%s", session.dir, log_name);
+    int only_read = open(path, O_RDONLY);
+    CHECK(dup2(only_read, reader.fd) == reader.fd);
+    CHECK_EQ(0, reader_look(&reader));
+    CHECK_EQ(0, reader_set_aside(&reader, records, 64));
+    CHECK_EQ(0, writer_log->tail);
+    CHECK_EQ(0, reader_set_aside(&reader, records, 64)); /* finds nothing more */
+    CHECK_EQ(0, reader_read(&reader, records, 512, &n));
+    CHECK_EQ(200, n);
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ(i, records[i].a);
+    reader_close(&reader);
+    close(only_read);
 }
 
 TEST_MAIN()

@@ -1,7 +1,8 @@
-/* The session's directory: made for us alone, taken over only when it is ours and nobody collects it. */
+/* The session's directory: closed to others, and taken over only if it is this user's and no collector has it. */
 #include "harness.h"
 #include "tracer/writer.h"
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "collect/session.h"
@@ -9,7 +10,7 @@
 static struct session session;
 static struct sentence why;
 
-TEST(it_is_made_for_us_alone_and_removed_whole)
+TEST(it_is_closed_to_others_and_removed_completely)
 {
     struct stat st;
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
@@ -43,7 +44,26 @@ TEST(one_that_is_being_collected_is_refused)
     session_close(&session);
 }
 
-TEST(what_is_not_ours_is_refused)
+TEST(a_lock_that_a_child_of_the_dead_collector_has_not_yet_let_go_is_waited_for)
+{
+    struct session *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t collector = fork();
+    if (collector == 0) {
+        CHECK_EQ(0, session_make(made, 256, 77, &why));
+        if (fork() == 0)
+            usleep(200000); /* and has the lock: exec would close it */
+        _exit(0);
+    }
+    CHECK_EQ(collector, waitpid(collector, NULL, 0));
+    int fd = open(made->dir, O_RDONLY | O_DIRECTORY), file = openat(fd, SF_SESSION_FILE, O_RDWR);
+    CHECK_EQ(-1, flock(file, LOCK_EX | LOCK_NB));
+    if (session_take(&session, made->dir, &why))
+        FAIL("%s", why.text);
+    session_remove(&session, NULL);
+    session_close(&session);
+}
+
+TEST(what_belongs_to_another_user_or_is_open_to_others_is_refused)
 {
     char link[600], dir[512];
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
@@ -96,11 +116,11 @@ TEST(a_damaged_session_file_is_refused)
     session_close(&session);
 }
 
-TEST(a_ring_before_the_wait_is_not_slept_over)
+TEST(a_wake_before_the_wait_ends_it_at_once)
 {
     CHECK_EQ(0, session_make(&session, 256, 77, &why));
-    uint32_t seen = session_rings(&session);
-    session_ring(&session);
+    uint32_t seen = session_wake_count(&session);
+    session_wake(&session);
     alarm(2);
     session_wait(&session, seen, 60ll * 1000000000);
     session_remove(&session, NULL);

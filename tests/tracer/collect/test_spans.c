@@ -45,15 +45,15 @@ TEST(an_end_closes_what_was_left_open_inside)
     spans_free(s);
 }
 
-TEST(what_is_open_at_the_end_is_told)
+TEST(what_is_open_at_the_end_is_reported)
 {
     struct spans *s = spans_new();
     spans_begin(s, 0, SF_EVENT_RUN, 1, 100);
     spans_begin(s, 3, SF_EVENT_SEND, 1, 20);
-    spans_open(s, add, NULL);
+    spans_each_open(s, add, NULL);
     CHECK_EQ(120, open_sum);
     spans_clear(s);
-    spans_open(s, add, NULL);
+    spans_each_open(s, add, NULL);
     CHECK_EQ(120, open_sum);
     spans_free(s);
 }

@@ -37,18 +37,18 @@ static bool is_there(const char *name)
 /* A traced process that writes `marks` and dies; the name of its log in `name`. */
 static void trace_one(uint64_t marks, char name[64])
 {
-    int said[2];
-    CHECK_EQ(0, pipe(said));
+    int ready[2];
+    CHECK_EQ(0, pipe(ready));
     pid_t pid = fork();
     if (pid == 0) {
         CHECK_EQ(0, sf_log_attach(session.dir));
         for (uint64_t i = 0; i < marks; i++)
             sf_log_write(SF_EVENT_MARK, SF_PHASE_INSTANT, 1, i, 0);
-        CHECK_EQ(8, write(said[1], &sf_log_self.header->start_tsc, 8));
+        CHECK_EQ(8, write(ready[1], &sf_log_self.header->start_tsc, 8));
         _exit(0);
     }
     uint64_t start;
-    CHECK_EQ(8, read(said[0], &start, 8));
+    CHECK_EQ(8, read(ready[0], &start, 8));
     waitpid(pid, NULL, 0);
     snprintf(name, 64, SF_LOG_PREFIX "%d.%llu", (int)pid, (unsigned long long)start);
     CHECK(is_there(name));
@@ -87,7 +87,7 @@ TEST(the_log_of_a_dead_process_serves_the_next_one)
     begin();
     trace_one(5000, first);
     ino_t file = stat_of(first).st_ino;
-    spares_hand_on(session.dir_fd, first);
+    spares_recycle(session.dir_fd, first);
     CHECK(!is_there(first));
     trace_one(10, second);
     CHECK_EQ(file, stat_of(second).st_ino);
@@ -109,14 +109,14 @@ TEST(when_there_are_enough_spares_a_log_is_removed)
         fd = openat(session.dir_fd, log, O_CREAT | O_RDWR, 0600);
         CHECK_EQ(0, ftruncate(fd, 8192));
         close(fd);
-        spares_hand_on(session.dir_fd, log);
+        spares_recycle(session.dir_fd, log);
         CHECK(!is_there(log));
     }
     snprintf(log, sizeof log, SF_SPARE_PREFIX "%d", SF_SPARES_MAX);
     CHECK(!is_there(log));
 }
 
-/* A log that nobody wrote, of that length. */
+/* A log of that length that was never written to. */
 static void make_log(const char *log, off_t bytes)
 {
     int fd = openat(session.dir_fd, log, O_CREAT | O_RDWR, 0600);
@@ -124,7 +124,7 @@ static void make_log(const char *log, off_t bytes)
     close(fd);
 }
 
-TEST(a_log_that_somebody_has_mapped_is_not_handed_on)
+TEST(a_log_that_a_process_has_mapped_is_not_recycled)
 {
     begin();
     unlinkat(session.dir_fd, "spare.0", 0);
@@ -133,7 +133,7 @@ TEST(a_log_that_somebody_has_mapped_is_not_handed_on)
     uint64_t *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     page[0] = 7;
-    spares_hand_on(session.dir_fd, "log.1.1");
+    spares_recycle(session.dir_fd, "log.1.1");
     CHECK(!is_there("log.1.1"));
     CHECK(!is_there("spare.0"));
     CHECK_EQ(7, page[0]);
@@ -146,7 +146,7 @@ TEST(where_memory_is_short_no_log_is_handed_on)
     unlinkat(session.dir_fd, "spare.0", 0);
     CHECK_EQ(0, fstatvfs(session.dir_fd, &fs));
     make_log("log.1.1", (off_t)(fs.f_bavail * fs.f_frsize / 16));
-    spares_hand_on(session.dir_fd, "log.1.1");
+    spares_recycle(session.dir_fd, "log.1.1");
     CHECK(!is_there("log.1.1"));
     CHECK(!is_there("spare.0"));
 }
@@ -156,7 +156,7 @@ TEST(what_is_no_log_is_removed_and_not_handed_on)
     begin();
     unlinkat(session.dir_fd, "spare.0", 0);
     CHECK_EQ(0, symlinkat("/etc/passwd", session.dir_fd, "log.1.1"));
-    spares_hand_on(session.dir_fd, "log.1.1");
+    spares_recycle(session.dir_fd, "log.1.1");
     CHECK(!is_there("spare.0"));
     CHECK(faccessat(session.dir_fd, "log.1.1", F_OK, AT_SYMLINK_NOFOLLOW));
 }

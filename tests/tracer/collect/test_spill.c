@@ -90,7 +90,7 @@ TEST(the_next_collector_finds_what_was_set_aside_and_how_much_of_it_was_taken)
 {
     struct spill spill = begin(), again;
     add(&spill, 100, 1000);
-    spill_take(&spill, 300);
+    spill_release(&spill, 300);
     CHECK_EQ(0, spill_open(&again, dir_fd, LOG));
     CHECK_EQ(100, again.first);
     CHECK_EQ(300, again.taken);
@@ -106,7 +106,7 @@ TEST(what_is_taken_gives_its_memory_back)
     for (int i = 0; i < 100; i++)
         add(&spill, (uint64_t)i * 1000, 1000);
     off_t full = file_bytes();
-    spill_take(&spill, 99000);
+    spill_release(&spill, 99000);
     CHECK(file_bytes() < full / 10);
     check_records(&spill, 99000, 100000);
     spill_close(&spill);
@@ -150,7 +150,7 @@ TEST(headers_that_cannot_be_are_refused)
         int field;
         uint64_t value;
     } wrong[] = {{0, 1}, {1, 106}, {1, 0}, {2, 99}, {2, 111}, {3, 111}, {3, UINT64_MAX}, {3, 104}};
-    spill_take(&spill, 105);
+    spill_release(&spill, 105);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint64_t right;
         CHECK_EQ(8, pread(spill.fd, &right, 8, wrong[i].field * 8));

@@ -57,7 +57,7 @@ static void tidy(void)
 
 static void expect(int there)
 {
-    sweep_unbegun(parent);
+    sweep_abandoned(parent);
     CHECK_EQ(there ? 0 : -1, access(dir, F_OK));
     tidy();
 }
@@ -81,7 +81,7 @@ TEST(a_session_stays)
     expect(1);
 }
 
-TEST(an_unfinished_one_that_somebody_has_locked_stays)
+TEST(an_unfinished_one_that_is_locked_stays)
 {
     make(NAME, 0700, 0);
     int fd = make_file(SF_SESSION_FILE);
@@ -96,7 +96,7 @@ TEST(one_that_was_just_made_stays)
     expect(1);
 }
 
-TEST(one_of_a_collector_that_lives_stays)
+TEST(one_of_a_running_collector_stays)
 {
     char name[64];
     snprintf(name, sizeof name, "snakefish-%d-0123456789abcdef", (int)getpid());
@@ -116,7 +116,7 @@ TEST(one_of_another_user_stays)
     make(NAME, 0700, 0);
     if (chown(dir, 12345, 12345)) {
         tidy();
-        SKIP("needs root to make a directory somebody else's");
+        SKIP("needs root to give a directory to another user");
     }
     expect(1);
 }
@@ -141,7 +141,7 @@ TEST(a_link_to_one_stays)
     snprintf(real, sizeof real, "%s/real", parent);
     CHECK_EQ(0, rename(dir, real));
     CHECK_EQ(0, symlink(real, dir));
-    sweep_unbegun(parent);
+    sweep_abandoned(parent);
     CHECK_EQ(0, access(real, F_OK));
     unlink(dir);
     rmdir(real);

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from tracing import (PROGRAM, TRACE, WRITERS, books_closed, is_gone, meta, not_lost, query, record, session_of, trace,
-                     wait_for)
+from tracing import (PROGRAM, TRACE, WRITERS, counts_balance, event_kinds, is_gone, meta, not_lost, query, record,
+                     session_of, trace, wait_for)
 
+KINDS = event_kinds()
 
 def test_a_whole_run_is_in_the_database(db):
     done = record(db, PROGRAM, "run", "100")
@@ -39,7 +40,7 @@ def test_with_few_descriptors_logs_wait_and_nothing_is_lost(db):
     assert (done.returncode, done.stderr) == (0, "")
     not_lost(db)
     assert query(db, "SELECT count(*), count(parent) FROM process") == [(61, 60)]
-    assert query(db, "SELECT count(*) FROM event WHERE kind = 21") == [(18000,)]
+    assert query(db, f"SELECT count(*) FROM event WHERE kind = {KINDS['mark']}") == [(18000,)]
 
 
 def test_spans_and_the_process_around_them_are_in_order(db):
@@ -82,10 +83,10 @@ def test_a_flood_loses_and_counts(db):
     record(db, PROGRAM, "marks", "500000", options=["--log-records", "1024"])
     lost = query(db, "SELECT value FROM stats WHERE name = 'lost' AND severity = 'loss'")
     assert lost and lost[0][0] > 0
-    books_closed(db)
+    counts_balance(db)
     assert query(db, "SELECT value FROM stats WHERE name = 'emitted'")[0][0] >= 500001
-    told = query(db, "SELECT total(a) FROM event WHERE kind = 1")[0][0]
-    assert told <= lost[0][0]
+    lost_in_records = query(db, f"SELECT total(a) FROM event WHERE kind = {KINDS['lost']}")[0][0]
+    assert lost_in_records <= lost[0][0]
 
 
 def test_a_steady_writer_loses_nothing_in_a_small_log(db):
@@ -128,7 +129,7 @@ def test_sigterm_is_passed_on_and_the_trace_finished(db):
     process.stdout.close()
 
 
-def test_sigint_is_the_programs_affair(db):
+def test_the_program_decides_what_sigint_does(db):
     process = start(db, "sh", "-c", "trap 'echo got it; exit 5' INT; echo up; while :; do sleep 0.05; done")
     process.stdout.readline()
     process.send_signal(signal.SIGINT)  # to record alone: ignored
@@ -153,7 +154,7 @@ def test_a_child_that_outlives_the_program_is_waited_for_a_little(db):
     assert 0.9 < time.monotonic() - began < 5
     assert query(db, "SELECT value, severity FROM stats WHERE name = 'processes_running'") == [(1, "loss")]
     assert query(db, "SELECT count(*) > 100 FROM event WHERE process = 2") == [(1,)]
-    books_closed(db)
+    counts_balance(db)
     os.kill(query(db, "SELECT pid FROM process WHERE id = 2")[0][0], signal.SIGTERM)
 
 
@@ -182,7 +183,7 @@ def test_a_killed_collector_is_recovered(db, tmp_path, again):
     assert (done.returncode, done.stderr) == (0, "")
     assert not session.exists()
     assert meta(target, "state") == "recovered"
-    books_closed(target)
+    counts_balance(target)
     count, distinct, last = query(target, "SELECT count(*), count(DISTINCT seq), max(seq) FROM event")[0]
     assert count == distinct
     if again:
@@ -207,13 +208,13 @@ def test_a_collector_killed_at_any_moment_stores_nothing_twice(db):
         if not session.exists():
             continue
         assert trace("collect", session, "-o", db).returncode == 0
-        books_closed(db)
+        counts_balance(db)
         count, distinct = query(db, "SELECT count(*), count(DISTINCT seq) FROM event")[0]
         assert count == distinct
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_is_told_and_the_session_kept(tmp_path):
+def test_a_full_disk_is_reported_and_the_session_kept(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode:
@@ -226,7 +227,7 @@ def test_a_full_disk_is_told_and_the_session_kept(tmp_path):
         other = tmp_path / "other.db"
         assert trace("collect", session, "-o", other).returncode == 0
         assert not os.path.exists(session)
-        books_closed(other)
+        counts_balance(other)
         assert query(other, "SELECT count(*) > 0 FROM event") == [(1,)]
         assert meta(other, "state") == "recovered"
     finally:

@@ -1,4 +1,4 @@
-"""snakefish-trace report: the page, and what is said where it cannot be made."""
+"""snakefish-trace report: the page, and the messages when it cannot be made."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def test_a_trace_is_analysed_and_its_page_is_written(db, tmp_path):
     assert {"index.html", "timeline.svg", "timeline.pdf", "timeline.csv", "lost_speedup.svg"} <= set(names)
 
 
-def test_without_r_a_sentence_says_what_is_missing(db, monkeypatch):
+def test_without_r_a_message_says_what_is_missing(db, monkeypatch):
     record(db, PROGRAM, "run", "5")
     monkeypatch.setenv("PATH", "/nonexistent")
     done = trace("report", db)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tracing import (BUILD, PROGRAM, TRACE, books_closed, meta, not_lost, query, record, session_of, trace, wait_for)
+from tracing import (BUILD, PROGRAM, TRACE, counts_balance, meta, not_lost, query, record, session_of, trace, wait_for)
 
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(BUILD / "lib"))
 PYTHON = sys.executable
@@ -69,7 +69,8 @@ reap(child(work))
         [(seen,)] = query(db, f"SELECT count(*) FROM sched_slice WHERE process = {row} AND state {states} 'preempted'")
         assert abs(seen - int(expected)) <= 1  # the parent may reap before the last switch is accounted
     [(ns,)] = query(db, f"SELECT sum(end_ns - start_ns) FROM sched_slice WHERE process = {row}")
-    assert ns / 1e9 >= float(cpu_s) * 0.95  # at other points of a switch; what interrupts and other machines take is accounted to nobody
+    # 5 %: the kernel reads other clocks in a switch, and counts time of interrupts and of other machines for no process
+    assert ns / 1e9 >= float(cpu_s) * 0.95
     not_lost(db)
 
 
@@ -101,7 +102,7 @@ reap(child(work))
     assert query(db, f"SELECT count(*) FROM sched_slice WHERE process = {row}") == [(int(counted[f"@switches[{pid}]"]),)]
 
 
-def test_faults_are_told_by_kind_and_mode(view, db):
+def test_faults_are_counted_by_kind_and_mode(view, db):
     out = record_python(db, FORK + """
 pages, page = 500, mmap.PAGESIZE
 written, fresh, read = (mmap.mmap(-1, pages * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for _ in range(3))
@@ -121,6 +122,7 @@ def let_the_kernel_write():
 for work in write(written), write(fresh), look, let_the_kernel_write, lambda: None:
     reap(child(work))
 """)
+
     def count(pid):
         return {f"{mode} {kind}": n for kind, mode, n in query(db, f"""
             SELECT kind, mode, sum(count) FROM fault WHERE process = {row_of(db, pid)} GROUP BY 1, 2""")}
@@ -159,7 +161,7 @@ if __name__ == "__main__":
 def consistent(db):
     """What must hold in any trace."""
     assert query(db, "SELECT * FROM sched_slice WHERE end_ns < start_ns OR wake_ns > start_ns") == []
-    for lane in "tid", "cpu":  # nobody is twice at a time, nowhere are two
+    for lane in "tid", "cpu":  # no thread has two slices at a time, and no CPU two threads
         assert query(db, f"""SELECT * FROM (SELECT *, lag(end_ns) OVER (PARTITION BY {lane} ORDER BY start_ns) AS before
                              FROM sched_slice) WHERE before > start_ns""") == [], lane
     assert query(db, """SELECT * FROM (SELECT *, lag(end_ns) OVER (PARTITION BY tid ORDER BY start_ns) AS before
@@ -210,7 +212,7 @@ reap(first), reap(second)
     consistent(db)
 
 
-def test_who_wakes_whom_and_that_timers_are_nobody(view, db):
+def test_which_process_wakes_which_and_that_a_timer_is_none(view, db):
     [[parent, child]] = record_python(db, """
 import os, time
 r, w = os.pipe()
@@ -297,13 +299,15 @@ print(os.getpid(), t.get_result(), after)
     assert query(db, "SELECT pid, parent FROM process ORDER BY id") == [(main, None), (thread, 1), (after, 1)]
     assert query(db, "SELECT name, exit_status FROM process WHERE id = 2") == [("sleeper", 0)]
     assert query(db, "SELECT process, count(*) FROM kernel_wait WHERE what = 'sleep' GROUP BY 1") == [(2, 1), (3, 1)]
-    assert query(db, "SELECT state FROM sched_slice WHERE process = 1 ORDER BY end_ns DESC LIMIT 1") == [("running",)] or \
-        query(db, "SELECT what FROM kernel_wait WHERE process = 1 ORDER BY end_ns DESC LIMIT 1") == [("pipe",)]
+    # At the end the caller runs, waits for the collector, or was preempted, perhaps by that.
+    [(state, end_ns)] = query(db, "SELECT state, end_ns FROM sched_slice WHERE process = 1 ORDER BY end_ns DESC LIMIT 1")
+    [(what, from_ns)] = query(db, "SELECT what, start_ns FROM kernel_wait WHERE process = 1 ORDER BY end_ns DESC LIMIT 1")
+    assert what == "pipe" if from_ns >= end_ns else state in ("running", "preempted")
     consistent(db)
     not_lost(db)
 
 
-def test_a_buffer_that_overflows_is_told_and_the_lost_are_counted(view, db):
+def test_a_buffer_that_overflows_is_reported_and_the_lost_records_counted(view, db):
     out = record_python(db, FORK + """
 import signal
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -343,6 +347,7 @@ def test_a_killed_collector_leaves_no_program_in_the_kernel(view, db):
     session = session_of(process.pid)
     time.sleep(0.2)
     ids = program_ids(process.pid)
+
     def there():
         return [i for i in set(ids) if subprocess.run(["bpftool", "prog", "show", "id", i], stdout=subprocess.DEVNULL,
                                                       stderr=subprocess.DEVNULL, check=False).returncode == 0]
@@ -357,7 +362,7 @@ def test_a_killed_collector_leaves_no_program_in_the_kernel(view, db):
         ("loss", "ended with its collector")]
     assert query(db, "SELECT count(*) > 0 FROM sched_slice") == [(1,)]
     assert query(db, "SELECT * FROM process WHERE end_ns IS NULL") == []
-    books_closed(db)
+    counts_balance(db)
 
 
 def as_nobody(folder, *capabilities):
@@ -387,7 +392,7 @@ def reachable(path):
 
 
 @root_only
-def test_without_the_right_the_trace_goes_on_and_says_what_is_missing(open_folder):
+def test_without_the_right_the_trace_is_made_and_a_message_says_what_is_missing(open_folder):
     if not reachable(BUILD / "bin" / "x"):
         pytest.skip("other users cannot reach the build")
     done = as_nobody(open_folder)

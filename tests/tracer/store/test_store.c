@@ -35,7 +35,7 @@ static long long ask(sqlite3 *db, const char *sql)
     return value;
 }
 
-TEST(a_new_trace_has_its_kinds_and_says_that_it_runs)
+TEST(a_new_trace_has_the_event_kinds_and_its_state_is_running)
 {
     struct store *store = make();
     sqlite3 *db = store_connection(store);
@@ -103,7 +103,7 @@ TEST(a_full_disk_is_an_error_that_sticks_and_keeps_what_was_committed)
 {
     struct store *store = make();
     struct rlimit limit = {.rlim_cur = 400000, .rlim_max = 400000}; /* as if the disk were so small */
-    struct store_event event = {.process = 1, .kind = 21};
+    struct store_event event = {.process = 1, .kind = SF_EVENT_MARK};
     uint64_t committed = 0;
     int error = 0;
     signal(SIGXFSZ, SIG_IGN);

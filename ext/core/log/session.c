@@ -1,0 +1,57 @@
+/* Finding and checking a session. See session.h. */
+#include "core/log/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int sf_session_open(const char *directory)
+{
+    struct stat st;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP || errno == ENOTDIR ? -EPERM : -errno;
+    if (fstat(fd, &st) || st.st_uid != geteuid() || (st.st_mode & 077)) {
+        close(fd);
+        return -EPERM;
+    }
+    return fd;
+}
+
+int sf_session_map(int directory_fd, struct sf_session_header **out)
+{
+    struct stat st;
+    int error = 0, fd = openat(directory_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ELOOP ? -EPERM : errno == ENOENT ? -EPROTO : -errno;
+    void *mapped = MAP_FAILED;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+        error = -EPERM;
+    else if (st.st_size < (off_t)sizeof(struct sf_session_header))
+        error = -EPROTO;
+    else if ((mapped = mmap(NULL, sizeof(struct sf_session_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) ==
+             MAP_FAILED)
+        error = -errno;
+    close(fd);
+    if (error)
+        return error;
+    struct sf_session_header *session = mapped;
+    uint32_t records = session->log_records;
+    if (session->magic != SF_SESSION_MAGIC || session->version != SF_ABI_VERSION || records < 2 ||
+        (records & (records - 1)) || records > 1u << 26)
+        error = -EPROTO;
+    else if (session->state != SF_SESSION_ACTIVE)
+        error = -ESHUTDOWN;
+    if (error)
+        munmap(mapped, sizeof(struct sf_session_header));
+    else
+        *out = session;
+    return error;
+}
+
+void sf_session_unmap(struct sf_session_header *session)
+{
+    munmap(session, sizeof *session);
+}

@@ -1,0 +1,43 @@
+"""Which build has asserts, and when a warning ends it: the commands that make would run."""
+
+import os
+import subprocess
+
+import pytest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def commands(*arguments, **more):
+    """The compiler's commands of a build from nothing, by what they compile or link."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CI")}
+    done = subprocess.run(["make", "-n", "-B", "V=1", *arguments], cwd=TOP, env={**clean, **more}, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    assert done.returncode == 0, done.stdout
+    found = [line for line in done.stdout.splitlines() if " -std=gnu11 " in line]
+    assert found, done.stdout
+    return found
+
+
+def test_a_release_has_no_asserts(tmp_path):
+    assert all(" -DNDEBUG" in line for line in commands(f"B={tmp_path}", "all"))
+
+
+@pytest.mark.parametrize("variables", [["ASSERTS=yes"], ["SAN=address,undefined"]])
+def test_a_build_for_tests_has_asserts(tmp_path, variables):
+    found = commands(f"B={tmp_path}", *variables, "ext", "tracer", "core-tests", "tracer-tests")
+    assert not [line for line in found if "NDEBUG" in line]
+
+
+def test_the_c_tests_of_a_release_link_objects_with_asserts(tmp_path):
+    found = [line for line in commands(f"B={tmp_path}", "core-tests") if "tests/core" in line]
+    assert found and not [line for line in found if "NDEBUG" in line or f"{tmp_path}/obj" in line]
+
+
+def test_fuzzers_have_asserts(tmp_path):
+    assert not [line for line in commands(f"B={tmp_path}", "fuzzers") if "NDEBUG" in line]
+
+
+def test_a_warning_is_an_error_in_continuous_integration_only(tmp_path):
+    assert all(" -Werror " in line for line in commands(f"B={tmp_path}", "ext", CI="true"))
+    assert not [line for line in commands(f"B={tmp_path}", "ext") if "-Werror" in line]

@@ -1,0 +1,47 @@
+"""The runner of the suites: what it counts, and which suites it runs side by side."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import run as runner
+
+# Passes only if the other one runs at the same time.
+MEETS = "touch {me}; for i in $(seq 300); do test -e {other} && break; sleep 0.1; done; test -e {other} && echo 1 passed"
+LEAVES = "; status=$?; sleep 0.5; touch {me}-left; exit $status"
+# Passes only if both of them have ended.
+IS_ALONE = "test -e core-left && test -e fuzz-left && echo 2 passed"
+
+
+@pytest.mark.parametrize("output, status, counts", [
+    ("ok one\n3 passed, 0 failed, 2 skipped\n", 0, (3, 0, 2)),
+    ("3 passed, 1 failed, 0 skipped\n", 1, (3, 1, 0)),
+    ("5 failed, 7 passed, 1 skipped, 2 errors in 3.21s\n", 1, (7, 7, 1)),
+    ("9 passed in 0.1s\nthen it crashed\n", -11, (9, 1, 0)),
+    ("", 1, (0, 1, 0)),
+    ("", 0, (1, 0, 0)),
+])
+def test_counts_are_those_of_the_last_line_and_a_bad_status_is_a_failure(output, status, counts):
+    assert tuple(runner.count(output, status).values()) == counts
+
+
+def test_suites_without_time_limits_run_side_by_side_and_the_others_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "TOP", str(tmp_path))
+    chosen = {name: [["sh", "-c", script]] for name, script in {
+        "py": IS_ALONE,
+        "core": (MEETS + LEAVES).format(me="core", other="fuzz"),
+        "fuzz": (MEETS + LEAVES).format(me="fuzz", other="core")}.items()}
+    found = list(runner.results(chosen, lambda name: str(tmp_path), str(tmp_path), 2))
+    assert [counts["failed"] for counts, _ in found] == [0, 0, 0]
+    assert [counts["passed"] for counts, _ in found] == [1, 1, 2] and found[2][1][-1].startswith("py ")
+
+
+def test_a_suite_that_was_not_built_is_a_failure(tmp_path):
+    counts, lines = runner.run_suite("core", [], str(tmp_path), str(tmp_path))
+    assert counts["failed"] == 1 and lines == ["core: no tests: was it built?"]
+
+
+def test_every_suite_that_is_named_exists(tmp_path):
+    assert {*runner.NOT_TIMED, *runner.LONGEST, *runner.WITH_ASSERTS} <= set(runner.suites(str(tmp_path)))

@@ -1,0 +1,141 @@
+/* What the records of a log say, as log_import stores it: texts, tasks, channels, waits, ends, time. */
+#include "tracer/imported.h"
+
+TEST(a_text_split_over_records_is_one)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    const char *text = "a text that takes three records, and is cut in two by a look";
+    writer_text(1, text);
+    uint64_t all = writer_log->head;
+    CHECK_EQ(4, all);
+    writer_log->head = 2; /* the look comes between the second and the third */
+    CHECK_EQ(2, look_and_take(import));
+    CHECK_EQ(0, now("SELECT count(*) FROM text"));
+    writer_log->head = all;
+    W_INSTANT(MARK, 1, 0, 0);
+    CHECK_EQ(3, look_and_take(import));
+    CHECK_EQ(1,
+             now("SELECT count(*) FROM event e JOIN text t ON t.id = e.object JOIN event_kind k ON k.id = e.kind"
+                 " WHERE k.name = 'mark' AND t.text = 'a text that takes three records, and is cut in two by a look'"));
+    end(import);
+}
+
+TEST(two_texts_whose_records_alternate_are_not_mixed)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    const char *texts[] = {"0123456789abcdef first", "0123456789abcdef second"};
+    uint64_t ab[2];
+    for (size_t at = 0; at < 32; at += 16)
+        for (uint32_t i = 0; i < 2; i++) {
+            memset(ab, 0, sizeof ab);
+            memcpy(ab, texts[i] + at, at ? strlen(texts[i]) - at : 16);
+            W_INSTANT(TEXT, i + 1, ab[0], ab[1]);
+        }
+    CHECK_EQ(4, look_and_take(import));
+    CHECK_EQ(2, now("SELECT count(*) FROM text WHERE text IN ('0123456789abcdef first', '0123456789abcdef second')"));
+    end(import);
+}
+
+TEST(a_text_with_a_gap_in_it_is_lost)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    writer_text(1, "a text of which the end is missing");
+    writer_log->head = 1;
+    W_INSTANT(LOST, 0, 2, 0);
+    W_INSTANT(MARK, 1, 0, 0);
+    CHECK_EQ(3, look_and_take(import));
+    CHECK_EQ(1, import->counts.gaps);
+    CHECK_EQ(1, now("SELECT count(*) FROM event e JOIN text t ON t.id = e.object WHERE t.text = '(lost text)'"));
+    writer_text(1, "another");
+    CHECK_EQ(1, look_and_take(import));
+    CHECK_EQ(1,
+             now("SELECT count(*) FROM text WHERE text = 'another'")); /* and not joined to the half before the gap */
+    end(import);
+}
+
+TEST(tasks_and_channels_have_rows_of_their_own)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    writer_text(1, "worker");
+    W_INSTANT(TASK, 7, 1, SF_TASK_THREAD);
+    W_INSTANT(CHANNEL, 9, 4096, 0);
+    W_INSTANT(TASK, 8, 0, 99); /* an unknown kind */
+    look_and_take(import);
+    CHECK_EQ(1, now("SELECT count(*) FROM task WHERE kind = 'thread' AND name = 'worker' AND creator = 1"));
+    CHECK_EQ(1, now("SELECT count(*) FROM task WHERE kind IS NULL"));
+    CHECK_EQ(4096, now("SELECT capacity_bytes FROM channel WHERE creator = 1"));
+    CHECK_EQ(1, now("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind JOIN task t ON t.id = e.object"
+                    " WHERE k.name = 'task' AND t.name = 'worker'"));
+    end(import);
+}
+
+TEST(a_wait_points_at_the_row_of_what_is_waited_for)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    W_INSTANT(TASK, 5, 0, SF_TASK_THREAD);
+    W_INSTANT(CHANNEL, 5, 64, 0);
+    W_BEGIN(WAIT, 0, SF_WAIT_CHILD, 5);
+    W_END(WAIT, 0, SF_WAIT_CHILD, 5);
+    W_BEGIN(WAIT, 0, SF_WAIT_ROOM, 5);
+    W_END(WAIT, 0, SF_WAIT_ROOM, 5);
+    W_BEGIN(WAIT, 0, SF_WAIT_CHILD, 0);
+    W_END(WAIT, 0, SF_WAIT_CHILD, 0);
+    look_and_take(import);
+    CHECK_EQ(1, now("SELECT (SELECT b FROM span WHERE kind = 'wait' AND a = 3 AND b > 0) = (SELECT id FROM task)"));
+    CHECK_EQ(1, now("SELECT (SELECT b FROM span WHERE kind = 'wait' AND a = 2) = (SELECT id FROM channel)"));
+    CHECK_EQ(1, now("SELECT count(*) FROM span WHERE kind = 'wait' AND b = 0"));
+    end(import);
+}
+
+TEST(an_exit_and_a_reap_are_kept_with_their_status)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    W_INSTANT(REAP, 1, 4711, (uint64_t)-9);
+    W_INSTANT(EXIT, 2, 3, 0);
+    look_and_take(import);
+    CHECK_EQ(-9, now("SELECT status FROM reap WHERE pid = 4711"));
+    CHECK_EQ(3, import->counts.exit_status);
+    CHECK(import->counts.exit_tsc > 0);
+    end(import);
+}
+
+TEST(time_that_runs_backwards_is_counted_for_each_lane)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    uint64_t tsc = writer_tsc();
+    const struct {
+        uint64_t tsc;
+        unsigned lane;
+    } marks[] = {{tsc, 0}, {tsc - 5, 1}, {tsc - 1, 0}, {tsc, 1}, {tsc, SF_LANE_MAX}, {tsc - 1, SF_LANE_MAX}};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        writer_put(marks[i].tsc, SF_EVENT_MARK, SF_PHASE_INSTANT, marks[i].lane, 0, 0, 0);
+    look_and_take(import);
+    CHECK_EQ(1, import->counts.backwards); /* the last lane is shared by threads */
+    CHECK_EQ(tsc - 5, import->counts.first_tsc);
+    CHECK_EQ(tsc, import->counts.last_tsc);
+    end(import);
+}
+
+TEST(the_end_stores_open_spans_and_the_name_that_the_process_has_by_then)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    W_BEGIN(RUN, 1, 0, 0);
+    look_and_take(import);
+    snprintf(writer_log->name, sizeof writer_log->name, "renamed");
+    log_import_end(import, &context, true);
+    CHECK(import->ended);
+    CHECK_EQ(1, now("SELECT count(*) FROM open_span"));
+    CHECK_EQ(1, now("SELECT count(*) FROM process WHERE name = 'renamed'"));
+    CHECK_EQ(1, now("SELECT running FROM log"));
+    end(import);
+}
+
+TEST_MAIN()

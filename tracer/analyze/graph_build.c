@@ -1,0 +1,323 @@
+/* Stretches become steps; events say what the steps require and provide. */
+#include "analyze/graph_build.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "abi/log_format.h"
+#include "analyze/activity.h"
+#include "analyze/dependencies.h"
+#include "base/array.h"
+
+/* The chain of one process while it is read. */
+struct chain {
+    int64_t now_ns;
+    uint32_t last;           /* its last step; GRAPH_NONE: none */
+    uint32_t waited;         /* its last wait, until an event says what that was for; GRAPH_NONE: none */
+    bool forked;             /* its parent's FORK was seen */
+    bool in_wait;            /* a WAIT span is open: */
+    int64_t reason, awaited; /* a and b of that WAIT */
+};
+
+struct build {
+    struct graph *graph;
+    struct chain *chains;
+    struct dependencies *dependencies;
+    size_t room;
+    bool failed; /* no memory */
+};
+
+static struct step *add_step(struct build *build, int process, int64_t from_ns, int64_t to_ns, unsigned char category)
+{
+    struct graph *graph = build->graph;
+    struct step *grown =
+        graph->count < GRAPH_NONE - 1 ? array_grow(graph->steps, graph->count, &build->room, sizeof *grown) : NULL;
+    if (!grown) {
+        build->failed = true;
+        return NULL;
+    }
+    graph->steps = grown;
+    struct step *step = &grown[graph->count];
+    *step = (struct step){.from_ns = from_ns,
+                          .to_ns = to_ns,
+                          .before = build->chains[process].last,
+                          .first = graph->count,
+                          .provider = GRAPH_NONE,
+                          .process = process,
+                          .category = category};
+    build->chains[process].last = graph->count++;
+    build->chains[process].now_ns = to_ns;
+    return step;
+}
+
+static uint32_t number_of(struct build *build, enum dependency_type type, int64_t a, int64_t b)
+{
+    uint32_t number = dependencies_number(build->dependencies, type, a, b);
+    build->failed |= !number;
+    return number;
+}
+
+/* A step without duration, at the moment to which the process has come. */
+static struct step *add_mark(struct build *build, int process)
+{
+    int64_t now_ns = build->chains[process].now_ns;
+    return add_step(build, process, now_ns, now_ns, CATEGORY_OTHER);
+}
+
+static void provide(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
+{
+    struct step *step = add_mark(build, process);
+    if (step)
+        step->provided = number_of(build, type, a, b);
+}
+
+/* From here the process goes on only when the dependency is provided. If it waited, its last wait (with all parts of
+ * it) was for that; if it did not wait, it found it provided. */
+static void require(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
+{
+    struct chain *chain = &build->chains[process];
+    struct step *steps = build->graph->steps, *step;
+    uint32_t required = number_of(build, type, a, b);
+    if (chain->waited == GRAPH_NONE) {
+        step = add_mark(build, process);
+        if (step)
+            step->required = required;
+        return;
+    }
+    for (uint32_t i = chain->waited, first = steps[i].first;; i = steps[i].before) {
+        if (graph_is_wait(&steps[i]))
+            steps[i].required = required;
+        if (i == first)
+            break;
+    }
+    chain->waited = GRAPH_NONE;
+}
+
+/* The WAIT span was for what its reason says. But a wait for a message on a channel is left open: only the end of the
+ * RECEIVE around it has the message's number. */
+static void require_by_reason(struct build *build, int process)
+{
+    const struct processes *processes = build->graph->processes;
+    const struct chain *chain = &build->chains[process];
+    int other;
+    if (chain->waited == GRAPH_NONE)
+        return;
+    switch (chain->reason) {
+    case SF_WAIT_MESSAGE:
+        if (!chain->awaited)
+            require(build, process, DEPENDENCY_RESULT, process, 0);
+        break;
+    case SF_WAIT_ROOM:
+        if (chain->awaited)
+            require(build, process, DEPENDENCY_ROOM, chain->awaited, 0);
+        else
+            require(build, process, DEPENDENCY_RESULT_ROOM, processes->rows[process].parent, 0);
+        break;
+    case SF_WAIT_CHILD:
+        other = processes_of_task(processes, chain->awaited);
+        if (other == PROCESS_NONE)
+            require(build, process, DEPENDENCY_CHILD_END, process, 0);
+        else
+            require(build, process, DEPENDENCY_END, other, 0);
+        break;
+    case SF_WAIT_REQUEST:
+        require(build, process, DEPENDENCY_REQUEST, chain->awaited, 0);
+        break;
+    case SF_WAIT_ITEM:
+        require(build, process, DEPENDENCY_ITEM, processes_of_task(processes, chain->awaited), 0);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_stretch(void *arg, const struct stretch *s)
+{
+    struct build *build = arg;
+    struct graph *graph = build->graph;
+    struct chain *chain = &build->chains[s->process];
+    uint32_t last = chain->last;
+    assert(build->failed || chain->now_ns == s->from_ns);
+    struct step *step = last != GRAPH_NONE ? &graph->steps[last] : NULL;
+    if (step && step->category == s->category && !step->required && !step->provided && !step->starts)
+        step->to_ns = chain->now_ns = s->to_ns;
+    else
+        step = add_step(build, s->process, s->from_ns, s->to_ns, (unsigned char)s->category);
+    if (!step)
+        return;
+    step->fault_ns += s->fault_ns;
+    step->copy_ns += s->copy_ns;
+    step->tracing_ns += s->tracing_ns;
+    if (!graph_is_wait(step))
+        return;
+    if (chain->waited != GRAPH_NONE)
+        step->first = graph->steps[chain->waited].first;
+    chain->waited = chain->last;
+    if (!chain->in_wait && step->category == CATEGORY_LATE_CHILD) /* only the kernel saw it */
+        require(build, s->process, DEPENDENCY_CHILD_END, s->process, 0);
+}
+
+static void on_begin(struct build *build, const struct activity_event *e)
+{
+    struct chain *chain = &build->chains[e->process];
+    int child;
+    switch (e->kind) {
+    case SF_EVENT_FORK:
+        child = processes_of_task(build->graph->processes, e->object);
+        if (child != PROCESS_NONE && !build->chains[child].forked) {
+            provide(build, e->process, DEPENDENCY_START, child, 0);
+            build->chains[child].forked = true;
+        }
+        break;
+    case SF_EVENT_WAIT:
+        chain->in_wait = true;
+        chain->reason = e->a;
+        chain->awaited = e->b;
+        chain->waited = GRAPH_NONE;
+        break;
+    case SF_EVENT_RECEIVE:
+    case SF_EVENT_JOIN:
+        chain->waited = GRAPH_NONE;
+        break;
+    case SF_EVENT_NEXT:
+        provide(build, e->process, DEPENDENCY_REQUEST, e->object, 0);
+        chain->waited = GRAPH_NONE;
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_end(struct build *build, const struct activity_event *e)
+{
+    const struct processes *processes = build->graph->processes;
+    struct chain *chain = &build->chains[e->process];
+    int other;
+    switch (e->kind) {
+    case SF_EVENT_WAIT:
+        require_by_reason(build, e->process);
+        chain->in_wait = false;
+        break;
+    case SF_EVENT_SEND:
+        if (e->a)
+            provide(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+        break;
+    case SF_EVENT_RECEIVE:
+        if (e->a) {
+            require(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+            provide(build, e->process, DEPENDENCY_ROOM, e->object, 0);
+        }
+        break;
+    case SF_EVENT_JOIN:
+        other = processes_of_task(processes, e->object);
+        if (other != PROCESS_NONE) {
+            chain->waited = GRAPH_NONE;
+            require(build, e->process, DEPENDENCY_END, other, 0);
+        }
+        break;
+    case SF_EVENT_NEXT:
+        if (e->a) {
+            chain->waited = GRAPH_NONE;
+            require(build, e->process, DEPENDENCY_ITEM, processes_of_task(processes, e->object), 0);
+            provide(build, e->process, DEPENDENCY_RESULT_ROOM, e->process, 0);
+        }
+        break;
+    case SF_EVENT_ITEM:
+        provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);
+        break;
+    case SF_EVENT_CHUNK:
+        provide(build, e->process, DEPENDENCY_RESULT, processes->rows[e->process].parent, 0);
+        break;
+    default:
+        break;
+    }
+}
+
+static void provide_end(struct build *build, int process)
+{
+    int parent = build->graph->processes->rows[process].parent;
+    provide(build, process, DEPENDENCY_END, process, 0);
+    if (parent != PROCESS_NONE)
+        provide(build, process, DEPENDENCY_CHILD_END, parent, 0);
+}
+
+/* An item or a result counts as provided when it is pickled: its span ends later, after the other process has it. A
+ * child counts as ended at its EXIT event: the kernel takes it off its CPU later, when its parent already goes on. */
+static void on_event(void *arg, const struct activity_event *e)
+{
+    struct build *build = arg;
+    assert(build->failed || build->chains[e->process].now_ns == e->ns);
+    if (e->kind == SF_EVENT_EXIT) {
+        provide_end(build, e->process);
+    } else if (e->kind == SF_EVENT_PICKLED || e->kind == SF_EVENT_COPIED) {
+        if (e->inside == SF_EVENT_ITEM)
+            provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);
+        else if (e->inside == SF_EVENT_CHUNK)
+            provide(build, e->process, DEPENDENCY_RESULT, build->graph->processes->rows[e->process].parent, 0);
+        if (e->inside == SF_EVENT_WAIT) {
+            require_by_reason(build, e->process);
+            provide(build, e->process, DEPENDENCY_RESULT_ROOM, e->process, 0);
+        }
+    } else if (e->phase == SF_PHASE_BEGIN) {
+        on_begin(build, e);
+    } else if (e->phase == SF_PHASE_END) {
+        on_end(build, e);
+    }
+}
+
+/* A child whose FORK was not seen counts as forked when it begins. */
+static void on_child(void *arg, int process, int child, int64_t ns)
+{
+    struct build *build = arg;
+    build->chains[process].now_ns = ns;
+    if (child != PROCESS_NONE && !build->chains[child].forked)
+        provide(build, process, DEPENDENCY_START, child, 0);
+}
+
+static void add_start(struct build *build, int process)
+{
+    int64_t start_ns = build->graph->processes->rows[process].start_ns;
+    struct step *step = add_step(build, process, start_ns, start_ns, CATEGORY_FORKING);
+    if (step) {
+        step->starts = true;
+        step->required = number_of(build, DEPENDENCY_START, process, 0);
+    }
+}
+
+static void on_process_end(void *arg, int process, int64_t ns)
+{
+    struct build *build = arg;
+    build->chains[process].now_ns = ns;
+    provide_end(build, process);
+}
+
+int graph_build(struct graph *graph, sqlite3 *db, const struct processes *processes)
+{
+    struct build build = {.graph = graph};
+    struct activity_visitor visitor = {&build, on_stretch, on_event, on_child, on_process_end};
+    *graph = (struct graph){.processes = processes};
+    build.chains = calloc((size_t)processes->count + 1, sizeof *build.chains);
+    build.dependencies = dependencies_new();
+    int error = build.chains && build.dependencies ? 0 : -ENOMEM;
+    for (int i = 0; i < processes->count && !error; i++) {
+        const struct process *process = &processes->rows[i];
+        build.chains[i] = (struct chain){.now_ns = process->start_ns, .last = GRAPH_NONE, .waited = GRAPH_NONE};
+        add_start(&build, i);
+        if (i == 0 || process->start_ns < graph->from_ns)
+            graph->from_ns = process->start_ns;
+        if (i == 0 || process->end_ns > graph->to_ns)
+            graph->to_ns = process->end_ns;
+    }
+    if (!error)
+        error = activity_walk(db, processes, &visitor);
+    if (!error && build.failed)
+        error = -ENOMEM;
+    if (!error) {
+        graph->dependencies = dependencies_count(build.dependencies);
+        error = graph_link(graph);
+    }
+    dependencies_free(build.dependencies);
+    free(build.chains);
+    return error;
+}
