@@ -1,7 +1,7 @@
-# The same pictures on a dark page: each SVG carries a style that replaces colours where the reader prefers dark ones.
-# What reads no style sheets, such as an editor of drawings, shows the light picture.
+# The same pictures on a dark page: each SVG holds a style sheet that replaces colours where the reader prefers dark pages.
+# Programs that ignore style sheets, such as drawing editors, show the light picture.
 
-# What is ink, paper, grid and ground, and the colours of data that would drown in the dark. Others stay.
+# The colours of text, paper, grid and ground, and colours of data that are hard to see on a dark page. Others stay.
 dark_colours <- c(
   "#FFFFFF" = "#14171A", "#222222" = "#E4E6E8", "#000000" = "#F2F2F2", "#666666" = "#A3A9AF", "#444444" = "#C0C4C8",
   "#999999" = "#80868C", "#E6E6E6" = "#2E3338", "#F0F0F0" = "#24292E", "#F2F2F2" = "#20252A", "#EFEFEF" = "#2A2F35",

@@ -5,7 +5,7 @@ notice <- function(severity, text) data.frame(severity = rep(severity, length(te
 notices <- function(benches, traces) {
   rows <- bind(c(list(notice("warning", character())), lapply(benches, bench_notices), lapply(traces, trace_notices)))
   if (length(benches) > 1) {
-    # whose notice it is
+    # each notice begins with the label of its file
     whose <- rep(vapply(benches, `[[`, "", "label"), vapply(benches, function(b) max(0, nrow(bench_notices(b))), 1))
     rows$text[seq_along(whose)] <- sprintf("%s: %s", whose, rows$text[seq_along(whose)])
   }
@@ -24,16 +24,16 @@ bench_notices <- function(bench) {
       format_count(nrow(bench$all_samples)), format_count(planned))),
     notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
     notice("warning", bench$warnings),
-    if (blocks < min_blocks) notice("warning", sprintf(
+    if (blocks < bench$method$fewest_blocks) notice("warning", sprintf(
       "%s: fewer than %d carry no interval and no verdict, only points: run it with more blocks.",
-      counted(blocks, "block"), min_blocks))))
+      counted(blocks, "block"), bench$method$fewest_blocks))))
 }
 
 trace_notices <- function(trace) {
   state <- machine_value(trace$meta, "state")
-  # a count of zero is good news, whatever its severity
+  # a count of zero is no loss, whatever its severity
   bad <- trace$stats[!trace$stats$severity %in% "info" & !trace$stats$value %in% c("0", "0.0"), ]
-  # what concerns one process is summed over the processes, and they are named
+  # values of single processes are summed, and the processes are named
   rows <- bind(lapply(split_by(bad, c("name", "severity")), function(cell) {
     amount <- suppressWarnings(as.numeric(cell$value))
     value <- if (anyNA(amount)) paste(unique(cell$value), collapse = ", ") else format_count(sum(amount))
@@ -43,7 +43,7 @@ trace_notices <- function(trace) {
              else sprintf(" (process %s)", in_words(as.character(pids)))
     notice(cell$severity[1], sprintf("The trace: %s: %s%s.", gsub("_", " ", cell$name[1]), value, where))
   }))
-  # but not by SIGTERM, by which a Pool ends its workers
+  # without SIGTERM, by which a Pool ends its workers
   killed <- trace$processes[trace$processes$exit_status %in% -setdiff(1:64, 15), ]
   bind(list(rows,
     if (!state %in% "complete") notice("warning", sprintf(

@@ -1,6 +1,6 @@
-# The picture that is put into the page, made small: of a full session the figures have tens of thousands of dots, and
-# svglite writes each as an element with its whole style. Here styles become classes, and neighbours of one style one path.
-# It looks the same, light and dark; the files beside the page stay as they are, for editors that read no style sheets.
+# Makes the pictures in the page smaller. The figures of a full session have tens of thousands of dots, and svglite writes
+# each as an element with its whole style. Here styles become classes, and neighbours of the same style become one path.
+# The picture looks the same, light and dark. The files beside the page are not changed, for editors without style sheets.
 
 shrink_svg <- function(svg) {
   lines <- join_neighbours(strsplit(svg, "\n")[[1]])
@@ -25,8 +25,8 @@ class_rules <- function(styles) {
   paste0(rules(styles), "@media (prefers-color-scheme: dark){", rules(dark), "}")
 }
 
-# Lines, polygons and filled circles that follow one another in the same style become one path; a circle in it is the round
-# end of a line without length.
+# Lines, polygons and filled circles that follow one another in the same style become one path. A circle becomes a line of
+# no length with round ends.
 join_neighbours <- function(lines) {
   lines <- dots_as_lines(lines)
   number <- "(-?[0-9.]+)"

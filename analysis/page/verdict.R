@@ -1,10 +1,16 @@
 # The sentence at the top of the page, and the machine in a line.
 
-# Compared where all CPUs are used and none is shared.
+# The number of workers at which runtimes are compared: each worker has a CPU, and all CPUs are used if possible.
 verdict_workers <- function(bench) {
   rows <- bench$ratios[!bench$ratios$micro, ]
   if (is.null(rows) || nrow(rows) == 0) return(NA)
   full_workers(rows$workers, bench$cpus)
+}
+
+# The mean over all programs at so many workers; NULL where no block holds all of them.
+overall_at <- function(bench, workers) {
+  none_is_null(bench$overall[bench$overall$runtime == "snakefish" & bench$overall$base == "multiprocessing" &
+                               bench$overall$workers %in% workers, ])
 }
 
 bench_verdict <- function(bench) {
@@ -12,7 +18,7 @@ bench_verdict <- function(bench) {
   workers <- verdict_workers(bench)
   if (is.na(workers)) return("No verdict on programs: the session has only micro-benchmarks.")
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
-  overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
+  overall <- overall_at(bench, workers)
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
   programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
   if (is.null(overall)) {
@@ -20,8 +26,8 @@ bench_verdict <- function(bench) {
                    counted(workers, "worker")))
   }
   sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
-                      ratio_text(overall$ratio, overall$low, overall$high), counted(workers, "worker"))
-  if (all(rows$blocks < min_blocks)) {
+                      ratio_text(overall$times_as_fast, overall$low, overall$high), counted(workers, "worker"))
+  if (all(is.na(rows$low))) {
     return(sprintf("%s, but %s %s too few for a verdict.", sentence, counted(max(rows$blocks), "block"),
                    if (max(rows$blocks) == 1) "is" else "are"))
   }
@@ -35,11 +41,11 @@ trace_verdict <- function(trace) {
   paste0(sprintf("The traced run took %s in %s%s", format_duration(trace$run$end_ns - trace$run$begin_ns),
                  counted(nrow(trace$processes), "process", "processes"),
                  if (messages > 0) paste(" and sent", counted(messages, "message")) else ""),
-         if (is.finite(value("parallel_efficiency"))) sprintf(": %s of the time of its %s was useful",
-           format_percent(value("parallel_efficiency")), counted(value("lanes"), "lane")), ".")
+         if (is.finite(value("parallel_efficiency"))) sprintf(": %s of the time of the %s that ran at once was useful",
+           format_percent(value("parallel_efficiency")), counted(value("lanes"), "process", "processes")), ".")
 }
 
-# The A/A control, in a line.
+# The A/A control, as one line.
 noise_line <- function(bench) paste("Noise (A/A):", sub("^The margin", "the margin", margin_text(bench)))
 
 trace_machines <- function(traces) {

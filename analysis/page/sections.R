@@ -14,7 +14,8 @@ section <- function(title, figures, tables = list()) {
   list(title = title, figures = figures, tables = Filter(function(table) !is.null(table$rows), tables))
 }
 
-# Of several files, each section says whose it is, and its figures' names are numbered from the second on.
+# With several files, each section's title has the label of its file, and the names of figures are numbered from the second
+# file on.
 of_file <- function(sections, label, number, files) {
   if (files == 1) return(sections)
   lapply(sections, function(s) {
@@ -33,8 +34,10 @@ bench_sections <- function(bench, number, files) {
                  list(name = "weak", title = "Weak scaling: each worker keeps its share of the work",
                       rows = weak_table(bench$weak)))),
     section("Micro-benchmarks", list(figure_micro(bench)),
-            list(list(name = "crossover", title = "The task from which on a runtime beats the sequential loop",
-                      rows = crossover_table(bench$crossovers)))),
+            list(list(name = "target", title = "snakefish against the best peer, the floor and its targets",
+                      rows = target_table(bench$targets)),
+                 list(name = "break_even", title = "The task from which on a runtime beats the sequential loop",
+                      rows = break_even_table(bench$break_evens)))),
     section("Memory", list(figure_memory(bench)), list(list(title = "Peak memory", rows = memory_table(bench$memory)))),
     section("Tracing's own cost", list(figure_tracing(bench)))), bench$label, number, files)
 }
@@ -58,7 +61,7 @@ section_html <- function(section) {
     "</section>")
 }
 
-# A section's first table is open, the others open on a click.
+# The first table of a section is open; the others open on a click.
 table_html <- function(table, open) {
   sprintf("<details%s><summary>%s</summary>\n%s%s</details>", if (open) " open" else "", escape_html(table$title),
           html_table(table$rows), if (is.null(table$caption)) "" else
@@ -72,7 +75,7 @@ contents_html <- function(sections) {
     '<a href="#understanding">Understanding this report</a>', "</nav>")
 }
 
-# In front of everything: how many of each are told below.
+# At the top of the page: how many notices of each severity there are.
 badges_html <- function(notices) {
   counts <- table(factor(notices$severity, c("error", "loss", "warning")))
   if (sum(counts) == 0) return('<p class="badges"><a href="#measured">no losses, no warnings</a></p>')

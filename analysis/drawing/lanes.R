@@ -6,6 +6,7 @@ max_depth <- 6    # spans nested deeper are left out, and counted
 # One lane a process, in the order of their start. Where there are too many, processes that follow one another share
 # lanes: each takes the first lane that is free at its start. Processes that find none within max_lanes get NA.
 assign_lanes <- function(processes, limit = max_lanes) {
+  stopifnot(!is.unsorted(processes$start_ns))
   if (nrow(processes) <= limit) return(seq_len(nrow(processes)))
   free_from <- rep(-Inf, limit)
   vapply(seq_len(nrow(processes)), function(i) {
@@ -24,9 +25,9 @@ lane_labels <- function(processes, lane) {
   }, "")
 }
 
-# Short spans as trace.sql gathers them, by column (slot) and kind: in each row the kind that took most of the column and
-# the share of it that spans took, in quarters; like neighbours become one bar. So a bar's height is always the share of
-# its time that was spent, and a million spans draw no smear.
+# Short spans as trace.sql gathers them, by column (slot) and kind. Each cell of row and column shows the kind that took
+# most of it, as high as the share of it that all spans took, in quarters. Equal neighbours become one bar. So the bar's
+# height is the share of time spent in spans, however many there are.
 join_columns <- function(columns, begin_ns, column_ns) {
   columns <- columns[order(columns$process, columns$row, columns$slot, -columns$ns, columns$kind), ]
   cell <- paste(columns$process, columns$row, columns$slot)
@@ -38,6 +39,7 @@ join_columns <- function(columns, begin_ns, column_ns) {
   same <- if (n == 0) logical() else c(FALSE, like("kind") & like("row") & like("process") & like("share") &
                                          diff(top$slot) == 1)
   run <- cumsum(!same)
+  stopifnot(top$share > 0, top$share <= 1)
   first <- top[!same, ]
   last <- top[!duplicated(run, fromLast = TRUE), ]
   data.frame(process = first$process, row = first$row, kind = first$kind, start_ns = begin_ns + first$slot * column_ns,

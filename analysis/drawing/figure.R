@@ -1,5 +1,5 @@
-# What a figure is: a plot with a name, a title, the sentence it shows (its alt text), a caption that says how to read
-# it, and its data; or, where the data lack something, the sentence that says what.
+# A figure is a plot with a name, a title, a finding (the sentence that it shows, and its alt text), a caption that says
+# how to read it, and its data. Where data are missing, it has instead the sentence that says which.
 #
 # It is drawn twice, for a wide page and for a phone: `draw` is a function of `narrow` that returns picture(). Beside
 # the page each figure is an SVG, a PDF and a CSV file.
@@ -31,12 +31,12 @@ render_svg <- function(figure, narrow) {
   svg[start] <- sub("<svg ([^>]*)>", paste0("<svg \\1 role='img'><title>",
                     gsub("\\", "\\\\", escape_html(figure$finding), fixed = TRUE), "</title><style>", dark_style(),
                     "</style>"), svg[start])
-  # names in a trace may hold what no XML may
+  # names in a trace may hold characters that XML forbids
   svg <- gsub("[\x01-\x08\x0B\x0C\x0E-\x1F]", "\ufffd", svg, perl = TRUE)
   list(svg = paste0(paste(svg, collapse = "\n"), "\n"), drawing = drawing, height = drawn$height)
 }
 
-# Evaluates `draw` on the device that is open, and closes it whatever happens.
+# Evaluates `draw` on the open device, and closes the device even after an error.
 on_device <- function(draw) tryCatch(draw, finally = grDevices::dev.off())
 
 # Writes the figure's files; returns the figure with the two pictures in it.
@@ -55,7 +55,7 @@ write_figure <- function(figure, directory) {
 write_pdf <- function(drawing, width, height, path) {
   grDevices::cairo_pdf(path, width = width, height = height, family = "DejaVu Sans")
   on_device(grid::grid.draw(drawing))
-  # when it was made would be the only byte that differs from one time to the next
+  # the date is the only thing that differs from one time to the next
   bytes <- readBin(path, "raw", file.size(path))
   place <- grepRaw("/CreationDate (D:", bytes, fixed = TRUE)
   if (length(place) == 1) bytes[place + 17 + 0:13] <- charToRaw("20000101000000")
@@ -94,7 +94,7 @@ escape_html <- function(text) {
   text
 }
 
-# Rows and height of a facetted figure: two panels side by side, except for one alone, and on a phone.
+# Rows and height of a figure with panels: two side by side, but one on a phone.
 panel_columns <- function(panels, narrow) if (narrow) 1 else min(2, panels)
 panel_height <- function(panels, narrow, each = if (narrow) 2.3 else 2.7) {
   0.9 + each * ceiling(panels / panel_columns(panels, narrow))

@@ -1,5 +1,5 @@
-# One look for all figures: the theme, and which colour, shape and line type stands for what. Colours are Okabe and
-# Ito's, told apart by the colour-blind too; shape, line type or a printed name always says the same once more.
+# One look for all figures: the theme, and the meaning of colours, shapes and line types. The colours are Okabe and Ito's,
+# which the colour-blind can tell apart. A shape, line type or printed name always repeats what a colour says.
 
 okabe_ito <- c(black = "#000000", orange = "#E69F00", sky = "#56B4E9", green = "#009E73", yellow = "#F0E442",
                blue = "#0072B2", vermillion = "#D55E00", purple = "#CC79A7")
@@ -24,7 +24,7 @@ report_theme <- function(narrow = FALSE) {
       plot.margin = ggplot2::margin(6, if (narrow) 8 else 18, 6, 4))
 }
 
-# A runtime keeps its look from figure to figure; ones that are not listed take what is left, in their order.
+# A runtime looks the same in all figures. Runtimes that are not listed take the spare looks, in alphabetical order.
 runtime_looks <- data.frame(
   runtime = c("sequential", "snakefish", "multiprocessing", "snakefish-traced", "ceiling", "floor"),
   colour = c(okabe_ito[c("black", "blue", "vermillion", "sky")], "#8A8A8A", "#8A8A8A"),
@@ -46,14 +46,14 @@ runtime_factor <- function(runtime) factor(runtime, looks_of(runtime)$runtime)
 runtime_scales <- function(runtimes) {
   looks <- looks_of(runtimes)
   named <- function(column) stats::setNames(looks[[column]], looks$runtime)
-  # the same limits in all, so that they share one legend also where a layer lacks some of the runtimes
+  # all have the same limits, so that they share one legend even where a layer lacks some runtimes
   scale <- function(of, column) of(values = named(column), limits = looks$runtime)
   list(scale(ggplot2::scale_colour_manual, "colour"), scale(ggplot2::scale_fill_manual, "colour"),
        scale(ggplot2::scale_shape_manual, "shape"), scale(ggplot2::scale_linetype_manual, "line"))
 }
 
-# Colours of the kinds of spans, and of the ledger's categories, by their place in their table: the eight, then eight
-# tints of them. A kind that is added to the table comes last and changes no other's colour.
+# Colours of the kinds of spans, by their place in the trace's table of kinds. A kind that is added to that table comes last,
+# so it changes no other's colour.
 kind_palette <- c("#D55E00", "#56B4E9", "#8C6BB1", "#F0E442", "#CC79A7", "#005A45", "#0072B2", "#009E73", "#9C9C9C",
                   "#E69F00", "#9AD0F0", "#8B6B3E", "#A6DBB5", "#F5C98A", "#E8B5D3", "#F2A37A")
 
@@ -65,7 +65,7 @@ kind_colours <- function(kinds) {
 category_palette <- c("#009E73", "#56B4E9", "#0072B2", "#F0E442", "#E69F00", "#D55E00", "#A3341F", "#CC79A7", "#E8B5D3",
                       "#8C6BB1", "#8B6B3E", "#5A5A5A", "#A6DBB5", "#C9C9C9")
 
-# What is no category, such as the critical path's handing over, takes these.
+# For what is no category, such as the critical path's handing over.
 other_palette <- c("#9AD0F0", "#F2A37A", "#F5C98A")
 
 category_colours <- function(categories, others = character()) {
@@ -74,13 +74,13 @@ category_colours <- function(categories, others = character()) {
     stats::setNames(other_palette[(seq_along(others) - 1) %% length(other_palette) + 1], others))
 }
 
-# Black or white, whichever reads better on the colour; not quite, because these stay as they are on a dark page.
+# Black or white, whichever reads better on the colour. Not exactly black or white, because dark.R would replace those.
 text_on <- function(colour) {
   light <- colSums(grDevices::col2rgb(colour) * c(0.299, 0.587, 0.114))
   ifelse(light > 140, "#1B1B1B", "#FEFEFE")
 }
 
-# The legend of a fill, in as many rows as it needs.
+# The legend of fill colours, in as many rows as it needs.
 fill_legend <- function(n, narrow, ...) {
   ggplot2::guide_legend(nrow = ceiling(n / if (narrow) 3 else 7), byrow = TRUE, keywidth = 0.8, ...)
 }

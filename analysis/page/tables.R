@@ -1,6 +1,6 @@
 # The tables of the page, and the sentences on how it was measured.
 
-# A column is set to the right where all its cells begin with a digit.
+# A column is right-aligned where all its cells begin with a digit.
 html_table <- function(rows) {
   numbers <- vapply(rows, function(column) all(grepl("^[0-9]", column)), TRUE)
   class <- ifelse(numbers & !names(rows) %in% "value", "number", "text")
@@ -15,7 +15,7 @@ html_table <- function(rows) {
          "\n</tbody></table></div>")
 }
 
-# A table for each pair of runtimes; where nothing can be compared, one of the times that there are.
+# A table for each pair of runtimes; where nothing can be compared, a table of the times.
 ratio_tables <- function(bench) {
   pairs <- list(list(title = "snakefish against multiprocessing", rows = bench$ratios),
                 list(title = "What tracing costs: snakefish traced against snakefish", rows = bench$tracing))
@@ -31,7 +31,7 @@ ratio_table <- function(rows) {
   rows <- rows[order(rows$micro, rows$program, rows$workers), ]
   table <- data.frame(check.names = FALSE, program = rows$program, workers = rows$workers,
                       time = format_duration(rows$time_ns), base = format_duration(rows$base_ns),
-                      "times as fast [interval]" = ratio_text(rows$ratio, rows$low, rows$high), blocks = rows$blocks,
+                      "times as fast [interval]" = ratio_text(rows$times_as_fast, rows$low, rows$high), blocks = rows$blocks,
                       verdict = rows$verdict)
   names(table)[3:4] <- c(rows$runtime[1], rows$base[1])
   table
@@ -47,30 +47,65 @@ ratio_table_caption <- function(bench) {
   paste0(
     "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
     "runtime is faster. Verdict: no practical difference when the whole interval is within the margin; faster or slower ",
-    "when the ratio is outside of it and sure at ", format_percent(interval_level), " among all comparisons of its kind ",
-    "(Holm); inconclusive otherwise, and with fewer than ", min_blocks, " blocks. ", margin_text(bench))
+    "when the ratio is outside of it and significant at ", format_percent(bench$method$level), " among all comparisons of ",
+    "its kind (Holm); inconclusive otherwise, and with fewer than ", bench$method$fewest_blocks, " blocks. ", margin_text(bench))
 }
 
 # The margins, and where they come from.
 margin_text <- function(bench) {
-  kinds <- list(list(micro = FALSE, name = "programs"), list(micro = TRUE, name = "micro-benchmarks"))
-  texts <- unlist(lapply(kinds, function(kind) {
-    ratios <- bench$control$ratio[bench$control$micro == kind$micro]
-    if (length(ratios) == 0) return(NULL)
-    sprintf("%s for %s, snakefish differing from itself by up to %s in %s", format_percent(noise_margin(ratios), 1),
-            kind$name, format_percent(max(exp(abs(log(ratios))) - 1), 1),
-            counted(length(ratios), "comparison"))
-  }))
-  if (is.null(texts)) return(sprintf("The margin is %s; the session has no A/A control.", format_percent(practical_margin)))
-  paste0("The margin is ", in_words(texts), ".")
+  noise <- bench$noise[bench$noise$comparisons > 0, ]
+  if (nrow(noise) == 0) {
+    return(sprintf("The margin is %s; the session has no A/A control.", format_percent(bench$method$practical_margin)))
+  }
+  kinds <- c(program = "programs", micro = "micro-benchmarks")
+  paste0("The margin is ", in_words(sprintf("%s for %s, snakefish differing from itself by up to %s in %s",
+    format_percent(noise$margin, 1), kinds[noise$kind], format_percent(noise$largest, 1),
+    counted(noise$comparisons, "comparison"))), ".")
 }
 
-# A list of parts: a text, and maybe a table that opens on a click, and a file to keep.
+weak_table <- function(rows) {
+  if (is.null(rows)) return(NULL)
+  data.frame(check.names = FALSE, program = rows$workload, runtime = rows$runtime, workers = rows$workers,
+             size = sprintf("%s %s", format_count(rows$size), rows$unit),
+             "efficiency [interval]" = ratio_text(rows$efficiency, rows$low, rows$high), blocks = rows$blocks)
+}
+
+break_even_table <- function(rows) {
+  if (is.null(rows)) return(NULL)
+  text <- function(size) {
+    ifelse(size %in% Inf, paste("more than", format_count(rows$largest)),
+    ifelse(size %in% 0, paste("less than", format_count(rows$smallest)), format_count(round(size))))
+  }
+  bounds <- ifelse(is.na(rows$low), "", sprintf(" [%s, %s]", text(rows$low), text(rows$high)))
+  data.frame(check.names = FALSE, sweep = rows$workload, runtime = rows$runtime, workers = rows$workers,
+             "faster than sequential from [interval]" = paste0(text(rows$size), " ", rows$unit, bounds),
+             blocks = rows$blocks)
+}
+
+# Micro-benchmarks against the best peer, their floor and what their targets name.
+target_table <- function(rows) {
+  if (is.null(rows)) return(NULL)
+  base <- ifelse(rows$base == "floor" & !is.na(rows$what), paste("floor:", rows$what),
+                 paste0(rows$base, ifelse(rows$best_peer == 1, " (best peer)", "")))
+  data.frame(check.names = FALSE, "micro-benchmark" = rows$workload, against = base,
+             "times as fast [interval]" = ifelse(is.na(rows$times_as_fast), "",
+                                                 ratio_text(rows$times_as_fast, rows$low, rows$high)),
+             "target: at least" = ifelse(is.na(rows$target), "", format_digits(rows$target)),
+             state = ifelse(is.na(rows$state), "", rows$state))
+}
+
+memory_table <- function(rows) {
+  if (nrow(rows) == 0) return(NULL)
+  data.frame(check.names = FALSE, program = rows$program, runtime = rows$runtime, workers = rows$workers,
+             "peak PSS of the tree" = format_bytes(rows$bytes), processes = rows$processes)
+}
+
+# A list of parts: a text, and optionally a table that opens on a click, and a file to download.
 measured <- function(report) {
   c(unlist(lapply(report$benches, bench_measured), recursive = FALSE),
     unlist(lapply(report$traces, trace_measured), recursive = FALSE),
     list(list(text = "This page is made by", code = report$command),
-         list(text = "Beside it each figure lies as SVG and PDF, and its data as CSV.")))
+         list(text = "In the same folder each figure is an SVG and a PDF file, and its data a CSV file.")))
 }
 
 measured_html <- function(part) {
@@ -96,15 +131,15 @@ bench_measured <- function(bench) {
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
       "included, the interpreter's start and its imports not. Micro-benchmarks: that time divided by the operations. ",
-      sprintf("Intervals hold %g %%, from %s resamples of whole blocks, seed %d; fewer than %d blocks have none.",
-              100 * interval_level, format_count(resample_times), as.integer(bench$seed), min_blocks)),
+      sprintf("Intervals hold %g %%, from %s resamples of whole blocks; fewer than %d blocks have none.",
+              100 * bench$method$level, format_count(bench$method$resamples), bench$method$fewest_blocks)),
       csv = csv_text(sample_rows(bench)), csv_name = paste0(bench$label, "-samples.csv"),
       csv_text = sprintf("All %s as CSV.", counted(nrow(bench$every_sample), "sample")),
       summary = "The machine and the build", table = bench$machine),
     list(text = "What ran.", summary = "The runtimes", table = replace(bench$runtimes, is.na(bench$runtimes), "")))
 }
 
-# The session's command with its seed, which is drawn where none is given.
+# The session's command, with the seed that was drawn where the command gives none.
 reproduce <- function(session) {
   if (grepl("--seed", session$command, fixed = TRUE)) return(session$command)
   sprintf("%s --seed %.0f", session$command, session$seed)
