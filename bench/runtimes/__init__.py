@@ -1,6 +1,6 @@
 """The runtimes, one file each; the file's name is the runtime's, with - for _.
 
-A runtime offers some of these:
+A runtime offers some of these. The region is the part of a sample whose time is compared.
 
     pool(workers)      a context manager, all of it in the region: yields map(f, args, chunksize) -> list
     warm(workers)      a context manager, outside the region: yields such a map, whose calls are in the region
