@@ -2,7 +2,7 @@
 
     python3 tests/layers.py [--top DIRECTORY] [--objects build/obj]
 
-The rules; the maps in the READMEs of the parts have the rooms in this order:
+The rules (ORDER below lists the rooms in the order of the maps in the parts' READMEs):
   rooms    A file uses its own room and the rooms before it in ORDER, never a later one. Rooms in one row of ORDER may
            use each other, but not in a circle.
   cycles   No two files need each other, directly or through others. A .c and its .h are one file here.
