@@ -98,7 +98,7 @@ struct kernel *command_kernel(bool wanted, struct store *store, const struct clo
 static int read_files(struct command_line *line, const char **in, const char **out)
 {
     for (int next; (next = command_next(line)) != COMMAND_END;) {
-        if (next == 'o')
+        if (next == 'o' && out)
             *out = optarg;
         else if (*in)
             return command_usage(line->usage, "%s takes one argument, and %s is one too many", line->argv[0], optarg);
