@@ -11,6 +11,7 @@
 #include "collect/collect.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ struct collect {
     size_t pending;          /* records since the last commit */
     unsigned unmade;         /* logs that were still being made when the last scan found them */
     size_t open, open_max;   /* logs that are open, and how many may be; others have to wait until some have ended */
-    size_t unopened;         /* logs that the last scan left unopened for that reason */
+    size_t unopened;         /* logs that the last scan could not open: too many are open, or there is no memory */
     int64_t program_over_ns; /* when the program was first seen to have ended; 0: it was not */
     uint64_t stop_tsc;       /* when collecting stopped; what is stored after it takes no time from traced processes */
     enum storing storing;    /* in this round */
@@ -106,14 +107,18 @@ static int found_one(void *arg, const char *file)
         c->unopened++;
         return 0;
     }
-    if (log_import_open(&import, &c->context, file)) {
-        c->unmade++;
-        return 0;
+    int error = log_import_open(&import, &c->context, file);
+    if (!error) {
+        error = append(&c->found, &c->found_count, &c->found_room, import);
+        if (error)
+            log_import_free(import);
     }
-    if (append(&c->found, &c->found_count, &c->found_room, import))
-        log_import_free(import); /* no memory now: perhaps in the next scan */
-    else
+    if (!error)
         c->open += !import->refused;
+    else if (error == -EAGAIN || error == -ENOENT) /* ENOENT: its writer has just removed it */
+        c->unmade++;
+    else
+        c->unopened++;
     return 0;
 }
 
@@ -227,7 +232,8 @@ static int scan(struct collect *c, double *fill)
     c->open = c->unopened = 0;
     for (size_t i = 0; i < c->count; i++)
         c->open += !c->imports[i]->refused;
-    discover_logs(c->context.dir_fd, found_one, c);
+    if (discover_logs(c->context.dir_fd, found_one, c))
+        c->unopened++; /* no descriptor for the directory: there may be logs in it */
     double full = kernel_poll(c->kernel);
     *fill = full > *fill ? full : *fill;
     if (!c->found_count)
@@ -328,15 +334,26 @@ static uint64_t set_aside_limit(const struct session *session)
     return records < room ? records : room;
 }
 
-/* How many logs may be open at once. */
+/* How many descriptors this process has, the inherited ones included; 0: not known. */
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* How many logs may be open at once. SQLite has to find a descriptor for its journal at any time. */
 static size_t open_limit(void)
 {
     struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH * LOGS_MAX)
+    size_t kept = count_descriptors() + DESCRIPTORS_KEPT;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > kept + DESCRIPTORS_EACH * LOGS_MAX)
         return LOGS_MAX;
-    return files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH
-               ? (size_t)(files.rlim_cur - DESCRIPTORS_KEPT) / DESCRIPTORS_EACH
-               : 1;
+    return files.rlim_cur > kept + DESCRIPTORS_EACH ? (size_t)(files.rlim_cur - kept) / DESCRIPTORS_EACH : 1;
 }
 
 /* Prepares a spare log, if a CPU is idle. */

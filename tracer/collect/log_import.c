@@ -31,7 +31,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
     *out = NULL;
     struct log_import *import = calloc(1, sizeof *import);
     if (!import)
-        return -EAGAIN;
+        return -ENOMEM;
     snprintf(import->file, sizeof import->file, "%s", file);
     import->reader.fd = import->reader.spill.fd = import->liveness.pidfd = -1;
     int error = strlen(file) < sizeof import->file
@@ -43,7 +43,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
     }
     if (error) {
         log_import_free(import);
-        return -EAGAIN;
+        return error;
     }
     *out = import;
     return 0;

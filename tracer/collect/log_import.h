@@ -36,8 +36,8 @@ struct log_import_context {
     bool recovering; /* an earlier collector may have imported part of the logs */
 };
 
-/* Opens the log. 0 also if it is refused (see there). -EAGAIN: it is still being made, or there are no descriptors: try
- * again later. */
+/* Opens the log. 0 also if it is refused (see there). -EAGAIN: it is still being made. -EMFILE, -ENOMEM and the like:
+ * it could not be opened now. After either, try again later. */
 int log_import_open(struct log_import **out, const struct log_import_context *context, const char *file);
 void log_import_free(struct log_import *import);
 
