@@ -31,7 +31,7 @@ import run as faults  # noqa: E402  (it also finds the package)
 from snakefish import Channel, Generator, Thread, trace  # noqa: E402
 from snakefish import map as map_  # noqa: E402
 from trial import descendants, is_running  # noqa: E402
-from truth import open_trace, wrongs_of  # noqa: E402
+from truth import event_ids, open_trace, wrongs_of  # noqa: E402
 
 BUILD = os.environ.get("SF_BUILD", os.path.join(faults.TOP, "build"))
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
@@ -244,7 +244,7 @@ def missing_marks(db, counts):
     """Marks that were written and are neither there nor among the losses."""
     stored = dict(db.execute("""
         SELECT p.pid, count(*) FROM event e JOIN process p ON p.id = e.process JOIN text t ON t.id = e.object
-        WHERE e.kind = 21 AND t.text IN ('counted', '(lost text)') GROUP BY p.pid"""))
+        WHERE e.kind = :mark AND t.text IN ('counted', '(lost text)') GROUP BY p.pid""", event_ids(db)))
     lost = dict(db.execute("SELECT p.pid, sum(s.value) FROM stats s JOIN process p ON p.id = s.process "
                            "WHERE s.name IN ('lost', 'torn') GROUP BY p.pid"))
     return [f"pid {pid} wrote {n} marks: {stored.get(pid, 0)} are there, {lost.get(pid, 'none')} told as lost"

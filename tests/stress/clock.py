@@ -23,7 +23,7 @@ sys.path[:0] = [os.path.join(BUILD, "lib"), HERE]
 
 from snakefish import Channel, Thread, trace  # noqa: E402
 from snakefish import map as map_  # noqa: E402
-from truth import open_trace, wrongs_of  # noqa: E402
+from truth import event_ids, open_trace, wrongs_of  # noqa: E402
 
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 PAIRS, OF_A_MESSAGE = 2, 4  # events of one: send and receive, begin and end
@@ -83,7 +83,7 @@ def clock_wrongs(db, readings):
     start_ns = db.execute("SELECT monotonic_ns FROM clock_snapshot ORDER BY tsc LIMIT 1").fetchone()[0]
     told = {}
     for pid, ns in db.execute("SELECT p.pid, e.ns FROM event_time e JOIN process p ON p.id = e.process "
-                              "WHERE e.kind = 21 ORDER BY e.process, e.seq"):
+                              "WHERE e.kind = :mark ORDER BY e.process, e.seq", event_ids(db)):
         told.setdefault(pid, []).append(start_ns + ns)
     written, wrong, count, most = {}, [], 0, 0
     for pid, before, after in MARK.iter_unpack(readings):

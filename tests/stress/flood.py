@@ -20,7 +20,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("SF_BUILD", os.path.join(TOP, "build"))
 sys.path.insert(0, HERE)
 
-from truth import open_trace, wrongs_of  # noqa: E402
+from truth import event_ids, open_trace, wrongs_of  # noqa: E402
 
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 WRITERS = os.path.join(BUILD, "tests", "stress", "writers")
@@ -67,7 +67,7 @@ def run(what, processes, events, rate, log_records, may_lose):
         emitted, collected, lost = (db.execute("SELECT total(value) FROM stats WHERE name = ?", (name,)).fetchone()[0]
                                     for name in ("emitted", "collected", "lost"))
         size = os.path.getsize(path)
-        gaps = db.execute("SELECT count(*) FROM event WHERE kind = 1").fetchone()[0]
+        gaps = db.execute("SELECT count(*) FROM event WHERE kind = :lost", event_ids(db)).fetchone()[0]
         db.close()
     written = processes * (events + 1)  # and the start of each
     if emitted != written + gaps:

@@ -9,6 +9,7 @@
 #include "analyze/analysis.h"
 #include "commands/commands.h"
 #include "store/database.h"
+#include "store/rows.h"
 
 static const char usage[] =
     "usage: snakefish-trace report [-o DIRECTORY] FILE ...\n"
@@ -48,14 +49,10 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
 static int analyse_once(const char *path, struct sentence *why)
 {
     sqlite3 *db;
-    sqlite3_stmt *s = NULL;
     int error = database_open(&db, path, 0, why);
     if (error)
         return error;
-    bool done = sqlite3_prepare_v2(db, "SELECT 1 FROM critical_path LIMIT 1", -1, &s, NULL) == SQLITE_OK &&
-                sqlite3_step(s) == SQLITE_ROW;
-    sqlite3_finalize(s);
-    if (!done && analysis_fill(db))
+    if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db))
         error = output_keep(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;

@@ -4,7 +4,6 @@
  * still in the logs. Only the collector writes to the database. */
 #include "store/store.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "abi/log_format.h"
 #include "store/category.h"
 #include "store/database.h"
+#include "store/inserts.h"
 
 #define STATEMENTS(X)                                                                                                  \
     X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                                \
@@ -90,34 +90,17 @@ void store_fail(struct store *store, int error)
                                error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
 }
 
-/* Binds the arguments and runs the statement. `types` has a letter for each argument: i an int64; o an int64, of which
- * 0 is bound as NULL; r a double; s a string, or NULL. Returns a query's first column of its first row, or a new row's
- * id. */
+/* Binds the arguments (see inserts_bind) and runs the statement. Returns a query's first column of its first row, or a
+ * new row's id. */
 static int64_t run_statement(struct store *store, enum statement which, const char *types, ...)
 {
     sqlite3_stmt *s = store->prepared[which];
-    int64_t result = 0, number;
+    int64_t result = 0;
     va_list args;
     if (store->error)
         return 0;
-    assert((int)strlen(types) == sqlite3_bind_parameter_count(s));
     va_start(args, types);
-    for (int i = 0; types[i]; i++) {
-        switch (types[i]) {
-        case 'r':
-            sqlite3_bind_double(s, i + 1, va_arg(args, double));
-            break;
-        case 's':
-            sqlite3_bind_text(s, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
-            break;
-        default:
-            number = va_arg(args, int64_t);
-            if (number || types[i] == 'i')
-                sqlite3_bind_int64(s, i + 1, number);
-            else
-                sqlite3_bind_null(s, i + 1);
-        }
-    }
+    inserts_bind(s, types, args);
     va_end(args);
     int rc = sqlite3_step(s);
     if (rc == SQLITE_ROW)

@@ -13,6 +13,7 @@ from tracing import (PROGRAM, TRACE, WRITERS, counts_balance, event_kinds, is_go
 
 KINDS = event_kinds()
 
+
 def test_a_whole_run_is_in_the_database(db):
     done = record(db, PROGRAM, "run", "100")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
