@@ -244,9 +244,12 @@ static int scan(struct collect *c, double *fill)
         struct log_import *import = c->found[i];
         if (!error)
             error = end_predecessor(c, import, fill);
-        if ((!import->refused && log_import_register(import, &c->context)) ||
-            append(&c->imports, &c->count, &c->room, import))
+        if (append(&c->imports, &c->count, &c->room, import)) {
+            log_import_free(import); /* before it has rows: the next scan finds it again */
+        } else if (!import->refused && log_import_register(import, &c->context)) {
+            c->count--;
             log_import_free(import);
+        }
     }
     qsort(c->imports, c->count, sizeof *c->imports, by_file);
     assert(each_file_once(c));

@@ -4,6 +4,7 @@
  * ordinary collector. The dead collector's own database knows how much of each log it holds. In a new database the
  * records that the dead collector had taken out of the logs count as lost. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,7 +39,9 @@ static void clock_from_now(struct clock *clock, uint64_t start_tsc)
     nanosleep(&pause, NULL);
     struct clock_snapshot to = clock_take(clock->open.ns_per_tick);
     clock_advance(clock, &to, &closed);
-    double ns_per_tick = clock->open.ns_per_tick, ago_ns = (double)(to.tsc - start_tsc) * ns_per_tick;
+    double ns_per_tick = clock->open.ns_per_tick, ago_ns = 0;
+    if (to.tsc > start_tsc) /* else the session's page is damaged */
+        ago_ns = fmin((double)(to.tsc - start_tsc) * ns_per_tick, (double)CLOCK_MAX_NS);
     double error = (double)(from.error_ns + to.error_ns) / (double)(to.monotonic_ns - from.monotonic_ns);
     struct clock_snapshot first = {.tsc = start_tsc,
                                    .monotonic_ns = to.monotonic_ns - (int64_t)ago_ns,
