@@ -88,7 +88,7 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     struct store *store = recording.store;
     error = start_database(store, &recording.session, &recording.clock, "bench-collect", getpid());
     if (!error && write_events(recording.session.dir, events))
-        error = output_keep(&why, -EIO, "the writers failed");
+        error = output_explain(&why, -EIO, "the writers failed");
     struct log_import_context context = {.store = store,
                                          .ids = ids_new(store),
                                          .clock = &recording.clock,
@@ -109,7 +109,7 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     *intake_ns = taken_ns - began_ns;
     *end_ns = clock_now_ns() - taken_ns;
     if (!error && rows_number(store_connection(store), "SELECT count(*) FROM event") != events)
-        error = output_keep(&why, -EIO, "not all events are there");
+        error = output_explain(&why, -EIO, "not all events are there");
     ids_free(context.ids);
     recording_discard(&recording);
     return error;
@@ -143,7 +143,7 @@ static int insert(const char *path, long events, int64_t *inserts_ns)
     *inserts_ns = clock_now_ns() - began_ns;
     sqlite3_finalize(s);
     if (rows_number(db, "SELECT count(*) FROM event") != events)
-        error = output_keep(&why, -EIO, "SQLite did not take all rows");
+        error = output_explain(&why, -EIO, "SQLite did not take all rows");
     database_discard(db);
     return error;
 }

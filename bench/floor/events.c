@@ -9,8 +9,8 @@
  *     first-lap                an event into a spare that the collector made ready: COUNT at most half of a log
  *     first-lap-alone          an event into a log that the writer made itself: the same
  *
- * COUNT times in each of WRITERS processes at once (1), each on a CPU of its own as long as there are some. "ns" is
- * the CPU time of all COUNT in one of them, the mean over the writers; "right" is how many events stand in its log
+ * COUNT times in each of WRITERS processes at once (1), each on a CPU of its own as far as there are enough. "ns" is
+ * the CPU time of all COUNT in one writer, the mean over the writers; "right" is how many events stand in its log
  * (timestamps: how many grew). The session is one of this program's own, without a collector: the logs are drained,
  * by moving their tail, outside of what is timed. Exit status 2: bad arguments, 1: what else went wrong. */
 #include "collect/spares.h"
@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define LOG_RECORDS (1u << 17)
-#define TURN (LOG_RECORDS / 4) /* written between two drains: the collector is never rung for */
+#define TURN (LOG_RECORDS / 4) /* written between two drains: so few that the writer never wakes a collector */
 
 struct answer {
     int64_t ns;
@@ -45,7 +45,7 @@ static int64_t cpu_ns(void)
 #define TIMES(count, code)                                                                                             \
     for (long i = 0; i < (count); i++) {                                                                               \
         code;                                                                                                          \
-        __asm__ volatile("" : : : "memory"); /* no turn of the loop is done without */                                 \
+        __asm__ volatile("" : : : "memory"); /* keeps the compiler from dropping iterations */                         \
     }
 
 static long grew; /* timestamps that were later than the one before */

@@ -15,7 +15,7 @@
 #include "store/inserts.h"
 #include "store/rows.h"
 
-static const char *const tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
+static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
 
 static int run_sql(sqlite3 *db, const char *sql)
 {
@@ -153,16 +153,17 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
 
 /* ---- all of it ---- */
 
-/* Makes a temporary table in place of each of ours, for the connection to write to and to read from. */
+/* Makes a temporary table with the name of each result table. The connection writes to it, and reads from it, in place
+ * of the one in the file. */
 static int shadow_tables(sqlite3 *db)
 {
     int error = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
+    for (size_t i = 0; i < sizeof result_tables / sizeof *result_tables && !error; i++) {
         sqlite3_stmt *s = NULL;
         if (sqlite3_prepare_v2(db, "SELECT 'CREATE TEMP ' || substr(sql, 8) FROM main.sqlite_schema WHERE name = ?", -1,
                                &s, NULL) != SQLITE_OK)
             return -EIO;
-        sqlite3_bind_text(s, 1, tables[i], -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 1, result_tables[i], -1, SQLITE_STATIC);
         error = sqlite3_step(s) == SQLITE_ROW ? run_sql(db, (const char *)sqlite3_column_text(s, 0)) : -EIO;
         sqlite3_finalize(s);
     }
@@ -173,8 +174,8 @@ static int empty_tables(sqlite3 *db)
 {
     char sql[64];
     int error = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
-        snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);
+    for (size_t i = 0; i < sizeof result_tables / sizeof *result_tables && !error; i++) {
+        snprintf(sql, sizeof sql, "DELETE FROM %s", result_tables[i]);
         error = run_sql(db, sql);
     }
     return error;

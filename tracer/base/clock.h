@@ -36,7 +36,7 @@ struct clock {
 int64_t clock_system_ns(clockid_t which);
 int64_t clock_now_ns(void);
 
-/* Reads the counter, fenced: not before the instructions before it, nor after those that follow. */
+/* Reads the counter between two fences: after all earlier instructions and before all later ones. */
 uint64_t clock_tsc(void);
 
 /* Does the counter always run at the same rate? */

@@ -117,7 +117,7 @@ static int analyze(const char *path, bool json, struct sentence *why)
     if (!error)
         error = json ? print_json(db) : print_text(db);
     if (error)
-        output_keep(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+        output_explain(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;
 }

@@ -20,12 +20,12 @@ static const char usage[] =
     "...) whose collector died: stores what its logs still hold, and what the\n"
     "collector had set aside, and removes the directory. If FILE is the trace that the dead collector was writing, it\n"
     "is completed. In a new file, what that collector had stored elsewhere counts as lost. Processes of the session\n"
-    "that still run stop writing events. A session that is still collected is refused.\n"
+    "that still run stop writing events. A session that is still being collected is refused.\n"
     "\n"
     "  -o, --output FILE  the database\n"
     "\n"
-    "exit status  0; 1 it is no session of this user, it is still collected, or the database failed: then the\n"
-    "             session stays; 2 wrong usage\n"
+    "exit status  0; 1 it is no session of this user, it is still being collected, or the database failed: then\n"
+    "             the session stays; 2 wrong usage\n"
     "example      snakefish-trace collect /dev/shm/" SF_SESSION_PREFIX "... -o run.db\n";
 
 /* The clock of a session of which only the counter's value at its start is known: the present rate, measured over

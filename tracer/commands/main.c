@@ -26,10 +26,10 @@ static void help(void)
     output_print("usage: snakefish-trace COMMAND ...\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         output_print("  %-9s %s\n", commands[i].name, commands[i].doc);
-    output_print(
-        "\n`snakefish-trace COMMAND --help` tells more. Long options may be shortened (--out) and values joined to\n"
-        "them (--output=FILE, -oFILE). Exit status: 0, 1 for an error, 2 for wrong usage; record's is the "
-        "program's.\n");
+    output_print("\n`snakefish-trace COMMAND --help` describes a command. Long options may be shortened (--out) and "
+                 "values joined to\n"
+                 "them (--output=FILE, -oFILE). Exit status: 0, 1 for an error, 2 for wrong usage; record's is the "
+                 "program's.\n");
 }
 
 int main(int argc, char **argv)

@@ -115,7 +115,7 @@ static void set_handler(int signal, void (*handler)(int), struct sigaction *old)
     sigaction(signal, &action, old);
 }
 
-/* Forks and execs. *error: the errno of execvp, 0 if it succeeded. -errno: there was no fork. */
+/* Forks and execs. *error: the errno of execvp, 0 if it succeeded. -errno: the fork failed. */
 static int launch(struct program *program, const struct session *session, char **argv, int *error)
 {
     static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD};
@@ -202,7 +202,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
     error = recording_run(&recording, watch_child, &program, &why);
     if (error) {
         output_note("%s", why.text);
-        /* The program goes on. Wait for it: our end would take the terminal and its exit status from the caller. */
+        /* The program goes on. Wait for it: otherwise the caller would go on while the program uses its terminal. */
         while (!program.over)
             reap(&program, 0);
     } else if (session_remove(&recording.session, &why)) {

@@ -32,7 +32,7 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - sizeof SCRIPT);
     if (n < 0)
-        return output_keep(why, -errno, "cannot find this program's own file: %s", strerror(errno));
+        return output_explain(why, -errno, "cannot find this program's own file: %s", strerror(errno));
     self[n] = '\0';
     for (char *slash; (slash = strrchr(self, '/'));) {
         *slash = '\0';
@@ -40,9 +40,9 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
         if (access(path, R_OK) == 0)
             return 0;
     }
-    return output_keep(why, -ENOENT,
-                       "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
-                       "has built, build/bin/snakefish-trace");
+    return output_explain(why, -ENOENT,
+                          "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
+                          "has built, build/bin/snakefish-trace");
 }
 
 /* The report reads the tables that the analysis fills. A trace that cannot be written is reported without them. */
@@ -53,18 +53,18 @@ static int analyse_once(const char *path, struct sentence *why)
     if (error)
         return error;
     if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db))
-        error = output_keep(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
+        error = output_explain(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;
 }
 
-/* Becomes Rscript, which reads the traces and writes the page. Returns only when it cannot. */
-static void become_rscript(const char *directory, char **paths, int count, struct sentence *why)
+/* Replaces this program by Rscript, which reads the traces and writes the page. Returns only if that fails. */
+static void exec_rscript(const char *directory, char **paths, int count, struct sentence *why)
 {
     char script[PATH_MAX];
     char **arguments = calloc((size_t)count * 2 + 5, sizeof *arguments);
     if (!arguments) {
-        output_keep(why, -ENOMEM, "no memory");
+        output_explain(why, -ENOMEM, "no memory");
         return;
     }
     if (find_script(script, why) == 0) {
@@ -79,11 +79,11 @@ static void become_rscript(const char *directory, char **paths, int count, struc
         arguments[n++] = (char *)directory;
         execvp(arguments[0], arguments);
         if (errno == ENOENT)
-            output_keep(why, 0,
-                        "the report needs R, and there is no Rscript: install r-base-core and what else "
-                        "`make deps` installs");
+            output_explain(why, 0,
+                           "the report needs R, and there is no Rscript: install r-base-core and what else "
+                           "`make deps` installs");
         else
-            output_keep(why, 0, "cannot run Rscript: %s", strerror(errno));
+            output_explain(why, 0, "cannot run Rscript: %s", strerror(errno));
     }
     free(arguments);
 }
@@ -110,7 +110,7 @@ int cmd_report(int argc, char **argv)
     for (int i = 0; i < count && !error; i++)
         error = analyse_once(paths[i], &why);
     if (!error)
-        become_rscript(directory, paths, count, &why);
+        exec_rscript(directory, paths, count, &why);
     output_note("%s", why.text);
     return COMMAND_FAILED;
 }
