@@ -3,11 +3,11 @@ run by run, one after the other, in alternating order.
 
     python3 tests/stress/kernel_cost.py [--pairs 30] [--spawns 300] [--programs]
 
-Says the ratio of the two medians with its 95 % interval (bench/results/statistics.py): of the time, which means
+Prints the ratio of the two medians with its 95 % interval (bench/results/statistics.py): of the time, which means
 something only where nothing else runs, and of the CPU time of the program and its children, which other programs disturb
-less. With --programs it makes one run more, and says what each of the kernel's programs took in it, by the kernel's
+less. With --programs it makes one more run, and prints what each of the eBPF programs took in it, by the kernel's
 statistics (kernel.bpf_stats_enabled, which add some 50 ns to each call; needs root and bpftool).
-The last line counts pairs, "N passed, N failed, N skipped": one fails when a trace is not what it has to be, never for its time.
+The last line counts pairs, "N passed, N failed, N skipped": one fails if something is wrong with its trace, never for its time.
 """
 import argparse
 import contextlib

@@ -1,5 +1,5 @@
-"""What has to hold of every trace, whoever was killed: its books, its order in time, its rows. Used by books.py, clock.py
-and flood.py."""
+"""What must hold for every trace, whichever process was killed: its counts balance, its events are in order, its rows are
+consistent. Used by books.py, clock.py, flood.py and kernel_cost.py."""
 import sqlite3
 
 BOOKS = """
@@ -50,7 +50,7 @@ def counts(db, queries):
 
 
 def wrongs_of(db):
-    """What is wrong with a finished trace: a list of sentences, empty if it is as it has to be."""
+    """What is wrong with a finished trace: a list of sentences, empty if nothing is."""
     wrong = [f"process {process}: emitted {emitted}, but collected, lost and torn are {together:.0f}"
              for process, emitted, together in db.execute(BOOKS) if emitted != together]
     if db.execute("SELECT value FROM stats WHERE name = 'books'").fetchall() != [("closed",)]:
