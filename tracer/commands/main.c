@@ -1,6 +1,8 @@
 /* snakefish-trace: finds the command that its first argument names. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/output.h"
 #include "base/version.h"
@@ -32,8 +34,21 @@ static void help(void)
                  "program's.\n");
 }
 
+/* A caller may have closed standard streams. A file that is opened later must not get such a number: messages would be
+ * written into it. The traced program gets them closed, as the caller left them. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_streams();
     if (argc < 2) {
         output_note("a command is missing; `snakefish-trace --help` lists them");
         return COMMAND_USAGE;

@@ -73,9 +73,7 @@ static void drop_inherited(int keep)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDIN_FILENO);
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0 && null >= 0)
-        dup2(null, STDERR_FILENO);
-    if (null > 2)
+    if (null > STDERR_FILENO)
         close(null);
     recording_raise_limit(&files);
 }
