@@ -31,7 +31,7 @@ struct lane {
     size_t depth, room;
     int64_t now_ns;
     double tracing_ns; /* what writing events has cost and has not been charged to a stretch yet */
-    bool after_loss;   /* records were lost just before: until the next event nobody knows which spans are open */
+    bool after_loss;   /* records were lost just before: until the next event it is not known which spans are open */
 };
 
 struct walk {
