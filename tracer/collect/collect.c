@@ -180,8 +180,8 @@ static int process_log(struct collect *c, struct log_import *import, double *fil
         *fill = full;
     if (full > set_aside_above && c->storing != STORE_EVERYTHING && !is_full(c) && log_import_set_aside(import))
         return take_all(c, import); /* there was no room to set them aside */
-    bool few = import->over_tsc && log_import_left(import) <=
-                                       FEW_RECORDS; /* of a dead process: store them, so that its log can be recycled */
+    /* The few records of a dead process are stored in any case, so that its log can be recycled. */
+    bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS;
     return c->storing != STORE_NOTHING || few ? take_all(c, import) : 0;
 }
 

@@ -88,11 +88,11 @@ CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start
 -- collected + lost + torn; `books` says whether that holds: closed | violated.
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
 
--- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each log,
--- with its counts; a process has one log, and one more for each exec of a traced program. The records of a log have seq
--- from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the log) by
--- the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts and ends
--- of processes by the kernel's view.
+-- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each
+-- log, with its counts; a process has one log, and one more for each exec of a traced program. The records of a log
+-- have seq from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
+-- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts
+-- and ends of processes by the kernel's view.
 CREATE TABLE log(
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
   parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,
