@@ -3,11 +3,11 @@ run by run, one after the other, in alternating order.
 
     python3 tests/stress/kernel_cost.py [--pairs 30] [--spawns 300] [--programs]
 
-Prints the ratio of the two medians with its 95 % interval (bench/results/statistics.py): of the time, which means
+Says the ratio of the two medians with its 95 % interval (bench/results/statistics.py): of the time, which means
 something only where nothing else runs, and of the CPU time of the program and its children, which other programs disturb
-less. With --programs it makes one more run, and prints what each of the eBPF programs took in it, by the kernel's
+less. With --programs it makes one run more, and says what each of the kernel's programs took in it, by the kernel's
 statistics (kernel.bpf_stats_enabled, which add some 50 ns to each call; needs root and bpftool).
-The last line counts pairs, "N passed, N failed, N skipped": one fails if something is wrong with its trace, never for its time.
+The last line counts pairs, "N passed, N failed, N skipped": one fails when a trace is not what it has to be, never for its time.
 """
 import argparse
 import contextlib
@@ -137,11 +137,11 @@ def main():
             print(f"FAIL pair {pair}: {sentence}", flush=True)
         passed, failed = passed + (not wrong), failed + bool(wrong)
     for what, by_kernel in taken.items():
-        found = statistics.ratio(by_kernel[True], by_kernel[False])
+        found = statistics.times_as_fast(by_kernel[True], by_kernel[False])  # above 1: longer with the view
         if not found:
             break
-        without_us = statistics.cost(by_kernel[False]).value / options.spawns * 1e6
-        low_high = "[{:.3f}, {:.3f}]".format(*found.interval) if found.interval else "(too few pairs for an interval)"
+        without_us = statistics.median(list(by_kernel[False].values())).value / options.spawns * 1e6
+        low_high = "(too few pairs for an interval)" if found.low is None else f"[{found.low:.3f}, {found.high:.3f}]"
         print(f"kernel_cost: a spawn takes {without_us:.1f} us of {what}, "
               f"with the kernel's view {found.value:.3f} {low_high} of it; {found.blocks} pairs of {options.spawns} spawns")
     if options.programs:
