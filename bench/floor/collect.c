@@ -21,6 +21,7 @@
 #include "core/log/log.h"
 #include "store/database.h"
 #include "store/ids.h"
+#include "store/rows.h"
 
 enum { WRITERS = 8, COMMIT_RECORDS = 16384 }; /* as in collect.c */
 
@@ -74,16 +75,6 @@ static int import_log(void *arg, const char *file)
     return error;
 }
 
-static int64_t count(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s = NULL;
-    int64_t value = -1;
-    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
-        value = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return value;
-}
-
 /* Imports logs with so many events and finishes the trace. */
 static int collect(const char *path, long events, int64_t *intake_ns, int64_t *end_ns)
 {
@@ -97,7 +88,7 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     struct store *store = recording.store;
     error = start_database(store, &recording.session, &recording.clock, "bench-collect", getpid());
     if (!error && write_events(recording.session.dir, events))
-        error = output_keep(&why, -EIO, "the writers failed");
+        error = output_explain(&why, -EIO, "the writers failed");
     struct log_import_context context = {.store = store,
                                          .ids = ids_new(store),
                                          .clock = &recording.clock,
@@ -117,8 +108,8 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
         error = finish_database(store, &facts);
     *intake_ns = taken_ns - began_ns;
     *end_ns = clock_now_ns() - taken_ns;
-    if (!error && count(store_connection(store), "SELECT count(*) FROM event") != events)
-        error = output_keep(&why, -EIO, "not all events are there");
+    if (!error && rows_number(store_connection(store), "SELECT count(*) FROM event") != events)
+        error = output_explain(&why, -EIO, "not all events are there");
     ids_free(context.ids);
     recording_discard(&recording);
     return error;
@@ -151,8 +142,8 @@ static int insert(const char *path, long events, int64_t *inserts_ns)
     sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     *inserts_ns = clock_now_ns() - began_ns;
     sqlite3_finalize(s);
-    if (count(db, "SELECT count(*) FROM event") != events)
-        error = output_keep(&why, -EIO, "SQLite did not take all rows");
+    if (rows_number(db, "SELECT count(*) FROM event") != events)
+        error = output_explain(&why, -EIO, "SQLite did not take all rows");
     database_discard(db);
     return error;
 }

@@ -2,12 +2,12 @@
 
     python3 tests/stress/bench_killed.py [--seed S] [--rounds 1] [--kills 5] [--filter TEXT] [--runtimes A,B]
 
-A round is a session of the programs and micro-benchmarks in their smallest sizes, with its memory pass: started,
-struck --kills times, resumed after each, at last to its end. A stroke comes when a random number of rows is stored,
-and a random time later: SIGKILL to the bench alone, to its whole process group, or to everything that it started too
-but for what cleans up behind it; SIGINT; SIGTERM. After each stroke what was stored before it must be there
-unchanged, and processes, temporary files and what is in /dev/shm must be gone soon. At the end the session must hold
-what `--dry-run` says, each once, all of it right.
+A round is a session of the programs and micro-benchmarks in their smallest sizes, with its memory pass. It is started,
+interrupted --kills times, resumed after each interruption, and at last runs to its end. An interruption comes a random
+time after a random number of rows is stored. It is SIGKILL to the bench alone, to its process group, or to all processes
+of the round except the one that cleans up; or SIGINT; or SIGTERM. After it, what was stored before must be unchanged, and
+processes, temporary files and files in /dev/shm must be gone soon. At the end the session must hold what `--dry-run`
+says, each sample once, and all outputs right.
 The last line: "N passed, N failed, N skipped".
 """
 import argparse
@@ -27,18 +27,18 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import own_shm  # noqa: E402
 from trial import Failed, check, is_running  # noqa: E402
 
-MARK = "SNAKEFISH_BENCH_KILLED"  # in the environment of all that a round starts
+MARK = "SNAKEFISH_BENCH_KILLED"  # in the environment of every process that a round starts
 RUN = [sys.executable, "-m", "bench", "run"]
 RUNTIMES = "sequential,snakefish,snakefish-traced,multiprocessing,joblib,ceiling,floor"
 MEMORY_PART = 1.2  # rows of both tables against the samples, about: few enough that they are stored
 TABLES = ("sample", "memory")
-START_S, LATER_S = 2.0, 0.3  # a stroke comes up to so long after the start, or after the row that it waits for
+START_S, LATER_S = 2.0, 0.3  # an interruption comes up to so long after the start, or after the row that it waits for
 GONE_S, END_S, POLL_S = 20, 600, 0.02
 CLEANER = "lifeline.py"
 
 
 def ours(mark):
-    """{pid: command line} of what a round has started, and is running."""
+    """{pid: command line} of the running processes that a round has started."""
     found = {}
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         try:
@@ -85,10 +85,10 @@ class Round:
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def goes_on(self):
-        """How to: a bench that was struck before it had a session begins anew."""
+        """The arguments that go on: a bench that was interrupted before it had a session starts again."""
         return ["--resume"] if stored(self.db, "session") else self.plan
 
-    def strike(self, process):
+    def interrupt(self, process):
         how = self.chance.choice(("alone", "group", "all", "SIGINT", "SIGTERM"))
         if how == "alone":
             os.kill(process.pid, signal.SIGKILL)
@@ -119,7 +119,7 @@ class Round:
             time.sleep(0.05)
 
     def life(self, rows):
-        """Starts it, strikes it when so many rows are stored. Returns what happened."""
+        """Starts the bench, and interrupts it when so many rows are stored. Returns what happened."""
         process = self.start(*self.goes_on())
         deadline = time.monotonic() + END_S
         while sum(len(stored(self.db, table)) for table in TABLES) < rows:
@@ -127,7 +127,7 @@ class Round:
             time.sleep(POLL_S)
         time.sleep(self.chance.uniform(0, LATER_S if rows else START_S))
         before = {table: stored(self.db, table) for table in TABLES}
-        how = self.strike(process)
+        how = self.interrupt(process)
         process.communicate()
         self.nothing_left(how)
         for table, rows in before.items():
@@ -137,19 +137,19 @@ class Round:
     def run(self):
         planned = subprocess.run([*RUN, "--dry-run", "-o", self.db, *self.plan], cwd=TOP, env=self.env, check=True,
                                  text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
-        told, planned = [], planned.splitlines()
+        lives, planned = [], planned.splitlines()
         moments = sorted(self.chance.randrange(round(len(planned) * MEMORY_PART)) for _ in range(self.options.kills))
         try:
             for rows in moments:
-                told.append(self.life(rows))
+                lives.append(self.life(rows))
             process = self.start(*self.goes_on())
             output, _ = process.communicate(timeout=END_S)
             check(process.returncode == 0, f"resumed to its end, it ended with {process.returncode}:\n{output}")
             self.nothing_left("its end")
             self.complete(planned)
         except Failed as failed:
-            raise Failed(f"{', '.join(told)}: {failed}") from failed
-        return ", ".join(told)
+            raise Failed(f"{', '.join(lives)}: {failed}") from failed
+        return ", ".join(lives)
 
     def complete(self, planned):
         database = sqlite3.connect(self.db)

@@ -1,14 +1,14 @@
-"""Closed books, whoever is killed: runs small traced programs and kills their processes and their collector at random
-moments, by a seed.
+"""The counts of a trace balance, whichever process is killed: runs small traced programs, and kills their processes and
+their collector at random moments that follow from a seed.
 
     python3 tests/stress/books.py [--trials N] [--seed S] [--program NAME] [--jobs N] [--limit SECONDS] [--progress]
 
 Each trial is a traced program (Threads, Generators, map, Channels, os.fork, exec), under `snakefish-trace record` or by
-trace.start(), that is struck by SIGKILL a few times: the program, a child, or the collector. Where the collector died,
+trace.start(). SIGKILL hits the program, a child or the collector a few times. Where the collector died,
 `snakefish-trace collect` recovers, sometimes while the program still runs, sometimes into another file. Then every
 process's emitted = collected + lost + torn, no mark that was written is missing, nothing stands in the wrong order, the
-database is whole, and nothing is left in /dev/shm or running. Trial i has the seed S + i; a failing one is told with the
-command that repeats it (a race may need some repetitions). The last line: "N passed, N failed, N skipped".
+database is whole, and no process and nothing in /dev/shm is left. Trial i has the seed S + i; for a failing one the
+command that repeats it is printed (a race may need several repetitions). The last line: "N passed, N failed, N skipped".
 """
 import argparse
 import collections
@@ -31,7 +31,7 @@ import run as faults  # noqa: E402  (it also finds the package)
 from snakefish import Channel, Generator, Thread, trace  # noqa: E402
 from snakefish import map as map_  # noqa: E402
 from trial import descendants, is_running  # noqa: E402
-from truth import open_trace, wrongs_of  # noqa: E402
+from truth import event_ids, open_trace, wrongs_of  # noqa: E402
 
 BUILD = os.environ.get("SF_BUILD", os.path.join(faults.TOP, "build"))
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
@@ -40,24 +40,24 @@ PROGRAMS = {}
 
 
 class Counts:
-    """Which process has written how many marks, in a file that outlives it: its pid, once for each."""
+    """How many marks each process has written, in a file that outlives it: its pid, once for each mark."""
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "counts")
         self.fd = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
     def mark(self):
-        """A mark that will be looked for, if the session is open when it is written."""
+        """Writes a mark, and counts it if the session is open."""
         trace.mark("counted")
         if trace.enabled():
             os.write(self.fd, struct.pack("i", os.getpid()))
 
-    def told(self):
+    def by_process(self):
         with open(self.path, "rb") as file:
             return collections.Counter(pid for pid, in struct.iter_unpack("i", file.read()))
 
 
-# ---- what is traced: each gets the counts and its chance ----
+# ---- the traced programs: each gets the counts and a random.Random ----
 
 
 def program(function):
@@ -121,7 +121,8 @@ def channels(counts, chance):
 
     def receive():
         for _ in range(100):
-            channel.receive_pyobj(True, 0.2)  # its senders may be dead, and the program could send
+            # With a timeout: where the senders are dead, it would wait for the program, which could send too.
+            channel.receive_pyobj(True, 0.2)
             counts.mark()
 
     tasks = [Thread(send), Thread(send), Thread(receive), Thread(receive), Thread(receive)]
@@ -133,7 +134,7 @@ def channels(counts, chance):
 
 @program
 def forks(counts, chance):
-    """os.fork, two deep; those below do not wait for anybody."""
+    """os.fork, two levels deep; the lower processes wait for no other."""
     for depth in range(2):
         for _ in range(4):
             if os.fork() == 0:
@@ -149,7 +150,7 @@ def forks(counts, chance):
 
 @program
 def execs(counts, chance):
-    """Forks that become another traced program."""
+    """Forked children that exec another traced program."""
     code = "import snakefish\nfor n in range(100):\n    snakefish.trace.mark('after its exec')\n"
     for _ in range(2):
         if os.fork() == 0:
@@ -163,7 +164,7 @@ def execs(counts, chance):
 
 
 def play(name, seed, folder, path=None):
-    """The program itself; with a path it starts its trace. What its dead children do to it does not matter here."""
+    """The program itself; with a path it starts its trace. Errors that killed children cause are not looked at here."""
     counts, chance = Counts(folder), random.Random(f"play {name} {seed}")
     with contextlib.suppress(Exception):
         if path:
@@ -182,7 +183,7 @@ def play(name, seed, folder, path=None):
 
 
 def launch(name, seed, folder, path, chance):
-    """Starts the program; its pid, or that of the `record` above it."""
+    """Starts the program, and returns its pid or that of its `record`."""
     recorded = chance.random() < 0.4
     records = chance.choice(("256", "1024", "131072"))
     output = os.open(os.path.join(folder, "output"), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -211,8 +212,8 @@ def collector_of(session):
     return int(os.path.basename(session).split("-")[1])
 
 
-def strike(role, program_pid, before, chance):
-    """Kills one of that role, if there is one."""
+def kill_one(role, program_pid, before, chance):
+    """Kills a process of that role, if there is one."""
     there = descendants()
     collectors = {collector_of(s) for s in set(sessions()) - before}.intersection(there)
     if role == "collector":
@@ -227,13 +228,13 @@ def strike(role, program_pid, before, chance):
 
 
 def recover(session, path):
-    """Collects the session of a collector that is gone. What went wrong."""
+    """Collects the session of a collector that is gone. Returns what went wrong."""
     done = subprocess.run([TRACER, "collect", session, "-o", path], capture_output=True, text=True, timeout=60)
     return [] if done.returncode == 0 else [f"collect: {done.stderr.strip()}"]
 
 
 def state_of(db):
-    """What its collector has come to; None: it was killed before there was anything."""
+    """The trace's meta.state; None: the collector was killed before it stored one."""
     with contextlib.suppress(sqlite3.OperationalError):
         for state, in db.execute("SELECT value FROM meta WHERE key = 'state'"):
             return state
@@ -241,18 +242,18 @@ def state_of(db):
 
 
 def missing_marks(db, counts):
-    """Marks that were written and are neither there nor among the losses."""
+    """Sentences about marks that were written and are neither stored nor counted as lost."""
     stored = dict(db.execute("""
         SELECT p.pid, count(*) FROM event e JOIN process p ON p.id = e.process JOIN text t ON t.id = e.object
-        WHERE e.kind = 21 AND t.text IN ('counted', '(lost text)') GROUP BY p.pid"""))
+        WHERE e.kind = :mark AND t.text IN ('counted', '(lost text)') GROUP BY p.pid""", event_ids(db)))
     lost = dict(db.execute("SELECT p.pid, sum(s.value) FROM stats s JOIN process p ON p.id = s.process "
                            "WHERE s.name IN ('lost', 'torn') GROUP BY p.pid"))
-    return [f"pid {pid} wrote {n} marks: {stored.get(pid, 0)} are there, {lost.get(pid, 'none')} told as lost"
+    return [f"pid {pid} wrote {n} marks: {stored.get(pid, 0)} are stored, {lost.get(pid, 'none')} counted as lost"
             for pid, n in counts.items() if n > stored.get(pid, 0) + lost.get(pid, 0)]
 
 
 def look_at(path, counts):
-    """What is wrong with the database there. counts: what has to be in it; None: it may be unfinished or not there."""
+    """What is wrong with the database at `path`. counts: what must be in it; None: it may be unfinished or missing."""
     if not os.path.exists(path):
         return ["there is no database"] if counts else []
     with contextlib.closing(open_trace(path)) as db:
@@ -265,7 +266,7 @@ def look_at(path, counts):
 
 
 def recover_all(path, before):
-    """Recovers the sessions whose collectors are gone. How many there were, and what went wrong."""
+    """Recovers the sessions whose collectors are gone. Returns how many there were, and what went wrong."""
     count, wrong = 0, []
     for session in set(sessions()) - before:
         if is_running(collector_of(session)):
@@ -279,7 +280,7 @@ def recover_all(path, before):
 
 
 def run_trial(name, seed, options, private_shm):
-    """What went wrong, and what the program said."""
+    """Runs a trial. Returns what went wrong, and what the program printed."""
     chance = random.Random(f"books {name} {seed}")
     before = set() if private_shm else set(sessions())
     with tempfile.TemporaryDirectory() as folder:
@@ -290,24 +291,24 @@ def run_trial(name, seed, options, private_shm):
         reach = chance.choice((0.03, 0.1, 0.3))
         plan = sorted((chance.uniform(0, reach), chance.choice(("program", "child", "child", "collector")))
                       for _ in range(chance.randint(0, 4)))
-        if chance.random() < 0.8:  # else its start is struck too
+        if chance.random() < 0.8:  # otherwise its start may be hit too
             while not os.path.getsize(counts.path) and is_running(pid):
                 time.sleep(0.001)
         started, early, recovered, wrong = time.monotonic(), chance.random() < 0.3, 0, []
         for at, role in plan:
             time.sleep(max(0, started + at - time.monotonic()))
-            strike(role, pid, before, chance)
+            kill_one(role, pid, before, chance)
             if early:  # while the program runs on
-                count, told = recover_all(target, before)
-                recovered, wrong = recovered + count, wrong + told
+                count, more = recover_all(target, before)
+                recovered, wrong = recovered + count, wrong + more
         if not faults.reap_the_rest(options.limit):
             wrong.append(f"these were still there after {options.limit} s: {faults.kill_all()}")
             faults.reap_the_rest(5)
-        count, told = recover_all(target, before)
-        recovered, wrong = recovered + count, wrong + told
+        count, more = recover_all(target, before)
+        recovered, wrong = recovered + count, wrong + more
         if private_shm and os.listdir("/dev/shm"):
             wrong.append(f"left in /dev/shm: {os.listdir('/dev/shm')}")
-        wrong += look_at(path, None if recovered and target == other else counts.told())
+        wrong += look_at(path, None if recovered and target == other else counts.by_process())
         wrong += look_at(other, None)
         os.close(counts.fd)
         with open(os.path.join(folder, "output"), errors="replace") as said:
@@ -315,7 +316,7 @@ def run_trial(name, seed, options, private_shm):
 
 
 def job(number, options, results):
-    """Every --jobs'th trial. Writes a letter for each: p(assed) or f(ailed)."""
+    """Runs every --jobs'th trial, and writes a letter for each to `results`: p(assed) or f(ailed)."""
     faults.libc.prctl(faults.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     faults.libc.prctl(faults.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     private_shm = faults.own_shm.mount()

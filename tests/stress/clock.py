@@ -23,7 +23,7 @@ sys.path[:0] = [os.path.join(BUILD, "lib"), HERE]
 
 from snakefish import Channel, Thread, trace  # noqa: E402
 from snakefish import map as map_  # noqa: E402
-from truth import open_trace, wrongs_of  # noqa: E402
+from truth import event_ids, open_trace, wrongs_of  # noqa: E402
 
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 PAIRS, OF_A_MESSAGE = 2, 4  # events of one: send and receive, begin and end
@@ -38,14 +38,14 @@ def pin(number):
 
 
 def marked(fd):
-    """A mark, and into fd when it was written: after the first reading and before the second."""
+    """Writes a mark between two readings of the clock, and the readings into fd."""
     before = time.monotonic_ns()
     trace.mark("between two readings")
     os.write(fd, MARK.pack(os.getpid(), before, time.monotonic_ns()))
 
 
 def play(events, readings):
-    """The program. Two windows of credit each way keep both sides of a pair awake."""
+    """The program. A pair starts with WINDOW messages under way, so that neither side has to wait."""
     fd = os.open(readings, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     messages = events // OF_A_MESSAGE // PAIRS // 2
 
@@ -78,20 +78,21 @@ def play(events, readings):
 
 
 def clock_wrongs(db, readings):
-    """The marks that the database has at another time than they were written. And how many there were."""
+    """Marks whose time in the database is not the time at which they were written. Returns (sentences, how many marks there
+    were, the clock's error)."""
     error_ns = db.execute("SELECT value FROM stats WHERE name = 'clock_error_ns'").fetchone()[0]
     start_ns = db.execute("SELECT monotonic_ns FROM clock_snapshot ORDER BY tsc LIMIT 1").fetchone()[0]
-    told = {}
+    found = {}
     for pid, ns in db.execute("SELECT p.pid, e.ns FROM event_time e JOIN process p ON p.id = e.process "
-                              "WHERE e.kind = 21 ORDER BY e.process, e.seq"):
-        told.setdefault(pid, []).append(start_ns + ns)
+                              "WHERE e.kind = :mark ORDER BY e.process, e.seq", event_ids(db)):
+        found.setdefault(pid, []).append(start_ns + ns)
     written, wrong, count, most = {}, [], 0, 0
     for pid, before, after in MARK.iter_unpack(readings):
         written.setdefault(pid, []).append((before, after))
     for pid, pairs in written.items():
-        if len(told.get(pid, ())) != len(pairs):
-            wrong.append(f"pid {pid}: {len(told.get(pid, ()))} marks for {len(pairs)}")
-        for (before, after), at in zip(pairs, told.get(pid, ())):
+        if len(found.get(pid, ())) != len(pairs):
+            wrong.append(f"pid {pid}: {len(found.get(pid, ()))} marks for {len(pairs)}")
+        for (before, after), at in zip(pairs, found.get(pid, ())):
             count += 1
             most = max(most, before - at, at - after)
     if most > error_ns:
@@ -100,7 +101,7 @@ def clock_wrongs(db, readings):
 
 
 def run_session(events):
-    """Traces so many events. (How many there were, marks, the clock's error, what is wrong)"""
+    """Traces so many events. Returns (how many there were, marks, the clock's error, what is wrong)."""
     with tempfile.TemporaryDirectory() as folder:
         path, readings = os.path.join(folder, "run.db"), os.path.join(folder, "readings")
         done = subprocess.run([TRACER, "record", "-o", path, "--log-records", str(LOG_RECORDS), "--", sys.executable,

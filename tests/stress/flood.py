@@ -1,11 +1,12 @@
-"""What the collector can take: many processes that write steadily lose nothing, and those that write all they can lose what
-is counted; the collector's memory and the session stay as small as they were.
+"""What load the collector can bear: many processes that write steadily lose nothing. If they write as fast as they can, every
+loss is counted, and the memory of the collector and of the session stays as small as before.
 
     python3 tests/stress/flood.py [--processes 8] [--seconds 0] [--rate 100000]
 
-Without --seconds only the flood, a short one with small logs: nothing in it depends on the machine's pace. With it, the
-processes write --rate events a second each for so long, and none may be lost; then they flood a hundred
-times longer, in the same memory. The last line: "N passed, N failed, N skipped".
+Without --seconds the processes write as fast as they can, for a short time and into small logs: nothing in that depends
+on the machine's speed. With --seconds they also write --rate events a second each for that long, and none may be lost;
+then they write a hundred times as many events as in the first trial, as fast as they can, in the same memory.
+The last line: "N passed, N failed, N skipped".
 """
 import argparse
 import contextlib
@@ -20,7 +21,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("SF_BUILD", os.path.join(TOP, "build"))
 sys.path.insert(0, HERE)
 
-from truth import open_trace, wrongs_of  # noqa: E402
+from truth import event_ids, open_trace, wrongs_of  # noqa: E402
 
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 WRITERS = os.path.join(BUILD, "tests", "stress", "writers")
@@ -44,7 +45,7 @@ def session_bytes(pid):
 
 
 def collect(path, processes, events, rate, log_records):
-    """Traces the writers. Peaks of the collector and the session."""
+    """Traces the writers. Returns the exit status, and the peaks of the collector and the session."""
     process = subprocess.Popen([TRACER, "record", "-o", path, "--log-records", str(log_records), "--", WRITERS, str(processes),
                                 str(events), str(rate)])
     peak = session = 0
@@ -56,7 +57,7 @@ def collect(path, processes, events, rate, log_records):
 
 
 def run(what, processes, events, rate, log_records, may_lose):
-    """What went wrong, as sentences."""
+    """Runs one trial. Returns what went wrong, as sentences."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "run.db")
         began = time.monotonic()
@@ -67,7 +68,7 @@ def run(what, processes, events, rate, log_records, may_lose):
         emitted, collected, lost = (db.execute("SELECT total(value) FROM stats WHERE name = ?", (name,)).fetchone()[0]
                                     for name in ("emitted", "collected", "lost"))
         size = os.path.getsize(path)
-        gaps = db.execute("SELECT count(*) FROM event WHERE kind = 1").fetchone()[0]
+        gaps = db.execute("SELECT count(*) FROM event WHERE kind = :lost", event_ids(db)).fetchone()[0]
         db.close()
     written = processes * (events + 1)  # and the start of each
     if emitted != written + gaps:
@@ -76,7 +77,8 @@ def run(what, processes, events, rate, log_records, may_lose):
         wrong.append(f"{lost:.0f} events are lost")
     if peak > COLLECTOR_KIB:
         wrong.append(f"the collector took {peak} KiB, more than {COLLECTOR_KIB}")
-    logs = processes + 1 + ASIDE_LOGS + processes  # the last: what each may hold when it is seen that enough is set aside
+    # The last: what each log may hold when the limit of records set aside is reached.
+    logs = processes + 1 + ASIDE_LOGS + processes
     if session > logs * (PAGE_BYTES + log_records * RECORD_BYTES) + PAGE_BYTES:
         wrong.append(f"the session took {session} bytes")
     print(f"{what}: {emitted:.0f} events of {processes} processes in {seconds:.1f} s with its end, {lost:.0f} lost; collector "

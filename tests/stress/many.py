@@ -2,8 +2,8 @@
 
     python3 tests/stress/many.py [--count 10000]
 
-Descriptors, mappings, children and /dev/shm must be afterwards what they were, and the resident memory, after a part of
-them has filled what the allocators keep, must not grow. The last line: "N passed, N failed, N skipped".
+Afterwards there must be no more descriptors, mappings, children and files in /dev/shm than before. The resident memory
+must not grow after the first part of them, which fills the allocators' caches. The last line: "N passed, N failed, N skipped".
 """
 import argparse
 import gc
@@ -69,7 +69,7 @@ def main():
                 before = standing()
             make(number)
         after = standing()
-        # Others may use /dev/shm: only what grows with the count is ours.
+        # Other programs may use /dev/shm: only growth with the count counts as ours.
         allowed["in /dev/shm"] = count // 10
         grown = {what: after[what] - before[what] for what in after if after[what] - before[what] > allowed[what]}
         failed += bool(grown)

@@ -1,5 +1,6 @@
 """Without overcommit (vm.overcommit_memory=2), a channel that the machine cannot promise is a MemoryError, and the
-program goes on. For the whole machine, so for a second only, and put back whatever happens. Needs root.
+program goes on. The setting is the whole machine's, so it is changed for a second only, and restored whatever happens.
+Needs root.
 
     python3 tests/stress/overcommit.py
 
@@ -38,25 +39,25 @@ def main():
     with open(SETTING) as setting:
         before = setting.read()
     if before.strip() == "2":
-        guardian = None
+        restorer = None
     else:
         if 3 * meminfo("Committed_AS") > meminfo("CommitLimit"):
             return skip("other programs have been promised too much to change vm.overcommit_memory under them")
-        mine, its = os.pipe()
-        guardian = os.fork()
-        if guardian == 0:  # puts it back when this program has ended, however it ends
-            os.close(its)
+        waiting, held = os.pipe()
+        restorer = os.fork()
+        if restorer == 0:  # puts it back when this program has ended, however it ends
+            os.close(held)
             os.setsid()
-            os.read(mine, 1)
+            os.read(waiting, 1)
             with open(SETTING, "w") as setting:
                 setting.write(before)
             os._exit(0)
-        os.close(mine)
+        os.close(waiting)
     build = os.environ.get("SF_BUILD", os.path.join(TOP, "build"))
     places = [os.path.join(build, "lib"), os.path.join(TOP, "tests", "py")]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(places))
     try:
-        if guardian:
+        if restorer:
             try:
                 with open(SETTING, "w") as setting:
                     setting.write("2")
@@ -65,9 +66,9 @@ def main():
         ended = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, timeout=20)
     finally:
-        if guardian:
-            os.close(its)
-            os.waitpid(guardian, 0)
+        if restorer:
+            os.close(held)
+            os.waitpid(restorer, 0)
     with open(SETTING) as setting:
         restored = setting.read() == before
     right = ended.returncode == 0 and ended.stdout == "MemoryError True\n" and restored

@@ -37,7 +37,7 @@ def main():
     failed = 0
     for name, call in CALLS.items():
         grown = [growth(call)]
-        while grown[-1] >= TIMES and len(grown) < 8:  # caches grow in the first rounds, and not for ever
+        while grown[-1] >= TIMES and len(grown) < 8:  # caches grow in the first rounds only
             grown.append(growth(call))
         if grown[-1] >= TIMES:
             failed += 1

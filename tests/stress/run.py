@@ -3,13 +3,13 @@
     python3 tests/stress/run.py [--trials N] [--seed S] [--program NAME] [--seconds LIMIT] [--limit SECONDS] [--jobs N]
                                  [--list]
 
-Each trial is a process that plays a program: participants are killed, stopped or interrupted at random moments, and
-the survivors check what they see. The harness checks the rest: the trial ends in time, nothing of it runs on, no zombie,
-nothing in /dev/shm. Trial i has the seed S + i; a failing one is told with the command that repeats it (a race may need
-some repetitions). The last line: "N passed, N failed, N skipped".
+Each trial is a process that runs a program: its processes are killed, stopped or interrupted at random moments, and the
+survivors check what they see. The harness checks that the trial ends in time and that no process, no zombie and nothing
+in /dev/shm is left. Trial i has the seed S + i; for a failing one the command that repeats it is printed (a race may need
+several repetitions). The last line: "N passed, N failed, N skipped".
 
-A job (a process of the harness) forks the trials and is their subreaper, so that all a trial leaves becomes its child;
-where it may, it has a /dev/shm of its own.
+A job (a process of the harness) forks the trials and is their subreaper, so that every process that a trial leaves
+becomes its child. Where it is allowed to, it mounts a /dev/shm of its own.
 """
 import argparse
 import ctypes
@@ -33,7 +33,7 @@ import own_shm  # noqa: E402
 import programs  # noqa: E402, F401
 import trial as trials  # noqa: E402
 
-AFTERMATH_S = 8      # until all of a trial is gone
+GONE_WITHIN_S = 8      # until all of a trial is gone
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SKIPPED = 77
 libc = ctypes.CDLL(None, use_errno=True)
@@ -43,12 +43,12 @@ def play(function, name, seed):
     """In the trial's own process."""
     gc.collect()
     trial = trials.Trial(name, seed)
-    if trial.chance.random() < 0.25:  # a profiler's timer, say: it ends each sleep before the sleeper looks for the dead
+    if trial.chance.random() < 0.25:  # like a profiler's timer: it interrupts each wait before the wait looks for dead processes
         signal.signal(signal.SIGALRM, lambda number, frame: None)
         signal.setitimer(signal.ITIMER_REAL, 0.001, 0.002)
     try:
         function(trial)
-        trial.end_executioner()
+        trial.end_killer()
         left = trials.children()
         trials.check(not left, "children are left:", left)
     except trials.Skipped as reason:
@@ -79,12 +79,12 @@ def start(function, name, seed, output):
 
 
 def kill_all():
-    """Kills all that came from this process, after a word of each on what it was doing. Their pids."""
+    """Kills all descendants of this process, after printing a backtrace of each. Returns their pids."""
     found = [pid for pid in trials.descendants() if trials.is_running(pid)]
     for pid in found if shutil.which("gdb") else ():
-        told = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "bt 12"], stdin=subprocess.DEVNULL,
+        backtrace = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "bt 12"], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
-        print(f"process {pid}:", *[line for line in told.splitlines() if line.startswith("#")], sep="\n  ")
+        print(f"process {pid}:", *[line for line in backtrace.splitlines() if line.startswith("#")], sep="\n  ")
     for number, pause in ((signal.SIGUSR1, 0.5), (signal.SIGKILL, 0)):
         for pid in trials.descendants():
             try:
@@ -96,7 +96,7 @@ def kill_all():
 
 
 def reap_the_rest(limit_s):
-    """Until this process has no children. False: some are still there."""
+    """Waits until this process has no children. False: some are still there."""
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
         try:
@@ -116,23 +116,23 @@ def wait_for_end(pid, limit_s):
 
 
 def run_trial(name, seed, options, private_shm):
-    """What went wrong (a list), what it printed, and whether it was skipped."""
+    """Runs a trial. Returns what went wrong (a list), what it printed, and whether it was skipped."""
     function, wrong = trials.PROGRAMS[name], []
     with tempfile.TemporaryFile() as output:
         chance = trials.random.Random(f"doom {name} {seed}")
         pid = start(function, name, seed, output)
-        if function.doom_s:
-            wait_for_end(pid, chance.uniform(0, function.doom_s))
+        if function.killed_within_s:
+            wait_for_end(pid, chance.uniform(0, function.killed_within_s))
             os.kill(pid, signal.SIGKILL)
         in_time = wait_for_end(pid, options.limit)
         if not in_time:
             wrong.append(f"it did not end in {options.limit} s; these ran: {kill_all()}")
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if in_time and status not in ((-signal.SIGKILL,) if function.doom_s else (0, SKIPPED)):
+        if in_time and status not in ((-signal.SIGKILL,) if function.killed_within_s else (0, SKIPPED)):
             wrong.append(f"it ended with status {status}")
-        if not reap_the_rest(AFTERMATH_S):
+        if not reap_the_rest(GONE_WITHIN_S):
             wrong.append(f"processes were left: {kill_all()}")
-            reap_the_rest(AFTERMATH_S)
+            reap_the_rest(GONE_WITHIN_S)
         if private_shm and os.listdir("/dev/shm"):
             wrong.append(f"left in /dev/shm: {os.listdir('/dev/shm')}")
         output.seek(0)
@@ -140,7 +140,7 @@ def run_trial(name, seed, options, private_shm):
 
 
 def job(number, options, names, results):
-    """Every --jobs'th trial. Writes one line for each: passed, failed or skipped."""
+    """Runs every --jobs'th trial, and writes a letter for each to `results`: p(assed), f(ailed) or s(kipped)."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     private_shm = own_shm.mount()
@@ -166,8 +166,8 @@ def job(number, options, names, results):
 
 
 def run_jobs(work, options, title):
-    """options.jobs processes that do work(number, results), which writes a letter for each trial: passed, failed or
-    skipped. Prints the sums. The exit status."""
+    """Runs work(number, results) in options.jobs processes. It writes a letter for each trial: p(assed), f(ailed) or
+    s(kipped). Prints the sums, and returns the exit status."""
     started, counts = time.monotonic(), {"p": 0, "f": 0, "s": 0}
     results, writing = os.pipe()
     jobs = []
@@ -186,7 +186,7 @@ def run_jobs(work, options, title):
                 os._exit(status)
         jobs.append(pid)
     os.close(writing)
-    told = started
+    shown_at = started
     while True:
         ready = select.select([results], [], [], 1)[0]
         words = os.read(results, 4096).decode() if ready else None
@@ -194,12 +194,12 @@ def run_jobs(work, options, title):
             break
         for word in words or "":
             counts[word] += 1
-        if options.progress and time.monotonic() - told > 10:
-            told = time.monotonic()
-            print(f"  {title}: {sum(counts.values())} of {options.trials} trials, {counts['f']} failed, {told - started:.0f} s",
-                  flush=True)
+        if options.progress and time.monotonic() - shown_at > 10:
+            shown_at = time.monotonic()
+            print(f"  {title}: {sum(counts.values())} of {options.trials} trials, {counts['f']} failed, "
+                  f"{shown_at - started:.0f} s", flush=True)
     broken = sum(os.waitpid(pid, 0)[1] != 0 for pid in jobs)
-    counts["f"] += broken  # a job that died says so itself
+    counts["f"] += broken  # a job that died has printed why
     print("{p} passed, {f} failed, {s} skipped".format(**counts))
     return 1 if counts["f"] or not counts["p"] else 0
 

@@ -1,5 +1,5 @@
-"""What a program of the fault harness is given: chance by a seed, shared memory that the victims write to until their
-last moment, an executioner, and looks at processes. See run.py."""
+"""What a program of the fault harness works with: random numbers from a seed, shared memory that processes write to until
+they are killed, a process that kills others, and functions that look at processes. See run.py."""
 import mmap
 import os
 import random
@@ -9,13 +9,13 @@ import time
 
 PROGRAMS = {}  # name -> function
 SLOTS = 64     # participants of a trial
-STOPPED, ALONE = SLOTS, SLOTS + 1  # flags behind them
+STOPPED, ALONE = SLOTS, SLOTS + 1  # flags, stored after the slots
 
 
-def program(function=None, *, doom_s=None):
-    """Marks a program. With doom_s its own process is killed, at a random time up to that."""
+def program(function=None, *, killed_within_s=None):
+    """Registers a program. With killed_within_s the program's own process is killed, at a random time up to that."""
     def mark(found):
-        found.doom_s = doom_s
+        found.killed_within_s = killed_within_s
         PROGRAMS[found.__name__] = found
         return found
 
@@ -23,7 +23,7 @@ def program(function=None, *, doom_s=None):
 
 
 class Failed(Exception):
-    """What a trial has found."""
+    """What went wrong in a trial."""
 
 
 class Skipped(Exception):
@@ -31,7 +31,7 @@ class Skipped(Exception):
 
 
 def check(truth, *words):
-    """assert, which no option turns off."""
+    """Like assert, but no option of Python turns it off."""
     if not truth:
         raise Failed(*words)
 
@@ -56,7 +56,7 @@ def descendants(pid="self"):
 
 
 def is_running(pid):
-    """A process that is there and no zombie."""
+    """Whether the process exists and is no zombie."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(") ")[2][0] not in "ZX"
@@ -68,23 +68,23 @@ class Trial:
     def __init__(self, name, seed):
         self.chance = random.Random(f"{name} {seed}")
         self.slots = memoryview(mmap.mmap(-1, 4 * (SLOTS + 2))).cast("i")  # pids, then the two flags
-        self.struck = mmap.mmap(-1, SLOTS)  # 1: the executioner came; set before the stroke
-        self.executioner = None
+        self.killed = mmap.mmap(-1, SLOTS)  # 1: it is being killed; set before the signal
+        self.killer = None
 
     # ---- by any process of the trial ----
 
     def sign_in(self, slot):
-        """The calling process is this participant from now on."""
+        """From now on the calling process is the one in this slot."""
         self.slots[slot] = os.getpid()
 
     def wait_for(self, look, what, limit_s=15):
-        """Until look() is true; its value."""
+        """Waits until look() is true, and returns its value."""
         end = time.monotonic() + limit_s
         while True:
             seen = look()
             if seen:
                 return seen
-            check(time.monotonic() < end, "it never came:", what)
+            check(time.monotonic() < end, "this did not come in time:", what)
             time.sleep(0.0005)
 
     def set_flag(self, flag):
@@ -94,17 +94,17 @@ class Trial:
         return bool(self.slots[flag])
 
     def moment(self):
-        """A random time: the very first instructions matter as much as all that follows."""
+        """A random delay, often very short: the first instructions of a process matter as much as all others."""
         return self.chance.uniform(0, self.chance.choice((0.0003, 0.003, 0.02, 0.04)))
 
     # ---- by the program itself ----
 
-    def strike(self, victims, pause_s=None):
-        """From a process of its own, forked here, before there are channels it would count for: strikes each victim
-        (a slot) at a random moment after it signed in, by SIGKILL, or by a pause."""
+    def disturb(self, victims, pause_s=None):
+        """Kills each victim (a slot), or stops it for pause_s, at a random moment after it signed in. A process forked here
+        does that. Fork it before the channels: it would count as one of their holders."""
         plan = [(slot, self.moment()) for slot in victims]
-        self.executioner = os.fork()
-        if self.executioner:
+        self.killer = os.fork()
+        if self.killer:
             return
         try:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -113,15 +113,15 @@ class Trial:
                     time.sleep(0.0002)
                 time.sleep(delay)
                 if self.slots[slot]:
-                    self.strike_now(slot, pause_s)
+                    self.disturb_now(slot, pause_s)
         finally:
             os._exit(0)
 
-    def strike_now(self, slot, pause_s=None):
+    def disturb_now(self, slot, pause_s=None):
         pid = self.slots[slot]
         try:
             if pause_s is None:
-                self.struck[slot] = 1
+                self.killed[slot] = 1
                 os.kill(pid, signal.SIGKILL)
             else:
                 os.kill(pid, signal.SIGSTOP)
@@ -130,19 +130,19 @@ class Trial:
         except ProcessLookupError:
             pass
 
-    def was_struck(self, slot):
-        return bool(self.struck[slot])
+    def was_killed(self, slot):
+        return bool(self.killed[slot])
 
     def some_of(self, slots):
         """A random part of them, not empty."""
         slots = list(slots)
         return self.chance.sample(slots, self.chance.randint(1, len(slots)))
 
-    def end_executioner(self):
-        if self.executioner:
+    def end_killer(self):
+        if self.killer:
             self.set_flag(STOPPED)
-            os.waitpid(self.executioner, 0)
-            self.executioner = None
+            os.waitpid(self.killer, 0)
+            self.killer = None
 
 
 class Book:
@@ -153,8 +153,8 @@ class Book:
         self.sent, self.received = (mmap.mmap(-1, writers * numbers) for _ in range(2))
 
     def body(self, writer, number, largest):
-        """Its bytes: their length and content follow from its number."""
-        pattern = struct.pack("<HI", writer, number) * 11  # no power of two, so that a shift is seen
+        """A message's bytes: their length and content follow from its number."""
+        pattern = struct.pack("<HI", writer, number) * 11  # its length is no power of two, so that shifted bytes are noticed
         length = (number * 40503 + writer * 977) % largest
         return (pattern * (length // len(pattern) + 1))[:length]
 

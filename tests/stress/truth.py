@@ -1,5 +1,5 @@
-"""What has to hold of every trace, whoever was killed: its books, its order in time, its rows. Used by books.py, clock.py
-and flood.py."""
+"""What must hold for every trace, whichever process was killed: its counts balance, its events are in order, its rows are
+consistent. Used by books.py, clock.py, flood.py and kernel_cost.py."""
 import sqlite3
 
 BOOKS = """
@@ -7,20 +7,20 @@ SELECT e.process, e.value, (SELECT total(s.value) FROM stats s WHERE s.process =
                             AND s.name IN ('collected', 'lost', 'torn')) AS together
 FROM stats e WHERE e.name = 'emitted'"""
 
-# Each counts the pairs that stand in the wrong order, by the raw counter.
+# Each counts the pairs that stand in the wrong order, by the raw counter. :send is the id of `send`, and so on.
 CAUSALITY = {
     "receives before their send": """
-        SELECT count(*) FROM event s JOIN event r ON r.object = s.object AND r.a = s.a AND r.kind = 15 AND r.phase = 2
-        WHERE s.kind = 14 AND s.phase = 2 AND +s.a > 0 AND r.tsc < s.tsc""",
+        SELECT count(*) FROM event s JOIN event r ON r.object = s.object AND r.a = s.a AND r.kind = :receive AND r.phase = 2
+        WHERE s.kind = :send AND s.phase = 2 AND +s.a > 0 AND r.tsc < s.tsc""",
     "children before their fork": """
-        SELECT count(*) FROM (SELECT object, tsc FROM event WHERE kind = 6 AND object > 0) c
-        JOIN (SELECT object, tsc FROM event WHERE kind = 5 AND phase = 1) f USING (object) WHERE c.tsc < f.tsc""",
+        SELECT count(*) FROM (SELECT object, tsc FROM event WHERE kind = :start AND object > 0) c
+        JOIN (SELECT object, tsc FROM event WHERE kind = :fork AND phase = 1) f USING (object) WHERE c.tsc < f.tsc""",
     "merges before their extract": """
-        SELECT count(*) FROM (SELECT object, tsc FROM event WHERE kind = 8 AND phase = 2) x
-        JOIN (SELECT object, tsc FROM event WHERE kind = 13 AND phase = 1) m USING (object) WHERE m.tsc < x.tsc""",
-    "joins that end before the exit": """
-        SELECT count(*) FROM (SELECT object, tsc FROM event WHERE kind = 7 AND phase = 2) e
-        JOIN (SELECT object, tsc FROM event WHERE kind = 11 AND phase = 2) j USING (object) WHERE j.tsc < e.tsc""",
+        SELECT count(*) FROM (SELECT object, tsc FROM event WHERE kind = :extract AND phase = 2) x
+        JOIN (SELECT object, tsc FROM event WHERE kind = :merge AND phase = 1) m USING (object) WHERE m.tsc < x.tsc""",
+    "joins that end before the run": """
+        SELECT count(*) FROM (SELECT object, tsc FROM event WHERE kind = :run AND phase = 2) e
+        JOIN (SELECT object, tsc FROM event WHERE kind = :join AND phase = 2) j USING (object) WHERE j.tsc < e.tsc""",
 }
 
 ROWS = {
@@ -39,12 +39,18 @@ def open_trace(path):
     return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
 
 
+def event_ids(db):
+    """Name -> id of every kind of event, for queries with named parameters."""
+    return dict(db.execute("SELECT name, id FROM event_kind"))
+
+
 def counts(db, queries):
-    return [f"{what}: {found}" for what, query in queries.items() if (found := db.execute(query).fetchone()[0])]
+    ids = event_ids(db)
+    return [f"{what}: {found}" for what, query in queries.items() if (found := db.execute(query, ids).fetchone()[0])]
 
 
 def wrongs_of(db):
-    """What is wrong with a finished trace: a list of sentences, empty if it is as it has to be."""
+    """What is wrong with a finished trace: a list of sentences, empty if nothing is."""
     wrong = [f"process {process}: emitted {emitted}, but collected, lost and torn are {together:.0f}"
              for process, emitted, together in db.execute(BOOKS) if emitted != together]
     if db.execute("SELECT value FROM stats WHERE name = 'books'").fetchall() != [("closed",)]:

@@ -1,6 +1,6 @@
-/* writers PROCESSES EVENTS RATE: so many processes write so many events each into the session of the environment,
- * at RATE events a second each, in bursts of a millisecond; 0: as fast as they can. They use the log as the
- * extension does. For flood.py, which knows so how many events there were. */
+/* writers PROCESSES EVENTS RATE: so many processes write so many events each into the session that the environment
+ * names, at RATE events a second each, in a burst every millisecond; 0: as fast as they can. They use the log as the
+ * extension does. For flood.py, which so knows how many events there were. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>

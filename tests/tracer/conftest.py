@@ -1,5 +1,6 @@
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -9,7 +10,8 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import own_shm  # noqa: E402
 import tracing  # noqa: E402
 
-own_shm.mount()  # where this user may not, others on this machine can disturb
+own_shm.mount()  # where this user is not allowed to, other programs can disturb
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it, and children would too
 
 
 @pytest.fixture(autouse=True, scope="session")

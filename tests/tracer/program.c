@@ -126,7 +126,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(what, "orphan") == 0 && fork() == 0) {
         writer_open(dir, 0, "orphan");
-        close(STDOUT_FILENO); /* whoever reads it waits for the program only */
+        close(STDOUT_FILENO); /* its reader should wait for the program only */
         close(STDERR_FILENO);
         for (long i = 0; i < n * 1000; i++) {
             W_INSTANT(MARK, 0, 0, 0);

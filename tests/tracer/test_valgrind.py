@@ -20,7 +20,8 @@ def start(directory, *args):
 
 
 def finished(directory, forks):
-    """Valgrind's report of each process that ended. A process that became another program has none. Of a command that forks, processes that only fork are left out: they may end at any moment."""
+    """Valgrind's report of each process that ended. A process that became another program has none. Of a command that
+    forks, processes that only fork are left out: they may end at any moment."""
     reports = [path.read_text() for path in directory.glob("valgrind.*")]
     return [text for text in reports if "ERROR SUMMARY" in text and not (forks and " 0 allocs" in text)]
 

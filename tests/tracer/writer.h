@@ -47,7 +47,7 @@ static inline void writer_wake(void)
     syscall(SYS_futex, &writer_session->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* Makes this process's log in the session at `dir`. In a child the parent's log is let go of first. */
+/* Makes this process's log in the session at `dir`. In a child the parent's log is unmapped first. */
 static inline int writer_open(const char *dir, uint32_t task, const char *name)
 {
     char path[600];

@@ -30,8 +30,8 @@ struct lane {
     struct open_span *stack;
     size_t depth, room;
     int64_t now_ns;
-    double tracing_ns; /* what writing events took and is not yet taken from a stretch */
-    bool after_loss;   /* records were lost just before: until the next event nobody knows which spans are open */
+    double tracing_ns; /* what writing events has cost and has not been charged to a stretch yet */
+    bool after_loss;   /* records were lost just before: until the next event it is not known which spans are open */
 };
 
 struct walk {
@@ -82,12 +82,12 @@ static enum category span_category(unsigned kind, int64_t a, enum category aroun
     case SF_EVENT_MAP:
     case SF_EVENT_NEXT:
         return CATEGORY_OTHER;
-    default: /* the user's own spans, and kinds that a newer writer may know */
+    default: /* the user's own spans, and kinds of events that are newer than this program */
         return around;
     }
 }
 
-/* Books the time up to to_ns on `category`. */
+/* Charges the time up to to_ns to `category`. */
 static void spend(struct walk *walk, int process, int64_t to_ns, enum category category)
 {
     struct lane *lane = &walk->lanes[process];
@@ -124,7 +124,7 @@ static void open_span(struct walk *walk, int process, int64_t event, unsigned ki
     if (lane->depth < DEPTH_MAX)
         grown = array_grow(lane->stack, lane->depth, &lane->room, sizeof *grown);
     if (!grown)
-        return; /* what is inside this span counts to the one around it; its end will close nothing */
+        return; /* its time counts to the span around it, and its end will close nothing */
     lane->stack = grown;
     grown[lane->depth++] = (struct open_span){event, kind, category};
 }

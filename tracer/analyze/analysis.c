@@ -12,25 +12,14 @@
 #include "analyze/ledger.h"
 #include "analyze/load_balance.h"
 #include "analyze/replay.h"
+#include "store/inserts.h"
+#include "store/rows.h"
 
-static const char *const tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
+static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
 
 static int run_sql(sqlite3 *db, const char *sql)
 {
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : -EIO;
-}
-
-static int prepare_sql(sqlite3 *db, const char *sql, sqlite3_stmt **s)
-{
-    return sqlite3_prepare_v2(db, sql, -1, s, NULL) == SQLITE_OK ? 0 : -EIO;
-}
-
-/* Inserts the row that is bound to the statement. */
-static int insert_row(sqlite3_stmt *s)
-{
-    int rc = sqlite3_step(s);
-    sqlite3_reset(s);
-    return rc == SQLITE_DONE ? 0 : -EIO;
 }
 
 /* ---- the critical path ---- */
@@ -42,33 +31,24 @@ static const char *activity_name(int activity)
 
 static int write_pieces(sqlite3 *db, const struct critical_path *path, const struct processes *processes)
 {
-    sqlite3_stmt *insert = NULL;
-    int error = prepare_sql(db, "INSERT INTO critical_path VALUES(?, ?, ?, ?, ?)", &insert);
-    for (size_t i = 0; i < path->count && !error; i++) {
+    struct inserts inserts;
+    inserts_open(&inserts, db, "INSERT INTO critical_path VALUES(?, ?, ?, ?, ?)");
+    for (size_t i = 0; i < path->count && !inserts.error; i++) {
         const struct piece *piece = &path->pieces[i];
-        sqlite3_bind_int64(insert, 1, (int64_t)i + 1);
-        sqlite3_bind_int64(insert, 2, processes->rows[piece->process].id);
-        sqlite3_bind_text(insert, 3, activity_name(piece->activity), -1, SQLITE_STATIC);
-        sqlite3_bind_int64(insert, 4, piece->from_ns);
-        sqlite3_bind_int64(insert, 5, piece->to_ns);
-        error = insert_row(insert);
+        inserts_row(&inserts, "iisii", (int64_t)i + 1, processes->rows[piece->process].id,
+                    activity_name(piece->activity), piece->from_ns, piece->to_ns);
     }
-    sqlite3_finalize(insert);
-    return error;
+    return inserts_close(&inserts);
 }
 
 static int write_activities(sqlite3 *db, const struct critical_path *path)
 {
-    sqlite3_stmt *insert = NULL;
-    int error = prepare_sql(db, "INSERT INTO path_activity(activity, ns) VALUES(?, ?)", &insert);
-    for (int i = 0; i <= CRITICAL_PATH_HANDOVER && !error; i++) {
-        if (!path->ns[i])
-            continue;
-        sqlite3_bind_text(insert, 1, activity_name(i), -1, SQLITE_STATIC);
-        sqlite3_bind_int64(insert, 2, path->ns[i]);
-        error = insert_row(insert);
-    }
-    sqlite3_finalize(insert);
+    struct inserts inserts;
+    inserts_open(&inserts, db, "INSERT INTO path_activity(activity, ns) VALUES(?, ?)");
+    for (int i = 0; i <= CRITICAL_PATH_HANDOVER; i++)
+        if (path->ns[i])
+            inserts_row(&inserts, "si", activity_name(i), path->ns[i]);
+    int error = inserts_close(&inserts);
     return error ? error
                  : run_sql(db,
                            "UPDATE path_activity SET share = ns * 1.0 / (SELECT sum(ns) FROM path_activity), mean_ns = "
@@ -89,17 +69,6 @@ static int write_critical_path(sqlite3 *db, const struct graph *graph)
 }
 
 /* ---- the POP tree ---- */
-
-static int put_figure(sqlite3_stmt *insert, const char *name, double value, const char *doc)
-{
-    sqlite3_bind_text(insert, 1, name, -1, SQLITE_STATIC);
-    if (isfinite(value))
-        sqlite3_bind_double(insert, 2, value);
-    else
-        sqlite3_bind_null(insert, 2);
-    sqlite3_bind_text(insert, 3, doc, -1, SQLITE_STATIC);
-    return insert_row(insert);
-}
 
 static int write_efficiency(sqlite3 *db, const struct graph *graph)
 {
@@ -127,39 +96,24 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
         {"serialisation", load.largest_ns / ideal, "largest / ideal: who waits for whom"},
         {"transfer", ideal / duration, "ideal / duration: forks, messages, merges, faults"},
     };
-    sqlite3_stmt *insert = NULL;
-    error = prepare_sql(db, "INSERT INTO efficiency VALUES(?, ?, ?)", &insert);
-    for (size_t i = 0; i < sizeof figures / sizeof *figures && !error; i++)
-        error = put_figure(insert, figures[i].name, figures[i].value, figures[i].doc);
-    sqlite3_finalize(insert);
-    return error;
+    struct inserts inserts;
+    inserts_open(&inserts, db, "INSERT INTO efficiency VALUES(?, ?, ?)");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        inserts_row(&inserts, "srs", figures[i].name, figures[i].value, figures[i].doc);
+    return inserts_close(&inserts);
 }
 
 /* ---- what if ---- */
 
-static int put_what_if(sqlite3_stmt *insert, const char *what, const struct graph *graph,
+static int put_what_if(struct inserts *inserts, const char *what, const struct graph *graph,
                        const struct replay_costs *costs, bool measured)
 {
     double duration = (double)(graph->to_ns - graph->from_ns), changed = replay(graph, costs);
     if (changed < 0)
         return -ENOMEM;
-    sqlite3_bind_text(insert, 1, what, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(insert, 2, (int64_t)changed);
-    sqlite3_bind_int64(insert, 3, (int64_t)(duration - changed));
-    if (changed > 0)
-        sqlite3_bind_double(insert, 4, duration / changed);
-    else
-        sqlite3_bind_null(insert, 4);
-    sqlite3_bind_int(insert, 5, measured);
-    return insert_row(insert);
-}
-
-static bool has_row(sqlite3 *db, const char *sql)
-{
-    sqlite3_stmt *s = NULL;
-    bool has = !prepare_sql(db, sql, &s) && sqlite3_step(s) == SQLITE_ROW;
-    sqlite3_finalize(s);
-    return has;
+    inserts_row(inserts, "siiri", what, (int64_t)changed, (int64_t)(duration - changed),
+                changed > 0 ? duration / changed : NAN, (int64_t)measured);
+    return 0;
 }
 
 static int write_what_if(sqlite3 *db, const struct graph *graph)
@@ -167,7 +121,8 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
     struct replay_costs as_it_was = replay_costs_all(1), fork = as_it_was, merge = as_it_was, transfer = as_it_was,
                         copy = as_it_was, cpu = as_it_was, even = as_it_was;
     double *factors = load_balance_level(graph);
-    sqlite3_stmt *insert = NULL;
+    struct inserts inserts;
+    int error = 0, insert_error;
     if (!factors)
         return -ENOMEM;
     fork.category[CATEGORY_FORKING] = 0;
@@ -179,34 +134,36 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
     const struct {
         const char *what;
         const struct replay_costs *costs;
-        const char *measured; /* this query has a row where the trace measured it; NULL: every trace does */
+        const char
+            *measured; /* this query has a row, which is 1, where the trace measured it; NULL: every trace does */
     } questions[] = {{"fork", &fork, NULL},
                      {"merge", &merge, NULL},
                      {"transfer", &transfer, NULL},
                      {"copy-on-write", &copy, "SELECT 1 FROM fault LIMIT 1"},
                      {"no cpu", &cpu, "SELECT 1 FROM sched_slice LIMIT 1"},
                      {"imbalance", &even, NULL}};
-    int error = prepare_sql(db, "INSERT INTO what_if VALUES(?, ?, ?, ?, ?)", &insert);
+    inserts_open(&inserts, db, "INSERT INTO what_if VALUES(?, ?, ?, ?, ?)");
     for (size_t i = 0; i < sizeof questions / sizeof *questions && !error; i++)
-        error = put_what_if(insert, questions[i].what, graph, questions[i].costs,
-                            !questions[i].measured || has_row(db, questions[i].measured));
-    sqlite3_finalize(insert);
+        error = put_what_if(&inserts, questions[i].what, graph, questions[i].costs,
+                            !questions[i].measured || rows_number(db, questions[i].measured));
+    insert_error = inserts_close(&inserts);
     free(factors);
-    return error;
+    return error ? error : insert_error;
 }
 
 /* ---- all of it ---- */
 
-/* Makes a temporary table in place of each of ours, for the connection to write to and to read from. */
+/* Makes a temporary table with the name of each result table. The connection writes to it, and reads from it, in place
+ * of the one in the file. */
 static int shadow_tables(sqlite3 *db)
 {
     int error = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
+    for (size_t i = 0; i < sizeof result_tables / sizeof *result_tables && !error; i++) {
         sqlite3_stmt *s = NULL;
-        error = prepare_sql(db, "SELECT 'CREATE TEMP ' || substr(sql, 8) FROM main.sqlite_schema WHERE name = ?", &s);
-        if (error)
-            return error;
-        sqlite3_bind_text(s, 1, tables[i], -1, SQLITE_STATIC);
+        if (sqlite3_prepare_v2(db, "SELECT 'CREATE TEMP ' || substr(sql, 8) FROM main.sqlite_schema WHERE name = ?", -1,
+                               &s, NULL) != SQLITE_OK)
+            return -EIO;
+        sqlite3_bind_text(s, 1, result_tables[i], -1, SQLITE_STATIC);
         error = sqlite3_step(s) == SQLITE_ROW ? run_sql(db, (const char *)sqlite3_column_text(s, 0)) : -EIO;
         sqlite3_finalize(s);
     }
@@ -217,8 +174,8 @@ static int empty_tables(sqlite3 *db)
 {
     char sql[64];
     int error = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
-        snprintf(sql, sizeof sql, "DELETE FROM %s", tables[i]);
+    for (size_t i = 0; i < sizeof result_tables / sizeof *result_tables && !error; i++) {
+        snprintf(sql, sizeof sql, "DELETE FROM %s", result_tables[i]);
         error = run_sql(db, sql);
     }
     return error;

@@ -35,7 +35,7 @@ CREATE TEMP VIEW shown_ledger AS
          printf('%5.1f %%', sum(l.ns) * 100.0 / nullif((SELECT sum(ns) FROM ledger), 0)) AS share, c.doc AS ''
   FROM ledger l JOIN category c ON c.name = l.category GROUP BY c.id HAVING sum(l.ns) > 0 ORDER BY c.id;
 
--- One row for each process and category. The command turns it round: a row for each process, with a column for each
+-- One row for each process and category. The command prints it as one row for each process, with a column for each
 -- category that any process spent time on.
 CREATE TEMP VIEW shown_process AS
   SELECT p.id AS process, substr(coalesce(p.name, '-'), 1, 20) AS name, printf('%.6f', (p.end_ns - p.start_ns) / 1e9) AS "life s",

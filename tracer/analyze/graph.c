@@ -18,7 +18,7 @@ struct ordering {
 };
 
 /* depths[p]: how many processes there are from p up to its first ancestor. A damaged trace may say that a process is
- * its own ancestor: then counting begins somewhere in that circle. */
+ * its own ancestor: then counting begins somewhere in that cycle. */
 static void find_depths(uint32_t *depths, const struct processes *processes)
 {
     for (int p = 0; p < processes->count; p++) {
@@ -69,7 +69,7 @@ static int order_steps(struct graph *graph)
     return 0;
 }
 
-/* `step` is the part of a wait in which somebody ended it: nobody ended its earlier parts, they went on. */
+/* `step` is the part of a wait in which another process ended it. Marks the earlier parts, which nothing ended. */
 static void mark_earlier_parts(struct graph *graph, struct step *step)
 {
     while (step != &graph->steps[step->first]) {

@@ -24,7 +24,7 @@ struct step {
     int process;
     unsigned char category;
     bool starts;  /* the first step of its process, without duration */
-    bool goes_on; /* a part of a wait that somebody ended in a later part */
+    bool goes_on; /* part of a wait that went on: it was ended in a later part */
 };
 
 struct graph {
@@ -42,7 +42,7 @@ int graph_link(struct graph *graph);
 
 void graph_fini(struct graph *graph);
 
-/* Was it a wait that somebody else may have ended? */
+/* Was it a wait that another process may have ended? */
 static inline bool graph_is_wait(const struct step *step)
 {
     return category_is_wait(step->category);

@@ -72,8 +72,8 @@ static void provide(struct build *build, int process, enum dependency_type type,
         step->provided = number_of(build, type, a, b);
 }
 
-/* From here the process goes on only when the dependency is provided. If it waited, its last wait (with all parts of
- * it) was for that; if it did not wait, it found it provided. */
+/* From here the process goes on only when the dependency is provided. If it has waited, all parts of its last wait were
+ * for this dependency; otherwise the dependency was there already. */
 static void require(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
 {
     struct chain *chain = &build->chains[process];

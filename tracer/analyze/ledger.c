@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "analyze/activity.h"
+#include "store/inserts.h"
 
 struct ledger {
     int64_t (*ns)[CATEGORY_COUNT]; /* of each process */
@@ -30,23 +31,17 @@ __attribute__((unused)) static bool sums_to_life(const int64_t *ns, const struct
 
 static int write_ledger(sqlite3 *db, const struct processes *processes, const struct ledger *ledger)
 {
-    sqlite3_stmt *insert = NULL;
-    int error = 0;
-    if (sqlite3_exec(db, "DELETE FROM ledger", NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v2(db, "INSERT INTO ledger VALUES(?, ?, ?)", -1, &insert, NULL) != SQLITE_OK)
-        error = -EIO;
-    for (int p = 0; p < processes->count && !error; p++) {
+    struct inserts inserts;
+    if (sqlite3_exec(db, "DELETE FROM ledger", NULL, NULL, NULL) != SQLITE_OK)
+        return -EIO;
+    inserts_open(&inserts, db, "INSERT INTO ledger VALUES(?, ?, ?)");
+    for (int p = 0; p < processes->count && !inserts.error; p++) {
         assert(sums_to_life(ledger->ns[p], &processes->rows[p]));
-        for (int category = 0; category < CATEGORY_COUNT && !error; category++) {
-            sqlite3_bind_int64(insert, 1, processes->rows[p].id);
-            sqlite3_bind_text(insert, 2, category_name((enum category)category), -1, SQLITE_STATIC);
-            sqlite3_bind_int64(insert, 3, ledger->ns[p][category]);
-            error = sqlite3_step(insert) == SQLITE_DONE ? 0 : -EIO;
-            sqlite3_reset(insert);
-        }
+        for (int category = 0; category < CATEGORY_COUNT; category++)
+            inserts_row(&inserts, "isi", processes->rows[p].id, category_name((enum category)category),
+                        ledger->ns[p][category]);
     }
-    sqlite3_finalize(insert);
-    return error;
+    return inserts_close(&inserts);
 }
 
 int ledger_fill(sqlite3 *db, const struct processes *processes)

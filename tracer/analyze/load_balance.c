@@ -106,12 +106,12 @@ static int count_at_once(const struct bursts *bursts, double **at_once, size_t *
 /* The fewest slots that hold all of the bursts' time but the tolerated share. */
 static int fewest_slots(const double *at_once, size_t most)
 {
-    double all = 0, above = 0, so_many = 0; /* so_many: the time in which at least `slots` bursts went on at once */
+    double all = 0, above = 0, at_least = 0; /* at_least: the time in which at least `slots` bursts went on at once */
     for (size_t k = 1; k <= most; k++)
         all += (double)k * at_once[k];
     for (size_t slots = most; slots > 1; slots--) {
-        so_many += at_once[slots];
-        above += so_many; /* what does not fit into slots - 1 */
+        at_least += at_once[slots];
+        above += at_least; /* what does not fit into slots - 1 */
         if (above > TOLERATED * all)
             return (int)slots;
     }

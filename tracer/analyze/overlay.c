@@ -1,8 +1,8 @@
 /* Intervals of the kernel's tables, sorted by process and begin, with a cursor for each process and table.
  *
- * Having no CPU goes before everything else. A wait in the kernel counts only where the events say no more than that
- * the program ran. The kernel's view does not say when in a slot of time the page faults were: their cost is taken
- * from all that the process did on a CPU in that slot, in proportion. */
+ * Having no CPU takes precedence over everything else. A wait in the kernel counts only where the events say no more
+ * than that the program ran. The kernel's view does not say when in a slot of time the page faults were: their cost is
+ * taken from all that the process did on a CPU in that slot, in proportion. */
 #include "analyze/overlay.h"
 
 #include <assert.h>

@@ -24,7 +24,7 @@ struct overlay;
 
 /* Reads the kernel's tables, which are empty without the kernel's view. The processes must outlive it. 0, -ENOMEM or
  * -EIO (the connection knows the reason); overlay_free in every case. */
-int overlay_new(struct overlay **overlay, sqlite3 *db, const struct processes *processes);
+int overlay_new(struct overlay **out, sqlite3 *db, const struct processes *processes);
 void overlay_free(struct overlay *overlay);
 
 /* Are there page faults? Then the caller goes through all stretches twice. First it calls overlay_measure for each,

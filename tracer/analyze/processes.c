@@ -8,10 +8,8 @@
 #include <stdlib.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "store/rows.h"
-
-/* Times are held within 73 years of the session's start, so that the difference of two does not overflow. */
-#define TIME_MAX_NS (INT64_MAX / 4)
 
 struct process_of_task {
     int64_t id;
@@ -29,7 +27,7 @@ static int compare_ids(const void *a, const void *b)
 
 static int64_t hold_time(int64_t ns, int64_t least_ns)
 {
-    return ns < least_ns ? least_ns : ns > TIME_MAX_NS ? TIME_MAX_NS : ns;
+    return ns < least_ns ? least_ns : ns > CLOCK_MAX_NS ? CLOCK_MAX_NS : ns;
 }
 
 static int read_processes(struct processes *processes, sqlite3 *db)
@@ -40,7 +38,7 @@ static int read_processes(struct processes *processes, sqlite3 *db)
               "SELECT id, start_ns, end_ns, coalesce(task, 0), coalesce(parent, 0) FROM process "
               "WHERE start_ns IS NOT NULL AND end_ns IS NOT NULL ORDER BY id");
     while (rows_next(&rows)) {
-        int64_t id = rows_integer(&rows, 0), start_ns = hold_time(rows_integer(&rows, 1), -TIME_MAX_NS);
+        int64_t id = rows_integer(&rows, 0), start_ns = hold_time(rows_integer(&rows, 1), -CLOCK_MAX_NS);
         if (processes->count && id <= processes->rows[processes->count - 1].id)
             continue; /* only a table that is not ours has ids that are no numbers, or not distinct */
         struct process *grown = array_grow(processes->rows, (size_t)processes->count, &room, sizeof *grown);

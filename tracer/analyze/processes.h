@@ -1,4 +1,4 @@
-/* The processes of a stored trace, and who is whose child. */
+/* The processes of a stored trace, with their parents. */
 #ifndef SF_TRACER_ANALYZE_PROCESSES_H
 #define SF_TRACER_ANALYZE_PROCESSES_H
 

@@ -24,7 +24,7 @@ static double later(double a, double b)
     return a > b ? a : b;
 }
 
-/* What the step takes, if it waits for nobody. */
+/* What the step takes, if it is no wait for another process. */
 static double duration_of(const struct step *step, const struct replay_costs *costs)
 {
     double own = (double)graph_own_ns(step) * costs->category[step->category];

@@ -1,5 +1,5 @@
-/* Replays a graph with other costs: how long would the run have taken? Who waits for whom stays as it was, and no
- * process does another one's work; only the times change. */
+/* Replays a graph with other costs: how long would the run have taken? Which process waits for which stays as it was,
+ * and no process takes over work of another; only the times change. */
 #ifndef SF_TRACER_ANALYZE_REPLAY_H
 #define SF_TRACER_ANALYZE_REPLAY_H
 

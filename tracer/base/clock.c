@@ -115,9 +115,25 @@ bool clock_advance(struct clock *clock, const struct clock_snapshot *next, struc
     return true;
 }
 
+static int64_t hold_ns(int64_t ns)
+{
+    return ns < -CLOCK_MAX_NS ? -CLOCK_MAX_NS : ns > CLOCK_MAX_NS ? CLOCK_MAX_NS : ns;
+}
+
+int64_t clock_segment_ns(const struct clock_segment *segment, uint64_t tsc)
+{
+    double since_ns = (double)(int64_t)(tsc - segment->tsc) * segment->ns_per_tick;
+    /* Not a number, which comes of an infinite rate, counts as 0. */
+    int64_t held_ns = since_ns >= (double)CLOCK_MAX_NS    ? CLOCK_MAX_NS
+                      : since_ns <= -(double)CLOCK_MAX_NS ? -CLOCK_MAX_NS
+                      : isnan(since_ns)                   ? 0
+                                                          : (int64_t)since_ns;
+    return hold_ns(hold_ns(segment->ns) + held_ns);
+}
+
 int64_t clock_ns(const struct clock *clock, uint64_t tsc)
 {
-    return clock->open.ns + (int64_t)((double)(int64_t)(tsc - clock->open.tsc) * clock->open.ns_per_tick);
+    return clock_segment_ns(&clock->open, tsc);
 }
 
 uint64_t clock_ticks(const struct clock *clock, int64_t ns)

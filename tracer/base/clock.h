@@ -10,6 +10,9 @@
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 
+/* Times are held within 73 years of the session's start, so that the difference of two does not overflow. */
+#define CLOCK_MAX_NS (INT64_MAX / 4)
+
 /* One pair. When the counter showed `tsc`, CLOCK_MONOTONIC showed monotonic_ns, within error_ns. */
 struct clock_snapshot {
     uint64_t tsc;
@@ -33,7 +36,7 @@ struct clock {
 int64_t clock_system_ns(clockid_t which);
 int64_t clock_now_ns(void);
 
-/* Reads the counter, fenced: not before the instructions before it, nor after those that follow. */
+/* Reads the counter between two fences: after all earlier instructions and before all later ones. */
 uint64_t clock_tsc(void);
 
 /* Does the counter always run at the same rate? */
@@ -53,6 +56,10 @@ void clock_resume(struct clock *clock, const struct clock_snapshot *first, const
 /* Adds a snapshot. It ends a segment, which goes to *closed with its measured rate, and begins clock->open. false, and
  * nothing changes: it is not later than the last one. */
 bool clock_advance(struct clock *clock, const struct clock_snapshot *next, struct clock_segment *closed);
+
+/* The time at that counter value by this segment. A damaged trace may have any numbers: the result is held within
+ * CLOCK_MAX_NS of 0. */
+int64_t clock_segment_ns(const struct clock_segment *segment, uint64_t tsc);
 
 /* The time at that counter value, if it is after the last snapshot. For earlier ones the database has the segments. */
 int64_t clock_ns(const struct clock *clock, uint64_t tsc);

@@ -1,5 +1,5 @@
-/* Files that other processes may have made, replaced or cut short: opening only one's own, and reading and writing all
- * or nothing. Nothing blocks. */
+/* Files that other processes may have made, replaced or cut short. Opens only files of this user, and reads and writes
+ * a range as a whole or fails. Nothing blocks. */
 #ifndef SF_TRACER_BASE_FILE_H
 #define SF_TRACER_BASE_FILE_H
 
@@ -9,8 +9,8 @@
 
 enum { PAGE_BYTES = 4096 }; /* of memory, and of a file in shared memory */
 
-/* Opens a file for reading and writing if it is a regular one with one name that only this user may open. Returns the
- * descriptor, or -ENOENT; -EBADMSG: no regular file; -EPERM: others may open it; -EMFILE and the like. */
+/* Opens a file for reading and writing if it is a regular file of this user, closed to others, with one hard link.
+ * Returns the descriptor, or -ENOENT; -EBADMSG: no regular file; -EPERM: others may open it; -EMFILE and the like. */
 int file_open_own(int dir_fd, const char *name);
 
 /* Reads `size` bytes at offset `at`. false: not all of them are there. */

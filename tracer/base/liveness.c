@@ -33,7 +33,7 @@ static bool read_stat(pid_t pid, char *state, int64_t *started_ns)
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     if (!read_file(path, text, sizeof text))
         return false;
-    char *at = strrchr(text, ')'); /* the name before it may hold anything */
+    char *at = strrchr(text, ')'); /* the program's name before it may contain any character */
     if (!at || strlen(at) < 3)
         return false;
     *state = at[2];

@@ -1,5 +1,5 @@
-/* Does a process still run, which need not be a child of ours? A zombie counts as dead, and so does a process whose pid
- * another one has now. Nothing blocks. */
+/* Whether a process still runs, which need not be our child. A zombie counts as dead, and so does a process whose pid
+ * belongs to another one now. Nothing blocks. */
 #ifndef SF_TRACER_BASE_LIVENESS_H
 #define SF_TRACER_BASE_LIVENESS_H
 
@@ -13,7 +13,7 @@ struct liveness {
     bool over;
 };
 
-/* Watches the process `pid` that existed `age_ns` ago. If the present one of that pid began later, it is over. */
+/* Watches the process that had this pid `age_ns` ago. It is over if the process that has the pid now began later. */
 void liveness_open(struct liveness *liveness, pid_t pid, int64_t age_ns);
 void liveness_close(struct liveness *liveness);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int output_keep(struct sentence *why, int error, const char *format, ...)
+int output_explain(struct sentence *why, int error, const char *format, ...)
 {
     va_list args;
     if (why) {

@@ -10,8 +10,9 @@ struct sentence {
     char text[700];
 };
 
-/* Puts the sentence into `why`, which may be NULL, and returns `error`: a function fails by one statement. */
-int output_keep(struct sentence *why, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Puts the sentence into `why`, which may be NULL, and returns `error`, so that a function can fail by one statement:
+ * return output_explain(why, -EINVAL, ...). */
+int output_explain(struct sentence *why, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Writes "snakefish-trace: ..." to standard error. */
 void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -19,8 +20,8 @@ void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes to standard output, buffered. */
 void output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes one line to standard output, unbuffered: a program reads it from a pipe. That it may have ended is no error.
- */
+/* Writes one line to standard output, unbuffered: a program reads it from a pipe. It is no error if that program has
+ * ended. */
 void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Flushes standard output. 0, or -EIO: some of the output could not be written. */

@@ -11,6 +11,7 @@
 #include "collect/collect.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,8 @@ static const double set_aside_above = 0.25; /* of a log's room */
 /* How long the loop sleeps. The kernel's side does not wake it; its buffer has room for more than comes in 20 ms. */
 static const int64_t nap_max_ns = 100 * NS_PER_MS, nap_max_kernel_ns = 20 * NS_PER_MS, nap_min_ns = 1 * NS_PER_MS,
                      snapshot_every_ns = 1000 * NS_PER_MS;
-/* For how long a round may store before it checks again whether a CPU is idle; and how long a round may be that does
- * not disturb that check. */
+/* For how long a round may store before it checks again whether a CPU is idle. A round of up to short_round_ns does not
+ * disturb that check. */
 static const int64_t store_for_ns = 50 * NS_PER_MS, short_round_ns = 2 * NS_PER_MS;
 /* After the program's end: how long its traced children may go on, and how long a new one may take to make its log. */
 static const int64_t grace_ns = 1000 * NS_PER_MS, settle_ns = 20 * NS_PER_MS;
@@ -52,7 +53,7 @@ struct collect {
     size_t pending;          /* records since the last commit */
     unsigned unmade;         /* logs that were still being made when the last scan found them */
     size_t open, open_max;   /* logs that are open, and how many may be; others have to wait until some have ended */
-    size_t unopened;         /* logs that the last scan left unopened for that reason */
+    size_t unopened;         /* logs that the last scan could not open: too many are open, or there is no memory */
     int64_t program_over_ns; /* when the program was first seen to have ended; 0: it was not */
     uint64_t stop_tsc;       /* when collecting stopped; what is stored after it takes no time from traced processes */
     enum storing storing;    /* in this round */
@@ -106,14 +107,18 @@ static int found_one(void *arg, const char *file)
         c->unopened++;
         return 0;
     }
-    if (log_import_open(&import, &c->context, file)) {
-        c->unmade++;
-        return 0;
+    int error = log_import_open(&import, &c->context, file);
+    if (!error) {
+        error = append(&c->found, &c->found_count, &c->found_room, import);
+        if (error)
+            log_import_free(import);
     }
-    if (append(&c->found, &c->found_count, &c->found_room, import))
-        log_import_free(import); /* no memory now: perhaps in the next scan */
-    else
+    if (!error)
         c->open += !import->refused;
+    else if (error == -EAGAIN || error == -ENOENT) /* ENOENT: its writer has just removed it */
+        c->unmade++;
+    else
+        c->unopened++;
     return 0;
 }
 
@@ -142,7 +147,7 @@ static int commit(struct collect *c)
     return 0;
 }
 
-/* Stores the log's records, those first that were set aside; as many as this round may. */
+/* Stores the log's records, beginning with those that were set aside: as many as this round may. */
 static int take_all(struct collect *c, struct log_import *import)
 {
     for (size_t n; (n = log_import_take(import, &c->context));) {
@@ -152,7 +157,7 @@ static int take_all(struct collect *c, struct log_import *import)
             if (error)
                 return error;
         }
-        /* A writer wakes the collector when its log fills up: then all logs have to be looked at. */
+        /* A writer wakes the collector when its log fills up. Then the round ends, so that all logs are looked at. */
         if (c->storing == STORE_FOR_A_WHILE &&
             (clock_now_ns() > c->until_ns || session_wake_count(c->job->session) != c->wakes))
             break;
@@ -160,32 +165,36 @@ static int take_all(struct collect *c, struct log_import *import)
     return 0;
 }
 
-/* May no more records wait? */
+/* Do as many records wait to be stored as may? */
 static bool is_full(const struct collect *c)
 {
     return c->left_before >= c->left_max;
 }
 
-/* Looks at the log, and stores its records or sets them aside, as this round may. *fill: the fullest log's fill. */
+/* Looks at the log, and stores its records or sets them aside, as this round may. Raises *fill to how full the log was.
+ */
 static int process_log(struct collect *c, struct log_import *import, double *fill)
 {
     double full = log_import_look(import);
     if (full > *fill)
         *fill = full;
     if (full > set_aside_above && c->storing != STORE_EVERYTHING && !is_full(c) && log_import_set_aside(import))
-        return take_all(c, import);                                        /* there was no room to set them aside */
-    bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS; /* of a dead process: its log can go */
+        return take_all(c, import); /* there was no room to set them aside */
+    /* The few records of a dead process are stored in any case, so that its log can be recycled. */
+    bool few = import->over_tsc && log_import_left(import) <= FEW_RECORDS;
     return c->storing != STORE_NOTHING || few ? take_all(c, import) : 0;
 }
 
-/* The imports are sorted, each file once. */
-static void check_imports(const struct collect *c)
+__attribute__((unused)) static bool each_file_once(const struct collect *c)
 {
     for (size_t i = 1; i < c->count; i++)
-        assert(by_file(&c->imports[i - 1], &c->imports[i]) < 0);
+        if (by_file(&c->imports[i - 1], &c->imports[i]) >= 0)
+            return false;
+    return true;
 }
 
-/* If the process of this new log wrote another one before an exec, ends that: its records come first. */
+/* If the process of this new log wrote an earlier log before an exec, stores and ends that one: its records come first.
+ */
 static int end_predecessor(struct collect *c, const struct log_import *import, double *fill)
 {
     int error = 0;
@@ -199,12 +208,12 @@ static int end_predecessor(struct collect *c, const struct log_import *import, d
             error = take_all(c, before);
         if (!error)
             log_import_end(before, &c->context, false);
-        break; /* one that came before this was ended when this one was found */
+        break; /* a log that is earlier still was ended when `before` was found */
     }
     return error;
 }
 
-/* A directory that changes while it is read may have named a file twice. */
+/* Where the directory changed while it was read, a file may have been found twice. */
 static void drop_found_twice(struct collect *c)
 {
     size_t kept = 0;
@@ -226,7 +235,8 @@ static int scan(struct collect *c, double *fill)
     c->open = c->unopened = 0;
     for (size_t i = 0; i < c->count; i++)
         c->open += !c->imports[i]->refused;
-    discover_logs(c->context.dir_fd, found_one, c);
+    if (discover_logs(c->context.dir_fd, found_one, c))
+        c->unopened++; /* no descriptor for the directory: there may be logs in it */
     double full = kernel_poll(c->kernel);
     *fill = full > *fill ? full : *fill;
     if (!c->found_count)
@@ -237,12 +247,15 @@ static int scan(struct collect *c, double *fill)
         struct log_import *import = c->found[i];
         if (!error)
             error = end_predecessor(c, import, fill);
-        if ((!import->refused && log_import_register(import, &c->context)) ||
-            append(&c->imports, &c->count, &c->room, import))
+        if (append(&c->imports, &c->count, &c->room, import)) {
+            log_import_free(import); /* before it has rows: the next scan finds it again */
+        } else if (!import->refused && log_import_register(import, &c->context)) {
+            c->count--;
             log_import_free(import);
+        }
     }
     qsort(c->imports, c->count, sizeof *c->imports, by_file);
-    check_imports(c);
+    assert(each_file_once(c));
     return error;
 }
 
@@ -261,7 +274,7 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         if (dead && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
         error = process_log(c, import, fill);
-        /* A commit in it may have removed imports before this one, but not this one. Find its place again. */
+        /* A commit in process_log may have removed imports before this one, but not this one: find its place again. */
         while (i > 0 && (i >= c->count || c->imports[i] != import))
             i--;
         c->left += log_import_left(import);
@@ -327,15 +340,26 @@ static uint64_t set_aside_limit(const struct session *session)
     return records < room ? records : room;
 }
 
-/* How many logs may be open at once. */
+/* How many descriptors this process has, the inherited ones included; 0: not known. */
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        count += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+/* How many logs may be open at once. SQLite has to find a descriptor for its journal at any time. */
 static size_t open_limit(void)
 {
     struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH * LOGS_MAX)
+    size_t kept = count_descriptors() + DESCRIPTORS_KEPT;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > kept + DESCRIPTORS_EACH * LOGS_MAX)
         return LOGS_MAX;
-    return files.rlim_cur > DESCRIPTORS_KEPT + DESCRIPTORS_EACH
-               ? (size_t)(files.rlim_cur - DESCRIPTORS_KEPT) / DESCRIPTORS_EACH
-               : 1;
+    return files.rlim_cur > kept + DESCRIPTORS_EACH ? (size_t)(files.rlim_cur - kept) / DESCRIPTORS_EACH : 1;
 }
 
 /* Prepares a spare log, if a CPU is idle. */
@@ -345,8 +369,8 @@ static void prepare_spare(struct collect *c)
         spares_prepare(c->context.dir_fd, c->context.capacity);
 }
 
-/* Starts a new watch for an idle CPU if the round that began at `began_ns` was too long to be part of the running one,
- * or if that has run long enough to be asked. */
+/* Starts a new watch for an idle CPU if the round that began at `began_ns` was so long that it disturbed the present
+ * watch, or if the present watch was long enough to be evaluated. */
 static void watch_idle_cpu(struct collect *c, int64_t began_ns)
 {
     int64_t now = clock_now_ns();
@@ -392,7 +416,7 @@ static int loop(struct collect *c)
     }
 }
 
-/* Stores all records of the logs that can be opened, and ends them. */
+/* Stores all records of the logs that can be opened, and ends their imports. */
 static int end_all(struct collect *c)
 {
     double fill = 0;
@@ -435,7 +459,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     struct session *session = job->session;
     struct finish_facts facts = {.clock = job->clock, .state = job->state};
     struct ids *ids = ids_new(job->store);
-    int error = ids ? 0 : output_keep(why, -ENOMEM, "no memory");
+    int error = ids ? 0 : output_explain(why, -ENOMEM, "no memory");
 
     c.context = (struct log_import_context){.store = job->store,
                                             .ids = ids,
@@ -458,8 +482,8 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     if (!error)
         error = finish_database(job->store, &facts);
     if (error)
-        output_keep(why, error, "%s; the rest is kept: snakefish-trace collect %s -o other.db",
-                    store_why(job->store)->text, session->dir);
+        output_explain(why, error, "%s; the rest is kept: snakefish-trace collect %s -o other.db",
+                       store_why(job->store)->text, session->dir);
 out:
     session_set_state(session, SF_SESSION_CLOSED);
     close_kernel(&c);

@@ -7,20 +7,11 @@
 #include "analyze/ledger.h"
 #include "analyze/processes.h"
 #include "collect/event_cost.h"
+#include "store/rows.h"
 
 static const char finish_sql[] =
 #include "collect/finish.inc"
     ;
-
-static int64_t query_number(struct store *store, const char *sql)
-{
-    sqlite3_stmt *s = NULL;
-    int64_t value = 0;
-    if (sqlite3_prepare_v2(store_connection(store), sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW)
-        value = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return value;
-}
 
 /* A row of `stats` for the session; the severity is info where there is nothing to count. */
 static void put_stat(struct store *store, const char *name, int64_t value, const char *severity)
@@ -49,8 +40,8 @@ int finish_database(struct store *store, const struct finish_facts *facts)
     store_run(store, finish_sql);
     /* trace.stop() is called by a process that goes on running. A program that has ended should have left none. */
     put_stat(store, "processes_running",
-             query_number(store, "SELECT count(*) FROM (SELECT process FROM log WHERE running "
-                                 "UNION SELECT process FROM kernel_life WHERE running)"),
+             rows_number(store_connection(store), "SELECT count(*) FROM (SELECT process FROM log WHERE running "
+                                                  "UNION SELECT process FROM kernel_life WHERE running)"),
              facts->stopped ? "info" : "loss");
     put_stat(store, "lost_logs", facts->lost_logs, "loss");
     put_stat(store, "refused_logs", facts->refused_logs, "error");

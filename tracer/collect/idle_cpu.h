@@ -1,8 +1,8 @@
 /* Is a CPU idle, so that the collector can store records without taking a CPU from the program?
  *
- * Only a time in which the collector itself does not run can answer that. Processes that hand work to each other take
- * turns on one CPU while the collector occupies another, and then seem not to need that one. So the caller starts the
- * watch when it goes to sleep, and asks when it is about to work again. */
+ * Only a time in which the collector sleeps can answer that. While the collector occupies one CPU, processes that hand
+ * work to each other take turns on another, and then seem not to need the first. So the caller starts the watch when it
+ * goes to sleep, and asks when it is about to work again. */
 #ifndef SF_TRACER_COLLECT_IDLE_CPU_H
 #define SF_TRACER_COLLECT_IDLE_CPU_H
 
@@ -20,7 +20,7 @@ struct idle_cpu {
 void idle_cpu_watch(struct idle_cpu *idle_cpu);
 
 /* Since the watch was started, at least IDLE_CPU_WINDOW_NS ago, were the CPUs that this process may use idle for three
- * quarters of one CPU's time or more? false also where that is not known. Reads /proc/stat; does not block. */
+ * quarters of one CPU's time or more? false also if that is not known. Reads /proc/stat; does not block. */
 bool idle_cpu_is_there(const struct idle_cpu *idle_cpu);
 
 /* /proc/stat counts in hundredths of a second, which is too coarse for shorter times. */

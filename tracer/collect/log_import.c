@@ -31,7 +31,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
     *out = NULL;
     struct log_import *import = calloc(1, sizeof *import);
     if (!import)
-        return -EAGAIN;
+        return -ENOMEM;
     snprintf(import->file, sizeof import->file, "%s", file);
     import->reader.fd = import->reader.spill.fd = import->liveness.pidfd = -1;
     int error = strlen(file) < sizeof import->file
@@ -43,7 +43,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
     }
     if (error) {
         log_import_free(import);
-        return -EAGAIN;
+        return error;
     }
     *out = import;
     return 0;
@@ -124,7 +124,7 @@ static bool restore_counts(struct log_import *import, sqlite3 *db)
     return found;
 }
 
-/* When this process began, at the earliest. An older log with its pid was written by another process. */
+/* The earliest time at which this process can have begun. An older log with its pid was written by another process. */
 static uint64_t born_tsc(const struct sf_log_header *h, const struct clock *clock)
 {
     uint64_t age = h->age_ns ? clock_ticks(clock, (int64_t)h->age_ns) : 0;
@@ -217,8 +217,8 @@ static const char *task_kind(uint64_t kind)
     return kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
-/* Does what a record of this kind asks for besides a row of `event`. Where e's object, a or b is a number that the
- * process gave, it is replaced by a row id. */
+/* Applies what a record means beyond its row of `event`. Where e's object, a or b is a number that the process gave, it
+ * is replaced by a row id. */
 static void interpret(struct log_import *import, const struct log_import_context *context, const struct sf_record *r,
                       struct store_event *e)
 {

@@ -36,15 +36,15 @@ struct log_import_context {
     bool recovering; /* an earlier collector may have imported part of the logs */
 };
 
-/* Opens the log. 0 also if it is refused (see there). -EAGAIN: it is still being made, or there are no descriptors: try
- * again later. */
+/* Opens the log. 0 also if it is refused (see there). -EAGAIN: it is still being made. -EMFILE, -ENOMEM and the like:
+ * it could not be opened now. After either, try again later. */
 int log_import_open(struct log_import **out, const struct log_import_context *context, const char *file);
 void log_import_free(struct log_import *import);
 
 /* Makes the rows of the log and of its process, or continues where an earlier collector stopped. -ENOMEM. */
 int log_import_register(struct log_import *import, const struct log_import_context *context);
 
-/* Did the process that wrote `before` go on to write this log, after an exec? Then `before` is complete. */
+/* Is this the next log, after an exec, of the process that wrote `before`? Then `before` is complete. */
 bool log_import_continues(const struct log_import *import, const struct log_import *before,
                           const struct log_import_context *context);
 
@@ -61,10 +61,10 @@ int log_import_set_aside(struct log_import *import);
 /* Stores up to a batch of records and returns how many it took; 0: there are no more. */
 size_t log_import_take(struct log_import *import, const struct log_import_context *context);
 
-/* Stores the counts if they changed. Before each commit. */
+/* Stores the counts if they changed. To be called before each commit. */
 void log_import_store_counts(struct log_import *import, const struct log_import_context *context);
 
-/* Lets the writer use the room of the records that were taken. After each commit. */
+/* Lets the writer use the room of the records that were taken again. To be called after each commit. */
 void log_import_release(struct log_import *import);
 
 /* The process writes no more, or (running) is to be traced no more: stores its name and the spans that are still open.

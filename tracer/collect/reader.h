@@ -46,7 +46,7 @@ int reader_set_aside(struct reader *reader, struct sf_record *records, size_t ro
 /* All records before `taken` are stored: lets the writer use their room again. */
 void reader_release(struct reader *reader, uint64_t taken);
 
-/* Could a writer have written this record between these two times? */
+/* Can a writer have written this record between these two times? READER_SOUND, or what is wrong with it. */
 enum reader_flaw reader_check(const struct sf_record *record, uint64_t from_tsc, uint64_t to_tsc);
 
 #endif

@@ -27,7 +27,7 @@ void recording_discard(struct recording *recording);
 
 /* Collects until `verdict` (see collect.h) or trace.stop() ends it; then the database is closed and the session is
  * CLOSED. Its directory stays: after success it is empty of records, so session_remove it; after -errno it holds what
- * the database does not, and `why` says how to get at it. End with session_close. */
+ * the database does not, and `why` says how to recover it. Call session_close at the end. */
 int recording_run(struct recording *recording, enum collect_verdict (*verdict)(void *arg), void *arg,
                   struct sentence *why);
 

@@ -38,7 +38,7 @@ static int map_header(struct session *session, struct sentence *why)
 {
     void *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, session->fd, 0);
     if (page == MAP_FAILED)
-        return output_keep(why, -errno, "cannot map %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
+        return output_explain(why, -errno, "cannot map %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
     session->header = page;
     return 0;
 }
@@ -49,7 +49,7 @@ static int make_dir(struct session *session, struct sentence *why)
     for (int tries = 0; tries < 100; tries++) {
         uint64_t random;
         if (getrandom(&random, sizeof random, 0) != sizeof random)
-            return output_keep(why, -EIO, "no random number for the session's name: %s", strerror(errno));
+            return output_explain(why, -EIO, "no random number for the session's name: %s", strerror(errno));
         snprintf(session->dir, sizeof session->dir, SF_SESSION_PARENT "/" SF_SESSION_PREFIX "%d-%016llx", (int)getpid(),
                  (unsigned long long)random);
         if (mkdir(session->dir, 0700) == 0)
@@ -58,7 +58,7 @@ static int make_dir(struct session *session, struct sentence *why)
             break;
     }
     int error = errno;
-    output_keep(why, 0, "cannot make the session's directory %s: %s", session->dir, strerror(error));
+    output_explain(why, 0, "cannot make the session's directory %s: %s", session->dir, strerror(error));
     session->dir[0] = '\0'; /* nothing to remove */
     return -error;
 }
@@ -75,17 +75,17 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
         session->fd =
             openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (session->fd < 0) {
-        error = output_keep(why, -errno, "cannot make %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
+        error = output_explain(why, -errno, "cannot make %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
         goto out;
     }
-    /* A strange umask may have taken bits away. */
+    /* The umask may have removed permissions. */
     if (fchmod(session->dir_fd, 0700) || fchmod(session->fd, 0600) || flock(session->fd, LOCK_EX | LOCK_NB)) {
-        error = output_keep(why, -errno, "cannot prepare %s: %s", session->dir, strerror(errno));
+        error = output_explain(why, -errno, "cannot prepare %s: %s", session->dir, strerror(errno));
         goto out;
     }
     int full = posix_fallocate(session->fd, 0, PAGE_BYTES);
     if (full) {
-        error = output_keep(why, -full, "no room for the session in " SF_SESSION_PARENT ": %s", strerror(full));
+        error = output_explain(why, -full, "no room for the session in " SF_SESSION_PARENT ": %s", strerror(full));
         goto out;
     }
     error = map_header(session, why);
@@ -112,11 +112,11 @@ static int check_dir(const struct session *session, struct sentence *why)
 {
     struct stat st;
     if (fstat(session->dir_fd, &st))
-        return output_keep(why, -errno, "cannot look at %s: %s", session->dir, strerror(errno));
+        return output_explain(why, -errno, "cannot look at %s: %s", session->dir, strerror(errno));
     if (st.st_uid != geteuid())
-        return output_keep(why, -EPERM, "%s belongs to another user", session->dir);
+        return output_explain(why, -EPERM, "%s belongs to another user", session->dir);
     if (st.st_mode & 077)
-        return output_keep(why, -EPERM, "%s is open to group or others: not a session's directory", session->dir);
+        return output_explain(why, -EPERM, "%s is open to group or others: not a session's directory", session->dir);
     return 0;
 }
 
@@ -124,15 +124,15 @@ static int check_header(const struct session *session, struct sentence *why)
 {
     const struct sf_session_header *h = session->header;
     if (__atomic_load_n(&h->magic, __ATOMIC_ACQUIRE) != SF_SESSION_MAGIC)
-        return output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: not a session's header", session->dir);
+        return output_explain(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: not a session's header", session->dir);
     if (h->version != SF_ABI_VERSION)
-        return output_keep(why, -EBADMSG, "%s is of format version %u, this program knows version %u", session->dir,
-                           h->version, SF_ABI_VERSION);
+        return output_explain(why, -EBADMSG, "%s is of format version %u, this program knows version %u", session->dir,
+                              h->version, SF_ABI_VERSION);
     if (!h->log_records || (h->log_records & (h->log_records - 1)) || h->log_records > 1u << 26)
-        return output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: logs of %u records", session->dir,
-                           h->log_records);
+        return output_explain(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: logs of %u records", session->dir,
+                              h->log_records);
     if (h->state < SF_SESSION_ACTIVE || h->state > SF_SESSION_CLOSED)
-        return output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: state %u", session->dir, h->state);
+        return output_explain(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: state %u", session->dir, h->state);
     return 0;
 }
 
@@ -154,10 +154,10 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
     struct stat st;
     set_closed(session);
     size_t length = strlen(dir);
-    while (length > 1 && dir[length - 1] == '/') /* with a slash behind it, a symbolic link would be followed */
+    while (length > 1 && dir[length - 1] == '/') /* with a slash at its end, a symbolic link would be followed */
         length--;
     if (length >= sizeof session->dir)
-        return output_keep(why, -ENAMETOOLONG, "%s: name too long", dir);
+        return output_explain(why, -ENAMETOOLONG, "%s: name too long", dir);
     memcpy(session->dir, dir, length);
     session->dir[length] = '\0';
 
@@ -166,9 +166,9 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
     if (session->dir_fd < 0) {
         error = -errno;
         if (lstat(session->dir, &st) == 0 && S_ISLNK(st.st_mode))
-            output_keep(why, 0, "%s is a symbolic link, not a session's directory", session->dir);
+            output_explain(why, 0, "%s is a symbolic link, not a session's directory", session->dir);
         else
-            output_keep(why, 0, "cannot open the session %s: %s", session->dir, strerror(errno));
+            output_explain(why, 0, "cannot open the session %s: %s", session->dir, strerror(errno));
         return error;
     }
     error = check_dir(session, why);
@@ -177,12 +177,12 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
     session->fd = openat(session->dir_fd, SF_SESSION_FILE, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (session->fd < 0) {
         error =
-            output_keep(why, -errno, "%s has no session file that can be opened: %s", session->dir, strerror(errno));
+            output_explain(why, -errno, "%s has no session file that can be opened: %s", session->dir, strerror(errno));
         goto out;
     }
     if (fstat(session->fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1 ||
         st.st_size < PAGE_BYTES) {
-        error = output_keep(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged or not ours", session->dir);
+        error = output_explain(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged or not ours", session->dir);
         goto out;
     }
     error = map_header(session, why);
@@ -192,9 +192,9 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
         goto out;
     uint32_t collector = session->header->collector_pid;
     if (collector != (uint32_t)getpid() && liveness_is_collector((pid_t)collector))
-        error = output_keep(why, -EBUSY, "%s is still being collected, by process %u", session->dir, collector);
+        error = output_explain(why, -EBUSY, "%s is still being collected, by process %u", session->dir, collector);
     else if (!lock(session->fd))
-        error = output_keep(why, -EBUSY, "%s is still being collected", session->dir);
+        error = output_explain(why, -EBUSY, "%s is still being collected", session->dir);
     if (error)
         goto out;
     session->header->collector_pid = (uint32_t)getpid();
@@ -232,7 +232,7 @@ int session_remove(struct session *session, struct sentence *why)
         if (rmdir(session->dir) == 0 || errno == ENOENT)
             return 0;
     }
-    return output_keep(why, -errno, "cannot remove %s: %s", session->dir, strerror(errno));
+    return output_explain(why, -errno, "cannot remove %s: %s", session->dir, strerror(errno));
 }
 
 void session_close(struct session *session)

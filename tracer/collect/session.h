@@ -16,8 +16,8 @@ struct session {
 /* Makes the directory and the file, for logs of `log_records` records. The session is ACTIVE from here on. */
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
 
-/* Takes over the session at `dir`, whose collector has died. Refuses one of another user, or that is still collected.
- * Blocks for up to a second while some process holds the lock. */
+/* Takes over the session at `dir`, whose collector has died. Refuses the session of another user, and one that is still
+ * being collected. Blocks for up to a second while some process holds the lock. */
 int session_take(struct session *session, const char *dir, struct sentence *why);
 
 /* Removes the logs, the file and the directory. Call session_close after it. */
@@ -34,7 +34,7 @@ void session_set_state(struct session *session, uint32_t state);
 uint32_t session_lost_logs(const struct session *session);
 
 /* Sleeps until a writer wakes the collector, at most timeout_ns. `seen` is session_wake_count() from before the logs
- * were looked at: if a writer has called since then, there is no sleep. Returns early on signals. */
+ * were looked at: if a writer has asked for a wake-up since then, returns at once. Returns early on signals. */
 uint32_t session_wake_count(const struct session *session);
 void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns);
 

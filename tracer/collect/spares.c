@@ -31,7 +31,7 @@ static bool become_spare(int dir_fd, const char *file, int most)
     return false;
 }
 
-/* Is so much free that a file of this size hardly counts? */
+/* Is more than 32 times this size free? */
 static bool is_plenty_free(int dir_fd, off_t bytes)
 {
     struct statvfs fs;
@@ -67,8 +67,8 @@ void spares_prepare(int dir_fd, uint32_t log_records)
     close(fd);
 }
 
-/* Does no other process have the file open or mapped? One in another pid namespace may, though its pid is not found
- * here. */
+/* Does no other process have the file open or mapped? A lease shows also processes of other pid namespaces, whose pids
+ * cannot be looked up here. */
 static bool is_open_here_only(int fd)
 {
     fcntl(fd, F_SETSIG, SIGURG); /* sent if a process opens the file meanwhile; it is ignored by default */

@@ -16,7 +16,7 @@ struct slot {
 };
 
 struct texts {
-    unsigned next; /* the slot that was taken first is taken again, whether it is free or not */
+    unsigned next; /* the slot to take next, in turn; if a text in it is incomplete, that is dropped */
     struct slot slots[SLOTS];
     char done[LENGTH_MAX + 1];
 };

@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "commands/commands.h"
 #include "store/database.h"
+#include "store/rows.h"
 
 static const char usage[] =
     "usage: snakefish-trace analyze [--json] FILE\n"
@@ -57,14 +58,11 @@ static char *process_query(sqlite3 *db)
 
 static int print_notes(sqlite3 *db)
 {
-    sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(db, "SELECT note FROM shown_note", -1, &s, NULL);
-    if (rc != SQLITE_OK)
-        return -EIO;
-    while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-        output_print("%s\n", (const char *)sqlite3_column_text(s, 0));
-    sqlite3_finalize(s);
-    return rc == SQLITE_DONE ? 0 : -EIO;
+    struct rows rows;
+    rows_open(&rows, db, "SELECT note FROM shown_note");
+    while (rows_next(&rows))
+        output_print("%s\n", (const char *)sqlite3_column_text(rows.s, 0));
+    return rows_close(&rows);
 }
 
 static int print_text(sqlite3 *db)
@@ -119,7 +117,7 @@ static int analyze(const char *path, bool json, struct sentence *why)
     if (!error)
         error = json ? print_json(db) : print_text(db);
     if (error)
-        output_keep(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+        output_explain(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;
 }

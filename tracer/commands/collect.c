@@ -4,6 +4,7 @@
  * ordinary collector. The dead collector's own database knows how much of each log it holds. In a new database the
  * records that the dead collector had taken out of the logs count as lost. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,12 +20,12 @@ static const char usage[] =
     "...) whose collector died: stores what its logs still hold, and what the\n"
     "collector had set aside, and removes the directory. If FILE is the trace that the dead collector was writing, it\n"
     "is completed. In a new file, what that collector had stored elsewhere counts as lost. Processes of the session\n"
-    "that still run stop writing events. A session that is still collected is refused.\n"
+    "that still run stop writing events. A session that is still being collected is refused.\n"
     "\n"
     "  -o, --output FILE  the database\n"
     "\n"
-    "exit status  0; 1 it is no session of this user, it is still collected, or the database failed: then the\n"
-    "             session stays; 2 wrong usage\n"
+    "exit status  0; 1 it is no session of this user, it is still being collected, or the database failed: then\n"
+    "             the session stays; 2 wrong usage\n"
     "example      snakefish-trace collect /dev/shm/" SF_SESSION_PREFIX "... -o run.db\n";
 
 /* The clock of a session of which only the counter's value at its start is known: the present rate, measured over
@@ -38,7 +39,9 @@ static void clock_from_now(struct clock *clock, uint64_t start_tsc)
     nanosleep(&pause, NULL);
     struct clock_snapshot to = clock_take(clock->open.ns_per_tick);
     clock_advance(clock, &to, &closed);
-    double ns_per_tick = clock->open.ns_per_tick, ago_ns = (double)(to.tsc - start_tsc) * ns_per_tick;
+    double ns_per_tick = clock->open.ns_per_tick, ago_ns = 0;
+    if (to.tsc > start_tsc) /* else the session's page is damaged */
+        ago_ns = fmin((double)(to.tsc - start_tsc) * ns_per_tick, (double)CLOCK_MAX_NS);
     double error = (double)(from.error_ns + to.error_ns) / (double)(to.monotonic_ns - from.monotonic_ns);
     struct clock_snapshot first = {.tsc = start_tsc,
                                    .monotonic_ns = to.monotonic_ns - (int64_t)ago_ns,

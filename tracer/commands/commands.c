@@ -37,7 +37,7 @@ int command_next(struct command_line *line)
 {
     if (line->only_operands)
         return operand(line);
-    /* "+" keeps getopt from looking beyond the argument at optind: so that is the one which is wrong, if one is. */
+    /* Because of the "+", getopt looks at no argument but the one at optind. If one is wrong, it is that one. */
     int at = optind, option = getopt_long(line->argc, line->argv, line->letters, line->options, NULL);
     const char *argument = at < line->argc ? line->argv[at] : "";
     bool is_long = strncmp(argument, "--", 2) == 0;
@@ -98,7 +98,7 @@ struct kernel *command_kernel(bool wanted, struct store *store, const struct clo
 static int read_files(struct command_line *line, const char **in, const char **out)
 {
     for (int next; (next = command_next(line)) != COMMAND_END;) {
-        if (next == 'o')
+        if (next == 'o' && out)
             *out = optarg;
         else if (*in)
             return command_usage(line->usage, "%s takes one argument, and %s is one too many", line->argv[0], optarg);

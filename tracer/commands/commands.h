@@ -39,17 +39,17 @@ enum { COMMAND_END = -1, COMMAND_OPERAND = 1 };
 struct command_line command_line(int argc, char **argv, const char *letters, const struct option *options,
                                  const char *usage);
 
-/* The next option (its value is in optarg), COMMAND_OPERAND (it is optarg), or COMMAND_END: there is none, help was
- * printed, or what is wrong has been said on standard error. */
+/* Returns the next option, with its value in optarg; COMMAND_OPERAND, with the operand in optarg; or COMMAND_END: no
+ * argument is left, help was printed, or an argument was wrong and standard error says why. */
 int command_next(struct command_line *line);
 
-/* Says what is wrong with the arguments, and the usage's first line, on standard error. Returns COMMAND_USAGE. */
+/* Writes what is wrong with the arguments, and the usage's first line, to standard error. Returns COMMAND_USAGE. */
 int command_usage(const char *usage, const char *problem, ...) __attribute__((format(printf, 2, 3)));
 
 /* Reads the arguments "IN -o OUT". COMMAND_GO_ON: both are there; else the exit status. */
 int command_in_out(int argc, char **argv, const char *usage, const char **in, const char **out);
 
-/* Reads the arguments of a command that takes one operand and no option. Likewise. */
+/* Reads the arguments of a command that takes one operand and no option. Returns the same. */
 int command_in(int argc, char **argv, const char *usage, const char **in);
 
 /* The value of --log-records, a power of two from 256 to 2^24; 0: it is something else. */

@@ -31,7 +31,7 @@ static int check_target(const char *path, struct sentence *why)
     size_t n = fread(magic, 1, sizeof magic, f);
     fclose(f);
     if (n == sizeof magic && memcmp(magic, "SQLite format 3", 16) == 0)
-        return output_keep(why, -EEXIST, "%s is a database; it is not replaced by an export", path);
+        return output_explain(why, -EEXIST, "%s is a database; it is not replaced by an export", path);
     return 0;
 }
 
@@ -46,16 +46,16 @@ static int export(const char *from, const char *path, struct sentence *why)
     error = regular ? check_target(path, why) : 0;
     FILE *to = error ? NULL : fopen(path, "we");
     if (!error && !to)
-        error = output_keep(why, -errno, "cannot write %s: %s", path, strerror(errno));
+        error = output_explain(why, -errno, "cannot write %s: %s", path, strerror(errno));
     if (!error) {
         error = chrome_write(db, to);
         int file_error = ferror(to) ? errno : 0;
         if (fclose(to) && !file_error)
             file_error = errno;
         if (file_error)
-            error = output_keep(why, -EIO, "cannot write %s: %s", path, strerror(file_error));
+            error = output_explain(why, -EIO, "cannot write %s: %s", path, strerror(file_error));
         else if (error)
-            output_keep(why, error, "cannot read %s: %s", from, sqlite3_errmsg(db));
+            output_explain(why, error, "cannot read %s: %s", from, sqlite3_errmsg(db));
         if (error && regular)
             unlink(path);
     }

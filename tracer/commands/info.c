@@ -62,7 +62,7 @@ int cmd_info(int argc, char **argv)
     if (!error) {
         error = print(db);
         if (error)
-            output_keep(&why, error, "cannot read %s: %s", path, sqlite3_errmsg(db));
+            output_explain(&why, error, "cannot read %s: %s", path, sqlite3_errmsg(db));
     }
     if (error)
         output_note("%s", why.text);

@@ -1,5 +1,5 @@
--- What `snakefish-trace info` prints, as temporary views. EVENT_SEND is the id of SEND in ext/abi/events.def (see
--- Makefile).
+-- What `snakefish-trace info` prints, as temporary views. The Makefile replaces EVENT_SEND by the id of SEND in
+-- ext/abi/events.def, and so on.
 
 CREATE TEMP VIEW info_loss AS
   SELECT s.severity, s.name AS what, s.value,

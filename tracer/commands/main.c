@@ -1,6 +1,8 @@
 /* snakefish-trace: finds the command that its first argument names. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/output.h"
 #include "base/version.h"
@@ -26,14 +28,27 @@ static void help(void)
     output_print("usage: snakefish-trace COMMAND ...\n\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         output_print("  %-9s %s\n", commands[i].name, commands[i].doc);
-    output_print(
-        "\n`snakefish-trace COMMAND --help` tells more. Long options may be shortened (--out) and values joined to\n"
-        "them (--output=FILE, -oFILE). Exit status: 0, 1 for an error, 2 for wrong usage; record's is the "
-        "program's.\n");
+    output_print("\n`snakefish-trace COMMAND --help` describes a command. Long options may be shortened (--out) and "
+                 "values joined to\n"
+                 "them (--output=FILE, -oFILE). Exit status: 0, 1 for an error, 2 for wrong usage; record's is the "
+                 "program's.\n");
+}
+
+/* A caller may have closed standard streams. A file that is opened later must not get such a number: messages would be
+ * written into it. The traced program gets them closed, as the caller left them. */
+static void open_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 int main(int argc, char **argv)
 {
+    open_standard_streams();
     if (argc < 2) {
         output_note("a command is missing; `snakefish-trace --help` lists them");
         return COMMAND_USAGE;

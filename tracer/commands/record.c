@@ -60,13 +60,29 @@ struct program {
     struct store *store;
 };
 
+/* Reaps the program if it has ended. `options` 0: waits until it has; then a signal may end the wait early. */
+static void reap(struct program *program, int options)
+{
+    siginfo_t info = {0};
+    if (program->over)
+        return;
+    int failed = waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOWAIT | options);
+    if (failed && errno != ECHILD)
+        return;
+    if (!failed && !info.si_pid)
+        return;      /* it runs */
+    program_pid = 0; /* before its pid is free: the signal handler must never signal another process */
+    waitpid(program->pid, &program->status, 0);
+    program->over = true;
+}
+
 static enum collect_verdict watch_child(void *arg)
 {
     struct program *program = arg;
-    if (!program->over && waitpid(program->pid, &program->status, WNOHANG) == program->pid) {
+    bool was_over = program->over;
+    reap(program, WNOHANG);
+    if (program->over && !was_over) {
         int status = program->status;
-        program->over = true;
-        program_pid = 0; /* never signal a recycled pid */
         store_reap(program->store, program->pid, clock_tsc(),
                    WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
     }
@@ -99,7 +115,7 @@ static void set_handler(int signal, void (*handler)(int), struct sigaction *old)
     sigaction(signal, &action, old);
 }
 
-/* Forks and execs. *error: the errno of execvp, 0 if it succeeded. -errno: there was no fork. */
+/* Forks and execs. *error: the errno of execvp, 0 if it succeeded. -errno: the fork failed. */
 static int launch(struct program *program, const struct session *session, char **argv, int *error)
 {
     static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD};
@@ -186,9 +202,9 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
     error = recording_run(&recording, watch_child, &program, &why);
     if (error) {
         output_note("%s", why.text);
-        /* The program goes on. Wait for it: our end would take the terminal and its exit status from the caller. */
-        while (!program.over && waitpid(program.pid, &program.status, 0) < 0 && errno == EINTR)
-            ;
+        /* The program goes on. Wait for it: otherwise the caller would go on while the program uses its terminal. */
+        while (!program.over)
+            reap(&program, 0);
     } else if (session_remove(&recording.session, &why)) {
         output_note("%s", why.text);
     }

@@ -9,6 +9,7 @@
 #include "analyze/analysis.h"
 #include "commands/commands.h"
 #include "store/database.h"
+#include "store/rows.h"
 
 static const char usage[] =
     "usage: snakefish-trace report [-o DIRECTORY] FILE ...\n"
@@ -31,7 +32,7 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - sizeof SCRIPT);
     if (n < 0)
-        return output_keep(why, -errno, "cannot find this program's own file: %s", strerror(errno));
+        return output_explain(why, -errno, "cannot find this program's own file: %s", strerror(errno));
     self[n] = '\0';
     for (char *slash; (slash = strrchr(self, '/'));) {
         *slash = '\0';
@@ -39,35 +40,31 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
         if (access(path, R_OK) == 0)
             return 0;
     }
-    return output_keep(why, -ENOENT,
-                       "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
-                       "has built, build/bin/snakefish-trace");
+    return output_explain(why, -ENOENT,
+                          "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
+                          "has built, build/bin/snakefish-trace");
 }
 
 /* The report reads the tables that the analysis fills. A trace that cannot be written is reported without them. */
 static int analyse_once(const char *path, struct sentence *why)
 {
     sqlite3 *db;
-    sqlite3_stmt *s = NULL;
     int error = database_open(&db, path, 0, why);
     if (error)
         return error;
-    bool done = sqlite3_prepare_v2(db, "SELECT 1 FROM critical_path LIMIT 1", -1, &s, NULL) == SQLITE_OK &&
-                sqlite3_step(s) == SQLITE_ROW;
-    sqlite3_finalize(s);
-    if (!done && analysis_fill(db))
-        error = output_keep(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
+    if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db))
+        error = output_explain(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
     sqlite3_close(db);
     return error;
 }
 
-/* Becomes Rscript, which reads the traces and writes the page. Returns only when it cannot. */
-static void become_rscript(const char *directory, char **paths, int count, struct sentence *why)
+/* Replaces this program by Rscript, which reads the traces and writes the page. Returns only if that fails. */
+static void exec_rscript(const char *directory, char **paths, int count, struct sentence *why)
 {
     char script[PATH_MAX];
     char **arguments = calloc((size_t)count * 2 + 5, sizeof *arguments);
     if (!arguments) {
-        output_keep(why, -ENOMEM, "no memory");
+        output_explain(why, -ENOMEM, "no memory");
         return;
     }
     if (find_script(script, why) == 0) {
@@ -82,11 +79,11 @@ static void become_rscript(const char *directory, char **paths, int count, struc
         arguments[n++] = (char *)directory;
         execvp(arguments[0], arguments);
         if (errno == ENOENT)
-            output_keep(why, 0,
-                        "the report needs R, and there is no Rscript: install r-base-core and what else "
-                        "`make deps` installs");
+            output_explain(why, 0,
+                           "the report needs R, and there is no Rscript: install r-base-core and what else "
+                           "`make deps` installs");
         else
-            output_keep(why, 0, "cannot run Rscript: %s", strerror(errno));
+            output_explain(why, 0, "cannot run Rscript: %s", strerror(errno));
     }
     free(arguments);
 }
@@ -113,7 +110,7 @@ int cmd_report(int argc, char **argv)
     for (int i = 0; i < count && !error; i++)
         error = analyse_once(paths[i], &why);
     if (!error)
-        become_rscript(directory, paths, count, &why);
+        exec_rscript(directory, paths, count, &why);
     output_note("%s", why.text);
     return COMMAND_FAILED;
 }

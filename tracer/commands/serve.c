@@ -3,8 +3,8 @@
  * of the file.
  *
  * The collector detaches before it writes anything. It is then no child of the program, has no terminal, and holds
- * none of the program's files but that pipe and standard error. The first process waits until the collector is at
- * work, and its exit status says whether it is. */
+ * none of the program's files but that pipe and standard error. The first process waits until the collector has
+ * started, and its exit status says whether it has. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,7 +30,7 @@ static const char usage[] =
     "  --root PID  the process\n"
     "  -o, --output FILE, --log-records N, --kernel: as for `record`\n"
     "\n"
-    "exit status  0 a collector is at work; 1 it is not; 2 wrong usage\n";
+    "exit status  0 the collector has started; 1 it has not; 2 wrong usage\n";
 
 static volatile sig_atomic_t terminated;
 static struct recording recording;
@@ -73,14 +73,12 @@ static void drop_inherited(int keep)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDIN_FILENO);
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0 && null >= 0)
-        dup2(null, STDERR_FILENO);
-    if (null > 2)
+    if (null > STDERR_FILENO)
         close(null);
     recording_raise_limit(&files);
 }
 
-/* The collector, detached. A byte into `ready` tells the first process that it is at work. */
+/* The collector, detached. A byte into `ready` tells the first process that it has started. */
 static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool with_kernel, int ready)
 {
     struct sentence why;

@@ -1,12 +1,12 @@
 /* Writes the object form of Chrome's trace JSON, as the Perfetto UI and speedscope read it.
  *
- * pid is the process's pid; if two processes had the same one, numbers above all pids. A row in the viewer is a tid:
- * the lane of a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs. Those
- * rows have tids above all lanes, so they are shown below them, and show also what the thread waited for where the lane
- * does not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest correctly.
- * Each process has a slice from its start to its end, around its instants and the ends of its arrows: both ends of an
- * arrow must lie inside a slice. A counter shows how many page faults the process has had. Memory: only SQLite's
- * sorters, which use files. */
+ * pid is the process's pid; processes that had the same pid get numbers above all pids instead. A row in the viewer is
+ * a tid: the lane of a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs.
+ * Those rows have tids above all lanes, so they are shown below them, and show also what the thread waited for where
+ * the lane does not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest
+ * correctly. Each process has a slice from its start to its end, around its instants and the ends of its arrows: both
+ * ends of an arrow must lie inside a slice. A counter shows how many page faults the process has had. Memory: only
+ * SQLite's sorters, which use files. */
 #include "export/chrome.h"
 
 #include <errno.h>
@@ -157,7 +157,7 @@ static void put_arrow(struct chrome *c, sqlite3_stmt *s)
     from_ns = from_ns > to_ns ? to_ns : from_ns;
     from_ns = from_ns < from_first ? from_first : from_ns;
     if (from_ns > to_ns)
-        return; /* within the clocks' error, or a join that ended before the child was seen dead */
+        return; /* the times are in the wrong order: by the clock's error, or the child was seen dead after the join */
     c->arrows++;
     open_event(c, "s", sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2), "flow", text(s, 0));
     put_time(c, "ts", from_ns);
@@ -167,7 +167,7 @@ static void put_arrow(struct chrome *c, sqlite3_stmt *s)
     fprintf(c->to, ",\"id\":%" PRId64 ",\"bp\":\"e\"}", c->arrows);
 }
 
-static void each(struct chrome *c, const char *sql, void (*put)(struct chrome *c, sqlite3_stmt *s))
+static void write_each(struct chrome *c, const char *sql, void (*put)(struct chrome *c, sqlite3_stmt *s))
 {
     sqlite3_stmt *s = NULL;
     int rc = c->error ? SQLITE_ERROR : sqlite3_prepare_v2(c->db, sql, -1, &s, NULL);
@@ -185,14 +185,14 @@ int chrome_write(sqlite3 *db, FILE *to)
     if (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
         return -EIO;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", to);
-    each(&c, "SELECT * FROM chrome_process", put_process);
-    each(&c, "SELECT * FROM chrome_thread", put_thread);
-    each(&c, "SELECT * FROM chrome_event", put_event);
-    each(&c, "SELECT * FROM chrome_cpu", put_cpu_row);
-    each(&c, "SELECT * FROM chrome_faults", put_faults);
-    each(&c, "SELECT * FROM chrome_message", put_arrow);
-    each(&c, "SELECT * FROM chrome_fork", put_arrow);
-    each(&c, "SELECT * FROM chrome_join", put_arrow);
+    write_each(&c, "SELECT * FROM chrome_process", put_process);
+    write_each(&c, "SELECT * FROM chrome_thread", put_thread);
+    write_each(&c, "SELECT * FROM chrome_event", put_event);
+    write_each(&c, "SELECT * FROM chrome_cpu", put_cpu_row);
+    write_each(&c, "SELECT * FROM chrome_faults", put_faults);
+    write_each(&c, "SELECT * FROM chrome_message", put_arrow);
+    write_each(&c, "SELECT * FROM chrome_fork", put_arrow);
+    write_each(&c, "SELECT * FROM chrome_join", put_arrow);
     fputs("\n]}\n", to);
     return c.error;
 }

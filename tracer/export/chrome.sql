@@ -1,5 +1,6 @@
 -- What chrome.c writes, as temporary views: one for each kind of event, in the order of writing.
--- pid: 4194304 is the highest that Linux gives. EVENT_SEND is the id of SEND in ext/abi/events.def (see Makefile).
+-- pid: 4194304 is the highest that Linux gives. The Makefile replaces EVENT_SEND by the id of SEND in
+-- ext/abi/events.def, and so on.
 -- CROSS JOIN everywhere: SQLite must read the tables in this order, whatever it estimates about their sizes.
 
 PRAGMA temp_store = FILE;

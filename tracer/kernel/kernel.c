@@ -48,7 +48,7 @@ static const char *const states[KERNEL_STATES] = {
     [KERNEL_BLOCKED] = "blocked", [KERNEL_UNINTERRUPTIBLE] = "uninterruptible",
     [KERNEL_STOPPED] = "stopped", [KERNEL_EXITED] = "exited"};
 
-static const char *const whats[KERNEL_WHATS] = {
+static const char *const wait_names[KERNEL_WHATS] = {
     [KERNEL_FUTEX] = "futex",         [KERNEL_FILE_LOCK] = "file lock", [KERNEL_PIPE] = "pipe",
     [KERNEL_FULL_PIPE] = "full pipe", [KERNEL_SOCKET] = "socket",       [KERNEL_FULL_SOCKET] = "full socket",
     [KERNEL_POLL] = "poll",           [KERNEL_CHILD] = "child",         [KERNEL_SLEEP] = "sleep",
@@ -126,8 +126,8 @@ static void take_slice(struct kernel *k, const struct kernel_slice *r)
                                 .woken = r->wake_ns != 0,
                                 .wake_ns = session_ns(k, r->wake_ns)};
     store_slice(k->store, &slice);
-    if (r->blocked_ns && whats[r->what])
-        store_kernel_wait(k->store, row, r->tid, whats[r->what], session_ns(k, r->blocked_ns),
+    if (r->blocked_ns && wait_names[r->what])
+        store_kernel_wait(k->store, row, r->tid, wait_names[r->what], session_ns(k, r->blocked_ns),
                           session_ns(k, r->wake_ns ? r->wake_ns : r->start_ns));
     if (r->state == KERNEL_EXITED && k->processes[r->pid].over) /* the process ended after its exit record */
         store_kernel_end(k->store, row, slice.end_ns, k->processes[r->pid].exit_status, false);
@@ -136,19 +136,19 @@ static void take_slice(struct kernel *k, const struct kernel_slice *r)
 static void take_faults(struct kernel *k, uint32_t pid, uint32_t tid, const struct kernel_faults *f)
 {
     int64_t row = known_process(k, pid, f->first_ns);
-    for (unsigned sort = 0; row && sort < KERNEL_FAULT_SORTS; sort++) {
-        if (!f->count[sort] && !f->cost_ns[sort])
+    for (unsigned fault_class = 0; row && fault_class < KERNEL_FAULT_CLASSES; fault_class++) {
+        if (!f->count[fault_class] && !f->cost_ns[fault_class])
             continue;
-        unsigned kind = sort % KERNEL_FAULT_KINDS;
+        unsigned kind = fault_class % KERNEL_FAULT_KINDS;
         struct store_fault fault = {.process = row,
                                     .tid = tid,
                                     .kind = fault_kinds[kind],
-                                    .mode = modes[sort / KERNEL_FAULT_KINDS],
+                                    .mode = modes[fault_class / KERNEL_FAULT_KINDS],
                                     .start_ns = session_ns(k, f->first_ns),
                                     .end_ns = session_ns(k, f->end_ns),
-                                    .count = f->count[sort],
-                                    .cost_ns = k->probe.timed ? (int64_t)f->cost_ns[sort]
-                                                              : k->cost_ns[kind] * (int64_t)f->count[sort],
+                                    .count = f->count[fault_class],
+                                    .cost_ns = k->probe.timed ? (int64_t)f->cost_ns[fault_class]
+                                                              : k->cost_ns[kind] * (int64_t)f->count[fault_class],
                                     .estimate = !k->probe.timed};
         store_fault(k->store, &fault);
     }
@@ -175,7 +175,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
     *out = NULL;
     struct kernel *k = calloc(1, sizeof *k);
     if (!k)
-        return output_keep(why, -ENOMEM, "no kernel's view: no memory");
+        return output_explain(why, -ENOMEM, "no kernel's view: no memory");
     k->store = store;
     k->start_ns = clock->first.monotonic_ns;
     k->root = root;
@@ -183,8 +183,8 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     int error = 0;
     if (k->processes == MAP_FAILED)
-        error = output_keep(why, -errno, "no kernel's view: %s", strerror(errno));
-    if (!error) { /* costs first: probes would add theirs, and take the child that measures for the root */
+        error = output_explain(why, -errno, "no kernel's view: %s", strerror(errno));
+    if (!error) { /* costs first: probes would add to them, and would take the child that measures for the root */
         kernel_cost_measure(k->cost_ns, clock->open.ns_per_tick);
         error = kernel_probe_attach(&k->probe, root, why);
     }
@@ -193,7 +193,7 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
         k->capacity_bytes = bpf_map__max_entries(records);
         k->ring = ring_buffer__new(bpf_map__fd(records), take_record, k, NULL);
         if (!k->ring)
-            error = output_keep(why, -errno, "no kernel's view: cannot map its buffer: %s", strerror(errno));
+            error = output_explain(why, -errno, "no kernel's view: cannot map its buffer: %s", strerror(errno));
     }
     if (error) {
         k->store = NULL;
@@ -292,8 +292,8 @@ static void take_remaining(struct kernel *k, uint64_t now)
             slice.waker = t.waker;
             slice.what = t.what;
             take_slice(k, &slice);
-        } else if (t.off_state > KERNEL_PREEMPTED && t.off_what < KERNEL_WHATS && whats[t.off_what]) {
-            store_kernel_wait(k->store, known_process(k, t.pid, t.off_ns), tid, whats[t.off_what],
+        } else if (t.off_state > KERNEL_PREEMPTED && t.off_what < KERNEL_WHATS && wait_names[t.off_what]) {
+            store_kernel_wait(k->store, known_process(k, t.pid, t.off_ns), tid, wait_names[t.off_what],
                               session_ns(k, t.off_ns), session_ns(k, now));
         }
     }

@@ -40,7 +40,8 @@ static double touch(volatile char *memory, size_t step, int count, int write)
         ticks[batch] = clock_tsc() - before;
     }
     qsort(ticks, BATCHES, sizeof *ticks, by_size);
-    return (double)ticks[BATCHES / 2] / each;
+    uint64_t median = ticks[BATCHES / 2];
+    return (double)median / each;
 }
 
 /* What a fault takes, if the first access at each step causes one. */

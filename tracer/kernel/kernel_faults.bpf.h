@@ -27,7 +27,7 @@ static __noinline int count_for(struct kernel_cpu *c, __u32 tid)
 {
     struct kernel_thread *t = thread_of(tid);
     if (c->faults.first_ns)
-        put_faults(c, bpf_ktime_get_ns()); /* of a thread whose leaving was not seen */
+        put_faults(c, bpf_ktime_get_ns()); /* of a thread that was not seen to leave this CPU */
     c->tid = tid;
     c->pid = t ? t->pid : 0;
     return 0;
@@ -57,8 +57,8 @@ static __always_inline int fault(__u64 address, __u64 error_code, int mode)
         return 0;
     if (!c->faults.first_ns || c->ticks != bpf_jiffies64())
         keep_slot(c);
-    c->sort = mode * KERNEL_FAULT_KINDS + (error_code & (KERNEL_FAULT_KINDS - 1));
-    c->faults.count[c->sort & (KERNEL_FAULT_SORTS - 1)]++;
+    c->fault_class = mode * KERNEL_FAULT_KINDS + (error_code & (KERNEL_FAULT_KINDS - 1));
+    c->faults.count[c->fault_class & (KERNEL_FAULT_CLASSES - 1)]++;
     return 0;
 }
 
@@ -82,7 +82,7 @@ int BPF_PROG(on_fault_begin)
     struct kernel_cpu *c = this_cpu();
     struct kernel_thread *t = thread_of(bpf_get_current_pid_tgid());
     if (c && t) {
-        t->sort = c->sort;
+        t->fault_class = c->fault_class;
         t->fault_ns = bpf_ktime_get_ns();
     }
     return 0;
@@ -101,7 +101,7 @@ int BPF_PROG(on_fault_end)
         count_for(c, tid);
     if (!c->faults.first_ns)
         c->faults.first_ns = now;
-    c->faults.cost_ns[t->sort & (KERNEL_FAULT_SORTS - 1)] += now - t->fault_ns;
+    c->faults.cost_ns[t->fault_class & (KERNEL_FAULT_CLASSES - 1)] += now - t->fault_ns;
     t->fault_ns = 0;
     return 0;
 }

@@ -10,10 +10,10 @@
 #include "kernel/kernel_types.bpf.h"
 
 /* Set before loading. The next process that this pid forks becomes the root; 0: the collector adds the root itself. */
-const volatile __u32 adopter;
+const volatile __u32 root_parent;
 
 __u64 lost[KERNEL_LOST];
-bool adopted;
+bool root_found;
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);

@@ -9,8 +9,8 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
     (void)clock;
     (void)root;
     *out = NULL;
-    return output_keep(why, -ENOSYS,
-                       "no kernel's view: when this was built, " KERNEL_MISSING " was missing (make deps installs it)");
+    return output_explain(
+        why, -ENOSYS, "no kernel's view: when this was built, " KERNEL_MISSING " was missing (make deps installs it)");
 }
 
 double kernel_poll(struct kernel *kernel)

@@ -52,12 +52,12 @@ static bool is_privileged(void)
 static int refused(int error, struct sentence *why)
 {
     if (error == -EPERM && !is_privileged())
-        return output_keep(why, error,
-                           "no kernel's view: it needs root, or a collector with the capabilities for it (setcap "
-                           "cap_bpf,cap_perfmon+ep snakefish-trace)");
-    return output_keep(why, error,
-                       "no kernel's view: the kernel refuses its probes, which need Linux 5.15 or later: %s",
-                       strerror(-error));
+        return output_explain(why, error,
+                              "no kernel's view: it needs root, or a collector with the capabilities for it (setcap "
+                              "cap_bpf,cap_perfmon+ep snakefish-trace)");
+    return output_explain(why, error,
+                          "no kernel's view: the kernel refuses its probes, which need Linux 5.15 or later: %s",
+                          strerror(-error));
 }
 
 static bool has_tracepoint(const struct btf *btf, const char *name)
@@ -74,22 +74,23 @@ static int check_system(struct kernel_probe *probe, struct sentence *why)
                                          "sched_process_exec", "sched_process_exit", "hrtimer_expire_entry",
                                          "softirq_entry",      "irq_handler_entry"};
     if (access(btf_path, R_OK))
-        return output_keep(why, -ENOENT,
-                           "no kernel's view: this kernel does not describe its types (%s, of CONFIG_DEBUG_INFO_BTF)",
-                           btf_path);
+        return output_explain(
+            why, -ENOENT, "no kernel's view: this kernel does not describe its types (%s, of CONFIG_DEBUG_INFO_BTF)",
+            btf_path);
     if (is_contained())
-        return output_keep(why, -ENOTSUP,
-                           "no kernel's view: this is a container with pids of its own; trace outside it, or give it "
-                           "the host's (--pid=host)");
+        return output_explain(
+            why, -ENOTSUP,
+            "no kernel's view: this is a container with pids of its own; trace outside it, or give it "
+            "the host's (--pid=host)");
     if (!is_privileged())
         return refused(-EPERM, why);
     struct btf *btf = btf__parse_raw(btf_path);
     if (!btf)
-        return output_keep(why, -errno, "no kernel's view: cannot read %s: %s", btf_path, strerror(errno));
+        return output_explain(why, -errno, "no kernel's view: cannot read %s: %s", btf_path, strerror(errno));
     int error = 0;
     for (size_t i = 0; i < sizeof needed / sizeof *needed && !error; i++)
         if (!has_tracepoint(btf, needed[i]))
-            error = output_keep(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
+            error = output_explain(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
     probe->faults = has_tracepoint(btf, "page_fault_user") && has_tracepoint(btf, "page_fault_kernel");
     btf__free(btf);
     return error;
@@ -103,7 +104,7 @@ static int load(struct kernel_probe *probe, pid_t root, bool timed)
         struct kernel_bpf *bpf = kernel_bpf__open();
         if (!bpf)
             return -errno;
-        bpf->rodata->adopter = root ? 0 : (__u32)getpid();
+        bpf->rodata->root_parent = root ? 0 : (__u32)getpid();
         bpf_map__set_max_entries(bpf->maps.records, bytes);
         bpf_program__set_autoload(bpf->progs.on_user_fault, probe->faults);
         bpf_program__set_autoload(bpf->progs.on_kernel_fault, probe->faults);
@@ -163,9 +164,9 @@ int kernel_probe_attach(struct kernel_probe *probe, pid_t root, struct sentence 
         return refused(error, why);
     }
     if (!probe->faults)
-        output_keep(why, 0,
-                    "the kernel's view has no page faults: this kernel lacks the tracepoints page_fault_user "
-                    "and page_fault_kernel");
+        output_explain(why, 0,
+                       "the kernel's view has no page faults: this kernel lacks the tracepoints page_fault_user "
+                       "and page_fault_kernel");
     return 0;
 }
 

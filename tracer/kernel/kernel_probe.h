@@ -10,8 +10,8 @@
 
 struct kernel_probe {
     struct kernel_bpf *bpf; /* the skeleton; its links hold the programs in the kernel; owned */
-    bool faults;            /* whether page faults are counted, */
-    bool timed;             /* and timed */
+    bool faults;            /* page faults are counted */
+    bool timed;             /* page faults are counted and timed */
 };
 
 /* Loads and attaches all programs that this kernel allows. root: see kernel_open. -errno and a sentence: it allows too

@@ -53,7 +53,7 @@ enum kernel_fault_kind {
     KERNEL_FAULT_KINDS
 };
 enum { KERNEL_USER, KERNEL_KERNEL, KERNEL_MODES };
-enum { KERNEL_FAULT_SORTS = KERNEL_MODES * KERNEL_FAULT_KINDS }; /* a sort is mode * KERNEL_FAULT_KINDS + kind */
+enum { KERNEL_FAULT_CLASSES = KERNEL_MODES * KERNEL_FAULT_KINDS }; /* a class is mode * KERNEL_FAULT_KINDS + kind */
 
 struct kernel_slice {
     __u32 type, pid, tid, cpu;
@@ -66,9 +66,10 @@ struct kernel_slice {
 };
 
 struct kernel_faults {
-    __u64 first_ns, end_ns; /* time of the first fault, 0: there was none; a time after the last */
-    __u64 cost_ns[KERNEL_FAULT_SORTS];
-    __u32 count[KERNEL_FAULT_SORTS];
+    __u64 first_ns; /* time of the first fault; 0: there was none */
+    __u64 end_ns;   /* a time after the last fault */
+    __u64 cost_ns[KERNEL_FAULT_CLASSES];
+    __u32 count[KERNEL_FAULT_CLASSES];
 };
 
 struct kernel_faults_record {
@@ -101,16 +102,16 @@ struct kernel_thread {
     __u32 waking_by, waker;
     __u16 off_state, off_what; /* how the last slice ended, and what it waits for since */
     __u16 what;                /* of the present slice's blocked_ns */
-    __u16 sort;                /* of the fault that is being timed */
+    __u16 fault_class;         /* of the fault that is being timed */
 };
 
 /* A CPU's entry: all that is needed to count a page fault. The collector reads it at the end. */
 struct kernel_cpu {
-    __u64 ticks;      /* ticks of the timer when the clock was last read for page faults */
-    __u32 tid;        /* the thread whose page faults are counted; 0: set at the next fault */
-    __u32 pid;        /* its process; 0: it is not traced */
-    __u32 sort;       /* of its last fault */
-    __s32 interrupts; /* how many are running, one inside the other */
+    __u64 ticks;       /* ticks of the timer when the clock was last read for page faults */
+    __u32 tid;         /* the thread whose page faults are counted; 0: set at the next fault */
+    __u32 pid;         /* its process; 0: it is not traced */
+    __u32 fault_class; /* of its last fault */
+    __s32 interrupts;  /* how many are running, one inside the other */
     struct kernel_faults faults;
 };
 

@@ -69,7 +69,7 @@ static void begin_slice(struct kernel_thread *t, __u64 now)
     t->start_ns = now;
 }
 
-/* The slice ends whose beginning was not seen. */
+/* A slice ends whose beginning was not seen: derives when it began. */
 static void begin_slice_late(struct kernel_thread *t, struct task_struct *task, __u64 now)
 {
     if (t->runtime_ns == KERNEL_UNKNOWN)

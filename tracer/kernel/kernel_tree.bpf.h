@@ -25,9 +25,9 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 {
     __u32 parent_pid = parent->tgid, pid = child->tgid, tid = child->pid;
     if (!bpf_map_lookup_elem(&processes, &parent_pid)) {
-        if (parent_pid != adopter || pid == parent_pid || adopted)
+        if (parent_pid != root_parent || pid == parent_pid || root_found)
             return 0;
-        adopted = true;
+        root_found = true;
     }
     __u64 now = bpf_ktime_get_ns();
     struct kernel_thread fresh = {.pid = pid, .waking_ns = now, .waking_by = parent_pid};

@@ -25,7 +25,7 @@ static const char schema[] =
 /* Opens SQLite for a program with one thread: its locks and statistics take a tenth of the time of an insert. */
 static int open_file(sqlite3 **db, const char *path, int flags)
 {
-    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* after the first time refused, without effect */
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* refused, without effect, once SQLite is initialized */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     return sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX, NULL);
 }
@@ -37,23 +37,23 @@ static int identify(const char *path, struct sentence *why)
     struct stat st;
     if (stat(path, &st)) {
         if (errno == ENOENT)
-            return lstat(path, &st) ? 0 : output_keep(why, -ENOENT, "%s is a symbolic link to nothing", path);
-        return output_keep(why, -errno, "cannot look at %s: %s", path, strerror(errno));
+            return lstat(path, &st) ? 0 : output_explain(why, -ENOENT, "%s is a symbolic link to nothing", path);
+        return output_explain(why, -errno, "cannot look at %s: %s", path, strerror(errno));
     }
     if (S_ISDIR(st.st_mode))
-        return output_keep(why, -EISDIR, "%s is a directory", path);
+        return output_explain(why, -EISDIR, "%s is a directory", path);
     if (!S_ISREG(st.st_mode))
-        return output_keep(why, -EINVAL, "%s is not a regular file", path);
+        return output_explain(why, -EINVAL, "%s is not a regular file", path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return output_keep(why, -errno, "cannot open %s: %s", path, strerror(errno));
+        return output_explain(why, -errno, "cannot open %s: %s", path, strerror(errno));
     ssize_t n = pread(fd, header, sizeof header, 0);
     close(fd);
     if (n < (ssize_t)sizeof header || memcmp(header, "SQLite format 3", 16) != 0)
-        return output_keep(why, -EINVAL, "%s is not a trace database, nor any SQLite database", path);
+        return output_explain(why, -EINVAL, "%s is not a trace database, nor any SQLite database", path);
     uint32_t id = (uint32_t)header[68] << 24 | (uint32_t)header[69] << 16 | (uint32_t)header[70] << 8 | header[71];
     if (id != DATABASE_APPLICATION_ID)
-        return output_keep(why, -EINVAL, "%s is an SQLite database, but not a trace", path);
+        return output_explain(why, -EINVAL, "%s is an SQLite database, but not a trace", path);
     return 1;
 }
 
@@ -64,7 +64,7 @@ static int check_idle(const char *path, struct sentence *why)
     int error = 0;
     if (open_file(&db, path, SQLITE_OPEN_READONLY) == SQLITE_OK &&
         sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_BUSY)
-        error = output_keep(why, -EBUSY, "%s is being written by another snakefish-trace", path);
+        error = output_explain(why, -EBUSY, "%s is being written by another snakefish-trace", path);
     sqlite3_close(db);
     return error;
 }
@@ -74,7 +74,7 @@ static int check_parent(const char *path, struct sentence *why)
 {
     char parent[PATH_MAX];
     if (strlen(path) >= sizeof parent)
-        return output_keep(why, -ENAMETOOLONG, "%s: name too long", path);
+        return output_explain(why, -ENAMETOOLONG, "%s: name too long", path);
     strcpy(parent, path);
     char *slash = strrchr(parent, '/');
     if (slash == parent)
@@ -84,14 +84,14 @@ static int check_parent(const char *path, struct sentence *why)
     else
         strcpy(parent, ".");
     if (access(parent, W_OK | X_OK))
-        return output_keep(why, -errno, "cannot make %s: %s", path, strerror(errno));
+        return output_explain(why, -errno, "cannot make %s: %s", path, strerror(errno));
     return 0;
 }
 
 int database_check(const char *path, struct sentence *why)
 {
     if (!path[0])
-        return output_keep(why, -EINVAL, "the database's name is empty");
+        return output_explain(why, -EINVAL, "the database's name is empty");
     int is = identify(path, why);
     if (is > 0)
         is = check_idle(path, why);
@@ -100,7 +100,7 @@ int database_check(const char *path, struct sentence *why)
 
 static int write_error(sqlite3 *db, const char *path, struct sentence *why)
 {
-    return output_keep(why, -EIO, "cannot write %s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
+    return output_explain(why, -EIO, "cannot write %s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
 }
 
 static int execute(sqlite3 *db, const char *sql, const char *path, struct sentence *why)
@@ -122,7 +122,7 @@ int database_create(sqlite3 **db, const char *path, struct sentence *why)
         /* The journal first: if it were left without its database, it would be rolled back into the new one. */
         snprintf(journal, sizeof journal, "%s-journal", real);
         if ((unlink(journal) && errno != ENOENT) || unlink(real))
-            return output_keep(why, -errno, "cannot replace %s: %s", path, strerror(errno));
+            return output_explain(why, -errno, "cannot replace %s: %s", path, strerror(errno));
     }
     if (open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) != SQLITE_OK) {
         error = write_error(*db, path, why);
@@ -151,7 +151,7 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
     if (is < 0)
         return is;
     if (is == 0)
-        return output_keep(why, -ENOENT, "there is no trace at %s", path);
+        return output_explain(why, -ENOENT, "there is no trace at %s", path);
     int error = 0;
     sqlite3_stmt *version = NULL;
     /* Opened for writing even if it is only read: the journal of a killed collector has to be rolled back. Where the
@@ -162,12 +162,12 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
     if (rc == SQLITE_OK)
         rc = sqlite3_step(version);
     if (rc == SQLITE_BUSY)
-        error = output_keep(why, -EBUSY, "%s is still being written by another snakefish-trace", path);
+        error = output_explain(why, -EBUSY, "%s is still being written by another snakefish-trace", path);
     else if (rc != SQLITE_ROW)
-        error = output_keep(why, -EIO, "cannot read %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
+        error = output_explain(why, -EIO, "cannot read %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
     else if (sqlite3_column_int(version, 0) != DATABASE_SCHEMA_VERSION)
-        error = output_keep(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
-                            sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
+        error = output_explain(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
+                               sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
     sqlite3_finalize(version);
     if (!error && writing) {
         sqlite3_busy_timeout(*db, 5000); /* a program may be reading it */

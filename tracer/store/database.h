@@ -14,7 +14,7 @@
  * sentence: no. Changes nothing. */
 int database_check(const char *path, struct sentence *why);
 
-/* Makes an empty trace at `path`, which database_check has to allow. The caller owns *db. */
+/* Makes an empty trace at `path`, if database_check allows it. The caller owns *db. */
 int database_create(sqlite3 **db, const char *path, struct sentence *why);
 
 /* Opens the trace at `path`, to read it, or (`writing`) to continue it as the collector of its session. */

@@ -1,4 +1,4 @@
-/* See ids.h. Invariant: every entry of the cache is in the table too. A new entry reslots the one in its slot. */
+/* See ids.h. Invariant: every entry of the cache is in the table too. A new entry replaces the one in its slot. */
 #include "store/ids.h"
 
 #include <assert.h>

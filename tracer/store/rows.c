@@ -37,3 +37,12 @@ void rows_fail(struct rows *rows)
 {
     rows->error = -ENOMEM;
 }
+
+int64_t rows_number(sqlite3 *db, const char *sql)
+{
+    struct rows rows;
+    rows_open(&rows, db, sql);
+    int64_t number = rows_next(&rows) ? rows_integer(&rows, 0) : 0;
+    rows_close(&rows);
+    return number;
+}

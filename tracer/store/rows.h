@@ -13,8 +13,11 @@ struct rows {
 
 void rows_open(struct rows *rows, sqlite3 *db, const char *sql);
 bool rows_next(struct rows *rows);
-void rows_fail(struct rows *rows);                         /* the caller has no memory: there is no next row */
+void rows_fail(struct rows *rows);                         /* the caller is out of memory: reading ends with -ENOMEM */
 int64_t rows_integer(const struct rows *rows, int column); /* NULL is 0 */
 int rows_close(struct rows *rows);                         /* the error; -EIO: the connection has the reason */
+
+/* The first column of a query's first row; 0: there is none, or an error. */
+int64_t rows_number(sqlite3 *db, const char *sql);
 
 #endif

@@ -59,20 +59,20 @@ CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER
 
 -- One row per slice: a time of a thread on a CPU. state, how it ended: preempted (it stayed runnable), blocked (asleep;
 -- a signal would wake it), uninterruptible (asleep; no signal would), stopped (by a signal or a debugger), exited,
--- running (it has not ended; end_ns is the session's end). wake_ns: since when it was runnable before start_ns, which
--- is its fork, the wake-up, or the end of the slice before; NULL: not known. waker: the process that woke or forked it;
--- NULL: an interrupt (a timer, a device), a process that is not traced, or there was no wake-up. So it was blocked from
--- the end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns.
+-- running (it has not ended; end_ns is the session's end). wake_ns: when it became runnable before this slice: its
+-- fork, its wake-up, or, if it was preempted, the end of the slice before; NULL: not known. So it was blocked from the
+-- end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns. waker: the process that woke
+-- or forked it; NULL: there was no wake-up, or it came from an interrupt (a timer, a device) or an untraced process.
 CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
 
 -- Page faults of a thread within one slice and about 2 ms (at most one tick of the timer more). kind: copy-on-write (a
 -- write to a page that is present, as after a fork), first-write and first-read (of a page that is not). mode: user
--- code or kernel. start_ns: the first fault of that time, of any kind; end_ns: after the last and before the next, or
--- the slice's end. estimate: 0: cost_ns was measured (count 0: a fault that began in an earlier slice); 1: cost_ns is
--- count times the median of faults that the collector caused at the start (meta.kernel_*_ns; the same median for both
--- modes).
+-- code or kernel. start_ns: the first fault of that time, of any kind. end_ns: a time after the last one and before the
+-- next one, or the slice's end. estimate 0: cost_ns was measured; then a row of count 0 has the cost of a fault that
+-- began in an earlier slice. estimate 1: cost_ns is count times what a fault of that kind costs, the median of faults
+-- that the collector caused at the start (meta.kernel_*_ns; the same for both modes).
 CREATE TABLE fault(
   process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
   cost_ns INTEGER, estimate INTEGER);
@@ -88,11 +88,11 @@ CREATE TABLE kernel_wait(process INTEGER NOT NULL, tid INTEGER, what TEXT, start
 -- collected + lost + torn; `books` says whether that holds: closed | violated.
 CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), severity TEXT NOT NULL, value);
 
--- The collector's own tables: with them another collector can continue after it was killed. log: one row for each log,
--- with its counts; a process has one log, and one more for each exec of a traced program. The records of a log have seq
--- from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the log) by
--- the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts and ends
--- of processes by the kernel's view.
+-- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each
+-- log, with its counts; a process has one log, and one more for each exec of a traced program. The records of a log
+-- have seq from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
+-- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts
+-- and ends of processes by the kernel's view.
 CREATE TABLE log(
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
   parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,

@@ -4,7 +4,6 @@
  * still in the logs. Only the collector writes to the database. */
 #include "store/store.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "abi/log_format.h"
 #include "store/category.h"
 #include "store/database.h"
+#include "store/inserts.h"
 
 #define STATEMENTS(X)                                                                                                  \
     X(META, "INSERT OR REPLACE INTO meta VALUES(?, ?)")                                                                \
@@ -22,10 +22,11 @@
     X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                              \
     X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "           \
                "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                     \
-    X(ADOPTED, "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                    \
-               "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "          \
-               "ORDER BY start_ns DESC LIMIT 1")                                                                       \
-    X(ADOPT, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                                  \
+    X(PROCESS_WITHOUT_LOG,                                                                                             \
+      "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
+      "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
+      "ORDER BY start_ns DESC LIMIT 1")                                                                                \
+    X(ADD_LOG, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                                \
     X(LOG_PROCESS, "SELECT process FROM log WHERE pid = ? ORDER BY start_tsc DESC LIMIT 1")                            \
     X(KERNEL_PROCESS, "INSERT INTO process(pid, parent, name, start_ns) VALUES(?, ?, ?, ?)")                           \
     X(KERNEL_LIFE, "INSERT OR IGNORE INTO kernel_life(process, pid, start_ns) VALUES(?, ?, ?)")                        \
@@ -86,38 +87,21 @@ void store_fail(struct store *store, int error)
     if (store->error)
         return;
     const char *path = sqlite3_db_filename(store->db, "main");
-    store->error = output_keep(&store->why, error, "cannot write %s: %s", path ? path : "the database",
-                               error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
+    store->error = output_explain(&store->why, error, "cannot write %s: %s", path ? path : "the database",
+                                  error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
 }
 
-/* Binds the arguments and runs the statement. `types` has a letter for each argument: i an int64; o an int64, of which
- * 0 is bound as NULL; r a double; s a string, or NULL. Returns a query's first column of its first row, or a new row's
- * id. */
+/* Binds the arguments (see inserts_bind) and runs the statement. Returns a query's first column of its first row, or a
+ * new row's id. */
 static int64_t run_statement(struct store *store, enum statement which, const char *types, ...)
 {
     sqlite3_stmt *s = store->prepared[which];
-    int64_t result = 0, number;
+    int64_t result = 0;
     va_list args;
     if (store->error)
         return 0;
-    assert((int)strlen(types) == sqlite3_bind_parameter_count(s));
     va_start(args, types);
-    for (int i = 0; types[i]; i++) {
-        switch (types[i]) {
-        case 'r':
-            sqlite3_bind_double(s, i + 1, va_arg(args, double));
-            break;
-        case 's':
-            sqlite3_bind_text(s, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
-            break;
-        default:
-            number = va_arg(args, int64_t);
-            if (number || types[i] == 'i')
-                sqlite3_bind_int64(s, i + 1, number);
-            else
-                sqlite3_bind_null(s, i + 1);
-        }
-    }
+    inserts_bind(s, types, args);
     va_end(args);
     int rc = sqlite3_step(s);
     if (rc == SQLITE_ROW)
@@ -137,7 +121,7 @@ static int prepare_statements(struct store **out, sqlite3 *db, struct sentence *
     *out = NULL;
     if (!store) {
         sqlite3_close(db);
-        return output_keep(why, -ENOMEM, "no memory");
+        return output_explain(why, -ENOMEM, "no memory");
     }
     store->db = db;
     for (int i = 0; i < STATEMENT_COUNT && !store->error; i++)
@@ -202,7 +186,7 @@ int store_continue(struct store **store, const char *path, const char *session, 
     *store = NULL;
     int error = database_open(&db, path, 1, why);
     if (error)
-        return error == -EBUSY ? error : -ENOENT; /* store_create will say what it is instead */
+        return error == -EBUSY ? error : -ENOENT; /* store_create reports what is there instead */
     char *its_session = database_meta(db, "session");
     bool same = its_session && strcmp(its_session, session) == 0;
     free(its_session);
@@ -213,8 +197,8 @@ int store_continue(struct store **store, const char *path, const char *session, 
     return prepare_statements(store, db, why);
 }
 
-/* Frees all but the connection, and returns that. */
-static sqlite3 *dissolve(struct store *store)
+/* Frees the store, but not its connection, and returns that. */
+static sqlite3 *detach_connection(struct store *store)
 {
     sqlite3 *db = store->db;
     for (int i = 0; i < STATEMENT_COUNT; i++)
@@ -226,12 +210,12 @@ static sqlite3 *dissolve(struct store *store)
 void store_close(struct store *store)
 {
     if (store)
-        sqlite3_close(dissolve(store));
+        sqlite3_close(detach_connection(store));
 }
 
 void store_discard(struct store *store)
 {
-    database_discard(dissolve(store));
+    database_discard(detach_connection(store));
 }
 
 void store_run(struct store *store, const char *sql)
@@ -291,9 +275,9 @@ void store_segment(struct store *store, const struct clock_segment *s)
 int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
                       uint64_t start_tsc, int64_t start_ns)
 {
-    int64_t process = run_statement(store, S_ADOPTED, "ii", (int64_t)pid, start_ns);
+    int64_t process = run_statement(store, S_PROCESS_WITHOUT_LOG, "ii", (int64_t)pid, start_ns);
     if (process)
-        run_statement(store, S_ADOPT, "iso", process, name, task);
+        run_statement(store, S_ADD_LOG, "iso", process, name, task);
     else
         process = run_statement(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
                                 start_ns, task);

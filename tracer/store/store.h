@@ -62,11 +62,12 @@ void store_begin(struct store *store);
 int store_commit(struct store *store); /* 0, or the first error since the store was opened */
 const struct sentence *store_why(const struct store *store);
 
-/* The connection, and a way to run statements on it that are run only once. */
+/* The connection. store_run runs SQL on it that needs no prepared statement. */
 sqlite3 *store_connection(struct store *store);
 void store_run(struct store *store, const char *sql);
 
-/* Reports the error of something that was done on the connection: -EIO (the reason is the connection's) or -ENOMEM. */
+/* Keeps the error of something that the caller did on the connection: -EIO (the connection has the reason) or
+ * -ENOMEM. */
 void store_fail(struct store *store, int error);
 
 void store_meta_text(struct store *store, const char *key, const char *value);
@@ -84,22 +85,28 @@ int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, co
 /* The last process of that pid that made a log between from_tsc and to_tsc (exclusive); 0: there is none. */
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc);
 
-/* A new log of log->process: sets id and first_seq. The name of its process, unless a later log has one. Its counts. */
+/* Adds a log of log->process: sets log->id and log->first_seq. */
 void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header);
+
+/* Names the log's process, unless the process has a later log, whose name counts. */
 void store_log_name(struct store *store, int64_t log, const char *name);
+
+/* Stores the counts of a log. */
 void store_log(struct store *store, const struct store_log *log);
 
 /* A process of the kernel's view; returns its id. parent: 0 for none. name NULL: the kernel's view did not see its
  * fork; if there is a log of that pid, it is the log's process. */
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns);
-void store_kernel_name(struct store *store, int64_t process,
-                       const char *name); /* unless it has a log, which has the name */
+
+/* Names a process, unless it has a log, whose name counts. */
+void store_kernel_name(struct store *store, int64_t process, const char *name);
 void store_kernel_end(struct store *store, int64_t process, int64_t end_ns, int64_t exit_status, bool running);
 void store_slice(struct store *store, const struct store_slice *slice);
 void store_fault(struct store *store, const struct store_fault *fault);
 void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const char *what, int64_t start_ns,
                        int64_t end_ns);
 
+/* A child's death as its parent saw it. */
 void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status);
 
 /* Returns the row's id. */

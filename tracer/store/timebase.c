@@ -32,7 +32,7 @@ void timebase_fini(struct timebase *timebase)
 
 int64_t timebase_ns(const struct timebase *timebase, uint64_t tsc)
 {
-    size_t low = 0, high = timebase->count; /* not bsearch: the last segment that begins at tsc or before */
+    size_t low = 0, high = timebase->count; /* bsearch cannot find the last segment that begins at tsc or before */
     while (low < high) {
         size_t middle = (low + high) / 2;
         if (timebase->segments[middle].from_tsc <= tsc)
@@ -42,6 +42,5 @@ int64_t timebase_ns(const struct timebase *timebase, uint64_t tsc)
     }
     if (!low)
         return 0;
-    const struct clock_segment *s = &timebase->segments[low - 1];
-    return s->ns + (int64_t)((double)(int64_t)(tsc - s->tsc) * s->ns_per_tick);
+    return clock_segment_ns(&timebase->segments[low - 1], tsc);
 }

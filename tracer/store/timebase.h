@@ -17,7 +17,7 @@ struct timebase {
 int timebase_init(struct timebase *timebase, sqlite3 *db); /* 0, -ENOMEM or -EIO; timebase_fini is due in any case */
 void timebase_fini(struct timebase *timebase);
 
-/* 0: `tsc` is before the first segment. */
+/* At most CLOCK_MAX_NS, at least -CLOCK_MAX_NS. 0 also if `tsc` is before the first segment. */
 int64_t timebase_ns(const struct timebase *timebase, uint64_t tsc);
 
 #endif

@@ -54,7 +54,7 @@ def exchange(trial, sizes, pause_s=None):
     senders, receivers = chance.randint(1, 3), chance.randint(0, 2)
     most = size - OVERHEAD - OVERHEAD // 2
     largest = chance.choice([bytes for bytes in (2, 100, 700, 5000, size // 3, most) if bytes <= most])
-    trial.strike(trial.some_of(range(senders + receivers)), pause_s)
+    trial.disturb(trial.some_of(range(senders + receivers)), pause_s)
     book, channel = Book(senders, NUMBERS), Channel(size)
 
     def sending(writer):
@@ -101,7 +101,7 @@ def exchange(trial, sizes, pause_s=None):
             pass
     except EOFError:
         pass
-    trial.end_executioner()
+    trial.end_killer()
     for task in tasks[senders:]:
         task.join(15)
     try:
@@ -112,7 +112,7 @@ def exchange(trial, sizes, pause_s=None):
         pass
     dead_receivers = 0
     for slot, task in enumerate(tasks):
-        ended = fate(task, trial.was_struck(slot))
+        ended = fate(task, trial.was_killed(slot))
         check(ended in (None, "sent", "received"), ended)
         dead_receivers += ended is None and slot >= senders
     lost = book.lost()
@@ -138,14 +138,14 @@ def participants_of_large_channels_are_killed(trial):
 
 @program
 def participants_that_are_stopped_for_a_while_lose_nothing(trial):
-    """Slow is not dead: longer than any wait goes without a look for the dead."""
+    """Slow is not dead: they are stopped for longer than a wait goes on without looking for dead processes."""
     exchange(trial, (1024, 65536, 1 << 20), pause_s=0.15)
 
 
 @program
 def one_of_two_that_talk_is_killed(trial):
-    """The other is told, whichever way it waits; the program itself has given up its share."""
-    trial.strike([trial.chance.randint(0, 1)])
+    """The other one notices, whichever way it waits; the program itself has disposed of the channel."""
+    trial.disturb([trial.chance.randint(0, 1)])
     body = bytes(trial.chance.choice((0, 100, 20000)))
     with Channel(65536) as there, Channel(65536) as back:
 
@@ -159,7 +159,7 @@ def one_of_two_that_talk_is_killed(trial):
                     check(mine.receive_pyobj() == body, "a corrupt message")
                     other.send_pyobj(body, True)
             except (EOFError, BrokenPipeError):
-                return "told"
+                return "noticed"
             return "stopped"
 
         tasks = [Thread(talk, args=(slot,)) for slot in range(2)]
@@ -167,8 +167,8 @@ def one_of_two_that_talk_is_killed(trial):
         tasks[1].start()
     for task in tasks:
         check(task.join(15) is not False, "it waits for ever")
-    ends = {fate(task, trial.was_struck(slot)) for slot, task in enumerate(tasks)}
-    check(ends == {None, "told"}, ends)
+    ends = {fate(task, trial.was_killed(slot)) for slot, task in enumerate(tasks)}
+    check(ends == {None, "noticed"}, ends)
 
 
 def say(channel):
@@ -181,7 +181,7 @@ def say(channel):
 @program
 def who_forks_while_it_holds_a_channel_is_killed(trial):
     """A place that is kept for a child which is never born does not keep the others waiting."""
-    trial.strike([0])
+    trial.disturb([0])
     with Channel(4096) as channel:
 
         def fork_on():
@@ -205,4 +205,4 @@ def who_forks_while_it_holds_a_channel_is_killed(trial):
             pass
         check(time.monotonic() - started < 4, "the end came late:", time.monotonic() - started)
         task.join()
-        fate(task, trial.was_struck(0))
+        fate(task, trial.was_killed(0))

@@ -20,10 +20,10 @@ def check_who(trial, died, chunk, begun):
     """The exception of a killed worker: the signal, the process, and a range that can be its."""
     pids = {trial.slots[slot]: slot for slot in range(SLOTS) if trial.slots[slot]}
     check(died.exit_status == -9 and "signal 9" in str(died), "it does not say why:", died)
-    check(died.pid in pids and trial.was_struck(pids[died.pid]), "it was not the victim:", died)
-    told = re.search(r"arguments (\d+) to (\d+)", str(died))
-    check(told, "it does not say which arguments:", died)
-    first, last = map(int, told.groups())
+    check(died.pid in pids and trial.was_killed(pids[died.pid]), "it was not the victim:", died)
+    named = re.search(r"arguments (\d+) to (\d+)", str(died))
+    check(named, "it does not say which arguments:", died)
+    first, last = map(int, named.groups())
     check(first % chunk == 0 and first <= last < min(first + chunk, COUNT), "no chunk has this range:", died)
     of_victim = [i for i in range(COUNT) if begun[i] - 1 == pids[died.pid]]
     others = [i for i in range(first, last + 1) if begun[i] and begun[i] - 1 != pids[died.pid]]
@@ -35,7 +35,7 @@ def break_a_map(trial, merging):
     size = trial.chance.choice((1, 1000, 300000))
     work = trial.chance.choice((0, 0.0003, 0.002))
     begun = mmap.mmap(-1, COUNT)
-    trial.strike([trial.chance.randrange(workers)])
+    trial.disturb([trial.chance.randrange(workers)])
     merged = []
 
     def f(i, _=None):
@@ -57,14 +57,14 @@ def break_a_map(trial, merging):
         else:
             got = snakefish.starmap(f, [(i, None) for i in range(COUNT)], **options)
     except snakefish.ChildDied as died:
-        left = [pid for pid in children() if pid != trial.executioner]
+        left = [pid for pid in children() if pid != trial.killer]
         check(not left, "workers are left:", left)
         check_who(trial, died, chunk, begun)
         check(not merged, "a map that raises merges nothing:", merged)
     else:
         check(got == right, "wrong results")
         check(merged == ([size] * -(-COUNT // chunk) if merging else []), merged)
-    trial.end_executioner()
+    trial.end_killer()
     check(not any(is_running(pid) for pid in trial.slots[:SLOTS] if pid), "a worker runs on")
     check(snakefish.map(abs, [-1, -2, -3], 2) == [1, 2, 3], "the next map")
 
@@ -82,7 +82,7 @@ def workers_of_a_merging_map_are_killed(trial):
 @program
 def a_worker_that_has_threads_of_its_own_is_killed(trial):
     """Nothing below a worker outlives it, whether it is the victim or is ended because another one is."""
-    trial.strike([trial.chance.randrange(2)])
+    trial.disturb([trial.chance.randrange(2)])
 
     def f(i):
         trial.sign_in(i)
@@ -93,6 +93,6 @@ def a_worker_that_has_threads_of_its_own_is_killed(trial):
     try:
         check(snakefish.map(f, range(2), 2, 1) == [0, 1], "wrong results")
     except snakefish.ChildDied as died:
-        check(died.exit_status == -9 and trial.was_struck(0) | trial.was_struck(1), died)
+        check(died.exit_status == -9 and trial.was_killed(0) | trial.was_killed(1), died)
     trial.set_flag(STOPPED)
     trial.wait_for(lambda: not any(is_running(pid) for pid in trial.slots[:16] if pid), "the end of all below", 5)

@@ -59,7 +59,7 @@ def everything(chance):
         chance.choice(works)()
 
 
-@program(doom_s=0.15)
+@program(killed_within_s=0.15)
 def the_program_itself_is_killed(trial):
     everything(trial.chance)
 
@@ -80,15 +80,15 @@ def the_program_is_interrupted_and_goes_on(trial):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore", ResourceWarning)
     root, delay = os.getpid(), 3 * trial.moment()
-    trial.executioner = os.fork()
-    if trial.executioner == 0:
+    trial.killer = os.fork()
+    if trial.killer == 0:
         while not trial.is_set(ALONE) and os.getppid() == root:
             time.sleep(0.0002)
         time.sleep(delay)
         os.kill(root, signal.SIGINT)
         os._exit(0)
     check(run_until_interrupted(trial), "it ended by itself")
-    trial.end_executioner()
+    trial.end_killer()
     for _ in range(3):
         gc.collect()
     check(children() == [], "children are left:", children())

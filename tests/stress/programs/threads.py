@@ -15,7 +15,7 @@ def threads_are_killed_right_after_their_start(trial):
         if trial.chance.random() < 0.7:
             time.sleep(trial.chance.uniform(0, 0.002))
         trial.slots[slot] = task.pid
-        trial.strike_now(slot)
+        trial.disturb_now(slot)
         task.join()
         fate(task, True)
         check(task.get_exit_status() in (0, -9), task.get_exit_status())
@@ -26,9 +26,9 @@ merged = []
 
 @program
 def threads_are_killed_while_they_leave_large_results(trial):
-    """A result is whole or not there, and what was extracted is merged where it is: also of one that was killed when it
-    had said all, on its way out."""
-    trial.strike([0])
+    """A result is whole or missing. What was extracted is merged if it is there, also if the child was killed while it
+    ended, after its result was complete."""
+    trial.disturb([0])
     size = trial.chance.choice((10, 100000, 3 << 20, 20 << 20))
     merged.clear()
 
@@ -39,7 +39,7 @@ def threads_are_killed_while_they_leave_large_results(trial):
     task = Thread(work, lambda g: b"extracted" * (size // 9), lambda g, extracted: merged.append(extracted))
     task.start()
     task.join()
-    value = fate(task, trial.was_struck(0))
+    value = fate(task, trial.was_killed(0))
     check(value is None or value == b"result" * (size // 6), "a torn result")
     check(merged in ([], [b"extracted" * (size // 9)]), "a torn extract")
     check(bool(merged) == (value is not None), "merged without a result, or not with one")
@@ -51,10 +51,10 @@ WIDTH, DEPTH = 2, 3
 
 @program
 def one_of_a_tree_of_threads_is_killed(trial):
-    """Three deep: those below the victim die with it, those beside it finish, those above it are told."""
+    """Three levels: those below the victim die with it, those beside it finish, those above it get ChildDied."""
     total = sum(WIDTH ** level for level in range(1, DEPTH + 1))
     victim = trial.chance.randrange(total)
-    trial.strike([victim])
+    trial.disturb([victim])
     channel = Channel(1 << 16)
     pause = trial.chance.uniform(0, 0.03)
 
@@ -84,9 +84,9 @@ def one_of_a_tree_of_threads_is_killed(trial):
         found = []
         for slot, task in enumerate(roots):
             task.join()
-            found += fate(task, trial.was_struck(slot)) or [-1]
+            found += fate(task, trial.was_killed(slot)) or [-1]
         trial.set_flag(ALONE)
-        trial.end_executioner()
+        trial.end_killer()
         check(found.count(-1) <= 1, "more than the victim was reported dead", found)
         below, level = 1, [victim]
         while level:

@@ -74,7 +74,7 @@ TEST(a_start_is_linked_to_the_fork_however_long_ago_that_was)
 
 /* The second part of the wait was ended by the sender, so nothing ended the first: it went on. Between the parts the
  * receiver had no CPU, which is no part of the wait. */
-TEST(the_earlier_parts_of_a_wait_that_somebody_ended_went_on)
+TEST(the_earlier_parts_of_a_wait_that_another_process_ended_went_on)
 {
     struct hand_graph h;
     hand_init(&h);

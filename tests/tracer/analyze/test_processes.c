@@ -44,7 +44,7 @@ TEST(a_map_call_is_not_run_by_its_caller)
     sqlite3_close(db);
 }
 
-TEST(a_parent_may_have_a_higher_id_than_its_child_but_nobody_is_his_own)
+TEST(a_parent_may_have_a_higher_id_than_its_child_but_no_process_is_its_own)
 {
     sqlite3 *db = trace_new();
     struct processes processes;

@@ -47,16 +47,22 @@ TEST(one_that_is_being_collected_is_refused)
 TEST(a_lock_that_a_child_of_the_dead_collector_has_not_yet_let_go_is_waited_for)
 {
     struct session *made = mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int tested[2];
+    char byte;
+    CHECK_EQ(0, pipe(tested));
     pid_t collector = fork();
     if (collector == 0) {
         CHECK_EQ(0, session_make(made, 256, 77, &why));
-        if (fork() == 0)
-            usleep(200000); /* and has the lock: exec would close it */
+        if (fork() == 0) { /* has the lock too: exec would close it */
+            read(tested[0], &byte, 1);
+            usleep(100000); /* until session_take waits for the lock */
+        }
         _exit(0);
     }
     CHECK_EQ(collector, waitpid(collector, NULL, 0));
     int fd = open(made->dir, O_RDONLY | O_DIRECTORY), file = openat(fd, SF_SESSION_FILE, O_RDWR);
     CHECK_EQ(-1, flock(file, LOCK_EX | LOCK_NB));
+    CHECK_EQ(1, write(tested[1], "", 1));
     if (session_take(&session, made->dir, &why))
         FAIL("%s", why.text);
     session_remove(&session, NULL);

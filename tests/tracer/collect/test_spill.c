@@ -1,5 +1,5 @@
-/* Records set aside in a file beside their log: as the collector does it, as a killed one leaves it, and as nobody
- * should. */
+/* Records set aside in a file beside their log: as the collector writes it, as a killed one leaves it, and as no
+ * collector writes it. */
 #include "harness.h"
 
 #include <errno.h>

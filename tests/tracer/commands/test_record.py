@@ -13,6 +13,7 @@ from tracing import (PROGRAM, TRACE, WRITERS, counts_balance, event_kinds, is_go
 
 KINDS = event_kinds()
 
+
 def test_a_whole_run_is_in_the_database(db):
     done = record(db, PROGRAM, "run", "100")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -148,6 +149,13 @@ def test_sigint_reaches_a_program_by_its_default(db):
     process.stdout.close()
 
 
+def test_no_file_takes_the_number_of_a_closed_standard_stream(db):
+    command = "readlink /proc/$PPID/fd/0 /proc/$PPID/fd/2; test -e /proc/self/fd/0 || test -e /proc/self/fd/2 || echo closed"
+    done = subprocess.run(["sh", "-c", 'exec "$@" 0<&- 2>&-', "sh", TRACE, "record", "-o", db, "--", "sh", "-c", command],
+                          stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.splitlines() == ["/dev/null", "/dev/null", "closed"]
+
+
 def test_a_child_that_outlives_the_program_is_waited_for_a_little(db):
     began = time.monotonic()
     assert record(db, PROGRAM, "orphan", "30").returncode == 0
@@ -193,6 +201,21 @@ def test_a_killed_collector_is_recovered(db, tmp_path, again):
         elsewhere = query(target, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")
         assert [(taken,)] == (elsewhere or [(0,)])  # none, where all CPUs were busy and storing had to wait
         assert count + taken == last + 1
+
+
+def test_a_message_without_standard_error_damages_no_session(db):
+    process = start(db, PROGRAM, "sleep", "60")
+    process.stdout.readline()
+    session = session_of(process.pid)
+    program = int(open(f"/proc/{process.pid}/task/{process.pid}/children").read().split()[0])
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    os.kill(program, signal.SIGKILL)
+    refused = subprocess.run(["sh", "-c", 'exec "$@" 0<&- 2>&-', "sh", TRACE, "collect", session, "-o", "/nowhere/run.db"])
+    assert refused.returncode == 1
+    assert trace("collect", session, "-o", db).returncode == 0
+    counts_balance(db)
 
 
 def test_a_collector_killed_at_any_moment_stores_nothing_twice(db):

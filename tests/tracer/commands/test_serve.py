@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from tracing import (PROGRAM, STOPPING, TRACE, counts_balance, is_gone, meta, not_lost, query, set_state, trace,
-                     wait_for)
+from tracing import PROGRAM, STOPPING, TRACE, is_gone, meta, not_lost, query, set_state, trace, wait_for
 
 
 class Served:

@@ -1,7 +1,6 @@
 """snakefish-trace info, export and events; help and usage."""
 
 import os
-import pathlib
 import re
 import sys
 import textwrap
@@ -121,9 +120,11 @@ def test_with_the_kernels_view_each_thread_has_its_times_on_a_cpu(db):
         pytest.skip(meta(db, "kernel_view"))
     strips = reader.strips()
     assert len(strips) == 3 and not set(strips) & {(e["pid"], e["tid"]) for e in reader.events if e.get("cat") == "process"}
+
     def shown(category, name):
         return sorted((pid, ns(e["ts"]), ns(e["dur"]), e[name] if name == "name" else e["args"][name])
                       for (pid, _), strip in strips.items() for e in strip if e["cat"] == category)
+
     def stored(table, start, end, name, where="1"):
         return sorted(query(db, f"""SELECT p.pid, k.{start}, k.{end} - k.{start}, {name} FROM {table} k
                                     JOIN process p ON p.id = k.process WHERE {where}"""))
@@ -231,7 +232,8 @@ def test_no_sql_types_an_events_id():
     assert sources
     for source in sources:
         assert not re.search(r"\bkind\s*(=|<>|IN\b)\s*\(?\d", source.read_text()), source
-    ids = dict((name, number) for number, name in re.findall(r"^X\((\d+), (\w+),", (ROOT / "ext/abi/events.def").read_text(), re.M))
+    events = (ROOT / "ext/abi/events.def").read_text()
+    ids = {name: number for number, name in re.findall(r"^X\((\d+), (\w+),", events, re.M)}
     made = (BUILD / "gen/store/schema.sql").read_text()
     assert f"s.kind = {ids['SEND']}" in made and f"r.kind = {ids['RECEIVE']}" in made
 
@@ -240,6 +242,7 @@ def test_usage():
     assert trace("--help").returncode == 0
     assert re.fullmatch(r"snakefish-trace \d+\.\d+\.\d+\n", trace("--version").stdout)
     for args in ((), ("what",), ("record",), ("record", "-o"), ("record", "--what", "x"), ("collect",), ("info",),
-                 ("info", "a", "b"), ("analyze",), ("analyze", "a", "b"), ("export", "a"), ("events", "x"), ("record", "--log-records", "7", "true")):
+                 ("info", "a", "b"), ("analyze",), ("analyze", "a", "b"), ("export", "a"), ("events", "x"),
+                 ("record", "--log-records", "7", "true")):
         done = trace(*args)
         assert done.returncode == 2 and done.stderr and not done.stdout, args

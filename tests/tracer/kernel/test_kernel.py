@@ -183,7 +183,7 @@ def test_the_tree_of_multiprocessing_is_whole_and_consistent(view, db):
         assert query(db, f"SELECT parent FROM process WHERE id = {row}") == [(1,)]
         assert query(db, f"SELECT count(*) FROM kernel_wait WHERE process = {row} AND what IN ('futex', 'pipe')")[0][0] > 0
         assert query(db, f"SELECT count(*) FROM kernel_wait WHERE process = {row} AND what = 'sleep'")[0][0] > 0
-    # a task is handed over by the main process, or by another worker that lets go of the queue's lock
+    # a task is handed over by the main process, or by another worker that releases the queue's lock
     woken = query(db, "SELECT count(*) FROM sched_slice s WHERE process > 1 AND waker > 0 AND waker <> process")
     assert woken[0][0] > 5
     consistent(db)
