@@ -1,5 +1,5 @@
 /* snakefish.Generator: a generator function in a child process, in step with its parent or `prefetch` items ahead. This
- * is the parent's half and the Python type. generator.h says how the halves work together; the child's half is
+ * is the parent's half and the Python type. generator_struct.h says how the halves work together; the child's half is
  * generator_child.c.
  *
  * Invariants: at most one item is asked for and not taken (awaited). One Python thread at a time is in next() (busy),
@@ -17,7 +17,8 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/task/function.h"
-#include "py/task/generator.h"
+#include "py/task/generator_child.h"
+#include "py/task/generator_struct.h"
 
 /* Frees ring and control, unless a thread in next() or this very process needs them. */
 static void free_shared(struct sf_task *task)

@@ -1,7 +1,7 @@
 /* The child's half of a Generator: computes items when they are asked for, or ahead of that, and sends them. See
- * generator.h for the parent's half and for what they share. f may call os.fork, and both processes may come back out
- * of it; only the child itself (sf_child_is_self) sends items. */
-#include "py/task/generator.h"
+ * generator_struct.h for the parent's half and for what they share. f may call os.fork, and both processes may come
+ * back out of it; only the child itself (sf_child_is_self) sends items. */
+#include "py/task/generator_child.h"
 
 #include <errno.h>
 
@@ -9,6 +9,7 @@
 #include "core/os/futex.h"
 #include "py/base/wait.h"
 #include "py/message/departure.h"
+#include "py/task/generator_struct.h"
 
 static int try_request(void *what)
 {

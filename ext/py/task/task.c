@@ -1,4 +1,4 @@
-/* Tasks in the parent. See task.h for their life and its invariants; the child's half is task_child.c. */
+/* Tasks in the parent. See task_struct.h for their life and its invariants; the child's half is task_child.c. */
 #include "py/task/task.h"
 
 #include <assert.h>
@@ -12,6 +12,7 @@
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
+#include "py/task/task_child.h"
 
 #define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
 
