@@ -262,7 +262,7 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
             /* release: the frame is whole when others see it; partners: peeks, and who takes over after our death */
             atomic_store_explicit(&s->tail, tail + span, memory_order_release);
             unlock_ring(ring);
-            *out = (struct sf_ring_slot){.position = x, .bytes = bytes, .seq = seq};
+            *out = (struct sf_ring_slot){.position = x, .bytes = bytes, .seq = seq, .holder = ring->tag};
             return 0;
         }
         unlock_ring(ring);
@@ -271,8 +271,16 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     }
 }
 
+/* False in a process that was forked since the slot was reserved or claimed. */
+static bool is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot)
+{
+    return slot->holder == ring->tag;
+}
+
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
+    if (!is_holder(ring, slot))
+        return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     finish_frame(ring, slot->position, READY);
     sf_eventcount_notify_one(&ring->shared->message_event);
@@ -286,6 +294,8 @@ static void give_room_back(struct sf_ring *ring, const struct sf_ring_slot *slot
 
 void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
+    if (!is_holder(ring, slot))
+        return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     give_room_back(ring, slot);
 }
@@ -303,8 +313,10 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
     for (uint64_t earlier; passed && (earlier = find_ready(ring, next, found, &passed)) != found;)
         found = earlier;
     uint64_t x = place_of_position(ring, found);
-    *out = (struct sf_ring_slot){
-        .position = x, .bytes = load_locked(frame_word(ring, x, BYTES)), .seq = load_locked(frame_word(ring, x, SEQ))};
+    *out = (struct sf_ring_slot){.position = x,
+                                 .bytes = load_locked(frame_word(ring, x, BYTES)),
+                                 .seq = load_locked(frame_word(ring, x, SEQ)),
+                                 .holder = ring->tag};
     store_locked(frame_word(ring, x, STATE), state_of(READING, ring->tag));
     if (found == next)
         /* release: a process that sees next behind the frame sees its new state; partner: the acquire of the lock */
@@ -315,6 +327,8 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
 
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
+    if (!is_holder(ring, slot))
+        return;
     assert(load_state(ring, slot->position) == state_of(READING, ring->tag));
     give_room_back(ring, slot);
 }
