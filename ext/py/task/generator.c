@@ -107,11 +107,16 @@ static PyObject *open_item(struct sf_generator *generator)
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
     PyObject *opened = generator->opened;
     generator->opened = NULL;
+    if (opened && generator->tag == SF_TAG_EXITED) {
+        if (sf_child_wait(&task->child, true, SF_FOREVER) == SF_RAISED) {
+            Py_DECREF(opened); /* a signal handler raised: the next call raises for the child's end */
+            return NULL;
+        }
+        origin.exit_status = task->child.exit_status;
+    }
     generator->awaited = false;
     if (generator->last)
         generator->exhausted = true;
-    if (opened && generator->tag == SF_TAG_EXITED && sf_child_wait(&task->child, true, SF_FOREVER) == 0)
-        origin.exit_status = task->child.exit_status;
     return sf_outcome_open_message(generator->tag, opened, &origin);
 }
 
