@@ -3,6 +3,7 @@
  * back out of it; only the child itself (sf_child_is_self) sends items. */
 #include "py/task/generator_child.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "core/log/log.h"
@@ -49,9 +50,11 @@ static PyObject *close_iterator(PyObject *iterator)
     Py_RETURN_NONE;
 }
 
-/* The next item of the iterator. NULL with an exception; without an iterator that is *failure, which is taken. */
+/* The next item of the iterator. NULL at its end (with or without StopIteration) and NULL with what it raised. Without
+ * an iterator: NULL, with *failure as the exception; *failure is NULL then. */
 static PyObject *compute_item(PyObject *iterator, PyObject **failure)
 {
+    assert(iterator || *failure);
     if (iterator)
         return sf_iter_next(iterator);
     sf_put_raised(*failure);

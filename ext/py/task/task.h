@@ -34,6 +34,8 @@ bool sf_task_is_usable(struct sf_task *task); /* initialised, not disposed, and 
 bool sf_task_may_start(struct sf_task *task); /* usable, and not started */
 bool sf_task_is_started(struct sf_task *task);
 bool sf_task_is_joined(struct sf_task *task);
+bool sf_task_may_dispose(
+    struct sf_task *task); /* not in start(), which runs flush() and the hooks of register_at_fork */
 
 /* Kills a child that still runs, and frees what belongs to the child. What was joined keeps its result. Does nothing in
  * the task's own child process, nor to a task that was never initialised (zeros). If `warn` and the child was running:
