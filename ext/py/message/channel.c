@@ -1,7 +1,7 @@
 /* snakefish.Channel: pickled objects over a core ring.
  *
- * `users` counts the calls under way, which may sleep without the interpreter lock. dispose() of another thread wakes
- * them, and the last call to end frees the ring. Invariant: ring is not NULL while users > 0. The fields are written
+ * `users` counts the calls under way, which may sleep without the interpreter lock. dispose() in another thread wakes
+ * them, and the call that ends last frees the ring. Invariant: ring is not NULL while users > 0. The fields are written
  * and read under the interpreter lock; the ring synchronises processes by itself. */
 #include "py/base/types.h"
 

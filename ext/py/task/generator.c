@@ -100,7 +100,7 @@ static int sleep_for_item(void *what, int64_t timeout_ns)
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* a dead child may have sent its item: try_item finds out */
 }
 
-/* Makes of the item that is whole its value, or what it raises. A new reference, or NULL with an exception. */
+/* Returns the value of the item that is there, or raises what it raises. A new reference, or NULL with an exception. */
 static PyObject *open_item(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;

@@ -1,5 +1,5 @@
-/* What the two halves of a Generator share: generator.c in the parent, generator_child.c in the child. Internal to
- * them.
+/* What the two halves of a Generator share: generator.c in the parent, generator_child.c in the child. No other file
+ * includes it.
  *
  *     parent: asked += 1  --futex-->   child: computes items while made < asked + prefetch
  *     parent: takes one item  <--stream--  child: sends them, in order

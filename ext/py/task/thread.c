@@ -41,7 +41,7 @@ static PyObject *thread_get_result(PyObject *self, PyObject *Py_UNUSED(unused))
     return sf_task_is_joined(task) ? sf_task_result(task) : NULL;
 }
 
-/* For Threads that are the library's own workers. The program does not know them, so a warning would not help it. */
+/* For Threads that are the library's own workers: the program does not know them, so no warning is printed. */
 static PyObject *thread_end(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     sf_task_dispose(sf_task_of(self), self, false);
