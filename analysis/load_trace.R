@@ -14,7 +14,7 @@ load_trace <- function(path) {
   processes$lane <- assign_lanes(processes)
   prepare_trace(db, path, processes$id[!is.na(processes$lane)])
   run <- read(db, path, "SELECT CAST(first_ns AS REAL) AS begin_ns, CAST(last_ns AS REAL) AS end_ns, column_ns FROM run")
-  # a process whose end nobody saw is shown up to the last that was seen of any
+  # a process whose end was not traced is shown until the end of the run
   processes$end_ns[is.na(processes$end_ns)] <- run$end_ns
   shown <- function(what) read(db, path, paste0("SELECT * FROM shown_", what))
   meta <- read(db, path, "SELECT key, CAST(value AS TEXT) AS value FROM meta ORDER BY key")
@@ -40,7 +40,7 @@ load_trace <- function(path) {
                             FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"))
 }
 
-# The file of the trace stays as it is; what trace.sql makes lies in temporary files while the connection is open.
+# The trace's file is not changed: what trace.sql makes is in temporary files while the connection is open.
 prepare_trace <- function(db, path, drawn) {
   DBI::dbExecute(db, "PRAGMA temp_store = FILE")
   DBI::dbExecute(db, "CREATE TEMP TABLE drawn(process INTEGER PRIMARY KEY)")

@@ -11,19 +11,20 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
   --trace TRACE.DB   what snakefish-trace wrote, after `snakefish-trace analyze`; several for several runs
   --beside TRACE.DB  a trace that only the figures that compare traces show
   -o DIRECTORY       where the report goes (build/report)
-  --seed N           of the resampling (1); the same databases and seed give the same bytes"
+  --seed N           of the resampling that gives fitted curves their bands (1); the same databases and seed give the
+                     same bytes"
 
-parts <- c("units", "statistics", "scaling", "fits", "load", "load_trace", "notices", "theme", "dark", "shrink",
-           "figure", "figures/figure_run_times", "figures/figure_speedup", "figures/figure_efficiency",
-           "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits", "figures/figure_memory",
-           "figures/figure_sessions", "lanes", "figures/figure_timeline", "figures/figure_ledger",
+parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "drawing/dark", "drawing/shrink",
+           "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/figure_speedup",
+           "figures/figure_efficiency", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
+           "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
            "figures/figure_lost", "figures/figure_what_if", "figures/figure_latency", "figures/figure_channels",
-           "figures/figure_events", "verdict", "tables", "understanding", "sections")
+           "figures/figure_events", "page/notices", "page/verdict", "page/tables", "page/understanding", "page/sections")
 
-# This file's directory: the other files are beside it, wherever the report is called from.
+# This file's directory, which holds the other files, wherever the report is called from.
 source_directory <- function() {
   file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1])
-  # Rscript writes a space in the path so
+  # Rscript writes a space in the path as ~+~
   dirname(normalizePath(gsub("~+~", " ", file, fixed = TRUE)))
 }
 
@@ -74,7 +75,7 @@ make_report <- function(options) {
   report
 }
 
-# Two files of one name are told apart by a number.
+# Files of the same name get a number.
 label_apart <- function(loaded) {
   labels <- make.unique(vapply(loaded, `[[`, "", "label"), " ")
   Map(function(one, label) replace(one, "label", label), loaded, labels)
@@ -88,11 +89,11 @@ write_report <- function(report, source) {
     })
     section
   })
-  # Rendered in a directory of its own, so that the checkout may be read-only and nothing is left beside the page.
+  # Rendered in a temporary directory, so that the checkout may be read-only and nothing else is left beside the page.
   work <- tempfile("report")
   dir.create(work)
   on.exit(unlink(work, recursive = TRUE))
-  file.copy(file.path(source, c("report.Rmd", "page.html")), work)
+  file.copy(file.path(source, "page", c("report.Rmd", "page.html")), work)
   format <- rmarkdown::output_format(
     knitr = rmarkdown::knitr_options(), pandoc = rmarkdown::pandoc_options(
       to = "html5", args = c("--template", file.path(work, "page.html"), "--wrap=preserve")),
@@ -106,7 +107,7 @@ write_report <- function(report, source) {
   page
 }
 
-# What an earlier report left there, and nothing else: its page names its figures.
+# Removes what an earlier report left, and nothing else: its page names its figures.
 remove_old <- function(directory) {
   page <- file.path(directory, "index.html")
   if (!file.exists(page)) return()
@@ -123,14 +124,14 @@ make_directory <- function(path) {
   normalizePath(path)
 }
 
-# For the terminal: the verdict, the machine, what is wrong, and where the page is.
+# For the terminal: the verdict, the machine, notices, and the path of the page.
 summary_lines <- function(report, page) {
   c(report$verdicts, unique(report$machines), sprintf("%s: %s", report$notices$severity, report$notices$text), page)
 }
 
 main <- function() {
   source <- source_directory()
-  # the order of words and the reading of names are not the caller's: the same databases give the same bytes
+  # a fixed locale, so that the same databases give the same bytes wherever the report is made
   Sys.setlocale("LC_COLLATE", "C")
   Sys.setlocale("LC_CTYPE", "C.UTF-8")
   load_parts(source)

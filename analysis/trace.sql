@@ -1,7 +1,7 @@
--- What the report draws of a trace, made as temporary tables of its connection: of a trace of any size only as many rows
--- reach R as a page can show. `drawn(process)` is there already: the processes that have a lane of the timeline.
+-- What the report draws of a trace, as temporary tables of its connection. However large the trace is, R gets only as many
+-- rows as a page can show. The table drawn(process) exists already: the processes that have a lane in the timeline.
 
--- The whole run, and what of it is one column of the timeline: what is shorter cannot be seen on its own.
+-- The whole run, and the length of one column of the timeline: what is shorter cannot be seen on its own.
 CREATE TEMP TABLE run AS
   SELECT first_ns, last_ns, max(1.0, (last_ns - first_ns) / 700.0) AS column_ns FROM (
     SELECT min(start_ns) AS first_ns,
@@ -9,9 +9,10 @@ CREATE TEMP TABLE run AS
              SELECT ns FROM event_time WHERE id = (SELECT rowid FROM event ORDER BY tsc DESC LIMIT 1)), 0)) AS last_ns
     FROM process);
 
--- Spans, by the rows of their begin and end.
+-- Spans, by the rows of their begin and end. thread: of the process, from 0; the trace calls it its lane, which here is a
+-- row of the timeline.
 CREATE TEMP TABLE whole_span AS
-  SELECT e.process, e.lane, e.kind, e.object, e.begin AS first, e.id AS last, s.ns AS start_ns, e.ns AS end_ns
+  SELECT e.process, e.lane AS thread, e.kind, e.object, e.begin AS first, e.id AS last, s.ns AS start_ns, e.ns AS end_ns
   FROM event_time e CROSS JOIN event_time s ON s.id = e.begin
   WHERE e.phase = 2 AND e.process IN (SELECT process FROM drawn)
   UNION ALL
@@ -19,36 +20,36 @@ CREATE TEMP TABLE whole_span AS
   FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN process p ON p.id = s.process CROSS JOIN run
   WHERE s.process IN (SELECT process FROM drawn);
 
--- depth: in how many spans of its thread it lies.
+-- depth: how many spans of its thread enclose it.
 CREATE TEMP TABLE nested_span AS
-  SELECT process, lane, kind, object, start_ns, end_ns, closed, depth FROM (
-    SELECT *, sum(step) OVER (PARTITION BY process, lane ORDER BY place ROWS UNBOUNDED PRECEDING) - 1 AS depth FROM (
-      SELECT first AS place, 1 AS step, process, lane, kind, object, start_ns, end_ns, last IS NOT NULL AS closed
+  SELECT process, thread, kind, object, start_ns, end_ns, closed, depth FROM (
+    SELECT *, sum(step) OVER (PARTITION BY process, thread ORDER BY place ROWS UNBOUNDED PRECEDING) - 1 AS depth FROM (
+      SELECT first AS place, 1 AS step, process, thread, kind, object, start_ns, end_ns, last IS NOT NULL AS closed
       FROM whole_span
       UNION ALL
-      SELECT last, -1, process, lane, kind, object, start_ns, end_ns, 1 FROM whole_span WHERE last IS NOT NULL))
+      SELECT last, -1, process, thread, kind, object, start_ns, end_ns, 1 FROM whole_span WHERE last IS NOT NULL))
   WHERE step = 1;
 DROP TABLE whole_span;
 
--- Long ones, and open ones, one by one.
+-- Long spans and open spans, one by one.
 CREATE TEMP VIEW shown_span AS
-  SELECT s.process, s.lane, s.depth, k.name AS kind, CAST(s.start_ns AS REAL) AS start_ns,
+  SELECT s.process, s.thread, s.depth, k.name AS kind, CAST(s.start_ns AS REAL) AS start_ns,
          CAST(s.end_ns AS REAL) AS end_ns, s.closed, CASE WHEN k.object = 'text' THEN x.text END AS text
   FROM nested_span s CROSS JOIN run JOIN event_kind k ON k.id = s.kind
   LEFT JOIN text x ON k.object = 'text' AND x.id = s.object
   WHERE s.closed = 0 OR s.end_ns - s.start_ns >= column_ns
-  ORDER BY s.process, s.lane, s.start_ns, s.depth;
+  ORDER BY s.process, s.thread, s.start_ns, s.depth;
 
--- Short ones, as the time they took of each column.
+-- Short spans, as the time that they took of each column.
 CREATE TEMP VIEW shown_column AS
-  SELECT s.process, s.lane, s.depth, s.slot, k.name AS kind, CAST(sum(s.ns) AS REAL) AS ns FROM (
-    SELECT process, lane, depth, kind, end_ns - start_ns AS ns,
+  SELECT s.process, s.thread, s.depth, s.slot, k.name AS kind, CAST(sum(s.ns) AS REAL) AS ns FROM (
+    SELECT process, thread, depth, kind, end_ns - start_ns AS ns,
            CAST(((start_ns + end_ns) / 2 - first_ns) / column_ns AS INTEGER) AS slot
     FROM nested_span CROSS JOIN run WHERE closed AND end_ns - start_ns < column_ns) s
   JOIN event_kind k ON k.id = s.kind
-  GROUP BY s.process, s.lane, s.depth, s.slot, k.id ORDER BY 1, 2, 3, 4, 6 DESC, 5;
+  GROUP BY s.process, s.thread, s.depth, s.slot, k.id ORDER BY 1, 2, 3, 4, 6 DESC, 5;
 
--- Times on a CPU and times without one, likewise. slot: NULL for the long ones.
+-- Times on a CPU and times without one, likewise. slot is NULL for the long ones.
 CREATE TEMP VIEW shown_cpu AS
   WITH piece(process, state, start_ns, end_ns) AS (
     SELECT process, 'on', start_ns, end_ns FROM sched_slice

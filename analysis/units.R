@@ -18,7 +18,7 @@ format_duration <- function(ns) {
   }, "")
 }
 
-# Three significant digits, plainly written: 0.123, 1.23, 12.3, 123, 1,234.
+# Three significant digits without an exponent: 0.123, 1.23, 12.3, 123, 1,234.
 format_digits <- function(x, digits = 3) {
   vapply(x, function(value) {
     if (!is.finite(value)) return("unknown")
@@ -46,7 +46,7 @@ format_duration_tick <- function(ns) {
   }, "")
 }
 
-# A share that is not quite everything or nothing does not read as 100 % or 0 %.
+# A share a little below 1 or above 0 is not rounded to 100 % or 0 %.
 format_percent <- function(share, digits = 0) {
   text <- paste0(formatC(100 * share, format = "f", digits = digits), " %")
   if (digits > 0) return(text)

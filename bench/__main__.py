@@ -3,24 +3,27 @@
 Exit codes:
   0    done, every output right
   1    done, but an output was wrong or a sample failed (crash, timeout), or the trace could not be taken
-  2    the command line asks for what is not there, or the database is none of ours or being written: nothing was run
+  2    the command line asks for something that does not exist, or the database is another program's file or another
+       run writes to it: nothing was run
   3    could not go on (a full disk): the samples finished so far are kept
   130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
 """
 import argparse
+import importlib
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 
-from bench.results import compare, export, show
-from bench.run import blocks, catalog, choice, machine, plan, report, traces
+from bench.run import blocks, catalog, choice, machine, plan, traces
 from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
 from bench.run.progress import spoken
 from bench.run.store import Store, StoreError, exists, header
+from bench.support.paths import TOP
 
 DEFAULT_DB = "build/bench.db"
 LIMIT_S, OFFICIAL_LIMIT_S = 60, 6 * 3600
@@ -118,7 +121,7 @@ def print_plan(job, full):
 
 
 def command_line(arguments):
-    """As it was given, without the folders of this machine."""
+    """The command line, without the folders of this machine."""
     return shlex.join(["python3", "-m", "bench", *(os.path.basename(a) if "/" in a else a for a in arguments)])
 
 
@@ -127,7 +130,7 @@ def stop(number, _frame):
 
 
 def refuse_other_files(options):
-    """Before anything runs: the run would find out at its end."""
+    """Checks the files before anything runs, because the run would notice only at its end."""
     try:
         there = exists(options.output)
         traced = options.trace and header(options.trace)
@@ -140,7 +143,7 @@ def refuse_other_files(options):
 
 
 def refuse_with_resume(options):
-    """What was planned stays: anything else that is asked for would be ignored in silence."""
+    """Refuses options that --resume would have to ignore: the session goes on as it was planned."""
     asked, plain = vars(options), vars(parser().parse_args(["run"]))
     for name in asked.keys() - {"resume", "output", "trace"}:
         if asked[name] != plain[name]:
@@ -171,18 +174,27 @@ def run(options, arguments):
         if options.resume:
             done = len(store.of_session("sample"))
             print(f"{job.samples} samples, {done} of them from before, seed {job.seed}", file=sys.stderr)
-            # the database knows the trace's name alone: it stands beside it
+            # the database holds the trace's name only; the file is in the same folder
             beside = job.trace and os.path.join(os.path.dirname(options.output), job.trace)
             job.trace = options.trace or beside
         else:
             print_plan(job, full=False)
             blocks.record(job, store, command_line(arguments))
         code = blocks.run(job, store)
+        store_results(store)
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:
         print("bench: not all went well: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()), file=sys.stderr)
     print(f"python3 -m bench show {options.output}", file=sys.stderr)
     return code
+
+
+def store_results(store):
+    """Computes the results. Where that fails, the samples are stored all the same, and a reader computes the results."""
+    try:
+        results("compute").compute(store.database, store.session)
+    except (Usage, sqlite3.Error) as error:
+        print(f"bench: the results are not stored yet: {error}", file=sys.stderr)
 
 
 def list_catalog():
@@ -212,16 +224,24 @@ def output(options):
     with Lifeline() as lifeline:
         command = [sys.executable, "-m", "bench.run.sample", "--output", workload.name,
                    str(options.size or workload.check_size), runtime.name, str(workers)]
-        return 1 if subprocess.run(command, cwd=catalog.TOP, env=blocks.environment(lifeline)).returncode else 0
+        return 1 if subprocess.run(command, cwd=TOP, env=blocks.environment(lifeline)).returncode else 0
+
+
+def results(module):
+    """A module of bench/results. Imported only where it is used: it needs numpy and scipy, which measuring does not."""
+    try:
+        return importlib.import_module(f"bench.results.{module}")
+    except ImportError as error:
+        raise Usage(f"{error}; to have it: apt-get install python3-numpy python3-scipy") from error
 
 
 READERS = {
-    "show": lambda options: show.show(options.database, options.session),
-    "compare": lambda options: compare.compare(options.database),
-    "export": lambda options: export.export(options.database, options.session),
+    "show": lambda options: results("show").show(options.database, options.session),
+    "compare": lambda options: results("compare").compare(options.database),
+    "export": lambda options: results("export").export(options.database, options.session),
     "trace": lambda options: traces.trace(options.workload, options.full, options.output, options.workers,
                                          options.kernel),
-    "report": lambda options: report.report(options.database, options.trace, options.beside, options.output),
+    "report": lambda options: results("report").report(options.database, options.trace, options.beside, options.output),
 }
 
 
@@ -247,10 +267,10 @@ def main(arguments):
     except blocks.Stopped as stopped:
         print(f"bench: {stopped}: stopped; the samples that had finished are in {options.output}", file=sys.stderr)
         return stopped.exit_code
-    except KeyboardInterrupt:  # of a command that has nothing to keep
+    except KeyboardInterrupt:  # a command that has nothing to keep
         print("bench: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 

@@ -1,4 +1,4 @@
-# What went through the channels over the run: how many messages were in each, and what was taken out of it.
+# The channels over the run: how many messages were in each, and how much was received from it.
 
 max_channels <- 4
 channel_slots <- 300  # columns of the run, as in trace.sql
@@ -46,8 +46,9 @@ figure_channels <- function(trace) {
     width = 9)
 }
 
-# The most messages in each column: what was in it when the column before ended, or what came to be in it.
+# The most messages in each column: at least as many as were there when the column before ended.
 fill_depths <- function(rows) {
+  stopifnot(rows$slot >= 0, rows$slot < channel_slots, !anyDuplicated(rows$slot), rows$at_end <= rows$highest)
   depths <- rep(0, channel_slots)
   last <- 0
   place <- match(seq_len(channel_slots) - 1, rows$slot)

@@ -1,11 +1,11 @@
-# Efficiency: speedup divided by workers, the share of the bought processors that did useful work.
+# Efficiency: speedup divided by workers, which is the share of the workers' time that was useful.
 
 figure_efficiency <- function(bench) {
   title <- "Efficiency against workers"
   rows <- bench$speedups
   if (is.null(rows)) return(missing_figure("efficiency", title, no_speedup(bench)))
   rows <- in_runtime_order(rows)
-  shown <- transform(rows, low = low / workers, high = high / workers)
+  shown <- transform(rows, low = efficiency_low, high = efficiency_high)
   draw <- function(narrow) {
     plot <- scaling_plot(shown, bench$cpus, "efficiency", narrow) +
       ggplot2::geom_hline(yintercept = 1, colour = faint, linewidth = 0.4) +
@@ -14,7 +14,7 @@ figure_efficiency <- function(bench) {
     picture(plot, panel_height(length(unique(rows$program)), narrow))
   }
   new_figure("efficiency", title, draw, efficiency_finding(rows, bench$cpus), paste0(
-    "100 % means that every worker was as useful as the sequential program. ", scaling_caption(rows, bench$cpus),
+    "100 % means that every worker was as useful as the sequential program. ", scaling_caption(rows, bench),
     if (is.finite(bench$cpus) && bench$cpus < max(rows$workers)) " Beyond the CPUs efficiency must fall: they are shared."),
     scaling_data(shown))
 }

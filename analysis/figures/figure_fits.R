@@ -13,7 +13,7 @@ figure_serial <- function(bench) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(serial, program, colour = runtime, shape = runtime))
     beside <- ggplot2::position_dodge(width = 0.6)
     if (length(counts) == 1) {
-      # one number of workers: no course to see, so programs side by side
+      # with one number of workers there is no line to draw, so programs stand side by side
       plot <- plot + ggplot2::geom_vline(xintercept = 0, colour = faint, linewidth = 0.4)
       if (any(is.finite(rows$low))) plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high),
         position = beside, linewidth = 0.6, na.rm = TRUE, show.legend = FALSE)
@@ -37,7 +37,7 @@ figure_serial <- function(bench) {
   }
   new_figure("serial", title, draw, serial_finding(rows), paste(
     "The share of the work that would have to be serial to explain the speedup; rising with the workers it means overhead,",
-    "flat a serial part, below 0 faster than linear.", sub("^Bars", "Intervals", interval_caption(rows$blocks)),
+    "flat a serial part, below 0 faster than linear.", sub("^Bars", "Intervals", interval_caption(rows, bench$method)),
     "Only workers with a CPU each."), rows)
 }
 
@@ -82,7 +82,7 @@ figure_fits <- function(bench) {
     picture(plot, panel_height(panels, narrow))
   }
   new_figure("fits", title, draw, fits_finding(fitted), paste(
-    "Dots: medians. Lines: the laws fitted to them; bands:", sprintf("%g %%", 100 * interval_level),
+    "Dots: medians. Lines: the laws fitted to them; bands:", sprintf("%g %%", 100 * bench$method$level),
     "of resamples over blocks. Thin: ideal. Only workers with a CPU each."), curves)
 }
 

@@ -10,7 +10,7 @@ figure_latency <- function(trace) {
   if (nrow(rows) == 0) return(missing_figure("latency", title, "No message of this trace was received."))
   used <- sort(unique(rows$size)) + 1
   rows$size <- factor(size_names[rows$size + 1], size_names[used])
-  # a latency below the clock's error has no place on a log scale
+  # a latency below the clock's error may be negative, which a log scale cannot show
   rows$latency_ns <- pmax(rows$latency_ns, 1)
   percentiles <- percentile_rows(trace)
   marked <- percentiles[percentiles$per_mille %in% c(500, 990), ]
@@ -30,7 +30,7 @@ figure_latency <- function(trace) {
     picture(plot, if (narrow) 3.2 else 3.6)
   }
   new_figure("latency", title, draw, latency_finding(percentiles), paste(
-    "From the send's end to the receive's; a message that lies in its channel until somebody asks for it is as late.",
+    "From the end of the send to the end of the receive. It includes the time that a message waits in its channel.",
     "Points: the median and the 99th percentile."), data.frame(size = rows$size, latency_ns = rows$latency_ns,
                                                               share = signif(rows$share, 6)))
 }

@@ -24,11 +24,11 @@ figure_ledger <- function(trace) {
     "Each moment of a process's first thread belongs to one category. Percentages are of the bar.",
     if (!trace$kernel_view) paste(" Without the kernel's view (record --kernel) page faults and times without a CPU are",
                                   "in the other categories.")
-    else if (trace$faults_estimated) " Page faults are an estimate: they are counted, and charged a calibrated cost.",
+    else if (trace$faults_estimated) " Page faults are an estimate: their number times a calibrated cost.",
     " Tracing is an estimate, too."), data, width = 9)
 }
 
-# Rows with bar (a factor, from below), part and x, as bars of stacked parts, the wide ones with their percentage.
+# Draws rows with bar (a factor, from the bottom up), part and x as stacked bars; wide parts carry their percentage.
 stacked_bars <- function(rows, parts, colours, narrow, labels = NULL) {
   rows$part <- factor(rows$part, rev(parts))
   # in the order of stacking, so that a label finds the middle of its part
@@ -45,8 +45,8 @@ stacked_bars <- function(rows, parts, colours, narrow, labels = NULL) {
     report_theme(narrow) + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
 }
 
-# A bar for each process; where there are too many, for each name without its number (worker-1, worker-2: worker), and
-# the smallest of these together.
+# A bar for each process. Where there are too many, a bar for each name without its number (worker-1 and worker-2 are
+# worker), and one for the smallest of these together.
 ledger_bars <- function(rows, processes) {
   several <- nrow(processes) > max_bars
   names <- gsub("[-_ #]?[0-9]+", "", processes$name)

@@ -1,5 +1,5 @@
-# Where the speed-up went: a bar for each traced run, from what its work would take if it were spread evenly over its
-# lanes and all else cost nothing, to what it took.
+# Where the speed-up went: a bar for each traced run, from what its work would take if it were spread evenly over the
+# processes that ran at once and all else cost nothing, to what it took.
 
 not_analysed <- "The trace holds no analysis: run snakefish-trace analyze on it, then the report again."
 
@@ -15,7 +15,7 @@ figure_lost <- function(traces) {
   shown <- intersect(c("ideal", "imbalance", "handover", categories), parts$part[parts$ns > 0])
   reach <- max(runs$duration_ns / runs$ideal_ns)
   draw <- function(narrow) {
-    # each bar from the fastest that it could be
+    # in multiples of each run's ideal time
     plot <- stacked_bars(transform(parts[parts$ns > 0, ], x = ns / ideal_ns), shown, colours, narrow) +
       ggplot2::geom_segment(data = runs, ggplot2::aes(y = as.integer(bar) - 0.4, yend = as.integer(bar) + 0.4), x = 1,
                             xend = 1, colour = ink, linewidth = 0.4, linetype = "22") +
@@ -28,26 +28,26 @@ figure_lost <- function(traces) {
     picture(plot, 1 + 0.22 * ceiling(length(shown) / if (narrow) 3 else 7) + 0.6 * nrow(runs))
   }
   new_figure("lost_speedup", title, draw, lost_finding(runs, parts), paste(
-    "Ideal: the useful time over the lanes, the number of processes that ran at once; speed-up: useful time over the",
-    "measured time. The rest is what lies on the",
-    "critical path beside it; imbalance: useful time on the path that was not spread over the lanes. Where other work",
-    "went on at the same time, the parts are scaled down, so that they end at the time that was measured.",
+    "Ideal: the useful time over the number of processes that ran at once; speed-up: useful time over the measured time.",
+    "The other parts are what the critical path holds besides it; imbalance: useful time on the path that was not spread",
+    "over these processes. Where other work went on at the same time, the parts are scaled down to sum to the measured time.",
     "Dashed: the ideal."), parts[c("trace", "part", "ns")], width = 9)
 }
 
-# The parts of one run: ideal, and what was lost to what; they sum to the run's duration. NULL without an analysis.
+# The parts of one run: the ideal time and each loss; they sum to the run's duration. NULL without an analysis.
 lost_parts <- function(trace) {
   value <- function(name) trace$efficiency$value[match(name, trace$efficiency$name)]
   duration <- value("duration_ns")
-  ideal <- value("useful_ns") / value("lanes")
+  ideal <- value("useful_ns") / value("lanes")  # the trace's word for processes that ran at once
   if (nrow(trace$activities) == 0 || !is.finite(duration) || !is.finite(ideal) || ideal <= 0) return(NULL)
   useful <- trace$categories$name[1]
   on_path <- sum(trace$activities$ns[trace$activities$activity == useful])
   others <- trace$activities[trace$activities$activity != useful, ]
   lost <- c(stats::setNames(others$ns, others$activity), imbalance = max(0, on_path - ideal))
+  stopifnot(lost >= 0)
   if (sum(lost) > 0) lost <- lost * max(0, duration - ideal) / sum(lost)
   data.frame(trace = trace$label, part = c("ideal", names(lost)), ns = c(ideal, unname(lost)), ideal_ns = ideal,
-             duration_ns = duration, lanes = value("lanes"), useful_ns = value("useful_ns"))
+             duration_ns = duration, at_once = value("lanes"), useful_ns = value("useful_ns"))
 }
 
 lost_breaks <- function(reach, narrow) {
@@ -59,10 +59,11 @@ lost_label <- function(runs, narrow) {
   times <- sprintf("%s, ideally %s", format_duration(runs$duration_ns), format_duration(runs$ideal_ns))
   # on a phone there is no room for the name beside the bar
   if (narrow) return(sprintf("%s: %s", shorten(runs$trace, 34), times))
-  sprintf("%s; speed-up %s on %s", times, format_digits(runs$useful_ns / runs$duration_ns), counted(runs$lanes, "lane"))
+  sprintf("%s; speed-up %s with %s at once", times, format_digits(runs$useful_ns / runs$duration_ns),
+          counted(runs$at_once, "process", "processes"))
 }
 
-# Of many runs: the best and the worst, and what cost most in how many.
+# The finding on many runs: the best and the worst, and which loss is the largest in how many.
 losses_finding <- function(runs, parts) {
   share <- runs$ideal_ns / runs$duration_ns
   ends <- c(which.max(share), which.min(share))

@@ -1,4 +1,4 @@
-# Memory against workers: the peak of the whole tree's PSS, in which shared pages are shared out.
+# Memory against workers: the peak PSS of the whole tree; PSS divides a shared page among the processes that map it.
 
 figure_memory <- function(bench) {
   title <- "Memory against workers"
@@ -23,8 +23,8 @@ figure_memory <- function(bench) {
     picture(plot, panel_height(panels, narrow))
   }
   new_figure("memory", title, draw, memory_finding(rows), paste(
-    "The most that the program and all its processes held at one time (PSS: pages that several share count in parts), read",
-    "in a pass of its own. One run each, so no interval."), rows[c("program", "runtime", "workers", "bytes")])
+    "The most that the program and all its processes held at one time (PSS divides a shared page among its processes), from",
+    "an extra run each, so without an interval."), rows[c("program", "runtime", "workers", "bytes")])
 }
 
 memory_finding <- function(rows) {

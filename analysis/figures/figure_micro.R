@@ -1,18 +1,18 @@
-# Micro-benchmarks: what one operation costs under each runtime, on a log scale, because peers differ by powers of ten;
-# where the floor was measured, a line marks it in its panel.
+# Micro-benchmarks: what one operation costs under each runtime. The scale is logarithmic, because runtimes differ by
+# powers of ten. Where the floor was measured, a line marks it in the panel.
 
 figure_micro <- function(bench) {
   title <- "What one operation costs"
   rows <- bench$times[bench$times$micro, ]
   if (nrow(rows) == 0) return(missing_figure("micro", title, "The session has no micro-benchmarks."))
   rows$runtime <- runtime_factor(rows$runtime)
-  # A micro-benchmark is mostly run with one number of workers; where there are more, the name says which.
+  # Most micro-benchmarks run with one number of workers. Where there are several, the label says which.
   several <- tapply(rows$workers, rows$program, function(workers) length(unique(workers)) > 1)
   rows$row <- ifelse(several[rows$program], sprintf("%s, %s", rows$runtime, counted(rows$workers, "worker")),
                      as.character(rows$runtime))
   order_of_rows <- unique(rows$row[order(rows$runtime == "floor", rows$runtime, rows$workers)])
   rows$row <- factor(rows$row, rev(order_of_rows))
-  dots <- block_times(bench$samples[bench$samples$micro, ])
+  dots <- bench$samples[bench$samples$micro, c("program", "runtime", "workers", "block", "time_ns")]
   dots <- merge(dots, rows[c("program", "runtime", "workers", "row")])
   dots$runtime <- factor(dots$runtime, levels(rows$runtime))
   panels <- length(unique(rows$program))
@@ -39,7 +39,7 @@ figure_micro <- function(bench) {
     picture(plot, 0.5 + (0.75 + 0.36 * tallest) * ceiling(panels / panel_columns(panels, narrow)))
   }
   new_figure("micro", title, draw, micro_finding(rows, bench$ratios), paste(
-    "Small dots: one block each; large, with its number: their median.", interval_caption(rows$blocks),
+    "Small dots: one block each; large, with its number: their median.", interval_caption(rows, bench$method),
     "Lower is better.", if (nrow(floors) > 0) "Dashed: the floor, what the machine alone needs."),
     rows[c("program", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns")],
     width = if (panels == 1) 5 else 9.5)
@@ -55,10 +55,10 @@ duration_ticks <- function(limits) {
 }
 
 peers_finding <- function(ratios) {
-  extremes <- ratios[c(which.max(ratios$ratio), which.min(ratios$ratio)), ]
+  extremes <- ratios[c(which.max(ratios$times_as_fast), which.min(ratios$times_as_fast)), ]
   sprintf("Of %s that multiprocessing has too, snakefish's are %s: from %s.",
           counted(nrow(ratios), "operation"), in_words(verdict_counts(table(factor(ratios$verdict, names(verdict_shapes))))),
-          paste(sprintf("%s times as fast (%s)", format_digits(extremes$ratio), extremes$program), collapse = " to "))
+          paste(sprintf("%s times as fast (%s)", format_digits(extremes$times_as_fast), extremes$program), collapse = " to "))
 }
 
 micro_finding <- function(rows, ratios) {

@@ -2,37 +2,37 @@
 # fast and half as fast lie equally far from 1.
 
 figure_ratio <- function(bench) {
-  title <- "snakefish : multiprocessing"
+  title <- "snakefish, times as fast as multiprocessing"
   if (is.null(bench$ratios)) return(missing_figure("ratio", title, no_ratio(bench)))
-  ratio_figure("ratio", title, bench$ratios, "times as fast as multiprocessing (log scale)", ratio_finding(bench$ratios),
-               "Right of 1 snakefish is faster.")
+  ratio_figure("ratio", title, bench$ratios, bench$method, "times as fast as multiprocessing (log scale)",
+               ratio_finding(bench$ratios), "Right of 1 snakefish is faster.")
 }
 
 # What tracing costs a program.
 figure_tracing <- function(bench) {
   title <- "What tracing costs"
   if (is.null(bench$tracing)) return(missing_figure("tracing", title, "The session has no traced runs."))
-  ratio_figure("tracing", title, bench$tracing, "times as fast as untraced (log scale)", tracing_finding(bench$tracing),
-               "snakefish traced against snakefish; left of 1 tracing slows the program down.")
+  ratio_figure("tracing", title, bench$tracing, bench$method, "times as fast as untraced (log scale)",
+               tracing_finding(bench$tracing), "snakefish traced against snakefish; left of 1 tracing slows the program down.")
 }
 
-ratio_figure <- function(name, title, rows, axis, finding, reading) {
+ratio_figure <- function(name, title, rows, method, axis, finding, reading) {
   # programs first, then the micro-benchmarks
   rows$program <- factor(rows$program, unique(rows$program[order(rows$micro, rows$program)]))
   rows$label <- ifelse(rows$micro & !several_worker_counts(rows), "each operation", counted(rows$workers, "worker"))
   rows$row <- factor(rows$label, rev(unique(rows$label[order(rows$workers)])))
   dots <- data.frame(rows[rep(seq_len(nrow(rows)), lengths(rows$by_block)), c("program", "row")],
-                     ratio = unlist(rows$by_block))
-  reach <- range(c(rows$ratio, rows$low, rows$high, dots$ratio, 1 / 1.1, 1.1), na.rm = TRUE)
+                     times_as_fast = unlist(rows$by_block))
+  reach <- range(c(rows$times_as_fast, rows$low, rows$high, dots$times_as_fast, 1 / 1.1, 1.1), na.rm = TRUE)
   ticks <- ratio_ticks(reach)
-  band <- data.frame(rows["program"], practical_band(rows$margin))
+  band <- data.frame(rows["program"], low = 1 / (1 + rows$margin), high = 1 + rows$margin)
   band <- band[!duplicated(band$program), ]
   band$top <- as.vector(table(rows$program)[as.character(band$program)]) + 0.6
   draw <- function(narrow) {
     # on the right there is room for the numbers
     limits <- c(reach[1] / 1.02, reach[2] * (reach[2] / reach[1])^if (narrow) 0.8 else 0.45)
     band[c("low", "high")] <- list(pmax(band$low, limits[1]), pmin(band$high, limits[2]))
-    plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, row)) +
+    plot <- ggplot2::ggplot(rows, ggplot2::aes(times_as_fast, row)) +
       ggplot2::geom_rect(data = band, ggplot2::aes(xmin = low, xmax = high, ymax = top), ymin = 0.4, fill = "#EFEFEF",
                          inherit.aes = FALSE) +
       ggplot2::geom_segment(data = band, ggplot2::aes(yend = top), x = 0, xend = 0, y = 0.4, colour = faint,
@@ -40,7 +40,7 @@ ratio_figure <- function(name, title, rows, axis, finding, reading) {
       ggplot2::geom_point(data = dots, shape = 124, size = 2.2, colour = okabe_ito[["blue"]], alpha = 0.4) +
       ggplot2::geom_point(ggplot2::aes(shape = verdict, fill = verdict), size = if (narrow) 2.4 else 3,
                           colour = okabe_ito[["blue"]]) +
-      ggplot2::geom_text(ggplot2::aes(x = Inf, label = ratio_text(ratio, low, high)), hjust = 1.02,
+      ggplot2::geom_text(ggplot2::aes(x = Inf, label = ratio_text(times_as_fast, low, high)), hjust = 1.02,
                          size = if (narrow) 2.6 else 3.1, colour = ink)
     if (any(is.finite(rows$low))) {
       plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high), linewidth = 0.8,
@@ -71,9 +71,9 @@ ratio_figure <- function(name, title, rows, axis, finding, reading) {
   }
   new_figure(name, title, draw, finding, paste0(
     reading, " The two are compared within each block (ticks: one block each); the ratio is that of the median times. ",
-    interval_caption(rows$blocks), " Grey band: no practical difference, being within ",
-    format_percent(practical_margin), " of each other or within what snakefish differs from itself by."),
-    rows[c("program", "workers", "runtime", "base", "time_ns", "base_ns", "ratio", "low", "high", "p", "blocks", "margin",
+    interval_caption(rows, method), " Grey band: no practical difference, being within ",
+    format_percent(method$practical_margin), " of each other or within what snakefish differs from itself by."),
+    rows[c("program", "workers", "runtime", "base", "time_ns", "base_ns", "times_as_fast", "low", "high", "p", "blocks", "margin",
            "verdict")])
 }
 
@@ -82,7 +82,7 @@ every_other <- function(ticks) if (length(ticks) > 5) ticks[seq(1, length(ticks)
 
 tracing_finding <- function(rows) {
   told <- vapply(split_by(rows, "micro"), function(own) {
-    slower <- 1 / own$ratio - 1
+    slower <- 1 / own$times_as_fast - 1
     worst <- which.max(slower)
     if (nrow(own) == 1) return(sprintf("that of %s by %s", own$program, format_change(slower)))
     sprintf("that of %s by %s in the median of %s, at most by %s (%s)", if (own$micro[1]) "micro-benchmarks" else "programs",
@@ -124,11 +124,11 @@ no_ratio <- function(bench) {
 
 ratio_finding <- function(rows) {
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
-  extremes <- rows[unique(c(which.max(rows$ratio), which.min(rows$ratio))), ]
+  extremes <- rows[unique(c(which.max(rows$times_as_fast), which.min(rows$times_as_fast))), ]
   sprintf("Of %s with multiprocessing, snakefish is %s. %s.",
           counted(nrow(rows), "comparison"), in_words(verdict_counts(counts)),
           in_words(sprintf("%s at %s: %s times as fast", extremes$program, counted(extremes$workers, "worker"),
-                           ratio_text(extremes$ratio, extremes$low, extremes$high))))
+                           ratio_text(extremes$times_as_fast, extremes$low, extremes$high))))
 }
 
 # counts: a table of verdicts

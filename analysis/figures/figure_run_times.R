@@ -1,4 +1,4 @@
-# Run times: every sample as a dot, the median with its interval beside, one panel a program.
+# Run times: every sample as a dot, and beside the dots the median with its interval. One panel for each program.
 
 figure_run_times <- function(bench) {
   title <- "Run times"
@@ -6,14 +6,14 @@ figure_run_times <- function(bench) {
   if (nrow(samples) == 0) {
     return(missing_figure("run_times", title, "The session has no program, only micro-benchmarks."))
   }
-  times <- block_times(samples)
+  times <- samples[c("program", "runtime", "workers", "block", "time_ns")]
   medians <- bench$times[!bench$times$micro, ]
   panels <- length(unique(times$program))
   times$runtime <- runtime_factor(times$runtime)
   medians$runtime <- runtime_factor(medians$runtime)
   counts <- sort(unique(times$workers))
   for_x <- function(workers) factor(workers, counts)
-  # one group a runtime at each worker count, so that dots, median and interval of a runtime share a column
+  # each runtime has a column at each number of workers, for its dots, median and interval
   columns <- dodge_offsets(times, 0.75)
   times <- times[order(times$program, times$runtime, times$workers, times$block), ]
   times$x <- columns$x(times, for_x) - 0.06
@@ -37,12 +37,11 @@ figure_run_times <- function(bench) {
     picture(plot, panel_height(panels, narrow))
   }
   new_figure("run_times", title, draw, run_times_finding(medians), paste(
-    "Small dots: one block each; large: their median.", interval_caption(medians$blocks), "Lower is better."),
+    "Small dots: one block each; large: their median.", interval_caption(medians, bench$method), "Lower is better."),
     times[c("program", "runtime", "workers", "block", "time_ns")])
 }
 
-# Where the runtimes stand beside each other at each number of workers: evenly spread over `width`, those that are
-# not there leave no gap.
+# The columns of the runtimes at each number of workers: evenly spread over `width`, without gaps for absent ones.
 dodge_offsets <- function(times, width) {
   present <- unique(times[c("workers", "runtime")])
   place <- stats::ave(as.integer(present$runtime), present$workers, FUN = rank)
@@ -55,7 +54,7 @@ dodge_offsets <- function(times, width) {
 }
 
 run_times_finding <- function(medians) {
-  # the ceiling does another work: copies of the program
+  # the ceiling does different work: several copies of the program
   if (!all(medians$runtime == "ceiling")) medians <- medians[medians$runtime != "ceiling", ]
   quickest <- lapply(split_by(medians, "program"), function(cell) cell[which.min(cell$median_ns), ])
   if (too_many_to_tell(medians$program)) {

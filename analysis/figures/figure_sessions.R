@@ -1,4 +1,5 @@
-# Several sessions in one picture, of machines or commits: snakefish : multiprocessing in each, program by program.
+# Several sessions in one picture, of machines or commits: how many times as fast as multiprocessing snakefish is in each,
+# program by program.
 
 figure_sessions <- function(benches) {
   title <- "The sessions beside each other"
@@ -9,12 +10,12 @@ figure_sessions <- function(benches) {
   rows$session <- factor(rows$session, unique(vapply(benches, `[[`, "", "label")))
   programs <- sort(setdiff(unique(rows$program), all_programs))
   rows$program <- factor(rows$program, rev(c(all_programs, programs)))
-  reach <- range(c(rows$ratio, rows$low, rows$high, 1 / 1.1, 1.1), na.rm = TRUE)
+  reach <- range(c(rows$times_as_fast, rows$low, rows$high, 1 / 1.1, 1.1), na.rm = TRUE)
   ticks <- ratio_ticks(reach)
   draw <- function(narrow) {
     beside <- ggplot2::position_dodge2(width = 0.7, reverse = TRUE)
     columns <- ggplot2::guide_legend(ncol = if (narrow) 2 else 5)
-    plot <- ggplot2::ggplot(rows, ggplot2::aes(ratio, program, colour = session, shape = session)) +
+    plot <- ggplot2::ggplot(rows, ggplot2::aes(times_as_fast, program, colour = session, shape = session)) +
       ggplot2::geom_vline(xintercept = 1, colour = faint, linewidth = 0.4)
     if (any(is.finite(rows$low))) plot <- plot + ggplot2::geom_linerange(ggplot2::aes(xmin = low, xmax = high),
       position = beside, linewidth = 0.7, na.rm = TRUE, show.legend = FALSE)
@@ -29,7 +30,7 @@ figure_sessions <- function(benches) {
     picture(plot, 1.1 + (0.14 + 0.13 * n) * nlevels(rows$program))
   }
   new_figure("sessions", title, draw, sessions_finding(rows), paste(
-    "Each session with as many workers as its machine has CPUs. Bars:", sprintf("%g %%", 100 * interval_level),
+    "Each session with as many workers as its machine has CPUs. Bars:", sprintf("%g %%", 100 * benches[[1]]$method$level),
     "interval. All programs: the geometric mean."), rows)
 }
 
@@ -40,8 +41,8 @@ session_ratios <- function(bench) {
   workers <- verdict_workers(bench)
   if (is.null(bench$ratios) || is.na(workers)) return(NULL)
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
-  overall <- overall_ratio(bench$samples, "snakefish", "multiprocessing", workers, bench$seed)
-  columns <- c("program", "workers", "ratio", "low", "high")
+  overall <- overall_at(bench, workers)
+  columns <- c("program", "workers", "times_as_fast", "low", "high")
   if (!is.null(overall)) rows <- rbind(rows[columns], cbind(program = all_programs, overall)[columns])
   data.frame(session = bench$label, rows[columns])
 }
@@ -49,6 +50,7 @@ session_ratios <- function(bench) {
 sessions_finding <- function(rows) {
   overall <- rows[rows$program == all_programs, ]
   if (nrow(overall) == 0) return("No session has a block that holds all of its programs under both.")
-  ratios <- ratio_text(overall$ratio, overall$low, overall$high)
-  sprintf("snakefish : multiprocessing over all programs: %s.", in_words(sprintf("%s in %s", ratios, overall$session)))
+  ratios <- ratio_text(overall$times_as_fast, overall$low, overall$high)
+  sprintf("snakefish, over all programs, is %s.", in_words(sprintf("%s times as fast as multiprocessing in %s", ratios,
+                                                                  overall$session)))
 }

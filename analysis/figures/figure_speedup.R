@@ -6,7 +6,7 @@ figure_speedup <- function(bench) {
   if (is.null(rows)) return(missing_figure("speedup", title, no_speedup(bench)))
   rows <- in_runtime_order(rows)
   limit <- max(rows$workers)
-  ideal <- data.frame(workers = c(1, limit), speedup = c(1, limit))  # straight, because both scales double
+  ideal <- data.frame(workers = c(1, limit), speedup = c(1, limit))  # a straight line, because both scales are log2
   panels <- length(unique(rows$program))
   draw <- function(narrow) {
     plot <- scaling_plot(rows, bench$cpus, "speedup", narrow) +
@@ -20,7 +20,7 @@ figure_speedup <- function(bench) {
   }
   new_figure("speedup", title, draw, speedup_finding(rows, bench$cpus), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    scaling_caption(rows, bench$cpus)), scaling_data(rows))
+    scaling_caption(rows, bench)), scaling_data(rows))
 }
 
 in_runtime_order <- function(rows) {
@@ -32,8 +32,8 @@ scaling_data <- function(rows) {
   rows[c("program", "runtime", "workers", "blocks", "base_ns", "time_ns", "speedup", "efficiency", "low", "high")]
 }
 
-# What speedup and efficiency share: workers on a doubling scale, lines through the estimates, their intervals as
-# ribbons, every block as a dot. y: the column that is shown; its intervals are in low and high.
+# The plot of speedup and efficiency: workers on a log2 scale, lines through the estimates, intervals as ribbons, every
+# block as a dot. y: the column that is shown; its intervals are in low and high.
 scaling_plot <- function(rows, cpus, y, narrow) {
   counts <- sort(unique(rows$workers))
   rows$y <- rows[[y]]
@@ -50,7 +50,7 @@ scaling_plot <- function(rows, cpus, y, narrow) {
   if (is.finite(cpus) && cpus <= max(counts)) {
     plot <- plot + ggplot2::geom_vline(xintercept = cpus, colour = "#999999", linewidth = 0.4)
   }
-  # one number of workers alone has no line, and its interval as a bar
+  # a single number of workers has no line, and a bar as its interval
   joined <- several_counts(rows)
   certain <- is.finite(rows$low)
   if (any(certain & joined)) {
@@ -74,16 +74,16 @@ scaling_plot <- function(rows, cpus, y, narrow) {
     report_theme(narrow)
 }
 
-# What a line can be drawn through: several numbers of workers of one program and runtime.
+# Whether a line can be drawn: the program and runtime of the row have several numbers of workers.
 several_counts <- function(rows) {
   key <- paste(rows$program, rows$runtime)
   key %in% key[duplicated(key)]
 }
 
-scaling_caption <- function(rows, cpus) {
-  paste0(sub("^Bars", "Bands", interval_caption(rows$blocks)), " Dots: one block each. The scales double; the lines only ",
-         "guide the eye.", cpu_caption(rows, cpus), if ("ceiling" %in% rows$runtime)
-         " Ceiling: as many copies of the sequential program at once, what this machine allows.")
+scaling_caption <- function(rows, bench) {
+  paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. The scales are log2; nothing was ",
+         "measured between the points.", cpu_caption(rows, bench$cpus), if ("ceiling" %in% rows$runtime)
+         " Ceiling: as many copies of the sequential program at once, the most that this machine allows.")
 }
 
 no_speedup <- function(bench) {
@@ -107,7 +107,7 @@ speedup_finding <- function(rows, cpus) {
   paste(sentences, collapse = " ")
 }
 
-# A finding tells so many things one by one, more of them together.
+# A finding names up to so many things one by one, and summarises more of them.
 told_one_by_one <- 3
 too_many_to_tell <- function(things) length(unique(things)) > told_one_by_one
 
@@ -127,12 +127,14 @@ base_case_text <- function(rows) {
   paste(sprintf("%s %s", base$program, format_duration(base$base_ns)), collapse = ", ")
 }
 
-interval_caption <- function(blocks) {
-  if (any(blocks >= min_blocks)) {
-    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * interval_level,
-            range_text(blocks[blocks >= min_blocks]))
+# rows: with the columns low or low_ns, which are NA where there are too few blocks for an interval.
+interval_caption <- function(rows, method) {
+  certain <- is.finite(if (is.null(rows$low)) rows$low_ns else rows$low)
+  if (any(certain)) {
+    sprintf("Bars: %g %% interval, resampled over %s blocks.", 100 * method$level, range_text(rows$blocks[certain]))
   } else {
-    sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(blocks), "block"), min_blocks)
+    sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(rows$blocks), "block"),
+            method$fewest_blocks)
   }
 }
 

@@ -8,7 +8,7 @@ figure_timeline <- function(trace) {
   title <- "Timeline"
   drawn <- trace$processes[!is.na(trace$processes$lane), ]
   column <- trace$run$column_ns
-  several_threads <- any(c(trace$spans$lane, trace$columns$lane) > 0)
+  several_threads <- any(c(trace$spans$thread, trace$columns$thread) > 0)
   too_deep <- sum(trace$spans$depth >= max_depth)
   spans <- trace$spans[trace$spans$depth < max_depth, ]
   columns <- trace$columns[trace$columns$depth < max_depth, ]
@@ -55,29 +55,30 @@ bars_data <- function(bars, processes) {
              start_ns = round(bars$start_ns), end_ns = round(bars$end_ns), share = bars$share, closed = bars$closed)
 }
 
-# From top to bottom: lanes, in them the threads of the process, in them the depths, and last the strip. Adds the row to
-# each span and column; top, bottom and strip to each process.
+# A lane holds, from top to bottom, the threads of its process, each with its depths, and then the strip. Adds the row to
+# each span and column, and top, bottom and strip to each process.
 place_rows <- function(processes, spans, columns, strip) {
   lane_of <- function(rows) processes$lane[match(rows$process, processes$id)]
-  spans$process_lane <- lane_of(spans)
-  columns$process_lane <- lane_of(columns)
-  all <- rbind(spans[c("process_lane", "lane", "depth")], columns[c("process_lane", "lane", "depth")])
-  empty <- setdiff(processes$lane, all$process_lane)
+  spans$lane <- lane_of(spans)
+  columns$lane <- lane_of(columns)
+  all <- rbind(spans[c("lane", "thread", "depth")], columns[c("lane", "thread", "depth")])
+  empty <- setdiff(processes$lane, all$lane)
   none <- rep(0, length(empty))
-  all <- rbind(all, data.frame(process_lane = empty, lane = none, depth = none))
-  deepest <- stats::aggregate(depth ~ process_lane + lane, all, max)
-  deepest <- deepest[order(deepest$process_lane, deepest$lane), ]
+  all <- rbind(all, data.frame(lane = empty, thread = none, depth = none))
+  deepest <- stats::aggregate(depth ~ lane + thread, all, max)
+  deepest <- deepest[order(deepest$lane, deepest$thread), ]
+  stopifnot(deepest$depth >= 0, !is.na(deepest$lane))
   gap <- 0.7
-  before <- match(deepest$process_lane, unique(deepest$process_lane)) - 1
+  before <- match(deepest$lane, unique(deepest$lane)) - 1
   deepest$top <- cumsum(c(0, deepest$depth + 1))[seq_len(nrow(deepest))] + (gap + strip) * before
   row_of <- function(rows) {
-    key <- paste(deepest$process_lane, deepest$lane)
-    deepest$top[match(paste(rows$process_lane, rows$lane), key)] + rows$depth
+    key <- paste(deepest$lane, deepest$thread)
+    deepest$top[match(paste(rows$lane, rows$thread), key)] + rows$depth
   }
   spans$row <- row_of(spans)
   columns$row <- row_of(columns)
-  top <- tapply(deepest$top, deepest$process_lane, min)
-  bottom <- tapply(deepest$top + deepest$depth + 1, deepest$process_lane, max)
+  top <- tapply(deepest$top, deepest$lane, min)
+  bottom <- tapply(deepest$top + deepest$depth + 1, deepest$lane, max)
   place <- as.character(processes$lane)
   processes$top <- as.vector(top[place])
   processes$strip <- as.vector(bottom[place])
@@ -86,13 +87,13 @@ place_rows <- function(processes, spans, columns, strip) {
   list(processes = processes, spans = spans, columns = columns, lanes = lanes, rows = max(bottom) + strip)
 }
 
-# Solid where the span ended; pale with a dashed outline where its process did before it.
+# Solid where the span ended; pale with a dashed outline where its process ended first.
 span_bars <- function(bars, kinds, in_unit, column, narrow) {
   if (nrow(bars) == 0) return(NULL)
   colours <- kind_colours(kinds)
   bars$kind <- factor(bars$kind, intersect(kinds, bars$kind))
   open <- bars[bars$closed == 0, ]
-  # a white edge tells a span from the next one, where it is wide enough to lose it
+  # a white edge separates spans, where they are wide enough
   edged <- bars$share == 1 & bars$end_ns - bars$start_ns > 4 * column
   list(
     ggplot2::geom_rect(data = bars, ggplot2::aes(xmin = in_unit(start_ns), xmax = in_unit(end_ns), fill = kind,
@@ -106,7 +107,7 @@ span_bars <- function(bars, kinds, in_unit, column, narrow) {
     ggplot2::scale_colour_manual(values = colours))
 }
 
-# The name in the bar, where the bar is long enough for it; a user's span goes by its own name.
+# The name in the bar, where the bar is long enough. A span of the user shows the name that the user gave.
 span_names <- function(bars, kinds, in_unit, length_ns, row_height, narrow) {
   bars <- bars[bars$share == 1, ]
   bars$name <- ifelse(is.na(bars$text), bars$kind, bars$text)
@@ -128,7 +129,7 @@ fork_lines <- function(processes, in_unit) {
                         colour = "#999999", linewidth = 0.3, linetype = "12")
 }
 
-# Below the spans: when it had a CPU (dark), and when it was ready to run and had none (red, half as high).
+# Below the spans: when the process had a CPU (dark), and when it was ready to run without one (red, half as high).
 cpu_strips <- function(trace, processes, in_unit) {
   if (nrow(trace$cpu) == 0) return(NULL)
   cpu <- cpu_pieces(trace$cpu, trace$run)
@@ -140,19 +141,19 @@ cpu_strips <- function(trace, processes, in_unit) {
                      fill = ifelse(cpu$state == "on", faint, okabe_ito[["vermillion"]]))
 }
 
-# Gathered ones (with a slot) stand for the share of their column, in quarters.
+# Those that are gathered (they have a slot) show the share of their column, in quarters.
 cpu_pieces <- function(cpu, run) {
   gathered <- !is.na(cpu$slot)
   cpu$share <- ifelse(gathered, pmin(1, ceiling(4 * cpu$end_ns / run$column_ns) / 4), 1)
   begin <- run$begin_ns + cpu$slot * run$column_ns
   cpu$start_ns[gathered] <- begin[gathered]
   cpu$end_ns[gathered] <- begin[gathered] + run$column_ns
-  # waiting is drawn over having, so that it is seen
+  # waiting is drawn last, so that it is visible
   cpu[order(cpu$state, cpu$process, cpu$start_ns), ]
 }
 
-# The path as one line: along a lane's upper edge while it is in that process, then to the next. Short stays, as in a
-# quick exchange of messages, are left out: they would be a smear.
+# The path as one line: along a lane's upper edge while it is in that process, then to the next lane. Short stays, as in
+# a quick exchange of messages, are left out, because they could not be told apart.
 path_line <- function(path, processes, column) {
   path <- path[path$process %in% processes$id, ]
   ends <- seq_len(nrow(path)) %in% c(1, nrow(path))
@@ -168,8 +169,8 @@ path_lines <- function(path, in_unit) {
   list(line(colour = "white", linewidth = 1.9), line(colour = ink, linewidth = 0.8))
 }
 
-# Messages between two drawn lanes, from the edge of the one to the facing edge of the other. Of many, the first of
-# each sender, receiver and stretch of time is drawn, the stretches getting longer until the arrows are few enough.
+# Messages between two drawn lanes, from the edge of one to the facing edge of the other. Of many messages, only the first
+# of each sender, receiver and stretch of time is drawn; the stretches get longer until the arrows are few enough.
 choose_arrows <- function(trace, processes) {
   lane_of <- function(id) processes$lane[match(id, processes$id)]
   from <- processes[match(trace$arrows$sender, processes$id), ]

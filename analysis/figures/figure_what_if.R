@@ -11,9 +11,9 @@ figure_what_if <- function(traces) {
   rows$what <- factor(rows$what, names(sort(best)))
   many <- nlevels(rows$trace) > max_what_if_panels
   new_figure("what_if", title, if (many) draw_best(rows) else draw_panels(rows), what_if_finding(rows), paste0(
-    "The run is played again from its trace without the one cost, everything else taking the time it took and nobody ",
-    "doing another's work. Costs that the trace did not measure are left out; below 1: waits would move to where they ",
-    "hurt more.", if (many) " Of each run only what would gain most."), rows)
+    "The run is replayed from its trace without the one cost. Everything else takes the time that it took, and every ",
+    "process keeps its work. Costs that the trace did not measure are left out. Below 1 the run would be slower, because ",
+    "waits would move.", if (many) " Of each run only what would gain most."), rows)
 }
 
 # A panel for each run, with a row for each cost.

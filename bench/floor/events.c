@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define LOG_RECORDS (1u << 17)
-#define TURN (LOG_RECORDS / 4) /* written between two drains: the collector is never rung for */
+#define TURN (LOG_RECORDS / 4) /* written between two drains: few enough that no event wakes the collector */
 
 struct answer {
     int64_t ns;
@@ -45,7 +45,7 @@ static int64_t cpu_ns(void)
 #define TIMES(count, code)                                                                                             \
     for (long i = 0; i < (count); i++) {                                                                               \
         code;                                                                                                          \
-        __asm__ volatile("" : : : "memory"); /* no turn of the loop is done without */                                 \
+        __asm__ volatile("" : : : "memory"); /* keeps the compiler from dropping a turn of the loop */                 \
     }
 
 static long grew; /* timestamps that were later than the one before */
@@ -91,7 +91,7 @@ static void measure(const char *what, long count, struct answer *answer)
     }
     answer->right = timestamps           ? grew - (long)before
                     : sf_log_self.header ? (long)(sf_log_self.header->head - before)
-                                         : count; /* off: there is nothing to be seen */
+                                         : count; /* off: no event is written */
 }
 
 /* A directory with a session in it, as the collector makes one. 0 or -1. */
@@ -118,7 +118,7 @@ static void remove_session(const char *directory)
         perror("bench-events: rm");
 }
 
-/* As the collector does. */
+/* Drains the log, as the collector does. */
 static void prepare_spare(void)
 {
     int dir = open(sf_log_directory(), O_RDONLY | O_DIRECTORY);
@@ -139,7 +139,7 @@ static void stay_on(int cpu)
     sched_setaffinity(0, sizeof one, &one);
 }
 
-/* All writers at once. 0, or -1. */
+/* Runs all writers at once. Returns 0 or -1. */
 static int run(const char *what, long count, int writers, struct answer *answers)
 {
     int go[2], right = pipe(go);
@@ -151,7 +151,7 @@ static int run(const char *what, long count, int writers, struct answer *answers
             char word;
             close(go[1]);
             stay_on(w);
-            if (read(go[0], &word, 1) == 0) /* all are there */
+            if (read(go[0], &word, 1) == 0) /* all writers have started */
                 measure(what, count, &answers[w]);
             _exit(0);
         }

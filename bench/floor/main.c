@@ -1,4 +1,4 @@
-/* bench-floor: what the machine alone needs, for the bench to hold runtimes against. Prints one line of JSON.
+/* bench-floor: what the machine alone needs, with which the bench compares runtimes. Prints one line of JSON.
  *
  *     bench-floor memcpy BYTES COUNT   COUNT copies of BYTES between two buffers that are warm
  *     bench-floor spin COUNT           COUNT round trips of a number between two processes that spin on one shared word
@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* With one CPU for the two, a spin would last to the end of its time slice: after so many looks it is handed over. */
+/* Where both share one CPU, a spin would last until the end of its time slice. So after so many reads it yields. */
 enum { LOOKS = 10000, LINE = 64 };
 
 static int64_t now_ns(void)
@@ -44,12 +44,12 @@ static int copies(size_t bytes, long count)
     }
     for (size_t i = 0; i < bytes; i++)
         from[i] = (unsigned char)(i * 31 + (i >> 8));
-    memcpy(to, from, bytes); /* the pages are there, and as warm as they get */
+    memcpy(to, from, bytes); /* so that the pages are present and in the caches */
     memset(to, 0, bytes);
     int64_t start = now_ns();
     for (long i = 0; i < count; i++) {
         memcpy(to, from, bytes);
-        __asm__ volatile("" : : "r"(to), "r"(from) : "memory"); /* no copy is dropped for a later one */
+        __asm__ volatile("" : : "r"(to), "r"(from) : "memory"); /* keeps the compiler from dropping a copy */
     }
     int64_t ns = now_ns() - start;
     int right = memcmp(from, to, bytes) == 0;
@@ -58,7 +58,7 @@ static int copies(size_t bytes, long count)
     return print(ns, right ? count : 0);
 }
 
-/* Both sides read and write the one word: it is ours when it holds what we wait for. */
+/* Both sides read and write the one word. It is this side's turn when the word holds the value. */
 static void wait_for(_Atomic int64_t *word, int64_t value)
 {
     for (int looks = 0; atomic_load_explicit(word, memory_order_acquire) != value;) /* pairs with the other's store */
@@ -78,7 +78,7 @@ static int round_trips(long count)
         return perror("bench-floor"), 1;
     /* The n-th question is 2n + 1, its answer 2n + 2. The first one is not timed: it waits for the child to be up. */
     if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would ever ask again */
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* without the parent it would wait for ever */
         for (int64_t n = 0; n <= count; n++) {
             wait_for(word, 2 * n + 1);
             atomic_store_explicit(word, 2 * n + 2, memory_order_release);

@@ -1,13 +1,9 @@
-"""event-fenced: an event that must not be stamped too early: the end of a receive, a child's start"""
+"""event-fenced: an event that must not be stamped too early, such as the end of a receive and the start of a child"""
 from bench.support import events
+from bench.support.events import check_size, expected, needs, operation, seconds, unit  # noqa: F401
 
-size = 1000000
-check_size = 1000
-unit = operation = "event"
-seconds = 0.1
-needs = "events"
+size = 1_000_000
 floor_is = "a bare rdtsc between fences"
-targets = {"floor": 1.3}
+targets = {"floor": 1 / 1.3}
 timed = events.timed("event-fenced")
 floor = events.floor("rdtsc-fenced")
-expected = events.expected

@@ -1,13 +1,9 @@
-"""event-first-lap: events into a spare log, whose pages the collector made ready"""
+"""event-first-lap: events into a spare log, whose pages the collector has prepared"""
 from bench.support import events
+from bench.support.events import check_size, expected, needs, operation, seconds, unit  # noqa: F401
 
-size = 60000
-check_size = 1000
-unit = operation = "event"
-seconds = 0.1
-needs = "events"
+size = 60_000
 floor_is = "an event into warm pages"
-targets = {"floor": 2.0}
+targets = {"floor": 1 / 2}
 timed = events.timed("first-lap")
 floor = events.floor("event")
-expected = events.expected

@@ -1,8 +1,7 @@
 """instrumented-map: tasks of a multiprocessing Pool's map, one int each, instrumented and traced"""
 from contextlib import contextmanager
 
-from bench.support import instrumented
-from bench.runtimes import multiprocessing
+from bench.support import forking, instrumented
 
 TURN = 500
 size = 8 * TURN
@@ -12,7 +11,7 @@ seconds = 0.6
 parallel = True
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"
-targets = {}  # what it costs is told; nothing is promised
+targets = {}  # its cost is shown; there is no target
 output = instrumented.output
 expected = instrumented.expected
 
@@ -24,7 +23,7 @@ def square(x):
 def by_turns(runtime, size, workers):
     @contextmanager
     def maps():
-        with multiprocessing.pool(workers) as map:
+        with forking.pool(workers) as map:
             yield lambda: sum(y == x * x for x, y in enumerate(map(square, range(TURN), 1)))
 
     return instrumented.by_turns(runtime, maps, size // TURN)

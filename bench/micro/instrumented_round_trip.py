@@ -1,12 +1,11 @@
 """instrumented-round-trip: an int through multiprocessing's Pipe and back, instrumented and traced
 
-Both ends are on one CPU: the time is what they compute then, and not how long the kernel takes to wake another CPU.
+Both ends are on one CPU, so that the time is what they compute, and not how long the kernel takes to wake another CPU.
 """
 import os
 from contextlib import contextmanager
 
-from bench.support import instrumented
-from bench.runtimes import multiprocessing
+from bench.support import forking, instrumented
 
 TURN = 500
 size = 8 * TURN
@@ -15,7 +14,7 @@ unit = operation = "round trip"
 seconds = 0.6
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"
-targets = {}  # what it costs is told; nothing is promised
+targets = {}  # its cost is shown; there is no target
 output = instrumented.output
 expected = instrumented.expected
 
@@ -23,7 +22,7 @@ expected = instrumented.expected
 @contextmanager
 def round_trips():
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    with multiprocessing.echo() as (send, receive):
+    with forking.echo() as (send, receive):
 
         def turn():
             right = 0

@@ -1,4 +1,4 @@
-"""map-ints: a map of x * x over ints, which cost less than to send them"""
+"""map-ints: a map of x * x over ints, which takes less than to send them"""
 from bench.support import mapping
 
 size = 200_000
@@ -9,7 +9,7 @@ operations = mapping.one
 seconds = 0.05
 parallel = True
 floor_is = "the built-in map"
-targets = {"multiprocessing": 0.4, "multiprocessing-warm": 1.0}
+targets = {"multiprocessing": 2.5, "multiprocessing-warm": 1}
 expected = mapping.all_right
 
 

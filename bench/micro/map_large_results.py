@@ -9,7 +9,7 @@ operations = mapping.one
 seconds = 0.4
 parallel = True
 floor_is = "the built-in map"
-targets = {"multiprocessing": 0.25}
+targets = {"multiprocessing": 4}
 expected = mapping.all_right
 
 BYTES = 1 << 20

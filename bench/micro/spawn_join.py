@@ -9,7 +9,7 @@ unit = operation = "spawn, result and join"
 seconds = 0.2
 needs = "spawn_join"
 floor_is = "os.fork and os.waitpid"
-targets = {"floor": 1.10}
+targets = {"floor": 1 / 1.10}
 
 
 def empty():
@@ -17,7 +17,7 @@ def empty():
 
 
 def fork_wait(f):
-    """What the kernel alone needs. The result is the exit status, which says only that f returned."""
+    """What the kernel alone needs. Returns None where f returned, else the exit status."""
     pid = os.fork()
     if pid == 0:
         try:

@@ -1,30 +1,19 @@
 """stream-1m-bytes: bytes objects of 1 MiB to another process, one way"""
-from functools import lru_cache
-from itertools import cycle, islice
 from random import Random
 
 from bench.support import stream
+from bench.support.stream import expected, needs, operation, unit  # noqa: F401
 
 size = 100
 check_size = 10
-unit = operation = "message"
 seconds = 0.2
-needs = "stream"
 floor_is = "memcpy, warm"
-targets = {"multiprocessing": 1 / 12}
-expected = stream.expected
+targets = {"multiprocessing": 12}
 
 BYTES = 1 << 20
 STRIDE = 3 * 4096 + 1  # a byte of every third page
 
-
-@lru_cache(maxsize=None)
-def blocks():
-    return [Random(i).randbytes(BYTES) for i in range(3)]
-
-
-def messages(count):
-    return islice(cycle(blocks()), count)
+messages = stream.repeated(lambda: [Random(i).randbytes(BYTES) for i in range(3)])
 
 
 def glance(received, sent):
@@ -32,7 +21,6 @@ def glance(received, sent):
 
 
 def ready(runtime, size, workers):
-    blocks()
     return stream.ready(runtime, size, messages, BYTES, glance=glance)
 
 

@@ -1,23 +1,17 @@
 """stream-dict: small dicts to another process, one way"""
-from itertools import cycle, islice
-
 from bench.support import stream
+from bench.support.stream import expected, needs, operation, unit  # noqa: F401
 
 size = 30_000
 check_size = 500
-unit = operation = "message"
 seconds = 0.2
-needs = "stream"
 floor_is = "pickle, dumps and loads"
-targets = {"multiprocessing": 1 / 4}
-expected = stream.expected
+targets = {"multiprocessing": 4}
 
-# Made once: what making them costs is no runtime's. More than one, so that a message lost or doubled is seen.
+# Made once, because what making them costs is no runtime's. More than one, so that a lost or doubled message is noticed.
 DICTS = [{"id": 1000 + i, "name": f"particle {i}", "mass": i / 7, "alive": i % 3 == 0} for i in range(17)]
 
-
-def messages(count):
-    return islice(cycle(DICTS), count)
+messages = stream.repeated(lambda: DICTS)
 
 
 def ready(runtime, size, workers):

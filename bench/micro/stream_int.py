@@ -1,15 +1,13 @@
 """stream-int: ints to another process, one way"""
 from bench.support import stream
+from bench.support.stream import expected, needs, operation, unit  # noqa: F401
 
 size = 100_000
 check_size = 500
-unit = operation = "message"
 seconds = 0.3
-needs = "stream"
 floor_is = "pickle, dumps and loads"
-targets = {"multiprocessing": 1 / 6}
+targets = {"multiprocessing": 6}
 messages = range
-expected = stream.expected
 
 
 def ready(runtime, size, workers):

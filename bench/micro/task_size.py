@@ -1,4 +1,4 @@
-"""task-size: a map over 200 tasks of so many steps each, in several sizes: from which on is a runtime worth it?
+"""task-size: a map over 200 tasks of so many steps each, in several sizes: from which size on is a runtime worth it?
 
 `bench show` says at which size each runtime's time falls below the sequential loop's.
 """

@@ -1,15 +1,9 @@
 """trace-span: trace.span from Python, traced: both ends of a block"""
 from bench.support import tracing
+from bench.support.tracing import check_size, expected, floor_is, needs, output, seconds, size  # noqa: F401
 
-size = 200_000
-check_size = 10_000
 unit = operation = "span"
-seconds = 0.7
-needs = "tracing"
-floor_is = "time.perf_counter_ns()"
-targets = {"floor": 2.0}
-output = tracing.output
-expected = tracing.expected
+targets = {"floor": 1 / 2}
 
 
 def write(trace):
@@ -19,5 +13,4 @@ def write(trace):
             pass
 
 
-def by_turns(runtime, size, workers):
-    return tracing.by_turns(runtime, size, write)
+by_turns = tracing.by_turns(write)

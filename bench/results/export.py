@@ -3,7 +3,7 @@ import csv
 import sqlite3
 import sys
 
-from bench.results import verdicts
+from bench.results import samples
 from bench.run.store import StoreError, open_for_reading
 
 SAMPLES = """
@@ -18,7 +18,7 @@ def export(path, number=None):
     """Returns the exit code. Raises StoreError where there is no such session."""
     database = open_for_reading(path)
     try:
-        session = verdicts.session(database, path, number)
+        session = samples.session(database, path, number)
         rows = database.execute(SAMPLES, (session["id"],))
         out = csv.writer(sys.stdout, lineterminator="\n")
         out.writerow([column[0] for column in rows.description])

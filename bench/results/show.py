@@ -1,162 +1,218 @@
-"""Prints a session: times, speedups and verdicts, on 100 columns."""
+"""Prints a session: times, speedups and verdicts, on 100 columns. All numbers are those of the tables of results."""
 import os
-import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 
-from bench.results import show_micro, show_scaling, statistics, verdicts
-from bench.run.store import StoreError, open_for_reading
+from bench.results import compute
+from bench.results.comparisons import CONTROL, COMPARED
+from bench.results.statistics import NOT_MEASURED, REACHED
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
+KINDS = {"program": "programs", "micro": "micro-benchmarks"}
+PURPOSE = {("snakefish-traced", "snakefish"): ": what tracing costs"}
 
 
 def show(path, number=None):
     """Returns the exit code. Raises StoreError where there is no such session."""
-    database = open_for_reading(path)
-    try:
-        session = verdicts.session(database, path, number)
-        measured = verdicts.measured(database, session["id"])
-        _print_head(database, session)
-        compared = {kind: [(title, verdicts.compare(measured, runtime, base, kind))
-                           for runtime, base, title in verdicts.pairs(measured, kind)] for kind in ("program", "micro")}
-        targets = []
-        for of in verdicts.strong(measured):
-            targets += _print_workload(of, compared[of.kind])
-        _print_overall(compared["program"])
-        if targets:
-            print("\n" + "\n".join(show_micro.summary(targets)))
-        for line in show_scaling.weak(measured) + show_scaling.crossovers(measured):
-            print(line)
-        _print_memory(database, session)
-        _print_foot(database, session, measured)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}") from error
-    finally:
-        database.close()
+    with compute.opened(path, number) as (database, session):
+        _Shown(database, session).all()
     print(f"\n{os.path.abspath(path)}")
     return 0
 
 
-def _print_head(database, session):
-    done = database.execute("SELECT count(*) FROM sample WHERE session = ?", (session["id"],)).fetchone()[0]
-    print(f"session {session['id']}, {session['started']}, {session['status']}: "
-          f"{done} of {session['samples']} samples, {session['blocks']} blocks, seed {session['seed']}")
-    facts = defaultdict(lambda: "unknown", database.execute(
-        "SELECT key, value FROM machine WHERE session = ?", (session["id"],)).fetchall())
-    changed = {0: "", 1: " and changes"}.get(facts["dirty"], "")
-    print(f"{facts['cpu_model']}, {facts['effective_cpus']} of {facts['cpus']} CPUs, {facts['kernel']}\n"
-          f"{facts['python']}, commit {str(facts['commit'])[:12]}{changed}, load {facts['load1']} at the start")
-    for row in database.execute("SELECT text FROM warning WHERE session = ?", (session["id"],)):
-        print(f"Warning: {row['text']}")
+class _Shown:
+    """One session, printed part by part."""
 
+    def __init__(self, database, session):
+        self.database, self.session = database, session
+        self.method = self.rows("SELECT * FROM computed WHERE session = ?")[0]
 
-def _print_workload(of, compared):
-    """Returns its targets: (workload, what it is held against, ratio, target)."""
-    what = f"{of.size} {of.unit}"
-    if of.kind == "micro":
-        what = f"one {of.operation} of {of.operations if of.operations == of.size else what}"
-    else:
-        what += ": the parallel region"
-    print(f"\n{of.name}, {what}")
-    if not of.costs:
-        print("  no right output: nothing to compare")
-        return []
-    _print_costs(of.costs, speedups=of.kind == "program")
-    for title, comparisons in compared:
-        rows = [c for (name, size, _), c in comparisons.items() if (name, size) == (of.name, of.size)]
-        # against multiprocessing a micro-benchmark is held by its targets, below
-        if rows and not (of.kind == "micro" and rows[0].base == "multiprocessing"):
-            _print_ratios(title, rows)
-    return _print_targets(of) if of.kind == "micro" else []
+    def rows(self, query, *values):
+        """The first ? of the query is the session."""
+        return self.database.execute(query, (self.session["id"], *values)).fetchall()
 
+    def all(self):
+        self.head()
+        for workload in self.rows("SELECT DISTINCT w.* FROM workload w JOIN cell c ON c.session = w.session "
+                                  "AND c.workload = w.name AND c.size = w.size WHERE w.session = ? "
+                                  "AND c.series IN ('strong', 'both') ORDER BY w.kind DESC, w.name, w.size"):
+            self.workload(workload)
+        self.overall()
+        self.targets_in_all()
+        self.weak()
+        self.break_even()
+        self.memory()
+        self.foot()
 
-def _print_costs(costs, speedups):
-    base = costs.get(("sequential", 1)) if speedups else None
-    head = f"  {'runtime':<27}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<17}"
-    print((head + (f"{'speedup':>7}   95 % interval" if base else "")).rstrip())
-    for runtime, workers in sorted(costs, key=lambda key: (key[0] != "sequential", key)):
-        by_block = costs[runtime, workers]
-        cost = statistics.cost(by_block)
-        scale, unit = next((s, u) for s, u in UNITS if cost.value >= s or s == 1)
-        digits = 2 if cost.value < 10 * scale else 1
-        line = (f"  {runtime:<27}{workers:>7}{cost.blocks:>8}{cost.value / scale:>8.{digits}f} {unit:<2}"
-                f"   {range_text(cost, scale, digits):<17}")
-        speedup = base and statistics.ratio(base, by_block)
-        if speedup:
-            line += f"{speedup.value:>7.2f}   {range_text(speedup, 1, 2) if by_block is not base else ''}"
-        print(line.rstrip())
+    def head(self):
+        session = self.session
+        print(f"session {session['id']}, {session['started']}, {session['status']}: "
+              f"{self.method['samples']} of {session['samples']} samples, {session['blocks']} blocks, "
+              f"seed {session['seed']}")
+        facts = defaultdict(lambda: "unknown", map(tuple, self.rows("SELECT key, value FROM machine WHERE session = ?")))
+        changed = {0: "", 1: " and changes"}.get(facts["dirty"], "")
+        print(f"{facts['cpu_model']}, {facts['effective_cpus']} of {facts['cpus']} CPUs, {facts['kernel']}\n"
+              f"{facts['python']}, commit {str(facts['commit'])[:12]}{changed}, load {facts['load1']} at the start")
+        for row in self.rows("SELECT text FROM warning WHERE session = ?"):
+            print(f"Warning: {row['text']}")
 
-
-def _print_targets(of):
-    rows = show_micro.comparisons(of)
-    if rows:
-        print(f"  {'snakefish /':<40}{'ratio':>8}  {'95 % interval':<18}target")
-    for label, ratio, target in rows:
-        if ratio is None:
-            line = f"  {label:<40}{'':>8}  {'not measured':<18}<= {target:.3f}"
+    def workload(self, workload):
+        of = workload["name"], workload["size"]
+        what = f"{workload['size']} {workload['unit']}"
+        if workload["kind"] == "micro":
+            (operations,) = self.rows("SELECT max(operations) FROM sample WHERE session = ? AND workload = ? "
+                                      "AND size = ? AND runtime <> 'ceiling' AND output_ok = 1", *of)[0]
+            what = f"one {workload['operation']} of {operations if operations == workload['size'] else what}"
         else:
-            line = f"  {label:<40}{ratio.value:>8.3f}  {range_text(ratio, 1, 3):<18}"
-            if target is not None:
-                line += f"<= {target:.3f} {show_micro.state(ratio, target)}"
-        print(line.rstrip())
-    return [(of.name, label, ratio, target) for label, ratio, target in rows if target is not None]
+            what += ": the parallel region"
+        print(f"\n{workload['name']}, {what}")
+        if not self.rows("SELECT 1 FROM estimate WHERE session = ? AND workload = ? AND size = ? LIMIT 1", *of):
+            print("  no right output: nothing to compare")
+            return
+        self.times(of, workload["kind"])
+        for runtime, base in self.pairs(of):
+            # what a micro-benchmark is against multiprocessing stands among its targets
+            if not (workload["kind"] == "micro" and base == "multiprocessing"):
+                self.comparison(of, runtime, base)
+        self.targets(of)
+
+    def times(self, of, kind):
+        speedups = {(row["runtime"], row["workers"]): row for row in self.rows(
+            "SELECT * FROM speedup WHERE session = ? AND workload = ? AND size = ?", *of)} if kind == "program" else {}
+        head = f"  {'runtime':<27}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<17}"
+        print((head + (f"{'speedup':>7}   95 % interval" if speedups else "")).rstrip())
+        for row in self.rows("SELECT * FROM estimate WHERE session = ? AND workload = ? AND size = ? "
+                             "ORDER BY runtime <> 'sequential', runtime, workers", *of):
+            scale, unit = next((s, u) for s, u in UNITS if row["median_ns"] >= s or s == 1)
+            digits = 2 if row["median_ns"] < 10 * scale else 1
+            line = (f"  {row['runtime']:<27}{row['workers']:>7}{row['blocks']:>8}"
+                    f"{row['median_ns'] / scale:>8.{digits}f} {unit:<2}"
+                    f"   {interval(row['low_ns'], row['high_ns'], digits, scale):<17}")
+            speedup = speedups.get((row["runtime"], row["workers"]))
+            if speedup:
+                line += f"{speedup['speedup']:>7.2f}   {interval(speedup['low'], speedup['high'], 2)}"
+            print(line.rstrip())
+
+    def pairs(self, of):
+        """The pairs of runtimes that are compared there, in the order in which they are printed."""
+        there = {(row["runtime"], row["base"]) for row in self.rows(
+            "SELECT DISTINCT runtime, base FROM comparison WHERE session = ? AND workload = ? AND size = ?", *of)}
+        return [*(pair for pair in COMPARED if pair in there), *sorted(there - {*COMPARED, CONTROL})]
+
+    def comparison(self, of, runtime, base):
+        print(f"  {title(runtime, base)}")
+        for row in self.rows("SELECT * FROM comparison WHERE session = ? AND workload = ? AND size = ? AND runtime = ? "
+                             "AND base = ? ORDER BY workers", *of, runtime, base):
+            verdict = row["verdict"] if row["low"] is not None else f"{row['verdict']}: too few blocks"
+            print(f"  {'':<21}{row['workers']:>13}{row['blocks']:>8}{row['times_as_fast']:>8.3f}      "
+                  f"{interval(row['low'], row['high'], 3):<18}{verdict}")
+
+    def targets(self, of):
+        rows = self.rows("SELECT * FROM target WHERE session = ? AND workload = ? AND size = ? "
+                         "ORDER BY best_peer DESC, base = 'floor', base", *of)
+        if rows:
+            print(f"  {'snakefish, times as fast as':<40}{'':>8}  {'95 % interval':<18}target")
+        for row in rows:
+            found = f"{row['times_as_fast']:>8.3f}" if row["times_as_fast"] is not None else f"{'':>8}"
+            line = f"  {target_base(row):<40}{found}  {interval(row['low'], row['high'], 3):<18}"
+            if row["target"] is not None:
+                line += f">= {row['target']:.3f} {row['state']}"
+            print(line.rstrip())
+
+    def overall(self):
+        rows = self.rows("SELECT * FROM overall WHERE session = ? AND workers IS NULL AND comparisons > 1 "
+                         "ORDER BY base <> 'multiprocessing', runtime = 'snakefish', base")
+        if rows:
+            print("\nall programs at all numbers of workers: the geometric mean")
+        for row in rows:
+            print(f"  {title(row['runtime'], row['base']):<66}{row['times_as_fast']:>7.3f}  "
+                  f"{interval(row['low'], row['high'], 3):<18}of {row['comparisons']}")
+
+    def targets_in_all(self):
+        rows = self.rows("SELECT * FROM target WHERE session = ? AND target IS NOT NULL "
+                         "ORDER BY workload, base = 'floor', base")
+        if not rows:
+            return
+        states = Counter(row["state"] for row in rows)
+        measured = len(rows) - states[NOT_MEASURED]
+        head = f"targets: {states[REACHED]} of {measured} reached" + "".join(
+            f", {states[state]} {state}" for state in ("missed", "unsure", NOT_MEASURED) if states[state])
+        others = [row for row in rows if row["state"] != REACHED]
+        print(f"\n{head}" + ("; the others:" if others else ""))
+        for row in others:
+            found = "" if row["times_as_fast"] is None else f"{row['times_as_fast']:.3f}, "
+            print(f"  {row['workload']:<24}{target_base(row):<40}>= {row['target']:.3f}: {found}{row['state']}")
+
+    def weak(self):
+        rows = self.rows("SELECT * FROM weak_scaling WHERE session = ? ORDER BY workload, runtime, workers")
+        if rows:
+            print("\nweak scaling: the sequential time of one share of the work, over the time of all shares\n"
+                  f"  {'program':<20}{'runtime':<19}{'workers':>7}{'size':>10}{'efficiency':>12}   95 % interval")
+        for row in rows:
+            print(f"  {row['workload']:<20}{row['runtime']:<19}{row['workers']:>7}{row['size']:>10}"
+                  f"{row['efficiency']:>12.2f}   {interval(row['low'], row['high'], 2)}".rstrip())
+
+    def break_even(self):
+        shown = None
+        for row in self.rows("SELECT b.*, unit FROM break_even b JOIN workload w ON w.session = b.session "
+                             "AND w.name = b.workload AND w.size = b.largest WHERE b.session = ? "
+                             "ORDER BY workload, runtime, workers"):
+            if row["workload"] != shown:
+                shown = row["workload"]
+                print(f"\n{shown}: faster than sequential from this size on ({row['unit']})\n"
+                      f"  {'runtime':<27}{'workers':>7}{'size':>10}   95 % interval")
+            size, low, high = (size_text(row[name], row) for name in ("size", "low", "high"))
+            print(f"  {row['runtime']:<27}{row['workers']:>7}{size:>10}   "
+                  + (f"[{low}, {high}]" if row["low"] is not None else ""))
+
+    def memory(self):
+        rows = self.rows("SELECT m.* FROM memory m JOIN cell c USING(session, workload, size, runtime, workers) "
+                         "WHERE session = ? AND peak_pss_bytes IS NOT NULL AND c.series IN ('strong', 'both')")
+        if rows:
+            print("\npeak memory of the whole tree\n"
+                  f"  {'program':<20}{'runtime':<27}{'workers':>7}{'MiB':>9}{'processes':>11}")
+        for row in rows:
+            print(f"  {row['workload']:<20}{row['runtime']:<27}{row['workers']:>7}"
+                  f"{row['peak_pss_bytes'] / 2**20:>9.1f}{row['processes']:>11}")
+
+    def foot(self):
+        print()
+        for row in self.rows("SELECT name, reason FROM runtime WHERE session = ? AND status = 'absent'"):
+            print(f"{row['name']} is absent: {row['reason']}")
+        for row in self.rows("SELECT status, workload, size, runtime, workers, count(*) AS n, min(error) AS error "
+                             "FROM sample WHERE session = ? AND status <> 'ok' GROUP BY 1, 2, 3, 4, 5"):
+            print(f"{row['n']} {row['status']}: {row['workload']} {row['size']} {row['runtime']} x{row['workers']}: "
+                  f"{row['error']}")
+        if self.session["status"] != "complete":
+            print("The session has not finished, or its runner was killed: `run --resume` goes on with it.")
+        if self.session["blocks"] < self.method["fewest_blocks"]:
+            print(f"Fewer than {self.method['fewest_blocks']} blocks: no intervals, and no verdicts: take more, with "
+                  "--blocks.")
+        for row in self.rows("SELECT * FROM noise WHERE session = ? AND comparisons > 0 ORDER BY kind DESC"):
+            print(f"A/A control, {KINDS[row['kind']]}: snakefish differs from itself by up to {row['largest']:.1%} in "
+                  f"{row['comparisons']} comparisons;\nno difference below {row['margin']:.1%}.")
+        print("Times as fast: above 1 the first one is faster. A difference is larger than "
+              f"{self.method['practical_margin']:.0%} and than the A/A\ncontrol's, and significant at "
+              f"{self.method['level']:.0%} among all comparisons of its kind (Holm).")
 
 
-def _print_ratios(title, rows):
-    print(f"  {title}")
-    for c in rows:
-        print(f"  {'':<21}{c.workers:>7}{c.ratio.blocks:>8}{c.ratio.value:>8.3f}      {range_text(c.ratio, 1, 3):<18}"
-              f"{c.verdict}")
+def title(runtime, base):
+    return f"{runtime}, times as fast as {base}{PURPOSE.get((runtime, base), '')}"
 
 
-def range_text(of, scale, digits):
-    if of.interval is None:
+def target_base(row):
+    """What a row of `target` is held against."""
+    if row["base"] == "floor" and row["what"]:
+        return f"floor: {row['what']}"
+    return row["base"] + (" (best peer)" if row["best_peer"] else "")
+
+
+def size_text(size, row):
+    """A size of `break_even`, in words where it lies outside of the sweep."""
+    if size is None:
         return ""
-    low, high = (bound / scale for bound in of.interval)
-    return f"[{low:.{digits}f}, {high:.{digits}f}]"
+    return f"> {row['largest']}" if size == float("inf") else f"< {row['smallest']}" if size == 0 else f"{size:.0f}"
 
 
-def _print_overall(compared):
-    lines = []
-    for title, comparisons in compared:
-        mean = verdicts.overall(comparisons.values())
-        if mean and len(comparisons) > 1:
-            lines.append(f"  {title:<52}{mean.value:>7.3f}  {range_text(mean, 1, 3):<18}of {len(comparisons)}".rstrip())
-    if lines:
-        print("\nall programs at all numbers of workers: the geometric mean of the ratios")
-        print("\n".join(lines))
-
-
-def _print_memory(database, session):
-    rows = list(database.execute(
-        "SELECT m.* FROM memory m JOIN cell c USING(session, workload, size, runtime, workers) "
-        "WHERE session = ? AND peak_pss_bytes IS NOT NULL AND c.series IN ('strong', 'both')", (session["id"],)))
-    if rows:
-        print("\npeak memory of the whole tree\n"
-              f"  {'program':<20}{'runtime':<27}{'workers':>7}{'MiB':>9}{'processes':>11}")
-    for row in rows:
-        print(f"  {row['workload']:<20}{row['runtime']:<27}{row['workers']:>7}{row['peak_pss_bytes'] / 2**20:>9.1f}"
-              f"{row['processes']:>11}")
-
-
-def _print_foot(database, session, measured):
-    print()
-    for row in database.execute("SELECT name, reason FROM runtime WHERE session = ? AND status = 'absent'",
-                                (session["id"],)):
-        print(f"{row['name']} is absent: {row['reason']}")
-    for row in database.execute(
-            "SELECT status, workload, size, runtime, workers, count(*) AS n, min(error) AS error FROM sample "
-            "WHERE session = ? AND status <> 'ok' GROUP BY 1, 2, 3, 4, 5", (session["id"],)):
-        print(f"{row['n']} {row['status']}: {row['workload']} {row['size']} {row['runtime']} x{row['workers']}: "
-              f"{row['error']}")
-    if session["status"] != "complete":
-        print("The session has not finished, or its runner was killed: `run --resume` goes on with it.")
-    if session["blocks"] < statistics.FEWEST_BLOCKS:
-        print(f"Fewer than {statistics.FEWEST_BLOCKS} blocks: no intervals, and no verdicts: take more, with --blocks.")
-    for kind, what in (("program", "programs"), ("micro", "micro-benchmarks")):
-        control = verdicts.control(measured, kind)
-        if control:
-            most = max(max(r, 1 / r) - 1 for r in control)
-            print(f"A/A control, {what}: snakefish differs from itself by up to {most:.1%} in {len(control)} comparisons; "
-                  f"no difference\nbelow {statistics.margin(control):.1%}.")
-    print(f"Ratios below 1: the first one is faster. A difference is larger than {statistics.PRACTICAL:.0%} and than the A/A "
-          "control's,\nand sure at 95 % over all comparisons of its kind together (Holm).")
+def interval(low, high, digits, scale=1):
+    """"[1.20, 1.30]"; "" where there are too few blocks for one."""
+    return "" if low is None else f"[{low / scale:.{digits}f}, {high / scale:.{digits}f}]"

@@ -1,13 +1,13 @@
-"""What a reader must know before a session's results, and what to do about it."""
+"""Warnings that a reader must know before a session's results, with what to do about them."""
 from statistics import median
 
-BUSY_LOAD = 0.5  # a load average above this is not an idle machine's
+BUSY_LOAD = 0.5  # an idle machine has a load average below this
 STOLEN = 0.01  # of the CPUs' time
 FEWEST_BLOCKS = 6
 
 
 def of_session(store):
-    """Sentences, from what the store has of its session."""
+    """The warnings on the store's session, as sentences."""
     facts = {row["key"]: row["value"] for row in store.of_session("machine")}
     samples = store.of_session("sample")
     return [sentence for sentence in (
@@ -61,7 +61,7 @@ def governor(facts):
 
 
 def uneven(samples):
-    """Warm-up is not assumed: the first block against the others."""
+    """Compares the first block with the others: a difference means that the machine was warming up."""
     times = {}
     for s in samples:
         if s["output_ok"] and s["region_ns"]:

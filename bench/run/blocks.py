@@ -15,17 +15,18 @@ from bench.run.lifeline import Lifeline
 from bench.run.memory import PeakPss
 from bench.run.progress import Progress
 from bench.run.store import StoreError
+from bench.support.paths import TOP, library
 
 PROBE_LIMIT_S = 30
-# 40 maps of some 2 ms: few enough to be told apart in a timeline; with Channels, so that there are messages in it.
+# 40 maps of about 2 ms: few enough to see each in a timeline. It uses Channels, so that the trace holds messages.
 TRACED = ("spectral-norm", 100, "snakefish-channels")
-NO_MEMORY = ("snakefish-again", "ceiling")  # the first is as snakefish, the second as so many programs
-# What would change a program's behaviour from outside, unseen.
+NO_MEMORY = ("snakefish-again", "ceiling")  # they use as much as snakefish, and as several sequential programs
+# Variables that would change what a program does, without anybody noticing.
 NOT_INHERITED = ("SNAKEFISH_TRACE", "SNAKEFISH_DEBUG", "PYTHONPATH")
 
 
 class Stopped(BaseException):
-    """A signal asks the run to end. Not an Exception: nothing on the way may take it for a failure."""
+    """A signal asks the run to end. Not an Exception, because no handler of failures may catch it."""
 
     def __init__(self, number):
         self.exit_code = 128 + number
@@ -37,7 +38,7 @@ class Plan:
     """All that a run needs to know."""
 
     workloads: list
-    runtimes: list  # of catalog.Runtime, the absent ones too
+    runtimes: list  # of catalog.Runtime, including absent ones
     cells: list
     blocks: int
     seed: int
@@ -54,22 +55,22 @@ class Plan:
         return self.blocks * len(self.cells)
 
     @property
-    def remembered(self):
-        """The cells whose memory is measured: programs, of the runtimes that differ in it."""
+    def cells_of_memory(self):
+        """The cells whose memory is measured: programs, under the runtimes that differ in it."""
         return [cell for cell in self.cells if self.memory and self.workload(cell.workload).kind == "program"
                 and cell.runtime not in NO_MEMORY]
 
     def estimate(self):
         cpus = machine.effective_cpus()
         estimate = plan.Estimate(self.cells, self.blocks, lambda c: plan.guess_s(c, self.workload(c.workload), cpus),
-                                 once_more=self.remembered)
-        for cell in self.judges.values():
+                                 once_more=self.cells_of_memory)
+        for cell in self.reference_runs.values():
             estimate.more(cell)
         return estimate
 
     @property
-    def judges(self):
-        """{(workload, size): the run that finds the right output}, where that is not published."""
+    def reference_runs(self):
+        """{(workload, size): the cell whose run gives the right output}, where that is not published."""
         return {(c.workload, c.size): plan.Cell(c.workload, c.size, "sequential", 1) for c in self.cells
                 if not self.workload(c.workload).published_sha256(c.size)}
 
@@ -78,23 +79,23 @@ def environment(lifeline):
     env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     if lifeline:
         env["TMPDIR"] = lifeline.folder
-    paths = [str(machine.library()), str(catalog.TOP), os.environ.get("PYTHONPATH")]
+    paths = [str(library()), str(TOP), os.environ.get("PYTHONPATH")]
     return {**env, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
 
 
 def ask(arguments, limit_s, lifeline=None):
     """Runs bench.run.sample with these arguments. Returns how it ended and its answer, {} without one."""
     command = [sys.executable, "-m", "bench.run.sample", *map(str, arguments)]
-    ended = process.run(command, cwd=catalog.TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
+    ended = process.run(command, cwd=TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
     answer = {}
     if ended.exit_status == 0 and not ended.timed_out:
-        # The last line that can be one: what the program or its children print may come before or after it.
+        # The program and its children may print other lines before and after it.
         answer = json.loads([line for line in ended.stdout.splitlines() if line.startswith("{")][-1])
     return ended, answer
 
 
 def probe(name):
-    """A fresh process finds out whether a runtime is there and what it can."""
+    """Asks a fresh process whether a runtime is present and what it offers."""
     ended, answer = ask(["--probe", name], PROBE_LIMIT_S)
     if ended.timed_out:
         answer = {"reason": f"its import takes more than {PROBE_LIMIT_S} s"}
@@ -105,12 +106,12 @@ def probe(name):
 
 
 def measure(cell, limit_s, lifeline, trace=None):
-    """One sample, as columns of the table `sample`, output not yet judged."""
+    """Runs one sample; returns columns of the table `sample`, without a judgement of the output."""
     load1, disturbance = os.getloadavg()[0], Disturbance()
     trace = [trace] if trace else []
     try:
         ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, lifeline)
-    except (IndexError, ValueError):  # it ended well, and did not say what it did
+    except (IndexError, ValueError):  # it ended well, without an answer
         return {"status": "crash", "error": "left without a result", "load1": load1, **disturbance.since()}
     usage = ended.rusage
     return {
@@ -131,7 +132,7 @@ def measure(cell, limit_s, lifeline, trace=None):
 
 
 def judge(row, right_sha256):
-    """Sets output_ok, and the status of what ran well and is wrong or cannot be checked."""
+    """Sets output_ok, and the status where the output is wrong or cannot be checked."""
     row["output_ok"] = None
     if row["status"] == "ok":
         if right_sha256 is None:
@@ -145,7 +146,8 @@ def judge(row, right_sha256):
 def reference(workload, size, limit_s, lifeline):
     """Finds the right output: (source, sha256, None) or (source, None, why it is not known).
 
-    Where only the sequential program can tell, that program is first held against its published output."""
+    Where it is not published, the sequential program computes it, after a check against its published output of another
+    size."""
     published = workload.published_sha256(size)
     if published:
         return "published", published, None
@@ -160,7 +162,7 @@ def reference(workload, size, limit_s, lifeline):
 
 
 def record(job, store, command):
-    """Begins a session: all that is planned, before any of it is run."""
+    """Begins a session: stores all that is planned."""
     facts = machine.facts()
     with store.transaction():
         store.start_session(command=command, seed=job.seed, blocks=job.blocks, samples=job.samples, limit_s=job.limit_s,
@@ -178,8 +180,8 @@ def record(job, store, command):
 
 
 def run(job, store):
-    """Runs what the store's session does not have yet. Returns the exit code; Stopped and StoreError come through."""
-    store.keep_up_session()
+    """Runs what the store's session does not have yet. Returns the exit code. Raises Stopped and StoreError."""
+    store.mark_running()
     progress = Progress(job.samples)
     with Lifeline() as lifeline:
         try:
@@ -191,7 +193,7 @@ def run(job, store):
             progress.show(job.samples, 0, "done")
         except (Stopped, StoreError) as error:
             progress.end()
-            with suppress(StoreError):  # on a full disk there may be no room for this either
+            with suppress(StoreError):  # a full disk may have no room for this either
                 store.finish_session("interrupted" if isinstance(error, Stopped) else "failed")
             raise
         progress.end()
@@ -205,7 +207,7 @@ def run(job, store):
 
 
 def before(store, estimate):
-    """What the store has from before it was resumed is not to be done again, and says how long the rest takes."""
+    """Takes from the estimate what the store has from before the session was resumed; its times improve the estimate."""
     for row in store.of_session("sample"):
         if row["wall_ns"] and row["status"] != "timeout":
             estimate.add(cell_of(row), row["wall_ns"] / 1e9)
@@ -219,24 +221,24 @@ def before(store, estimate):
 
 
 def references(job, store, progress, lifeline, estimate):
-    """Finds out the right outputs that the store does not have; returns {(workload, size): sha256 or None}."""
-    right, judges = {}, job.judges
+    """Finds the right outputs that the store does not have; returns {(workload, size): sha256 or None}."""
+    right, reference_runs = {}, job.reference_runs
     done = len(store.of_session("sample"))
     for row in store.of_session("workload"):
         name, size, sha256 = row["name"], row["size"], row["output_sha256"]
-        judge = judges.get((name, size))
+        run_of = reference_runs.get((name, size))
         if sha256 is None:
-            if judge:
+            if run_of:
                 progress.show(done, estimate.left_s(), f"the right output of {name} {size}")
             begin = time.monotonic()
             source, sha256, failure = reference(job.workload(name), size, job.limit_s, lifeline)
             store.set_right_output(name, size, source, sha256)
             if failure:
                 fail(job, progress, f"{name}: the right output is not known: {failure}")
-            if judge:
-                estimate.add(judge, time.monotonic() - begin)
-        elif judge:
-            estimate.skip(judge)
+            if run_of:
+                estimate.add(run_of, time.monotonic() - begin)
+        elif run_of:
+            estimate.skip(run_of)
         right[name, size] = sha256
     return right
 
@@ -247,7 +249,7 @@ def fail(job, progress, sentence):
 
 
 def blocks(job, store, progress, lifeline, right, estimate):
-    """Every cell once in each block, but for those that the store has from before."""
+    """Runs every cell once in each block, except those that the store has from before."""
     there = {(row["block"], cell_of(row)): row["status"] for row in store.of_session("sample")}
     timed_out = {cell: block for (block, cell), status in there.items() if status == "timeout"}
     begun = datetime.fromisoformat(store.rows("SELECT started FROM session WHERE id = ?", store.session)[0]["started"])
@@ -263,7 +265,7 @@ def blocks(job, store, progress, lifeline, right, estimate):
             progress.show(done, estimate.left_s(), cell)
             begin, begin_ns = time.monotonic(), time.time_ns() - offset_ns
             if cell in timed_out:
-                # Its limit is long: waiting for it in every block would cost more than the rest of the run.
+                # The limit is long. To wait for it in every block would cost more than the rest of the run.
                 row = {"status": "skipped", "error": f"timed out in block {timed_out[cell]}"}
             else:
                 row = measure(cell, job.limit_s, lifeline)
@@ -285,10 +287,10 @@ def cell_of(row):
 
 
 def memory(job, store, progress, lifeline, right, estimate):
-    """Once more each program, its memory read from outside; these times are kept nowhere."""
+    """Runs each program once more while its memory is read from outside. These times are not kept."""
     there = {cell_of(row) for row in store.of_session("memory")}
     timed_out = {cell_of(row) for row in store.of_session("sample") if row["status"] == "timeout"}
-    for cell in job.remembered:
+    for cell in job.cells_of_memory:
         if cell in there or cell in timed_out:
             continue
         progress.show(job.samples, estimate.left_s(), f"memory of {cell}")
@@ -306,7 +308,7 @@ def memory(job, store, progress, lifeline, right, estimate):
 
 
 def trace(job, progress, lifeline):
-    """One more run of a program, traced into a database that is kept."""
+    """Runs a program once more, traced into a database that is kept."""
     cell = plan.Cell(*TRACED, machine.effective_cpus())
     runtime = probe(cell.runtime)
     if not runtime.present:

@@ -1,7 +1,7 @@
 """What there is to run: programs, micro-benchmarks and runtimes, found by their files.
 
-Importing one is left to whom it may hurt: a broken workload is a Broken, a runtime is imported by a fresh process only
-(bench/run/sample.py), so that an extension that crashes at import takes nobody along.
+A workload that cannot be imported raises Broken. A runtime is imported in a fresh process only (bench/run/sample.py),
+because an extension that crashes at import would end the whole bench.
 """
 import hashlib
 import importlib
@@ -16,8 +16,7 @@ from typing import Optional
 from bench.support.ready import NEEDS
 
 HERE = Path(__file__).resolve().parents[1]  # bench/, where workloads, micro and runtimes are
-TOP = HERE.parent
-EXTRA = "SNAKEFISH_BENCH_EXTRA"  # a folder with workloads/, micro/, runtimes/ of its own: the tests' way in
+EXTRA = "SNAKEFISH_BENCH_EXTRA"  # names a folder with workloads/, micro/ and runtimes/ to add: tests use it
 KINDS = {"workloads": "program", "micro": "micro"}
 
 
@@ -37,7 +36,7 @@ def names(part):
 
 
 def load(part, name):
-    """The module of that name; whatever its import raises comes through."""
+    """The module of that name. Raises what its import raises."""
     stem = name.replace("-", "_")
     module = f"bench.{part}.{stem}"
     if (HERE / part / f"{stem}.py").exists():
@@ -77,12 +76,12 @@ class Workload:
 
     @property
     def official(self):
-        """The size of the Benchmarks Game's own measurements; None: it is none of its programs."""
+        """The size that the Benchmarks Game measures; None where it is not one of its programs."""
         return getattr(self.module, "official", None)
 
     @property
     def sweep(self):
-        """The sizes of a workload that is measured in several; () of the others."""
+        """The sizes of a workload that is measured in several; else ()."""
         return getattr(self.module, "sweep", ())
 
     @property
@@ -95,18 +94,18 @@ class Workload:
 
     @property
     def needs(self):
-        """What a runtime must offer: pool stands for pool or warm, fold for its own or one made of them."""
+        """What a runtime must offer. pool means pool or warm; fold means fold, or a pool or warm to make one of."""
         return getattr(self.module, "needs", "pool")
 
     @property
     def lacks(self):
-        """What its packages lack on this machine, and how to get them; None: nothing."""
+        """How to install the packages that are missing on this machine; None where none is."""
         packages = getattr(self.module, "packages", {})
         missing = [debian for name, debian in packages.items() if importlib.util.find_spec(name) is None]
         return f"to have it: apt-get install {' '.join(missing)}" if missing else None
 
     def runs_on(self, runtime):
-        """Whether that runtime offers what this needs; the floor is each micro-benchmark's own."""
+        """Whether that runtime offers what this needs. The runtime floor runs what states a floor."""
         if self.kind == "program" and "copies" in runtime.offers:
             return True
         if self.needs == "fold" and runtime.one_memory:
@@ -115,7 +114,7 @@ class Workload:
                 or ("floor" in runtime.offers and hasattr(self.module, "floor")))
 
     def worker_counts(self, runtime, counts, cpus):
-        """With how many workers it runs, of those that are asked for."""
+        """The numbers of workers it runs with, of those that are asked for."""
         if runtime.max_workers == 1:
             return [1]
         if self.kind == "micro":
@@ -125,17 +124,17 @@ class Workload:
         return [n for n in counts if n >= runtime.min_workers]
 
     def operations(self, size):
-        """How many a sample makes; a program is one."""
+        """How many operations a sample makes; a program counts as one."""
         if self.kind == "program":
             return 1
         return getattr(self.module, "operations", lambda size: size)(size)
 
     def output_of(self, value, size):
-        """The output that a micro-benchmark's value stands for."""
+        """The output, as bytes, of what a micro-benchmark returned."""
         return getattr(self.module, "output", lambda value, size: value)(value, size)
 
     def published_sha256(self, size):
-        """Of the right output at this size, where it is known beforehand, else None."""
+        """The SHA-256 of the right output at this size; None where it is not known beforehand."""
         m = self.module
         if hasattr(m, "expected"):
             return hashlib.sha256(m.expected(size)).hexdigest()
@@ -146,18 +145,18 @@ class Workload:
         return getattr(m, "check_sha256", None)
 
     def chunksize(self, size, workers, count):
-        """Tasks that a worker takes at a time, of a map over count of them: the same for every runtime."""
+        """How many tasks of a map over count of them a worker takes at a time: the same for every runtime."""
         if hasattr(self.module, "chunksize"):
             return self.module.chunksize(size, workers)
         return max(1, -(-count // workers))
 
     def prepare(self, size):
-        """Outside the region: what the program finds when it begins."""
+        """Makes what must be there before the program begins. It is not timed."""
         getattr(self.module, "prepare", lambda size: None)(size)
         getattr(self.module, "begin", lambda carried: None)(None)
 
     def output(self, size, workers, call):
-        """Runs the program; call is the function that it needs, of the runtime."""
+        """Runs the program. call: the function of the runtime that the program needs."""
         m = self.module
 
         def even(f, args, chunksize=0):
@@ -199,7 +198,7 @@ def workload_names():
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a fresh process found out about a runtime (see bench.run.sample.probe)."""
+    """What a fresh process found out about a runtime: see bench.run.sample.probe."""
 
     name: str
     reason: Optional[str]  # why it is absent; None: it is present

@@ -1,4 +1,4 @@
-"""What of the catalog a run takes, and how much of it: standard, --quick or --full."""
+"""Which workloads and runtimes a run takes, and how much of them: standard, --quick or --full."""
 import random
 import sys
 
@@ -20,7 +20,7 @@ class Usage(Exception):
 
 
 def workloads(options):
-    """With a filter all that it finds; without one the Benchmarks Game's programs and the micro-benchmarks, or all."""
+    """All that the filter matches; without a filter the Benchmarks Game's programs and the micro-benchmarks, or all."""
     names = [name for name in catalog.workload_names() if options.filter in f"{catalog.kind(name)}/{name}"]
     if not names:
         raise Usage(f"no workload has '{options.filter}' in its name: there are {', '.join(catalog.workload_names())}")
@@ -39,7 +39,7 @@ def workloads(options):
 
 
 def runtimes(wanted):
-    """Those that are asked for; without a wish, all but the optional ones."""
+    """Those that are asked for; if none is, all but the optional ones."""
     known = catalog.names("runtimes")
     for name in wanted or ():
         if name not in known:
@@ -52,7 +52,7 @@ def runtimes(wanted):
 
 
 def takes(options, workload, runtime):
-    """Whether a run compares the two. A micro-benchmark brings the runtimes that its targets name."""
+    """Whether a run takes that workload under that runtime. A micro-benchmark adds the runtimes that its targets name."""
     if options.full or options.runtimes:
         return True
     if workload.sweep:
@@ -61,7 +61,7 @@ def takes(options, workload, runtime):
 
 
 def size_of(options, workload):
-    """None: its own, or all of its sweep."""
+    """The size to run; None for the workload's own, or all of its sweep."""
     if options.official:
         return workload.official
     return options.size or (workload.check_size if options.quick else None)
@@ -79,7 +79,7 @@ def make(options):
     cells = []
     for workload in taken:
         for runtime in (r for r in found if r.present and takes(options, workload, r)):
-            # of the A/A control the standard run has enough with the most workers
+            # the standard run takes the A/A control at the largest number of workers only
             counts = workers if options.full or runtime.name != CONTROL else workers[-1:]
             cells += plan.cells(workload, [runtime], counts, size_of(options, workload), cpus,
                                 weak=options.full and workload.kind == "program")
@@ -91,8 +91,8 @@ def make(options):
 
 
 def resumed(store):
-    """The plan of the session that the store has taken up; only what is needed to go on."""
-    session = store.take_up_session()
+    """The plan of the last session of the store; only what is needed to go on."""
+    session = store.continue_session()
     known = {row["key"]: row["value"] for row in store.of_session("machine")}
     changed = [key for key in SAME if known.get(key) != machine.shown(getattr(machine, key)())]
     if changed:

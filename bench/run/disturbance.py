@@ -1,4 +1,4 @@
-"""What disturbs a sample from outside: counters that are read before and after it. None: not on this machine."""
+"""Counters of what disturbs a sample from outside, read before and after it. None where the machine has no such one."""
 import os
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ THERMAL = Path("/sys/devices/system/cpu")
 
 
 def steal_ns():
-    """Time of all CPUs that the hypervisor gave to others."""
+    """CPU time that the hypervisor gave to other virtual machines, over all CPUs."""
     fields = (read("/proc/stat") or "").partition("\n")[0].split()
     return int(fields[8]) * TICK_NS if len(fields) > 8 else None
 
@@ -41,7 +41,7 @@ COUNTERS = (steal_ns, pressure_ns, throttled_ns, thermal_throttles)
 
 
 class Disturbance:
-    """Columns of the table `sample`: what each counter went up by since this was made."""
+    """Columns of the table `sample`: by how much each counter grew since this object was made."""
 
     def __init__(self):
         self.before = {counter: counter() for counter in COUNTERS}

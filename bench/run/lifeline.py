@@ -1,12 +1,12 @@
 """Cleans up behind the runner, however that ends: ends the sample that still runs, removes the temporary files.
 
-A process of its own, asleep on a pipe: the runner writes the number of the process group that it started, 0 when that
-one has ended. The end of the pipe is the end of the runner. Samples get the folder as their TMPDIR, because one that
-is killed removes nothing itself; and by it a process is known that has left the group, or that the runner had no time
-to tell of.
+It is a process of its own that sleeps on a pipe. The runner writes the number of the process group that it started, and
+0 when that group has ended. When the pipe closes, the runner has ended. Samples get the folder as their TMPDIR, because a
+killed sample cannot remove its files itself. Their TMPDIR also identifies processes that have left the group, or whose
+group the runner had no time to write.
 
-What is ended gets SIGTERM before SIGKILL: the resource trackers of multiprocessing and loky ignore it, and remove the
-named semaphores of those that it has ended; a trace's collector closes its database.
+Processes get SIGTERM before SIGKILL. The resource trackers of multiprocessing and loky ignore SIGTERM, and remove the
+named semaphores of the processes that it ended; a trace's collector closes its database.
 """
 import os
 import shutil
@@ -34,7 +34,7 @@ class Lifeline:
         try:
             os.write(self.keeper.stdin.fileno(), b"%d\n" % pgid)
         except BrokenPipeError:
-            pass  # killed by somebody: the samples are none the worse
+            pass  # somebody killed the process that cleans up; the samples are still right
 
     def __exit__(self, *_):
         self.keeper.stdin.close()
@@ -42,17 +42,17 @@ class Lifeline:
 
 
 def of_group(pgid):
-    """Its processes, but for zombies."""
+    """The group's processes, without zombies."""
     return {pid for pid, fields in processes() if int(fields[GROUP]) == pgid}
 
 
 def of_folder(folder):
-    """The processes whose TMPDIR it is, but for zombies."""
+    """The processes whose TMPDIR is that folder, without zombies."""
     return {pid for pid, _ in processes() if b"TMPDIR=" + os.fsencode(folder) in environment(pid)}
 
 
 def processes():
-    """(pid, fields of its stat, from the state on) of all that are no zombies."""
+    """(pid, fields of /proc/PID/stat from the state on) of every process that is no zombie."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat") as file:
@@ -67,21 +67,21 @@ def environment(pid):
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
-    except OSError:  # it has ended, or is none of ours
+    except OSError:  # it has ended, or belongs to another user
         return []
 
 
 def end(find):
-    """Ends the processes that find() returns, also those that come meanwhile."""
-    told, start = set(), time.monotonic()
+    """Ends the processes that find() returns, including those that start meanwhile."""
+    signalled, start = set(), time.monotonic()
     while (found := find()) and time.monotonic() < start + 2 * GRACE_S:
         late = time.monotonic() > start + GRACE_S
-        for pid in found if late else found - told:
+        for pid in found if late else found - signalled:
             try:
                 os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
             except (ProcessLookupError, PermissionError):
                 pass
-        told |= found
+        signalled |= found
         time.sleep(POLL_S)
 
 

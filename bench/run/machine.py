@@ -1,8 +1,7 @@
-"""The machine and the build, each fact a plain function of no arguments; None is unknown.
+"""The machine and the build: each fact is a function without arguments, which returns None where it is unknown.
 
 facts() collects them for the table `machine`. Nothing here names the host, a user or a path.
 """
-import json
 import os
 import platform
 import re
@@ -15,7 +14,7 @@ from importlib import metadata
 from math import ceil
 from pathlib import Path
 
-from bench.run.catalog import TOP
+from bench.support.paths import TOP, library
 
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -52,7 +51,7 @@ def cgroup_paths(controller):
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
             mounts = ("", "unified") if controller == "" else (controllers, controller)
-            # In a container the path may be the host's, and only the root of it be here: so all of them are tried.
+            # In a container the path may be the host's while only its root is mounted here, so all ancestors are tried.
             inner = Path(path.lstrip("/"))
             return [CGROUPS / mount / p for mount in dict.fromkeys(mounts) for p in [inner, *inner.parents]]
     return []
@@ -103,7 +102,7 @@ def effective_cpus():
 
 
 def effective_cpus_because():
-    """What sets that number: online | affinity | cgroup."""
+    """What limits effective_cpus: online | affinity | cgroup."""
     if effective_cpus() < affinity_cpus():
         return "cgroup"
     return "affinity" if affinity_cpus() < cpus() else "online"
@@ -133,7 +132,7 @@ def smt():
 
 
 def hypervisor():
-    """Whether the CPU says that it is a virtual one: yes | no."""
+    """Whether the CPU reports a hypervisor: yes | no."""
     flags = re.search(r"^flags\s*:(.*)$", read("/proc/cpuinfo") or "", re.M)
     return None if not flags else "yes" if "hypervisor" in flags[1].split() else "no"
 
@@ -159,40 +158,10 @@ def python_compiler():
 
 
 def python_build_flags():
-    """How the interpreter was configured and compiled, without what names a path."""
+    """How the interpreter was configured and compiled, without words that hold a path."""
     configured = [w for w in shlex.split(sysconfig.get_config_var("CONFIG_ARGS") or "") if w.startswith("--")]
     compiled = (sysconfig.get_config_var("CFLAGS") or "").split()
     return " ".join(dict.fromkeys(w for w in configured + compiled if "/" not in w)) or None
-
-
-def library():
-    """The folder that the package snakefish is imported from. SF_BUILD names another build folder than build/."""
-    return Path(os.environ.get("SF_BUILD", TOP / "build")).absolute() / "lib"
-
-
-def program(name):
-    """One of the bench's own programs in C; FileNotFoundError where it is not built."""
-    path = library().parent / "bin" / name
-    if not path.exists():
-        raise FileNotFoundError(f"{name} is not built: make bench-floor")
-    return path
-
-
-def ask(name, *arguments):
-    """What that program answers: its source in bench/floor says what it measures."""
-    return json.loads(subprocess.run([program(name), *map(str, arguments)], check=True, stdout=subprocess.PIPE).stdout)
-
-
-def floor(*arguments):
-    """(right, ns)"""
-    answer = ask("bench-floor", *arguments)
-    return answer["right"], answer["ns"]
-
-
-def events(*arguments):
-    """(right, ns)"""
-    answer = ask("bench-events", *arguments)
-    return answer["right"], answer["ns"]
 
 
 def extension():
@@ -203,12 +172,12 @@ def extension():
 
 
 def extension_sha256():
-    """Which build of snakefish it is: the hash of its extension, the first half of it."""
+    """Identifies the build of snakefish: the first half of its extension's SHA-256."""
     return sha256(extension()).hexdigest()[:32] if extension() else None
 
 
 def code_sha256():
-    """Which Python code was measured, and by which: the hash of the package's and the bench's files, the first half."""
+    """Identifies the Python code of the package and of the bench: the first half of the SHA-256 of all files."""
     files = [*(library() / "snakefish").glob("*.py"), *(TOP / "bench").rglob("*.py")]
     return sha256(b"".join(sha256(file.read_bytes()).digest() for file in sorted(files))).hexdigest()[:32]
 
@@ -222,7 +191,7 @@ def joblib_version():
 
 
 def package_version(name):
-    """Of an installed package; 'absent' where there is none."""
+    """The version of an installed package; 'absent' where it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -230,30 +199,30 @@ def package_version(name):
 
 
 def cgroup_version():
-    """1 | 2: of the hierarchy that this process's CPU limits are in."""
+    """1 | 2: the version of the cgroup hierarchy that holds this process's CPU limits."""
     return 2 if (CGROUPS / "cgroup.controllers").exists() else 1 if (CGROUPS / "cpu").exists() else None
 
 
 def cpu_mhz():
-    """Of the first CPU, as the session starts."""
+    """The clock of the first CPU when the session starts."""
     found = re.search(r"^cpu MHz\s*:\s*([\d.]+)", read("/proc/cpuinfo") or "", re.M)
     return float(found[1]) if found else None
 
 
 def extension_compiler():
-    """As the compiler noted it in the file."""
+    """What the compiler wrote about itself into the extension."""
     found = re.search(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+", extension())
     return found[0].decode() if found else None
 
 
 def extension_flags():
-    """From the debugging information, where the compiler writes its options."""
+    """The compiler's options, from the extension's debugging information."""
     found = re.search(rb"GNU C\d+ [\d.]+ ([^\0]+)", extension())
     return " ".join(w for w in found[1].decode().split() if "/" not in w) if found else None
 
 
 def git(*arguments):
-    """What git says of the checkout; None where it says nothing."""
+    """What git prints about the checkout; None where it fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               timeout=10, text=True)
@@ -273,7 +242,7 @@ def dirty():
 
 
 def load1():
-    """The load average of the last minute, as the session starts."""
+    """The load average of the last minute, when the session starts."""
     return round(os.getloadavg()[0], 2)
 
 
@@ -296,17 +265,17 @@ FACTS = (
 
 
 def shown(value):
-    """As the database has it."""
+    """A fact as the database stores it."""
     return "unknown" if value is None else value
 
 
 def facts():
-    """{name: value}; a fact that cannot be found out is None, whatever went wrong with it."""
+    """{name: value}; a fact is None where it cannot be found out, for whatever reason."""
     found = {}
     for fact in FACTS:
         try:
             found[fact.__name__] = fact()
-        except Exception as error:  # one odd file must not cost the session
+        except Exception as error:  # one unexpected file must not end the session
             print(f"bench: {fact.__name__} is unknown: {error}", file=sys.stderr)
             found[fact.__name__] = None
     return found

@@ -1,7 +1,7 @@
 """Peak memory of a sample's whole tree, read from outside while it runs.
 
-PSS shares each shared page out among those that have it, so that the sum over a tree of forks counts no page twice.
-Reading it takes the kernel's time and the sample's: it is done in runs of their own.
+PSS divides each shared page among the processes that map it, so that the sum over a tree of forks counts no page twice.
+Reading it slows the sample down, so it is done in runs that are not timed.
 """
 import re
 import threading
@@ -13,7 +13,7 @@ SESSION, PARENT = 3, 1  # fields of /proc/PID/stat, from the one after the name
 
 
 class PeakPss:
-    """A lifeline that also watches: call it with the process group that runs now, 0 when it has ended."""
+    """A lifeline that also reads memory: call it with the process group that runs now, and with 0 when it has ended."""
 
     def __init__(self, lifeline):
         self.lifeline, self.folder = lifeline, lifeline.folder
@@ -39,7 +39,7 @@ class PeakPss:
 
 
 def tree(leader):
-    """The processes of that session and their descendants, whatever sessions these have made."""
+    """The processes of that session and their descendants, including those in sessions of their own."""
     parents, inside = {}, set()
     for pid, fields in processes():
         parents[pid] = int(fields[PARENT])
@@ -51,7 +51,7 @@ def tree(leader):
 
 
 def pss_bytes(pid):
-    """None where it has ended, or may not be read."""
+    """The PSS of a process; None where it has ended, or may not be read."""
     try:
         with open(f"/proc/{pid}/smaps_rollup") as file:
             found = re.search(r"^Pss:\s+(\d+) kB", file.read(), re.M)

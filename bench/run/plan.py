@@ -9,7 +9,7 @@ WEAK_TOLERANCE = 0.02  # of the work that each worker gets in the weak series
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One combination that is measured, once in each block."""
+    """One combination that is measured once in each block."""
 
     workload: str
     size: int
@@ -23,7 +23,7 @@ class Cell:
 
 
 def worker_counts(cpus):
-    """From 1 to twice the CPUs: all of them on a small machine, else powers of two and what is around the CPUs."""
+    """From 1 to twice the CPUs: all numbers on a small machine, else powers of two and some near the number of CPUs."""
     if cpus <= 4:
         return list(range(1, 2 * cpus + 1))
     powers = [1 << k for k in range(cpus.bit_length()) if 1 << k < cpus]
@@ -31,9 +31,9 @@ def worker_counts(cpus):
 
 
 def cells(workload, runtimes, workers, size, cpus, weak=False):
-    """Every combination that makes sense for a workload, in a fixed order; weak: with the weak series.
+    """Every combination of a workload with these runtimes and workers, in a fixed order; weak: with the weak series.
 
-    Without a size it is the workload's own, or all of its sweep."""
+    Without a size, the workload's own, or all of its sweep."""
     series = "strong" if size or not workload.sweep else "sweep"
     found = {}
     for runtime in (r for r in runtimes if workload.runs_on(r)):
@@ -52,12 +52,12 @@ def cells(workload, runtimes, workers, size, cpus, weak=False):
 
 
 def weak_size(workload, size, workers):
-    """The size with so many times the work, and how many times it is exactly; (None, None) where no size comes near."""
+    """The size with `workers` times the work, and its exact multiple of the work; (None, None) where no size comes near."""
     growth = getattr(workload.module, "growth", None)
     if growth is None:
         return None, None
     wanted, low, high = workers * growth(size), size, size * workers + 1
-    while low < high:  # the smallest that has it
+    while low < high:  # bisection for the smallest size with that much work
         middle = (low + high) // 2
         low, high = (low, middle) if growth(middle) >= wanted else (middle + 1, high)
     best = min((low - 1, low), key=lambda n: abs(growth(n) - wanted) if n >= size else wanted)
@@ -66,14 +66,14 @@ def weak_size(workload, size, workers):
 
 
 def block(cells, seed, number):
-    """The cells in the order of that block: a function of the arguments alone."""
+    """The cells in the order of that block, which depends on the arguments only."""
     order = sorted(cells)
     random.Random(f"{seed}/{number}").shuffle(order)
     return order
 
 
 def guess_s(cell, workload, cpus):
-    """Seconds that a sample of this cell takes, before any was measured; ideal scaling, as a bound from below."""
+    """How many seconds a sample takes, before any was measured. Assumes ideal scaling, so it is a lower bound."""
     if workload.kind == "micro":
         return START_S + workload.module.seconds * cell.size / (max(workload.sweep) if workload.sweep else workload.size)
     growth = getattr(workload.module, "growth", lambda size: size)
@@ -84,10 +84,10 @@ def guess_s(cell, workload, cpus):
 
 
 class Estimate:
-    """Seconds still to go, from the guesses at first, from the measured as they come in."""
+    """How many seconds the run still takes: first from guesses, then from what was measured."""
 
     def __init__(self, cells, blocks, guess, once_more=()):
-        """once_more: the cells that are run again after the blocks, under other conditions: at a pace of their own."""
+        """once_more: the cells that run again after the blocks, for their memory, which takes longer than a sample."""
         self.guess_of, self.guess = guess, {cell: guess(cell) for cell in cells}
         self.left = {cell: blocks for cell in cells}
         self.seen = {}  # cell: [samples, seconds]
@@ -95,19 +95,19 @@ class Estimate:
         self.taken_s, self.expected_s = 0.0, 0.0  # by those that were run once more
 
     def more(self, cell):
-        """One more run of it, outside of the blocks."""
+        """Adds one run of the cell, outside of the blocks."""
         self.guess.setdefault(cell, self.guess_of(cell))
         self.left[cell] = self.left.get(cell, 0) + 1
 
     def skip(self, cell):
-        """One run of it less, which took no time to learn from."""
-        self.left[cell] = max(0, self.left[cell] - 1)  # of one that was given up there is none left
+        """Takes off one run of the cell, of which no time is known."""
+        self.left[cell] = max(0, self.left[cell] - 1)  # it is 0 already where the cell was given up
 
     def skip_once_more(self, cell):
         self.once_more.discard(cell)
 
     def give_up(self, cell):
-        """No more run of it: each would take its limit."""
+        """Takes off all runs of the cell: each would take the whole limit."""
         self.left[cell] = 0
         self.once_more.discard(cell)
 
@@ -128,8 +128,8 @@ class Estimate:
         return sum(n * costs[cell] for cell, n in self.left.items()) + pace * sum(costs[cell] for cell in self.once_more)
 
     def _costs(self):
-        """Seconds that a sample of each cell takes in the blocks."""
+        """How many seconds a sample of each cell takes in the blocks."""
         guessed = sum(self.guess[cell] for cell in self.seen)
         means = {cell: seconds / n for cell, (n, seconds) in self.seen.items()}
-        scale = sum(means.values()) / guessed if guessed else 1.0  # the machine against the one that the guesses are from
+        scale = sum(means.values()) / guessed if guessed else 1.0  # how much slower this machine is than guessed
         return {cell: means.get(cell, scale * guess) for cell, guess in self.guess.items()}

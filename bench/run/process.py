@@ -47,8 +47,8 @@ def signal_name(number):
 
 
 def run(command, *, cwd, env, limit_s, watch=None) -> Ended:
-    """Runs command to its end. watch(pgid) is told of its process group while it runs, watch(0) after it."""
-    # Files in memory, not pipes: nobody need read them while it runs, and a grandchild that holds them is no obstacle.
+    """Runs command to its end. Calls watch(pgid) with its process group when it starts, and watch(0) after its end."""
+    # Files in memory, not pipes: nobody has to read them meanwhile, and a grandchild may keep them open.
     with _memory_file("stdout") as out, _memory_file("stderr") as err:
         start = time.perf_counter_ns()
         child = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
@@ -60,8 +60,8 @@ def run(command, *, cwd, env, limit_s, watch=None) -> Ended:
         finally:
             if child.returncode is None:
                 wall_ns = time.perf_counter_ns() - start
-                # The group may hold strays after its leader's good end, too: nothing runs on into the next sample.
-                # Until the leader is reaped its number cannot be another group's.
+                # The group may have other processes even after its leader ended well. None may run on into the next sample.
+                # The kernel gives the group's number to nobody else until its leader is reaped.
                 if not _ended_well(child.pid):
                     lifeline.end_group(child.pid)
                 _kill_group(child.pid)
@@ -91,7 +91,7 @@ def _ended_well(pid):
 
 
 def _wait(pid, limit_s):
-    """True when pid has exited (it stays to be reaped), False when the limit passed first."""
+    """True when pid has exited (it is not reaped), False when the limit passed first."""
     try:
         pidfd = os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -111,5 +111,5 @@ def _kill_group(pgid):
     try:
         os.killpg(pgid, signal.SIGKILL)
     except ProcessLookupError:
-        pass  # its leader has ended, or had not made its session yet
+        pass  # the group has ended, or its leader had not made its session yet
     os.kill(pgid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A line on stderr: how many of how many, elapsed, time left, what now. A line now and then where that is no terminal."""
+"""Progress on stderr: samples done, time elapsed, time left, what runs now. A line every 5 s where that is no terminal."""
 import sys
 import time
 
@@ -28,7 +28,7 @@ class Progress:
         self.shown = float("-inf")
 
     def show(self, done, left_s, what):
-        """done: samples so far; left_s: seconds to go; what: comes next."""
+        """done: samples so far; left_s: seconds to go; what: what runs next."""
         at = time.monotonic()
         if not self.terminal and at - self.shown < PLAIN_EVERY_S and done < self.total:
             return
@@ -37,7 +37,7 @@ class Progress:
         self._write(f"\r\x1b[K{line[:99]}" if self.terminal else line + "\n")
 
     def say(self, line):
-        """A line of its own, that stays."""
+        """Writes a line that stays."""
         self._write(f"\r\x1b[K{line}\n" if self.terminal else line + "\n")
 
     def end(self):

@@ -1,8 +1,8 @@
 """One sample, in a fresh interpreter: python3 -m bench.run.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB]
 
-Runs the workload once, with no warm-up, and prints one line of JSON. Imports little, because every import is time
-that the sample's process takes. With --probe RUNTIME it says instead what that runtime is and can; with --output before
-the other arguments it prints the output, and nothing else.
+Runs the workload once, with no warm-up, and prints one line of JSON. Imports little, because each import adds to the
+sample's time. With --probe RUNTIME it prints what that runtime is and offers; with --output before the other arguments it
+prints the output, and nothing else.
 """
 import json
 import sys
@@ -70,7 +70,7 @@ def measure(workload, runtime, size, workers):
 
 
 def by_turns(run_it, floor, rounds):
-    """(values, ns of all runs, ns of all floors): what drifts in the machine or in this process is in both."""
+    """(values, ns of all runs, ns of all floors). They alternate, so that a drift of the machine affects both."""
     values, region_ns, floor_ns = [], 0, 0
     for k in range(rounds):
         if k % 2:
@@ -84,7 +84,7 @@ def by_turns(run_it, floor, rounds):
 
 
 def probe(name):
-    """A runtime's facts; what its import raises comes back as the reason for its absence."""
+    """A runtime's facts. What its import raises is the reason for its absence."""
     try:
         module = catalog.load("runtimes", name)
     except Exception as error:
@@ -115,5 +115,5 @@ def main(arguments):
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except KeyboardInterrupt:  # the bench says that it was stopped
+    except KeyboardInterrupt:  # the bench itself reports that it was stopped
         sys.exit(130)

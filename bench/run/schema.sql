@@ -1,15 +1,15 @@
--- The bench database, schema version 2 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
+-- The bench database, schema version 3 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
--- 'unknown'; neither ever stands for zero. One file holds many sessions; a row belongs to one of them.
+-- 'unknown'; neither means zero. One file holds many sessions; a row belongs to one of them.
 
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 -- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
 -- blocks: how many were planned; samples: how many samples that makes. limit_s: when a sample is ended. memory: whether
--- the pass that fills the table `memory` belongs to it; trace: the file of the traced run, where one belongs to it.
+-- the pass that fills the table `memory` is part of it; trace: the file of the traced run, NULL where there is none.
 CREATE TABLE session(
   id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, status TEXT NOT NULL, command TEXT NOT NULL,
   seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL, limit_s REAL NOT NULL,
@@ -22,8 +22,8 @@ CREATE TABLE machine(
 
 -- What was run. kind: program | micro. unit: what `size` counts. operation: what one of sample.operations is.
 -- output_source: where the right output comes from, published (stated with the workload) or sequential (computed by
--- the sequential runtime at the session's start), NULL as long as nobody looked. output_sha256 is NULL when that
--- computation failed.
+-- the sequential runtime at the session's start), NULL until that is known. output_sha256 is NULL when the computation
+-- failed.
 CREATE TABLE workload(
   session INTEGER NOT NULL REFERENCES session(id), name TEXT NOT NULL, size INTEGER NOT NULL, kind TEXT NOT NULL,
   unit TEXT NOT NULL, operation TEXT NOT NULL, doc TEXT NOT NULL, output_source TEXT, output_sha256 TEXT,
@@ -36,9 +36,9 @@ CREATE TABLE runtime(
 
 -- What every block holds: planned, not yet run. series:
 --   strong  the workload keeps its size, the workers change; micro-benchmarks are in it too
---   weak    the size grows with the workers, so that each keeps its share; both: in either
+--   weak    the size grows with the workers, so that each has as much to do; both: in both of these series
 --   sweep   a micro-benchmark in several sizes, one series
--- work: how much there is to do at this size, against the workload's size in the strong series.
+-- work: how much there is to do at this size, as a multiple of the size in the strong series.
 CREATE TABLE cell(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
   workers INTEGER NOT NULL, series TEXT NOT NULL, work REAL NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE cell(
 --
 -- status, output_ok:
 --   ok       1     the output is right
---   wrong    0     it is not: the times are void
+--   wrong    0     it is not: the times do not count
 --   unchecked NULL nobody knows the right output: see workload.output_sha256
 --   crash    NULL  the process was killed or ended with a failure; error: the last line it wrote, or the signal
 --   timeout  NULL  it had not ended at its limit and was killed
@@ -88,15 +88,16 @@ CREATE TABLE sample(
   UNIQUE(session, block, workload, size, runtime, workers),
   FOREIGN KEY(session, workload, size, runtime, workers) REFERENCES cell(session, workload, size, runtime, workers));
 
--- Memory, from a run of its own for each cell after the blocks, whose times count for nothing: the reading disturbs them.
--- A cell that timed out in a block has none. peak_pss_bytes: NULL where that run failed or was wrong, else the most that the process and its descendants held at one time, shared pages shared out among those
--- that have them; of so many readings, with at most so many processes.
+-- Memory, from an extra run of each cell after the blocks, whose times do not count because the readings disturb them.
+-- A cell that timed out in a block has none. peak_pss_bytes: the most that the process and its descendants held at one
+-- time, each shared page divided among the processes that map it; NULL where that run failed or was wrong. readings: how
+-- many there were; processes: the most at one time.
 CREATE TABLE memory(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
   workers INTEGER NOT NULL, peak_pss_bytes INTEGER, processes INTEGER, readings INTEGER NOT NULL,
   PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
 
--- What a reader must know before the results, and what to do about it: written at the session's end.
+-- Warnings that a reader must know before the results, with what to do about them: written at the session's end.
 CREATE TABLE warning(session INTEGER NOT NULL REFERENCES session(id), text TEXT NOT NULL);
 
 -- What may be compared: right answers only, with the time of one operation.
@@ -109,3 +110,98 @@ CREATE VIEW measurement AS
   JOIN cell c ON c.session = s.session AND c.workload = s.workload AND c.size = s.size AND c.runtime = s.runtime
     AND c.workers = s.workers
   WHERE s.output_ok = 1;
+
+-- Results: what the samples say. bench/results computes these tables from the rows above, at the end of a run and again
+-- for a reader where they are missing or of other samples. Nobody else computes them: `bench show` prints them, the
+-- report draws them. bench/results/statistics.py defines each number.
+--
+-- All ratios are "times as fast": the base's time over the runtime's, so that above 1 the runtime is the faster one.
+-- low, high: the bounds of an interval, NULL where there are fewer blocks than computed.fewest_blocks. blocks: how many
+-- there are with all that the row compares.
+
+-- What the results of a session were computed from, and how. method: the version of the definitions; inputs_sha256: of the
+-- right samples and the targets; samples: how many the session had. level: of the intervals, from so many resamples of
+-- whole blocks. practical_margin: the least margin of any comparison.
+CREATE TABLE computed(
+  session INTEGER PRIMARY KEY REFERENCES session(id), method INTEGER NOT NULL, inputs_sha256 TEXT NOT NULL,
+  samples INTEGER NOT NULL, level REAL NOT NULL, resamples INTEGER NOT NULL, fewest_blocks INTEGER NOT NULL,
+  practical_margin REAL NOT NULL);
+
+-- The time of one operation of each cell: the median over the blocks, with its interval, and the mean. A floor that is
+-- measured within the samples of snakefish has a row as runtime 'floor'.
+CREATE TABLE estimate(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
+  workers INTEGER NOT NULL, blocks INTEGER NOT NULL, median_ns REAL NOT NULL, low_ns REAL, high_ns REAL,
+  mean_ns REAL NOT NULL, PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
+
+-- Of each kind (program | micro) the noise by the A/A control, which is snakefish against itself (snakefish-again): how
+-- many comparisons it made, the largest distance of one from 1 (NULL without any), and the margin: ratios from
+-- 1 / (1 + margin) to 1 + margin are called no difference.
+CREATE TABLE noise(
+  session INTEGER NOT NULL REFERENCES session(id), kind TEXT NOT NULL, comparisons INTEGER NOT NULL, largest REAL,
+  margin REAL NOT NULL, PRIMARY KEY(session, kind)) WITHOUT ROWID;
+
+-- How many times as fast `runtime` with so many workers is as `base` with so many base_workers, at the same workload and
+-- size. time_ns, base_ns: their medians over the common blocks. p: two-sided, of the ratio being 1, not adjusted for the
+-- number of comparisons. verdict: faster | slower (outside of the margin, and significant among all comparisons of this
+-- pair and kind), no practical difference (the whole interval is within the margin), inconclusive (all else); NULL for
+-- the control.
+CREATE TABLE comparison(
+  session INTEGER NOT NULL REFERENCES session(id), kind TEXT NOT NULL, runtime TEXT NOT NULL, base TEXT NOT NULL,
+  workload TEXT NOT NULL, size INTEGER NOT NULL, workers INTEGER NOT NULL, base_workers INTEGER NOT NULL,
+  blocks INTEGER NOT NULL, time_ns REAL NOT NULL, base_ns REAL NOT NULL, times_as_fast REAL NOT NULL, low REAL, high REAL,
+  p REAL, margin REAL NOT NULL, verdict TEXT, PRIMARY KEY(session, runtime, base, workload, size, workers)) WITHOUT ROWID;
+
+-- The geometric mean of times_as_fast over all programs at one number of workers, or at all of them (workers is NULL).
+CREATE TABLE overall(
+  session INTEGER NOT NULL REFERENCES session(id), runtime TEXT NOT NULL, base TEXT NOT NULL, workers INTEGER,
+  comparisons INTEGER NOT NULL, blocks INTEGER NOT NULL, times_as_fast REAL NOT NULL, low REAL, high REAL,
+  UNIQUE(session, runtime, base, workers));
+
+-- Of each program: the time of the sequential runtime over the runtime's (low and high are the interval of that), and
+-- efficiency, which is the speedup over the workers.
+CREATE TABLE speedup(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
+  workers INTEGER NOT NULL, blocks INTEGER NOT NULL, base_ns REAL NOT NULL, time_ns REAL NOT NULL, speedup REAL NOT NULL,
+  low REAL, high REAL, efficiency REAL NOT NULL, efficiency_low REAL, efficiency_high REAL,
+  PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
+
+-- Efficiency in the weak series: the sequential time of one share of the work over the time of all shares, one a worker.
+CREATE TABLE weak_scaling(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, runtime TEXT NOT NULL, workers INTEGER NOT NULL,
+  size INTEGER NOT NULL, blocks INTEGER NOT NULL, efficiency REAL NOT NULL, low REAL, high REAL,
+  PRIMARY KEY(session, workload, runtime, workers)) WITHOUT ROWID;
+
+-- Of each sweep: the size from which on the runtime is faster than the sequential one. 0: at every size from the
+-- smallest; infinity (9e999): not even at the largest.
+CREATE TABLE break_even(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, runtime TEXT NOT NULL, workers INTEGER NOT NULL,
+  blocks INTEGER NOT NULL, smallest INTEGER NOT NULL, largest INTEGER NOT NULL, size REAL NOT NULL, low REAL, high REAL,
+  PRIMARY KEY(session, workload, runtime, workers)) WITHOUT ROWID;
+
+-- Of each micro-benchmark: how many times as fast snakefish is as the best peer, as the floor (what: what that is) and as
+-- each base of a target. target: how many times as fast it is to be at least, NULL where none is stated; 0.5 of the floor
+-- means at most twice the floor's time. state: reached | missed (the whole interval lies there), unsure (the interval
+-- holds the target, or there is none), not measured.
+CREATE TABLE target(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, base TEXT NOT NULL,
+  best_peer INTEGER NOT NULL, what TEXT, workers INTEGER, blocks INTEGER NOT NULL, times_as_fast REAL, low REAL, high REAL,
+  target REAL, state TEXT, PRIMARY KEY(session, workload, size, base)) WITHOUT ROWID;
+
+-- Block by block, for pictures: times as fast in each comparison, and over sequential in each speedup.
+CREATE VIEW comparison_block AS
+  SELECT c.session, c.runtime, c.base, c.workload, c.size, c.workers, o.block,
+         b.operation_ns / o.operation_ns AS times_as_fast
+  FROM comparison c
+  JOIN measurement o ON o.session = c.session AND o.workload = c.workload AND o.size = c.size AND o.runtime = c.runtime
+    AND o.workers = c.workers
+  JOIN measurement b ON b.session = c.session AND b.workload = c.workload AND b.size = c.size AND b.runtime = c.base
+    AND b.workers = c.base_workers AND b.block = o.block;
+
+CREATE VIEW speedup_block AS
+  SELECT s.session, s.runtime, s.workload, s.size, s.workers, o.block, b.operation_ns / o.operation_ns AS speedup
+  FROM speedup s
+  JOIN measurement o ON o.session = s.session AND o.workload = s.workload AND o.size = s.size AND o.runtime = s.runtime
+    AND o.workers = s.workers
+  JOIN measurement b ON b.session = s.session AND b.workload = s.workload AND b.size = s.size
+    AND b.runtime = 'sequential' AND b.workers = 1 AND b.block = o.block;

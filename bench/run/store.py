@@ -10,12 +10,12 @@ from bench.run import machine
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
-VERSION = 2
+VERSION = 3
 HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
 
 
 class StoreError(Exception):
-    """A path that cannot be used, or a disk that takes no more. The text is for the user."""
+    """A path that cannot be used, or a full disk. The text is for the user."""
 
 
 def header(path):
@@ -54,7 +54,7 @@ def open_for_reading(path):
     if not exists(path):
         raise StoreError(f"{path}: there is no bench database; `python3 -m bench run` makes one")
     try:
-        # Not mode=ro: a runner that was killed in mid-write leaves something to be rolled back.
+        # Not mode=ro, because a runner that was killed during a write leaves a journal that must be rolled back.
         database = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=rw", uri=True)
         database.row_factory = sqlite3.Row
         database.execute("SELECT max(id) FROM session")
@@ -82,12 +82,12 @@ class Store:
                 os.unlink(path)
                 self.lock.close()
                 self._lock()
-                # The journal of a run that was killed would be played back into the new file.
+                # SQLite would roll back the journal of a killed run into the new file.
                 Path(f"{path}-journal").unlink(missing_ok=True)
             self.database = sqlite3.connect(path, isolation_level=None)
             self.database.execute("PRAGMA foreign_keys = ON")
             if not self.database.execute("SELECT 1 FROM sqlite_master").fetchone():
-                # One transaction: a runner killed here leaves an empty file, not half a schema.
+                # In one transaction, so that a runner killed here leaves an empty file, not half a schema.
                 self.database.executescript("BEGIN;\n" + SCHEMA.read_text() + "COMMIT;")
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
@@ -100,7 +100,7 @@ class Store:
         self.lock.close()
 
     def _lock(self):
-        """One writer at a time: two would take each other's samples. The kernel unlocks it however the writer ends."""
+        """Allows one writer at a time. The kernel unlocks the file however the writer ends."""
         self.lock = open(self.path, "ab")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,7 +110,7 @@ class Store:
 
     @contextmanager
     def transaction(self):
-        """What is added in it is there as a whole, or not at all."""
+        """What is added within it is stored as a whole, or not at all."""
         self._execute("BEGIN", ())
         try:
             yield
@@ -123,8 +123,8 @@ class Store:
         self.session = self._insert("session", started=now(), status="running", command=command, seed=seed,
                                     blocks=blocks, samples=samples, limit_s=limit_s, memory=memory, trace=trace)
 
-    def take_up_session(self):
-        """Goes on with the last session; StoreError where that one is complete."""
+    def continue_session(self):
+        """Continues the last session; StoreError where that one is complete."""
         row = self.rows("SELECT * FROM session WHERE id = (SELECT max(id) FROM session)")
         if not row:
             raise StoreError(f"{self.path}: there is no session to resume")
@@ -133,8 +133,8 @@ class Store:
         self.session = row[0]["id"]
         return row[0]
 
-    def keep_up_session(self):
-        """Says that it runs again."""
+    def mark_running(self):
+        """Stores that the session runs again."""
         self._execute("UPDATE session SET finished = NULL, status = 'running' WHERE id = ?", (self.session,))
 
     def finish_session(self, status):

@@ -7,26 +7,27 @@ import sys
 from bench.run import blocks, catalog, machine
 from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
+from bench.support.paths import TOP, library
 
 RUNTIMES = ("snakefish", "multiprocessing")
-SAMPLE = os.path.join(catalog.TOP, "bench", "run", "sample.py")
+SAMPLE = os.path.join(TOP, "bench", "run", "sample.py")
 
 
 def collector():
-    path = os.path.join(os.path.dirname(str(machine.library())), "bin", "snakefish-trace")
+    path = os.path.join(os.path.dirname(str(library())), "bin", "snakefish-trace")
     if not os.access(path, os.X_OK):
         raise Usage(f"there is no collector at {path}: make tracer")
     return path
 
 
 def programs(full):
-    """Those of the Benchmarks Game, or all."""
+    """The programs of the Benchmarks Game, or all."""
     found = [catalog.workload(name) for name in catalog.workload_names() if catalog.kind(name) == "program"]
     return [workload for workload in found if full or workload.official]
 
 
 def trace(names, full, directory, workers, kernel):
-    """0, or 1 when a program failed: its own words are on stderr."""
+    """Returns 0, or 1 when a program failed; the program's own message is on stderr."""
     if full and names:
         raise Usage("--full takes all programs: not with names")
     tracer, cpus, failed = collector(), machine.effective_cpus(), 0
@@ -46,7 +47,7 @@ def trace(names, full, directory, workers, kernel):
                 (count, *_) = workload.worker_counts(runtime, [workers or cpus], cpus) or [runtime.min_workers]
                 command = [tracer, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable, "-m", "snakefish",
                            SAMPLE, workload.name, workload.size, runtime.name, count]
-                done = subprocess.run([str(word) for word in command], cwd=catalog.TOP, env=env, stdout=subprocess.DEVNULL)
+                done = subprocess.run([str(word) for word in command], cwd=TOP, env=env, stdout=subprocess.DEVNULL)
                 failed += done.returncode != 0 or subprocess.run([tracer, "analyze", path],
                                                                  stdout=subprocess.DEVNULL).returncode != 0
                 print(path)

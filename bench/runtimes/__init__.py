@@ -1,9 +1,9 @@
 """The runtimes, one file each; the file's name is the runtime's, with - for _.
 
-A runtime offers what it can of
+A runtime offers some of these:
 
     pool(workers)      a context manager, all of it in the region: yields map(f, args, chunksize) -> list
-    warm(workers)      a context manager, outside the region: yields such a map, and what that map does counts
+    warm(workers)      a context manager, outside the region: yields such a map, whose calls are in the region
     fold(module, workers, f, args, chunksize)   calls f for each, in processes, and brings back what it changes by
                        module.extract and module.merge; without it, bench/support/ready.py makes one of the map
     pipeline(source, args, stages)   a context manager: source(*args) and each of the stages, generators of which each
@@ -12,11 +12,11 @@ A runtime offers what it can of
     echo()             a context manager: a process that sends back what it gets; yields (send, receive)
     stream(produce, message_bytes)   a context manager: a process that calls produce(send); yields receive
     floor(workload, size, workers)   measures itself: returns (value, ns)
-    copies(workload, size, workers)  runs the sequential program so many times at once: returns (output, ns)
-    session(path=None) a context manager around the region, outside of it: what belongs to the run, not to the work
+    copies(workload, size, workers)  runs as many sequential programs at once as workers: returns (output, ns)
+    session(path=None) a context manager around the region, which is not timed: such as a trace session
     max_workers        1 for a runtime that cannot use more
     min_workers        of a runtime that makes no sense with fewer
-    one_memory         True: its workers change the same globals, so no program that changes globals is for it
+    one_memory         True: its workers share their globals, so programs that change globals cannot run on it
     optional           True: runs only where --runtimes asks for it
     version            of the library behind it
 

@@ -1,4 +1,4 @@
-"""ceiling: as many independent copies of the sequential program at once as there are workers: the most to be had"""
+"""ceiling: as many independent copies of the sequential program at once as there are workers: the best that is possible"""
 import time
 from multiprocessing import get_context
 
@@ -11,7 +11,7 @@ fork = get_context("fork")
 
 
 def run(workload, size, pipe):
-    """A copy: waits for the word, runs, says that it is done, and hands over its output."""
+    """Runs one copy: waits for the start, runs, reports its end, and then sends its output."""
     with ready.program(sequential, workload, size, 1) as program:
         pipe.recv()
         output = program()

@@ -1,8 +1,8 @@
-"""floor: what the machine alone needs, by each micro-benchmark's own measure; no runtime, but what they are held against"""
-from bench.run import machine
+"""floor: what the machine alone needs for each micro-benchmark; not a runtime, but what runtimes are compared with"""
+from bench.support import measuring_programs
 
 version = None
-machine.program("bench-floor")  # absent where it is not built
+measuring_programs.program("bench-floor")  # absent where it is not built
 
 
 def floor(workload, size, workers):

@@ -1,4 +1,4 @@
-"""joblib: Parallel with its own processes (loky), there before the region, as every call after the first finds them"""
+"""joblib: Parallel with its own processes (loky), which start before the region, as for every call after a first one"""
 import tempfile
 from contextlib import ExitStack, contextmanager
 
@@ -11,8 +11,8 @@ min_workers = 2  # with one, joblib works in the program's own process, whose gl
 
 @contextmanager
 def warm(workers):
-    # One that is kept for all maps with a chunk size, as joblib advises for consecutive calls: it saves each of them some
-    # tenths of a millisecond.
+    # One Parallel is kept for each chunk size, as joblib advises for consecutive calls. It saves some tenths of a
+    # millisecond a call.
     with ExitStack() as stack:
         kept = {}
 
@@ -23,5 +23,5 @@ def warm(workers):
             return kept[chunksize](joblib.delayed(f)(x) for x in args)
 
         yield map
-    # Left alone, they take two seconds to leave.
+    # Without this the processes take two seconds to end.
     joblib.externals.loky.get_reusable_executor().shutdown(kill_workers=True)

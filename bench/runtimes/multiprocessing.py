@@ -1,20 +1,10 @@
-"""multiprocessing: a Pool made for the run, a Process with a Pipe; start method fork
-
-The Pool ends as its documentation has it, by `with`, which terminates the workers: that takes some milliseconds less than
-close() and join().
-"""
+"""multiprocessing: a Pool made for the run, a Process with a Pipe; start method fork"""
 import platform
 from contextlib import contextmanager
-from multiprocessing import get_context
+
+from bench.support.forking import echo, fork, pool  # noqa: F401
 
 version = platform.python_version()
-fork = get_context("fork")
-
-
-@contextmanager
-def pool(workers):
-    with fork.Pool(workers) as workers_pool:
-        yield workers_pool.map
 
 
 def _send_result(f, pipe):
@@ -31,21 +21,6 @@ def spawn_join(f):
     process.join()
     process.close()
     return result
-
-
-def _send_back(pipe):
-    while (message := pipe.recv()) is not None:
-        pipe.send(message)
-
-
-@contextmanager
-def echo():
-    here, there = fork.Pipe()
-    process = fork.Process(target=_send_back, args=(there,))
-    process.start()
-    yield here.send, here.recv
-    here.send(None)
-    process.join()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""multiprocessing-pipe: Processes with a Pipe each, chunks handed to whoever is free; start method fork"""
+"""multiprocessing-pipe: Processes with a Pipe each; a free worker gets the next chunk; start method fork"""
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 

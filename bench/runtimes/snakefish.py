@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import snakefish
 
-from bench.run.machine import events  # noqa: F401
+from bench.support.measuring_programs import events  # noqa: F401
 
 version = getattr(snakefish, "__version__", None)
 CHANNEL_BYTES = 1 << 20
@@ -35,7 +35,7 @@ def pipeline(source, args, stages):
         for item in items:
             channel.send_pyobj(item, block=True)
         channel.send_pyobj(None, block=True)
-        yield from ()  # a generator function all the same
+        yield from ()  # which makes it a generator function
 
     def handed_over(items):
         yield from items
@@ -49,7 +49,7 @@ def pipeline(source, args, stages):
         items = source(*args)
         for stage in stages:
             channel = stack.enter_context(snakefish.Channel(PIPELINE_BYTES))
-            start(passed_on, items, channel, prefetch=1)  # so it begins by itself, not at a first next()
+            start(passed_on, items, channel, prefetch=1)  # with prefetch it begins before the first next()
             items = stage(taken(channel))
         yield start(handed_over, items, prefetch=PREFETCH)
 

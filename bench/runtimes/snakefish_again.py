@@ -1,3 +1,3 @@
-"""snakefish-again: snakefish once more, the A/A control: what it differs by from itself is noise"""
+"""snakefish-again: snakefish a second time, the A/A control: the difference between the two is noise"""
 from bench.runtimes.snakefish import (  # noqa: F401
     echo, fold, pipeline, pool, spawn_join, stream, version)

@@ -1,6 +1,6 @@
 """snakefish-channels: Threads started once, tasks and results through Channels
 
-A program's own pool, with the messages on view: this is what `bench run --trace` records.
+A pool that a program makes itself, whose messages are in the trace: `bench run --trace` records it.
 """
 from contextlib import ExitStack, contextmanager, nullcontext
 
@@ -11,7 +11,7 @@ CHANNEL_BYTES = 1 << 26
 
 
 def serve(tasks, results):
-    """A worker: takes chunks until there are no more. What f raises ends the worker, and comes out of its join."""
+    """A worker: takes chunks until there are no more. What f raises ends the worker, and join raises it."""
     while (task := tasks.receive_pyobj()) is not None:
         place, f, chunk = task
         with snakefish.trace.span(f.__name__):

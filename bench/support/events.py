@@ -1,9 +1,14 @@
-"""What the micro-benchmarks of events share: bench-events (bench/floor/events.c) writes them, and takes the time."""
-from bench.run import machine
+"""What the micro-benchmarks of events share: bench-events (bench/floor/events.c) writes the events and measures the time."""
+from bench.support import measuring_programs
+
+check_size = 1000
+unit = operation = "event"
+seconds = 0.1
+needs = "events"
 
 
 def timed(what):
-    """For `timed` of a micro-benchmark: that kind of event, by the runtime."""
+    """The `timed` of a micro-benchmark: that kind of event, as the runtime writes it."""
     def measure(runtime, size, workers):
         right, ns = runtime.events(what, size, workers)
         return b"%d\n" % right, ns, None
@@ -12,9 +17,9 @@ def timed(what):
 
 
 def floor(what):
-    """For its `floor`."""
+    """The `floor` of a micro-benchmark."""
     def measure(size, workers):
-        right, ns = machine.events(what, size, workers)
+        right, ns = measuring_programs.events(what, size, workers)
         return b"%d\n" % right, ns
 
     return measure

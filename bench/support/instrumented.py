@@ -1,14 +1,14 @@
-"""What instrumented-round-trip and instrumented-map share: the same with multiprocessing in two processes by turns, of
-which one is instrumented and traced."""
+"""What instrumented-round-trip and instrumented-map share: two processes do the same work with multiprocessing, by turns.
+One of them is instrumented and traced."""
 import time
 from contextlib import contextmanager
 
-from bench.runtimes.multiprocessing import fork
+from bench.support.forking import fork
 from bench.support.tracing import PAUSE_S
 
 
 def _drive(orders, doing, trace):
-    """In a process of its own: a turn for each order. doing: a context manager that yields turn() -> operations done."""
+    """Runs in a process of its own: a turn for each order. doing: a context manager that yields turn() -> operations."""
     if trace:
         trace.instrument("multiprocessing")
     with doing() as turn:
@@ -27,7 +27,7 @@ def _driver(doing, trace=None):
         here.send(True)
         return here.recv()
 
-    turn()  # it is up, and what it needs is there
+    turn()  # after it, the process and what it needs are ready
     yield turn
     here.send(False)
     process.join()
@@ -35,7 +35,7 @@ def _driver(doing, trace=None):
 
 @contextmanager
 def by_turns(runtime, doing, turns):
-    with _driver(doing) as plain, runtime.tracing() as trace, _driver(doing, trace) as told:
+    with _driver(doing) as plain, runtime.tracing() as trace, _driver(doing, trace) as instrumented:
 
         def floor_ns():
             time.sleep(PAUSE_S)  # for the collector
@@ -43,7 +43,7 @@ def by_turns(runtime, doing, turns):
             plain()
             return time.perf_counter_ns() - start
 
-        yield told, floor_ns, turns
+        yield instrumented, floor_ns, turns
 
 
 def output(turns, size):

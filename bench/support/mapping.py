@@ -12,7 +12,7 @@ def even_chunks(count, workers):
 
 
 def one(size):
-    """The operations of a sample: a map."""
+    """How many operations a sample makes: one map."""
     return 1
 
 

@@ -1,14 +1,14 @@
-"""What a workload needs, made of what a runtime offers: the region is what run() does, everything else is before it.
+"""Makes what a workload needs of what a runtime offers. The timed region is what run() does.
 
-A pool is made and ended in the region, a warm one before and after it; before it, a warm one's workers have also
-imported the workload. A fold of a runtime's own is taken where there is one; where there is only a map, each chunk
-begins with what the program carries over to it, and its results are what the program extracts and merges.
+A pool is made and ended within the region. A warm pool is made before the region and ended after it, and its workers have
+already imported the workload. Where a runtime has a fold of its own, that is used. Where it has only a map, the fold is
+made of it: each chunk begins with what the program carries over, and ends with what the program extracts, to be merged.
 """
 from contextlib import contextmanager
 from importlib import import_module
 
-REHEARSED = 4  # tasks for each worker of a warm pool, so that each of them gets one
-NEEDS = {"pool": ("pool", "warm"), "fold": ("fold", "pool", "warm")}  # any one of them will do
+REHEARSED = 4  # tasks for each worker of a warm pool, enough that each worker gets one
+NEEDS = {"pool": ("pool", "warm"), "fold": ("fold", "pool", "warm")}  # need: offers of which one is enough
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def program(runtime, workload, size, workers):
 
 @contextmanager
 def mapper(runtime, workers, module):
-    """Yields run(use), which returns use(map). module: the name of the work function's."""
+    """Yields run(use), which returns use(map). module: the name of the module of the work function."""
     if hasattr(runtime, "warm"):
         with runtime.warm(workers) as map:
             map(rehearse, [module] * REHEARSED * workers, 1)
@@ -40,12 +40,12 @@ def mapper(runtime, workers, module):
 
 
 def rehearse(module):
-    """In a worker."""
+    """Runs in a worker."""
     import_module(module)
 
 
 def of_map(workload, map):
-    """The function that the program calls: the map, or a fold made of it."""
+    """The function that the program calls: the map itself, or a fold made of it."""
     if workload.needs == "pool":
         return map
     module = workload.module
@@ -62,7 +62,7 @@ def of_map(workload, map):
 
 
 def of_chunk(chunk):
-    """In a worker."""
+    """Runs in a worker."""
     begin, carried, f, args, extract = chunk
     begin(carried)
     for x in args:

@@ -1,17 +1,22 @@
 """What the micro-benchmarks of one-way streams share: another process sends, the sample's own receives and checks.
 
-Before the region there is a rehearsal over the same connection: some of the messages, every byte of them compared. It
-brings the other process up and the pages in, as they are in a stream that has been going for a while. In the region
-each message is compared too: small ones whole, which takes less than a tenth of what they cost; of large ones the
-length and some bytes of every few pages, because to read all of them costs as much as to copy them.
+Before the region there is a rehearsal over the same connection: some of the messages, every byte of them compared. After
+it the other process runs and the pages are present, as in a stream that has been running for a while. In the region each
+message is compared too. Small ones are compared whole, which takes less than a tenth of what they cost. Of large ones the
+length and some bytes of every few pages are compared, because reading all of them costs as much as copying them.
 """
 import os
 import pickle
 import time
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import cycle, islice
 from operator import eq
 
-from bench.run import machine
+from bench.support import measuring_programs
+
+unit = operation = "message"
+needs = "stream"
 
 REHEARSED = 0.1  # of the messages
 FEWEST_REHEARSED = 2
@@ -26,16 +31,23 @@ def expected(size):
     return b"%d\n" % size
 
 
+def repeated(make):
+    """Returns messages(count): those that make() returns, over and over. They are made once, at the first call."""
+    made = lru_cache(maxsize=None)(make)
+    return lambda count: islice(cycle(made()), count)
+
+
 @contextmanager
 def ready(runtime, size, messages, message_bytes=0, same=eq, glance=None):
-    """messages(count): the messages, the same at each call, made before the fork; message_bytes: roughly, of one.
+    """messages(count): the messages, the same at each call; message_bytes: roughly, of one.
 
     same(received, sent) compares in full, glance(received, sent) quickly."""
+    messages(0)  # made before the fork, where they are made at the first call
     rehearsal = max(FEWEST_REHEARSED, round(size * REHEARSED))
-    go, said = os.pipe()
+    go, start_signal = os.pipe()
 
     def produce(send):
-        os.close(said)  # so that the end of the other process is seen
+        os.close(start_signal)  # so that it notices the end of the receiving process
         for count in (rehearsal, size):
             if not os.read(go, 1):
                 return
@@ -43,7 +55,7 @@ def ready(runtime, size, messages, message_bytes=0, same=eq, glance=None):
                 send(message)
 
     def consume(receive, count, like):
-        os.write(said, b"!")
+        os.write(start_signal, b"!")
         if like is eq:  # without a call, which would take as long as an int does
             return sum([receive() == message for message in messages(count)])
         return sum([like(receive(), message) for message in messages(count)])
@@ -54,8 +66,8 @@ def ready(runtime, size, messages, message_bytes=0, same=eq, glance=None):
             if right != rehearsal:
                 raise Garbled(f"{rehearsal - right} of {rehearsal} messages are not what was sent")
             yield lambda: b"%d\n" % consume(receive, size, glance or same)
-        finally:  # before the runtime waits for the other process, which may be waiting for the next word
-            os.close(said)
+        finally:  # before the runtime waits for the other process, which may wait for the signal
+            os.close(start_signal)
     os.close(go)
 
 
@@ -69,5 +81,5 @@ def pickle_floor(size, messages):
 
 def copy_floor(size, message_bytes):
     """One copy of each message, in warm memory."""
-    right, ns = machine.floor("memcpy", message_bytes, size)
+    right, ns = measuring_programs.floor("memcpy", message_bytes, size)
     return b"%d\n" % right, ns

@@ -1,10 +1,16 @@
-"""What trace-mark and trace-span share: many of them from Python, by turns with as many looks at Python's clock."""
+"""What trace-mark and trace-span share: many of them from Python, by turns with as many readings of Python's clock."""
 import time
 from contextlib import contextmanager
 from itertools import repeat
 
 TURN = 10_000
-PAUSE_S = 0.02  # for the collector: what finds no room in the log would cost less
+PAUSE_S = 0.02  # for the collector: a record that finds no room in the log would cost less
+
+size = 200_000
+check_size = TURN
+seconds = 0.7
+needs = "tracing"
+floor_is = "time.perf_counter_ns()"
 
 
 def times():
@@ -14,7 +20,7 @@ def times():
 def floor_ns():
     clock = time.perf_counter_ns
     time.sleep(PAUSE_S)
-    for _ in times():  # the CPU is awake again, for both
+    for _ in times():  # so that the CPU is awake again, for both
         clock()
     start = clock()
     for _ in times():
@@ -22,11 +28,14 @@ def floor_ns():
     return clock() - start
 
 
-@contextmanager
-def by_turns(runtime, size, write):
-    """write(trace) writes TURN of them."""
-    with runtime.tracing() as trace:
-        yield lambda: write(trace) or TURN, floor_ns, size // TURN
+def by_turns(write):
+    """The `by_turns` of a micro-benchmark. write(trace) writes TURN records."""
+    @contextmanager
+    def turns(runtime, size, workers):
+        with runtime.tracing() as trace:
+            yield lambda: write(trace) or TURN, floor_ns, size // TURN
+
+    return turns
 
 
 def output(turns, size):

@@ -3,8 +3,12 @@
 Of the Benchmarks Game. One map over runs of whole lines; each task's random numbers begin where those before it end,
 which is computed, not drawn. Text comes back: ten bytes for each unit of the size.
 """
+import os
+import tempfile
 from bisect import bisect_right
 from itertools import accumulate
+
+from bench.support.congruential import state_after
 
 size = 400_000
 check_size = 1000
@@ -42,17 +46,6 @@ def chunksize(size, workers):
     return 1
 
 
-def state_after(draws):
-    """The generator's state after so many draws, in a logarithm of them: x -> a x + c, composed by squaring."""
-    x, a, c = SEED, A, C
-    while draws:
-        if draws & 1:
-            x = (a * x + c) % M
-        a, c = a * a % M, (a * c + c) % M
-        draws >>= 1
-    return x
-
-
 def drawn(letters, weights, state, count):
     bounds = list(accumulate(weights))[:-1]  # the last one is 1, but for rounding
     text = []
@@ -71,7 +64,7 @@ def work(task):
         text = (ALU * (count // len(ALU) + 2))[at:at + count]
     else:
         before = sum(times * size for _, times, random in SEQUENCES[:k] if random)
-        text = drawn(*frequencies, state_after(before + first), count)
+        text = drawn(*frequencies, state_after(before + first, SEED, A, C, M), count)
     lines = [text[at:at + WIDTH] for at in range(0, count, WIDTH)]
     if first == 0:
         lines.insert(0, header)
@@ -80,3 +73,22 @@ def work(task):
 
 def combine(size, results):
     return b"".join(results)
+
+
+def file_of(size):
+    """The input of k-nucleotide and regex-redux. A run gives its samples a TMPDIR of its own, and removes it at its end."""
+    return os.path.join(tempfile.gettempdir(), f"fasta-{size}.txt")
+
+
+def make_file(size):
+    """Writes the output of that size into its file, once for all samples of a run."""
+    if os.path.exists(file_of(size)):
+        return
+    with tempfile.NamedTemporaryFile(dir=tempfile.gettempdir(), delete=False) as file:
+        file.write(combine(size, [work(task) for task in tasks(size, 1)]))
+    os.replace(file.name, file_of(size))  # whole, or not at all
+
+
+def read_file(size):
+    with open(file_of(size), encoding="ascii") as file:
+        return file.read()

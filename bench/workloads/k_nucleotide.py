@@ -5,7 +5,7 @@ text goes to every task that counts in it. Long subsequences cost more than shor
 """
 from collections import Counter
 
-from bench.support import fasta_input
+from bench.workloads import fasta
 
 size = 100_000
 check_size = 1000
@@ -41,7 +41,7 @@ GG 3.341
 """
 unit = "of fasta"
 seconds = 0.5
-prepare = fasta_input.make
+prepare = fasta.make_file
 
 TABLES = (1, 2)  # lengths whose frequencies are printed
 WANTED = ("GGT", "GGTA", "GGTATT", "GGTATTTTAATT", "GGTATTTTAATTTATAGT")  # whose counts are
@@ -76,7 +76,7 @@ def work(task):
 
 
 def program(size, workers, map):
-    sequence = third_sequence(fasta_input.read(size))
+    sequence = third_sequence(fasta.read_file(size))
     counts = Counter()
     for found in map(work, tasks_of(sequence), 1):
         counts.update(found)

@@ -5,7 +5,7 @@ replacements, each of which gets the whole text: few and large.
 """
 import re
 
-from bench.support import fasta_input
+from bench.workloads import fasta
 
 size = 250_000
 check_size = 1000
@@ -27,7 +27,7 @@ agggtaa[cgt]|[acg]ttaccct 2
 """
 unit = "of fasta"
 seconds = 0.6
-prepare = fasta_input.make
+prepare = fasta.make_file
 
 VARIANTS = (
     "agggtaaa|tttaccct", "[cgt]gggtaaa|tttaccc[acg]", "a[act]ggtaaa|tttacc[agt]t", "ag[act]gtaaa|tttac[agt]ct",
@@ -52,7 +52,7 @@ def work(task):
 
 
 def program(size, workers, map):
-    text = fasta_input.read(size)
+    text = fasta.read_file(size)
     clean = re.sub(">.*\n|\n", "", text)
     replaced, *counts = map(work, [(pattern, clean) for pattern in (None, *VARIANTS)], 1)
     lines = [f"{pattern} {count}" for pattern, count in zip(VARIANTS, counts)]

@@ -18,12 +18,13 @@ from snakefish._snakefish import (
     cpu_count,
     get_timestamp,
     get_timestamp_serialized,
+    imap,
+    imap_unordered,
     map,
     starmap,
     timestamp_frequency,
 )
 from snakefish import trace
-from snakefish._imap import imap, imap_unordered
 from snakefish._wait import wait
 
 __all__ = [

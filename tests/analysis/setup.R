@@ -11,27 +11,16 @@ scratch <- tempfile("analysis")
 dir.create(scratch)
 in_scratch <- function(name) file.path(scratch, name)
 
-# Samples in blocks without a database: time = the cell's true time, the block's state and noise. outliers: the share
-# of samples that something else on the machine made up to twice as long.
-simulate_samples <- function(blocks, truth, noise = 0.02, outliers = 0) {
-  n <- nrow(truth)
-  bind(lapply(seq_len(blocks), function(block) {
-    hit <- 1 + (stats::runif(n) < outliers) * stats::runif(n)
-    data.frame(truth[c("program", "micro", "runtime", "workers")], block = block,
-               time_ns = truth$time_ns * exp(stats::rnorm(1, 0, noise) + stats::rnorm(n, 0, noise)) * hit)
-  }))
+# The path of a bench database whose results are computed, as `python3 -m bench show` leaves it.
+computed <- function(path) {
+  old <- setwd(repository)
+  on.exit(setwd(old))
+  status <- system2("/usr/bin/python3", c("-m", "bench", "show", shQuote(path)), stdout = FALSE)
+  if (status != 0) stop("python3 -m bench show ", path, ": exit status ", status)
+  path
 }
 
-# The same for two runtimes, as a matrix: multiprocessing, snakefish; one row a block.
-simulate_pairs <- function(blocks, ratio, outliers = 0, noise = 0.02) {
-  hit <- matrix(1 + (stats::runif(2 * blocks) < outliers) * stats::runif(2 * blocks), blocks)
-  outer(exp(stats::rnorm(blocks, 0, noise)), 1e9 * c(ratio, 1)) * exp(stats::rnorm(2 * blocks, 0, noise)) * hit
-}
-
-two_runtimes <- function(ratio) {
-  data.frame(program = "p", micro = FALSE, runtime = c("snakefish", "multiprocessing"), workers = 2,
-             time_ns = c(1e9, 1e9 * ratio))
-}
+load_computed <- function(path) load_bench(computed(path), seed = 1)
 
 # The report as one call, without a process of its own.
 report_of <- function(..., directory) {

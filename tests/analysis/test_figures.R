@@ -19,7 +19,7 @@ expect_missing <- function(figure, pattern) expect_match(figure$missing, pattern
 bench_figures <- list(figure_run_times, figure_speedup, figure_efficiency, figure_ratio, figure_micro, figure_tracing,
                       figure_serial)
 draw <- function(...) {
-  bench <- load_bench(make_bench_db(in_scratch("figures.db"), ...), seed = 1)
+  bench <- load_computed(make_bench_db(in_scratch("figures.db"), ...))
   lapply(bench_figures, function(make) make(bench))
 }
 
@@ -52,7 +52,7 @@ test_that("one block: points without intervals", for (figure in draw(blocks = 1)
 
 test_that("one number of workers, and a control that is all noise", {
   path <- make_bench_db(in_scratch("noisy.db"), blocks = 1, workers = 2, factors = c(bench_factors, "snakefish-again" = 4))
-  bench <- load_bench(path, seed = 1)
+  bench <- load_computed(path)
   for (make in bench_figures) expect_drawn(make(bench))
 })
 
@@ -90,7 +90,7 @@ test_that("a runtime that the theme does not know, many workers, an unknown numb
 test_that("micro-benchmarks with peers and a floor: the floor comes last and is marked", {
   path <- make_bench_db(in_scratch("floor.db"), blocks = 6, programs = NULL,
                         factors = c(bench_factors, floor = 0.1, joblib = 50))
-  figure <- figure_micro(load_bench(path, seed = 1))
+  figure <- figure_micro(load_computed(path))
   expect_drawn(figure)
   expect_match(figure$caption, "Dashed: the floor")
   expect_equal(levels(figure$draw(FALSE)$plot$data$row)[1], "floor")
@@ -121,7 +121,7 @@ test_that("the parts of a run's time sum to the time that was measured", {
   trace <- load_trace(make_trace_db(in_scratch("t.db")))
   parts <- lost_parts(trace)
   expect_equal(sum(parts$ns), 100e6)
-  expect_equal(parts$ns[parts$part == "ideal"], parts$useful_ns[1] / parts$lanes[1])
+  expect_equal(parts$ns[parts$part == "ideal"], parts$useful_ns[1] / parts$at_once[1])
   expect_true(all(parts$ns >= 0))
 })
 
@@ -192,8 +192,8 @@ test_that("messages to nobody and to oneself are counted, not drawn", {
 })
 
 test_that("several sessions stand beside each other", {
-  benches <- label_apart(list(load_bench(make_bench_db(in_scratch("here.db"), blocks = 6), 1),
-                              load_bench(make_bench_db(in_scratch("there.db"), blocks = 6, cpus = 4), 1)))
+  benches <- label_apart(list(load_computed(make_bench_db(in_scratch("here.db"), blocks = 6)),
+                              load_computed(make_bench_db(in_scratch("there.db"), blocks = 6, cpus = 4))))
   figure <- figure_sessions(benches)
   expect_drawn(figure)
   expect_match(figure$finding, "in here and .* in there[.]$")
@@ -201,10 +201,10 @@ test_that("several sessions stand beside each other", {
 
 test_that("memory is compared with multiprocessing's, and missing where it was not read", {
   path <- make_bench_db(in_scratch("memory.db"), blocks = 6)
-  expect_missing(figure_memory(load_bench(path, 1)), "no readings of memory")
+  expect_missing(figure_memory(load_computed(path)), "no readings of memory")
   change(path, "INSERT INTO memory SELECT DISTINCT 1, workload, size, runtime, workers, 10485760 * workers *
                 iif(runtime = 'multiprocessing', 2, 1), 2, 9 FROM sample WHERE workload = 'mandelbrot'")
-  figure <- figure_memory(load_bench(path, 1))
+  figure <- figure_memory(load_computed(path))
   expect_drawn(figure)
   expect_match(figure$finding, "0.500 times the memory of multiprocessing")
 })

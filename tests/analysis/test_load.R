@@ -1,10 +1,10 @@
 sentence_of <- function(expression) tryCatch({ expression; "none" }, report_error = conditionMessage)
 
 test_that("a good benchmark is loaded with its known ratio", {
-  bench <- load_bench(make_bench_db(in_scratch("bench.db")), seed = 1)
+  bench <- load_computed(make_bench_db(in_scratch("bench.db")))
   expect_equal(bench$cpus, 2)
   expect_true(all(bench$ratios$verdict == "faster"))
-  expect_equal(stats::median(bench$ratios$ratio), 1.25, tolerance = 0.03)
+  expect_equal(stats::median(bench$ratios$times_as_fast), 1.25, tolerance = 0.03)
   expect_setequal(bench$ratios$program[bench$ratios$micro], names(bench_micro))
   micro <- bench$times[bench$times$program == "spawn-join" & bench$times$runtime == "snakefish", ]
   expect_equal(micro$median_ns, bench_micro[["spawn-join"]], tolerance = 0.05)
@@ -44,6 +44,9 @@ test_that("every unusable file has its sentence", {
   expect_match(sentence_of(load_bench(copy("none.db", "DELETE FROM sample"), 1)), "holds no samples")
   expect_match(sentence_of(load_bench(copy("wrong.db", "UPDATE sample SET output_ok = 0, status = 'wrong'"), 1)),
                "no sample with a right output")
+  expect_match(sentence_of(load_bench(good, 1)), "has no results of its samples yet: `python3 -m bench show .*good.db` computes")
+  expect_match(sentence_of(load_bench(change(computed(copy("more.db")), "DELETE FROM sample WHERE id = 1"), 1)),
+               "has no results of its samples yet")
   bytes <- readBin(good, "raw", file.size(good))
   writeBin(bytes[1:(length(bytes) %/% 2)], in_scratch("half.db"))
   expect_match(sentence_of(load_bench(in_scratch("half.db"), 1)), "is damaged|is incomplete")
@@ -63,13 +66,15 @@ test_that("the newest session is shown, and a size only where there are several"
   change(path, "INSERT INTO session SELECT 2, started, finished, status, command, 8, blocks, samples, limit_s, memory,
           trace FROM session",
          "INSERT INTO workload SELECT 2, name, 200, kind, unit, operation, doc, output_source, output_sha256 FROM workload",
+         "INSERT INTO cell SELECT 2, workload, 200, runtime, workers, series, work FROM cell",
          "INSERT INTO sample(session, block, position, workload, size, runtime, workers, status, region_ns, operations,
           output_ok) SELECT 2, block, position, workload, 200, runtime, workers, status, 2 * region_ns, operations,
           output_ok FROM sample")
-  bench <- load_bench(path, 1)
+  bench <- load_computed(path)
   expect_equal(bench$session$seed, 8)
   expect_equal(bench$sessions, 2)
   expect_setequal(bench$samples$program, c(names(bench_programs), names(bench_micro)))
-  change(path, "UPDATE workload SET session = 2 WHERE session = 1", "UPDATE sample SET session = 2, block = block + 10")
-  expect_true("mandelbrot, 200 rows" %in% load_bench(path, 1)$samples$program)
+  change(path, "UPDATE workload SET session = 2 WHERE session = 1",
+         "UPDATE cell SET session = 2 WHERE session = 1", "UPDATE sample SET session = 2, block = block + 10")
+  expect_true("mandelbrot, 200 rows" %in% load_computed(path)$samples$program)
 })

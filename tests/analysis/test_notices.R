@@ -1,5 +1,5 @@
 test_that("a clean benchmark and trace need no notice", {
-  bench <- load_bench(make_bench_db(in_scratch("clean.db")), 1)
+  bench <- load_computed(make_bench_db(in_scratch("clean.db")))
   trace <- load_trace(make_trace_db(in_scratch("clean_trace.db"), stats = data.frame(
     name = c("lost", "books", "lost_logs"), process = c(1, NA, NA), severity = c("info", "info", "loss"),
     value = c("0", "closed", "0"))))
@@ -33,7 +33,7 @@ test_that("failed samples, absent runtimes, interrupted sessions and few blocks 
                 'multiprocessing' AND workload = 'mandelbrot'",
          "INSERT INTO runtime VALUES(1, 'joblib', 'absent', 'No module named joblib', NULL, 'a test')",
          "INSERT INTO warning VALUES(1, 'The machine had other work (load 3.5).')")
-  text <- notices(list(load_bench(path, 1)), list())$text
+  text <- notices(list(load_computed(path)), list())$text
   expect_true(any(grepl("4 samples of mandelbrot under multiprocessing: crash (signal 11)", text, fixed = TRUE)))
   expect_true(any(grepl("joblib did not run: No module named joblib.", text, fixed = TRUE)))
   expect_true(any(grepl("not complete (interrupted)", text, fixed = TRUE)))

@@ -1,6 +1,6 @@
 # What only the drawn picture shows: colours on a dark page, legends, and what is written where.
 
-wide <- load_bench(make_wide_db(in_scratch("pictures.db")), seed = 1)
+wide <- load_computed(make_wide_db(in_scratch("pictures.db")))
 trace <- load_trace(make_trace_db(in_scratch("pictures_trace.db"), killed = TRUE))
 pictures_of <- function(figure) vapply(c(FALSE, TRUE), function(narrow) render_svg(figure, narrow)$svg, "")
 matches <- function(pattern, text) regmatches(text, gregexpr(pattern, text))[[1]]
@@ -23,7 +23,7 @@ test_that("on a machine of 8 CPUs every figure is drawn, and every letter is lig
 test_that("runtimes that have no interval or no line stand in the one legend", {
   path <- make_bench_db(in_scratch("legend.db"), blocks = 6, workers = 1:2, factors = c(bench_factors, ceiling = 0.9))
   change(path, "DELETE FROM sample WHERE runtime = 'ceiling' AND workers = 1")
-  for (svg in pictures_of(figure_speedup(load_bench(path, 1)))) {
+  for (svg in pictures_of(figure_speedup(load_computed(path)))) {
     for (name in c("snakefish", "multiprocessing", "ceiling")) expect_equal(times_written(name, svg), 1, label = name)
   }
 })
@@ -43,7 +43,7 @@ test_that("on a phone the runs, the programs and the processes keep their names"
 })
 
 test_that("the CPUs are a line, and grey ground only where there are more workers", {
-  small <- function(workers) load_bench(make_bench_db(in_scratch("line.db"), blocks = 6, workers = workers, cpus = 2), 1)
+  small <- function(workers) load_computed(make_bench_db(in_scratch("line.db"), blocks = 6, workers = workers, cpus = 2))
   expect_match(figure_speedup(small(1:2))$caption, "Vertical line: the 2 CPUs that the bench could use[.]")
   expect_match(figure_speedup(small(1:4))$caption, "; grey ground: more workers than that[.]")
   expect_false(grepl("Vertical", figure_speedup(small(1))$caption))
@@ -52,8 +52,8 @@ test_that("the CPUs are a line, and grey ground only where there are more worker
 test_that("of many programs and runs the findings tell medians and extremes, not each", {
   programs <- stats::setNames(c(0.8, 1.1, 0.5, 2) * 1e9, c("a", "b", "c", "d"))
   micro <- stats::setNames(c(2, 3, 4, 5) * 1e3, c("e", "f", "g", "h"))
-  bench <- load_bench(make_bench_db(in_scratch("many.db"), blocks = 6, programs = programs, micro = micro,
-                                    factors = c(bench_factors, ceiling = 0.5)), 1)
+  bench <- load_computed(make_bench_db(in_scratch("many.db"), blocks = 6, programs = programs, micro = micro,
+                                    factors = c(bench_factors, ceiling = 0.5)))
   expect_match(figure_speedup(bench)$finding, "^Speedup with 2 workers, median [(]range[)] of 4 programs: snakefish 1[.]")
   expect_match(figure_efficiency(bench)$finding, "^Efficiency with 2 workers, median [(]range[)] of 4 programs: snakefish")
   expect_match(figure_run_times(bench)$finding, "^Quickest of 4 programs: .*snakefish in [0-9]")

@@ -1,4 +1,4 @@
-bench_db <- make_bench_db(in_scratch("bench.db"), blocks = 6, workers = 1:2)
+bench_db <- computed(make_bench_db(in_scratch("bench.db"), blocks = 6, workers = 1:2))
 trace_db <- make_trace_db(in_scratch("trace.db"), killed = TRUE)
 page_of <- function(directory) paste(readLines(file.path(directory, "index.html"), encoding = "UTF-8"), collapse = "\n")
 tags <- function(page, name) regmatches(page, gregexpr(sprintf("<%s[ >][^>]*>?", name), page))[[1]]
@@ -38,7 +38,7 @@ test_that("both databases, relative paths, another directory: one page and its f
 
   # what is shown is explained, in two sentences
   told <- explanations()
-  expect_equal(setdiff(c(names, "fits", "memory", "sessions", "weak", "crossover"), told$Of), character())
+  expect_equal(setdiff(c(names, "fits", "memory", "sessions", "weak", "break_even", "target"), told$Of), character())
   expect_true(all(grepl("[.?] [A-Z(].*[.]$", told$Text) & nzchar(told$Source)))
   for (term in told$Term[told$Of %in% names]) expect_match(page, sprintf("<dt>%s</dt>", term), fixed = TRUE)
   expect_false(grepl("<dt>Sessions", page, fixed = TRUE))
@@ -54,7 +54,7 @@ test_that("either database may be left out", {
   expect_true(all(c("index.html", "ledger.svg", "timeline.pdf") %in% list.files(in_scratch("trace_only"))))
   # what an earlier report left is taken away, and nothing else
   writeLines("mine", in_scratch("trace_only/mine.txt"))
-  report_of(bench = make_bench_db(in_scratch("one.db"), blocks = 1, factors = bench_factors["snakefish"]),
+  report_of(bench = computed(make_bench_db(in_scratch("one.db"), blocks = 1, factors = bench_factors["snakefish"])),
             directory = in_scratch("trace_only"))
   expect_setequal(list.files(in_scratch("trace_only")), c("index.html", "mine.txt",
     outer(c("run_times", "micro"), c(".svg", ".pdf", ".csv"), paste0)))
@@ -68,7 +68,7 @@ test_that("names and messages are shown as they are, whatever they hold", {
   append_rows(db, "warning", session = 1, text = hostile)
   DBI::dbDisconnect(db)
   trace <- change(make_trace_db(in_scratch("control.db")), "UPDATE process SET name = '<' || char(1) || char(27) || '[1m'")
-  report_of(bench = bench, trace = trace, directory = in_scratch("hostile"))
+  report_of(bench = computed(bench), trace = trace, directory = in_scratch("hostile"))
   page <- gsub("base64,[^\"]*", "", page_of(in_scratch("hostile")))
   expect_length(tags(page, "h1"), 1)
   expect_length(c(tags(page, "i"), tags(page, "pre")), 0)
@@ -103,7 +103,8 @@ test_that("a wrong command line is told with how it should be", {
 
 test_that("the report types no event name", {
   kinds <- setdiff(read_event_kinds()$name, c("text", "task", "channel", "span", "map"))  # tables and R's own words
-  source <- unlist(lapply(list.files(file.path(repository, "analysis"), "[.](R|Rmd)$", full.names = TRUE, recursive = TRUE), readLines))
-  source <- sub("#.*$", "", source)
+  source <- unlist(lapply(list.files(file.path(repository, "analysis"), "[.](R|Rmd|sql)$", full.names = TRUE, recursive = TRUE),
+                          readLines))
+  source <- sub("(#|--).*$", "", source)
   for (kind in kinds) expect_false(any(grepl(sprintf("[\"']%s[\"']", kind), source)), label = kind)
 })

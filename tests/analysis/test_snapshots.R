@@ -21,8 +21,8 @@ drawn_hash <- function(figure) {
 }
 
 test_that("every figure draws what it drew", {
-  bench <- load_bench(make_bench_db(in_scratch("fixed.db"), blocks = 6, workers = c(1, 2, 4), cpus = 4), seed = 1)
-  wide <- load_bench(make_wide_db(in_scratch("fixed_wide.db"), micro = NULL), seed = 1)
+  bench <- load_computed(make_bench_db(in_scratch("fixed.db"), blocks = 6, workers = c(1, 2, 4), cpus = 4))
+  wide <- load_computed(make_wide_db(in_scratch("fixed_wide.db"), micro = NULL))
   # with the kernel's view; what would be calibrated on the machine, the cost of an event, is in the database
   trace <- load_trace(change(make_trace_db(in_scratch("fixed_trace.db"), killed = TRUE), kernels_view))
   figures <- list(figure_ratio(bench), figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench),

@@ -24,7 +24,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("SF_BUILD", os.path.join(TOP, "build"))
 sys.path[:0] = [os.path.join(BUILD, "lib"), HERE, TOP]
 
-from bench import interval  # noqa: E402
+from bench.results import statistics  # noqa: E402
 from truth import open_trace, wrongs_of  # noqa: E402
 
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
@@ -137,11 +137,11 @@ def main():
             print(f"FAIL pair {pair}: {sentence}", flush=True)
         passed, failed = passed + (not wrong), failed + bool(wrong)
     for what, by_kernel in taken.items():
-        found = interval.ratio(by_kernel[True], by_kernel[False])
+        found = statistics.times_as_fast(by_kernel[True], by_kernel[False])  # above 1: longer with the view
         if not found:
             break
-        without_us = interval.cost(by_kernel[False]).value / options.spawns * 1e6
-        low_high = "[{:.3f}, {:.3f}]".format(*found.interval) if found.interval else "(too few pairs for an interval)"
+        without_us = statistics.median(list(by_kernel[False].values())).value / options.spawns * 1e6
+        low_high = "(too few pairs for an interval)" if found.low is None else f"[{found.low:.3f}, {found.high:.3f}]"
         print(f"kernel_cost: a spawn takes {without_us:.1f} us of {what}, "
               f"with the kernel's view {found.value:.3f} {low_high} of it; {found.blocks} pairs of {options.spawns} spawns")
     if options.programs:

@@ -1,9 +1,11 @@
-/* What the three files of the ring share, and no other file includes: the memory that all processes see, and a
+/* What the four files of the ring share, and no other file includes: the memory that all processes see, and a
  * process's handle of it.
  *
  *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the holders
  *     ring.c          frames: reserve, publish, claim, release              writes positions, layout, frames
  *     ring_wait.c     waits for messages and room                           writes struct sf_ring_waits
+ *     ring_turn.c     one receiver at a time                                writes struct sf_ring_turn, which is
+ * elsewhere
  *
  *     mapping:   struct sf_ring_shared | unused, up to SF_RING_DATA_OFFSET | usable bytes of frames
  *

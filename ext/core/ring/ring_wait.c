@@ -32,6 +32,11 @@ void sf_ring_wake_all(struct sf_ring *ring)
     sf_eventcount_notify_all(&ring->shared->room_event);
 }
 
+void sf_ring_nudge(struct sf_ring *ring)
+{
+    sf_eventcount_notify_one(&ring->shared->message_event);
+}
+
 static bool has_come(struct sf_ring *ring, const struct awaited *awaited, bool check)
 {
     return awaited->room ? sf_ring_has_room(ring, awaited->bytes, check) : sf_ring_has_message(ring);
@@ -91,9 +96,9 @@ static int wait_for_event(const struct awaited *awaited, uint32_t seen, int64_t 
     return sf_eventcount_sleep(awaited->event, seen, timeout_ns - spent_ns);
 }
 
-static int wait_at_ring(struct sf_ring *ring, const struct awaited *awaited, int64_t timeout_ns)
+/* seen: the event's count before the caller looked at anything. */
+static int wait_at_ring(struct sf_ring *ring, const struct awaited *awaited, uint32_t seen, int64_t timeout_ns)
 {
-    uint32_t seen = sf_eventcount_read(awaited->event);
     if (has_come(ring, awaited, false))
         return 0;
     int slept = wait_for_event(awaited, seen, sf_liveness_slice_ns(timeout_ns));
@@ -107,14 +112,24 @@ static int wait_at_ring(struct sf_ring *ring, const struct awaited *awaited, int
     return alone ? -EPIPE : slept;
 }
 
-int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns)
+uint32_t sf_ring_events(const struct sf_ring *ring)
+{
+    return sf_eventcount_read(&ring->shared->message_event);
+}
+
+int sf_ring_wait_event(struct sf_ring *ring, uint32_t seen, int64_t timeout_ns)
 {
     struct awaited message = {&ring->shared->message_event, &ring->message_waits, false, 0};
-    return wait_at_ring(ring, &message, timeout_ns);
+    return wait_at_ring(ring, &message, seen, timeout_ns);
+}
+
+int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns)
+{
+    return sf_ring_wait_event(ring, sf_ring_events(ring), timeout_ns);
 }
 
 int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns)
 {
     struct awaited room = {&ring->shared->room_event, &ring->room_waits, true, bytes};
-    return wait_at_ring(ring, &room, timeout_ns);
+    return wait_at_ring(ring, &room, sf_eventcount_read(room.event), timeout_ns);
 }

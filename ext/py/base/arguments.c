@@ -34,16 +34,18 @@ int sf_argument_integer(PyObject *value, const char *name, int64_t least, const 
     return failed;
 }
 
-PyObject *sf_argument_list(PyObject *value, const char *name)
+PyObject *sf_argument_iterator(PyObject *value, const char *name)
 {
     PyObject *iterator = PyObject_GetIter(value);
-    if (!iterator) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(value)->tp_iter && !PySequence_Check(value))
-            PyErr_Format(PyExc_TypeError, "%s must be an iterable, not %.200s", name, Py_TYPE(value)->tp_name);
-        return NULL;
-    }
-    PyObject *list = PySequence_List(iterator);
-    Py_DECREF(iterator);
+    if (!iterator && PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(value)->tp_iter && !PySequence_Check(value))
+        PyErr_Format(PyExc_TypeError, "%s must be an iterable, not %.200s", name, Py_TYPE(value)->tp_name);
+    return iterator;
+}
+
+PyObject *sf_argument_list(PyObject *value, const char *name)
+{
+    PyObject *iterator = sf_argument_iterator(value, name), *list = iterator ? PySequence_List(iterator) : NULL;
+    Py_XDECREF(iterator);
     return list;
 }
 

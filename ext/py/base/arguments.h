@@ -12,6 +12,9 @@
  * an even split"; NULL: nothing special. */
 int sf_argument_integer(PyObject *value, const char *name, int64_t least, const char *meaning, int64_t *out);
 
+/* iter() of an iterable, or NULL with TypeError that names it, or with what __iter__ raised. */
+PyObject *sf_argument_iterator(PyObject *value, const char *name);
+
 /* The items of an iterable as a new list, or NULL with TypeError, or with what iterating raised. */
 PyObject *sf_argument_list(PyObject *value, const char *name);
 

@@ -64,6 +64,16 @@ static PyObject *unwrap_fully(PyObject *f)
     return at;
 }
 
+PyObject *sf_function_name(PyObject *f)
+{
+    PyObject *name = PyObject_GetAttrString(f, "__name__");
+    if (!name || !PyUnicode_Check(name)) {
+        PyErr_Clear();
+        Py_XSETREF(name, PyUnicode_FromString(Py_TYPE(f)->tp_name));
+    }
+    return name;
+}
+
 PyObject *sf_function_globals(PyObject *f)
 {
     PyObject *function = unwrap_fully(f);

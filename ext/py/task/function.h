@@ -7,6 +7,10 @@
 /* To be called once, before the others. 0, or -1 with an exception. */
 int sf_function_init(void);
 
+/* What f is called in names and messages: its __name__, or its type's where it has none. A new str, or NULL with an
+ * exception. */
+PyObject *sf_function_name(PyObject *f);
+
 /* The __globals__ of the function behind f (which may be wrapped in functools.partial, a bound method, a callable
  * object or functools.lru_cache); the caller's globals where that function has none (a builtin). A new reference, or
  * NULL with an exception. */

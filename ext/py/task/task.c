@@ -20,11 +20,7 @@ static PyObject *default_name(struct sf_task *task)
 {
     static unsigned long started[5]; /* by kind; guarded by the interpreter lock */
     unsigned long number = ++started[task->kind];
-    PyObject *function = PyObject_GetAttrString(task->f, "__name__");
-    if (!function || !PyUnicode_Check(function)) {
-        PyErr_Clear();
-        Py_XSETREF(function, PyUnicode_FromString(Py_TYPE(task->f)->tp_name));
-    }
+    PyObject *function = sf_function_name(task->f);
     PyObject *name = function ? PyUnicode_FromFormat("%s-%lu (%U)", task->word, number, function) : NULL;
     Py_XDECREF(function);
     return name;

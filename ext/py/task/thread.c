@@ -2,8 +2,6 @@
  */
 #include "py/base/types.h"
 
-#include <signal.h>
-
 #include "core/log/log.h"
 #include "py/base/wait.h"
 #include "py/task/task_object.h"
@@ -41,24 +39,6 @@ static PyObject *thread_get_result(PyObject *self, PyObject *Py_UNUSED(unused))
     return sf_task_is_joined(task) ? sf_task_result(task) : NULL;
 }
 
-/* For Threads that are the library's own workers: the program does not know them, so no warning is printed. */
-static PyObject *thread_end(PyObject *self, PyObject *Py_UNUSED(unused))
-{
-    sf_task_dispose(sf_task_of(self), self, false);
-    Py_RETURN_NONE;
-}
-
-static void kill_at_exit(struct sf_child *child)
-{
-    sf_child_signal(child, SIGKILL);
-}
-
-static PyObject *thread_kill_at_exit(PyObject *self, PyObject *Py_UNUSED(unused))
-{
-    sf_task_of(self)->child.at_exit = kill_at_exit;
-    Py_RETURN_NONE;
-}
-
 static PyMethodDef methods[] = {
     {"start", thread_start, METH_NOARGS,
      "start()\n--\n\n"
@@ -90,9 +70,6 @@ static PyMethodDef methods[] = {
      "dispose()\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory.\n\n"
      "A joined Thread keeps its result. Calling it again does nothing."},
-    {"_end", thread_end, METH_NOARGS, "dispose() without a warning."},
-    {"_kill_at_exit", thread_kill_at_exit, METH_NOARGS,
-     "The end of the program kills the child instead of waiting for it."},
     SF_TASK_OBJECT_METHODS,
     {NULL, NULL, 0, NULL},
 };

@@ -1,184 +1,150 @@
-/* snakefish.map and starmap: the arguments, the chunks, the results. See map.h. */
-#include "py/workers/map.h"
-#include "py/base/types.h"
+/* snakefish.map and starmap: the arguments, and workers that take chunks of them from a shared counter as they become
+ * free. The arguments are not copied: workers inherit them. With extract and merge it is merge.c that runs. */
+#include "py/workers/map_call.h"
+
+#include <stdio.h>
 
 #include "core/log/log.h"
 #include "core/os/cpus.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/base/types.h"
+#include "py/workers/merge.h"
 
-#include <stdio.h>
+/* ---- in the worker ---- */
 
-static Py_ssize_t end_of(const struct sf_map *map, Py_ssize_t chunk)
+/* Claims by adding to the counter, then notes the claim. Killed in between, the chunk is found missing in the end. */
+static int next_by_counter(struct sf_worker *worker, struct sf_chunk *chunk)
 {
-    Py_ssize_t end = (chunk + 1) * map->chunk;
-    return end < map->count ? end : map->count;
-}
-
-int sf_map_walk_begin(const struct sf_map *map, Py_ssize_t chunk, struct sf_map_walk *walk)
-{
-    *walk = (struct sf_map_walk){.at = chunk * map->chunk, .end = end_of(map, chunk)};
-    if (!PyRange_Check(map->items))
+    struct sf_map *map = sf_map_of(worker->engine);
+    /* relaxed: what the chunk is made of was there before the fork */
+    uint64_t number = atomic_fetch_add_explicit(&worker->engine->board->next, 1, memory_order_relaxed);
+    if (number >= (uint64_t)map->results.chunks)
         return 0;
-    PyObject *range = PySequence_GetSlice(map->items, walk->at, walk->end);
-    walk->iterator = range ? PyObject_GetIter(range) : NULL;
-    Py_XDECREF(range);
-    return walk->iterator ? 0 : -1;
+    sf_map_chunk(map, (Py_ssize_t)number, chunk);
+    atomic_store_explicit(sf_worker_claim(worker), (uint64_t)chunk->at, memory_order_relaxed);
+    return 1;
 }
 
-PyObject *sf_map_walk_next(const struct sf_map *map, struct sf_map_walk *walk)
+static void describe_result(const struct sf_engine *engine, uint64_t number, bool several, char *what)
 {
-    PyObject *item, *value;
-    if (walk->iterator)
-        item = PyIter_Next(walk->iterator);
-    else if (PyTuple_Check(map->items))
-        item = Py_NewRef(PyTuple_GET_ITEM(map->items, walk->at));
-    else if (walk->at < PyList_GET_SIZE(map->items))
-        item = Py_NewRef(PyList_GET_ITEM(map->items, walk->at));
-    else
-        item = PyErr_Format(PyExc_RuntimeError, "args was made shorter while map ran: leave it alone until then");
-    walk->at++;
-    if (!item)
-        return NULL;
-    if (map->star) {
-        PyObject *arguments = PySequence_Tuple(item);
-        value = arguments ? PyObject_CallObject(map->f, arguments) : NULL;
-        Py_XDECREF(arguments);
-    } else {
-        value = PyObject_CallOneArg(map->f, item);
-    }
-    Py_DECREF(item);
-    return value;
+    const struct sf_map *map = sf_map_of(engine);
+    char chunk[80];
+    sf_results_describe_chunk(&map->results, (Py_ssize_t)number / map->results.chunk, chunk);
+    snprintf(what, SF_ENGINE_WHAT_BYTES,
+             several ? "its results from argument %llu on, of %s" : "its result for argument %llu, of %s",
+             (unsigned long long)number, chunk);
 }
 
-void sf_map_walk_end(struct sf_map_walk *walk)
+/* ---- in the parent ---- */
+
+static Py_ssize_t room_for_results(struct sf_engine *engine, uint64_t number)
 {
-    Py_CLEAR(walk->iterator);
+    const struct sf_results *results = &sf_map_of(engine)->results;
+    if (number >= (uint64_t)results->count)
+        return 0;
+    return sf_results_chunk_end(results, (Py_ssize_t)number / results->chunk) - (Py_ssize_t)number;
 }
 
-PyObject *sf_map_compute(const struct sf_map *map, Py_ssize_t chunk)
+/* Once something has failed, the chunks that nobody has claimed do not matter: those before it were claimed earlier. */
+static void stop_counter(struct sf_engine *engine)
 {
-    struct sf_map_walk walk;
-    PyObject *list = sf_map_walk_begin(map, chunk, &walk) ? NULL : PyList_New(0);
-    while (list && walk.at < walk.end) {
-        PyObject *value = sf_map_walk_next(map, &walk);
-        if (!value || PyList_Append(list, value))
-            Py_CLEAR(list);
-        Py_XDECREF(value);
-    }
-    sf_map_walk_end(&walk);
-    return list;
+    const struct sf_results *results = &sf_map_of(engine)->results;
+    if (results->failure)
+        atomic_store_explicit(&engine->board->next, (uint64_t)results->chunks, memory_order_relaxed);
 }
 
-void sf_map_fail(struct sf_map *map, Py_ssize_t chunk)
+static void keep_result(struct sf_engine *engine, uint64_t number, PyObject *value)
 {
-    PyObject *failure = sf_take_raised();
-    if (chunk < map->failed_chunk) {
-        map->failed_chunk = chunk;
-        Py_XSETREF(map->failure, failure);
-    } else {
-        Py_XDECREF(failure);
-    }
+    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, value);
+    stop_counter(engine); /* `progress` may have raised */
 }
 
-void sf_map_fail_by_death(struct sf_map *map, const struct sf_task *task, Py_ssize_t chunk)
+static void fail_argument(struct sf_engine *engine, uint64_t number)
 {
-    char what[SF_MAP_WHAT_BYTES];
-    sf_map_describe(map, chunk, what);
-    PyObject *fate = sf_error_fate(task->child.exit_status);
-    PyObject *message = fate ? PyUnicode_FromFormat("%U (pid %d) %U before it had sent %s", task->name,
-                                                    (int)task->child.pid, fate, what)
-                             : NULL;
-    PyObject *died =
-        message ? sf_error_child_died(message, task->child.pid, task->child.exit_status, task->name, NULL) : NULL;
-    Py_XDECREF(fate);
-    Py_XDECREF(message);
-    if (died)
-        sf_put_raised(died);
-    sf_map_fail(map, chunk);
+    struct sf_results *results = &sf_map_of(engine)->results;
+    sf_results_fail(results, (Py_ssize_t)number / results->chunk);
+    stop_counter(engine);
 }
 
-/* A chunk of so many items is done. */
-static void tell_progress(struct sf_map *map, Py_ssize_t items)
+static void fail_by_death(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim, Py_ssize_t chunk)
 {
-    map->done += items;
-    if (!map->progress || map->failed_chunk < 0)
-        return;
-    PyObject *told = PyObject_CallFunction(map->progress, "nn", map->done, map->count);
-    Py_XDECREF(told);
-    if (!told)
-        sf_map_fail(map, -1);
+    sf_map_raise_death(sf_map_of(engine), worker, claim, chunk);
+    sf_results_fail(&sf_map_of(engine)->results, chunk);
+    stop_counter(engine);
 }
 
-bool sf_map_is_whole(const struct sf_map *map, Py_ssize_t chunk)
+/* A worker that ended, rather than one that was done. */
+static struct sf_worker *find_failed(const struct sf_engine *engine)
 {
-    return map->arrived[chunk] == end_of(map, chunk) - chunk * map->chunk;
+    for (Py_ssize_t i = 0; i < engine->started; i++)
+        if (engine->workers[i]->task.child.exit_status != 0)
+            return engine->workers[i];
+    return engine->workers[0];
 }
 
-void sf_map_keep_one(struct sf_map *map, Py_ssize_t first, PyObject *value)
+static void counting_worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
 {
-    Py_ssize_t chunk = first / map->chunk;
-    PyList_SetItem(map->results, first, value);
-    map->arrived[chunk]++;
-    if (sf_map_is_whole(map, chunk))
-        tell_progress(map, map->arrived[chunk]);
+    struct sf_results *results = &sf_map_of(engine)->results;
+    if (claim != SF_ENGINE_NO_CLAIM && !sf_results_has_chunk(results, (Py_ssize_t)claim / results->chunk))
+        fail_by_death(engine, worker, claim, (Py_ssize_t)claim / results->chunk);
+    if (engine->alive == 0 && !sf_results_are_finished(results)) /* a chunk was claimed, and the claim not noted */
+        fail_by_death(engine, find_failed(engine), SF_ENGINE_NO_CLAIM, results->missing);
 }
 
-void sf_map_keep(struct sf_map *map, Py_ssize_t first, PyObject *list)
+static bool all_results_are_here(struct sf_engine *engine)
 {
-    Py_ssize_t chunk = first / map->chunk, count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : 0;
-    bool fits = count > 0 && count <= end_of(map, chunk) - first;
-    if (!fits) {
-        PyErr_Format(PyExc_RuntimeError, "%zd results came back for argument %zd of chunk %zd", count, first, chunk);
-        sf_map_fail(map, chunk);
-    }
-    for (Py_ssize_t i = 0; fits && i < count; i++)
-        sf_map_keep_one(map, first + i, Py_NewRef(PyList_GET_ITEM(list, i)));
-    Py_DECREF(list);
+    return sf_results_are_finished(&sf_map_of(engine)->results);
 }
 
-void sf_map_describe(const struct sf_map *map, Py_ssize_t chunk, char *what)
+static const struct sf_job counter_job = {
+    .next_chunk = next_by_counter,
+    .run = sf_worker_run,
+    .describe = describe_result,
+    .room = room_for_results,
+    .keep = keep_result,
+    .fail = fail_argument,
+    .ended = counting_worker_ended,
+    .is_finished = all_results_are_here,
+    .uses_ring = true,
+};
+
+static int run_by_counter(struct sf_map *map)
 {
-    Py_ssize_t first = chunk * map->chunk, last = first + map->chunk - 1;
-    last = last < map->count ? last : map->count - 1;
-    snprintf(what, SF_MAP_WHAT_BYTES, "its result for chunk %lld, arguments %lld to %lld", (long long)chunk,
-             (long long)first, (long long)last);
+    struct sf_engine *engine = &map->engine;
+    if (sf_engine_init(engine, &counter_job, map->workers))
+        return -1;
+    for (Py_ssize_t i = 0; i < map->workers; i++)
+        if (sf_engine_start(engine))
+            return -1;
+    if (sf_engine_wait(engine))
+        return -1;
+    return map->results.failure ? 0 : sf_engine_reap(engine);
 }
 
-static void log_begin(const struct sf_map *map, uint32_t number)
+static void log_map(const struct sf_map *map, uint32_t number)
 {
     static const char name[] = "map";
     uint32_t text = sf_log_text(name, sizeof name - 1);
     sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, number, text, SF_TASK_MAP);
-    sf_log_write(SF_EVENT_MAP, SF_PHASE_BEGIN, number, (uint64_t)map->chunks, (uint64_t)map->workers);
+    sf_log_write(SF_EVENT_MAP, SF_PHASE_BEGIN, number, (uint64_t)map->results.chunks, (uint64_t)map->workers);
 }
 
-static PyObject *run(struct sf_map *map)
+static PyObject *run_map(struct sf_map *map)
 {
+    struct sf_results *results = &map->results;
     uint32_t number = sf_log_next_task();
     PyObject *all = NULL;
-    map->failed_chunk = map->chunks;
-    map->results = PyList_New(map->count);
-    map->arrived = PyMem_Calloc((size_t)map->chunks, sizeof *map->arrived);
     if (sf_log_enabled())
-        log_begin(map, number);
-    int failed = -1;
-    if (map->results)
-        PyObject_GC_UnTrack(map->results); /* nobody may find it while it has holes */
-    if (!map->arrived)
-        PyErr_NoMemory();
-    else if (map->results)
-        failed = map->extract == Py_None ? sf_map_by_counter(map) : sf_map_by_merge(map);
-    sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)map->chunks, (uint64_t)map->workers);
-    if (!failed && map->failure)
-        sf_put_raised(Py_NewRef(map->failure));
-    else if (!failed)
-        all = Py_NewRef(map->results);
-    if (map->results)
-        PyObject_GC_Track(map->results);
-    Py_XDECREF(map->results);
-    Py_CLEAR(map->failure);
-    PyMem_Free(map->arrived);
+        log_map(map, number);
+    int failed = sf_results_init(results);
+    if (!failed)
+        failed = map->engine.extract ? sf_merge_run(map) : run_by_counter(map);
+    sf_engine_fini(&map->engine);
+    sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)results->chunks, (uint64_t)map->workers);
+    if (!failed)
+        all = sf_results_finish(results);
+    sf_results_fini(results);
     return all;
 }
 
@@ -231,46 +197,58 @@ static bool has_extract(PyObject *args)
     return PyTuple_GET_SIZE(args) > 2 && !PyIndex_Check(PyTuple_GET_ITEM(args, 2));
 }
 
+/* Chunks of `chunk` arguments, 0: an even split, for at most `concurrency` workers. */
+static void split_arguments(struct sf_map *map, int64_t concurrency, int64_t chunk)
+{
+    struct sf_results *results = &map->results;
+    Py_ssize_t count = results->count;
+    results->chunk = chunk ? chunk : count / concurrency + (count % concurrency != 0);
+    results->chunk = results->chunk < count ? results->chunk : count;
+    results->chunks = results->chunk ? count / results->chunk + (count % results->chunk != 0) : 0;
+    map->workers = concurrency < results->chunks ? concurrency : results->chunks;
+}
+
 static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
 {
     static char *plain[] = {"f", "args", "concurrency", "chunksize", "extract", "merge", "progress", NULL};
     static char *merging[] = {"f", "args", "extract", "merge", "concurrency", "chunksize", "progress", NULL};
-    struct sf_map map = {.star = star, .extract = Py_None, .merge = Py_None};
-    PyObject *iterable, *concurrency_object = NULL, *chunk_object = NULL, *progress = NULL, *bar;
+    struct sf_map map = {.engine = {.star = star}};
+    struct sf_engine *engine = &map.engine;
+    struct sf_results *results = &map.results;
+    PyObject *iterable, *extract = Py_None, *merge = Py_None, *concurrency_object = NULL, *chunk_object = NULL;
+    PyObject *progress = NULL, *bar;
     int64_t concurrency = 0, chunk = 0;
-    int parsed = has_extract(args)
-                     ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map", merging,
-                                                   &map.f, &iterable, &map.extract, &map.merge, &concurrency_object,
-                                                   &chunk_object, &progress)
-                     : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map", plain,
-                                                   &map.f, &iterable, &concurrency_object, &chunk_object, &map.extract,
-                                                   &map.merge, &progress);
-    if (!parsed || !sf_argument_is_callable(map.f, "f", false) ||
-        !sf_argument_is_callable(map.extract, "extract", true) || !sf_argument_is_callable(map.merge, "merge", true))
+    int parsed =
+        has_extract(args)
+            ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map", merging,
+                                          &engine->f, &iterable, &extract, &merge, &concurrency_object, &chunk_object,
+                                          &progress)
+            : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map", plain, &engine->f,
+                                          &iterable, &concurrency_object, &chunk_object, &extract, &merge, &progress);
+    if (!parsed || !sf_argument_is_callable(engine->f, "f", false) ||
+        !sf_argument_is_callable(extract, "extract", true) || !sf_argument_is_callable(merge, "merge", true))
         return NULL;
-    if ((map.extract == Py_None) != (map.merge == Py_None))
+    if ((extract == Py_None) != (merge == Py_None))
         return PyErr_Format(PyExc_ValueError, "extract and merge go together: give both or neither");
     if (sf_argument_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
         sf_argument_integer(chunk_object, "chunksize", 0, "0: an even split", &chunk))
         return NULL;
+    engine->extract = extract == Py_None ? NULL : extract;
+    engine->merge = merge == Py_None ? NULL : merge;
     /* No copy of what children can read where it is: a reference to each item would touch each item's page, here
      * before the fork and once more, page by page copied, after it. */
     map.items = PyRange_Check(iterable) || PyTuple_CheckExact(iterable) || PyList_CheckExact(iterable)
                     ? Py_NewRef(iterable)
                     : sf_argument_list(iterable, "args");
-    map.count = map.items ? PySequence_Size(map.items) : -1;
-    if (map.count < 0) {
+    results->count = map.items ? PySequence_Size(map.items) : -1;
+    if (results->count < 0) {
         Py_XDECREF(map.items);
         return NULL;
     }
-    concurrency = concurrency ? concurrency : sf_cpus_count();
-    map.chunk = chunk ? chunk : map.count / concurrency + (map.count % concurrency != 0);
-    map.chunk = map.chunk < map.count ? map.chunk : map.count;
-    map.chunks = map.chunk ? map.count / map.chunk + (map.count % map.chunk != 0) : 0;
-    map.workers = concurrency < map.chunks ? concurrency : map.chunks;
+    split_arguments(&map, concurrency ? concurrency : sf_cpus_count(), chunk);
     PyObject *all = NULL;
-    if (open_progress(progress, map.count, &map.progress, &bar) == 0)
-        all = close_progress(bar, map.chunks ? run(&map) : PyList_New(0));
+    if (open_progress(progress, results->count, &results->progress, &bar) == 0)
+        all = close_progress(bar, results->chunks ? run_map(&map) : PyList_New(0));
     Py_DECREF(map.items);
     return all;
 }

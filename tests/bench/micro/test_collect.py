@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from bench.run import machine
+from bench.support import measuring_programs
 
-PROGRAM = machine.program("bench-collect")
+PROGRAM = measuring_programs.program("bench-collect")
 
 
 def test_it_times_intake_end_and_bare_inserts_of_as_many_rows(tmp_path):

@@ -112,10 +112,12 @@ def test_a_killed_sample_leaves_no_temporary_files(bench, program, tmp_path, mon
     assert {p.name for p in tmp_path.iterdir()} == {"extra", "bench.db"}
 
 
-def test_a_stray_child_does_not_outlive_its_sample(bench, program, tmp_path):
+@pytest.mark.parametrize("escape", ("pass", "os.setsid(); signal.signal(signal.SIGTERM, signal.SIG_IGN)"))
+def test_a_stray_child_does_not_outlive_its_sample_or_the_run(bench, program, tmp_path, escape):
     pids = tmp_path / "pids"
     stray = f"""
     if os.fork() == 0:
+        {escape}
         open({str(pids)!r}, 'a').write(str(os.getpid()) + '\\n')
         time.sleep(600)
     time.sleep(0.1)"""
@@ -327,20 +329,6 @@ def test_memory_of_a_run_that_fails_is_not_stored_and_fails_the_run(bench, progr
     assert bench.rows("SELECT status FROM sample") == [{"status": "ok"}]
     assert bench.rows("SELECT peak_pss_bytes FROM memory") == [{"peak_pss_bytes": None}]
     assert "memory of injected 2 sequential x1: wrong" in err
-
-
-def test_a_stray_that_left_the_samples_session_does_not_outlive_the_run(bench, program, tmp_path):
-    pids = tmp_path / "pids"
-    stray = f"""
-    if os.fork() == 0:
-        os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        open({str(pids)!r}, 'a').write(str(os.getpid()) + '\\n')
-        time.sleep(600)
-    time.sleep(0.1)"""
-    bench.add("workloads", "injected", program(stray))
-    bench.run(*QUICK, "--runtimes", "sequential", limit_s=60)
-    assert_gone(pids)
 
 
 def test_two_runs_do_not_write_to_one_database(bench, program):

@@ -123,7 +123,7 @@ def test_binary_trees_allocates_every_node():
 def test_k_nucleotide_counts_what_a_search_finds():
     module = found("k-nucleotide").module
     lines = output("k-nucleotide", 2000).decode().splitlines()
-    text = module.third_sequence(module.fasta_input.read(2000))
+    text = module.third_sequence(module.fasta.read_file(2000))
     for line in lines[-5:]:
         count, word = line.split("\t")
         assert int(count) == sum(text.startswith(word, at) for at in range(len(text)))

@@ -140,4 +140,38 @@ TEST(signals_that_end_every_sleep_do_not_hide_that_all_others_are_dead)
         CHECK(now_s() - start < 1);
 }
 
+TEST(a_nudge_wakes_a_receiver_although_no_message_has_come)
+{
+    struct sf_ring *ring = new_ring(1024);
+    pid_t pid = fork();
+    if (pid == 0) {
+        uint32_t seen = sf_ring_events(ring);
+        _exit(sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS) != 0);
+    }
+    int status;
+    do { /* it may not have begun to wait */
+        usleep(20000);
+        sf_ring_nudge(ring);
+    } while (waitpid(pid, &status, WNOHANG) == 0);
+    CHECK_EQ(0, status);
+    CHECK_EQ(0, sf_ring_length(ring));
+}
+
+TEST(a_nudge_or_a_message_between_the_look_and_the_sleep_is_not_missed)
+{
+    struct sf_ring *ring = new_ring(1024);
+    uint32_t seen = sf_ring_events(ring);
+    CHECK_EQ(-EPIPE, sf_ring_wait_event(ring, seen, 1 * MS)); /* nothing has happened, and nobody else is there */
+    sf_ring_nudge(ring);
+    double start = now_s();
+    CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS));
+    seen = sf_ring_events(ring);
+    CHECK_EQ(0, send_message(ring, 0, 0, 8));
+    struct sf_ring_slot slot;
+    CHECK_EQ(0, sf_ring_claim(ring, &slot)); /* another receiver was faster */
+    CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS));
+    CHECK(now_s() - start < 0.05);
+    CHECK(sf_ring_wait_event(ring, sf_ring_events(ring), 1 * MS) != 0);
+}
+
 TEST_MAIN()

@@ -22,6 +22,8 @@ CALLS = {
     "map": "ready(); snakefish.map(time.sleep, [60] * 4, 2, 1)",
     "merge": "ready(); snakefish.map(time.sleep, [60] * 4, 2, 1, extract=lambda g: 1, merge=lambda g, e: 1)",
     "imap": "ready(); list(imap(time.sleep, [60] * 4, 2))",
+    "imap source": "ready(); list(imap(abs, iter(__import__('queue').Queue().get, None), 2))",
+    "imap idle": "results = imap(abs, iter([1, 2, 3]), 2); next(results); ready(); time.sleep(60)",
     "wait": "t = Thread(time.sleep, args=(60,)); t.start(); ready(); wait([t])",
     "end": "t = Thread(time.sleep, args=(60,)); t.start(); ready()",
 }

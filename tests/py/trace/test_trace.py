@@ -170,6 +170,27 @@ def test_the_life_of_tasks_is_recorded_in_spans(check_program, tmp_path):
         assert db.losses() == []
 
 
+def test_the_workers_of_imap_are_told_as_those_of_map_are(check_program, tmp_path):
+    check_program("""
+        import sys, snakefish
+        from snakefish import trace
+        def work(x):
+            return x
+        with trace.session(sys.argv[1]):
+            list(snakefish.imap(work, (i for i in range(10)), 2, 3))
+            list(snakefish.imap_unordered(work, range(3), 1))
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        assert sorted(db.rows("SELECT kind, name FROM task")) == [
+            ("map-worker", "imap worker 1 (work)"), ("map-worker", "imap worker 1 (work)"),
+            ("map-worker", "imap worker 2 (work)")]
+        assert sorted(db.rows("SELECT a, b FROM span WHERE kind = 'chunk'")) == [(0, 1), (0, 3), (1, 1), (1, 3), (2, 1), (2, 3),
+                                                                               (3, 1)]
+        assert db.one("SELECT count(*) FROM message") == 0
+        assert db.rows("SELECT kind FROM span WHERE closed = 0") == []
+        assert db.losses() == []
+
+
 def test_a_span_is_written_whichever_way_its_block_is_entered_and_left(check_program, tmp_path):
     check_program("""
         import contextlib, sys

@@ -43,6 +43,20 @@ def test_order_is_that_of_the_arguments_whichever_comes_first():
     assert list(imap_unordered(slow_first, range(5), 2))[0] != 0
 
 
+def test_unordered_results_that_wait_come_first_come_first_served():
+    """None is passed over for ever by others that came later and were handed out earlier."""
+    def f(x):
+        time.sleep(0.1 * (x == 0))
+        return x
+
+    results = imap_unordered(f, itertools.count(), 2)
+    got = [next(results)]
+    time.sleep(0.3)  # now as many are here as may be, 0 among them
+    got += [next(results) for _ in range(6)]
+    assert 0 in got
+    results.close()
+
+
 @BOTH
 def test_results_come_while_others_are_computed(any_imap, channel):
     def work(x):
@@ -211,9 +225,16 @@ def test_exceptions_that_do_not_travel_are_told_by_child_died():
         list(imap(f, [1]))
 
 
-def test_stop_iteration_of_f_does_not_look_like_the_end():
-    with pytest.raises(RuntimeError, match="StopIteration"):
-        list(imap(lambda x: next(iter(())), [1, 2]))
+@BOTH
+def test_stop_iteration_of_f_is_its_exception_with_the_remote_traceback(any_imap):
+    def f(x):
+        raise StopIteration("of f")
+
+    before = children()
+    with pytest.raises(StopIteration, match="of f") as caught:
+        next(any_imap(f, [1, 2], 1))
+    assert "in f" in str(caught.value.__cause__)
+    assert children() == before
 
 
 @BOTH

@@ -1,0 +1,172 @@
+/* The worker engine: forked processes that compute f over arguments, chunk by chunk, and send the results home. Written
+ * once for map, starmap, imap and imap_unordered; each of them is a struct sf_job.
+ *
+ *     parent (engine.c)                                            worker (worker.c)
+ *
+ *     where chunks come from, the job's own:
+ *       map    arguments inherited by the fork, a shared counter  --> next_chunk
+ *       imap   chunks pushed into a feed ring (feed.h)            --> next_chunk --+
+ *       merge  one chunk for each process (merge.c)                                | f, argument by argument
+ *                                                                                  |
+ *     keep, fail  <-- opened  <-- arrival of each worker  <-- results ring <-- blocks of results, or what f raised
+ *     ended       <-- the only search for dead workers    <-- claims: the argument that each worker is at
+ *
+ * Messages in the results ring are streams of pieces (core/result/stream.h): `source` is the worker, `number` the
+ * argument whose result comes first, `tag` an outcome. The results of one chunk come from one worker in the order of
+ * the arguments.
+ *
+ * A worker as its parent sees it:
+ *
+ *     (no struct) --sf_engine_start--> RUNNING --(died; all that it sent was taken)--> gone, job->ended was called
+ *                                         +------(sf_engine_fini)--------------------> killed and reaped
+ *
+ * The claims are in shared memory. A worker notes the argument it is at, and SF_ENGINE_NO_CLAIM between chunks; the
+ * parent reads the claim of a worker only once that has died. A worker may die after it has taken a chunk and before it
+ * notes that: then the chunk stays missing, and the job has to find that out in `ended`.
+ *
+ * The engine owns its workers, the ring and the claims; the job owns what it keeps. A worker process has copies of all
+ * of it and never frees them. Everything here runs under the interpreter lock; only sf_engine_wait and sf_engine_reap
+ * block, and release it meanwhile. */
+#ifndef SF_PY_WORKERS_ENGINE_H
+#define SF_PY_WORKERS_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "py/message/arrival.h"
+#include "py/task/task.h"
+
+#define SF_ENGINE_NO_CLAIM UINT64_MAX
+#define SF_ENGINE_ALONE 0x100u   /* with a message's tag: it is one result, not a list of them */
+#define SF_ENGINE_WHAT_BYTES 160 /* what job->describe may write */
+
+struct sf_engine;
+struct sf_worker;
+
+/* In a worker: the chunk it works through. */
+struct sf_chunk {
+    PyObject *items;    /* list, tuple or range with the arguments, owned; NULL: an exception says why there are none */
+    Py_ssize_t at, end; /* the next position in items, and the one after the last */
+    uint64_t offset;    /* the number of argument items[0] */
+    uint64_t number;    /* of the chunk */
+    PyObject *iterator; /* over a range; owned */
+};
+
+/* What map, imap and merge each do in their own way. */
+struct sf_job {
+    /* In the worker. The next chunk, zeroed before: 1, or 0: there is none, or -1 with an exception that ends the
+     * worker. Notes the claim. */
+    int (*next_chunk)(struct sf_worker *worker, struct sf_chunk *chunk);
+    /* In the worker: the task's `run`. Most take sf_worker_run. */
+    PyObject *(*run)(struct sf_task *task);
+    /* In both: what a message is, for errors: "its result for argument 6"; several: of the results from that one on. */
+    void (*describe)(const struct sf_engine *engine, uint64_t number, bool several, char *what);
+    /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */
+    PyObject *(*name)(const struct sf_engine *engine, uint32_t number);
+
+    /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. */
+    Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number);
+    /* In the parent: takes the result of an argument for which there is room. Steals value. */
+    void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
+    /* In the parent: takes the current exception as the outcome of an argument for which there is room. */
+    void (*fail)(struct sf_engine *engine, uint64_t number);
+    /* In the parent: a worker has died, and all that it had sent was taken. claim: the argument it was at, or
+     * SF_ENGINE_NO_CLAIM. */
+    void (*ended)(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim);
+    /* In the parent: does what can be done without waiting, such as feeding and starting workers. 0, SF_RAISED or
+     * -errno. May be NULL. */
+    int (*advance)(struct sf_engine *engine);
+    /* In the parent: whether sf_engine_wait has nothing to wait for any more. Cheap. */
+    bool (*is_finished)(struct sf_engine *engine);
+
+    bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
+    bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
+    bool uses_ring;     /* there are claims, and results come over the results ring; else by the tasks' own results */
+};
+
+struct sf_engine_claim {
+    _Alignas(64) _Atomic uint64_t number; /* on a line of its own: its worker stores it for each argument */
+};
+
+struct sf_engine_board {   /* in shared memory */
+    _Atomic uint64_t next; /* map: the next chunk. Workers add; the parent stores the number of chunks to stop them */
+
+    struct sf_engine_claim claims[]; /* by worker */
+};
+
+struct sf_worker {
+    struct sf_task task;
+    struct sf_engine *engine;
+    uint32_t number;           /* in engine->workers */
+    struct sf_arrival arrival; /* in the parent: of the message under way from it */
+    Py_ssize_t block;          /* in the worker: how many results it computes between two sends */
+    bool gone;                 /* dead and reaped, everything it sent was taken, and job->ended was called */
+};
+
+struct sf_engine {
+    const struct sf_job *job;
+    PyObject *f, *extract, *merge; /* borrowed; extract and merge may be NULL */
+    bool star;                     /* f(*argument) */
+    struct sf_engine_board *board;
+    size_t board_bytes;
+    struct sf_ring *ring; /* of results; NULL without uses_ring */
+    struct sf_worker **workers;
+    Py_ssize_t started, alive, most; /* workers: started so far, not gone, ever */
+    Py_ssize_t oldest;               /* all before this one are gone */
+    uint32_t seen;                   /* the ring's events before the last look at it */
+    bool look;                       /* it is time to look for dead workers */
+    int64_t looked_ns;               /* when that was last done */
+};
+
+/* ---- in the parent ---- */
+
+/* Makes an engine without workers. f, extract, merge and star were filled in by the caller, all else is zero. most: how
+ * many workers there may ever be. 0, or -1 with an exception; sf_engine_fini in any case. */
+int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most);
+
+/* Forks one more worker. 0, or -1 with an exception. */
+int sf_engine_start(struct sf_engine *engine);
+
+/* Takes what comes, feeds and looks for the dead until job->is_finished. 0, or -1 with an exception. */
+int sf_engine_wait(struct sf_engine *engine);
+
+/* Looks for dead workers if that has not been done for a while. 0, or -1 with an exception. */
+int sf_engine_look(struct sf_engine *engine);
+
+/* Raises what is known of the end of a worker: its own last exception, or ChildDied "<name> (pid n) <fate><where>".
+ * claim: as of job->ended; if it is an argument, " at argument n" is said too. */
+void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char *where);
+
+/* Waits until all workers have ended by themselves. 0, or -1 with an exception. */
+int sf_engine_reap(struct sf_engine *engine);
+
+/* Kills a worker whose results do not matter any more. */
+void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker);
+
+/* Kills what still runs, reaps it, and gives everything back. In a process that did not start the workers it gives this
+ * process's copies back. Leaves the exception state alone. */
+void sf_engine_fini(struct sf_engine *engine);
+
+/* Whether this process is a worker of the engine, which therefore has to stay as it is. */
+bool sf_engine_is_worker(const struct sf_engine *engine);
+
+/* ---- in the worker (worker.c) ---- */
+
+/* Works through chunks until there are no more: the usual job->run. */
+PyObject *sf_worker_run(struct sf_task *task);
+
+/* f over all of a chunk, as a list, or NULL with an exception. Ends the chunk. */
+PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk);
+
+static inline struct sf_worker *sf_worker_of(struct sf_task *task)
+{
+    return (struct sf_worker *)((char *)task - offsetof(struct sf_worker, task));
+}
+
+static inline _Atomic uint64_t *sf_worker_claim(const struct sf_worker *worker)
+{
+    return &worker->engine->board->claims[worker->number].number;
+}
+
+#endif

@@ -1,0 +1,98 @@
+/* The results of a map call. See results.h. */
+#include "py/workers/results.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+int sf_results_init(struct sf_results *results)
+{
+    assert(results->count > 0 && results->chunk > 0 && results->chunks > 0);
+    results->failed_chunk = results->chunks;
+    results->list = PyList_New(results->count);
+    results->arrived = PyMem_Calloc((size_t)results->chunks, sizeof *results->arrived);
+    if (results->list)
+        PyObject_GC_UnTrack(results->list); /* nobody may find it while it has holes */
+    else
+        return -1;
+    if (!results->arrived)
+        PyErr_NoMemory();
+    return results->arrived ? 0 : -1;
+}
+
+void sf_results_fini(struct sf_results *results)
+{
+    if (results->list)
+        PyObject_GC_Track(results->list);
+    Py_CLEAR(results->list);
+    Py_CLEAR(results->failure);
+    PyMem_Free(results->arrived);
+    results->arrived = NULL;
+}
+
+PyObject *sf_results_finish(struct sf_results *results)
+{
+    if (results->failure) {
+        sf_put_raised(Py_NewRef(results->failure));
+        return NULL;
+    }
+    assert(sf_results_are_finished(results) && results->done == results->count);
+    return Py_NewRef(results->list);
+}
+
+Py_ssize_t sf_results_chunk_end(const struct sf_results *results, Py_ssize_t chunk)
+{
+    Py_ssize_t end = (chunk + 1) * results->chunk;
+    return end < results->count ? end : results->count;
+}
+
+bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk)
+{
+    return results->arrived[chunk] == sf_results_chunk_end(results, chunk) - chunk * results->chunk;
+}
+
+bool sf_results_are_finished(struct sf_results *results)
+{
+    while (results->missing < results->failed_chunk && sf_results_has_chunk(results, results->missing))
+        results->missing++;
+    return results->missing >= results->failed_chunk;
+}
+
+void sf_results_fail(struct sf_results *results, Py_ssize_t chunk)
+{
+    PyObject *failure = sf_take_raised();
+    assert(failure);
+    if (chunk < results->failed_chunk) {
+        results->failed_chunk = chunk;
+        Py_XSETREF(results->failure, failure);
+    } else {
+        Py_XDECREF(failure);
+    }
+}
+
+static void call_progress(struct sf_results *results)
+{
+    if (!results->progress || results->failed_chunk < 0)
+        return;
+    PyObject *returned = PyObject_CallFunction(results->progress, "nn", results->done, results->count);
+    Py_XDECREF(returned);
+    if (!returned)
+        sf_results_fail(results, -1);
+}
+
+void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *value)
+{
+    Py_ssize_t chunk = number / results->chunk;
+    assert(number == chunk * results->chunk + results->arrived[chunk]); /* in order, each once */
+    PyList_SetItem(results->list, number, value);
+    results->arrived[chunk]++;
+    if (!sf_results_has_chunk(results, chunk))
+        return;
+    results->done += results->arrived[chunk];
+    call_progress(results);
+}
+
+void sf_results_describe_chunk(const struct sf_results *results, Py_ssize_t chunk, char *what)
+{
+    snprintf(what, 80, "chunk %lld, arguments %lld to %lld", (long long)chunk, (long long)(chunk * results->chunk),
+             (long long)sf_results_chunk_end(results, chunk) - 1);
+}

@@ -1,0 +1,47 @@
+/* What a map call has so far: the results that are here, in a list with holes, and the earliest failure. Only the
+ * parent writes it. */
+#ifndef SF_PY_WORKERS_RESULTS_H
+#define SF_PY_WORKERS_RESULTS_H
+
+#include "py/base/compat.h"
+
+#include <stdbool.h>
+
+struct sf_results {
+    Py_ssize_t count, chunk, chunks; /* arguments, arguments in a chunk, chunks; none is 0 */
+    PyObject *list;                  /* of the results, with holes where one is missing; owned */
+    Py_ssize_t *arrived;             /* by chunk: how many of its results are here */
+    PyObject *failure;               /* exception of the earliest failed chunk so far, owned */
+    Py_ssize_t failed_chunk;         /* its number; `chunks` if none has failed, -1: `progress` raised */
+    PyObject *progress; /* called with (arguments done, arguments) after each chunk; borrowed; may be NULL */
+    Py_ssize_t done;    /* arguments whose results are here */
+    Py_ssize_t missing; /* all chunks before this one are whole */
+};
+
+/* count, chunk, chunks and progress are filled in, the rest is zero. 0, or -1 with an exception; then fini too. */
+int sf_results_init(struct sf_results *results);
+void sf_results_fini(struct sf_results *results);
+
+/* The list, whole, as a new reference; or NULL with the failure raised. */
+PyObject *sf_results_finish(struct sf_results *results);
+
+/* The number of the argument after the chunk's last one. */
+Py_ssize_t sf_results_chunk_end(const struct sf_results *results, Py_ssize_t chunk);
+
+/* Keeps the result of an argument; steals the reference. When its chunk is whole, calls `progress`; what that raises
+ * counts as a failure before all chunks, so that nothing is waited for any more. */
+void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *value);
+
+/* Takes the current exception as a chunk's failure; the earliest chunk's stays. */
+void sf_results_fail(struct sf_results *results, Py_ssize_t chunk);
+
+/* Whether all results of the chunk are here. */
+bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk);
+
+/* Whether nothing is waited for any more: once a chunk has failed, only those before it matter. */
+bool sf_results_are_finished(struct sf_results *results);
+
+/* "chunk 3, arguments 30 to 39" into a buffer of 80 bytes. */
+void sf_results_describe_chunk(const struct sf_results *results, Py_ssize_t chunk, char *what);
+
+#endif

@@ -1,0 +1,246 @@
+/* The worker's half of the engine: takes chunks, computes, sends blocks of results. See engine.h.
+ *
+ * A block is as many results as take about BLOCK_NS to compute, so that the parent has something to do while the
+ * workers compute, and neither is busy with many small messages. A large result travels alone: it needs no pickling
+ * then. So does each result of a block that cannot be pickled whole: those before the bad one arrive, and the error
+ * names it.
+ */
+#include "py/workers/engine.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "core/log/log.h"
+#include "core/os/monotonic.h"
+#include "py/base/errors.h"
+#include "py/base/wait.h"
+#include "py/message/departure.h"
+
+#define ALONE_BYTES (64 << 10)           /* of a result that travels alone, without being pickled */
+#define BLOCK_MOST ((Py_ssize_t)1 << 16) /* items in a block */
+#define BLOCK_NS INT64_C(2000000)        /* about how long a worker computes between two sends */
+
+/* ---- walking over a chunk ---- */
+
+static uint64_t argument_at(const struct sf_chunk *chunk)
+{
+    return chunk->offset + (uint64_t)chunk->at;
+}
+
+/* 0, or -1 with an exception: why there are no items, or that there is no iterator over a range. */
+static int begin_chunk(struct sf_chunk *chunk)
+{
+    if (!chunk->items)
+        return -1;
+    assert(chunk->at <= chunk->end);
+    if (!PyRange_Check(chunk->items))
+        return 0;
+    PyObject *range = PySequence_GetSlice(chunk->items, chunk->at, chunk->end);
+    chunk->iterator = range ? PyObject_GetIter(range) : NULL;
+    Py_XDECREF(range);
+    return chunk->iterator ? 0 : -1;
+}
+
+static void end_chunk(struct sf_chunk *chunk)
+{
+    Py_CLEAR(chunk->iterator);
+    Py_CLEAR(chunk->items);
+}
+
+/* f of the next item. NULL: raised. */
+static PyObject *compute_next(const struct sf_engine *engine, struct sf_chunk *chunk)
+{
+    PyObject *item, *value;
+    if (chunk->iterator)
+        item = PyIter_Next(chunk->iterator);
+    else if (PyTuple_Check(chunk->items))
+        item = Py_NewRef(PyTuple_GET_ITEM(chunk->items, chunk->at));
+    else if (chunk->at < PyList_GET_SIZE(chunk->items))
+        item = Py_NewRef(PyList_GET_ITEM(chunk->items, chunk->at));
+    else
+        item = PyErr_Format(PyExc_RuntimeError, "args was made shorter while map ran: leave it alone until then");
+    chunk->at++;
+    if (!item)
+        return NULL;
+    if (engine->star) {
+        PyObject *arguments = PySequence_Tuple(item);
+        value = arguments ? PyObject_CallObject(engine->f, arguments) : NULL;
+        Py_XDECREF(arguments);
+    } else {
+        value = PyObject_CallOneArg(engine->f, item);
+    }
+    Py_DECREF(item);
+    return value;
+}
+
+PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk)
+{
+    PyObject *list = begin_chunk(chunk) ? NULL : PyList_New(0);
+    while (list && chunk->at < chunk->end) {
+        PyObject *value = compute_next(worker->engine, chunk);
+        if (!value || PyList_Append(list, value))
+            Py_CLEAR(list);
+        Py_XDECREF(value);
+    }
+    end_chunk(chunk);
+    return list;
+}
+
+/* ---- sending ---- */
+
+/* Sends a packed message and drops it. 0, or -1 with an exception. */
+static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, struct sf_message *message)
+{
+    int error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
+    if (error && error != SF_RAISED)
+        sf_error(error, "cannot send results");
+    sf_message_fini(message);
+    return error ? -1 : 0;
+}
+
+/* Sends one result, or what was raised instead (value NULL). *tag: what it went as. 0, or -1 with an exception that
+ * ends the worker: SystemExit is one. */
+static int send_one(struct sf_worker *worker, uint64_t number, PyObject *value, enum sf_tag *tag)
+{
+    struct sf_message message;
+    char what[SF_ENGINE_WHAT_BYTES];
+    int exit_status;
+    worker->engine->job->describe(worker->engine, number, false, what);
+    *tag = sf_outcome_pack_message(value, what, &message, &exit_status);
+    return send_message(worker, number, *tag | SF_ENGINE_ALONE, &message);
+}
+
+/* Sends results one by one, up to the first that cannot be pickled. 1: all are sent, 0: one was not, and the parent
+ * knows why, -1: an exception. */
+static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list)
+{
+    enum sf_tag tag = SF_TAG_RETURNED;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && tag == SF_TAG_RETURNED; i++)
+        if (send_one(worker, first + (uint64_t)i, PyList_GET_ITEM(list, i), &tag))
+            return -1;
+    return tag == SF_TAG_RETURNED;
+}
+
+/* Sends a list of results, which may be empty. Result as of send_each. */
+static int send_list(struct sf_worker *worker, uint64_t first, PyObject *list)
+{
+    struct sf_message message;
+    int exit_status;
+    if (PyList_GET_SIZE(list) < 2)
+        return send_each(worker, first, list);
+    enum sf_tag tag = sf_outcome_pack_message(list, "", &message, &exit_status);
+    if (tag == SF_TAG_RETURNED)
+        return send_message(worker, first, tag, &message) ? -1 : 1;
+    sf_message_fini(&message);
+    return send_each(worker, first, list);
+}
+
+/* ---- working ---- */
+
+static bool is_large(PyObject *value)
+{
+    return (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) >= ALONE_BYTES) ||
+           (PyByteArray_CheckExact(value) && PyByteArray_GET_SIZE(value) >= ALONE_BYTES);
+}
+
+/* Computes a block's results into the list, fewer where one is large, which is left in *large. 0, or -1: raised. */
+static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObject *list, PyObject **large)
+{
+    _Atomic uint64_t *claim = sf_worker_claim(worker);
+    Py_ssize_t block = worker->engine->job->sends_whole ? chunk->end : worker->block;
+    for (Py_ssize_t left = block; left > 0 && chunk->at < chunk->end && !*large; left--) {
+        atomic_store_explicit(claim, argument_at(chunk), memory_order_relaxed); /* read after our death only */
+        PyObject *value = compute_next(worker->engine, chunk);
+        if (!value)
+            return -1;
+        if (is_large(value)) {
+            *large = value;
+            continue;
+        }
+        int failed = PyList_Append(list, value);
+        Py_DECREF(value);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+/* Computes the next block and sends it. 1: go on, 0: something failed, and that was sent, -1: an exception that ends
+ * the worker, or this process is a fork of it. */
+static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
+{
+    uint64_t first = argument_at(chunk);
+    PyObject *large = NULL, *list = PyList_New(0), *raised = NULL;
+    int failed = list ? compute_block(worker, chunk, list, &large) : -1;
+    if (!sf_child_is_self(&worker->task.child)) { /* f forked, and both came back: the results are not ours to send */
+        Py_XDECREF(list);
+        Py_XDECREF(large);
+        return -1;
+    }
+    if (failed &&
+        PyErr_ExceptionMatches(
+            PyExc_SystemExit)) { /* the parent sees that by its exit status; the block is lost, as when it is killed */
+        Py_XDECREF(list);
+        return -1;
+    }
+    if (failed)
+        raised = sf_take_raised();
+    enum sf_tag tag = SF_TAG_RETURNED;
+    uint64_t after = first + (uint64_t)(list ? PyList_GET_SIZE(list) : 0);
+    int go_on = list ? send_list(worker, first, list) : 1;
+    if (go_on > 0 && large)
+        go_on = send_one(worker, after, large, &tag) ? -1 : tag == SF_TAG_RETURNED;
+    if (go_on > 0 && raised) {
+        sf_put_raised(raised);
+        raised = NULL;
+        go_on = send_one(worker, after, NULL, &tag);
+    }
+    Py_XDECREF(raised);
+    Py_XDECREF(large);
+    Py_XDECREF(list);
+    return go_on;
+}
+
+static void adapt_block(struct sf_worker *worker, int64_t took_ns)
+{
+    if (took_ns < BLOCK_NS / 2 && worker->block < BLOCK_MOST)
+        worker->block *= 2;
+    else if (took_ns > BLOCK_NS * 2 && worker->block > 1)
+        worker->block /= 2;
+}
+
+/* Works through a chunk. Result as of work_block. */
+static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
+{
+    enum sf_tag tag;
+    if (begin_chunk(chunk))
+        return send_one(worker, argument_at(chunk), NULL, &tag);
+    uint64_t size = (uint64_t)(chunk->end - chunk->at);
+    sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk->number, size);
+    int go_on = 1;
+    while (go_on > 0 && chunk->at < chunk->end) {
+        int64_t began_ns = sf_monotonic_ns();
+        go_on = work_block(worker, chunk);
+        adapt_block(worker, sf_monotonic_ns() - began_ns);
+    }
+    if (sf_child_is_self(&worker->task.child))
+        sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, chunk->number, size);
+    return go_on;
+}
+
+PyObject *sf_worker_run(struct sf_task *task)
+{
+    struct sf_worker *worker = sf_worker_of(task);
+    int go_on = 1;
+    while (go_on > 0) {
+        struct sf_chunk chunk = {.items = NULL};
+        go_on = worker->engine->job->next_chunk(worker, &chunk);
+        if (go_on <= 0)
+            break;
+        go_on = work_chunk(worker, &chunk);
+        end_chunk(&chunk);
+        if (go_on >= 0) /* else the parent reads this claim after our death */
+            atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
+    }
+    return go_on < 0 ? NULL : Py_NewRef(Py_None);
+}

@@ -1,0 +1,260 @@
+"""The tables of results: what is in them, and that they are those of the samples whenever somebody reads them."""
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bench.results import compute
+from bench.results.show import show
+from bench.run.store import Store, StoreError
+
+# (runtime, workers): ms of a sample
+PROGRAM = {("sequential", 1): 1000, ("multiprocessing", 1): 1100, ("multiprocessing", 2): 600, ("snakefish", 1): 1000,
+           ("snakefish", 2): 500, ("snakefish-again", 2): 525, ("joblib", 2): 750}
+
+
+def fill(path, cells=None, blocks=6, name="injected", kind="program", size=9, series="strong", work=1, operations=1,
+         floor_ns=None):
+    """Adds a workload to the one session of that database; the blocks differ by 0.1 %."""
+    cells = PROGRAM if cells is None else cells
+    with Store(path) as store:
+        if not store.rows("SELECT 1 FROM session"):
+            store.start_session(command="test", seed=1, blocks=blocks, samples=blocks * len(cells))
+        store.session = 1
+        store.add("workload", name=name, size=size, kind=kind, unit="tasks", operation="run", doc="")
+        for position, ((runtime, workers), ms) in enumerate(cells.items()):
+            if not store.rows("SELECT 1 FROM runtime WHERE name = ?", runtime):
+                store.add("runtime", name=runtime, status="present", doc="")
+            store.add("cell", workload=name, size=size, runtime=runtime, workers=workers, series=series, work=work)
+            for block in range(blocks):
+                store.add("sample", block=block, position=position, workload=name, size=size, runtime=runtime,
+                          workers=workers, status="ok", output_ok=1, operations=operations, floor_ns=floor_ns,
+                          region_ns=round(ms * 1e6 * (1 + block / 1000)))
+    return path
+
+
+def read(path, query):
+    with compute.opened(path) as (database, _):
+        return [dict(row) for row in database.execute(query)]
+
+
+def row_of(path, query):
+    (row,) = read(path, query)
+    return row
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "bench.db"
+
+
+def test_a_cell_has_its_median_its_mean_and_an_interval(path):
+    fill(path, operations=10)
+    row = row_of(path, "SELECT * FROM estimate WHERE runtime = 'snakefish' AND workers = 2")
+    assert row["median_ns"] == pytest.approx(50.125e6) and row["mean_ns"] == pytest.approx(50.125e6)
+    assert 50e6 <= row["low_ns"] < row["median_ns"] < row["high_ns"] <= 50.25e6 and row["blocks"] == 6
+
+
+def test_a_comparison_is_times_as_fast_with_a_verdict(path):
+    fill(path)
+    row = row_of(path, "SELECT * FROM comparison WHERE base = 'multiprocessing' AND workers = 2")
+    assert (row["runtime"], row["times_as_fast"], row["verdict"]) == ("snakefish", pytest.approx(1.2), "faster")
+    assert row["base_ns"] / row["time_ns"] == pytest.approx(row["times_as_fast"])
+    row = row_of(path, "SELECT * FROM comparison WHERE base = 'joblib'")
+    assert (row["workers"], row["times_as_fast"]) == (2, pytest.approx(1.5))
+
+
+def test_the_control_sets_the_margin_and_has_no_verdict(path):
+    fill(path)
+    row = row_of(path, "SELECT * FROM comparison WHERE runtime = 'snakefish-again'")
+    assert (row["times_as_fast"], row["verdict"]) == (pytest.approx(500 / 525), None)
+    noise = row_of(path, "SELECT * FROM noise WHERE kind = 'program'")
+    assert noise["margin"] == noise["largest"] == pytest.approx(0.05) and noise["comparisons"] == 1
+    assert row_of(path, "SELECT * FROM noise WHERE kind = 'micro'")["margin"] == 0.02
+
+
+def test_the_mean_is_for_each_number_of_workers_and_for_all(path):
+    fill(path)
+    rows = read(path, "SELECT workers, times_as_fast, comparisons FROM overall WHERE base = 'multiprocessing' ORDER BY 1")
+    assert [(row["workers"], row["comparisons"]) for row in rows] == [(None, 2), (1, 1), (2, 1)]
+    assert [row["times_as_fast"] for row in rows] == pytest.approx([(1.1 * 1.2) ** 0.5, 1.1, 1.2])
+
+
+def test_speedup_and_efficiency_are_of_the_sequential_time(path):
+    fill(path)
+    row = row_of(path, "SELECT * FROM speedup WHERE runtime = 'snakefish' AND workers = 2")
+    assert (row["speedup"], row["efficiency"], row["base_ns"]) == pytest.approx((2, 1, 1002.5e6))
+    assert row["efficiency_high"] == pytest.approx(row["high"] / 2)
+    assert not read(path, "SELECT * FROM speedup WHERE runtime = 'sequential'")
+
+
+def test_weak_efficiency_is_the_time_of_one_share_over_that_of_all(path):
+    fill(path, {("sequential", 1): 100, ("snakefish", 1): 105}, series="both")
+    fill(path, {("snakefish", 2): 125}, size=21, series="weak", work=2.1)
+    rows = read(path, "SELECT * FROM weak_scaling ORDER BY workers")
+    assert [(row["runtime"], row["workers"], row["size"]) for row in rows] == [("snakefish", 1, 9), ("snakefish", 2, 21)]
+    assert [row["efficiency"] for row in rows] == pytest.approx([100 / 105, 1.05 * 100 / 125])
+
+
+def test_a_sweep_has_its_break_even_in_the_table(path):
+    for size in (10, 100, 1000):
+        fill(path, {("sequential", 1): 2 * size, ("snakefish", 2): 50 + size, ("multiprocessing", 2): 5000,
+                    ("joblib", 2): size}, name="sweep", kind="micro", size=size, series="sweep")
+    rows = {row["runtime"]: row for row in read(path, "SELECT * FROM break_even")}
+    assert 30 < rows["snakefish"]["size"] < 70 and (rows["snakefish"]["smallest"], rows["snakefish"]["largest"]) == (10, 1000)
+    assert rows["multiprocessing"]["size"] == float("inf") and rows["joblib"]["size"] == 0
+    assert "sequential" not in rows
+
+
+def test_micro_benchmarks_are_held_against_peer_floor_and_target(path):
+    fill(path, {("snakefish", 1): 2, ("multiprocessing", 1): 14, ("multiprocessing-simplequeue", 1): 13, ("floor", 1): 1},
+         name="stream-int", kind="micro")
+    rows = {row["base"]: row for row in read(path, "SELECT * FROM target")}
+    assert set(rows) == {"multiprocessing", "multiprocessing-simplequeue", "floor"}
+    assert (rows["multiprocessing"]["times_as_fast"], rows["multiprocessing"]["target"],
+            rows["multiprocessing"]["state"]) == (pytest.approx(7), 6, "reached")
+    assert rows["multiprocessing-simplequeue"]["best_peer"] == 1 and rows["multiprocessing"]["best_peer"] == 0
+    assert rows["floor"]["times_as_fast"] == pytest.approx(0.5) and rows["floor"]["state"] is None
+    assert rows["floor"]["what"].startswith("pickle")
+
+
+def test_a_floor_within_the_samples_is_compared_there_and_has_an_estimate(path):
+    fill(path, {("snakefish", 1): 4}, name="spawn-join", kind="micro", floor_ns=3e6)
+    assert row_of(path, "SELECT * FROM estimate WHERE runtime = 'floor'")["median_ns"] == 3e6
+    row = row_of(path, "SELECT * FROM target WHERE base = 'floor'")
+    assert row["times_as_fast"] == pytest.approx(0.75, rel=0.01)
+    assert (row["target"], row["state"]) == (pytest.approx(1 / 1.1), "missed")
+
+
+def test_block_by_block_the_view_agrees_with_the_samples(path):
+    fill(path)
+    rows = read(path, "SELECT * FROM comparison_block WHERE base = 'multiprocessing' AND workers = 2 ORDER BY block")
+    assert [row["block"] for row in rows] == list(range(6))
+    assert [row["times_as_fast"] for row in rows] == pytest.approx([1.2] * 6)
+    rows = read(path, "SELECT * FROM speedup_block WHERE runtime = 'snakefish' AND workers = 2")
+    assert [row["speedup"] for row in rows] == pytest.approx([2] * 6)
+
+
+def test_twice_the_same_numbers(path):
+    fill(path)
+    tables = [read(path, f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4") for table in compute.TABLES]
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM computed")
+        database.commit()
+    assert tables == [read(path, f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4") for table in compute.TABLES]
+
+
+def computed(path):
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT samples, inputs_sha256 FROM computed").fetchall()
+
+
+def test_a_run_leaves_the_results_in_its_database(bench, program):
+    bench.add("workloads", "injected", program())
+    bench.run("--quick", "--filter", "injected", "--runtimes", "sequential,multiprocessing", "--workers", 2)
+    assert [row["samples"] for row in bench.rows("SELECT samples FROM computed")] == [4]
+    before = bench.db.read_bytes()
+    bench("show", bench.db)
+    assert bench.db.read_bytes() == before  # nothing is left to compute
+
+
+def test_a_reader_computes_what_is_missing_or_of_other_samples(path, capsys):
+    fill(path)
+    assert computed(path) == []
+    show(path)
+    (first,) = computed(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE sample SET region_ns = 2 * region_ns WHERE runtime = 'snakefish'")
+        database.commit()
+    show(path)
+    (second,) = computed(path)
+    assert first[0] == second[0] and first[1] != second[1]
+    assert row_of(path, "SELECT * FROM comparison WHERE base = 'joblib'")["times_as_fast"] == pytest.approx(0.75)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM sample WHERE block = 5 AND runtime = 'joblib'")
+        database.commit()
+    assert row_of(path, "SELECT * FROM comparison WHERE base = 'joblib'")["blocks"] == 5
+
+
+def test_another_target_is_seen_by_the_next_reader(path, monkeypatch):
+    fill(path, {("snakefish", 1): 2, ("multiprocessing", 1): 14}, name="stream-int", kind="micro")
+    assert row_of(path, "SELECT * FROM target WHERE target IS NOT NULL")["state"] == "reached"
+    module = compute.targets.module_of("stream-int")
+    monkeypatch.setattr(module, "targets", {"multiprocessing": 8})
+    assert row_of(path, "SELECT * FROM target WHERE target IS NOT NULL")["state"] == "missed"
+
+
+def test_a_run_that_is_writing_is_left_alone(path):
+    fill(path)
+    with Store(path):
+        rows = read(path, "SELECT * FROM comparison")
+        assert len(rows) == 4
+        assert computed(path) == []
+    assert read(path, "SELECT * FROM comparison") == rows and len(computed(path)) == 1
+
+
+def test_a_database_that_cannot_be_written_is_computed_in_memory():
+    with tempfile.TemporaryDirectory() as folder:
+        path = fill(os.path.join(folder, "bench.db"))
+        os.chmod(path, 0o444)
+        os.chmod(folder, 0o555)
+        before = Path(path).read_bytes()
+        child = os.fork()
+        if child == 0:  # as somebody who may read it, and no more
+            try:
+                if os.geteuid() == 0:
+                    os.setresuid(65534, 65534, 65534)
+                os._exit(0 if len(read(path, "SELECT * FROM comparison")) == 4 else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert Path(path).read_bytes() == before and computed(path) == []
+        os.chmod(folder, 0o755)
+
+
+def test_the_report_gets_a_copy_of_what_cannot_be_written(path):
+    fill(path)
+    with Store(path), compute.files([path]) as (copy,):
+        assert copy != path and copy.name == path.name
+        with closing(sqlite3.connect(copy)) as database:
+            assert database.execute("SELECT samples FROM computed").fetchone() == (42,)
+    assert not copy.exists() and computed(path) == []
+    with compute.files([path]) as found:
+        assert found == [path] and len(computed(path)) == 1
+
+
+def test_a_session_without_a_right_output_has_no_results(path):
+    fill(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE sample SET status = 'wrong', output_ok = 0")
+        database.commit()
+    assert read(path, "SELECT * FROM estimate") == read(path, "SELECT * FROM comparison") == []
+    assert len(computed(path)) == 1
+
+
+def test_an_older_database_is_refused_in_one_sentence(path):
+    fill(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 2")
+    with pytest.raises(StoreError, match="bench database of version 2, this is version 3"), compute.opened(path):
+        pass
+
+
+def test_without_scipy_a_run_keeps_its_samples_and_a_reader_says_what_to_install(bench, program):
+    bench.add("workloads", "injected", program())
+    (bench.extra / "scipy.py").write_text("raise ImportError('there is no scipy')")
+    os.environ["PYTHONPATH"], before = f"{bench.extra}:{os.environ.get('PYTHONPATH', '')}", os.environ.get("PYTHONPATH")
+    try:
+        _, err = bench.run("--quick", "--filter", "injected", "--runtimes", "sequential")
+        assert "not stored yet: there is no scipy" in err
+        assert "apt-get install python3-numpy python3-scipy" in bench("show", bench.db, code=2)[1]
+        assert "injected" in bench("export", "--csv", bench.db)[0]
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    assert "injected, 2 tasks" in bench("show", bench.db)[0]

@@ -1,0 +1,422 @@
+"""The worker engine under map and imap: workers that are killed at any moment, arguments of any size, little memory,
+sources that block, calls from below."""
+import itertools
+import operator
+import os
+import queue
+import random
+import signal
+import threading
+import time
+import warnings
+
+import pytest
+import snakefish
+from conftest import PYPY, children, settles
+from snakefish import ChildDied, imap, imap_unordered
+
+BOTH = pytest.mark.parametrize("any_imap", [imap, imap_unordered])
+MIB = 1 << 20
+
+
+class Killer:
+    """A process beside us that kills a random child of ours at a random moment, and again until it is told to end."""
+
+    def __init__(self, chance, within_s):
+        parent, moments = os.getpid(), [chance.uniform(0, within_s) for _ in range(1000)]
+        self.pid = os.fork()
+        if self.pid == 0:
+            for moment in moments:
+                time.sleep(moment)
+                victims = children_of(parent) - {os.getpid()}
+                if victims:
+                    try:
+                        os.kill(chance.choice(sorted(victims)), signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+            os._exit(0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return set(map(int, file.read().split()))
+    except OSError:
+        return set()
+
+
+def outcome(call):
+    """What it returned, or the ChildDied that it raised. Anything else is a failure of the test."""
+    try:
+        return call()
+    except ChildDied as died:
+        assert died.exit_status == -signal.SIGKILL and "map worker" in died.name
+        return died
+
+
+# ---- workers that are killed ----
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_map_with_workers_killed_at_random_gives_all_results_or_child_died(seed):
+    chance = random.Random(seed)
+    chunksize, count = chance.choice([(1, 300), (7, 3000), (0, 30000)])
+    with Killer(chance, 0.03):
+        for more in ({}, {"extract": lambda g: b"x" * 100000, "merge": lambda g, e: None, "chunksize": count // 10}):
+            for _ in range(6):
+                got = outcome(lambda: snakefish.map(lambda x: bytes(x % 3000), range(count), 2, **{"chunksize": chunksize,
+                                                                                                   **more}))
+                assert isinstance(got, ChildDied) or list(map(len, got)) == [x % 3000 for x in range(count)]
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(6))
+def test_imap_with_workers_killed_at_random_gives_good_results_then_child_died(any_imap, seed):
+    chance = random.Random(seed)
+    size = chance.choice([100, 70000, 3 * MIB])
+    chunksize = chance.choice([1, 3])
+    with Killer(chance, 0.05):
+        for _ in range(6):
+            arguments = [bytes([x]) * (size + x) for x in range(40)]
+            taken = []
+
+            def take():
+                taken.extend(any_imap(lambda b: (b[0], len(b), b"y" * (size // 2)), arguments, 2, chunksize))
+                return len(taken)
+
+            got = outcome(take)
+            numbers = [first for first, _, _ in taken]
+            assert all((length, len(back)) == (size + first, size // 2) for first, length, back in taken)
+            assert numbers == list(range(len(taken))) if any_imap is imap else len(set(numbers)) == len(numbers)
+            assert isinstance(got, ChildDied) or got == 40
+
+
+@BOTH
+@pytest.mark.parametrize("chunksize", [1, 2])
+@pytest.mark.parametrize("victims", ["first", "second", "both"])
+def test_a_worker_killed_while_it_takes_a_large_chunk_ends_no_wait_but_by_child_died(any_imap, chunksize, victims):
+    """The parent feeds as much of a chunk as there is room for, and then is not in next(): a worker is in the middle of
+    taking it, the other one idle."""
+    large = b"x" * (48 * MIB)
+    before = children()
+    results = any_imap(len, itertools.chain([b"a", b"b"], itertools.repeat(large)), 2, chunksize)
+    assert next(results) == 1
+    time.sleep(0.1)
+    first, second = sorted(children() - before)
+    for pid in {"first": [first], "second": [second], "both": [first, second]}[victims]:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ChildDied, match="signal 9"):
+        for _ in range(20):
+            assert next(results) in (1, len(large))
+    assert children() == before
+
+
+def test_the_death_of_a_map_worker_names_the_argument_it_was_at():
+    def f(x):
+        if x == 13:
+            os._exit(3)
+        return x
+
+    with pytest.raises(ChildDied, match="status 3 at argument 13 .*chunk 0, arguments 0 to 19"):
+        snakefish.map(f, range(20), 1)
+
+
+def test_sys_exit_in_a_worker_brings_its_traceback_home():
+    def leave(x):
+        raise SystemExit(4)
+
+    for call in (lambda: snakefish.map(leave, [1], 1), lambda: list(imap(leave, [1], 1))):
+        with pytest.raises(ChildDied, match="exit status 4 at argument 0") as caught:
+            call()
+        assert "in leave" in str(caught.value.__cause__)
+
+
+# ---- arguments and results of any size ----
+
+
+@BOTH
+@pytest.mark.parametrize("chunksize", [1, 3, 50])
+def test_chunks_larger_than_the_ring_pass_whole(any_imap, chunksize):
+    sizes = [n * 700_001 % (9 * MIB) for n in range(30)]
+    assert sorted(any_imap(len, (bytes(n) for n in sizes), 2, chunksize)) == sorted(sizes)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("size", [0, 1, MIB - 40, MIB, 5 * MIB])
+def test_arguments_keep_their_type_at_any_size(kind, size):
+    sent = [kind(bytes([n]) * size) for n in range(4)]
+    assert list(imap(lambda x: (type(x), x), sent, 2)) == [(kind, x) for x in sent]
+
+
+def test_workers_compute_while_a_chunk_larger_than_the_ring_is_fed():
+    """Results are received while the parent waits for room: else both sides would wait for each other."""
+    large = [bytes(6 * MIB)] * 12
+    assert list(imap(lambda b: b, large, 2, 2)) == large
+
+
+def test_imap_and_map_work_in_little_address_space(check_program):
+    assert check_program("""
+        import resource, snakefish
+        with open("/proc/self/status") as status:
+            kib = int(next(l for l in status if l.startswith("VmSize")).split()[1])
+        resource.setrlimit(resource.RLIMIT_AS, ((kib + 60_000) << 10,) * 2)
+        print(list(snakefish.imap(abs, [-1, 2, -3])), snakefish.map(abs, [-1, 2, -3]), list(snakefish.imap(abs, iter([-1]))))
+        """) == "[1, 2, 3] [1, 2, 3] [1]\n"
+
+
+# ---- what cannot be pickled or unpickled ----
+
+
+def test_a_result_of_map_that_cannot_be_pickled_names_its_argument():
+    with pytest.raises(ChildDied, match=r"argument 700, of chunk 1, arguments 500 to 999 \(.*lock\) cannot be pickled"):
+        snakefish.map(lambda x: threading.Lock() if x == 700 else x, range(1000), 2)
+
+
+class ComesBackAs:
+    """Unpickles by raising something."""
+
+    def __init__(self, *raised):
+        self.raised = raised
+
+    def __reduce__(self):
+        return raise_it, self.raised
+
+
+def raise_it(kind, *arguments):
+    raise kind(*arguments)
+
+
+@BOTH
+@pytest.mark.parametrize("error", [IndexError, EOFError, TimeoutError, StopIteration, BlockingIOError])
+def test_what_unpickling_a_result_raises_is_raised_and_hangs_nobody(any_imap, error):
+    before = children()
+    with pytest.raises(error, match="of the result"):
+        results = any_imap(lambda x: ComesBackAs(error, "of the result"), range(3), 2)
+        next(results)
+    with pytest.raises(IndexError):
+        list(any_imap(lambda x: Indexing(), range(3), 2))
+    assert children() == before
+
+
+class Indexing:
+    def __reduce__(self):
+        return operator.getitem, ([], 0)
+
+
+def test_good_results_before_a_bad_one_are_handed_out():
+    def f(x):
+        time.sleep(0.3 if x == 0 else 0)
+        return ComesBackAs(ValueError, "bad") if x == 1 else x
+
+    got = []
+    with pytest.raises(ValueError, match="bad"):
+        for x in imap(f, range(4), 2):
+            got.append(x)
+    assert got == [0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_what_is_not_about_the_bytes_passes_through_unpickling_unchanged(error):
+    for call in (lambda: snakefish.map(lambda x: ComesBackAs(error, "typed"), [1, 2], 2),
+                 lambda: list(imap(lambda x: ComesBackAs(error, "typed"), [1, 2], 2))):
+        before = children()
+        with pytest.raises(error, match="typed"):
+            call()
+        assert children() == before
+
+
+# ---- sources ----
+
+
+@BOTH
+def test_a_list_of_work_that_is_fed_by_its_own_results_works(any_imap):
+    todo, out, seen = queue.Queue(), 1, 0
+    todo.put(3)
+    for links in any_imap(lambda n: [n - 1] * 2 if n else [], iter(todo.get, None)):
+        seen += 1
+        out += len(links) - 1
+        for n in links:
+            todo.put(n)
+        if not out:
+            todo.put(None)
+    assert seen == 15
+
+
+@BOTH
+def test_results_are_handed_out_while_the_source_blocks(any_imap):
+    gate = threading.Event()
+
+    def source():
+        yield 1
+        yield 2
+        assert gate.wait(30)
+        yield 3
+
+    results = any_imap(abs, source(), 2)
+    assert {next(results), next(results)} == {1, 2}
+    gate.set()
+    assert list(results) == [3]
+
+
+@BOTH
+def test_an_iterator_left_while_its_source_blocks_ends_its_workers(any_imap):
+    before, gate = children(), threading.Event()
+
+    def source():
+        yield 1
+        gate.wait(30)
+
+    results = any_imap(abs, source(), 2)
+    assert next(results) == 1
+    results.close()
+    assert children() == before and next(results, None) is None
+    gate.set()
+
+
+def test_a_program_may_end_while_a_source_blocks(check_program):
+    assert check_program("""
+        import queue, snakefish
+        results = snakefish.imap(abs, iter(queue.Queue().get, None))
+        todo = queue.Queue()
+        todo.put(-1)
+        more = snakefish.imap(abs, iter(todo.get, None), 2)
+        print(next(more))
+        """) == "1\n"
+
+
+def test_forks_of_imap_warn_of_no_thread_of_its_own(check_program):
+    assert check_program("""
+        import logging, threading, snakefish, warnings
+        warnings.simplefilter("error")
+        def source():
+            for i in range(20):
+                logging.debug("next")
+                assert threading.current_thread() is not threading.main_thread()
+                yield i
+        print(list(snakefish.imap(abs, source(), 4)) == list(range(20)))
+        """) == "True\n"
+
+
+def test_imap_over_imap_is_a_pipeline():
+    doubled = imap(lambda x: 2 * x, range(50), 2)
+    assert list(imap(lambda x: x + 1, doubled, 2, 3)) == [2 * x + 1 for x in range(50)]
+
+
+def test_a_source_sees_the_context_of_the_call_of_next():
+    contextvars = pytest.importorskip("contextvars")
+    variable = contextvars.ContextVar("variable")
+
+    def source():
+        yield variable.get()
+        yield variable.get()
+
+    variable.set("here")
+    assert list(imap(str.upper, source(), 1)) == ["HERE"] * 2
+
+
+@pytest.mark.skipif(PYPY, reason="PyPy collects when it likes")
+def test_a_cycle_through_the_source_is_collected():
+    import gc
+    before = children()
+
+    def run_it_halfway():
+        def generate():
+            yield from itertools.count()
+            print(results)
+
+        results = imap(abs, generate(), 2)
+        next(results)
+        assert len(children() - before) == 2
+
+    run_it_halfway()
+    time.sleep(0.1)  # the source's thread has nothing to do
+    gc.collect()
+    assert settles(lambda: children() - before) == set()
+
+
+# ---- calls from below ----
+
+
+class CallsBack:
+    """Unpickles by calling `call_back`."""
+
+    def __reduce__(self):
+        return _call_back, ()
+
+
+def _call_back():
+    return call_back()
+
+
+def test_next_within_next_is_refused_with_a_sentence():
+    global call_back
+    said = []
+
+    def call_back():
+        with pytest.raises(RuntimeError) as caught:
+            next(results)
+        said.append(str(caught.value))
+        return "opened"
+
+    results = imap(lambda x: CallsBack(), [1, 2], 1)
+    assert list(results) == ["opened", "opened"]
+    assert len(said) == 2 and "in next() already" in said[0]
+
+
+def test_close_within_next_ends_it():
+    before = children()
+    results = imap(time.sleep, [60, 60], 2)
+    old = signal.signal(signal.SIGALRM, lambda *_: results.close())
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        assert next(results, "closed") == "closed"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert children() == before
+
+
+def test_close_by_another_python_thread_ends_next():
+    before = children()
+    results = imap(time.sleep, [60, 60], 2)
+    timer = threading.Timer(0.2, results.close)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        timer.start()
+        assert next(results, "closed") == "closed"
+    timer.join()
+    assert children() == before
+
+
+def test_a_worker_may_call_its_own_iterator_and_does_no_harm():
+    def f(x):
+        results.close()
+        try:
+            next(results)
+        except RuntimeError:
+            return x
+
+    results = imap(f, [1, 2, 3], 2)
+    assert list(results) == [1, 2, 3]
+
+
+def test_an_idle_worker_hears_signals():
+    """What its handler raises ends it, and comes out here."""
+    gate = threading.Event()
+
+    def source():
+        yield 1
+        gate.wait(30)
+
+    results = imap(lambda x: os.getpid(), source(), 1)
+    os.kill(next(results), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    gate.set()
