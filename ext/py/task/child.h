@@ -48,7 +48,7 @@ int sf_child_signal(struct sf_child *child, int signal_number);
 
 /* Sends SIGKILL and blocks until the child is reaped. Signal handlers of Python run later, so nothing can raise.
  * Leaves the exception state alone. */
-void sf_child_end(struct sf_child *child);
+void sf_child_kill(struct sf_child *child);
 
 /* In a process that did not fork it (fork copied the object): marks the child as REAPED with an unknown exit status. */
 void sf_child_forget(struct sf_child *child);

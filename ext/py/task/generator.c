@@ -204,7 +204,7 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     /* the counts wrap around at 32 bits, so the limit is half of that */
     ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
-    task->run = sf_generator_feed;
+    task->run = sf_generator_run;
     task->child.at_exit = stop_at_exit;
     task->stop = stop_generator;
     task->give_back = free_shared;

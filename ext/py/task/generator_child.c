@@ -93,7 +93,7 @@ static int make_item(struct sf_generator *generator, PyObject *iterator, PyObjec
     return go_on;
 }
 
-PyObject *sf_generator_feed(struct sf_task *task)
+PyObject *sf_generator_run(struct sf_task *task)
 {
     struct sf_generator *generator = sf_generator_of(task);
     PyObject *iterator = PyObject_Call(task->f, task->args, task->kwargs);

@@ -8,6 +8,6 @@ struct sf_task;
 
 /* In the child: the task's `run`. Computes and sends items until the last one, or until the parent stops the generator.
  * None, or NULL with an exception (SystemExit when the child is to end with that status). */
-PyObject *sf_generator_feed(struct sf_task *task);
+PyObject *sf_generator_run(struct sf_task *task);
 
 #endif

@@ -339,7 +339,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
     } else if (task->child.state == SF_CHILD_RUNNING) {
         /* no warning for a child that has ended by itself and was only not joined */
         bool killed = sf_child_wait(&task->child, false, 0) == -EAGAIN;
-        sf_child_end(&task->child);
+        sf_child_kill(&task->child);
         if (warn && killed && warn_of_kill(task, self))
             PyErr_WriteUnraisable(self);
     }
