@@ -34,7 +34,8 @@ struct transfer {
 static bool begin_use(struct channel *channel)
 {
     if (!channel->ring || channel->disposed) {
-        PyErr_SetString(PyExc_RuntimeError, "the Channel is disposed: make a new one");
+        PyErr_SetString(PyExc_RuntimeError, channel->disposed ? "the Channel is disposed: make a new one"
+                                                              : "__init__ was not called, or failed");
         return false;
     }
     channel->users++;
