@@ -1,5 +1,6 @@
-"""The steps of a child process before and after its function that few programs need. Internal: ext/py/task/protocol.c
-calls them, in the order of multiprocessing's own children, so that both can be mixed in one program.
+"""What few programs need before and after a fork, and what is easier in Python than in C: warnings, tracebacks, exit
+statuses. Internal. ext/py/task/protocol.c calls the steps of a child in the order of multiprocessing's own children, so
+that both can be mixed in one program.
 """
 
 import os
@@ -23,13 +24,13 @@ class RemoteTraceback(Exception):
 
 
 def run_signal_handlers():
-    """PyPy only, which runs signal handlers between bytecodes where a loop jumps back, and never in C."""
+    """For PyPy, which runs signal handlers only between bytecodes, where a loop jumps back, and not in calls from C."""
     for _ in (1, 2):
         pass
 
 
 def warn_of_threads():
-    """In the parent, before a fork, where the threading module is loaded."""
+    """In the parent, before a fork, if the threading module is loaded."""
     others = sys.modules["threading"].active_count() - 1
     if others > 0:
         import warnings

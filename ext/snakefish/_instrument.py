@@ -1,4 +1,4 @@
-"""trace.instrument("multiprocessing"): wraps its methods, so that they write the events of snakefish's own. Internal.
+"""trace.instrument("multiprocessing"): wraps its methods, so that they write the same events as snakefish's. Internal.
 
 Every wrapper calls what it wraps, with the same arguments, and returns or raises what that does. The wrappers replace
 attributes of multiprocessing's classes and modules, which uninstrument() puts back; children made by fork inherit them.
@@ -13,7 +13,8 @@ _installed = []  # (owner, name, the original, our wrapper); each instrument() m
 
 
 def _method(original, within, mine):
-    """Calls within(original, ...) while `mine` is installed. A wrapper kept for longer calls only the original."""
+    """Calls within(original, ...) while `mine` is installed. After uninstrument() the wrapper, where a program has kept it,
+    calls only the original."""
 
     @functools.wraps(original)
     def wrapper(*args, **kwargs):
@@ -29,8 +30,8 @@ def _method(original, within, mine):
     return wrapper
 
 
-# The same for methods that are called for every message. They have the parameters of their originals, which is faster
-# than *args and **kwargs.
+# These are like _method, for methods that are called for every message. They have the parameters of their originals,
+# which is faster than *args and **kwargs.
 
 
 def _method_recv(original, within, mine):
@@ -74,13 +75,13 @@ _OWN_PARAMETERS = {
 
 
 def _bound(attribute, cls):
-    """What cls.name is, for the attribute vars(cls)[name]: any kind of method, or what another library put there."""
+    """What cls.name gives where vars(cls)[name] is `attribute`: any kind of method, or what another library put there."""
     get = getattr(attribute, "__get__", None)
     return attribute if get is None else get(None, cls)
 
 
 def _class_method(original, within, mine):
-    """The same, for a method that is called on its class."""
+    """Like _method, for a method that is called on its class."""
 
     @functools.wraps(getattr(original, "__func__", original))
     def wrapper(cls, *args, **kwargs):
@@ -135,7 +136,7 @@ def uninstrument(library):
     _check(library)
     mine, _installed = _installed, []
     for owner, name, before, now in reversed(mine):
-        if vars(owner).get(name) is now:  # else another library has wrapped our wrapper, which does nothing now
+        if vars(owner).get(name) is now:  # else another library has wrapped our wrapper, which only calls the original now
             setattr(owner, name, before)
     if mine:
         _snakefish._instrument_forget()

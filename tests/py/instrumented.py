@@ -55,7 +55,7 @@ def channels(db):
 
 
 def received(db):
-    """[(the how manieth channel, messages sent, of them received, bytes)]"""
+    """[(number of the channel, from 1 in the order in which they were made, messages sent, of them received, bytes)]"""
     order = channels(db)
     rows = db.rows("SELECT channel, count(*), count(receiver), sum(bytes) FROM message GROUP BY 1")
     return sorted((order.index(channel) + 1, *counts) for channel, *counts in rows)

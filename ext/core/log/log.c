@@ -54,8 +54,8 @@ static struct {
     uint64_t woken_at;                /* tail + 1 as it was when the collector was last woken */
 } own = {.directory_fd = -1, .log_fd = -1};
 
-/* What sf_log_fork_as said. Each thread has its own, because another thread may fork in between; the forking thread's
- * copy goes with it into the child. */
+/* The arguments of sf_log_fork_as. Each thread has its own, because another thread may fork in between; the forking
+ * thread's copy goes with it into the child. */
 static __thread struct {
     uint32_t task;
     char name[SF_NAME_BYTES];
@@ -229,15 +229,15 @@ bool sf_log_make_room(uint64_t tsc)
     uint64_t room = tail + capacity; /* records with a lower number may be written */
     assert(log->head <= room && own.reserved <= capacity);
     if (own.reserved < capacity && log->head >= own.reserved) {
-        /* If there was no memory, ask again for one lost record in 1024 only: else a full /dev/shm would cost a system
-         * call for every event. */
+        /* Where there was no memory, ask again at every 1024th lost record only: otherwise a full /dev/shm would cost a
+         * system call for every event. */
         if (own.lost_pending % 1024 == 0)
             reserve_more_pages();
     }
     if (own.reserved < capacity && room > own.reserved)
         room = own.reserved; /* in the first round */
     uint64_t used = log->head - tail;
-    /* Only once: records that are lost until the collector comes must not cost a system call each. */
+    /* Only once for each tail: the records that are lost until the collector comes must not cost a system call each. */
     if (used >= capacity / 2 && own.woken_at != tail + 1) {
         own.woken_at = tail + 1;
         wake_collector();

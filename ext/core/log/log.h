@@ -1,11 +1,11 @@
 /* This process's event log: the writer's side of abi/log_format.h.
  *
- * There is one log per process, and one thread at a time writes into it: the caller must see to that (the Python layer
- * writes with the interpreter lock held). Writing never fails, blocks or faults; a record that finds no room is counted
- * as lost.
+ * There is one log per process. The caller must make sure that only one thread at a time writes into it: the Python
+ * layer writes with the interpreter lock held. Writing never fails, blocks or faults; a record that finds no room is
+ * counted as lost.
  *
  * Forks. While this process is in a session, every child of it, also one made by os.fork, starts a log of its own in an
- * atfork handler and writes START there; sf_log_fork_as says what the next child is. */
+ * atfork handler and writes START there. sf_log_fork_as sets the next child's task and name. */
 #ifndef SF_CORE_LOG_LOG_H
 #define SF_CORE_LOG_LOG_H
 

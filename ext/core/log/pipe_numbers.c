@@ -139,7 +139,7 @@ struct sf_pipe_end sf_pipe_numbers_find(int fd)
     if (!end)
         return none;
     uint64_t numbers = atomic_load_explicit(&end->numbers, memory_order_acquire);
-    if (!numbers) { /* another process may do the same now: the numbers of the later one stay, and neither counts */
+    if (!numbers) { /* another process may do the same now; then the later numbers stay. Neither pipe is counted */
         bool socket = S_ISSOCK(st.st_mode);
         uint32_t out = make_pipe(fd, socket, false), in = socket ? make_pipe(fd, true, false) : out;
         if (set_numbers(end, out, in))
@@ -230,8 +230,8 @@ int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq)
 void sf_pipe_numbers_write_end(uint32_t number, bool ok)
 {
     struct pipe *pipe = pipe_of_number(number);
-    /* Not ours: the pipe was doubtful at the beginning; or we are a child that was forked in the middle of its parent's
-     * write, and now the message may be in the pipe twice. */
+    /* Not ours: begin did not make us the writer, because the pipe was not counted; or we are a child that was forked
+     * in the middle of its parent's write, and the message may be in the pipe twice. */
     bool ours = is_own_thread(atomic_load(&pipe->writer));
     if (!ok || !ours)
         stop_counting(pipe);

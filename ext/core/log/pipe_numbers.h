@@ -38,23 +38,23 @@ struct sf_pipe_end sf_pipe_numbers_find(int fd);
 bool sf_pipe_numbers_full(void);
 
 /* The channel number that stands for the pipe in events. */
-uint32_t sf_pipe_numbers_channel(uint32_t pipe);
+uint32_t sf_pipe_numbers_channel(uint32_t number);
 
 /* How many bytes the pipe held before a writer blocked, when it was first seen. */
-uint64_t sf_pipe_numbers_capacity(uint32_t pipe);
+uint64_t sf_pipe_numbers_capacity(uint32_t number);
 
 /* Writing. begin makes the calling thread the pipe's only writer and gives the message its number (0: not counted).
  * -EAGAIN: another thread or process is writing; try again after a pause. After begin write the message, then call end,
  * with ok if the whole message was written. If a writer dies in between, the pipe is no longer counted. */
-int sf_pipe_numbers_write_begin(uint32_t pipe, uint64_t *seq);
-void sf_pipe_numbers_write_end(uint32_t pipe, bool ok);
+int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq);
+void sf_pipe_numbers_write_end(uint32_t number, bool ok);
 
 /* Reading. Call begin when there is something to read, then read, then one of: end, which gives the number of the
  * message that was read; lost, if an error came and bytes may be gone; quit, if nothing was read. */
-void sf_pipe_numbers_read_begin(uint32_t pipe);
-uint64_t sf_pipe_numbers_read_end(uint32_t pipe);
-void sf_pipe_numbers_read_lost(uint32_t pipe);
-void sf_pipe_numbers_read_quit(uint32_t pipe);
+void sf_pipe_numbers_read_begin(uint32_t number);
+uint64_t sf_pipe_numbers_read_end(uint32_t number);
+void sf_pipe_numbers_read_lost(uint32_t number);
+void sf_pipe_numbers_read_quit(uint32_t number);
 
 /* No pipe of the table is counted any more, because some process will use them without counting. */
 void sf_pipe_numbers_forget(void);

@@ -1,5 +1,5 @@
-/* A trace session as a traced process finds it: its directory and the session file in it (abi/log_format.h). Both may
- * have been made by anybody, so they are checked before they are used. */
+/* A trace session as a traced process finds it: its directory and the session file in it (abi/log_format.h). Another
+ * user may have made them, so they are checked before they are used. */
 #ifndef SF_CORE_LOG_SESSION_H
 #define SF_CORE_LOG_SESSION_H
 

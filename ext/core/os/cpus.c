@@ -13,7 +13,7 @@
 
 static int cpus_by_affinity(void)
 {
-    /* The mask of a large machine does not fit into cpu_set_t: make it larger until the kernel takes it. */
+    /* The mask of a large machine does not fit into cpu_set_t: try larger ones until the kernel accepts one. */
     for (int cpus = CPU_SETSIZE; cpus <= 1 << 20; cpus *= 2) {
         cpu_set_t *set = CPU_ALLOC((size_t)cpus);
         if (!set)

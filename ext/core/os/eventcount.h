@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 struct sf_eventcount {     /* all zero: the count is 0 and nobody sleeps */
-    _Atomic uint32_t word; /* twice the count; bit 0: some process may sleep */
+    _Atomic uint32_t word; /* twice the count; bit 0: some process may be asleep */
 };
 
 /* The count. After this call the caller sees all that happened before the counted notifications (acquire; partners: the
@@ -31,7 +31,7 @@ static inline uint32_t sf_eventcount_read(const struct sf_eventcount *event)
  */
 int sf_eventcount_sleep(struct sf_eventcount *event, uint32_t seen, int64_t timeout_ns);
 
-/* The slow parts of the two notify functions, for when a process may sleep. */
+/* The slow parts of the two notify functions. They are called when a process may be asleep. */
 void sf_eventcount_wake_one(struct sf_eventcount *event);
 void sf_eventcount_wake_all(struct sf_eventcount *event);
 

@@ -6,8 +6,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Sleeps while *word == expected, for at most timeout_ns (>= 0). 0: it was woken, the word has another value, or for no
- * reason; -ETIMEDOUT; -EINTR: a signal handler ran. The caller must look again in each case. */
+/* Sleeps while *word == expected, for at most timeout_ns (>= 0). 0: it was woken (perhaps
+ * without a reason), or the word has another value; -ETIMEDOUT; -EINTR: a signal handler ran. In each case the caller
+ * must look again. */
 int sf_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
 
 /* Wakes up to `count` sleepers; returns how many. Never blocks. Async-signal-safe. */

@@ -36,7 +36,7 @@ bool sf_identity_exists(pid_t pid)
     return exists;
 }
 
-/* Reads a number that is followed by something: at the end of the line its last digits may have been cut off. */
+/* Reads a number. False for one at the end of the line, because its last digits may have been cut off. */
 static bool read_number(const char *at, const char *end, uint64_t *out)
 {
     uint64_t value = 0;

@@ -1,8 +1,8 @@
 /* When a waiting process checks whether the processes it waits for still live.
  *
- * A process may be killed before it does what we wait for, or after it has done it but before it wakes us. So no sleep
- * is longer than one period, and after a whole sleep without result we check. Signals of a timer may end every sleep
- * before its time; so a check is also due when the last one was a period ago. */
+ * A process may be killed before it does what we wait for, or after it has done so but before it wakes us. So no sleep
+ * is longer than one period, and a check follows each sleep that ended without a result. The signals of a timer may cut
+ * every sleep short; so a check is also due when the last one was a period ago. */
 #ifndef SF_CORE_OS_LIVENESS_H
 #define SF_CORE_OS_LIVENESS_H
 

@@ -56,7 +56,7 @@ bool sf_lock_take_slow(struct sf_lock *lock, uint32_t tag, sf_lock_is_alive *is_
             continue;
         if (sf_futex_wait(&lock->word, marked, slice_ns) == 0)
             continue;
-        /* A whole slice has passed, or a signal came. Perhaps the owner has died: then the word is still its. */
+        /* A whole slice has passed, or a signal came. The owner may have died; then the word still has its tag. */
         uint32_t owner = marked & ~SF_LOCK_WAITERS;
         if (owner != tag && !is_alive(owners, owner) && swap_word(lock, &marked, tag | SF_LOCK_WAITERS))
             return true;

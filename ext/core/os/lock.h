@@ -15,8 +15,8 @@
  *   store that unlocks and its wake call.
  * - Its list links are pointers of one process, stored in memory that all processes write.
  * - It is larger and slower. It takes 40 bytes and not 4, so it would not fit into one cache line with what it guards.
- *   Our lock is taken by one inline compare-and-swap and dropped by one exchange. A robust mutex is a library call,
- * which also links the mutex into the list and unlinks it.
+ *   Our lock is taken by one inline compare-and-swap and dropped by one exchange. A robust mutex takes a library call,
+ *   which also links the mutex into the list and unlinks it.
  * - After EOWNERDEAD the new owner must call pthread_mutex_consistent. If it unlocks without, the mutex is unusable for
  *   ever.
  * - glibc defines PTHREAD_MUTEX_ROBUST as an enum constant, so #ifdef cannot find out whether it exists. */

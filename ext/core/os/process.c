@@ -2,8 +2,9 @@
  *
  * Death with the parent. The signal of PR_SET_PDEATHSIG comes when the *thread* that forked ends. If that is the main
  * thread, its process ends with it, and SIGKILL is right. Any other thread may end long before its process: then the
- * kernel gives the child to another thread of the parent, sends the signal, and will send it again when that thread
- * ends. So such children get a signal with a handler, which checks whether the parent process itself has died. */
+ * kernel makes another thread of the parent process the child's parent, sends the signal, and sends it again when that
+ * thread ends. So such children get a signal with a handler, which checks whether the parent process itself has died.
+ */
 #include "core/os/process.h"
 
 #include <errno.h>

@@ -12,7 +12,7 @@
 
 #define PAGE ((uintptr_t)SF_SHM_PAGE_BYTES)
 #define HUGE ((uintptr_t)2 << 20)
-#define POPULATE_BYTES (128u << 10) /* malloc's threshold for mapping: less comes from memory that it already has */
+#define POPULATE_BYTES (128u << 10) /* malloc maps fresh memory from this size on; less comes from what it has */
 
 int sf_shm_map(void **out, size_t bytes)
 {
@@ -29,7 +29,8 @@ void sf_shm_unmap(void *mapped, size_t bytes)
         munmap(mapped, bytes);
 }
 
-/* Whether it is fresh from the kernel, judged by its middle: memory that malloc uses again has its pages already. */
+/* Whether the memory is fresh from the kernel: whether its middle has no page yet. Memory that malloc uses again has
+ * its pages. */
 static bool is_fresh(uintptr_t start, size_t bytes)
 {
     unsigned char resident;
@@ -43,6 +44,6 @@ void sf_shm_will_fill(void *memory, size_t bytes)
     uintptr_t huge_start = (start + HUGE - 1) & ~(HUGE - 1), huge_end = end & ~(HUGE - 1);
     if (huge_start < huge_end)
         madvise((void *)huge_start, huge_end - huge_start, MADV_HUGEPAGE);
-    else if (bytes >= POPULATE_BYTES && is_fresh(start, bytes)) /* older kernels refuse: then each page is a fault */
+    else if (bytes >= POPULATE_BYTES && is_fresh(start, bytes)) /* older kernels refuse; then each page costs a fault */
         madvise((void *)(start & ~(PAGE - 1)), end - (start & ~(PAGE - 1)), MADV_POPULATE_WRITE);
 }

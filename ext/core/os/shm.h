@@ -14,8 +14,8 @@ int sf_shm_map(void **out, size_t bytes);
 /* Unmaps it in this process only. NULL is allowed. */
 void sf_shm_unmap(void *mapped, size_t bytes);
 
-/* Says that all of these bytes of private memory are about to be written: the kernel then gives huge pages, or all
- * pages at once, which takes far fewer faults. For small ones nothing happens. */
+/* Call it before all of these bytes of private memory are written. The kernel then provides huge pages, or all pages at
+ * once, which takes far fewer page faults. For little memory it does nothing. */
 void sf_shm_will_fill(void *memory, size_t bytes);
 
 #endif

@@ -12,7 +12,8 @@ bool sf_spin_is_useful(void)
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
     if (answer == UNKNOWN) {
         cpu_set_t set;
-        /* sched_getaffinity fails for a machine with more CPUs than the set holds (1024): there are many */
+        /* sched_getaffinity fails where the machine has more CPUs than the set holds (1024): so there is more than one
+         */
         answer = sched_getaffinity(0, sizeof set, &set) || CPU_COUNT(&set) > 1 ? YES : NO;
         atomic_store_explicit(&known, answer, memory_order_relaxed);
     }

@@ -40,7 +40,7 @@ static inline uint64_t sf_tsc_read_fenced(void)
 }
 
 /* Ticks a second, in Hz. The first call measures it against CLOCK_MONOTONIC and blocks for some 20 ms; later calls and
- * forked children use that value. On aarch64 the CPU says it. */
+ * forked children use that value. On aarch64 a register has it. */
 uint64_t sf_tsc_frequency_hz(void);
 
 #endif

@@ -4,10 +4,9 @@
  * - A slot's word has its state, the number of its life and a pid; every change is one CAS from the whole old word, and
  *   the number of the life grows whenever the slot becomes EMPTY. So a CAS never changes another life by mistake.
  * - An EMPTY slot has pid 0; every other has the pid of the process that took it or, once LIVE, of its owner.
- * - since_ns is written only by the slot's owner: by the taker while the slot is TAKEN, by the child or its parent
- * while it is FORKING. Both write a time at which the child lives. A child that comes after SF_HOLDERS_FORK_NS takes
- * another slot, and a FORKING slot is emptied only after twice that time, so these writers never meet the slot's next
- * owner.
+ * - since_ns is written by the taker while the slot is TAKEN, and by the child and its parent while it is FORKING, each
+ *   with a time at which the child lives. A child that comes later than SF_HOLDERS_FORK_NS takes another slot, and a
+ *   FORKING slot is emptied only after twice that time. So they never write into the slot's next life.
  * - A process killed anywhere leaves a slot TAKEN, FORKING or LIVE with its own pid or its reserver's. The next process
  *   that checks the slot finds it dead. */
 #include "core/ring/holders.h"
@@ -62,7 +61,7 @@ static uint32_t tag_life(uint32_t tag)
 
 static bool change_word(struct sf_holders_slot *slot, uint64_t from, uint64_t to)
 {
-    /* acq_rel: since_ns, written before, is seen by who loads the word with acquire (load_word). */
+    /* acq_rel: a process that loads the word with acquire (load_word) sees since_ns, which was written before. */
     return atomic_compare_exchange_strong_explicit(&slot->word, &from, to, memory_order_acq_rel, memory_order_acquire);
 }
 
@@ -71,7 +70,7 @@ static uint64_t load_word(const struct sf_holders_slot *slot)
     return atomic_load_explicit(&slot->word, memory_order_acquire); /* partner: change_word */
 }
 
-/* Whether the process lives whose slot had this word a moment ago. A FORKING slot is dead after forking_ns. */
+/* Whether the process of a slot that had this word a moment ago lives. A FORKING slot is dead after forking_ns. */
 static bool slot_alive(const struct sf_holders_slot *slot, uint64_t word, uint64_t forking_ns)
 {
     uint64_t since = atomic_load_explicit(&slot->since_ns, memory_order_relaxed);
@@ -87,7 +86,7 @@ static bool slot_alive(const struct sf_holders_slot *slot, uint64_t word, uint64
     }
 }
 
-/* Empties the slot if its process is dead for sure; whether the slot is empty now. */
+/* Empties the slot if its process is certainly dead. Returns whether the slot is empty now. */
 static bool empty_if_dead(struct sf_holders_slot *slot)
 {
     uint64_t word = load_word(slot);
@@ -117,8 +116,8 @@ static bool take_empty_slot(struct sf_holders *holders, uint32_t used, pid_t sel
     return false;
 }
 
-/* Empties the slots of dead processes, if the table has doubled since that was last worth it: so the cost per slot
- * taken stays constant. */
+/* Empties the slots of dead processes, but only if sweep_at slots are in use. A search that finds few dead ones doubles
+ * sweep_at. So the cost for each slot taken stays constant. */
 static void empty_dead_slots(struct sf_holders *holders, uint32_t used)
 {
     uint32_t empty = 0, at = atomic_load_explicit(&holders->sweep_at, memory_order_relaxed);

@@ -1,7 +1,8 @@
 /* The processes that hold a ring: a table in the ring's shared memory.
  *
- * A slot is one process's. Its tag names it: 31 bits that also say which life of the slot is meant. So what a dead
- * process left (a lock word, a frame) is known as the dead one's even after the slot has gone to another process.
+ * A slot belongs to one process at a time. The process is named by a tag: 31 bits, the slot's index and the number of
+ * the slot's life. A slot that another process takes later begins a new life. So what a dead process left (a lock word,
+ * a frame) still has the dead process's tag.
  *
  *     EMPTY --take--> TAKEN --> LIVE                              sf_holders_join: this process
  *       ^               |
@@ -9,11 +10,12 @@
  *       |                          |      by the child (sf_holders_adopt), or by its parent (sf_holders_name)
  *       +---(dead, or left)--------+
  *
- * A slot that stays FORKING for SF_HOLDERS_FORK_NS, or whose reserver has died, counts as dead.
+ * A process reserves a slot for its child before it forks. A slot that stays FORKING for SF_HOLDERS_FORK_NS, or whose
+ * reserver has died, counts as dead.
  *
- * There are more slots than processes fit into a machine's memory. They cost address space only: a page of the table
- * takes no memory before a slot in it is taken. If live processes hold all of them even so, `unknown` is set, for good.
- * After that nobody is declared alone or dead by mistake, but a wait may last for ever.
+ * There are more slots than a machine usually has processes. They cost address space only: a page of the table takes no
+ * memory before a slot in it is taken. If live processes hold all slots, the next one gets no slot and sets `unknown`,
+ * which stays set. From then on every process is told that there are others, so a wait may last for ever.
  *
  * Everything is lock-free and crash-consistent: a slot changes by one compare-and-swap of its word. */
 #ifndef SF_CORE_RING_HOLDERS_H
@@ -28,7 +30,7 @@
 #define SF_HOLDERS_SLOTS (UINT32_C(1) << SF_HOLDERS_INDEX_BITS)
 #define SF_HOLDERS_FORK_NS UINT64_C(5000000000)
 
-/* Set in every tag of a slot, so that none is 0. Bit 31 is set in none: a lock word uses it as a flag. */
+/* Set in every tag, so that no tag is 0. No tag has bit 31, because the lock's word uses it as a flag. */
 #define SF_HOLDERS_TAG_BIT (UINT32_C(1) << 30)
 /* The tag of a process that holds the ring but found no slot: counts as alive for ever. */
 #define SF_HOLDERS_UNKNOWN (SF_HOLDERS_TAG_BIT - 1)
@@ -41,8 +43,8 @@ struct sf_holders_slot {
 struct sf_holders {            /* in shared memory; all zero: nobody */
     _Atomic uint32_t used;     /* slots from here on were never taken */
     _Atomic uint32_t unknown;  /* 1: a process found no slot */
-    _Atomic uint32_t sweep_at; /* with so many slots in use, taking one looks for dead ones first; a hint */
-    _Atomic uint32_t entered;  /* how often any process began to enter */
+    _Atomic uint32_t sweep_at; /* when so many slots are in use, the next taker empties dead ones first; a hint */
+    _Atomic uint32_t entered;  /* how often a process began to take a slot */
     struct sf_holders_slot slot[SF_HOLDERS_SLOTS];
 };
 

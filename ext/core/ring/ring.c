@@ -26,7 +26,7 @@
  * - merging FREE frames: one store of the first one's span.
  * - the layout: see ring_layout.h. A process that takes the lock over from a dead one repairs the layout first.
  * A dead process's WRITING and READING frames do no harm until they are at the head and another process needs the room:
- * then they are freed (free_dead_head). Nobody waits for another's frame: claim passes over WRITING ones.
+ * then they are freed (free_dead_head). No process waits for another one's frame: claim passes over WRITING frames.
  *
  * Order. A thread reserves its second message after it has published the first, and claim holds the lock, so claim
  * sees the first as READY if it sees the second at all. In case a thread holds two messages at once, claim looks again
@@ -149,7 +149,7 @@ static void collect_free(struct sf_ring *ring)
     if (end != head) {
         if (load_locked(&s->next) < end)
             store_locked(&s->next, end);
-        /* release: nobody sees a head greater than next, even after our death; partner: the acquire of the lock */
+        /* release: no process sees a head greater than next, even if we die here; partner: the lock's acquire */
         atomic_store_explicit(&s->head, end, memory_order_release);
         sf_ring_layout_advance(&s->layout, &s->base, end);
     }
@@ -223,7 +223,7 @@ static bool free_dead_head(struct sf_ring *ring, bool check)
     }
     lock_ring(ring);
     /* Only if it is the same frame in the same state: its holder may have finished it before it died. If it is the
-     * same, no one else can change it, because a tag is used by one process only, and that one is dead. */
+     * same, no other process can change it, because only its holder may, and that one is dead. */
     bool same = load_locked(&s->head) == head && head < load_locked(&s->tail) &&
                 load_state(ring, place_of_position(ring, head)) == state;
     if (same)
@@ -259,10 +259,11 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
             store_locked(frame_word(ring, x, BYTES), bytes);
             store_locked(frame_word(ring, x, SEQ), seq);
             store_locked(&s->seq, seq);
-            /* release: the frame is whole when others see it; partners: peeks, and who takes over after our death */
+            /* release: others see the tail only after the whole frame; partners: peeks, and a process that takes the
+             * lock over if we die here */
             atomic_store_explicit(&s->tail, tail + span, memory_order_release);
             unlock_ring(ring);
-            *out = (struct sf_ring_slot){.position = x, .bytes = bytes, .seq = seq};
+            *out = (struct sf_ring_slot){.position = x, .bytes = bytes, .seq = seq, .holder = ring->tag};
             return 0;
         }
         unlock_ring(ring);
@@ -271,8 +272,16 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     }
 }
 
+/* False in a process that was forked since the slot was reserved or claimed. */
+static bool is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot)
+{
+    return slot->holder == ring->tag;
+}
+
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
+    if (!is_holder(ring, slot))
+        return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     finish_frame(ring, slot->position, READY);
     sf_eventcount_notify_one(&ring->shared->message_event);
@@ -286,6 +295,8 @@ static void give_room_back(struct sf_ring *ring, const struct sf_ring_slot *slot
 
 void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
+    if (!is_holder(ring, slot))
+        return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     give_room_back(ring, slot);
 }
@@ -303,8 +314,10 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
     for (uint64_t earlier; passed && (earlier = find_ready(ring, next, found, &passed)) != found;)
         found = earlier;
     uint64_t x = place_of_position(ring, found);
-    *out = (struct sf_ring_slot){
-        .position = x, .bytes = load_locked(frame_word(ring, x, BYTES)), .seq = load_locked(frame_word(ring, x, SEQ))};
+    *out = (struct sf_ring_slot){.position = x,
+                                 .bytes = load_locked(frame_word(ring, x, BYTES)),
+                                 .seq = load_locked(frame_word(ring, x, SEQ)),
+                                 .holder = ring->tag};
     store_locked(frame_word(ring, x, STATE), state_of(READING, ring->tag));
     if (found == next)
         /* release: a process that sees next behind the frame sees its new state; partner: the acquire of the lock */
@@ -315,6 +328,8 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
 
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
+    if (!is_holder(ring, slot))
+        return;
     assert(load_state(ring, slot->position) == state_of(READING, ring->tag));
     give_room_back(ring, slot);
 }

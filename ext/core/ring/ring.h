@@ -11,8 +11,8 @@
  * dead process held it. Dead includes zombies, processes whose pid was given to another, and processes that have
  * exec'ed a program (identity.h says on which machines those count as alive until they end).
  *
- * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: the child
- * must not finish it.
+ * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: in the child
+ * publish, abandon and release do nothing.
  *
  * Threads. Every function may be called from any thread; one slot belongs to one thread.
  *
@@ -32,6 +32,7 @@ struct sf_ring_slot {
     uint64_t position; /* of the frame: the ring's own */
     uint64_t bytes;    /* of the message */
     uint64_t seq;      /* number of the message in this ring, from 1, in the order of reservation */
+    uint32_t holder;   /* the process that reserved or claimed it: the ring's own */
 };
 
 /* Messages published and not yet claimed, at some moment. */

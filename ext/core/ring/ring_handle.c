@@ -1,9 +1,9 @@
 /* The handles of rings. See ring_handle.h.
  *
  * A ring is one anonymous shared mapping, so only forks of its maker can hold it, and each child does, by its copy of
- * the handle. The holders table in the mapping must know a child from before it exists: otherwise its parent could
- * start to wait and find itself alone. So before a fork each ring reserves a slot (FORKING); the child adopts it; and
- * the parent, if it gets that far, names the child (sf_ring_name_child), because it may die before its first step.
+ * the handle. The holders table in the mapping must list a child before it exists: otherwise its parent could start
+ * to wait and find itself alone. So before a fork each ring reserves a slot (FORKING), which the child adopts. The
+ * parent names the child too (sf_ring_name_child), because the child may die before its first step.
  *
  * Invariants
  * - The list holds every ring of this process that has a tag. rings_mutex guards it and is held across a fork, so the

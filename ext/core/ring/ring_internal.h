@@ -1,5 +1,5 @@
-/* What the four files of the ring share and nobody else includes: the memory that all processes see, and a process's
- * handle of it.
+/* What the four files of the ring share, and no other file includes: the memory that all processes see, and a
+ * process's handle of it.
  *
  *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the holders
  *     ring.c          frames: reserve, publish, claim, release              writes positions, layout, frames
@@ -26,7 +26,7 @@
 #include "core/ring/ring_layout.h"
 
 #define SF_RING_CACHE_LINE 64
-#define SF_RING_FORKS_KEPT 8u /* of one process: so many of its last forks can still be named */
+#define SF_RING_FORKS_KEPT 8u /* a process remembers so many of its last forks */
 
 /* Each group is on cache lines of its own, so that a process that uses one is not slowed by writes to another. */
 struct sf_ring_shared {
@@ -46,7 +46,7 @@ struct sf_ring_shared {
 /* What this process keeps about its waits for one event; see ring_wait.c. Any thread writes it; no partners. */
 struct sf_ring_waits {
     _Atomic uint32_t skips_left; /* so many waits have no long spin before the next one has */
-    _Atomic uint32_t skips;      /* what skips_left was set to after the last long spin that was in vain */
+    _Atomic uint32_t skips;      /* the value that skips_left got after the last long spin without success */
     int64_t checked_ns;          /* when a wait last checked who lives: see core/os/liveness.h */
 };
 

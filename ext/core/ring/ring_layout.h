@@ -14,7 +14,7 @@
  *
  * and taken out again when all that is in flight is in C. No byte in flight is ever moved: a message keeps its place,
  * and the way from one of its bytes to the next, from reserve to release, while the layout changes around it. So the
- * holder of a message may follow that way (sf_ring_layout_piece) without the lock. Everything else needs the lock.
+ * holder of a message may follow that way (sf_ring_layout_piece) without the lock. All other functions need the lock.
  *
  * Crash consistency. Growing is one store. Splicing changes two or three words: they are written to `plan` first,
  * `planned` is set, they are copied, `planned` is cleared; sf_ring_layout_repair repeats the copying. Rewinding is done

@@ -11,7 +11,7 @@
 
 static bool swap_turn(struct sf_ring_turn *turn, uint32_t *from, uint32_t to)
 {
-    /* acq_rel: the owner sees what the owner before did to the ring; partners: this and sf_ring_turn_give */
+    /* acq_rel: the new owner sees all that the last one did to the ring; partners: this and sf_ring_turn_give */
     return atomic_compare_exchange_strong_explicit(&turn->word, from, to, memory_order_acq_rel, memory_order_acquire);
 }
 
@@ -23,7 +23,7 @@ bool sf_ring_turn_take(const struct sf_ring *ring, struct sf_ring_turn *turn)
 
 bool sf_ring_turn_is_taken(const struct sf_ring_turn *turn)
 {
-    return atomic_load_explicit(&turn->word, memory_order_relaxed) != 0; /* a look: no partner */
+    return atomic_load_explicit(&turn->word, memory_order_relaxed) != 0; /* no partner: it may change at once */
 }
 
 void sf_ring_turn_give(const struct sf_ring *ring, struct sf_ring_turn *turn)
@@ -45,7 +45,7 @@ int sf_ring_turn_wait(const struct sf_ring *ring, struct sf_ring_turn *turn, int
             return 0;
     } while (word != marked && !swap_turn(turn, &word, marked));
     int slept = sf_futex_wait(&turn->word, marked, timeout_ns);
-    /* After any sleep that brought nothing, also one that a signal ended: a timer's signals may end all of them. */
+    /* Checked also after a sleep that a signal ended: a timer's signals may end every sleep. */
     if (slept && !sf_holders_alive(&ring->shared->holders, marked & ~SLEEPERS) && swap_turn(turn, &marked, 0)) {
         sf_futex_wake(&turn->word, INT_MAX);
         return 0;

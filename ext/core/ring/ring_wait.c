@@ -14,8 +14,8 @@
 #include "core/os/spin.h"
 #include "core/ring/ring_internal.h"
 
-#define SHORT_SPIN_NS 1000 /* every wait spins so long */
-#define LONG_SPIN_NS 30000 /* what the wake-ups of both sides may take */
+#define SHORT_SPIN_NS 1000 /* every wait spins for at least so long */
+#define LONG_SPIN_NS 30000 /* about what two wake-ups cost */
 #define MOST_SKIPS 64u
 
 /* What is waited for. */
@@ -43,8 +43,8 @@ static bool has_come(struct sf_ring *ring, const struct awaited *awaited, bool c
 }
 
 /* How long to spin. A long spin saves two wake-ups where the other side runs on another CPU and answers soon. Otherwise
- * it only steals a CPU, perhaps the one that the other side wants. Which is the case shows by trying: after each long
- * spin in vain twice as many waits do without one; a long spin that was worth it ends that. */
+ * it only takes a CPU away, perhaps from the other side. Which of the two holds is found out by trying: after each long
+ * spin without success, the next 1, 2, 4, ... waits spin shortly. After a success each wait spins long again. */
 static int64_t spin_budget_ns(struct sf_ring_waits *waits)
 {
     uint32_t left = atomic_load_explicit(&waits->skips_left, memory_order_relaxed);

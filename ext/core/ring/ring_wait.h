@@ -20,9 +20,9 @@ void sf_ring_wake_all(struct sf_ring *ring);
  * Async-signal-safe. */
 void sf_ring_nudge(struct sf_ring *ring);
 
-/* For a wait that something other than a message may end too. sf_ring_events counts messages and nudges: read it first,
- * then look at what is waited for, then sleep by sf_ring_wait_event, which is sf_ring_wait_message but returns 0 at
- * once if the count is no longer `seen`. So a nudge between the look and the sleep is not lost. */
+/* For a wait that may also end by something other than a message. sf_ring_events counts messages and nudges. Read it
+ * first, then check what is waited for, then call sf_ring_wait_event. It is like sf_ring_wait_message, but returns 0 at
+ * once if the count is no longer `seen`. So a nudge between the check and the sleep is not lost. */
 uint32_t sf_ring_events(const struct sf_ring *ring);
 int sf_ring_wait_event(struct sf_ring *ring, uint32_t seen, int64_t timeout_ns);
 

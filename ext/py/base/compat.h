@@ -1,5 +1,4 @@
-/* Python.h, and what older versions of it lack. Other files ask for PyPy at most, and module.c
- * for a version. */
+/* Python.h, and what older versions and PyPy lack. Only this file and module.c compare versions of Python. */
 #ifndef SF_PY_BASE_COMPAT_H
 #define SF_PY_BASE_COMPAT_H
 

@@ -1,5 +1,5 @@
-/* What the rooms give to module.c: one spec for each Python type, one table for each file with functions of the module.
- * They stand here together so that a file with nothing else to declare needs no header of its own. */
+/* What module.c takes from the other files: the spec of each Python type, and the table of each file that has functions
+ * of the module. They are declared here together, because most of these files need no header otherwise. */
 #ifndef SF_PY_BASE_TYPES_H
 #define SF_PY_BASE_TYPES_H
 

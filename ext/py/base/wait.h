@@ -1,5 +1,5 @@
-/* Blocking calls, all in one way: try; while that says "not yet", sleep for a slice (core/os/liveness.h) without the
- * interpreter lock, run signal handlers, and try again. */
+/* All blocking calls wait in the same way: try; as long as the answer is "not yet", sleep for a slice
+ * (core/os/liveness.h) without the interpreter lock, run signal handlers, and try again. */
 #ifndef SF_PY_BASE_WAIT_H
 #define SF_PY_BASE_WAIT_H
 
@@ -19,9 +19,9 @@
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns);
 
 struct sf_waiting {
-    /* With the interpreter lock. 0: done, -EAGAIN: not yet, else final. */
+    /* Called with the interpreter lock. 0: done, -EAGAIN: not yet, anything else ends the wait with that result. */
     int (*try_now)(void *what);
-    /* Without it. 0: try again, -ETIMEDOUT, -EINTR, -EPIPE: no other process is left that could end the wait. */
+    /* Called without it. 0: try again, -ETIMEDOUT, -EINTR, -EPIPE: no other process is left that could end the wait. */
     int (*sleep)(void *what, int64_t timeout_ns);
     void *what;
     enum sf_wait reason; /* for the WAIT event */

@@ -28,7 +28,7 @@ static void gather(struct sf_arrival *arrival, struct sf_ring *ring, const struc
     uint64_t from = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
     if (head->offset == 0)
-        sf_shm_will_fill(start, head->total);
+        sf_shm_will_fill(start, head->total - arrival->skipped);
     sf_stream_copy(ring, slot, skipped, to, bytes - skipped);
     Py_END_ALLOW_THREADS;
     sf_log_stretch(SF_EVENT_COPIED, from, bytes - skipped);

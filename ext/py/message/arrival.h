@@ -9,7 +9,7 @@
 /* One source's message under way; zeros between two messages. */
 struct sf_arrival {
     PyObject *target; /* bytes or bytearray that is being filled, owned; NULL: no message is under way */
-    uint64_t skipped; /* bytes at the message's beginning that are not gathered */
+    uint64_t skipped; /* bytes at the message's beginning that are not copied into target */
     uint64_t head;    /* the message's first eight bytes */
 };
 

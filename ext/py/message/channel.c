@@ -1,7 +1,7 @@
 /* snakefish.Channel: pickled objects over a core ring.
  *
- * `users` counts the calls under way, which may sleep without the interpreter lock. dispose() of another thread wakes
- * them, and the last call to end frees the ring. Invariant: ring is not NULL while users > 0. The fields are written
+ * `users` counts the calls under way, which may sleep without the interpreter lock. dispose() in another thread wakes
+ * them, and the call that ends last frees the ring. Invariant: ring is not NULL while users > 0. The fields are written
  * and read under the interpreter lock; the ring synchronises processes by itself. */
 #include "py/base/types.h"
 
@@ -34,7 +34,8 @@ struct transfer {
 static bool begin_use(struct channel *channel)
 {
     if (!channel->ring || channel->disposed) {
-        PyErr_SetString(PyExc_RuntimeError, "the Channel is disposed: make a new one");
+        PyErr_SetString(PyExc_RuntimeError, channel->disposed ? "the Channel is disposed: make a new one"
+                                                              : "__init__ was not called, or failed");
         return false;
     }
     channel->users++;

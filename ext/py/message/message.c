@@ -1,4 +1,4 @@
-/* Messages: packing and opening. See message.h for the layout. How they travel is not known here. */
+/* Messages: packing and opening. See message.h for the layout. */
 #include "py/message/message.h"
 
 #include <assert.h>
@@ -202,7 +202,8 @@ static PyObject *copy_out_object(bool array, struct sf_ring *ring, const struct 
     return object;
 }
 
-/* Unpickles `bytes` bytes at `at`: in the ring where they are many and contiguous there. Releases the slot. */
+/* Unpickles `bytes` bytes at `at`: in place if they are many and contiguous in the ring, else from a copy. Releases the
+ * slot. */
 static PyObject *open_pickle(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t bytes)
 {
     uint64_t run = 0;

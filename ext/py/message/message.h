@@ -1,5 +1,6 @@
-/* An object as a message: copied once into shared memory and once out of it, where its type allows that. It travels
- * over a ring in one piece (Channel), or over a stream in several (map, Generator: departure.h, arrival.h).
+/* An object as a message. Where its type allows it, the object's bytes are copied once into shared memory and once out
+ * of it. A message goes over a ring in one piece (Channel), or over a stream in several (map, Generator: departure.h,
+ * arrival.h).
  *
  *     uint32 kind, uint32 count, then by kind
  *     PLAIN       a plain object (plain.h): what most small messages are
@@ -47,7 +48,7 @@ struct sf_message {
 
 int sf_message_init(void); /* 0, or -1 with an exception */
 
-/* Makes a message of an object; pickles it where it has to. 0, or -1 with pickle's exception. */
+/* Makes a message of an object; pickles it where no other kind fits. 0, or -1 with pickle's exception. */
 int sf_message_pack(struct sf_message *message, PyObject *object);
 
 /* Makes a BYTES message of any object with a contiguous buffer. 0, or -1 with TypeError or BufferError. */
@@ -63,10 +64,10 @@ void sf_message_fini(struct sf_message *message);
  * longer needed. A new reference, or NULL with what unpickling raised. want_bytes: TypeError for anything but bytes. */
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes);
 
-/* For a message that arrives in pieces. gather: a new bytes or bytearray with room for the message, `total` bytes long,
- * that begins with the eight bytes `head`; its first *skipped bytes have no place in it. NULL with MemoryError.
- * open_gathered: the object, once all bytes are in; a new reference, or NULL with what unpickling raised. Steals
- * `gathered`. */
+/* For a message that arrives in pieces. gather makes a bytes or bytearray object that the pieces are copied into. The
+ * message is `total` bytes long and begins with the eight bytes `head`; its first *skipped bytes are not copied. A new
+ * reference, or NULL with MemoryError. open_gathered makes the object from it once all bytes are there: a new
+ * reference, or NULL with what unpickling raised. It steals `gathered`. */
 PyObject *sf_message_gather(uint64_t head, uint64_t total, uint64_t *skipped);
 PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered);
 

@@ -1,5 +1,5 @@
-/* Plain objects: writing and reading. See plain.h for what is plain and for the format. A writer that meets something
- * that is not plain returns NOT_PLAIN, and what was written is dropped. */
+/* Plain objects: writing and reading. See plain.h for what is plain and for the format. A writer that finds an
+ * object that is not plain returns NOT_PLAIN, and what was written is dropped. */
 #include "py/message/plain.h"
 
 #include <assert.h>
@@ -9,7 +9,7 @@
 
 #define MOST_BYTES ((size_t)1 << 20) /* of a container; longer ones are pickled */
 #define NUMBER_BYTES sizeof(int64_t) /* of an int or a float */
-#define MOST_LETTERS 256             /* of a str in a container, which may hold the same one many times */
+#define MOST_LETTERS 256             /* of a str in a container */
 
 #ifdef PYPY_VERSION
 

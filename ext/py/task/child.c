@@ -102,7 +102,7 @@ int sf_child_adopt(struct sf_child *child, pid_t pid)
     } else if (pidfd == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
         try_reap(child);
     } else { /* without a pidfd nobody could wait for the child with a timeout */
-        sf_child_end(child);
+        sf_child_kill(child);
         child->state = SF_CHILD_NEW;
         sf_error(pidfd, "cannot open a pidfd of the child");
         return -1;
@@ -132,7 +132,7 @@ int sf_child_signal(struct sf_child *child, int signal_number)
     return sf_process_signal(child->pidfd, signal_number);
 }
 
-void sf_child_end(struct sf_child *child)
+void sf_child_kill(struct sf_child *child)
 {
     if (child->state != SF_CHILD_RUNNING)
         return;

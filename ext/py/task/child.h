@@ -26,7 +26,7 @@ struct sf_child {
     pid_t pid, owner;                        /* owner: the process that forked it; only that one may wait for it */
     int pidfd;                               /* while RUNNING, owned; -1: none */
     int32_t exit_status;                     /* once REAPED: n, -signal, or SF_PROCESS_STATUS_UNKNOWN */
-    uint32_t task;                           /* its number in the trace */
+    uint32_t task;                           /* number of its task in the trace */
     void (*at_exit)(struct sf_child *child); /* asks it to end, at the end of the program; NULL: only wait for it */
     uint64_t serial;                         /* which of this process's children it is, counted from 1 */
     struct sf_child *next, **link;           /* list of this process's running children; link: NULL outside of it */
@@ -48,7 +48,7 @@ int sf_child_signal(struct sf_child *child, int signal_number);
 
 /* Sends SIGKILL and blocks until the child is reaped. Signal handlers of Python run later, so nothing can raise.
  * Leaves the exception state alone. */
-void sf_child_end(struct sf_child *child);
+void sf_child_kill(struct sf_child *child);
 
 /* In a process that did not fork it (fork copied the object): marks the child as REAPED with an unknown exit status. */
 void sf_child_forget(struct sf_child *child);

@@ -73,8 +73,8 @@ static pid_t fork_interpreter(void)
 }
 #endif
 
-/* The child's whole life after the fork. Does not return. */
-static void live(struct sf_child *self, pid_t parent, PyObject *name, int (*body)(void *), void *context)
+/* All that the child does after the fork. Does not return. */
+static void run_child(struct sf_child *self, pid_t parent, PyObject *name, int (*body)(void *), void *context)
 {
     uint32_t task = self->task;
     sf_child_become(self, parent);
@@ -108,7 +108,7 @@ int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *), v
     close(reserved);
     if (pid == 0) {
         sf_process_die_with_parent(parent, by_main_thread);
-        live(child, parent, name, body, context);
+        run_child(child, parent, name, body, context);
     }
     if (pid < 0) {
         sf_log_fork_as(0, NULL); /* the child that would have used it does not exist */

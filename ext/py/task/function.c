@@ -21,9 +21,9 @@ static PyObject *attribute(PyObject *object, const char *name)
     return value;
 }
 
-/* What f wraps if f is a wrapper of functools itself, such as singledispatch's (or lru_cache's where that is written in
- * Python). Its own globals are those of functools, which no program means. A new reference, or NULL: f is no such
- * wrapper, or an exception. */
+/* What f wraps if f is a wrapper that functools itself made, such as singledispatch's (or lru_cache's where that is
+ * written in Python). The wrapper's own globals are those of functools, which no program wants here. A new reference,
+ * or NULL: f is no such wrapper, or an exception. */
 static PyObject *unwrap_functools(PyObject *f)
 {
     PyObject *globals = attribute(f, "__globals__");

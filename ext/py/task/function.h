@@ -1,4 +1,4 @@
-/* Callables: the function behind them, and what is asked of it. */
+/* The function behind a callable: its globals, and whether it is a generator function. */
 #ifndef SF_PY_TASK_FUNCTION_H
 #define SF_PY_TASK_FUNCTION_H
 

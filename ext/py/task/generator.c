@@ -1,5 +1,5 @@
 /* snakefish.Generator: a generator function in a child process, in step with its parent or `prefetch` items ahead. This
- * is the parent's half and the Python type. generator.h says how the halves work together; the child's half is
+ * is the parent's half and the Python type. generator_struct.h says how the halves work together; the child's half is
  * generator_child.c.
  *
  * Invariants: at most one item is asked for and not taken (awaited). One Python thread at a time is in next() (busy),
@@ -17,7 +17,8 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/task/function.h"
-#include "py/task/generator.h"
+#include "py/task/generator_child.h"
+#include "py/task/generator_struct.h"
 
 /* Frees ring and control, unless a thread in next() or this very process needs them. */
 static void free_shared(struct sf_task *task)
@@ -99,18 +100,23 @@ static int sleep_for_item(void *what, int64_t timeout_ns)
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* a dead child may have sent its item: try_item finds out */
 }
 
-/* Makes of the item that is whole its value, or what it raises. A new reference, or NULL with an exception. */
+/* Returns the value of the item that is there, or raises what it raises. A new reference, or NULL with an exception. */
 static PyObject *open_item(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
     PyObject *opened = generator->opened;
     generator->opened = NULL;
+    if (opened && generator->tag == SF_TAG_EXITED) {
+        if (sf_child_wait(&task->child, true, SF_FOREVER) == SF_RAISED) {
+            Py_DECREF(opened); /* a signal handler raised: the next call raises for the child's end */
+            return NULL;
+        }
+        origin.exit_status = task->child.exit_status;
+    }
     generator->awaited = false;
     if (generator->last)
         generator->exhausted = true;
-    if (opened && generator->tag == SF_TAG_EXITED && sf_child_wait(&task->child, true, SF_FOREVER) == 0)
-        origin.exit_status = task->child.exit_status;
     return sf_outcome_open_message(generator->tag, opened, &origin);
 }
 
@@ -198,7 +204,7 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     /* the counts wrap around at 32 bits, so the limit is half of that */
     ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
-    task->run = sf_generator_feed;
+    task->run = sf_generator_run;
     task->child.at_exit = stop_at_exit;
     task->stop = stop_generator;
     task->give_back = free_shared;

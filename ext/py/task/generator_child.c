@@ -1,14 +1,16 @@
 /* The child's half of a Generator: computes items when they are asked for, or ahead of that, and sends them. See
- * generator.h for the parent's half and for what they share. f may call os.fork, and both processes may come back out
- * of it; only the child itself (sf_child_is_self) sends items. */
-#include "py/task/generator.h"
+ * generator_struct.h for the parent's half and for what they share. f may call os.fork, and both processes may come
+ * back out of it; only the child itself (sf_child_is_self) sends items. */
+#include "py/task/generator_child.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "core/log/log.h"
 #include "core/os/futex.h"
 #include "py/base/wait.h"
 #include "py/message/departure.h"
+#include "py/task/generator_struct.h"
 
 static int try_request(void *what)
 {
@@ -48,9 +50,11 @@ static PyObject *close_iterator(PyObject *iterator)
     Py_RETURN_NONE;
 }
 
-/* The next item of the iterator. NULL with an exception; without an iterator that is *failure, which is taken. */
+/* The next item of the iterator. NULL at its end (with or without StopIteration) and NULL with what it raised. Without
+ * an iterator: NULL, with *failure as the exception; *failure is NULL then. */
 static PyObject *compute_item(PyObject *iterator, PyObject **failure)
 {
+    assert(iterator || *failure);
     if (iterator)
         return sf_iter_next(iterator);
     sf_put_raised(*failure);
@@ -89,7 +93,7 @@ static int make_item(struct sf_generator *generator, PyObject *iterator, PyObjec
     return go_on;
 }
 
-PyObject *sf_generator_feed(struct sf_task *task)
+PyObject *sf_generator_run(struct sf_task *task)
 {
     struct sf_generator *generator = sf_generator_of(task);
     PyObject *iterator = PyObject_Call(task->f, task->args, task->kwargs);

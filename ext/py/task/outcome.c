@@ -84,6 +84,8 @@ static void pack_exception(PyObject *exception, const char *what, struct sf_outc
 static void pack_exit(PyObject *exception, struct sf_outcome_bytes *out)
 {
     PyObject *status = call_child_py("exit_status", exception); /* prints what sys.exit("words") prints */
+    if (!status)                                                /* printing raised, as with a closed stderr */
+        PyErr_Clear();
     PyObject *text = call_child_py("format_exception", exception);
     out->exit_status = status ? (int)(PyLong_AsLong(status) & 0xff) : 1;
     Py_XDECREF(status);

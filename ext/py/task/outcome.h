@@ -21,7 +21,7 @@ struct sf_outcome_bytes {
     int exit_status; /* of SF_TAG_EXITED */
 };
 
-/* Whose outcome it is, for messages. */
+/* The child that the outcome comes from, for error messages. */
 struct sf_outcome_origin {
     int pid;
     int32_t exit_status;

@@ -175,7 +175,10 @@ static int flush_streams(void)
  * write does not, so a second one leaves nothing that parent and child could both print. */
 static int flush_streams_fully(void)
 {
-    return flush_streams() || flush_streams() ? -1 : 0;
+    for (int i = 0; i < 2; i++)
+        if (flush_streams())
+            return -1;
+    return 0;
 }
 
 /* ---- the steps ---- */

@@ -1,5 +1,5 @@
-/* What the interpreter's own rules and multiprocessing's require around a fork: before it in the parent, and first and
- * last in the child.
+/* What the interpreter and multiprocessing require around a fork: in the parent before it, and in the child first and
+ * last.
  *
  * Steps that few programs need are Python (snakefish/_child.py). Steps that every fork needs are C, because each page
  * that Python code touches after a fork costs a page fault. */

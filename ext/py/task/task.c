@@ -1,4 +1,4 @@
-/* Tasks in the parent. See task.h for their life and its invariants; the child's half is task_child.c. */
+/* Tasks in the parent. See task_struct.h for their life and its invariants; the child's half is task_child.c. */
 #include "py/task/task.h"
 
 #include <assert.h>
@@ -12,6 +12,7 @@
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
+#include "py/task/task_child.h"
 
 #define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
 
@@ -60,14 +61,15 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
     task->kind = kind;
     task->child.pidfd = task->result_file = -1;
     task->f = Py_NewRef(f);
-    task->kwargs = kwargs && kwargs != Py_None ? PyDict_Copy(kwargs) : NULL;
     task->extract = Py_NewRef(extract);
     task->merge = Py_NewRef(merge);
-    if (extract != Py_None)
-        task->globals = sf_function_globals(f);
-    task->name = name && name != Py_None ? Py_NewRef(name) : default_name(task);
     task->child.task = sf_log_next_task();
-    return PyErr_Occurred() ? -1 : 0;
+    if (kwargs && kwargs != Py_None && !(task->kwargs = PyDict_Copy(kwargs)))
+        return -1;
+    if (extract != Py_None && !(task->globals = sf_function_globals(f)))
+        return -1;
+    task->name = name && name != Py_None ? Py_NewRef(name) : default_name(task);
+    return task->name ? 0 : -1;
 }
 
 int sf_task_start(struct sf_task *task)
@@ -85,7 +87,10 @@ int sf_task_start(struct sf_task *task)
         PyErr_Clear();
         sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, task->child.task, text, task->kind);
     }
-    if (sf_fork_child(&task->child, task->name, sf_task_child, task) == 0)
+    task->starting = true;
+    int failed = sf_fork_child(&task->child, task->name, sf_task_child, task);
+    task->starting = false;
+    if (!failed)
         return 0;
     close(task->result_file);
     task->result_file = -1;
@@ -199,17 +204,25 @@ static int sleep_a_little(void *what, int64_t timeout_ns)
 /* sf_task_join without its span. 0, or as sf_task_collect. */
 static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_ns)
 {
+    if (task->joining && block && task->joiner == PyThread_get_thread_ident()) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "%U is being joined by this Python thread already: neither merge nor a signal handler may join it "
+                     "meanwhile",
+                     task->name);
+        return SF_RAISED;
+    }
     if (task->joining) { /* another Python thread is in here, and will finish it */
         struct sf_waiting waiting = {try_joined, sleep_a_little, task, SF_WAIT_CHILD, task->child.task};
         return sf_wait(&waiting, block, deadline_ns);
     }
     task->joining = true;
+    task->joiner = PyThread_get_thread_ident();
     int got = sf_task_collect(task, block, deadline_ns);
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
         task->joined = true; /* also when merge raised: the child is reaped and its result is here */
-    } else if (task->child.state == SF_CHILD_REAPED) {
+    } else if (task->child.state == SF_CHILD_REAPED && task->result_file < 0) {
         task->joined = true; /* its result could not be read */
     }
     task->joining = false;
@@ -274,8 +287,16 @@ bool sf_task_may_start(struct sf_task *task)
     if (!sf_task_is_usable(task))
         return false;
     if (task->child.state == SF_CHILD_NEW)
-        return true;
+        return sf_task_may_dispose(task);
     PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, task->word);
+    return false;
+}
+
+bool sf_task_may_dispose(struct sf_task *task)
+{
+    if (task->child.state != SF_CHILD_NEW || !task->starting)
+        return true;
+    PyErr_Format(PyExc_RuntimeError, "%U is in start() already: that call must finish first", task->name);
     return false;
 }
 
@@ -318,7 +339,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
     } else if (task->child.state == SF_CHILD_RUNNING) {
         /* no warning for a child that has ended by itself and was only not joined */
         bool killed = sf_child_wait(&task->child, false, 0) == -EAGAIN;
-        sf_child_end(&task->child);
+        sf_child_kill(&task->child);
         if (warn && killed && warn_of_kill(task, self))
             PyErr_WriteUnraisable(self);
     }

@@ -1,13 +1,14 @@
-/* Tasks in their child process: from the call of f to the exit status. See task.h.
+/* Tasks in their child process: from the call of f to the exit status. See task_struct.h.
  *
  * f may call os.fork, and both processes may come back out of f. Only the child itself goes on to extract and to
  * write into result_file; the other process ends as a program does. */
-#include "py/task/task.h"
+#include "py/task/task_child.h"
 
 #include <string.h>
 
 #include "core/log/log.h"
 #include "core/result/result_file.h"
+#include "py/task/task_struct.h"
 
 /* Calls f: sets one of value and raised; neither in a process that f made by os.fork, which may end without either. */
 static void call_f(struct sf_task *task, PyObject **value, PyObject **raised)

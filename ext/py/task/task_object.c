@@ -31,12 +31,16 @@ static int stop_and_join(struct sf_task *task, bool block, int64_t deadline_ns)
     return joined;
 }
 
-static void dispose_task(PyObject *self, bool warn)
+/* 0, or -1 with an exception. */
+static int dispose_task(PyObject *self, bool warn)
 {
     struct sf_task *task = sf_task_of(self);
+    if (!sf_task_may_dispose(task))
+        return -1;
     sf_task_dispose(task, self, warn);
     if (task->give_back)
         task->give_back(task);
+    return 0;
 }
 
 PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -68,7 +72,8 @@ PyObject *sf_task_object_exit(PyObject *self, PyObject *args)
     bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
     if (started && !raised && stop_and_join(task, true, SF_FOREVER) < 0)
         return NULL;
-    dispose_task(self, false); /* no warning at the end of a with block */
+    if (dispose_task(self, false)) /* no warning at the end of a with block */
+        return NULL;
     Py_RETURN_FALSE;
 }
 
@@ -131,7 +136,8 @@ PyObject *sf_task_object_kill(PyObject *self, PyObject *Py_UNUSED(unused))
 
 PyObject *sf_task_object_dispose(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    dispose_task(self, true);
+    if (dispose_task(self, true))
+        return NULL;
     Py_RETURN_NONE;
 }
 

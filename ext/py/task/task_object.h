@@ -18,7 +18,7 @@ static inline struct sf_task *sf_task_of(PyObject *self)
 /* Raises RuntimeError where the object was initialised before: "a Thread is initialised once: make a new one". */
 int sf_task_object_init_once(PyObject *self, const char *word);
 
-/* Methods that the two document differently. */
+/* Methods of both types, which have a docstring in each. */
 PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *sf_task_object_try_join(PyObject *self, PyObject *unused);
 PyObject *sf_task_object_get_exit_status(PyObject *self, PyObject *unused);

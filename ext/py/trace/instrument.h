@@ -19,11 +19,11 @@ struct sf_connection sf_connection_of(PyObject *connection);
 /* Writes a CHANNEL event for each pipe that is known already: after this process has joined a session. */
 void sf_instrument_log_pipes(void);
 
-/* Whether a wrapper has at least `least` arguments. If not: false, with TypeError. A wrapper's first argument is the
- * method that it wraps; its last ones are that method's arguments. */
+/* Whether a wrapper was called with at least `least` arguments. If not: false, with TypeError. A wrapper's first
+ * argument is the method that it wraps, and its last ones are that method's arguments. */
 bool sf_instrument_has(Py_ssize_t count, Py_ssize_t least);
 
-/* method(args...); count: without those of the keywords. */
+/* method(args...). count: of the positional arguments. */
 static inline PyObject *sf_instrument_call(PyObject *method, PyObject *const *args, Py_ssize_t count,
                                            PyObject *keywords)
 {

@@ -1,6 +1,6 @@
 /* The stack of calls. See instrument_call.h.
  *
- * A session may start or end while a thread waits in a call. No END is written into a log that lacks its BEGIN. */
+ * A session may start or end while a call is under way. No END is written into a log that lacks its BEGIN. */
 #include "py/trace/instrument_call.h"
 
 #include <assert.h>
@@ -38,7 +38,7 @@ void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes)
     if (call->era != sf_call_era()) {
         if (!seq)
             return;
-        sf_log_write(call->kind, SF_PHASE_BEGIN, channel, 0, 0); /* a message needs a span of its own */
+        sf_log_write(call->kind, SF_PHASE_BEGIN, channel, 0, 0); /* in this log: a message needs a whole span */
     }
     if (call->kind == SF_EVENT_RECEIVE)
         sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, channel, seq, bytes);

@@ -20,7 +20,8 @@ struct sf_call {
     uint32_t era, wait_era;  /* sf_call_era() when the BEGIN of its span, of its WAIT, was written */
 };
 
-/* Names the log that events go to now, so that an END goes only where its BEGIN is; 0: tracing is off. */
+/* A number that stands for the log that events are written to now; 0: tracing is off. An END is written only if the
+ * number is the same as at its BEGIN. */
 static inline uint32_t sf_call_era(void)
 {
     return sf_log_enabled() ? sf_log_texts_era() + 1 : 0;

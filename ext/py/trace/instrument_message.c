@@ -1,4 +1,4 @@
-/* trace.instrument, messages: what the methods of connections and queues are wrapped in. core/log/pipe_numbers.c counts
+/* trace.instrument, messages: the wrappers of the methods of connections and queues. core/log/pipe_numbers.c numbers
  * the messages.
  *
  *     send:      SEND begin, (pickling), SEND end, WRITE begin, (write; in a WAIT if the pipe is full), WRITE end
@@ -6,10 +6,10 @@
  *
  * SEND ends before the first byte is written, because the message may be received before its write returns.
  *
- * Each wrapper is one call from Python, which begins, calls the method, and ends. So the exception of a signal handler
- * cannot come between these and leave a call that never ends, or a pipe that has a writer for ever.
+ * Python calls one C function, which begins the call, calls the method, and ends the call. So the exception of a signal
+ * handler cannot come in between, and leave a call that never ends or a pipe that has a writer for ever.
  *
- * Each function below takes the method that it wraps first, then its own arguments, then the method's. */
+ * The arguments of each wrapper are the method that it wraps, then its own arguments, then the method's. */
 #include "py/base/types.h"
 
 #include <errno.h>
@@ -108,7 +108,7 @@ out:
 
 /* ---- receiving ---- */
 
-/* waits: whether a wait for a message may begin now; false where the method takes a lock first. */
+/* waits: whether the wait for a message may begin here. Otherwise call_read begins it. */
 static PyObject *receive_from(struct sf_connection connection, bool waits, PyObject *method, PyObject *const *args,
                               Py_ssize_t count, PyObject *keywords)
 {
@@ -122,7 +122,7 @@ static PyObject *receive_from(struct sf_connection connection, bool waits, PyObj
     return received;
 }
 
-/* method, connection, ...: call_read, which this calls in turn, waits */
+/* method, connection, ...; the method calls call_read, which waits */
 static PyObject *call_receive(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     if (!sf_instrument_has(count, 2))
@@ -219,14 +219,14 @@ out:
 
 /* ---- pickling ---- */
 
-/* method, ...; the pickle is what the method returns if it `gives` one, else its first argument */
-static PyObject *call_pickler(bool gives, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+/* method, ...; returns_pickle: the method returns the pickle; else the pickle is the method's first argument */
+static PyObject *call_pickler(bool returns_pickle, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     if (!sf_instrument_has(count, 1))
         return NULL;
     uint64_t from = sf_log_stretch_begin();
     PyObject *result = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    PyObject *pickle = !result || !from ? NULL : gives ? result : count > 1 ? args[1] : NULL;
+    PyObject *pickle = !result || !from ? NULL : returns_pickle ? result : count > 1 ? args[1] : NULL;
     sf_log_stretch(SF_EVENT_PICKLED, from, pickle ? length_of(pickle) : 0);
     return result;
 }

@@ -11,7 +11,7 @@
 /* Attributes of a connection: its descriptor, and its two pipes as one int, once they are found. */
 static PyObject *name_handle, *name_pipes;
 
-/* Says in the trace, once in a process, that there are pipes without events. */
+/* Writes a mark, once in each process, that there are pipes without events. */
 static void log_full(void)
 {
     static const char text[] = "trace.instrument: too many pipes, the messages of new ones are not traced";

@@ -1,5 +1,5 @@
-/* trace.instrument, processes and Pools: spans around calls, waits, tasks. These calls are rare, so few functions serve
- * all of them. As in instrument_message.c each wrapper is one call from Python. */
+/* trace.instrument, processes and Pools: spans around calls, waits, tasks. These calls are rare, so a few general
+ * functions serve all of them. As in instrument_message.c, Python calls one C function for each wrapped call. */
 #include "py/base/types.h"
 
 #include "core/log/log.h"
@@ -7,7 +7,7 @@
 #include "py/trace/instrument.h"
 #include "py/trace/instrument_call.h"
 
-/* Our own Python passes ints in range. 0, or -1 with an exception. */
+/* The callers are our own Python files, whose ints are in range. 0, or -1 with an exception. */
 static int parse_integers(PyObject *const *args, int wanted, long long *out)
 {
     for (int i = 0; i < wanted; i++) {
@@ -68,7 +68,7 @@ static PyObject *call_in_wait(PyObject *Py_UNUSED(module), PyObject *const *args
     if (!sf_instrument_has(count, 3) || parse_integers(args + 1, 1, &reason))
         return NULL;
     PyObject *what = args[2];
-    uint32_t era = sf_call_is_waiting() ? 0 : sf_call_era();
+    uint32_t era = sf_call_is_waiting() ? 0 : sf_call_era(); /* 0: no WAIT is written, because one is open */
     if (PyLong_Check(what)) {
         number = PyLong_AsUnsignedLong(what);
     } else if (what != Py_None) {

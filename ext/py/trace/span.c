@@ -1,9 +1,9 @@
 /* trace.span(name): a context manager that writes the begin and the end of its block.
  *
  * On CPython a with block creates no object, so it costs little more than its two events. span("name") returns the
- * span that was made earlier for the same literal. __enter__ and __exit__ are not methods, because each use would bind
- * a method to the span. They are one descriptor, which returns the span itself. The span called without arguments
- * begins; called with the three of __exit__ it ends. */
+ * span that was made earlier for the same literal. __enter__ and __exit__ are not methods, because looking up a method
+ * makes a new object. Both are one descriptor that returns the span itself. A call of the span without arguments is
+ * __enter__, a call with three arguments is __exit__. */
 #include "py/base/types.h"
 
 #include <stddef.h>
@@ -118,7 +118,7 @@ static PyObject *span_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 }
 
 /* span("name"), without a tuple for its arguments. A span has no state but its name, so one object serves all uses. A
- * literal has the same address each time, by which its span is found. */
+ * literal has the same address each time: its span is found by that. */
 static PyObject *make_span(PyObject *type, PyObject *const *args, size_t count, PyObject *keywords)
 {
     static struct span *recent[SF_TEXTS_RECENT]; /* owned */
@@ -165,8 +165,8 @@ static PyType_Spec span_spec = {
 
 static PyTypeObject *span_type;
 
-/* span.__enter__ and span.__exit__: of a span, the span itself; of the type (contextlib.ExitStack uses that), the
- * descriptor. */
+/* What __enter__ and __exit__ are: looked up in a span, the span itself; looked up in the type, as contextlib.ExitStack
+ * does, the descriptor. */
 static PyObject *ends_get(PyObject *self, PyObject *span, PyObject *type)
 {
     (void)type;

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/ring/ring_messages.h"
 #include "harness.h"
@@ -52,7 +54,7 @@ TEST(the_largest_message_fits_and_a_larger_one_never_will)
 TEST(without_room_nothing_changes)
 {
     struct sf_ring *ring = new_ring(1031);
-    struct sf_ring_slot slot, none = {1, 2, 3};
+    struct sf_ring_slot slot, none = {.position = 1, .bytes = 2, .seq = 3};
     uint64_t sent = 0;
     while (send_message(ring, 0, sent, 16) == 0)
         sent++;
@@ -216,6 +218,31 @@ TEST(releases_in_any_order_give_the_room_back)
             sf_ring_release(ring, &slot[(n * 7 + round) % 16]);
     }
     CHECK_EQ(0, send_message(ring, 0, 0, 4096 - SF_RING_FRAME_BYTES));
+}
+
+TEST(a_process_forked_in_the_middle_of_a_message_does_not_finish_it)
+{
+    struct sf_ring *ring = new_ring(1024);
+    struct sf_ring_slot writing, reading, none;
+    int status;
+    CHECK_EQ(0, send_message(ring, 0, 0, 400));
+    CHECK_EQ(0, sf_ring_claim(ring, &reading));
+    CHECK_EQ(0, sf_ring_reserve(ring, 400, &writing));
+    pid_t child = fork();
+    if (child == 0) {
+        sf_ring_release(ring, &reading);
+        sf_ring_publish(ring, &writing);
+        sf_ring_abandon(ring, &writing);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &none));
+    CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 400, &none));
+    sf_ring_release(ring, &reading);
+    CHECK_EQ(0, sf_ring_reserve(ring, 400, &none));
+    sf_ring_publish(ring, &writing);
+    CHECK_EQ(0, sf_ring_claim(ring, &reading));
+    CHECK_EQ(writing.seq, reading.seq);
 }
 
 static long faults(void)

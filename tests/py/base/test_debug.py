@@ -33,7 +33,8 @@ def test_the_log_says_which_session_and_which_logs(run_program, tmp_path):
                 t.start()
         print("done")
         """, tmp_path / "run.db", env={"SNAKEFISH_DEBUG": "log,ring"}))
-    words = [re.sub(r"/dev/shm/\S+|log\.[\d.]+|\d+(?= records)", "X", line.partition(": ")[2]) for line in said if " log: " in line]
+    words = [re.sub(r"/dev/shm/\S+|log\.[\d.]+|\d+(?= records)", "X", line.partition(": ")[2])
+             for line in said if " log: " in line]
     assert words == ["joined the session in X", "made X, X records", "made X, X records", "left the session in X"]
     parent, child = {line.split()[1] for line in said if "made log." in line}
     assert parent != child

@@ -60,6 +60,25 @@ def test_exit_with_words_prints_them_and_is_status_1(run_program):
     assert (ended.status, ended.stdout, ended.stderr) == (0, "1\n", "some words\n")
 
 
+def test_exit_with_words_is_status_1_also_where_they_cannot_be_printed():
+    class Broken:
+        def write(self, text):
+            raise OSError("no room")
+
+        def flush(self):
+            pass
+
+    def f():
+        sys.stderr = Broken()
+        sys.exit("some words")
+
+    with Thread(f) as thread:
+        thread.start()
+    assert thread.get_exit_status() == 1
+    with pytest.raises(ChildDied, match="called sys.exit\\(\\), exit status 1"):
+        thread.get_result()
+
+
 def test_sys_exit_extracts_and_merges_as_any_exception_does():
     merged = []
     task = ran(lambda: exit(3), lambda g: "extracted", lambda g, e: merged.append(e))

@@ -123,6 +123,31 @@ def test_handlers_run_during_blocking_calls_and_may_raise(check_program, what):
         """, what) == "enough 3 True\n"
 
 
+def test_what_a_handler_raises_while_next_waits_for_a_child_in_sys_exit_comes_through(check_program):
+    check_program("""
+        import signal, sys, time, snakefish
+        def handler(*_):
+            raise LookupError("enough")
+        def f():
+            yield 1
+            sys.exit(3)
+        g = snakefish.Generator(f, lambda _: time.sleep(1), lambda *_: None)
+        g.start()
+        assert next(g) == 1
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        for expected in LookupError, snakefish.ChildDied, StopIteration:
+            try:
+                next(g)
+            except expected as error:
+                assert expected is not snakefish.ChildDied or error.exit_status == 3, error
+            else:
+                raise AssertionError(expected)
+        g.join()
+        assert g.get_exit_status() == 3
+    """)
+
+
 def test_handlers_and_alarms_of_the_child_work_there():
     def ring(*_):
         raise LookupError("rang")

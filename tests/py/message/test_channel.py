@@ -320,3 +320,29 @@ def test_messages_pass_a_small_ring_between_processes_at_full_blast():
         task.start()
         assert [channel.receive_pyobj() for _ in range(count)] == list(range(count))
     channel.dispose()
+
+
+def test_unpickling_may_fork_and_the_message_stays_the_parents(check_program):
+    check_program("""
+        import os, snakefish
+        channel = snakefish.Channel(1 << 16)
+        class Forks:
+            def __init__(self):
+                self.data = b"x" * 30000
+            def __setstate__(self, state):
+                child = os.fork()
+                if child:
+                    assert os.waitpid(child, 0)[1] == 0
+                    try:  # the message is still being read here, so its room is not free
+                        channel.send_pyobj(b"y" * 60000)
+                    except OverflowError:
+                        return
+                    raise AssertionError("the child has released its parent's message")
+        channel.send_pyobj(Forks())
+        parent = os.getpid()
+        channel.receive_pyobj()
+        if os.getpid() != parent:
+            os._exit(0)  # after it has released its copy of the message
+        channel.send_pyobj(b"y" * 60000)
+        assert channel.receive_pyobj() == b"y" * 60000
+    """)

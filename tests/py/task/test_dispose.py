@@ -112,7 +112,7 @@ def test_a_subclass_that_forgets_init_gets_errors_and_costs_no_descriptor():
         del task
     channel = ForgetfulChannel()
     for call in (channel.receive_pyobj, lambda: channel.send_pyobj(1)):
-        with pytest.raises(RuntimeError):
+        with pytest.raises(RuntimeError, match="__init__"):
             call()
     channel.dispose()
     gc.collect()

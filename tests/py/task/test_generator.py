@@ -11,6 +11,7 @@ from generators import OwnError, add_total, count, failing, started, summing, ta
 
 from snakefish import Channel, ChildDied, Generator, Thread
 
+
 def test_items_come_in_order_and_then_stop_iteration_for_good():
     with started(count, args=(3,)) as generator:
         assert [generator.next(), generator.next(), generator.next()] == [0, 1, 2]

@@ -10,6 +10,7 @@ from generators import OwnError, add_total, count, started, summing, take_total
 
 from snakefish import Channel, ChildDied, Generator
 
+
 @pytest.fixture
 def channel():
     with Channel(1 << 16) as one:

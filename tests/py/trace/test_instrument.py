@@ -2,9 +2,8 @@
 import os
 import sys
 
-import pytest
 from databases import Database
-from instrumented import QUIET, channels, needs_collector, traced, unnumbered
+from instrumented import QUIET, channels, needs_collector, traced, unnumbered  # noqa: F401
 
 pytestmark = needs_collector
 
@@ -169,7 +168,8 @@ def test_wrong_calls_raise_what_they_raise_without(check_program):
         calls = [lambda: q.put(), lambda: q.put(1, 2, 3, 4), lambda: q.get(zz=1), lambda: SimpleQueue().get(1),
                  lambda: connection.Pipe(1, 2), lambda: connection.wait(), lambda: type(a).recv_bytes(), lambda: type(a).send(),
                  lambda: a.recv_bytes_into(), lambda: a.recv(1), lambda: a.send_bytes("text"), lambda: p.start(1),
-                 lambda: p.join(zz=1), lambda: Unmade().start(), lambda: Unmade().join(), lambda: reduction.ForkingPickler.loads(),
+                 lambda: p.join(zz=1), lambda: Unmade().start(), lambda: Unmade().join(),
+                 lambda: reduction.ForkingPickler.loads(),
                  lambda: (b.send_bytes(b"x"), type(a).recv_bytes(self=a)), lambda: Refused().start(),
                  lambda: pool.map(abs, [1, 2], 2.0)]
         def outcomes():

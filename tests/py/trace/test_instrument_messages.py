@@ -1,7 +1,9 @@
 """trace.instrument: the messages of pipes and queues in the trace database."""
 import pytest
 from databases import Database
-from instrumented import INTERRUPT_AT, QUIET, channels, check, needs_collector, received, traced, unnumbered
+from instrumented import (  # noqa: F401
+    INTERRUPT_AT, QUIET, channels, check, needs_collector, received, traced, unnumbered,
+)
 
 pytestmark = needs_collector
 

@@ -1,7 +1,7 @@
 """trace.instrument: Pools and executors in the trace database."""
 import pytest
 from conftest import PYPY
-from instrumented import QUIET, check, needs_collector, traced, unnumbered
+from instrumented import QUIET, check, needs_collector, traced, unnumbered  # noqa: F401
 
 pytestmark = needs_collector
 

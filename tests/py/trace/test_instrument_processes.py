@@ -1,6 +1,6 @@
 """trace.instrument: processes in the trace database, and start methods other than fork."""
 import pytest
-from instrumented import INTERRUPT_AT, check, needs_collector, traced
+from instrumented import INTERRUPT_AT, check, needs_collector, traced  # noqa: F401
 
 pytestmark = needs_collector
 

@@ -1,5 +1,5 @@
-/* What the two halves of a Generator share: generator.c in the parent, generator_child.c in the child. Internal to
- * them.
+/* What the two halves of a Generator share: generator.c in the parent, generator_child.c in the child. No other file
+ * includes it.
  *
  *     parent: asked += 1  --futex-->   child: computes items while made < asked + prefetch
  *     parent: takes one item  <--stream--  child: sends them, in order
@@ -9,8 +9,8 @@
  * (core/result/stream.h), which also holds the items that were computed ahead. The last item has the number
  * SF_GENERATOR_LAST_ITEM: it is the exception that ended the generator, StopIteration or another one. What is extracted
  * goes into the task's result_file, as for every task. */
-#ifndef SF_PY_TASK_GENERATOR_H
-#define SF_PY_TASK_GENERATOR_H
+#ifndef SF_PY_TASK_GENERATOR_STRUCT_H
+#define SF_PY_TASK_GENERATOR_STRUCT_H
 
 #include <stdatomic.h>
 
@@ -55,8 +55,5 @@ static inline bool sf_generator_stopped(const struct sf_generator *generator)
 {
     return atomic_load_explicit(&generator->control->stop, memory_order_acquire);
 }
-
-/* In the child: the task's `run`. Computes and sends items until the last one, or until it is stopped. */
-PyObject *sf_generator_feed(struct sf_task *task);
 
 #endif
