@@ -50,7 +50,7 @@ def exists(path):
     version = version_of(path)
     if version not in (None, VERSION):
         raise StoreError(f"{path} is a bench database of version {version}, and this bench writes version {VERSION}: "
-                         "choose another path")
+                         "choose another path, or move that file away")
     return version is not None
 
 
