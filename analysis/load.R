@@ -74,7 +74,8 @@ check_database <- function(db, path, kind) {
   if (id != application_ids[[kind]]) stop_with(path, " is not a ", kind, " database of snakefish.")
   if (version < schema_versions[[kind]]) {
     stop_with(path, " has the old schema version ", version, ", this report reads version ", schema_versions[[kind]],
-              ": record it again.")
+              if (kind == "bench") ": `python3 -m bench report` converts version 2; record an older one again."
+              else ": record it again.")
   }
   if (version > schema_versions[[kind]]) {
     stop_with(path, " has schema version ", version, ", this report reads version ", schema_versions[[kind]],

@@ -1,6 +1,11 @@
 # Reads what the figures show of a trace. All of it is aggregated in SQL (trace.sql): a trace of millions of events
 # brings no more rows into R than one of thousands.
 
+# What fits on a page. timeline_columns: of the timeline, each as wide as the shortest span that can be seen.
+# channel_slots: of the figure of channels. arrows: of the timeline; arrow_stretches: parts of the run in each of which a
+# sender and a receiver have one arrow, where there are more messages than that.
+page_limits <- data.frame(timeline_columns = 700, channel_slots = 300, arrows = 60, arrow_stretches = 512)
+
 load_trace <- function(path) {
   db <- open_database(path, "trace")
   on.exit(DBI::dbDisconnect(db))
@@ -45,6 +50,7 @@ prepare_trace <- function(db, path, drawn) {
   DBI::dbExecute(db, "PRAGMA temp_store = FILE")
   DBI::dbExecute(db, "CREATE TEMP TABLE drawn(process INTEGER PRIMARY KEY)")
   DBI::dbExecute(db, "INSERT INTO drawn VALUES(?)", list(drawn))
+  DBI::dbWriteTable(db, "page_limits", page_limits, temporary = TRUE)
   lines <- sub("--.*$", "", readLines(file.path(parts_directory, "trace.sql")))
   for (statement in strsplit(paste(lines, collapse = "\n"), ";")[[1]]) {
     if (nzchar(trimws(statement))) {

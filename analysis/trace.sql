@@ -1,9 +1,11 @@
 -- What the report draws of a trace, as temporary tables of its connection. However large the trace is, R gets only as many
--- rows as a page can show. The table drawn(process) exists already: the processes that have a lane in the timeline.
+-- rows as a page can show. Two tables exist already: drawn(process), the processes that have a lane in the timeline; and
+-- page_limits, one row of what load_trace.R says fits on a page.
 
 -- The whole run, and the length of one column of the timeline: what is shorter cannot be seen on its own.
 CREATE TEMP TABLE run AS
-  SELECT first_ns, last_ns, max(1.0, (last_ns - first_ns) / 700.0) AS column_ns FROM (
+  SELECT first_ns, last_ns, max(1.0, (last_ns - first_ns) * 1.0 / timeline_columns) AS column_ns
+  FROM page_limits CROSS JOIN (
     SELECT min(start_ns) AS first_ns,
            max(min(start_ns) + 1, coalesce(max(end_ns), 0), max(start_ns), coalesce((
              SELECT ns FROM event_time WHERE id = (SELECT rowid FROM event ORDER BY tsc DESC LIMIT 1)), 0)) AS last_ns
@@ -86,14 +88,15 @@ CREATE TEMP TABLE sent AS
 CREATE TEMP VIEW shown_pair AS
   SELECT sender, receiver, count(*) AS messages FROM sent GROUP BY 1, 2 ORDER BY 1, 2;
 
--- Of each sender and receiver the first message in each 512th of the run; all of them where they are few.
+-- Of each sender and receiver the first message in each stretch of the run; all of them where they are few.
 CREATE TEMP VIEW shown_arrow AS
   SELECT sender, receiver, CAST(send_ns AS REAL) AS send_ns, CAST(receive_ns AS REAL) AS receive_ns FROM (
     SELECT sender, receiver, send_ns, receive_ns, row_number() OVER (PARTITION BY sender, receiver,
-        CAST((send_ns - first_ns) / ((last_ns - first_ns) / 512.0) AS INTEGER) ORDER BY send_ns) AS place,
-        count(*) OVER () AS messages
-    FROM sent CROSS JOIN run WHERE receiver IN (SELECT process FROM drawn) AND sender IN (SELECT process FROM drawn))
-  WHERE place = 1 OR messages <= 60 ORDER BY send_ns, receive_ns, sender, receiver;
+        CAST((send_ns - first_ns) * 1.0 / (last_ns - first_ns) * arrow_stretches AS INTEGER) ORDER BY send_ns) AS place,
+        count(*) OVER () AS messages, arrows
+    FROM sent CROSS JOIN run CROSS JOIN page_limits
+    WHERE receiver IN (SELECT process FROM drawn) AND sender IN (SELECT process FROM drawn))
+  WHERE place = 1 OR messages <= arrows ORDER BY send_ns, receive_ns, sender, receiver;
 
 -- Latencies by size, as points of their distribution: share of the messages that took at most latency_ns.
 CREATE TEMP TABLE ranked AS
@@ -113,13 +116,14 @@ CREATE TEMP VIEW shown_percentile AS
   SELECT size, per_mille, CAST(latency_ns AS REAL) AS latency_ns, messages
   FROM ranked JOIN wanted ON place = (messages * per_mille + 999) / 1000 ORDER BY 1, 2;
 
--- The run in 300 columns: the most messages that were in the channel in each, and how many at its end.
+-- The run in slots of equal length: the most messages that were in the channel in each, and how many at its end.
 CREATE TEMP TABLE depth AS
   SELECT channel, slot, max(highest) AS highest, max(iif(place = changes, messages, 0)) AS at_end FROM (
     SELECT channel, slot, messages, messages AS highest, row_number() OVER w AS place,
            count(*) OVER (PARTITION BY channel, slot) AS changes FROM (
       SELECT channel, ns, messages, row_number() OVER () AS nth,
-             CAST((ns - first_ns) / (last_ns - first_ns + 1.0) * 300 AS INTEGER) AS slot FROM channel_depth CROSS JOIN run)
+             CAST((ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER) AS slot
+      FROM channel_depth CROSS JOIN run CROSS JOIN page_limits)
     WINDOW w AS (PARTITION BY channel, slot ORDER BY ns, nth))
   GROUP BY channel, slot;
 
@@ -132,11 +136,11 @@ CREATE TEMP VIEW shown_channel AS
 
 CREATE TEMP VIEW shown_depth AS SELECT channel, slot, highest, at_end FROM depth ORDER BY channel, slot;
 
--- In the same columns: what was received.
+-- In the same slots: what was received.
 CREATE TEMP VIEW shown_flow AS
-  SELECT channel, CAST((receive_ns - first_ns) / (last_ns - first_ns + 1.0) * 300 AS INTEGER) AS slot,
+  SELECT channel, CAST((receive_ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER) AS slot,
          CAST(sum(bytes) AS REAL) AS bytes, count(*) AS messages
-  FROM sent CROSS JOIN run WHERE receive_ns IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
+  FROM sent CROSS JOIN run CROSS JOIN page_limits WHERE receive_ns IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
 
 CREATE TEMP VIEW shown_events AS
   SELECT k.name AS kind, count(*) AS events FROM event e JOIN event_kind k ON k.id = e.kind

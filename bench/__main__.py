@@ -60,8 +60,8 @@ def parser():
                        "it works, not to compare")
     scope.add_argument("--full", action="store_true", help=f"all workloads, runtimes and worker counts, "
                        f"{choice.FULL_BLOCKS} blocks: hours")
-    run.add_argument("--filter", default="", metavar="TEXT", help="only workloads with this in program/NAME or "
-                     "micro/NAME; default: the seven of the Benchmarks Game, and micro")
+    run.add_argument("--filter", default="", metavar="A,B", help="only workloads with one of these texts in "
+                     "program/NAME or micro/NAME; default: the seven of the Benchmarks Game, and micro")
     run.add_argument("--runtimes", type=names, metavar="A,B", help="only these; default: "
                      + ", ".join(choice.STANDARD_RUNTIMES))
     run.add_argument("--workers", type=counts, metavar="1,2", help="default: 1 and all CPUs; --full: up to twice the "

@@ -1,24 +1,24 @@
 # The channels over the run: how many messages were in each, and how much was received from it.
 
 max_channels <- 4
-channel_slots <- 300  # columns of the run, as in trace.sql
 
 figure_channels <- function(trace) {
   title <- "Channels over time"
   if (nrow(trace$channels) == 0) return(missing_figure("channels", title, "No message was sent in this trace."))
   shown <- trace$channels[seq_len(min(max_channels, nrow(trace$channels))), ]
   length_ns <- trace$run$end_ns - trace$run$begin_ns
+  slots <- page_limits$channel_slots
   unit <- duration_unit(length_ns)
-  slot_s <- length_ns / channel_slots / 1e9
+  slot_s <- length_ns / slots / 1e9
   rows <- bind(lapply(shown$channel, function(channel) {
     depths <- fill_depths(trace$depths[trace$depths$channel == channel, ])
     flow <- trace$flows[trace$flows$channel == channel, ]
-    bytes <- rep(0, channel_slots)
+    bytes <- rep(0, slots)
     bytes[flow$slot + 1] <- flow$bytes
     rbind(data.frame(channel = channel, what = "messages in it", slot = seq_along(depths) - 1, value = depths),
           data.frame(channel = channel, what = "MB/s taken out", slot = seq_along(bytes) - 1, value = bytes / slot_s / 1e6))
   }))
-  rows$time <- (rows$slot + 0.5) / channel_slots * length_ns / unit$ns
+  rows$time <- (rows$slot + 0.5) / slots * length_ns / unit$ns
   rows$panel <- factor(sprintf("channel %d: %s", rows$channel, rows$what),
                        unlist(lapply(shown$channel, sprintf, fmt = c("channel %d: messages in it",
                                                                      "channel %d: MB/s taken out"))))
@@ -37,8 +37,8 @@ figure_channels <- function(trace) {
     picture(plot, 0.5 + if (narrow) 1.5 * panels else 1.8 * panels / 2)
   }
   new_figure("channels", title, draw, channels_finding(trace), paste0(
-    sprintf("The run in %d columns: the most messages that were in the channel in each, and what was received.",
-            channel_slots),
+    sprintf("The run in %d parts: in each the most messages that were in the channel, and how much was received.",
+            slots),
     if (nrow(trace$channels) > max_channels) sprintf(" The %d with most messages, of %d.", max_channels,
                                                      nrow(trace$channels))),
     data.frame(channel = rows$channel, what = rows$what, time_ns = round(rows$time * unit$ns),
@@ -46,13 +46,13 @@ figure_channels <- function(trace) {
     width = 9)
 }
 
-# The most messages in each column: at least as many as were there when the column before ended.
-fill_depths <- function(rows) {
-  stopifnot(rows$slot >= 0, rows$slot < channel_slots, !anyDuplicated(rows$slot), rows$at_end <= rows$highest)
-  depths <- rep(0, channel_slots)
+# The most messages in each part of the run: at least as many as were there when the part before ended.
+fill_depths <- function(rows, slots = page_limits$channel_slots) {
+  stopifnot(rows$slot >= 0, rows$slot < slots, !anyDuplicated(rows$slot), rows$at_end <= rows$highest)
+  depths <- rep(0, slots)
   last <- 0
-  place <- match(seq_len(channel_slots) - 1, rows$slot)
-  for (i in seq_len(channel_slots)) {
+  place <- match(seq_len(slots) - 1, rows$slot)
+  for (i in seq_len(slots)) {
     here <- place[i]
     depths[i] <- if (is.na(here)) last else max(last, rows$highest[here])
     if (!is.na(here)) last <- rows$at_end[here]

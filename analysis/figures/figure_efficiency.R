@@ -14,7 +14,8 @@ figure_efficiency <- function(bench) {
     picture(plot, panel_height(length(unique(rows$program)), narrow))
   }
   new_figure("efficiency", title, draw, efficiency_finding(rows, bench$cpus), paste0(
-    "100 % means that every worker was as useful as the sequential program. ", scaling_caption(rows, bench),
+    "100 % means that every worker was as useful as the sequential program. ",
+    scaling_caption(rows, bench, "The scale of workers is log2"),
     if (is.finite(bench$cpus) && bench$cpus < max(rows$workers)) " Beyond the CPUs efficiency must fall: they are shared."),
     scaling_data(shown))
 }

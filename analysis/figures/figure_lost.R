@@ -1,4 +1,4 @@
-# Where the speed-up went: a bar for each traced run, from what its work would take if it were spread evenly over the
+# Where the speedup went: a bar for each traced run, from what its work would take if it were spread evenly over the
 # processes that ran at once and all else cost nothing, to what it took.
 
 not_analysed <- "The trace holds no analysis: run snakefish-trace analyze on it, then the report again."
@@ -28,7 +28,7 @@ figure_lost <- function(traces) {
     picture(plot, 1 + 0.22 * ceiling(length(shown) / if (narrow) 3 else 7) + 0.6 * nrow(runs))
   }
   new_figure("lost_speedup", title, draw, lost_finding(runs, parts), paste(
-    "Ideal: the useful time over the number of processes that ran at once; speed-up: useful time over the measured time.",
+    "Ideal: the useful time over the number of processes that ran at once; speedup: useful time over the measured time.",
     "The other parts are what the critical path holds besides it; imbalance: useful time on the path that was not spread",
     "over these processes. Where other work went on at the same time, the parts are scaled down to sum to the measured time.",
     "Dashed: the ideal."), parts[c("trace", "part", "ns")], width = 9)
@@ -59,7 +59,7 @@ lost_label <- function(runs, narrow) {
   times <- sprintf("%s, ideally %s", format_duration(runs$duration_ns), format_duration(runs$ideal_ns))
   # on a phone there is no room for the name beside the bar
   if (narrow) return(sprintf("%s: %s", shorten(runs$trace, 34), times))
-  sprintf("%s; speed-up %s with %s at once", times, format_digits(runs$useful_ns / runs$duration_ns),
+  sprintf("%s; speedup %s with %s at once", times, format_digits(runs$useful_ns / runs$duration_ns),
           counted(runs$at_once, "process", "processes"))
 }
 
@@ -70,8 +70,8 @@ losses_finding <- function(runs, parts) {
   worst <- vapply(split_by(parts[parts$part != "ideal", ], "trace"), function(own) own$part[which.max(own$ns)], "")
   counts <- sort(table(worst), decreasing = TRUE)
   named <- sprintf("%s (%s)", runs$trace[ends], format_percent(share[ends]))
-  sprintf(paste("Of %d runs %s is nearest to its ideal time, in per cent of what it took, and %s farthest from it.",
-                "What cost most was %s."),
+  sprintf(paste("Of %d runs %s is nearest to its ideal time and %s farthest from it (the ideal in per cent of the measured",
+                "time). What cost most was %s."),
           nrow(runs), named[1], named[2], in_words(sprintf("%s in %d", names(counts), counts)))
 }
 

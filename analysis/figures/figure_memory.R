@@ -33,9 +33,10 @@ memory_finding <- function(rows) {
                 at[at$runtime == "multiprocessing", c("program", "bytes")], by = "program")
   if (nrow(pair) > 0) {
     ratio <- pair$bytes.x / pair$bytes.y
-    return(sprintf("With %s snakefish holds %s times the memory of multiprocessing (median of %s; %s).",
-                   counted(max(rows$workers), "worker"), format_digits(stats::median(ratio)),
-                   counted(nrow(pair), "program"), paste(unique(format_digits(range(ratio))), collapse = " to ")))
+    of <- if (nrow(pair) == 1) paste("in", pair$program) else
+      sprintf("(median of %s; %s)", counted(nrow(pair), "program"), paste(format_digits(range(ratio)), collapse = " to "))
+    return(sprintf("With %s snakefish holds %s times the memory of multiprocessing %s.",
+                   counted(max(rows$workers), "worker"), format_digits(stats::median(ratio)), of))
   }
   top <- rows[which.max(rows$bytes), ]
   sprintf("The most was held by %s under %s with %s: %s.", top$program, top$runtime, counted(top$workers, "worker"),

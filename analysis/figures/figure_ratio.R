@@ -71,8 +71,8 @@ ratio_figure <- function(name, title, rows, method, axis, finding, reading) {
   }
   new_figure(name, title, draw, finding, paste0(
     reading, " The two are compared within each block (ticks: one block each); the ratio is that of the median times. ",
-    interval_caption(rows, method), " Grey band: no practical difference, being within ",
-    format_percent(method$practical_margin), " of each other or within what snakefish differs from itself by."),
+    interval_caption(rows, method), " Grey band: the margin within which there is no practical difference, ",
+    format_percent(method$practical_margin), " or, where that is more, what snakefish differs from itself by."),
     rows[c("program", "workers", "runtime", "base", "time_ns", "base_ns", "times_as_fast", "low", "high", "p", "blocks", "margin",
            "verdict")])
 }
@@ -124,11 +124,11 @@ no_ratio <- function(bench) {
 
 ratio_finding <- function(rows) {
   counts <- table(factor(rows$verdict, names(verdict_shapes)))
-  extremes <- rows[unique(c(which.max(rows$times_as_fast), which.min(rows$times_as_fast))), ]
-  sprintf("Of %s with multiprocessing, snakefish is %s. %s.",
-          counted(nrow(rows), "comparison"), in_words(verdict_counts(counts)),
-          in_words(sprintf("%s at %s: %s times as fast", extremes$program, counted(extremes$workers, "worker"),
-                           ratio_text(extremes$times_as_fast, extremes$low, extremes$high))))
+  extremes <- rows[unique(c(which.min(rows$times_as_fast), which.max(rows$times_as_fast))), ]
+  told <- sprintf("%s times as fast in %s at %s", ratio_text(extremes$times_as_fast, extremes$low, extremes$high),
+                  extremes$program, counted(extremes$workers, "worker"))
+  sprintf("Of %s with multiprocessing, snakefish is %s. It is %s.", counted(nrow(rows), "comparison"),
+          in_words(verdict_counts(counts)), if (length(told) == 1) told else paste("between", paste(told, collapse = " and ")))
 }
 
 # counts: a table of verdicts

@@ -20,7 +20,7 @@ figure_speedup <- function(bench) {
   }
   new_figure("speedup", title, draw, speedup_finding(rows, bench$cpus), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    scaling_caption(rows, bench)), scaling_data(rows))
+    scaling_caption(rows, bench, "The scales are log2")), scaling_data(rows))
 }
 
 in_runtime_order <- function(rows) {
@@ -80,9 +80,10 @@ several_counts <- function(rows) {
   key %in% key[duplicated(key)]
 }
 
-scaling_caption <- function(rows, bench) {
-  paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. The scales are log2; nothing was ",
-         "measured between the points.", cpu_caption(rows, bench$cpus), if ("ceiling" %in% rows$runtime)
+# scales: which of them are logarithmic, as the begin of a sentence.
+scaling_caption <- function(rows, bench, scales) {
+  paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. ", scales,
+         "; nothing was measured between the points.", cpu_caption(rows, bench$cpus), if ("ceiling" %in% rows$runtime)
          " Ceiling: as many copies of the sequential program at once, the most that this machine allows.")
 }
 
@@ -111,15 +112,20 @@ speedup_finding <- function(rows, cpus) {
 told_one_by_one <- 3
 too_many_to_tell <- function(things) length(unique(things)) > told_one_by_one
 
-# "Speedup with 2 workers, median (range) of 7 programs: snakefish 1.9 (1.5 to 2.0); ..."
+# "Speedup with 2 workers, median (range) of 7 programs: snakefish 1.9 (1.5 to 2.0); ..."; of one program, its values.
 median_by_runtime <- function(rows, workers, column, what, format) {
   at <- rows[rows$workers == workers, ]
+  programs <- unique(at$program)
+  if (length(programs) == 1) {
+    return(sprintf("%s of %s with %s: %s.", what, programs, counted(workers, "worker"),
+                   paste(at$runtime, format(at[[column]]), collapse = "; ")))
+  }
   told <- vapply(split_by(at, "runtime"), function(own) {
     sprintf("%s %s (%s)", own$runtime[1], format(stats::median(own[[column]])),
             paste(unique(format(range(own[[column]]))), collapse = " to "))
   }, "")
   sprintf("%s with %s, median (range) of %s: %s.", what, counted(workers, "worker"),
-          counted(length(unique(at$program)), "program"), paste(told, collapse = "; "))
+          counted(length(programs), "program"), paste(told, collapse = "; "))
 }
 
 base_case_text <- function(rows) {

@@ -1,7 +1,6 @@
 # The timeline of a traced run: a lane for each process, its spans as bars nested by depth, messages as arrows, its times
 # on a CPU as a strip below, and the critical path as a line through the lanes.
 
-max_arrows <- 60
 strip_rows <- 0.55   # the height of the on-CPU strip, in rows
 
 figure_timeline <- function(trace) {
@@ -179,14 +178,14 @@ choose_arrows <- function(trace, processes) {
   arrows <- transform(trace$arrows, from = ifelse(down, from$bottom, from$top), to = ifelse(down, to$top, to$bottom))
   across <- arrows[(from$lane != to$lane) %in% TRUE, ]
   drawn <- across
-  stretches <- 512
+  stretches <- page_limits$arrow_stretches
   length_ns <- trace$run$end_ns - trace$run$begin_ns
-  while (nrow(drawn) > max_arrows && stretches >= 1) {
+  while (nrow(drawn) > page_limits$arrows && stretches >= 1) {
     stretch <- floor(across$send_ns / (length_ns / stretches))
     drawn <- across[!duplicated(data.frame(across$sender, across$receiver, stretch)), ]
     stretches <- stretches / 2
   }
-  if (nrow(drawn) > max_arrows) drawn <- drawn[unique(round(seq(1, nrow(drawn), length.out = max_arrows))), ]
+  if (nrow(drawn) > page_limits$arrows) drawn <- drawn[unique(round(seq(1, nrow(drawn), length.out = page_limits$arrows))), ]
   pairs <- trace$pairs
   messages <- function(which) sum(pairs$messages[which %in% TRUE])
   list(drawn = drawn, between = messages(lane_of(pairs$sender) != lane_of(pairs$receiver)),

@@ -4,7 +4,7 @@ report_sections <- function(report) {
   sections <- c(
     if (length(report$benches) > 1) list(section("Sessions", list(figure_sessions(report$benches)))),
     unlist(Map(bench_sections, report$benches, seq_along(report$benches), length(report$benches)), recursive = FALSE),
-    if (length(report$compared) > 0) list(section("Where the speed-up went", list(
+    if (length(report$compared) > 0) list(section("Where the speedup went", list(
       figure_lost(report$compared), figure_what_if(report$compared)))),
     unlist(Map(trace_sections, report$traces, seq_along(report$traces), length(report$traces)), recursive = FALSE))
   Filter(function(s) length(s$figures) + length(s$tables) > 0, sections)

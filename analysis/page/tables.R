@@ -58,7 +58,7 @@ margin_text <- function(bench) {
     return(sprintf("The margin is %s; the session has no A/A control.", format_percent(bench$method$practical_margin)))
   }
   kinds <- c(program = "programs", micro = "micro-benchmarks")
-  paste0("The margin is ", in_words(sprintf("%s for %s, snakefish differing from itself by up to %s in %s",
+  paste0("The margin is ", in_words(sprintf("%s for %s (snakefish differs from itself by up to %s in %s)",
     format_percent(noise$margin, 1), kinds[noise$kind], format_percent(noise$largest, 1),
     counted(noise$comparisons, "comparison"))), ".")
 }
@@ -136,7 +136,8 @@ bench_measured <- function(bench) {
       csv = csv_text(sample_rows(bench)), csv_name = paste0(bench$label, "-samples.csv"),
       csv_text = sprintf("All %s as CSV.", counted(nrow(bench$every_sample), "sample")),
       summary = "The machine and the build", table = bench$machine),
-    list(text = "What ran.", summary = "The runtimes", table = replace(bench$runtimes, is.na(bench$runtimes), "")))
+    list(text = "Which runtimes ran, and why others did not.", summary = "The runtimes",
+         table = replace(bench$runtimes, is.na(bench$runtimes), "")))
 }
 
 # The session's command, with the seed that was drawn where the command gives none.

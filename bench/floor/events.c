@@ -1,4 +1,4 @@
-/* bench-events: what an event costs where it is written, in C, and what the timestamp alone does. Prints one line
+/* bench-events: what an event costs where it is written, in C, and what the timestamp alone costs. Prints one line
  * of JSON, as bench-floor does.
  *
  *     bench-events WHAT COUNT [WRITERS]
@@ -70,6 +70,7 @@ static void turn(const char *what, long count)
         TIMES(count, sf_log_write(SF_EVENT_SEND, SF_PHASE_INSTANT, 1, (uint64_t)i, 2))
 }
 
+/* Drains the log, as the collector does. */
 static void drain(void)
 {
     struct sf_log_header *header = sf_log_self.header;
@@ -118,7 +119,7 @@ static void remove_session(const char *directory)
         perror("bench-events: rm");
 }
 
-/* Drains the log, as the collector does. */
+/* Makes a log ready for the next writer, as the collector does. */
 static void prepare_spare(void)
 {
     int dir = open(sf_log_directory(), O_RDONLY | O_DIRECTORY);

@@ -4,7 +4,6 @@ They are computed at the end of a run. A reader computes those of a session that
 or whose samples or targets have changed since: into the database where it can be written, else into a copy in memory.
 """
 import fcntl
-import shutil
 import sqlite3
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -12,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.results import comparisons, samples, scaling, statistics, targets
-from bench.run.store import StoreError, open_for_reading
+from bench.run.store import VERSION, StoreError, open_for_reading, version_of
 
 METHOD = 1  # goes up whenever the same samples would give other results
 TABLES = ("estimate", "noise", "comparison", "overall", "speedup", "weak_scaling", "break_even", "target", "computed")
@@ -89,7 +88,7 @@ def opened(path, number=None):
     database = open_for_reading(path)
     try:
         session = samples.session(database, path, number)
-        if stale(database, session["id"]) and not _written(database, path, [session["id"]]):
+        if stale(database, session["id"]) and not _written(database, path, session["id"]):
             copy = sqlite3.connect(":memory:")
             copy.row_factory = sqlite3.Row
             with closing(database):
@@ -103,13 +102,12 @@ def opened(path, number=None):
         database.close()
 
 
-def _written(database, path, sessions):
+def _written(database, path, session):
     """Computes into the file. False where it cannot be written, or a run is writing to it."""
     with open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as bench.run.store does
-            for session in sessions:
-                compute(database, session)
+            compute(database, session)
         except (BlockingIOError, sqlite3.OperationalError):
             return False
     return True
@@ -117,22 +115,29 @@ def _written(database, path, sessions):
 
 @contextmanager
 def files(paths):
-    """Yields the paths of databases whose last sessions have their results: copies where a file cannot be written."""
+    """Yields paths of databases of this version whose last sessions have their results. They are copies of those files
+    that cannot be written or are of an older version."""
     with TemporaryDirectory(prefix="bench-report-") as folder:
         found = []
         for place, path in enumerate(paths):
             with closing(open_for_reading(path)) as database:
                 try:
                     session = database.execute("SELECT max(session) FROM sample").fetchone()[0]
-                    written = session is None or not stale(database, session) or _written(database, path, [session])
+                    missing = session is not None and stale(database, session)
+                    if version_of(path) != VERSION or (missing and not _written(database, path, session)):
+                        path = _copied(database, Path(folder, str(place), Path(path).name))
+                        if missing:
+                            with closing(open_for_reading(path)) as copy:
+                                compute(copy, session)
                 except sqlite3.Error as error:
                     raise StoreError(f"{path}: {error}") from error
-            if not written:
-                copy = Path(folder, str(place), Path(path).name)
-                copy.parent.mkdir()
-                shutil.copyfile(path, copy)
-                path = copy
-                with closing(open_for_reading(path)) as database:
-                    compute(database, session)
             found.append(path)
         yield found
+
+
+def _copied(database, path):
+    """The path, to which it has copied the database."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as copy:
+        database.backup(copy)
+    return path

@@ -189,7 +189,7 @@ class _Shown:
                   "--blocks.")
         for row in self.rows("SELECT * FROM noise WHERE session = ? AND comparisons > 0 ORDER BY kind DESC"):
             print(f"A/A control, {KINDS[row['kind']]}: snakefish differs from itself by up to {row['largest']:.1%} in "
-                  f"{row['comparisons']} comparisons;\nno difference below {row['margin']:.1%}.")
+                  f"{row['comparisons']} comparison{'s' * (row['comparisons'] > 1)};\nno difference below {row['margin']:.1%}.")
         print("Times as fast: above 1 the first one is faster. A difference is larger than "
               f"{self.method['practical_margin']:.0%} and than the A/A\ncontrol's, and significant at "
               f"{self.method['level']:.0%} among all comparisons of its kind (Holm).")

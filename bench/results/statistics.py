@@ -5,7 +5,7 @@ Every ratio is "times as fast": the base's time over the runtime's. Above 1 the 
 The unit of replication is the block. Whole blocks are resampled, both sides of a ratio together, because what disturbs a
 block disturbs both. A ratio is that of two medians over the same blocks, never a mean of ratios. Medians, because other
 work on the machine hits a few samples of every session. With such outliers the intervals of 6 to 12 blocks cover the true
-value in 93 to 97 % of simulated sessions; intervals of means cover it in 71 to 89 %.
+value in 93 to 98 % of simulated comparisons; intervals of means cover it in 71 to 89 %.
 
 A ratio is called a difference only where it is larger than what a runtime differs by from itself (the A/A control), and
 significant among all comparisons of its kind (Holm).

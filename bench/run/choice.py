@@ -21,7 +21,7 @@ class Usage(Exception):
 
 def workloads(options):
     """All that the filter matches; without a filter the Benchmarks Game's programs and the micro-benchmarks, or all."""
-    names = [name for name in catalog.workload_names() if options.filter in f"{catalog.kind(name)}/{name}"]
+    names = [name for name in catalog.workload_names() if matches(options.filter, f"{catalog.kind(name)}/{name}")]
     if not names:
         raise Usage(f"no workload has '{options.filter}' in its name: there are {', '.join(catalog.workload_names())}")
     found = [catalog.workload(name) for name in names]
@@ -36,6 +36,11 @@ def workloads(options):
     if not found:
         raise Usage("no workload is left to run")
     return found
+
+
+def matches(wanted, name):
+    """Whether one of the texts in a list with commas is in the name; an empty list matches all."""
+    return any(text in name for text in wanted.split(",") if text) or not wanted
 
 
 def runtimes(wanted):

@@ -2,6 +2,7 @@
 --
 -- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
 -- 'unknown'; neither means zero. One file holds many sessions; a row belongs to one of them.
+-- Version 2 had all but the results; readers of the bench convert it.
 
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
 PRAGMA user_version = 3;

@@ -11,6 +11,7 @@ from bench.run import machine
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
 VERSION = 3
+OLDEST_READABLE = 2  # lacks the results; the other tables are the same
 HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
 
 
@@ -36,30 +37,52 @@ def header(path):
     return int.from_bytes(found[68:72], "big"), int.from_bytes(found[60:64], "big")
 
 
-def exists(path):
-    """Whether there is a bench database at path; StoreError where there is something else."""
+def version_of(path):
+    """The schema version of the bench database at path, None without a file; StoreError where it is another's file."""
     found = header(path)
-    if found is None:
-        return False
-    application, version = found
-    if application != APPLICATION_ID:
+    if found and found[0] != APPLICATION_ID:
         raise StoreError(f"{path} is not a bench database: choose another path, or move that file away")
-    if version != VERSION:
-        raise StoreError(f"{path} is a bench database of version {version}, this is version {VERSION}: choose "
-                         "another path")
-    return True
+    return found and found[1]
+
+
+def exists(path):
+    """Whether there is a bench database at path that a run can write to; StoreError where there is something else."""
+    version = version_of(path)
+    if version not in (None, VERSION):
+        raise StoreError(f"{path} is a bench database of version {version}, and this bench writes version {VERSION}: "
+                         "choose another path, or move that file away")
+    return version is not None
 
 
 def open_for_reading(path):
-    if not exists(path):
+    """A connection to the database; one of an older version is converted in memory, and its file stays as it is."""
+    version = version_of(path)
+    if version is None:
         raise StoreError(f"{path}: there is no bench database; `python3 -m bench run` makes one")
+    if not OLDEST_READABLE <= version <= VERSION:
+        raise StoreError(f"{path} is a bench database of version {version}, and this bench reads versions "
+                         f"{OLDEST_READABLE} to {VERSION}: use the bench that wrote it")
     try:
         # Not mode=ro, because a runner that was killed during a write leaves a journal that must be rolled back.
-        database = sqlite3.connect(Path(path).absolute().as_uri() + "?mode=rw", uri=True)
+        uri = Path(path).absolute().as_uri() + "?mode=rw"
+        database = sqlite3.connect(uri, uri=True) if version == VERSION else _converted(uri)
         database.row_factory = sqlite3.Row
         database.execute("SELECT max(id) FROM session")
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {error}") from error
+    return database
+
+
+def _converted(uri):
+    """A database in memory with the schema of this version and the rows of an older one."""
+    database = sqlite3.connect(":memory:", uri=True)
+    database.executescript(SCHEMA.read_text())
+    database.execute("ATTACH ? AS old", (uri,))
+    tables = "SELECT name FROM old.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    for (table,) in database.execute(tables).fetchall():
+        database.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table}")
+    database.commit()
+    database.execute("DETACH old")
     return database
 
 

@@ -1,6 +1,6 @@
 """life: Conway's Game of Life from the R-pentomino, on a torus of 512 x 512: a map for each generation
 
-Kept in because snakefish should lose it: a generation takes a millisecond, and each map forks its workers anew, which a
+It is here because snakefish should lose it: a generation takes a millisecond, and each map forks its workers anew, which a
 pool does once. Rows are whole numbers, one bit a cell.
 """
 size = 400

@@ -1,6 +1,6 @@
 """memoised-search: the longest Collatz chain that begins below N, with a cache; workers' caches are merged
 
-What one worker has found is of use to the others, at the price of sending it: after each of a few rounds the caches
+What one worker has found helps the others, but has to be sent: after each of a few rounds the caches
 are merged, and the next round's workers begin with all of it. Large dictionaries go both ways.
 """
 from itertools import islice

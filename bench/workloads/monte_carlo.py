@@ -1,6 +1,6 @@
 """monte-carlo: estimates pi by throwing darts, counting in globals; each worker's counts are merged
 
-The lightest state that there is: two numbers come back for each chunk. Every task costs the same.
+As little state as a program can have: two numbers come back for each chunk. Every task costs the same.
 """
 import random
 

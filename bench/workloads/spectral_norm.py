@@ -1,7 +1,8 @@
 """spectral-norm: the largest singular value of a matrix, by the power method
 
 Of the Benchmarks Game. 40 products of a matrix and a vector, one after the other; each is a parallel map over blocks
-of rows, and the whole vector goes to every worker each time: small maps, much to-and-fro. Every row costs the same.
+of rows, and the whole vector goes to every worker each time. The maps are small, and much is sent for each. Every row costs
+the same.
 """
 from math import sqrt
 

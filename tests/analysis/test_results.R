@@ -94,7 +94,7 @@ test_that("the control is in no figure and in the text", {
   bench <- load_computed(make_bench_db(in_scratch("control.db"), blocks = 6,
                                     factors = c(bench_factors, "snakefish-again" = 1)))
   expect_false(control_runtime %in% c(bench$samples$runtime, bench$speedups$runtime))
-  expect_match(ratio_table_caption(bench), "snakefish differing from itself by up to")
+  expect_match(ratio_table_caption(bench), "snakefish differs from itself by up to")
 })
 
 test_that("show prints what the report draws", {

@@ -1,5 +1,6 @@
 """The tables of results: what is in them, and that they are those of the samples whenever somebody reads them."""
 import os
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.results import compute
+from bench.results.compare import compare
+from bench.results.export import export
 from bench.results.show import show
 from bench.run.store import Store, StoreError
 
@@ -235,11 +238,52 @@ def test_a_session_without_a_right_output_has_no_results(path):
     assert len(computed(path)) == 1
 
 
-def test_an_older_database_is_refused_in_one_sentence(path):
+def made_old(path):
+    """Makes it what version 2 was: without the results."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for view in ("comparison_block", "speedup_block"):
+            database.execute(f"DROP VIEW {view}")
+        for table in compute.TABLES:
+            database.execute(f"DROP TABLE {table}")
+        database.execute("PRAGMA user_version = 2")
+    return path
+
+
+def test_a_database_of_version_2_is_read_and_left_as_it_is(path, tmp_path, capsys):
+    new = fill(tmp_path / "new.db")
+    old = made_old(Path(shutil.copy(new, path)))
+    before = old.read_bytes()
+    for query in ("SELECT * FROM comparison", "SELECT * FROM comparison_block", "SELECT * FROM sample"):
+        assert read(old, query) == read(new, query)
+    shown = []
+    for each in (old, new):
+        show(each)
+        shown.append(capsys.readouterr().out.replace(str(each), ""))
+    assert shown[0] == shown[1]
+    compare([str(old), str(new)])
+    assert "7 no practical difference" in capsys.readouterr().out
+    export(old)
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 42
+    with compute.files([old, new]) as (copy, same):
+        assert copy != old and same == new
+        with closing(sqlite3.connect(copy)) as database:
+            assert database.execute("PRAGMA user_version").fetchone() == (3,)
+            assert len(database.execute("SELECT * FROM comparison").fetchall()) == 4
+    assert old.read_bytes() == before
+
+
+def test_a_database_of_version_2_is_not_written_to(path):
+    old = made_old(fill(path))
+    with pytest.raises(StoreError, match="of version 2, and this bench writes version 3: choose another path"):
+        Store(old)
+
+
+@pytest.mark.parametrize("version", (1, 4))
+def test_other_versions_are_refused_in_one_sentence(path, version):
     fill(path)
     with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 2")
-    with pytest.raises(StoreError, match="bench database of version 2, this is version 3"), compute.opened(path):
+        database.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(StoreError, match=f"of version {version}, and this bench reads versions 2 to 3"), compute.opened(path):
         pass
 
 

@@ -69,3 +69,8 @@ def test_quick_is_small_and_official_is_as_large_as_the_site(job):
 
 def test_a_filter_finds_what_the_standard_leaves_out(job):
     assert set(programs(job(filter="life", runtimes=["snakefish", "joblib"], workers=[2]))) == {"life"}
+
+
+def test_a_filter_of_several_texts_finds_what_matches_one_of_them(job):
+    plan = job(filter="life,spawn,", runtimes=["snakefish"], workers=[2])
+    assert {cell.workload for cell in plan.cells} == {"life", "spawn-join"}
