@@ -1,6 +1,7 @@
-/* Messages of any size over a small ring: cut into pieces that the receiver puts together while the sender goes on. Map
- * workers and Generators send their results so: the ring stays small, so its pages stay warm, and the parent is there
- * to empty it. Each sender has a number (`source`), and sends one message at a time. */
+/* Messages of any size over a small ring: cut into pieces that the receiver puts together while the sender goes on.
+ * The workers of map and imap and the children of Generators send their results this way, and imap feeds its workers
+ * this way: the ring stays small, so its pages stay warm, and somebody is always there to empty it. Each sender has a
+ * number (`source`), and sends one message at a time. */
 #ifndef SF_CORE_RESULT_STREAM_H
 #define SF_CORE_RESULT_STREAM_H
 
