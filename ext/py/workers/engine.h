@@ -22,7 +22,8 @@
  *
  * The claims are in shared memory. A worker notes the argument it is at, and SF_ENGINE_NO_CLAIM between chunks; the
  * parent reads the claim of a worker only once that has died. A worker may die after it has taken a chunk and before it
- * notes that: then the chunk stays missing, and the job has to find that out in `ended`.
+ * notes that: then the chunk stays missing, and the job has to find that out in `ended`. A worker that ends by itself
+ * notes that too, because it owes nothing then: it has sent a result or an exception for each chunk that it took.
  *
  * The engine owns its workers, the ring and the claims; the job owns what it keeps. A worker process has copies of all
  * of it and never frees them. Everything here runs under the interpreter lock; only sf_engine_wait and sf_engine_reap
@@ -87,6 +88,7 @@ struct sf_job {
 
 struct sf_engine_claim {
     _Alignas(64) _Atomic uint64_t number; /* on a line of its own: its worker stores it for each argument */
+    _Atomic bool has_finished;            /* the worker ends by itself */
 };
 
 struct sf_engine_board {   /* in shared memory */
@@ -131,6 +133,9 @@ int sf_engine_start(struct sf_engine *engine);
 /* Takes what comes, feeds and looks for the dead until job->is_finished. 0, or -1 with an exception. */
 int sf_engine_wait(struct sf_engine *engine);
 
+/* Whether a worker that has died had ended by itself, and had sent what became of each chunk that it took. */
+bool sf_engine_has_finished(const struct sf_worker *worker);
+
 /* Looks for dead workers if that has not been done for a while. 0, or -1 with an exception. */
 int sf_engine_look(struct sf_engine *engine);
 
@@ -147,6 +152,9 @@ void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker);
 /* Kills what still runs, reaps it, and gives everything back. In a process that did not start the workers it gives this
  * process's copies back. Leaves the exception state alone. */
 void sf_engine_fini(struct sf_engine *engine);
+
+/* For the garbage collector. */
+int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *arg);
 
 /* Whether this process is a worker of the engine, which therefore has to stay as it is. */
 bool sf_engine_is_worker(const struct sf_engine *engine);

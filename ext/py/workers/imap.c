@@ -111,12 +111,14 @@ static void fail_in_window(struct sf_engine *engine, uint64_t number)
     fail_chunk(imap, number / (uint64_t)imap->chunksize);
 }
 
-/* A worker whose chunk is not known, because it died around taking it, or was idle, fails the earliest chunk that
- * misses results; so no wait is without an end. */
+/* A worker that ended by itself after a failure leaves nothing missing. One whose chunk is not known, because it was
+ * killed while it took it, or was idle, fails the earliest chunk that misses results; so no wait is without an end. */
 static void fed_worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
 {
     struct sf_imap *imap = imap_of(engine);
     uint64_t chunk = claim / (uint64_t)imap->chunksize;
+    if (sf_engine_has_finished(worker))
+        return;
     if (claim == SF_ENGINE_NO_CLAIM || !sf_window_misses(&imap->window, chunk)) {
         claim = SF_ENGINE_NO_CLAIM;
         chunk = sf_window_earliest_missing(&imap->window);
@@ -179,6 +181,8 @@ static int hand_out(struct sf_imap *imap, PyObject *items)
         return -1;
     }
     if (sf_feed_pack(&imap->feed, imap->chunks * (uint64_t)imap->chunksize, items)) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) /* Ctrl-C, for one: it is not about the argument */
+            return -1;
         Py_XSETREF(imap->error, sf_take_raised()); /* it comes after the results before it */
         sf_source_close(imap->source);
         return 0;
@@ -352,9 +356,11 @@ static int imap_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(imap->engine.f);
     Py_VISIT(imap->error);
-    if (imap->source && sf_source_traverse(imap->source, visit, arg))
-        return -1;
-    return sf_window_traverse(&imap->window, visit, arg);
+    Py_VISIT(imap->feed.items);
+    int stopped = sf_engine_traverse(&imap->engine, visit, arg);
+    if (!stopped && imap->source)
+        stopped = sf_source_traverse(imap->source, visit, arg);
+    return stopped ? stopped : sf_window_traverse(&imap->window, visit, arg);
 }
 
 #if SF_HAS_FINALIZE

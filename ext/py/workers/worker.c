@@ -242,5 +242,8 @@ PyObject *sf_worker_run(struct sf_task *task)
         if (go_on >= 0) /* else the parent reads this claim after our death */
             atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
     }
-    return go_on < 0 ? NULL : Py_NewRef(Py_None);
+    if (go_on < 0)
+        return NULL;
+    atomic_store_explicit(&worker->engine->board->claims[worker->number].has_finished, true, memory_order_relaxed);
+    Py_RETURN_NONE;
 }
