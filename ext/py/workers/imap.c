@@ -125,10 +125,10 @@ static void fed_worker_ended(struct sf_engine *engine, struct sf_worker *worker,
     }
     sf_engine_raise_death(worker, claim, "");
     if (chunk == UINT64_MAX && imap->window.has_failed) {
-        PyErr_Clear(); /* nothing is waited for any more */
+        PyErr_Clear(); /* nothing is missing, and a failure is there to be raised */
         return;
     }
-    if (chunk == UINT64_MAX) { /* it stands for one that would have come next */
+    if (chunk == UINT64_MAX) { /* nothing is missing: the failure takes the place of the next chunk */
         PyObject *raised = sf_take_raised();
         chunk = imap->chunks++;
         if (sf_window_add(&imap->window, chunk, 1)) {

@@ -71,7 +71,7 @@ static void fail_by_death(struct sf_engine *engine, struct sf_worker *worker, ui
     stop_counter(engine);
 }
 
-/* A worker that ended, rather than one that was done. */
+/* A worker whose exit status is not 0; the first worker if there is none. */
 static struct sf_worker *find_failed(const struct sf_engine *engine)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++)

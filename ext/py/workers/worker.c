@@ -177,9 +177,8 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
         Py_XDECREF(large);
         return -1;
     }
-    if (failed &&
-        PyErr_ExceptionMatches(
-            PyExc_SystemExit)) { /* the parent sees that by its exit status; the block is lost, as when it is killed */
+    /* The parent sees SystemExit by the exit status; the block is lost, as when the worker is killed. */
+    if (failed && PyErr_ExceptionMatches(PyExc_SystemExit)) {
         Py_XDECREF(list);
         return -1;
     }
