@@ -342,13 +342,18 @@ int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *ar
     return 0;
 }
 
-void sf_engine_fini(struct sf_engine *engine)
+void sf_engine_kill(struct sf_engine *engine)
 {
-    for (Py_ssize_t i = 0; i < engine->started; i++) { /* all at once, then one after the other */
+    for (Py_ssize_t i = 0; i < engine->started; i++) {
         struct sf_child *child = &engine->workers[i]->task.child;
         if (child->state == SF_CHILD_RUNNING && child->owner == getpid())
             sf_child_signal(child, SIGKILL);
     }
+}
+
+void sf_engine_fini(struct sf_engine *engine)
+{
+    sf_engine_kill(engine);       /* all at once, then one after the other */
     while (engine->started > 0) { /* one by one, because the garbage collector may traverse those that are left */
         struct sf_worker *worker = engine->workers[--engine->started];
         sf_task_fini(&worker->task);

@@ -154,6 +154,9 @@ int sf_engine_reap(struct sf_engine *engine);
 /* Kills a worker whose results do not matter any more. */
 void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker);
 
+/* Kills what still runs. Does not wait for it, and gives nothing back. */
+void sf_engine_kill(struct sf_engine *engine);
+
 /* Kills what still runs, reaps it, and gives everything back. In a process that did not start the workers it gives this
  * process's copies back. Leaves the exception state alone. */
 void sf_engine_fini(struct sf_engine *engine);

@@ -7,8 +7,9 @@
  *     NEW --(first next)--> RUNNING --(all handed out; anything raised; close; collected)--> ENDED
  *
  * Within next(), `busy` is set: a next() from another thread, or from below (a signal handler, the unpickling of a
- * result), is refused; a close() is done when that next() comes back. All of it runs under the interpreter lock. Only
- * the process that started the workers may iterate; a copy made by fork is ended without touching them. */
+ * result), is refused; a close() kills the workers, and that next() does the rest when it comes back. All of it runs
+ * under the interpreter lock. Only the process that started the workers may iterate; a copy made by fork is ended
+ * without touching them. */
 #include "py/base/types.h"
 
 #include <assert.h>
@@ -335,7 +336,8 @@ static PyObject *imap_close(PyObject *self, PyObject *unused)
     struct sf_imap *imap = (struct sf_imap *)self;
     (void)unused;
     if (imap->busy && imap->owner == getpid()) {
-        imap->closing = true; /* the next() that runs does it */
+        imap->closing = true; /* the next() that runs does it; it may wait for a worker to end by itself */
+        sf_engine_kill(&imap->engine);
         if (imap->engine.ring)
             sf_ring_nudge(imap->engine.ring);
     } else {

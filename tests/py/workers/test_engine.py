@@ -472,6 +472,22 @@ def test_close_by_another_python_thread_ends_next():
     assert children() == before
 
 
+def test_close_ends_a_next_that_waits_for_workers_to_end():
+    def f(x):
+        threading.Thread(target=time.sleep, args=(60,)).start()  # the worker's process ends after it
+        return x
+
+    before, began, got = children(), time.monotonic(), []
+    results = imap(f, [1, 2], 2)
+    closer = threading.Timer(0.5, results.close)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # forks beside the timer's thread
+        closer.start()
+        got.extend(results)
+    closer.join()
+    assert got == [1, 2] and time.monotonic() - began < 30 and children() == before
+
+
 def test_a_worker_may_call_its_own_iterator_and_does_no_harm():
     def f(x):
         results.close()
