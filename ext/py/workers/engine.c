@@ -7,12 +7,15 @@
 #include <signal.h>
 #include <time.h>
 
+#include "core/os/monotonic.h"
 #include "core/os/process.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+
+#define STRETCH_NS INT64_C(5000000) /* how long results are taken in one go */
 
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most)
 {
@@ -143,9 +146,23 @@ static int pull_piece(struct sf_engine *engine)
     return whole ? open_whole(engine, worker, &head, opened) : 0;
 }
 
+/* Takes results while there are some, but no longer than STRETCH_NS: then signal handlers and other Python threads are
+ * due, and workers may send as fast as we take. until_finished: no more than are needed. 0: there may be more, -EAGAIN:
+ * there was no more, SF_RAISED or -errno. */
+static int take_results(struct sf_engine *engine, bool until_finished)
+{
+    int64_t until_ns = sf_monotonic_ns() + STRETCH_NS;
+    int got;
+    while ((got = pull_piece(engine)) == 0)
+        if ((until_finished && engine->job->is_finished(engine)) || sf_monotonic_ns() >= until_ns)
+            break;
+    return got;
+}
+
 /* ---- who has died ---- */
 
-/* The one place that finds out that workers have died. What they had sent is taken first. 0, SF_RAISED or -errno. */
+/* The one place that finds out that workers have died. What they had sent is taken first; if
+ * that takes long, the search goes on at the next call. 0, SF_RAISED or -errno. */
 static int look_for_dead(struct sf_engine *engine)
 {
     while (engine->oldest < engine->started && engine->workers[engine->oldest]->gone)
@@ -157,8 +174,10 @@ static int look_for_dead(struct sf_engine *engine)
         int got = sf_child_wait(&worker->task.child, false, 0);
         if (got == -EAGAIN)
             continue;
-        while (got == 0)
-            got = pull_piece(engine);
+        if (got == 0)
+            got = take_results(engine, false);
+        if (got == 0)
+            engine->look = true; /* its results may not be all taken yet */
         if (got != -EAGAIN)
             return got;
         worker->gone = true;
@@ -170,6 +189,12 @@ static int look_for_dead(struct sf_engine *engine)
         engine->job->ended(engine, worker, claim);
     }
     return 0;
+}
+
+bool sf_engine_has_finished(const struct sf_worker *worker)
+{
+    const struct sf_engine_claim *claim = &worker->engine->board->claims[worker->number];
+    return atomic_load_explicit(&claim->has_finished, memory_order_relaxed); /* its death orders it */
 }
 
 int sf_engine_look(struct sf_engine *engine)
@@ -219,13 +244,12 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
 static int try_results(void *what)
 {
     struct sf_engine *engine = what;
-    int got;
     if (engine->ring)
         engine->seen = sf_ring_events(engine->ring);
-    while ((got = pull_piece(engine)) == 0)
-        if (engine->job->is_finished(engine))
-            return 0;
-    if (got == -EAGAIN && engine->look) {
+    int got = take_results(engine, true);
+    if (got == 0 && engine->job->is_finished(engine))
+        return 0;
+    if ((got == 0 || got == -EAGAIN) && engine->look) {
         engine->look = false;
         got = look_for_dead(engine);
     }
@@ -261,7 +285,8 @@ static int sleep_for_results(void *what, int64_t timeout_ns)
         return sleep_for_death(engine, timeout_ns);
     }
     int slept = sf_ring_wait_event(engine->ring, engine->seen, timeout_ns);
-    engine->look = sf_liveness_is_due(slept, &engine->looked_ns);
+    if (sf_liveness_is_due(slept, &engine->looked_ns))
+        engine->look = true;
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* all may be dead with their results sent: look_for_dead finds out */
 }
 
@@ -307,19 +332,35 @@ bool sf_engine_is_worker(const struct sf_engine *engine)
     return false;
 }
 
-void sf_engine_fini(struct sf_engine *engine)
+int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *arg)
 {
-    for (Py_ssize_t i = 0; i < engine->started; i++) { /* all at once, then one after the other */
+    for (Py_ssize_t i = 0; i < engine->started; i++) {
+        int stopped = sf_task_traverse(&engine->workers[i]->task, visit, arg);
+        if (stopped)
+            return stopped;
+    }
+    return 0;
+}
+
+void sf_engine_kill(struct sf_engine *engine)
+{
+    for (Py_ssize_t i = 0; i < engine->started; i++) {
         struct sf_child *child = &engine->workers[i]->task.child;
         if (child->state == SF_CHILD_RUNNING && child->owner == getpid())
             sf_child_signal(child, SIGKILL);
     }
-    for (Py_ssize_t i = 0; i < engine->started; i++) {
-        sf_task_fini(&engine->workers[i]->task);
-        sf_arrival_clear(&engine->workers[i]->arrival);
-        PyMem_Free(engine->workers[i]);
+}
+
+void sf_engine_fini(struct sf_engine *engine)
+{
+    sf_engine_kill(engine);       /* all at once, then one after the other */
+    while (engine->started > 0) { /* one by one, because the garbage collector may traverse those that are left */
+        struct sf_worker *worker = engine->workers[--engine->started];
+        sf_task_fini(&worker->task);
+        sf_arrival_clear(&worker->arrival);
+        PyMem_Free(worker);
     }
-    engine->started = engine->alive = engine->oldest = 0;
+    engine->alive = engine->oldest = 0;
     PyMem_Free(engine->workers);
     engine->workers = NULL;
     if (engine->board)

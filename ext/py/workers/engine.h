@@ -11,6 +11,8 @@
  *     keep, fail  <-- opened  <-- arrival of each worker  <-- results ring <-- blocks of results, or what f raised
  *     ended       <-- the only search for dead workers    <-- claims: the argument that each worker is at
  *
+ * merge has no results ring and no claims: its results are its tasks' results (py/task), which `ended` reads.
+ *
  * Messages in the results ring are streams of pieces (core/result/stream.h): `source` is the worker, `number` the
  * argument whose result comes first, `tag` an outcome. The results of one chunk come from one worker in the order of
  * the arguments.
@@ -18,15 +20,18 @@
  * A worker as its parent sees it:
  *
  *     (no struct) --sf_engine_start--> RUNNING --(died; all that it sent was taken)--> gone, job->ended was called
- *                                         +------(sf_engine_fini)--------------------> killed and reaped
+ *                          |              +------(sf_engine_end_worker: killed)------> gone
+ *                          |              +------(sf_engine_fini: killed)------------> freed
+ *                          +--(the fork failed)--------------------------------------> gone, it never ran
  *
  * The claims are in shared memory. A worker notes the argument it is at, and SF_ENGINE_NO_CLAIM between chunks; the
  * parent reads the claim of a worker only once that has died. A worker may die after it has taken a chunk and before it
- * notes that: then the chunk stays missing, and the job has to find that out in `ended`.
+ * notes that: then the chunk stays missing, and the job has to find that out in `ended`. A worker that ends by itself
+ * notes that too, because it owes nothing then: it has sent a result or an exception for each chunk that it took.
  *
  * The engine owns its workers, the ring and the claims; the job owns what it keeps. A worker process has copies of all
- * of it and never frees them. Everything here runs under the interpreter lock; only sf_engine_wait and sf_engine_reap
- * block, and release it meanwhile. */
+ * of it and never frees them. Everything here runs under the interpreter lock. Functions that wait for workers, to send
+ * something or to die, release it meanwhile: sf_engine_wait, sf_engine_reap, sf_engine_end_worker, sf_engine_fini. */
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 
@@ -55,21 +60,22 @@ struct sf_chunk {
 
 /* What map, imap and merge each do in their own way. */
 struct sf_job {
-    /* In the worker. The next chunk, zeroed before: 1, or 0: there is none, or -1 with an exception that ends the
-     * worker. Notes the claim. */
+    /* In the worker: fills in the next chunk, which is zeroed before, and notes the claim. 1, 0: there is none, -1 with
+     * an exception that ends the worker. Only for sf_worker_run. */
     int (*next_chunk)(struct sf_worker *worker, struct sf_chunk *chunk);
     /* In the worker: the task's `run`. Most take sf_worker_run. */
     PyObject *(*run)(struct sf_task *task);
-    /* In both: what a message is, for errors: "its result for argument 6"; several: of the results from that one on. */
+    /* In both, with a ring: what a message is, for errors: "its result for argument 6", or, if it holds several, "its
+     * results from argument 6 on". */
     void (*describe)(const struct sf_engine *engine, uint64_t number, bool several, char *what);
     /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */
     PyObject *(*name)(const struct sf_engine *engine, uint32_t number);
 
-    /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. */
+    /* In the parent, with a ring: how many results may come from argument `number` on, 0 if none is awaited there. */
     Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number);
-    /* In the parent: takes the result of an argument for which there is room. Steals value. */
+    /* In the parent, with a ring: takes the result of an argument for which there is room. Steals value. */
     void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
-    /* In the parent: takes the current exception as the outcome of an argument for which there is room. */
+    /* In the parent, with a ring: takes the current exception as the outcome of an argument for which there is room. */
     void (*fail)(struct sf_engine *engine, uint64_t number);
     /* In the parent: a worker has died, and all that it had sent was taken. claim: the argument it was at, or
      * SF_ENGINE_NO_CLAIM. */
@@ -87,6 +93,7 @@ struct sf_job {
 
 struct sf_engine_claim {
     _Alignas(64) _Atomic uint64_t number; /* on a line of its own: its worker stores it for each argument */
+    _Atomic bool has_finished;            /* the worker ends by itself */
 };
 
 struct sf_engine_board {   /* in shared memory */
@@ -101,7 +108,7 @@ struct sf_worker {
     uint32_t number;           /* in engine->workers */
     struct sf_arrival arrival; /* in the parent: of the message under way from it */
     Py_ssize_t block;          /* in the worker: how many results it computes between two sends */
-    bool gone;                 /* dead and reaped, everything it sent was taken, and job->ended was called */
+    bool gone;                 /* it does not run, and nothing is expected from it any more */
 };
 
 struct sf_engine {
@@ -131,6 +138,9 @@ int sf_engine_start(struct sf_engine *engine);
 /* Takes what comes, feeds and looks for the dead until job->is_finished. 0, or -1 with an exception. */
 int sf_engine_wait(struct sf_engine *engine);
 
+/* Whether a worker that has died had ended by itself, and had sent what became of each chunk that it took. */
+bool sf_engine_has_finished(const struct sf_worker *worker);
+
 /* Looks for dead workers if that has not been done for a while. 0, or -1 with an exception. */
 int sf_engine_look(struct sf_engine *engine);
 
@@ -144,9 +154,15 @@ int sf_engine_reap(struct sf_engine *engine);
 /* Kills a worker whose results do not matter any more. */
 void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker);
 
+/* Kills what still runs. Does not wait for it, and gives nothing back. */
+void sf_engine_kill(struct sf_engine *engine);
+
 /* Kills what still runs, reaps it, and gives everything back. In a process that did not start the workers it gives this
  * process's copies back. Leaves the exception state alone. */
 void sf_engine_fini(struct sf_engine *engine);
+
+/* For the garbage collector. */
+int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *arg);
 
 /* Whether this process is a worker of the engine, which therefore has to stay as it is. */
 bool sf_engine_is_worker(const struct sf_engine *engine);
@@ -156,7 +172,7 @@ bool sf_engine_is_worker(const struct sf_engine *engine);
 /* Works through chunks until there are no more: the usual job->run. */
 PyObject *sf_worker_run(struct sf_task *task);
 
-/* f over all of a chunk, as a list, or NULL with an exception. Ends the chunk. */
+/* A list of f of each argument of a chunk, or NULL with an exception. Ends the chunk. */
 PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk);
 
 static inline struct sf_worker *sf_worker_of(struct sf_task *task)

@@ -56,9 +56,9 @@ int sf_feed_push(struct sf_feed *feed);
 /* There will be no more chunks: workers that have nothing to do end. */
 void sf_feed_stop(struct sf_feed *feed);
 
-/* In a worker: waits for a chunk and takes it. *first: the number of its first argument, stored in *claim as well as
- * soon as it is taken. 1: *items is the list, or NULL with the exception of unpickling it; 0: stopped, or the parent is
- * gone; -1 with another exception. */
+/* In a worker: waits for a chunk and takes it. *first: the number of its first argument; it is stored in *claim too, as
+ * soon as the first piece is taken. 1: *items is the list, or NULL with the exception of unpickling it; 0: stopped, or
+ * the parent is gone; -1 with another exception. */
 int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items);
 
 #endif

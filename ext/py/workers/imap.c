@@ -7,8 +7,9 @@
  *     NEW --(first next)--> RUNNING --(all handed out; anything raised; close; collected)--> ENDED
  *
  * Within next(), `busy` is set: a next() from another thread, or from below (a signal handler, the unpickling of a
- * result), is refused; a close() is done when that next() comes back. All of it runs under the interpreter lock. Only
- * the process that started the workers may iterate; a copy made by fork is ended without touching them. */
+ * result), is refused; a close() kills the workers, and that next() does the rest when it comes back. All of it runs
+ * under the interpreter lock. Only the process that started the workers may iterate; a copy made by fork is ended
+ * without touching them. */
 #include "py/base/types.h"
 
 #include <assert.h>
@@ -111,22 +112,24 @@ static void fail_in_window(struct sf_engine *engine, uint64_t number)
     fail_chunk(imap, number / (uint64_t)imap->chunksize);
 }
 
-/* A worker whose chunk is not known, because it died around taking it, or was idle, fails the earliest chunk that
- * misses results; so no wait is without an end. */
+/* A worker that ended by itself after a failure leaves nothing missing. One whose chunk is not known, because it was
+ * killed while it took it, or was idle, fails the earliest chunk that misses results; so no wait is without an end. */
 static void fed_worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
 {
     struct sf_imap *imap = imap_of(engine);
     uint64_t chunk = claim / (uint64_t)imap->chunksize;
+    if (sf_engine_has_finished(worker))
+        return;
     if (claim == SF_ENGINE_NO_CLAIM || !sf_window_misses(&imap->window, chunk)) {
         claim = SF_ENGINE_NO_CLAIM;
         chunk = sf_window_earliest_missing(&imap->window);
     }
     sf_engine_raise_death(worker, claim, "");
     if (chunk == UINT64_MAX && imap->window.has_failed) {
-        PyErr_Clear(); /* nothing is waited for any more */
+        PyErr_Clear(); /* nothing is missing, and a failure is there to be raised */
         return;
     }
-    if (chunk == UINT64_MAX) { /* it stands for one that would have come next */
+    if (chunk == UINT64_MAX) { /* nothing is missing: the failure takes the place of the next chunk */
         PyObject *raised = sf_take_raised();
         chunk = imap->chunks++;
         if (sf_window_add(&imap->window, chunk, 1)) {
@@ -179,6 +182,8 @@ static int hand_out(struct sf_imap *imap, PyObject *items)
         return -1;
     }
     if (sf_feed_pack(&imap->feed, imap->chunks * (uint64_t)imap->chunksize, items)) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) /* Ctrl-C, for one: it is not about the argument */
+            return -1;
         Py_XSETREF(imap->error, sf_take_raised()); /* it comes after the results before it */
         sf_source_close(imap->source);
         return 0;
@@ -331,7 +336,8 @@ static PyObject *imap_close(PyObject *self, PyObject *unused)
     struct sf_imap *imap = (struct sf_imap *)self;
     (void)unused;
     if (imap->busy && imap->owner == getpid()) {
-        imap->closing = true; /* the next() that runs does it */
+        imap->closing = true; /* the next() that runs does it; it may wait for a worker to end by itself */
+        sf_engine_kill(&imap->engine);
         if (imap->engine.ring)
             sf_ring_nudge(imap->engine.ring);
     } else {
@@ -352,9 +358,11 @@ static int imap_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(imap->engine.f);
     Py_VISIT(imap->error);
-    if (imap->source && sf_source_traverse(imap->source, visit, arg))
-        return -1;
-    return sf_window_traverse(&imap->window, visit, arg);
+    Py_VISIT(imap->feed.items);
+    int stopped = sf_engine_traverse(&imap->engine, visit, arg);
+    if (!stopped && imap->source)
+        stopped = sf_source_traverse(imap->source, visit, arg);
+    return stopped ? stopped : sf_window_traverse(&imap->window, visit, arg);
 }
 
 #if SF_HAS_FINALIZE

@@ -40,10 +40,7 @@ static void describe_result(const struct sf_engine *engine, uint64_t number, boo
 
 static Py_ssize_t room_for_results(struct sf_engine *engine, uint64_t number)
 {
-    const struct sf_results *results = &sf_map_of(engine)->results;
-    if (number >= (uint64_t)results->count)
-        return 0;
-    return sf_results_chunk_end(results, (Py_ssize_t)number / results->chunk) - (Py_ssize_t)number;
+    return sf_results_room(&sf_map_of(engine)->results, number);
 }
 
 /* Once something has failed, the chunks that nobody has claimed do not matter: those before it were claimed earlier. */
@@ -74,7 +71,7 @@ static void fail_by_death(struct sf_engine *engine, struct sf_worker *worker, ui
     stop_counter(engine);
 }
 
-/* A worker that ended, rather than one that was done. */
+/* A worker whose exit status is not 0; the first worker if there is none. */
 static struct sf_worker *find_failed(const struct sf_engine *engine)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++)

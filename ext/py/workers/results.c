@@ -45,6 +45,15 @@ Py_ssize_t sf_results_chunk_end(const struct sf_results *results, Py_ssize_t chu
     return end < results->count ? end : results->count;
 }
 
+Py_ssize_t sf_results_room(const struct sf_results *results, uint64_t number)
+{
+    if (number >= (uint64_t)results->count)
+        return 0;
+    Py_ssize_t chunk = (Py_ssize_t)number / results->chunk;
+    bool is_next = (Py_ssize_t)number == chunk * results->chunk + results->arrived[chunk];
+    return is_next ? sf_results_chunk_end(results, chunk) - (Py_ssize_t)number : 0;
+}
+
 bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk)
 {
     return results->arrived[chunk] == sf_results_chunk_end(results, chunk) - chunk * results->chunk;

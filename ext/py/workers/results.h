@@ -6,6 +6,7 @@
 #include "py/base/compat.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct sf_results {
     Py_ssize_t count, chunk, chunks; /* arguments, arguments in a chunk, chunks; none is 0 */
@@ -27,6 +28,10 @@ PyObject *sf_results_finish(struct sf_results *results);
 
 /* The number of the argument after the chunk's last one. */
 Py_ssize_t sf_results_chunk_end(const struct sf_results *results, Py_ssize_t chunk);
+
+/* How many results may still come for a chunk if the next is that of argument `number`; 0: that is not the next,
+ * because one before it could not be unpickled. */
+Py_ssize_t sf_results_room(const struct sf_results *results, uint64_t number);
 
 /* Keeps the result of an argument; steals the reference. When its chunk is whole, calls `progress`; what that raises
  * counts as a failure before all chunks, so that nothing is waited for any more. */

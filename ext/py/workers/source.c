@@ -11,13 +11,14 @@
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 
-#define SLEEP_NS INT64_C(1000000000) /* of the thread that has nothing to do; any will do, for no wake-up is lost */
-#define THREAD_NAME "sf-imap-source" /* for ps and debuggers; 15 characters at most */
+#define SLEEP_NS                                                                                                       \
+    INT64_C(1000000000) /* of the thread that has nothing to do; no wake-up is lost, so the time does not matter */
+#define THREAD_NAME "sf-imap-source"       /* for ps and debuggers; 15 characters at most */
 #define MOST_PATIENCE_NS INT64_C(20000000) /* that sf_source_settle waits */
 #define LEAST_PATIENCE_NS INT64_C(20000)
 
 struct sf_source {
-    int references;           /* of the caller, and of the thread while it runs; who drops the last one frees it */
+    int references;           /* of the caller, and of the thread while it runs; dropping the last one frees it */
     PyObject *iterator;       /* NULL once it is at its end or closed */
     PyObject *ready;          /* list of chunks; NULL once closed */
     PyObject *error;          /* what the iterator raised */
@@ -123,8 +124,8 @@ static void sleep_until_due(struct sf_source *source, uint32_t seen)
     Py_END_ALLOW_THREADS;
 }
 
-/* An iterator that asks for threading.current_thread(), as logging does, makes threading count this thread for ever.
- * Forgets that, for nobody is to be warned of it: it holds no lock while it sleeps. */
+/* If the iterator calls threading.current_thread(), as logging does, threading counts this thread until the program
+ * ends, and each fork warns of it. Removes it from the count: it sleeps while imap forks, and holds no lock then. */
 static void leave_threading(void)
 {
     PyObject *module = PyDict_GetItemString(PyImport_GetModuleDict(), "threading"); /* borrowed */
@@ -160,8 +161,9 @@ static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
 
 static PyMethodDef thread_function = {"ask_in_thread", ask_in_thread, METH_NOARGS, NULL};
 
-/* By _thread, not by threading: it is not among the threads that a fork is warned of, for it holds no lock when we
- * fork. In a copy of the caller's context, which the iterator sees as if it were asked here. */
+/* Starts it by _thread, because a fork warns of the threads that threading started, and this one holds no lock when
+ * imap forks. It runs in a copy of the caller's context, so that the iterator sees the same context variables as if it
+ * were asked here. */
 static int start_thread(struct sf_source *source)
 {
     PyObject *capsule = PyCapsule_New(source, NULL, NULL), *started = NULL;

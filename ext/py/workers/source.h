@@ -8,7 +8,10 @@
  *
  * All fields are guarded by the interpreter lock. Between two chunks the thread sleeps here, with no lock held and
  * no reference to anything: so a program may fork then, and the garbage collector can find a cycle through the
- * iterator. The thread ends when the iterator is at its end, or when the source is closed and the iterator returns. If
+ * iterator. imap forks its workers only then. If the program forks while the iterator's own code runs, the locks which
+ * that code holds stay locked in the child, as with any thread; no warning says so.
+ *
+ * The thread ends when the iterator is at its end, or when the source is closed and the iterator returns. If
  * the iterator blocks for ever, the thread stays until the program ends; it does not delay that. */
 #ifndef SF_PY_WORKERS_SOURCE_H
 #define SF_PY_WORKERS_SOURCE_H

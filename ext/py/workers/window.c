@@ -81,7 +81,7 @@ void sf_window_keep(struct sf_window *window, uint64_t number, PyObject *value)
     struct sf_window_chunk *chunk = find_chunk(window, number);
     assert(chunk && !chunk->failure && chunk->arrived < chunk->count);
     if (chunk->arrived == 0)
-        chunk->turn = window->turns++;
+        chunk->rank = window->ranks++;
     chunk->values[chunk->arrived++] = value;
 }
 
@@ -127,7 +127,7 @@ static struct sf_window_chunk *next_that_came(const struct sf_window *window)
     struct sf_window_chunk *first = NULL, *failed = NULL;
     for (Py_ssize_t i = 0; i < window->places; i++) {
         struct sf_window_chunk *chunk = &window->chunks[i];
-        if (has_value(chunk) && (!first || chunk->turn < first->turn))
+        if (has_value(chunk) && (!first || chunk->rank < first->rank))
             first = chunk;
         if (chunk->used && chunk->failure)
             failed = chunk;

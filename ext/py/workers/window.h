@@ -17,7 +17,7 @@ struct sf_window_chunk {
     uint64_t number;           /* of the chunk */
     Py_ssize_t count;          /* its arguments */
     Py_ssize_t arrived, taken; /* results: here in all, and handed out of those */
-    uint64_t turn;             /* when its first result came, compared with other chunks' */
+    uint64_t rank;             /* its place among the chunks in the order in which their first results came */
     PyObject **values;         /* those between taken and arrived are owned */
     PyObject *failure;         /* what comes after the arrived ones; owned */
 };
@@ -27,7 +27,7 @@ struct sf_window {
     Py_ssize_t places, used;
     Py_ssize_t current; /* the place of the chunk whose results are being handed out, -1 */
     uint64_t following; /* in order: the number of the chunk that is to be handed out */
-    uint64_t turns;     /* chunks of which some result has come */
+    uint64_t ranks;     /* given so far */
     bool is_ordered, has_failed;
 };
 

@@ -177,9 +177,8 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
         Py_XDECREF(large);
         return -1;
     }
-    if (failed &&
-        PyErr_ExceptionMatches(
-            PyExc_SystemExit)) { /* the parent sees that by its exit status; the block is lost, as when it is killed */
+    /* The parent sees SystemExit by the exit status; the block is lost, as when the worker is killed. */
+    if (failed && PyErr_ExceptionMatches(PyExc_SystemExit)) {
         Py_XDECREF(list);
         return -1;
     }
@@ -242,5 +241,8 @@ PyObject *sf_worker_run(struct sf_task *task)
         if (go_on >= 0) /* else the parent reads this claim after our death */
             atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
     }
-    return go_on < 0 ? NULL : Py_NewRef(Py_None);
+    if (go_on < 0)
+        return NULL;
+    atomic_store_explicit(&worker->engine->board->claims[worker->number].has_finished, true, memory_order_relaxed);
+    Py_RETURN_NONE;
 }

@@ -222,6 +222,34 @@ def test_good_results_before_a_bad_one_are_handed_out():
     assert got == [0]
 
 
+@pytest.mark.parametrize("how, error, words", [("raises", ValueError, "of f"), ("lock", ChildDied, "cannot be pickled")])
+def test_a_failure_waits_for_slower_results_before_it(how, error, words):
+    """The worker that has sent the failure ends at once: its end is not taken for the loss of what others compute."""
+    def f(x):
+        if x < 2:
+            time.sleep(0.5)
+        elif how == "lock":
+            return threading.Lock()
+        else:
+            raise ValueError("of f")
+        return x
+
+    got = []
+    with pytest.raises(error, match=words):
+        for x in imap(f, range(9), 3):
+            got.append(x)
+    assert got == [0, 1]
+
+
+def test_what_follows_a_result_that_cannot_be_unpickled_does_no_harm():
+    def f(x):
+        time.sleep(0.005 if x < 100 else 0.0003)  # chunk 1 is done, in several blocks, before chunk 0
+        return ComesBackAs(ValueError, "bad") if x == 130 else x
+
+    with pytest.raises(ChildDied, match="argument 1[23][0-9].* of chunk 1, .*cannot be unpickled: bad"):
+        snakefish.map(f, range(200), 2, 100)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_what_is_not_about_the_bytes_passes_through_unpickling_unchanged(error):
     for call in (lambda: snakefish.map(lambda x: ComesBackAs(error, "typed"), [1, 2], 2),
@@ -230,6 +258,37 @@ def test_what_is_not_about_the_bytes_passes_through_unpickling_unchanged(error):
         with pytest.raises(error, match="typed"):
             call()
         assert children() == before
+
+
+def test_ctrl_c_while_an_argument_is_pickled_comes_out_at_once():
+    class Interrupted:
+        def __reduce__(self):
+            raise KeyboardInterrupt("typed")
+
+    before, began = children(), time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match="typed"):
+        list(imap(lambda x: time.sleep(20), [1, Interrupted()], 2))
+    assert time.monotonic() - began < 10 and children() == before
+
+
+class SlowToUnpickle:
+    """In C, where no signal handler can run."""
+
+    def __reduce__(self):
+        return sum, (range(3000),)
+
+
+def test_signal_handlers_run_while_results_come_faster_than_they_are_taken():
+    times = [time.monotonic()]
+    old = signal.signal(signal.SIGALRM, lambda *_: times.append(time.monotonic()))
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        snakefish.map(lambda x: SlowToUnpickle(), range(60_000), 4)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    times.append(time.monotonic())
+    assert max(after - before for before, after in zip(times, times[1:])) < (times[-1] - times[0]) / 3
 
 
 # ---- sources ----
@@ -341,6 +400,24 @@ def test_a_cycle_through_the_source_is_collected():
     assert settles(lambda: children() - before) == set()
 
 
+@pytest.mark.skipif(PYPY, reason="PyPy collects when it likes")
+def test_a_cycle_through_f_is_collected():
+    import gc
+    before = children()
+
+    def run_it_halfway():
+        def f(x):
+            return x, results
+
+        results = imap(lambda x: f and x, itertools.count(), 2)
+        next(results)
+        assert len(children() - before) > 0
+
+    run_it_halfway()
+    gc.collect()
+    assert settles(lambda: children() - before) == set()
+
+
 # ---- calls from below ----
 
 
@@ -393,6 +470,22 @@ def test_close_by_another_python_thread_ends_next():
         assert next(results, "closed") == "closed"
     timer.join()
     assert children() == before
+
+
+def test_close_ends_a_next_that_waits_for_workers_to_end():
+    def f(x):
+        threading.Thread(target=time.sleep, args=(60,)).start()  # the worker's process ends after it
+        return x
+
+    before, began, got = children(), time.monotonic(), []
+    results = imap(f, [1, 2], 2)
+    closer = threading.Timer(0.5, results.close)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # forks beside the timer's thread
+        closer.start()
+        got.extend(results)
+    closer.join()
+    assert got == [1, 2] and time.monotonic() - began < 30 and children() == before
 
 
 def test_a_worker_may_call_its_own_iterator_and_does_no_harm():
