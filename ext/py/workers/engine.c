@@ -263,7 +263,7 @@ static int try_results(void *what)
 /* Without a ring, the end of a worker is what is waited for. */
 static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
 {
-    struct timespec limit = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct timespec limit = sf_monotonic_timespec(timeout_ns);
     struct pollfd *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
     nfds_t count = 0;
     if (!waited)

@@ -8,11 +8,11 @@
 #include <stdbool.h>
 
 #include "core/os/futex.h"
+#include "core/os/monotonic.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 
-#define SLEEP_NS                                                                                                       \
-    INT64_C(1000000000) /* of the thread that has nothing to do; no wake-up is lost, so the time does not matter */
+#define SLEEP_NS SF_NS_PER_S               /* of the idle thread; no wake-up is lost, so the time does not matter */
 #define THREAD_NAME "sf-imap-source"       /* for ps and debuggers; 15 characters at most */
 #define MOST_PATIENCE_NS INT64_C(20000000) /* that sf_source_settle waits */
 #define LEAST_PATIENCE_NS INT64_C(20000)
