@@ -136,7 +136,8 @@ static PyObject *raise_death(struct sf_generator *generator)
     if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN)
         return sf_task_result(task);
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
-    return sf_outcome_open(SF_TAG_NONE, NULL, &origin);
+    bool interrupted;
+    return sf_outcome_open(SF_TAG_NONE, NULL, &origin, &interrupted);
 }
 
 static PyObject *next_item(PyObject *self, bool block, int64_t deadline)

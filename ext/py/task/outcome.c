@@ -153,19 +153,27 @@ static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *se
     return NULL;
 }
 
-/* The reason is the current exception. */
-static PyObject *raise_unpicklable_here(const struct sf_outcome_origin *origin, const char *what)
+bool sf_outcome_was_interrupted(void)
 {
-    PyObject *reason = sf_take_raised();
-    return raise_died(origin, PyUnicode_FromFormat("%s cannot be unpickled: %S", what, reason), reason);
+    return PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception);
 }
 
-static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_origin *origin)
+/* The reason is the current exception. Returns NULL. */
+static PyObject *raise_unpicklable_here(const struct sf_outcome_origin *origin, bool *interrupted)
+{
+    *interrupted = sf_outcome_was_interrupted();
+    if (*interrupted)
+        return NULL;
+    PyObject *reason = sf_take_raised();
+    return raise_died(origin, PyUnicode_FromFormat("%s cannot be unpickled: %S", origin->what, reason), reason);
+}
+
+static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *parts = sf_pickle_loads_bytes(bytes), *text, *summary, *pickled;
     if (!parts || !PyArg_ParseTuple(parts, "UUS", &text, &summary, &pickled)) {
         Py_XDECREF(parts);
-        return raise_unpicklable_here(origin, origin->what);
+        return raise_unpicklable_here(origin, interrupted);
     }
     PyObject *cause = PyUnicode_GET_LENGTH(text) ? sf_error_remote_traceback(text) : NULL;
     PyObject *exception = sf_pickle_loads_bytes(pickled);
@@ -173,6 +181,9 @@ static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_o
         if (cause)
             PyException_SetCause(exception, cause);
         sf_put_raised(exception);
+    } else if (!exception && sf_outcome_was_interrupted()) {
+        *interrupted = true;
+        Py_XDECREF(cause);
     } else {
         PyObject *reason = exception ? NULL : sf_take_raised();
         PyErr_Clear();
@@ -186,12 +197,12 @@ static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_o
     return NULL;
 }
 
-static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *origin)
+static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *parts = sf_pickle_loads_bytes(bytes), *sentence, *text;
     if (!parts || !PyArg_ParseTuple(parts, "UU", &sentence, &text)) {
         Py_XDECREF(parts);
-        return raise_unpicklable_here(origin, origin->what);
+        return raise_unpicklable_here(origin, interrupted);
     }
     PyObject *cause = PyUnicode_GET_LENGTH(text) ? sf_error_remote_traceback(text) : NULL;
     raise_died(origin, Py_NewRef(sentence), cause);
@@ -199,20 +210,21 @@ static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *o
     return NULL;
 }
 
-PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin)
+PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *value, *text;
     assert(bytes || tag == SF_TAG_NONE);
+    *interrupted = false;
     switch (tag) {
     case SF_TAG_RETURNED:
         if (PyBytes_GET_SIZE(bytes) == 0)
             Py_RETURN_NONE;
         value = sf_pickle_loads_bytes(bytes);
-        return value ? value : raise_unpicklable_here(origin, origin->what);
+        return value ? value : raise_unpicklable_here(origin, interrupted);
     case SF_TAG_RAISED:
-        return raise_what_it_raised(bytes, origin);
+        return raise_what_it_raised(bytes, origin, interrupted);
     case SF_TAG_BROKEN:
-        return raise_broken(bytes, origin);
+        return raise_broken(bytes, origin, interrupted);
     case SF_TAG_EXITED:
         text = sf_pickle_loads_bytes(bytes);
         PyObject *cause = text ? sf_error_remote_traceback(text) : NULL;
@@ -228,11 +240,13 @@ PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outc
 
 PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin)
 {
+    bool ignored; /* the message is gone: it cannot be opened again */
+    bool *interrupted = &ignored;
     if (!opened)
-        return raise_unpicklable_here(origin, origin->what);
+        return raise_unpicklable_here(origin, interrupted);
     if (tag == SF_TAG_RETURNED)
         return opened;
-    sf_outcome_open(tag, opened, origin); /* raises */
+    sf_outcome_open(tag, opened, origin, interrupted); /* raises */
     Py_DECREF(opened);
     return NULL;
 }

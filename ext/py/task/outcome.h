@@ -3,6 +3,7 @@
 #ifndef SF_PY_TASK_OUTCOME_H
 #define SF_PY_TASK_OUTCOME_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "py/message/message.h"
@@ -46,7 +47,14 @@ PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struc
 void sf_outcome_pack_broken(const char *sentence, struct sf_outcome_bytes *out);
 
 /* In the parent: the value (a new reference), or NULL with an exception: what the call raised, with the remote
- * traceback as __cause__, or ChildDied. bytes: NULL only with SF_TAG_NONE. */
-PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin);
+ * traceback as __cause__, or ChildDied. bytes: NULL only with SF_TAG_NONE.
+ *
+ * Unpickling runs code of the program, and may be interrupted. *interrupted: an exception came that says nothing about
+ * the bytes (sf_outcome_was_interrupted); it is set as it is, and the bytes can be opened again. */
+PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted);
+
+/* Unpickling raised the exception that is set. Whether it says nothing about the bytes: KeyboardInterrupt, SystemExit
+ * or whatever else is no Exception, and MemoryError. */
+bool sf_outcome_was_interrupted(void);
 
 #endif

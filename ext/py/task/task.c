@@ -147,8 +147,12 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
         return got;
     assert(task->child.state == SF_CHILD_REAPED && !task->bytes);
     int result_file = task->result_file;
+    bool failed = read_result_file(task, result_file);
+    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError)) { /* it can be read when there is memory */
+        Py_CLEAR(task->bytes);
+        return SF_RAISED;
+    }
     task->result_file = -1;
-    int failed = read_result_file(task, result_file);
     /* Children that were forked meanwhile hold the memfd too. Truncating frees its memory now, not when they die. */
     if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES && ftruncate(result_file, 0)) {
         /* then the memory is freed when they die */
@@ -166,11 +170,13 @@ int sf_task_open_extracted(struct sf_task *task)
 {
     if (!task->extracted)
         return 0;
-    PyObject *bytes = task->extracted;
-    task->extracted = NULL;
+    bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
-    task->to_merge = sf_outcome_open(task->extracted_tag, bytes, &origin);
+    PyObject *bytes = Py_NewRef(task->extracted);
+    task->to_merge = sf_outcome_open(task->extracted_tag, bytes, &origin, &interrupted);
     Py_DECREF(bytes);
+    if (!interrupted) /* else the next join opens it */
+        Py_CLEAR(task->extracted);
     return task->to_merge ? 0 : -1;
 }
 
@@ -221,7 +227,7 @@ static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = true; /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !task->extracted; /* also when merge raised: the child is reaped and its result is here */
     } else if (task->child.state == SF_CHILD_REAPED && task->result_file < 0) {
         task->joined = true; /* its result could not be read */
     }
@@ -255,14 +261,25 @@ PyObject *sf_task_result(struct sf_task *task)
     assert(task->child.state == SF_CHILD_REAPED && !(task->value && task->exception));
     if (task->value)
         return Py_NewRef(task->value);
+    if (!task->exception && task->opening)
+        return PyErr_Format(PyExc_RuntimeError,
+                            "%U is in get_result() already, in another Python thread or in the unpickling of its own "
+                            "result: that call must finish first",
+                            task->name);
     if (!task->exception) {
-        PyObject *bytes = task->bytes;
-        task->bytes = NULL;
+        bool interrupted;
         struct sf_outcome_origin origin = origin_of(task, "its result");
-        task->value = sf_outcome_open(task->tag, bytes, &origin);
+        PyObject *bytes = Py_XNewRef(task->bytes);
+        task->opening = true;
+        PyObject *value = sf_outcome_open(task->tag, bytes, &origin, &interrupted);
+        task->opening = false;
         Py_XDECREF(bytes);
-        if (task->value)
-            return Py_NewRef(task->value);
+        if (interrupted)
+            return NULL; /* the bytes stay: it can be asked for again */
+        Py_CLEAR(task->bytes);
+        task->value = value;
+        if (value)
+            return Py_NewRef(value);
         task->exception = sf_take_raised();
     }
     sf_put_raised(Py_NewRef(task->exception));

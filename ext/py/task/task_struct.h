@@ -13,7 +13,11 @@
  *
  * The names in capitals are child.state (child.h); `joined` and `disposed` are flags beside it, so that a joined task
  * can be disposed too. `joined` implies REAPED. `joining` is set while one Python thread collects and merges; a second
- * one waits for the first. `starting` is set while sf_task_start runs; the state stays NEW until the fork.
+ * one waits for the first. `starting` is set while sf_task_start runs; the state stays NEW until the fork. `opening` is
+ * set while the result is unpickled, which runs code of the program.
+ *
+ * What an interruption (Ctrl-C, lack of memory) cuts short stays: the result_file until it is read, the bytes until
+ * they are unpickled. The call can be made again.
  *
  *     in the child (task_child.c): run f, run extract, write both outcomes into result_file, _exit
  *     in the parent (task.c):      everything else
@@ -42,7 +46,7 @@ struct sf_task {
     void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */
     void (*give_back)(struct sf_task *task); /* frees what only a running child needs; NULL: nothing */
     int result_file;                         /* from start until collected, owned; -1: none */
-    bool starting, joining, joined, disposed;
+    bool starting, joining, joined, opening, disposed;
     unsigned long joiner; /* while joining: the Python thread that does it */
     enum sf_tag tag, extracted_tag;
     PyObject *bytes;             /* f's outcome, packed: from collect until it is opened */

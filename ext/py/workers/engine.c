@@ -70,13 +70,6 @@ int sf_engine_start(struct sf_engine *engine)
 
 /* ---- what arrives ---- */
 
-/* Unpickling a result raised. Whether that is not about its bytes, so that it has to come out as it is: Ctrl-C, what
- * else a signal handler raised that no `except Exception` is to catch, and lack of memory here. */
-static bool passes_through(void)
-{
-    return PyErr_ExceptionMatches(PyExc_MemoryError) || !PyErr_ExceptionMatches(PyExc_Exception);
-}
-
 /* Hands on a whole list of results. Steals it. */
 static void keep_list(struct sf_engine *engine, uint64_t number, Py_ssize_t room, PyObject *list)
 {
@@ -93,12 +86,12 @@ static void keep_list(struct sf_engine *engine, uint64_t number, Py_ssize_t room
 }
 
 /* Turns a whole message into values, or an exception, for the job. opened: stolen; NULL: it could not be unpickled. 0,
- * or SF_RAISED with what passes through. */
+ * or SF_RAISED with what interrupted the unpickling. */
 static int open_whole(struct sf_engine *engine, struct sf_worker *worker, const struct sf_stream_head *head,
                       PyObject *opened)
 {
     const struct sf_job *job = engine->job;
-    if (!opened && passes_through())
+    if (!opened && sf_outcome_was_interrupted())
         return SF_RAISED;
     Py_ssize_t room = job->room(engine, head->number);
     if (room <= 0) { /* its chunk has failed meanwhile */

@@ -1,0 +1,129 @@
+"""What interrupts the taking of a result, or calls back into it, loses nothing: the call can be made again."""
+import signal
+import threading
+
+import pytest
+
+from snakefish import Thread
+
+call = None  # what the unpickling of a Result calls in the parent
+
+
+def unpickled():
+    if call is not None:
+        call()
+    return "the result"
+
+
+class Result:
+    def __reduce__(self):
+        return unpickled, ()
+
+
+@pytest.fixture
+def during_unpickling():
+    """Sets what the next unpickling of a Result calls. The child calls nothing: it only pickles."""
+    def set_call(function):
+        global call
+        call = function
+    yield set_call
+    set_call(None)
+
+
+def joined(f, *merging):
+    task = Thread(f, *merging, name="mine")
+    task.start()
+    return task
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+    for _ in range(1000):  # a handler runs between two instructions
+        pass
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError, SystemExit])
+def test_a_result_whose_unpickling_is_interrupted_can_be_asked_for_again(interruption, during_unpickling):
+    task = joined(Result)
+    task.join()
+
+    def interrupted():
+        if interruption is KeyboardInterrupt:
+            interrupt()
+        raise interruption
+
+    during_unpickling(interrupted)
+    for _ in range(2):
+        with pytest.raises(interruption):
+            task.get_result()
+    during_unpickling(None)
+    assert task.get_result() == "the result"
+    assert task.get_result() == "the result"
+
+
+def test_get_result_in_the_unpickling_of_that_result_is_refused(during_unpickling):
+    task = joined(Result)
+    task.join()
+    raised = []
+
+    def ask():
+        with pytest.raises(RuntimeError, match=r"^mine is in get_result\(\) already") as caught:
+            task.get_result()
+        raised.append(caught)
+
+    during_unpickling(ask)
+    assert task.get_result() == "the result"
+    assert len(raised) == 1
+
+
+def test_get_result_in_two_python_threads_gives_one_the_result_and_the_other_a_sentence(during_unpickling):
+    task = joined(Result)
+    task.join()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def linger():
+        inside.set()
+        assert go_on.wait(30)
+
+    during_unpickling(linger)
+    results = []
+    other = threading.Thread(target=lambda: results.append(task.get_result()))
+    other.start()
+    assert inside.wait(30)
+    with pytest.raises(RuntimeError, match=r"get_result\(\) already"):
+        task.get_result()
+    go_on.set()
+    other.join()
+    assert results == ["the result"] and task.get_result() == "the result"
+
+
+def test_a_join_that_is_interrupted_while_it_unpickles_what_was_extracted_merges_at_the_next_join(during_unpickling):
+    merged = []
+    task = joined(lambda: 7, lambda g: Result(), lambda g, extracted: merged.append(extracted))
+    during_unpickling(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        task.join()
+    assert merged == []
+    during_unpickling(None)
+    task.join()
+    assert merged == ["the result"] and task.get_result() == 7
+
+
+def test_a_join_without_memory_for_the_result_can_be_repeated(check_program):
+    out = check_program("""
+        import resource, snakefish
+        task = snakefish.Thread(lambda: bytes(64 << 20))
+        task.start()
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), hard))
+        try:
+            task.join()
+            print("joined")
+        except MemoryError:
+            print("MemoryError")
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        task.join()
+        print(len(task.get_result()) >> 20)
+    """)
+    assert out.split() == ["MemoryError", "64"]
