@@ -43,10 +43,41 @@ def _process_name():
     return os.path.basename(program)
 
 
-def _read_word(pipe):
-    """Reads a line from the collector: its first word and the rest. ("", "") when the collector has died."""
-    word, _, rest = pipe.readline().rstrip("\n").partition(" ")
-    return word, rest
+class _Pipe:
+    """The pipe from the collector. The program may close any descriptor and be given its number for a file of its own
+    (os.closerange, every daemon): so the pipe is known by device and inode, and what is not ours is left alone.
+    """
+
+    def __init__(self, file):
+        self._fd = os.dup(file.fileno())
+        self._identity = self._identify()
+        file.close()
+
+    def _identify(self):
+        status = os.fstat(self._fd)
+        return status.st_dev, status.st_ino
+
+    def is_ours(self):
+        try:
+            return self._fd >= 0 and self._identify() == self._identity
+        except OSError:
+            return False
+
+    def read_word(self):
+        """Reads a line: its first word and the rest. ("", "") when the collector has died."""
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self._fd, 1)  # lines are short, and few
+            if not byte:
+                break
+            line += byte
+        word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
+        return word, rest
+
+    def close(self):
+        if self.is_ours():
+            os.close(self._fd)
+        self._fd = -1
 
 
 def start(path, *, kernel=False):
@@ -69,11 +100,9 @@ def start(path, *, kernel=False):
     command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
     if kernel:
         command.append("--kernel")
-    launcher = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
-    )
-    pipe = launcher.stdout
-    word, rest = _read_word(pipe)
+    launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    pipe = _Pipe(launcher.stdout)
+    word, rest = pipe.read_word()
     launcher.wait()  # the collector has detached itself and is no child of this process
     if word != "session":
         pipe.close()
@@ -104,8 +133,14 @@ def stop():
         os.environ.pop(_SESSION_ENV, None)  # else programs started from here would look for this session
     _snakefish._trace_request_stop()
     _snakefish._trace_detach()
-    with pipe:
-        word, rest = _read_word(pipe)
+    if not pipe.is_ours():
+        raise RuntimeError(
+            f"the program has closed the pipe from the collector, which finishes {path} by itself: wait for that"
+        )
+    try:
+        word, rest = pipe.read_word()
+    finally:
+        pipe.close()
     if word == "done":
         return
     raise RuntimeError(

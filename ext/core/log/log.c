@@ -29,6 +29,7 @@
 #include "core/os/debug.h"
 #include "core/os/futex.h"
 #include "core/os/identity.h"
+#include "core/os/own_fd.h"
 #include "core/os/shm.h"
 
 struct sf_log sf_log_self;
@@ -43,7 +44,7 @@ static uint32_t family_root; /* its pid */
 
 static struct {
     char directory[PATH_MAX];
-    int directory_fd, log_fd;
+    struct sf_own_fd directory_fd, log_fd;
     char name[SF_NAME_BYTES];
     uint32_t lanes, texts;            /* how many numbers of each were given out in this log */
     uint32_t era;                     /* number of logs closed so far */
@@ -52,7 +53,7 @@ static struct {
                                          and those of them that are mapped in this process */
     uint64_t lost_pending, lost_from; /* records lost since the last one written, tsc of the first of them */
     uint64_t woken_at;                /* tail + 1 as it was when the collector was last woken */
-} own = {.directory_fd = -1, .log_fd = -1};
+} own = {.directory_fd = {.fd = -1}, .log_fd = {.fd = -1}};
 
 /* The arguments of sf_log_fork_as. Each thread has its own, because another thread may fork in between; the forking
  * thread's copy goes with it into the child. */
@@ -74,10 +75,13 @@ static int reserve_pages(uint64_t records)
     uint64_t capacity = sf_log_self.session->log_records;
     records = records < capacity ? records : capacity;
     off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
-    int error;
-    do
-        error = fallocate(own.log_fd, 0, 0, end) ? errno : 0;
-    while (error == EINTR);
+    int error, fd = sf_own_fd_get(&own.log_fd);
+    do {
+        if (fd >= 0)
+            error = fallocate(fd, 0, 0, end) ? errno : 0;
+        else /* the program has closed it; the mapping is still ours */
+            error = madvise(sf_log_self.header, (size_t)end, MADV_POPULATE_WRITE) ? errno : 0;
+    } while (error == EINTR);
     if (error)
         return -error;
     own.reserved = records;
@@ -109,9 +113,7 @@ static void close_log(void)
     struct sf_log *log = &sf_log_self;
     if (log->header)
         munmap(log->header, SF_LOG_RECORDS_OFFSET + (log->mask + 1) * sizeof(struct sf_record));
-    if (own.log_fd >= 0)
-        close(own.log_fd);
-    own.log_fd = -1;
+    sf_own_fd_close(&own.log_fd);
     log->header = NULL;
     log->records = NULL;
     log->head = log->limit = log->mask = 0;
@@ -120,37 +122,57 @@ static void close_log(void)
     own.era++;
 }
 
+/* The session's directory. If the program has closed it, it is opened once more by its path: it must be the same one.
+ * The descriptor, or -errno. */
+static int open_directory(void)
+{
+    struct sf_own_fd known = own.directory_fd, again;
+    if (sf_own_fd_is_ours(&known))
+        return known.fd;
+    int error = sf_own_fd_take(&again, sf_session_open(own.directory));
+    if (error)
+        return error;
+    if (again.device != known.device || again.inode != known.inode) {
+        sf_own_fd_close(&again);
+        return -ENOENT;
+    }
+    own.directory_fd = again;
+    return again.fd;
+}
+
 /* Takes a spare, if there is one, as the log `file`, and finds how many of its pages are reserved. */
-static bool take_spare(const char *file, size_t bytes)
+static bool take_spare(int directory, const char *file, size_t bytes)
 {
     char name[32];
     struct stat st;
     for (int i = 0; i < SF_SPARES_MAX; i++) {
         snprintf(name, sizeof name, SF_SPARE_PREFIX "%d", i);
-        if (renameat(own.directory_fd, name, own.directory_fd, file))
+        if (renameat(directory, name, directory, file))
             continue;
-        int fd = openat(own.directory_fd, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        int fd = openat(directory, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == (off_t)bytes &&
             st.st_blocks * 512 >= SF_LOG_RECORDS_OFFSET + SF_LOG_FIRST_BYTES) {
             /* a huge page at the end may count for more than the file has */
             uint64_t there = (uint64_t)st.st_blocks * 512 < bytes ? (uint64_t)st.st_blocks * 512 : bytes;
             own.ready = (there - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
             own.reserved = own.ready;
-            own.log_fd = fd;
-            return true;
+            return sf_own_fd_take(&own.log_fd, fd) == 0;
         }
         if (fd >= 0)
             close(fd);
-        unlinkat(own.directory_fd, file, 0);
+        unlinkat(directory, file, 0);
     }
     return false;
 }
 
 /* Makes a file for the log, with its first pages. 0 or -errno. */
-static int make_file(const char *file, size_t bytes)
+static int make_file(int directory, const char *file, size_t bytes)
 {
-    own.log_fd = openat(own.directory_fd, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (own.log_fd < 0 || ftruncate(own.log_fd, (off_t)bytes))
+    int fd = openat(directory, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int error = sf_own_fd_take(&own.log_fd, fd < 0 ? -errno : fd);
+    if (error)
+        return error;
+    if (ftruncate(fd, (off_t)bytes))
         return -errno;
     return reserve_pages(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
 }
@@ -162,12 +184,12 @@ static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
     uint32_t capacity = log->session->log_records;
     size_t bytes = SF_LOG_RECORDS_OFFSET + (size_t)capacity * sizeof(struct sf_record);
     char file[64];
-    int error;
+    int error, directory = open_directory();
     snprintf(file, sizeof file, SF_LOG_PREFIX "%d.%llu", (int)getpid(), (unsigned long long)start_tsc);
-    error = take_spare(file, bytes) ? 0 : make_file(file, bytes);
+    error = directory < 0 ? directory : take_spare(directory, file, bytes) ? 0 : make_file(directory, file, bytes);
     if (error)
         goto out;
-    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own.log_fd, 0);
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own.log_fd.fd, 0);
     if (mapped == MAP_FAILED) {
         error = -errno;
         goto out;
@@ -198,8 +220,8 @@ out:
     else
         sf_debug(SF_DEBUG_LOG, "made %s, %u records", file, capacity);
     if (error) {
-        if (own.log_fd >= 0)
-            unlinkat(own.directory_fd, file, 0);
+        if (own.log_fd.fd >= 0)
+            unlinkat(directory, file, 0);
         close_log();
         atomic_fetch_add_explicit((_Atomic uint32_t *)&log->session->lost_logs, 1, memory_order_relaxed);
     }
@@ -304,7 +326,12 @@ int sf_log_attach(const char *directory)
         close(fd);
         return error;
     }
-    own.directory_fd = fd;
+    error = sf_own_fd_take(&own.directory_fd, fd);
+    if (error) {
+        sf_session_unmap(sf_log_self.session);
+        sf_log_self.session = NULL;
+        return error;
+    }
     strcpy(own.directory, directory);
     sf_debug(SF_DEBUG_LOG, "joined the session in %s", directory);
     error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0);
@@ -321,8 +348,7 @@ void sf_log_detach(void)
     close_log();
     sf_session_unmap(sf_log_self.session);
     sf_log_self.session = NULL;
-    close(own.directory_fd);
-    own.directory_fd = -1;
+    sf_own_fd_close(&own.directory_fd);
     own.directory[0] = '\0';
 }
 

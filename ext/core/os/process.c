@@ -17,6 +17,8 @@
 
 #include "core/os/monotonic.h"
 
+#define PAUSE_NS INT64_C(1000000) /* between two looks where there is no pidfd to sleep on */
+
 static pid_t expected_parent; /* written before the handler is installed, read by it */
 
 static int parent_death_signal(void)
@@ -65,12 +67,31 @@ int sf_process_signal(int pidfd, int signal_number)
 
 int sf_process_wait(int pidfd, int64_t timeout_ns)
 {
-    struct pollfd waited = {.fd = pidfd, .events = POLLIN};
-    struct timespec limit = sf_monotonic_timespec(timeout_ns);
-    int ready = ppoll(&waited, 1, &limit, NULL);
-    if (ready < 0)
+    return sf_process_wait_any(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, timeout_ns);
+}
+
+int sf_process_wait_any(struct pollfd *waited, nfds_t count, int64_t timeout_ns)
+{
+    bool closed = false;
+    for (nfds_t i = 0; i < count; i++)
+        closed |= waited[i].fd < 0;
+    struct timespec pause = sf_monotonic_timespec(timeout_ns < PAUSE_NS ? timeout_ns : PAUSE_NS);
+    struct timespec limit = closed ? pause : sf_monotonic_timespec(timeout_ns);
+    if (ppoll(waited, count, &limit, NULL) < 0)
         return -errno;
-    return ready ? 0 : -ETIMEDOUT;
+    for (nfds_t i = 0; i < count; i++) {
+        if (waited[i].revents & POLLIN)
+            return 0;
+        if (waited[i].revents & POLLNVAL) /* ppoll did not wait: without a pause the caller would spin */
+            return nanosleep(&pause, NULL) ? -errno : -ETIMEDOUT;
+    }
+    return -ETIMEDOUT;
+}
+
+bool sf_process_is_dead(pid_t child)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) ? errno == ECHILD : info.si_pid == child;
 }
 
 int sf_process_try_reap(pid_t child, int32_t *status)

@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SMALL_BYTES 1024                   /* a file up to this size is written at once: less than a page */
@@ -23,10 +22,17 @@ struct header {
     } part[SF_RESULT_FILE_PARTS];
 };
 
-int sf_result_file_open(void)
+int sf_result_file_open(struct sf_own_fd *file)
 {
     int fd = memfd_create("snakefish-result", MFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return sf_own_fd_take(file, fd < 0 ? -errno : fd);
+}
+
+void sf_result_file_empty(const struct sf_own_fd *file)
+{
+    if (sf_own_fd_is_ours(file) && ftruncate(file->fd, 0)) {
+        /* then the memory is freed when the last process that holds it dies */
+    }
 }
 
 static int write_all(int fd, const char *from, uint64_t bytes, uint64_t offset)
@@ -74,8 +80,9 @@ static int write_small(int fd, const struct header *header, const struct sf_resu
     return write_all(fd, copy, bytes, 0);
 }
 
-int sf_result_file_write(int fd, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
+int sf_result_file_write(const struct sf_own_fd *file, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
+    int fd = file->fd;
     struct header header = {.magic = MAGIC};
     static_assert(sizeof header < SMALL_BYTES, "the header is written at once");
     uint64_t offset = sizeof header, total = sizeof header;
@@ -84,6 +91,8 @@ int sf_result_file_write(int fd, const struct sf_result_file_part parts[SF_RESUL
         header.part[i].bytes = parts[i].bytes;
         total += parts[i].bytes;
     }
+    if (!sf_own_fd_is_ours(file))
+        return -EBADF;
     if (lseek(fd, 0, SEEK_END) > 0 && ftruncate(fd, 0))
         return -errno;
     if (total <= SMALL_BYTES)
@@ -98,10 +107,12 @@ int sf_result_file_write(int fd, const struct sf_result_file_part parts[SF_RESUL
     return write_all(fd, (const char *)&header, sizeof header, 0);
 }
 
-int sf_result_file_read_parts(int fd, struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
+int sf_result_file_read_parts(const struct sf_own_fd *file, struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
     struct header header;
-    int error = read_all(fd, (char *)&header, sizeof header, 0);
+    if (!sf_own_fd_is_ours(file))
+        return -EBADF;
+    int error = read_all(file->fd, (char *)&header, sizeof header, 0);
     if (error)
         return error;
     if (header.magic != MAGIC)
@@ -114,11 +125,12 @@ int sf_result_file_read_parts(int fd, struct sf_result_file_part parts[SF_RESULT
     return 0;
 }
 
-int sf_result_file_read(int fd, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS], int which, void *to)
+int sf_result_file_read(const struct sf_own_fd *file, const struct sf_result_file_part parts[SF_RESULT_FILE_PARTS],
+                        int which, void *to)
 {
     assert(0 <= which && which < SF_RESULT_FILE_PARTS);
     uint64_t offset = sizeof(struct header);
     for (int i = 0; i < which; i++)
         offset += parts[i].bytes;
-    return read_all(fd, to, parts[which].bytes, offset);
+    return sf_own_fd_is_ours(file) ? read_all(file->fd, to, parts[which].bytes, offset) : -EBADF;
 }

@@ -54,13 +54,6 @@ static void list_remove(struct sf_child *child)
     child->next = NULL;
 }
 
-static void close_pidfd(struct sf_child *child)
-{
-    if (child->pidfd >= 0)
-        close(child->pidfd);
-    child->pidfd = -1;
-}
-
 static int try_reap(void *what)
 {
     struct sf_child *child = what;
@@ -72,7 +65,7 @@ static int try_reap(void *what)
         return done ? done : -EAGAIN;
     child->state = SF_CHILD_REAPED;
     list_remove(child);
-    close_pidfd(child);
+    sf_own_fd_close(&child->pidfd);
     sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
                  (uint64_t)(int64_t)child->exit_status);
     return 0;
@@ -84,7 +77,7 @@ static void take_pid(struct sf_child *child, pid_t pid, pid_t owner)
     child->state = SF_CHILD_RUNNING;
     child->pid = pid;
     child->owner = owner;
-    child->pidfd = -1;
+    child->pidfd = SF_OWN_FD_NONE;
 }
 
 void sf_child_become(struct sf_child *child, pid_t parent)
@@ -96,15 +89,13 @@ int sf_child_adopt(struct sf_child *child, pid_t pid)
 {
     take_pid(child, pid, getpid());
     list_add(child);
-    int pidfd = sf_process_open_pidfd(pid);
-    if (pidfd >= 0) {
-        child->pidfd = pidfd;
-    } else if (pidfd == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
+    int error = sf_own_fd_take(&child->pidfd, sf_process_open_pidfd(pid));
+    if (error == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
         try_reap(child);
-    } else { /* without a pidfd nobody could wait for the child with a timeout */
+    } else if (error) { /* without a pidfd nobody could wait for the child with a timeout */
         sf_child_kill(child);
         child->state = SF_CHILD_NEW;
-        sf_error(pidfd, "cannot open a pidfd of the child");
+        sf_error(error, "cannot open a pidfd of the child");
         return -1;
     }
     return 0;
@@ -113,10 +104,9 @@ int sf_child_adopt(struct sf_child *child, pid_t pid)
 static int sleep_until_dead(void *what, int64_t timeout_ns)
 {
     struct sf_child *child = what;
-    int fd = child->pidfd;
-    if (fd < 0)
+    if (child->state != SF_CHILD_RUNNING)
         return 0;
-    return sf_process_wait(fd, timeout_ns);
+    return sf_process_wait(sf_own_fd_get(&child->pidfd), timeout_ns);
 }
 
 int sf_child_wait(struct sf_child *child, bool block, int64_t deadline_ns)
@@ -129,23 +119,21 @@ int sf_child_signal(struct sf_child *child, int signal_number)
 {
     if (child->state != SF_CHILD_RUNNING)
         return 0;
-    return sf_process_signal(child->pidfd, signal_number);
+    int pidfd = sf_own_fd_get(&child->pidfd);
+    if (pidfd >= 0)
+        return sf_process_signal(pidfd, signal_number);
+    /* Just forked, or the program has closed the pidfd. As long as the child is not reaped, the pid is its own. */
+    if (try_reap(child) != -EAGAIN)
+        return 0;
+    return kill(child->pid, signal_number) ? -errno : 0;
 }
 
 void sf_child_kill(struct sf_child *child)
 {
-    if (child->state != SF_CHILD_RUNNING)
-        return;
-    if (child->pidfd >= 0)
-        sf_process_signal(child->pidfd, SIGKILL);
-    else
-        kill(child->pid, SIGKILL); /* just forked */
-    while (try_reap(child) == -EAGAIN) {
+    sf_child_signal(child, SIGKILL);
+    while (child->state == SF_CHILD_RUNNING && try_reap(child) == -EAGAIN) {
         Py_BEGIN_ALLOW_THREADS;
-        if (child->pidfd >= 0)
-            sf_process_wait(child->pidfd, SF_LIVENESS_PERIOD_NS);
-        else
-            usleep(1000);
+        sf_process_wait(sf_own_fd_get(&child->pidfd), SF_LIVENESS_PERIOD_NS);
         Py_END_ALLOW_THREADS;
     }
 }
@@ -153,7 +141,7 @@ void sf_child_kill(struct sf_child *child)
 void sf_child_forget(struct sf_child *child)
 {
     assert(child->owner != getpid());
-    close_pidfd(child);
+    sf_own_fd_close(&child->pidfd);
     child->link = NULL; /* the list it was in is the parent's */
     child->state = SF_CHILD_REAPED;
     child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
@@ -176,8 +164,8 @@ bool sf_child_is_self(const struct sf_child *child)
 /* ---- the end of the program ---- */
 
 struct last_wait {
-    uint64_t newest; /* serial; later ones are not waited for: a daemon thread might start some for ever */
-    int pidfd;       /* of one that runs, to sleep on */
+    uint64_t newest;        /* serial; later ones are not waited for: a daemon thread might start some for ever */
+    struct sf_own_fd pidfd; /* of one that runs, to sleep on */
 };
 
 /* Reaps what has died. Walks the list anew each time: during a sleep another Python thread may reap and free any child
@@ -203,13 +191,13 @@ static int try_reap_all(void *what)
 
 static int sleep_until_one_is_dead(void *what, int64_t timeout_ns)
 {
-    return sf_process_wait(((struct last_wait *)what)->pidfd, timeout_ns);
+    return sf_process_wait(sf_own_fd_get(&((struct last_wait *)what)->pidfd), timeout_ns);
 }
 
 PyObject *sf_child_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     own_list();
-    struct last_wait last = {running ? running->serial : 0, -1};
+    struct last_wait last = {running ? running->serial : 0, SF_OWN_FD_NONE};
     for (struct sf_child *child = running; child; child = child->next)
         if (child->at_exit)
             child->at_exit(child);

@@ -19,12 +19,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/os/own_fd.h"
+
 enum sf_child_state { SF_CHILD_NEW, SF_CHILD_RUNNING, SF_CHILD_REAPED };
 
 struct sf_child {
     enum sf_child_state state;
     pid_t pid, owner;                        /* owner: the process that forked it; only that one may wait for it */
-    int pidfd;                               /* while RUNNING, owned; -1: none */
+    struct sf_own_fd pidfd;                  /* while RUNNING, owned; -1: none */
     int32_t exit_status;                     /* once REAPED: n, -signal, or SF_PROCESS_STATUS_UNKNOWN */
     uint32_t task;                           /* number of its task in the trace */
     void (*at_exit)(struct sf_child *child); /* asks it to end, at the end of the program; NULL: only wait for it */

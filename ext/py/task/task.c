@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
-#include "core/result/result_file.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
@@ -59,7 +58,8 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
         return -1;
     task->word = words[kind];
     task->kind = kind;
-    task->child.pidfd = task->result_file = -1;
+    task->child.pidfd = SF_OWN_FD_NONE;
+    task->result_file = SF_OWN_FD_NONE;
     task->f = Py_NewRef(f);
     task->extract = Py_NewRef(extract);
     task->merge = Py_NewRef(merge);
@@ -74,10 +74,10 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
 
 int sf_task_start(struct sf_task *task)
 {
-    assert(task->child.state == SF_CHILD_NEW && task->result_file < 0 && !task->joined);
-    task->result_file = sf_result_file_open();
-    if (task->result_file < 0) {
-        sf_error(task->result_file, "cannot make a memfd for the result");
+    assert(task->child.state == SF_CHILD_NEW && task->result_file.fd < 0 && !task->joined);
+    int error = sf_result_file_open(&task->result_file);
+    if (error) {
+        sf_error(error, "cannot make a memfd for the result");
         return -1;
     }
     if (sf_log_enabled()) {
@@ -92,13 +92,12 @@ int sf_task_start(struct sf_task *task)
     task->starting = false;
     if (!failed)
         return 0;
-    close(task->result_file);
-    task->result_file = -1;
+    sf_own_fd_close(&task->result_file);
     return -1;
 }
 
 /* Reads a part of the result_file as bytes. NULL with an exception. */
-static PyObject *read_part(int result_file, const struct sf_result_file_part *parts, int which)
+static PyObject *read_part(const struct sf_own_fd *result_file, const struct sf_result_file_part *parts, int which)
 {
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)parts[which].bytes);
     if (!bytes)
@@ -117,12 +116,30 @@ static PyObject *read_part(int result_file, const struct sf_result_file_part *pa
     return bytes;
 }
 
-static int read_result_file(struct sf_task *task, int result_file)
+/* The program has closed the descriptor, so what the child left cannot be read any more: says so in its place. */
+static int note_closed(struct sf_task *task)
+{
+    struct sf_outcome_bytes broken;
+    sf_outcome_pack_broken("what it left is lost: the program has closed the file descriptor that held it", &broken);
+    if (!broken.bytes)
+        return 0; /* then it counts as a child that left nothing */
+    task->bytes = broken.bytes;
+    task->tag = broken.tag;
+    if (task->extract != Py_None) {
+        task->extracted = Py_NewRef(broken.bytes);
+        task->extracted_tag = broken.tag;
+    }
+    return 0;
+}
+
+static int read_result_file(struct sf_task *task, const struct sf_own_fd *result_file)
 {
     struct sf_result_file_part parts[SF_RESULT_FILE_PARTS];
     int error = sf_result_file_read_parts(result_file, parts);
     if (error == -ENODATA)
         return 0; /* the child died before it had written its result */
+    if (error == -EBADF)
+        return note_closed(task);
     if (error) {
         sf_error(error, "cannot read the child's result");
         return -1;
@@ -143,21 +160,21 @@ static int read_result_file(struct sf_task *task, int result_file)
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
 {
     int got = sf_child_wait(&task->child, block, deadline_ns);
-    if (got || task->result_file < 0)
+    if (got || task->result_file.fd < 0)
         return got;
     assert(task->child.state == SF_CHILD_REAPED && !task->bytes);
-    int result_file = task->result_file;
-    bool failed = read_result_file(task, result_file);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError)) { /* it can be read when there is memory */
+    struct sf_own_fd result_file = task->result_file;
+    task->result_file = SF_OWN_FD_NONE; /* another Python thread may dispose of the task meanwhile */
+    bool failed = read_result_file(task, &result_file);
+    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed) {
+        task->result_file = result_file; /* it can be read when there is memory */
         Py_CLEAR(task->bytes);
         return SF_RAISED;
     }
-    task->result_file = -1;
     /* Children that were forked meanwhile hold the memfd too. Truncating frees its memory now, not when they die. */
-    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES && ftruncate(result_file, 0)) {
-        /* then the memory is freed when they die */
-    }
-    close(result_file);
+    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES)
+        sf_result_file_empty(&result_file);
+    sf_own_fd_close(&result_file);
     return failed ? SF_RAISED : 0;
 }
 
@@ -210,7 +227,7 @@ static int sleep_a_little(void *what, int64_t timeout_ns)
 /* sf_task_join without its span. 0, or as sf_task_collect. */
 static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_ns)
 {
-    if (task->joining && block && task->joiner == PyThread_get_thread_ident()) {
+    if (task->joining && block && task->joiner == (unsigned long)PyThread_get_thread_ident()) {
         PyErr_Format(PyExc_RuntimeError,
                      "%U is being joined by this Python thread already: neither merge nor a signal handler may join it "
                      "meanwhile",
@@ -222,13 +239,13 @@ static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_
         return sf_wait(&waiting, block, deadline_ns);
     }
     task->joining = true;
-    task->joiner = PyThread_get_thread_ident();
+    task->joiner = (unsigned long)PyThread_get_thread_ident(); /* PyPy's is signed */
     int got = sf_task_collect(task, block, deadline_ns);
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
         task->joined = !task->extracted; /* also when merge raised: the child is reaped and its result is here */
-    } else if (task->child.state == SF_CHILD_REAPED && task->result_file < 0) {
+    } else if (task->child.state == SF_CHILD_REAPED && task->result_file.fd < 0) {
         task->joined = true; /* its result could not be read */
     }
     task->joining = false;
@@ -360,9 +377,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
         if (warn && killed && warn_of_kill(task, self))
             PyErr_WriteUnraisable(self);
     }
-    if (task->result_file >= 0)
-        close(task->result_file);
-    task->result_file = -1;
+    sf_own_fd_close(&task->result_file);
     task->disposed = true;
     if (raised)
         sf_put_raised(raised);

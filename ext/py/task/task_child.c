@@ -49,7 +49,8 @@ static void pack_part(PyObject *value, PyObject *raised, const char *what, struc
 }
 
 /* 0 or -errno. What does not fit is replaced by a sentence that says so. */
-static int write_result_file(int result_file, struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
+static int write_result_file(const struct sf_own_fd *result_file,
+                             struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
 {
     int error = sf_result_file_write(result_file, parts);
     if (!error)
@@ -102,7 +103,7 @@ int sf_task_child(void *context)
     pack_part(value, raised, "its result", &result, &parts[SF_TASK_RESULT]);
     if (extracted || failed)
         pack_part(extracted, failed, "what it extracted", &extraction, &parts[SF_TASK_EXTRACTED]);
-    int error = write_result_file(task->result_file, parts);
+    int error = write_result_file(&task->result_file, parts);
     sf_log_write(SF_EVENT_RESULT, SF_PHASE_END, task->child.task,
                  parts[SF_TASK_RESULT].bytes + parts[SF_TASK_EXTRACTED].bytes, (uint64_t)-error);
     int status = result.tag == SF_TAG_EXITED ? result.exit_status : error ? 1 : 0;

@@ -96,8 +96,7 @@ PyObject *sf_task_object_is_alive(PyObject *self, PyObject *Py_UNUSED(unused))
         Py_RETURN_TRUE;
     if (!sf_child_is_ours(&task->child))
         return NULL;
-    int dead = sf_process_wait(task->child.pidfd, 0); /* looks only: join() reaps */
-    return PyBool_FromLong(dead != 0);
+    return PyBool_FromLong(!sf_process_is_dead(task->child.pid)); /* join() reaps */
 }
 
 PyObject *sf_task_object_fileno(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -105,12 +104,15 @@ PyObject *sf_task_object_fileno(PyObject *self, PyObject *Py_UNUSED(unused))
     struct sf_task *task = sf_task_of(self);
     if (!sf_task_is_started(task))
         return NULL;
-    if (task->child.pidfd < 0) {
+    int pidfd = sf_own_fd_get(&task->child.pidfd);
+    if (pidfd < 0 && task->child.state == SF_CHILD_RUNNING)
+        return PyErr_Format(PyExc_RuntimeError, "the program has closed the file descriptor of %U", task->name);
+    if (pidfd < 0) {
         PyErr_Format(PyExc_RuntimeError, "%U has ended and was waited for: it has no file descriptor any more",
                      task->name);
         return NULL;
     }
-    return PyLong_FromLong(task->child.pidfd);
+    return PyLong_FromLong(pidfd);
 }
 
 static PyObject *send_signal(PyObject *self, int signal_number)

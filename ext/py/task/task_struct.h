@@ -28,7 +28,7 @@
 #define SF_PY_TASK_TASK_STRUCT_H
 
 #include "abi/log_format.h"
-
+#include "core/result/result_file.h"
 #include "py/task/child.h"
 #include "py/task/outcome.h"
 
@@ -45,7 +45,7 @@ struct sf_task {
     PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference, or NULL with an exception */
     void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */
     void (*give_back)(struct sf_task *task); /* frees what only a running child needs; NULL: nothing */
-    int result_file;                         /* from start until collected, owned; -1: none */
+    struct sf_own_fd result_file;            /* from start until collected */
     bool starting, joining, joined, opening, disposed;
     unsigned long joiner; /* while joining: the Python thread that does it */
     enum sf_tag tag, extracted_tag;

@@ -256,18 +256,18 @@ static int try_results(void *what)
 /* Without a ring, the end of a worker is what is waited for. */
 static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
 {
-    struct timespec limit = sf_monotonic_timespec(timeout_ns);
     struct pollfd *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
     nfds_t count = 0;
     if (!waited)
         return -ENOMEM;
     for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
         if (!engine->workers[i]->gone)
-            waited[count++] = (struct pollfd){.fd = engine->workers[i]->task.child.pidfd, .events = POLLIN};
+            waited[count++] =
+                (struct pollfd){.fd = sf_own_fd_get(&engine->workers[i]->task.child.pidfd), .events = POLLIN};
     assert(count == (nfds_t)engine->alive);
-    int ready = ppoll(waited, count, &limit, NULL), error = ready < 0 ? -errno : 0;
+    int slept = sf_process_wait_any(waited, count, timeout_ns);
     PyMem_RawFree(waited);
-    return error ? error : ready ? 0 : -ETIMEDOUT;
+    return slept;
 }
 
 static int sleep_for_results(void *what, int64_t timeout_ns)

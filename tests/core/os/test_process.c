@@ -71,6 +71,31 @@ TEST(a_running_child_is_not_reaped_and_waiting_times_out)
     CHECK_EQ(0, sf_process_try_reap(child, &status));
 }
 
+TEST(a_wait_on_a_closed_descriptor_pauses_and_times_out)
+{
+    CHECK_EQ(-ETIMEDOUT, sf_process_wait(1000, 0));
+    double before_s = (double)clock() / CLOCKS_PER_SEC;
+    for (int i = 0; i < 100; i++)
+        CHECK_EQ(-ETIMEDOUT, sf_process_wait(1000, 1000000000));
+    CHECK((double)clock() / CLOCKS_PER_SEC - before_s < 0.05); /* of 0.1 s */
+}
+
+TEST(a_child_is_dead_before_and_after_it_is_reaped)
+{
+    int32_t status;
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    CHECK(!sf_process_is_dead(child));
+    kill(child, SIGKILL);
+    while (!sf_process_is_dead(child))
+        nap_ms(1);
+    CHECK_EQ(1, sf_process_try_reap(child, &status)); /* the question has not reaped it */
+    CHECK_EQ(-SIGKILL, status);
+    CHECK(sf_process_is_dead(child));
+}
+
 TEST(a_child_reaped_by_somebody_else_has_an_unknown_status)
 {
     int32_t status = 0;

@@ -130,3 +130,92 @@ def test_a_thread_may_be_disposed_by_its_own_merge():
     tasks[0].start()
     tasks[0].join()
     assert tasks[0].get_result() == 5
+
+
+CLOSED_ALL = """
+import os, signal, time
+import snakefish
+
+def forever(x=0):
+    while True:
+        time.sleep(60)
+
+def items():
+    yield os.getpid()
+    forever()
+
+def run(what):
+    if what == "imap":
+        iterator = snakefish.imap_unordered(lambda x: x or forever(), [1, 0], 2)
+        assert next(iterator) == 1
+        os.closerange(3, 1024)
+        iterator.close()
+        return
+    task = snakefish.Generator(items) if what == "Generator" else snakefish.Thread(forever)
+    task.start()
+    pid = next(task) if what == "Generator" else task.pid
+    os.closerange(3, 1024)
+    assert what == "Generator" or task.is_alive()
+    if what == "terminate":
+        task.terminate()
+        task.join()
+        assert task.get_exit_status() == -signal.SIGTERM and not task.is_alive()
+        try:
+            task.get_result()
+        except snakefish.ChildDied as died:
+            assert "the program has closed the file descriptor" in str(died), died
+    elif what == "killed":
+        os.kill(pid, signal.SIGKILL)
+        while task.is_alive():
+            time.sleep(0.01)
+        task.join()
+    task.dispose()
+    try:
+        os.kill(pid, 0)
+        raise AssertionError("it is still there")
+    except ProcessLookupError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("what", ["Thread", "Generator", "imap", "terminate", "killed"])
+def test_children_end_also_when_the_program_has_closed_all_descriptors(what, check_program):
+    check_program(CLOSED_ALL + f"\nrun({what!r})\n")
+
+
+@pytest.mark.parametrize("end", ["join", "dispose"])
+def test_descriptors_that_have_become_the_programs_are_left_alone(end, check_program):
+    """Every descriptor is closed, and the program's own get their numbers, before the Thread is joined or disposed of."""
+    check_program(f"""
+        import os, socket, time
+        import snakefish
+        task = snakefish.Thread(time.sleep, args=(0.2 if {end!r} == "join" else 60,))
+        task.start()
+        os.closerange(3, 1024)
+        pairs = [socket.socketpair() for _ in range(8)]
+        task.{end}()
+        for a, b in pairs:
+            a.sendall(b"x")
+            assert b.recv(2) == b"x"
+    """)
+
+
+def test_a_child_that_closes_all_descriptors_writes_its_result_over_no_file(check_program):
+    check_program("""
+        import os, tempfile
+        import snakefish
+        def work(path):
+            os.closerange(3, 1024)
+            files = [os.open(path, os.O_RDWR) for _ in range(8)]
+            return "the result"
+        with tempfile.NamedTemporaryFile() as file:
+            task = snakefish.Thread(work, args=(file.name,))
+            task.start()
+            task.join()
+            assert os.path.getsize(file.name) == 0
+        try:
+            task.get_result()
+            raise AssertionError("there can be none")
+        except snakefish.ChildDied:
+            pass
+    """)
