@@ -76,14 +76,15 @@ static int reserve_pages(uint64_t records)
     records = records < capacity ? records : capacity;
     off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
     int error, fd = sf_own_fd_get(&own.log_fd);
-    do {
-        if (fd >= 0)
-            error = fallocate(fd, 0, 0, end) ? errno : 0;
-        else /* the program has closed it; the mapping is still ours */
-            error = madvise(sf_log_self.header, (size_t)end, MADV_POPULATE_WRITE) ? errno : 0;
-    } while (error == EINTR);
+    if (fd < 0) { /* the program has closed it; the mapping is still ours */
+        error = sf_shm_reserve(sf_log_self.header, (size_t)end);
+    } else {
+        do
+            error = fallocate(fd, 0, 0, end) ? -errno : 0;
+        while (error == -EINTR);
+    }
     if (error)
-        return -error;
+        return error;
     own.reserved = records;
     return 0;
 }

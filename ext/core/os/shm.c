@@ -47,3 +47,12 @@ void sf_shm_will_fill(void *memory, size_t bytes)
     else if (bytes >= POPULATE_BYTES && is_fresh(start, bytes)) /* older kernels refuse; then each page costs a fault */
         madvise((void *)(start & ~(PAGE - 1)), end - (start & ~(PAGE - 1)), MADV_POPULATE_WRITE);
 }
+
+int sf_shm_reserve(void *memory, size_t bytes)
+{
+    int got;
+    do
+        got = madvise(memory, bytes, MADV_POPULATE_WRITE);
+    while (got && errno == EINTR);
+    return got ? -errno : 0;
+}

@@ -18,4 +18,8 @@ void sf_shm_unmap(void *mapped, size_t bytes);
  * once, which takes far fewer page faults. For little memory it does nothing. */
 void sf_shm_will_fill(void *memory, size_t bytes);
 
+/* Reserves the pages of a shared mapping, from a page's beginning on, without changing its content. After that, writing
+ * to them does not fail. 0 or -errno (-ENOMEM, -EFAULT: no room; -EINVAL: before Linux 5.14). */
+int sf_shm_reserve(void *memory, size_t bytes);
+
 #endif

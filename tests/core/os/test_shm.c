@@ -66,4 +66,18 @@ TEST(small_memory_is_left_as_it_is)
     CHECK_EQ(0, resident(memory, MIB));
 }
 
+TEST(reserved_pages_are_there_and_keep_what_was_written)
+{
+    unsigned char *memory;
+    CHECK_EQ(0, sf_shm_map((void **)&memory, MIB));
+    memory[5] = 7;
+    int error = sf_shm_reserve(memory, MIB / 2);
+    if (error == -EINVAL)
+        SKIP("this kernel has no MADV_POPULATE_WRITE");
+    CHECK_EQ(0, error);
+    CHECK_EQ(MIB / 2 / 4096, resident(memory, MIB));
+    CHECK_EQ(7, memory[5]);
+    sf_shm_unmap(memory, MIB);
+}
+
 TEST_MAIN()
