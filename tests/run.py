@@ -20,6 +20,7 @@ import argparse
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -157,6 +158,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=1, help="how many suites without time limits run at a time")
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
+    # a shell that starts a command in the background has it ignore SIGINT; the tests of Ctrl-C would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     build = os.path.abspath(options.build)
     logs = os.path.join(build, "test-logs")
     os.makedirs(logs, exist_ok=True)
