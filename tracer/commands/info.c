@@ -58,7 +58,7 @@ int cmd_info(int argc, char **argv)
     int status = command_in(argc, argv, usage, &path);
     if (status != COMMAND_GO_ON)
         return status;
-    int error = database_open(&db, path, 0, &why);
+    int error = database_open(&db, path, &why);
     if (!error) {
         error = print(db);
         if (error)

@@ -49,11 +49,12 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
 static int analyse_once(const char *path, struct sentence *why)
 {
     sqlite3 *db;
-    int error = database_open(&db, path, 0, why);
+    struct sentence reason;
+    int error = database_open(&db, path, why);
     if (error)
         return error;
-    if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db))
-        error = output_explain(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
+    if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db, &reason))
+        error = output_explain(why, -EIO, "cannot analyse %s: %s", path, reason.text);
     sqlite3_close(db);
     return error;
 }
