@@ -36,7 +36,7 @@ def test_a_whole_run_is_in_the_database(db):
 
 def test_with_few_descriptors_logs_wait_and_nothing_is_lost(db):
     """60 processes at once, of which two logs can be open."""
-    done = trace("record", "-o", db, "--", WRITERS, 60, 300, 300,
+    done = trace("record", "-q", "-o", db, "--", WRITERS, 60, 300, 300,
                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
     assert (done.returncode, done.stderr) == (0, "")
     not_lost(db)
@@ -243,8 +243,8 @@ def test_a_full_disk_is_reported_and_the_session_kept(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode:
         pytest.skip("no mount here")
     try:
-        done = record(disk / "run.db", PROGRAM, "marks-slow", "9000")
-        assert done.returncode == 1
+        done = record(disk / "run.db", "sh", "-c", f"{PROGRAM} marks-slow 9000; exit 7")
+        assert done.returncode == 7  # the program's
         assert "cannot write" in done.stderr and "snakefish-trace collect /dev/shm/snakefish-" in done.stderr
         session = done.stderr.split("collect ")[1].split()[0]
         other = tmp_path / "other.db"
