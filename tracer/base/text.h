@@ -16,8 +16,8 @@ size_t text_clean(char *to, size_t size, const char *from, size_t length);
  * TEXT_INVALID with length 1: the byte is no UTF-8. */
 int text_next(const char *text, uint32_t *code);
 
-/* May the character be sent to a terminal? No control, no character without width, and none that changes the direction of
- * writing: with these a name could overwrite or reorder what stands beside it. */
+/* May the character be sent to a terminal? No control, no character without width, and none that changes the direction
+ * of writing: with these a name could overwrite or reorder what stands beside it. */
 bool text_is_visible(uint32_t code);
 
 #endif

@@ -221,12 +221,10 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, bool
 
 int cmd_record(int argc, char **argv)
 {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-                                            {"quiet", no_argument, NULL, 'q'},
-                                            {"kernel", no_argument, NULL, 'k'},
-                                            {"log-records", required_argument, NULL, 'l'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'}, {"quiet", no_argument, NULL, 'q'},
+        {"kernel", no_argument, NULL, 'k'},       {"log-records", required_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},         {0}};
     struct command_line line = command_line(argc, argv, "+:hqo:", options, usage);
     const char *path = "snakefish.db";
     uint32_t log_records = SF_LOG_DEFAULT_RECORDS;

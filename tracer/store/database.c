@@ -25,8 +25,9 @@ static int execute(sqlite3 *db, const char *sql, const char *path, struct senten
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : write_error(db, path, why);
 }
 
-/* Opens SQLite for a program with one thread: its locks and statistics take a tenth of the time of an insert. What stands
- * in the file is not trusted: no trigger runs, no function of ours is called by a view, a damaged page is noticed. */
+/* Opens SQLite for a program with one thread: its locks and statistics take a tenth of the time of an insert. What
+ * stands in the file is not trusted: no trigger runs, no function of ours is called by a view, a damaged page is
+ * noticed. */
 static int open_file(sqlite3 **db, const char *path, struct sentence *why)
 {
     char name[PATH_MAX];
@@ -68,8 +69,8 @@ int database_create(struct database *database, const char *path, struct sentence
     return error;
 }
 
-/* Opened for writing even if it is only read: the journal of a killed collector has to be rolled back. Where the user may
- * not write the file, SQLite opens it for reading. */
+/* Opened for writing even if it is only read: the journal of a killed collector has to be rolled back. Where the user
+ * may not write the file, SQLite opens it for reading. */
 int database_open(sqlite3 **db, const char *path, struct sentence *why)
 {
     *db = NULL;

@@ -49,8 +49,8 @@ static int compare(sqlite3 *model, sqlite3 *db, const char *path, struct sentenc
     if (sqlite3_exec(model, schema_statements, NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_prepare_v2(model, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL", -1, &ours, NULL))
         error = output_explain(why, -ENOMEM, "no memory");
-    else if (sqlite3_prepare_v2(db, "SELECT 1 FROM main.sqlite_schema WHERE type = ? AND name = ? AND sql = ?", -1, &find,
-                                NULL))
+    else if (sqlite3_prepare_v2(db, "SELECT 1 FROM main.sqlite_schema WHERE type = ? AND name = ? AND sql = ?", -1,
+                                &find, NULL))
         error = unreadable(db, path, why);
     while (!error && sqlite3_step(ours) == SQLITE_ROW) {
         same = is_same(find, ours);

@@ -125,7 +125,8 @@ static int prepare_statements(struct store **out, struct database *database, str
     }
     store->database = *database;
     for (int i = 0; i < STATEMENT_COUNT && !store->error; i++)
-        if (sqlite3_prepare_v3(store->database.db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[i], NULL))
+        if (sqlite3_prepare_v3(store->database.db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[i],
+                               NULL))
             store_fail(store, -EIO);
     if (store->error) {
         int error = store->error;

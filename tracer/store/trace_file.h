@@ -20,10 +20,10 @@ enum trace_file { TRACE_FILE_NONE, TRACE_FILE_EMPTY, TRACE_FILE_TRACE };
  * and without SQLite, which might roll back a journal. */
 int trace_file_identify(const char *path, struct sentence *why);
 
-/* Makes an empty file at `path`, and takes the lock. It may be made if there is no file, an empty one (which is kept, with
- * its owner and mode), or an older trace that no collector writes (which is removed). *lock: a descriptor that the caller
- * closes after the database. -errno with a sentence: it may not, or it failed. Of several callers at once, one succeeds
- * and the others get -EBUSY. */
+/* Makes an empty file at `path`, and takes the lock. It may be made if there is no file, an empty one (which is kept,
+ * with its owner and mode), or an older trace that no collector writes (which is removed). *lock: a descriptor that the
+ * caller closes after the database. -errno with a sentence: it may not, or it failed. Of several callers at once, one
+ * succeeds and the others get -EBUSY. */
 int trace_file_make(const char *path, int *lock, struct sentence *why);
 
 /* Takes the lock on an existing trace. 0; -EBUSY: a collector writes it; -errno. Both with a sentence. */

@@ -54,7 +54,8 @@ TEST(characters_are_read_one_by_one)
 
 TEST(a_terminal_gets_no_control_and_no_mark_of_direction)
 {
-    static const uint32_t hidden[] = {0, 7, 0x1b, 0x7f, 0x80, 0x9b, 0x9f, 0x200b, 0x202e, 0x2066, 0xfeff, 0xe0041, TEXT_INVALID};
+    static const uint32_t hidden[] = {0,      7,      0x1b,   0x7f,   0x80,    0x9b,        0x9f,
+                                      0x200b, 0x202e, 0x2066, 0xfeff, 0xe0041, TEXT_INVALID};
     static const uint32_t shown[] = {' ', '~', 0xa0, 0xe9, 0x5d0, 0x20ac, 0x1f40d};
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         CHECK(!text_is_visible(hidden[i]));
