@@ -254,7 +254,7 @@ static void interpret(struct log_import *import, const struct log_import_context
         k->exit_status = e->a;
         break;
     case SF_EVENT_REAP:
-        store_reap(context->store, e->a, r->tsc, e->b);
+        store_reap(context->store, e->a, r->tsc, k->process, e->b);
         break;
     default:
         break;

@@ -85,7 +85,7 @@ static enum collect_verdict watch_child(void *arg)
     reap(program, WNOHANG);
     if (program->over && !was_over) {
         int status = program->status;
-        store_reap(program->store, program->pid, clock_tsc(),
+        store_reap(program->store, program->pid, clock_tsc(), 0,
                    WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
     }
     return program->over ? COLLECT_LAST : COLLECT_ON;
@@ -138,6 +138,7 @@ static int launch(struct program *program, const struct session *session, char *
     if (pid == 0) {
         close(session->fd); /* or the child would hold the session's lock until exec, also if the collector dies */
         setrlimit(RLIMIT_NOFILE, &files);
+        command_restore_file_size_signal();
         for (int i = 0; i < SIGNALS; i++)
             sigaction(signals[i], &old[i], NULL);
         sigprocmask(SIG_SETMASK, &mask, NULL);

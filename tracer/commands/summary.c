@@ -55,6 +55,25 @@ static void put_longest_wait(char *to, size_t size, sqlite3 *db)
     rows_close(&rows);
 }
 
+/* The kinds of losses with their counts. Returns how many kinds there are. */
+static int put_losses(char *to, size_t size, sqlite3 *db)
+{
+    struct rows rows;
+    size_t n = 0;
+    int kinds = 0;
+    rows_open(&rows, db,
+              "SELECT name, CASE WHEN sum(typeof(value) <> 'integer') THEN max(value) ELSE sum(value) END FROM stats "
+              "WHERE severity <> 'info' GROUP BY name ORDER BY min(rowid)");
+    while (rows_next(&rows) && n < size)
+        n += (size_t)snprintf(to + n, size - n, "%s%s %s",
+                              kinds++ ? ", " : "lost: ", (const char *)sqlite3_column_text(rows.s, 0),
+                              (const char *)sqlite3_column_text(rows.s, 1));
+    rows_close(&rows);
+    if (!kinds)
+        snprintf(to, size, "no losses");
+    return kinds;
+}
+
 static const char *plural(int64_t n)
 {
     return n == 1 ? "" : "s";
@@ -62,7 +81,7 @@ static const char *plural(int64_t n)
 
 void summary_note(const char *path)
 {
-    char name[512], wait[128], losses[64] = "no losses";
+    char name[512], wait[128], losses[256];
     struct sentence why;
     sqlite3 *db;
     if (database_open(&db, path, &why)) {
@@ -71,10 +90,8 @@ void summary_note(const char *path)
     }
     quote(name, sizeof name, path);
     put_longest_wait(wait, sizeof wait, db);
-    int64_t processes = ask(db, "count(*) FROM process"), events = ask(db, "count(*) FROM event"),
-            kinds = ask(db, "count(DISTINCT name) FROM stats WHERE severity <> 'info'");
-    if (kinds)
-        snprintf(losses, sizeof losses, "%" PRId64 " kind%s of loss", kinds, plural(kinds));
+    int64_t processes = ask(db, "count(*) FROM process"), events = ask(db, "count(*) FROM event");
+    int kinds = put_losses(losses, sizeof losses, db);
     if (!events && !kinds)
         output_note("%s", summary_no_events);
     else

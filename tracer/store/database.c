@@ -91,6 +91,14 @@ int database_open(sqlite3 **db, const char *path, struct sentence *why)
     return error;
 }
 
+/* Settings, and SQLite's lock, which is kept. */
+static int prepare_to_write(sqlite3 *db, const char *path, struct sentence *why)
+{
+    sqlite3_busy_timeout(db, 5000); /* a program may be reading it */
+    int error = execute(db, settings, path, why);
+    return error ? error : execute(db, "BEGIN EXCLUSIVE; COMMIT", path, why);
+}
+
 int database_continue(struct database *database, const char *path, struct sentence *why)
 {
     struct database opened;
@@ -98,16 +106,43 @@ int database_continue(struct database *database, const char *path, struct senten
     if (error)
         return error;
     error = database_open(&opened.db, path, why);
-    if (!error) {
-        sqlite3_busy_timeout(opened.db, 5000); /* a program may be reading it */
-        error = execute(opened.db, settings, path, why);
-    }
     if (!error)
-        error = execute(opened.db, "BEGIN EXCLUSIVE; COMMIT", path, why); /* takes SQLite's lock, which is kept */
+        error = prepare_to_write(opened.db, path, why);
     if (error)
         database_close(&opened);
     else
         *database = opened;
+    return error;
+}
+
+static int copy_content(sqlite3 *to, sqlite3 *from, const char *path, struct sentence *why)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    if (backup)
+        sqlite3_backup_step(backup, -1);
+    return backup && sqlite3_backup_finish(backup) == SQLITE_OK ? 0 : write_error(to, path, why);
+}
+
+int database_copy(struct database *database, const char *from, const char *path, struct sentence *why)
+{
+    struct database made;
+    sqlite3 *source;
+    int error = database_open(&source, from, why);
+    if (error)
+        return error;
+    error = trace_file_make(path, &made.lock, why);
+    if (!error) {
+        error = open_file(&made.db, path, why);
+        if (!error)
+            error = copy_content(made.db, source, path, why);
+        if (!error)
+            error = prepare_to_write(made.db, path, why);
+        if (error)
+            database_discard(&made);
+        else
+            *database = made;
+    }
+    sqlite3_close(source);
     return error;
 }
 

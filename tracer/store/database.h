@@ -19,6 +19,9 @@ int database_create(struct database *database, const char *path, struct sentence
 /* Opens the trace at `path` to continue it, as the collector of its session. As database_create. */
 int database_continue(struct database *database, const char *path, struct sentence *why);
 
+/* Makes at `path` a copy of the trace at `from`, and opens it as database_continue does. */
+int database_copy(struct database *database, const char *from, const char *path, struct sentence *why);
+
 void database_close(struct database *database);
 
 /* Closes the database and removes its file. */

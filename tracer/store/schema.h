@@ -6,7 +6,7 @@
 
 #include "base/output.h"
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 
 /* The statements of schema.sql, with the ids of the events filled in. */
 extern const char schema_statements[];

@@ -48,7 +48,7 @@
               "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
               "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
               "running = ?20 WHERE id = ?1")                                                                           \
-    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                             \
+    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?, ?)")                                                          \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                         \
     X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                                 \
@@ -181,6 +181,14 @@ int store_create(struct store **store, const char *path, struct sentence *why)
     return error;
 }
 
+static bool is_of_session(sqlite3 *db, const char *session)
+{
+    char *its_session = database_meta(db, "session");
+    bool same = its_session && strcmp(its_session, session) == 0;
+    free(its_session);
+    return same;
+}
+
 int store_continue(struct store **store, const char *path, const char *session, struct sentence *why)
 {
     struct database database;
@@ -188,14 +196,25 @@ int store_continue(struct store **store, const char *path, const char *session, 
     int error = database_continue(&database, path, why);
     if (error)
         return error == -EBUSY ? error : -ENOENT; /* store_create reports what is there instead */
-    char *its_session = database_meta(database.db, "session");
-    bool same = its_session && strcmp(its_session, session) == 0;
-    free(its_session);
-    if (!same) {
+    if (!is_of_session(database.db, session)) {
         database_close(&database);
         return -ENOENT;
     }
     return prepare_statements(store, &database, why);
+}
+
+int store_copy(struct store **store, const char *from, const char *path, const char *session, struct sentence *why)
+{
+    struct database database;
+    sqlite3 *source;
+    *store = NULL;
+    int error = database_open(&source, from, why);
+    if (!error && !is_of_session(source, session))
+        error = -ENOENT;
+    sqlite3_close(source);
+    if (!error)
+        error = database_copy(&database, from, path, why);
+    return error ? error : prepare_statements(store, &database, why);
 }
 
 /* Frees the store, but not its database, and returns that. */
@@ -351,9 +370,9 @@ void store_log(struct store *store, const struct store_log *l)
                   (int64_t)l->unmatched, (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running);
 }
 
-void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
+void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t reaper, int64_t status)
 {
-    run_statement(store, S_REAP, "iii", pid, (int64_t)tsc, status);
+    run_statement(store, S_REAP, "iiii", pid, (int64_t)tsc, reaper, status);
 }
 
 int64_t store_event(struct store *store, const struct store_event *e)

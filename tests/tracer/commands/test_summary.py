@@ -35,7 +35,7 @@ def test_the_next_command_can_be_pasted_into_a_shell(tmp_path, monkeypatch, name
 
 def test_losses_lead_to_info(db):
     line = last_line("-o", db, "--", PROGRAM, "orphan", "1")
-    assert "of loss" in line and shlex.split(line.split("next: ")[1])[1] == "info"
+    assert "lost: processes_running 1" in line and shlex.split(line.split("next: ")[1])[1] == "info"
 
 
 def test_quiet_leaves_the_line_out(db):
