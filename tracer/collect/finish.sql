@@ -104,6 +104,13 @@ INSERT INTO stats(name, process, severity, value)
   UNION ALL
   SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
+-- Processes of which nothing told the end, and that had ended before their logs were found: they end with their last record.
+INSERT INTO stats(name, process, severity, value)
+  SELECT 'unknown_ends', NULL, 'info', count(*) FROM (
+    SELECT l.process FROM log l LEFT JOIN death d ON d.log = l.id LEFT JOIN kernel_life k ON k.process = l.process
+    WHERE l.exit_tsc IS NULL AND d.tsc IS NULL AND l.seen_tsc IS NULL AND k.end_ns IS NULL AND NOT l.running
+    GROUP BY l.process) HAVING count(*) > 0;
+
 DROP VIEW account;
 DROP VIEW lifetime;
 DROP VIEW death;

@@ -335,3 +335,36 @@ def test_only_the_parent_is_believed_about_the_end_of_its_child(db):
     assert done.returncode == 0, done
     assert query(db, f"SELECT exit_status, end_ns - start_ns > 400000000 FROM process WHERE pid = {int(done.stdout)}") \
         == [(7, 1)]
+
+
+PLAIN_FORKS = """
+import os, sys, time, snakefish
+for seconds in map(float, sys.argv[1:]):
+    pid = os.fork()
+    if not pid:
+        time.sleep(seconds)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def lives_of_forks(db, *seconds):
+    """In ms: the lives of children made by os.fork, which say nothing at their end."""
+    done = subprocess.run([TRACE, "record", "-q", "-o", db, "--", sys.executable, "-c", PLAIN_FORKS, *map(str, seconds)],
+                          env={**os.environ, "PYTHONPATH": str(BUILD / "lib")}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    lives = query(db, "SELECT (end_ns - start_ns) / 1e6 FROM process WHERE parent IS NOT NULL ORDER BY id")
+    return [life for life, in lives]
+
+
+def test_short_lives_of_plain_forks_are_not_rounded_up_to_a_nap_of_the_collector(db):
+    lives = lives_of_forks(db, *[0.001] * 50)
+    assert len(lives) == 50 and sum(lives) / 50 < 20  # a nap is 100 ms, half of it on average
+    [(unknown,)] = query(db, "SELECT total(value) FROM stats WHERE name = 'unknown_ends' AND severity = 'info'")
+    assert unknown <= 50
+
+
+def test_the_end_of_a_plain_fork_is_seen_at_once(db):
+    lives = lives_of_forks(db, 0.3, 0.3, 0.3)
+    assert len(lives) == 3 and all(life >= 299 for life in lives)
+    assert min(lives) < 340
