@@ -6,14 +6,13 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/os/shm.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
 #include "py/task/task_child.h"
-
-#define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
 
 static PyObject *default_name(struct sf_task *task)
 {
@@ -59,7 +58,6 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
     task->word = words[kind];
     task->kind = kind;
     task->child.pidfd = SF_OWN_FD_NONE;
-    task->result_file = SF_OWN_FD_NONE;
     task->f = Py_NewRef(f);
     task->extract = Py_NewRef(extract);
     task->merge = Py_NewRef(merge);
@@ -74,10 +72,10 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
 
 int sf_task_start(struct sf_task *task)
 {
-    assert(task->child.state == SF_CHILD_NEW && task->result_file.fd < 0 && !task->joined);
-    int error = sf_result_file_open(&task->result_file);
+    assert(task->child.state == SF_CHILD_NEW && !task->memory.page && !task->joined);
+    int error = sf_result_memory_map(&task->memory);
     if (error) {
-        sf_error(error, "cannot make a memfd for the result");
+        sf_error(error, "cannot map memory for the result");
         return -1;
     }
     if (sf_log_enabled()) {
@@ -92,89 +90,63 @@ int sf_task_start(struct sf_task *task)
     task->starting = false;
     if (!failed)
         return 0;
-    sf_own_fd_close(&task->result_file);
+    sf_result_memory_unmap(&task->memory);
     return -1;
 }
 
-/* Reads a part of the result_file as bytes. NULL with an exception. */
-static PyObject *read_part(const struct sf_own_fd *result_file, const struct sf_result_file_part *parts, int which)
+/* Takes the next part out of the memory. One that has its tag is whole; one that lacked memory goes on where it came to.
+ * 0, or -1 with an exception. */
+static int take_part(struct sf_result_memory *memory, const struct sf_result_part *part, struct sf_packed *packed)
 {
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)parts[which].bytes);
-    if (!bytes)
-        return NULL;
-    char *to = PyBytes_AS_STRING(bytes);
+    if (packed->tag != SF_TAG_NONE || part->tag == SF_TAG_NONE || part->bytes < sizeof part->head)
+        return 0;
+    bool begins = !packed->bytes;
+    uint64_t skipped, from = sf_log_stretch_begin();
+    if (begins && !(packed->bytes = sf_message_gather(part->head, part->bytes, &skipped)))
+        return -1;
+    packed->head = part->head;
+    bool array = PyByteArray_CheckExact(packed->bytes);
+    char *to = array ? PyByteArray_AS_STRING(packed->bytes) : PyBytes_AS_STRING(packed->bytes);
+    uint64_t bytes = (uint64_t)Py_SIZE(packed->bytes);
     int error;
-    uint64_t from = sf_log_stretch_begin();
     Py_BEGIN_ALLOW_THREADS;
-    error = sf_result_file_read(result_file, parts, which, to);
+    if (begins)
+        sf_shm_will_fill(to, bytes);
+    error = sf_result_memory_take(memory, part->bytes, part->bytes - bytes, to);
     Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from, parts[which].bytes);
+    sf_log_stretch(SF_EVENT_COPIED, from, part->bytes);
     if (error) {
-        Py_DECREF(bytes);
-        return sf_error(error, "cannot read the child's result");
+        sf_error(error, "cannot take the child's result");
+        return -1;
     }
-    return bytes;
-}
-
-/* The program has closed the descriptor, so what the child left cannot be read any more: says so in its place. */
-static int note_closed(struct sf_task *task)
-{
-    struct sf_outcome_bytes broken;
-    sf_outcome_pack_broken("what it left is lost: the program has closed the file descriptor that held it", &broken);
-    if (!broken.bytes)
-        return 0; /* then it counts as a child that left nothing */
-    task->bytes = broken.bytes;
-    task->tag = broken.tag;
-    if (task->extract != Py_None) {
-        task->extracted = Py_NewRef(broken.bytes);
-        task->extracted_tag = broken.tag;
-    }
+    packed->tag = (enum sf_tag)part->tag;
     return 0;
 }
 
-static int read_result_file(struct sf_task *task, const struct sf_own_fd *result_file)
+/* 0, or -1 with an exception. */
+static int take_parts(struct sf_task *task, struct sf_result_memory *memory)
 {
-    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS];
-    int error = sf_result_file_read_parts(result_file, parts);
-    if (error == -ENODATA)
+    struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
+    if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (error == -EBADF)
-        return note_closed(task);
-    if (error) {
-        sf_error(error, "cannot read the child's result");
+    if (take_part(memory, &parts[SF_TASK_RESULT], &task->packed))
         return -1;
-    }
-    task->bytes = read_part(result_file, parts, SF_TASK_RESULT);
-    if (!task->bytes)
-        return -1;
-    task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
-    if (parts[SF_TASK_EXTRACTED].tag) {
-        task->extracted = read_part(result_file, parts, SF_TASK_EXTRACTED);
-        task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
-        if (!task->extracted)
-            return -1;
-    }
-    return 0;
+    return take_part(memory, &parts[SF_TASK_EXTRACTED], &task->extracted);
 }
 
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
 {
     int got = sf_child_wait(&task->child, block, deadline_ns);
-    if (got || task->result_file.fd < 0)
+    if (got || !task->memory.page)
         return got;
-    assert(task->child.state == SF_CHILD_REAPED && !task->bytes);
-    struct sf_own_fd result_file = task->result_file;
-    task->result_file = SF_OWN_FD_NONE; /* another Python thread may dispose of the task meanwhile */
-    bool failed = read_result_file(task, &result_file);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed) {
-        task->result_file = result_file; /* it can be read when there is memory */
-        Py_CLEAR(task->bytes);
-        return SF_RAISED;
-    }
-    /* Children that were forked meanwhile hold the memfd too. Truncating frees its memory now, not when they die. */
-    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES)
-        sf_result_file_empty(&result_file);
-    sf_own_fd_close(&result_file);
+    assert(task->child.state == SF_CHILD_REAPED);
+    struct sf_result_memory memory = task->memory;
+    task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
+    bool failed = take_parts(task, &memory);
+    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
+        task->memory = memory; /* the rest can be taken when there is memory */
+    else
+        sf_result_memory_unmap(&memory);
     return failed ? SF_RAISED : 0;
 }
 
@@ -183,17 +155,24 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
     return (struct sf_outcome_origin){task->child.pid, task->child.exit_status, task->name, what};
 }
 
+static void drop_packed(struct sf_packed *packed)
+{
+    packed->tag = SF_TAG_NONE;
+    Py_CLEAR(packed->bytes);
+}
+
 int sf_task_open_extracted(struct sf_task *task)
 {
-    if (!task->extracted)
+    if (task->extracted.tag == SF_TAG_NONE)
         return 0;
-    bool interrupted;
+    enum sf_opening how;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
-    PyObject *bytes = Py_NewRef(task->extracted);
-    task->to_merge = sf_outcome_open(task->extracted_tag, bytes, &origin, &interrupted);
-    Py_DECREF(bytes);
-    if (!interrupted) /* else the next join opens it */
-        Py_CLEAR(task->extracted);
+    struct sf_packed packed = task->extracted;
+    Py_INCREF(packed.bytes); /* another Python thread may drop the task's own */
+    task->to_merge = sf_outcome_open(&packed, &origin, &how);
+    Py_DECREF(packed.bytes);
+    if (how != SF_OPENING_INTERRUPTED) /* else the next join opens it */
+        drop_packed(&task->extracted);
     return task->to_merge ? 0 : -1;
 }
 
@@ -244,8 +223,8 @@ static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !task->extracted; /* also when merge raised: the child is reaped and its result is here */
-    } else if (task->child.state == SF_CHILD_REAPED && task->result_file.fd < 0) {
+        task->joined = task->extracted.tag == SF_TAG_NONE; /* also when merge raised: the child is reaped and its result is here */
+    } else if (task->child.state == SF_CHILD_REAPED && !task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
     task->joining = false;
@@ -284,16 +263,17 @@ PyObject *sf_task_result(struct sf_task *task)
                             "result: that call must finish first",
                             task->name);
     if (!task->exception) {
-        bool interrupted;
+        enum sf_opening how;
         struct sf_outcome_origin origin = origin_of(task, "its result");
-        PyObject *bytes = Py_XNewRef(task->bytes);
+        struct sf_packed packed = task->packed;
+        Py_XINCREF(packed.bytes);
         task->opening = true;
-        PyObject *value = sf_outcome_open(task->tag, bytes, &origin, &interrupted);
+        PyObject *value = sf_outcome_open(&packed, &origin, &how);
         task->opening = false;
-        Py_XDECREF(bytes);
-        if (interrupted)
-            return NULL; /* the bytes stay: it can be asked for again */
-        Py_CLEAR(task->bytes);
+        Py_XDECREF(packed.bytes);
+        if (how != SF_OPENED)
+            return NULL; /* it stays packed: it can be asked for again */
+        drop_packed(&task->packed);
         task->value = value;
         if (value)
             return Py_NewRef(value);
@@ -377,7 +357,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
         if (warn && killed && warn_of_kill(task, self))
             PyErr_WriteUnraisable(self);
     }
-    sf_own_fd_close(&task->result_file);
+    sf_result_memory_unmap(&task->memory);
     task->disposed = true;
     if (raised)
         sf_put_raised(raised);
@@ -405,8 +385,8 @@ void sf_task_clear(struct sf_task *task)
     Py_CLEAR(task->extract);
     Py_CLEAR(task->merge);
     Py_CLEAR(task->globals);
-    Py_CLEAR(task->bytes);
-    Py_CLEAR(task->extracted);
+    drop_packed(&task->packed);
+    drop_packed(&task->extracted);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->to_merge);
