@@ -114,7 +114,7 @@ static void close_window(struct sf_result_memory *memory)
     if (memory->window)
         munmap(memory->window, WINDOW);
     memory->window = NULL;
-    memory->window_at = memory->at = memory->done = 0;
+    memory->window_at = 0;
 }
 
 /* Frees what is behind the first page, for all processes. Without address space it is freed when the last one that has
@@ -142,12 +142,24 @@ void sf_result_memory_unmap(struct sf_result_memory *memory)
 
 /* ---- the window ---- */
 
-/* Where the next `bytes` bytes are, which do not cross a multiple of WINDOW: in the first page, or in the window, which
- * moves forward to them. *moved: it did. 0 or -ENOMEM, and then the window is where it was. */
-static int reach(struct sf_result_memory *memory, uint64_t bytes, char **place, bool *moved)
+/* How many bytes from `at` on are within one window, at most `bytes`. */
+static uint64_t within_window(uint64_t at, uint64_t bytes)
 {
-    uint64_t at = memory->at;
-    assert(at >= memory->window_at && at + bytes <= memory->room && at % WINDOW + bytes <= WINDOW);
+    return least(WINDOW - at % WINDOW, bytes);
+}
+
+/* Frees the window's pages but the header's. */
+static void free_window(struct sf_result_memory *memory)
+{
+    uint64_t from = memory->window_at ? 0 : PAGE;
+    madvise(memory->window + from, WINDOW - from, MADV_REMOVE);
+}
+
+/* Where bytes [at, at + bytes) are, which are within one window: in the first page, or in the window, which moves forward
+ * to them. frees: what it leaves is freed. *moved: it moved. 0 or -ENOMEM. */
+static int reach(struct sf_result_memory *memory, uint64_t at, uint64_t bytes, bool frees, char **place, bool *moved)
+{
+    assert(at >= memory->window_at && at + bytes <= memory->room && bytes <= within_window(at, bytes));
     *moved = false;
     *place = (char *)memory->page + at;
     if (at + bytes <= PAGE)
@@ -158,6 +170,9 @@ static int reach(struct sf_result_memory *memory, uint64_t bytes, char **place, 
         if (next == MAP_FAILED)
             return -ENOMEM; /* or EAGAIN, where the program has locked its memory */
         if (memory->window) {
+            memory->window = next;
+            if (frees)
+                free_window(memory);
             munmap(next, WINDOW);
             next += WINDOW;
             memory->window_at += WINDOW;
@@ -190,13 +205,13 @@ static int reserve(struct sf_result_memory *memory, uint64_t total)
     return error == -EFAULT ? -ENOMEM : error;
 }
 
-static int put(struct sf_result_memory *memory, uint64_t total, const char *from, uint64_t bytes)
+static int put(struct sf_result_memory *memory, uint64_t total, uint64_t at, const char *from, uint64_t bytes)
 {
     while (bytes) {
         bool moved;
         char *to;
-        uint64_t piece = least(WINDOW - memory->at % WINDOW, bytes);
-        int error = reach(memory, piece, &to, &moved);
+        uint64_t piece = within_window(at, bytes);
+        int error = reach(memory, at, piece, false, &to, &moved);
         if (!error && moved)
             error = reserve(memory, total);
         if (error)
@@ -204,22 +219,23 @@ static int put(struct sf_result_memory *memory, uint64_t total, const char *from
         memcpy(to, from, piece);
         from += piece;
         bytes -= piece;
-        memory->at += piece;
+        at += piece;
     }
     return 0;
 }
 
-static int put_parts(struct sf_result_memory *memory, const struct sf_result_part *parts)
+static int put_parts(struct sf_result_memory *memory, uint64_t total, const struct sf_result_part *parts)
 {
-    struct sf_result_header *header = memory->page;
-    memory->at = sizeof *header;
+    uint64_t at = sizeof *memory->page;
     for (int i = 0; i < SF_RESULT_MEMORY_PARTS; i++)
         for (int j = 0; j < parts[i].count; j++) {
-            int error = put(memory, header->bytes, parts[i].pieces[j].iov_base, parts[i].pieces[j].iov_len);
+            const struct iovec *piece = &parts[i].pieces[j];
+            int error = put(memory, total, at, piece->iov_base, piece->iov_len);
             if (error)
                 return error;
+            at += piece->iov_len;
         }
-    assert(memory->at == header->bytes);
+    assert(at == total);
     return 0;
 }
 
@@ -239,7 +255,7 @@ int sf_result_memory_write(struct sf_result_memory *memory, const struct sf_resu
     if (total > memory->room)
         return -EFBIG;
     header->bytes = total;
-    int error = put_parts(memory, parts);
+    int error = put_parts(memory, total, parts);
     close_window(memory);
     if (error)
         free_pages(memory);
@@ -253,55 +269,31 @@ int sf_result_memory_write(struct sf_result_memory *memory, const struct sf_resu
 int sf_result_memory_parts(const struct sf_result_memory *memory, struct sf_result_part parts[SF_RESULT_MEMORY_PARTS])
 {
     const struct sf_result_header *header = memory->page;
-    uint64_t total = sizeof *header;
+    uint64_t offset = sizeof *header;
     if (atomic_load_explicit(&header->seal, memory_order_acquire) != seal_of(header))
         return -ENODATA;
     for (int i = 0; i < SF_RESULT_MEMORY_PARTS; i++) {
-        parts[i] = (struct sf_result_part){(uint32_t)header->part[i].tag, header->part[i].bytes, header->part[i].head,
-                                           NULL, 0};
-        if (parts[i].bytes > memory->room - total) /* total <= room */
+        parts[i] = (struct sf_result_part){.tag = (uint32_t)header->part[i].tag,
+                                           .bytes = header->part[i].bytes,
+                                           .offset = offset,
+                                           .head = header->part[i].head};
+        if (parts[i].bytes > memory->room - offset) /* offset <= room */
             return -ENODATA;
-        total += parts[i].bytes;
+        offset += parts[i].bytes;
     }
-    return total == header->bytes ? 0 : -ENODATA;
+    return offset == header->bytes ? 0 : -ENODATA;
 }
 
-/* Frees the window's pages but the header's, once all of them were taken. */
-static void free_window(struct sf_result_memory *memory)
+int64_t sf_result_memory_take(struct sf_result_memory *memory, uint64_t offset, uint64_t bytes, void *to)
 {
-    uint64_t from = memory->window_at ? 0 : PAGE;
-    madvise(memory->window + from, WINDOW - from, MADV_REMOVE);
-}
-
-/* Copies the next bytes, which do not cross a multiple of WINDOW. 0 or -errno. */
-static int take_piece(struct sf_result_memory *memory, uint64_t bytes, uint64_t skipped, char *to)
-{
-    char *from;
     bool moved;
-    int error = reach(memory, bytes, &from, &moved);
-    if (!error && memory->at + bytes > PAGE)
-        error = sf_shm_will_read(from, bytes);
-    if (!error && bytes > skipped)
-        memcpy(to, from + skipped, bytes - skipped);
-    return error;
-}
-
-int sf_result_memory_take(struct sf_result_memory *memory, uint64_t bytes, uint64_t skipped, char *to)
-{
-    if (!memory->at)
-        memory->at = sizeof(struct sf_result_header);
-    assert(memory->at + (bytes - memory->done) <= memory->room);
-    while (memory->done < bytes) {
-        uint64_t piece = least(WINDOW - memory->at % WINDOW, bytes - memory->done);
-        uint64_t skip = skipped > memory->done ? skipped - memory->done : 0;
-        int error = take_piece(memory, piece, skip, to + (memory->done + skip - skipped));
-        if (error)
-            return error;
-        memory->done += piece;
-        memory->at += piece;
-        if (memory->at % WINDOW == 0)
-            free_window(memory);
-    }
-    memory->done = 0;
-    return 0;
+    char *from;
+    uint64_t piece = within_window(offset, bytes);
+    int error = reach(memory, offset, piece, true, &from, &moved);
+    if (!error && offset + piece > PAGE)
+        error = sf_shm_will_read(from, piece);
+    if (error)
+        return error;
+    memcpy(to, from, piece);
+    return (int64_t)piece;
 }

@@ -32,9 +32,11 @@
 #define SF_RESULT_MEMORY_PARTS 2
 
 struct sf_result_part {
-    uint32_t tag;   /* what the part is, for the caller to say; 0: there is no such part */
-    uint64_t bytes; /* the sum of the pieces */
-    uint64_t head;  /* when read: its first eight bytes, if it has so many */
+    uint32_t tag;    /* what the part is, for the caller to say; 0: there is no such part */
+    uint64_t bytes;  /* the sum of the pieces */
+    /* when read */
+    uint64_t offset; /* of its first byte in the memory */
+    uint64_t head;   /* its first eight bytes, if it has so many */
     /* when written */
     const struct iovec *pieces;
     int count;
@@ -44,9 +46,9 @@ struct sf_result_memory {
     struct sf_result_header *page; /* owned; NULL: none, and all else is 0 */
     uint64_t room;                 /* bytes that it may hold, header included; a multiple of the page size */
     pid_t owner;                   /* the process that mapped it */
-    /* private: where a write or the takes have come to */
+    /* private */
     char *window; /* owned; NULL: none yet */
-    uint64_t window_at, at, done;
+    uint64_t window_at;
 };
 
 /* Makes an empty one. 0 or -errno (-EMFILE, -ENFILE, -ENOMEM), and then *memory is none. Under a limit of file sizes
@@ -60,12 +62,12 @@ void sf_result_memory_unmap(struct sf_result_memory *memory);
  * more than room, or -errno (-ENOMEM: no memory or address space); then it is empty and can be written again. */
 int sf_result_memory_write(struct sf_result_memory *memory, const struct sf_result_part parts[SF_RESULT_MEMORY_PARTS]);
 
-/* In the parent, after the child's death: tags, sizes and heads. 0, or -ENODATA: it is empty. */
+/* In the parent, after the child's death: which parts there are. 0, or -ENODATA: it is empty. */
 int sf_result_memory_parts(const struct sf_result_memory *memory, struct sf_result_part parts[SF_RESULT_MEMORY_PARTS]);
 
-/* In the parent: copies the next `bytes` bytes of the parts to `to`, but for the first `skipped` of them. Their memory
- * is freed on the way, so they can be taken once. 0 or -errno (-ENOMEM: no address space); then the same call can be made
- * again and goes on where it came to. */
-int sf_result_memory_take(struct sf_result_memory *memory, uint64_t bytes, uint64_t skipped, char *to);
+/* In the parent: copies bytes of a part from `offset` on, up to a MiB of them and at most `bytes`. Returns how many those
+ * are, 1 or more, or -errno (-ENOMEM: no address space) and then nothing has changed. Offsets must not go back: the memory
+ * before them is freed on the way. */
+int64_t sf_result_memory_take(struct sf_result_memory *memory, uint64_t offset, uint64_t bytes, void *to);
 
 #endif

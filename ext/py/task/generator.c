@@ -133,12 +133,11 @@ static PyObject *raise_death(struct sf_generator *generator)
     }
     if (sf_task_collect(task, false, SF_FOREVER))
         return NULL;
-    if (task->packed.tag == SF_TAG_RAISED || task->packed.tag == SF_TAG_BROKEN)
+    if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN)
         return sf_task_result(task);
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
-    struct sf_packed nothing = {.tag = SF_TAG_NONE};
-    enum sf_opening how;
-    return sf_outcome_open(&nothing, &origin, &how);
+    bool interrupted;
+    return sf_outcome_open(SF_TAG_NONE, NULL, &origin, &interrupted);
 }
 
 static PyObject *next_item(PyObject *self, bool block, int64_t deadline)

@@ -201,10 +201,10 @@ bool sf_outcome_was_interrupted(void)
 }
 
 /* Unpickling raised the current exception. Returns NULL. */
-static PyObject *raise_unopened(const struct sf_outcome_origin *origin, enum sf_opening *how)
+static PyObject *raise_unopened(const struct sf_outcome_origin *origin, bool *interrupted)
 {
-    *how = sf_outcome_was_interrupted() ? SF_OPENING_INTERRUPTED : SF_OPENING_FAILED;
-    if (*how == SF_OPENING_INTERRUPTED)
+    *interrupted = sf_outcome_was_interrupted();
+    if (*interrupted)
         return NULL;
     PyObject *reason = sf_take_raised();
     return raise_died(origin, PyUnicode_FromFormat("%s cannot be unpickled: %S", origin->what, reason), reason);
@@ -212,7 +212,7 @@ static PyObject *raise_unopened(const struct sf_outcome_origin *origin, enum sf_
 
 /* Raises the pickled exception with its cause, which is stolen and may be NULL. Returns NULL. */
 static PyObject *raise_pickled(PyObject *pickled, PyObject *summary, PyObject *cause,
-                               const struct sf_outcome_origin *origin, enum sf_opening *how)
+                               const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *exception = sf_pickle_loads_bytes(pickled), *reason;
     if (exception && PyExceptionInstance_Check(exception)) {
@@ -222,11 +222,10 @@ static PyObject *raise_pickled(PyObject *pickled, PyObject *summary, PyObject *c
         return NULL;
     }
     if (!exception && sf_outcome_was_interrupted()) {
-        *how = SF_OPENING_INTERRUPTED;
+        *interrupted = true;
         Py_XDECREF(cause);
         return NULL;
     }
-    *how = SF_OPENING_FAILED;
     reason = exception ? PyUnicode_FromFormat("it came back as a %.200s", Py_TYPE(exception)->tp_name) : sf_take_raised();
     Py_XDECREF(exception);
     PyObject *sentence =
@@ -235,26 +234,26 @@ static PyObject *raise_pickled(PyObject *pickled, PyObject *summary, PyObject *c
     return raise_died(origin, sentence, cause);
 }
 
-static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_origin *origin, enum sf_opening *how)
+static PyObject *raise_what_it_raised(PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *parts = sf_pickle_loads_bytes(bytes), *text, *summary, *pickled;
     if (!parts || !PyArg_ParseTuple(parts, "UUS", &text, &summary, &pickled)) {
         Py_XDECREF(parts);
-        return raise_unopened(origin, how);
+        return raise_unopened(origin, interrupted);
     }
     PyObject *cause = PyUnicode_GET_LENGTH(text) ? sf_error_remote_traceback(text) : NULL;
     PyErr_Clear();
-    raise_pickled(pickled, summary, cause, origin, how);
+    raise_pickled(pickled, summary, cause, origin, interrupted);
     Py_DECREF(parts);
     return NULL;
 }
 
-static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *origin, enum sf_opening *how)
+static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *parts = sf_pickle_loads_bytes(bytes), *sentence, *text;
     if (!parts || !PyArg_ParseTuple(parts, "UO", &sentence, &text)) {
         Py_XDECREF(parts);
-        return raise_unopened(origin, how);
+        return raise_unopened(origin, interrupted);
     }
     PyObject *cause = PyUnicode_Check(text) ? sf_error_remote_traceback(text) : NULL;
     PyErr_Clear();
@@ -263,11 +262,11 @@ static PyObject *raise_broken(PyObject *bytes, const struct sf_outcome_origin *o
     return NULL;
 }
 
-static PyObject *raise_exited(PyObject *bytes, const struct sf_outcome_origin *origin, enum sf_opening *how)
+static PyObject *raise_exited(PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     PyObject *text = sf_pickle_loads_bytes(bytes);
     if (!text)
-        return raise_unopened(origin, how);
+        return raise_unopened(origin, interrupted);
     PyObject *cause = sf_error_remote_traceback(text);
     PyErr_Clear();
     Py_DECREF(text);
@@ -275,39 +274,27 @@ static PyObject *raise_exited(PyObject *bytes, const struct sf_outcome_origin *o
                       cause);
 }
 
-/* opened: what the outcome's message held (stolen); NULL: unpickling it raised, or with SF_TAG_NONE. */
-static PyObject *open_outcome(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin,
-                              enum sf_opening *how)
+PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted)
 {
-    *how = SF_OPENED;
+    *interrupted = false;
     if (!opened && PyErr_Occurred())
-        raise_unopened(origin, how);
-    else if (tag == SF_TAG_NONE)
-        raise_died(origin, sf_error_fate(origin->exit_status), NULL);
-    else if (tag == SF_TAG_RETURNED)
-        return opened;
-    else if (!PyBytes_CheckExact(opened))
-        raise_died(origin, PyUnicode_FromFormat("%s is damaged", origin->what), NULL);
-    else if (tag == SF_TAG_RAISED)
-        raise_what_it_raised(opened, origin, how);
-    else if (tag == SF_TAG_EXITED)
-        raise_exited(opened, origin, how);
-    else
-        raise_broken(opened, origin, how);
-    Py_XDECREF(opened);
-    return NULL;
-}
-
-PyObject *sf_outcome_open(const struct sf_packed *packed, const struct sf_outcome_origin *origin, enum sf_opening *how)
-{
-    PyObject *opened = packed->tag == SF_TAG_NONE
-                           ? NULL
-                           : sf_message_open_gathered(packed->head, Py_NewRef(packed->bytes)); /* steals it */
-    return open_outcome(packed->tag, opened, origin, how);
+        return raise_unopened(origin, interrupted);
+    if (tag == SF_TAG_NONE)
+        return raise_died(origin, sf_error_fate(origin->exit_status), NULL);
+    if (tag == SF_TAG_RETURNED)
+        return Py_NewRef(opened);
+    if (!PyBytes_CheckExact(opened))
+        return raise_died(origin, PyUnicode_FromFormat("%s is damaged", origin->what), NULL);
+    if (tag == SF_TAG_RAISED)
+        return raise_what_it_raised(opened, origin, interrupted);
+    return tag == SF_TAG_EXITED ? raise_exited(opened, origin, interrupted)
+                                : raise_broken(opened, origin, interrupted);
 }
 
 PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin)
 {
-    enum sf_opening ignored; /* the message is gone: it cannot be opened again */
-    return open_outcome(tag, opened, origin, &ignored);
+    bool ignored; /* it cannot be opened again */
+    PyObject *value = sf_outcome_open(tag, opened, origin, &ignored);
+    Py_XDECREF(opened);
+    return value;
 }

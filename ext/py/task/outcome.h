@@ -11,8 +11,8 @@
  *        its arguments hold the frame that it interrupted, which is its caller. No other function gets that.
  *    The caller gets it as it is.
  *
- * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So an outcome that
- * could not be opened stays as it is in both cases, where its owner keeps it (struct sf_packed): it can be opened again.
+ * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So get_result() keeps a
+ * value that could not be unpickled in either case: it can be asked for again (packed.h).
  *
  * An exception whose class does not make it again from its args is made without the class's __init__; attributes that
  * cannot be pickled are left out, and the remote traceback says so (snakefish/_exceptions.py). */
@@ -55,24 +55,12 @@ enum sf_tag sf_outcome_pack_broken(const char *sentence, struct sf_message *mess
 
 /* ---- in the parent ---- */
 
-/* An outcome that has arrived whole and is not opened yet. */
-struct sf_packed {
-    enum sf_tag tag;
-    uint64_t head;   /* of its message, and what sf_message_gather made for the rest of it */
-    PyObject *bytes; /* owned; NULL only with SF_TAG_NONE */
-};
+/* The value (a new reference), or NULL with an exception: what the call raised, with the remote traceback as __cause__, or
+ * ChildDied. opened: what the outcome's message held (borrowed); NULL with what unpickling it raised, or with
+ * SF_TAG_NONE. *interrupted: see 2 above; it can be opened again. */
+PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted);
 
-enum sf_opening { SF_OPENED, SF_OPENING_FAILED, SF_OPENING_INTERRUPTED };
-
-/* The value (a new reference), or NULL with an exception. *how:
- *     SF_OPENED               the value; or what the call raised, with the remote traceback as __cause__; or ChildDied for
- *                             a child that left neither. It would be the same each time
- *     SF_OPENING_FAILED       ChildDied: see 1 above. It can be opened again
- *     SF_OPENING_INTERRUPTED  see 2 above. It can be opened again */
-PyObject *sf_outcome_open(const struct sf_packed *packed, const struct sf_outcome_origin *origin, enum sf_opening *how);
-
-/* The same for a message that was opened already, and is gone. opened: what it held (stolen), or NULL with what
- * unpickling it raised. */
+/* The same for an outcome that is gone once its message is opened. Steals `opened`. */
 PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin);
 
 /* Unpickling raised the exception that is set. Whether it says nothing about the bytes: see 2 above. */

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
-#include "core/os/shm.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
@@ -94,44 +93,20 @@ int sf_task_start(struct sf_task *task)
     return -1;
 }
 
-/* Takes the next part out of the memory. One that has its tag is whole; one that lacked memory goes on where it came to.
- * 0, or -1 with an exception. */
-static int take_part(struct sf_result_memory *memory, const struct sf_result_part *part, struct sf_packed *packed)
-{
-    if (packed->tag != SF_TAG_NONE || part->tag == SF_TAG_NONE || part->bytes < sizeof part->head)
-        return 0;
-    bool begins = !packed->bytes;
-    uint64_t skipped, from = sf_log_stretch_begin();
-    if (begins && !(packed->bytes = sf_message_gather(part->head, part->bytes, &skipped)))
-        return -1;
-    packed->head = part->head;
-    bool array = PyByteArray_CheckExact(packed->bytes);
-    char *to = array ? PyByteArray_AS_STRING(packed->bytes) : PyBytes_AS_STRING(packed->bytes);
-    uint64_t bytes = (uint64_t)Py_SIZE(packed->bytes);
-    int error;
-    Py_BEGIN_ALLOW_THREADS;
-    if (begins)
-        sf_shm_will_fill(to, bytes);
-    error = sf_result_memory_take(memory, part->bytes, part->bytes - bytes, to);
-    Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from, part->bytes);
-    if (error) {
-        sf_error(error, "cannot take the child's result");
-        return -1;
-    }
-    packed->tag = (enum sf_tag)part->tag;
-    return 0;
-}
-
-/* 0, or -1 with an exception. */
-static int take_parts(struct sf_task *task, struct sf_result_memory *memory)
+/* Takes what the child left. Each part gets its tag when it is whole. 0, or -1 with an exception; then it can be called
+ * again, if that was MemoryError. */
+static int take_result(struct sf_task *task, struct sf_result_memory *memory)
 {
     struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
     if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (take_part(memory, &parts[SF_TASK_RESULT], &task->packed))
+    if (parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
         return -1;
-    return take_part(memory, &parts[SF_TASK_EXTRACTED], &task->extracted);
+    task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
+    if (parts[SF_TASK_EXTRACTED].tag && sf_packed_take(&task->extracted, memory, &parts[SF_TASK_EXTRACTED]))
+        return -1;
+    task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
+    return 0;
 }
 
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
@@ -142,7 +117,7 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     assert(task->child.state == SF_CHILD_REAPED);
     struct sf_result_memory memory = task->memory;
     task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
-    bool failed = take_parts(task, &memory);
+    bool failed = take_result(task, &memory);
     if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
         task->memory = memory; /* the rest can be taken when there is memory */
     else
@@ -155,24 +130,17 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
     return (struct sf_outcome_origin){task->child.pid, task->child.exit_status, task->name, what};
 }
 
-static void drop_packed(struct sf_packed *packed)
-{
-    packed->tag = SF_TAG_NONE;
-    Py_CLEAR(packed->bytes);
-}
-
 int sf_task_open_extracted(struct sf_task *task)
 {
-    if (task->extracted.tag == SF_TAG_NONE)
+    if (!task->extracted.bytes)
         return 0;
-    enum sf_opening how;
+    bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
-    struct sf_packed packed = task->extracted;
-    Py_INCREF(packed.bytes); /* another Python thread may drop the task's own */
-    task->to_merge = sf_outcome_open(&packed, &origin, &how);
-    Py_DECREF(packed.bytes);
-    if (how != SF_OPENING_INTERRUPTED) /* else the next join opens it */
-        drop_packed(&task->extracted);
+    PyObject *opened = sf_packed_open(&task->extracted);
+    task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
+    Py_XDECREF(opened);
+    if (!interrupted) /* else the next join opens it */
+        sf_packed_clear(&task->extracted);
     return task->to_merge ? 0 : -1;
 }
 
@@ -223,7 +191,7 @@ static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = task->extracted.tag == SF_TAG_NONE; /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !task->extracted.bytes; /* also when merge raised: the child is reaped and its result is here */
     } else if (task->child.state == SF_CHILD_REAPED && !task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
@@ -263,17 +231,16 @@ PyObject *sf_task_result(struct sf_task *task)
                             "result: that call must finish first",
                             task->name);
     if (!task->exception) {
-        enum sf_opening how;
+        bool interrupted;
         struct sf_outcome_origin origin = origin_of(task, "its result");
-        struct sf_packed packed = task->packed;
-        Py_XINCREF(packed.bytes);
         task->opening = true;
-        PyObject *value = sf_outcome_open(&packed, &origin, &how);
+        PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_packed_open(&task->packed);
+        PyObject *value = sf_outcome_open(task->tag, opened, &origin, &interrupted);
         task->opening = false;
-        Py_XDECREF(packed.bytes);
-        if (how != SF_OPENED)
+        Py_XDECREF(opened);
+        if (interrupted || (!value && task->tag == SF_TAG_RETURNED))
             return NULL; /* it stays packed: it can be asked for again */
-        drop_packed(&task->packed);
+        sf_packed_clear(&task->packed);
         task->value = value;
         if (value)
             return Py_NewRef(value);
@@ -385,8 +352,8 @@ void sf_task_clear(struct sf_task *task)
     Py_CLEAR(task->extract);
     Py_CLEAR(task->merge);
     Py_CLEAR(task->globals);
-    drop_packed(&task->packed);
-    drop_packed(&task->extracted);
+    sf_packed_clear(&task->packed);
+    sf_packed_clear(&task->extracted);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->to_merge);

@@ -31,6 +31,7 @@
 #include "core/result/result_memory.h"
 #include "py/task/child.h"
 #include "py/task/outcome.h"
+#include "py/task/packed.h"
 
 enum sf_task_part { SF_TASK_RESULT, SF_TASK_EXTRACTED }; /* the result memory's parts */
 
@@ -48,10 +49,11 @@ struct sf_task {
     struct sf_result_memory memory;          /* from start until collected */
     bool starting, joining, joined, opening, disposed;
     unsigned long joiner; /* while joining: the Python thread that does it */
-    struct sf_packed packed;     /* f's outcome: from collect until it is opened */
-    PyObject *value, *exception; /* f's outcome, opened by the first sf_task_result: one of the two */
-    struct sf_packed extracted;  /* extract's outcome: from collect until it is opened */
-    PyObject *to_merge;          /* what extract returned, until it is merged */
+    enum sf_tag tag, extracted_tag; /* of f's outcome and of extract's, from collect on */
+    struct sf_packed packed;        /* f's: from collect until it is opened */
+    PyObject *value, *exception;    /* f's, opened by a sf_task_result: one of the two */
+    struct sf_packed extracted;     /* extract's: from collect until it is opened */
+    PyObject *to_merge;             /* what extract returned, until it is merged */
 };
 
 #endif

@@ -206,13 +206,13 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
     char at[40] = "";
     if (sf_task_collect(task, false, 0))
         PyErr_Clear();                                              /* then there is its exit status */
-    if (task->packed.tag == SF_TAG_RAISED || task->packed.tag == SF_TAG_BROKEN) { /* what ended it outside of f */
+    if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN) { /* what ended it outside of f */
         Py_XDECREF(sf_task_result(task));
         assert(PyErr_Occurred());
         return;
     }
     PyObject *cause = NULL;
-    if (task->packed.tag == SF_TAG_EXITED) { /* the traceback of its sys.exit() */
+    if (task->tag == SF_TAG_EXITED) { /* the traceback of its sys.exit() */
         Py_XDECREF(sf_task_result(task));
         PyObject *exited = sf_take_raised();
         cause = exited ? PyException_GetCause(exited) : NULL;

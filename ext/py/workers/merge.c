@@ -45,7 +45,7 @@ static void merging_worker_ended(struct sf_engine *engine, struct sf_worker *wor
     Py_ssize_t chunk = worker->number;
     PyObject *list = NULL;
     int got = sf_task_collect(task, false, 0);
-    if (got == 0 && (task->packed.tag == SF_TAG_NONE || task->packed.tag == SF_TAG_EXITED))
+    if (got == 0 && (task->tag == SF_TAG_NONE || task->tag == SF_TAG_EXITED))
         sf_map_raise_death(map, worker, claim, chunk);
     else if (got == 0)
         list = sf_task_result(task);

@@ -163,7 +163,7 @@ def run(what):
         try:
             task.get_result()
         except snakefish.ChildDied as died:
-            assert "the program has closed the file descriptor" in str(died), died
+            assert "killed by signal 15" in str(died), died
     elif what == "killed":
         os.kill(pid, signal.SIGKILL)
         while task.is_alive():
