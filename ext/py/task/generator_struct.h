@@ -8,7 +8,7 @@
  * The parent writes struct sf_generator_control, the child reads it. Items travel as outcomes (outcome.h) over a stream
  * (core/result/stream.h), which also holds the items that were computed ahead. The last item has the number
  * SF_GENERATOR_LAST_ITEM: it is the exception that ended the generator, StopIteration or another one. What is extracted
- * goes into the task's result_file, as for every task. */
+ * goes into the task's result memory, as for every task. */
 #ifndef SF_PY_TASK_GENERATOR_STRUCT_H
 #define SF_PY_TASK_GENERATOR_STRUCT_H
 

@@ -13,8 +13,6 @@
 #include "py/task/function.h"
 #include "py/task/task_child.h"
 
-#define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
-
 static PyObject *default_name(struct sf_task *task)
 {
     static unsigned long started[5]; /* by kind; guarded by the interpreter lock */
@@ -59,7 +57,6 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
     task->word = words[kind];
     task->kind = kind;
     task->child.pidfd = SF_OWN_FD_NONE;
-    task->result_file = SF_OWN_FD_NONE;
     task->f = Py_NewRef(f);
     task->extract = Py_NewRef(extract);
     task->merge = Py_NewRef(merge);
@@ -74,10 +71,10 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
 
 int sf_task_start(struct sf_task *task)
 {
-    assert(task->child.state == SF_CHILD_NEW && task->result_file.fd < 0 && !task->joined);
-    int error = sf_result_file_open(&task->result_file);
+    assert(task->child.state == SF_CHILD_NEW && !task->memory.page && !task->joined);
+    int error = sf_result_memory_map(&task->memory);
     if (error) {
-        sf_error(error, "cannot make a memfd for the result");
+        sf_error(error, "cannot map memory for the result");
         return -1;
     }
     if (sf_log_enabled()) {
@@ -92,89 +89,39 @@ int sf_task_start(struct sf_task *task)
     task->starting = false;
     if (!failed)
         return 0;
-    sf_own_fd_close(&task->result_file);
+    sf_result_memory_unmap(&task->memory);
     return -1;
 }
 
-/* Reads a part of the result_file as bytes. NULL with an exception. */
-static PyObject *read_part(const struct sf_own_fd *result_file, const struct sf_result_file_part *parts, int which)
+/* Takes what the child left. Each part gets its tag when it is whole. 0, or -1 with an exception; then it can be called
+ * again, if that was MemoryError. */
+static int take_result(struct sf_task *task, struct sf_result_memory *memory)
 {
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)parts[which].bytes);
-    if (!bytes)
-        return NULL;
-    char *to = PyBytes_AS_STRING(bytes);
-    int error;
-    uint64_t from = sf_log_stretch_begin();
-    Py_BEGIN_ALLOW_THREADS;
-    error = sf_result_file_read(result_file, parts, which, to);
-    Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from, parts[which].bytes);
-    if (error) {
-        Py_DECREF(bytes);
-        return sf_error(error, "cannot read the child's result");
-    }
-    return bytes;
-}
-
-/* The program has closed the descriptor, so what the child left cannot be read any more: says so in its place. */
-static int note_closed(struct sf_task *task)
-{
-    struct sf_outcome_bytes broken;
-    sf_outcome_pack_broken("what it left is lost: the program has closed the file descriptor that held it", &broken);
-    if (!broken.bytes)
-        return 0; /* then it counts as a child that left nothing */
-    task->bytes = broken.bytes;
-    task->tag = broken.tag;
-    if (task->extract != Py_None) {
-        task->extracted = Py_NewRef(broken.bytes);
-        task->extracted_tag = broken.tag;
-    }
-    return 0;
-}
-
-static int read_result_file(struct sf_task *task, const struct sf_own_fd *result_file)
-{
-    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS];
-    int error = sf_result_file_read_parts(result_file, parts);
-    if (error == -ENODATA)
+    struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
+    if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (error == -EBADF)
-        return note_closed(task);
-    if (error) {
-        sf_error(error, "cannot read the child's result");
-        return -1;
-    }
-    task->bytes = read_part(result_file, parts, SF_TASK_RESULT);
-    if (!task->bytes)
+    if (parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
         return -1;
     task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
-    if (parts[SF_TASK_EXTRACTED].tag) {
-        task->extracted = read_part(result_file, parts, SF_TASK_EXTRACTED);
-        task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
-        if (!task->extracted)
-            return -1;
-    }
+    if (parts[SF_TASK_EXTRACTED].tag && sf_packed_take(&task->extracted, memory, &parts[SF_TASK_EXTRACTED]))
+        return -1;
+    task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
     return 0;
 }
 
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
 {
     int got = sf_child_wait(&task->child, block, deadline_ns);
-    if (got || task->result_file.fd < 0)
+    if (got || !task->memory.page)
         return got;
-    assert(task->child.state == SF_CHILD_REAPED && !task->bytes);
-    struct sf_own_fd result_file = task->result_file;
-    task->result_file = SF_OWN_FD_NONE; /* another Python thread may dispose of the task meanwhile */
-    bool failed = read_result_file(task, &result_file);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed) {
-        task->result_file = result_file; /* it can be read when there is memory */
-        Py_CLEAR(task->bytes);
-        return SF_RAISED;
-    }
-    /* Children that were forked meanwhile hold the memfd too. Truncating frees its memory now, not when they die. */
-    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES)
-        sf_result_file_empty(&result_file);
-    sf_own_fd_close(&result_file);
+    assert(task->child.state == SF_CHILD_REAPED);
+    struct sf_result_memory memory = task->memory;
+    task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
+    bool failed = take_result(task, &memory);
+    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
+        task->memory = memory; /* the rest can be taken when there is memory */
+    else
+        sf_result_memory_unmap(&memory);
     return failed ? SF_RAISED : 0;
 }
 
@@ -185,15 +132,15 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
 
 int sf_task_open_extracted(struct sf_task *task)
 {
-    if (!task->extracted)
+    if (!task->extracted.bytes)
         return 0;
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
-    PyObject *bytes = Py_NewRef(task->extracted);
-    task->to_merge = sf_outcome_open(task->extracted_tag, bytes, &origin, &interrupted);
-    Py_DECREF(bytes);
+    PyObject *opened = sf_packed_open(&task->extracted);
+    task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
+    Py_XDECREF(opened);
     if (!interrupted) /* else the next join opens it */
-        Py_CLEAR(task->extracted);
+        sf_packed_clear(&task->extracted);
     return task->to_merge ? 0 : -1;
 }
 
@@ -244,8 +191,8 @@ static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !task->extracted; /* also when merge raised: the child is reaped and its result is here */
-    } else if (task->child.state == SF_CHILD_REAPED && task->result_file.fd < 0) {
+        task->joined = !task->extracted.bytes; /* also when merge raised: the child is reaped and its result is here */
+    } else if (task->child.state == SF_CHILD_REAPED && !task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
     task->joining = false;
@@ -286,14 +233,14 @@ PyObject *sf_task_result(struct sf_task *task)
     if (!task->exception) {
         bool interrupted;
         struct sf_outcome_origin origin = origin_of(task, "its result");
-        PyObject *bytes = Py_XNewRef(task->bytes);
         task->opening = true;
-        PyObject *value = sf_outcome_open(task->tag, bytes, &origin, &interrupted);
+        PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_packed_open(&task->packed);
+        PyObject *value = sf_outcome_open(task->tag, opened, &origin, &interrupted);
         task->opening = false;
-        Py_XDECREF(bytes);
-        if (interrupted)
-            return NULL; /* the bytes stay: it can be asked for again */
-        Py_CLEAR(task->bytes);
+        Py_XDECREF(opened);
+        if (interrupted || (!value && task->tag == SF_TAG_RETURNED))
+            return NULL; /* it stays packed: it can be asked for again */
+        sf_packed_clear(&task->packed);
         task->value = value;
         if (value)
             return Py_NewRef(value);
@@ -377,7 +324,7 @@ void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
         if (warn && killed && warn_of_kill(task, self))
             PyErr_WriteUnraisable(self);
     }
-    sf_own_fd_close(&task->result_file);
+    sf_result_memory_unmap(&task->memory);
     task->disposed = true;
     if (raised)
         sf_put_raised(raised);
@@ -405,8 +352,8 @@ void sf_task_clear(struct sf_task *task)
     Py_CLEAR(task->extract);
     Py_CLEAR(task->merge);
     Py_CLEAR(task->globals);
-    Py_CLEAR(task->bytes);
-    Py_CLEAR(task->extracted);
+    sf_packed_clear(&task->packed);
+    sf_packed_clear(&task->extracted);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->to_merge);

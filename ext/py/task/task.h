@@ -13,7 +13,7 @@ int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyOb
 /* Forks the child. 0, or -1 with an exception; then it can be tried again. */
 int sf_task_start(struct sf_task *task);
 
-/* Waits for the child to die, reaps it and reads its result_file, once. Result as of sf_child_wait. */
+/* Waits for the child to die, reaps it and takes its result, once. Result as of sf_child_wait. */
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns);
 
 /* Unpickles what a collected task extracted, if anything. 0, or -1 with extract's exception. */

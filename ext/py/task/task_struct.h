@@ -4,7 +4,7 @@
  *           sf_task_start            the child dies;              sf_task_join
  *                                    sf_task_collect              opens and merges
  *     NEW ----------------> RUNNING ------------------> REAPED -------------------> joined
- *      ^                       |     reads result_file
+ *      ^                       |     takes the result
  *      +-----------------------+
  *        the fork failed: start can be tried again
  *
@@ -16,23 +16,24 @@
  * one waits for the first. `starting` is set while sf_task_start runs; the state stays NEW until the fork. `opening` is
  * set while the result is unpickled, which runs code of the program.
  *
- * What an interruption (Ctrl-C, lack of memory) cuts short stays: the result_file until it is read, the bytes until
- * they are unpickled. The call can be made again.
+ * What an interruption (Ctrl-C, lack of memory) cuts short stays: the result memory until all is taken out of it, an
+ * outcome until it is opened (outcome.h). The call can be made again.
  *
- *     in the child (task_child.c): run f, run extract, write both outcomes into result_file, _exit
+ *     in the child (task_child.c): run f, run extract, write both outcomes into the result memory, _exit
  *     in the parent (task.c):      everything else
  *
- * The child writes result_file once, whole; the parent reads it after the child's death. All fields belong to the
+ * The child writes the result memory once, whole; the parent takes it after the child's death. All fields belong to the
  * process that made the task and are guarded by the interpreter lock. */
 #ifndef SF_PY_TASK_TASK_STRUCT_H
 #define SF_PY_TASK_TASK_STRUCT_H
 
 #include "abi/log_format.h"
-#include "core/result/result_file.h"
+#include "core/result/result_memory.h"
 #include "py/task/child.h"
 #include "py/task/outcome.h"
+#include "py/task/packed.h"
 
-enum sf_task_part { SF_TASK_RESULT, SF_TASK_EXTRACTED }; /* the result_file's parts */
+enum sf_task_part { SF_TASK_RESULT, SF_TASK_EXTRACTED }; /* the result memory's parts */
 
 struct sf_task {
     struct sf_child child;
@@ -45,14 +46,14 @@ struct sf_task {
     PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference, or NULL with an exception */
     void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */
     void (*give_back)(struct sf_task *task); /* frees what only a running child needs; NULL: nothing */
-    struct sf_own_fd result_file;            /* from start until collected */
+    struct sf_result_memory memory;          /* from start until collected */
     bool starting, joining, joined, opening, disposed;
     unsigned long joiner; /* while joining: the Python thread that does it */
-    enum sf_tag tag, extracted_tag;
-    PyObject *bytes;             /* f's outcome, packed: from collect until it is opened */
-    PyObject *value, *exception; /* f's outcome, opened by the first sf_task_result: one of the two */
-    PyObject *extracted;         /* extract's outcome, packed: from collect until it is opened */
-    PyObject *to_merge;          /* what extract returned, until it is merged */
+    enum sf_tag tag, extracted_tag; /* of f's outcome and of extract's, from collect on */
+    struct sf_packed packed;        /* f's: from collect until it is opened */
+    PyObject *value, *exception;    /* f's, opened by a sf_task_result: one of the two */
+    struct sf_packed extracted;     /* extract's: from collect until it is opened */
+    PyObject *to_merge;             /* what extract returned, until it is merged */
 };
 
 #endif

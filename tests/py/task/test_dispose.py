@@ -163,7 +163,7 @@ def run(what):
         try:
             task.get_result()
         except snakefish.ChildDied as died:
-            assert "the program has closed the file descriptor" in str(died), died
+            assert "killed by signal 15" in str(died), died
     elif what == "killed":
         os.kill(pid, signal.SIGKILL)
         while task.is_alive():
@@ -197,25 +197,4 @@ def test_descriptors_that_have_become_the_programs_are_left_alone(end, check_pro
         for a, b in pairs:
             a.sendall(b"x")
             assert b.recv(2) == b"x"
-    """)
-
-
-def test_a_child_that_closes_all_descriptors_writes_its_result_over_no_file(check_program):
-    check_program("""
-        import os, tempfile
-        import snakefish
-        def work(path):
-            os.closerange(3, 1024)
-            files = [os.open(path, os.O_RDWR) for _ in range(8)]
-            return "the result"
-        with tempfile.NamedTemporaryFile() as file:
-            task = snakefish.Thread(work, args=(file.name,))
-            task.start()
-            task.join()
-            assert os.path.getsize(file.name) == 0
-        try:
-            task.get_result()
-            raise AssertionError("there can be none")
-        except snakefish.ChildDied:
-            pass
     """)
