@@ -9,6 +9,7 @@
 #include "py/message/pickle.h"
 #include "py/task/child.h"
 #include "py/task/function.h"
+#include "py/task/kept.h"
 #include "py/task/protocol.h"
 #include "py/trace/constants.h"
 
@@ -41,6 +42,7 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
+    sf_kept_init();
     if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_protocol_init() ||
         sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
