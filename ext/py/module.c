@@ -15,6 +15,7 @@
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
+    {"_sweep", sf_kept_sweep_function, METH_NOARGS, "Lets Threads go that have ended."},
     {NULL, NULL, 0, NULL},
 };
 

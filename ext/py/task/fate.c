@@ -81,7 +81,7 @@ static void print_raised(const struct sf_task *task, PyObject *self)
 {
     PyObject *exception = sf_take_raised();
     if (exception && !PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt)) {
-        PyObject *module = PyImport_ImportModule("snakefish._unretrieved");
+        PyObject *module = PyImport_ImportModule("snakefish._kept");
         PyObject *told =
             module ? PyObject_CallMethod(module, "tell", "OO", self ? self : task->name, exception) : NULL;
         if (!told)

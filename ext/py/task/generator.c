@@ -229,12 +229,10 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return sf_task_init(task, self, SF_TASK_GENERATOR, &call);
 }
 
-static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
+/* 0, or -1 with an exception; then it can be tried again. */
+static int map_and_start(struct sf_task *task)
 {
-    struct sf_generator *generator = (struct sf_generator *)self;
-    struct sf_task *task = sf_task_of(self);
-    if (!sf_task_object_may_start(self))
-        return NULL;
+    struct sf_generator *generator = sf_generator_of(task);
     void *control = NULL;
     int error = sf_ring_new(&generator->ring, SF_STREAM_RING_BYTES);
     if (!error)
@@ -242,11 +240,16 @@ static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
     generator->control = control;
     if (error)
         sf_error(error, "cannot map the Generator's memory");
-    if (error || sf_task_start(task)) {
-        free_shared(task);
+    if (!error && sf_task_start(task) == 0)
+        return 0;
+    free_shared(task);
+    return -1;
+}
+
+static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    if (!sf_task_object_start(self, map_and_start, false))
         return NULL;
-    }
-    sf_kept_add(self, false);
     Py_RETURN_NONE;
 }
 

@@ -2,26 +2,17 @@
 #include "py/task/kept.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "core/os/process.h"
 #include "py/task/fate.h"
-#include "py/task/task_object.h"
+#include "py/task/task_struct.h"
 
 #define SWEPT_AT_ONCE 16 /* a look is one system call */
 
-static struct sf_kept_link kept = {&kept, &kept, false}, known = {&known, &known, false};
+static struct sf_kept_link kept = {.next = &kept, .previous = &kept}, known = {.next = &known, .previous = &known};
 static pid_t owner; /* the process that has added something last */
-
-static PyObject *object_of(struct sf_kept_link *link)
-{
-    return (PyObject *)((char *)link - offsetof(struct sf_task_object, link));
-}
-
-static struct sf_kept_link *link_of(PyObject *self)
-{
-    return &((struct sf_task_object *)self)->link;
-}
 
 static void take_out(struct sf_kept_link *link)
 {
@@ -41,30 +32,30 @@ static void put_last(struct sf_kept_link *list, struct sf_kept_link *link)
     list->previous = link;
 }
 
-void sf_kept_add(PyObject *self, bool keep)
+void sf_kept_add(struct sf_kept_link *link, PyObject *self, struct sf_task *task, bool keep)
 {
-    struct sf_kept_link *link = link_of(self);
     owner = getpid();
+    link->self = self;
+    link->task = task;
     put_last(keep ? &kept : &known, link);
     if (keep && !link->kept)
         Py_INCREF(self);
     link->kept = link->kept || keep;
 }
 
-void sf_kept_let_go(PyObject *self)
+void sf_kept_let_go(struct sf_kept_link *link)
 {
-    struct sf_kept_link *link = link_of(self);
     if (!link->kept)
         return;
     link->kept = false;
     put_last(&known, link);
-    Py_DECREF(self);
+    Py_DECREF(link->self);
 }
 
-void sf_kept_forget(PyObject *self)
+void sf_kept_forget(struct sf_kept_link *link)
 {
-    assert(!link_of(self)->kept);
-    take_out(link_of(self));
+    assert(!link->kept);
+    take_out(link);
 }
 
 static bool is_over(const struct sf_child *child)
@@ -72,19 +63,72 @@ static bool is_over(const struct sf_child *child)
     return child->state != SF_CHILD_RUNNING || child->owner != getpid() || sf_process_is_dead(child->pid);
 }
 
+/* Looks at each of the first `count` once; others may be added meanwhile, by code of the program. */
+static void sweep(size_t count)
+{
+    while (count-- && kept.next != &kept) {
+        struct sf_kept_link *link = kept.next;
+        put_last(&kept, link);
+        if (is_over(&link->task->child))
+            sf_kept_let_go(link); /* may run code of the program */
+    }
+}
+
+static size_t count_kept(size_t most)
+{
+    size_t count = 0;
+    for (struct sf_kept_link *link = kept.next; link != &kept && count < most; link = link->next)
+        count++;
+    return count;
+}
+
 void sf_kept_sweep(void)
 {
-    struct sf_kept_link *last = kept.previous;
-    for (int i = 0; i < SWEPT_AT_ONCE && kept.next != &kept; i++) {
-        struct sf_kept_link *link = kept.next;
-        bool all_seen = link == last;
-        if (is_over(&sf_task_of(object_of(link))->child))
-            sf_kept_let_go(object_of(link)); /* runs code of the program, which may change the list */
-        else
-            put_last(&kept, link);
-        if (all_seen)
-            break;
+    sweep(count_kept(SWEPT_AT_ONCE));
+}
+
+PyObject *sf_kept_sweep_function(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    sf_kept_sweep();
+    Py_RETURN_NONE;
+}
+
+/* Those whose child has died and was not reaped. */
+static size_t count_unreaped(void)
+{
+    size_t count = 0;
+    for (struct sf_kept_link *link = known.next; link != &known; link = link->next) {
+        const struct sf_child *child = &link->task->child;
+        count += child->state == SF_CHILD_RUNNING && is_over(child);
     }
+    return count;
+}
+
+static void collect_garbage(void)
+{
+    PyObject *module = PyImport_ImportModule("snakefish._kept");
+    PyObject *done = module ? PyObject_CallMethod(module, "collect_garbage", NULL) : NULL;
+    if (!done)
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(done);
+    Py_XDECREF(module);
+}
+
+bool sf_kept_make_room(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_RuntimeError) && !PyErr_ExceptionMatches(PyExc_MemoryError))
+        return false;
+    PyObject *raised = sf_take_raised();
+    sweep(count_kept(SIZE_MAX));
+    size_t before = count_unreaped();
+    if (before)
+        collect_garbage();
+    bool freed = count_unreaped() < before;
+    if (freed)
+        Py_DECREF(raised);
+    else
+        sf_put_raised(raised);
+    return freed;
 }
 
 /* Tells of those that have ended by now. Others may be started meanwhile: they are not looked at. */
@@ -92,23 +136,15 @@ static void tell_at_end(void)
 {
     if (owner != getpid())
         return;
-    size_t count = 0;
-    for (struct sf_kept_link *link = kept.next; link != &kept; link = link->next)
-        count++;
-    while (count-- && kept.next != &kept) {
-        struct sf_kept_link *link = kept.next;
-        if (is_over(&sf_task_of(object_of(link))->child))
-            sf_kept_let_go(object_of(link));
-        else
-            put_last(&kept, link);
-    }
+    sweep(count_kept(SIZE_MAX));
     while (known.next != &known) {
-        PyObject *self = object_of(known.next);
+        PyObject *self = known.next->self;
+        struct sf_task *task = known.next->task;
         take_out(known.next);
         if (Py_REFCNT(self) <= 0) /* PyPy is about to free it */
             continue;
         Py_INCREF(self);
-        sf_fate_report(sf_task_of(self), self);
+        sf_fate_report(task, self);
         Py_DECREF(self);
     }
 }

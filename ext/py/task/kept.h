@@ -25,25 +25,35 @@
 
 #include <stdbool.h>
 
-/* A place in a circular list; zeros: in none. */
+struct sf_task;
+
+/* The place of an object in one of the lists, which are circular; zeros: in none. It is part of the object. */
 struct sf_kept_link {
     struct sf_kept_link *next, *previous;
-    bool kept; /* with a reference */
+    PyObject *self; /* the object; owned if kept */
+    struct sf_task *task;
+    bool kept;
 };
 
 void sf_kept_init(void); /* to be called once, before the others */
 
 /* After a start. keep: with a reference. Also for an object that is known: then it is kept from now on. */
-void sf_kept_add(PyObject *self, bool keep);
+void sf_kept_add(struct sf_kept_link *link, PyObject *self, struct sf_task *task, bool keep);
 
 /* The child has ended: drops the reference, where there is one. */
-void sf_kept_let_go(PyObject *self);
+void sf_kept_let_go(struct sf_kept_link *link);
 
 /* The object is about to be freed. */
-void sf_kept_forget(PyObject *self);
+void sf_kept_forget(struct sf_kept_link *link);
 
 /* Lets some of those go whose child has ended: so many at each call that no zombies pile up where each start makes one
  * call. */
 void sf_kept_sweep(void);
+PyObject *sf_kept_sweep_function(PyObject *module, PyObject *unused); /* the same, a METH_NOARGS function */
+
+/* A start has raised. If the reason may be that processes or descriptors are used up, and Threads that have ended are
+ * still there, as garbage in cycles perhaps (on PyPy all garbage waits for the collector): collects garbage. Whether that
+ * freed one: then the exception is cleared, and the start can be tried again. */
+bool sf_kept_make_room(void);
 
 #endif

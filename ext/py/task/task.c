@@ -19,10 +19,14 @@
 
 #define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
 
-static PyObject *default_name(const char *word, enum sf_task_kind kind, PyObject *function)
+static PyObject *default_name(const char *word, enum sf_task_kind kind, PyObject *f)
 {
     static unsigned long made[5]; /* by kind; guarded by the interpreter lock */
-    return PyUnicode_FromFormat("%s-%lu (%U)", word, ++made[kind], function);
+    unsigned long number = ++made[kind];
+    PyObject *function = sf_function_name(f);
+    PyObject *name = function ? PyUnicode_FromFormat("%s-%lu (%U)", word, number, function) : NULL;
+    Py_XDECREF(function);
+    return name;
 }
 
 static bool is_given(PyObject *argument)
@@ -63,22 +67,22 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     if (check_call(call))
         return -1;
     /* All that may run code of the program comes first: an iterator in args might initialise this very task. */
-    PyObject *list = is_given(call->args) ? sf_argument_list(call->args, "args") : PyList_New(0);
-    PyObject *args = list ? PyList_AsTuple(list) : NULL, *globals = args ? sf_caller_globals(call->globals, self) : NULL;
-    PyObject *kwargs = globals && is_given(call->kwargs) ? PyDict_Copy(call->kwargs) : NULL;
-    PyObject *function = globals && (kwargs || !is_given(call->kwargs)) ? sf_function_name(call->f) : NULL;
-    PyObject *name = !function               ? NULL
-                     : is_given(call->name) ? Py_NewRef(call->name)
-                                            : default_name(words[kind], kind, function);
+    PyObject *list = is_given(call->args) ? sf_argument_list(call->args, "args") : PyList_New(0), *name = NULL;
+    PyObject *args = list ? PyList_AsTuple(list) : NULL, *kwargs = NULL, *globals = NULL;
     Py_XDECREF(list);
-    Py_XDECREF(function);
-    if (!name || task->name) {
-        if (name)
-            PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
-                         task->word);
+    bool failed = !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
+                  ((is_given(call->extract) || is_given(call->globals)) &&
+                   !(globals = sf_caller_globals(call->globals, self))) ||
+                  !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(words[kind], kind, call->f));
+    if (!failed && task->name) {
+        PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
+                     task->word);
+        failed = true;
+    }
+    if (failed) {
         Py_XDECREF(args);
-        Py_XDECREF(globals);
         Py_XDECREF(kwargs);
+        Py_XDECREF(globals);
         Py_XDECREF(name);
         return -1;
     }

@@ -18,10 +18,21 @@ int sf_task_object_init_once(PyObject *self, const char *word)
     return -1;
 }
 
-bool sf_task_object_may_start(PyObject *self)
+static struct sf_kept_link *link_of(PyObject *self)
 {
-    sf_kept_sweep();
-    return sf_task_may_start(sf_task_of(self));
+    return &((struct sf_task_object *)self)->link;
+}
+
+bool sf_task_object_start(PyObject *self, int (*start)(struct sf_task *task), bool keep)
+{
+    struct sf_task *task = sf_task_of(self);
+    sf_kept_sweep(); /* before the checks, because it may run code of the program */
+    if (!sf_task_may_start(task))
+        return false;
+    if (start(task) && !(sf_kept_make_room() && sf_task_may_start(task) && start(task) == 0))
+        return false;
+    sf_kept_add(link_of(self), self, task, keep);
+    return true;
 }
 
 /* 1, 0 or -1 as sf_task_join. */
@@ -39,7 +50,7 @@ static int stop_and_join(PyObject *self, bool block, int64_t deadline_ns)
     if (task->joined && task->give_back)
         task->give_back(task);
     if (task->joined)
-        sf_kept_let_go(self);
+        sf_kept_let_go(link_of(self));
     return joined;
 }
 
@@ -57,7 +68,7 @@ static void close_task(PyObject *self)
     sf_task_close(task);
     if (task->give_back)
         task->give_back(task);
-    sf_kept_let_go(self);
+    sf_kept_let_go(link_of(self));
 }
 
 /* warn: of a child that was still running. report: an exception that nobody has asked for. 0, or -1 with an exception.
@@ -239,7 +250,7 @@ static void end_unreferenced(PyObject *self, bool visible)
     if (killed < 0 && visible) {
         if (task->stop)
             task->stop(task);
-        sf_kept_add(self, true); /* it may not be killed: then it lives until it ends by itself */
+        sf_kept_add(link_of(self), self, task, true); /* it may not be killed: then it lives until it ends by itself */
     } else {
         if (killed > 0 && warn_of_kill(task, shown))
             PyErr_WriteUnraisable(shown);
@@ -263,7 +274,7 @@ void sf_task_object_dealloc(PyObject *self)
     if (SF_HAS_FINALIZE && PyObject_CallFinalizerFromDealloc(self) < 0)
         return; /* the warning's handler, or the list of kept ones, has a reference: the object lives on */
     PyObject_GC_UnTrack(self);
-    sf_kept_forget(self);
+    sf_kept_forget(link_of(self));
     end_unreferenced(self, false); /* on PyPy; and where the __del__ of a subclass has taken finalize's place */
     if (((struct sf_task_object *)self)->weakrefs)
         PyObject_ClearWeakRefs(self);

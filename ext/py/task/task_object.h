@@ -20,9 +20,9 @@ static inline struct sf_task *sf_task_of(PyObject *self)
 /* Raises RuntimeError where the object was initialised before: "a Thread is initialised once: make a new one". */
 int sf_task_object_init_once(PyObject *self, const char *word);
 
-/* What begins each start, try_join and join: lets go of Threads that have ended (kept.h), which may run code of the
- * program, so it comes before all checks. Then the checks of a start. */
-bool sf_task_object_may_start(PyObject *self);
+/* The body of start(). start: forks the child of a task that may start, as sf_task_start. keep: the library keeps the
+ * object until its child has ended (kept.h). false with an exception; then it can be tried again. */
+bool sf_task_object_start(PyObject *self, int (*start)(struct sf_task *task), bool keep);
 
 /* Methods of both types, which have a docstring in each. */
 PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs);

@@ -26,9 +26,8 @@ static int thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *thread_start(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    if (!sf_task_object_may_start(self) || sf_task_start(sf_task_of(self)))
+    if (!sf_task_object_start(self, sf_task_start, true))
         return NULL;
-    sf_kept_add(self, true);
     Py_RETURN_NONE;
 }
 
