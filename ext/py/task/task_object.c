@@ -116,14 +116,23 @@ PyObject *sf_task_object_enter(PyObject *self, PyObject *Py_UNUSED(unused))
 PyObject *sf_task_object_exit(PyObject *self, PyObject *args)
 {
     struct sf_task *task = sf_task_of(self);
-    bool raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
+    bool block_raised = PyTuple_GET_SIZE(args) > 0 && PyTuple_GET_ITEM(args, 0) != Py_None;
     bool started = !task->disposed && task->child.state != SF_CHILD_NEW;
-    if (started && !raised && stop_and_join(self, true, SF_FOREVER) < 0)
-        return NULL;
-    if (raised)
-        task->asked = true; /* the block's own exception is the one that matters */
+    PyObject *raised = NULL; /* by the join */
+    if (started && !block_raised && stop_and_join(self, true, SF_FOREVER) < 0)
+        raised = sf_take_raised();
+    if (block_raised || raised)
+        task->asked = true; /* that exception is the one that matters */
     /* No warning at the end of a with block, and no report: the result is often asked for after it. */
-    if (dispose_task(self, false, false))
+    int failed = dispose_task(self, false, false);
+    if (raised && failed) {
+        PyObject *second = sf_take_raised();
+        PyException_SetContext(second, raised);
+        sf_put_raised(second);
+    } else if (raised) {
+        sf_put_raised(raised);
+    }
+    if (raised || failed)
         return NULL;
     Py_RETURN_FALSE;
 }
@@ -149,7 +158,10 @@ PyObject *sf_task_object_is_alive(PyObject *self, PyObject *Py_UNUSED(unused))
         Py_RETURN_TRUE;
     if (!sf_child_is_ours(&task->child))
         return NULL;
-    return PyBool_FromLong(!sf_process_is_dead(task->child.pid)); /* join() reaps */
+    bool dead = sf_process_is_dead(task->child.pid); /* join() reaps */
+    if (dead)
+        sf_kept_let_go(link_of(self));
+    return PyBool_FromLong(!dead);
 }
 
 PyObject *sf_task_object_fileno(PyObject *self, PyObject *Py_UNUSED(unused))
