@@ -85,7 +85,7 @@ void sf_task_refuse_busy(const struct sf_task *task)
 {
     static const char *const calls[] = {[SF_TASK_STARTING] = "start()",
                                         [SF_TASK_COLLECTING] = "join()",
-                                        [SF_TASK_MERGING] = "join(), which calls merge",
+                                        [SF_TASK_MERGING] = "join()",
                                         [SF_TASK_OPENING] = "get_result()"};
     assert(task->busy != SF_TASK_IDLE);
     PyErr_Format(PyExc_RuntimeError, "%U is in %s already: that call must finish first", task->name, calls[task->busy]);

@@ -1,5 +1,6 @@
 """Which globals extract and merge get: those of the code that makes the Thread or Generator, or those it names."""
 import functools
+import os
 import sys
 
 import pytest
@@ -55,7 +56,7 @@ OURS = ("this module", __name__)
 
 @pytest.mark.parametrize("f", [
     E["work"], functools.partial(E["work"], 1), E["Callable"](), E["Callable"]().method, E["Callable"].of_class,
-    E["Callable"].static, E["logged"](E["work"]), functools.lru_cache(E["work"]), globals, dict, "abc".upper,
+    E["Callable"].static, E["logged"](E["work"]), functools.lru_cache(E["work"]), os.getpid, dict, "abc".upper,
 ], ids=["function", "partial", "callable object", "bound method", "class method", "static method", "wraps", "lru_cache",
         "builtin", "class", "method of a builtin"])
 def test_they_are_those_of_the_code_that_makes_it_whatever_f_is(f):

@@ -212,6 +212,33 @@ def test_a_with_block_may_join_by_itself_or_never_start():
         pass
 
 
+def test_a_with_block_without_start_says_that_start_was_forgotten():
+    with Thread(lambda: 5, name="mine") as task:
+        pass
+    for call in (task.get_result, task.join, task.try_join, task.get_exit_status, task.fileno, task.kill):
+        with pytest.raises(RuntimeError, match=r"mine was never started.*call start\(\), in the with block"):
+            call()
+    with pytest.raises(RuntimeError, match="disposed"):
+        task.start()
+
+
+def test_a_with_block_whose_join_is_interrupted_ends_the_child():
+    def interrupt(*_):
+        raise KeyError("handler")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyError, match="handler"):
+            with Thread(time.sleep, args=(30,)) as task:
+                task.start()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert not os.path.exists(f"/proc/{task.pid}")
+
+
 def test_dispose_keeps_the_result_of_a_joined_thread():
     task = ran(lambda: [1])
     task.dispose()
