@@ -61,8 +61,7 @@ static int add_note(PyObject *exception, PyObject *note)
         PyErr_Clear();
         notes = PyList_New(0);
     }
-    int failed =
-        !notes || PyList_Append(notes, note) || PyObject_SetAttrString(exception, "__notes__", notes) ? -1 : 0;
+    int failed = !notes || PyList_Append(notes, note) || PyObject_SetAttrString(exception, "__notes__", notes) ? -1 : 0;
     Py_XDECREF(notes);
     return failed;
 }

@@ -53,8 +53,8 @@ int sf_child_signal(struct sf_child *child, int signal_number);
  * exception state alone. */
 int sf_child_kill(struct sf_child *child);
 
-/* Marks the child as REAPED with an unknown exit status: in a process that did not fork it (fork copied the object), and
- * where the child may not be killed and nobody can wait for it. */
+/* Marks the child as REAPED with an unknown exit status: in a process that did not fork it (fork copied the object),
+ * and where the child may not be killed and nobody can wait for it. */
 void sf_child_forget(struct sf_child *child);
 
 /* Whether this process forked the child, or nobody has yet. If not: false, with RuntimeError. */

@@ -82,8 +82,7 @@ static void print_raised(const struct sf_task *task, PyObject *self)
     PyObject *exception = sf_take_raised();
     if (exception && !PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt)) {
         PyObject *module = PyImport_ImportModule("snakefish._kept");
-        PyObject *told =
-            module ? PyObject_CallMethod(module, "tell", "OO", self ? self : task->name, exception) : NULL;
+        PyObject *told = module ? PyObject_CallMethod(module, "tell", "OO", self ? self : task->name, exception) : NULL;
         if (!told)
             PyErr_WriteUnraisable(self);
         Py_XDECREF(told);

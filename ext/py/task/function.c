@@ -8,7 +8,11 @@ static PyObject *partial; /* functools.partial */
 
 int sf_function_init(void)
 {
-    PyObject *functools = PyImport_ImportModule("_functools");
+    PyObject *functools = PyImport_ImportModule("_functools"); /* imports nothing else */
+    if (!functools && PyErr_ExceptionMatches(PyExc_ImportError)) { /* PyPy */
+        PyErr_Clear();
+        functools = PyImport_ImportModule("functools");
+    }
     partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
     Py_XDECREF(functools);
     return partial ? 0 : -1;

@@ -2,8 +2,8 @@
  * is the parent's half and the Python type. generator_struct.h says how the halves work together; the child's half is
  * generator_child.c.
  *
- * Invariants: at most one item is asked for and not taken (awaited). One call at a time is in next() (busy), and ring and
- * control stay while it is. Everything here runs under the interpreter lock.
+ * Invariants: at most one item is asked for and not taken (awaited). One call at a time is in next() (busy), and ring
+ * and control stay while it is. Everything here runs under the interpreter lock.
  *
  *     next():  pull pieces -> gather them (arrival) -> whole -> open
  *
@@ -200,10 +200,11 @@ static int check_function(PyObject *f)
 {
     int is_generator = sf_function_is_generator(f);
     if (is_generator == 0)
-        PyErr_Format(PyExc_RuntimeError,
-                     "f must be a generator function (one with yield in it), or what wraps one as functools.partial and "
-                     "functools.wraps do, not %R: write def items(): yield from f(), and make Generator(items)",
-                     f);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "f must be a generator function (one with yield in it), or what wraps one as functools.partial and "
+            "functools.wraps do, not %R: write def items(): yield from f(), and make Generator(items)",
+            f);
     return is_generator > 0 ? 0 : -1;
 }
 
@@ -217,8 +218,8 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOO:Generator", keywords, &call.f, &call.extract,
                                      &call.merge, &call.args, &call.kwargs, &call.name, &prefetch, &call.globals) ||
         !sf_argument_is_callable(call.f, "f", false) ||
-        sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead) ||
-        check_function(call.f) || sf_task_object_init_once(self, "Generator"))
+        sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead) || check_function(call.f) ||
+        sf_task_object_init_once(self, "Generator"))
         return -1;
     /* the counts wrap around at 32 bits, so the limit is half of that */
     ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
@@ -305,16 +306,16 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0, globals=None)\n--\n\n"
-             "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
-             "prefetch: how many items the child may compute ahead of next(), from start() on. It also stops when\n"
-             "some 4 MiB of pickled items are ahead. With 0 it computes an item only when next() asks for it.\n"
-             "RuntimeError when f is no generator function and wraps none. extract, merge and globals are as for Thread:\n"
-             "extract runs when the generator has ended or join() has stopped it, merge runs in join(). A Generator is an\n"
-             "iterator. As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
-             "When nobody refers to a running Generator any more, its child is killed, with a ResourceWarning. What f\n"
-             "raised and no next() has raised here is printed as for Thread.");
+PyDoc_STRVAR(
+    doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0, globals=None)\n--\n\n"
+         "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
+         "prefetch: how many items the child may compute ahead of next(), from start() on. It also stops when\n"
+         "some 4 MiB of pickled items are ahead. With 0 it computes an item only when next() asks for it.\n"
+         "RuntimeError when f is no generator function and wraps none. extract, merge and globals are as for Thread:\n"
+         "extract runs when the generator has ended or join() has stopped it, merge runs in join(). A Generator is an\n"
+         "iterator. As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
+         "When nobody refers to a running Generator any more, its child is killed, with a ResourceWarning. What f\n"
+         "raised and no next() has raised here is printed as for Thread.");
 
 static PyType_Slot slots[] = {
     SF_TASK_OBJECT_SLOTS,

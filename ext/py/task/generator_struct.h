@@ -33,12 +33,12 @@ struct sf_generator {
     uint32_t prefetch;                    /* how many items the child may be ahead; set before the fork */
     uint32_t made;                        /* in the child: items computed */
     /* in the parent */
-    bool awaited;              /* an item was asked for and not taken yet */
-    bool exhausted;            /* the last item was taken */
-    bool busy;                 /* a call is in next(): ring, control and item stay until it returns */
-    bool check_child;          /* try_item is to find out whether the child is dead */
-    int64_t checked_ns;        /* when it last did; see sf_liveness_is_due */
-    bool pulled;               /* piece, piece_head and piece_bytes are of a piece that was pulled and is not copied yet */
+    bool awaited;       /* an item was asked for and not taken yet */
+    bool exhausted;     /* the last item was taken */
+    bool busy;          /* a call is in next(): ring, control and item stay until it returns */
+    bool check_child;   /* try_item is to find out whether the child is dead */
+    int64_t checked_ns; /* when it last did; see sf_liveness_is_due */
+    bool pulled;        /* piece, piece_head and piece_bytes are of a piece that was pulled and is not copied yet */
     struct sf_stream_head piece_head;
     struct sf_ring_slot piece;
     uint64_t piece_bytes;

@@ -52,8 +52,8 @@ void sf_kept_sweep(void);
 PyObject *sf_kept_sweep_function(PyObject *module, PyObject *unused); /* the same, a METH_NOARGS function */
 
 /* A start has raised. If the reason may be that processes or descriptors are used up, and Threads that have ended are
- * still there, as garbage in cycles perhaps (on PyPy all garbage waits for the collector): collects garbage. Whether that
- * freed one: then the exception is cleared, and the start can be tried again. */
+ * still there, as garbage in cycles perhaps (on PyPy all garbage waits for the collector): collects garbage. Whether
+ * that freed one: then the exception is cleared, and the start can be tried again. */
 bool sf_kept_make_room(void);
 
 #endif

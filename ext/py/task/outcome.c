@@ -225,9 +225,9 @@ PyObject *sf_outcome_exception_name(PyObject *bytes)
         if (class[i] == '.')
             line = class + i + 1;
     length -= line ? (size_t)(line - class) : 0;
-    PyObject *name = !line                                 ? NULL
+    PyObject *name = !line                               ? NULL
                      : memchr(line, ' ', length) != NULL ? PyUnicode_FromString("an exception")
-                                                           : PyUnicode_FromStringAndSize(line, (Py_ssize_t)length);
+                                                         : PyUnicode_FromStringAndSize(line, (Py_ssize_t)length);
     Py_DECREF(parts);
     return name;
 }

@@ -53,8 +53,8 @@ void sf_outcome_pack_broken(const char *sentence, struct sf_outcome_bytes *out);
  * the bytes (sf_outcome_was_interrupted); it is set as it is, and the bytes can be opened again. */
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted);
 
-/* In the parent: the name of the class of the exception in the bytes of SF_TAG_RAISED. Runs no code of the program. A new
- * str, or NULL with an exception. */
+/* In the parent: the name of the class of the exception in the bytes of SF_TAG_RAISED. Runs no code of the program. A
+ * new str, or NULL with an exception. */
 PyObject *sf_outcome_exception_name(PyObject *bytes);
 
 /* Unpickling raised the exception that is set. Whether it says nothing about the bytes: KeyboardInterrupt, SystemExit

@@ -70,10 +70,10 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     PyObject *list = is_given(call->args) ? sf_argument_list(call->args, "args") : PyList_New(0), *name = NULL;
     PyObject *args = list ? PyList_AsTuple(list) : NULL, *kwargs = NULL, *globals = NULL;
     Py_XDECREF(list);
-    bool failed = !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
-                  ((is_given(call->extract) || is_given(call->globals)) &&
-                   !(globals = sf_caller_globals(call->globals, self))) ||
-                  !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(words[kind], kind, call->f));
+    bool failed =
+        !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
+        ((is_given(call->extract) || is_given(call->globals)) && !(globals = sf_caller_globals(call->globals, self))) ||
+        !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(words[kind], kind, call->f));
     if (!failed && task->name) {
         PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
                      task->word);

@@ -39,18 +39,20 @@ bool sf_task_object_start(PyObject *self, int (*start)(struct sf_task *task), bo
 static int stop_and_join(PyObject *self, bool block, int64_t deadline_ns)
 {
     struct sf_task *task = sf_task_of(self);
-    sf_kept_sweep();
-    if (task->joined)
-        return 1;
-    if (!sf_task_is_started(task))
-        return -1;
-    if (task->stop)
-        task->stop(task);
-    int joined = sf_task_join(task, block, deadline_ns);
-    if (task->joined && task->give_back)
-        task->give_back(task);
-    if (task->joined)
-        sf_kept_let_go(link_of(self));
+    int joined = 1;
+    if (!task->joined) {
+        if (!sf_task_is_started(task))
+            return -1;
+        if (task->stop)
+            task->stop(task);
+        joined = sf_task_join(task, block, deadline_ns);
+        if (task->joined && task->give_back)
+            task->give_back(task);
+        if (task->joined)
+            sf_kept_let_go(link_of(self));
+    }
+    if (joined > 0) /* not in a try_join that is repeated until the child has ended */
+        sf_kept_sweep();
     return joined;
 }
 

@@ -38,10 +38,11 @@ bool sf_task_may_dispose(struct sf_task *task)
 bool sf_task_is_started(struct sf_task *task)
 {
     if (task->name && task->disposed && task->child.state == SF_CHILD_NEW) {
-        PyErr_Format(PyExc_RuntimeError,
-                     "%U was never started, and is disposed: make a new %s and call start(), in the with block if there "
-                     "is one",
-                     task->name, task->word);
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "%U was never started, and is disposed: make a new %s and call start(), in the with block if there "
+            "is one",
+            task->name, task->word);
         return false;
     }
     if (!sf_task_is_usable(task))
@@ -88,7 +89,9 @@ void sf_task_refuse_busy(const struct sf_task *task)
                                         [SF_TASK_MERGING] = "join()",
                                         [SF_TASK_OPENING] = "get_result()"};
     assert(task->busy != SF_TASK_IDLE);
-    PyErr_Format(PyExc_RuntimeError, "%U is in %s already: that call must finish first", task->name, calls[task->busy]);
+    bool opens_item = task->busy == SF_TASK_OPENING && task->kind == SF_TASK_GENERATOR;
+    PyErr_Format(PyExc_RuntimeError, "%U is in %s already: that call must finish first", task->name,
+                 opens_item ? "next()" : calls[task->busy]);
 }
 
 int sf_task_occupy(struct sf_task *task, enum sf_task_busy busy)

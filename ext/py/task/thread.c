@@ -70,23 +70,24 @@ static PyMethodDef methods[] = {
     {"dispose", sf_task_object_dispose, METH_NOARGS,
      "dispose()\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory.\n\n"
-     "A joined Thread keeps its result. Calling it again does nothing. RuntimeError when this process may not kill the\n"
+     "A joined Thread keeps its result. Calling it again does nothing. RuntimeError when this process may not kill "
+     "the\n"
      "child, which then goes on. Blocks until the child is reaped; signal handlers run."},
     SF_TASK_OBJECT_METHODS,
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, globals=None)\n--\n\n"
-             "Runs f(*args, **kwargs) in a forked process, which sees everything as it is at start().\n\n"
-             "extract(globals) runs in the child after f, also when f raised. Its result is pickled, and\n"
-             "merge(globals, extracted) runs in join(). Both get the globals() of the code that makes the Thread, each in\n"
-             "its own process; or the dict given as globals.\n"
-             "As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
-             "A started Thread runs to its end, also when nobody refers to it any more; the program's end waits for it.\n"
-             "Only dispose(), kill() and terminate() end it earlier. What nobody joins is not merged.\n"
-             "If f raised or the child died, and nobody has called get_result() before the Thread is disposed of or\n"
-             "collected, or the program ends, the exception is printed by sys.unraisablehook.");
+PyDoc_STRVAR(
+    doc, "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, globals=None)\n--\n\n"
+         "Runs f(*args, **kwargs) in a forked process, which sees everything as it is at start().\n\n"
+         "extract(globals) runs in the child after f, also when f raised. Its result is pickled, and\n"
+         "merge(globals, extracted) runs in join(). Both get the globals() of the code that makes the Thread, each in\n"
+         "its own process; or the dict given as globals.\n"
+         "As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
+         "A started Thread runs to its end, also when nobody refers to it any more; the program's end waits for it.\n"
+         "Only dispose(), kill() and terminate() end it earlier. What nobody joins is not merged.\n"
+         "If f raised or the child died, and nobody has called get_result() before the Thread is disposed of or\n"
+         "collected, or the program ends, the exception is printed by sys.unraisablehook.");
 
 static PyType_Slot slots[] = {
     SF_TASK_OBJECT_SLOTS, {Py_tp_doc, (void *)doc}, {Py_tp_init, thread_init}, {Py_tp_methods, methods}, {0, NULL},

@@ -1,5 +1,6 @@
 """A started Thread lives until it ends, whoever refers to it. A Generator that nobody can read is ended."""
 import os
+import threading
 import time
 import weakref
 
@@ -58,7 +59,7 @@ def test_one_in_a_cycle_of_garbage_runs_to_its_end_too(channel):
     assert channel.receive_pyobj(timeout=20) == "done"
     if PYPY:
         return  # it collects no cycles that go through an object written in C
-    assert settles(lambda: let_go() or collect() or worker()) is None
+    assert settles(lambda: let_go() or collect() or worker() is not None) is False
 
 
 def test_the_programs_end_waits_for_them(check_program):
@@ -194,6 +195,19 @@ def test_a_child_neither_waits_for_its_parents_nor_ends_them(channel):
     assert os.waitpid(forked, 0)[1] == 0
     assert time.monotonic() - started < 20 and is_running(pid)
     channel.send_pyobj("end")
+    assert settles(lambda: let_go() or children()) == set()
+
+
+@pytest.mark.filterwarnings("ignore:.*thread:DeprecationWarning")
+def test_one_that_a_python_thread_has_started_outlives_that_thread(channel):
+    def work():
+        time.sleep(0.3)
+        channel.send_pyobj("done")
+
+    starter = threading.Thread(target=lambda: Thread(work).start())
+    starter.start()
+    starter.join()
+    assert channel.receive_pyobj(timeout=20) == "done"
     assert settles(lambda: let_go() or children()) == set()
 
 

@@ -228,11 +228,11 @@ def test_a_with_block_whose_join_is_interrupted_ends_the_child():
 
     before = signal.signal(signal.SIGUSR1, interrupt)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
-    timer.start()
     try:
         with pytest.raises(KeyError, match="handler"):
             with Thread(time.sleep, args=(30,)) as task:
                 task.start()
+                timer.start()
     finally:
         timer.join()
         signal.signal(signal.SIGUSR1, before)
