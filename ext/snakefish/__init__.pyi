@@ -66,6 +66,7 @@ class Thread(_Task, Generic[_R]):
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -77,6 +78,7 @@ class Thread(_Task, Generic[_R]):
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     def get_result(self) -> _R: ...
 
@@ -92,6 +94,7 @@ class Generator(_Task, Generic[_R]):
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
         prefetch: int = 0,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -104,6 +107,7 @@ class Generator(_Task, Generic[_R]):
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
         prefetch: int = 0,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     def next(self, block: bool = True, timeout: Optional[float] = None) -> _R: ...
     def __iter__(self) -> Self: ...

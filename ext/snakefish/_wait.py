@@ -5,7 +5,7 @@ import os
 import select
 import time
 
-from snakefish._snakefish import Generator, Thread
+from snakefish._snakefish import Generator, Thread, _sweep
 
 _LONGEST_S = 3600  # of one call of poll, which takes milliseconds as a C int
 
@@ -61,6 +61,7 @@ def wait(threads, timeout=None):
     if isinstance(threads, (Thread, Generator)):
         raise TypeError(f"threads must be an iterable of Threads and Generators, not a {type(threads).__name__}")
     threads = list(threads)
+    _sweep()
     deadline = _deadline(timeout)
     if not threads and timeout is None:
         raise ValueError("threads is empty, and timeout None: there is nothing to wait for")

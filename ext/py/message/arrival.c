@@ -1,12 +1,15 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. A message of one piece is opened in the ring. Pieces of a longer one are
- * gathered in a new object, so that the sender gets its room in the ring back, and opened once all are there. */
+ * The pieces of one message arrive in order. They are gathered in a new object, so that the sender gets its room in the
+ * ring back, and opened once all are there. Where the message need not outlive a failure, one of a single piece is
+ * opened in the ring. */
 #include "py/message/arrival.h"
 
 #include "core/log/log.h"
 #include "core/os/shm.h"
 #include "py/message/message.h"
+
+#define UNLOCKED_BYTES (64u << 10) /* from here on a copy takes longer than to give up the interpreter lock */
 
 static int begin_gathering(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                            const struct sf_ring_slot *slot)
@@ -18,20 +21,43 @@ static int begin_gathering(struct sf_arrival *arrival, struct sf_ring *ring, con
 }
 
 /* Copies a piece of `bytes` bytes to its place. */
-static void gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                   const struct sf_ring_slot *slot, uint64_t bytes)
+static void copy_piece(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                       const struct sf_ring_slot *slot, uint64_t bytes)
 {
     uint64_t skipped = head->offset == 0 ? arrival->skipped : 0; /* of this piece */
     char *start = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
                                                       : PyByteArray_AS_STRING(arrival->target);
     char *to = start + head->offset + skipped - arrival->skipped;
     uint64_t from = sf_log_stretch_begin();
-    Py_BEGIN_ALLOW_THREADS;
-    if (head->offset == 0)
-        sf_shm_will_fill(start, head->total - arrival->skipped);
-    sf_stream_copy(ring, slot, skipped, to, bytes - skipped);
-    Py_END_ALLOW_THREADS;
+    if (bytes < UNLOCKED_BYTES) {
+        sf_stream_copy(ring, slot, skipped, to, bytes - skipped);
+    } else {
+        Py_BEGIN_ALLOW_THREADS;
+        if (head->offset == 0)
+            sf_shm_will_fill(start, head->total - arrival->skipped);
+        sf_stream_copy(ring, slot, skipped, to, bytes - skipped);
+        Py_END_ALLOW_THREADS;
+    }
     sf_log_stretch(SF_EVENT_COPIED, from, bytes - skipped);
+}
+
+int sf_arrival_gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                      const struct sf_ring_slot *slot, uint64_t bytes)
+{
+    if (head->offset == 0 && begin_gathering(arrival, ring, head, slot))
+        return -1;
+    if (!arrival->target) {
+        PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
+        return -1;
+    }
+    copy_piece(arrival, ring, head, slot, bytes);
+    sf_ring_release(ring, slot);
+    return head->offset + bytes == head->total;
+}
+
+PyObject *sf_arrival_open(const struct sf_arrival *arrival)
+{
+    return sf_message_open_gathered(arrival->head, Py_NewRef(arrival->target));
 }
 
 int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
@@ -41,18 +67,11 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
         *object = sf_message_open(ring, slot, sizeof *head, false);
         return 1;
     }
-    int failed = head->offset == 0 ? begin_gathering(arrival, ring, head, slot) : 0;
-    if (!failed && !arrival->target) {
-        PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
-        failed = -1;
-    }
-    if (!failed)
-        gather(arrival, ring, head, slot, bytes);
-    sf_ring_release(ring, slot);
-    if (failed)
-        return -1;
-    if (head->offset + bytes < head->total)
-        return 0;
+    int whole = sf_arrival_gather(arrival, ring, head, slot, bytes);
+    if (whole < 0)
+        sf_ring_release(ring, slot);
+    if (whole <= 0)
+        return whole;
     PyObject *gathered = arrival->target;
     arrival->target = NULL;
     *object = sf_message_open_gathered(arrival->head, gathered);

@@ -19,7 +19,17 @@ struct sf_arrival {
 int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
 
-/* Drops a message that did not arrive whole, if there is one. */
+/* The same in two steps, for those who cannot ask for the message again: nothing is lost when the program interrupts
+ * one of them. gather copies the piece and releases its slot. 1: all bytes are there, to be opened; 0: more pieces
+ * follow; -1 with an exception: the piece was not taken, and its slot is still claimed. */
+int sf_arrival_gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                      const struct sf_ring_slot *slot, uint64_t bytes);
+
+/* What the gathered message was: a new reference, or NULL with what unpickling raised. The bytes stay, to be opened
+ * again or cleared. */
+PyObject *sf_arrival_open(const struct sf_arrival *arrival);
+
+/* Drops the message, if there is one. */
 void sf_arrival_clear(struct sf_arrival *arrival);
 
 #endif

@@ -15,6 +15,8 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 
+void (*sf_child_all_ended)(void);
+
 static struct sf_child *running;
 static pid_t running_owner; /* the process whose list it is */
 
@@ -128,21 +130,23 @@ int sf_child_signal(struct sf_child *child, int signal_number)
     return kill(child->pid, signal_number) ? -errno : 0;
 }
 
-void sf_child_kill(struct sf_child *child)
+int sf_child_kill(struct sf_child *child)
 {
-    sf_child_signal(child, SIGKILL);
+    int error = sf_child_signal(child, SIGKILL);
+    if (error && error != -ESRCH && try_reap(child) == -EAGAIN)
+        return error;
     while (child->state == SF_CHILD_RUNNING && try_reap(child) == -EAGAIN) {
         Py_BEGIN_ALLOW_THREADS;
         sf_process_wait(sf_own_fd_get(&child->pidfd), SF_LIVENESS_PERIOD_NS);
         Py_END_ALLOW_THREADS;
     }
+    return 0;
 }
 
 void sf_child_forget(struct sf_child *child)
 {
-    assert(child->owner != getpid());
+    list_remove(child); /* where the list is the parent's, only its link is cleared */
     sf_own_fd_close(&child->pidfd);
-    child->link = NULL; /* the list it was in is the parent's */
     child->state = SF_CHILD_REAPED;
     child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
 }
@@ -204,5 +208,7 @@ PyObject *sf_child_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unus
     struct sf_waiting waiting = {try_reap_all, sleep_until_one_is_dead, &last, SF_WAIT_CHILD, 0};
     if (sf_wait(&waiting, true, SF_FOREVER) == SF_RAISED)
         return NULL;
+    if (sf_child_all_ended)
+        sf_child_all_ended();
     Py_RETURN_NONE;
 }

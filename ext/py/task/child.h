@@ -4,7 +4,7 @@
  *     NEW ------------> RUNNING --------------------------------> REAPED
  *      ^                   |                                        ^
  *      |  no pidfd could   |  sf_child_forget, in a process that    |
- *      |  be opened: killed|  did not fork it (a copied object)     |
+ *      |  be opened: killed|  did not fork it, or may not kill it   |
  *      +-------------------+----------------------------------------+
  *
  * A NEW child has no pidfd and is in no list. A RUNNING one is in the list of the process that forked it, and has a
@@ -48,11 +48,13 @@ int sf_child_wait(struct sf_child *child, bool block, int64_t deadline_ns);
 /* Sends a signal, if the child runs. 0 or -errno. Does not block. */
 int sf_child_signal(struct sf_child *child, int signal_number);
 
-/* Sends SIGKILL and blocks until the child is reaped. Signal handlers of Python run later, so nothing can raise.
- * Leaves the exception state alone. */
-void sf_child_kill(struct sf_child *child);
+/* Sends SIGKILL and blocks until the child is reaped. Signal handlers of Python run later, so nothing can raise. 0, or
+ * -errno: the signal could not be sent (-EPERM: the child has another user), and the child goes on. Leaves the
+ * exception state alone. */
+int sf_child_kill(struct sf_child *child);
 
-/* In a process that did not fork it (fork copied the object): marks the child as REAPED with an unknown exit status. */
+/* Marks the child as REAPED with an unknown exit status: in a process that did not fork it (fork copied the object),
+ * and where the child may not be killed and nobody can wait for it. */
 void sf_child_forget(struct sf_child *child);
 
 /* Whether this process forked the child, or nobody has yet. If not: false, with RuntimeError. */
@@ -64,5 +66,8 @@ bool sf_child_is_self(const struct sf_child *child);
 /* At the end of the program, and of a child: asks all running children to end (at_exit), then blocks until all that
  * were started before this call are reaped. None, or NULL with what a signal handler raised. A METH_NOARGS function. */
 PyObject *sf_child_at_exit(PyObject *module, PyObject *unused);
+
+/* What sf_child_at_exit calls when they are: kept.c, which sets it, tells what nobody asked for. */
+extern void (*sf_child_all_ended)(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "py/task/outcome.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/log/log.h"
 #include "py/base/errors.h"
@@ -272,6 +273,27 @@ static PyObject *raise_exited(PyObject *bytes, const struct sf_outcome_origin *o
     Py_DECREF(text);
     return raise_died(origin, PyUnicode_FromFormat("called sys.exit(), exit status %d", (int)origin->exit_status),
                       cause);
+}
+
+PyObject *sf_outcome_exception_name(PyObject *bytes)
+{
+    PyObject *parts = sf_pickle_loads_bytes(bytes), *text, *summary, *pickled;
+    if (!parts || !PyArg_ParseTuple(parts, "UUS", &text, &summary, &pickled)) {
+        Py_XDECREF(parts);
+        return NULL;
+    }
+    /* "ValueError: words", "package.module.Refused: words", or a SyntaxError, which begins with a line of the source */
+    const char *line = PyUnicode_AsUTF8(summary), *class = line ? line : "";
+    size_t length = strcspn(class, ":\n");
+    for (size_t i = 0; i < length; i++)
+        if (class[i] == '.')
+            line = class + i + 1;
+    length -= line ? (size_t)(line - class) : 0;
+    PyObject *name = !line                               ? NULL
+                     : memchr(line, ' ', length) != NULL ? PyUnicode_FromString("an exception")
+                                                         : PyUnicode_FromStringAndSize(line, (Py_ssize_t)length);
+    Py_DECREF(parts);
+    return name;
 }
 
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted)

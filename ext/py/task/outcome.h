@@ -63,6 +63,10 @@ PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_out
 /* The same for an outcome that is gone once its message is opened. Steals `opened`. */
 PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin);
 
+/* The name of the class of the exception in the bytes of SF_TAG_RAISED. Runs no code of the program. A new str, or NULL
+ * with an exception. */
+PyObject *sf_outcome_exception_name(PyObject *bytes);
+
 /* Unpickling raised the exception that is set. Whether it says nothing about the bytes: see 2 above. */
 bool sf_outcome_was_interrupted(void);
 

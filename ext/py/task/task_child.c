@@ -9,6 +9,7 @@
 
 #include "core/log/log.h"
 #include "core/result/result_memory.h"
+#include "py/base/caller.h"
 #include "py/task/task_struct.h"
 
 /* Calls f: sets one of value and raised; neither in a process that f made by os.fork, which may end without either. */
@@ -34,6 +35,8 @@ static void call_extract(struct sf_task *task, PyObject **extracted, PyObject **
         return;
     sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_BEGIN, number, 0, 0);
     *extracted = PyObject_CallOneArg(task->extract, task->globals);
+    if (!*extracted)
+        sf_caller_note_key_error("extract", task->globals);
     *failed = *extracted ? NULL : sf_take_raised();
     sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, number, 0, 0);
 }

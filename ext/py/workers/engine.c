@@ -57,8 +57,8 @@ int sf_engine_start(struct sf_engine *engine)
     PyObject *name = job->name ? job->name(engine, number) : NULL;
     if (job->name && !name)
         return -1;
-    int failed =
-        sf_task_init(&worker->task, SF_TASK_MAP_WORKER, engine->f, NULL, NULL, engine->extract, engine->merge, name);
+    struct sf_task_call call = {.f = engine->f, .extract = engine->extract, .merge = engine->merge, .name = name};
+    int failed = sf_task_init(&worker->task, NULL, SF_TASK_MAP_WORKER, &call);
     Py_XDECREF(name);
     worker->task.run = job->run;
     if (failed || sf_task_start(&worker->task))
@@ -312,7 +312,7 @@ void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker)
 {
     if (worker->gone)
         return;
-    sf_task_dispose(&worker->task, NULL, false);
+    sf_task_dispose(&worker->task);
     worker->gone = true;
     engine->alive--;
 }

@@ -243,6 +243,110 @@ def test_a_result_that_is_asked_for_too_deep_in_a_recursion_is_there_afterwards(
         task.get_result()
     during_unpickling(None)
     assert task.get_result() == "the result"
+def results(padding):
+    """Items of one piece, or of several: a piece of a stream has at most 1 MiB."""
+    for number in (1, 2):
+        yield number, Result(), bytes(padding), [number] * 100
+
+
+class Failure(Exception):
+    def __reduce__(self):
+        return rebuilt_failure, ()
+
+
+def rebuilt_failure():
+    unpickled()
+    return Failure("mine")
+
+
+def failing():
+    yield 1
+    raise Failure
+
+
+@pytest.mark.parametrize("padding", [0, 100_000, 3 << 20])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError, SystemExit])
+def test_an_item_whose_unpickling_is_interrupted_comes_at_the_next_call(interruption, padding, during_unpickling):
+    def interrupted():
+        if interruption is KeyboardInterrupt:
+            interrupt()
+        raise interruption
+
+    with Generator(results, args=(padding,), prefetch=1) as generator:
+        generator.start()
+        during_unpickling(interrupted)
+        for call in (generator.next, generator.next, lambda: generator.next(False), lambda: next(generator)):
+            with pytest.raises(interruption):
+                call()
+        during_unpickling(None)
+        for number in (1, 2):
+            assert generator.next() == (number, "the result", bytes(padding), [number] * 100)
+        assert list(generator) == []
+
+
+def test_an_exception_of_a_generator_whose_unpickling_is_interrupted_comes_at_the_next_call(during_unpickling):
+    with Generator(failing) as generator:
+        generator.start()
+        assert next(generator) == 1
+        during_unpickling(interrupt)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                generator.next()
+        during_unpickling(None)
+        with pytest.raises(Failure, match="mine"):
+            generator.next()
+        assert list(generator) == []
+
+
+def test_next_in_the_unpickling_of_an_item_is_refused(during_unpickling):
+    raised = []
+
+    def ask():
+        with pytest.raises(RuntimeError, match=r"is in next\(\) already") as caught:
+            generator.next()
+        raised.append(caught)
+
+    with Generator(results, args=(0,)) as generator:
+        generator.start()
+        during_unpickling(ask)
+        assert generator.next()[1] == "the result" and len(raised) == 1
+        during_unpickling(None)
+        assert generator.next()[0] == 2
+
+
+@pytest.mark.parametrize("end", ["join", "dispose"])
+def test_an_item_in_whose_unpickling_the_generator_is_ended_is_still_returned(end, during_unpickling, recwarn):
+    generator = Generator(results, args=(100_000,))
+    generator.start()
+    during_unpickling(lambda: getattr(generator, end)())
+    assert generator.next() == (1, "the result", bytes(100_000), [1] * 100)
+    during_unpickling(None)
+    with pytest.raises(StopIteration if end == "join" else RuntimeError):
+        generator.next()
+
+
+@pytest.mark.skipif(PYPY, reason="PyPy turns a bytes object that finds no memory into SystemError")
+def test_a_next_without_memory_for_the_item_can_be_repeated(check_program):
+    out = check_program("""
+        import resource, snakefish
+        def items():
+            yield b"1" * (64 << 20)
+            yield "2"
+        generator = snakefish.Generator(items)
+        generator.start()
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), hard))
+        for _ in range(2):
+            try:
+                generator.next()
+                print("an item")
+            except MemoryError:
+                print("MemoryError")
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        print(len(generator.next()) >> 20, generator.next())
+        """)
+    assert out.split() == ["MemoryError", "MemoryError", "64", "2"]
 
 
 @pytest.mark.skipif(PYPY, reason="PyPy turns a bytes object that finds no memory into SystemError")
