@@ -32,8 +32,8 @@ _STARTS_THREADS = re.compile(r"lib(gomp|omp|iomp|openblas|mkl_|tbb|blis)")
 
 _STACK_BYTES = 65536  # how much of a stack is looked at
 _MOST_NAMES = 6
-_LONGEST_EXIT_S = 0.1  # of a thread that waits for a CPU to end on
-_EXIT_CPU_NS = 2_000_000  # much more than a thread needs to end
+_LONGEST_WAIT_S = 0.1  # for a thread that waits for a CPU
+_LITTLE_CPU_NS = 2_000_000  # much more than a thread needs to begin or to end
 _native = {}  # thread id: whose it is; None: not to be warned of
 _shown = {}  # file: the registry that the warnings module keeps of what it has shown
 
@@ -98,10 +98,10 @@ def _mapping_at(mappings, address):
     return mappings[at] if at >= 0 and address < mappings[at][1] else (0, 0, False, "")
 
 
-def _library(thread, mappings):
+def _library(syscall, mappings):
     """The file in whose code a sleeping thread began, "" if that cannot be told: the outermost return address on its
-    stack that is neither of the C library nor the like."""
-    words = _read(f"/proc/self/task/{thread}/syscall").split()
+    stack that is neither of the C library nor the like. syscall: what /proc says of it."""
+    words = syscall.split()
     if len(words) < 2:
         return ""
     stack = int(words[-2], 16)
@@ -119,18 +119,40 @@ def _library(thread, mappings):
     return ""
 
 
-def _describe(thread, mappings, own_name):
+def _describe(name, library, mappings):
     """Whose a thread is; None: nobody needs to know, or it is one of Python's."""
-    name = _read(f"/proc/self/task/{thread}/comm").strip()
-    library = _library(thread, mappings)
     if name.startswith(_HARMLESS_NAMES) or _INTERPRETER.match(library):
         return None
-    if name == own_name:  # inherited from who started it
+    if name == _read("/proc/self/comm").strip():  # inherited from who started it
         name = ""
     if not library:
         loaded = sorted({file for *_, file in mappings if _STARTS_THREADS.match(file)})
         library = "a library" + (f" (perhaps {' or '.join(loaded)})" if loaded else "")
     return f"{name} of {library}".strip()
+
+
+def _cpu_ns(thread):
+    return int((_read(f"/proc/self/task/{thread}/schedstat").split() or ["0"])[0])
+
+
+def _examine(threads):
+    """Notes whose these threads are. The stack of one that runs cannot be read. It may be on its way out, as a thread of
+    Python that was joined a moment ago, or just begin: then it needs to run a little more, which may take a while where
+    the CPUs are busy. If it goes on running, it stays unknown."""
+    mappings, begun = _mappings(), {thread: _cpu_ns(thread) for thread in threads}
+    pause, end = 0.0001, time.monotonic() + _LONGEST_WAIT_S
+    while begun:
+        for thread, begun_ns in list(begun.items()):
+            syscall = _read(f"/proc/self/task/{thread}/syscall")
+            name = _read(f"/proc/self/task/{thread}/comm").strip()
+            is_late = _cpu_ns(thread) - begun_ns > _LITTLE_CPU_NS or time.monotonic() > end
+            if name and (is_late or not syscall.startswith("running")):
+                _native[thread] = _describe(name, _library(syscall, mappings), mappings)
+            if not name or thread in _native:  # it has ended, or is known
+                del begun[thread]
+        if begun:
+            time.sleep(pause)
+            pause = min(pause * 2, 0.002)
 
 
 def _thread_ids():
@@ -140,35 +162,11 @@ def _thread_ids():
         return set()
 
 
-def _is_running(thread):
-    return _read(f"/proc/self/task/{thread}/syscall").startswith("running")
-
-
-def _cpu_ns(thread):
-    return int((_read(f"/proc/self/task/{thread}/schedstat").split() or ["0"])[0])
-
-
-def _settle(threads):
-    """Those that stay. A thread of Python that was just joined may still be on its way out: it is gone once it has run a
-    little more. One that sleeps stays, and so does one that goes on running."""
-    begun = {thread: _cpu_ns(thread) for thread in threads}
-    pause, end = 0.0001, time.monotonic() + _LONGEST_EXIT_S
-    while threads and time.monotonic() < end:
-        time.sleep(pause)
-        pause = min(pause * 2, 0.002)
-        threads &= _thread_ids()
-        if not any(_is_running(thread) and _cpu_ns(thread) - begun[thread] < _EXIT_CPU_NS for thread in threads):
-            break
-    return threads
-
-
 def _library_threads(there):
     """[whose it is] of the threads with these ids that are not Python's. Only new ones are looked at."""
-    new = _settle(there - _native.keys())
+    new = there - _native.keys()
     if new:
-        mappings, own_name = _mappings(), _read("/proc/self/comm").strip()
-        for thread in new:
-            _native[thread] = _describe(thread, mappings, own_name)
+        _examine(new)
     for gone in _native.keys() - there:
         del _native[gone]
     return [whose for whose in _native.values() if whose is not None]

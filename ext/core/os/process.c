@@ -13,8 +13,9 @@
 #include "core/os/monotonic.h"
 #include "core/os/own_fd.h"
 
-#define FIRST_PAUSE_NS INT64_C(200000) /* between two looks where there is no pidfd; each pause is twice the last one  \
-                                        */
+#define FIRST_PAUSE_NS                                                                                                 \
+    INT64_C(200000) /* between two looks where there is no pidfd; each pause is twice the last one                     \
+                     */
 #define LAST_PAUSE_NS INT64_C(5000000)
 #define FEW 16 /* children that are waited for without allocating memory */
 

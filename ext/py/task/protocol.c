@@ -141,6 +141,7 @@ static int warn_of_other_threads(void)
 static long depth;          /* how many of our forks lie between this process and the first one */
 static pid_t guard_process; /* the process that last registered a guard */
 static long guarded;        /* how many handlers it had then, the guard among them */
+static long inherited;      /* how many of its handlers this process was forked with */
 
 static PyObject *run_guard(PyObject *guard_depth, PyObject *Py_UNUSED(unused))
 {
@@ -170,7 +171,7 @@ static int guard_exit_handlers(void)
 /* In the child, at its end. */
 static int run_exit_handlers(void)
 {
-    if (call_for_count(count_exit_functions) == guarded)
+    if (call_for_count(count_exit_functions) == inherited)
         return 0; /* none was added */
     return call_function(run_exit_functions, NULL);
 }
@@ -280,6 +281,7 @@ static int forget_sigterm_handler(void)
 int sf_protocol_begin(PyObject *name, bool had_sigterm_action)
 {
     depth++;
+    inherited = guarded;
     if (exclude_inherited_from_gc() || empty_stdin())
         return -1;
     if (had_sigterm_action && forget_sigterm_handler())
