@@ -6,6 +6,7 @@
 
 #include "core/log/log.h"
 #include "core/os/monotonic.h"
+#include "core/os/process.h"
 
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
 {
@@ -33,6 +34,8 @@ int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
 /* Whether this process has another Python thread, which could end the wait. 1, 0, or -1 with an exception. */
 static int has_other_threads(void)
 {
+    if (sf_process_threads() == 1) /* in a forked child, Python still counts its parent's threads */
+        return 0;
     PyObject *module = PyImport_ImportModule("_thread");
     PyObject *count = module ? PyObject_CallMethod(module, "_count", NULL) : NULL;
     Py_XDECREF(module);

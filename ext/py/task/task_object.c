@@ -171,15 +171,8 @@ PyObject *sf_task_object_fileno(PyObject *self, PyObject *Py_UNUSED(unused))
     struct sf_task *task = sf_task_of(self);
     if (!sf_task_is_started(task))
         return NULL;
-    int pidfd = sf_own_fd_get(&task->child.pidfd);
-    if (pidfd < 0 && task->child.state == SF_CHILD_RUNNING)
-        return PyErr_Format(PyExc_RuntimeError, "the program has closed the file descriptor of %U", task->name);
-    if (pidfd < 0) {
-        PyErr_Format(PyExc_RuntimeError, "%U has ended and was waited for: it has no file descriptor any more",
-                     task->name);
-        return NULL;
-    }
-    return PyLong_FromLong(pidfd);
+    int pidfd = sf_child_fileno(&task->child, task->name);
+    return pidfd < 0 ? NULL : PyLong_FromLong(pidfd);
 }
 
 static PyObject *send_signal(PyObject *self, int signal_number)

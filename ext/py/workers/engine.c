@@ -3,9 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "core/os/monotonic.h"
 #include "core/os/process.h"
@@ -256,15 +255,14 @@ static int try_results(void *what)
 /* Without a ring, the end of a worker is what is waited for. */
 static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
 {
-    struct pollfd *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
-    nfds_t count = 0;
+    pid_t *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
+    size_t count = 0;
     if (!waited)
         return -ENOMEM;
     for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
         if (!engine->workers[i]->gone)
-            waited[count++] =
-                (struct pollfd){.fd = sf_own_fd_get(&engine->workers[i]->task.child.pidfd), .events = POLLIN};
-    assert(count == (nfds_t)engine->alive);
+            waited[count++] = engine->workers[i]->task.child.pid;
+    assert(count == (size_t)engine->alive);
     int slept = sf_process_wait_any(waited, count, timeout_ns);
     PyMem_RawFree(waited);
     return slept;

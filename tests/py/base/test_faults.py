@@ -261,7 +261,7 @@ LIMITS = """
 import os, resource, sys, snakefish
 from everything import everything, right
 def work(mark):
-    open(mark, "w").close()
+    os.mknod(mark)  # needs no descriptor
     return mark
 """
 
