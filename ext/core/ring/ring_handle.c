@@ -16,8 +16,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/os/debug.h"
+#include "core/os/identity.h"
 #include "core/os/shm.h"
 #include "core/ring/ring_internal.h"
 
@@ -75,6 +77,13 @@ static void register_fork_handlers(void)
 
 /* --- handles --- */
 
+/* No other ring of these processes has it: the low 22 bits are a pid, and the process with that pid made no other ring
+ * at this ns (the time comes again after more than an hour). */
+static uint64_t new_key(void)
+{
+    return (sf_identity_now() << 22 | ((uint64_t)getpid() & ((1u << 22) - 1))) + 1;
+}
+
 int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -98,6 +107,7 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
     ring->shared = mapped;
     ring->data = (unsigned char *)mapped + SF_RING_DATA_OFFSET;
     sf_ring_layout_init(&ring->shared->layout, ring->usable);
+    ring->shared->key = new_key();
 
     /* The fork handlers must not see it without a tag, and must not miss it once it has one. */
     pthread_mutex_lock(&rings_mutex);

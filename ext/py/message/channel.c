@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "core/log/log.h"
+#include "core/ring/ring_idle.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
@@ -29,6 +30,10 @@ struct transfer {
     struct channel *channel;
     struct sf_ring_slot slot;
     uint64_t bytes;
+    bool for_ever; /* the call blocks, and has no timeout */
+    bool in_vain;  /* a whole sleep has passed without result */
+    bool is_idle;  /* this process does nothing else: see core/ring/ring_idle.h */
+    bool is_busy;  /* another process keeps the ring's lock */
 };
 
 static bool begin_use(struct channel *channel)
@@ -89,18 +94,50 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* ---- sending ---- */
 
+/* What a try has found. If the call is to sleep again, finds out whether this process may call itself idle meanwhile.
+ * That is worth its time only when something does not come soon. */
+static int tried(struct transfer *transfer, int got)
+{
+    transfer->is_busy = got == -EBUSY;
+    if (got == -EAGAIN && transfer->for_ever && transfer->in_vain) {
+        int threads = sf_wait_has_other_threads();
+        if (threads < 0)
+            return SF_RAISED;
+        transfer->is_idle = !threads;
+    }
+    return got;
+}
+
+static int slept(struct transfer *transfer, int got)
+{
+    transfer->in_vain = got == -ETIMEDOUT;
+    return got;
+}
+
+/* Waits with what tried() and slept() need. */
+static int wait_for(const struct sf_waiting *waiting, struct transfer *transfer, bool block, int64_t deadline)
+{
+    transfer->for_ever = block && deadline == SF_FOREVER;
+    int got = sf_wait(waiting, block, deadline);
+    if (!block)
+        sf_wait_polled(got != -EAGAIN);
+    return got;
+}
+
 static int try_reserve(void *what)
 {
     struct transfer *transfer = what;
     if (transfer->channel->disposed)
         return -ESHUTDOWN;
-    return sf_ring_reserve(transfer->channel->ring, transfer->bytes, &transfer->slot);
+    return tried(transfer, sf_ring_reserve(transfer->channel->ring, transfer->bytes, &transfer->slot));
 }
 
 static int sleep_for_room(void *what, int64_t timeout_ns)
 {
     struct transfer *transfer = what;
-    return sf_ring_wait_room(transfer->channel->ring, transfer->bytes, timeout_ns);
+    struct sf_ring *ring = transfer->channel->ring;
+    return slept(transfer, transfer->is_idle ? sf_ring_wait_room_idle(ring, transfer->bytes, timeout_ns)
+                                             : sf_ring_wait_room(ring, transfer->bytes, timeout_ns));
 }
 
 /* Raises for a wait that did not end with 0. Returns NULL. */
@@ -114,6 +151,13 @@ static PyObject *raise_failure(struct transfer *transfer, int error, bool sendin
     else if (error == -EMSGSIZE)
         PyErr_Format(PyExc_OverflowError, "the message has %lld bytes: it can never fit into the Channel's %lld", bytes,
                      size);
+    else if (transfer->is_busy && error == -EAGAIN)
+        PyErr_SetString(sending ? PyExc_OverflowError : PyExc_IndexError,
+                        "the process that has locked the Channel does not go on (was it stopped?): try again later, or "
+                        "with block=True");
+    else if (transfer->is_busy && error == -ETIMEDOUT)
+        PyErr_SetString(PyExc_TimeoutError,
+                        "the process that has locked the Channel did not go on within the timeout (was it stopped?)");
     else if (error == -EAGAIN && sending)
         PyErr_Format(PyExc_OverflowError,
                      "no room in the Channel for a message of %lld bytes: receive first, or send "
@@ -140,7 +184,7 @@ static int send_packed(struct channel *channel, const struct sf_message *message
 {
     struct transfer transfer = {.channel = channel, .bytes = message->bytes};
     struct sf_waiting waiting = {try_reserve, sleep_for_room, &transfer, SF_WAIT_ROOM, sf_ring_number(channel->ring)};
-    int error = sf_wait(&waiting, block, deadline);
+    int error = wait_for(&waiting, &transfer, block, deadline);
     if (error) {
         raise_failure(&transfer, error, true);
         return -1;
@@ -196,13 +240,15 @@ static int try_claim(void *what)
     struct transfer *transfer = what;
     if (transfer->channel->disposed)
         return -ESHUTDOWN;
-    return sf_ring_claim(transfer->channel->ring, &transfer->slot);
+    return tried(transfer, sf_ring_claim(transfer->channel->ring, &transfer->slot));
 }
 
 static int sleep_for_message(void *what, int64_t timeout_ns)
 {
     struct transfer *transfer = what;
-    return sf_ring_wait_message(transfer->channel->ring, timeout_ns);
+    struct sf_ring *ring = transfer->channel->ring;
+    return slept(transfer, transfer->is_idle ? sf_ring_wait_message_idle(ring, timeout_ns)
+                                             : sf_ring_wait_message(ring, timeout_ns));
 }
 
 static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
@@ -220,7 +266,7 @@ static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_
     uint32_t number = sf_ring_number(channel->ring);
     struct sf_waiting waiting = {try_claim, sleep_for_message, &transfer, SF_WAIT_MESSAGE, number};
     sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_BEGIN, number, 0, 0);
-    int error = sf_wait(&waiting, block, deadline);
+    int error = wait_for(&waiting, &transfer, block, deadline);
     if (error) {
         sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_END, number, 0, 0);
         raise_failure(&transfer, error, false);
@@ -242,14 +288,27 @@ static PyObject *channel_receive_bytes(PyObject *self, PyObject *const *args, Py
     return receive_either(self, args, count, keywords, true);
 }
 
+static int try_length(void *what)
+{
+    struct transfer *transfer = what;
+    return sf_ring_length(transfer->channel->ring, &transfer->bytes);
+}
+
 static Py_ssize_t channel_length(PyObject *self)
 {
     struct channel *channel = (struct channel *)self;
     if (!begin_use(channel))
         return -1;
-    Py_ssize_t length = (Py_ssize_t)sf_ring_length(channel->ring);
+    struct transfer transfer = {.channel = channel};
+    struct sf_waiting waiting = {try_length, sleep_for_message, &transfer, SF_WAIT_MESSAGE, sf_ring_number(channel->ring)};
+    int error = sf_wait(&waiting, false, 0);
+    if (error == -EAGAIN)
+        PyErr_SetString(PyExc_RuntimeError, "the process that has locked the Channel does not go on (was it stopped?): "
+                                            "its messages cannot be counted now");
+    else if (error)
+        raise_failure(&transfer, error, false);
     end_use(channel);
-    return length;
+    return error ? -1 : (Py_ssize_t)transfer.bytes;
 }
 
 /* ---- what Python types need ---- */

@@ -165,6 +165,8 @@ static PyObject *next_item(PyObject *self, bool block, int64_t deadline)
     generator->check_child = !block; /* a call that does not block checks each time */
     int got = sf_wait(&waiting, block, deadline);
     generator->busy = false;
+    if (!block)
+        sf_wait_polled(got != -EAGAIN);
     uint64_t bytes = got == 0 ? generator->bytes : 0;
     sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, bytes, 0);
     PyObject *item = NULL;

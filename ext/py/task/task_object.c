@@ -57,6 +57,8 @@ PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs)
 PyObject *sf_task_object_try_join(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     int joined = stop_and_join(sf_task_of(self), false, SF_FOREVER);
+    if (joined >= 0)
+        sf_wait_polled(joined);
     return joined < 0 ? NULL : PyBool_FromLong(joined);
 }
 
@@ -96,7 +98,9 @@ PyObject *sf_task_object_is_alive(PyObject *self, PyObject *Py_UNUSED(unused))
         Py_RETURN_TRUE;
     if (!sf_child_is_ours(&task->child))
         return NULL;
-    return PyBool_FromLong(!sf_process_is_dead(task->child.pid)); /* join() reaps */
+    bool dead = sf_process_is_dead(task->child.pid); /* join() reaps */
+    sf_wait_polled(dead);
+    return PyBool_FromLong(!dead);
 }
 
 PyObject *sf_task_object_fileno(PyObject *self, PyObject *Py_UNUSED(unused))

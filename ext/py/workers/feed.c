@@ -145,6 +145,8 @@ static int try_take(void *what)
     if (!feed->has_turn)
         feed->has_turn = sf_ring_turn_take(feed->ring, &feed->shared->turn);
     int got = feed->has_turn ? take_pieces(taking) : -EAGAIN;
+    if (got == -EBUSY) /* sleep_to_take waits for the lock too */
+        got = -EAGAIN;
     if (got == -EAGAIN && feed->has_turn && !feed->arrival.target)
         give_turn(feed); /* nothing has begun: do not keep others from it */
     if (got == -EAGAIN && atomic_load_explicit(&feed->shared->stop, memory_order_acquire)) /* partner: sf_feed_stop */

@@ -66,6 +66,16 @@ static inline struct sf_ring *new_ring(uint64_t bytes)
     return ring;
 }
 
+static inline uint64_t ring_length(const struct sf_ring *ring)
+{
+    uint64_t length;
+    int error;
+    while ((error = sf_ring_length(ring, &length)) == -EBUSY) /* a process that is to be killed may have the lock */
+        ;
+    CHECK_EQ(0, error);
+    return length;
+}
+
 /* A message of 12 bytes or more begins with its sender and its number, and goes on with a pattern made from them. A
  * shorter one is only a pattern made from its length. */
 static inline uint8_t pattern(uint64_t key, uint64_t i)

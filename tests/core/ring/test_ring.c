@@ -27,7 +27,7 @@ TEST(messages_of_every_size_come_back_whole_and_in_order)
                 if (n >= kept)
                     CHECK_EQ(n - kept, receive(ring).number);
             }
-            CHECK_EQ(kept, sf_ring_length(ring));
+            CHECK_EQ(kept, ring_length(ring));
             sf_ring_free(ring);
         }
 }
@@ -54,7 +54,7 @@ TEST(the_largest_message_fits_and_a_larger_one_never_will)
 TEST(without_room_nothing_changes)
 {
     struct sf_ring *ring = new_ring(1031);
-    struct sf_ring_slot slot, none = {.position = 1, .bytes = 2, .seq = 3};
+    struct sf_ring_slot slot, none = {.place = 1, .bytes = 2, .seq = 3};
     uint64_t sent = 0;
     while (send_message(ring, 0, sent, 16) == 0)
         sent++;
@@ -63,7 +63,7 @@ TEST(without_room_nothing_changes)
         slot = none;
         CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 100, &slot));
         CHECK(memcmp(&slot, &none, sizeof slot) == 0);
-        CHECK_EQ(sent, sf_ring_length(ring));
+        CHECK_EQ(sent, ring_length(ring));
     }
     for (uint64_t n = 0; n < sent; n++)
         CHECK_EQ(n, receive(ring).number);
@@ -79,7 +79,7 @@ TEST(an_empty_ring_has_nothing_to_claim)
     CHECK_EQ(0, sf_ring_reserve(ring, 8, &slot));
     struct sf_ring_slot other;
     CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &other)); /* not published */
-    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(0, ring_length(ring));
 }
 
 /* Whatever happened before, the room is exactly what the messages in flight leave: ring_layout.c must not waste a byte.
@@ -109,7 +109,7 @@ TEST(room_is_exact_after_any_history)
                 used -= span[first++ % 65536];
             }
         }
-        CHECK_EQ(sent - first, sf_ring_length(ring));
+        CHECK_EQ(sent - first, ring_length(ring));
         sf_ring_free(ring);
     }
     CHECK(refused > 1000 && accepted > 10000);
@@ -183,7 +183,7 @@ TEST(an_abandoned_message_leaves_no_trace)
         CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
         sf_ring_abandon(ring, &slot);
         CHECK_EQ(0, send_message(ring, 0, 2, 50));
-        CHECK_EQ(2, sf_ring_length(ring));
+        CHECK_EQ(2, ring_length(ring));
         CHECK_EQ(1, receive(ring).number);
         CHECK_EQ(2, receive(ring).number);
     }
@@ -340,7 +340,7 @@ static void check_ledger(struct sf_ring *ring, const struct ledger *ledger)
     for (int s = 0; s < SENDERS; s++)
         for (int n = 0; n < EACH; n++)
             CHECK_EQ(1, atomic_load(&ledger->count[s][n]));
-    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(0, ring_length(ring));
     CHECK_EQ(0, send_message(ring, 0, 0, sf_ring_capacity(ring) / 8 * 8 - SF_RING_FRAME_BYTES));
 }
 

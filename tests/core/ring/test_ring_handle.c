@@ -16,7 +16,7 @@ TEST(the_capacity_is_as_asked)
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct sf_ring *ring = new_ring(sizes[i]);
         CHECK_EQ(sizes[i], sf_ring_capacity(ring));
-        CHECK_EQ(0, sf_ring_length(ring));
+        CHECK_EQ(0, ring_length(ring));
         sf_ring_free(ring);
     }
 }

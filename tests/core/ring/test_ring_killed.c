@@ -19,10 +19,10 @@ static void check_all_room_is_back(struct sf_ring *ring)
         for (uint64_t n = 0; n < frames; n++)
             CHECK_EQ(0, send_message(ring, 0, n, 0));
         CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 0, &slot));
-        CHECK_EQ(frames, sf_ring_length(ring));
+        CHECK_EQ(frames, ring_length(ring));
         for (uint64_t n = 0; n < frames; n++)
             receive(ring);
-        CHECK_EQ(0, sf_ring_length(ring));
+        CHECK_EQ(0, ring_length(ring));
     }
 }
 
@@ -172,7 +172,7 @@ static void victim(struct sf_ring *ring, int scene)
             sf_ring_abandon(ring, &slot);
             continue;
         }
-        beyond |= slot.position >= 65536;
+        beyond |= slot.place >= 65536;
         uint64_t number = 100 + i, end = ~number; /* the whole pattern would be too many steps */
         sf_ring_put(ring, &slot, 0, &number, 8);
         if (slot.bytes >= 16)
@@ -237,7 +237,7 @@ static void check_what_is_left(struct sf_ring *ring)
 /* The ring's mapping, found by a place in it. */
 static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
 {
-    struct sf_ring_slot slot = {.position = 0, .bytes = 8};
+    struct sf_ring_slot slot = {.place = 0, .bytes = 8};
     uint64_t run;
     uintptr_t inside = (uintptr_t)sf_ring_at(ring, &slot, 0, &run), from, to;
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -377,7 +377,7 @@ TEST(killed_at_random_moments_the_victims_lose_one_message_at_most)
                 receive_one(ring, book, &slot);
                 continue;
             }
-            if (senders == 0 && sf_ring_length(ring) == 0)
+            if (senders == 0 && ring_length(ring) == 0)
                 break;
             if (senders && waitpid(pid[SENDERS - senders], &status, WNOHANG) > 0) {
                 CHECK(status == 0 || (WIFSIGNALED(status) && victims >> (SENDERS - senders) & 1));

@@ -125,7 +125,7 @@ TEST(signals_that_end_every_sleep_do_not_hide_that_all_others_are_dead)
         for (;;)
             pause();
     }
-    while (sf_ring_length(ring))
+    while (ring_length(ring))
         usleep(1000);
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &often, NULL);
@@ -154,7 +154,7 @@ TEST(a_nudge_wakes_a_receiver_although_no_message_has_come)
         sf_ring_nudge(ring);
     } while (waitpid(pid, &status, WNOHANG) == 0);
     CHECK_EQ(0, status);
-    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(0, ring_length(ring));
 }
 
 TEST(a_nudge_or_a_message_between_the_look_and_the_sleep_is_not_missed)
