@@ -2,11 +2,10 @@
  * is. What happens when processes die is in test_ring_killed.c. */
 #include "core/ring/ring.h"
 
-#include <sys/ptrace.h>
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
