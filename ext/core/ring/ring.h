@@ -25,8 +25,6 @@
 
 #include "core/ring/ring_handle.h"
 
-#define SF_RING_FRAME_BYTES 32u /* that each message takes besides its own, which are rounded up to 8 */
-
 /* A message being written or read; the caller's, on its stack. */
 struct sf_ring_slot {
     uint64_t position; /* of the frame: the ring's own */
