@@ -332,15 +332,14 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     }
 }
 
-/* False in a process that was forked since the slot was reserved or claimed. */
-static bool is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot)
+bool sf_ring_is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
     return slot->holder == ring->tag;
 }
 
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (!is_holder(ring, slot))
+    if (!sf_ring_is_holder(ring, slot))
         return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     finish_frame(ring, slot->position, READY);
@@ -371,7 +370,7 @@ static void give_room_back(struct sf_ring *ring, const struct sf_ring_slot *slot
 
 void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (!is_holder(ring, slot))
+    if (!sf_ring_is_holder(ring, slot))
         return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     give_room_back(ring, slot);
@@ -405,7 +404,7 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
 
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (!is_holder(ring, slot))
+    if (!sf_ring_is_holder(ring, slot))
         return;
     assert(load_state(ring, slot->position) == state_of(READING, ring->tag));
     give_room_back(ring, slot);
@@ -470,7 +469,6 @@ bool sf_ring_has_message(struct sf_ring *ring)
 
 bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check)
 {
-    struct sf_ring_shared *s = ring->shared;
     if (!can_ever_fit(ring, bytes))
         return true; /* sf_ring_reserve says what is wrong */
     for (;;) {

@@ -54,6 +54,9 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
  * afterwards. */
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
+/* Whether the slot is this process's. False in a process that was forked since it was reserved or claimed. */
+bool sf_ring_is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot);
+
 /* Where byte `offset` of the message is, and how many bytes follow it without a break (*run, at least 1 while offset <
  * slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes round a
  * spliced layout (ring_layout.h) up to four. No byte moves until the message is released. */

@@ -53,28 +53,6 @@ PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback)
     return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
 }
 
-PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
-{
-    uint64_t from = sf_log_stretch_begin();
-    PyObject *view = PyMemoryView_FromMemory((char *)data, bytes, PyBUF_READ);
-    if (!view)
-        return NULL;
-    PyObject *object = log_loaded(from, PyObject_CallOneArg(loads, view), bytes);
-    /* raises if the object keeps a view of this memory, which Python does not own */
-    PyObject *raised = sf_take_raised();
-    PyObject *released = PyObject_CallMethod(view, "release", NULL);
-    Py_DECREF(view);
-    if (!released) {
-        Py_XDECREF(raised);
-        Py_XDECREF(object);
-        return NULL;
-    }
-    Py_DECREF(released);
-    if (raised)
-        sf_put_raised(raised);
-    return object;
-}
-
 PyObject *sf_pickle_loads_bytes(PyObject *bytes)
 {
     uint64_t from = sf_log_stretch_begin();
@@ -87,4 +65,14 @@ PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
     uint64_t from = sf_log_stretch_begin();
     Py_ssize_t size = PyObject_Length(bytes);
     return log_loaded(from, PyObject_Vectorcall(loads, arguments, 1, buffers_keyword), size);
+}
+
+PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers, bool again)
+{
+    uint64_t from = sf_log_stretch_begin();
+    PyObject *module = PyImport_ImportModule("snakefish._arrays");
+    PyObject *object =
+        module ? PyObject_CallMethod(module, "loads", "OOO", bytes, buffers, again ? Py_True : Py_False) : NULL;
+    Py_XDECREF(module);
+    return log_loaded(from, object, PyBytes_GET_SIZE(bytes));
 }
