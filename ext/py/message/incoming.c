@@ -84,11 +84,18 @@ static uint64_t body_bytes(const struct sf_incoming *incoming)
     return bytes;
 }
 
+/* Whether the body is freed when the object is there. */
+static bool is_pickle(const struct sf_incoming *incoming)
+{
+    enum sf_message_kind kind = sf_message_kind_of(incoming->label);
+    return kind == SF_MESSAGE_PICKLE || kind == SF_MESSAGE_PLAIN;
+}
+
 static int begin_body(struct sf_incoming *incoming)
 {
     bool array = sf_message_kind_of(incoming->label) == SF_MESSAGE_BYTEARRAY;
     uint64_t bytes = body_bytes(incoming);
-    incoming->body = new_body(array, bytes);
+    incoming->body = is_pickle(incoming) ? sf_pickle_new_bytes(bytes) : new_body(array, bytes);
     if (!incoming->body)
         return -1;
     go_on_at(incoming, array ? PyByteArray_AS_STRING(incoming->body) : PyBytes_AS_STRING(incoming->body), bytes);
@@ -169,7 +176,7 @@ static PyObject *read_plain(const struct sf_incoming *incoming)
 {
     uint64_t from = sf_log_stretch_begin();
     PyObject *object = sf_plain_read(PyBytes_AS_STRING(incoming->body), (uint32_t)count_of(incoming));
-    sf_log_stretch(SF_EVENT_PICKLED, from, (uint64_t)PyBytes_GET_SIZE(incoming->body));
+    sf_log_stretch(SF_EVENT_PICKLED, from, body_bytes(incoming));
     return object;
 }
 
@@ -197,14 +204,17 @@ PyObject *sf_incoming_open(struct sf_incoming *incoming)
             return sf_pickle_loads_arrays(incoming->body, incoming->blocks, again);
         return sf_pickle_loads_buffers(incoming->body, incoming->blocks);
     default:
-        return sf_pickle_loads_bytes(incoming->body);
+        return sf_pickle_loads_begin(incoming->body, body_bytes(incoming));
     }
 }
 
 void sf_incoming_clear(struct sf_incoming *incoming)
 {
     PyMem_Free(incoming->table);
-    Py_XDECREF(incoming->body);
+    if (incoming->body && is_pickle(incoming))
+        sf_pickle_drop_bytes(incoming->body);
+    else
+        Py_XDECREF(incoming->body);
     Py_XDECREF(incoming->blocks);
     *incoming = (struct sf_incoming){.total = 0};
 }

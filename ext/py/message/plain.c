@@ -35,6 +35,7 @@ void sf_plain_fini(struct sf_plain *plain)
 #define FRAME_LEAST 4                  /* and writes no header for one with fewer than these */
 #define FRAME_HEADER_BYTES 9
 #define TABLE_FIRST 64
+#define NUMBER_BYTES 10 /* of an int or float, at most; put_integer may write as many */
 
 enum { NOT_PLAIN = 0, WRITTEN = 1, NO_MEMORY = -1 };
 
@@ -174,6 +175,7 @@ static const struct sf_plain_seen *find_seen(const struct sf_plain *plain, const
 
 static int write_get(struct sf_plain *plain, uint32_t number)
 {
+    plain->count |= SF_PLAIN_SHARED;
     unsigned char small = (unsigned char)number;
     return number < 256 ? write_with(plain, BINGET, &small, 1) : write_with(plain, LONG_BINGET, &number, 4);
 }
@@ -195,13 +197,13 @@ static int keep_seen(struct sf_plain *plain, PyObject *object)
     return WRITTEN;
 }
 
-/* The object has been written and gets its number. */
+/* The object gets its number. The caller writes MEMOIZE. */
 static inline int memoize(struct sf_plain *plain, PyObject *object)
 {
     if (may_come_again(object) && keep_seen(plain, object) < 0)
         return NO_MEMORY;
     plain->memoized++;
-    return write_opcode(plain, MEMOIZE);
+    return WRITTEN;
 }
 
 /* ---- scalars ---- */
@@ -214,26 +216,27 @@ static int write_text(struct sf_plain *plain, PyObject *text)
     size_t length = (size_t)PyUnicode_GET_LENGTH(text), head = length < 256 ? 2 : 5;
     if (length >= FRAME_BYTES || !PyUnicode_IS_COMPACT_ASCII(text))
         return NOT_PLAIN;
-    char *at = extend(plain, head + length);
-    if (!at)
+    char *at = extend(plain, head + length + 1);
+    if (!at || memoize(plain, text) < 0)
         return NO_MEMORY;
     uint32_t number = (uint32_t)length;
-    *at = (char)(head == 2 ? SHORT_BINUNICODE : BINUNICODE);
-    memcpy(at + 1, &number, head - 1);
+    at[0] = (char)(head == 2 ? SHORT_BINUNICODE : BINUNICODE);
+    if (head == 2)
+        at[1] = (char)number;
+    else
+        memcpy(at + 1, &number, sizeof number);
     memcpy(at + head, PyUnicode_DATA(text), length);
-    return memoize(plain, text);
+    at[head + length] = (char)MEMOIZE;
+    return WRITTEN;
 }
 
-/* Inlined, because sending a list of ints is little more than this. */
-static inline __attribute__((always_inline)) int write_integer(struct sf_plain *plain, PyObject *object)
+/* Where the next opcode goes; NULL: it does not fit into 64 bits. There is room for NUMBER_BYTES. */
+static inline char *put_integer(char *at, PyObject *object)
 {
     int overflow;
     int64_t value = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow)
-        return NOT_PLAIN;
-    char *at = extend(plain, 10);
-    if (!at)
-        return NO_MEMORY;
+        return NULL;
     size_t bytes, head = 1;
     if (value == (int32_t)value) {
         bytes = value == (value & 0xff) ? 1 : value == (value & 0xffff) ? 2 : 4;
@@ -245,17 +248,59 @@ static inline __attribute__((always_inline)) int write_integer(struct sf_plain *
         head = 2;
     }
     memcpy(at + head, &value, sizeof value);
-    plain->bytes -= 10 - head - bytes;
-    return WRITTEN;
+    return at + head + bytes;
 }
 
-static inline int write_float(struct sf_plain *plain, PyObject *object)
+static inline char *put_float(char *at, PyObject *object)
 {
     double value = PyFloat_AS_DOUBLE(object);
     uint64_t word;
     memcpy(&word, &value, sizeof word);
     word = __builtin_bswap64(word);
-    return write_with(plain, BINFLOAT, &word, sizeof word);
+    *at = (char)BINFLOAT;
+    memcpy(at + 1, &word, sizeof word);
+    return at + 1 + sizeof word;
+}
+
+static inline int write_number(struct sf_plain *plain, PyObject *object)
+{
+    char *at = extend(plain, NUMBER_BYTES);
+    if (!at)
+        return NO_MEMORY;
+    char *end = PyFloat_CheckExact(object) ? put_float(at, object) : put_integer(at, object);
+    if (!end)
+        return NOT_PLAIN;
+    plain->bytes -= NUMBER_BYTES - (size_t)(end - at);
+    return WRITTEN;
+}
+
+/* Writes items of the list from *next to `end`, up to the first that is no number. Results of map are often lists of
+ * numbers, and this loop is what sending one costs; so it looks at the room and the frame once for all. */
+static int write_numbers(struct sf_plain *plain, PyObject *list, Py_ssize_t *next, Py_ssize_t end)
+{
+    Py_ssize_t i = *next;
+    size_t most = (size_t)(end - i) * NUMBER_BYTES;
+    if (plain->bytes + most - plain->frame >= FRAME_BYTES)
+        return WRITTEN; /* the frame may end in between: item by item */
+    char *start = extend(plain, most), *at = start;
+    if (!at)
+        return NO_MEMORY;
+    for (; i < end; i++) {
+        PyObject *item = PyList_GET_ITEM(list, i);
+        if (PyLong_CheckExact(item)) {
+            char *behind = put_integer(at, item);
+            if (!behind)
+                return NOT_PLAIN;
+            at = behind;
+        } else if (PyFloat_CheckExact(item)) {
+            at = put_float(at, item);
+        } else {
+            break;
+        }
+    }
+    plain->bytes -= most - (size_t)(at - start);
+    *next = i;
+    return WRITTEN;
 }
 
 static int write_scalar(struct sf_plain *plain, PyObject *object)
@@ -265,10 +310,8 @@ static int write_scalar(struct sf_plain *plain, PyObject *object)
         return done;
     if (PyUnicode_CheckExact(object))
         return write_text(plain, object);
-    if (PyLong_CheckExact(object))
-        return write_integer(plain, object);
-    if (PyFloat_CheckExact(object))
-        return write_float(plain, object);
+    if (PyLong_CheckExact(object) || PyFloat_CheckExact(object))
+        return write_number(plain, object);
     return object == Py_None    ? write_opcode(plain, NONE)
            : object == Py_True  ? write_opcode(plain, NEWTRUE)
            : object == Py_False ? write_opcode(plain, NEWFALSE)
@@ -295,14 +338,19 @@ static int write_row(struct sf_plain *plain, PyObject *object)
         done = write_opcode(plain, MARK);
     for (Py_ssize_t i = 0; done > 0 && i < count; i++)
         done = write_scalar(plain, PyTuple_GET_ITEM(object, i));
-    if (done > 0)
-        done = write_opcode(plain, count > 3 ? TUPLE : of_few[count]);
-    return done > 0 ? memoize(plain, object) : done;
+    if (done <= 0)
+        return done;
+    char *at = extend(plain, 2);
+    if (!at || memoize(plain, object) < 0)
+        return NO_MEMORY;
+    at[0] = (char)(count > 3 ? TUPLE : of_few[count]);
+    at[1] = (char)MEMOIZE;
+    return WRITTEN;
 }
 
 static int begin_container(struct sf_plain *plain, enum opcode opcode, Py_ssize_t count)
 {
-    plain->count = (uint32_t)count;
+    plain->count |= (uint32_t)count;
     plain->memoized++;
     int done = write_opcode(plain, opcode);
     return done > 0 ? write_opcode(plain, MEMOIZE) : done;
@@ -311,18 +359,31 @@ static int begin_container(struct sf_plain *plain, enum opcode opcode, Py_ssize_
 static int write_list(struct sf_plain *plain, PyObject *list)
 {
     Py_ssize_t count = PyList_GET_SIZE(list);
-    if ((size_t)count > MOST_BYTES)
+    if ((size_t)count > MOST_BYTES) /* each item has a byte at least */
         return NOT_PLAIN;
     int done = begin_container(plain, EMPTY_LIST, count);
+    bool numbers = true;
     for (Py_ssize_t i = 0; done > 0 && i < count;) {
         Py_ssize_t end = count - i < BATCH ? count : i + BATCH;
         if (count > 1)
             done = write_opcode(plain, MARK);
-        for (; done > 0 && i < end; i++)
-            done = write_row(plain, PyList_GET_ITEM(list, i));
+        while (done > 0 && i < end) {
+            PyObject *item = PyList_GET_ITEM(list, i);
+            bool number = PyLong_CheckExact(item) || PyFloat_CheckExact(item);
+            Py_ssize_t before = i;
+            if (number)
+                done = write_numbers(plain, list, &i, end);
+            if (i > before)
+                continue;
+            numbers &= number;
+            done = write_row(plain, item);
+            i++;
+        }
         if (done > 0)
             done = write_opcode(plain, count > 1 ? APPENDS : APPEND);
     }
+    if (numbers)
+        plain->count |= SF_PLAIN_NUMBERS;
     return done;
 }
 
@@ -347,21 +408,42 @@ static int write_dict(struct sf_plain *plain, PyObject *dict)
     return write_opcode(plain, count > 1 ? SETITEMS : SETITEM);
 }
 
+/* What is so short that its pickle has no frame. Whether it is such an object. */
+static inline bool write_tiny(struct sf_plain *plain, PyObject *object)
+{
+    char *at = plain->first + 2;
+    if (PyLong_CheckExact(object)) {
+        int overflow;
+        long value = PyLong_AsLongAndOverflow(object, &overflow);
+        if (overflow || value < 0 || value > 255)
+            return false;
+        *at++ = (char)BININT1;
+        *at++ = (char)value;
+    } else if (object == Py_None || object == Py_True || object == Py_False) {
+        *at++ = (char)(object == Py_None ? NONE : object == Py_True ? NEWTRUE : NEWFALSE);
+    } else {
+        return false;
+    }
+    *at++ = (char)STOP;
+    plain->bytes = (size_t)(at - plain->first);
+    return true;
+}
+
 int sf_plain_write(struct sf_plain *plain, PyObject *object)
 {
-    static const unsigned char version = 5;
     plain->data = plain->first;
-    plain->bytes = 0;
     plain->count = 0;
     plain->room = sizeof plain->first;
     plain->memoized = 0;
     plain->few = 0;
     plain->table = NULL;
-    int done = write_with(plain, PROTO, &version, 1);
-    if (done > 0)
-        done = begin_frame(plain);
-    if (done > 0)
-        done = PyDict_CheckExact(object)   ? write_dict(plain, object)
+    plain->first[0] = (char)PROTO;
+    plain->first[1] = 5;
+    if (write_tiny(plain, object))
+        return WRITTEN;
+    plain->frame = 2;
+    plain->bytes = plain->frame + FRAME_HEADER_BYTES;
+    int done = PyDict_CheckExact(object)   ? write_dict(plain, object)
                : PyList_CheckExact(object) ? write_list(plain, object)
                                            : write_row(plain, object);
     if (done > 0)

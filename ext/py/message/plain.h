@@ -18,6 +18,11 @@
 
 #define SF_PLAIN_FEW_BYTES 256 /* most plain objects need no more */
 
+/* In a count, above the number of items. */
+#define SF_PLAIN_NUMBERS (UINT32_C(1) << 31) /* all items are ints or floats */
+#define SF_PLAIN_SHARED (UINT32_C(1) << 30)  /* something stands in the pickle twice: the reader needs a memo */
+#define SF_PLAIN_ITEMS (SF_PLAIN_SHARED - 1)
+
 /* Objects that have been written, and may stand in the message again: a list for a few, a hash table for more. */
 #define SF_PLAIN_FEW_SEEN 8
 struct sf_plain_seen {
@@ -28,7 +33,7 @@ struct sf_plain_seen {
 struct sf_plain {
     char *data; /* the pickle, valid until sf_plain_fini; may point to `first`, so the struct must not be copied */
     size_t bytes;
-    uint32_t count; /* of items of the list or dict; the reader wants to know it before it begins */
+    uint32_t count; /* of items of the list or dict, for the reader: it makes the list before it has met them */
     /* private */
     size_t room;
     size_t frame;      /* where the current frame's header is */

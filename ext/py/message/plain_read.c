@@ -133,13 +133,12 @@ static inline size_t pop_mark(struct reader *reader)
 }
 
 /* Moves what is on the stack from `from` on into the list below, which was made with room for all. */
-static int append(struct reader *reader, size_t from)
+static void append(struct reader *reader, size_t from)
 {
     PyObject *list = reader->stack.item[0];
     for (size_t i = from; i < reader->stack.count; i++)
         PyList_SET_ITEM(list, reader->filled++, reader->stack.item[i]);
     reader->stack.count = from;
-    return 0;
 }
 
 static int set_items(struct reader *reader, size_t from)
@@ -193,7 +192,7 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
     case NEWFALSE:
         return push(reader, Py_NewRef(Py_False));
     case MEMOIZE:
-        return memoize(reader);
+        return count & SF_PLAIN_SHARED ? memoize(reader) : 0;
     case BINGET:
         return push(reader, Py_NewRef(reader->memo.item[take(reader, 1)]));
     case LONG_BINGET:
@@ -212,11 +211,11 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
         reader->mark[reader->marks++] = reader->stack.count;
         return 0;
     case EMPTY_LIST:
-        return push(reader, PyList_New((Py_ssize_t)count));
+        return push(reader, PyList_New((Py_ssize_t)(count & SF_PLAIN_ITEMS)));
     case APPEND:
-        return append(reader, 1);
     case APPENDS:
-        return append(reader, pop_mark(reader));
+        append(reader, opcode == APPEND ? 1 : pop_mark(reader));
+        return 0;
     case EMPTY_DICT:
         return push(reader, PyDict_New());
     case SETITEM:
@@ -232,10 +231,49 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
     return 0;
 }
 
+/* A list of nothing but numbers needs no stack. */
+static PyObject *read_numbers(struct reader *reader, Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count), *number;
+    for (Py_ssize_t i = 0; list && i < count;) {
+        switch (*reader->at++) {
+        case BINFLOAT:
+            number = read_float(reader);
+            break;
+        case BININT1:
+            number = PyLong_FromLong((long)take(reader, 1));
+            break;
+        case BININT2:
+            number = PyLong_FromLong((long)take(reader, 2));
+            break;
+        case BININT:
+            number = PyLong_FromLong((int32_t)take(reader, 4));
+            break;
+        case LONG1:
+            number = read_long(reader);
+            break;
+        case FRAME:
+            reader->at += sizeof(uint64_t);
+            continue;
+        default: /* what begins and ends the list and its batches */
+            continue;
+        }
+        if (number)
+            PyList_SET_ITEM(list, i++, number);
+        else
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
 PyObject *sf_plain_read(const char *pickle, uint32_t count)
 {
     struct reader reader;
-    reader.at = (const unsigned char *)pickle;
+    reader.at = (const unsigned char *)pickle + 2; /* PROTO */
+    if (*reader.at == FRAME)
+        reader.at += 1 + sizeof(uint64_t);
+    if (count & SF_PLAIN_NUMBERS)
+        return read_numbers(&reader, (Py_ssize_t)(count & SF_PLAIN_ITEMS));
     reader.stack.item = reader.stack.few;
     reader.memo.item = reader.memo.few;
     reader.stack.room = reader.memo.room = FEW;
