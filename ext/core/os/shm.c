@@ -56,3 +56,8 @@ int sf_shm_reserve(void *memory, size_t bytes)
     while (got && errno == EINTR);
     return got ? -errno : 0;
 }
+
+int sf_shm_give_back(void *memory, size_t bytes)
+{
+    return madvise(memory, bytes, MADV_REMOVE) ? -errno : 0;
+}

@@ -13,7 +13,7 @@
  *
  * Stopped processes. A process that is stopped while it holds the ring's lock keeps it (core/os/lock.h). So no call waits
  * for the lock for longer than SF_RING_PATIENCE_NS, or the time that the caller gives: then it returns -EBUSY. The caller
- * waits (ring_wait.h) and tries again. Publish, abandon, release and give_back take no lock, and always succeed.
+ * waits (ring_wait.h) and tries again. Publish, abandon, release and give_back do not need it, and always succeed.
  *
  * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: in the child
  * publish, abandon and release do nothing.
@@ -30,7 +30,6 @@
 #include "core/ring/ring_handle.h"
 
 #define SF_RING_PATIENCE_NS INT64_C(1000000) /* to wait for the lock: enough to find out that its owner is dead */
-#define SF_RING_FRAME_BYTES 32u /* that each message takes besides its own, which are rounded up to 8 */
 
 /* A message being written or read; the caller's, on its stack. */
 struct sf_ring_slot {
@@ -62,6 +61,9 @@ void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Undoes a claim: the message is as before, the oldest one, and wakes a waiting receiver. */
 void sf_ring_give_back(struct sf_ring *ring, const struct sf_ring_slot *slot);
+
+/* Whether the slot is this process's. False in a process that was forked since it was reserved or claimed. */
+bool sf_ring_is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Where byte `offset` of the message is, and how many bytes follow it without a break (*run, at least 1 while offset <
  * slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes round a
