@@ -32,6 +32,7 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
 {
     if (bytes == head->total) {
         *object = sf_message_open(ring, slot, sizeof *head, false);
+        sf_ring_release(ring, slot);
         return 1;
     }
     int failed = take_piece(arrival, ring, head, slot, bytes);

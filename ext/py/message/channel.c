@@ -13,6 +13,7 @@
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/message/message.h"
 
@@ -281,6 +282,10 @@ static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_
         sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq,
                             own_bytes(transfer.slot.bytes));
         object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
+        if (!object && sf_interruption_is_raised())
+            sf_ring_give_back(channel->ring, &transfer.slot);
+        else
+            sf_ring_release(channel->ring, &transfer.slot);
     }
     end_use(channel);
     return object;
@@ -390,7 +395,9 @@ static PyMethodDef methods[] = {
      "Takes the oldest message and returns the object that it holds, unpickled.\n\n"
      "Blocks until there is a message, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
      "block=False it raises IndexError when there is none. EOFError when it would block and no other process or\n"
-     "thread is left that could send."},
+     "thread is left that could send: they have ended, or wait themselves for what nobody will do.\n\n"
+     "What unpickling raises comes through unchanged, and then the message is lost. But it stays in the channel, as the\n"
+     "oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler raised."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
      "send_bytes(buffer, block=False, timeout=None)\n--\n\n"
      "Sends the bytes of any object with a contiguous buffer, without pickling them. Blocks and raises as\n"

@@ -105,7 +105,6 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
     if (want_bytes && sf_message_kind_of(label) == SF_MESSAGE_BYTEARRAY)
         label = sf_message_label(SF_MESSAGE_BYTES, 0);
     PyObject *object = open_any(ring, slot, at, label);
-    sf_ring_release(ring, slot);
     if (object && want_bytes && !PyBytes_CheckExact(object)) {
         PyErr_Format(PyExc_TypeError,
                      "the message is a %.200s, not bytes: it was sent by send_pyobj, use receive_pyobj",

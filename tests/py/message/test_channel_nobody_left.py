@@ -144,16 +144,15 @@ def test_one_with_a_timeout_may_still_send():
 
 def test_one_with_another_thread_may_still_send():
     channel, got = Channel(1024), []
-    thread = threading.Timer(1, channel.send_pyobj, [1])
+    thread = threading.Timer(1, lambda: [channel.send_pyobj(n) for n in (1, 2)])
     with Thread(channel.receive_pyobj) as task:
         task.start()
         thread.start()
         got.append(channel.receive_pyobj())
-        channel.send_pyobj(2)
         task.join(10)
         got.append(task.get_result())
     thread.join()
-    assert sorted(got) in ([1, 2],)
+    assert sorted(got) == [1, 2]
     channel.dispose()
 
 
