@@ -22,6 +22,7 @@ static struct {
     uint64_t span;
     enum state state;
 } frame[FRAMES];
+static struct sf_ring_slot claimed[FRAMES]; /* of those that are READING */
 static unsigned first, last; /* frames [first, last): from the oldest that holds room */
 
 #define REQUIRE(condition)                                                                                             \
@@ -107,6 +108,7 @@ static void claim(struct sf_ring *ring)
         return;
     REQUIRE(slot.seq == frame[i].slot.seq && slot.bytes == frame[i].slot.bytes);
     check(ring, &slot);
+    claimed[i] = slot;
     frame[i].state = READING;
 }
 
@@ -121,6 +123,16 @@ static void finish(struct sf_ring *ring, enum state from, unsigned which)
     else
         sf_ring_abandon(ring, &frame[i].slot);
     frame[i].state = FREE;
+}
+
+static void give_back(struct sf_ring *ring, unsigned which)
+{
+    unsigned i = find(READING, which);
+    if (i == last)
+        return;
+    check(ring, &frame[i].slot);
+    sf_ring_give_back(ring, &claimed[i]);
+    frame[i].state = READY;
 }
 
 static void publish(struct sf_ring *ring, unsigned which)
@@ -162,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             claim(ring);
             break;
         case 5:
-            finish(ring, READING, which);
+            which & 16 ? give_back(ring, which & 15) : finish(ring, READING, which);
             break;
         case 6:
             finish(ring, WRITING, which);
@@ -175,7 +187,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t ready = 0;
     for (unsigned i = first; i < last; i++)
         ready += frame[i].state == READY;
-    REQUIRE(sf_ring_length(ring) == ready);
+    uint64_t length;
+    REQUIRE(sf_ring_length(ring, &length) == 0 && length == ready);
     sf_ring_free(ring);
     return 0;
 }
