@@ -396,6 +396,7 @@ void sf_ring_give_back(struct sf_ring *ring, const struct sf_ring_slot *slot)
         return;
     assert(load_state(ring, slot->place) == state_of(READING, ring->tag));
     set_state(ring, slot->place, RETURNING);
+    store_locked(frame_word(ring, slot->place, SEQ), 0); /* its holder's, as its bytes are; partner: the store of READY */
     lower_returned(ring->shared, slot->position);
     set_state(ring, slot->place, READY);
     sf_eventcount_notify_one(&ring->shared->message_event);

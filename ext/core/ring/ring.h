@@ -35,7 +35,7 @@
 struct sf_ring_slot {
     uint64_t place, position; /* of the frame, in memory and in order: the ring's own */
     uint64_t bytes;           /* of the message */
-    uint64_t seq;             /* number of the message in this ring, from 1, in the order of reservation */
+    uint64_t seq;             /* number of the message in this ring, from 1, in the order of reservation; 0: it was given back */
     uint32_t holder;          /* the process that reserved or claimed it: the ring's own */
 };
 
@@ -59,7 +59,8 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
  * afterwards. */
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
-/* Undoes a claim: the message is as before, the oldest one, and wakes a waiting receiver. */
+/* Undoes a claim: the message is the oldest one again, and wakes a waiting receiver. Its seq is 0 then, so that a trace,
+ * where it has been received already, does not count it twice. */
 void sf_ring_give_back(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Whether the slot is this process's. False in a process that was forked since it was reserved or claimed. */
