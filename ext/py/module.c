@@ -45,8 +45,7 @@ static int execute(PyObject *module)
         return -1;
     }
     sf_kept_init();
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_outcome_init() ||
-        sf_protocol_init() ||
+    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_outcome_init() || sf_protocol_init() ||
         sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||

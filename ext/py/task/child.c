@@ -13,6 +13,7 @@
 
 #include "core/log/log.h"
 #include "core/os/process.h"
+#include "core/ring/ring_idle.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 
@@ -177,6 +178,7 @@ bool sf_child_is_self(const struct sf_child *child)
 struct last_wait {
     uint64_t newest; /* serial; later ones are not waited for: a daemon thread might start some for ever */
     pid_t pid;       /* of one that runs, to sleep until it is dead */
+    bool alone;      /* no Python thread is left that could send to a child: see core/ring/ring_idle.h */
 };
 
 /* Reaps what has died. Walks the list anew each time: during a sleep another Python thread may reap and free any child
@@ -197,18 +199,28 @@ static int try_reap_all(void *what)
             list_remove(child); /* waitpid fails for it, and will again */
         }
     }
-    return left ? -EAGAIN : 0;
+    if (!left)
+        return 0;
+    int threads = sf_wait_has_other_threads();
+    wait->alone = threads == 0;
+    return threads < 0 ? SF_RAISED : -EAGAIN;
 }
 
 static int sleep_until_one_is_dead(void *what, int64_t timeout_ns)
 {
-    return sf_process_wait(((struct last_wait *)what)->pid, timeout_ns);
+    struct last_wait *wait = what;
+    if (wait->alone)
+        sf_ring_exit_begin();
+    int slept = sf_process_wait(wait->pid, timeout_ns);
+    if (wait->alone)
+        sf_ring_exit_end();
+    return slept;
 }
 
 PyObject *sf_child_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     own_list();
-    struct last_wait last = {running ? running->serial : 0, 0};
+    struct last_wait last = {running ? running->serial : 0, 0, false};
     for (struct sf_child *child = running; child; child = child->next)
         if (child->at_exit)
             child->at_exit(child);

@@ -16,9 +16,11 @@ static PyObject *words_for_status(int32_t exit_status)
                            : PyUnicode_FromFormat("exit status %d", (int)exit_status);
 }
 
-static PyObject *words_for_exception(const struct sf_task *task)
+static PyObject *words_for_exception(struct sf_task *task)
 {
-    PyObject *opened = task->exception ? NULL : sf_packed_open(&task->packed); /* bytes: no code of the program runs */
+    PyObject *opened = NULL;
+    if (!task->exception && sf_packed_is_there(&task->packed))
+        opened = sf_packed_open(&task->packed); /* bytes: no code of the program runs */
     PyObject *name = task->exception                         ? PyUnicode_FromString(Py_TYPE(task->exception)->tp_name)
                      : opened && PyBytes_CheckExact(opened) ? sf_outcome_exception_name(opened)
                                                              : NULL;
@@ -33,7 +35,7 @@ static PyObject *words_for_exception(const struct sf_task *task)
 }
 
 /* Of a child that is reaped. */
-static PyObject *words_for_end(const struct sf_task *task)
+static PyObject *words_for_end(struct sf_task *task)
 {
     switch (task->tag) {
     case SF_TAG_RAISED:
@@ -47,7 +49,7 @@ static PyObject *words_for_end(const struct sf_task *task)
     }
 }
 
-PyObject *sf_fate_words(const struct sf_task *task)
+PyObject *sf_fate_words(struct sf_task *task)
 {
     if (task->child.state == SF_CHILD_NEW)
         return PyUnicode_FromString(task->disposed ? "disposed" : "not started");
@@ -106,7 +108,7 @@ static void report_result(struct sf_task *task, PyObject *self)
 
 static void report_extracted(struct sf_task *task, PyObject *self)
 {
-    if (task->joined || task->killed || !task->extracted.bytes || task->extracted_tag == SF_TAG_RETURNED)
+    if (task->joined || task->killed || !sf_packed_is_there(&task->extracted) || task->extracted_tag == SF_TAG_RETURNED)
         return;
     sf_task_open_extracted(task); /* raises */
     print_raised(task, self);

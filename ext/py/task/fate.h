@@ -6,7 +6,7 @@
 
 /* "not started", "started", "joined, raised ValueError", "disposed, killed by signal 9", ... A new str, or NULL with an
  * exception. */
-PyObject *sf_fate_words(const struct sf_task *task);
+PyObject *sf_fate_words(struct sf_task *task);
 
 /* Prints the exception of a task that nobody has asked for (task->asked), by sys.unraisablehook: what f raised,
  * ChildDied, or what extract raised where nobody has joined. Counts as asked from then on. Nothing is printed

@@ -177,7 +177,10 @@ static PyObject *next_item(PyObject *self, bool block, int64_t deadline)
     sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
     generator->check_child = !block; /* a call that does not block checks each time */
     int got = sf_wait(&waiting, block, deadline);
-    sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, got == 0 ? generator->piece_head.total : 0, 0);
+    if (!block)
+        sf_wait_polled(got != -EAGAIN);
+    uint64_t bytes = got == 0 ? generator->piece_head.total : 0;
+    sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, bytes, 0);
     PyObject *item = NULL;
     if (got == 0)
         item = open_item(generator);

@@ -1,10 +1,9 @@
 /* Outcomes out of the result memory. See packed.h.
  *
- * Invariant: the bytes of the message before `filled` are where they belong; they may be gone from the memory. */
+ * The memory before the bytes that were taken may be gone, so taking goes on where it stopped. */
 #include "py/task/packed.h"
 
 #include "core/log/log.h"
-#include "core/os/shm.h"
 #include "py/base/errors.h"
 #include "py/message/message.h"
 #include "py/trace/stretch.h"
@@ -12,65 +11,52 @@
 /* From this size on a copy takes longer than releasing the interpreter lock and taking it again. */
 #define UNLOCKED_BYTES (64u << 10)
 
-static char *start_of(PyObject *bytes)
-{
-    return PyBytes_CheckExact(bytes) ? PyBytes_AS_STRING(bytes) : PyByteArray_AS_STRING(bytes);
-}
-
+/* 0, or -1 with an exception. */
 static int begin(struct sf_packed *packed, const struct sf_result_part *part)
 {
-    if (part->bytes < sizeof part->head) {
-        PyErr_SetString(PyExc_RuntimeError, "the child's result is damaged");
-        return -1;
-    }
-    packed->bytes = sf_message_gather(part->head, part->bytes, &packed->filled); /* skips what is in head, or nothing */
-    packed->head = part->head;
-    return packed->bytes ? 0 : -1;
+    if (sf_packed_is_there(packed))
+        return sf_incoming_advance(&packed->incoming, 0);
+    if (part->bytes >= SF_MESSAGE_LABEL_BYTES)
+        return sf_incoming_begin(&packed->incoming, part->head, part->bytes);
+    PyErr_SetString(PyExc_RuntimeError, "the child's result is damaged");
+    return -1;
 }
 
-/* 0 or -errno. */
-static int fill(struct sf_packed *packed, struct sf_result_memory *memory, const struct sf_result_part *part)
+/* Copies some of what is missing. 0, or -1 with an exception. */
+static int take_some(struct sf_packed *packed, struct sf_result_memory *memory, const struct sf_result_part *part,
+                     char *to, uint64_t room)
 {
-    uint64_t skipped = part->bytes - (uint64_t)Py_SIZE(packed->bytes);
-    char *to = start_of(packed->bytes) + (packed->filled - skipped);
-    sf_shm_will_fill(to, part->bytes - packed->filled);
-    while (packed->filled < part->bytes) {
-        int64_t taken =
-            sf_result_memory_take(memory, part->offset + packed->filled, part->bytes - packed->filled, to);
-        if (taken < 0)
-            return (int)taken;
-        packed->filled += (uint64_t)taken;
-        to += taken;
+    uint64_t at = part->offset + sf_incoming_filled(&packed->incoming);
+    int64_t taken;
+    if (room < UNLOCKED_BYTES) {
+        taken = sf_result_memory_take(memory, at, room, to);
+    } else {
+        Py_BEGIN_ALLOW_THREADS;
+        taken = sf_result_memory_take(memory, at, room, to);
+        Py_END_ALLOW_THREADS;
     }
-    return 0;
+    if (taken >= 0)
+        return sf_incoming_advance(&packed->incoming, (uint64_t)taken);
+    sf_error((int)taken, "cannot take the child's result");
+    return -1;
 }
 
 int sf_packed_take(struct sf_packed *packed, struct sf_result_memory *memory, const struct sf_result_part *part)
 {
-    int error;
-    uint64_t from = sf_stretch_begin(part->bytes);
-    if (!packed->bytes && begin(packed, part))
-        return -1;
-    if (part->bytes < UNLOCKED_BYTES) {
-        error = fill(packed, memory, part);
-    } else {
-        Py_BEGIN_ALLOW_THREADS;
-        error = fill(packed, memory, part);
-        Py_END_ALLOW_THREADS;
-    }
+    uint64_t from = sf_stretch_begin(part->bytes), room;
+    int failed = begin(packed, part);
+    for (char *to; !failed && (to = sf_incoming_next(&packed->incoming, &room)) != NULL;)
+        failed = take_some(packed, memory, part, to, room);
     sf_log_stretch(SF_EVENT_COPIED, from, part->bytes);
-    if (error)
-        sf_error(error, "cannot take the child's result");
-    return error ? -1 : 0;
+    return failed;
 }
 
-PyObject *sf_packed_open(const struct sf_packed *packed)
+PyObject *sf_packed_open(struct sf_packed *packed)
 {
-    return sf_message_open_gathered(packed->head, Py_NewRef(packed->bytes)); /* steals it */
+    return sf_incoming_open(&packed->incoming);
 }
 
 void sf_packed_clear(struct sf_packed *packed)
 {
-    Py_CLEAR(packed->bytes);
-    packed->filled = 0;
+    sf_incoming_clear(&packed->incoming);
 }

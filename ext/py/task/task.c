@@ -164,7 +164,7 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
 
 int sf_task_open_extracted(struct sf_task *task)
 {
-    if (!task->extracted.bytes)
+    if (!sf_packed_is_there(&task->extracted))
         return 0;
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
@@ -236,7 +236,7 @@ static int take_over(struct sf_task *task)
         task->busy = SF_TASK_MERGING;
         if (!opened || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !task->extracted.bytes; /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !sf_packed_is_there(&task->extracted); /* also when merge raised: the child is reaped and its result is here */
     } else if (!task->memory.page) {
         task->joined = true; /* its result could not be read */
     }

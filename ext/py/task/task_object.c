@@ -107,6 +107,8 @@ PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs)
 PyObject *sf_task_object_try_join(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     int joined = stop_and_join(self, false, SF_FOREVER);
+    if (joined >= 0)
+        sf_wait_polled(joined);
     return joined < 0 ? NULL : PyBool_FromLong(joined);
 }
 
@@ -163,6 +165,7 @@ PyObject *sf_task_object_is_alive(PyObject *self, PyObject *Py_UNUSED(unused))
     bool dead = sf_process_is_dead(task->child.pid); /* join() reaps */
     if (dead)
         sf_kept_let_go(link_of(self));
+    sf_wait_polled(dead);
     return PyBool_FromLong(!dead);
 }
 

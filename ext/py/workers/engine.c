@@ -116,7 +116,7 @@ static int open_whole(struct sf_engine *engine, struct sf_worker *worker, const 
     return 0;
 }
 
-/* Takes one piece. 0, -EAGAIN, SF_RAISED or -errno. */
+/* Takes one piece. 0, -EAGAIN, -EBUSY (a worker that holds the ring's lock is stopped), SF_RAISED or -errno. */
 static int pull_piece(struct sf_engine *engine)
 {
     struct sf_stream_head head;
@@ -194,6 +194,10 @@ int sf_engine_look(struct sf_engine *engine)
     if (!sf_liveness_is_due(0, &engine->looked_ns))
         return 0;
     int got = look_for_dead(engine);
+    if (got == -EBUSY) {
+        engine->look = true;
+        return 0;
+    }
     if (got && got != SF_RAISED)
         sf_error(got, "cannot look for workers that have died");
     return got ? -1 : 0;

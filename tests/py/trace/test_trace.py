@@ -525,3 +525,32 @@ def test_pickling_and_copying_are_recorded_with_bytes_and_beginning(check_progra
                           WHERE k.name IN ('pickled', 'copied') ORDER BY e.rowid""")
     size = len(pickle.dumps({"a": 1, "b": [2]}, pickle.HIGHEST_PROTOCOL))
     assert recorded == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
+
+
+def test_a_message_that_was_given_back_is_one_row_of_message(check_program, tmp_path):
+    check_program("""
+        import sys
+        from snakefish import Channel, trace
+        interrupts = 2
+        def rebuild():
+            global interrupts
+            interrupts -= 1
+            if interrupts >= 0:
+                raise KeyboardInterrupt
+            return "there"
+        class Thing:
+            def __reduce__(self):
+                return rebuild, ()
+        with trace.session(sys.argv[1]), Channel(1024) as channel:
+            channel.send_pyobj(Thing())
+            channel.send_pyobj("next")
+            for _ in range(2):
+                try:
+                    channel.receive_pyobj()
+                except KeyboardInterrupt:
+                    pass
+            assert [channel.receive_pyobj(), channel.receive_pyobj()] == ["there", "next"]
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        assert db.rows("SELECT seq, receiver IS NOT NULL FROM message ORDER BY seq") == [(1, 1), (2, 1)]
+        assert db.one("SELECT min(messages) FROM channel_depth") == 0
