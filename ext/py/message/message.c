@@ -250,9 +250,12 @@ static PyObject *slice(PyObject *view, uint64_t from, uint64_t bytes)
     return PySequence_GetSlice(view, (Py_ssize_t)from, (Py_ssize_t)(from + bytes));
 }
 
+/* Makes an object from a pickle and its out-of-band buffers. A new reference, or NULL with an exception. */
+typedef PyObject *loader(PyObject *pickle, PyObject *buffers);
+
 /* Opens a PARTS message that was copied into a bytearray. Its buffers are views of the array: writable, as their
  * originals were. */
-static PyObject *open_parts(PyObject *array)
+static PyObject *open_parts(PyObject *array, loader *load)
 {
     uint64_t size, head, at;
     const char *start = PyByteArray_AS_STRING(array);
@@ -273,7 +276,7 @@ static PyObject *open_parts(PyObject *array)
         Py_XDECREF(buffer);
     }
     if (pickle && buffers)
-        object = sf_pickle_loads_buffers(pickle, buffers);
+        object = load(pickle, buffers);
     Py_XDECREF(pickle);
     Py_XDECREF(buffers);
     Py_XDECREF(view);
@@ -296,7 +299,7 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
     case SF_MESSAGE_PARTS:
         array = copy_out_object(true, ring, slot, at, slot->bytes - at);
         sf_ring_release(ring, slot);
-        object = array ? open_parts(array) : NULL;
+        object = array ? open_parts(array, sf_pickle_loads_buffers) : NULL;
         Py_XDECREF(array);
         break;
     case SF_MESSAGE_PLAIN:
@@ -331,7 +334,7 @@ PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered)
     case SF_MESSAGE_BYTEARRAY:
         return gathered;
     case SF_MESSAGE_PARTS:
-        object = open_parts(gathered);
+        object = open_parts(gathered, sf_pickle_loads_buffers);
         break;
     case SF_MESSAGE_PLAIN:
         object = sf_plain_read(PyBytes_AS_STRING(gathered));
@@ -342,4 +345,28 @@ PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered)
     }
     Py_DECREF(gathered);
     return object;
+}
+
+bool sf_message_runs_code(uint64_t head)
+{
+    return kind_of(head) == SF_MESSAGE_PICKLE || kind_of(head) == SF_MESSAGE_PARTS;
+}
+
+/* A loader for the pickle of a list. */
+static PyObject *load_singly(PyObject *pickle, PyObject *buffers)
+{
+    PyObject *module = PyImport_ImportModule("snakefish._block");
+    PyObject *both = module ? PyObject_CallMethod(module, "open_singly", "OO", pickle, buffers) : NULL;
+    Py_XDECREF(module);
+    return both;
+}
+
+PyObject *sf_message_open_singly(uint64_t head, PyObject *gathered)
+{
+    assert(sf_message_runs_code(head));
+    if (kind_of(head) == SF_MESSAGE_PARTS)
+        return open_parts(gathered, load_singly);
+    PyObject *none = PyTuple_New(0), *both = none ? load_singly(gathered, none) : NULL;
+    Py_XDECREF(none);
+    return both;
 }

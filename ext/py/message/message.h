@@ -16,6 +16,7 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
 #include <sys/uio.h>
 
 #include "core/ring/ring.h"
@@ -70,5 +71,13 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
  * reference, or NULL with what unpickling raised. It steals `gathered`. */
 PyObject *sf_message_gather(uint64_t head, uint64_t total, uint64_t *skipped);
 PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered);
+
+/* Whether opening a message that begins with these eight bytes runs code of the program, which may raise anything. */
+bool sf_message_runs_code(uint64_t head);
+
+/* For such a message that is a list, and that raised when it was opened: opens it item by item. A new reference to a
+ * tuple: a list of the items before the first that raised, and what this one raised, or None if none did. Or NULL with
+ * an exception that is not about an item. Leaves `gathered` to the caller. */
+PyObject *sf_message_open_singly(uint64_t head, PyObject *gathered);
 
 #endif

@@ -189,7 +189,8 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL, *prefetch = NULL;
     int64_t ahead = 0;
     struct sf_task *task = sf_task_of(self);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Generator", keywords, &f, &extract, &merge, &f_args,
+    if (!sf_argument_knows_keywords("Generator", "Generator(f, args=(1, 2))", keywords, kwargs) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Generator", keywords, &f, &extract, &merge, &f_args,
                                      &f_kwargs, &name, &prefetch))
         return -1;
     if (sf_task_object_init_once(self, "Generator"))

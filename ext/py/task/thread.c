@@ -3,6 +3,7 @@
 #include "py/base/types.h"
 
 #include "core/log/log.h"
+#include "py/base/arguments.h"
 #include "py/base/wait.h"
 #include "py/task/task_object.h"
 
@@ -15,7 +16,8 @@ static int thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", NULL};
     PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOO:Thread", keywords, &f, &extract, &merge, &f_args,
+    if (!sf_argument_knows_keywords("Thread", "Thread(f, args=(1, 2))", keywords, kwargs) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOO:Thread", keywords, &f, &extract, &merge, &f_args,
                                      &f_kwargs, &name))
         return -1;
     struct sf_task *task = sf_task_of(self);
