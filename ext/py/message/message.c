@@ -135,6 +135,17 @@ int sf_message_pack(struct sf_message *message, PyObject *object)
     return 0;
 }
 
+bool sf_message_can_pack(PyObject *object)
+{
+    struct sf_message message;
+    bool is_packed = sf_message_pack(&message, object) == 0;
+    PyObject *raised = is_packed ? NULL : sf_take_raised();
+    sf_message_fini(&message);
+    if (raised)
+        sf_put_raised(raised);
+    return is_packed;
+}
+
 static void copy_in(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
     uint64_t at = 0;

@@ -52,6 +52,9 @@ int sf_message_init(void); /* 0, or -1 with an exception */
 /* Makes a message of an object; pickles it where no other kind fits. 0, or -1 with pickle's exception. */
 int sf_message_pack(struct sf_message *message, PyObject *object);
 
+/* Whether an object can be packed. If not: false, with pickle's exception. */
+bool sf_message_can_pack(PyObject *object);
+
 /* Makes a BYTES message of any object with a contiguous buffer. 0, or -1 with TypeError or BufferError. */
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object);
 

@@ -1,8 +1,6 @@
 /* The arguments of maps. See call_arguments.h. */
 #include "py/workers/call_arguments.h"
 
-#include <string.h>
-
 #include "py/base/arguments.h"
 
 int sf_call_integer(PyObject *value, const char *name, int64_t least, const char *meaning, int64_t *out)
@@ -23,19 +21,14 @@ bool sf_call_is_callable(PyObject *f, PyObject *iterable)
     return false;
 }
 
-bool sf_call_has_one_iterable(const char *function, PyObject *args)
+bool sf_call_has_one_iterable(const char *function, const char *instead, PyObject *args)
 {
-    bool is_map = strcmp(function, "map") == 0;
     for (Py_ssize_t i = 2; i < PyTuple_GET_SIZE(args); i++) {
         PyObject *given = PyTuple_GET_ITEM(args, i);
         if (PyCallable_Check(given) || PyUnicode_Check(given) || (!Py_TYPE(given)->tp_iter && !PySequence_Check(given)))
             continue;
-        PyErr_Format(PyExc_TypeError,
-                     is_map ? "%s takes one iterable of arguments, not several: for f(a, b) write "
-                              "starmap(f, zip(a_values, b_values))"
-                            : "%s takes one iterable of arguments, not several: for f(a, b) give "
-                              "zip(a_values, b_values)%s",
-                     function, strcmp(function, "starmap") == 0 ? "" : ", and a function that takes both as one tuple");
+        PyErr_Format(PyExc_TypeError, "%s takes one iterable of arguments, not several: for f(a, b) write %s", function,
+                     instead);
         return false;
     }
     return true;

@@ -15,7 +15,7 @@ int sf_call_integer(PyObject *value, const char *name, int64_t least, const char
 bool sf_call_is_callable(PyObject *f, PyObject *iterable);
 
 /* Whether the positional arguments from the third on are no iterables of arguments, which the builtin map would take.
- * If one is: false, with TypeError that says what to write. */
-bool sf_call_has_one_iterable(const char *function, PyObject *args);
+ * If one is: false, with TypeError that says what to write instead. */
+bool sf_call_has_one_iterable(const char *function, const char *instead, PyObject *args);
 
 #endif

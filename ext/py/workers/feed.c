@@ -62,17 +62,6 @@ static int pack_all(struct sf_feed *feed, uint64_t first, PyObject *items)
     return 0;
 }
 
-static bool is_picklable(PyObject *item)
-{
-    struct sf_message message;
-    bool is_packed = sf_message_pack(&message, item) == 0;
-    PyObject *raised = is_packed ? NULL : sf_take_raised();
-    sf_message_fini(&message);
-    if (raised)
-        sf_put_raised(raised);
-    return is_packed;
-}
-
 Py_ssize_t sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items, bool *is_bad)
 {
     assert(!feed->is_packed && PyList_GET_SIZE(items) > 0);
@@ -87,7 +76,7 @@ Py_ssize_t sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items, b
         return 0;
     }
     PyObject *reason = sf_take_raised();
-    while (good < all && is_picklable(PyList_GET_ITEM(items, good)))
+    while (good < all && sf_message_can_pack(PyList_GET_ITEM(items, good)))
         good++;
     *is_bad = good < all && !sf_outcome_was_interrupted();
     PyObject *failure = good < all ? sf_take_raised() : Py_NewRef(reason);
@@ -208,35 +197,52 @@ static int sleep_to_take(void *what, int64_t timeout_ns)
     return sf_ring_turn_wait(feed->ring, &feed->shared->turn, timeout_ns);
 }
 
-/* Opens the chunk that was taken. *failure as of sf_feed_take. The list, or NULL with an exception. */
-static PyObject *open_taken(struct taking *taking, PyObject **failure)
+static PyObject *list_of(PyObject *item)
+{
+    PyObject *list = PyList_New(1);
+    if (list)
+        PyList_SET_ITEM(list, 0, item);
+    else
+        Py_DECREF(item);
+    return list;
+}
+
+/* The chunk did not open, for this reason, which is stolen. As open_taken. */
+static PyObject *open_again(struct taking *taking, PyObject *reason, PyObject **failure)
 {
     struct sf_arrival *arrival = &taking->feed->arrival;
-    bool alone = taking->head.tag & ALONE;
-    PyObject *opened = taking->opened ? taking->opened : sf_arrival_open(arrival), *items, *raised;
-    if (!opened)
-        *failure = sf_take_raised();
-    if (opened && !alone)
-        return opened;
-    if (opened) {
-        items = PyList_New(1);
-        if (items)
-            PyList_SET_ITEM(items, 0, opened);
-        else
-            Py_DECREF(opened);
-        return items;
+    PyObject *items = NULL, *raised = NULL, *both;
+    if (taking->head.tag & ALONE) {
+        PyObject *item = sf_arrival_open(arrival);
+        both = item ? Py_BuildValue("([N]O)", item, Py_None) : Py_BuildValue("([]N)", sf_take_raised());
+    } else {
+        both = sf_arrival_open_singly(arrival);
     }
-    PyObject *both = alone ? NULL : sf_arrival_open_singly(arrival);
-    if (!both || !PyArg_ParseTuple(both, "O!O", &PyList_Type, &items, &raised)) {
-        PyErr_Clear();
-        Py_XDECREF(both);
-        return PyList_New(0);
-    }
-    Py_INCREF(items);
-    if (raised != Py_None)
-        Py_SETREF(*failure, Py_NewRef(raised));
-    Py_DECREF(both);
+    if (both && PyArg_ParseTuple(both, "O!O", &PyList_Type, &items, &raised))
+        Py_INCREF(items);
+    PyErr_Clear();
+    if (!items) /* it was interrupted again */
+        items = PyList_New(0);
+    else if (raised == Py_None) /* the reason is not about an argument */
+        items = PyList_SetSlice(items, PyList_GET_SIZE(items) - 1, PY_SSIZE_T_MAX, NULL) ? NULL : items;
+    else
+        sf_error_add_note(raised, PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
+                                                       (unsigned long long)taking->head.number +
+                                                           (unsigned long long)PyList_GET_SIZE(items)));
+    *failure = Py_NewRef(raised && raised != Py_None ? raised : reason);
+    Py_DECREF(reason);
+    Py_XDECREF(both);
     return items;
+}
+
+/* Opens the chunk that was taken: the list, or what is before the argument that *failure takes the place of. What is
+ * not about an argument takes the place of the last one. NULL with an exception. */
+static PyObject *open_taken(struct taking *taking, PyObject **failure)
+{
+    PyObject *opened = taking->opened ? taking->opened : sf_arrival_open(&taking->feed->arrival);
+    if (!opened)
+        return open_again(taking, sf_take_raised(), failure);
+    return taking->head.tag & ALONE ? list_of(opened) : opened;
 }
 
 int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items, PyObject **failure)

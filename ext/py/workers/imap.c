@@ -110,7 +110,7 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
     PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL;
     int64_t concurrency = 0, chunksize = 1;
     if (!sf_argument_knows_keywords(function, "imap(f, args)", keywords, kwargs) ||
-        !sf_call_has_one_iterable(function, args) ||
+        !sf_call_has_one_iterable(function, "imap(lambda ab: f(*ab), zip(a_values, b_values))", args) ||
         !PyArg_ParseTupleAndKeywords(args, kwargs, is_ordered ? "OO|OO:imap" : "OO|OO:imap_unordered", keywords, &f,
                                      &iterable, &concurrency_object, &chunksize_object) ||
         !sf_call_is_callable(f, iterable) ||

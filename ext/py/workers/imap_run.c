@@ -28,10 +28,6 @@ static int next_from_feed(struct sf_worker *worker, struct sf_chunk *chunk)
         return got;
     assert(PyList_CheckExact(chunk->items));
     chunk->end = PyList_GET_SIZE(chunk->items);
-    if (chunk->failure && PyErr_GivenExceptionMatches(chunk->failure, PyExc_Exception))
-        sf_error_add_note(chunk->failure,
-                          PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
-                                               (unsigned long long)chunk->offset + (unsigned long long)chunk->end));
     chunk->number = chunk->offset / (uint64_t)imap->chunksize;
     return 1;
 }

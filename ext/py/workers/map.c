@@ -191,10 +191,13 @@ static PyObject *close_progress(PyObject *bar, PyObject *all)
     return all;
 }
 
-/* Whether the third positional argument makes it the form with extract and merge. */
+/* Whether the positional arguments are the form with extract and merge. None may be extract, or concurrency. */
 static bool has_extract(PyObject *args)
 {
-    return PyTuple_GET_SIZE(args) > 2 && !PyIndex_Check(PyTuple_GET_ITEM(args, 2));
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    if (count < 4 || PyTuple_GET_ITEM(args, 2) != Py_None)
+        return count > 2 && PyCallable_Check(PyTuple_GET_ITEM(args, 2));
+    return PyTuple_GET_ITEM(args, 3) == Py_None || PyCallable_Check(PyTuple_GET_ITEM(args, 3));
 }
 
 /* Chunks of `chunk` arguments, 0: an even split, for at most `concurrency` workers. */
@@ -222,7 +225,7 @@ static int parse(const char *function, PyObject *args, PyObject *kwargs, struct 
                               "chunksize", "progress", "rounds",  "globals", NULL};
     bool is_star = strcmp(function, "starmap") == 0;
     if (!sf_argument_knows_keywords(function, is_star ? "starmap(f, args)" : "map(f, args)", plain, kwargs) ||
-        !sf_call_has_one_iterable(function, args))
+        !sf_call_has_one_iterable(function, "starmap(f, zip(a_values, b_values))", args))
         return -1;
     int parsed =
         has_extract(args)

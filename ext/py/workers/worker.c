@@ -3,8 +3,8 @@
  * A block is as many results as take about BLOCK_NS to compute, so that the parent has something to do while the
  * workers compute, and neither is busy with many small messages. A large result travels alone: it needs no pickling
  * then. So does each result of a block that cannot be pickled whole: those before the bad one arrive, and the error
- * names it. If none is bad, what the pickling raised came from elsewhere, as from a signal handler; it is raised after
- * the block.
+ * names it. If none is bad, what the pickling raised came from elsewhere, as from a signal handler: it takes the place
+ * of the last one.
  */
 #include "py/workers/engine.h"
 
@@ -108,12 +108,12 @@ static int send_raised(struct sf_worker *worker, uint64_t number)
     return sf_worker_send(worker, number, false, NULL, &tag);
 }
 
-/* Sends results one by one, up to the first that cannot be pickled. 1: all are sent, 0: one was not, and the parent
- * knows why, -1: an exception. */
-static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list)
+/* Sends results [from, to) of a list one by one, up to the first that cannot be pickled. first: the number of the
+ * list's first argument. 1: all are sent, 0: one was not, and the parent knows why, -1: an exception. */
+static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list, Py_ssize_t from, Py_ssize_t to)
 {
     enum sf_tag tag = SF_TAG_RETURNED;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && tag == SF_TAG_RETURNED; i++)
+    for (Py_ssize_t i = from; i < to && tag == SF_TAG_RETURNED; i++)
         if (sf_worker_send(worker, first + (uint64_t)i, false, PyList_GET_ITEM(list, i), &tag))
             return -1;
     return tag == SF_TAG_RETURNED;
@@ -123,8 +123,9 @@ static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list)
 static int send_list(struct sf_worker *worker, uint64_t first, PyObject *list)
 {
     struct sf_message message;
-    if (PyList_GET_SIZE(list) < 2)
-        return send_each(worker, first, list);
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    if (count < 2)
+        return send_each(worker, first, list, 0, count);
     uint64_t from = sf_log_stretch_begin();
     if (sf_message_pack(&message, list) == 0) {
         sf_log_stretch(SF_EVENT_PICKLED, from, message.bytes);
@@ -132,13 +133,15 @@ static int send_list(struct sf_worker *worker, uint64_t first, PyObject *list)
     }
     PyObject *reason = sf_take_raised();
     sf_message_fini(&message);
-    int go_on = send_each(worker, first, list);
-    if (go_on > 0 && !PyErr_GivenExceptionMatches(reason, PyExc_MemoryError)) { /* one by one they may need less */
+    int go_on = send_each(worker, first, list, 0, count - 1);
+    bool is_memory = PyErr_GivenExceptionMatches(reason, PyExc_MemoryError); /* one by one they may need less */
+    if (go_on > 0 && !is_memory && sf_message_can_pack(PyList_GET_ITEM(list, count - 1))) {
         sf_put_raised(reason);
-        return send_raised(worker, first + (uint64_t)PyList_GET_SIZE(list));
+        return send_raised(worker, first + (uint64_t)count - 1);
     }
+    PyErr_Clear();
     Py_DECREF(reason);
-    return go_on;
+    return go_on > 0 ? send_each(worker, first, list, count - 1, count) : go_on;
 }
 
 /* ---- working ---- */
