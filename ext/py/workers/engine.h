@@ -69,9 +69,9 @@ struct sf_job {
     /* In the worker: fills in the next chunk, which is zeroed before, and notes the claim. 1, 0: there is none, -1 with
      * an exception that ends the worker. */
     int (*next_chunk)(struct sf_worker *worker, struct sf_chunk *chunk);
-    /* In the worker, when there are no more chunks and nothing has failed: sends what is left to send. 0, or -1 with an
-     * exception that ends the worker. May be NULL. */
-    int (*finish)(struct sf_worker *worker);
+    /* In the worker, after a chunk of which nothing has failed: what else belongs to it. 0, or -1 with an exception
+     * that ends the worker. May be NULL. */
+    int (*after_chunk)(struct sf_worker *worker, const struct sf_chunk *chunk);
     /* In both: what a message is, for errors: "its result for argument 6", or "what it extracted". */
     void (*describe)(const struct sf_engine *engine, uint64_t number, bool extracted, char *what);
     /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */

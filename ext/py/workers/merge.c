@@ -30,7 +30,7 @@ static int next_own_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
     return 1;
 }
 
-static int extract_and_send(struct sf_worker *worker)
+static int extract_and_send(struct sf_worker *worker, const struct sf_chunk *chunk)
 {
     struct sf_map *map = sf_map_of(worker->engine);
     enum sf_tag tag;
@@ -41,7 +41,7 @@ static int extract_and_send(struct sf_worker *worker)
     sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, worker->task.child.task, 0, 0);
     if (!sf_child_is_self(&worker->task.child) || (!extracted && PyErr_ExceptionMatches(PyExc_SystemExit)))
         return -1;
-    int failed = sf_worker_send(worker, (uint64_t)(chunk_of(worker) * map->results.chunk), true, extracted, &tag);
+    int failed = sf_worker_send(worker, chunk->number * (uint64_t)map->results.chunk, true, extracted, &tag);
     Py_XDECREF(extracted);
     return failed;
 }
@@ -115,7 +115,7 @@ static bool round_is_whole(struct sf_engine *engine)
 
 static const struct sf_job merge_job = {
     .next_chunk = next_own_chunk,
-    .finish = extract_and_send,
+    .after_chunk = extract_and_send,
     .describe = sf_map_describe,
     .room = sf_map_room,
     .keep = keep_result,

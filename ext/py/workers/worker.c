@@ -235,6 +235,8 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
         sf_put_raised(Py_NewRef(chunk->failure));
         go_on = send_raised(worker, argument_at(chunk));
     }
+    if (go_on > 0 && worker->engine->job->after_chunk && worker->engine->job->after_chunk(worker, chunk))
+        go_on = -1;
     if (sf_child_is_self(&worker->task.child))
         sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, chunk->number, size);
     return go_on;
@@ -255,7 +257,7 @@ PyObject *sf_worker_run(struct sf_task *task)
         if (go_on >= 0) /* else the parent reads this claim after our death */
             atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
     }
-    if (go_on < 0 || got < 0 || (go_on > 0 && job->finish && job->finish(worker)))
+    if (go_on < 0 || got < 0)
         return NULL;
     atomic_store_explicit(&worker->engine->board->claims[worker->number].has_finished, true, memory_order_relaxed);
     Py_RETURN_NONE;
