@@ -185,7 +185,8 @@ def test_any_list_can_be_opened_item_by_item(pickler):
     def some(depth=0):
         kind = chance.randrange(5, 11) if depth < 1 else chance.randrange(11 if depth < 4 else 5)
         if kind < 5:
-            return [chance.randrange(10 ** 9), str(chance.random()), None, chance.random(), bytes(70_000 if depth < 2 and not chance.randrange(200) else 5)][kind]
+            size = 70_000 if depth < 2 and not chance.randrange(200) else 5
+            return [chance.randrange(10 ** 9), str(chance.random()), None, chance.random(), bytes(size)][kind]
         items = [some(depth + 1) for _ in range(chance.randrange(5))]
         return [items, tuple(items), dict(enumerate(items)), Point(items), {1, "a"}, (items, items)][kind - 5]
 
