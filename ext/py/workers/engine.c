@@ -105,6 +105,8 @@ static int look_for_dead(struct sf_engine *engine)
             engine->look = true; /* its results may not be all taken yet */
         if (got != -EAGAIN)
             return got;
+        if (worker->gone) /* the job has ended it, for what one of them had sent */
+            continue;
         worker->gone = true;
         engine->alive--;
         assert(engine->alive >= 0);

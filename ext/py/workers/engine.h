@@ -77,8 +77,9 @@ struct sf_job {
     /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */
     PyObject *(*name)(const struct sf_engine *engine, uint32_t number);
 
-    /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. */
-    Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number);
+    /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. extracted:
+     * whether what was extracted after the chunk that begins with it is awaited, 1 or 0. */
+    Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number, bool extracted);
     /* In the parent: takes the result of an argument for which there is room. Steals value. */
     void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
     /* In the parent: takes the current exception as the outcome of an argument for which there is room, or of the

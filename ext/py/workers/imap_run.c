@@ -49,8 +49,9 @@ static PyObject *name_worker(const struct sf_engine *engine, uint32_t number)
 
 /* ---- in the parent: what the engine asks for ---- */
 
-static Py_ssize_t room_in_window(struct sf_engine *engine, uint64_t number)
+static Py_ssize_t room_in_window(struct sf_engine *engine, uint64_t number, bool extracted)
 {
+    (void)extracted; /* nothing is */
     const struct sf_imap *imap = imap_of(engine);
     uint64_t size = (uint64_t)imap->chunksize;
     return sf_window_room(&imap->window, number / size, (Py_ssize_t)(number % size));

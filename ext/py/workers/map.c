@@ -42,9 +42,11 @@ void sf_map_describe(const struct sf_engine *engine, uint64_t number, bool extra
 
 /* ---- in the parent ---- */
 
-Py_ssize_t sf_map_room(struct sf_engine *engine, uint64_t number)
+Py_ssize_t sf_map_room(struct sf_engine *engine, uint64_t number, bool extracted)
 {
-    return sf_results_room(&sf_map_of(engine)->results, number);
+    const struct sf_results *results = &sf_map_of(engine)->results;
+    return extracted ? sf_results_misses_extracted(results, (Py_ssize_t)number / results->chunk)
+                     : sf_results_room(results, number);
 }
 
 /* Once something has failed, the chunks that nobody has claimed do not matter: those before it were claimed earlier. */

@@ -36,7 +36,7 @@ static inline void sf_map_chunk(const struct sf_map *map, Py_ssize_t number, str
 
 /* Two of the jobs' functions. */
 void sf_map_describe(const struct sf_engine *engine, uint64_t number, bool extracted, char *what);
-Py_ssize_t sf_map_room(struct sf_engine *engine, uint64_t number);
+Py_ssize_t sf_map_room(struct sf_engine *engine, uint64_t number, bool extracted);
 
 /* Raises that a worker has died before its chunk was done. claim: as of job->ended. */
 static inline void sf_map_raise_death(const struct sf_map *map, struct sf_worker *worker, uint64_t claim,

@@ -51,7 +51,7 @@ static void fail_unpicklable(struct sf_engine *engine, uint64_t number, PyObject
 static bool keep_list(struct sf_engine *engine, PyObject *list)
 {
     uint64_t number = engine->unopened.head.number;
-    Py_ssize_t room = engine->job->room(engine, number);
+    Py_ssize_t room = engine->job->room(engine, number, false);
     Py_ssize_t count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : room + 1;
     bool fits = count <= room;
     if (!fits) {
@@ -178,7 +178,7 @@ static int check_owner(const struct sf_engine *engine)
 static int open_whole(struct sf_engine *engine)
 {
     const struct sf_stream_head *head = &engine->unopened.head;
-    bool is_awaited = (head->tag & SF_ENGINE_EXTRACTED) || engine->job->room(engine, head->number) > 0;
+    bool is_awaited = engine->job->room(engine, head->number, head->tag & SF_ENGINE_EXTRACTED) > 0;
     bool done = !is_awaited; /* its chunk has failed meanwhile */
     int got = 0;
     if (is_awaited && tag_of(head) == SF_TAG_RETURNED)

@@ -1,6 +1,7 @@
 """What cannot be pickled or unpickled is told with its argument's number, in every form, and loses nothing that is good."""
 import os
 import pickle
+import re
 import threading
 
 import pytest
@@ -117,14 +118,14 @@ def test_a_bad_result_of_imap_names_its_argument_and_loses_none_before_it(form, 
             got.append(result)
     assert got[:17] == [Point(n) for n in range(17)] and Point(17) not in got
     said = " ".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
-    assert f"argument 17 {'(_thread.lock) ' if what == 'pickled' else ''}cannot be {what}" in said
+    assert re.search(rf"argument 17 (\(.*lock\) )?cannot be {what}", said)
     assert children() == before
 
 
 @EVERY_IMAP
 @CHUNKS
 def test_a_bad_argument_of_imap_is_named_and_the_results_before_it_come(form, chunksize):
-    for bad, error, words in ((threading.Lock(), TypeError, "argument 17 cannot be pickled"),
+    for bad, error, words in ((threading.Lock(), (TypeError, pickle.PicklingError), "argument 17 cannot be pickled"),
                               (Bad(ValueError("not there")), ValueError, "argument 17 cannot be unpickled in the worker")):
         got, before = [], children()
         arguments = [*map(Point, range(17)), bad, *map(Point, range(18, 40))]
