@@ -213,6 +213,17 @@ static void split_arguments(struct sf_map *map, int64_t concurrency, int64_t chu
     map->workers = concurrency < results->chunks ? concurrency : results->chunks;
 }
 
+/* Whether the third positional argument can be concurrency or extract. If not: false, with TypeError. */
+static bool is_third(PyObject *args)
+{
+    PyObject *third = PyTuple_GET_SIZE(args) > 2 ? PyTuple_GET_ITEM(args, 2) : Py_None;
+    if (third == Py_None || PyIndex_Check(third) || PyCallable_Check(third))
+        return true;
+    PyErr_Format(PyExc_TypeError, "the third argument is concurrency, an int, or extract, a callable, not %.200s%s",
+                 Py_TYPE(third)->tp_name, PyFloat_Check(third) ? ": write // instead of /, or int(...)" : "");
+    return false;
+}
+
 /* What a call gives, as it is; all borrowed. */
 struct arguments {
     PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals;
@@ -227,7 +238,7 @@ static int parse(const char *function, PyObject *args, PyObject *kwargs, struct 
                               "chunksize", "progress", "rounds",  "globals", NULL};
     bool is_star = strcmp(function, "starmap") == 0;
     if (!sf_argument_knows_keywords(function, is_star ? "starmap(f, args)" : "map(f, args)", plain, kwargs) ||
-        !sf_call_has_one_iterable(function, "starmap(f, zip(a_values, b_values))", args))
+        !sf_call_has_one_iterable(function, "starmap(f, zip(a_values, b_values))", args) || !is_third(args))
         return -1;
     int parsed =
         has_extract(args)

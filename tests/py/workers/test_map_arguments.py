@@ -40,8 +40,16 @@ def test_none_for_everything_is_either_form(form):
 def test_a_wrong_count_is_refused_by_name(form, name, value, error, words):
     with pytest.raises(error, match=words):
         call(form, **{name: value})
+    if name == "concurrency" and form in ("map", "starmap") and type(value) in (str, float):  # it may be extract too
+        words = "third argument is concurrency, an int, or extract"
     with pytest.raises(error, match=words):
         call(form, *([value] if name == "concurrency" else [1, value]))
+
+
+@pytest.mark.parametrize("form", ["map", "starmap"])
+def test_half_of_an_even_number_is_a_float_and_the_sentence_says_what_to_write(form):
+    with pytest.raises(TypeError, match="third argument is concurrency, an int, or extract, a callable, not float: write //"):
+        call(form, 4 / 2)
 
 
 @ALL
