@@ -1,7 +1,7 @@
 """Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
 from types import TracebackType
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Literal, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
 
 from typing_extensions import Buffer as _Buffer, Self  # type: ignore[attr-defined]  # 4.6 has Buffer
 
@@ -115,33 +115,39 @@ class Generator(_Task, Generic[_R]):
 
 @overload
 def map(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
-    extract: None = None, merge: None = None, progress: _Progress = None,
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+    extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
+    globals: Optional[Dict[str, Any]] = None,
 ) -> List[_R]: ...
 @overload
 def map(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
-    extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+    extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
+    globals: Optional[Dict[str, Any]] = None,
 ) -> List[_R]: ...
 @overload
 def map(
     f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
-    concurrency: int = 0, chunksize: int = 0, *, progress: _Progress = None,
+    concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
+    globals: Optional[Dict[str, Any]] = None,
 ) -> List[_R]: ...
 @overload
 def starmap(
-    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
-    extract: None = None, merge: None = None, progress: _Progress = None,
+    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
+    chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
+    rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
 ) -> List[_R]: ...
 @overload
 def starmap(
-    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
-    extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
+    chunksize: Optional[int] = 0, *, extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+    rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
 ) -> List[_R]: ...
 @overload
 def starmap(
     f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
-    merge: Optional[_Merge[_X]], concurrency: int = 0, chunksize: int = 0, *, progress: _Progress = None,
+    merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+    progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
 ) -> List[_R]: ...
 
 class _Results(Iterator[_R]):
@@ -153,9 +159,11 @@ class _Results(Iterator[_R]):
         self, type: Optional[Type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType]
     ) -> None: ...
 
-def imap(f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 1) -> _Results[_R]: ...
+def imap(
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
+) -> _Results[_R]: ...
 def imap_unordered(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 1
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
 ) -> _Results[_R]: ...
 def wait(threads: Iterable[_Task_], timeout: Optional[float] = None) -> List[_Task_]: ...
 

@@ -13,6 +13,11 @@ struct sf_arrival {
     bool again; /* the last piece could not be taken, and comes again */
 };
 
+static inline bool sf_arrival_is_under_way(const struct sf_arrival *arrival)
+{
+    return arrival->incoming.total != 0;
+}
+
 /* Takes a pulled piece and releases its slot; copies without the interpreter lock where that is long. 1: the message is
  * whole, and *object is what it was (a new reference), or NULL with what unpickling raised. 0: more pieces follow. -1 with
  * an exception. */

@@ -218,7 +218,8 @@ static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *prefetch = NULL;
     int64_t ahead = 0;
     struct sf_task *task = sf_task_of(self);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOO:Generator", keywords, &call.f, &call.extract,
+    if (!sf_argument_knows_keywords("Generator", "Generator(f, args=(1, 2))", keywords, kwargs) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOO:Generator", keywords, &call.f, &call.extract,
                                      &call.merge, &call.args, &call.kwargs, &call.name, &prefetch, &call.globals) ||
         !sf_argument_is_callable(call.f, "f", false) ||
         sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead) || check_function(call.f) ||

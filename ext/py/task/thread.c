@@ -3,6 +3,7 @@
 #include "py/base/types.h"
 
 #include "core/log/log.h"
+#include "py/base/arguments.h"
 #include "py/base/wait.h"
 #include "py/task/task_object.h"
 #include "py/task/task_state.h"
@@ -16,7 +17,8 @@ static int thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "globals", NULL};
     struct sf_task_call call = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Thread", keywords, &call.f, &call.extract, &call.merge,
+    if (!sf_argument_knows_keywords("Thread", "Thread(f, args=(1, 2))", keywords, kwargs) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Thread", keywords, &call.f, &call.extract, &call.merge,
                                      &call.args, &call.kwargs, &call.name, &call.globals) ||
         sf_task_object_init_once(self, "Thread"))
         return -1;
