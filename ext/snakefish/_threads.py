@@ -22,8 +22,8 @@ _HARMLESS_MODULES = (
 )
 _OURS = "sf-"
 _HARMLESS_NAMES = (
-    "ZMQbg/",  # libzmq's: they hold no lock while they wait, and pyzmq refuses a context in a child
-    "jemalloc_bg_thd",  # jemalloc stops it for a fork
+    "ZMQbg/",  # libzmq's: they hold no lock while they wait, and pyzmq lets a parent's contexts alone in a child
+    "jemalloc_bg_thd",  # jemalloc has handlers of its own for a fork
     "iou-",  # the kernel's own, for io_uring
 )
 # Between a library and its threads: where one begins in these, what it calls next says whose it is.

@@ -66,7 +66,7 @@ static int try_reap(void *what)
         return done ? done : -EAGAIN;
     child->state = SF_CHILD_REAPED;
     list_remove(child);
-    sf_own_fd_close(&child->pidfd);
+    sf_process_close_pidfd(&child->pidfd, child->pid);
     sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
                  (uint64_t)(int64_t)child->exit_status);
     return 0;
@@ -128,7 +128,7 @@ void sf_child_kill(struct sf_child *child)
 
 int sf_child_fileno(struct sf_child *child, PyObject *name)
 {
-    int error = -ESRCH, pidfd = sf_own_fd_get(&child->pidfd);
+    int error = -ESRCH, pidfd = sf_process_get_pidfd(&child->pidfd, child->pid);
     if (pidfd >= 0)
         return pidfd;
     if (child->state == SF_CHILD_RUNNING)
@@ -148,7 +148,7 @@ int sf_child_fileno(struct sf_child *child, PyObject *name)
 void sf_child_forget(struct sf_child *child)
 {
     assert(child->owner != getpid());
-    sf_own_fd_close(&child->pidfd);
+    sf_process_close_pidfd(&child->pidfd, child->pid);
     child->link = NULL; /* the list it was in is the parent's */
     child->state = SF_CHILD_REAPED;
     child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
