@@ -20,9 +20,10 @@ _HARMLESS_MODULES = (
     "IPython.core.history",  # sleeps on an event, then writes into SQLite, which a child does not use
     "ipykernel.",  # heartbeat, IOPub, control: wait in zmq; ipykernel itself knows in a child that it has none of them
 )
+_OURS = "sf-"
 _HARMLESS_NAMES = (
-    "ZMQbg/",  # libzmq's: they hold no lock while they wait, and pyzmq refuses a context in a child
-    "jemalloc_bg_thd",  # jemalloc stops it for a fork
+    "ZMQbg/",  # libzmq's: they hold no lock while they wait, and pyzmq lets a parent's contexts alone in a child
+    "jemalloc_bg_thd",  # jemalloc has handlers of its own for a fork
     "iou-",  # the kernel's own, for io_uring
 )
 # Between a library and its threads: where one begins in these, what it calls next says whose it is.
@@ -34,7 +35,8 @@ _STACK_BYTES = 65536  # how much of a stack is looked at
 _MOST_NAMES = 6
 _LONGEST_WAIT_S = 0.1  # for a thread that waits for a CPU
 _LITTLE_CPU_NS = 2_000_000  # much more than a thread needs to begin or to end
-_native = {}  # thread id: whose it is; None: not to be warned of
+_PYTHONS, _OWN, _NOBODYS = object(), object(), object()  # one of Python's; our own; one that nobody needs to know of
+_known = {}  # thread id: whose it is, in words or one of these
 _shown = {}  # file: the registry that the warnings module keeps of what it has shown
 
 
@@ -59,20 +61,18 @@ def _module(thread):
     return getattr(getattr(target, "func", target), "__module__", None) or ""
 
 
-def _python_threads(others):
-    """The threads of the threading module besides this one, and the number of those that it does not know. others: how
-    many there are in all, if that is known: in a forked child _thread._count() still counts the parent's."""
+def _threading_threads():
+    """The threads that the threading module knows besides this one; and how many of them _thread counts."""
     threading = sys.modules.get("threading")
     if threading is None:
-        return [], min(_thread._count(), others)
+        return [], 0
     this, main = threading.get_ident(), threading.main_thread()
-    known = list(threading._active.values())
-    started = [thread for thread in known if thread is not main and type(thread) is not threading._DummyThread]
-    known = [thread for thread in known if thread.ident != this]
-    return known, max(min(_thread._count() - len(started), others - len(known)), 0)
+    all_of_them = list(threading._active.values())
+    counted = [thread for thread in all_of_them if thread is not main and type(thread) is not threading._DummyThread]
+    return [thread for thread in all_of_them if thread.ident != this], len(counted)
 
 
-# ---- threads of libraries ----
+# ---- all threads, by the kernel's numbers ----
 
 
 def _read(path):
@@ -120,9 +120,13 @@ def _library(syscall, mappings):
 
 
 def _describe(name, library, mappings):
-    """Whose a thread is; None: nobody needs to know, or it is one of Python's."""
-    if name.startswith(_HARMLESS_NAMES) or _INTERPRETER.match(library):
-        return None
+    """Whose a thread is."""
+    if name.startswith(_OURS):
+        return _OWN
+    if name.startswith(_HARMLESS_NAMES):
+        return _NOBODYS
+    if _INTERPRETER.match(library):
+        return _PYTHONS
     if name == _read("/proc/self/comm").strip():  # inherited from who started it
         name = ""
     if not library:
@@ -147,8 +151,8 @@ def _examine(threads):
             name = _read(f"/proc/self/task/{thread}/comm").strip()
             is_late = _cpu_ns(thread) - begun_ns > _LITTLE_CPU_NS or time.monotonic() > end
             if name and (is_late or not syscall.startswith("running")):
-                _native[thread] = _describe(name, _library(syscall, mappings), mappings)
-            if not name or thread in _native:  # it has ended, or is known
+                _known[thread] = _describe(name, _library(syscall, mappings), mappings)
+            if not name or thread in _known:  # it has ended, or is known
                 del begun[thread]
         if begun:
             time.sleep(pause)
@@ -162,23 +166,23 @@ def _thread_ids():
         return set()
 
 
-def _library_threads(there):
-    """[whose it is] of the threads with these ids that are not Python's. Only new ones are looked at."""
-    new = there - _native.keys()
+def _other_threads(threads):
+    """Whose the threads with these numbers are, in the order of the numbers. Only new ones are looked at."""
+    new = threads - _known.keys()
     if new:
         _examine(new)
-    for gone in _native.keys() - there:
-        del _native[gone]
-    return [whose for whose in _native.values() if whose is not None]
+    for gone in _known.keys() - threads:
+        del _known[gone]
+    return [whose for _, whose in sorted(_known.items())]
 
 
 # ---- the warning ----
 
 
-def _names(python, unknown, libraries):
+def _names(python, unnamed, libraries):
     names = [thread.name for thread in python]
-    if unknown:
-        names.append(f"{unknown} of _thread.start_new_thread")
+    if unnamed:
+        names.append(f"{unnamed} of _thread.start_new_thread")
     for whose in dict.fromkeys(libraries):
         names.append(f"{libraries.count(whose)} {whose}" if whose.startswith("of ") else whose)
     if len(names) > _MOST_NAMES:
@@ -198,15 +202,17 @@ def _place():
 def warn(this):
     """Warns of threads besides this one, of which the kernel's number is given; not of harmless ones. May raise, as
     warnings may."""
-    ids = _thread_ids()
-    known, unknown = _python_threads(len(ids) - 1 if ids else sys.maxsize)
-    libraries = _library_threads(ids - {this, *(getattr(thread, "native_id", None) for thread in known)})
-    python = [thread for thread in known if not _module(thread).startswith(_HARMLESS_MODULES)]
-    count = len(python) + unknown + len(libraries)
+    of_threading, counted = _threading_threads()
+    others = _other_threads(_thread_ids() - {this, *(getattr(thread, "native_id", None) for thread in of_threading)})
+    # One of Python's may be on its way out, and is not counted any more. A forked child still counts its parent's.
+    unnamed = max(min(_thread._count() - counted - others.count(_OWN), others.count(_PYTHONS)), 0)
+    python = [thread for thread in of_threading if not _module(thread).startswith(_HARMLESS_MODULES)]
+    libraries = [whose for whose in others if isinstance(whose, str)]
+    count = len(python) + unnamed + len(libraries)
     if count == 0:
         return
     text = (
-        f"this process has other threads than the one that forks ({count}: {_names(python, unknown, libraries)}). "
+        f"this process has other threads than the one that forks ({count}: {_names(python, unnamed, libraries)}). "
         "A lock that one of them holds stays locked for ever in the child, which may deadlock"
     )
     frame = _place()

@@ -4,25 +4,65 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/os/monotonic.h"
-#include "core/os/own_fd.h"
-
 #define FIRST_PAUSE_NS                                                                                                 \
     INT64_C(200000) /* between two looks where there is no pidfd; each pause is twice the last one                     \
                      */
 #define LAST_PAUSE_NS INT64_C(5000000)
-#define FEW 16 /* children that are waited for without allocating memory */
+#define PIDFS 0x50494446 /* the file system that pidfds have from Linux 6.9 on */
+#define FEW 16           /* children that are waited for without allocating memory */
 
 int sf_process_open_pidfd(pid_t child)
 {
     int fd = (int)syscall(SYS_pidfd_open, child, 0);
     return fd < 0 ? -errno : fd;
+}
+
+static bool has_inode_of_its_own(int pidfd)
+{
+    struct statfs status;
+    return fstatfs(pidfd, &status) == 0 && status.f_type == PIDFS;
+}
+
+/* Whether /proc says that the descriptor is a pidfd of the child, or of a process that was reaped. True where /proc
+ * cannot be read. */
+static bool is_of(int fd, pid_t child)
+{
+    char path[48], line[128];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return true;
+    while (!found && fgets(line, sizeof line, file)) {
+        long pid = strncmp(line, "Pid:", 4) == 0 ? strtol(line + 4, NULL, 10) : 0;
+        found = pid == child || pid == -1;
+    }
+    fclose(file);
+    return found;
+}
+
+int sf_process_get_pidfd(const struct sf_own_fd *pidfd, pid_t child)
+{
+    int fd = sf_own_fd_get(pidfd);
+    return fd >= 0 && (has_inode_of_its_own(fd) || is_of(fd, child)) ? fd : -1;
+}
+
+void sf_process_close_pidfd(struct sf_own_fd *pidfd, pid_t child)
+{
+    int fd = sf_process_get_pidfd(pidfd, child);
+    if (fd >= 0)
+        close(fd);
+    *pidfd = SF_OWN_FD_NONE;
 }
 
 /* ---- signals ---- */
@@ -124,7 +164,7 @@ int sf_process_wait_any(const pid_t *children, size_t count, int64_t timeout_ns)
         waited[i] = (struct waited){children[i], SF_OWN_FD_NONE};
     int error = open_pidfds(waited, polled, count) ? wait_for(waited, polled, count, timeout_ns) : 0;
     for (size_t i = 0; i < count; i++)
-        sf_own_fd_close(&waited[i].pidfd);
+        sf_process_close_pidfd(&waited[i].pidfd, waited[i].child);
     free(many_waited);
     free(many_polled);
     return error;

@@ -12,12 +12,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/os/own_fd.h"
+
 /* An exit status is n after exit(n), -N after signal N, or this: another part of the program has reaped the child. */
 #define SF_PROCESS_STATUS_UNKNOWN INT32_MIN
 
 /* A file descriptor (close-on-exec) that is readable once the child has died. >= 0 or -errno; -ESRCH: it was reaped.
  * The caller's. */
 int sf_process_open_pidfd(pid_t child);
+
+/* The number of a pidfd that was opened so and taken over by sf_own_fd_take, or -1: it is none, or not ours any more.
+ * own_fd.h says what that means. Before Linux 6.9 all pidfds, epolls, eventfds and the like have one inode; so this
+ * asks the kernel which process the descriptor is of. */
+int sf_process_get_pidfd(const struct sf_own_fd *pidfd, pid_t child);
+
+/* Closes it where it is ours, and makes *pidfd none. */
+void sf_process_close_pidfd(struct sf_own_fd *pidfd, pid_t child);
 
 /* Sends a signal to the child, never to another process that was given its pid. 0 or -errno; -ESRCH: it was reaped.
  * Does not block. */

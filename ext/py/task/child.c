@@ -69,7 +69,7 @@ static int try_reap(void *what)
         return done ? done : -EAGAIN;
     child->state = SF_CHILD_REAPED;
     list_remove(child);
-    sf_own_fd_close(&child->pidfd);
+    sf_process_close_pidfd(&child->pidfd, child->pid);
     sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
                  (uint64_t)(int64_t)child->exit_status);
     return 0;
@@ -134,7 +134,7 @@ int sf_child_kill(struct sf_child *child)
 
 int sf_child_fileno(struct sf_child *child, PyObject *name)
 {
-    int error = -ESRCH, pidfd = sf_own_fd_get(&child->pidfd);
+    int error = -ESRCH, pidfd = sf_process_get_pidfd(&child->pidfd, child->pid);
     if (pidfd >= 0)
         return pidfd;
     if (child->state == SF_CHILD_RUNNING)
@@ -154,7 +154,7 @@ int sf_child_fileno(struct sf_child *child, PyObject *name)
 void sf_child_forget(struct sf_child *child)
 {
     list_remove(child); /* where the list is the parent's, only its link is cleared */
-    sf_own_fd_close(&child->pidfd);
+    sf_process_close_pidfd(&child->pidfd, child->pid);
     child->state = SF_CHILD_REAPED;
     child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
 }

@@ -301,7 +301,8 @@ static PyMethodDef methods[] = {
      "RuntimeError before join()."},
     {"fileno", sf_task_object_fileno, METH_NOARGS,
      "fileno()\n--\n\n"
-     "A pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
+     "A pidfd, readable once the child has ended. Owned by the Generator: valid until join(). RuntimeError where the\n"
+     "system gives none."},
     {"dispose", sf_task_object_dispose, METH_NOARGS,
      "dispose()\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory. Calling it again does\n"

@@ -68,7 +68,7 @@ static PyMethodDef methods[] = {
     {"fileno", sf_task_object_fileno, METH_NOARGS,
      "fileno()\n--\n\n"
      "A pidfd, readable once the child has ended, for select, poll and asyncio. Owned by the Thread: valid until\n"
-     "join()."},
+     "join(). RuntimeError where the system gives none."},
     {"dispose", sf_task_object_dispose, METH_NOARGS,
      "dispose()\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory.\n\n"

@@ -2,10 +2,12 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -184,6 +186,24 @@ TEST(threads_are_counted)
     CHECK(before >= 1);
     pthread_create(&thread, NULL, nothing, NULL);
     CHECK_EQ(before + 1, sf_process_threads());
+}
+
+TEST(a_descriptor_of_the_programs_in_the_place_of_a_pidfd_is_left_alone)
+{
+    struct sf_own_fd pidfd, other;
+    pid_t child = fork_sleeper();
+    CHECK_EQ(0, sf_own_fd_take(&pidfd, sf_process_open_pidfd(child)));
+    CHECK_EQ(pidfd.fd, sf_process_get_pidfd(&pidfd, child));
+    CHECK_EQ(0, sf_own_fd_take(&other, eventfd(0, EFD_CLOEXEC))); /* all have its inode before Linux 6.9 */
+    int fd = other.fd;
+    CHECK_EQ(-1, sf_process_get_pidfd(&other, child));
+    sf_process_close_pidfd(&other, child);
+    CHECK(other.fd == -1 && fcntl(fd, F_GETFD) >= 0);
+    kill(child, SIGKILL);
+    CHECK_EQ(-SIGKILL, reaped(child));
+    fd = pidfd.fd;
+    sf_process_close_pidfd(&pidfd, child);
+    CHECK(pidfd.fd == -1 && fcntl(fd, F_GETFD) < 0);
 }
 
 TEST(a_child_is_dead_before_and_after_it_is_reaped)

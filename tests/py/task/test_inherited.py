@@ -220,8 +220,7 @@ def test_finalizers_run_in_the_process_that_made_them_and_once(check_program):
         weakref.finalize(silent, print, "NEVER").atexit = False
         def child():
             things.append(own("child's"))
-            called = own("called")
-            del called
+            weakref.finalize(silent, say, "called", os.getpid())()
             with snakefish.Thread(grandchild) as t:
                 t.start()
         def grandchild():

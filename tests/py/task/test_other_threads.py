@@ -219,3 +219,14 @@ def test_one_thread_costs_no_look_at_proc(check_program):
             t.start()
         print("snakefish._threads" in sys.modules)
         """) == "False\n"
+
+
+def test_the_thread_that_asks_a_source_of_imap_is_not_warned_of(check_program):
+    assert check_program(NATIVE + """
+import itertools
+with snakefish.imap(abs, itertools.count()) as results:
+    next(results)
+    print(said(), said(lambda: [next(results) for _ in range(100)]))
+    threading.Thread(target=time.sleep, args=(30,), name="painter", daemon=True).start()
+    print(said())
+""") == "[] []\n['1: painter']\n"
