@@ -7,8 +7,8 @@
  * A ring whose capacity counts the messages' own bytes has the same model with other numbers: what a message counts
  * instead of its span.
  *
- * Input: two bytes choose the capacity, and whether it counts. Then come operations of one byte: the low 3 bits say which operation, the
- * others which frame it is for. A reservation has two more bytes for its size. */
+ * Input: two bytes choose the capacity, and whether it counts. Then come operations of one byte: the low 3 bits say
+ * which operation, the others which frame it is for. A reservation has two more bytes for its size. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,7 +87,9 @@ static unsigned find(enum state state, unsigned which)
 
 static void reserve(struct sf_ring *ring, uint64_t room, uint64_t bytes)
 {
-    uint64_t seq = last, takes = !counting ? SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8 : bytes > LABEL ? bytes - LABEL : 1;
+    uint64_t seq = last, takes = !counting       ? SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8
+                                 : bytes > LABEL ? bytes - LABEL
+                                                 : 1;
     struct sf_ring_slot slot;
     int wanted = takes > room ? -EMSGSIZE : room_taken() + takes > room ? -EAGAIN : 0;
     REQUIRE(sf_ring_reserve(ring, bytes, &slot) == wanted);
