@@ -107,7 +107,8 @@ class Tagged(numpy.ndarray):
 
 def test_arrays_of_objects_subclasses_and_masked_ones():
     masked = numpy.ma.masked_array(numpy.arange(20_000), mask=numpy.arange(20_000) % 2 == 0)
-    received = through([numpy.array([1, "x", None], dtype=object), numpy.arange(20_000).view(Tagged), masked, numpy.float64(1.5), numpy.dtype("f8")])
+    received = through([numpy.array([1, "x", None], dtype=object), numpy.arange(20_000).view(Tagged), masked,
+                        numpy.float64(1.5), numpy.dtype("f8")])
     assert list(received[0]) == [1, "x", None] and type(received[1]) is Tagged and type(received[3]) is numpy.float64
     assert received[2].sum() == masked.sum() and received[4] == numpy.dtype("f8")
 
