@@ -245,7 +245,8 @@ def test_strings_met_before_are_few_or_many():
 def test_containers_of_every_length_around_pickles_batches(count):
     for sent in (list(range(count)), [i * 2**33 for i in range(count)], [i / 3 for i in range(count)],
                  [str(i) for i in range(count)], [i if i % 2 else i / 2 for i in range(count)], [(i, "x") for i in range(count)],
-                 {i: str(i) for i in range(count)}, list(range(count)) + ["end"], ["begin"] + list(range(count)), tuple(range(count)), [tuple(range(count))] * 2):
+                 {i: str(i) for i in range(count)}, list(range(count)) + ["end"], ["begin"] + list(range(count)),
+                 tuple(range(count)), [tuple(range(count))] * 2):
         received = through_channel(sent)
         assert received == sent
         same(received, sent)
@@ -256,7 +257,8 @@ def test_a_message_has_the_size_that_pickle_says():
     row = ("a", 1)
     for sent in (None, True, 0, 255, 256, -1, 2**31, -(2**39), 2**39, 2**63 - 1, 1.5, "", "a", "x" * 255, "x" * 256, (), (1,),
                  (1, 2), (1, 2, 3), (1, 2, 3, 4), [], [1], [None], {}, {1: 2}, {1: 2, "a": ()}, [row, row], ["a"] * 300,
-                 [str(i) for i in range(300)] * 2, list(range(999)), list(range(1000)), list(range(1001)), {i: i for i in range(1000)}, {i: i for i in range(2001)},
+                 [str(i) for i in range(300)] * 2, list(range(999)), list(range(1000)), list(range(1001)),
+                 {i: i for i in range(1000)}, {i: i for i in range(2001)},
                  [i / 3 for i in range(8000)], [i / 3 for i in range(7280)], [i / 3 for i in range(7281)],
                  [("x" * 100, i) for i in range(5000)], ["%09d" % i for i in range(20_000)], [2**40 + i for i in range(30_000)],
                  ["x" * 60_000 + str(i) for i in range(8)]):
