@@ -36,9 +36,9 @@ struct sf_ring_shared {
     _Atomic uint64_t head, next, tail, seq, base, counted;
     /* read by all, rarely written */
     _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
-    _Atomic int64_t trim_at_ns;                                      /* see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
+    _Atomic int64_t trim_at_ns;                                      /* rarely used; see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
 #define SF_RING_DATA_OFFSET                                                                                            \

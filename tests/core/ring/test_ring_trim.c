@@ -204,7 +204,7 @@ TEST(a_process_killed_while_it_gives_memory_back_does_no_harm)
         while (sf_ring_length(ring) || sf_ring_wait_room(ring, 125 * MIB, 1 * MS)) /* until the child has received */
             CHECK(now_s() - start < 10);
         atomic_store(&ring->shared->trim_at_ns, 1);
-        usleep((useconds_t)random_below(15000));    /* it takes some ms */
+        usleep((useconds_t)random_below(15000)); /* it takes some ms */
         kill(pid, SIGKILL);
         await_zombie(pid);
         CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot));
