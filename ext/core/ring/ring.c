@@ -20,8 +20,8 @@
  * - The frames from head to tail follow each other without a gap, each as long as its span.
  *
  * Who writes. Under the lock: head, next, tail, seq, base, counted, layout, the header words of a new frame, READY ->
- * READING, span and bytes of FREE frames, and the state of a dead process's frame. Without it: the holder of a message publishes,
- * abandons or releases it by one store of its state. The message's bytes are its holder's.
+ * READING, span and bytes of FREE frames, and the state of a dead process's frame. Without it: the holder of a message
+ * publishes, abandons or releases it by one store of its state. The message's bytes are its holder's.
  *
  * Giving back. The frame may be before `next`, which only the owner of the lock may move. So give_back leaves the
  * position in `returned`, and the next owner of the lock moves `next` back to it. Until then the frame is RETURNING:
@@ -34,8 +34,8 @@
  *   `returned`.
  * - giving back: `returned` is set before the frame is READY, and `next` moves before `returned` is cleared.
  * - collecting: next moves first, then head, both over FREE frames only, so any mixture is a valid ring.
- * - merging FREE frames: one store of the first one's span. Its bytes are stored before: who dies in between leaves frames
- *   that count too much until they are collected.
+ * - merging FREE frames: one store of the first one's span. Its bytes are stored before: who dies in between leaves
+ * frames that count too much until they are collected.
  * - counted is counted again, from the frames, by a process that takes the lock over from a dead one.
  * - the layout: see ring_layout.h. A process that takes the lock over from a dead one repairs the layout first.
  * A dead process's WRITING, READING and RETURNING frames do no harm until they are at the head and another process needs the room:
@@ -72,8 +72,7 @@ __attribute__((unused)) static bool positions_are_valid(const struct sf_ring *ri
     uint64_t head = load_locked(&s->head), next = load_locked(&s->next), tail = load_locked(&s->tail),
              base = load_locked(&s->base);
     return head <= next && next <= tail && (head | next | tail) % 8 == 0 &&
-           (head != tail || load_locked(&s->counted) == 0) &&
-           sf_ring_layout_is_valid(&s->layout, base, head, tail);
+           (head != tail || load_locked(&s->counted) == 0) && sf_ring_layout_is_valid(&s->layout, base, head, tail);
 }
 
 /* Locked, with a valid layout. */
