@@ -1,8 +1,8 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. A message of one piece is opened at once. Pieces of a longer one are copied
- * to where they will stay, so that the sender gets its room in the ring back, and the message is opened once all are
- * there. */
+ * The pieces of one message arrive in order. A message of one piece is opened at once. Pieces of a longer one are
+ * copied to where they will stay, so that the sender gets its room in the ring back, and the message is opened once all
+ * are there. */
 #include "py/message/arrival.h"
 
 #include "py/message/message.h"

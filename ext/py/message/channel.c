@@ -150,7 +150,8 @@ static int sleep_for_room(void *what, int64_t timeout_ns)
 /* Raises for a wait that did not end with 0. Returns NULL. */
 static PyObject *raise_failure(struct transfer *transfer, int error, bool sending)
 {
-    long long bytes = (long long)own_bytes(transfer->bytes), size = (long long)sf_ring_capacity(transfer->channel->ring);
+    long long bytes = (long long)own_bytes(transfer->bytes),
+              size = (long long)sf_ring_capacity(transfer->channel->ring);
     if (error == SF_RAISED)
         return NULL;
     if (error == -ESHUTDOWN)
@@ -279,8 +280,7 @@ static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_
         sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_END, number, 0, 0);
         raise_failure(&transfer, error, false);
     } else {
-        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq,
-                            own_bytes(transfer.slot.bytes));
+        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, own_bytes(transfer.slot.bytes));
         object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
         if (!object && sf_interruption_is_raised())
             sf_ring_give_back(channel->ring, &transfer.slot);
@@ -423,21 +423,21 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Channel(size=2147483648)\n--\n\n"
-             "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
-             "in those forked from it after the Channel was made.\n\n"
-             "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
-             "len(pickle.dumps(obj, 5)); bytes objects and bytearrays are not pickled and count their length, at least 1.\n"
-             "With large buffers, as those of numpy arrays, it may count a little less than the pickle. What the ring\n"
-             "needs besides is reserved beside size, for 33 million messages and more. A message counts until it has been\n"
-             "received and unpickled, and until those sent before it have been.\n\n"
-             "Memory is used when a message is written into it, not before. The memory of a backlog goes back to the\n"
-             "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
-             "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
-             "without any further call the memory stays until dispose().\n\n"
-             "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
-             "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
+PyDoc_STRVAR(
+    doc, "Channel(size=2147483648)\n--\n\n"
+         "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
+         "in those forked from it after the Channel was made.\n\n"
+         "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
+         "len(pickle.dumps(obj, 5)); bytes objects and bytearrays are not pickled and count their length, at least 1.\n"
+         "With large buffers, as those of numpy arrays, it may count a little less than the pickle. What the ring\n"
+         "needs besides is reserved beside size, for 33 million messages and more. A message counts until it has been\n"
+         "received and unpickled, and until those sent before it have been.\n\n"
+         "Memory is used when a message is written into it, not before. The memory of a backlog goes back to the\n"
+         "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
+         "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
+         "without any further call the memory stays until dispose().\n\n"
+         "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
+         "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},   {Py_tp_new, PyType_GenericNew},

@@ -165,7 +165,8 @@ int sf_incoming_take(struct sf_incoming *incoming, struct sf_ring *ring, const s
         failed = sf_incoming_advance(incoming, room);
     }
     sf_log_stretch(SF_EVENT_COPIED, from, bytes);
-    if (!failed && !sf_ring_is_holder(ring, slot)) { /* memory for a block may begin a garbage collection, which may fork */
+    if (!failed &&
+        !sf_ring_is_holder(ring, slot)) { /* memory for a block may begin a garbage collection, which may fork */
         PyErr_SetString(PyExc_RuntimeError, "this process was forked while a message was copied: it is its parent's");
         failed = -1;
     }

@@ -1,5 +1,5 @@
-/* A message that is coming in. Its bytes are copied, in their order, to where they will stay: into the object itself, or
- * for a pickle into a copy of it. Each buffer that came out of band gets an object of its own.
+/* A message that is coming in. Its bytes are copied, in their order, to where they will stay: into the object itself,
+ * or for a pickle into a copy of it. Each buffer that came out of band gets an object of its own.
  *
  *     sf_incoming_begin -> (sf_incoming_next, copy, sf_incoming_advance)... -> sf_incoming_open -> sf_incoming_clear
  *

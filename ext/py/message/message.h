@@ -85,14 +85,14 @@ static inline enum sf_message_kind sf_message_kind_of(uint64_t label)
 
 /* Opens the message that begins at byte `at` of the claimed slot, which stays the caller's: if an interruption came
  * (py/base/interruption.h), it may give the message back. The object is made from a copy: what unpickling calls may fork,
- * and the child's object must not change when the parent gives the room back. A new
- * reference, or NULL with what unpickling raised. want_bytes: TypeError for anything but bytes. */
+ * and the child's object must not change when the parent gives the room back. A new reference, or NULL with what
+ * unpickling raised. want_bytes: TypeError for anything but bytes. */
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes);
 
-/* For a message that is read as a whole into one bytes or bytearray object. The message is `total` bytes long and begins
- * with the eight bytes `head`; its first *skipped bytes are left out. gather makes the object: a new reference, or NULL
- * with MemoryError. open_gathered makes what was sent of it: a new reference, or NULL with what unpickling raised. It
- * steals `gathered`. (Large buffers are copied once more than by sf_incoming.) */
+/* For a message that is read as a whole into one bytes or bytearray object. The message is `total` bytes long and
+ * begins with the eight bytes `head`; its first *skipped bytes are left out. gather makes the object: a new reference,
+ * or NULL with MemoryError. open_gathered makes what was sent of it: a new reference, or NULL with what unpickling
+ * raised. It steals `gathered`. (Large buffers are copied once more than by sf_incoming.) */
 PyObject *sf_message_gather(uint64_t head, uint64_t total, uint64_t *skipped);
 PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered);
 

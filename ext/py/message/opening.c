@@ -69,7 +69,8 @@ static PyObject *open_short(struct sf_ring *ring, const struct sf_ring_slot *slo
     if (!body)
         return NULL;
     assert(skipped == SF_MESSAGE_LABEL_BYTES);
-    sf_ring_get(ring, slot, at, PyBytes_CheckExact(body) ? PyBytes_AS_STRING(body) : PyByteArray_AS_STRING(body), bytes);
+    sf_ring_get(ring, slot, at, PyBytes_CheckExact(body) ? PyBytes_AS_STRING(body) : PyByteArray_AS_STRING(body),
+                bytes);
     return sf_message_open_gathered(label, body);
 }
 

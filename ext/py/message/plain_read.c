@@ -1,8 +1,8 @@
 /* Plain objects: reading their pickles (plain.h). A stack machine, as every reader of pickles: objects are pushed, and
  * those behind the last mark become a container.
  *
- * Invariants: each object on the stack is owned by it. The memo borrows: what is in it is on the stack, or in a container
- * that is, until the end. */
+ * Invariants: each object on the stack is owned by it. The memo borrows: what is in it is on the stack, or in a
+ * container that is, until the end. */
 #include "py/message/plain.h"
 
 #include <assert.h>
@@ -282,7 +282,7 @@ PyObject *sf_plain_read(const char *pickle, uint32_t count)
     reader.filled = 0;
     int failed = 0;
     while (!failed && *reader.at != STOP) {
-        enum opcode opcode = (enum opcode)*reader.at++;
+        enum opcode opcode = (enum opcode) * reader.at++;
         failed = step(&reader, opcode, count);
     }
     PyObject *object = failed ? NULL : reader.stack.item[0];
