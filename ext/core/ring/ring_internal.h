@@ -38,10 +38,10 @@ struct sf_ring_shared {
     _Atomic uint64_t head, next, tail, seq, base, counted, returned;
     /* read by all, rarely written */
     _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
-    uint64_t key; /* names the ring, to processes that come from one process by fork; constant, not 0 */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
-    _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
-    _Atomic int64_t trim_at_ns;                                      /* rarely used; see ring_trim.h */
+    uint64_t key; /* names the ring, to processes that come from one process by fork; constant, not 0 */
+    _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event; /* a message was released */
+    _Atomic int64_t trim_at_ns;                                   /* see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
 #define SF_RING_DATA_OFFSET                                                                                            \

@@ -317,7 +317,8 @@ static Py_ssize_t channel_length(PyObject *self)
     if (!begin_use(channel))
         return -1;
     struct transfer transfer = {.channel = channel};
-    struct sf_waiting waiting = {try_length, sleep_for_message, &transfer, SF_WAIT_MESSAGE, sf_ring_number(channel->ring)};
+    struct sf_waiting waiting = {try_length, sleep_for_message, &transfer, SF_WAIT_MESSAGE,
+                                 sf_ring_number(channel->ring)};
     int error = sf_wait(&waiting, false, 0);
     if (error == -EAGAIN)
         PyErr_SetString(PyExc_RuntimeError, "the process that has locked the Channel does not go on (was it stopped?): "
@@ -400,8 +401,9 @@ static PyMethodDef methods[] = {
      "Blocks until there is a message, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
      "block=False it raises IndexError when there is none. EOFError when it would block and no other process or\n"
      "thread is left that could send: they have ended, or wait themselves for what nobody will do.\n\n"
-     "What unpickling raises comes through unchanged, and then the message is lost. But it stays in the channel, as the\n"
-     "oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler raised."},
+     "What unpickling raises comes through unchanged, and then the message is lost. But it stays in the channel,\n"
+     "as the oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler\n"
+     "raised."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
      "send_bytes(buffer, block=False, timeout=None)\n--\n\n"
      "Sends the bytes of any object with a contiguous buffer, without pickling them. Blocks and raises as\n"

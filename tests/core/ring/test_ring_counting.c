@@ -20,9 +20,9 @@ TEST(one_message_may_be_as_large_as_the_capacity)
         struct sf_ring_slot slot;
         CHECK_EQ(sizes[i], sf_ring_capacity(ring));
         for (int round = 0; round < 5; round++) {
-            CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, LABEL + sizes[i] + 1, &slot));
+            CHECK_EQ(-EMSGSIZE, reserve(ring, LABEL + sizes[i] + 1, &slot));
             CHECK_EQ(0, send_message(ring, 1, 2, LABEL + sizes[i]));
-            CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 0, &slot));
+            CHECK_EQ(-EAGAIN, reserve(ring, 0, &slot));
             CHECK_EQ(-EPIPE, sf_ring_wait_room(ring, 0, 1 * MS));
             receive(ring);
             CHECK_EQ(0, sf_ring_wait_room(ring, LABEL + sizes[i], 1 * MS));
@@ -39,11 +39,11 @@ TEST(the_smallest_messages_fill_the_capacity_each_as_one_byte)
             struct sf_ring_slot slot;
             for (uint64_t n = 0; n < capacity; n++)
                 CHECK_EQ(0, send_message(ring, 0, n, bytes));
-            CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, bytes, &slot));
-            CHECK_EQ(capacity, sf_ring_length(ring));
+            CHECK_EQ(-EAGAIN, reserve(ring, bytes, &slot));
+            CHECK_EQ(capacity, ring_length(ring));
             for (uint64_t n = 0; n < capacity; n++)
                 receive(ring);
-            CHECK_EQ(0, sf_ring_length(ring));
+            CHECK_EQ(0, ring_length(ring));
             sf_ring_free(ring);
         }
 }
@@ -78,7 +78,7 @@ TEST(what_fits_is_known_to_the_byte_after_any_history)
                 unsigned i = first;
                 while (i < last && message[i].state != 1)
                     i++;
-                CHECK_EQ(i < last ? 0 : -EAGAIN, sf_ring_claim(ring, &slot));
+                CHECK_EQ(i < last ? 0 : -EAGAIN, claim(ring, &slot));
                 if (i < last) {
                     message[i].slot = slot;
                     message[i].state = 0;
@@ -106,7 +106,7 @@ TEST(senders_and_receivers_of_many_processes_never_have_more_than_the_capacity)
             for (uint64_t n = 0; n < EACH; n++) {
                 struct sf_ring_slot slot;
                 uint64_t size = LABEL + 1 + n % 50;
-                while (sf_ring_reserve(ring, size, &slot) == -EAGAIN)
+                while (reserve(ring, size, &slot) == -EAGAIN)
                     sf_ring_wait_room(ring, size, 20 * MS);
                 CHECK(atomic_fetch_add(bytes, size - LABEL) + (int64_t)(size - LABEL) <= 100);
                 put_message(ring, &slot, 0, n);
@@ -116,8 +116,8 @@ TEST(senders_and_receivers_of_many_processes_never_have_more_than_the_capacity)
         }
     for (int n = 0; n < 2 * EACH; n++) {
         struct sf_ring_slot slot;
-        while (sf_ring_claim(ring, &slot))
-            CHECK(sf_ring_wait_message(ring, 1000 * MS) != -EPIPE || sf_ring_length(ring));
+        while (claim(ring, &slot))
+            CHECK(sf_ring_wait_message(ring, 1000 * MS) != -EPIPE || ring_length(ring));
         get_message(ring, &slot);
         atomic_fetch_sub(bytes, slot.bytes - LABEL);
         sf_ring_release(ring, &slot);

@@ -171,10 +171,8 @@ static void give_two_back(struct sf_ring *ring, bool in_order)
  * their order, so the numbers of those that survive must increase. */
 static void victim(struct sf_ring *ring, int scene)
 {
-    static const uint64_t sizes[4][5] = {{12, 100, 12, 12, 12},
-                                         {30000, 30000, 12, 12, 50000},
-                                         {30000, 30000, 12, 40000, 12},
-                                         {12, 100, 12, 12, 12}};
+    static const uint64_t sizes[4][5] = {
+        {12, 100, 12, 12, 12}, {30000, 30000, 12, 12, 50000}, {30000, 30000, 12, 40000, 12}, {12, 100, 12, 12, 12}};
     bool beyond = scene == 0 || scene == 3; /* a layout is 64 KiB at first */
     struct sf_ring_slot slot, first;
     for (uint64_t i = 0; i < 5; i++) {

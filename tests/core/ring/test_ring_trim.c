@@ -13,7 +13,7 @@ enum { MIB = 1 << 20 };
 /* Bytes of the ring's frames that have pages. */
 static uint64_t resident_bytes(struct sf_ring *ring)
 {
-    struct sf_ring_slot slot = {.position = 0, .bytes = 8};
+    struct sf_ring_slot slot = {.place = 0, .bytes = 8};
     uint64_t run, pages = 0, all = sf_ring_capacity(ring) / SF_SHM_PAGE_BYTES;
     uintptr_t start = (uintptr_t)sf_ring_at(ring, &slot, 0, &run) & ~(uintptr_t)(SF_SHM_PAGE_BYTES - 1);
     unsigned char *resident = malloc(all);
@@ -64,10 +64,10 @@ TEST(a_claim_that_finds_nothing_does_it_later)
     CHECK_EQ(0, send_message(ring, 0, 1, 60 * MIB));
     make_due(ring, false);
     CHECK_EQ(1, receive(ring).number);
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot));
+    CHECK_EQ(-EAGAIN, claim(ring, &slot));
     make_due(ring, true);
     CHECK(resident_bytes(ring) > 59 * MIB);
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot));
+    CHECK_EQ(-EAGAIN, claim(ring, &slot));
     CHECK(resident_bytes(ring) <= SF_RING_WARM_BYTES);
 }
 
@@ -77,11 +77,11 @@ TEST(a_stream_of_large_messages_keeps_its_pages_for_a_while)
     struct sf_ring_slot slot;
     double start = now_s(), least = (double)(60 * MIB - SF_RING_WARM_BYTES) * SF_RING_TRIM_NS_PER_BYTE / 1e9;
     for (int n = 0;; n++) { /* reserved and claimed only: fast, and its pages are touched once */
-        CHECK_EQ(0, sf_ring_reserve(ring, 60 * MIB, &slot));
+        CHECK_EQ(0, reserve(ring, 60 * MIB, &slot));
         if (n == 0)
             put_message(ring, &slot, 0, 0);
         sf_ring_publish(ring, &slot);
-        CHECK_EQ(0, sf_ring_claim(ring, &slot));
+        CHECK_EQ(0, claim(ring, &slot));
         sf_ring_release(ring, &slot);
         if (resident_bytes(ring) < 50 * MIB)
             break;
@@ -106,10 +106,10 @@ TEST(a_message_in_flight_keeps_everything)
     struct sf_ring *ring = new_ring(128 * MIB);
     struct sf_ring_slot slot, nothing;
     fill(ring, 59);
-    CHECK_EQ(0, sf_ring_reserve(ring, MIB, &slot)); /* by another thread, perhaps */
+    CHECK_EQ(0, reserve(ring, MIB, &slot)); /* by another thread, perhaps */
     make_due(ring, true);
     drain(ring, 59);
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &nothing));
+    CHECK_EQ(-EAGAIN, claim(ring, &nothing));
     CHECK(resident_bytes(ring) > 58 * MIB);
     put_message(ring, &slot, 0, 59);
     sf_ring_publish(ring, &slot);
@@ -151,7 +151,7 @@ TEST(nothing_is_lost_or_damaged_while_memory_is_given_back)
     uint64_t next[SENDERS + 1] = {0};
     for (;;) {
         struct sf_ring_slot slot;
-        if (sf_ring_claim(ring, &slot) == 0) {
+        if (claim(ring, &slot) == 0) {
             struct message message = get_message(ring, &slot);
             CHECK_EQ(next[message.sender]++, message.number);
             sf_ring_release(ring, &slot);
@@ -169,7 +169,7 @@ TEST(nothing_is_lost_or_damaged_while_memory_is_given_back)
 static void send_marked(struct sf_ring *ring, uint64_t mark, uint64_t bytes)
 {
     struct sf_ring_slot slot;
-    CHECK_EQ(0, sf_ring_reserve(ring, bytes, &slot));
+    CHECK_EQ(0, reserve(ring, bytes, &slot));
     for (uint64_t at = 0; at + 8 <= bytes; at += SF_SHM_PAGE_BYTES)
         sf_ring_put(ring, &slot, at, &mark, 8);
     sf_ring_publish(ring, &slot);
@@ -179,7 +179,7 @@ static void receive_marked(struct sf_ring *ring, uint64_t wanted)
 {
     struct sf_ring_slot slot;
     uint64_t mark;
-    CHECK_EQ(0, sf_ring_claim(ring, &slot));
+    CHECK_EQ(0, claim(ring, &slot));
     for (uint64_t at = 0; at + 8 <= slot.bytes; at += SF_SHM_PAGE_BYTES) {
         sf_ring_get(ring, &slot, at, &mark, 8);
         CHECK_EQ(wanted, mark);
@@ -197,17 +197,17 @@ TEST(a_process_killed_while_it_gives_memory_back_does_no_harm)
             receive_marked(ring, round);
             struct sf_ring_slot slot;
             for (;;) /* gives the memory back as soon as that is due */
-                sf_ring_claim(ring, &slot);
+                claim(ring, &slot);
         }
         struct sf_ring_slot slot;
         double start = now_s();
-        while (sf_ring_length(ring) || sf_ring_wait_room(ring, 125 * MIB, 1 * MS)) /* until the child has received */
+        while (ring_length(ring) || sf_ring_wait_room(ring, 125 * MIB, 1 * MS)) /* until the child has received */
             CHECK(now_s() - start < 10);
         atomic_store(&ring->shared->trim_at_ns, 1);
         usleep((useconds_t)random_below(15000)); /* it takes some ms */
         kill(pid, SIGKILL);
         await_zombie(pid);
-        CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot));
+        CHECK_EQ(-EAGAIN, claim(ring, &slot));
         CHECK(resident_bytes(ring) <= SF_RING_WARM_BYTES); /* by it or by us */
         send_marked(ring, round, 100 * MIB);
         receive_marked(ring, round);
