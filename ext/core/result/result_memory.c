@@ -2,8 +2,8 @@
  *
  * Invariants: the seal is valid only when everything is there; the child writes it by a release store after all else,
  * and the parent reads it after the child's death. No byte at or behind `room` is ever touched: there is no memory.
- * mremap makes the window out of the page's mapping (an old size of 0 maps the same pages again), and moves it by growing
- * it at its end and unmapping its beginning. So a result takes no more address space than its own bytes and two
+ * mremap makes the window out of the page's mapping (an old size of 0 maps the same pages again), and moves it by
+ * growing it at its end and unmapping its beginning. So a result takes no more address space than its own bytes and two
  * windows. */
 #include "core/result/result_memory.h"
 
@@ -155,8 +155,8 @@ static void free_window(struct sf_result_memory *memory)
     madvise(memory->window + from, WINDOW - from, MADV_REMOVE);
 }
 
-/* Where bytes [at, at + bytes) are, which are within one window: in the first page, or in the window, which moves forward
- * to them. frees: what it leaves is freed. *moved: it moved. 0 or -ENOMEM. */
+/* Where bytes [at, at + bytes) are, which are within one window: in the first page, or in the window, which moves
+ * forward to them. frees: what it leaves is freed. *moved: it moved. 0 or -ENOMEM. */
 static int reach(struct sf_result_memory *memory, uint64_t at, uint64_t bytes, bool frees, char **place, bool *moved)
 {
     assert(at >= memory->window_at && at + bytes <= memory->room && bytes <= within_window(at, bytes));

@@ -35,8 +35,7 @@ static int fill(struct sf_packed *packed, struct sf_result_memory *memory, const
     char *to = start_of(packed->bytes) + (packed->filled - skipped);
     sf_shm_will_fill(to, part->bytes - packed->filled);
     while (packed->filled < part->bytes) {
-        int64_t taken =
-            sf_result_memory_take(memory, part->offset + packed->filled, part->bytes - packed->filled, to);
+        int64_t taken = sf_result_memory_take(memory, part->offset + packed->filled, part->bytes - packed->filled, to);
         if (taken < 0)
             return (int)taken;
         packed->filled += (uint64_t)taken;

@@ -48,7 +48,7 @@ struct sf_task {
     void (*give_back)(struct sf_task *task); /* frees what only a running child needs; NULL: nothing */
     struct sf_result_memory memory;          /* from start until collected */
     bool starting, joining, joined, opening, disposed;
-    unsigned long joiner; /* while joining: the Python thread that does it */
+    unsigned long joiner;           /* while joining: the Python thread that does it */
     enum sf_tag tag, extracted_tag; /* of f's outcome and of extract's, from collect on */
     struct sf_packed packed;        /* f's: from collect until it is opened */
     PyObject *value, *exception;    /* f's, opened by a sf_task_result: one of the two */

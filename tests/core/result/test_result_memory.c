@@ -177,8 +177,9 @@ TEST(both_parts_come_back_each_with_its_tag_and_its_head)
 
 TEST(large_parts_of_any_size_arrive_whole)
 {
-    static const uint64_t sizes[] = {PAGE - HEADER, PAGE - HEADER + 1, PAGE,     MIB - HEADER,    MIB - HEADER + 1,
-                                     MIB + 1,       2 * MIB - HEADER, 2 * MIB - HEADER - 2, 5 * MIB + 12345};
+    static const uint64_t sizes[] = {PAGE - HEADER,    PAGE - HEADER + 1,    PAGE,
+                                     MIB - HEADER,     MIB - HEADER + 1,     MIB + 1,
+                                     2 * MIB - HEADER, 2 * MIB - HEADER - 2, 5 * MIB + 12345};
     char *data = pattern(6 * MIB), *got = malloc(6 * MIB);
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (unsigned j = 0; j < sizeof sizes / sizeof *sizes; j++) {
