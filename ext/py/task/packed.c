@@ -23,16 +23,16 @@ static int begin(struct sf_packed *packed, const struct sf_result_part *part)
         PyErr_SetString(PyExc_RuntimeError, "the child's result is damaged");
         return -1;
     }
-    packed->bytes = sf_message_gather(part->head, part->bytes, &packed->filled); /* skips what is in head, or nothing */
+    packed->bytes = sf_message_gather(part->head, part->bytes, &packed->skipped);
     packed->head = part->head;
+    packed->filled = packed->skipped;
     return packed->bytes ? 0 : -1;
 }
 
 /* 0 or -errno. */
 static int fill(struct sf_packed *packed, struct sf_result_memory *memory, const struct sf_result_part *part)
 {
-    uint64_t skipped = part->bytes - (uint64_t)Py_SIZE(packed->bytes);
-    char *to = start_of(packed->bytes) + (packed->filled - skipped);
+    char *to = start_of(packed->bytes) + (packed->filled - packed->skipped);
     sf_shm_will_fill(to, part->bytes - packed->filled);
     while (packed->filled < part->bytes) {
         int64_t taken = sf_result_memory_take(memory, part->offset + packed->filled, part->bytes - packed->filled, to);

@@ -11,9 +11,10 @@
 
 /* All zeros: nothing was taken. */
 struct sf_packed {
-    uint64_t head;   /* the message's first eight bytes */
-    PyObject *bytes; /* of the rest: bytes or bytearray (sf_message_gather); owned */
-    uint64_t filled; /* how many bytes of the message were taken */
+    uint64_t head;    /* the message's first eight bytes */
+    PyObject *bytes;  /* bytes or bytearray with all but the first `skipped` of them (sf_message_gather); owned */
+    uint64_t skipped; /* 0 or 8 */
+    uint64_t filled;  /* how many bytes of the message were taken */
 };
 
 /* Takes the part, or what is missing of it. Copies without the interpreter lock. 0, or -1 with an exception; then it
