@@ -42,9 +42,8 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_outcome_init() ||
-        sf_protocol_init() || sf_constants_add(module) ||
-        add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_outcome_init() || sf_protocol_init() ||
+        sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||

@@ -69,3 +69,8 @@ int sf_shm_will_read(const void *memory, size_t bytes)
     int error = populate((void *)start, (uintptr_t)memory + bytes - start, MADV_POPULATE_READ);
     return error == -EINVAL ? 0 : error;
 }
+
+int sf_shm_give_back(void *memory, size_t bytes)
+{
+    return madvise(memory, bytes, MADV_REMOVE) ? -errno : 0;
+}

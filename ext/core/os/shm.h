@@ -26,4 +26,7 @@ int sf_shm_reserve(void *memory, size_t bytes);
  * faults. 0 or -errno: they cannot be read. Before Linux 5.14 it does nothing. */
 int sf_shm_will_read(const void *memory, size_t bytes);
 
+/* Gives whole pages of a shared mapping back to the system: they read as zeros, in every process. 0 or -errno. */
+int sf_shm_give_back(void *memory, size_t bytes);
+
 #endif

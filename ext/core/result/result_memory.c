@@ -125,7 +125,7 @@ static void free_pages(struct sf_result_memory *memory)
     void *all = mremap(memory->page, 0, bytes, MREMAP_MAYMOVE);
     if (all == MAP_FAILED)
         return;
-    madvise((char *)all + PAGE, bytes - PAGE, MADV_REMOVE);
+    sf_shm_give_back((char *)all + PAGE, bytes - PAGE);
     munmap(all, bytes);
 }
 
@@ -152,7 +152,7 @@ static uint64_t within_window(uint64_t at, uint64_t bytes)
 static void free_window(struct sf_result_memory *memory)
 {
     uint64_t from = memory->window_at ? 0 : PAGE;
-    madvise(memory->window + from, WINDOW - from, MADV_REMOVE);
+    sf_shm_give_back(memory->window + from, WINDOW - from);
 }
 
 /* Where bytes [at, at + bytes) are, which are within one window: in the first page, or in the window, which moves

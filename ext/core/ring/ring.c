@@ -12,18 +12,21 @@
  *
  * Invariants, when a process has just taken the lock, and when it drops it (positions_are_valid)
  * - head <= next <= tail, and tail - head <= usable: the frames in flight fit.
+ * - counted is the sum of what the frames in flight count, and at most the limit.
  * - Positions, places and spans are multiples of 8; a place is below usable; a span is at least a frame's header.
  * - The frames from head to tail follow each other without a gap, each as long as its span.
  *
- * Who writes. Under the lock: head, next, tail, seq, base, layout, the header words of a new frame, READY -> READING,
- * the span of FREE frames, and the state of a dead process's frame. Without it: the holder of a message publishes,
- * abandons or releases it by one store of its state. The message's bytes are its holder's.
+ * Who writes. Under the lock: head, next, tail, seq, base, counted, layout, the header words of a new frame, READY ->
+ * READING, span and bytes of FREE frames, and the state of a dead process's frame. Without it: the holder of a message
+ * publishes, abandons or releases it by one store of its state. The message's bytes are its holder's.
  *
  * A process may be killed at any instruction. What it did under the lock is then either visible or not:
  * - reserve: nobody sees the frame, because it is behind the tail, until the one store of the tail. seq may skip.
  * - claim: one store of the state. `next` is a hint that only lags: frames before it are READING or FREE.
  * - collecting: next moves first, then head, both over FREE frames only, so any mixture is a valid ring.
- * - merging FREE frames: one store of the first one's span.
+ * - merging FREE frames: one store of the first one's span. Its bytes are stored before: who dies in between leaves
+ * frames that count too much until they are collected.
+ * - counted is counted again, from the frames, by a process that takes the lock over from a dead one.
  * - the layout: see ring_layout.h. A process that takes the lock over from a dead one repairs the layout first.
  * A dead process's WRITING and READING frames do no harm until they are at the head and another process needs the room:
  * then they are freed (free_dead_head). No process waits for another one's frame: claim passes over WRITING frames.
@@ -40,6 +43,7 @@
 #include "core/os/debug.h"
 #include "core/os/monotonic.h"
 #include "core/ring/ring_internal.h"
+#include "core/ring/ring_trim.h"
 
 enum frame_kind { FREE = 0, WRITING, READY, READING };
 enum { STATE, SPAN, BYTES, SEQ, HEADER_WORDS };
@@ -62,6 +66,12 @@ static void store_locked(_Atomic uint64_t *word, uint64_t value)
 static uint64_t span_for(uint64_t bytes)
 {
     return SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8;
+}
+
+/* What a message of so many bytes counts towards the limit. */
+static uint64_t count_of(const struct sf_ring *ring, uint64_t bytes)
+{
+    return bytes > ring->label_bytes ? bytes - ring->label_bytes : 1;
 }
 
 /* A header word of the frame at place x. Places are multiples of 8, so no word stands across an end. */
@@ -105,6 +115,11 @@ static uint64_t span_at(const struct sf_ring *ring, uint64_t x)
     return span;
 }
 
+static uint64_t count_at(const struct sf_ring *ring, uint64_t x)
+{
+    return count_of(ring, load_locked(frame_word(ring, x, BYTES)));
+}
+
 /* --- the lock --- */
 
 static bool is_holder_alive(const void *holders, uint32_t tag)
@@ -119,15 +134,30 @@ __attribute__((unused)) static bool positions_are_valid(const struct sf_ring *ri
     uint64_t head = load_locked(&s->head), next = load_locked(&s->next), tail = load_locked(&s->tail),
              base = load_locked(&s->base);
     return head <= next && next <= tail && (head | next | tail) % 8 == 0 &&
-           sf_ring_layout_is_valid(&s->layout, base, head, tail);
+           (head != tail || load_locked(&s->counted) == 0) && sf_ring_layout_is_valid(&s->layout, base, head, tail);
+}
+
+/* Locked, with a valid layout. */
+static void count_again(const struct sf_ring *ring)
+{
+    struct sf_ring_shared *s = ring->shared;
+    uint64_t counted = 0;
+    for (uint64_t p = load_locked(&s->head), tail = load_locked(&s->tail); p < tail;) {
+        uint64_t x = place_of_position(ring, p);
+        counted += count_at(ring, x);
+        p += span_at(ring, x);
+    }
+    store_locked(&s->counted, counted);
 }
 
 /* Takes the lock, and repairs what its last owner left half-done if that one died with it. */
 static void lock_ring(const struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    if (__builtin_expect(sf_lock_take(&s->lock, ring->tag, is_holder_alive, &s->holders), 0))
+    if (__builtin_expect(sf_lock_take(&s->lock, ring->tag, is_holder_alive, &s->holders), 0)) {
         sf_ring_layout_repair(&s->layout, &s->base, load_locked(&s->head), load_locked(&s->tail));
+        count_again(ring);
+    }
     assert(positions_are_valid(ring));
 }
 
@@ -143,10 +173,13 @@ static void unlock_ring(const struct sf_ring *ring)
 static void collect_free(struct sf_ring *ring)
 {
     struct sf_ring_shared *s = ring->shared;
-    uint64_t head = load_locked(&s->head), tail = load_locked(&s->tail), end = head;
-    for (uint64_t x; end < tail && (x = place_of_position(ring, end), state_kind(load_state(ring, x)) == FREE);)
+    uint64_t head = load_locked(&s->head), tail = load_locked(&s->tail), end = head, counts = 0;
+    for (uint64_t x; end < tail && (x = place_of_position(ring, end), state_kind(load_state(ring, x)) == FREE);) {
+        counts += count_at(ring, x);
         end += span_at(ring, x);
+    }
     if (end != head) {
+        store_locked(&s->counted, load_locked(&s->counted) - counts);
         if (load_locked(&s->next) < end)
             store_locked(&s->next, end);
         /* release: no process sees a head greater than next, even if we die here; partner: the lock's acquire */
@@ -155,6 +188,22 @@ static void collect_free(struct sf_ring *ring)
     }
     if (end == tail && load_locked(&s->base) != tail)
         sf_ring_layout_rewind(&s->layout, &s->base, tail);
+}
+
+/* Locked. Makes two FREE frames, one behind the other, one. */
+static void merge_free(const struct sf_ring *ring, uint64_t x, uint64_t behind)
+{
+    store_locked(frame_word(ring, x, BYTES), count_at(ring, x) + count_at(ring, behind) + ring->label_bytes);
+    /* release: see the top of the file; partner: a process that takes the lock over */
+    atomic_store_explicit(frame_word(ring, x, SPAN), span_at(ring, x) + span_at(ring, behind), memory_order_release);
+}
+
+/* Locked. Whether there is room for a frame of so many bytes that counts so much. */
+static bool is_room(const struct sf_ring *ring, uint64_t span, uint64_t counts)
+{
+    const struct sf_ring_shared *s = ring->shared;
+    return load_locked(&s->counted) + counts <= ring->limit &&
+           span <= ring->usable - (load_locked(&s->tail) - load_locked(&s->head));
 }
 
 /* Locked. The first READY frame of [from, to), else `to`; *passed: a WRITING one was passed. Merges FREE frames on the
@@ -176,7 +225,7 @@ static uint64_t find_ready(struct sf_ring *ring, uint64_t from, uint64_t to, boo
         else if (before == UINT64_MAX)
             before = x;
         else
-            store_locked(frame_word(ring, before, SPAN), span_at(ring, before) + span);
+            merge_free(ring, before, x);
         from += span;
     }
     return to;
@@ -238,27 +287,37 @@ static bool free_dead_head(struct sf_ring *ring, bool check)
 
 /* --- sending and receiving --- */
 
+static bool can_ever_fit(const struct sf_ring *ring, uint64_t bytes)
+{
+    return bytes <= ring->usable - SF_RING_FRAME_BYTES && count_of(ring, bytes) <= ring->limit;
+}
+
 int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *out)
 {
     struct sf_ring_shared *s = ring->shared;
-    if (bytes > ring->usable - SF_RING_FRAME_BYTES)
+    if (!can_ever_fit(ring, bytes))
         return -EMSGSIZE;
-    uint64_t span = span_for(bytes);
+    uint64_t span = span_for(bytes), counts = count_of(ring, bytes);
     for (;;) {
         lock_ring(ring);
         uint64_t tail = load_locked(&s->tail);
         /* Looking at the head's frame takes its cache line from the receivers. It pays in two cases: all messages are
-         * claimed, so that the ring may soon be rewound, or the layout has no room. */
-        if (load_locked(&s->next) == tail ||
+         * claimed, so that the ring may soon be rewound, or there is no room. */
+        if (load_locked(&s->next) == tail || !is_room(ring, span, counts) ||
             sf_ring_layout_room(&s->layout, load_locked(&s->base), load_locked(&s->head), tail) < span)
             collect_free(ring);
-        if (__builtin_expect(sf_ring_layout_make_room(&s->layout, &s->base, load_locked(&s->head), tail, span), 1)) {
+        if (__builtin_expect(is_room(ring, span, counts), 1)) {
+            if (!sf_ring_layout_make_room(&s->layout, &s->base, load_locked(&s->head), tail, span))
+                assert(false); /* is_room has looked */
+            if (sf_ring_layout_get(&s->layout.touched) > SF_RING_WARM_BYTES)
+                sf_ring_trim_has_grown(ring);
             uint64_t x = place_of_position(ring, tail), seq = load_locked(&s->seq) + 1;
             store_locked(frame_word(ring, x, STATE), state_of(WRITING, ring->tag));
             store_locked(frame_word(ring, x, SPAN), span);
             store_locked(frame_word(ring, x, BYTES), bytes);
             store_locked(frame_word(ring, x, SEQ), seq);
             store_locked(&s->seq, seq);
+            store_locked(&s->counted, load_locked(&s->counted) + counts);
             /* release: others see the tail only after the whole frame; partners: peeks, and a process that takes the
              * lock over if we die here */
             atomic_store_explicit(&s->tail, tail + span, memory_order_release);
@@ -272,19 +331,34 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
     }
 }
 
-/* False in a process that was forked since the slot was reserved or claimed. */
-static bool is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot)
+bool sf_ring_is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
     return slot->holder == ring->tag;
 }
 
 void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (!is_holder(ring, slot))
+    if (!sf_ring_is_holder(ring, slot))
         return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     finish_frame(ring, slot->position, READY);
     sf_eventcount_notify_one(&ring->shared->message_event);
+}
+
+/* Gives memory back if the ring is drained and that is due: piece by piece, so that nobody waits long for the lock. */
+static void trim_if_due(struct sf_ring *ring)
+{
+    struct sf_ring_shared *s = ring->shared;
+    if (__builtin_expect(sf_ring_layout_get(&s->layout.touched) <= SF_RING_WARM_BYTES, 1))
+        return;
+    /* peeks: a wrong answer only makes it earlier or later */
+    bool more = load_locked(&s->next) == load_locked(&s->tail) && sf_ring_trim_is_due(ring);
+    while (more) {
+        lock_ring(ring);
+        collect_free(ring);
+        more = load_locked(&s->head) == load_locked(&s->tail) && sf_ring_trim_piece(ring);
+        unlock_ring(ring);
+    }
 }
 
 static void give_room_back(struct sf_ring *ring, const struct sf_ring_slot *slot)
@@ -295,7 +369,7 @@ static void give_room_back(struct sf_ring *ring, const struct sf_ring_slot *slot
 
 void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (!is_holder(ring, slot))
+    if (!sf_ring_is_holder(ring, slot))
         return;
     assert(load_state(ring, slot->position) == state_of(WRITING, ring->tag));
     give_room_back(ring, slot);
@@ -309,6 +383,7 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
     uint64_t next = advance_next(ring), tail = load_locked(&s->tail), found = find_ready(ring, next, tail, &passed);
     if (found == tail) {
         unlock_ring(ring);
+        trim_if_due(ring);
         return -EAGAIN;
     }
     for (uint64_t earlier; passed && (earlier = find_ready(ring, next, found, &passed)) != found;)
@@ -328,10 +403,11 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
 
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (!is_holder(ring, slot))
+    if (!sf_ring_is_holder(ring, slot))
         return;
     assert(load_state(ring, slot->position) == state_of(READING, ring->tag));
     give_room_back(ring, slot);
+    trim_if_due(ring);
 }
 
 /* --- the message's bytes --- */
@@ -392,13 +468,12 @@ bool sf_ring_has_message(struct sf_ring *ring)
 
 bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check)
 {
-    struct sf_ring_shared *s = ring->shared;
-    if (bytes > ring->usable - SF_RING_FRAME_BYTES)
+    if (!can_ever_fit(ring, bytes))
         return true; /* sf_ring_reserve says what is wrong */
     for (;;) {
         lock_ring(ring);
         collect_free(ring);
-        bool room = load_locked(&s->tail) - load_locked(&s->head) + span_for(bytes) <= ring->usable;
+        bool room = is_room(ring, span_for(bytes), count_of(ring, bytes));
         unlock_ring(ring);
         if (room)
             return true;

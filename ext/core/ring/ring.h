@@ -25,8 +25,6 @@
 
 #include "core/ring/ring_handle.h"
 
-#define SF_RING_FRAME_BYTES 32u /* that each message takes besides its own, which are rounded up to 8 */
-
 /* A message being written or read; the caller's, on its stack. */
 struct sf_ring_slot {
     uint64_t position; /* of the frame: the ring's own */
@@ -55,6 +53,9 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
 /* Gives the claimed message's room back and wakes the processes that wait for room. Its bytes must not be touched
  * afterwards. */
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
+
+/* Whether the slot is this process's. False in a process that was forked since it was reserved or claimed. */
+bool sf_ring_is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Where byte `offset` of the message is, and how many bytes follow it without a break (*run, at least 1 while offset <
  * slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes round a

@@ -1,11 +1,11 @@
-/* What the four files of the ring share, and no other file includes: the memory that all processes see, and a
+/* What the files of the ring share, and no other file includes: the memory that all processes see, and a
  * process's handle of it.
  *
  *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the holders
  *     ring.c          frames: reserve, publish, claim, release              writes positions, layout, frames
  *     ring_wait.c     waits for messages and room                           writes struct sf_ring_waits
- *     ring_turn.c     one receiver at a time                                writes struct sf_ring_turn, which is
- * elsewhere
+ *     ring_trim.c     gives memory back                                     writes trim_at_ns and layout.touched
+ *     ring_turn.c     one receiver at a time                                writes struct sf_ring_turn, elsewhere
  *
  *     mapping:   struct sf_ring_shared | unused, up to SF_RING_DATA_OFFSET | usable bytes of frames
  *
@@ -33,9 +33,10 @@ struct sf_ring_shared {
     /* used by every call; written under the lock, except the number; peeks read it without the lock */
     _Alignas(SF_RING_CACHE_LINE) struct sf_lock lock;
     _Atomic uint32_t number; /* the owner's label */
-    _Atomic uint64_t head, next, tail, seq, base;
+    _Atomic uint64_t head, next, tail, seq, base, counted;
     /* read by all, rarely written */
     _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
+    _Atomic int64_t trim_at_ns;                                      /* see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
@@ -58,8 +59,11 @@ struct sf_ring_fork {
 
 struct sf_ring {
     struct sf_ring_shared *shared;
-    unsigned char *data;       /* at SF_RING_DATA_OFFSET */
-    uint64_t capacity, usable; /* bytes as asked for; the same rounded down to 8 */
+    unsigned char *data;  /* at SF_RING_DATA_OFFSET */
+    uint64_t capacity;    /* bytes as asked for */
+    uint64_t usable;      /* bytes of frames in memory */
+    uint64_t limit;       /* of what the messages in flight count; UINT64_MAX: only the memory limits them */
+    uint64_t label_bytes; /* of a message, that do not count */
     size_t mapped;
     uint32_t tag; /* this process's; changes only in a forked child */
     struct sf_ring_waits message_waits, room_waits;

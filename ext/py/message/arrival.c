@@ -1,37 +1,30 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. A message of one piece is opened in the ring. Pieces of a longer one are
- * gathered in a new object, so that the sender gets its room in the ring back, and opened once all are there. */
+ * The pieces of one message arrive in order. A message of one piece is opened at once. Pieces of a longer one are
+ * copied to where they will stay, so that the sender gets its room in the ring back, and the message is opened once all
+ * are there. */
 #include "py/message/arrival.h"
 
-#include "core/log/log.h"
-#include "core/os/shm.h"
 #include "py/message/message.h"
 
-static int begin_gathering(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                           const struct sf_ring_slot *slot)
+/* Copies a piece of `bytes` bytes to its place. 0, or -1 with an exception. */
+static int take_piece(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                      const struct sf_ring_slot *slot, uint64_t bytes)
 {
-    sf_stream_copy(ring, slot, 0, &arrival->head, sizeof arrival->head);
-    sf_arrival_clear(arrival); /* of a message that its source did not finish */
-    arrival->target = sf_message_gather(arrival->head, head->total, &arrival->skipped);
-    return arrival->target ? 0 : -1;
-}
-
-/* Copies a piece of `bytes` bytes to its place. */
-static void gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                   const struct sf_ring_slot *slot, uint64_t bytes)
-{
-    uint64_t skipped = head->offset == 0 ? arrival->skipped : 0; /* of this piece */
-    char *start = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
-                                                      : PyByteArray_AS_STRING(arrival->target);
-    char *to = start + head->offset + skipped - arrival->skipped;
-    uint64_t from = sf_log_stretch_begin();
-    Py_BEGIN_ALLOW_THREADS;
-    if (head->offset == 0)
-        sf_shm_will_fill(start, head->total - arrival->skipped);
-    sf_stream_copy(ring, slot, skipped, to, bytes - skipped);
-    Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from, bytes - skipped);
+    uint64_t at = sizeof *head;
+    if (head->offset == 0) {
+        uint64_t label;
+        sf_arrival_clear(arrival); /* of a message that its source did not finish */
+        sf_ring_get(ring, slot, at, &label, sizeof label);
+        if (sf_incoming_begin(&arrival->incoming, label, head->total))
+            return -1;
+        at += sizeof label;
+        bytes -= sizeof label;
+    } else if (!sf_arrival_is_under_way(arrival)) {
+        PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
+        return -1;
+    }
+    return sf_incoming_take(&arrival->incoming, ring, slot, at, bytes);
 }
 
 int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
@@ -41,25 +34,20 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
         *object = sf_message_open(ring, slot, sizeof *head, false);
         return 1;
     }
-    int failed = head->offset == 0 ? begin_gathering(arrival, ring, head, slot) : 0;
-    if (!failed && !arrival->target) {
-        PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
-        failed = -1;
-    }
-    if (!failed)
-        gather(arrival, ring, head, slot, bytes);
+    int failed = take_piece(arrival, ring, head, slot, bytes);
     sf_ring_release(ring, slot);
     if (failed)
         return -1;
     if (head->offset + bytes < head->total)
         return 0;
-    PyObject *gathered = arrival->target;
-    arrival->target = NULL;
-    *object = sf_message_open_gathered(arrival->head, gathered);
+    struct sf_incoming whole = arrival->incoming; /* what unpickling calls may come here again */
+    arrival->incoming = (struct sf_incoming){.total = 0};
+    *object = sf_incoming_open(&whole);
+    sf_incoming_clear(&whole);
     return 1;
 }
 
 void sf_arrival_clear(struct sf_arrival *arrival)
 {
-    Py_CLEAR(arrival->target);
+    sf_incoming_clear(&arrival->incoming);
 }

@@ -5,13 +5,17 @@
 #include "py/base/compat.h"
 
 #include "core/result/stream.h"
+#include "py/message/incoming.h"
 
 /* One source's message under way; zeros between two messages. */
 struct sf_arrival {
-    PyObject *target; /* bytes or bytearray that is being filled, owned; NULL: no message is under way */
-    uint64_t skipped; /* bytes at the message's beginning that are not copied into target */
-    uint64_t head;    /* the message's first eight bytes */
+    struct sf_incoming incoming;
 };
+
+static inline bool sf_arrival_is_under_way(const struct sf_arrival *arrival)
+{
+    return arrival->incoming.total != 0;
+}
 
 /* Takes a pulled piece and releases its slot; copies without the interpreter lock. 1: the message is whole, and *object
  * is what it was (a new reference), or NULL with what unpickling raised. 0: more pieces follow. -1 with an exception.

@@ -31,6 +31,12 @@ struct transfer {
     uint64_t bytes;
 };
 
+/* Of a message: without its label. What counts, and what traces show. */
+static uint64_t own_bytes(uint64_t bytes)
+{
+    return bytes - SF_MESSAGE_LABEL_BYTES;
+}
+
 static bool begin_use(struct channel *channel)
 {
     if (!channel->ring || channel->disposed) {
@@ -74,9 +80,9 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a Channel is initialised once: make a new one");
         return -1;
     }
-    if (sf_argument_integer(size, "size", SF_RING_MIN_BYTES, "in bytes", &bytes))
+    if (sf_argument_integer(size, "size", 1, "in bytes", &bytes))
         return -1;
-    int error = sf_ring_new(&channel->ring, (uint64_t)bytes);
+    int error = sf_ring_new_counting(&channel->ring, (uint64_t)bytes, SF_MESSAGE_LABEL_BYTES);
     if (error) {
         sf_error(error, "cannot map the Channel's memory");
         return -1;
@@ -106,7 +112,8 @@ static int sleep_for_room(void *what, int64_t timeout_ns)
 /* Raises for a wait that did not end with 0. Returns NULL. */
 static PyObject *raise_failure(struct transfer *transfer, int error, bool sending)
 {
-    long long bytes = (long long)transfer->bytes, size = (long long)sf_ring_capacity(transfer->channel->ring);
+    long long bytes = (long long)own_bytes(transfer->bytes),
+              size = (long long)sf_ring_capacity(transfer->channel->ring);
     if (error == SF_RAISED)
         return NULL;
     if (error == -ESHUTDOWN)
@@ -146,7 +153,8 @@ static int send_packed(struct channel *channel, const struct sf_message *message
         return -1;
     }
     sf_message_put(message, channel->ring, &transfer.slot);
-    sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq, message->bytes);
+    sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq,
+                 own_bytes(message->bytes));
     sf_ring_publish(channel->ring, &transfer.slot);
     return 0;
 }
@@ -225,7 +233,7 @@ static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_
         sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_END, number, 0, 0);
         raise_failure(&transfer, error, false);
     } else {
-        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, transfer.slot.bytes);
+        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, own_bytes(transfer.slot.bytes));
         object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
     }
     end_use(channel);
@@ -347,14 +355,21 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Channel(size=2147483648)\n--\n\n"
-             "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
-             "in those forked from it after the Channel was made.\n\n"
-             "size: bytes of the ring, at least 1024. Each message takes 32 bytes and its pickle, rounded up to a\n"
-             "multiple of 8. Memory is used when a message is written into it, not before. ValueError when size is\n"
-             "too small, MemoryError when no address space is left. Each message is received once, whole;\n"
-             "messages of one sender arrive in order. As a context manager it disposes of itself.");
+PyDoc_STRVAR(
+    doc, "Channel(size=2147483648)\n--\n\n"
+         "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
+         "in those forked from it after the Channel was made.\n\n"
+         "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
+         "len(pickle.dumps(obj, 5)); bytes objects and bytearrays are not pickled and count their length, at least 1.\n"
+         "With large buffers, as those of numpy arrays, it may count a little less than the pickle. What the ring\n"
+         "needs besides is reserved beside size, for 33 million messages and more. A message counts until it has been\n"
+         "received and unpickled, and until those sent before it have been.\n\n"
+         "Memory is used when a message is written into it, not before. The memory of a backlog goes back to the\n"
+         "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
+         "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
+         "without any further call the memory stays until dispose().\n\n"
+         "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
+         "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},   {Py_tp_new, PyType_GenericNew},

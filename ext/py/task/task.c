@@ -132,15 +132,15 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
 
 int sf_task_open_extracted(struct sf_task *task)
 {
-    if (!task->extracted.bytes)
+    if (!task->extracted.total)
         return 0;
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
-    PyObject *opened = sf_packed_open(&task->extracted);
+    PyObject *opened = sf_incoming_open(&task->extracted);
     task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
     Py_XDECREF(opened);
     if (!interrupted) /* else the next join opens it */
-        sf_packed_clear(&task->extracted);
+        sf_incoming_clear(&task->extracted);
     return task->to_merge ? 0 : -1;
 }
 
@@ -191,7 +191,7 @@ static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_
     if (got == 0) {
         if (sf_task_open_extracted(task) || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !task->extracted.bytes; /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !task->extracted.total; /* also when merge raised: the child is reaped and its result is here */
     } else if (task->child.state == SF_CHILD_REAPED && !task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
@@ -234,13 +234,13 @@ PyObject *sf_task_result(struct sf_task *task)
         bool interrupted;
         struct sf_outcome_origin origin = origin_of(task, "its result");
         task->opening = true;
-        PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_packed_open(&task->packed);
+        PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_incoming_open(&task->packed);
         PyObject *value = sf_outcome_open(task->tag, opened, &origin, &interrupted);
         task->opening = false;
         Py_XDECREF(opened);
         if (interrupted || (!value && task->tag == SF_TAG_RETURNED))
             return NULL; /* it stays packed: it can be asked for again */
-        sf_packed_clear(&task->packed);
+        sf_incoming_clear(&task->packed);
         task->value = value;
         if (value)
             return Py_NewRef(value);
@@ -352,8 +352,8 @@ void sf_task_clear(struct sf_task *task)
     Py_CLEAR(task->extract);
     Py_CLEAR(task->merge);
     Py_CLEAR(task->globals);
-    sf_packed_clear(&task->packed);
-    sf_packed_clear(&task->extracted);
+    sf_incoming_clear(&task->packed);
+    sf_incoming_clear(&task->extracted);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->to_merge);

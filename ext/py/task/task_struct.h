@@ -50,9 +50,9 @@ struct sf_task {
     bool starting, joining, joined, opening, disposed;
     unsigned long joiner;           /* while joining: the Python thread that does it */
     enum sf_tag tag, extracted_tag; /* of f's outcome and of extract's, from collect on */
-    struct sf_packed packed;        /* f's: from collect until it is opened */
+    struct sf_incoming packed;      /* f's: from collect until it is opened */
     PyObject *value, *exception;    /* f's, opened by a sf_task_result: one of the two */
-    struct sf_packed extracted;     /* extract's: from collect until it is opened */
+    struct sf_incoming extracted;   /* extract's: from collect until it is opened */
     PyObject *to_merge;             /* what extract returned, until it is merged */
 };
 

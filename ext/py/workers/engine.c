@@ -134,6 +134,13 @@ static int pull_piece(struct sf_engine *engine)
     assert(!worker->gone); /* or it sent after its death */
     PyObject *opened;
     int whole = sf_arrival_take(&worker->arrival, engine->ring, &head, &slot, bytes, &opened);
+    if (whole > 0 && !sf_ring_is_holder(engine->ring, &slot)) {
+        if (opened)
+            PyErr_SetString(PyExc_RuntimeError, "this process was forked while a result was unpickled: the results are "
+                                                "those of the process that forked it");
+        Py_XDECREF(opened);
+        return SF_RAISED;
+    }
     if (whole < 0)
         return SF_RAISED;
     return whole ? open_whole(engine, worker, &head, opened) : 0;

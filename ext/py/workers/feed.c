@@ -120,7 +120,7 @@ static int take_pieces(struct taking *taking)
         if (head->offset == 0) {
             atomic_store_explicit(taking->claim, head->number, memory_order_relaxed); /* read after our death only */
             sf_arrival_clear(&feed->arrival);
-        } else if (!feed->arrival.target) { /* the rest of a chunk whose taker was killed */
+        } else if (!sf_arrival_is_under_way(&feed->arrival)) { /* the rest of a chunk whose taker was killed */
             sf_ring_release(feed->ring, &slot);
             let_parent_know(feed);
             continue;
@@ -145,7 +145,7 @@ static int try_take(void *what)
     if (!feed->has_turn)
         feed->has_turn = sf_ring_turn_take(feed->ring, &feed->shared->turn);
     int got = feed->has_turn ? take_pieces(taking) : -EAGAIN;
-    if (got == -EAGAIN && feed->has_turn && !feed->arrival.target)
+    if (got == -EAGAIN && feed->has_turn && !sf_arrival_is_under_way(&feed->arrival))
         give_turn(feed); /* nothing has begun: do not keep others from it */
     if (got == -EAGAIN && atomic_load_explicit(&feed->shared->stop, memory_order_acquire)) /* partner: sf_feed_stop */
         return -ECANCELED;

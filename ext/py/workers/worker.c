@@ -234,6 +234,10 @@ PyObject *sf_worker_run(struct sf_task *task)
     while (go_on > 0) {
         struct sf_chunk chunk = {.items = NULL};
         go_on = worker->engine->job->next_chunk(worker, &chunk);
+        if (go_on > 0 && !sf_child_is_self(&worker->task.child)) { /* unpickling arguments forked: they are not ours */
+            end_chunk(&chunk);
+            go_on = -1;
+        }
         if (go_on <= 0)
             break;
         go_on = work_chunk(worker, &chunk);
