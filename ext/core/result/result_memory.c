@@ -89,7 +89,7 @@ static int map_file(void **page, uint64_t room)
 int sf_result_memory_map(struct sf_result_memory *memory)
 {
     struct rlimit limit;
-    void *page;
+    void *page = NULL;
     uint64_t room = ROOM;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < ROOM)
         room = limit.rlim_cur & ~(PAGE - 1);

@@ -278,7 +278,7 @@ static PyObject *raise_exited(PyObject *bytes, const struct sf_outcome_origin *o
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     *interrupted = false;
-    if (!opened && PyErr_Occurred())
+    if (!opened && (tag != SF_TAG_NONE || PyErr_Occurred()))
         return raise_unopened(origin, interrupted);
     if (tag == SF_TAG_NONE)
         return raise_died(origin, sf_error_fate(origin->exit_status), NULL);
