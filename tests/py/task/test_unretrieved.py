@@ -280,6 +280,33 @@ def test_a_child_that_the_program_itself_has_ended_is_not_told(told, end):
 
 
 @listens
+def test_what_f_raises_after_a_terminate_that_it_survives_is_told(told):
+    def f():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ready.send_pyobj(1)
+        time.sleep(0.2)
+        fail()
+
+    with snakefish.Channel(4096) as ready:
+        task = Thread(f)
+        task.start()
+        ready.receive_pyobj(timeout=20)
+        task.terminate()
+        task.join()
+        task.dispose()
+    assert len(told) == 1
+
+
+@listens
+def test_an_exception_of_extract_does_not_hide_that_of_f(told):
+    with pytest.raises(LookupError, match="in extract"):
+        with Thread(fail, lambda g: fail(LookupError("in extract")), lambda g, x: None) as task:
+            task.start()
+    task.dispose()
+    assert len(told) == 1 and type(told[0][2]) is OwnError
+
+
+@listens
 def test_terminate_after_its_end_hides_nothing(told):
     task = Thread(fail)
     task.start()
