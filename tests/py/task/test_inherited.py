@@ -108,6 +108,8 @@ def terminated(f, *args):
 
 @pytest.mark.parametrize("parent", ["signal.signal(signal.SIGTERM, handler)", "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
                                     "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+                                    "import asyncio; loop = asyncio.new_event_loop(); "
+                                    "loop.add_signal_handler(signal.SIGTERM, handler)",
                                     "import faulthandler; faulthandler.register(signal.SIGTERM, file=open(os.devnull))"])
 def test_terminate_ends_a_child_whatever_its_parent_does_with_sigterm(check_program, parent):
     if PYPY and "faulthandler" in parent:
@@ -120,7 +122,8 @@ print(*terminated(lambda: [time.sleep(0.01) for _ in range(3000)]))
 t = snakefish.Thread(lambda: signal.getsignal(signal.SIGTERM))
 t.start()
 t.join()
-print(t.get_result() in (signal.SIG_DFL, None), (signal.getsignal(signal.SIGTERM), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == before)
+after = signal.getsignal(signal.SIGTERM), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+print(t.get_result() in (signal.SIG_DFL, None), after == before)
 """) == "-15 -15 []\n-15 -15\nTrue True\n"
 
 
