@@ -308,3 +308,32 @@ def test_a_fork_in_the_source_of_imap_comes_back_and_ends():
 
     assert list(imap(abs, source(), 2)) == [1, 2]
     end_forked()
+
+
+class ForksInWorker:
+    """Forks when it is unpickled; both processes come back."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __reduce__(self):
+        return fork_and_return, (self.number,)
+
+
+def fork_and_return(number):
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    return number
+
+
+@BOTH
+@pytest.mark.parametrize("chunksize", [1, 3])
+def test_a_fork_in_the_unpickling_of_arguments_computes_nothing(any_imap, chunksize, tmp_path):
+    def work(n):
+        with open(tmp_path / str(n), "a") as file:
+            file.write("called ")
+        return n
+
+    assert sorted(any_imap(work, list(map(ForksInWorker, range(6))), 2, chunksize)) == list(range(6))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {str(n): "called " for n in range(6)}
