@@ -67,6 +67,7 @@ endif
 endif
 PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
+BYTECODE := $(B)/obj/py$(PY_SUFFIX)/bytecode
 
 .DEFAULT_GOAL := all
 .PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
@@ -74,7 +75,7 @@ EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
 
-ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: build/lib/snakefish
+ext: $(EXT) $(BYTECODE)         ## build the Python package: build/lib/snakefish
 
 tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
 
@@ -98,6 +99,13 @@ $(EXT): $(PY_OBJ) $(CORE_OBJ)
 $(PKG)/%: ext/snakefish/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
+
+# Compiled here, as pip does, because not every user of build/lib may write there: to compile at each import takes longer
+# than all the rest of it.
+$(BYTECODE): $(PKG_SRC:ext/snakefish/%=$(PKG)/%)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) -m compileall -q $(PKG)
+	$(Q)touch $@
 
 # The eBPF programs: clang compiles them, bpftool turns the object file into a header that contains it.
 BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)

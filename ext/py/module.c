@@ -6,7 +6,6 @@
 #include "py/base/debug.h"
 #include "py/base/errors.h"
 #include "py/message/message.h"
-#include "py/message/pickle.h"
 #include "py/task/child.h"
 #include "py/task/function.h"
 #include "py/task/protocol.h"
@@ -41,7 +40,7 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_message_init() || sf_protocol_init() ||
+    if (sf_errors_init(module) || sf_function_init() || sf_message_init() || sf_protocol_init() ||
         sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||

@@ -1,5 +1,6 @@
 """Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
+from builtins import RuntimeError as RuntimeError
 from types import TracebackType
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
 

@@ -39,7 +39,7 @@ def bar(total):
     if sys.stderr is None or not sys.stderr.isatty():
         return None
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import]
     except ImportError:
         return _Line()
     return _Tqdm(tqdm, total)

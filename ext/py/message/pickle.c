@@ -4,20 +4,37 @@
 
 #include "core/log/log.h"
 
-static PyObject *dumps, *loads, *protocol, *callback_keyword, *buffers_keyword;
+#ifdef PYPY_VERSION
+#define PICKLE "pickle"
+#else
+#define PICKLE "_pickle" /* the same functions: pickle takes them from there, and imports more besides */
+#endif
 
-int sf_pickle_init(void)
+static PyObject *dumps, *loads, *highest_protocol, *callback_keyword, *buffers_keyword;
+
+/* A part that is there stays, so that a call that a signal handler interrupts can be repeated. */
+static int import_pickle(void)
 {
-    PyObject *module = PyImport_ImportModule("pickle");
+    PyObject *module = PyImport_ImportModule(PICKLE);
     if (!module)
         return -1;
-    dumps = PyObject_GetAttrString(module, "dumps");
-    loads = PyObject_GetAttrString(module, "loads");
-    protocol = PyObject_GetAttrString(module, "HIGHEST_PROTOCOL");
+    if (!highest_protocol)
+        highest_protocol = PyLong_FromLong(-1);
+    if (!callback_keyword)
+        callback_keyword = Py_BuildValue("(s)", "buffer_callback");
+    if (!buffers_keyword)
+        buffers_keyword = Py_BuildValue("(s)", "buffers");
+    if (!loads)
+        loads = PyObject_GetAttrString(module, "loads");
+    if (!dumps && loads && highest_protocol && callback_keyword && buffers_keyword)
+        dumps = PyObject_GetAttrString(module, "dumps"); /* last: sf_pickle_import looks at it */
     Py_DECREF(module);
-    callback_keyword = Py_BuildValue("(s)", "buffer_callback");
-    buffers_keyword = Py_BuildValue("(s)", "buffers");
-    return dumps && loads && protocol && callback_keyword && buffers_keyword ? 0 : -1;
+    return dumps ? 0 : -1;
+}
+
+int sf_pickle_import(void)
+{
+    return dumps ? 0 : import_pickle();
 }
 
 /* Checks and logs the result of a pickle.dumps that began at `from`. */
@@ -41,20 +58,26 @@ static PyObject *log_loaded(uint64_t from, PyObject *object, Py_ssize_t bytes)
 
 PyObject *sf_pickle_dumps(PyObject *object)
 {
-    PyObject *arguments[] = {object, protocol};
+    if (sf_pickle_import())
+        return NULL;
+    PyObject *arguments[] = {object, highest_protocol};
     uint64_t from = sf_log_stretch_begin();
     return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, NULL));
 }
 
 PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback)
 {
-    PyObject *arguments[] = {object, protocol, callback};
+    if (sf_pickle_import())
+        return NULL;
+    PyObject *arguments[] = {object, highest_protocol, callback};
     uint64_t from = sf_log_stretch_begin();
     return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
 }
 
 PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
 {
+    if (sf_pickle_import())
+        return NULL;
     uint64_t from = sf_log_stretch_begin();
     PyObject *view = PyMemoryView_FromMemory((char *)data, bytes, PyBUF_READ);
     if (!view)
@@ -77,12 +100,16 @@ PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
 
 PyObject *sf_pickle_loads_bytes(PyObject *bytes)
 {
+    if (sf_pickle_import())
+        return NULL;
     uint64_t from = sf_log_stretch_begin();
     return log_loaded(from, PyObject_CallOneArg(loads, bytes), PyBytes_GET_SIZE(bytes));
 }
 
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
 {
+    if (sf_pickle_import())
+        return NULL;
     PyObject *arguments[] = {bytes, buffers};
     uint64_t from = sf_log_stretch_begin();
     Py_ssize_t size = PyObject_Length(bytes);

@@ -1,15 +1,14 @@
 /* Finds the function behind a callable. See function.h. */
 #include "py/task/function.h"
 
-static PyObject *partial, *functools_globals; /* functools.partial, functools.__dict__ */
+static PyObject *partial; /* functools.partial, from the part of functools that takes no time to import */
 
 int sf_function_init(void)
 {
-    PyObject *functools = PyImport_ImportModule("functools");
+    PyObject *functools = PyImport_ImportModule("_functools");
     partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
-    functools_globals = partial ? PyObject_GetAttrString(functools, "__dict__") : NULL;
     Py_XDECREF(functools);
-    return functools_globals ? 0 : -1;
+    return partial ? 0 : -1;
 }
 
 /* The attribute, or NULL without an exception where there is none, or with one for any other failure. */
@@ -26,9 +25,11 @@ static PyObject *attribute(PyObject *object, const char *name)
  * or NULL: f is no such wrapper, or an exception. */
 static PyObject *unwrap_functools(PyObject *f)
 {
-    PyObject *globals = attribute(f, "__globals__");
-    Py_XDECREF(globals); /* only compared */
-    return globals == functools_globals ? attribute(f, "__wrapped__") : NULL;
+    PyObject *functools = PyDict_GetItemString(PyImport_GetModuleDict(), "functools"); /* borrowed */
+    PyObject *known = functools ? attribute(functools, "__dict__") : NULL, *globals = attribute(f, "__globals__");
+    Py_XDECREF(known); /* both are only compared */
+    Py_XDECREF(globals);
+    return known && globals == known ? attribute(f, "__wrapped__") : NULL;
 }
 
 /* What f wraps, one layer: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a wrapper of

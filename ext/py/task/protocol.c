@@ -1,17 +1,20 @@
-/* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import. */
+/* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import;
+ * pickle, which takes longest, at the first fork. */
 #include "py/task/protocol.h"
 
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "py/base/errors.h"
+#include "py/message/pickle.h"
 #include "py/task/child.h"
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
     *set_wakeup_fd, *loaded_modules;
 /* functions of snakefish/_child.py */
-static PyObject *warn_of_threads, *take_over_multiprocessing, *forget_executors, *end_threads, *end_multiprocessing,
-    *save_coverage;
+static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *forget_executors, *end_threads,
+    *end_multiprocessing, *save_coverage;
 static const struct {
     const char *module, *name;
     PyObject **to;
@@ -27,6 +30,7 @@ static const struct {
     {"_signal", "set_wakeup_fd", &set_wakeup_fd},
     {"sys", "modules", &loaded_modules},
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
+    {"snakefish._child", "import_traceback", &import_traceback},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
     {"snakefish._child", "forget_executors", &forget_executors},
     {"snakefish._child", "end_threads", &end_threads},
@@ -188,6 +192,9 @@ int sf_protocol_prepare(void)
     long threads = is_loaded(name_threading) ? count_other_threads() : 0;
     if (threads < 0 || (threads > 0 && call_function(warn_of_threads, NULL)))
         return -1;
+    if (sf_pickle_import() || (sf_error_came_home && call_function(import_traceback, NULL)))
+        return -1;
+    sf_error_came_home = false;
     return guard_exit_handlers() ? -1 : flush_streams_fully();
 }
 
