@@ -6,7 +6,7 @@ that both can be mixed in one program.
 import os
 import sys
 
-from snakefish._stderr import write_line
+from snakefish._streams import above_standard_streams, write_line
 
 _RISK = (
     "this process has {0} threads besides the one that forks: a lock that one of them holds stays "
@@ -65,7 +65,7 @@ def take_over_multiprocessing(name):
 def _open_parent(pid):
     """A descriptor that is readable once the parent is dead, as multiprocessing.parent_process() wants one; or None."""
     try:
-        return os.pidfd_open(pid)
+        return above_standard_streams(os.pidfd_open(pid))
     except (AttributeError, OSError):  # PyPy has no such call; the parent may be gone, or descriptors used up
         return None
 

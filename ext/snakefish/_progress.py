@@ -2,6 +2,8 @@
 
 import sys
 
+from snakefish._streams import is_terminal
+
 
 class _Tqdm:
     """tqdm's bar, which counts steps; we know how many are done."""
@@ -36,7 +38,7 @@ class _Line:
 
 def bar(total):
     """The bar for so many arguments; None where stderr is no terminal: nobody would see it."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not is_terminal():
         return None
     try:
         from tqdm import tqdm  # type: ignore[import]

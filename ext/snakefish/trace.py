@@ -13,7 +13,7 @@ import sys
 from snakefish import _snakefish
 from snakefish._snakefish import _trace_span as span
 from snakefish._snakefish import enabled, mark
-from snakefish import _stderr
+from snakefish import _streams
 
 __all__ = ["enabled", "instrument", "mark", "session", "span", "start", "stop", "uninstrument"]
 
@@ -40,13 +40,14 @@ def _find_collector():
 
 
 def _process_name():
-    """The program's file, as text that UTF-8 can encode: the bytes of a name need not be UTF-8. sys.argv is the
-    program's, which may put anything into it."""
-    words = [word for word in getattr(sys, "argv", None) or () if isinstance(word, str)][:2]
+    """The program's file, as text without NUL that UTF-8 can encode: the bytes of a file's name need not be UTF-8. The
+    program may put anything into sys.argv."""
+    argv = getattr(sys, "argv", None)
+    words = [word for word in argv if isinstance(word, str)] if isinstance(argv, list) else []
     if words[0:1] == ["-m"] and words[1:]:  # python3 -m snakefish PROGRAM, while the imports still run
         del words[0]
     name = os.path.basename(words[0]) if words else ""
-    return os.fsencode(name).decode("utf-8", "backslashreplace") or "python"
+    return name.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode() or "python"
 
 
 class _Pipe:
@@ -55,9 +56,7 @@ class _Pipe:
     """
 
     def __init__(self, file):
-        import fcntl
-
-        self._fd = fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, 3)  # 0 to 2 stay closed where they are
+        self._fd = _streams.above_standard_streams(os.dup(file.fileno()))
         self._identity = self._identify()
         file.close()
 
@@ -108,8 +107,9 @@ def start(path, *, kernel=False):
     command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
     if kernel:
         command.append("--kernel")
-    stderr = None if _stderr.is_there() else subprocess.DEVNULL
-    launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+    with open(os.devnull, "r+b") as null:  # Popen leaves its own open where no descriptor is left for the pipe
+        stderr = None if _streams.stderr_is_there() else null
+        launcher = subprocess.Popen(command, stdin=null, stdout=subprocess.PIPE, stderr=stderr)
     pipe = _Pipe(launcher.stdout)
     word, rest = pipe.read_word()
     launcher.wait()  # the collector has detached itself and is no child of this process
@@ -202,7 +202,7 @@ def _stop_at_exit():
         try:
             stop()
         except RuntimeError as error:
-            _stderr.write_line(f"snakefish: {error}")
+            _streams.write_line(f"snakefish: {error}")
 
 
 def _start_from_environment():
@@ -217,12 +217,12 @@ def _start_from_environment():
         elif path:
             start(path)
     except (RuntimeError, OSError, MemoryError) as error:
-        _stderr.write_line(f"snakefish: no trace: {error}")
+        _streams.write_line(f"snakefish: no trace: {error}")
     for library in filter(None, os.environ.get("SNAKEFISH_TRACE_INSTRUMENT", "").split(",")):
         try:
             instrument(library.strip())
         except (RuntimeError, ValueError, OSError, MemoryError, ImportError) as error:
-            _stderr.write_line(f"snakefish: SNAKEFISH_TRACE_INSTRUMENT: {error}")
+            _streams.write_line(f"snakefish: SNAKEFISH_TRACE_INSTRUMENT: {error}")
 
 
 def __dir__():

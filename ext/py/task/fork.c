@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/os/own_fd.h"
 #include "core/os/process.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
@@ -96,16 +97,17 @@ int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *), v
     pid_t parent = getpid();
     bool by_main_thread = (pid_t)syscall(SYS_gettid) == parent;
     /* reserves a descriptor for the pidfd: where none is free, f must not run at all */
-    int reserved = eventfd(0, EFD_CLOEXEC);
-    if (reserved < 0) {
-        sf_error(-errno, "cannot open a file descriptor for the child");
+    struct sf_own_fd reserved;
+    int made = eventfd(0, EFD_CLOEXEC), error = sf_own_fd_take(&reserved, made < 0 ? -errno : made);
+    if (error) {
+        sf_error(error, "cannot open a file descriptor for the child");
         return -1;
     }
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
     sf_log_fork_as(child->task, name_utf8);
     pid_t pid = fork_interpreter();
-    int error = errno;
-    close(reserved);
+    error = errno;
+    sf_own_fd_close(&reserved);
     if (pid == 0) {
         sf_process_die_with_parent(parent, by_main_thread);
         run_child(child, parent, name, body, context);
