@@ -65,6 +65,16 @@ PY_INCLUDE := $(word 1,$(PYVARS))
 PY_SUFFIX  := $(word 2,$(PYVARS))
 endif
 endif
+
+# Without this check the compiler says the same once for each file.
+NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDS_CC),)
+MISSING := $(shell sh .ci/missing '$(CC)' $(if $(NEEDS_PY),'$(PYTHON)' '$(PY_INCLUDE)'))
+ifneq ($(MISSING),)
+$(error snakefish cannot be built without $(MISSING). On Debian, as root: make deps, or apt-get install gcc libc6-dev libsqlite3-dev python3-dev)
+endif
+endif
+
 PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 BYTECODE := $(B)/obj/py$(PY_SUFFIX)/bytecode

@@ -1,11 +1,17 @@
 /* Finds the function behind a callable. See function.h. */
 #include "py/task/function.h"
 
-static PyObject *partial; /* functools.partial, from the part of functools that takes no time to import */
+#ifdef PYPY_VERSION
+#define FUNCTOOLS "functools"
+#else
+#define FUNCTOOLS "_functools" /* the part of it that takes no time to import */
+#endif
+
+static PyObject *partial; /* functools.partial */
 
 int sf_function_init(void)
 {
-    PyObject *functools = PyImport_ImportModule("_functools");
+    PyObject *functools = PyImport_ImportModule(FUNCTOOLS);
     partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
     Py_XDECREF(functools);
     return partial ? 0 : -1;

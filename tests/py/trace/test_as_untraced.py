@@ -89,7 +89,8 @@ def test_closed_standard_streams_are_closed_in_every_process(tmp_path, closed, h
     for way in ("untraced", how):
         report = tmp_path / way
         command, more = traced(way, str(tmp_path / "run.db"), [sys.executable, str(tmp_path / "program.py"), str(report)])
-        found[way] = *run(command, more, closed, stderr=subprocess.DEVNULL), sorted(report.read_text().splitlines())
+        said = run(command, more, closed, stderr=subprocess.DEVNULL)
+        found[way] = *said, sorted(report.read_text().splitlines())
     assert found[how] == found["untraced"]
     assert found[how][0] == 0 and len(found[how][2]) == 14
     assert found[how][1] == (b"" if ">&-" in closed.split() else b"printed 1\n")
