@@ -76,10 +76,11 @@ def make(build):
     clean = {name: value for name, value in os.environ.items()
              if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
     # CI= because a warning of a user's newer compiler must not fail the user's continuous integration
-    done = subprocess.run(["make", "--no-print-directory", f"-j{os.cpu_count()}", "CI=", "SAN=", "ASSERTS=", "B=" + build,
-                           "PYTHON=" + sys.executable, "PY_INCLUDE=" + sysconfig.get_path("include"), "PY_SUFFIX=" + sysconfig.get_config_var("EXT_SUFFIX"),
-                           os.path.join(build, "lib", "snakefish", MODULE), os.path.join(build, "bin", COLLECTOR)],
-                          cwd=TOP, env=clean, stdin=subprocess.DEVNULL)
+    variables = ["B=" + build, "CI=", "SAN=", "ASSERTS=", "PYTHON=" + sys.executable,
+                 "PY_INCLUDE=" + sysconfig.get_path("include"), "PY_SUFFIX=" + sysconfig.get_config_var("EXT_SUFFIX")]
+    made = [os.path.join(build, "lib", "snakefish", MODULE), os.path.join(build, "bin", COLLECTOR)]
+    done = subprocess.run(["make", "--no-print-directory", f"-j{os.cpu_count()}", *variables, *made], cwd=TOP, env=clean,
+                          stdin=subprocess.DEVNULL)
     if done.returncode:
         sys.exit("snakefish was not built: make says above why.")
 

@@ -71,8 +71,9 @@ def traced(how, database, command):
 
 def run(command, more=None, redirections="", before="", **options):
     """(exit status, standard output) of a command that a shell starts with these redirections."""
-    done = subprocess.run(["sh", "-c", f'{before} exec "$@" {redirections}', "sh", *command], stdout=subprocess.PIPE,
-                          stdin=subprocess.DEVNULL, env={**environment(), "PYTHONPATH": str(BUILD / "lib"), **(more or {})}, timeout=50, **options)
+    env = {**environment(), "PYTHONPATH": str(BUILD / "lib"), **(more or {})}
+    done = subprocess.run(["sh", "-c", f'{before} exec "$@" {redirections}', "sh", *command], env=env, timeout=50,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **options)
     return done.returncode, done.stdout
 
 
