@@ -37,10 +37,11 @@ CORE_SRC   := $(wildcard ext/core/*/*.c)
 PY_SRC     := $(wildcard ext/py/*.c ext/py/*/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
 # The kernel's view needs clang, bpftool and libbpf. Without them kernel_missing.c is built instead: it says what is
-# missing when somebody asks for the view.
+# missing when somebody asks for the view. Debian has bpftool where only root's PATH leads.
 BPF_SRC    := $(wildcard tracer/kernel/*.bpf.c)
 KERNEL_SRC := tracer/kernel/kernel.c tracer/kernel/kernel_probe.c tracer/kernel/kernel_cost.c
-KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; command -v bpftool >/dev/null || echo bpftool; \
+BPFTOOL := $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool)
+KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; $(if $(BPFTOOL),,echo bpftool;) \
     printf '%s\n' '\#include <bpf/libbpf.h>' '\#include <bpf/bpf_helpers.h>' | $(CC) -E -xc - >/dev/null 2>&1 || echo libbpf)
 TRACER_SRC := $(filter-out $(BPF_SRC) $(if $(KERNEL_MISSING),$(KERNEL_SRC),tracer/kernel/kernel_missing.c),$(wildcard tracer/*/*.c))
 TRACER_LIBS := -lsqlite3 -lm $(if $(KERNEL_MISSING),,-lbpf)
@@ -125,7 +126,7 @@ $(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/kernel/*.bpf.h tracer/kernel/
 	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter $(filter -Werror,$(WARN)) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
-	$(Q)bpftool gen skeleton $< name $(notdir $*)_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
 
 .SECONDARY: $(BPF_SRC:tracer/%.c=$(B)/gen/%.o)
 $(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel/kernel.skel.h
