@@ -16,10 +16,8 @@ def above_standard_streams(fd):
     """The descriptor, moved to a number that is none of the standard streams'."""
     if fd > 2:
         return fd
-    import fcntl  # few programs close their standard streams
-
     try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        return above_standard_streams(os.dup(fd))  # the lower ones are taken while it is open
     finally:
         os.close(fd)
 
