@@ -2,7 +2,7 @@
 # class "report_error"), for a reader who knows the file and not this code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 3, trace = 4)
+schema_versions <- c(bench = 3, trace = 5)
 
 # The tables and columns that the report reads.
 required_columns <- list(
@@ -90,9 +90,23 @@ check_database <- function(db, path, kind) {
 }
 
 read <- function(db, path, sql, params = NULL) {
-  tryCatch(DBI::dbGetQuery(db, sql, params = params), error = function(e) {
-    stop_with(path, " is damaged or cannot be read: ", conditionMessage(e), ".")
-  })
+  tryCatch(DBI::dbGetQuery(db, sql, params = params), error = function(e) stop_reading(path, conditionMessage(e)))
+}
+
+# Why a query failed. The databases are only read, so a full disk is the one with SQLite's temporary files.
+stop_reading <- function(path, reason) {
+  if (grepl("disk is full|unable to open database file|disk I/O error", reason)) {
+    stop_with(path, " cannot be read: SQLite has no room for its temporary files in ", temporary_directory(),
+              " (", reason, "). Set SQLITE_TMPDIR to a directory with more room.")
+  }
+  stop_with(path, " is damaged or cannot be read: ", reason, ".")
+}
+
+# Where SQLite makes them: the first of these that exists and can be written.
+temporary_directory <- function() {
+  places <- c(Sys.getenv(c("SQLITE_TMPDIR", "TMPDIR"), unset = NA, names = FALSE), "/var/tmp", "/usr/tmp", "/tmp", ".")
+  places <- places[!is.na(places) & dir.exists(places)]
+  places[file.access(places, 3) == 0][1]
 }
 
 # The newest session that has samples, ready for the figures. Statistics are read, never computed here: bench/results

@@ -54,9 +54,7 @@ prepare_trace <- function(db, path, drawn) {
   lines <- sub("--.*$", "", readLines(file.path(parts_directory, "trace.sql")))
   for (statement in strsplit(paste(lines, collapse = "\n"), ";")[[1]]) {
     if (nzchar(trimws(statement))) {
-      tryCatch(DBI::dbExecute(db, statement), error = function(e) {
-        stop_with(path, " is damaged or cannot be read: ", conditionMessage(e), ".")
-      })
+      tryCatch(DBI::dbExecute(db, statement), error = function(e) stop_reading(path, conditionMessage(e)))
     }
   }
 }

@@ -131,9 +131,11 @@ summary_lines <- function(report, page) {
 
 main <- function() {
   source <- source_directory()
-  # a fixed locale, so that the same databases give the same bytes wherever the report is made
+  # a fixed locale and time zone, so that the same databases give the same bytes wherever the report is made
   Sys.setlocale("LC_COLLATE", "C")
   Sys.setlocale("LC_CTYPE", "C.UTF-8")
+  Sys.setenv(TZ = "UTC")
+  if (!nzchar(Sys.getenv("HOME"))) Sys.setenv(HOME = tempdir()) # rmarkdown needs one
   load_parts(source)
   options <- parse_arguments(commandArgs(TRUE))
   if (is.null(options)) return(cat(usage, "\n", sep = ""))

@@ -53,7 +53,8 @@ write_figure <- function(figure, directory) {
 }
 
 write_pdf <- function(drawing, width, height, path) {
-  grDevices::cairo_pdf(path, width = width, height = height, family = "DejaVu Sans")
+  pattern <- gsub("%", "%%", path, fixed = TRUE) # the device takes it for a pattern with the page's number
+  grDevices::cairo_pdf(pattern, width = width, height = height, family = "DejaVu Sans")
   on_device(grid::grid.draw(drawing))
   # the date is the only thing that differs from one time to the next
   bytes <- readBin(path, "raw", file.size(path))

@@ -65,6 +65,7 @@
 #define SF_LOG_FIRST_BYTES 4096u          /* of records, reserved when a log is made */
 #define SF_LOG_STEP_BYTES 262144u         /* the most that is reserved at once later; it is as much again as there is */
 #define SF_LOG_DEFAULT_RECORDS (1u << 17) /* 4 MiB of records */
+#define SF_TEXT_BYTES_MAX 4096            /* of a text in TEXT records, with its NUL */
 #define SF_NAME_BYTES 48                  /* of a process's name, with its NUL */
 
 /* What happened. */

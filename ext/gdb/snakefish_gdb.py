@@ -15,7 +15,7 @@ import gdb
 
 FRAMES_SHOWN = 10
 FRAMES_WALKED = 100000
-FRAME_STATES = ["free", "writing", "ready", "reading"]  # enum frame_kind, in ring.c
+FRAME_STATES = ["free", "writing", "ready", "reading", "returning"]  # enum frame_kind, in ring_frame.h
 SLOT_STATES = ["empty", "taken", "forking", "live"]  # enum slot_state, in holders.c
 PHASES = ["", "begin", "end"]  # enum sf_phase
 MASK_32 = 0xFFFFFFFF

@@ -8,11 +8,13 @@
 #include "py/message/message.h"
 #include "py/task/child.h"
 #include "py/task/function.h"
+#include "py/task/kept.h"
 #include "py/task/protocol.h"
 #include "py/trace/constants.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
+    {"_sweep", sf_kept_sweep_function, METH_NOARGS, "Lets Threads go that have ended."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -40,8 +42,9 @@ static int execute(PyObject *module)
         sf_error(error, "cannot set up snakefish");
         return -1;
     }
-    if (sf_errors_init(module) || sf_function_init() || sf_message_init() || sf_protocol_init() ||
-        sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+    sf_kept_init();
+    if (sf_errors_init(module) || sf_function_init() || sf_protocol_init() || sf_constants_add(module) ||
+        add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||

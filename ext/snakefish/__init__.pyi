@@ -2,7 +2,7 @@
 
 from builtins import RuntimeError as RuntimeError
 from types import TracebackType
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Mapping, Optional, Protocol, Sequence, Type, TypeVar, Union, overload
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Literal, Mapping, Optional, Protocol, Sequence, Type, TypeVar, Union, overload
 
 from typing_extensions import Buffer as _Buffer, Self  # type: ignore[attr-defined]  # 4.6 has Buffer
 
@@ -67,6 +67,7 @@ class Thread(_Task, Generic[_R]):
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -78,6 +79,7 @@ class Thread(_Task, Generic[_R]):
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     def get_result(self) -> _R: ...
 
@@ -93,6 +95,7 @@ class Generator(_Task, Generic[_R]):
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
         prefetch: int = 0,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -105,6 +108,7 @@ class Generator(_Task, Generic[_R]):
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
         prefetch: int = 0,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> None: ...
     def next(self, block: bool = True, timeout: Optional[float] = None) -> _R: ...
     def __iter__(self) -> Self: ...
@@ -116,35 +120,41 @@ class Generator(_Task, Generic[_R]):
 class _Map(Protocol):
     @overload
     def __call__(
-        self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
-        extract: None = None, merge: None = None, progress: _Progress = None,
+        self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+        extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
-        self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 0, *,
-        extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+        self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+        extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
-        concurrency: int = 0, chunksize: int = 0, *, progress: _Progress = None,
+        concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
+        globals: Optional[Dict[str, Any]] = None,
     ) -> List[_R]: ...
 
 class _Starmap(Protocol):
     @overload
     def __call__(
-        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
-        extract: None = None, merge: None = None, progress: _Progress = None,
+        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
+        chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
+        rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
-        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: int = 0, chunksize: int = 0, *,
-        extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
+        chunksize: Optional[int] = 0, *, extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+        rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
-        merge: Optional[_Merge[_X]], concurrency: int = 0, chunksize: int = 0, *, progress: _Progress = None,
+        merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+        progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
     ) -> List[_R]: ...
 
 map: Union[_Map, Any]
@@ -159,9 +169,11 @@ class _Results(Iterator[_R]):
         self, type: Optional[Type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType]
     ) -> None: ...
 
-def imap(f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 1) -> _Results[_R]: ...
+def imap(
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
+) -> _Results[_R]: ...
 def imap_unordered(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: int = 0, chunksize: int = 1
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
 ) -> _Results[_R]: ...
 def wait(threads: Iterable[_Task_], timeout: Optional[float] = None) -> List[_Task_]: ...
 

@@ -3,15 +3,11 @@ statuses. Internal. ext/py/task/protocol.c calls the steps of a child in the ord
 that both can be mixed in one program.
 """
 
+import io
 import os
 import sys
 
 from snakefish._streams import above_standard_streams, write_line
-
-_RISK = (
-    "this process has {0} threads besides the one that forks: a lock that one of them holds stays "
-    "locked for ever in the child, which may deadlock"
-)
 
 
 class RemoteTraceback(Exception):
@@ -30,13 +26,57 @@ def run_signal_handlers():
         pass
 
 
-def warn_of_threads():
-    """In the parent, before a fork, if the threading module is loaded."""
-    others = sys.modules["threading"].active_count() - 1
-    if others > 0:
-        import warnings
+def warn_of_threads(this):
+    """In the parent, before a fork, if there are other threads than this one."""
+    from snakefish import _threads
 
-        warnings.warn(_RISK.format(others), DeprecationWarning, stacklevel=2)
+    _threads.warn(this)
+
+
+class _Nothing(io.RawIOBase):
+    """An empty file. It has a descriptor only if somebody asks for it, and that is one of /dev/null."""
+
+    name, mode = "<stdin>", "rb"
+    _descriptor = None
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        return 0
+
+    def fileno(self):
+        if self._descriptor is None:
+            self._descriptor = open(os.devnull, "rb", 0)
+        return self._descriptor.fileno()
+
+    def close(self):
+        if self._descriptor is not None:
+            self._descriptor.close()
+        super().close()
+
+
+def make_empty_input():
+    """What a child has as sys.stdin, as multiprocessing's children have /dev/null. Descriptor 0 stays as it is."""
+    return io.TextIOWrapper(io.BufferedReader(_Nothing()), encoding="utf-8")
+
+
+def forget_finalizers():
+    """In the child, if weakref.finalize was used before: at the child's end its own finalizers run (TemporaryDirectory's
+    among them), and not those that it inherited. Those run here only when they are called, or their object is freed.
+    """
+    finalize = sys.modules["weakref"].finalize
+    first_own = next(finalize._index_iter)
+    run_all = finalize._exitfunc
+
+    def run_own():
+        for info in list(finalize._registry.values()):
+            if info.index < first_own:
+                info.atexit = False
+        run_all()
+
+    finalize._exitfunc = staticmethod(run_own)
+    finalize._registered_with_atexit = False  # the first one that is made here registers run_own
 
 
 def take_over_multiprocessing(name):
@@ -60,6 +100,39 @@ def take_over_multiprocessing(name):
     if util is not None:
         util._finalizer_registry.clear()
         util._run_after_forkers()
+
+
+def take_over_logging(name):
+    """In the child: log records say its name, where multiprocessing is not loaded. (Where it is, they take the name from
+    there.) And notes which handlers are the parent's."""
+    global _name_in_logs, _make_record, _inherited_handlers
+    logging = sys.modules["logging"]
+    _name_in_logs = name
+    _inherited_handlers = list(getattr(logging, "_handlerList", ()))
+    if _make_record is None and "multiprocessing" not in sys.modules:
+        _make_record = logging.getLogRecordFactory()
+        logging.setLogRecordFactory(_make_named_record)
+
+
+def _make_named_record(*args, **kwargs):
+    record = _make_record(*args, **kwargs)
+    if getattr(record, "processName", None) == "MainProcess":
+        record.processName = _name_in_logs
+    return record
+
+
+def end_logging():
+    """In the child, near its end: flushes the handlers that it has made, as logging's own exit handler would, which is
+    the parent's if the parent has imported logging."""
+    logging = sys.modules["logging"]
+    inherited = {id(reference) for reference in _inherited_handlers}
+    own = [reference for reference in getattr(logging, "_handlerList", ()) if id(reference) not in inherited]
+    if own:
+        logging.shutdown(own)
+
+
+_name_in_logs = _make_record = None
+_inherited_handlers: list = []
 
 
 def _open_parent(pid):

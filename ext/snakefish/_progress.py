@@ -1,4 +1,5 @@
-"""map's progress=True: a bar on stderr. Internal; a bar is called with (done, total) and closed at the end."""
+"""map's progress=True: a bar on stderr, or in a notebook. Internal; a bar is called with (done, total) and closed at the
+end."""
 
 import sys
 
@@ -9,7 +10,9 @@ class _Tqdm:
     """tqdm's bar, which counts steps; we know how many are done."""
 
     def __init__(self, tqdm, total):
-        self._bar = tqdm(total=total, file=sys.stderr)
+        # tqdm starts a thread that redraws bars which nobody updates. The fork of a worker would warn of that thread.
+        unwatched = type(tqdm.__name__, (tqdm,), {"monitor_interval": 0})
+        self._bar = unwatched(total=total, file=sys.stderr)
 
     def __call__(self, done, total):
         self._bar.update(done - self._bar.n)
@@ -36,12 +39,39 @@ class _Line:
             sys.stderr.flush()
 
 
-def bar(total):
-    """The bar for so many arguments; None where stderr is no terminal: nobody would see it."""
-    if not is_terminal():
-        return None
+def _in_notebook():
+    """Whether this is a Jupyter kernel, whose stderr goes into the notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in getattr(shell, "config", ())
+
+
+def _find_tqdm():
+    """tqdm's class for where we are: a widget in a notebook that has ipywidgets, else text. None without tqdm."""
+    import warnings
+
     try:
-        from tqdm import tqdm  # type: ignore[import]
-    except ImportError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are no ipywidgets
+            from tqdm.auto import tqdm  # type: ignore[import]
+    except Exception:  # an old tqdm, or a broken notebook
+        try:
+            from tqdm import tqdm  # type: ignore[import]
+        except ImportError:
+            return None
+    return tqdm
+
+
+def bar(total):
+    """The bar for so many arguments; None where nobody would see it: stderr is neither a terminal nor in a notebook."""
+    if not (is_terminal() or sys.stderr is not None and _in_notebook()):
+        return None
+    tqdm = _find_tqdm()
+    if tqdm is None:
         return _Line()
-    return _Tqdm(tqdm, total)
+    try:
+        return _Tqdm(tqdm, total)
+    except ImportError:  # tqdm's widget without ipywidgets
+        from tqdm import tqdm  # type: ignore[import]
+
+        return _Tqdm(tqdm, total)

@@ -5,9 +5,10 @@ import os
 import select
 import time
 
-from snakefish._snakefish import Generator, Thread
+from snakefish._snakefish import Generator, Thread, _sweep
 
 _LONGEST_S = 3600  # of one call of poll, which takes milliseconds as a C int
+_SHORTEST_S, _LONGEST_PAUSE_S = 0.001, 0.005  # between two looks at those that have no pidfd; each is twice the last
 
 
 def _deadline(timeout):
@@ -33,20 +34,24 @@ def _is_joined(thread):
 
 
 def _descriptor(thread):
-    """A copy of the pidfd, because another Python thread may join the Thread, which closes it. None: the child has
-    ended, and something else in this program has reaped it already."""
+    """A copy of the pidfd, because another Python thread may join the Thread, which closes it. None: there is none,
+    because the child has been reaped or the system gives no pidfd."""
     if not isinstance(thread, (Thread, Generator)):
         raise TypeError(f"threads must be an iterable of Threads and Generators, not of {type(thread).__name__}")
     if _is_joined(thread):
         raise RuntimeError(f"{thread.name} is joined already: wait for those that are not")
     try:
-        descriptor = thread.fileno()
-    except RuntimeError:
+        return os.dup(thread.fileno())
+    except (RuntimeError, OSError):
         if thread.pid is None:
             raise
         thread.__enter__()  # raises for one that is disposed, or not ours
         return None
-    return os.dup(descriptor)
+
+
+def _sleep(poll, seconds):
+    """The descriptors of those that have ended meanwhile."""
+    return {descriptor for descriptor, _ in poll.poll(math.ceil(seconds * 1000))}
 
 
 def wait(threads, timeout=None):
@@ -61,6 +66,7 @@ def wait(threads, timeout=None):
     if isinstance(threads, (Thread, Generator)):
         raise TypeError(f"threads must be an iterable of Threads and Generators, not a {type(threads).__name__}")
     threads = list(threads)
+    _sweep()
     deadline = _deadline(timeout)
     if not threads and timeout is None:
         raise ValueError("threads is empty, and timeout None: there is nothing to wait for")
@@ -72,13 +78,18 @@ def wait(threads, timeout=None):
         for descriptor in descriptors:
             if descriptor is not None:
                 poll.register(descriptor, select.POLLIN)
-        ended = {None}
+        ended, pause = _sleep(poll, 0), _SHORTEST_S
         while True:
-            left = 0 if None in descriptors else max(deadline - time.monotonic(), 0)
-            ended.update(descriptor for descriptor, _ in poll.poll(math.ceil(min(left, _LONGEST_S) * 1000)))
-            found = [thread for thread, descriptor in zip(threads, descriptors) if descriptor in ended]
-            if found or left <= _LONGEST_S:
+            found = [
+                thread
+                for thread, descriptor in zip(threads, descriptors)
+                if (not thread.is_alive() if descriptor is None else descriptor in ended)
+            ]
+            left = deadline - time.monotonic()
+            if found or left <= 0:
                 return found
+            ended = _sleep(poll, min(left, pause if None in descriptors else _LONGEST_S))
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
     finally:
         for descriptor in descriptors:
             if descriptor is not None:

@@ -7,6 +7,7 @@
  * Input: two bytes choose the capacity. Then come operations of one byte: the low 3 bits say which operation, the
  * others which frame it is for. A reservation has two more bytes for its size. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@ static struct {
     uint64_t span;
     enum state state;
 } frame[FRAMES];
+static struct sf_ring_slot claimed[FRAMES]; /* of those that are READING */
+static bool was_given_back[FRAMES];
 static unsigned first, last; /* frames [first, last): from the oldest that holds room */
 
 #define REQUIRE(condition)                                                                                             \
@@ -93,6 +96,7 @@ static void reserve(struct sf_ring *ring, uint64_t usable, uint64_t bytes)
     frame[last].slot = slot;
     frame[last].span = span;
     frame[last].state = WRITING;
+    was_given_back[last] = false;
     last++;
     fill(ring, &slot);
 }
@@ -105,8 +109,9 @@ static void claim(struct sf_ring *ring)
     REQUIRE(result == (i < last ? 0 : -EAGAIN));
     if (result)
         return;
-    REQUIRE(slot.seq == frame[i].slot.seq && slot.bytes == frame[i].slot.bytes);
-    check(ring, &slot);
+    REQUIRE(slot.seq == (was_given_back[i] ? 0 : frame[i].slot.seq) && slot.bytes == frame[i].slot.bytes);
+    check(ring, &frame[i].slot);
+    claimed[i] = slot;
     frame[i].state = READING;
 }
 
@@ -121,6 +126,17 @@ static void finish(struct sf_ring *ring, enum state from, unsigned which)
     else
         sf_ring_abandon(ring, &frame[i].slot);
     frame[i].state = FREE;
+}
+
+static void give_back(struct sf_ring *ring, unsigned which)
+{
+    unsigned i = find(READING, which);
+    if (i == last)
+        return;
+    check(ring, &frame[i].slot);
+    sf_ring_give_back(ring, &claimed[i]);
+    was_given_back[i] = true;
+    frame[i].state = READY;
 }
 
 static void publish(struct sf_ring *ring, unsigned which)
@@ -162,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             claim(ring);
             break;
         case 5:
-            finish(ring, READING, which);
+            which & 16 ? give_back(ring, which & 15) : finish(ring, READING, which);
             break;
         case 6:
             finish(ring, WRITING, which);
@@ -175,7 +191,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t ready = 0;
     for (unsigned i = first; i < last; i++)
         ready += frame[i].state == READY;
-    REQUIRE(sf_ring_length(ring) == ready);
+    uint64_t length;
+    REQUIRE(sf_ring_length(ring, &length) == 0 && length == ready);
     sf_ring_free(ring);
     return 0;
 }

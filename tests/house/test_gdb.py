@@ -96,7 +96,7 @@ def test_a_ring_shows_that_somebody_waits_for_a_message(said):
 
 def test_holders_show_the_process_and_its_child(said):
     pid, child, words = said
-    holders = re.findall(r"^  slot \d+: live, pid (\d+) \S+, life \d+(  this process)?$", words, re.M)
+    holders = re.findall(r"^  slot \d+: live, pid (\d+) .+, life \d+(  this process)?$", words, re.M)
     assert (str(pid), "  this process") in holders and (str(child), "") in holders
     assert {int(found) for found, _ in holders} == {pid, child}
 

@@ -1,5 +1,6 @@
 """Every public call once. None may leave anything behind: the tests for leaks repeat them."""
 import os
+import sys
 
 import snakefish
 from snakefish import Channel, Generator, Thread
@@ -10,9 +11,12 @@ CALLS = {
     "Thread killed": lambda: refused(ended(Thread(os._exit, args=(3,))).get_result),
     "Thread states": lambda: [refused(call) for t in (Thread(len),) for call in (t.join, t.get_result, t.fileno, t.kill)],
     "Thread attributes": lambda: [(t.pid, t.name, repr(t), t.is_alive(), t.try_join(), t.get_exit_status())
-                                  for t in (ended(Thread(len)),)],
-    "Thread merge": lambda: ended(Thread(len, lambda g: [1], lambda g, e: None)),
-    "Thread merge that raises": lambda: refused(lambda: ended(Thread(len, lambda g: [1], lambda g, e: 1 / 0))),
+                                  for t in (ended(Thread(len, args=[""])),)],
+    "Thread that raises, unasked": lambda: unasked(ended(Thread(len))),
+    "Thread killed, unasked": lambda: unasked(ended(Thread(os._exit, args=(3,)))),
+    "Thread without a reference": lambda: (Thread(int).start(), snakefish.wait([], 0)),
+    "Thread merge": lambda: ended(Thread(int, lambda g: [1], lambda g, e: None, globals={})),
+    "Thread merge that raises": lambda: refused(lambda: ended(Thread(int, lambda g: [1], lambda g, e: g["no"]))),
     "Thread arguments": lambda: [refused(lambda: Thread(*a)) for a in ((), (5,), (len, 5, 5), (len, len))],
     "Generator": lambda: drained(Generator(three)),
     "Generator polled": lambda: drained(Generator(three), False),
@@ -46,6 +50,15 @@ def ended(task):
     with task:
         task.start()
     return task
+
+
+def unasked(task):
+    """Drops it, in silence."""
+    before, sys.unraisablehook = getattr(sys, "unraisablehook", None), lambda told: None
+    try:
+        task.dispose()
+    finally:
+        sys.unraisablehook = before
 
 
 def refused(call, *arguments):

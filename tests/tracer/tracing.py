@@ -23,7 +23,8 @@ def trace(*args, **kwargs):
 
 
 def record(db, *program, options=()):
-    return trace("record", "-o", db, *options, "--", *program)
+    """Without the line at the end, so that standard error is the program's and has messages about failures only."""
+    return trace("record", "-q", "-o", db, *options, "--", *program)
 
 
 def query(db, sql):

@@ -199,21 +199,56 @@ static int fill_tables(sqlite3 *db, const struct processes *processes)
     return error;
 }
 
-int analysis_fill(sqlite3 *db)
+static int analyse(sqlite3 *db, bool in_file)
 {
-    struct processes processes;
-    bool writable = run_sql(db, "BEGIN IMMEDIATE") == 0;
-    int error = writable ? 0 : run_sql(db, "BEGIN");
-    if (!error && !writable)
+    struct processes processes = {0};
+    int error = run_sql(db, in_file ? "BEGIN IMMEDIATE" : "BEGIN");
+    if (!error && !in_file)
         error = shadow_tables(db);
     if (!error)
         error = processes_init(&processes, db);
-    else
-        processes = (struct processes){0};
     if (!error)
         error = fill_tables(db, &processes);
     processes_fini(&processes);
-    if (!sqlite3_get_autocommit(db) && run_sql(db, error ? "ROLLBACK" : "COMMIT") && !error)
-        error = -EIO;
+    return error ? error : run_sql(db, "COMMIT");
+}
+
+/* SQLite could not write to the file: its directory is read-only, another program uses it, the disk is full. */
+static bool is_not_writable(sqlite3 *db)
+{
+    switch (sqlite3_errcode(db)) {
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_BUSY:
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* As analyse, in one transaction: all results are stored, or none. *not_writable, if it failed: that is the reason. */
+static int analyse_in_transaction(sqlite3 *db, bool in_file, bool *not_writable, struct sentence *why)
+{
+    int error = analyse(db, in_file);
+    if (!error)
+        return 0;
+    *not_writable = error == -EIO && is_not_writable(db);
+    output_explain(why, error, "%s", error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+    if (!sqlite3_get_autocommit(db))
+        run_sql(db, "ROLLBACK");
+    return error;
+}
+
+int analysis_fill(sqlite3 *db, struct sentence *why)
+{
+    bool not_writable = sqlite3_db_readonly(db, "main");
+    int error = 0;
+    if (!not_writable)
+        error = analyse_in_transaction(db, true, &not_writable, why);
+    if (not_writable)
+        error = analyse_in_transaction(db, false, &not_writable, why);
     return error;
 }

@@ -5,8 +5,10 @@
 
 #include <sqlite3.h>
 
+#include "base/output.h"
+
 /* Replaces what is in these tables. Where the database cannot be written, temporary tables of the connection take their
- * places, under the same names. 0, -ENOMEM or -EIO (the connection knows the reason). */
-int analysis_fill(sqlite3 *db);
+ * places, under the same names. 0, or -ENOMEM or -EIO with the reason. */
+int analysis_fill(sqlite3 *db, struct sentence *why);
 
 #endif

@@ -3,18 +3,28 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 
+#include "base/text.h"
+
+/* Valid whatever the text holds. What a terminal should not get is escaped. */
 void json_string(FILE *to, const char *text)
 {
+    uint32_t code;
+    int length;
     fputc('"', to);
-    for (const char *at = text ? text : ""; *at; at++) {
-        unsigned char c = (unsigned char)*at;
-        if (c == '"' || c == '\\')
-            fprintf(to, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(to, "\\u%04x", c);
-        else
-            fputc(c, to);
+    for (const char *at = text ? text : ""; *at; at += length) {
+        length = text_next(at, &code);
+        if (code == '"' || code == '\\')
+            fprintf(to, "\\%c", (char)code);
+        else if (text_is_visible(code))
+            fprintf(to, "%.*s", length, at);
+        else if (code == TEXT_INVALID)
+            fputs("\\ufffd", to); /* the replacement character */
+        else if (code < 0x10000)
+            fprintf(to, "\\u%04" PRIx32, code);
+        else /* as UTF-16 has it */
+            fprintf(to, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + (code & 0x3ff));
     }
     fputc('"', to);
 }
@@ -35,8 +45,10 @@ static void write_value(FILE *to, sqlite3_stmt *s, int column)
         fprintf(to, "%" PRId64, (int64_t)sqlite3_column_int64(s, column));
         break;
     case SQLITE_FLOAT:
-        /* SQLite has no NaN, and no query here yields infinity. */
-        fprintf(to, "%.9g", sqlite3_column_double(s, column));
+        if (isfinite(sqlite3_column_double(s, column)))
+            fprintf(to, "%.9g", sqlite3_column_double(s, column));
+        else
+            fputs("null", to); /* JSON has no infinity; SQLite has no NaN */
         break;
     default:
         json_string(to, (const char *)sqlite3_column_text(s, column));

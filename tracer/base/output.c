@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 int output_explain(struct sentence *why, int error, const char *format, ...)
 {
     va_list args;
@@ -18,6 +20,21 @@ int output_explain(struct sentence *why, int error, const char *format, ...)
     return error;
 }
 
+/* Replaces what a terminal should not get. A part of a character that was cut stays: it does no harm. */
+static void make_visible(char *text)
+{
+    uint32_t code;
+    char *to = text;
+    for (int length; *text; text += length) {
+        length = text_next(text, &code);
+        if (code != TEXT_INVALID && !text_is_visible(code))
+            *to++ = '?';
+        else
+            to = (char *)memmove(to, text, (size_t)length) + length;
+    }
+    *to = '\0';
+}
+
 void output_note(const char *format, ...)
 {
     char text[1024];
@@ -25,6 +42,7 @@ void output_note(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    make_visible(text);
     fprintf(stderr, "snakefish-trace: %s\n", text); /* by one call, since other processes write there too */
 }
 

@@ -3,18 +3,20 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <string.h>
+#include <stdint.h>
 
 #include "base/output.h"
+#include "base/text.h"
 
 enum { COLUMNS_MAX = 20, WIDTH_MAX = 64 };
 
 /* In characters, not bytes. */
 static int width_of(const char *text)
 {
+    uint32_t code;
     int n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
+    for (; *text; text += text_next(text, &code))
+        n++;
     return n;
 }
 
@@ -27,14 +29,16 @@ static const char *cell(sqlite3_stmt *s, int column)
 /* Prints a cell, cut if it is too long and filled up to `width`. Control characters would break the table. */
 static void output_cell(const char *text, int width, bool right, bool last)
 {
-    int blanks = width - width_of(text);
+    int blanks = width - width_of(text), length;
+    uint32_t code;
     if (right)
         output_print("%*s", blanks > 0 ? blanks : 0, "");
-    for (int n = 0; *text; text++) {
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-        if (n > WIDTH_MAX)
-            break;
-        output_print("%c", (unsigned char)*text < 32 || *text == 127 ? '?' : *text);
+    for (int n = 0; *text && n < WIDTH_MAX; text += length, n++) {
+        length = text_next(text, &code);
+        if (text_is_visible(code))
+            output_print("%.*s", length, text);
+        else
+            output_print("?");
     }
     if (!right && !last)
         output_print("%*s", blanks > 0 ? blanks : 0, "");

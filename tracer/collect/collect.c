@@ -2,9 +2,9 @@
  *
  * Invariants: the imports are sorted by file name, each file once. A log's tail is moved only after the records before
  * it are committed or set aside. A log's file is recycled or removed only after its process was seen dead, or
- * the session was closed, and after all its records and counts were committed. There is one thread. The traced
- * processes write to their logs only; the loop sleeps on the session's futex word, by which they wake it when a log
- * passes half full.
+ * the session was closed, and after all its records and counts were committed. One thread does all of it; another only
+ * notes when processes die (deaths.c). The traced processes write to their logs only; the loop sleeps on the session's
+ * futex word, by which they wake it when a log passes half full.
  *
  * Each round looks at every log and sets records aside where a log fills up. It stores nothing while the program wants
  * all CPUs, stores for a limited time when a CPU is idle, and stores everything at the end. */
@@ -467,6 +467,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                             .dir_fd = session->dir_fd,
                                             .capacity = session->header->log_records,
                                             .start_tsc = session->header->start_tsc,
+                                            .deaths = job->recovering ? NULL : deaths_start(),
                                             .recovering = job->recovering};
     if (error)
         goto out;
@@ -489,6 +490,7 @@ out:
     close_kernel(&c);
     for (size_t i = 0; i < c.count; i++)
         log_import_free(c.imports[i]);
+    deaths_stop(c.context.deaths);
     free(c.imports);
     free(c.found);
     ids_free(ids);

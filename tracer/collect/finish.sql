@@ -1,11 +1,14 @@
 -- What is computed when a trace is finished: starts and ends of the processes, and the statistics. All of it may be run
 -- again, also by another collector, on a trace that is finished or half finished.
 
--- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start.
-CREATE TEMP VIEW IF NOT EXISTS death AS
+-- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start. Only a process's parent
+-- can reap it, so nobody else is believed.
+CREATE TEMP VIEW IF NOT EXISTS parents_reap AS
   SELECT l.id AS log, r.tsc, r.status
-  FROM log l JOIN reap r
-    ON r.pid = l.pid AND r.tsc = (SELECT min(tsc) FROM reap WHERE pid = l.pid AND tsc >= l.start_tsc);
+  FROM log l JOIN reap r ON r.pid = l.pid AND r.tsc >= l.start_tsc
+  WHERE r.reaper = 0 OR EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid);
+CREATE TEMP VIEW IF NOT EXISTS death AS
+  SELECT log, min(tsc) AS tsc, status FROM parents_reap GROUP BY log; -- SQLite takes status from the row of the minimum
 
 -- When a process started and ended and with what status, by its logs: what is known most exactly comes first.
 CREATE TEMP VIEW IF NOT EXISTS lifetime AS
@@ -101,9 +104,17 @@ INSERT INTO stats(name, process, severity, value)
   UNION ALL
   SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
+-- Processes of which nothing told the end, and that had ended before their logs were found: they end with their last record.
+INSERT INTO stats(name, process, severity, value)
+  SELECT 'unknown_ends', NULL, 'info', count(*) FROM (
+    SELECT l.process FROM log l LEFT JOIN death d ON d.log = l.id LEFT JOIN kernel_life k ON k.process = l.process
+    WHERE l.exit_tsc IS NULL AND d.tsc IS NULL AND l.seen_tsc IS NULL AND k.end_ns IS NULL AND NOT l.running
+    GROUP BY l.process) HAVING count(*) > 0;
+
 DROP VIEW account;
 DROP VIEW lifetime;
 DROP VIEW death;
+DROP VIEW parents_reap;
 
 -- With this index the view `message` finds the receive of a send.
 CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = EVENT_RECEIVE AND phase = 2;

@@ -34,6 +34,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
         return -ENOMEM;
     snprintf(import->file, sizeof import->file, "%s", file);
     import->reader.fd = import->reader.spill.fd = import->liveness.pidfd = -1;
+    import->death = DEATHS_NONE;
     int error = strlen(file) < sizeof import->file
                     ? reader_open(&import->reader, context->dir_fd, file, context->capacity)
                     : -EBADMSG;
@@ -54,6 +55,7 @@ void log_import_free(struct log_import *import)
     if (!import)
         return;
     reader_close(&import->reader);
+    deaths_unwatch(import->deaths, import->death);
     liveness_close(&import->liveness);
     spans_free(import->spans);
     texts_free(import->texts);
@@ -172,6 +174,10 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     uint64_t now = clock_tsc();
     int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
     liveness_open(&import->liveness, (pid_t)h->pid, age_ns);
+    import->found_dead = liveness_is_over(&import->liveness);
+    import->deaths = context->deaths;
+    if (!import->found_dead)
+        import->death = deaths_watch(import->deaths, import->liveness.pidfd);
     return 0;
 }
 
@@ -254,7 +260,7 @@ static void interpret(struct log_import *import, const struct log_import_context
         k->exit_status = e->a;
         break;
     case SF_EVENT_REAP:
-        store_reap(context->store, e->a, r->tsc, e->b);
+        store_reap(context->store, e->a, r->tsc, k->process, e->b);
         break;
     default:
         break;
@@ -391,6 +397,16 @@ static void put_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
+/* When the process was seen to have ended. 0: it had ended before its log was found, so its last record is all that is
+ * known of its end. */
+static uint64_t seen_tsc(struct log_import *import, bool running)
+{
+    uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);
+    if (!running && import->found_dead)
+        return 0;
+    return died_tsc ? died_tsc : import->over_tsc;
+}
+
 void log_import_end(struct log_import *import, const struct log_import_context *context, bool running)
 {
     char name[SF_NAME_BYTES + 1];
@@ -399,7 +415,7 @@ void log_import_end(struct log_import *import, const struct log_import_context *
     if (text_clean(name, sizeof name, import->reader.header.name, sizeof import->reader.header.name))
         store_log_name(context->store, import->counts.id, name);
     spans_each_open(import->spans, put_open_span, context->store);
-    import->counts.seen_tsc = import->over_tsc;
+    import->counts.seen_tsc = seen_tsc(import, running);
     import->counts.running = running;
     import->changed = import->ended = true;
     log_import_store_counts(import, context);

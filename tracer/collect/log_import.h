@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/liveness.h"
+#include "collect/deaths.h"
 #include "collect/reader.h"
 #include "collect/spans.h"
 #include "collect/texts.h"
@@ -19,10 +20,13 @@ struct log_import {
     uint64_t *lane_tsc; /* for each lane, the tsc of its last record */
     unsigned lanes;
     struct store_log counts;
-    uint64_t over_tsc; /* when its process was first seen to be dead; 0: it was not */
-    bool refused;      /* not a log of this session; kept, so that it is not opened again */
-    bool ended;        /* everything is stored; after the next commit the file can be removed */
-    bool changed;      /* counts are newer than the stored ones */
+    struct deaths *deaths; /* NULL: nobody watches the process */
+    uint32_t death;        /* number of that watch */
+    bool found_dead;       /* its process had ended when the log was found: when is not known */
+    uint64_t over_tsc;     /* when its process was first seen to be dead; 0: it was not */
+    bool refused;          /* not a log of this session; kept, so that it is not opened again */
+    bool ended;            /* everything is stored; after the next commit the file can be removed */
+    bool changed;          /* counts are newer than the stored ones */
 };
 
 /* What all imports of a session work with. */
@@ -33,7 +37,8 @@ struct log_import_context {
     int dir_fd;
     uint32_t capacity;
     uint64_t start_tsc;
-    bool recovering; /* an earlier collector may have imported part of the logs */
+    struct deaths *deaths; /* may be NULL */
+    bool recovering;       /* an earlier collector may have imported part of the logs */
 };
 
 /* Opens the log. 0 also if it is refused (see there). -EAGAIN: it is still being made. -EMFILE, -ENOMEM and the like:

@@ -11,6 +11,8 @@ int recording_open(struct recording *recording, const char *path, uint32_t log_r
     error = session_make(&recording->session, log_records, recording->clock.first.tsc, why);
     if (error)
         store_discard(recording->store);
+    else
+        session_note_database(&recording->session, path);
     return error;
 }
 

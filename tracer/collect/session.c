@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -27,6 +28,8 @@
 #include "collect/spares.h"
 #include "collect/spill.h"
 #include "collect/sweep.h"
+
+#define DATABASE_LINK "database" /* a symbolic link, because one is made whole or not at all */
 
 static void set_closed(struct session *session)
 {
@@ -204,10 +207,30 @@ out:
     return error;
 }
 
+void session_note_database(const struct session *session, const char *path)
+{
+    char real[PATH_MAX];
+    if (!realpath(path, real))
+        return;
+    unlinkat(session->dir_fd, DATABASE_LINK, 0);
+    if (symlinkat(real, session->dir_fd, DATABASE_LINK))
+        return; /* as the header says, it stays unknown */
+}
+
+bool session_database(const struct session *session, char path[PATH_MAX])
+{
+    ssize_t n = readlinkat(session->dir_fd, DATABASE_LINK, path, PATH_MAX - 1);
+    if (n < 0)
+        return false;
+    path[n] = '\0';
+    return path[0] == '/';
+}
+
 /* Is it the name of a file that the collector or a traced process makes? */
 static bool is_session_file(const char *name)
 {
-    return strcmp(name, SF_SESSION_FILE) == 0 || strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0 ||
+    return strcmp(name, SF_SESSION_FILE) == 0 || strcmp(name, DATABASE_LINK) == 0 ||
+           strncmp(name, SF_LOG_PREFIX, strlen(SF_LOG_PREFIX)) == 0 ||
            strncmp(name, SPILL_PREFIX, strlen(SPILL_PREFIX)) == 0 ||
            strncmp(name, SF_SPARE_PREFIX, strlen(SF_SPARE_PREFIX)) == 0;
 }

@@ -2,6 +2,8 @@
 #ifndef SF_TRACER_COLLECT_SESSION_H
 #define SF_TRACER_COLLECT_SESSION_H
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/log_format.h"
@@ -19,6 +21,12 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
 /* Takes over the session at `dir`, whose collector has died. Refuses the session of another user, and one that is still
  * being collected. Blocks for up to a second while some process holds the lock. */
 int session_take(struct session *session, const char *dir, struct sentence *why);
+
+/* Notes in the directory which database the session is collected into. Should that be impossible, it stays unknown. */
+void session_note_database(const struct session *session, const char *path);
+
+/* The absolute path that was noted. false: there is none. */
+bool session_database(const struct session *session, char path[PATH_MAX]);
 
 /* Removes the logs, the file and the directory. Call session_close after it. */
 int session_remove(struct session *session, struct sentence *why);

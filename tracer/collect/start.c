@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 #include "base/version.h"
-#include "store/database.h"
+#include "store/schema.h"
 
 static void put_machine(struct store *store)
 {
@@ -52,7 +52,7 @@ int start_database(struct store *store, const struct session *session, const str
     store_meta_text(store, "started", when);
     store_meta_number(store, "started_realtime_ns", clock->first.realtime_ns);
     store_meta_number(store, "log_records", session->header->log_records);
-    store_meta_number(store, "schema_version", DATABASE_SCHEMA_VERSION);
+    store_meta_number(store, "schema_version", SCHEMA_VERSION);
     store_meta_number(store, "abi_version", SF_ABI_VERSION);
     store_meta_text(store, "snakefish_trace", TRACER_VERSION);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(clock) + 0.5));

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/log_format.h"
 #include "base/text.h"
 
-enum { SLOTS = 4, LENGTH_MAX = 4096 };
+enum { SLOTS = 4, LENGTH_MAX = SF_TEXT_BYTES_MAX };
 
 struct slot {
     uint32_t number;

@@ -108,16 +108,15 @@ static int print_json(sqlite3 *db)
 static int analyze(const char *path, bool json, struct sentence *why)
 {
     sqlite3 *db;
-    int error = database_open(&db, path, 0, why);
+    int error = database_open(&db, path, why);
     if (error)
         return error;
-    error = analysis_fill(db);
-    if (!error && sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
-        error = -EIO;
-    if (!error)
-        error = json ? print_json(db) : print_text(db);
+    struct sentence reason;
+    error = analysis_fill(db, &reason);
+    if (!error && (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK || (json ? print_json(db) : print_text(db))))
+        error = output_explain(&reason, -EIO, "%s", sqlite3_errmsg(db));
     if (error)
-        output_explain(why, error, "cannot analyse %s: %s", path, error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+        output_explain(why, error, "cannot analyse %s: %s", path, reason.text);
     sqlite3_close(db);
     return error;
 }

@@ -1,8 +1,9 @@
 /* snakefish-trace collect: recovers a session whose collector died.
  *
  * The session is closed first, so that processes which still run stop writing. What follows is the last round of an
- * ordinary collector. The dead collector's own database knows how much of each log it holds. In a new database the
- * records that the dead collector had taken out of the logs count as lost. */
+ * ordinary collector. The dead collector's own database knows how much of each log it holds. A new database begins with
+ * a copy of that. Where it cannot be read, the records that the dead collector had taken out of the logs count as lost.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,8 +20,9 @@ static const char usage[] =
     "Recovers a session (/dev/shm/" SF_SESSION_PREFIX
     "...) whose collector died: stores what its logs still hold, and what the\n"
     "collector had set aside, and removes the directory. If FILE is the trace that the dead collector was writing, it\n"
-    "is completed. In a new file, what that collector had stored elsewhere counts as lost. Processes of the session\n"
-    "that still run stop writing events. A session that is still being collected is refused.\n"
+    "is completed. A new file begins with a copy of that trace; if that is gone, what it had counts as lost.\n"
+    "Processes of the session that still run stop writing events. A session that is still being collected is\n"
+    "refused.\n"
     "\n"
     "  -o, --output FILE  the database\n"
     "\n"
@@ -75,6 +77,27 @@ static bool clock_from_store(struct clock *clock, sqlite3 *db)
     return true;
 }
 
+/* Opens the trace at `path`: it goes on where it is of this session. Otherwise it begins with what another database has
+ * of the session, if the collector of that has failed; else it is new. */
+static int open_store(struct store **store, const struct session *session, const char *path, struct sentence *why)
+{
+    char before[PATH_MAX];
+    int error = store_continue(store, path, session_name(session), why);
+    if (error != -ENOENT)
+        return error;
+    if (session_database(session, before)) {
+        why->text[0] = '\0';
+        error = store_copy(store, before, path, session_name(session), why);
+        if (!error) {
+            output_note("began with a copy of %s, which has the first part of this session", before);
+            return 0;
+        }
+        if (why->text[0])
+            output_note("what %s has of this session is not copied: %s", before, why->text);
+    }
+    return store_create(store, path, why);
+}
+
 static int recover(const char *dir, const char *path)
 {
     static struct session session;
@@ -87,10 +110,10 @@ static int recover(const char *dir, const char *path)
         output_note("%s", why.text);
         return COMMAND_FAILED;
     }
-    error = store_continue(&store, path, session_name(&session), &why);
+    error = open_store(&store, &session, path, &why);
     bool goes_on = !error && clock_from_store(&clock, store_connection(store));
-    if (error == -ENOENT)
-        error = store_create(&store, path, &why);
+    if (!error)
+        session_note_database(&session, path);
     if (!error && !goes_on) {
         clock_from_now(&clock, session.header->start_tsc);
         start_database(store, &session, &clock, "", 0); /* collect_run reports the store's errors */

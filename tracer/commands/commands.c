@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,4 +128,16 @@ int command_in(int argc, char **argv, const char *usage, const char **in)
     static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
     struct command_line line = command_line(argc, argv, "+:h", options, usage);
     return read_files(&line, in, NULL);
+}
+
+static void (*file_size_handler)(int) = SIG_DFL;
+
+void command_ignore_file_size_signal(void)
+{
+    file_size_handler = signal(SIGXFSZ, SIG_IGN);
+}
+
+void command_restore_file_size_signal(void)
+{
+    signal(SIGXFSZ, file_size_handler);
 }

@@ -59,4 +59,11 @@ uint32_t command_log_records(const char *argument);
  * root: see kernel_open. */
 struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root);
 
+/* A write beyond RLIMIT_FSIZE fails with EFBIG from here on, as one to a full disk does with ENOSPC. Without this,
+ * SIGXFSZ would end the collector. */
+void command_ignore_file_size_signal(void);
+
+/* In a child, before exec: as the caller of this program had it. */
+void command_restore_file_size_signal(void);
+
 #endif

@@ -39,7 +39,7 @@ static int export(const char *from, const char *path, struct sentence *why)
 {
     struct stat st;
     sqlite3 *db;
-    int error = database_open(&db, from, 0, why);
+    int error = database_open(&db, from, why);
     if (error)
         return error;
     bool regular = stat(path, &st) || S_ISREG(st.st_mode);

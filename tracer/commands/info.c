@@ -5,7 +5,9 @@
 
 #include "base/table.h"
 #include "commands/commands.h"
+#include "commands/summary.h"
 #include "store/database.h"
+#include "store/rows.h"
 
 static const char usage[] =
     "usage: snakefish-trace info FILE\n"
@@ -33,6 +35,8 @@ static int print(sqlite3 *db)
         output_print("\nerror: not finished; its collector died: snakefish-trace collect /dev/shm/%s -o FILE\n",
                      session ? session : "SESSION_DIR");
         free(session);
+    } else if (!rows_number(db, "SELECT 1 FROM event LIMIT 1")) {
+        output_print("\n%s\n", summary_no_events);
     } else if (found == 0) {
         output_print("\nno losses: every event that was begun is here\n");
     }
@@ -58,7 +62,7 @@ int cmd_info(int argc, char **argv)
     int status = command_in(argc, argv, usage, &path);
     if (status != COMMAND_GO_ON)
         return status;
-    int error = database_open(&db, path, 0, &why);
+    int error = database_open(&db, path, &why);
     if (!error) {
         error = print(db);
         if (error)

@@ -49,6 +49,7 @@ static void open_standard_streams(void)
 int main(int argc, char **argv)
 {
     open_standard_streams();
+    command_ignore_file_size_signal();
     if (argc < 2) {
         output_note("a command is missing; `snakefish-trace --help` lists them");
         return COMMAND_USAGE;

@@ -18,24 +18,26 @@
 #include "collect/recording.h"
 #include "collect/start.h"
 #include "commands/commands.h"
+#include "commands/summary.h"
 #include "store/database.h"
 
 static const char usage[] =
-    "usage: snakefish-trace record [-o FILE] [--kernel] [--log-records N] [--] PROGRAM [ARGUMENT...]\n"
+    "usage: snakefish-trace record [-o FILE] [-q] [--kernel] [--log-records N] [--] PROGRAM [ARGUMENT...]\n"
     "\n"
     "Runs the program with tracing on, in all its processes that use snakefish. The program's input, output and\n"
     "signals are its own; record writes to standard error only. It ends when the program has ended and the database\n"
-    "is complete.\n"
+    "is complete, with one line about what is in it.\n"
     "\n"
     "  -o, --output FILE  the database (snakefish.db). An older trace there is replaced, any other file refused\n"
+    "  -q, --quiet        without that line; messages about what failed stay\n"
     "  --kernel           record the kernel's view too: times on and off the CPUs, page faults and waits, of the\n"
     "                     program and of every process that it starts. Needs root. Where the system does not allow\n"
     "                     it, a message says why, and the trace is made without\n"
     "  --log-records N    events that the log of one process holds until they are collected: a power of two from\n"
     "                     256 to 16777216 (131072, which is 4 MiB). 64 times as many may wait to be stored\n"
     "\n"
-    "exit status  the program's, or 128 + N if signal N killed it; 1 the trace failed; 2 wrong usage; 126 the\n"
-    "             program cannot be run; 127 there is no such program\n"
+    "exit status  the program's, or 128 + N if signal N killed it. If the program was not started: 1 no trace can be\n"
+    "             made; 2 wrong usage; 126 the program cannot be run; 127 there is no such program\n"
     "files        /dev/shm/" SF_SESSION_PREFIX "... the logs, until they are in the database\n"
     "example      snakefish-trace record -o run.db -- python3 prog.py; snakefish-trace info run.db\n";
 
@@ -83,7 +85,7 @@ static enum collect_verdict watch_child(void *arg)
     reap(program, WNOHANG);
     if (program->over && !was_over) {
         int status = program->status;
-        store_reap(program->store, program->pid, clock_tsc(),
+        store_reap(program->store, program->pid, clock_tsc(), 0,
                    WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
     }
     return program->over ? COLLECT_LAST : COLLECT_ON;
@@ -136,6 +138,7 @@ static int launch(struct program *program, const struct session *session, const 
     if (pid == 0) {
         close(session->fd); /* or the child would hold the session's lock until exec, also if the collector dies */
         setrlimit(RLIMIT_NOFILE, files);
+        command_restore_file_size_signal();
         for (int i = 0; i < SIGNALS; i++)
             sigaction(signals[i], &old[i], NULL);
         sigprocmask(SIG_SETMASK, &mask, NULL);
@@ -171,7 +174,7 @@ static int status_of(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int record(const char *path, uint32_t log_records, bool with_kernel, char **argv)
+static int record(const char *path, uint32_t log_records, bool with_kernel, bool quiet, char **argv)
 {
     static struct recording recording;
     struct sentence why;
@@ -207,30 +210,34 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, char
         /* The program goes on. Wait for it: otherwise the caller would go on while the program uses its terminal. */
         while (!program.over)
             reap(&program, 0);
-    } else if (session_remove(&recording.session, &why)) {
-        output_note("%s", why.text);
+    } else {
+        if (session_remove(&recording.session, &why))
+            output_note("%s", why.text);
+        if (!quiet)
+            summary_note(path);
     }
     program_pid = 0;
     signal_session = NULL;
     session_close(&recording.session);
-    return error ? COMMAND_FAILED : status_of(program.status);
+    return status_of(program.status); /* also if the trace failed, which the message says: a script may depend on it */
 }
 
 int cmd_record(int argc, char **argv)
 {
-    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-                                            {"kernel", no_argument, NULL, 'k'},
-                                            {"log-records", required_argument, NULL, 'l'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct command_line line = command_line(argc, argv, "+:ho:", options, usage);
+    static const struct option options[] = {
+        {"output", required_argument, NULL, 'o'}, {"quiet", no_argument, NULL, 'q'},
+        {"kernel", no_argument, NULL, 'k'},       {"log-records", required_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    struct command_line line = command_line(argc, argv, "+:hqo:", options, usage);
     const char *path = "snakefish.db";
     uint32_t log_records = SF_LOG_DEFAULT_RECORDS;
-    bool kernel = false;
+    bool kernel = false, quiet = false;
     int next;
     while ((next = command_next(&line)) != COMMAND_END && next != COMMAND_OPERAND) {
         if (next == 'o')
             path = optarg;
+        else if (next == 'q')
+            quiet = true;
         else if (next == 'k')
             kernel = true;
         else if (next == 'l' && !(log_records = command_log_records(optarg)))
@@ -240,5 +247,5 @@ int cmd_record(int argc, char **argv)
         return line.status;
     if (next != COMMAND_OPERAND)
         return command_usage(usage, "record needs the program to run");
-    return record(path, log_records, kernel, line.rest);
+    return record(path, log_records, kernel, quiet, line.rest);
 }

@@ -1,9 +1,11 @@
 /* snakefish-trace report: runs analysis/report.R, of the checkout that this program was built in, on traces. */
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "analyze/analysis.h"
@@ -26,34 +28,51 @@ static const char usage[] =
 
 #define SCRIPT "/analysis/report.R"
 
-/* The script, in the directory of this program or one above it. */
+/* Whether only those who could change this program too can change the file. */
+static bool is_trusted(const char *path, const struct stat *program)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_uid == 0 || st.st_uid == program->st_uid) &&
+           !(st.st_mode & S_IWOTH);
+}
+
+/* The script of the checkout that this program was built in, CHECKOUT/build/bin or CHECKOUT/build/KIND/bin. Not simply
+ * one in a directory above: that could be anybody's. */
 static int find_script(char path[PATH_MAX], struct sentence *why)
 {
     char self[PATH_MAX];
+    struct stat program;
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - sizeof SCRIPT);
-    if (n < 0)
+    if (n < 0 || stat("/proc/self/exe", &program))
         return output_explain(why, -errno, "cannot find this program's own file: %s", strerror(errno));
     self[n] = '\0';
-    for (char *slash; (slash = strrchr(self, '/'));) {
+    for (int level = 0; level < 4; level++) {
+        char *slash = strrchr(self, '/');
+        bool is_build = level >= 2 && slash && strcmp(slash, "/build") == 0;
+        if (!slash)
+            break;
         *slash = '\0';
+        if (!is_build)
+            continue;
         stpcpy(stpcpy(path, self), SCRIPT); /* readlink left room for it */
-        if (access(path, R_OK) == 0)
+        if (is_trusted(path, &program))
             return 0;
     }
     return output_explain(why, -ENOENT,
-                          "there is no analysis/report.R above this program: run the one that a checkout of snakefish "
-                          "has built, build/bin/snakefish-trace");
+                          "this program is not in the checkout of snakefish that it was built in, so it has no "
+                          "analysis/report.R of its own to run: use build/bin/snakefish-trace of a checkout");
 }
 
 /* The report reads the tables that the analysis fills. A trace that cannot be written is reported without them. */
 static int analyse_once(const char *path, struct sentence *why)
 {
     sqlite3 *db;
-    int error = database_open(&db, path, 0, why);
+    struct sentence reason;
+    int error = database_open(&db, path, why);
     if (error)
         return error;
-    if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db))
-        error = output_explain(why, -EIO, "cannot analyse %s: %s", path, sqlite3_errmsg(db));
+    if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db, &reason))
+        error = output_explain(why, -EIO, "cannot analyse %s: %s", path, reason.text);
     sqlite3_close(db);
     return error;
 }
@@ -62,7 +81,7 @@ static int analyse_once(const char *path, struct sentence *why)
 static void exec_rscript(const char *directory, char **paths, int count, struct sentence *why)
 {
     char script[PATH_MAX];
-    char **arguments = calloc((size_t)count * 2 + 5, sizeof *arguments);
+    char **arguments = calloc((size_t)count * 2 + 6, sizeof *arguments);
     if (!arguments) {
         output_explain(why, -ENOMEM, "no memory");
         return;
@@ -70,6 +89,7 @@ static void exec_rscript(const char *directory, char **paths, int count, struct 
     if (find_script(script, why) == 0) {
         int n = 0;
         arguments[n++] = "Rscript";
+        arguments[n++] = "--vanilla"; /* no code and no settings from the user's or the current directory */
         arguments[n++] = script;
         for (int i = 0; i < count; i++) {
             arguments[n++] = "--trace";

@@ -1,102 +1,19 @@
 /* See database.h.
  *
- * Invariant: a file that is not a trace is never written to. The application id in the file's header decides; it is
- * read without SQLite, which might roll back a journal. With a rollback journal and synchronous=OFF a trace survives
- * the death of this process, but not a crash of the machine. Locking is exclusive: there is one collector, which should
- * not wait for readers. */
+ * With a rollback journal and synchronous=OFF a trace survives the death of this process, but not a crash of the
+ * machine. Locking is exclusive: there is one collector, which should not wait for readers. */
 #include "store/database.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/liveness.h"
-
-static const char schema[] =
-#include "store/schema.inc"
-    ;
-
-/* Opens SQLite for a program with one thread: its locks and statistics take a tenth of the time of an insert. */
-static int open_file(sqlite3 **db, const char *path, int flags)
-{
-    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* refused, without effect, once SQLite is initialized */
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    return sqlite3_open_v2(path, db, flags | SQLITE_OPEN_NOMUTEX, NULL);
-}
-
-/* What is at `path`? 1: a trace; 0: nothing; -errno and a sentence: something else. */
-static int identify(const char *path, struct sentence *why)
-{
-    unsigned char header[100];
-    struct stat st;
-    if (stat(path, &st)) {
-        if (errno == ENOENT)
-            return lstat(path, &st) ? 0 : output_explain(why, -ENOENT, "%s is a symbolic link to nothing", path);
-        return output_explain(why, -errno, "cannot look at %s: %s", path, strerror(errno));
-    }
-    if (S_ISDIR(st.st_mode))
-        return output_explain(why, -EISDIR, "%s is a directory", path);
-    if (!S_ISREG(st.st_mode))
-        return output_explain(why, -EINVAL, "%s is not a regular file", path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return output_explain(why, -errno, "cannot open %s: %s", path, strerror(errno));
-    ssize_t n = pread(fd, header, sizeof header, 0);
-    close(fd);
-    if (n < (ssize_t)sizeof header || memcmp(header, "SQLite format 3", 16) != 0)
-        return output_explain(why, -EINVAL, "%s is not a trace database, nor any SQLite database", path);
-    uint32_t id = (uint32_t)header[68] << 24 | (uint32_t)header[69] << 16 | (uint32_t)header[70] << 8 | header[71];
-    if (id != DATABASE_APPLICATION_ID)
-        return output_explain(why, -EINVAL, "%s is an SQLite database, but not a trace", path);
-    return 1;
-}
-
-/* A trace that a collector is writing must not be replaced. */
-static int check_idle(const char *path, struct sentence *why)
-{
-    sqlite3 *db = NULL;
-    int error = 0;
-    if (open_file(&db, path, SQLITE_OPEN_READONLY) == SQLITE_OK &&
-        sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_BUSY)
-        error = output_explain(why, -EBUSY, "%s is being written by another snakefish-trace", path);
-    sqlite3_close(db);
-    return error;
-}
-
-/* Can files be made in its directory? SQLite makes a journal there too. */
-static int check_parent(const char *path, struct sentence *why)
-{
-    char parent[PATH_MAX];
-    if (strlen(path) >= sizeof parent)
-        return output_explain(why, -ENAMETOOLONG, "%s: name too long", path);
-    strcpy(parent, path);
-    char *slash = strrchr(parent, '/');
-    if (slash == parent)
-        slash[1] = '\0';
-    else if (slash)
-        *slash = '\0';
-    else
-        strcpy(parent, ".");
-    if (access(parent, W_OK | X_OK))
-        return output_explain(why, -errno, "cannot make %s: %s", path, strerror(errno));
-    return 0;
-}
-
-int database_check(const char *path, struct sentence *why)
-{
-    if (!path[0])
-        return output_explain(why, -EINVAL, "the database's name is empty");
-    int is = identify(path, why);
-    if (is > 0)
-        is = check_idle(path, why);
-    return is < 0 ? is : check_parent(path, why);
-}
+#include "store/schema.h"
+#include "store/trace_file.h"
 
 static int write_error(sqlite3 *db, const char *path, struct sentence *why)
 {
@@ -108,73 +25,65 @@ static int execute(sqlite3 *db, const char *sql, const char *path, struct senten
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : write_error(db, path, why);
 }
 
+/* Opens SQLite for a program with one thread: its locks and statistics take a tenth of the time of an insert. What
+ * stands in the file is not trusted: no trigger runs, no function of ours is called by a view, a damaged page is
+ * noticed. */
+static int open_file(sqlite3 **db, const char *path, struct sentence *why)
+{
+    char name[PATH_MAX];
+    *db = NULL;
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* refused, without effect, once SQLite is initialized */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    if (trace_file_name(name, path))
+        return output_explain(why, -ENAMETOOLONG, "%s: name too long", path);
+    if (sqlite3_open_v2(name, db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return output_explain(why, -EIO, "cannot open %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(*db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    return execute(*db, "PRAGMA cell_size_check=ON", path, why);
+}
+
 static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=DELETE; "
                                "PRAGMA synchronous=OFF; PRAGMA cache_size=-8000;";
 
-int database_create(sqlite3 **db, const char *path, struct sentence *why)
+int database_create(struct database *database, const char *path, struct sentence *why)
 {
-    char real[PATH_MAX], journal[PATH_MAX + 16];
-    *db = NULL;
-    int error = database_check(path, why);
+    struct database made;
+    int error = trace_file_make(path, &made.lock, why);
     if (error)
         return error;
-    if (realpath(path, real)) { /* an older trace */
-        /* The journal first: if it were left without its database, it would be rolled back into the new one. */
-        snprintf(journal, sizeof journal, "%s-journal", real);
-        if ((unlink(journal) && errno != ENOENT) || unlink(real))
-            return output_explain(why, -errno, "cannot replace %s: %s", path, strerror(errno));
-    }
-    if (open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) != SQLITE_OK) {
-        error = write_error(*db, path, why);
-        sqlite3_close(*db);
-        *db = NULL;
-        return error;
-    }
-    error = execute(*db, settings, path, why);
+    error = open_file(&made.db, path, why);
     if (!error)
-        error = execute(*db, "BEGIN EXCLUSIVE", path, why);
+        error = execute(made.db, settings, path, why);
     if (!error)
-        error = execute(*db, schema, path, why);
+        error = execute(made.db, "BEGIN EXCLUSIVE", path, why);
     if (!error)
-        error = execute(*db, "COMMIT", path, why);
-    if (error) {
-        database_discard(*db);
-        *db = NULL;
-    }
+        error = execute(made.db, schema_statements, path, why);
+    if (!error)
+        error = execute(made.db, "COMMIT", path, why);
+    if (error)
+        database_discard(&made);
+    else
+        *database = made;
     return error;
 }
 
-int database_open(sqlite3 **db, const char *path, int writing, struct sentence *why)
+/* Opened for writing even if it is only read: the journal of a killed collector has to be rolled back. Where the user
+ * may not write the file, SQLite opens it for reading. */
+int database_open(sqlite3 **db, const char *path, struct sentence *why)
 {
     *db = NULL;
-    int is = identify(path, why);
+    int is = trace_file_identify(path, why);
     if (is < 0)
         return is;
-    if (is == 0)
+    if (is == TRACE_FILE_NONE)
         return output_explain(why, -ENOENT, "there is no trace at %s", path);
-    int error = 0;
-    sqlite3_stmt *version = NULL;
-    /* Opened for writing even if it is only read: the journal of a killed collector has to be rolled back. Where the
-     * user may not write the file, SQLite opens it for reading. */
-    int rc = open_file(db, path, SQLITE_OPEN_READWRITE);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_prepare_v2(*db, "PRAGMA user_version", -1, &version, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(version);
-    if (rc == SQLITE_BUSY)
-        error = output_explain(why, -EBUSY, "%s is still being written by another snakefish-trace", path);
-    else if (rc != SQLITE_ROW)
-        error = output_explain(why, -EIO, "cannot read %s: %s", path, *db ? sqlite3_errmsg(*db) : "no memory");
-    else if (sqlite3_column_int(version, 0) != DATABASE_SCHEMA_VERSION)
-        error = output_explain(why, -EINVAL, "%s is a trace of schema version %d, this program knows version %d", path,
-                               sqlite3_column_int(version, 0), DATABASE_SCHEMA_VERSION);
-    sqlite3_finalize(version);
-    if (!error && writing) {
-        sqlite3_busy_timeout(*db, 5000); /* a program may be reading it */
-        error = execute(*db, settings, path, why);
-        if (!error)
-            error = execute(*db, "BEGIN EXCLUSIVE; COMMIT", path, why); /* takes the lock, which is kept from here on */
-    }
+    if (is == TRACE_FILE_EMPTY)
+        return output_explain(why, -EINVAL, "%s is empty: no trace was written to it", path);
+    int error = open_file(db, path, why);
+    if (!error)
+        error = schema_check(*db, path, why);
     if (error) {
         sqlite3_close(*db);
         *db = NULL;
@@ -182,17 +91,79 @@ int database_open(sqlite3 **db, const char *path, int writing, struct sentence *
     return error;
 }
 
-void database_discard(sqlite3 *db)
+/* Settings, and SQLite's lock, which is kept. */
+static int prepare_to_write(sqlite3 *db, const char *path, struct sentence *why)
 {
-    const char *name = db ? sqlite3_db_filename(db, "main") : NULL;
+    sqlite3_busy_timeout(db, 5000); /* a program may be reading it */
+    int error = execute(db, settings, path, why);
+    return error ? error : execute(db, "BEGIN EXCLUSIVE; COMMIT", path, why);
+}
+
+int database_continue(struct database *database, const char *path, struct sentence *why)
+{
+    struct database opened;
+    int error = trace_file_lock(path, &opened.lock, why);
+    if (error)
+        return error;
+    error = database_open(&opened.db, path, why);
+    if (!error)
+        error = prepare_to_write(opened.db, path, why);
+    if (error)
+        database_close(&opened);
+    else
+        *database = opened;
+    return error;
+}
+
+static int copy_content(sqlite3 *to, sqlite3 *from, const char *path, struct sentence *why)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    if (backup)
+        sqlite3_backup_step(backup, -1);
+    return backup && sqlite3_backup_finish(backup) == SQLITE_OK ? 0 : write_error(to, path, why);
+}
+
+int database_copy(struct database *database, const char *from, const char *path, struct sentence *why)
+{
+    struct database made;
+    sqlite3 *source;
+    int error = database_open(&source, from, why);
+    if (error)
+        return error;
+    error = trace_file_make(path, &made.lock, why);
+    if (!error) {
+        error = open_file(&made.db, path, why);
+        if (!error)
+            error = copy_content(made.db, source, path, why);
+        if (!error)
+            error = prepare_to_write(made.db, path, why);
+        if (error)
+            database_discard(&made);
+        else
+            *database = made;
+    }
+    sqlite3_close(source);
+    return error;
+}
+
+void database_close(struct database *database)
+{
+    sqlite3_close(database->db);
+    close(database->lock);
+}
+
+void database_discard(struct database *database)
+{
+    const char *name = database->db ? sqlite3_db_filename(database->db, "main") : NULL;
     char *path = name ? strdup(name) : NULL, journal[PATH_MAX + 16];
-    sqlite3_close(db);
+    sqlite3_close(database->db);
     if (path) {
         snprintf(journal, sizeof journal, "%s-journal", path);
         unlink(journal);
         unlink(path);
         free(path);
     }
+    close(database->lock);
 }
 
 char *database_meta(sqlite3 *db, const char *key)

@@ -1,11 +1,11 @@
--- The trace database, schema version 4 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 5 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -91,7 +91,8 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 -- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each
 -- log, with its counts; a process has one log, and one more for each exec of a traced program. The records of a log
 -- have seq from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
--- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them. kernel_life: starts
+-- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
+-- process that says so, 0 the collector. kernel_life: starts
 -- and ends of processes by the kernel's view.
 CREATE TABLE log(
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
@@ -107,7 +108,8 @@ CREATE INDEX log_pid ON log(pid, start_tsc);
 CREATE INDEX log_process ON log(process, start_tsc);
 CREATE TABLE number(
   type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;
-CREATE TABLE reap(pid INTEGER, tsc INTEGER, status INTEGER, PRIMARY KEY(pid, tsc)) WITHOUT ROWID;
+CREATE TABLE reap(
+  pid INTEGER, tsc INTEGER, reaper INTEGER, status INTEGER, PRIMARY KEY(pid, tsc, reaper)) WITHOUT ROWID;
 
 -- Events with their time. A subquery and no join, so that SQLite can still choose how to run a query over this view.
 CREATE VIEW event_time AS

@@ -48,7 +48,7 @@
               "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
               "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
               "running = ?20 WHERE id = ?1")                                                                           \
-    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?)")                                                             \
+    X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?, ?)")                                                          \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                         \
     X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                                 \
@@ -76,7 +76,7 @@ static const char *const statements[] = {
 };
 
 struct store {
-    sqlite3 *db;
+    struct database database;
     sqlite3_stmt *prepared[STATEMENT_COUNT];
     int error;
     struct sentence why;
@@ -86,9 +86,9 @@ void store_fail(struct store *store, int error)
 {
     if (store->error)
         return;
-    const char *path = sqlite3_db_filename(store->db, "main");
+    const char *path = sqlite3_db_filename(store->database.db, "main");
     store->error = output_explain(&store->why, error, "cannot write %s: %s", path ? path : "the database",
-                                  error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->db));
+                                  error == -ENOMEM ? "no memory" : sqlite3_errmsg(store->database.db));
 }
 
 /* Binds the arguments (see inserts_bind) and runs the statement. Returns a query's first column of its first row, or a
@@ -109,23 +109,24 @@ static int64_t run_statement(struct store *store, enum statement which, const ch
     else if (rc != SQLITE_DONE)
         store_fail(store, -EIO);
     else if (!sqlite3_stmt_readonly(s))
-        result = sqlite3_last_insert_rowid(store->db);
+        result = sqlite3_last_insert_rowid(store->database.db);
     sqlite3_reset(s);
     return result;
 }
 
-/* Makes a store of `db`, which it owns from here on, also if it fails. */
-static int prepare_statements(struct store **out, sqlite3 *db, struct sentence *why)
+/* Makes a store of the database, which it owns from here on, also if it fails. */
+static int prepare_statements(struct store **out, struct database *database, struct sentence *why)
 {
     struct store *store = calloc(1, sizeof *store);
     *out = NULL;
     if (!store) {
-        sqlite3_close(db);
+        database_close(database);
         return output_explain(why, -ENOMEM, "no memory");
     }
-    store->db = db;
+    store->database = *database;
     for (int i = 0; i < STATEMENT_COUNT && !store->error; i++)
-        if (sqlite3_prepare_v3(db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[i], NULL))
+        if (sqlite3_prepare_v3(store->database.db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &store->prepared[i],
+                               NULL))
             store_fail(store, -EIO);
     if (store->error) {
         int error = store->error;
@@ -160,11 +161,11 @@ static void put_categories(struct store *store)
 
 int store_create(struct store **store, const char *path, struct sentence *why)
 {
-    sqlite3 *db;
+    struct database database;
     *store = NULL;
-    int error = database_create(&db, path, why);
+    int error = database_create(&database, path, why);
     if (!error)
-        error = prepare_statements(store, db, why);
+        error = prepare_statements(store, &database, why);
     if (error)
         return error;
     store_begin(*store);
@@ -180,47 +181,69 @@ int store_create(struct store **store, const char *path, struct sentence *why)
     return error;
 }
 
-int store_continue(struct store **store, const char *path, const char *session, struct sentence *why)
+static bool is_of_session(sqlite3 *db, const char *session)
 {
-    sqlite3 *db;
-    *store = NULL;
-    int error = database_open(&db, path, 1, why);
-    if (error)
-        return error == -EBUSY ? error : -ENOENT; /* store_create reports what is there instead */
     char *its_session = database_meta(db, "session");
     bool same = its_session && strcmp(its_session, session) == 0;
     free(its_session);
-    if (!same) {
-        sqlite3_close(db);
-        return -ENOENT;
-    }
-    return prepare_statements(store, db, why);
+    return same;
 }
 
-/* Frees the store, but not its connection, and returns that. */
-static sqlite3 *detach_connection(struct store *store)
+int store_continue(struct store **store, const char *path, const char *session, struct sentence *why)
 {
-    sqlite3 *db = store->db;
+    struct database database;
+    *store = NULL;
+    int error = database_continue(&database, path, why);
+    if (error)
+        return error == -EBUSY ? error : -ENOENT; /* store_create reports what is there instead */
+    if (!is_of_session(database.db, session)) {
+        database_close(&database);
+        return -ENOENT;
+    }
+    return prepare_statements(store, &database, why);
+}
+
+int store_copy(struct store **store, const char *from, const char *path, const char *session, struct sentence *why)
+{
+    struct database database;
+    sqlite3 *source;
+    *store = NULL;
+    int error = database_open(&source, from, why);
+    if (!error && !is_of_session(source, session))
+        error = -ENOENT;
+    sqlite3_close(source);
+    if (!error)
+        error = database_copy(&database, from, path, why);
+    return error ? error : prepare_statements(store, &database, why);
+}
+
+/* Frees the store, but not its database, and returns that. */
+static struct database detach_database(struct store *store)
+{
+    struct database database = store->database;
     for (int i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(store->prepared[i]);
     free(store);
-    return db;
+    return database;
 }
 
 void store_close(struct store *store)
 {
-    if (store)
-        sqlite3_close(detach_connection(store));
+    if (!store)
+        return;
+    struct database database = detach_database(store);
+    database_close(&database);
 }
 
 void store_discard(struct store *store)
 {
-    database_discard(detach_connection(store));
+    struct database database = detach_database(store);
+    database_discard(&database);
 }
 
 void store_run(struct store *store, const char *sql)
 {
-    if (!store->error && sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
+    if (!store->error && sqlite3_exec(store->database.db, sql, NULL, NULL, NULL) != SQLITE_OK)
         store_fail(store, -EIO);
 }
 
@@ -232,8 +255,8 @@ void store_begin(struct store *store)
 int store_commit(struct store *store)
 {
     store_run(store, "COMMIT");
-    if (store->error && !sqlite3_get_autocommit(store->db))
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    if (store->error && !sqlite3_get_autocommit(store->database.db))
+        sqlite3_exec(store->database.db, "ROLLBACK", NULL, NULL, NULL);
     return store->error;
 }
 
@@ -244,7 +267,7 @@ const struct sentence *store_why(const struct store *store)
 
 sqlite3 *store_connection(struct store *store)
 {
-    return store->db;
+    return store->database.db;
 }
 
 void store_meta_text(struct store *store, const char *key, const char *value)
@@ -347,9 +370,9 @@ void store_log(struct store *store, const struct store_log *l)
                   (int64_t)l->unmatched, (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running);
 }
 
-void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status)
+void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t reaper, int64_t status)
 {
-    run_statement(store, S_REAP, "iii", pid, (int64_t)tsc, status);
+    run_statement(store, S_REAP, "iiii", pid, (int64_t)tsc, reaper, status);
 }
 
 int64_t store_event(struct store *store, const struct store_event *e)

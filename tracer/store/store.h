@@ -55,6 +55,10 @@ int store_create(struct store **store, const char *path, struct sentence *why);
  */
 int store_continue(struct store **store, const char *path, const char *session, struct sentence *why);
 
+/* Makes at `path` a copy of the trace at `from`, which has to be of that session, and opens it. -ENOENT, without a
+ * sentence: it is not. */
+int store_copy(struct store **store, const char *from, const char *path, const char *session, struct sentence *why);
+
 void store_close(struct store *store);
 void store_discard(struct store *store); /* and removes the file */
 
@@ -107,7 +111,7 @@ void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const 
                        int64_t end_ns);
 
 /* A child's death as its parent saw it. */
-void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t status);
+void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t reaper, int64_t status); /* reaper 0: we */
 
 /* Returns the row's id. */
 int64_t store_event(struct store *store, const struct store_event *event);

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "core/log/session.h"
+#include "core/log/text.h"
 #include "core/os/debug.h"
 #include "core/os/futex.h"
 #include "core/os/identity.h"
@@ -298,6 +299,11 @@ uint32_t sf_log_text(const char *text, uint64_t bytes)
 {
     if (!sf_log_enabled() || !sf_log_self.header)
         return 0;
+    char writable[SF_TEXT_BYTES_MAX];
+    if (!sf_text_is_writable(text, bytes)) {
+        bytes = sf_text_make_writable(writable, text, bytes);
+        text = writable;
+    }
     uint32_t number = ++own.texts;
     uint64_t tsc = sf_tsc_read();
     for (uint64_t at = 0; at <= bytes; at += 16) { /* <=: the NUL needs a place as well */

@@ -4,6 +4,12 @@
  * below 2^31, not 0, that belongs to one life of one process. The user of the lock gives out the tags, and says whether
  * the process behind a tag still lives (sf_lock_is_alive).
  *
+ * The owner may be stopped inside its critical section (SIGSTOP, a debugger, a frozen cgroup), and the lock cannot be
+ * taken from it, because it may go on at any time. So no taker waits without a limit: sf_lock_take gives up when its
+ * time is over, or when a signal handler has run. The caller then does what it does between the slices of any other
+ * wait: it runs signal handlers, looks at its own timeout, and tries again. What must not fail (to publish or to
+ * release a message) is done without the lock.
+ *
  * Why not PTHREAD_MUTEX_ROBUST:
  * - It would not make our own search for dead processes unnecessary. The ring must also know whose half-written message
  *   is in its memory, and whether any other process is left. So it has tags anyway, and with tags this one word is all
@@ -38,15 +44,22 @@ struct sf_lock {
  * passed to sf_lock_take with it. */
 typedef bool sf_lock_is_alive(const void *owners, uint32_t tag);
 
+#define SF_LOCK_TAKEN_OVER 1
+
 /* The contended part of sf_lock_take. */
-bool sf_lock_take_slow(struct sf_lock *lock, uint32_t tag, sf_lock_is_alive *is_alive, const void *owners);
+int sf_lock_take_slow(struct sf_lock *lock, uint32_t tag, sf_lock_is_alive *is_alive, const void *owners,
+                      int64_t timeout_ns);
 
 /* Wakes one sleeper. */
 void sf_lock_wake(struct sf_lock *lock);
 
-/* Waits until the lock is the caller's (its tag), however often signals arrive: spins shortly, then sleeps. True: it
- * was taken over from a dead owner, whose critical section may have ended at any instruction. Not recursive. */
-static inline bool sf_lock_take(struct sf_lock *lock, uint32_t tag, sf_lock_is_alive *is_alive, const void *owners)
+/* Takes the lock for the caller (its tag): spins shortly, then sleeps, for at most timeout_ns. 0: taken.
+ * SF_LOCK_TAKEN_OVER: taken from a dead owner, whose critical section may have ended at any instruction. -ETIMEDOUT: a
+ * live process has kept it; -EINTR: a signal handler ran meanwhile. A dead owner is found out within SF_LOCK_CHECK_NS,
+ * so a timeout should not be shorter. Not recursive. Async-signal-safe, if the handler has not interrupted an owner. */
+#define SF_LOCK_CHECK_NS INT64_C(1000000)
+static inline int sf_lock_take(struct sf_lock *lock, uint32_t tag, sf_lock_is_alive *is_alive, const void *owners,
+                               int64_t timeout_ns)
 {
     uint32_t free_word = 0;
     assert(tag != 0 && (tag & SF_LOCK_WAITERS) == 0);
@@ -54,8 +67,8 @@ static inline bool sf_lock_take(struct sf_lock *lock, uint32_t tag, sf_lock_is_a
     if (__builtin_expect(atomic_compare_exchange_strong_explicit(&lock->word, &free_word, tag, memory_order_acquire,
                                                                  memory_order_relaxed),
                          1))
-        return false;
-    return sf_lock_take_slow(lock, tag, is_alive, owners);
+        return 0;
+    return sf_lock_take_slow(lock, tag, is_alive, owners, timeout_ns);
 }
 
 /* Frees the lock, which the caller has. Wakes a sleeper if there may be one. */

@@ -4,8 +4,7 @@
  * every daemon. So ours is known by device and inode, and is looked at before each use, closing included. What is not
  * ours any more is left alone.
  *
- * Before Linux 6.9 all pidfds have one inode, with eventfds and the like. There, a file of that kind which the program
- * has put in the place of a pidfd of ours is taken for ours.
+ * Before Linux 6.9 all pidfds have one inode, with eventfds and the like: process.h asks more about them.
  *
  * Nothing here blocks. Fork-safe; async-signal-safe. One look is one system call. */
 #ifndef SF_CORE_OS_OWN_FD_H

@@ -1,58 +1,25 @@
-/* Child processes. See process.h.
- *
- * Death with the parent. The signal of PR_SET_PDEATHSIG comes when the *thread* that forked ends. If that is the main
- * thread, its process ends with it, and SIGKILL is right. Any other thread may end long before its process: then the
- * kernel makes another thread of the parent process the child's parent, sends the signal, and sends it again when that
- * thread ends. So such children get a signal with a handler, which checks whether the parent process itself has died.
- */
+/* Child processes in their parent. See process.h. */
 #include "core/os/process.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/os/monotonic.h"
-
-#define PAUSE_NS INT64_C(1000000) /* between two looks where there is no pidfd to sleep on */
-
-static pid_t expected_parent; /* written before the handler is installed, read by it */
-
-static int parent_death_signal(void)
-{
-    return SIGRTMAX - 1;
-}
-
-/* Async-signal-safe. */
-static void on_parent_thread_death(int signal_number)
-{
-    (void)signal_number;
-    if (getppid() != expected_parent)
-        kill(getpid(), SIGKILL);
-}
-
-int sf_process_die_with_parent(pid_t parent, bool by_main_thread)
-{
-    int signal_number = SIGKILL;
-    if (!by_main_thread) {
-        signal_number = parent_death_signal();
-        expected_parent = parent;
-        struct sigaction action = {.sa_handler = on_parent_thread_death, .sa_flags = SA_RESTART};
-        sigset_t unblock;
-        sigemptyset(&unblock);
-        sigaddset(&unblock, signal_number);
-        if (sigaction(signal_number, &action, NULL) || sigprocmask(SIG_UNBLOCK, &unblock, NULL))
-            return -errno;
-    }
-    if (prctl(PR_SET_PDEATHSIG, signal_number))
-        return -errno;
-    if (getppid() != parent) /* it died before the prctl */
-        kill(getpid(), SIGKILL);
-    return 0;
-}
+#define FIRST_PAUSE_NS                                                                                                 \
+    INT64_C(200000) /* between two looks where there is no pidfd; each pause is twice the last one                     \
+                     */
+#define LAST_PAUSE_NS INT64_C(5000000)
+#define PIDFS 0x50494446 /* the file system that pidfds have from Linux 6.9 on */
+#define FEW 16           /* children that are waited for without allocating memory */
 
 int sf_process_open_pidfd(pid_t child)
 {
@@ -60,33 +27,155 @@ int sf_process_open_pidfd(pid_t child)
     return fd < 0 ? -errno : fd;
 }
 
-int sf_process_signal(int pidfd, int signal_number)
+static bool has_inode_of_its_own(int pidfd)
 {
-    return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) ? -errno : 0;
+    struct statfs status;
+    return fstatfs(pidfd, &status) == 0 && status.f_type == PIDFS;
 }
 
-int sf_process_wait(int pidfd, int64_t timeout_ns)
+/* Whether /proc says that the descriptor is a pidfd of the child, or of a process that was reaped. True where /proc
+ * cannot be read. */
+static bool is_of(int fd, pid_t child)
 {
-    return sf_process_wait_any(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, timeout_ns);
-}
-
-int sf_process_wait_any(struct pollfd *waited, nfds_t count, int64_t timeout_ns)
-{
-    bool closed = false;
-    for (nfds_t i = 0; i < count; i++)
-        closed |= waited[i].fd < 0;
-    struct timespec pause = sf_monotonic_timespec(timeout_ns < PAUSE_NS ? timeout_ns : PAUSE_NS);
-    struct timespec limit = closed ? pause : sf_monotonic_timespec(timeout_ns);
-    if (ppoll(waited, count, &limit, NULL) < 0)
-        return -errno;
-    for (nfds_t i = 0; i < count; i++) {
-        if (waited[i].revents & POLLIN)
-            return 0;
-        if (waited[i].revents & POLLNVAL) /* ppoll did not wait: without a pause the caller would spin */
-            return nanosleep(&pause, NULL) ? -errno : -ETIMEDOUT;
+    char path[48], line[128];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return true;
+    while (!found && fgets(line, sizeof line, file)) {
+        long pid = strncmp(line, "Pid:", 4) == 0 ? strtol(line + 4, NULL, 10) : 0;
+        found = pid == child || pid == -1;
     }
-    return -ETIMEDOUT;
+    fclose(file);
+    return found;
 }
+
+int sf_process_get_pidfd(const struct sf_own_fd *pidfd, pid_t child)
+{
+    int fd = sf_own_fd_get(pidfd);
+    return fd >= 0 && (has_inode_of_its_own(fd) || is_of(fd, child)) ? fd : -1;
+}
+
+void sf_process_close_pidfd(struct sf_own_fd *pidfd, pid_t child)
+{
+    int fd = sf_process_get_pidfd(pidfd, child);
+    if (fd >= 0)
+        close(fd);
+    *pidfd = SF_OWN_FD_NONE;
+}
+
+/* ---- signals ---- */
+
+static bool is_reaped(pid_t child)
+{
+    siginfo_t info;
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) && errno == ECHILD;
+}
+
+int sf_process_signal(pid_t child, int signal_number)
+{
+    int error = -ESRCH, pidfd = sf_process_open_pidfd(child);
+    /* Not reaped after the pidfd was opened, so the pidfd is the child's. Without one, nothing else in this process
+     * reaps between the two calls, unless another thread waits for children that it has not started. */
+    if (!is_reaped(child)) {
+        bool sent = pidfd >= 0 && syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) == 0;
+        error = sent || kill(child, signal_number) == 0 ? 0 : -errno;
+    }
+    if (pidfd >= 0)
+        close(pidfd);
+    return error;
+}
+
+/* ---- waiting ---- */
+
+struct waited {
+    pid_t child;
+    struct sf_own_fd pidfd; /* none: the child has to be looked at */
+};
+
+/* False: one of the children is gone already. */
+static bool open_pidfds(struct waited *waited, struct pollfd *polled, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (sf_own_fd_take(&waited[i].pidfd, sf_process_open_pidfd(waited[i].child)) == -ESRCH)
+            return false;
+        polled[i] = (struct pollfd){.fd = waited[i].pidfd.fd, .events = POLLIN}; /* ppoll passes over -1 */
+    }
+    return true;
+}
+
+/* Whether one of the children that have no pidfd is dead. *any: whether there is such a child. */
+static bool look(const struct waited *waited, const struct pollfd *polled, size_t count, bool *any)
+{
+    *any = false;
+    for (size_t i = 0; i < count; i++) {
+        if (polled[i].fd >= 0)
+            continue;
+        if (sf_process_is_dead(waited[i].child))
+            return true;
+        *any = true;
+    }
+    return false;
+}
+
+/* After ppoll. Whether one is dead. A descriptor that the program has closed meanwhile is not waited on any more. */
+static bool found(struct pollfd *polled, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (polled[i].revents & POLLIN)
+            return true;
+        if (polled[i].revents)
+            polled[i].fd = -1;
+    }
+    return false;
+}
+
+static int wait_for(const struct waited *waited, struct pollfd *polled, size_t count, int64_t timeout_ns)
+{
+    int64_t left_ns = timeout_ns, end_ns = sf_monotonic_ns() + timeout_ns, pause_ns = FIRST_PAUSE_NS;
+    bool any;
+    while (!look(waited, polled, count, &any)) {
+        struct timespec limit = sf_monotonic_timespec(any && pause_ns < left_ns ? pause_ns : left_ns);
+        if (ppoll(polled, count, &limit, NULL) < 0)
+            return -errno;
+        if (found(polled, count))
+            return 0;
+        left_ns = end_ns - sf_monotonic_ns();
+        if (left_ns <= 0)
+            return -ETIMEDOUT;
+        pause_ns = pause_ns < LAST_PAUSE_NS / 2 ? 2 * pause_ns : LAST_PAUSE_NS;
+    }
+    return 0;
+}
+
+int sf_process_wait_any(const pid_t *children, size_t count, int64_t timeout_ns)
+{
+    struct waited few_waited[FEW], *many_waited = count > FEW ? calloc(count, sizeof *many_waited) : NULL;
+    struct pollfd few_polled[FEW], *many_polled = count > FEW ? calloc(count, sizeof *many_polled) : NULL;
+    bool are_many = many_waited && many_polled;
+    struct waited *waited = are_many ? many_waited : few_waited;
+    struct pollfd *polled = are_many ? many_polled : few_polled;
+    if (count > FEW && !are_many) { /* no memory: waits for some of them, and not for long */
+        count = FEW;
+        timeout_ns = timeout_ns < LAST_PAUSE_NS ? timeout_ns : LAST_PAUSE_NS;
+    }
+    for (size_t i = 0; i < count; i++)
+        waited[i] = (struct waited){children[i], SF_OWN_FD_NONE};
+    int error = open_pidfds(waited, polled, count) ? wait_for(waited, polled, count, timeout_ns) : 0;
+    for (size_t i = 0; i < count; i++)
+        sf_process_close_pidfd(&waited[i].pidfd, waited[i].child);
+    free(many_waited);
+    free(many_polled);
+    return error;
+}
+
+int sf_process_wait(pid_t child, int64_t timeout_ns)
+{
+    return sf_process_wait_any(&child, 1, timeout_ns);
+}
+
+/* ---- the end ---- */
 
 bool sf_process_is_dead(pid_t child)
 {
@@ -111,4 +200,10 @@ int sf_process_try_reap(pid_t child, int32_t *status)
     }
     *status = WIFSIGNALED(raw) ? -WTERMSIG(raw) : WEXITSTATUS(raw);
     return 1;
+}
+
+uint64_t sf_process_threads(void)
+{
+    struct stat tasks; /* a directory with one folder for each thread, and so many links */
+    return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2 : 0;
 }

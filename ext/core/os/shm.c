@@ -6,8 +6,9 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
 #endif
 
 #define PAGE ((uintptr_t)SF_SHM_PAGE_BYTES)
@@ -48,11 +49,28 @@ void sf_shm_will_fill(void *memory, size_t bytes)
         madvise((void *)(start & ~(PAGE - 1)), end - (start & ~(PAGE - 1)), MADV_POPULATE_WRITE);
 }
 
-int sf_shm_reserve(void *memory, size_t bytes)
+static int populate(void *memory, size_t bytes, int advice)
 {
     int got;
     do
-        got = madvise(memory, bytes, MADV_POPULATE_WRITE);
+        got = madvise(memory, bytes, advice);
     while (got && errno == EINTR);
     return got ? -errno : 0;
+}
+
+int sf_shm_reserve(void *memory, size_t bytes)
+{
+    return populate(memory, bytes, MADV_POPULATE_WRITE);
+}
+
+int sf_shm_will_read(const void *memory, size_t bytes)
+{
+    uintptr_t start = (uintptr_t)memory & ~(PAGE - 1);
+    int error = populate((void *)start, (uintptr_t)memory + bytes - start, MADV_POPULATE_READ);
+    return error == -EINVAL ? 0 : error;
+}
+
+int sf_shm_give_back(void *memory, size_t bytes)
+{
+    return madvise(memory, bytes, MADV_REMOVE) ? -errno : 0;
 }

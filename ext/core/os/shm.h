@@ -22,4 +22,11 @@ void sf_shm_will_fill(void *memory, size_t bytes);
  * to them does not fail. 0 or -errno (-ENOMEM, -EFAULT: no room; -EINVAL: before Linux 5.14). */
 int sf_shm_reserve(void *memory, size_t bytes);
 
+/* Call it before all of these bytes of a shared mapping are read: maps their pages at once, which takes far fewer page
+ * faults. 0 or -errno: they cannot be read. Before Linux 5.14 it does nothing. */
+int sf_shm_will_read(const void *memory, size_t bytes);
+
+/* Gives whole pages of a shared mapping back to the system: they read as zeros, in every process. 0 or -errno. */
+int sf_shm_give_back(void *memory, size_t bytes);
+
 #endif

@@ -34,7 +34,7 @@ int sf_stream_push(struct sf_ring *ring, struct sf_stream_out *out)
         struct sf_ring_slot slot;
         int error = sf_ring_reserve(ring, sizeof out->head + piece, &slot);
         if (error)
-            return error;
+            return error == -EBUSY ? -EAGAIN : error; /* a wait for room is a wait for the lock too */
         sf_ring_put(ring, &slot, 0, &out->head, sizeof out->head);
         put_parts(ring, &slot, out, piece);
         sf_ring_publish(ring, &slot);

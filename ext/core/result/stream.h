@@ -32,11 +32,13 @@ struct sf_stream_out {
     uint64_t part_offset;
 };
 
-/* Sends as many pieces as there is room for. 0: all sent, -EAGAIN: wait for room and call again. */
+/* Sends as many pieces as there is room for. 0: all sent, -EAGAIN: wait for room and call again (no room, or the ring's
+ * lock is held). */
 int sf_stream_push(struct sf_ring *ring, struct sf_stream_out *out);
 
 /* Takes the next piece: fills head, slot and *bytes, the bytes of this piece. The caller copies them by sf_stream_copy
- * and then calls sf_ring_release(ring, slot). 0, -EAGAIN: there is none, -EBADMSG: not a piece, and it is released. */
+ * and then calls sf_ring_release(ring, slot). 0, -EAGAIN: there is none, -EBUSY: the ring's lock is held, so that is
+ * not known, -EBADMSG: not a piece, and it is released. */
 int sf_stream_pull(struct sf_ring *ring, struct sf_stream_head *head, struct sf_ring_slot *slot, uint64_t *bytes);
 
 /* Copies bytes [from, from + bytes) of the pulled piece, counted in the piece. */

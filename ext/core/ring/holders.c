@@ -7,6 +7,8 @@
  * - since_ns is written by the taker while the slot is TAKEN, and by the child and its parent while it is FORKING, each
  *   with a time at which the child lives. A child that comes later than SF_HOLDERS_FORK_NS takes another slot, and a
  *   FORKING slot is emptied only after twice that time. So they never write into the slot's next life.
+ * - The words of a rest are cleared by the taker, and then written by the owner only. Its number is stored last when it
+ *   becomes odd, so who reads the same odd number before and after the other words has read that rest.
  * - A process killed anywhere leaves a slot TAKEN, FORKING or LIVE with its own pid or its reserver's. The next process
  *   that checks the slot finds it dead. */
 #include "core/ring/holders.h"
@@ -165,6 +167,7 @@ static uint32_t enter_table(struct sf_holders *holders, enum slot_state state)
     struct sf_holders_slot *slot = &holders->slot[tag_index(tag)];
     pid_t self = getpid();
     atomic_store_explicit(&slot->since_ns, sf_identity_now(), memory_order_relaxed); /* partner: change_word, below */
+    atomic_store_explicit(&slot->rest_number, 0, memory_order_relaxed);
     bool ours = change_word(slot, word_of(self, tag_life(tag), TAKEN), word_of(self, tag_life(tag), state));
     assert(ours); /* a TAKEN slot is emptied only if its process is dead */
     (void)ours;
@@ -266,4 +269,50 @@ bool sf_holders_others(struct sf_holders *holders, uint32_t tag)
      * asks again later. */
     return atomic_load_explicit(&holders->entered, memory_order_acquire) != entered || /* partner: enter_table */
            atomic_load_explicit(&holders->unknown, memory_order_acquire);
+}
+
+void sf_holders_set_rest(struct sf_holders *holders, uint32_t tag, const struct sf_holders_rest *rest)
+{
+    if (tag == SF_HOLDERS_UNKNOWN)
+        return;
+    struct sf_holders_slot *slot = &holders->slot[tag_index(tag)];
+    if (rest->number & 1) {
+        atomic_store_explicit(&slot->rest_ring_key, rest->ring_key, memory_order_relaxed);
+        atomic_store_explicit(&slot->rest_bytes, rest->bytes, memory_order_relaxed);
+    }
+    /* release: partner is read_rest. What the process does after this store becomes visible after it: by the ring's
+     * lock, or by a release store to the frame or to the ring's positions. */
+    atomic_store_explicit(&slot->rest_number, rest->number, memory_order_release);
+}
+
+/* False if it has changed meanwhile. */
+static bool read_rest(const struct sf_holders_slot *slot, struct sf_holders_rest *rest)
+{
+    rest->number = atomic_load_explicit(&slot->rest_number, memory_order_acquire); /* partner: sf_holders_set_rest */
+    rest->ring_key = atomic_load_explicit(&slot->rest_ring_key, memory_order_relaxed);
+    rest->bytes = atomic_load_explicit(&slot->rest_bytes, memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire); /* the number is read again after them */
+    return atomic_load_explicit(&slot->rest_number, memory_order_relaxed) == rest->number;
+}
+
+int sf_holders_next_other(const struct sf_holders *holders, uint32_t tag, uint32_t *at, struct sf_holders_rest *rest)
+{
+    if (tag == SF_HOLDERS_UNKNOWN || atomic_load_explicit(&holders->unknown, memory_order_acquire))
+        return -1;
+    for (uint32_t used = slots_in_use(holders); *at < used;) {
+        uint32_t i = (*at)++;
+        uint64_t word = load_word(&holders->slot[i]);
+        if (i == tag_index(tag) || word_state(word) == EMPTY)
+            continue;
+        if (word_state(word) == LIVE) {
+            rest->tag = tag_of(i, word_life(word));
+            if (!read_rest(&holders->slot[i], rest))
+                return -1;
+            if (rest->number & 1)
+                return load_word(&holders->slot[i]) == word ? 1 : -1;
+        }
+        if (sf_holders_alive(holders, tag_of(i, word_life(word))))
+            return -1;
+    }
+    return 0;
 }

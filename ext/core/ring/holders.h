@@ -35,9 +35,20 @@
 /* The tag of a process that holds the ring but found no slot: counts as alive for ever. */
 #define SF_HOLDERS_UNKNOWN (SF_HOLDERS_TAG_BIT - 1)
 
+/* What a process does, as it says in its slots: see ring_idle.h. */
+struct sf_holders_rest {
+    uint64_t number;   /* of the sleep; odd while the process is idle */
+    uint64_t ring_key; /* the ring at which it waits; SF_HOLDERS_AWAITS_NOTHING: it is at its exit */
+    uint64_t bytes;    /* room for so many, or SF_HOLDERS_AWAITS_MESSAGE */
+    uint32_t tag;      /* the process; set by sf_holders_next_other */
+};
+#define SF_HOLDERS_AWAITS_NOTHING UINT64_C(0)
+#define SF_HOLDERS_AWAITS_MESSAGE UINT64_MAX
+
 struct sf_holders_slot {
     _Atomic uint64_t word;     /* state, life and pid (while FORKING: the reserver's); changed by CAS only */
     _Atomic uint64_t since_ns; /* a time at which the pid's process lived; stored before the word, by the owner */
+    _Atomic uint64_t rest_number, rest_ring_key, rest_bytes; /* struct sf_holders_rest; written by the owner */
 };
 
 struct sf_holders {            /* in shared memory; all zero: nobody */
@@ -72,5 +83,13 @@ bool sf_holders_exists(const struct sf_holders *holders, uint32_t tag);
 /* Whether a live process other than the caller (its tag) holds the ring; also true if that cannot be known. Empties
  * dead slots until it finds a live one: some microseconds for each. */
 bool sf_holders_others(struct sf_holders *holders, uint32_t tag);
+
+/* Says what the caller (its tag) does. */
+void sf_holders_set_rest(struct sf_holders *holders, uint32_t tag, const struct sf_holders_rest *rest);
+
+/* Walks through the holders other than the caller (its tag) that are not known to be dead. *at: 0 at first. 1: *rest is
+ * the next one's, which is idle (or has died in that sleep), 0: there are no more, -1: one is active, or that cannot be
+ * known. Some microseconds for each dead one. */
+int sf_holders_next_other(const struct sf_holders *holders, uint32_t tag, uint32_t *at, struct sf_holders_rest *rest);
 
 #endif

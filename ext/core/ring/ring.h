@@ -11,6 +11,10 @@
  * dead process held it. Dead includes zombies, processes whose pid was given to another, and processes that have
  * exec'ed a program (identity.h says on which machines those count as alive until they end).
  *
+ * Stopped processes. A process that is stopped while it holds the ring's lock keeps it (core/os/lock.h). So no call waits
+ * for the lock for longer than SF_RING_PATIENCE_NS, or the time that the caller gives: then it returns -EBUSY. The caller
+ * waits (ring_wait.h) and tries again. Publish, abandon, release and give_back do not need it, and always succeed.
+ *
  * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: in the child
  * publish, abandon and release do nothing.
  *
@@ -25,22 +29,21 @@
 
 #include "core/ring/ring_handle.h"
 
-#define SF_RING_FRAME_BYTES 32u /* that each message takes besides its own, which are rounded up to 8 */
+#define SF_RING_PATIENCE_NS INT64_C(1000000) /* to wait for the lock: enough to find out that its owner is dead */
 
 /* A message being written or read; the caller's, on its stack. */
 struct sf_ring_slot {
-    uint64_t position; /* of the frame: the ring's own */
-    uint64_t bytes;    /* of the message */
-    uint64_t seq;      /* number of the message in this ring, from 1, in the order of reservation */
-    uint32_t holder;   /* the process that reserved or claimed it: the ring's own */
+    uint64_t place, position; /* of the frame, in memory and in order: the ring's own */
+    uint64_t bytes;           /* of the message */
+    uint64_t seq;             /* number of the message in this ring, from 1, in the order of reservation; 0: it was given back */
+    uint32_t holder;          /* the process that reserved or claimed it: the ring's own */
 };
 
-/* Messages published and not yet claimed, at some moment. */
-uint64_t sf_ring_length(const struct sf_ring *ring);
+/* Messages published and not yet claimed, at some moment. 0 or -EBUSY. */
+int sf_ring_length(const struct sf_ring *ring, uint64_t *length);
 
-/* Reserves room for a message. Blocks for the lock only (spins, then sleeps): as long as other processes need for a few
- * stores, and up to SF_LIVENESS_PERIOD_NS more when its owner was killed. 0, -EAGAIN: no room now, -EMSGSIZE: larger
- * than the ring will ever hold. On an error nothing has changed. */
+/* Reserves room for a message. 0, -EAGAIN: no room now, -EBUSY, -EMSGSIZE: larger than the ring will ever hold. On an
+ * error nothing has changed. */
 int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *out);
 
 /* Makes the reserved message visible and wakes a waiting receiver, which sees everything written before. */
@@ -49,12 +52,19 @@ void sf_ring_publish(struct sf_ring *ring, const struct sf_ring_slot *slot);
 /* Gives the reserved room back unused (the seq is not used again). */
 void sf_ring_abandon(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
-/* Claims the oldest published message. Blocks like sf_ring_reserve. 0, -EAGAIN: there is none. */
+/* Claims the oldest published message. 0, -EAGAIN: there is none, -EBUSY. */
 int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
 
 /* Gives the claimed message's room back and wakes the processes that wait for room. Its bytes must not be touched
  * afterwards. */
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
+
+/* Undoes a claim: the message is the oldest one again, and wakes a waiting receiver. Its seq is 0 then, so that a trace,
+ * where it has been received already, does not count it twice. */
+void sf_ring_give_back(struct sf_ring *ring, const struct sf_ring_slot *slot);
+
+/* Whether the slot is this process's. False in a process that was forked since it was reserved or claimed. */
+bool sf_ring_is_holder(const struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Where byte `offset` of the message is, and how many bytes follow it without a break (*run, at least 1 while offset <
  * slot->bytes). Most messages are one run; one that goes round a layout's end has two, and one that goes round a
@@ -67,12 +77,13 @@ void sf_ring_put(const struct sf_ring *ring, const struct sf_ring_slot *slot, ui
 void sf_ring_get(const struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t offset, void *to,
                  uint64_t bytes);
 
-/* Whether a message could be claimed now. Blocks like sf_ring_reserve. */
-bool sf_ring_has_message(struct sf_ring *ring);
+/* Whether a message could be claimed now: 0, or -EAGAIN. -ETIMEDOUT: the lock was not free within timeout_ns; -EINTR: a
+ * signal handler ran meanwhile. */
+int sf_ring_has_message(struct sf_ring *ring, int64_t timeout_ns);
 
-/* Whether `bytes` could be reserved now; also true when they never can be, so that sf_ring_reserve says so. Frees the
+/* The same for room for `bytes`; also 0 when they can never be reserved, so that sf_ring_reserve says so. Frees the
  * messages of dead processes that are in the way. `check`: asks /proc whether their processes live even if that was
- * done a moment ago. Blocks like sf_ring_reserve. */
-bool sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check);
+ * done a moment ago. */
+int sf_ring_has_room(struct sf_ring *ring, uint64_t bytes, bool check, int64_t timeout_ns);
 
 #endif

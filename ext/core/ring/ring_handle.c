@@ -16,10 +16,17 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/os/debug.h"
+#include "core/os/identity.h"
 #include "core/os/shm.h"
 #include "core/ring/ring_internal.h"
+
+#define MOST_BYTES ((uint64_t)PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_SHM_PAGE_BYTES)
+/* At most, beside a message: its frame, label and padding. */
+#define BESIDE_BYTES ((uint64_t)SF_RING_FRAME_BYTES + SF_RING_MOST_LABEL_BYTES + 8)
+#define LEAST_BESIDE 16u /* of the capacity's bytes, one in so many is beside at least */
 
 static pthread_mutex_t rings_mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and held across a fork */
 static struct sf_ring *rings;
@@ -75,20 +82,24 @@ static void register_fork_handlers(void)
 
 /* --- handles --- */
 
-int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
+/* No other ring of these processes has it: the low 22 bits are a pid, and the process with that pid made no other ring
+ * at this ns (the time comes again after more than an hour). */
+static uint64_t new_key(void)
+{
+    return (sf_identity_now() << 22 | ((uint64_t)getpid() & ((1u << 22) - 1))) + 1;
+}
+
+/* Makes the handle of a ring with so many bytes for frames. */
+static int make_handle(struct sf_ring **out, uint64_t capacity, uint64_t usable)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (capacity_bytes < SF_RING_MIN_BYTES)
-        return -EINVAL;
-    if (capacity_bytes > PTRDIFF_MAX - SF_RING_DATA_OFFSET - SF_SHM_PAGE_BYTES)
-        return -ENOMEM;
     pthread_once(&once, register_fork_handlers);
     struct sf_ring *ring = atfork_error ? NULL : calloc(1, sizeof *ring);
     if (!ring)
         return -ENOMEM;
-    ring->capacity = capacity_bytes;
-    ring->usable = capacity_bytes / 8 * 8;
-    ring->mapped = SF_RING_DATA_OFFSET + (size_t)ring->usable;
+    ring->capacity = capacity;
+    ring->usable = usable;
+    ring->mapped = SF_RING_DATA_OFFSET + (size_t)usable;
     void *mapped;
     int error = sf_shm_map(&mapped, ring->mapped);
     if (error) {
@@ -97,9 +108,15 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
     }
     ring->shared = mapped;
     ring->data = (unsigned char *)mapped + SF_RING_DATA_OFFSET;
-    sf_ring_layout_init(&ring->shared->layout, ring->usable);
+    sf_ring_layout_init(&ring->shared->layout, usable);
+    ring->shared->key = new_key();
+    *out = ring;
+    return 0;
+}
 
-    /* The fork handlers must not see it without a tag, and must not miss it once it has one. */
+/* The fork handlers must not see it without a tag, and must not miss it once it has one. */
+static void list_handle(struct sf_ring *ring)
+{
     pthread_mutex_lock(&rings_mutex);
     ring->tag = sf_holders_join(&ring->shared->holders);
     ring->following = rings;
@@ -107,8 +124,40 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
         rings->previous = ring;
     rings = ring;
     pthread_mutex_unlock(&rings_mutex);
-    sf_debug(SF_DEBUG_RING, "%p made, %llu bytes", (void *)ring->shared, (unsigned long long)capacity_bytes);
-    *out = ring;
+    sf_debug(SF_DEBUG_RING, "%p made, %llu bytes", (void *)ring->shared, (unsigned long long)ring->capacity);
+}
+
+int sf_ring_new(struct sf_ring **out, uint64_t memory_bytes)
+{
+    if (memory_bytes < SF_RING_MIN_BYTES)
+        return -EINVAL;
+    if (memory_bytes > MOST_BYTES)
+        return -ENOMEM;
+    int error = make_handle(out, memory_bytes, memory_bytes / 8 * 8);
+    if (error)
+        return error;
+    (*out)->limit = UINT64_MAX;
+    list_handle(*out);
+    return 0;
+}
+
+int sf_ring_new_counting(struct sf_ring **out, uint64_t capacity_bytes, uint32_t label_bytes)
+{
+    if (capacity_bytes < 1 || label_bytes > SF_RING_MOST_LABEL_BYTES)
+        return -EINVAL;
+    if (capacity_bytes > MOST_BYTES / 2)
+        return -ENOMEM;
+    uint64_t messages = capacity_bytes < SF_RING_MOST_MESSAGES ? capacity_bytes : SF_RING_MOST_MESSAGES;
+    uint64_t beside = messages * BESIDE_BYTES;
+    int error;
+    while ((error = make_handle(out, capacity_bytes, (capacity_bytes + beside + 7) / 8 * 8)) != 0 &&
+           beside > capacity_bytes / LEAST_BESIDE + BESIDE_BYTES)
+        beside /= 2;
+    if (error)
+        return error;
+    (*out)->limit = capacity_bytes;
+    (*out)->label_bytes = label_bytes;
+    list_handle(*out);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #define SF_RING_MIN_BYTES 1024u
+#define SF_RING_FRAME_BYTES 32u /* that each message takes besides its own, which are rounded up to 8 */
 
 struct sf_ring; /* one process's handle */
 
@@ -17,10 +18,19 @@ struct sf_ring; /* one process's handle */
  * for an absurd size). */
 int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes);
 
+/* Maps a new ring that holds messages of capacity_bytes together, at least 1. Frames, padding and the first label_bytes of
+ * each message, at most SF_RING_MOST_LABEL_BYTES, do not count: memory for them is mapped beside. A message counts at
+ * least 1 byte, until it is released and no older message is left. Memory beside is mapped for SF_RING_MOST_MESSAGES
+ * messages of any size, and for more if they are larger; for less where the address space is short (ulimit -v). 0,
+ * -EINVAL or -ENOMEM. */
+#define SF_RING_MOST_LABEL_BYTES 8u
+#define SF_RING_MOST_MESSAGES (UINT64_C(1) << 25)
+int sf_ring_new_counting(struct sf_ring **out, uint64_t capacity_bytes, uint32_t label_bytes);
+
 /* Unmaps the ring in this process only. No other thread may be inside a call on it. NULL is allowed. */
 void sf_ring_free(struct sf_ring *ring);
 
-/* As given to sf_ring_new. */
+/* As given to the function that made it. */
 uint64_t sf_ring_capacity(const struct sf_ring *ring);
 
 /* After a fork, in the parent: says the child's pid, so that its death before its first step is noticed. Optional:

@@ -1,11 +1,13 @@
-/* What the four files of the ring share, and no other file includes: the memory that all processes see, and a
+/* What the files of the ring share, and no other file includes: the memory that all processes see, and a
  * process's handle of it.
  *
  *     ring_handle.c   makes and frees handles, lists them, follows forks    writes struct sf_ring, joins the holders
  *     ring.c          frames: reserve, publish, claim, release              writes positions, layout, frames
+ *     ring_bytes.c    the bytes of a message                                writes them, for its holder
  *     ring_wait.c     waits for messages and room                           writes struct sf_ring_waits
- *     ring_turn.c     one receiver at a time                                writes struct sf_ring_turn, which is
- * elsewhere
+ *     ring_idle.c     who else waits, and for what                          writes this process's rest in the holders
+ *     ring_trim.c     gives memory back                                     writes trim_at_ns and layout.touched
+ *     ring_turn.c     one receiver at a time                                writes struct sf_ring_turn, elsewhere
  *
  *     mapping:   struct sf_ring_shared | unused, up to SF_RING_DATA_OFFSET | usable bytes of frames
  *
@@ -30,12 +32,14 @@
 
 /* Each group is on cache lines of its own, so that a process that uses one is not slowed by writes to another. */
 struct sf_ring_shared {
-    /* used by every call; written under the lock, except the number; peeks read it without the lock */
+    /* used by every call; written under the lock, except number and returned; peeks read it without the lock */
     _Alignas(SF_RING_CACHE_LINE) struct sf_lock lock;
     _Atomic uint32_t number; /* the owner's label */
-    _Atomic uint64_t head, next, tail, seq, base;
+    _Atomic uint64_t head, next, tail, seq, base, counted, returned;
     /* read by all, rarely written */
     _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
+    uint64_t key; /* names the ring, to processes that come from one process by fork; constant, not 0 */
+    _Atomic int64_t trim_at_ns; /* see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
@@ -59,11 +63,16 @@ struct sf_ring_fork {
 struct sf_ring {
     struct sf_ring_shared *shared;
     unsigned char *data;       /* at SF_RING_DATA_OFFSET */
-    uint64_t capacity, usable; /* bytes as asked for; the same rounded down to 8 */
+    uint64_t capacity;         /* bytes as asked for */
+    uint64_t usable;           /* bytes of frames in memory */
+    uint64_t limit;            /* of what the messages in flight count; UINT64_MAX: only the memory limits them */
+    uint64_t label_bytes;      /* of a message, that do not count */
     size_t mapped;
     uint32_t tag; /* this process's; changes only in a forked child */
     struct sf_ring_waits message_waits, room_waits;
     _Atomic int64_t head_checked_ns; /* when the holder of the frame at the head was last looked up; no partner */
+    int64_t idle_checked_ns;         /* when ring_idle.c last looked whether others are idle */
+    int mark;                        /* ring_idle.c's */
     struct sf_ring_fork forks[SF_RING_FORKS_KEPT];
     struct sf_ring *previous, *following; /* all of this process's; under ring_handle.c's mutex */
 };

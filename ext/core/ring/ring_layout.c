@@ -53,6 +53,13 @@ static uint64_t soft_for(const struct sf_ring_layout *layout, uint64_t bytes)
                : (bytes + SOFT_STEP - 1) / SOFT_STEP * SOFT_STEP;
 }
 
+/* To be called before that much is used, so that who dies in between leaves it too high, not too low. */
+static void touch(struct sf_ring_layout *layout, uint64_t bytes)
+{
+    if (sf_ring_layout_get(&layout->touched) < bytes)
+        sf_ring_layout_set(&layout->touched, bytes);
+}
+
 static void copy_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base)
 {
     sf_ring_layout_set(base, sf_ring_layout_get(&layout->plan_base));
@@ -80,6 +87,7 @@ void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable)
     assert(usable >= 8 && usable % 8 == 0);
     layout->usable = usable;
     sf_ring_layout_set(&layout->soft, lesser(usable, SOFT_FIRST));
+    sf_ring_layout_set(&layout->touched, lesser(usable, SOFT_FIRST));
     sf_ring_layout_set(&layout->splice, SF_RING_LAYOUT_NO_SPLICE);
     sf_ring_layout_set(&layout->planned, 0);
 }
@@ -104,6 +112,7 @@ void sf_ring_layout_advance(const struct sf_ring_layout *layout, _Atomic uint64_
 static void splice_rest(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head)
 {
     uint64_t soft = sf_ring_layout_get(&layout->soft), old = sf_ring_layout_get(base);
+    touch(layout, layout->usable);
     change_by_plan(layout, base, old - (layout->usable - soft), soft, head - old);
 }
 
@@ -138,8 +147,11 @@ bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *b
     }
     /* The bytes reach the layout's end. If it is large compared with what is in flight, go round. Else grow now,
      * because after going round the layout can only be spliced. */
-    if (o + bytes > soft && needed > soft / 2 && soft < layout->usable)
-        sf_ring_layout_set(&layout->soft, soft_for(layout, o + bytes > 2 * soft ? o + bytes : 2 * soft));
+    if (o + bytes > soft && needed > soft / 2 && soft < layout->usable) {
+        uint64_t grown = soft_for(layout, o + bytes > 2 * soft ? o + bytes : 2 * soft);
+        touch(layout, grown);
+        sf_ring_layout_set(&layout->soft, grown);
+    }
     return true;
 }
 

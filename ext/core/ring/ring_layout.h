@@ -36,6 +36,7 @@ struct sf_ring_layout {
     uint64_t usable;          /* bytes of memory; constant */
     _Atomic uint64_t planned; /* 1: the plan below is to be carried out */
     _Atomic uint64_t plan_base, plan_soft, plan_splice;
+    _Atomic uint64_t touched; /* bytes from the first one on that may have pages: soft was never more since a trim */
 };
 
 static inline uint64_t sf_ring_layout_get(const _Atomic uint64_t *word)

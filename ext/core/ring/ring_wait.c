@@ -4,7 +4,7 @@
  * each, room_event counts messages released and wakes all. ring.c notifies them.
  *
  * Who writes: this process's waiters write its struct sf_ring_waits. Nothing here takes the lock except by asking
- * ring.c. */
+ * ring.c. If the lock is held by a stopped process, the wait for it is a part of the slice. */
 #include "core/ring/ring_wait.h"
 
 #include <errno.h>
@@ -37,9 +37,11 @@ void sf_ring_nudge(struct sf_ring *ring)
     sf_eventcount_notify_one(&ring->shared->message_event);
 }
 
-static bool has_come(struct sf_ring *ring, const struct awaited *awaited, bool check)
+/* 0: yes, -EAGAIN: no, -ETIMEDOUT, -EINTR: the lock could not be had. */
+static int has_come(struct sf_ring *ring, const struct awaited *awaited, bool check, int64_t timeout_ns)
 {
-    return awaited->room ? sf_ring_has_room(ring, awaited->bytes, check) : sf_ring_has_message(ring);
+    return awaited->room ? sf_ring_has_room(ring, awaited->bytes, check, timeout_ns)
+                         : sf_ring_has_message(ring, timeout_ns);
 }
 
 /* How long to spin. A long spin saves two wake-ups where the other side runs on another CPU and answers soon. Otherwise
@@ -99,17 +101,18 @@ static int wait_for_event(const struct awaited *awaited, uint32_t seen, int64_t 
 /* seen: the event's count before the caller looked at anything. */
 static int wait_at_ring(struct sf_ring *ring, const struct awaited *awaited, uint32_t seen, int64_t timeout_ns)
 {
-    if (has_come(ring, awaited, false))
-        return 0;
-    int slept = wait_for_event(awaited, seen, sf_liveness_slice_ns(timeout_ns));
+    int64_t slice_ns = sf_liveness_slice_ns(timeout_ns), start_ns = sf_monotonic_ns();
+    int come = has_come(ring, awaited, false, slice_ns);
+    if (come != -EAGAIN)
+        return come;
+    int slept = wait_for_event(awaited, seen, slice_ns - (sf_monotonic_ns() - start_ns));
     if (slept == 0 || !sf_liveness_is_due(slept, &awaited->waits->checked_ns))
         return slept;
     /* Nothing came, or the wake-up was lost. The holders are checked before the ring, because the last one may have
      * sent before it died. */
     bool alone = !sf_holders_others(&ring->shared->holders, ring->tag);
-    if (has_come(ring, awaited, true))
-        return 0;
-    return alone ? -EPIPE : slept;
+    come = has_come(ring, awaited, true, SF_RING_PATIENCE_NS);
+    return come != -EAGAIN ? come : alone ? -EPIPE : slept;
 }
 
 uint32_t sf_ring_events(const struct sf_ring *ring)

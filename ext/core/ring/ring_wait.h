@@ -1,4 +1,5 @@
-/* Waiting at a ring for a message or for room. Call it in a loop around sf_ring_claim (sf_ring_reserve). */
+/* Waiting at a ring for a message or for room. Call it in a loop around sf_ring_claim (sf_ring_reserve), after -EAGAIN
+ * and after -EBUSY. */
 #ifndef SF_CORE_RING_RING_WAIT_H
 #define SF_CORE_RING_RING_WAIT_H
 
@@ -9,7 +10,7 @@
 /* Waits until there may be a message (room for `bytes`), for at most timeout_ns and at most SF_LIVENESS_PERIOD_NS:
  * spins shortly where that pays, then sleeps. Frees what dead processes left. 0: try again, -ETIMEDOUT: nothing came in
  * that time, -EINTR: a signal handler ran, -EPIPE: nothing came and no other live process holds the ring (the caller
- * knows whether another thread could end the wait). */
+ * knows whether another thread could end the wait). Where a stopped process holds the ring's lock: -ETIMEDOUT. */
 int sf_ring_wait_message(struct sf_ring *ring, int64_t timeout_ns);
 int sf_ring_wait_room(struct sf_ring *ring, uint64_t bytes, int64_t timeout_ns);
 

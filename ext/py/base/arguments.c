@@ -1,6 +1,8 @@
 /* Reading arguments. See arguments.h. */
 #include "py/base/arguments.h"
 
+#include <string.h>
+
 static int raise_out_of_range(PyObject *value, const char *name, int64_t least, const char *meaning)
 {
     PyErr_Format(PyExc_ValueError,
@@ -14,7 +16,8 @@ int sf_argument_integer(PyObject *value, const char *name, int64_t least, const 
     if (!value)
         return 0;
     if (!PyIndex_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "%s must be an int, not %.200s", name, Py_TYPE(value)->tp_name);
+        PyErr_Format(PyExc_TypeError, "%s must be an int, not %.200s%s", name, Py_TYPE(value)->tp_name,
+                     PyFloat_Check(value) ? ": write // instead of /, or int(...)" : "");
         return -1;
     }
     PyObject *integer = PyNumber_Index(value);
@@ -56,6 +59,48 @@ bool sf_argument_is_callable(PyObject *f, const char *name, bool optional)
     PyErr_Format(PyExc_TypeError, "%s must be callable%s, not %.200s", name, optional ? " or None" : "",
                  Py_TYPE(f)->tp_name);
     return false;
+}
+
+/* What other libraries call an argument, and what it is called here. */
+static const struct {
+    const char *theirs, *ours;
+} foreign_names[] = {
+    {"target", "f"},
+    {"func", "f"},
+    {"fn", "f"},
+    {"function", "f"},
+    {"iterable", "args"},
+    {"iterables", "args"},
+    {"processes", "concurrency"},
+    {"n_jobs", "concurrency"},
+    {"max_workers", "concurrency"},
+    {"chunk_size", "chunksize"},
+};
+
+static const char *find_foreign(PyObject *keyword)
+{
+    for (size_t i = 0; i < sizeof foreign_names / sizeof *foreign_names; i++)
+        if (PyUnicode_CompareWithASCIIString(keyword, foreign_names[i].theirs) == 0)
+            return foreign_names[i].ours;
+    return NULL;
+}
+
+bool sf_argument_knows_keywords(const char *function, const char *example, char *const *names, PyObject *kwargs)
+{
+    PyObject *keyword, *value;
+    Py_ssize_t at = 0;
+    while (kwargs && PyDict_Next(kwargs, &at, &keyword, &value)) {
+        const char *ours = PyUnicode_Check(keyword) ? find_foreign(keyword) : NULL;
+        bool has_it = false;
+        for (char *const *name = names; ours && *name; name++)
+            has_it = has_it || strcmp(*name, ours) == 0;
+        if (has_it) {
+            PyErr_Format(PyExc_TypeError, "%s() has no argument %R: here it is %s, as in %s", function, keyword, ours,
+                         example);
+            return false;
+        }
+    }
+    return true;
 }
 
 static int find_name(const char *const *names, int most, PyObject *keyword)

@@ -21,6 +21,11 @@ PyObject *sf_argument_list(PyObject *value, const char *name);
 /* Whether f is callable, or None where it is optional. If not: false, with TypeError. */
 bool sf_argument_is_callable(PyObject *f, const char *name, bool optional);
 
+/* Whether no keyword is one that other libraries use for one of these arguments, as Thread(target=f). If there is one:
+ * false, with TypeError that says what it is called here. names ends with NULL. example: a right call, for the message.
+ * It leaves other unknown keywords to the parser. */
+bool sf_argument_knows_keywords(const char *function, const char *example, char *const *names, PyObject *kwargs);
+
 /* Parses the arguments of a METH_FASTCALL | METH_KEYWORDS method: sets given[i] (borrowed) to the argument names[i]. An
  * argument that is not given leaves given[i] as it is; the first `required` must be given. 0, or -1 with TypeError. */
 int sf_argument_fast(const char *method, const char *const *names, int most, int required, PyObject *const *args,

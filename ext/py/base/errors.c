@@ -75,3 +75,20 @@ PyObject *sf_error_remote_traceback(PyObject *text)
     sf_error_came_home = true;
     return PyObject_CallFunctionObjArgs(remote_traceback, text, NULL);
 }
+
+void sf_error_add_note(PyObject *exception, PyObject *note)
+{
+    PyErr_Clear();
+    PyObject *notes = note ? PyObject_GetAttrString(exception, "__notes__") : NULL;
+    PyErr_Clear();
+    if (note && !notes) {
+        notes = PyList_New(0);
+        if (notes && PyObject_SetAttrString(exception, "__notes__", notes))
+            Py_CLEAR(notes);
+    }
+    if (notes && PyList_Check(notes))
+        PyList_Append(notes, note);
+    PyErr_Clear();
+    Py_XDECREF(notes);
+    Py_XDECREF(note);
+}

@@ -27,6 +27,10 @@ PyObject *sf_error_child_died(PyObject *message, int pid, int32_t exit_status, P
  * an exception. */
 PyObject *sf_error_fate(int32_t exit_status);
 
+/* Adds a note (PEP 678), which a traceback shows below the message; Python before 3.11 only keeps it in __notes__.
+ * Steals note; NULL: an exception says why there is none. Swallows what goes wrong. */
+void sf_error_add_note(PyObject *exception, PyObject *note);
+
 /* A new RemoteTraceback that shows `text` (str): the __cause__ of exceptions that come from a child. NULL with an
  * exception. */
 PyObject *sf_error_remote_traceback(PyObject *text);

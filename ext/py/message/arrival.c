@@ -1,65 +1,118 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. A message of one piece is opened in the ring. Pieces of a longer one are
- * gathered in a new object, so that the sender gets its room in the ring back, and opened once all are there. */
+ * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room in
+ * the ring back, and the message is opened once all are there. A message of one piece that need not be kept is opened at
+ * once. */
 #include "py/message/arrival.h"
 
-#include "core/log/log.h"
-#include "core/os/shm.h"
 #include "py/message/message.h"
 
-static int begin_gathering(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                           const struct sf_ring_slot *slot)
+static uint64_t label_of(struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    sf_stream_copy(ring, slot, 0, &arrival->head, sizeof arrival->head);
-    sf_arrival_clear(arrival); /* of a message that its source did not finish */
-    arrival->target = sf_message_gather(arrival->head, head->total, &arrival->skipped);
-    return arrival->target ? 0 : -1;
+    uint64_t label;
+    sf_ring_get(ring, slot, sizeof(struct sf_stream_head), &label, sizeof label);
+    return label;
 }
 
-/* Copies a piece of `bytes` bytes to its place. */
-static void gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                   const struct sf_ring_slot *slot, uint64_t bytes)
+/* 0, or -1 with an exception. */
+static int begin(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                 const struct sf_ring_slot *slot)
 {
-    uint64_t skipped = head->offset == 0 ? arrival->skipped : 0; /* of this piece */
-    char *start = PyBytes_CheckExact(arrival->target) ? PyBytes_AS_STRING(arrival->target)
-                                                      : PyByteArray_AS_STRING(arrival->target);
-    char *to = start + head->offset + skipped - arrival->skipped;
-    uint64_t from = sf_log_stretch_begin();
-    Py_BEGIN_ALLOW_THREADS;
-    if (head->offset == 0)
-        sf_shm_will_fill(start, head->total - arrival->skipped);
-    sf_stream_copy(ring, slot, skipped, to, bytes - skipped);
-    Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from, bytes - skipped);
+    if (head->offset == 0) {
+        sf_arrival_clear(arrival); /* of a message that its source did not finish */
+        return sf_incoming_begin(&arrival->incoming, label_of(ring, slot), head->total);
+    }
+    if (arrival->incoming.total)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
+    return -1;
+}
+
+/* Copies a piece of `bytes` bytes, or what a call that failed has left of it. 1: the message is whole, 0: more pieces
+ * follow, -1 with an exception. */
+static int copy_piece(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                      const struct sf_ring_slot *slot, uint64_t bytes)
+{
+    struct sf_incoming *incoming = &arrival->incoming;
+    bool begun = arrival->again && incoming->total;
+    if (begun ? sf_incoming_advance(incoming, 0) : begin(arrival, ring, head, slot)) {
+        arrival->again = true;
+        return -1;
+    }
+    uint64_t done = sf_incoming_filled(incoming) - head->offset;
+    arrival->again = sf_incoming_take(incoming, ring, slot, sizeof *head + done, bytes - done);
+    if (arrival->again)
+        return -1;
+    return head->offset + bytes == head->total;
+}
+
+int sf_arrival_gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                      const struct sf_ring_slot *slot, uint64_t bytes)
+{
+    int whole = copy_piece(arrival, ring, head, slot, bytes);
+    if (whole >= 0)
+        sf_ring_release(ring, slot);
+    return whole;
+}
+
+static PyObject *open_whole_piece(struct sf_ring *ring, const struct sf_ring_slot *slot)
+{
+    PyObject *object = sf_message_open(ring, slot, sizeof(struct sf_stream_head), false);
+    sf_ring_release(ring, slot);
+    return object;
+}
+
+/* As copy_piece, and releases the slot also if it fails: then the message is lost. */
+static int copy_or_lose_piece(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                              const struct sf_ring_slot *slot, uint64_t bytes)
+{
+    int whole = copy_piece(arrival, ring, head, slot, bytes);
+    sf_ring_release(ring, slot);
+    if (whole < 0)
+        sf_arrival_clear(arrival);
+    return whole;
 }
 
 int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
 {
     if (bytes == head->total) {
-        *object = sf_message_open(ring, slot, sizeof *head, false);
+        *object = open_whole_piece(ring, slot);
         return 1;
     }
-    int failed = head->offset == 0 ? begin_gathering(arrival, ring, head, slot) : 0;
-    if (!failed && !arrival->target) {
-        PyErr_SetString(PyExc_RuntimeError, "a piece of a message arrived without its first piece");
-        failed = -1;
-    }
-    if (!failed)
-        gather(arrival, ring, head, slot, bytes);
-    sf_ring_release(ring, slot);
-    if (failed)
-        return -1;
-    if (head->offset + bytes < head->total)
-        return 0;
-    PyObject *gathered = arrival->target;
-    arrival->target = NULL;
-    *object = sf_message_open_gathered(arrival->head, gathered);
+    int whole = copy_or_lose_piece(arrival, ring, head, slot, bytes);
+    if (whole <= 0)
+        return whole;
+    struct sf_incoming incoming = arrival->incoming; /* what unpickling calls may come here again */
+    arrival->incoming = (struct sf_incoming){.total = 0};
+    *object = sf_incoming_open(&incoming);
+    sf_incoming_clear(&incoming);
     return 1;
+}
+
+int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
+                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
+{
+    if (bytes == head->total && !sf_message_runs_code(label_of(ring, slot))) {
+        *object = open_whole_piece(ring, slot);
+        return 1;
+    }
+    int whole = copy_or_lose_piece(arrival, ring, head, slot, bytes);
+    return whole == 1 ? 2 : whole;
+}
+
+PyObject *sf_arrival_open(struct sf_arrival *arrival)
+{
+    return sf_incoming_open(&arrival->incoming);
+}
+
+PyObject *sf_arrival_open_singly(struct sf_arrival *arrival)
+{
+    return sf_incoming_open_singly(&arrival->incoming);
 }
 
 void sf_arrival_clear(struct sf_arrival *arrival)
 {
-    Py_CLEAR(arrival->target);
+    sf_incoming_clear(&arrival->incoming);
+    arrival->again = false;
 }

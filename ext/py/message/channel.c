@@ -9,9 +9,11 @@
 #include <errno.h>
 
 #include "core/log/log.h"
+#include "core/ring/ring_idle.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/message/message.h"
 
@@ -29,7 +31,17 @@ struct transfer {
     struct channel *channel;
     struct sf_ring_slot slot;
     uint64_t bytes;
+    bool for_ever; /* the call blocks, and has no timeout */
+    bool in_vain;  /* a whole sleep has passed without result */
+    bool is_idle;  /* this process does nothing else: see core/ring/ring_idle.h */
+    bool is_busy;  /* another process keeps the ring's lock */
 };
+
+/* Of a message: without its label. What counts, and what traces show. */
+static uint64_t own_bytes(uint64_t bytes)
+{
+    return bytes - SF_MESSAGE_LABEL_BYTES;
+}
 
 static bool begin_use(struct channel *channel)
 {
@@ -74,9 +86,9 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a Channel is initialised once: make a new one");
         return -1;
     }
-    if (sf_argument_integer(size, "size", SF_RING_MIN_BYTES, "in bytes", &bytes))
+    if (sf_argument_integer(size, "size", 1, "in bytes", &bytes))
         return -1;
-    int error = sf_ring_new(&channel->ring, (uint64_t)bytes);
+    int error = sf_ring_new_counting(&channel->ring, (uint64_t)bytes, SF_MESSAGE_LABEL_BYTES);
     if (error) {
         sf_error(error, "cannot map the Channel's memory");
         return -1;
@@ -89,24 +101,56 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* ---- sending ---- */
 
+/* What a try has found. If the call is to sleep again, finds out whether this process may call itself idle meanwhile.
+ * That is worth its time only when something does not come soon. */
+static int tried(struct transfer *transfer, int got)
+{
+    transfer->is_busy = got == -EBUSY;
+    if (got == -EAGAIN && transfer->for_ever && transfer->in_vain) {
+        int threads = sf_wait_has_other_threads();
+        if (threads < 0)
+            return SF_RAISED;
+        transfer->is_idle = !threads;
+    }
+    return got;
+}
+
+static int slept(struct transfer *transfer, int got)
+{
+    transfer->in_vain = got == -ETIMEDOUT;
+    return got;
+}
+
+/* Waits with what tried() and slept() need. */
+static int wait_for(const struct sf_waiting *waiting, struct transfer *transfer, bool block, int64_t deadline)
+{
+    transfer->for_ever = block && deadline == SF_FOREVER;
+    int got = sf_wait(waiting, block, deadline);
+    if (!block)
+        sf_wait_polled(got != -EAGAIN);
+    return got;
+}
+
 static int try_reserve(void *what)
 {
     struct transfer *transfer = what;
     if (transfer->channel->disposed)
         return -ESHUTDOWN;
-    return sf_ring_reserve(transfer->channel->ring, transfer->bytes, &transfer->slot);
+    return tried(transfer, sf_ring_reserve(transfer->channel->ring, transfer->bytes, &transfer->slot));
 }
 
 static int sleep_for_room(void *what, int64_t timeout_ns)
 {
     struct transfer *transfer = what;
-    return sf_ring_wait_room(transfer->channel->ring, transfer->bytes, timeout_ns);
+    struct sf_ring *ring = transfer->channel->ring;
+    return slept(transfer, transfer->is_idle ? sf_ring_wait_room_idle(ring, transfer->bytes, timeout_ns)
+                                             : sf_ring_wait_room(ring, transfer->bytes, timeout_ns));
 }
 
 /* Raises for a wait that did not end with 0. Returns NULL. */
 static PyObject *raise_failure(struct transfer *transfer, int error, bool sending)
 {
-    long long bytes = (long long)transfer->bytes, size = (long long)sf_ring_capacity(transfer->channel->ring);
+    long long bytes = (long long)own_bytes(transfer->bytes), size = (long long)sf_ring_capacity(transfer->channel->ring);
     if (error == SF_RAISED)
         return NULL;
     if (error == -ESHUTDOWN)
@@ -114,6 +158,13 @@ static PyObject *raise_failure(struct transfer *transfer, int error, bool sendin
     else if (error == -EMSGSIZE)
         PyErr_Format(PyExc_OverflowError, "the message has %lld bytes: it can never fit into the Channel's %lld", bytes,
                      size);
+    else if (transfer->is_busy && error == -EAGAIN)
+        PyErr_SetString(sending ? PyExc_OverflowError : PyExc_IndexError,
+                        "the process that has locked the Channel does not go on (was it stopped?): try again later, or "
+                        "with block=True");
+    else if (transfer->is_busy && error == -ETIMEDOUT)
+        PyErr_SetString(PyExc_TimeoutError,
+                        "the process that has locked the Channel did not go on within the timeout (was it stopped?)");
     else if (error == -EAGAIN && sending)
         PyErr_Format(PyExc_OverflowError,
                      "no room in the Channel for a message of %lld bytes: receive first, or send "
@@ -140,13 +191,14 @@ static int send_packed(struct channel *channel, const struct sf_message *message
 {
     struct transfer transfer = {.channel = channel, .bytes = message->bytes};
     struct sf_waiting waiting = {try_reserve, sleep_for_room, &transfer, SF_WAIT_ROOM, sf_ring_number(channel->ring)};
-    int error = sf_wait(&waiting, block, deadline);
+    int error = wait_for(&waiting, &transfer, block, deadline);
     if (error) {
         raise_failure(&transfer, error, true);
         return -1;
     }
     sf_message_put(message, channel->ring, &transfer.slot);
-    sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq, message->bytes);
+    sf_log_write(SF_EVENT_SEND, SF_PHASE_END, sf_ring_number(channel->ring), transfer.slot.seq,
+                 own_bytes(message->bytes));
     sf_ring_publish(channel->ring, &transfer.slot);
     return 0;
 }
@@ -196,13 +248,15 @@ static int try_claim(void *what)
     struct transfer *transfer = what;
     if (transfer->channel->disposed)
         return -ESHUTDOWN;
-    return sf_ring_claim(transfer->channel->ring, &transfer->slot);
+    return tried(transfer, sf_ring_claim(transfer->channel->ring, &transfer->slot));
 }
 
 static int sleep_for_message(void *what, int64_t timeout_ns)
 {
     struct transfer *transfer = what;
-    return sf_ring_wait_message(transfer->channel->ring, timeout_ns);
+    struct sf_ring *ring = transfer->channel->ring;
+    return slept(transfer, transfer->is_idle ? sf_ring_wait_message_idle(ring, timeout_ns)
+                                             : sf_ring_wait_message(ring, timeout_ns));
 }
 
 static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords, bool raw)
@@ -220,13 +274,18 @@ static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_
     uint32_t number = sf_ring_number(channel->ring);
     struct sf_waiting waiting = {try_claim, sleep_for_message, &transfer, SF_WAIT_MESSAGE, number};
     sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_BEGIN, number, 0, 0);
-    int error = sf_wait(&waiting, block, deadline);
+    int error = wait_for(&waiting, &transfer, block, deadline);
     if (error) {
         sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_END, number, 0, 0);
         raise_failure(&transfer, error, false);
     } else {
-        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, transfer.slot.bytes);
+        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq,
+                            own_bytes(transfer.slot.bytes));
         object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
+        if (!object && sf_interruption_is_raised())
+            sf_ring_give_back(channel->ring, &transfer.slot);
+        else
+            sf_ring_release(channel->ring, &transfer.slot);
     }
     end_use(channel);
     return object;
@@ -242,14 +301,27 @@ static PyObject *channel_receive_bytes(PyObject *self, PyObject *const *args, Py
     return receive_either(self, args, count, keywords, true);
 }
 
+static int try_length(void *what)
+{
+    struct transfer *transfer = what;
+    return sf_ring_length(transfer->channel->ring, &transfer->bytes);
+}
+
 static Py_ssize_t channel_length(PyObject *self)
 {
     struct channel *channel = (struct channel *)self;
     if (!begin_use(channel))
         return -1;
-    Py_ssize_t length = (Py_ssize_t)sf_ring_length(channel->ring);
+    struct transfer transfer = {.channel = channel};
+    struct sf_waiting waiting = {try_length, sleep_for_message, &transfer, SF_WAIT_MESSAGE, sf_ring_number(channel->ring)};
+    int error = sf_wait(&waiting, false, 0);
+    if (error == -EAGAIN)
+        PyErr_SetString(PyExc_RuntimeError, "the process that has locked the Channel does not go on (was it stopped?): "
+                                            "its messages cannot be counted now");
+    else if (error)
+        raise_failure(&transfer, error, false);
     end_use(channel);
-    return length;
+    return error ? -1 : (Py_ssize_t)transfer.bytes;
 }
 
 /* ---- what Python types need ---- */
@@ -323,7 +395,9 @@ static PyMethodDef methods[] = {
      "Takes the oldest message and returns the object that it holds, unpickled.\n\n"
      "Blocks until there is a message, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
      "block=False it raises IndexError when there is none. EOFError when it would block and no other process or\n"
-     "thread is left that could send."},
+     "thread is left that could send: they have ended, or wait themselves for what nobody will do.\n\n"
+     "What unpickling raises comes through unchanged, and then the message is lost. But it stays in the channel, as the\n"
+     "oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler raised."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
      "send_bytes($self, buffer, block=False, timeout=None)\n--\n\n"
      "Sends the bytes of any object with a contiguous buffer, without pickling them. Blocks and raises as\n"
@@ -351,10 +425,17 @@ PyDoc_STRVAR(doc,
              "Channel(size=2147483648)\n--\n\n"
              "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
              "in those forked from it after the Channel was made.\n\n"
-             "size: bytes of the ring, at least 1024. Each message takes 32 bytes and its pickle, rounded up to a\n"
-             "multiple of 8. Memory is used when a message is written into it, not before. ValueError when size is\n"
-             "too small, MemoryError when no address space is left. Each message is received once, whole;\n"
-             "messages of one sender arrive in order. As a context manager it disposes of itself.");
+             "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
+             "len(pickle.dumps(obj, 5)); bytes objects and bytearrays are not pickled and count their length, at least 1.\n"
+             "With large buffers, as those of numpy arrays, it may count a little less than the pickle. What the ring\n"
+             "needs besides is reserved beside size, for 33 million messages and more. A message counts until it has been\n"
+             "received and unpickled, and until those sent before it have been.\n\n"
+             "Memory is used when a message is written into it, not before. The memory of a backlog goes back to the\n"
+             "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
+             "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
+             "without any further call the memory stays until dispose().\n\n"
+             "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
+             "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},   {Py_tp_new, PyType_GenericNew},

@@ -3,12 +3,19 @@
  * arrival.h).
  *
  *     uint32 kind, uint32 count, then by kind
- *     PLAIN       a plain object (plain.h): what most small messages are
+ *     PLAIN       the pickle of a plain object with `count` items (plain.h): what most small messages are
  *     PICKLE      the pickle, with everything in it
  *     BYTES       the bytes of a bytes object
  *     BYTEARRAY   the bytes of a bytearray
- *     PARTS       uint64 sizes[1 + count], the pickle, then `count` out-of-band buffers (pickle protocol 5), each
- *                 padded to begin at a multiple of 16
+ *     PARTS       uint64 buffer[count] (its size, and flags), the pickle, then the buffers that go out of band (pickle
+ *                 protocol 5)
+ *
+ * The first eight bytes are the message's label. The others are its own bytes: what a Channel counts, and traces show.
+ * They are never more than pickle.dumps(object, 5) has, and just as many for PLAIN and PICKLE.
+ *
+ * Out of band goes what would be copied once more in the pickle, or what its receiver has to own: buffers of
+ * SF_MESSAGE_LARGE_BYTES and more, and those of numpy arrays that may be changed. Each arrives in an object of its own,
+ * so that each is freed when nobody needs it any more (incoming.h).
  *
  * The sender writes a message, the receiver only reads it. Both are processes of one program: the bytes are trusted. */
 #ifndef SF_PY_MESSAGE_MESSAGE_H
@@ -16,10 +23,19 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
 #include <sys/uio.h>
 
 #include "core/ring/ring.h"
 #include "py/message/plain.h"
+
+#define SF_MESSAGE_LABEL_BYTES 8u
+#define SF_MESSAGE_LARGE_BYTES (64u << 10)
+
+/* In a buffer's word, above its size. */
+#define SF_MESSAGE_READ_ONLY (UINT64_C(1) << 63)
+#define SF_MESSAGE_ARRAY (UINT64_C(1) << 62) /* the buffer of a numpy array */
+#define SF_MESSAGE_BUFFER_BYTES (SF_MESSAGE_ARRAY - 1)
 
 enum sf_message_kind {
     SF_MESSAGE_PICKLE = 1,
@@ -36,20 +52,21 @@ struct sf_message {
     struct iovec *parts; /* what to send, in order */
     int count;           /* of parts */
     /* private */
-    uint64_t head;        /* kind and count */
-    struct iovec pair[2]; /* the parts where there are two: the head and the body */
+    uint64_t head;        /* the label: kind and count */
+    struct iovec pair[2]; /* the parts where there are two: the label and the body */
     Py_buffer body;       /* the pickle, or the bytes */
     PyObject *buffers;    /* list of PickleBuffers; NULL: none */
     Py_buffer *views;     /* of the buffers */
     Py_ssize_t viewed;    /* how many of the views are taken */
-    uint64_t *table;      /* of PARTS: the head and the sizes */
+    uint64_t *table;      /* of PARTS: the label and the buffers' words */
     struct sf_plain plain;
 };
 
-int sf_message_init(void); /* 0, or -1 with an exception */
-
 /* Makes a message of an object; pickles it where no other kind fits. 0, or -1 with pickle's exception. */
 int sf_message_pack(struct sf_message *message, PyObject *object);
+
+/* Whether an object can be packed. If not: false, with pickle's exception. */
+bool sf_message_can_pack(PyObject *object);
 
 /* Makes a BYTES message of any object with a contiguous buffer. 0, or -1 with TypeError or BufferError. */
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object);
@@ -60,15 +77,26 @@ void sf_message_put(const struct sf_message *message, struct sf_ring *ring, cons
 /* Frees what pack took. To be called also after a pack that failed. */
 void sf_message_fini(struct sf_message *message);
 
-/* Opens the message that begins at byte `at` of the claimed slot, and releases the slot as soon as its bytes are no
- * longer needed. A new reference, or NULL with what unpickling raised. want_bytes: TypeError for anything but bytes. */
+static inline uint64_t sf_message_label(enum sf_message_kind kind, uint32_t count)
+{
+    return (uint64_t)kind | (uint64_t)count << 32;
+}
+
+static inline enum sf_message_kind sf_message_kind_of(uint64_t label)
+{
+    return (enum sf_message_kind)(uint32_t)label;
+}
+
+/* Opens the message that begins at byte `at` of the claimed slot, which stays the caller's: if an interruption came
+ * (py/base/interruption.h), it may give the message back. The object is made from a copy: what unpickling calls may fork,
+ * and the child's object must not change when the parent gives the room back. A new
+ * reference, or NULL with what unpickling raised. want_bytes: TypeError for anything but bytes. */
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes);
 
-/* For a message that arrives in pieces. gather makes a bytes or bytearray object that the pieces are copied into. The
- * message is `total` bytes long and begins with the eight bytes `head`; its first *skipped bytes are not copied. A new
- * reference, or NULL with MemoryError. open_gathered makes the object from it once all bytes are there: a new
- * reference, or NULL with what unpickling raised. It steals `gathered`. */
-PyObject *sf_message_gather(uint64_t head, uint64_t total, uint64_t *skipped);
-PyObject *sf_message_open_gathered(uint64_t head, PyObject *gathered);
+/* Whether opening a message with this label runs code of the program, which may raise anything. */
+static inline bool sf_message_runs_code(uint64_t label)
+{
+    return sf_message_kind_of(label) == SF_MESSAGE_PICKLE || sf_message_kind_of(label) == SF_MESSAGE_PARTS;
+}
 
 #endif

@@ -9,6 +9,13 @@
 #else
 #define PICKLE "_pickle" /* the same functions: pickle takes them from there, and imports more besides */
 #endif
+#define SPARE_LEAST_BYTES (64 << 10)
+#define SPARE_MOST_BYTES (1 << 20)
+#ifdef PYPY_VERSION
+#define SPARES false /* its bytes objects cannot be written again */
+#else
+#define SPARES true
+#endif
 
 static PyObject *dumps, *loads, *highest_protocol, *callback_keyword, *buffers_keyword;
 
@@ -74,36 +81,44 @@ PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback)
     return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
 }
 
-PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes)
+PyObject *sf_pickle_loads_begin(PyObject *bytes, uint64_t size)
 {
     if (sf_pickle_import())
         return NULL;
     uint64_t from = sf_log_stretch_begin();
-    PyObject *view = PyMemoryView_FromMemory((char *)data, bytes, PyBUF_READ);
-    if (!view)
-        return NULL;
-    PyObject *object = log_loaded(from, PyObject_CallOneArg(loads, view), bytes);
-    /* raises if the object keeps a view of this memory, which Python does not own */
-    PyObject *raised = sf_take_raised();
-    PyObject *released = PyObject_CallMethod(view, "release", NULL);
-    Py_DECREF(view);
-    if (!released) {
-        Py_XDECREF(raised);
-        Py_XDECREF(object);
-        return NULL;
-    }
-    Py_DECREF(released);
-    if (raised)
-        sf_put_raised(raised);
-    return object;
+    return log_loaded(from, PyObject_CallOneArg(loads, bytes), (Py_ssize_t)size);
 }
 
 PyObject *sf_pickle_loads_bytes(PyObject *bytes)
 {
-    if (sf_pickle_import())
-        return NULL;
-    uint64_t from = sf_log_stretch_begin();
-    return log_loaded(from, PyObject_CallOneArg(loads, bytes), PyBytes_GET_SIZE(bytes));
+    return sf_pickle_loads_begin(bytes, (uint64_t)PyBytes_GET_SIZE(bytes));
+}
+
+/* The memory of the last large pickle is kept for the next one: fresh memory costs more than the copy into it. Pickle
+ * ends at its last opcode, so the bytes object may be longer than the pickle. */
+static PyObject *spare; /* under the interpreter lock */
+
+PyObject *sf_pickle_new_bytes(uint64_t size)
+{
+    if (spare && (uint64_t)PyBytes_GET_SIZE(spare) >= size && size > SPARE_LEAST_BYTES) {
+        PyObject *bytes = spare;
+        spare = NULL;
+        return bytes;
+    }
+    return PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+}
+
+void sf_pickle_drop_bytes(PyObject *bytes)
+{
+    bool worth = SPARES && Py_REFCNT(bytes) == 1 && PyBytes_GET_SIZE(bytes) > SPARE_LEAST_BYTES &&
+                 PyBytes_GET_SIZE(bytes) <= SPARE_MOST_BYTES;
+    if (worth && (!spare || PyBytes_GET_SIZE(spare) < PyBytes_GET_SIZE(bytes))) {
+        PyObject *old = spare;
+        spare = bytes;
+        Py_XDECREF(old);
+        return;
+    }
+    Py_DECREF(bytes);
 }
 
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
@@ -114,4 +129,14 @@ PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
     uint64_t from = sf_log_stretch_begin();
     Py_ssize_t size = PyObject_Length(bytes);
     return log_loaded(from, PyObject_Vectorcall(loads, arguments, 1, buffers_keyword), size);
+}
+
+PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers, bool again)
+{
+    uint64_t from = sf_log_stretch_begin();
+    PyObject *module = PyImport_ImportModule("snakefish._arrays");
+    PyObject *object =
+        module ? PyObject_CallMethod(module, "loads", "OOO", bytes, buffers, again ? Py_True : Py_False) : NULL;
+    Py_XDECREF(module);
+    return log_loaded(from, object, PyBytes_GET_SIZE(bytes));
 }

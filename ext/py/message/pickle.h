@@ -5,6 +5,9 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /* Imports pickle, once. The functions below call it themselves; what is about to fork calls it, so that not each child
  * has to. 0, or -1 with an exception. */
 int sf_pickle_import(void);
@@ -14,12 +17,19 @@ int sf_pickle_import(void);
 PyObject *sf_pickle_dumps(PyObject *object);
 PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback);
 
-/* The object pickled in `bytes` bytes at `data`, which pickle reads in place. NULL with pickle's exception. */
-PyObject *sf_pickle_loads(const void *data, Py_ssize_t bytes);
-
 /* The object pickled in a bytes object; buffers: those that travelled out of band, in the order of the callback. NULL
  * with pickle's exception. */
 PyObject *sf_pickle_loads_bytes(PyObject *bytes);
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers);
+
+/* The same where buffers are arrays of bytes, which become the arrays that were pickled (snakefish/_arrays.py). again:
+ * they were given to an object that did not get ready, so it needs copies. */
+PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers, bool again);
+
+/* A bytes object for a pickle of `size` bytes, perhaps longer than that, to be written and loaded: a new reference, or
+ * NULL with MemoryError. drop takes the reference, and keeps the memory for the next one. */
+PyObject *sf_pickle_new_bytes(uint64_t size);
+void sf_pickle_drop_bytes(PyObject *bytes);
+PyObject *sf_pickle_loads_begin(PyObject *bytes, uint64_t size); /* of the pickle at its beginning */
 
 #endif

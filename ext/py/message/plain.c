@@ -1,5 +1,8 @@
-/* Plain objects: writing and reading. See plain.h for what is plain and for the format. A writer that finds an
- * object that is not plain returns NOT_PLAIN, and what was written is dropped. */
+/* Plain objects: writing their pickles. See plain.h for what is plain; plain_read.c reads. A writer that finds an object
+ * that is not plain returns NOT_PLAIN, and what was written is dropped.
+ *
+ * Pickle's memo has a number for each str, tuple, list and dict, whether it is met again or not. Only those that may be
+ * met again are looked up: an object with one reference has it from the container that is being written. */
 #include "py/message/plain.h"
 
 #include <assert.h>
@@ -7,16 +10,15 @@
 #include <stdint.h>
 #include <string.h>
 
-#define MOST_BYTES ((size_t)1 << 20) /* of a container; longer ones are pickled */
-#define NUMBER_BYTES sizeof(int64_t) /* of an int or a float */
-#define MOST_LETTERS 256             /* of a str in a container */
+#include "py/message/plain_format.h"
 
-#ifdef PYPY_VERSION
+#ifndef SF_HAS_PLAIN
 
 int sf_plain_write(struct sf_plain *plain, PyObject *object)
 {
     (void)object;
     plain->data = plain->first;
+    plain->table = NULL;
     return 0;
 }
 
@@ -25,20 +27,19 @@ void sf_plain_fini(struct sf_plain *plain)
     (void)plain;
 }
 
-PyObject *sf_plain_read(const char *data)
-{
-    (void)data;
-    PyErr_SetString(PyExc_RuntimeError, "nothing is plain on PyPy");
-    return NULL;
-}
-
 #else
 
-static_assert(sizeof(double) == NUMBER_BYTES, "ints and floats take the same room");
+#define MOST_BYTES ((size_t)1 << 20) /* of a container; larger ones are left to pickle */
+#define BATCH 1000                   /* pickle adds so many items to a container at a time */
+#define FRAME_BYTES ((size_t)64 << 10) /* pickle ends a frame that has so many bytes */
+#define FRAME_LEAST 4                  /* and writes no header for one with fewer than these */
+#define FRAME_HEADER_BYTES 9
+#define TABLE_FIRST 64
+#define NUMBER_BYTES 10 /* of an int or float, at most; put_integer may write as many */
 
 enum { NOT_PLAIN = 0, WRITTEN = 1, NO_MEMORY = -1 };
 
-/* ---- writing ---- */
+/* ---- bytes ---- */
 
 static int grow(struct sf_plain *plain, size_t bytes)
 {
@@ -65,265 +66,398 @@ static inline char *extend(struct sf_plain *plain, size_t bytes)
     return at;
 }
 
-static inline int write_tagged(struct sf_plain *plain, char tag, const void *value, size_t bytes)
+static inline int write_opcode(struct sf_plain *plain, enum opcode opcode)
+{
+    char *at = extend(plain, 1);
+    if (!at)
+        return NO_MEMORY;
+    *at = (char)opcode;
+    return WRITTEN;
+}
+
+/* An opcode and its argument, in the byte order of pickles. */
+static inline int write_with(struct sf_plain *plain, enum opcode opcode, const void *argument, size_t bytes)
 {
     char *at = extend(plain, 1 + bytes);
     if (!at)
         return NO_MEMORY;
-    *at = tag;
-    memcpy(at + 1, value, bytes);
+    *at = (char)opcode;
+    memcpy(at + 1, argument, bytes);
     return WRITTEN;
 }
 
-static inline int write_count(struct sf_plain *plain, char tag, Py_ssize_t count)
+/* ---- frames ---- */
+
+static int begin_frame(struct sf_plain *plain)
 {
-    uint32_t number = (uint32_t)count;
-    return write_tagged(plain, tag, &number, sizeof number);
+    plain->frame = plain->bytes;
+    return extend(plain, FRAME_HEADER_BYTES) ? WRITTEN : NO_MEMORY;
 }
 
-static int write_text(struct sf_plain *plain, PyObject *text, Py_ssize_t most)
+static void end_frame(struct sf_plain *plain)
 {
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    if (length > most || !PyUnicode_IS_COMPACT_ASCII(text))
+    char *header = plain->data + plain->frame;
+    uint64_t length = plain->bytes - plain->frame - FRAME_HEADER_BYTES;
+    if (length >= FRAME_LEAST) {
+        *header = (char)FRAME;
+        memcpy(header + 1, &length, sizeof length);
+    } else {
+        memmove(header, header + FRAME_HEADER_BYTES, length);
+        plain->bytes -= FRAME_HEADER_BYTES;
+    }
+}
+
+/* Pickle calls it before each object. */
+static inline int at_boundary(struct sf_plain *plain)
+{
+    if (__builtin_expect(plain->bytes - plain->frame < FRAME_BYTES + FRAME_HEADER_BYTES, 1))
+        return WRITTEN;
+    if (plain->bytes > MOST_BYTES)
         return NOT_PLAIN;
-    if (write_count(plain, 's', length) < 0)
+    end_frame(plain);
+    return begin_frame(plain);
+}
+
+/* ---- objects met before ---- */
+
+static inline uint32_t hash_of(const PyObject *object)
+{
+    return (uint32_t)(((uintptr_t)object >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 32);
+}
+
+/* The place of the object in the table, or the free place where it would be. */
+static struct sf_plain_seen *place_in_table(const struct sf_plain *plain, const PyObject *object)
+{
+    uint32_t at = hash_of(object) & plain->table_mask;
+    while (plain->table[at].object && plain->table[at].object != object)
+        at = (at + 1) & plain->table_mask;
+    return &plain->table[at];
+}
+
+/* Moves all to a new table of so many places. */
+static int make_table(struct sf_plain *plain, uint32_t places)
+{
+    struct sf_plain_seen *old = plain->table ? plain->table : plain->few_seen;
+    uint32_t old_places = plain->table ? plain->table_mask + 1 : plain->few;
+    struct sf_plain_seen *table = PyMem_Calloc(places, sizeof *table);
+    if (!table) {
+        PyErr_NoMemory();
         return NO_MEMORY;
-    char *at = extend(plain, (size_t)length);
-    if (!at)
-        return NO_MEMORY;
-    memcpy(at, PyUnicode_DATA(text), (size_t)length);
+    }
+    struct sf_plain_seen *former = plain->table;
+    plain->table = table;
+    plain->table_mask = places - 1;
+    for (uint32_t i = 0; i < old_places; i++)
+        if (old[i].object)
+            *place_in_table(plain, old[i].object) = old[i];
+    if (!former)
+        plain->table_used = plain->few;
+    PyMem_Free(former);
     return WRITTEN;
 }
 
-/* Whether it fits into 64 bits. */
-static inline int as_integer(PyObject *object, int64_t *value)
+static inline bool may_come_again(PyObject *object)
+{
+    return Py_REFCNT(object) > 1;
+}
+
+static const struct sf_plain_seen *find_seen(const struct sf_plain *plain, const PyObject *object)
+{
+    if (plain->table) {
+        const struct sf_plain_seen *place = place_in_table(plain, object);
+        return place->object ? place : NULL;
+    }
+    for (uint32_t i = 0; i < plain->few; i++)
+        if (plain->few_seen[i].object == object)
+            return &plain->few_seen[i];
+    return NULL;
+}
+
+static int write_get(struct sf_plain *plain, uint32_t number)
+{
+    plain->count |= SF_PLAIN_SHARED;
+    unsigned char small = (unsigned char)number;
+    return number < 256 ? write_with(plain, BINGET, &small, 1) : write_with(plain, LONG_BINGET, &number, 4);
+}
+
+static int keep_seen(struct sf_plain *plain, PyObject *object)
+{
+    struct sf_plain_seen seen = {object, plain->memoized};
+    if (!plain->table && plain->few < SF_PLAIN_FEW_SEEN) {
+        plain->few_seen[plain->few++] = seen;
+        return WRITTEN;
+    }
+    if (!plain->table || plain->table_used > plain->table_mask / 2) {
+        int made = make_table(plain, plain->table ? (plain->table_mask + 1) * 4 : TABLE_FIRST);
+        if (made < 0)
+            return made;
+    }
+    *place_in_table(plain, object) = seen;
+    plain->table_used++;
+    return WRITTEN;
+}
+
+/* The object gets its number. The caller writes MEMOIZE. */
+static inline int memoize(struct sf_plain *plain, PyObject *object)
+{
+    if (may_come_again(object) && keep_seen(plain, object) < 0)
+        return NO_MEMORY;
+    plain->memoized++;
+    return WRITTEN;
+}
+
+/* ---- scalars ---- */
+
+static int write_text(struct sf_plain *plain, PyObject *text)
+{
+    const struct sf_plain_seen *seen = may_come_again(text) ? find_seen(plain, text) : NULL;
+    if (seen)
+        return write_get(plain, seen->number);
+    size_t length = (size_t)PyUnicode_GET_LENGTH(text), head = length < 256 ? 2 : 5;
+    if (length >= FRAME_BYTES || !PyUnicode_IS_COMPACT_ASCII(text))
+        return NOT_PLAIN;
+    char *at = extend(plain, head + length + 1);
+    if (!at || memoize(plain, text) < 0)
+        return NO_MEMORY;
+    uint32_t number = (uint32_t)length;
+    at[0] = (char)(head == 2 ? SHORT_BINUNICODE : BINUNICODE);
+    if (head == 2)
+        at[1] = (char)number;
+    else
+        memcpy(at + 1, &number, sizeof number);
+    memcpy(at + head, PyUnicode_DATA(text), length);
+    at[head + length] = (char)MEMOIZE;
+    return WRITTEN;
+}
+
+/* Where the next opcode goes; NULL: it does not fit into 64 bits. There is room for NUMBER_BYTES. */
+static inline char *put_integer(char *at, PyObject *object)
 {
     int overflow;
-    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    return !overflow;
+    int64_t value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow)
+        return NULL;
+    size_t bytes, head = 1;
+    if (value == (int32_t)value) {
+        bytes = value == (value & 0xff) ? 1 : value == (value & 0xffff) ? 2 : 4;
+        *at = (char)(bytes == 1 ? BININT1 : bytes == 2 ? BININT2 : BININT);
+    } else {
+        bytes = (size_t)(64 - __builtin_clrsbll(value) + 7) / 8; /* with one bit for the sign */
+        *at = (char)LONG1;
+        at[1] = (char)bytes;
+        head = 2;
+    }
+    memcpy(at + head, &value, sizeof value);
+    return at + head + bytes;
 }
 
-static int write_scalar(struct sf_plain *plain, PyObject *object, Py_ssize_t most_letters)
+static inline char *put_float(char *at, PyObject *object)
 {
-    if (PyUnicode_CheckExact(object))
-        return write_text(plain, object, most_letters);
-    if (PyLong_CheckExact(object)) {
-        int64_t value;
-        return as_integer(object, &value) ? write_tagged(plain, 'i', &value, sizeof value) : NOT_PLAIN;
-    }
-    if (PyFloat_CheckExact(object)) {
-        double value = PyFloat_AS_DOUBLE(object);
-        return write_tagged(plain, 'd', &value, sizeof value);
-    }
-    char tag = object == Py_None ? 'N' : object == Py_True ? 'T' : object == Py_False ? 'F' : 0;
-    return tag ? write_tagged(plain, tag, "", 0) : NOT_PLAIN;
+    double value = PyFloat_AS_DOUBLE(object);
+    uint64_t word;
+    memcpy(&word, &value, sizeof word);
+    word = __builtin_bswap64(word);
+    *at = (char)BINFLOAT;
+    memcpy(at + 1, &word, sizeof word);
+    return at + 1 + sizeof word;
 }
+
+static inline int write_number(struct sf_plain *plain, PyObject *object)
+{
+    char *at = extend(plain, NUMBER_BYTES);
+    if (!at)
+        return NO_MEMORY;
+    char *end = PyFloat_CheckExact(object) ? put_float(at, object) : put_integer(at, object);
+    if (!end)
+        return NOT_PLAIN;
+    plain->bytes -= NUMBER_BYTES - (size_t)(end - at);
+    return WRITTEN;
+}
+
+/* Writes items of the list from *next to `end`, up to the first that is no number. Results of map are often lists of
+ * numbers, and this loop is what sending one costs; so it looks at the room and the frame once for all. */
+static int write_numbers(struct sf_plain *plain, PyObject *list, Py_ssize_t *next, Py_ssize_t end)
+{
+    Py_ssize_t i = *next;
+    size_t most = (size_t)(end - i) * NUMBER_BYTES;
+    if (plain->bytes + most - plain->frame >= FRAME_BYTES)
+        return WRITTEN; /* the frame may end in between: item by item */
+    char *start = extend(plain, most), *at = start;
+    if (!at)
+        return NO_MEMORY;
+    for (; i < end; i++) {
+        PyObject *item = PyList_GET_ITEM(list, i);
+        if (PyLong_CheckExact(item)) {
+            char *behind = put_integer(at, item);
+            if (!behind)
+                return NOT_PLAIN;
+            at = behind;
+        } else if (PyFloat_CheckExact(item)) {
+            at = put_float(at, item);
+        } else {
+            break;
+        }
+    }
+    plain->bytes -= most - (size_t)(at - start);
+    *next = i;
+    return WRITTEN;
+}
+
+static int write_scalar(struct sf_plain *plain, PyObject *object)
+{
+    int done = at_boundary(plain);
+    if (done != WRITTEN)
+        return done;
+    if (PyUnicode_CheckExact(object))
+        return write_text(plain, object);
+    if (PyLong_CheckExact(object) || PyFloat_CheckExact(object))
+        return write_number(plain, object);
+    return object == Py_None    ? write_opcode(plain, NONE)
+           : object == Py_True  ? write_opcode(plain, NEWTRUE)
+           : object == Py_False ? write_opcode(plain, NEWFALSE)
+                                : NOT_PLAIN;
+}
+
+/* ---- containers ---- */
 
 static int write_row(struct sf_plain *plain, PyObject *object)
 {
     if (!PyTuple_CheckExact(object))
-        return write_scalar(plain, object, MOST_LETTERS);
-    int done = write_count(plain, 't', PyTuple_GET_SIZE(object));
-    for (Py_ssize_t i = 0; done > 0 && i < PyTuple_GET_SIZE(object); i++)
-        done = plain->bytes > MOST_BYTES ? NOT_PLAIN : write_scalar(plain, PyTuple_GET_ITEM(object, i), MOST_LETTERS);
-    return done;
-}
-
-static inline bool put_integer(PyObject *item, char *to)
-{
-    int64_t value;
-    if (!PyLong_CheckExact(item) || !as_integer(item, &value))
-        return false;
-    memcpy(to, &value, sizeof value);
-    return true;
-}
-
-static inline bool put_float(PyObject *item, char *to)
-{
-    if (!PyFloat_CheckExact(item))
-        return false;
-    double value = PyFloat_AS_DOUBLE(item);
-    memcpy(to, &value, sizeof value);
-    return true;
-}
-
-/* Lists of ints only, or of floats only, have a shorter format: results of map are often such lists. Inlined for each
- * of the two `put`, because this loop is what sending such a list costs. */
-static inline __attribute__((always_inline)) int write_numbers(struct sf_plain *plain, char tag, PyObject *list,
-                                                               bool (*put)(PyObject *item, char *to))
-{
-    Py_ssize_t count = PyList_GET_SIZE(list);
-    char *at = write_count(plain, tag, count) > 0 ? extend(plain, (size_t)count * NUMBER_BYTES) : NULL;
-    if (!at)
+        return write_scalar(plain, object);
+    static const enum opcode of_few[] = {EMPTY_TUPLE, TUPLE1, TUPLE2, TUPLE3};
+    Py_ssize_t count = PyTuple_GET_SIZE(object);
+    int done = at_boundary(plain);
+    if (done != WRITTEN)
+        return done;
+    if (count == 0)
+        return write_opcode(plain, EMPTY_TUPLE);
+    const struct sf_plain_seen *seen = may_come_again(object) ? find_seen(plain, object) : NULL;
+    if (seen)
+        return write_get(plain, seen->number);
+    if (count > 3)
+        done = write_opcode(plain, MARK);
+    for (Py_ssize_t i = 0; done > 0 && i < count; i++)
+        done = write_scalar(plain, PyTuple_GET_ITEM(object, i));
+    if (done <= 0)
+        return done;
+    char *at = extend(plain, 2);
+    if (!at || memoize(plain, object) < 0)
         return NO_MEMORY;
-    for (Py_ssize_t i = 0; i < count; i++, at += NUMBER_BYTES)
-        if (!put(PyList_GET_ITEM(list, i), at))
-            return NOT_PLAIN;
+    at[0] = (char)(count > 3 ? TUPLE : of_few[count]);
+    at[1] = (char)MEMOIZE;
     return WRITTEN;
+}
+
+static int begin_container(struct sf_plain *plain, enum opcode opcode, Py_ssize_t count)
+{
+    plain->count |= (uint32_t)count;
+    plain->memoized++;
+    int done = write_opcode(plain, opcode);
+    return done > 0 ? write_opcode(plain, MEMOIZE) : done;
 }
 
 static int write_list(struct sf_plain *plain, PyObject *list)
 {
     Py_ssize_t count = PyList_GET_SIZE(list);
-    if ((size_t)count > MOST_BYTES / NUMBER_BYTES)
+    if ((size_t)count > MOST_BYTES) /* each item has a byte at least */
         return NOT_PLAIN;
-    PyObject *first = count ? PyList_GET_ITEM(list, 0) : Py_None;
-    int done = PyLong_CheckExact(first)    ? write_numbers(plain, 'I', list, put_integer)
-               : PyFloat_CheckExact(first) ? write_numbers(plain, 'D', list, put_float)
-                                           : NOT_PLAIN;
-    if (done != NOT_PLAIN)
-        return done;
-    plain->bytes = 0;
-    done = write_count(plain, 'l', count);
-    for (Py_ssize_t i = 0; done > 0 && i < count; i++)
-        done = plain->bytes > MOST_BYTES ? NOT_PLAIN : write_row(plain, PyList_GET_ITEM(list, i));
+    int done = begin_container(plain, EMPTY_LIST, count);
+    bool numbers = true;
+    for (Py_ssize_t i = 0; done > 0 && i < count;) {
+        Py_ssize_t end = count - i < BATCH ? count : i + BATCH;
+        if (count > 1)
+            done = write_opcode(plain, MARK);
+        while (done > 0 && i < end) {
+            PyObject *item = PyList_GET_ITEM(list, i);
+            bool number = PyLong_CheckExact(item) || PyFloat_CheckExact(item);
+            Py_ssize_t before = i;
+            if (number)
+                done = write_numbers(plain, list, &i, end);
+            if (i > before)
+                continue;
+            numbers &= number;
+            done = write_row(plain, item);
+            i++;
+        }
+        if (done > 0)
+            done = write_opcode(plain, count > 1 ? APPENDS : APPEND);
+    }
+    if (numbers)
+        plain->count |= SF_PLAIN_NUMBERS;
     return done;
 }
 
 static int write_dict(struct sf_plain *plain, PyObject *dict)
 {
-    Py_ssize_t at = 0;
+    Py_ssize_t count = PyDict_GET_SIZE(dict), at = 0, batch = 0;
     PyObject *key, *value;
-    int done = write_count(plain, 'm', PyDict_GET_SIZE(dict));
+    if ((size_t)count > MOST_BYTES)
+        return NOT_PLAIN;
+    int done = begin_container(plain, EMPTY_DICT, count);
+    if (done > 0 && count > 1)
+        done = write_opcode(plain, MARK);
     while (done > 0 && PyDict_Next(dict, &at, &key, &value)) {
-        done = plain->bytes > MOST_BYTES ? NOT_PLAIN : write_row(plain, key);
+        done = write_row(plain, key);
         if (done > 0)
             done = write_row(plain, value);
+        if (done > 0 && ++batch % BATCH == 0) /* after a last whole batch pickle writes an empty one */
+            done = write_opcode(plain, SETITEMS) > 0 ? write_opcode(plain, MARK) : NO_MEMORY;
     }
-    return done;
+    if (done <= 0 || count == 0)
+        return done;
+    return write_opcode(plain, count > 1 ? SETITEMS : SETITEM);
+}
+
+/* What is so short that its pickle has no frame. Whether it is such an object. */
+static inline bool write_tiny(struct sf_plain *plain, PyObject *object)
+{
+    char *at = plain->first + 2;
+    if (PyLong_CheckExact(object)) {
+        int overflow;
+        long value = PyLong_AsLongAndOverflow(object, &overflow);
+        if (overflow || value < 0 || value > 255)
+            return false;
+        *at++ = (char)BININT1;
+        *at++ = (char)value;
+    } else if (object == Py_None || object == Py_True || object == Py_False) {
+        *at++ = (char)(object == Py_None ? NONE : object == Py_True ? NEWTRUE : NEWFALSE);
+    } else {
+        return false;
+    }
+    *at++ = (char)STOP;
+    plain->bytes = (size_t)(at - plain->first);
+    return true;
 }
 
 int sf_plain_write(struct sf_plain *plain, PyObject *object)
 {
     plain->data = plain->first;
-    plain->bytes = 0;
+    plain->count = 0;
     plain->room = sizeof plain->first;
-    if (PyDict_CheckExact(object))
-        return write_dict(plain, object);
-    if (PyList_CheckExact(object))
-        return write_list(plain, object);
-    if (PyTuple_CheckExact(object))
-        return write_row(plain, object);
-    return write_scalar(plain, object, (Py_ssize_t)MOST_BYTES);
+    plain->memoized = 0;
+    plain->few = 0;
+    plain->table = NULL;
+    plain->first[0] = (char)PROTO;
+    plain->first[1] = 5;
+    if (write_tiny(plain, object))
+        return WRITTEN;
+    plain->frame = 2;
+    plain->bytes = plain->frame + FRAME_HEADER_BYTES;
+    int done = PyDict_CheckExact(object)   ? write_dict(plain, object)
+               : PyList_CheckExact(object) ? write_list(plain, object)
+                                           : write_row(plain, object);
+    if (done > 0)
+        done = write_opcode(plain, STOP);
+    if (done > 0)
+        end_frame(plain);
+    return done;
 }
 
 void sf_plain_fini(struct sf_plain *plain)
 {
     if (plain->data != plain->first)
         PyMem_Free(plain->data);
-}
-
-/* ---- reading ---- */
-
-static inline uint32_t read_count(const char **at)
-{
-    uint32_t count;
-    memcpy(&count, *at, sizeof count);
-    *at += sizeof count;
-    return count;
-}
-
-static inline PyObject *read_integer(const char **at)
-{
-    int64_t value;
-    memcpy(&value, *at, sizeof value);
-    *at += sizeof value;
-    return PyLong_FromLongLong(value);
-}
-
-static inline PyObject *read_float(const char **at)
-{
-    double value;
-    memcpy(&value, *at, sizeof value);
-    *at += sizeof value;
-    return PyFloat_FromDouble(value);
-}
-
-static PyObject *read_text(const char **at)
-{
-    uint32_t length = read_count(at);
-    PyObject *text = PyUnicode_New((Py_ssize_t)length, 127);
-    if (text && length) /* the empty str is shared, and must not be written to */
-        memcpy(PyUnicode_DATA(text), *at, length);
-    *at += length;
-    return text;
-}
-
-static PyObject *read_value(const char **at);
-
-static PyObject *read_tuple(const char **at)
-{
-    Py_ssize_t count = read_count(at);
-    PyObject *tuple = PyTuple_New(count);
-    for (Py_ssize_t i = 0; tuple && i < count; i++) {
-        PyObject *item = read_value(at);
-        if (item)
-            PyTuple_SET_ITEM(tuple, i, item);
-        else
-            Py_CLEAR(tuple);
-    }
-    return tuple;
-}
-
-static PyObject *read_list(const char **at, PyObject *(*read)(const char **))
-{
-    Py_ssize_t count = read_count(at);
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t i = 0; list && i < count; i++) {
-        PyObject *item = read(at);
-        if (item)
-            PyList_SET_ITEM(list, i, item);
-        else
-            Py_CLEAR(list);
-    }
-    return list;
-}
-
-static PyObject *read_dict(const char **at)
-{
-    uint32_t count = read_count(at);
-    PyObject *dict = PyDict_New();
-    while (dict && count--) {
-        PyObject *key = read_value(at), *value = key ? read_value(at) : NULL;
-        if (!value || PyDict_SetItem(dict, key, value))
-            Py_CLEAR(dict);
-        Py_XDECREF(key);
-        Py_XDECREF(value);
-    }
-    return dict;
-}
-
-static PyObject *read_value(const char **at)
-{
-    switch (*(*at)++) {
-    case 'i':
-        return read_integer(at);
-    case 'd':
-        return read_float(at);
-    case 's':
-        return read_text(at);
-    case 'T':
-        return Py_NewRef(Py_True);
-    case 'F':
-        return Py_NewRef(Py_False);
-    case 't':
-        return read_tuple(at);
-    case 'm':
-        return read_dict(at);
-    case 'l':
-        return read_list(at, read_value);
-    case 'I':
-        return read_list(at, read_integer);
-    case 'D':
-        return read_list(at, read_float);
-    default:
-        return Py_NewRef(Py_None);
-    }
-}
-
-PyObject *sf_plain_read(const char *data)
-{
-    return read_value(&data);
+    PyMem_Free(plain->table);
 }
 
 #endif

@@ -8,12 +8,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/process.h"
+#include "core/ring/ring_idle.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+
+void (*sf_child_all_ended)(void);
 
 static struct sf_child *running;
 static pid_t running_owner; /* the process whose list it is */
@@ -65,7 +69,7 @@ static int try_reap(void *what)
         return done ? done : -EAGAIN;
     child->state = SF_CHILD_REAPED;
     list_remove(child);
-    sf_own_fd_close(&child->pidfd);
+    sf_process_close_pidfd(&child->pidfd, child->pid);
     sf_log_write(SF_EVENT_REAP, SF_PHASE_INSTANT, child->task, (uint64_t)child->pid,
                  (uint64_t)(int64_t)child->exit_status);
     return 0;
@@ -85,64 +89,72 @@ void sf_child_become(struct sf_child *child, pid_t parent)
     take_pid(child, getpid(), parent);
 }
 
-int sf_child_adopt(struct sf_child *child, pid_t pid)
+void sf_child_adopt(struct sf_child *child, pid_t pid, pid_t parent)
 {
-    take_pid(child, pid, getpid());
-    list_add(child);
-    int error = sf_own_fd_take(&child->pidfd, sf_process_open_pidfd(pid));
-    if (error == -ESRCH) { /* dead, and reaped by another: SIGCHLD is ignored, or a handler of it waits */
-        try_reap(child);
-    } else if (error) { /* without a pidfd nobody could wait for the child with a timeout */
-        sf_child_kill(child);
-        child->state = SF_CHILD_NEW;
-        sf_error(error, "cannot open a pidfd of the child");
-        return -1;
-    }
-    return 0;
+    take_pid(child, pid, parent);
+    if (parent == getpid()) /* else a hook of this fork has called os.fork, and this is the process that made */
+        list_add(child);
+}
+
+/* A signal handler may call os.fork during a wait, and come back in the new process too. */
+static int try_reap_own(void *what)
+{
+    return sf_child_is_ours(what) ? try_reap(what) : SF_RAISED;
 }
 
 static int sleep_until_dead(void *what, int64_t timeout_ns)
 {
     struct sf_child *child = what;
-    if (child->state != SF_CHILD_RUNNING)
-        return 0;
-    return sf_process_wait(sf_own_fd_get(&child->pidfd), timeout_ns);
+    return child->state == SF_CHILD_RUNNING ? sf_process_wait(child->pid, timeout_ns) : 0;
 }
 
 int sf_child_wait(struct sf_child *child, bool block, int64_t deadline_ns)
 {
-    struct sf_waiting waiting = {try_reap, sleep_until_dead, child, SF_WAIT_CHILD, child->task};
+    struct sf_waiting waiting = {try_reap_own, sleep_until_dead, child, SF_WAIT_CHILD, child->task};
     return sf_wait(&waiting, block, deadline_ns);
 }
 
 int sf_child_signal(struct sf_child *child, int signal_number)
 {
-    if (child->state != SF_CHILD_RUNNING)
-        return 0;
-    int pidfd = sf_own_fd_get(&child->pidfd);
-    if (pidfd >= 0)
-        return sf_process_signal(pidfd, signal_number);
-    /* Just forked, or the program has closed the pidfd. As long as the child is not reaped, the pid is its own. */
-    if (try_reap(child) != -EAGAIN)
-        return 0;
-    return kill(child->pid, signal_number) ? -errno : 0;
+    return child->state == SF_CHILD_RUNNING ? sf_process_signal(child->pid, signal_number) : 0;
 }
 
-void sf_child_kill(struct sf_child *child)
+int sf_child_kill(struct sf_child *child)
 {
-    sf_child_signal(child, SIGKILL);
+    int error = sf_child_signal(child, SIGKILL);
+    if (error && error != -ESRCH && try_reap(child) == -EAGAIN)
+        return error;
     while (child->state == SF_CHILD_RUNNING && try_reap(child) == -EAGAIN) {
         Py_BEGIN_ALLOW_THREADS;
-        sf_process_wait(sf_own_fd_get(&child->pidfd), SF_LIVENESS_PERIOD_NS);
+        sf_process_wait(child->pid, SF_LIVENESS_PERIOD_NS);
         Py_END_ALLOW_THREADS;
     }
+    return 0;
+}
+
+int sf_child_fileno(struct sf_child *child, PyObject *name)
+{
+    int error = -ESRCH, pidfd = sf_process_get_pidfd(&child->pidfd, child->pid);
+    if (pidfd >= 0)
+        return pidfd;
+    if (child->state == SF_CHILD_RUNNING)
+        error = sf_own_fd_take(&child->pidfd, sf_process_open_pidfd(child->pid));
+    if (!error)
+        return child->pidfd.fd;
+    if (error == -ESRCH)
+        PyErr_Format(PyExc_RuntimeError, "%U has ended and was waited for: it has no file descriptor any more", name);
+    else
+        PyErr_Format(PyExc_RuntimeError,
+                     "%U has no file descriptor, because pidfd_open failed: %s. join(timeout), try_join() and "
+                     "snakefish.wait() work without one",
+                     name, strerror(-error));
+    return -1;
 }
 
 void sf_child_forget(struct sf_child *child)
 {
-    assert(child->owner != getpid());
-    sf_own_fd_close(&child->pidfd);
-    child->link = NULL; /* the list it was in is the parent's */
+    list_remove(child); /* where the list is the parent's, only its link is cleared */
+    sf_process_close_pidfd(&child->pidfd, child->pid);
     child->state = SF_CHILD_REAPED;
     child->exit_status = SF_PROCESS_STATUS_UNKNOWN;
 }
@@ -164,8 +176,9 @@ bool sf_child_is_self(const struct sf_child *child)
 /* ---- the end of the program ---- */
 
 struct last_wait {
-    uint64_t newest;        /* serial; later ones are not waited for: a daemon thread might start some for ever */
-    struct sf_own_fd pidfd; /* of one that runs, to sleep on */
+    uint64_t newest; /* serial; later ones are not waited for: a daemon thread might start some for ever */
+    pid_t pid;       /* of one that runs, to sleep until it is dead */
+    bool alone;      /* no Python thread is left that could send to a child: see core/ring/ring_idle.h */
 };
 
 /* Reaps what has died. Walks the list anew each time: during a sleep another Python thread may reap and free any child
@@ -180,29 +193,41 @@ static int try_reap_all(void *what)
         if (child->serial > wait->newest || (got = try_reap(child)) == 0)
             continue;
         if (got == -EAGAIN) {
-            wait->pidfd = child->pidfd;
+            wait->pid = child->pid;
             left++;
         } else {
             list_remove(child); /* waitpid fails for it, and will again */
         }
     }
-    return left ? -EAGAIN : 0;
+    if (!left)
+        return 0;
+    int threads = sf_wait_has_other_threads();
+    wait->alone = threads == 0;
+    return threads < 0 ? SF_RAISED : -EAGAIN;
 }
 
 static int sleep_until_one_is_dead(void *what, int64_t timeout_ns)
 {
-    return sf_process_wait(sf_own_fd_get(&((struct last_wait *)what)->pidfd), timeout_ns);
+    struct last_wait *wait = what;
+    if (wait->alone)
+        sf_ring_exit_begin();
+    int slept = sf_process_wait(wait->pid, timeout_ns);
+    if (wait->alone)
+        sf_ring_exit_end();
+    return slept;
 }
 
 PyObject *sf_child_at_exit(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     own_list();
-    struct last_wait last = {running ? running->serial : 0, SF_OWN_FD_NONE};
+    struct last_wait last = {running ? running->serial : 0, 0, false};
     for (struct sf_child *child = running; child; child = child->next)
         if (child->at_exit)
             child->at_exit(child);
     struct sf_waiting waiting = {try_reap_all, sleep_until_one_is_dead, &last, SF_WAIT_CHILD, 0};
     if (sf_wait(&waiting, true, SF_FOREVER) == SF_RAISED)
         return NULL;
+    if (sf_child_all_ended)
+        sf_child_all_ended();
     Py_RETURN_NONE;
 }

@@ -6,13 +6,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/log/log.h"
-#include "core/os/own_fd.h"
-#include "core/os/process.h"
+#include "core/os/process_child.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
 #include "py/task/protocol.h"
@@ -32,17 +29,35 @@ static int refuse_impossible(void)
     return 0;
 }
 
+/* What the child has to know of its parent. */
+struct start {
+    struct sf_process_child process;
+    bool had_sigterm_action; /* in the child: the parent's, which it has no more */
+};
+
+static void after_fork(struct start *start, pid_t pid)
+{
+    if (pid == 0)
+        start->had_sigterm_action = sf_process_child_begin(&start->process);
+    else
+        sf_process_child_forked(&start->process);
+}
+
 #ifdef PYPY_VERSION
-static pid_t fork_interpreter(void)
+static pid_t fork_interpreter(struct start *start)
 {
     PyObject *sys = PyImport_ImportModule("sys"); /* PyPy's os.fork raises no audit event */
     PyObject *audited = sys ? PyObject_CallMethod(sys, "audit", "s", "os.fork") : NULL;
     Py_XDECREF(sys);
     Py_XDECREF(audited);
     PyObject *os = audited ? PyImport_ImportModule("os") : NULL;
-    PyObject *pid = os ? PyObject_CallMethod(os, "fork", NULL) : NULL;
-    Py_XDECREF(os);
-    if (os && !pid && PyErr_ExceptionMatches(PyExc_OSError)) { /* as on CPython: RuntimeError with errno's text */
+    if (!os)
+        return -1;
+    sf_process_child_prepare(&start->process);
+    PyObject *pid = PyObject_CallMethod(os, "fork", NULL);
+    after_fork(start, getpid() == start->process.parent ? -1 : 0);
+    Py_DECREF(os);
+    if (!pid && PyErr_ExceptionMatches(PyExc_OSError)) { /* as on CPython: RuntimeError with errno's text */
         PyObject *failure = sf_take_raised(), *number = PyObject_GetAttrString(failure, "errno");
         long error = number ? PyLong_AsLong(number) : EAGAIN;
         Py_XDECREF(number);
@@ -56,13 +71,15 @@ static pid_t fork_interpreter(void)
     return (pid_t)got;
 }
 #else
-static pid_t fork_interpreter(void)
+static pid_t fork_interpreter(struct start *start)
 {
     if (PySys_Audit("os.fork", NULL))
         return -1;
     PyOS_BeforeFork();
+    sf_process_child_prepare(&start->process);
     pid_t pid = fork();
     int error = errno;
+    after_fork(start, pid); /* before the hooks, which are code of the program */
     if (pid == 0)
         PyOS_AfterFork_Child();
     else
@@ -75,11 +92,12 @@ static pid_t fork_interpreter(void)
 #endif
 
 /* All that the child does after the fork. Does not return. */
-static void run_child(struct sf_child *self, pid_t parent, PyObject *name, int (*body)(void *), void *context)
+static void run_child(struct sf_child *self, const struct start *start, PyObject *name, int (*body)(void *),
+                      void *context)
 {
     uint32_t task = self->task;
-    sf_child_become(self, parent);
-    sf_protocol_begin(name); /* if it raises, body finds the exception */
+    sf_child_become(self, start->process.parent);
+    sf_protocol_begin(name, start->had_sigterm_action); /* if it raises, body finds the exception */
     int status = body(context);
     assert(!PyErr_Occurred());
     sf_protocol_end();
@@ -89,28 +107,19 @@ static void run_child(struct sf_child *self, pid_t parent, PyObject *name, int (
     _exit(status);
 }
 
-int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *), void *context)
+int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context)
 {
+    struct start start = {.had_sigterm_action = false};
     const char *name_utf8 = PyUnicode_AsUTF8(name);
     if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;
-    pid_t parent = getpid();
-    bool by_main_thread = (pid_t)syscall(SYS_gettid) == parent;
-    /* reserves a descriptor for the pidfd: where none is free, f must not run at all */
-    struct sf_own_fd reserved;
-    int made = eventfd(0, EFD_CLOEXEC), error = sf_own_fd_take(&reserved, made < 0 ? -errno : made);
-    if (error) {
-        sf_error(error, "cannot open a file descriptor for the child");
-        return -1;
-    }
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
     sf_log_fork_as(child->task, name_utf8);
-    pid_t pid = fork_interpreter();
-    error = errno;
-    sf_own_fd_close(&reserved);
+    pid_t pid = fork_interpreter(&start);
+    int error = errno;
     if (pid == 0) {
-        sf_process_die_with_parent(parent, by_main_thread);
-        run_child(child, parent, name, body, context);
+        sf_process_child_name(name_utf8);
+        run_child(child, &start, name, body, context);
     }
     if (pid < 0) {
         sf_log_fork_as(0, NULL); /* the child that would have used it does not exist */
@@ -119,5 +128,6 @@ int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *), v
     }
     sf_ring_name_child(pid);
     sf_log_write(SF_EVENT_FORK, SF_PHASE_END, child->task, (uint64_t)pid, 0);
-    return sf_child_adopt(child, pid);
+    sf_child_adopt(child, pid, start.process.parent);
+    return 0;
 }

@@ -1,17 +1,18 @@
 /* Finds the function behind a callable. See function.h. */
 #include "py/task/function.h"
 
-#ifdef PYPY_VERSION
-#define FUNCTOOLS "functools"
-#else
-#define FUNCTOOLS "_functools" /* the part of it that takes no time to import */
-#endif
+#define CO_GENERATOR_FLAG 0x20 /* inspect.CO_GENERATOR */
+#define DEEPEST 100            /* layers of wrapping; a callable may wrap itself */
 
 static PyObject *partial; /* functools.partial */
 
 int sf_function_init(void)
 {
-    PyObject *functools = PyImport_ImportModule(FUNCTOOLS);
+    PyObject *functools = PyImport_ImportModule("_functools"); /* imports nothing else */
+    if (!functools && PyErr_ExceptionMatches(PyExc_ImportError)) { /* PyPy */
+        PyErr_Clear();
+        functools = PyImport_ImportModule("functools");
+    }
     partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
     Py_XDECREF(functools);
     return partial ? 0 : -1;
@@ -26,49 +27,24 @@ static PyObject *attribute(PyObject *object, const char *name)
     return value;
 }
 
-/* What f wraps if f is a wrapper that functools itself made, such as singledispatch's (or lru_cache's where that is
- * written in Python). The wrapper's own globals are those of functools, which no program wants here. A new reference,
- * or NULL: f is no such wrapper, or an exception. */
-static PyObject *unwrap_functools(PyObject *f)
-{
-    PyObject *functools = PyDict_GetItemString(PyImport_GetModuleDict(), "functools"); /* borrowed */
-    PyObject *known = functools ? attribute(functools, "__dict__") : NULL, *globals = attribute(f, "__globals__");
-    Py_XDECREF(known); /* both are only compared */
-    Py_XDECREF(globals);
-    return known && globals == known ? attribute(f, "__wrapped__") : NULL;
-}
-
-/* What f wraps, one layer: partial.func, method.__func__, type(object).__call__, and the __wrapped__ of a wrapper of
- * functools or of a callable written in C. A new reference, or NULL: it wraps nothing, or an exception. */
+/* What f wraps, one layer: partial.func, method.__func__, __wrapped__, type(object).__call__. A new reference, or NULL:
+ * it wraps nothing, or an exception. */
 static PyObject *unwrap(PyObject *f)
 {
     int is_partial = PyObject_IsInstance(f, partial);
-    if (is_partial < 0)
-        return NULL;
     if (is_partial)
-        return PyObject_GetAttrString(f, "func");
+        return is_partial < 0 ? NULL : PyObject_GetAttrString(f, "func");
     if (PyMethod_Check(f))
         return Py_NewRef(PyMethod_GET_FUNCTION(f));
-    if (PyFunction_Check(f))
-        return unwrap_functools(f);
-    if (PyCFunction_Check(f) || PyType_Check(f))
-        return NULL;
+    if (PyType_Check(f))
+        return NULL; /* calling it makes an instance */
+    PyObject *wrapped = attribute(f, "__wrapped__");
+    if (wrapped || PyErr_Occurred() || PyFunction_Check(f) || PyCFunction_Check(f))
+        return wrapped;
     PyObject *call = attribute((PyObject *)Py_TYPE(f), "__call__");
-    if (!call || PyFunction_Check(call))
-        return call;
-    Py_DECREF(call); /* a slot of a type written in C */
-    return attribute(f, "__wrapped__");
-}
-
-/* The innermost callable. A new reference, or NULL with an exception. */
-static PyObject *unwrap_fully(PyObject *f)
-{
-    PyObject *at = Py_NewRef(f), *next;
-    for (int depth = 0; depth < 100 && (next = unwrap(at)); depth++)
-        Py_SETREF(at, next);
-    if (PyErr_Occurred())
-        Py_CLEAR(at);
-    return at;
+    if (call && Py_TYPE(call) == Py_TYPE(f))
+        Py_CLEAR(call); /* the slots of types written in C have such slots themselves */
+    return call;
 }
 
 PyObject *sf_function_name(PyObject *f)
@@ -81,33 +57,22 @@ PyObject *sf_function_name(PyObject *f)
     return name;
 }
 
-PyObject *sf_function_globals(PyObject *f)
+/* The function itself, without what it may wrap. 1, 0, or -1 with an exception. */
+static int has_yield(PyObject *f)
 {
-    PyObject *function = unwrap_fully(f);
-    if (!function)
-        return NULL;
-    PyObject *globals = attribute(function, "__globals__");
-    Py_DECREF(function);
-    if (globals == Py_None) /* PyPy: of a builtin */
-        Py_CLEAR(globals);
-    if (!globals && !PyErr_Occurred()) {
-        globals = PyEval_GetGlobals(); /* borrowed */
-        globals = globals ? Py_NewRef(globals) : PyDict_New();
-    }
-    return globals;
+    PyObject *code = attribute(f, "__code__"), *flags = code ? attribute(code, "co_flags") : NULL;
+    long value = flags ? PyLong_AsLong(flags) : 0;
+    Py_XDECREF(code);
+    Py_XDECREF(flags);
+    return PyErr_Occurred() ? -1 : (value & CO_GENERATOR_FLAG) != 0;
 }
 
 int sf_function_is_generator(PyObject *f)
 {
-    PyObject *function = unwrap_fully(f);
-    if (!function)
-        return -1;
-    PyObject *code = attribute(function, "__code__"), *flags = code ? attribute(code, "co_flags") : NULL;
-    long value = flags ? PyLong_AsLong(flags) : 0;
-    Py_DECREF(function);
-    Py_XDECREF(code);
-    Py_XDECREF(flags);
-    if (PyErr_Occurred())
-        return -1;
-    return (value & 0x20) != 0; /* inspect.CO_GENERATOR */
+    PyObject *at = Py_NewRef(f);
+    int is_generator = 0;
+    for (int depth = 0; at && depth < DEEPEST && (is_generator = has_yield(at)) == 0; depth++)
+        Py_SETREF(at, unwrap(at));
+    Py_XDECREF(at);
+    return PyErr_Occurred() ? -1 : is_generator;
 }

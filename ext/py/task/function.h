@@ -1,4 +1,4 @@
-/* The function behind a callable: its globals, and whether it is a generator function. */
+/* The function behind a callable: its name, and whether it is a generator function. */
 #ifndef SF_PY_TASK_FUNCTION_H
 #define SF_PY_TASK_FUNCTION_H
 
@@ -11,12 +11,8 @@ int sf_function_init(void);
  * exception. */
 PyObject *sf_function_name(PyObject *f);
 
-/* The __globals__ of the function behind f (which may be wrapped in functools.partial, a bound method, a callable
- * object or functools.lru_cache); the caller's globals where that function has none (a builtin). A new reference, or
- * NULL with an exception. */
-PyObject *sf_function_globals(PyObject *f);
-
-/* Whether the function behind f is a generator function. 1, 0, or -1 with an exception. */
+/* Whether f is a generator function, or wraps one: in functools.partial, a bound method, a callable object, or anything
+ * with __wrapped__, as functools.wraps makes it. 1, 0, or -1 with an exception. */
 int sf_function_is_generator(PyObject *f);
 
 #endif

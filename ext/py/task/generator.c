@@ -2,8 +2,12 @@
  * is the parent's half and the Python type. generator_struct.h says how the halves work together; the child's half is
  * generator_child.c.
  *
- * Invariants: at most one item is asked for and not taken (awaited). One Python thread at a time is in next() (busy),
- * and ring and control stay while it is. Everything here runs under the interpreter lock. */
+ * Invariants: at most one item is asked for and not taken (awaited). One call at a time is in next() (busy), and ring
+ * and control stay while it is. Everything here runs under the interpreter lock.
+ *
+ *     next():  pull pieces -> gather them (arrival) -> whole -> open
+ *
+ * An exception that interrupts any step leaves the item where it is: the next call of next() goes on from there. */
 #include "py/base/types.h"
 
 #include <errno.h>
@@ -19,6 +23,7 @@
 #include "py/task/function.h"
 #include "py/task/generator_child.h"
 #include "py/task/generator_struct.h"
+#include "py/task/task_state.h"
 
 /* Frees ring and control, unless a thread in next() or this very process needs them. */
 static void free_shared(struct sf_task *task)
@@ -31,7 +36,7 @@ static void free_shared(struct sf_task *task)
     sf_shm_unmap(generator->control, sizeof *generator->control);
     generator->control = NULL;
     sf_arrival_clear(&generator->arrival);
-    Py_CLEAR(generator->opened);
+    generator->pulled = generator->whole = false;
 }
 
 static void request_item(struct sf_generator *generator)
@@ -58,25 +63,25 @@ static void stop_at_exit(struct sf_child *child)
     stop_generator((struct sf_task *)((char *)child - offsetof(struct sf_task, child)));
 }
 
-/* Takes the pieces that are in the ring. 0: an item is whole, -EAGAIN, SF_RAISED or -errno. */
+/* Takes the pieces that are in the ring. 0: an item is whole, -EAGAIN, SF_RAISED or -errno. What raises loses nothing:
+ * the next call goes on with the same piece. */
 static int pull_item(struct sf_generator *generator)
 {
-    struct sf_stream_head head;
-    struct sf_ring_slot slot;
-    uint64_t bytes;
-    int error;
-    while ((error = sf_stream_pull(generator->ring, &head, &slot, &bytes)) == 0) {
-        int whole = sf_arrival_take(&generator->arrival, generator->ring, &head, &slot, bytes, &generator->opened);
+    while (!generator->whole) {
+        int error = generator->pulled ? 0
+                                      : sf_stream_pull(generator->ring, &generator->piece_head, &generator->piece,
+                                                       &generator->piece_bytes);
+        if (error)
+            return error;
+        generator->pulled = true;
+        int whole = sf_arrival_gather(&generator->arrival, generator->ring, &generator->piece_head, &generator->piece,
+                                      generator->piece_bytes);
         if (whole < 0)
             return SF_RAISED;
-        if (whole) { /* if unpickling raised, the exception stays set until open_item */
-            generator->tag = (enum sf_tag)head.tag;
-            generator->last = head.number == SF_GENERATOR_LAST_ITEM;
-            generator->bytes = head.total;
-            return 0;
-        }
+        generator->pulled = false;
+        generator->whole = whole;
     }
-    return error;
+    return 0;
 }
 
 static int try_item(void *what)
@@ -100,24 +105,32 @@ static int sleep_for_item(void *what, int64_t timeout_ns)
     return slept == -EPIPE ? -ETIMEDOUT : slept; /* a dead child may have sent its item: try_item finds out */
 }
 
-/* Returns the value of the item that is there, or raises what it raises. A new reference, or NULL with an exception. */
+/* Returns the value of the item that is there, or raises what it raises. A new reference, or NULL with an exception. An
+ * item whose opening is interrupted stays: the next call gets it. */
 static PyObject *open_item(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
+    enum sf_tag tag = (enum sf_tag)generator->piece_head.tag;
+    bool interrupted = false;
+    if (tag == SF_TAG_EXITED && sf_child_wait(&task->child, true, SF_FOREVER) == SF_RAISED)
+        return NULL;
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
-    PyObject *opened = generator->opened;
-    generator->opened = NULL;
-    if (opened && generator->tag == SF_TAG_EXITED) {
-        if (sf_child_wait(&task->child, true, SF_FOREVER) == SF_RAISED) {
-            Py_DECREF(opened); /* a signal handler raised: the next call raises for the child's end */
-            return NULL;
-        }
-        origin.exit_status = task->child.exit_status;
+    PyObject *item = sf_arrival_open(&generator->arrival), *outcome = NULL;
+    if (!item) {
+        interrupted = sf_outcome_was_interrupted();
+        sf_outcome_open_message(tag, NULL, &origin); /* raises */
+    } else if (tag != SF_TAG_RETURNED) {
+        outcome = item;
+        item = sf_outcome_open(tag, outcome, &origin, &interrupted);
     }
-    generator->awaited = false;
-    if (generator->last)
-        generator->exhausted = true;
-    return sf_outcome_open_message(generator->tag, opened, &origin);
+    Py_XDECREF(outcome);
+    if (interrupted)
+        return NULL;
+    sf_arrival_clear(&generator->arrival);
+    generator->whole = generator->awaited = false;
+    if (generator->piece_head.number == SF_GENERATOR_LAST_ITEM)
+        generator->exhausted = task->asked = true;
+    return item;
 }
 
 /* Raises for a child that has died without an item. Returns NULL. */
@@ -125,14 +138,14 @@ static PyObject *raise_death(struct sf_generator *generator)
 {
     struct sf_task *task = &generator->base.task;
     if (task->disposed)
-        return PyErr_Format(PyExc_RuntimeError, "%U was disposed by another Python thread meanwhile", task->name);
-    generator->exhausted = true;
-    if (task->joined || sf_generator_stopped(generator)) { /* another Python thread has joined it meanwhile */
+        return PyErr_Format(PyExc_RuntimeError, "%U was disposed of by another call meanwhile", task->name);
+    if (task->joined || sf_generator_stopped(generator)) { /* another call has joined it meanwhile */
         PyErr_SetNone(PyExc_StopIteration);
         return NULL;
     }
-    if (sf_task_collect(task, false, SF_FOREVER))
+    if (sf_task_fetch(task))
         return NULL;
+    generator->exhausted = task->asked = true;
     if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN)
         return sf_task_result(task);
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
@@ -157,15 +170,16 @@ static PyObject *next_item(PyObject *self, bool block, int64_t deadline)
                      task->name);
         return NULL;
     }
+    generator->busy = true;
     if (!generator->awaited)
         request_item(generator);
-    generator->busy = true;
     struct sf_waiting waiting = {try_item, sleep_for_item, generator, SF_WAIT_ITEM, task->child.task};
     sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
     generator->check_child = !block; /* a call that does not block checks each time */
     int got = sf_wait(&waiting, block, deadline);
-    generator->busy = false;
-    uint64_t bytes = got == 0 ? generator->bytes : 0;
+    if (!block)
+        sf_wait_polled(got != -EAGAIN);
+    uint64_t bytes = got == 0 ? generator->piece_head.total : 0;
     sf_log_write_fenced(SF_EVENT_NEXT, SF_PHASE_END, task->child.task, bytes, 0);
     PyObject *item = NULL;
     if (got == 0)
@@ -178,46 +192,52 @@ static PyObject *next_item(PyObject *self, bool block, int64_t deadline)
         PyErr_Format(PyExc_TimeoutError, "no item of %U within the timeout", task->name);
     else if (got != SF_RAISED)
         sf_error(got, "cannot receive an item");
+    generator->busy = false;
     if (task->joined || task->disposed)
         free_shared(task); /* which could not be done while busy was set */
     return item;
 }
 
+/* 0, or -1 with an exception. */
+static int check_function(PyObject *f)
+{
+    int is_generator = sf_function_is_generator(f);
+    if (is_generator == 0)
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "f must be a generator function (one with yield in it), or what wraps one as functools.partial and "
+            "functools.wraps do, not %R: write def items(): yield from f(), and make Generator(items)",
+            f);
+    return is_generator > 0 ? 0 : -1;
+}
+
 static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "prefetch", NULL};
-    PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL, *prefetch = NULL;
+    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "prefetch", "globals", NULL};
+    struct sf_task_call call = {NULL};
+    PyObject *prefetch = NULL;
     int64_t ahead = 0;
     struct sf_task *task = sf_task_of(self);
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Generator", keywords, &f, &extract, &merge, &f_args,
-                                     &f_kwargs, &name, &prefetch))
+    if (!sf_argument_knows_keywords("Generator", "Generator(f, args=(1, 2))", keywords, kwargs) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOO:Generator", keywords, &call.f, &call.extract,
+                                     &call.merge, &call.args, &call.kwargs, &call.name, &prefetch, &call.globals) ||
+        !sf_argument_is_callable(call.f, "f", false) ||
+        sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead) || check_function(call.f) ||
+        sf_task_object_init_once(self, "Generator"))
         return -1;
-    if (sf_task_object_init_once(self, "Generator"))
-        return -1;
-    if (!sf_argument_is_callable(f, "f", false) ||
-        sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead))
-        return -1;
-    int is_generator = sf_function_is_generator(f);
-    if (is_generator <= 0) {
-        if (is_generator == 0)
-            PyErr_Format(PyExc_RuntimeError, "f must be a generator function (one with yield in it), not %R", f);
-        return -1;
-    }
     /* the counts wrap around at 32 bits, so the limit is half of that */
     ((struct sf_generator *)self)->prefetch = ahead < INT32_MAX ? (uint32_t)ahead : INT32_MAX;
     task->run = sf_generator_run;
     task->child.at_exit = stop_at_exit;
     task->stop = stop_generator;
     task->give_back = free_shared;
-    return sf_task_init(task, SF_TASK_GENERATOR, f, f_args, f_kwargs, extract, merge, name);
+    return sf_task_init(task, self, SF_TASK_GENERATOR, &call);
 }
 
-static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
+/* 0, or -1 with an exception; then it can be tried again. */
+static int map_and_start(struct sf_task *task)
 {
-    struct sf_generator *generator = (struct sf_generator *)self;
-    struct sf_task *task = sf_task_of(self);
-    if (!sf_task_may_start(task))
-        return NULL;
+    struct sf_generator *generator = sf_generator_of(task);
     void *control = NULL;
     int error = sf_ring_new(&generator->ring, SF_STREAM_RING_BYTES);
     if (!error)
@@ -225,10 +245,16 @@ static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
     generator->control = control;
     if (error)
         sf_error(error, "cannot map the Generator's memory");
-    if (error || sf_task_start(task)) {
-        free_shared(task);
+    if (!error && sf_task_start(task) == 0)
+        return 0;
+    free_shared(task);
+    return -1;
+}
+
+static PyObject *generator_start(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    if (!sf_task_object_start(self, map_and_start, false))
         return NULL;
-    }
     Py_RETURN_NONE;
 }
 
@@ -275,23 +301,26 @@ static PyMethodDef methods[] = {
      "RuntimeError before join()."},
     {"fileno", sf_task_object_fileno, METH_NOARGS,
      "fileno($self)\n--\n\n"
-     "A pidfd, readable once the child has ended. Owned by the Generator: valid until join()."},
+     "A pidfd, readable once the child has ended. Owned by the Generator: valid until join(). RuntimeError where the\n"
+     "system gives none."},
     {"dispose", sf_task_object_dispose, METH_NOARGS,
      "dispose($self)\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory. Calling it again does\n"
-     "nothing."},
+     "nothing. Otherwise as Thread.dispose()."},
     SF_TASK_OBJECT_METHODS,
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0)\n--\n\n"
-             "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
-             "prefetch: how many items the child may compute ahead of next(), from start() on. It also stops when\n"
-             "some 4 MiB of pickled items are ahead. With 0 it computes an item only when next() asks for it.\n"
-             "RuntimeError when f is no generator function. extract and merge are as for Thread: extract runs when\n"
-             "the generator has ended or join() has stopped it, merge runs in join(). A Generator is an iterator. As\n"
-             "a context manager it joins at the end of the block, or kills the child if the block raised.");
+PyDoc_STRVAR(
+    doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0, globals=None)\n--\n\n"
+         "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
+         "prefetch: how many items the child may compute ahead of next(), from start() on. It also stops when\n"
+         "some 4 MiB of pickled items are ahead. With 0 it computes an item only when next() asks for it.\n"
+         "RuntimeError when f is no generator function and wraps none. extract, merge and globals are as for Thread:\n"
+         "extract runs when the generator has ended or join() has stopped it, merge runs in join(). A Generator is an\n"
+         "iterator. As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
+         "When nobody refers to a running Generator any more, its child is killed, with a ResourceWarning. What f\n"
+         "raised and no next() has raised here is printed as for Thread.");
 
 static PyType_Slot slots[] = {
     SF_TASK_OBJECT_SLOTS,

@@ -85,8 +85,8 @@ static int make_item(struct sf_generator *generator, PyObject *iterator, PyObjec
     sf_log_write(SF_EVENT_ITEM, SF_PHASE_END, number, bytes, 0);
     Py_XDECREF(item);
     int go_on = failed && PyErr_Occurred() ? -1 : last ? 0 : 1;
-    if (go_on == 0 && PyErr_GivenExceptionMatches(last, PyExc_SystemExit)) {
-        sf_put_raised(last); /* for the exit status */
+    if (go_on == 0 && !PyErr_GivenExceptionMatches(last, PyExc_StopIteration)) {
+        sf_put_raised(last); /* for the exit status, and in case that nobody takes the item */
         return -1;
     }
     Py_XDECREF(last);
@@ -107,14 +107,17 @@ PyObject *sf_generator_run(struct sf_task *task)
     for (int go_on = 1; go_on > 0;) {
         if (sf_wait(&waiting, true, SF_FOREVER))
             break;
-        if (sf_generator_stopped(generator))
-            result = iterator ? close_iterator(iterator) : Py_NewRef(Py_None);
-        else
+        if (!sf_generator_stopped(generator)) {
             go_on = make_item(generator, iterator, &failure);
-        if (result || go_on == 0) {
-            result = result ? result : Py_NewRef(Py_None);
-            break;
+        } else if (iterator) {
+            result = close_iterator(iterator);
+            go_on = 0;
+        } else {
+            compute_item(NULL, &failure); /* raises what calling f raised, which no next() has asked for */
+            go_on = -1;
         }
+        if (go_on == 0 && !result)
+            result = Py_NewRef(Py_None);
     }
     Py_XDECREF(failure);
     Py_XDECREF(iterator);

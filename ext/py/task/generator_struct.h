@@ -8,7 +8,7 @@
  * The parent writes struct sf_generator_control, the child reads it. Items travel as outcomes (outcome.h) over a stream
  * (core/result/stream.h), which also holds the items that were computed ahead. The last item has the number
  * SF_GENERATOR_LAST_ITEM: it is the exception that ended the generator, StopIteration or another one. What is extracted
- * goes into the task's result_file, as for every task. */
+ * goes into the task's result memory, as for every task. */
 #ifndef SF_PY_TASK_GENERATOR_STRUCT_H
 #define SF_PY_TASK_GENERATOR_STRUCT_H
 
@@ -33,16 +33,17 @@ struct sf_generator {
     uint32_t prefetch;                    /* how many items the child may be ahead; set before the fork */
     uint32_t made;                        /* in the child: items computed */
     /* in the parent */
-    bool awaited;              /* an item was asked for and not taken yet */
-    bool exhausted;            /* the last item was taken */
-    bool busy;                 /* a Python thread is in next(): ring and control stay until it returns */
-    bool check_child;          /* try_item is to find out whether the child is dead */
-    int64_t checked_ns;        /* when it last did; see sf_liveness_is_due */
-    struct sf_arrival arrival; /* of the item under way */
-    PyObject *opened;          /* what the item's message held (owned); NULL: unpickling raised, or no item is here */
-    uint64_t bytes;            /* of the item's message */
-    enum sf_tag tag;           /* of the item */
-    bool last;                 /* the item is the last one */
+    bool awaited;       /* an item was asked for and not taken yet */
+    bool exhausted;     /* the last item was taken */
+    bool busy;          /* a call is in next(): ring, control and item stay until it returns */
+    bool check_child;   /* try_item is to find out whether the child is dead */
+    int64_t checked_ns; /* when it last did; see sf_liveness_is_due */
+    bool pulled;        /* piece, piece_head and piece_bytes are of a piece that was pulled and is not copied yet */
+    struct sf_stream_head piece_head;
+    struct sf_ring_slot piece;
+    uint64_t piece_bytes;
+    struct sf_arrival arrival; /* the item under way */
+    bool whole;                /* it has arrived: piece_head is that of its last piece. It stays until it is opened */
 };
 
 static inline struct sf_generator *sf_generator_of(struct sf_task *task)

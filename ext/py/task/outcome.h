@@ -1,5 +1,21 @@
-/* How a call in a child ended, on its way to the parent: a tag and bytes. Used for the results of Threads, for what was
- * extracted, for the items of Generators and the chunks of map. The child packs, the parent opens. */
+/* How a call in a child ended, on its way to the parent: a tag and a message. Used for the results of Threads, for what
+ * was extracted, for the items of Generators and the chunks of map. The child packs, the parent opens.
+ *
+ * Opening runs code of the program: it unpickles. What that raises is one of two things.
+ *
+ * 1. It is about the bytes: they cannot be unpickled here. The caller gets ChildDied with the reason as its cause.
+ * 2. It would have come in any other call at that moment, and says nothing about the bytes (an interruption):
+ *      - what is no Exception: KeyboardInterrupt, SystemExit, GeneratorExit and the like;
+ *      - MemoryError and RecursionError: later there may be more room;
+ *      - whatever a signal handler raised, an ordinary Exception too. A handler is known by its frame in the traceback:
+ *        its arguments hold the frame that it interrupted, which is its caller. No other function gets that.
+ *    The caller gets it as it is.
+ *
+ * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So get_result() keeps a
+ * value that could not be unpickled in either case: it can be asked for again (packed.h).
+ *
+ * An exception whose class does not make it again from its args is made without the class's __init__; attributes that
+ * cannot be pickled are left out, and the remote traceback says so (snakefish/_exceptions.py). */
 #ifndef SF_PY_TASK_OUTCOME_H
 #define SF_PY_TASK_OUTCOME_H
 
@@ -9,17 +25,11 @@
 #include "py/message/message.h"
 
 enum sf_tag {
-    SF_TAG_NONE = 0, /* the child left no outcome; no bytes */
-    SF_TAG_RETURNED, /* pickle of the value; no bytes at all: None */
-    SF_TAG_RAISED,   /* pickle of (remote traceback, one-line summary, pickle of the exception) */
-    SF_TAG_EXITED,   /* sys.exit(): pickle of the remote traceback; the process ends with the status */
-    SF_TAG_BROKEN,   /* could not be pickled: pickle of (sentence, remote traceback of the reason) */
-};
-
-struct sf_outcome_bytes {
-    enum sf_tag tag;
-    PyObject *bytes; /* owned; NULL only with SF_TAG_NONE */
-    int exit_status; /* of SF_TAG_EXITED */
+    SF_TAG_NONE = 0, /* the child left no outcome; no message */
+    SF_TAG_RETURNED, /* the value */
+    SF_TAG_RAISED,   /* bytes: pickle of (remote traceback, one-line summary, pickle of the exception) */
+    SF_TAG_EXITED,   /* sys.exit(). bytes: pickle of the remote traceback; the process ends with the status */
+    SF_TAG_BROKEN,   /* could not be pickled. bytes: pickle of (sentence, remote traceback of the reason) */
 };
 
 /* The child that the outcome comes from, for error messages. */
@@ -30,31 +40,35 @@ struct sf_outcome_origin {
     const char *what; /* "its result", "what it extracted", ... */
 };
 
-/* In the child. value: what the call returned (borrowed), or NULL with the exception that it raised, which is cleared.
- * Never fails: what cannot be pickled becomes SF_TAG_BROKEN, or SF_TAG_NONE where memory runs out. */
-void sf_outcome_pack(PyObject *value, const char *what, struct sf_outcome_bytes *out);
+/* Imports what the others need, once: before a fork, because a child should not have to. 0, or -1 with an exception. */
+int sf_outcome_import(void);
 
-/* The same for a stream: packs the value itself as a message, or the bytes of any other outcome. Never fails: the tag
- * is SF_TAG_NONE, with an empty message, where memory runs out. *exit_status: of SF_TAG_EXITED. The caller calls
+/* ---- in the child ---- */
+
+/* value: what the call returned (borrowed), or NULL with the exception that it raised, which is cleared. Packs the value
+ * itself as a message, or the bytes of any other outcome. Never fails: what cannot be pickled becomes SF_TAG_BROKEN, or
+ * SF_TAG_NONE with an empty message where memory runs out. *exit_status: of SF_TAG_EXITED. The caller calls
  * sf_message_fini. */
 enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf_message *message, int *exit_status);
 
-/* In the parent: the outcome in such a message. opened: what the message held (stolen), or NULL with what unpickling it
- * raised. As sf_outcome_open. */
+/* The same for a BROKEN outcome with this sentence. */
+enum sf_tag sf_outcome_pack_broken(const char *sentence, struct sf_message *message);
+
+/* ---- in the parent ---- */
+
+/* The value (a new reference), or NULL with an exception: what the call raised, with the remote traceback as __cause__, or
+ * ChildDied. opened: what the outcome's message held (borrowed); NULL with what unpickling it raised, or with
+ * SF_TAG_NONE. *interrupted: see 2 above; it can be opened again. */
+PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted);
+
+/* The same for an outcome that is gone once its message is opened. Steals `opened`. */
 PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin);
 
-/* A BROKEN outcome with this sentence. */
-void sf_outcome_pack_broken(const char *sentence, struct sf_outcome_bytes *out);
+/* The name of the class of the exception in the bytes of SF_TAG_RAISED. Runs no code of the program. A new str, or NULL
+ * with an exception. */
+PyObject *sf_outcome_exception_name(PyObject *bytes);
 
-/* In the parent: the value (a new reference), or NULL with an exception: what the call raised, with the remote
- * traceback as __cause__, or ChildDied. bytes: NULL only with SF_TAG_NONE.
- *
- * Unpickling runs code of the program, and may be interrupted. *interrupted: an exception came that says nothing about
- * the bytes (sf_outcome_was_interrupted); it is set as it is, and the bytes can be opened again. */
-PyObject *sf_outcome_open(enum sf_tag tag, PyObject *bytes, const struct sf_outcome_origin *origin, bool *interrupted);
-
-/* Unpickling raised the exception that is set. Whether it says nothing about the bytes: KeyboardInterrupt, SystemExit
- * or whatever else is no Exception, and MemoryError. */
+/* Unpickling raised the exception that is set. Whether it says nothing about the bytes: see 2 above. */
 bool sf_outcome_was_interrupted(void);
 
 #endif

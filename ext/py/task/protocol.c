@@ -2,19 +2,22 @@
  * pickle, which takes longest, at the first fork. */
 #include "py/task/protocol.h"
 
-#include <stdbool.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/os/process.h"
 #include "py/base/errors.h"
 #include "py/message/pickle.h"
 #include "py/task/child.h"
+#include "py/task/outcome.h"
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
-    *set_wakeup_fd, *loaded_modules;
-/* functions of snakefish/_child.py */
-static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *forget_executors, *end_threads,
-    *end_multiprocessing, *save_coverage;
+    *set_wakeup_fd, *set_signal, *loaded_modules;
+/* functions of snakefish/_child.py, and what it has in place of standard input */
+static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *take_over_logging, *forget_executors,
+    *forget_finalizers, *end_threads, *end_multiprocessing, *end_logging, *save_coverage, *make_empty_input;
 static const struct {
     const char *module, *name;
     PyObject **to;
@@ -28,30 +31,38 @@ static const struct {
     {"atexit", "_clear", &clear_exit_functions},
     {"atexit", "_run_exitfuncs", &run_exit_functions},
     {"_signal", "set_wakeup_fd", &set_wakeup_fd},
+    {"_signal", "signal", &set_signal},
     {"sys", "modules", &loaded_modules},
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
     {"snakefish._child", "import_traceback", &import_traceback},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
+    {"snakefish._child", "take_over_logging", &take_over_logging},
     {"snakefish._child", "forget_executors", &forget_executors},
+    {"snakefish._child", "forget_finalizers", &forget_finalizers},
     {"snakefish._child", "end_threads", &end_threads},
     {"snakefish._child", "end_multiprocessing", &end_multiprocessing},
+    {"snakefish._child", "end_logging", &end_logging},
     {"snakefish._child", "save_coverage", &save_coverage},
+    {"snakefish._child", "make_empty_input", &make_empty_input},
 };
 
-static PyObject *name_signal, *name_threading, *name_executors, *name_multiprocessing, *name_coverage, *name_flush;
+static PyObject *name_signal, *name_weakref, *name_executors, *name_multiprocessing, *name_logging, *name_coverage,
+    *name_flush, *name_closed;
 static const struct {
     const char *text;
     PyObject **to;
 } names[] = {
     {"signal", &name_signal},
-    {"threading", &name_threading},
+    {"weakref", &name_weakref},
     {"concurrent.futures", &name_executors}, /* the package: loaded with executors of either kind */
     {"multiprocessing.process", &name_multiprocessing},
+    {"logging", &name_logging},
     {"coverage", &name_coverage},
     {"flush", &name_flush},
+    {"closed", &name_closed},
 };
 
-static PyObject *minus_one;
+static PyObject *minus_one, *empty_input;
 
 /* CPython makes a new thread-local key in each child. The dynamic linker binds the functions that this needs at their
  * first call. If the first call were in a child, each child would pay a dozen page faults for it. */
@@ -76,7 +87,8 @@ int sf_protocol_init(void)
         if (!(*names[i].to = PyUnicode_InternFromString(names[i].text)))
             return -1;
     minus_one = PyLong_FromLong(-1);
-    return minus_one ? 0 : -1;
+    empty_input = PyObject_CallObject(make_empty_input, NULL);
+    return minus_one && empty_input ? 0 : -1;
 }
 
 /* Drops the result. argument: NULL for none. 0, or -1 with an exception. */
@@ -101,9 +113,27 @@ static long call_for_count(PyObject *function)
 }
 
 /* Python threads in this process besides the main one. -1 with an exception. */
-static long count_other_threads(void)
+static long count_python_threads(void)
 {
     return call_for_count(thread_count);
+}
+
+/* Warns if there are other threads than this one. 0, or -1 with an exception. */
+static int warn_of_other_threads(void)
+{
+    uint64_t threads = sf_process_threads();
+    if (threads == 0) { /* unknown: then those of Python count */
+        long others = count_python_threads();
+        if (others < 0)
+            return -1;
+        threads = (uint64_t)others + 1;
+    }
+    if (threads == 1)
+        return 0;
+    PyObject *this_thread = PyLong_FromLong(syscall(SYS_gettid));
+    int failed = this_thread ? call_function(warn_of_threads, this_thread) : -1;
+    Py_XDECREF(this_thread);
+    return failed;
 }
 
 /* ---- exit handlers ----
@@ -116,6 +146,7 @@ static long count_other_threads(void)
 static long depth;          /* how many of our forks lie between this process and the first one */
 static pid_t guard_process; /* the process that last registered a guard */
 static long guarded;        /* how many handlers it had then, the guard among them */
+static long inherited;      /* how many of its handlers this process was forked with */
 
 static PyObject *run_guard(PyObject *guard_depth, PyObject *Py_UNUSED(unused))
 {
@@ -145,7 +176,7 @@ static int guard_exit_handlers(void)
 /* In the child, at its end. */
 static int run_exit_handlers(void)
 {
-    if (call_for_count(count_exit_functions) == guarded)
+    if (call_for_count(count_exit_functions) == inherited)
         return 0; /* none was added */
     return call_function(run_exit_functions, NULL);
 }
@@ -185,17 +216,57 @@ static int flush_streams_fully(void)
     return 0;
 }
 
+/* What the parent has read ahead is the parent's, and so is what comes next: a child's sys.stdin is empty. The new one
+ * is made in the first process, once, because children should touch few pages. A child may have closed it. */
+static int empty_stdin(void)
+{
+    PyObject *stream = PySys_GetObject("stdin"); /* borrowed */
+    if (!stream || stream == Py_None)
+        return 0;
+    PyObject *closed = PyObject_GetAttr(empty_input, name_closed);
+    int is_closed = closed ? PyObject_IsTrue(closed) : -1;
+    Py_XDECREF(closed);
+    if (is_closed < 0)
+        return -1;
+    if (is_closed) {
+        PyObject *another = PyObject_CallObject(make_empty_input, NULL);
+        if (!another)
+            return -1;
+        Py_SETREF(empty_input, another);
+    }
+    return PySys_SetObject("stdin", empty_input);
+}
+
+/* ---- finalizers ---- */
+
+/* Whether weakref.finalize has registered its exit handler: then it does not register one in a child, and the child has
+ * to be told (forget_finalizers). Asked in the parent, for the sake of the child's pages. */
+static bool uses_finalizers(void)
+{
+    PyObject *module = PyDict_GetItemWithError(loaded_modules, name_weakref); /* borrowed */
+    PyObject *finalize = module ? PyObject_GetAttrString(module, "finalize") : NULL;
+    PyObject *registered = finalize ? PyObject_GetAttrString(finalize, "_registered_with_atexit") : NULL;
+    int uses = registered ? PyObject_IsTrue(registered) : 0;
+    Py_XDECREF(registered);
+    Py_XDECREF(finalize);
+    PyErr_Clear(); /* another weakref module than we know */
+    return uses > 0;
+}
+
 /* ---- the steps ---- */
+
+static bool parent_uses_finalizers;
 
 int sf_protocol_prepare(void)
 {
-    long threads = is_loaded(name_threading) ? count_other_threads() : 0;
-    if (threads < 0 || (threads > 0 && call_function(warn_of_threads, NULL)))
-        return -1;
-    if (sf_pickle_import() || (sf_error_came_home && call_function(import_traceback, NULL)))
+    if (warn_of_other_threads() || sf_pickle_import() || sf_outcome_import() ||
+        (sf_error_came_home && call_function(import_traceback, NULL)))
         return -1;
     sf_error_came_home = false;
-    return guard_exit_handlers() ? -1 : flush_streams_fully();
+    if (guard_exit_handlers() || flush_streams_fully())
+        return -1;
+    parent_uses_finalizers = uses_finalizers();
+    return 0;
 }
 
 /* A full garbage collection visits every object. In a child most of them are inherited: visiting them takes time and
@@ -205,22 +276,40 @@ static int exclude_inherited_from_gc(void)
     return gc_freeze ? call_function(gc_freeze, NULL) : 0;
 }
 
-int sf_protocol_begin(PyObject *name)
+/* Tells Python that SIGTERM has its default action, unless a hook of this fork has given it another one meanwhile. */
+static int forget_sigterm_handler(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGTERM, NULL, &now) || now.sa_flags & SA_SIGINFO || now.sa_handler != SIG_DFL)
+        return 0;
+    PyObject *before = PyObject_CallFunction(set_signal, "ii", SIGTERM, 0); /* 0: SIG_DFL */
+    Py_XDECREF(before);
+    return before ? 0 : -1;
+}
+
+int sf_protocol_begin(PyObject *name, bool had_sigterm_action)
 {
     depth++;
-    if (exclude_inherited_from_gc())
+    inherited = guarded;
+    if (exclude_inherited_from_gc() || empty_stdin())
+        return -1;
+    if (had_sigterm_action && forget_sigterm_handler())
         return -1;
     /* else a signal to this process would wake the parent's event loop */
     if (is_loaded(name_signal) && call_function(set_wakeup_fd, minus_one))
         return -1;
+    if (parent_uses_finalizers && call_function(forget_finalizers, NULL))
+        return -1;
     if (is_loaded(name_executors) && call_function(forget_executors, NULL))
         return -1;
-    return is_loaded(name_multiprocessing) ? call_function(take_over_multiprocessing, name) : 0;
+    if (is_loaded(name_multiprocessing) && call_function(take_over_multiprocessing, name))
+        return -1;
+    return is_loaded(name_logging) ? call_function(take_over_logging, name) : 0;
 }
 
 static int end_own_threads(void)
 {
-    long threads = count_other_threads();
+    long threads = count_python_threads();
     return threads > 0 ? call_function(end_threads, NULL) : (int)threads;
 }
 
@@ -236,6 +325,11 @@ static int finish_multiprocessing(void)
     return is_loaded(name_multiprocessing) ? call_function(end_multiprocessing, NULL) : 0;
 }
 
+static int finish_logging(void)
+{
+    return is_loaded(name_logging) ? call_function(end_logging, NULL) : 0;
+}
+
 static int finish_coverage(void)
 {
     return is_loaded(name_coverage) ? call_function(save_coverage, NULL) : 0;
@@ -244,13 +338,15 @@ static int finish_coverage(void)
 void sf_protocol_end(void)
 {
     /* in this order; one that raises does not skip the others */
-    static int (*const steps[])(void) = {end_own_threads, run_exit_handlers, end_own_children, finish_multiprocessing,
-                                         finish_coverage};
+    static int (*const steps[])(void) = {end_own_threads,        run_exit_handlers, end_own_children,
+                                         finish_multiprocessing, finish_logging,    finish_coverage};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (steps[i]() == 0)
             continue;
         bool interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-        if (!interrupted) /* Ctrl-C interrupts the parent too, which prints it */
+        /* Ctrl-C interrupts the parent too, which prints it. PyErr_Print of a SystemExit would end the process as a
+         * program ends, by the parent's exit handlers. */
+        if (!interrupted && !PyErr_ExceptionMatches(PyExc_SystemExit))
             PyErr_Print();
         PyErr_Clear();
         if (interrupted)

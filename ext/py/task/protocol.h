@@ -8,19 +8,25 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
+
 int sf_protocol_init(void); /* looks up what is called later. 0, or -1 with an exception */
 
-/* In the parent, before the fork: warns of other threads (here, because the warning may raise, and no child is left
- * behind yet); makes sure that the child will not run the parent's exit handlers; flushes sys.stdout and sys.stderr, so
- * that what was printed comes out once. Blocks as the streams do. 0, or -1 with an exception. */
+/* In the parent, before the fork: warns of other threads, those of libraries too (here, because the warning may raise,
+ * and no child is left behind yet); makes sure that the child will not run the parent's exit handlers; flushes
+ * sys.stdout and sys.stderr, so that what was printed comes out once. Blocks as the streams do. 0, or -1 with an
+ * exception. */
 int sf_protocol_prepare(void);
 
-/* In the child, first: lets go of what belongs to the parent (garbage, wake-up descriptor, executors, multiprocessing's
- * children). name: str, for multiprocessing. 0, or -1 with an exception. */
-int sf_protocol_begin(PyObject *name);
+/* In the child, first: lets go of what belongs to the parent (garbage, standard input, wake-up descriptor, finalizers,
+ * executors, multiprocessing's children), and takes its name. name: str, for multiprocessing and logging.
+ * had_sigterm_action: SIGTERM had another action than the default in the parent; Python is told that it is gone. 0, or
+ * -1 with an exception. */
+int sf_protocol_begin(PyObject *name, bool had_sigterm_action);
 
-/* In the child, last: waits for its threads, runs its exit handlers, waits for its children, flushes. Prints what any
- * of these raises. A KeyboardInterrupt is not printed and skips the steps that are left, but for the flush. */
+/* In the child, last: waits for its threads, runs its exit handlers and finalizers, waits for its children, flushes.
+ * Prints what any of these raises. A SystemExit of one changes nothing. A KeyboardInterrupt is not printed and skips
+ * the steps that are left, but for the flush. */
 void sf_protocol_end(void);
 
 #endif

@@ -3,81 +3,111 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/log/log.h"
 #include "py/base/arguments.h"
+#include "py/base/caller.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
 #include "py/task/task_child.h"
+#include "py/task/task_state.h"
 
-#define TRUNCATED_BYTES (64 << 10) /* of a result; the memory of smaller ones is not worth a system call */
-
-static PyObject *default_name(struct sf_task *task)
+static PyObject *default_name(const char *word, enum sf_task_kind kind, PyObject *f)
 {
-    static unsigned long started[5]; /* by kind; guarded by the interpreter lock */
-    unsigned long number = ++started[task->kind];
-    PyObject *function = sf_function_name(task->f);
-    PyObject *name = function ? PyUnicode_FromFormat("%s-%lu (%U)", task->word, number, function) : NULL;
+    static unsigned long made[5]; /* by kind; guarded by the interpreter lock */
+    unsigned long number = ++made[kind];
+    PyObject *function = sf_function_name(f);
+    PyObject *name = function ? PyUnicode_FromFormat("%s-%lu (%U)", word, number, function) : NULL;
     Py_XDECREF(function);
     return name;
 }
 
-int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyObject *args, PyObject *kwargs,
-                 PyObject *extract, PyObject *merge, PyObject *name)
+static bool is_given(PyObject *argument)
 {
-    static const char *const words[] = {
-        [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
-    extract = extract ? extract : Py_None;
-    merge = merge ? merge : Py_None;
-    if (!sf_argument_is_callable(f, "f", false) || !sf_argument_is_callable(extract, "extract", true) ||
-        !sf_argument_is_callable(merge, "merge", true))
+    return argument && argument != Py_None;
+}
+
+/* 0, or -1 with an exception that names the argument. */
+static int check_call(const struct sf_task_call *call)
+{
+    if (!sf_argument_is_callable(call->f, "f", false) ||
+        (call->extract && !sf_argument_is_callable(call->extract, "extract", true)) ||
+        (call->merge && !sf_argument_is_callable(call->merge, "merge", true)))
         return -1;
-    if ((extract == Py_None) != (merge == Py_None)) {
+    if (is_given(call->extract) != is_given(call->merge)) {
         PyErr_SetString(PyExc_ValueError, "extract and merge go together: give both or neither");
         return -1;
     }
-    if (name && name != Py_None && !PyUnicode_Check(name)) {
-        PyErr_Format(PyExc_TypeError, "name must be a str or None, not %.200s", Py_TYPE(name)->tp_name);
+    if (is_given(call->name) && !PyUnicode_Check(call->name)) {
+        PyErr_Format(PyExc_TypeError, "name must be a str or None, not %.200s", Py_TYPE(call->name)->tp_name);
         return -1;
     }
-    if (kwargs && kwargs != Py_None && !PyDict_Check(kwargs)) {
-        PyErr_Format(PyExc_TypeError, "kwargs must be a dict, not %.200s", Py_TYPE(kwargs)->tp_name);
+    if (is_given(call->kwargs) && !PyDict_Check(call->kwargs)) {
+        PyErr_Format(PyExc_TypeError, "kwargs must be a dict, not %.200s", Py_TYPE(call->kwargs)->tp_name);
         return -1;
     }
-    if (name && name != Py_None && !PyUnicode_AsUTF8(name)) {
+    if (is_given(call->name) && !PyUnicode_AsUTF8(call->name)) {
         PyErr_SetString(PyExc_ValueError, "name must be text that can be written as UTF-8");
         return -1;
     }
-    PyObject *list = args && args != Py_None ? sf_argument_list(args, "args") : PyList_New(0);
-    task->args = list ? PyList_AsTuple(list) : NULL;
-    Py_XDECREF(list);
-    if (!task->args)
+    return 0;
+}
+
+int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, const struct sf_task_call *call)
+{
+    static const char *const words[] = {
+        [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
+    if (check_call(call))
         return -1;
+    /* All that may run code of the program comes first: an iterator in args might initialise this very task. */
+    PyObject *list = is_given(call->args) ? sf_argument_list(call->args, "args") : PyList_New(0), *name = NULL;
+    PyObject *args = list ? PyList_AsTuple(list) : NULL, *kwargs = NULL, *globals = NULL;
+    Py_XDECREF(list);
+    bool failed =
+        !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
+        ((is_given(call->extract) || is_given(call->globals)) && !(globals = sf_caller_globals(call->globals, self))) ||
+        !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(words[kind], kind, call->f));
+    if (!failed && task->name) {
+        PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
+                     task->word);
+        failed = true;
+    }
+    if (failed) {
+        Py_XDECREF(args);
+        Py_XDECREF(kwargs);
+        Py_XDECREF(globals);
+        Py_XDECREF(name);
+        return -1;
+    }
     task->word = words[kind];
     task->kind = kind;
     task->child.pidfd = SF_OWN_FD_NONE;
-    task->result_file = SF_OWN_FD_NONE;
-    task->f = Py_NewRef(f);
-    task->extract = Py_NewRef(extract);
-    task->merge = Py_NewRef(merge);
     task->child.task = sf_log_next_task();
-    if (kwargs && kwargs != Py_None && !(task->kwargs = PyDict_Copy(kwargs)))
-        return -1;
-    if (extract != Py_None && !(task->globals = sf_function_globals(f)))
-        return -1;
-    task->name = name && name != Py_None ? Py_NewRef(name) : default_name(task);
-    return task->name ? 0 : -1;
+    task->f = Py_NewRef(call->f);
+    task->args = args;
+    task->kwargs = kwargs;
+    task->extract = Py_NewRef(is_given(call->extract) ? call->extract : Py_None);
+    task->merge = Py_NewRef(is_given(call->merge) ? call->merge : Py_None);
+    task->globals = globals;
+    task->name = name;
+    return 0;
 }
 
 int sf_task_start(struct sf_task *task)
 {
-    assert(task->child.state == SF_CHILD_NEW && task->result_file.fd < 0 && !task->joined);
-    int error = sf_result_file_open(&task->result_file);
+    assert(task->child.state == SF_CHILD_NEW && !task->memory.page && !task->joined);
+    int error = sf_result_memory_map(&task->memory);
     if (error) {
-        sf_error(error, "cannot make a memfd for the result");
+        sf_error(error, "cannot map memory for the result");
+        return -1;
+    }
+    if (sf_task_occupy(task, SF_TASK_STARTING)) {
+        sf_result_memory_unmap(&task->memory);
         return -1;
     }
     if (sf_log_enabled()) {
@@ -87,94 +117,43 @@ int sf_task_start(struct sf_task *task)
         PyErr_Clear();
         sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, task->child.task, text, task->kind);
     }
-    task->starting = true;
     int failed = sf_fork_child(&task->child, task->name, sf_task_child, task);
-    task->starting = false;
+    task->busy = SF_TASK_IDLE;
     if (!failed)
         return 0;
-    sf_own_fd_close(&task->result_file);
+    sf_result_memory_unmap(&task->memory);
     return -1;
 }
 
-/* Reads a part of the result_file as bytes. NULL with an exception. */
-static PyObject *read_part(const struct sf_own_fd *result_file, const struct sf_result_file_part *parts, int which)
+/* Takes what the child left. Each part gets its tag when it is whole. 0, or -1 with an exception; then it can be called
+ * again, if that was MemoryError. */
+static int take_result(struct sf_task *task, struct sf_result_memory *memory)
 {
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)parts[which].bytes);
-    if (!bytes)
-        return NULL;
-    char *to = PyBytes_AS_STRING(bytes);
-    int error;
-    uint64_t from = sf_log_stretch_begin();
-    Py_BEGIN_ALLOW_THREADS;
-    error = sf_result_file_read(result_file, parts, which, to);
-    Py_END_ALLOW_THREADS;
-    sf_log_stretch(SF_EVENT_COPIED, from, parts[which].bytes);
-    if (error) {
-        Py_DECREF(bytes);
-        return sf_error(error, "cannot read the child's result");
-    }
-    return bytes;
-}
-
-/* The program has closed the descriptor, so what the child left cannot be read any more: says so in its place. */
-static int note_closed(struct sf_task *task)
-{
-    struct sf_outcome_bytes broken;
-    sf_outcome_pack_broken("what it left is lost: the program has closed the file descriptor that held it", &broken);
-    if (!broken.bytes)
-        return 0; /* then it counts as a child that left nothing */
-    task->bytes = broken.bytes;
-    task->tag = broken.tag;
-    if (task->extract != Py_None) {
-        task->extracted = Py_NewRef(broken.bytes);
-        task->extracted_tag = broken.tag;
-    }
-    return 0;
-}
-
-static int read_result_file(struct sf_task *task, const struct sf_own_fd *result_file)
-{
-    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS];
-    int error = sf_result_file_read_parts(result_file, parts);
-    if (error == -ENODATA)
+    struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
+    if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (error == -EBADF)
-        return note_closed(task);
-    if (error) {
-        sf_error(error, "cannot read the child's result");
-        return -1;
-    }
-    task->bytes = read_part(result_file, parts, SF_TASK_RESULT);
-    if (!task->bytes)
+    if (parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
         return -1;
     task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
-    if (parts[SF_TASK_EXTRACTED].tag) {
-        task->extracted = read_part(result_file, parts, SF_TASK_EXTRACTED);
-        task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
-        if (!task->extracted)
-            return -1;
-    }
+    if (parts[SF_TASK_EXTRACTED].tag && sf_packed_take(&task->extracted, memory, &parts[SF_TASK_EXTRACTED]))
+        return -1;
+    task->extracted_tag = (enum sf_tag)parts[SF_TASK_EXTRACTED].tag;
     return 0;
 }
 
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
 {
     int got = sf_child_wait(&task->child, block, deadline_ns);
-    if (got || task->result_file.fd < 0)
+    if (got || !task->memory.page)
         return got;
-    assert(task->child.state == SF_CHILD_REAPED && !task->bytes);
-    struct sf_own_fd result_file = task->result_file;
-    task->result_file = SF_OWN_FD_NONE; /* another Python thread may dispose of the task meanwhile */
-    bool failed = read_result_file(task, &result_file);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed) {
-        task->result_file = result_file; /* it can be read when there is memory */
-        Py_CLEAR(task->bytes);
-        return SF_RAISED;
-    }
-    /* Children that were forked meanwhile hold the memfd too. Truncating frees its memory now, not when they die. */
-    if (task->bytes && PyBytes_GET_SIZE(task->bytes) >= TRUNCATED_BYTES)
-        sf_result_file_empty(&result_file);
-    sf_own_fd_close(&result_file);
+    assert(task->child.state == SF_CHILD_REAPED);
+    struct sf_result_memory memory = task->memory;
+    task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
+    bool failed = take_result(task, &memory);
+    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
+        task->memory = memory; /* the rest can be taken when there is memory */
+    else
+        sf_result_memory_unmap(&memory);
     return failed ? SF_RAISED : 0;
 }
 
@@ -185,15 +164,15 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
 
 int sf_task_open_extracted(struct sf_task *task)
 {
-    if (!task->extracted)
+    if (!sf_packed_is_there(&task->extracted))
         return 0;
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
-    PyObject *bytes = Py_NewRef(task->extracted);
-    task->to_merge = sf_outcome_open(task->extracted_tag, bytes, &origin, &interrupted);
-    Py_DECREF(bytes);
+    PyObject *opened = sf_packed_open(&task->extracted);
+    task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
+    Py_XDECREF(opened);
     if (!interrupted) /* else the next join opens it */
-        Py_CLEAR(task->extracted);
+        sf_packed_clear(&task->extracted);
     return task->to_merge ? 0 : -1;
 }
 
@@ -206,15 +185,26 @@ int sf_task_merge(struct sf_task *task)
     sf_log_write(SF_EVENT_MERGE, SF_PHASE_BEGIN, task->child.task, 0, 0);
     PyObject *merged = PyObject_CallFunctionObjArgs(task->merge, task->globals, extracted, NULL);
     sf_log_write(SF_EVENT_MERGE, SF_PHASE_END, task->child.task, 0, 0);
+    if (!merged)
+        sf_caller_note_key_error("merge", task->globals);
     Py_DECREF(extracted);
     Py_XDECREF(merged);
     return merged ? 0 : -1;
 }
 
-static int try_joined(void *what)
+int sf_task_fetch(struct sf_task *task)
 {
-    struct sf_task *task = what;
-    return task->joined ? 0 : -EAGAIN;
+    if (sf_task_occupy(task, SF_TASK_COLLECTING))
+        return SF_RAISED;
+    int got = sf_task_collect(task, false, SF_FOREVER);
+    task->busy = SF_TASK_IDLE;
+    return got;
+}
+
+static int try_idle(void *what)
+{
+    const struct sf_task *task = what;
+    return sf_task_is_busy(task) ? -EAGAIN : 0;
 }
 
 static int sleep_a_little(void *what, int64_t timeout_ns)
@@ -224,43 +214,54 @@ static int sleep_a_little(void *what, int64_t timeout_ns)
     return 0;
 }
 
-/* sf_task_join without its span. 0, or as sf_task_collect. */
-static int collect_and_merge(struct sf_task *task, bool block, int64_t deadline_ns)
+/* Waits until the task is joined, or not busy. 0, or as sf_wait. */
+static int await_turn(struct sf_task *task, bool block, int64_t deadline_ns)
 {
-    if (task->joining && block && task->joiner == (unsigned long)PyThread_get_thread_ident()) {
-        PyErr_Format(PyExc_RuntimeError,
-                     "%U is being joined by this Python thread already: neither merge nor a signal handler may join it "
-                     "meanwhile",
-                     task->name);
+    if (sf_task_is_busy_here(task) && block) {
+        sf_task_refuse_busy(task); /* it would wait for itself */
         return SF_RAISED;
     }
-    if (task->joining) { /* another Python thread is in here, and will finish it */
-        struct sf_waiting waiting = {try_joined, sleep_a_little, task, SF_WAIT_CHILD, task->child.task};
-        return sf_wait(&waiting, block, deadline_ns);
-    }
-    task->joining = true;
-    task->joiner = (unsigned long)PyThread_get_thread_ident(); /* PyPy's is signed */
-    int got = sf_task_collect(task, block, deadline_ns);
+    struct sf_waiting waiting = {try_idle, sleep_a_little, task, SF_WAIT_CHILD, task->child.task};
+    return sf_wait(&waiting, block, deadline_ns);
+}
+
+/* Once the child is reaped: collects and merges what it left. 0, or SF_RAISED. */
+static int take_over(struct sf_task *task)
+{
+    if (sf_task_occupy(task, SF_TASK_COLLECTING))
+        return SF_RAISED;
+    int got = sf_task_collect(task, false, SF_FOREVER);
     if (got == 0) {
-        if (sf_task_open_extracted(task) || sf_task_merge(task))
+        bool opened = sf_task_open_extracted(task) == 0;
+        task->busy = SF_TASK_MERGING;
+        if (!opened || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !task->extracted; /* also when merge raised: the child is reaped and its result is here */
-    } else if (task->child.state == SF_CHILD_REAPED && task->result_file.fd < 0) {
+        task->joined = !sf_packed_is_there(&task->extracted); /* also when merge raised: the child is reaped and its result is here */
+    } else if (!task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
-    task->joining = false;
+    task->busy = SF_TASK_IDLE;
     return got;
+}
+
+/* sf_task_join without its span. 0, or as sf_wait. */
+static int wait_and_take_over(struct sf_task *task, bool block, int64_t deadline_ns)
+{
+    int got = sf_child_wait(&task->child, block, deadline_ns);
+    while (got == 0 && !task->joined && sf_task_is_busy(task))
+        got = await_turn(task, block, deadline_ns);
+    return got || task->joined ? got : take_over(task);
 }
 
 int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns)
 {
     if (task->joined)
         return 1;
-    if (!block && !task->joining && sf_child_wait(&task->child, false, 0) == -EAGAIN)
+    if (!block && sf_child_wait(&task->child, false, 0) == -EAGAIN)
         return 0; /* a try_join that finds the child running writes no JOIN span */
     uint32_t number = task->child.task;
     sf_log_write(SF_EVENT_JOIN, SF_PHASE_BEGIN, number, 0, 0);
-    int got = collect_and_merge(task, block, deadline_ns);
+    int got = wait_and_take_over(task, block, deadline_ns);
     sf_log_write(SF_EVENT_JOIN, SF_PHASE_END, number, task->joined ? (uint64_t)(int64_t)task->child.exit_status : 0, 0);
     if (got == 0)
         return 1;
@@ -278,22 +279,18 @@ PyObject *sf_task_result(struct sf_task *task)
     assert(task->child.state == SF_CHILD_REAPED && !(task->value && task->exception));
     if (task->value)
         return Py_NewRef(task->value);
-    if (!task->exception && task->opening)
-        return PyErr_Format(PyExc_RuntimeError,
-                            "%U is in get_result() already, in another Python thread or in the unpickling of its own "
-                            "result: that call must finish first",
-                            task->name);
     if (!task->exception) {
+        if (sf_task_occupy(task, SF_TASK_OPENING))
+            return NULL;
         bool interrupted;
         struct sf_outcome_origin origin = origin_of(task, "its result");
-        PyObject *bytes = Py_XNewRef(task->bytes);
-        task->opening = true;
-        PyObject *value = sf_outcome_open(task->tag, bytes, &origin, &interrupted);
-        task->opening = false;
-        Py_XDECREF(bytes);
-        if (interrupted)
-            return NULL; /* the bytes stay: it can be asked for again */
-        Py_CLEAR(task->bytes);
+        PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_packed_open(&task->packed);
+        PyObject *value = sf_outcome_open(task->tag, opened, &origin, &interrupted);
+        task->busy = SF_TASK_IDLE;
+        Py_XDECREF(opened);
+        if (interrupted || (!value && task->tag == SF_TAG_RETURNED))
+            return NULL; /* it stays packed: it can be asked for again */
+        sf_packed_clear(&task->packed);
         task->value = value;
         if (value)
             return Py_NewRef(value);
@@ -303,84 +300,55 @@ PyObject *sf_task_result(struct sf_task *task)
     return NULL;
 }
 
-bool sf_task_is_usable(struct sf_task *task)
+/* A child of this process that still runs, as far as is known. */
+static bool has_child(const struct sf_task *task)
 {
-    if (!task->name) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__ was not called, or failed");
-        return false;
+    return task->name && task->child.state == SF_CHILD_RUNNING && task->child.owner == getpid();
+}
+
+int sf_task_end(struct sf_task *task)
+{
+    if (!has_child(task) || sf_child_wait(&task->child, false, 0) != -EAGAIN)
+        return 0;
+    int error = sf_child_signal(&task->child, SIGKILL);
+    if (error && error != -ESRCH) {
+        PyErr_Format(PyExc_RuntimeError, "cannot end the process of %U (pid %d), which goes on: %s", task->name,
+                     (int)task->child.pid, strerror(-error));
+        return -1;
     }
-    if (task->disposed) {
-        PyErr_Format(PyExc_RuntimeError, "%U is disposed: make a new %s", task->name, task->word);
-        return false;
-    }
-    return sf_child_is_ours(&task->child);
+    task->killed = true;
+    int got = sf_child_wait(&task->child, true, SF_FOREVER);
+    if (got == 0)
+        return 1;
+    if (got != SF_RAISED)
+        sf_error(got, "cannot wait for the child");
+    return -1;
 }
 
-bool sf_task_may_start(struct sf_task *task)
+int sf_task_end_deaf(struct sf_task *task)
 {
-    if (!sf_task_is_usable(task))
-        return false;
-    if (task->child.state == SF_CHILD_NEW)
-        return sf_task_may_dispose(task);
-    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, task->word);
-    return false;
+    if (!has_child(task) || sf_child_wait(&task->child, false, 0) != -EAGAIN)
+        return 0;
+    int error = sf_child_kill(&task->child);
+    task->killed = !error;
+    return error ? error : 1;
 }
 
-bool sf_task_may_dispose(struct sf_task *task)
+void sf_task_close(struct sf_task *task)
 {
-    if (task->child.state != SF_CHILD_NEW || !task->starting)
-        return true;
-    PyErr_Format(PyExc_RuntimeError, "%U is in start() already: that call must finish first", task->name);
-    return false;
-}
-
-bool sf_task_is_started(struct sf_task *task)
-{
-    if (!sf_task_is_usable(task))
-        return false;
-    if (task->child.state == SF_CHILD_NEW) {
-        PyErr_Format(PyExc_RuntimeError, "%U is not started: call start() first", task->name);
-        return false;
-    }
-    return true;
-}
-
-bool sf_task_is_joined(struct sf_task *task)
-{
-    if (task->joined)
-        return true;
-    if (sf_task_is_started(task))
-        PyErr_Format(PyExc_RuntimeError, "%U is not joined: call join() first", task->name);
-    return false;
-}
-
-static int warn_of_kill(const struct sf_task *task, PyObject *self)
-{
-    if (self)
-        return PyErr_ResourceWarning(self, 1, "%R was still running: its process was killed", self);
-    return PyErr_WarnFormat(PyExc_ResourceWarning, 1, "%U was still running: its process was killed", task->name);
-}
-
-void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn)
-{
-    if (!task->name) /* never initialised */
-        return;
-    if (sf_child_is_self(&task->child)) /* this process needs it until its end */
-        return;
-    PyObject *raised = sf_take_raised();
-    if (task->child.state == SF_CHILD_RUNNING && task->child.owner != getpid()) {
-        sf_child_forget(&task->child);
-    } else if (task->child.state == SF_CHILD_RUNNING) {
-        /* no warning for a child that has ended by itself and was only not joined */
-        bool killed = sf_child_wait(&task->child, false, 0) == -EAGAIN;
-        sf_child_kill(&task->child);
-        if (warn && killed && warn_of_kill(task, self))
-            PyErr_WriteUnraisable(self);
-    }
-    sf_own_fd_close(&task->result_file);
+    if (task->name)
+        sf_result_memory_unmap(&task->memory);
     task->disposed = true;
-    if (raised)
-        sf_put_raised(raised);
+}
+
+void sf_task_dispose(struct sf_task *task)
+{
+    if (!task->name || sf_child_is_self(&task->child)) /* this process needs it until its end */
+        return;
+    sf_task_end_deaf(task);
+    if (task->child.state == SF_CHILD_RUNNING)
+        sf_child_forget(&task->child);
+    sf_task_close(task);
 }
 
 int sf_task_traverse(struct sf_task *task, visitproc visit, void *arg)
@@ -405,8 +373,8 @@ void sf_task_clear(struct sf_task *task)
     Py_CLEAR(task->extract);
     Py_CLEAR(task->merge);
     Py_CLEAR(task->globals);
-    Py_CLEAR(task->bytes);
-    Py_CLEAR(task->extracted);
+    sf_packed_clear(&task->packed);
+    sf_packed_clear(&task->extracted);
     Py_CLEAR(task->value);
     Py_CLEAR(task->exception);
     Py_CLEAR(task->to_merge);
@@ -414,7 +382,7 @@ void sf_task_clear(struct sf_task *task)
 
 void sf_task_fini(struct sf_task *task)
 {
-    sf_task_dispose(task, NULL, false);
+    sf_task_dispose(task);
     sf_task_clear(task);
     Py_CLEAR(task->name);
 }

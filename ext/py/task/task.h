@@ -4,17 +4,25 @@
 
 #include "py/task/task_struct.h"
 
-/* Checks the arguments and takes references to them. args: any iterable; kwargs: a dict; name: a str; extract and
- * merge: callables, both or neither. NULL or None for these: none; the name is then "<word>-<n> (<f>)". 0, or -1 with
- * an exception. */
-int sf_task_init(struct sf_task *task, enum sf_task_kind kind, PyObject *f, PyObject *args, PyObject *kwargs,
-                 PyObject *extract, PyObject *merge, PyObject *name);
+/* What a task is made of; all borrowed. args: any iterable; kwargs: a dict; extract and merge: callables, both or
+ * neither; globals: the dict that these get; name: a str. NULL or None for these: none; globals are then those of the
+ * caller (py/base/caller.h), the name "<word>-<n> (<f>)". */
+struct sf_task_call {
+    PyObject *f, *args, *kwargs, *extract, *merge, *globals, *name;
+};
 
-/* Forks the child. 0, or -1 with an exception; then it can be tried again. */
+/* Checks the call and takes references to what is in it. self: the Python object that the task is part of, or NULL.
+ * Reading the arguments may run code of the program. 0, or -1 with an exception: then the task is as it was, zeros. */
+int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, const struct sf_task_call *call);
+
+/* Forks the child of a task that may start (task_state.h). 0, or -1 with an exception; then it can be tried again. */
 int sf_task_start(struct sf_task *task);
 
-/* Waits for the child to die, reaps it and reads its result_file, once. Result as of sf_child_wait. */
+/* Waits for the child to die, reaps it and takes its result, once. Result as of sf_child_wait. */
 int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns);
+
+/* sf_task_collect of a child that is reaped, where other calls may be busy with the task. 0, or SF_RAISED. */
+int sf_task_fetch(struct sf_task *task);
 
 /* Unpickles what a collected task extracted, if anything. 0, or -1 with extract's exception. */
 int sf_task_open_extracted(struct sf_task *task);
@@ -29,21 +37,21 @@ int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns);
 /* The value that f returned (a new reference), or NULL with what it raised, or with ChildDied. Only once collected. */
 PyObject *sf_task_result(struct sf_task *task);
 
-/* Whether the task is in that state. If not: false, with a RuntimeError that says what to do. */
-bool sf_task_is_usable(struct sf_task *task); /* initialised, not disposed, and this process's own */
-bool sf_task_may_start(struct sf_task *task); /* usable, and not started */
-bool sf_task_is_started(struct sf_task *task);
-bool sf_task_is_joined(struct sf_task *task);
-bool sf_task_may_dispose(
-    struct sf_task *task); /* not in start(), which runs flush() and the hooks of register_at_fork */
+/* Kills a child that still runs, and reaps it. Blocks until it is reaped, while signal handlers run. 1: it was killed
+ * by this call, 0: it had ended before, or there was none, -1 with an exception: a handler's, or RuntimeError because
+ * this process may not kill the child (it has another user). */
+int sf_task_end(struct sf_task *task);
 
-/* Kills a child that still runs, and frees what belongs to the child. What was joined keeps its result. Does nothing in
- * the task's own child process, nor to a task that was never initialised (zeros). If `warn` and the child was running:
- * ResourceWarning about `self`, which may be NULL. Blocks until the child is reaped. Leaves the exception state alone.
- */
-void sf_task_dispose(struct sf_task *task, PyObject *self, bool warn);
+/* The same for those who cannot raise: signal handlers run later. 1, 0, or -errno. Leaves the exception state alone. */
+int sf_task_end_deaf(struct sf_task *task);
 
-/* Disposes without a warning and drops every reference: for a task that is no Python object. */
+/* Frees what the child has left and nobody has read. What was joined keeps its result. */
+void sf_task_close(struct sf_task *task);
+
+/* Ends and closes a task that is no Python object, and also fini: drops every reference. A task that was never
+ * initialised may be given. Nothing happens in the task's own child process. A child that may not be killed goes on.
+ * Leaves the exception state alone. */
+void sf_task_dispose(struct sf_task *task);
 void sf_task_fini(struct sf_task *task);
 
 /* For the garbage collector. */

@@ -1,13 +1,15 @@
 /* Tasks in their child process: from the call of f to the exit status. See task_struct.h.
  *
  * f may call os.fork, and both processes may come back out of f. Only the child itself goes on to extract and to
- * write into result_file; the other process ends as a program does. */
+ * write into the result memory; the other process ends as a program does. */
 #include "py/task/task_child.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/log/log.h"
-#include "core/result/result_file.h"
+#include "core/result/result_memory.h"
+#include "py/base/caller.h"
 #include "py/task/task_struct.h"
 
 /* Calls f: sets one of value and raised; neither in a process that f made by os.fork, which may end without either. */
@@ -33,42 +35,63 @@ static void call_extract(struct sf_task *task, PyObject **extracted, PyObject **
         return;
     sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_BEGIN, number, 0, 0);
     *extracted = PyObject_CallOneArg(task->extract, task->globals);
+    if (!*extracted)
+        sf_caller_note_key_error("extract", task->globals);
     *failed = *extracted ? NULL : sf_take_raised();
     sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, number, 0, 0);
 }
 
-static void pack_part(PyObject *value, PyObject *raised, const char *what, struct sf_outcome_bytes *out,
-                      struct sf_result_file_part *part)
+/* An outcome on its way into the result memory. */
+struct outgoing {
+    enum sf_tag tag;
+    int exit_status;
+    struct sf_message message;
+};
+
+static struct sf_result_part part_of(const struct outgoing *outgoing)
+{
+    return (struct sf_result_part){.tag = outgoing->tag,
+                                   .bytes = outgoing->message.bytes,
+                                   .pieces = outgoing->message.parts,
+                                   .count = outgoing->message.count};
+}
+
+static void pack(PyObject *value, PyObject *raised, const char *what, struct outgoing *out)
 {
     if (!value && raised)
         sf_put_raised(Py_NewRef(raised));
-    sf_outcome_pack(value, what, out);
-    part->tag = out->tag;
-    part->data = out->bytes ? PyBytes_AS_STRING(out->bytes) : NULL;
-    part->bytes = out->bytes ? (uint64_t)PyBytes_GET_SIZE(out->bytes) : 0;
+    out->tag = sf_outcome_pack_message(value, what, &out->message, &out->exit_status);
+}
+
+/* What takes the place of outcomes of so many bytes that found no room. */
+static void pack_no_room(const struct sf_result_memory *memory, uint64_t bytes, int error, struct outgoing *out)
+{
+    char sentence[240];
+    if (error == -EFBIG)
+        snprintf(sentence, sizeof sentence,
+                 "no room for its result of %llu bytes: the limit of file sizes (RLIMIT_FSIZE, ulimit -f), which holds "
+                 "for the memory of results too, allowed %llu bytes when it was started",
+                 (unsigned long long)bytes, (unsigned long long)memory->room);
+    else
+        snprintf(sentence, sizeof sentence, "no room for its result of %llu bytes: %s", (unsigned long long)bytes,
+                 strerror(-error));
+    out->tag = sf_outcome_pack_broken(sentence, &out->message);
 }
 
 /* 0 or -errno. What does not fit is replaced by a sentence that says so. */
-static int write_result_file(const struct sf_own_fd *result_file,
-                             struct sf_result_file_part parts[SF_RESULT_FILE_PARTS])
+static int write_result(struct sf_result_memory *memory, const struct outgoing *result, const struct outgoing *extracted)
 {
-    int error = sf_result_file_write(result_file, parts);
+    struct sf_result_part parts[SF_RESULT_MEMORY_PARTS] = {part_of(result), part_of(extracted)};
+    int error = sf_result_memory_write(memory, parts);
     if (!error)
         return 0;
-    char sentence[160];
-    struct sf_outcome_bytes broken;
-    snprintf(sentence, sizeof sentence, "no room for its result of %llu bytes: %s",
-             (unsigned long long)(parts[SF_TASK_RESULT].bytes + parts[SF_TASK_EXTRACTED].bytes), strerror(-error));
-    sf_outcome_pack_broken(sentence, &broken);
-    if (!broken.bytes)
-        return error;
-    struct sf_result_file_part part = {broken.tag, (uint64_t)PyBytes_GET_SIZE(broken.bytes),
-                                       PyBytes_AS_STRING(broken.bytes)};
-    parts[SF_TASK_RESULT] = part;
-    if (parts[SF_TASK_EXTRACTED].tag)
-        parts[SF_TASK_EXTRACTED] = part;
-    error = sf_result_file_write(result_file, parts);
-    Py_DECREF(broken.bytes);
+    struct outgoing broken;
+    pack_no_room(memory, parts[SF_TASK_RESULT].bytes + parts[SF_TASK_EXTRACTED].bytes, error, &broken);
+    parts[SF_TASK_RESULT] = part_of(&broken);
+    if (extracted->tag)
+        parts[SF_TASK_EXTRACTED] = part_of(&broken);
+    error = sf_result_memory_write(memory, parts);
+    sf_message_fini(&broken.message);
     return error;
 }
 
@@ -76,7 +99,7 @@ static int write_result_file(const struct sf_own_fd *result_file,
  * exit status. */
 static int end_forked_by_f(PyObject *raised)
 {
-    struct sf_outcome_bytes outcome;
+    struct outgoing outgoing;
     if (!raised)
         return 0;
     sf_put_raised(Py_NewRef(raised));
@@ -84,33 +107,32 @@ static int end_forked_by_f(PyObject *raised)
         PyErr_Print();
         return 1;
     }
-    sf_outcome_pack(NULL, "", &outcome);
-    Py_XDECREF(outcome.bytes);
-    return outcome.exit_status;
+    pack(NULL, raised, "", &outgoing);
+    sf_message_fini(&outgoing.message);
+    return outgoing.exit_status;
 }
 
 int sf_task_child(void *context)
 {
     struct sf_task *task = context;
     PyObject *value, *raised, *extracted, *failed;
-    struct sf_outcome_bytes result, extraction = {.tag = SF_TAG_NONE};
-    struct sf_result_file_part parts[SF_RESULT_FILE_PARTS] = {{0, 0, NULL}, {0, 0, NULL}};
+    struct outgoing result, extraction;
     call_f(task, &value, &raised);
     if (!sf_child_is_self(&task->child))
         return end_forked_by_f(raised);
     call_extract(task, &extracted, &failed);
     sf_log_write(SF_EVENT_RESULT, SF_PHASE_BEGIN, task->child.task, 0, 0);
-    pack_part(value, raised, "its result", &result, &parts[SF_TASK_RESULT]);
+    pack(value, raised, "its result", &result);
     if (extracted || failed)
-        pack_part(extracted, failed, "what it extracted", &extraction, &parts[SF_TASK_EXTRACTED]);
-    int error = write_result_file(&task->result_file, parts);
-    sf_log_write(SF_EVENT_RESULT, SF_PHASE_END, task->child.task,
-                 parts[SF_TASK_RESULT].bytes + parts[SF_TASK_EXTRACTED].bytes, (uint64_t)-error);
+        pack(extracted, failed, "what it extracted", &extraction);
+    else
+        memset(&extraction, 0, sizeof extraction);
+    int error = write_result(&task->memory, &result, &extraction);
+    sf_log_write(SF_EVENT_RESULT, SF_PHASE_END, task->child.task, result.message.bytes + extraction.message.bytes,
+                 (uint64_t)-error);
     int status = result.tag == SF_TAG_EXITED ? result.exit_status : error ? 1 : 0;
-    Py_XDECREF(result.bytes);
-    Py_XDECREF(extraction.bytes);
     Py_XDECREF(raised);
     Py_XDECREF(failed);
-    /* value and extracted are not freed before _exit: freeing would take time, and copy pages */
+    /* values and messages are not freed before _exit: freeing would take time, and copy pages */
     return status;
 }

@@ -3,11 +3,13 @@
 #ifndef SF_PY_TASK_TASK_OBJECT_H
 #define SF_PY_TASK_TASK_OBJECT_H
 
+#include "py/task/kept.h"
 #include "py/task/task.h"
 
 struct sf_task_object {
     PyObject_HEAD struct sf_task task;
     PyObject *weakrefs;
+    struct sf_kept_link link; /* kept.h */
 };
 
 static inline struct sf_task *sf_task_of(PyObject *self)
@@ -17,6 +19,10 @@ static inline struct sf_task *sf_task_of(PyObject *self)
 
 /* Raises RuntimeError where the object was initialised before: "a Thread is initialised once: make a new one". */
 int sf_task_object_init_once(PyObject *self, const char *word);
+
+/* The body of start(). start: forks the child of a task that may start, as sf_task_start. keep: the library keeps the
+ * object until its child has ended (kept.h). false with an exception; then it can be tried again. */
+bool sf_task_object_start(PyObject *self, int (*start)(struct sf_task *task), bool keep);
 
 /* Methods of both types, which have a docstring in each. */
 PyObject *sf_task_object_join(PyObject *self, PyObject *args, PyObject *kwargs);
@@ -35,8 +41,8 @@ PyObject *sf_task_object_exit(PyObject *self, PyObject *args);
     {"is_alive", sf_task_object_is_alive, METH_NOARGS,                                                                 \
      "is_alive($self)\n--\n\nTrue from start() until the child's end. Does not block."},                               \
         {"terminate", sf_task_object_terminate, METH_NOARGS,                                                           \
-         "terminate($self)\n--\n\nSends the child SIGTERM. Does not wait."},                                           \
-        {"kill", sf_task_object_kill, METH_NOARGS, "kill($self)\n--\n\nSends the child SIGKILL. Does not wait."},      \
+         "terminate($self)\n--\n\nSends the child SIGTERM, which ends it unless f has set a handler. Does not wait."},      \
+        {"kill", sf_task_object_kill, METH_NOARGS, "kill($self)\n--\n\nSends the child SIGKILL. Does not wait."},           \
         {"__enter__", sf_task_object_enter, METH_NOARGS, NULL},                                                        \
     {                                                                                                                  \
         "__exit__", sf_task_object_exit, METH_VARARGS, NULL                                                            \

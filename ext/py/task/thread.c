@@ -3,8 +3,10 @@
 #include "py/base/types.h"
 
 #include "core/log/log.h"
+#include "py/base/arguments.h"
 #include "py/base/wait.h"
 #include "py/task/task_object.h"
+#include "py/task/task_state.h"
 
 static PyObject *run_thread(struct sf_task *task)
 {
@@ -13,22 +15,20 @@ static PyObject *run_thread(struct sf_task *task)
 
 static int thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", NULL};
-    PyObject *f, *extract = NULL, *merge = NULL, *f_args = NULL, *f_kwargs = NULL, *name = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOO:Thread", keywords, &f, &extract, &merge, &f_args,
-                                     &f_kwargs, &name))
+    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "globals", NULL};
+    struct sf_task_call call = {NULL};
+    if (!sf_argument_knows_keywords("Thread", "Thread(f, args=(1, 2))", keywords, kwargs) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Thread", keywords, &call.f, &call.extract, &call.merge,
+                                     &call.args, &call.kwargs, &call.name, &call.globals) ||
+        sf_task_object_init_once(self, "Thread"))
         return -1;
-    struct sf_task *task = sf_task_of(self);
-    if (sf_task_object_init_once(self, "Thread"))
-        return -1;
-    task->run = run_thread;
-    return sf_task_init(task, SF_TASK_THREAD, f, f_args, f_kwargs, extract, merge, name);
+    sf_task_of(self)->run = run_thread;
+    return sf_task_init(sf_task_of(self), self, SF_TASK_THREAD, &call);
 }
 
 static PyObject *thread_start(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    struct sf_task *task = sf_task_of(self);
-    if (!sf_task_may_start(task) || sf_task_start(task))
+    if (!sf_task_object_start(self, sf_task_start, true))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -36,7 +36,10 @@ static PyObject *thread_start(PyObject *self, PyObject *Py_UNUSED(unused))
 static PyObject *thread_get_result(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     struct sf_task *task = sf_task_of(self);
-    return sf_task_is_joined(task) ? sf_task_result(task) : NULL;
+    PyObject *result = sf_task_is_joined(task) ? sf_task_result(task) : NULL;
+    if (task->exception)
+        task->asked = true;
+    return result;
 }
 
 static PyMethodDef methods[] = {
@@ -65,22 +68,28 @@ static PyMethodDef methods[] = {
     {"fileno", sf_task_object_fileno, METH_NOARGS,
      "fileno($self)\n--\n\n"
      "A pidfd, readable once the child has ended, for select, poll and asyncio. Owned by the Thread: valid until\n"
-     "join()."},
+     "join(). RuntimeError where the system gives none."},
     {"dispose", sf_task_object_dispose, METH_NOARGS,
      "dispose($self)\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory.\n\n"
-     "A joined Thread keeps its result. Calling it again does nothing."},
+     "A joined Thread keeps its result. Calling it again does nothing. RuntimeError when this process may not kill "
+     "the\n"
+     "child, which then goes on. Blocks until the child is reaped; signal handlers run."},
     SF_TASK_OBJECT_METHODS,
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None)\n--\n\n"
-             "Runs f(*args, **kwargs) in a forked process, which sees everything as it is at start().\n\n"
-             "extract(globals) runs in the child after f, also when f raised. Its result is pickled, and\n"
-             "merge(globals, extracted) runs in join(). Both get the globals of f's module, each in its own process.\n"
-             "As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
-             "When nobody refers to a running Thread any more, its child is killed, with a ResourceWarning.");
+PyDoc_STRVAR(
+    doc, "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, globals=None)\n--\n\n"
+         "Runs f(*args, **kwargs) in a forked process, which sees everything as it is at start().\n\n"
+         "extract(globals) runs in the child after f, also when f raised. Its result is pickled, and\n"
+         "merge(globals, extracted) runs in join(). Both get the globals() of the code that makes the Thread, each in\n"
+         "its own process; or the dict given as globals.\n"
+         "As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
+         "A started Thread runs to its end, also when nobody refers to it any more; the program's end waits for it.\n"
+         "Only dispose(), kill() and terminate() end it earlier. What nobody joins is not merged.\n"
+         "If f raised or the child died, and nobody has called get_result() before the Thread is disposed of or\n"
+         "collected, or the program ends, the exception is printed by sys.unraisablehook.");
 
 static PyType_Slot slots[] = {
     SF_TASK_OBJECT_SLOTS, {Py_tp_doc, (void *)doc}, {Py_tp_init, thread_init}, {Py_tp_methods, methods}, {0, NULL},

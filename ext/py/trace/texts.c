@@ -2,7 +2,12 @@
  * (after a fork, in another session), and all numbers are dropped then. */
 #include "py/trace/texts.h"
 
+/* How many texts are remembered, and how large they are together at most. */
+#define TEXTS_MAX 8192
+#define TEXTS_MAX_BYTES (1 << 20)
+
 static PyObject *texts; /* text -> its number in the log of sf_texts_era */
+static size_t texts_bytes; /* of the texts in it */
 uint32_t sf_texts_era;
 struct sf_texts_recent sf_texts_recent[SF_TEXTS_RECENT];
 
@@ -19,9 +24,12 @@ bool sf_texts_check(PyObject *text)
     return false;
 }
 
+/* Also done where a program makes up ever new names: a text that comes again then gets a second number, and the collector
+ * knows both as the same text. */
 static void forget_texts(void)
 {
     PyDict_Clear(texts);
+    texts_bytes = 0;
     for (size_t i = 0; i < SF_TEXTS_RECENT; i++)
         Py_CLEAR(sf_texts_recent[i].text);
     sf_texts_era = sf_log_texts_era();
@@ -45,6 +53,7 @@ static int look_up(PyObject *text, uint32_t *number)
     PyObject *fresh = PyLong_FromUnsignedLong(*number);
     int failed = !fresh || PyDict_SetItem(texts, text, fresh);
     Py_XDECREF(fresh);
+    texts_bytes += (size_t)bytes;
     return failed ? -1 : 0;
 }
 
@@ -52,7 +61,7 @@ int sf_texts_look_up(PyObject *text, uint32_t *number)
 {
     if (!texts && !(texts = PyDict_New()))
         return -1;
-    if (sf_texts_era != sf_log_texts_era())
+    if (sf_texts_era != sf_log_texts_era() || PyDict_GET_SIZE(texts) >= TEXTS_MAX || texts_bytes >= TEXTS_MAX_BYTES)
         forget_texts();
     if (look_up(text, number))
         return -1;

@@ -3,9 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/os/monotonic.h"
 #include "core/os/process.h"
@@ -14,8 +14,10 @@
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/workers/receive.h"
 
 #define STRETCH_NS INT64_C(5000000) /* how long results are taken in one go */
+#define ENDING_NS INT64_C(2000000)  /* how long one that ends is waited for without a look at what others have sent */
 
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most)
 {
@@ -23,13 +25,14 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     assert(most > 0);
     engine->job = job;
     engine->most = most;
-    size_t claims = job->uses_ring ? (size_t)most : 0;
-    size_t bytes = sizeof *engine->board + claims * sizeof engine->board->claims[0];
+    engine->owner = getpid();
+    engine->look = false;
+    size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
     engine->workers = PyMem_Calloc((size_t)most, sizeof *engine->workers);
     int error = engine->workers ? sf_shm_map(&board, bytes) : -ENOMEM;
     engine->board = board;
     engine->board_bytes = board ? bytes : 0;
-    if (!error && job->uses_ring)
+    if (!error)
         error = sf_ring_new(&engine->ring, SF_STREAM_RING_BYTES);
     if (error)
         sf_error(error, "cannot map the memory for workers");
@@ -50,17 +53,15 @@ int sf_engine_start(struct sf_engine *engine)
     worker->engine = engine;
     worker->number = number;
     worker->block = 1;
-    worker->gone = true; /* until it runs */
-    if (job->uses_ring)
-        atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM,
-                              memory_order_relaxed); /* the fork orders it */
+    worker->gone = true;                                                                      /* until it runs */
+    atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed); /* the fork orders it */
     PyObject *name = job->name ? job->name(engine, number) : NULL;
     if (job->name && !name)
         return -1;
-    int failed =
-        sf_task_init(&worker->task, SF_TASK_MAP_WORKER, engine->f, NULL, NULL, engine->extract, engine->merge, name);
+    struct sf_task_call call = {.f = engine->f, .name = name};
+    int failed = sf_task_init(&worker->task, NULL, SF_TASK_MAP_WORKER, &call);
     Py_XDECREF(name);
-    worker->task.run = job->run;
+    worker->task.run = sf_worker_run;
     if (failed || sf_task_start(&worker->task))
         return -1;
     worker->gone = false;
@@ -70,75 +71,6 @@ int sf_engine_start(struct sf_engine *engine)
 
 /* ---- what arrives ---- */
 
-/* Hands on a whole list of results. Steals it. */
-static void keep_list(struct sf_engine *engine, uint64_t number, Py_ssize_t room, PyObject *list)
-{
-    Py_ssize_t count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : 0;
-    if (count == 0 || count > room) {
-        PyErr_Format(PyExc_RuntimeError, "%zd results came back for %zd arguments from %llu on", count, room,
-                     (unsigned long long)number);
-        engine->job->fail(engine, number);
-        count = 0;
-    }
-    for (Py_ssize_t i = 0; i < count; i++)
-        engine->job->keep(engine, number + (uint64_t)i, Py_NewRef(PyList_GET_ITEM(list, i)));
-    Py_DECREF(list);
-}
-
-/* Turns a whole message into values, or an exception, for the job. opened: stolen; NULL: it could not be unpickled. 0,
- * or SF_RAISED with what interrupted the unpickling. */
-static int open_whole(struct sf_engine *engine, struct sf_worker *worker, const struct sf_stream_head *head,
-                      PyObject *opened)
-{
-    const struct sf_job *job = engine->job;
-    if (!opened && sf_outcome_was_interrupted())
-        return SF_RAISED;
-    Py_ssize_t room = job->room(engine, head->number);
-    if (room <= 0) { /* its chunk has failed meanwhile */
-        Py_XDECREF(opened);
-        PyErr_Clear();
-        return 0;
-    }
-    if (!opened && job->raises_reason) {
-        job->fail(engine, head->number);
-        return 0;
-    }
-    char what[SF_ENGINE_WHAT_BYTES];
-    bool alone = head->tag & SF_ENGINE_ALONE;
-    job->describe(engine, head->number, !alone, what);
-    struct sf_outcome_origin origin = {worker->task.child.pid, 0, worker->task.name, what};
-    PyObject *value = sf_outcome_open_message((enum sf_tag)(head->tag & ~SF_ENGINE_ALONE), opened, &origin);
-    if (!value)
-        job->fail(engine, head->number);
-    else if (alone)
-        job->keep(engine, head->number, value);
-    else
-        keep_list(engine, head->number, room, value);
-    return 0;
-}
-
-/* Takes one piece. 0, -EAGAIN, SF_RAISED or -errno. */
-static int pull_piece(struct sf_engine *engine)
-{
-    struct sf_stream_head head;
-    struct sf_ring_slot slot;
-    uint64_t bytes;
-    int error = engine->ring ? sf_stream_pull(engine->ring, &head, &slot, &bytes) : -EAGAIN;
-    if (error)
-        return error;
-    if (head.source >= (uint32_t)engine->started) {
-        sf_ring_release(engine->ring, &slot);
-        return -EBADMSG;
-    }
-    struct sf_worker *worker = engine->workers[head.source];
-    assert(!worker->gone); /* or it sent after its death */
-    PyObject *opened;
-    int whole = sf_arrival_take(&worker->arrival, engine->ring, &head, &slot, bytes, &opened);
-    if (whole < 0)
-        return SF_RAISED;
-    return whole ? open_whole(engine, worker, &head, opened) : 0;
-}
-
 /* Takes results while there are some, but no longer than STRETCH_NS: then signal handlers and other Python threads are
  * due, and workers may send as fast as we take. until_finished: no more than are needed. 0: there may be more, -EAGAIN:
  * there was no more, SF_RAISED or -errno. */
@@ -146,7 +78,7 @@ static int take_results(struct sf_engine *engine, bool until_finished)
 {
     int64_t until_ns = sf_monotonic_ns() + STRETCH_NS;
     int got;
-    while ((got = pull_piece(engine)) == 0)
+    while ((got = sf_receive_piece(engine)) == 0)
         if ((until_finished && engine->job->is_finished(engine)) || sf_monotonic_ns() >= until_ns)
             break;
     return got;
@@ -173,12 +105,12 @@ static int look_for_dead(struct sf_engine *engine)
             engine->look = true; /* its results may not be all taken yet */
         if (got != -EAGAIN)
             return got;
+        if (worker->gone) /* the job has ended it, for what one of them had sent */
+            continue;
         worker->gone = true;
         engine->alive--;
         assert(engine->alive >= 0);
-        uint64_t claim = SF_ENGINE_NO_CLAIM;
-        if (engine->job->uses_ring)
-            claim = atomic_load_explicit(sf_worker_claim(worker), memory_order_relaxed); /* its death orders it */
+        uint64_t claim = atomic_load_explicit(sf_worker_claim(worker), memory_order_relaxed); /* its death orders it */
         engine->job->ended(engine, worker, claim);
     }
     return 0;
@@ -195,6 +127,10 @@ int sf_engine_look(struct sf_engine *engine)
     if (!sf_liveness_is_due(0, &engine->looked_ns))
         return 0;
     int got = look_for_dead(engine);
+    if (got == -EBUSY) {
+        engine->look = true;
+        return 0;
+    }
     if (got && got != SF_RAISED)
         sf_error(got, "cannot look for workers that have died");
     return got ? -1 : 0;
@@ -237,8 +173,7 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
 static int try_results(void *what)
 {
     struct sf_engine *engine = what;
-    if (engine->ring)
-        engine->seen = sf_ring_events(engine->ring);
+    engine->seen = sf_ring_events(engine->ring);
     int got = take_results(engine, true);
     if (got == 0 && engine->job->is_finished(engine))
         return 0;
@@ -253,18 +188,17 @@ static int try_results(void *what)
     return engine->job->is_finished(engine) ? 0 : -EAGAIN;
 }
 
-/* Without a ring, the end of a worker is what is waited for. */
+/* For the end of a worker. */
 static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
 {
-    struct pollfd *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
-    nfds_t count = 0;
+    pid_t *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
+    size_t count = 0;
     if (!waited)
         return -ENOMEM;
     for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
         if (!engine->workers[i]->gone)
-            waited[count++] =
-                (struct pollfd){.fd = sf_own_fd_get(&engine->workers[i]->task.child.pidfd), .events = POLLIN};
-    assert(count == (nfds_t)engine->alive);
+            waited[count++] = engine->workers[i]->task.child.pid;
+    assert(count == (size_t)engine->alive);
     int slept = sf_process_wait_any(waited, count, timeout_ns);
     PyMem_RawFree(waited);
     return slept;
@@ -273,9 +207,9 @@ static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
 static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct sf_engine *engine = what;
-    if (!engine->ring) {
+    if (engine->job->awaits_end && engine->job->awaits_end(engine)) { /* others may send results meanwhile */
         engine->look = true;
-        return sleep_for_death(engine, timeout_ns);
+        return sleep_for_death(engine, timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);
     }
     int slept = sf_ring_wait_event(engine->ring, engine->seen, timeout_ns);
     if (sf_liveness_is_due(slept, &engine->looked_ns))
@@ -285,12 +219,23 @@ static int sleep_for_results(void *what, int64_t timeout_ns)
 
 int sf_engine_wait(struct sf_engine *engine)
 {
-    struct sf_waiting waiting = {try_results, sleep_for_results, engine, engine->ring ? SF_WAIT_MESSAGE : SF_WAIT_CHILD,
-                                 0};
+    struct sf_waiting waiting = {try_results, sleep_for_results, engine, SF_WAIT_MESSAGE, 0};
     int got = sf_wait(&waiting, true, SF_FOREVER);
     if (got && got != SF_RAISED)
         sf_error(got, "cannot receive the workers' results");
     return got ? -1 : 0;
+}
+
+int sf_engine_take_sent(struct sf_engine *engine)
+{
+    int got = 0;
+    while (got == 0 && !engine->job->is_finished(engine))
+        got = sf_receive_piece(engine);
+    if (got == 0 || got == -EAGAIN)
+        return 0;
+    if (got != SF_RAISED)
+        sf_error(got, "cannot receive the workers' results");
+    return -1;
 }
 
 /* ---- the end ---- */
@@ -312,7 +257,7 @@ void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker)
 {
     if (worker->gone)
         return;
-    sf_task_dispose(&worker->task, NULL, false);
+    sf_task_dispose(&worker->task);
     worker->gone = true;
     engine->alive--;
 }
@@ -344,9 +289,17 @@ void sf_engine_kill(struct sf_engine *engine)
     }
 }
 
+void sf_engine_stop(struct sf_engine *engine)
+{
+    sf_engine_kill(engine); /* all at once, then one after the other */
+    for (Py_ssize_t i = 0; i < engine->started; i++)
+        sf_engine_end_worker(engine, engine->workers[i]);
+}
+
 void sf_engine_fini(struct sf_engine *engine)
 {
-    sf_engine_kill(engine);       /* all at once, then one after the other */
+    sf_receive_clear(engine);
+    sf_engine_kill(engine);
     while (engine->started > 0) { /* one by one, because the garbage collector may traverse those that are left */
         struct sf_worker *worker = engine->workers[--engine->started];
         sf_task_fini(&worker->task);

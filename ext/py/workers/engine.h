@@ -1,7 +1,7 @@
 /* The worker engine: forked processes that compute f over arguments, chunk by chunk, and send the results home. Written
  * once for map, starmap, imap and imap_unordered; each of them is a struct sf_job.
  *
- *     parent (engine.c)                                            worker (worker.c)
+ *     parent (engine.c, receive.c)                                 worker (worker.c)
  *
  *     where chunks come from, the job's own:
  *       map    arguments inherited by the fork, a shared counter  --> next_chunk
@@ -9,18 +9,17 @@
  *       merge  one chunk for each process (merge.c)                                | f, argument by argument
  *                                                                                  |
  *     keep, fail  <-- opened  <-- arrival of each worker  <-- results ring <-- blocks of results, or what f raised
+ *     extracted   <-- opened  <--                         <--              <-- merge only: what `extract` returned
  *     ended       <-- the only search for dead workers    <-- claims: the argument that each worker is at
  *
- * merge has no results ring and no claims: its results are its tasks' results (py/task), which `ended` reads.
- *
  * Messages in the results ring are streams of pieces (core/result/stream.h): `source` is the worker, `number` the
- * argument whose result comes first, `tag` an outcome. The results of one chunk come from one worker in the order of
- * the arguments.
+ * argument whose result comes first, `tag` an outcome and the bits below. The results of one chunk come from one worker
+ * in the order of the arguments. receive.c opens them.
  *
  * A worker as its parent sees it:
  *
  *     (no struct) --sf_engine_start--> RUNNING --(died; all that it sent was taken)--> gone, job->ended was called
- *                          |              +------(sf_engine_end_worker: killed)------> gone
+ *                          |              +------(sf_engine_end_worker, sf_engine_stop: killed)------> gone
  *                          |              +------(sf_engine_fini: killed)------------> freed
  *                          +--(the fork failed)--------------------------------------> gone, it never ran
  *
@@ -31,52 +30,64 @@
  *
  * The engine owns its workers, the ring and the claims; the job owns what it keeps. A worker process has copies of all
  * of it and never frees them. Everything here runs under the interpreter lock. Functions that wait for workers, to send
- * something or to die, release it meanwhile: sf_engine_wait, sf_engine_reap, sf_engine_end_worker, sf_engine_fini. */
+ * something or to die, release it meanwhile: sf_engine_wait, sf_engine_reap, sf_engine_end_worker, sf_engine_stop,
+ * sf_engine_fini. Unpickling and `progress` run code of the program, which may fork: only the process that made the
+ * engine goes on, in the other one sf_engine_wait raises RuntimeError. */
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "core/result/stream.h"
 #include "py/message/arrival.h"
 #include "py/task/task.h"
 
 #define SF_ENGINE_NO_CLAIM UINT64_MAX
-#define SF_ENGINE_ALONE 0x100u   /* with a message's tag: it is one result, not a list of them */
-#define SF_ENGINE_WHAT_BYTES 160 /* what job->describe may write */
+/* With a message's tag: */
+#define SF_ENGINE_ALONE 0x100u     /* it is one result, not a list of them */
+#define SF_ENGINE_EXTRACTED 0x200u /* it is what `extract` returned; its number is the first argument of the chunk */
+#define SF_ENGINE_WHAT_BYTES 160   /* what job->describe may write */
 
 struct sf_engine;
 struct sf_worker;
 
 /* In a worker: the chunk it works through. */
 struct sf_chunk {
-    PyObject *items;    /* list, tuple or range with the arguments, owned; NULL: an exception says why there are none */
+    PyObject *items;    /* list, tuple or range with the arguments, owned */
     Py_ssize_t at, end; /* the next position in items, and the one after the last */
     uint64_t offset;    /* the number of argument items[0] */
     uint64_t number;    /* of the chunk */
     PyObject *iterator; /* over a range; owned */
+    PyObject *failure;  /* what is raised instead of one more argument: it cannot be unpickled; owned, may be NULL */
 };
 
 /* What map, imap and merge each do in their own way. */
 struct sf_job {
     /* In the worker: fills in the next chunk, which is zeroed before, and notes the claim. 1, 0: there is none, -1 with
-     * an exception that ends the worker. Only for sf_worker_run. */
+     * an exception that ends the worker. */
     int (*next_chunk)(struct sf_worker *worker, struct sf_chunk *chunk);
-    /* In the worker: the task's `run`. Most take sf_worker_run. */
-    PyObject *(*run)(struct sf_task *task);
-    /* In both, with a ring: what a message is, for errors: "its result for argument 6", or, if it holds several, "its
-     * results from argument 6 on". */
-    void (*describe)(const struct sf_engine *engine, uint64_t number, bool several, char *what);
+    /* In the worker, after a chunk of which nothing has failed: what else belongs to it. 0, or -1 with an exception
+     * that ends the worker. May be NULL. */
+    int (*after_chunk)(struct sf_worker *worker, const struct sf_chunk *chunk);
+    /* In both: what a message is, for errors: "its result for argument 6", or "what it extracted". */
+    void (*describe)(const struct sf_engine *engine, uint64_t number, bool extracted, char *what);
     /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */
     PyObject *(*name)(const struct sf_engine *engine, uint32_t number);
 
-    /* In the parent, with a ring: how many results may come from argument `number` on, 0 if none is awaited there. */
-    Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number);
-    /* In the parent, with a ring: takes the result of an argument for which there is room. Steals value. */
+    /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. extracted:
+     * whether what was extracted after the chunk that begins with it is awaited, 1 or 0. */
+    Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number, bool extracted);
+    /* In the parent: takes the result of an argument for which there is room. Steals value. */
     void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
-    /* In the parent, with a ring: takes the current exception as the outcome of an argument for which there is room. */
+    /* In the parent: takes the current exception as the outcome of an argument for which there is room, or of the
+     * extraction after the chunk that begins with it. */
     void (*fail)(struct sf_engine *engine, uint64_t number);
+    /* In the parent: takes what was extracted after the chunk that begins with this argument. Steals value. NULL where
+     * no worker sends such a message. */
+    void (*extracted)(struct sf_engine *engine, uint64_t number, PyObject *value);
     /* In the parent: a worker has died, and all that it had sent was taken. claim: the argument it was at, or
      * SF_ENGINE_NO_CLAIM. */
     void (*ended)(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim);
@@ -85,10 +96,11 @@ struct sf_job {
     int (*advance)(struct sf_engine *engine);
     /* In the parent: whether sf_engine_wait has nothing to wait for any more. Cheap. */
     bool (*is_finished)(struct sf_engine *engine);
+    /* In the parent: whether a worker will end soon, and `advance` needs that to go on. Cheap. May be NULL. */
+    bool (*awaits_end)(struct sf_engine *engine);
 
     bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
     bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
-    bool uses_ring;     /* there are claims, and results come over the results ring; else by the tasks' own results */
 };
 
 struct sf_engine_claim {
@@ -106,18 +118,28 @@ struct sf_worker {
     struct sf_task task;
     struct sf_engine *engine;
     uint32_t number;           /* in engine->workers */
-    struct sf_arrival arrival; /* in the parent: of the message under way from it */
+    struct sf_arrival arrival; /* in the parent: of the message under way from it, or kept */
     Py_ssize_t block;          /* in the worker: how many results it computes between two sends */
+    uint64_t chunks;           /* in the worker: how many it has begun to work on */
     bool gone;                 /* it does not run, and nothing is expected from it any more */
+};
+
+/* A message that is whole and not opened, because its opening was interrupted. */
+struct sf_unopened {
+    bool is_there;
+    struct sf_stream_head head;
+    PyObject *opened; /* what it is, owned; NULL: its opening runs code, and it is in its worker's `arrival` */
 };
 
 struct sf_engine {
     const struct sf_job *job;
-    PyObject *f, *extract, *merge; /* borrowed; extract and merge may be NULL */
-    bool star;                     /* f(*argument) */
+    PyObject *f; /* borrowed */
+    bool star;   /* f(*argument) */
+    pid_t owner; /* the process that made it */
     struct sf_engine_board *board;
     size_t board_bytes;
-    struct sf_ring *ring; /* of results; NULL without uses_ring */
+    struct sf_ring *ring; /* of results */
+    struct sf_unopened unopened;
     struct sf_worker **workers;
     Py_ssize_t started, alive, most; /* workers: started so far, not gone, ever */
     Py_ssize_t oldest;               /* all before this one are gone */
@@ -128,8 +150,8 @@ struct sf_engine {
 
 /* ---- in the parent ---- */
 
-/* Makes an engine without workers. f, extract, merge and star were filled in by the caller, all else is zero. most: how
- * many workers there may ever be. 0, or -1 with an exception; sf_engine_fini in any case. */
+/* Makes an engine without workers. f and star were filled in by the caller, all else is zero, or was given back by
+ * sf_engine_fini. most: how many workers there may ever be. 0, or -1 with an exception; sf_engine_fini in any case. */
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most);
 
 /* Forks one more worker. 0, or -1 with an exception. */
@@ -151,8 +173,14 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
 /* Waits until all workers have ended by themselves. 0, or -1 with an exception. */
 int sf_engine_reap(struct sf_engine *engine);
 
-/* Kills a worker whose results do not matter any more. */
+/* Kills a worker whose results do not matter any more, and reaps it. */
 void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker);
+
+/* Kills all workers and reaps them. What they have sent can still be taken. Leaves the exception state alone. */
+void sf_engine_stop(struct sf_engine *engine);
+
+/* Takes what was sent until job->is_finished, or until there is no more. Does not wait. 0, or -1 with an exception. */
+int sf_engine_take_sent(struct sf_engine *engine);
 
 /* Kills what still runs. Does not wait for it, and gives nothing back. */
 void sf_engine_kill(struct sf_engine *engine);
@@ -169,11 +197,12 @@ bool sf_engine_is_worker(const struct sf_engine *engine);
 
 /* ---- in the worker (worker.c) ---- */
 
-/* Works through chunks until there are no more: the usual job->run. */
+/* Works through chunks until there are no more: the task's `run`. */
 PyObject *sf_worker_run(struct sf_task *task);
 
-/* A list of f of each argument of a chunk, or NULL with an exception. Ends the chunk. */
-PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk);
+/* Sends one value, or what was raised instead (value NULL), as the result of an argument, or as `extracted`. *tag: what
+ * it went as. 0, or -1 with an exception that ends the worker: SystemExit is one. */
+int sf_worker_send(struct sf_worker *worker, uint64_t number, bool extracted, PyObject *value, enum sf_tag *tag);
 
 static inline struct sf_worker *sf_worker_of(struct sf_task *task)
 {

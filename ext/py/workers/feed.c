@@ -8,6 +8,7 @@
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/task/outcome.h"
 
 #define ALONE 1u /* a message's tag: it is one argument, not a list of them */
 
@@ -42,9 +43,9 @@ void sf_feed_fini(struct sf_feed *feed)
     sf_arrival_clear(&feed->arrival);
 }
 
-int sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items)
+/* Packs all items. Steals them. 0, or -1 with an exception. */
+static int pack_all(struct sf_feed *feed, uint64_t first, PyObject *items)
 {
-    assert(!feed->is_packed && PyList_GET_SIZE(items) > 0);
     bool alone = PyList_GET_SIZE(items) == 1; /* bytes alone need no pickling */
     feed->is_packed = true;
     feed->items = items;
@@ -59,6 +60,37 @@ int sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items)
                                .parts = feed->message.parts,
                                .count = feed->message.count};
     return 0;
+}
+
+Py_ssize_t sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items, bool *is_bad)
+{
+    assert(!feed->is_packed && PyList_GET_SIZE(items) > 0);
+    Py_ssize_t all = PyList_GET_SIZE(items), good = 0;
+    *is_bad = false;
+    if (pack_all(feed, first, Py_NewRef(items)) == 0) {
+        Py_DECREF(items);
+        return all;
+    }
+    if (sf_outcome_was_interrupted()) {
+        Py_DECREF(items);
+        return 0;
+    }
+    PyObject *reason = sf_take_raised();
+    while (good < all && sf_message_can_pack(PyList_GET_ITEM(items, good)))
+        good++;
+    *is_bad = good < all && !sf_outcome_was_interrupted();
+    PyObject *failure = good < all ? sf_take_raised() : Py_NewRef(reason);
+    PyObject *slice = *is_bad && good > 0 ? PyList_GetSlice(items, 0, good) : NULL;
+    if (*is_bad && good > 0 && (!slice || pack_all(feed, first, slice))) {
+        PyErr_Clear();
+        *is_bad = false;
+    }
+    if (!*is_bad)
+        good = 0;
+    Py_DECREF(reason);
+    Py_DECREF(items);
+    sf_put_raised(failure);
+    return good;
 }
 
 int sf_feed_push(struct sf_feed *feed)
@@ -87,7 +119,8 @@ struct taking {
     struct sf_feed *feed;
     _Atomic uint64_t *claim;
     struct sf_stream_head head;
-    PyObject *items;
+    PyObject
+        *opened;   /* the whole chunk, unless opening it runs code of the program: then it is kept in feed->arrival */
     uint32_t seen; /* the ring's events before the last look at it */
 };
 
@@ -120,7 +153,7 @@ static int take_pieces(struct taking *taking)
         if (head->offset == 0) {
             atomic_store_explicit(taking->claim, head->number, memory_order_relaxed); /* read after our death only */
             sf_arrival_clear(&feed->arrival);
-        } else if (!feed->arrival.target) { /* the rest of a chunk whose taker was killed */
+        } else if (!sf_arrival_is_under_way(&feed->arrival)) { /* the rest of a chunk whose taker was killed */
             sf_ring_release(feed->ring, &slot);
             let_parent_know(feed);
             continue;
@@ -129,10 +162,10 @@ static int take_pieces(struct taking *taking)
             give_turn(feed);
         else if (head->offset == 0)
             atomic_store_explicit(&feed->shared->in_pieces, 1, memory_order_relaxed);
-        int whole = sf_arrival_take(&feed->arrival, feed->ring, head, &slot, bytes, &taking->items);
+        int whole = sf_arrival_keep(&feed->arrival, feed->ring, head, &slot, bytes, &taking->opened);
         let_parent_know(feed);
         if (whole)
-            return whole > 0 ? 0 : SF_RAISED;
+            return whole == 2 || (whole == 1 && taking->opened) ? 0 : SF_RAISED;
     }
     return error;
 }
@@ -145,7 +178,9 @@ static int try_take(void *what)
     if (!feed->has_turn)
         feed->has_turn = sf_ring_turn_take(feed->ring, &feed->shared->turn);
     int got = feed->has_turn ? take_pieces(taking) : -EAGAIN;
-    if (got == -EAGAIN && feed->has_turn && !feed->arrival.target)
+    if (got == -EBUSY) /* sleep_to_take waits for the lock too */
+        got = -EAGAIN;
+    if (got == -EAGAIN && feed->has_turn && !sf_arrival_is_under_way(&feed->arrival))
         give_turn(feed); /* nothing has begun: do not keep others from it */
     if (got == -EAGAIN && atomic_load_explicit(&feed->shared->stop, memory_order_acquire)) /* partner: sf_feed_stop */
         return -ECANCELED;
@@ -164,7 +199,55 @@ static int sleep_to_take(void *what, int64_t timeout_ns)
     return sf_ring_turn_wait(feed->ring, &feed->shared->turn, timeout_ns);
 }
 
-int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items)
+static PyObject *list_of(PyObject *item)
+{
+    PyObject *list = PyList_New(1);
+    if (list)
+        PyList_SET_ITEM(list, 0, item);
+    else
+        Py_DECREF(item);
+    return list;
+}
+
+/* The chunk did not open, for this reason, which is stolen. As open_taken. */
+static PyObject *open_again(struct taking *taking, PyObject *reason, PyObject **failure)
+{
+    struct sf_arrival *arrival = &taking->feed->arrival;
+    PyObject *items = NULL, *raised = NULL, *both;
+    if (taking->head.tag & ALONE) {
+        PyObject *item = sf_arrival_open(arrival);
+        both = item ? Py_BuildValue("([N]O)", item, Py_None) : Py_BuildValue("([]N)", sf_take_raised());
+    } else {
+        both = sf_arrival_open_singly(arrival);
+    }
+    if (both && PyArg_ParseTuple(both, "O!O", &PyList_Type, &items, &raised))
+        Py_INCREF(items);
+    PyErr_Clear();
+    if (!items) /* it was interrupted again */
+        items = PyList_New(0);
+    else if (raised == Py_None) /* the reason is not about an argument */
+        items = PyList_SetSlice(items, PyList_GET_SIZE(items) - 1, PY_SSIZE_T_MAX, NULL) ? NULL : items;
+    else
+        sf_error_add_note(raised, PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
+                                                       (unsigned long long)taking->head.number +
+                                                           (unsigned long long)PyList_GET_SIZE(items)));
+    *failure = Py_NewRef(raised && raised != Py_None ? raised : reason);
+    Py_DECREF(reason);
+    Py_XDECREF(both);
+    return items;
+}
+
+/* Opens the chunk that was taken: the list, or what is before the argument that *failure takes the place of. What is
+ * not about an argument takes the place of the last one. NULL with an exception. */
+static PyObject *open_taken(struct taking *taking, PyObject **failure)
+{
+    PyObject *opened = taking->opened ? taking->opened : sf_arrival_open(&taking->feed->arrival);
+    if (!opened)
+        return open_again(taking, sf_take_raised(), failure);
+    return taking->head.tag & ALONE ? list_of(opened) : opened;
+}
+
+int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items, PyObject **failure)
 {
     struct taking taking = {.feed = feed, .claim = claim};
     struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_REQUEST, 0};
@@ -172,17 +255,14 @@ int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first,
     if (feed->has_turn && got != 0)
         give_turn(feed);
     *first = taking.head.number;
-    *items = taking.items;
-    if (got == 0 && taking.items && (taking.head.tag & ALONE)) {
-        *items = PyList_New(1);
-        if (*items)
-            PyList_SET_ITEM(*items, 0, taking.items);
-        else
-            Py_DECREF(taking.items);
+    if (got == 0) {
+        *items = open_taken(&taking, failure);
+        sf_arrival_clear(&feed->arrival);
+        return *items ? 1 : -1;
     }
     if (got == -ECANCELED || got == -EPIPE)
         return 0;
     if (got && got != SF_RAISED)
         sf_error(got, "cannot take arguments");
-    return got ? -1 : 1;
+    return -1;
 }

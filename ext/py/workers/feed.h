@@ -45,9 +45,11 @@ struct sf_feed {
 int sf_feed_init(struct sf_feed *feed, struct sf_ring *results);
 void sf_feed_fini(struct sf_feed *feed);
 
-/* Packs a chunk, after the one before was pushed. Steals items. first: the number of its first argument. 0, or -1 with
- * pickle's exception. */
-int sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items);
+/* Packs a chunk, after the one before was pushed. Steals items, a list that is not empty. first: the number of its
+ * first argument. Returns how many arguments were packed, from the first on: with fewer than all, or none, pickle's
+ * exception is set, and *is_bad says whether it is about the argument after them. It is not if it does not come again,
+ * or is Ctrl-C, or MemoryError. */
+Py_ssize_t sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items, bool *is_bad);
 
 /* Pushes what there is room for. 0: all of the chunk, -EAGAIN: the ring of results will be nudged when there is more
  * room. The caller has asked sf_ring_events of that ring before. */
@@ -57,8 +59,8 @@ int sf_feed_push(struct sf_feed *feed);
 void sf_feed_stop(struct sf_feed *feed);
 
 /* In a worker: waits for a chunk and takes it. *first: the number of its first argument; it is stored in *claim too, as
- * soon as the first piece is taken. 1: *items is the list, or NULL with the exception of unpickling it; 0: stopped, or
- * the parent is gone; -1 with another exception. */
-int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items);
+ * soon as the first piece is taken. 1: *items is the list, or those before the one that could not be unpickled, which
+ * raised *failure (else NULL); both are new references. 0: stopped, or the parent is gone; -1 with an exception. */
+int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items, PyObject **failure);
 
 #endif

@@ -3,12 +3,15 @@
 #include "py/workers/map_call.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "core/log/log.h"
 #include "core/os/cpus.h"
 #include "py/base/arguments.h"
+#include "py/base/caller.h"
 #include "py/base/errors.h"
 #include "py/base/types.h"
+#include "py/workers/call_arguments.h"
 #include "py/workers/merge.h"
 
 /* ---- in the worker ---- */
@@ -26,21 +29,24 @@ static int next_by_counter(struct sf_worker *worker, struct sf_chunk *chunk)
     return 1;
 }
 
-static void describe_result(const struct sf_engine *engine, uint64_t number, bool several, char *what)
+void sf_map_describe(const struct sf_engine *engine, uint64_t number, bool extracted, char *what)
 {
     const struct sf_map *map = sf_map_of(engine);
     char chunk[80];
     sf_results_describe_chunk(&map->results, (Py_ssize_t)number / map->results.chunk, chunk);
-    snprintf(what, SF_ENGINE_WHAT_BYTES,
-             several ? "its results from argument %llu on, of %s" : "its result for argument %llu, of %s",
-             (unsigned long long)number, chunk);
+    if (extracted)
+        snprintf(what, SF_ENGINE_WHAT_BYTES, "what it extracted after %s", chunk);
+    else
+        snprintf(what, SF_ENGINE_WHAT_BYTES, "its result for argument %llu, of %s", (unsigned long long)number, chunk);
 }
 
 /* ---- in the parent ---- */
 
-static Py_ssize_t room_for_results(struct sf_engine *engine, uint64_t number)
+Py_ssize_t sf_map_room(struct sf_engine *engine, uint64_t number, bool extracted)
 {
-    return sf_results_room(&sf_map_of(engine)->results, number);
+    const struct sf_results *results = &sf_map_of(engine)->results;
+    return extracted ? sf_results_misses_extracted(results, (Py_ssize_t)number / results->chunk)
+                     : sf_results_room(results, number);
 }
 
 /* Once something has failed, the chunks that nobody has claimed do not matter: those before it were claimed earlier. */
@@ -80,30 +86,29 @@ static struct sf_worker *find_failed(const struct sf_engine *engine)
     return engine->workers[0];
 }
 
+static bool all_results_are_here(struct sf_engine *engine)
+{
+    struct sf_results *results = &sf_map_of(engine)->results;
+    return sf_results_are_finished(results, results->chunks);
+}
+
 static void counting_worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
 {
     struct sf_results *results = &sf_map_of(engine)->results;
     if (claim != SF_ENGINE_NO_CLAIM && !sf_results_has_chunk(results, (Py_ssize_t)claim / results->chunk))
         fail_by_death(engine, worker, claim, (Py_ssize_t)claim / results->chunk);
-    if (engine->alive == 0 && !sf_results_are_finished(results)) /* a chunk was claimed, and the claim not noted */
+    if (engine->alive == 0 && !all_results_are_here(engine)) /* a chunk was claimed, and the claim not noted */
         fail_by_death(engine, find_failed(engine), SF_ENGINE_NO_CLAIM, results->missing);
-}
-
-static bool all_results_are_here(struct sf_engine *engine)
-{
-    return sf_results_are_finished(&sf_map_of(engine)->results);
 }
 
 static const struct sf_job counter_job = {
     .next_chunk = next_by_counter,
-    .run = sf_worker_run,
-    .describe = describe_result,
-    .room = room_for_results,
+    .describe = sf_map_describe,
+    .room = sf_map_room,
     .keep = keep_result,
     .fail = fail_argument,
     .ended = counting_worker_ended,
     .is_finished = all_results_are_here,
-    .uses_ring = true,
 };
 
 static int run_by_counter(struct sf_map *map)
@@ -136,7 +141,7 @@ static PyObject *run_map(struct sf_map *map)
         log_map(map, number);
     int failed = sf_results_init(results);
     if (!failed)
-        failed = map->engine.extract ? sf_merge_run(map) : run_by_counter(map);
+        failed = map->extract ? sf_merge_run(map) : run_by_counter(map);
     sf_engine_fini(&map->engine);
     sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)results->chunks, (uint64_t)map->workers);
     if (!failed)
@@ -188,10 +193,13 @@ static PyObject *close_progress(PyObject *bar, PyObject *all)
     return all;
 }
 
-/* Whether the third positional argument makes it the form with extract and merge. */
+/* Whether the positional arguments are the form with extract and merge. None may be extract, or concurrency. */
 static bool has_extract(PyObject *args)
 {
-    return PyTuple_GET_SIZE(args) > 2 && !PyIndex_Check(PyTuple_GET_ITEM(args, 2));
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    if (count < 4 || PyTuple_GET_ITEM(args, 2) != Py_None)
+        return count > 2 && PyCallable_Check(PyTuple_GET_ITEM(args, 2));
+    return PyTuple_GET_ITEM(args, 3) == Py_None || PyCallable_Check(PyTuple_GET_ITEM(args, 3));
 }
 
 /* Chunks of `chunk` arguments, 0: an even split, for at most `concurrency` workers. */
@@ -205,86 +213,153 @@ static void split_arguments(struct sf_map *map, int64_t concurrency, int64_t chu
     map->workers = concurrency < results->chunks ? concurrency : results->chunks;
 }
 
-static PyObject *map_or_starmap(PyObject *args, PyObject *kwargs, bool star)
+/* Whether the third positional argument can be concurrency or extract. If not: false, with TypeError. */
+static bool is_third(PyObject *args)
 {
-    static char *plain[] = {"f", "args", "concurrency", "chunksize", "extract", "merge", "progress", NULL};
-    static char *merging[] = {"f", "args", "extract", "merge", "concurrency", "chunksize", "progress", NULL};
-    struct sf_map map = {.engine = {.star = star}};
-    struct sf_engine *engine = &map.engine;
-    struct sf_results *results = &map.results;
-    PyObject *iterable, *extract = Py_None, *merge = Py_None, *concurrency_object = NULL, *chunk_object = NULL;
-    PyObject *progress = NULL, *bar;
-    int64_t concurrency = 0, chunk = 0;
+    PyObject *third = PyTuple_GET_SIZE(args) > 2 ? PyTuple_GET_ITEM(args, 2) : Py_None;
+    if (third == Py_None || PyIndex_Check(third) || PyCallable_Check(third))
+        return true;
+    PyErr_Format(PyExc_TypeError, "the third argument is concurrency, an int, or extract, a callable, not %.200s%s",
+                 Py_TYPE(third)->tp_name, PyFloat_Check(third) ? ": write // instead of /, or int(...)" : "");
+    return false;
+}
+
+/* What a call gives, as it is; all borrowed. */
+struct arguments {
+    PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals;
+};
+
+/* Both forms: extract and merge may come before concurrency. 0, or -1 with TypeError. */
+static int parse(const char *function, PyObject *args, PyObject *kwargs, struct arguments *to)
+{
+    static char *plain[] = {"f",     "args",     "concurrency", "chunksize", "extract",
+                            "merge", "progress", "rounds",      "globals",   NULL};
+    static char *merging[] = {"f",         "args",     "extract", "merge",   "concurrency",
+                              "chunksize", "progress", "rounds",  "globals", NULL};
+    bool is_star = strcmp(function, "starmap") == 0;
+    if (!sf_argument_knows_keywords(function, is_star ? "starmap(f, args)" : "map(f, args)", plain, kwargs) ||
+        !sf_call_has_one_iterable(function, "starmap(f, zip(a_values, b_values))", args) || !is_third(args))
+        return -1;
     int parsed =
         has_extract(args)
-            ? PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OOOO$O:starmap" : "OO|OOOO$O:map", merging,
-                                          &engine->f, &iterable, &extract, &merge, &concurrency_object, &chunk_object,
-                                          &progress)
-            : PyArg_ParseTupleAndKeywords(args, kwargs, star ? "OO|OO$OOO:starmap" : "OO|OO$OOO:map", plain, &engine->f,
-                                          &iterable, &concurrency_object, &chunk_object, &extract, &merge, &progress);
-    if (!parsed || !sf_argument_is_callable(engine->f, "f", false) ||
-        !sf_argument_is_callable(extract, "extract", true) || !sf_argument_is_callable(merge, "merge", true))
-        return NULL;
-    if ((extract == Py_None) != (merge == Py_None))
-        return PyErr_Format(PyExc_ValueError, "extract and merge go together: give both or neither");
-    if (sf_argument_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
-        sf_argument_integer(chunk_object, "chunksize", 0, "0: an even split", &chunk))
-        return NULL;
-    engine->extract = extract == Py_None ? NULL : extract;
-    engine->merge = merge == Py_None ? NULL : merge;
+            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOO:starmap" : "OO|OOOO$OOO:map", merging,
+                                          &to->f, &to->iterable, &to->extract, &to->merge, &to->concurrency,
+                                          &to->chunksize, &to->progress, &to->rounds, &to->globals)
+            : PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OO$OOOOO:starmap" : "OO|OO$OOOOO:map", plain,
+                                          &to->f, &to->iterable, &to->concurrency, &to->chunksize, &to->extract,
+                                          &to->merge, &to->progress, &to->rounds, &to->globals);
+    return parsed ? 0 : -1;
+}
+
+/* extract, merge and rounds. 0, or -1 with an exception. */
+static int read_merging(const struct arguments *given, struct sf_map *map)
+{
+    if (!sf_argument_is_callable(given->extract, "extract", true) ||
+        !sf_argument_is_callable(given->merge, "merge", true))
+        return -1;
+    if ((given->extract == Py_None) != (given->merge == Py_None)) {
+        PyErr_SetString(PyExc_ValueError, "extract and merge go together: give both or neither");
+        return -1;
+    }
+    map->extract = given->extract == Py_None ? NULL : given->extract;
+    map->merge = given->merge == Py_None ? NULL : given->merge;
+    int rounds = PyObject_IsTrue(given->rounds);
+    map->rounds = rounds > 0;
+    if (map->rounds && !map->extract) {
+        PyErr_SetString(PyExc_ValueError, "rounds=True needs extract and merge, which pass something on from one round "
+                                          "to the next");
+        return -1;
+    }
+    return rounds < 0 ? -1 : 0;
+}
+
+/* Checks and reads the arguments of a call. 0, or -1 with an exception. */
+static int read_arguments(const char *function, PyObject *args, PyObject *kwargs, struct sf_map *map,
+                          struct arguments *given)
+{
+    int64_t concurrency = 0, chunk = 0;
+    if (parse(function, args, kwargs, given) || !sf_call_is_callable(given->f, given->iterable) ||
+        read_merging(given, map) ||
+        sf_call_integer(given->concurrency, "concurrency", 0, "0: one for each CPU", &concurrency) ||
+        sf_call_integer(given->chunksize, "chunksize", 0, "0: an even split", &chunk))
+        return -1;
+    map->engine.f = given->f;
+    map->results.extracts = map->extract != NULL;
+    map->globals = sf_caller_globals(given->globals, NULL);
+    if (!map->globals)
+        return -1;
     /* No copy of what children can read where it is: a reference to each item would touch each item's page, here
      * before the fork and once more, page by page copied, after it. */
-    map.items = PyRange_Check(iterable) || PyTuple_CheckExact(iterable) || PyList_CheckExact(iterable)
-                    ? Py_NewRef(iterable)
-                    : sf_argument_list(iterable, "args");
-    results->count = map.items ? PySequence_Size(map.items) : -1;
-    if (results->count < 0) {
-        Py_XDECREF(map.items);
-        return NULL;
-    }
-    split_arguments(&map, concurrency ? concurrency : sf_cpus_count(), chunk);
-    PyObject *all = NULL;
-    if (open_progress(progress, results->count, &results->progress, &bar) == 0)
-        all = close_progress(bar, results->chunks ? run_map(&map) : PyList_New(0));
-    Py_DECREF(map.items);
+    PyObject *iterable = given->iterable;
+    map->items = PyRange_Check(iterable) || PyTuple_CheckExact(iterable) || PyList_CheckExact(iterable)
+                     ? Py_NewRef(iterable)
+                     : sf_argument_list(iterable, "args");
+    map->results.count = map->items ? PySequence_Size(map->items) : -1;
+    if (map->results.count < 0)
+        return -1;
+    split_arguments(map, concurrency ? concurrency : sf_cpus_count(), chunk);
+    return 0;
+}
+
+static PyObject *map_or_starmap(const char *function, PyObject *args, PyObject *kwargs)
+{
+    struct sf_map map = {.engine = {.star = strcmp(function, "starmap") == 0}};
+    struct arguments given = {.extract = Py_None, .merge = Py_None, .rounds = Py_False};
+    PyObject *all = NULL, *bar;
+    if (read_arguments(function, args, kwargs, &map, &given) == 0 &&
+        open_progress(given.progress, map.results.count, &map.results.progress, &bar) == 0)
+        all = close_progress(bar, map.results.chunks ? run_map(&map) : PyList_New(0));
+    Py_XDECREF(map.items);
+    Py_XDECREF(map.globals);
     return all;
 }
 
 static PyObject *map_function(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    return map_or_starmap(args, kwargs, false);
+    return map_or_starmap("map", args, kwargs);
 }
 
 static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    return map_or_starmap(args, kwargs, true);
+    return map_or_starmap("starmap", args, kwargs);
 }
 
 #define MAP_DOC                                                                                                        \
-    "concurrency: how many processes at a time, 0: cpu_count(). chunksize: arguments a process takes at once, 0: "     \
-    "an\n"                                                                                                             \
-    "even split. Without extract and merge the processes take chunks as they become free. With them each chunk "       \
-    "has a\n"                                                                                                          \
-    "process of its own, forked from the globals as they are at the call, and merge runs here for each chunk in "      \
-    "the\n"                                                                                                            \
-    "order of args: the same result at any concurrency. As positional arguments extract and merge come before\n"       \
-    "concurrency. A list is read where it is, in the processes as here: change it when map has returned.\n\n"          \
-    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal; or a callable, "      \
-    "which\n"                                                                                                          \
-    "is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"         \
-    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback "     \
-    "as\n"                                                                                                             \
-    "__cause__ (ChildDied when a process was killed), after the other processes are ended; then nothing is "           \
-    "merged."
+    "concurrency: how many processes at a time, 0 or None: cpu_count(). chunksize: arguments a process takes at "      \
+    "once, 0 or\n"                                                                                                     \
+    "None: an even split. Without extract and merge the processes take chunks as they become free. A list is read "    \
+    "where it\n"                                                                                                       \
+    "is, in the processes as here: change it when map has returned.\n\n"                                               \
+    "With extract and merge each chunk has a process of its own, forked from the globals as they are at the call. "    \
+    "There\n"                                                                                                          \
+    "extract(globals) is called after the chunk; merge(globals, extracted) is called here for each chunk in the "      \
+    "order of\n"                                                                                                       \
+    "args: the same result at any concurrency. Both get the globals() of the code that calls map, or the dict "        \
+    "`globals`. As\n"                                                                                                  \
+    "positional arguments they come before concurrency.\n\n"                                                           \
+    "rounds=True, with extract and merge: processes are forked in rounds, one for each of `concurrency` chunks. What " \
+    "a round\n"                                                                                                        \
+    "has extracted is merged at its end, in the order of args, so the next round sees it, and no more than that is "   \
+    "kept.\n"                                                                                                          \
+    "The default chunksize makes one round of all: give one.\n\n"                                                      \
+    "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal or a notebook; or a "  \
+    "callable,\n"                                                                                                      \
+    "which is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"   \
+    "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
+    "__cause__ (ChildDied when a process was killed), after the other processes are ended. Then nothing is merged; "   \
+    "with\n"                                                                                                           \
+    "rounds=True all rounds before that one are merged, and nothing of that one."
 
 PyMethodDef sf_map_functions[] = {
     {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,
-     "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None)\n--\n\n"
+     "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
+     " rounds=False, globals=None)\n--\n\n"
      "[f(x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {"starmap", (PyCFunction)(void (*)(void))starmap_function, METH_VARARGS | METH_KEYWORDS,
-     "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None)\n--\n\n"
+     "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
+     " rounds=False, globals=None)\n--\n\n"
      "[f(*x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {NULL, NULL, 0, NULL},
 };

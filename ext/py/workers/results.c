@@ -14,9 +14,12 @@ int sf_results_init(struct sf_results *results)
         PyObject_GC_UnTrack(results->list); /* nobody may find it while it has holes */
     else
         return -1;
-    if (!results->arrived)
-        PyErr_NoMemory();
-    return results->arrived ? 0 : -1;
+    if (results->extracts)
+        results->extracted = PyMem_Calloc((size_t)results->chunks, sizeof *results->extracted);
+    if (results->arrived && (!results->extracts || results->extracted))
+        return 0;
+    PyErr_NoMemory();
+    return -1;
 }
 
 void sf_results_fini(struct sf_results *results)
@@ -27,6 +30,10 @@ void sf_results_fini(struct sf_results *results)
     Py_CLEAR(results->failure);
     PyMem_Free(results->arrived);
     results->arrived = NULL;
+    for (Py_ssize_t i = 0; results->extracted && i < results->chunks; i++)
+        Py_CLEAR(results->extracted[i]);
+    PyMem_Free(results->extracted);
+    results->extracted = NULL;
 }
 
 PyObject *sf_results_finish(struct sf_results *results)
@@ -35,7 +42,7 @@ PyObject *sf_results_finish(struct sf_results *results)
         sf_put_raised(Py_NewRef(results->failure));
         return NULL;
     }
-    assert(sf_results_are_finished(results) && results->done == results->count);
+    assert(results->done == results->count);
     return Py_NewRef(results->list);
 }
 
@@ -54,16 +61,27 @@ Py_ssize_t sf_results_room(const struct sf_results *results, uint64_t number)
     return is_next ? sf_results_chunk_end(results, chunk) - (Py_ssize_t)number : 0;
 }
 
-bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk)
+static Py_ssize_t chunk_count(const struct sf_results *results, Py_ssize_t chunk)
 {
-    return results->arrived[chunk] == sf_results_chunk_end(results, chunk) - chunk * results->chunk;
+    return sf_results_chunk_end(results, chunk) - chunk * results->chunk;
 }
 
-bool sf_results_are_finished(struct sf_results *results)
+bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk)
 {
-    while (results->missing < results->failed_chunk && sf_results_has_chunk(results, results->missing))
+    return results->arrived[chunk] == chunk_count(results, chunk) + results->extracts;
+}
+
+bool sf_results_misses_extracted(const struct sf_results *results, Py_ssize_t chunk)
+{
+    return results->extracts && results->arrived[chunk] == chunk_count(results, chunk);
+}
+
+bool sf_results_are_finished(struct sf_results *results, Py_ssize_t end)
+{
+    end = results->failed_chunk < end ? results->failed_chunk : end;
+    while (results->missing < end && sf_results_has_chunk(results, results->missing))
         results->missing++;
-    return results->missing >= results->failed_chunk;
+    return results->missing >= end;
 }
 
 void sf_results_fail(struct sf_results *results, Py_ssize_t chunk)
@@ -78,8 +96,13 @@ void sf_results_fail(struct sf_results *results, Py_ssize_t chunk)
     }
 }
 
-static void call_progress(struct sf_results *results)
+/* One more thing of the chunk is here. */
+static void count_arrival(struct sf_results *results, Py_ssize_t chunk)
 {
+    results->arrived[chunk]++;
+    if (!sf_results_has_chunk(results, chunk))
+        return;
+    results->done += chunk_count(results, chunk);
     if (!results->progress || results->failed_chunk < 0)
         return;
     PyObject *returned = PyObject_CallFunction(results->progress, "nn", results->done, results->count);
@@ -93,11 +116,22 @@ void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *va
     Py_ssize_t chunk = number / results->chunk;
     assert(number == chunk * results->chunk + results->arrived[chunk]); /* in order, each once */
     PyList_SetItem(results->list, number, value);
-    results->arrived[chunk]++;
-    if (!sf_results_has_chunk(results, chunk))
-        return;
-    results->done += results->arrived[chunk];
-    call_progress(results);
+    count_arrival(results, chunk);
+}
+
+void sf_results_keep_extracted(struct sf_results *results, Py_ssize_t chunk, PyObject *value)
+{
+    assert(sf_results_misses_extracted(results, chunk));
+    results->extracted[chunk] = value;
+    count_arrival(results, chunk);
+}
+
+PyObject *sf_results_take_extracted(struct sf_results *results, Py_ssize_t chunk)
+{
+    assert(sf_results_has_chunk(results, chunk) && results->extracted[chunk]);
+    PyObject *value = results->extracted[chunk];
+    results->extracted[chunk] = NULL;
+    return value;
 }
 
 void sf_results_describe_chunk(const struct sf_results *results, Py_ssize_t chunk, char *what)

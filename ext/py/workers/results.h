@@ -1,5 +1,8 @@
-/* What a map call has so far: the results that are here, in a list with holes, and the earliest failure. Only the
- * parent writes it. */
+/* What a map call has so far: the results that are here, in a list with holes, what was extracted, and the earliest
+ * failure. Only the parent writes it.
+ *
+ * A chunk is whole when all its results are here and, where something is extracted after each chunk, that too: it comes
+ * last, as if it were one result more. */
 #ifndef SF_PY_WORKERS_RESULTS_H
 #define SF_PY_WORKERS_RESULTS_H
 
@@ -10,8 +13,10 @@
 
 struct sf_results {
     Py_ssize_t count, chunk, chunks; /* arguments, arguments in a chunk, chunks; none is 0 */
+    bool extracts;                   /* something is extracted after each chunk */
     PyObject *list;                  /* of the results, with holes where one is missing; owned */
-    Py_ssize_t *arrived;             /* by chunk: how many of its results are here */
+    Py_ssize_t *arrived;             /* by chunk: how many of its results are here, and what was extracted */
+    PyObject **extracted;            /* by chunk: until it is taken; owned; NULL without extracts */
     PyObject *failure;               /* exception of the earliest failed chunk so far, owned */
     Py_ssize_t failed_chunk;         /* its number; `chunks` if none has failed, -1: `progress` raised */
     PyObject *progress; /* called with (arguments done, arguments) after each chunk; borrowed; may be NULL */
@@ -19,7 +24,8 @@ struct sf_results {
     Py_ssize_t missing; /* all chunks before this one are whole */
 };
 
-/* count, chunk, chunks and progress are filled in, the rest is zero. 0, or -1 with an exception; then fini too. */
+/* count, chunk, chunks, extracts and progress are filled in, the rest is zero. 0, or -1 with an exception; then fini
+ * too. */
 int sf_results_init(struct sf_results *results);
 void sf_results_fini(struct sf_results *results);
 
@@ -37,14 +43,23 @@ Py_ssize_t sf_results_room(const struct sf_results *results, uint64_t number);
  * counts as a failure before all chunks, so that nothing is waited for any more. */
 void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *value);
 
+/* Keeps what was extracted after a chunk whose results are all here; steals the reference. Calls `progress` likewise.
+ */
+void sf_results_keep_extracted(struct sf_results *results, Py_ssize_t chunk, PyObject *value);
+
+/* Takes what was extracted after a whole chunk: a new reference. */
+PyObject *sf_results_take_extracted(struct sf_results *results, Py_ssize_t chunk);
+
 /* Takes the current exception as a chunk's failure; the earliest chunk's stays. */
 void sf_results_fail(struct sf_results *results, Py_ssize_t chunk);
 
-/* Whether all results of the chunk are here. */
+/* Whether the chunk is whole, or only what was extracted is missing. */
 bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk);
+bool sf_results_misses_extracted(const struct sf_results *results, Py_ssize_t chunk);
 
-/* Whether nothing is waited for any more: once a chunk has failed, only those before it matter. */
-bool sf_results_are_finished(struct sf_results *results);
+/* Whether nothing is waited for any more of the chunks before `end`: once one has failed, only those before it matter.
+ */
+bool sf_results_are_finished(struct sf_results *results, Py_ssize_t end);
 
 /* "chunk 3, arguments 30 to 39" into a buffer of 80 bytes. */
 void sf_results_describe_chunk(const struct sf_results *results, Py_ssize_t chunk, char *what);

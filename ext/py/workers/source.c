@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 #include "core/os/futex.h"
 #include "core/os/monotonic.h"
@@ -26,6 +27,7 @@ struct sf_source {
     Py_ssize_t wanted;        /* chunks that may be ready */
     bool blocks;              /* it may: a thread asks */
     bool has_thread;          /* it was started */
+    pid_t owner;              /* the process that started it */
     _Atomic uint32_t due;     /* changes when the thread is to look again; its futex word */
     _Atomic uint32_t settled; /* 1: the thread has done what is wanted; the caller's futex word in sf_source_settle */
     int64_t patience_ns;      /* of the next sf_source_settle */
@@ -150,6 +152,8 @@ static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
             continue;
         }
         make_ready(source);
+        if (source->owner != getpid()) /* the iterator forked, and came back in both: the child's thread just ends */
+            break;
         leave_threading();
         if (source->ring)
             sf_ring_nudge(source->ring);
@@ -174,6 +178,7 @@ static int start_thread(struct sf_source *source)
     PyObject *module = run ? PyImport_ImportModule("_thread") : NULL;
     if (module) {
         source->references++;
+        source->owner = getpid();
         started = PyObject_CallMethod(module, "start_new_thread", "O(O)", run, function);
         if (!started)
             source->references--;

@@ -3,7 +3,8 @@
  * A block is as many results as take about BLOCK_NS to compute, so that the parent has something to do while the
  * workers compute, and neither is busy with many small messages. A large result travels alone: it needs no pickling
  * then. So does each result of a block that cannot be pickled whole: those before the bad one arrive, and the error
- * names it.
+ * names it. If none is bad, what the pickling raised came from elsewhere, as from a signal handler: it takes the place
+ * of the last one.
  */
 #include "py/workers/engine.h"
 
@@ -27,11 +28,9 @@ static uint64_t argument_at(const struct sf_chunk *chunk)
     return chunk->offset + (uint64_t)chunk->at;
 }
 
-/* 0, or -1 with an exception: why there are no items, or that there is no iterator over a range. */
+/* 0, or -1 with an exception: there is no iterator over a range. */
 static int begin_chunk(struct sf_chunk *chunk)
 {
-    if (!chunk->items)
-        return -1;
     assert(chunk->at <= chunk->end);
     if (!PyRange_Check(chunk->items))
         return 0;
@@ -45,6 +44,7 @@ static void end_chunk(struct sf_chunk *chunk)
 {
     Py_CLEAR(chunk->iterator);
     Py_CLEAR(chunk->items);
+    Py_CLEAR(chunk->failure);
 }
 
 /* f of the next item. NULL: raised. */
@@ -73,24 +73,16 @@ static PyObject *compute_next(const struct sf_engine *engine, struct sf_chunk *c
     return value;
 }
 
-PyObject *sf_worker_compute(struct sf_worker *worker, struct sf_chunk *chunk)
-{
-    PyObject *list = begin_chunk(chunk) ? NULL : PyList_New(0);
-    while (list && chunk->at < chunk->end) {
-        PyObject *value = compute_next(worker->engine, chunk);
-        if (!value || PyList_Append(list, value))
-            Py_CLEAR(list);
-        Py_XDECREF(value);
-    }
-    end_chunk(chunk);
-    return list;
-}
-
 /* ---- sending ---- */
 
-/* Sends a packed message and drops it. 0, or -1 with an exception. */
+/* Sends a packed message and drops it. 0, or -1 with an exception; without one in a process that the pickling has
+ * forked: the results are not its to send. */
 static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, struct sf_message *message)
 {
+    if (!sf_child_is_self(&worker->task.child)) {
+        sf_message_fini(message);
+        return -1;
+    }
     int error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
     if (error && error != SF_RAISED)
         sf_error(error, "cannot send results");
@@ -98,25 +90,31 @@ static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, 
     return error ? -1 : 0;
 }
 
-/* Sends one result, or what was raised instead (value NULL). *tag: what it went as. 0, or -1 with an exception that
- * ends the worker: SystemExit is one. */
-static int send_one(struct sf_worker *worker, uint64_t number, PyObject *value, enum sf_tag *tag)
+int sf_worker_send(struct sf_worker *worker, uint64_t number, bool extracted, PyObject *value, enum sf_tag *tag)
 {
     struct sf_message message;
     char what[SF_ENGINE_WHAT_BYTES];
     int exit_status;
-    worker->engine->job->describe(worker->engine, number, false, what);
+    worker->engine->job->describe(worker->engine, number, extracted, what);
     *tag = sf_outcome_pack_message(value, what, &message, &exit_status);
-    return send_message(worker, number, *tag | SF_ENGINE_ALONE, &message);
+    return send_message(worker, number, *tag | (extracted ? SF_ENGINE_EXTRACTED : SF_ENGINE_ALONE), &message);
 }
 
-/* Sends results one by one, up to the first that cannot be pickled. 1: all are sent, 0: one was not, and the parent
- * knows why, -1: an exception. */
-static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list)
+/* Sends what was raised instead of a result, which is the current exception. 0: do not go on, or -1 with another one.
+ */
+static int send_raised(struct sf_worker *worker, uint64_t number)
+{
+    enum sf_tag tag;
+    return sf_worker_send(worker, number, false, NULL, &tag);
+}
+
+/* Sends results [from, to) of a list one by one, up to the first that cannot be pickled. first: the number of the
+ * list's first argument. 1: all are sent, 0: one was not, and the parent knows why, -1: an exception. */
+static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list, Py_ssize_t from, Py_ssize_t to)
 {
     enum sf_tag tag = SF_TAG_RETURNED;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && tag == SF_TAG_RETURNED; i++)
-        if (send_one(worker, first + (uint64_t)i, PyList_GET_ITEM(list, i), &tag))
+    for (Py_ssize_t i = from; i < to && tag == SF_TAG_RETURNED; i++)
+        if (sf_worker_send(worker, first + (uint64_t)i, false, PyList_GET_ITEM(list, i), &tag))
             return -1;
     return tag == SF_TAG_RETURNED;
 }
@@ -125,14 +123,25 @@ static int send_each(struct sf_worker *worker, uint64_t first, PyObject *list)
 static int send_list(struct sf_worker *worker, uint64_t first, PyObject *list)
 {
     struct sf_message message;
-    int exit_status;
-    if (PyList_GET_SIZE(list) < 2)
-        return send_each(worker, first, list);
-    enum sf_tag tag = sf_outcome_pack_message(list, "", &message, &exit_status);
-    if (tag == SF_TAG_RETURNED)
-        return send_message(worker, first, tag, &message) ? -1 : 1;
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    if (count < 2)
+        return send_each(worker, first, list, 0, count);
+    uint64_t from = sf_log_stretch_begin();
+    if (sf_message_pack(&message, list) == 0) {
+        sf_log_stretch(SF_EVENT_PICKLED, from, message.bytes);
+        return send_message(worker, first, SF_TAG_RETURNED, &message) ? -1 : 1;
+    }
+    PyObject *reason = sf_take_raised();
     sf_message_fini(&message);
-    return send_each(worker, first, list);
+    int go_on = send_each(worker, first, list, 0, count - 1);
+    bool is_memory = PyErr_GivenExceptionMatches(reason, PyExc_MemoryError); /* one by one they may need less */
+    if (go_on > 0 && !is_memory && sf_message_can_pack(PyList_GET_ITEM(list, count - 1))) {
+        sf_put_raised(reason);
+        return send_raised(worker, first + (uint64_t)count - 1);
+    }
+    PyErr_Clear();
+    Py_DECREF(reason);
+    return go_on > 0 ? send_each(worker, first, list, count - 1, count) : go_on;
 }
 
 /* ---- working ---- */
@@ -188,11 +197,11 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
     uint64_t after = first + (uint64_t)(list ? PyList_GET_SIZE(list) : 0);
     int go_on = list ? send_list(worker, first, list) : 1;
     if (go_on > 0 && large)
-        go_on = send_one(worker, after, large, &tag) ? -1 : tag == SF_TAG_RETURNED;
+        go_on = sf_worker_send(worker, after, false, large, &tag) ? -1 : tag == SF_TAG_RETURNED;
     if (go_on > 0 && raised) {
         sf_put_raised(raised);
         raised = NULL;
-        go_on = send_one(worker, after, NULL, &tag);
+        go_on = send_raised(worker, after);
     }
     Py_XDECREF(raised);
     Py_XDECREF(large);
@@ -211,9 +220,9 @@ static void adapt_block(struct sf_worker *worker, int64_t took_ns)
 /* Works through a chunk. Result as of work_block. */
 static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
 {
-    enum sf_tag tag;
+    worker->chunks++;
     if (begin_chunk(chunk))
-        return send_one(worker, argument_at(chunk), NULL, &tag);
+        return send_raised(worker, argument_at(chunk));
     uint64_t size = (uint64_t)(chunk->end - chunk->at);
     sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk->number, size);
     int go_on = 1;
@@ -222,6 +231,12 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
         go_on = work_block(worker, chunk);
         adapt_block(worker, sf_monotonic_ns() - began_ns);
     }
+    if (go_on > 0 && chunk->failure) {
+        sf_put_raised(Py_NewRef(chunk->failure));
+        go_on = send_raised(worker, argument_at(chunk));
+    }
+    if (go_on > 0 && worker->engine->job->after_chunk && worker->engine->job->after_chunk(worker, chunk))
+        go_on = -1;
     if (sf_child_is_self(&worker->task.child))
         sf_log_write(SF_EVENT_CHUNK, SF_PHASE_END, worker->task.child.task, chunk->number, size);
     return go_on;
@@ -230,18 +245,19 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
 PyObject *sf_worker_run(struct sf_task *task)
 {
     struct sf_worker *worker = sf_worker_of(task);
-    int go_on = 1;
+    const struct sf_job *job = worker->engine->job;
+    int go_on = 1, got = 0;
     while (go_on > 0) {
         struct sf_chunk chunk = {.items = NULL};
-        go_on = worker->engine->job->next_chunk(worker, &chunk);
-        if (go_on <= 0)
+        got = job->next_chunk(worker, &chunk);
+        if (got <= 0)
             break;
         go_on = work_chunk(worker, &chunk);
         end_chunk(&chunk);
         if (go_on >= 0) /* else the parent reads this claim after our death */
             atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
     }
-    if (go_on < 0)
+    if (go_on < 0 || got < 0)
         return NULL;
     atomic_store_explicit(&worker->engine->board->claims[worker->number].has_finished, true, memory_order_relaxed);
     Py_RETURN_NONE;

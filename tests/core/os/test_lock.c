@@ -1,12 +1,16 @@
 /* The lock in shared memory: exclusion, sleeping, and the death of its owner. */
 #include "core/os/lock.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <time.h>
 
 #include "core/ring/holders.h"
 #include "harness.h"
+
+#define MS INT64_C(1000000)
 
 struct shared {
     struct sf_lock lock;
@@ -27,9 +31,18 @@ static bool is_holder_alive(const void *holders, uint32_t tag)
     return sf_holders_alive(holders, tag);
 }
 
+static int try_lock(struct shared *s, uint32_t tag, int64_t timeout_ns)
+{
+    return sf_lock_take(&s->lock, tag, is_holder_alive, &s->holders, timeout_ns);
+}
+
+/* However long it takes. Whether it was taken over. */
 static bool take_lock(struct shared *s, uint32_t tag)
 {
-    return sf_lock_take(&s->lock, tag, is_holder_alive, &s->holders);
+    int taken;
+    while ((taken = try_lock(s, tag, 100 * MS)) < 0)
+        CHECK(taken == -ETIMEDOUT || taken == -EINTR);
+    return taken == SF_LOCK_TAKEN_OVER;
 }
 
 static double now_s(void)
@@ -116,6 +129,88 @@ TEST(a_live_owner_keeps_it_however_long)
     reap(2);
     CHECK(now_s() - start < 0.07); /* woken, because a slice is 100 ms by now */
     CHECK_EQ(2, s->plain);
+}
+
+/* A child that is stopped with the lock. */
+static pid_t stopped_owner(struct shared *s)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        take_lock(s, sf_holders_join(&s->holders));
+        raise(SIGSTOP);
+        s->plain++;
+        sf_lock_drop(&s->lock);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid);
+    CHECK(WIFSTOPPED(status));
+    return pid;
+}
+
+TEST(a_stopped_owner_keeps_it_but_nobody_waits_for_longer_than_asked)
+{
+    struct shared *s = shared_lock();
+    uint32_t me = sf_holders_join(&s->holders);
+    pid_t pid = stopped_owner(s);
+    for (int64_t timeout_ms = 0; timeout_ms <= 60; timeout_ms += 20) {
+        double start = now_s();
+        CHECK_EQ(-ETIMEDOUT, try_lock(s, me, timeout_ms * MS));
+        CHECK(now_s() - start >= (double)timeout_ms / 1e3);
+        CHECK(now_s() - start < (double)timeout_ms / 1e3 + 0.1);
+    }
+    CHECK_EQ(0, s->plain);
+    kill(pid, SIGCONT);
+    CHECK_EQ(0, try_lock(s, me, 10000 * MS));
+    CHECK_EQ(1, s->plain);
+    reap(1);
+}
+
+static void nothing(int signal_number)
+{
+    (void)signal_number;
+}
+
+TEST(a_signal_ends_a_wait_for_a_stopped_owner)
+{
+    struct shared *s = shared_lock();
+    uint32_t me = sf_holders_join(&s->holders);
+    struct sigaction action = {.sa_handler = nothing};
+    sigaction(SIGALRM, &action, NULL);
+    pid_t pid = stopped_owner(s);
+    double start = now_s();
+    ualarm(20000, 20000); /* again and again: the first one may come too early */
+    CHECK_EQ(-EINTR, try_lock(s, me, 10000 * MS));
+    ualarm(0, 0);
+    CHECK(now_s() - start < 5);
+    kill(pid, SIGKILL);
+    while (wait(NULL) < 0)
+        ;
+    CHECK_EQ(SF_LOCK_TAKEN_OVER, try_lock(s, me, SF_LOCK_CHECK_NS)); /* enough to find out that it is dead */
+}
+
+TEST(one_that_gives_up_leaves_no_other_asleep)
+{
+    struct shared *s = shared_lock();
+    uint32_t me = sf_holders_join(&s->holders);
+    for (int round = 0; round < 50; round++) {
+        take_lock(s, me);
+        for (int c = 0; c < 3; c++)
+            if (fork() == 0) {
+                uint32_t tag = sf_holders_join(&s->holders);
+                if (c < 2) { /* gives up at about the time of the drop */
+                    if (try_lock(s, tag, 10 * MS) == 0)
+                        sf_lock_drop(&s->lock);
+                } else {
+                    CHECK_EQ(0, try_lock(s, tag, 10000 * MS));
+                    sf_lock_drop(&s->lock);
+                }
+                _exit(0);
+            }
+        usleep(9000 + (unsigned)round * 50);
+        sf_lock_drop(&s->lock);
+        reap(3);
+    }
 }
 
 /* A child that dies with the lock. */

@@ -2,8 +2,14 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
-#include <sys/mman.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -13,36 +19,30 @@ static void nap_ms(long ms)
     nanosleep(&pause, NULL);
 }
 
-static bool lives(pid_t pid)
-{
-    char path[64], state = 'X';
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return false;
-    if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 'X';
-    fclose(file);
-    return state != 'Z' && state != 'X';
-}
-
-static bool dies_within_ms(pid_t pid, long ms)
-{
-    for (; ms > 0 && lives(pid); ms--)
-        nap_ms(1);
-    return !lives(pid);
-}
-
 static int32_t reaped(pid_t child)
 {
     int32_t status = 12345;
-    int fd = sf_process_open_pidfd(child);
-    CHECK(fd >= 0);
-    while (sf_process_wait(fd, 1000000000) == -ETIMEDOUT) {
+    while (sf_process_wait(child, 1000000000) == -ETIMEDOUT) {
     }
     CHECK_EQ(1, sf_process_try_reap(child, &status));
-    close(fd);
     return status;
+}
+
+static pid_t fork_sleeper(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    return child;
+}
+
+static int descriptors(void)
+{
+    int fd = dup(0);
+    CHECK(fd >= 0);
+    close(fd);
+    return fd; /* the lowest free number */
 }
 
 TEST(exit_statuses_and_signals_are_distinguished)
@@ -51,10 +51,7 @@ TEST(exit_statuses_and_signals_are_distinguished)
     if (child == 0)
         _exit(7);
     CHECK_EQ(7, reaped(child));
-    child = fork();
-    if (child == 0)
-        for (;;)
-            pause();
+    child = fork_sleeper();
     kill(child, SIGTERM);
     CHECK_EQ(-SIGTERM, reaped(child));
 }
@@ -62,31 +59,157 @@ TEST(exit_statuses_and_signals_are_distinguished)
 TEST(a_running_child_is_not_reaped_and_waiting_times_out)
 {
     int32_t status;
-    pid_t child = fork();
-    if (child == 0)
-        for (;;)
-            pause();
-    int fd = sf_process_open_pidfd(child);
-    CHECK_EQ(-ETIMEDOUT, sf_process_wait(fd, 1000000));
+    pid_t child = fork_sleeper();
+    CHECK_EQ(-ETIMEDOUT, sf_process_wait(child, 1000000));
     CHECK_EQ(0, sf_process_try_reap(child, &status));
+    kill(child, SIGKILL);
+    CHECK_EQ(-SIGKILL, reaped(child));
 }
 
-TEST(a_wait_on_a_closed_descriptor_pauses_and_times_out)
+/* A wait for `count` children, the last of which dies: ends when it does, and leaves no descriptor. */
+static void wait_for_the_last(pid_t *children, size_t count)
 {
-    CHECK_EQ(-ETIMEDOUT, sf_process_wait(1000, 0));
+    int before = descriptors();
+    for (size_t i = 0; i < count; i++)
+        children[i] = fork_sleeper();
+    CHECK_EQ(-ETIMEDOUT, sf_process_wait_any(children, count, 2000000));
+    kill(children[count - 1], SIGKILL);
+    CHECK_EQ(0, sf_process_wait_any(children, count, 20000000000));
+    CHECK(sf_process_is_dead(children[count - 1]));
+    CHECK_EQ(before, descriptors());
+    for (size_t i = 0; i < count; i++) {
+        kill(children[i], SIGKILL);
+        CHECK_EQ(-SIGKILL, reaped(children[i]));
+    }
+}
+
+TEST(a_wait_for_several_ends_when_one_is_dead)
+{
+    pid_t children[40];
+    wait_for_the_last(children, 1);
+    wait_for_the_last(children, 3);
+    wait_for_the_last(children, 40);
+}
+
+static void refuse(int call, int error)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof steps / sizeof *steps, steps};
+    CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        SKIP("no seccomp filters here");
+}
+
+TEST(without_pidfds_waits_and_signals_work_too)
+{
+    pid_t children[3];
+    refuse(SYS_pidfd_open, ENOSYS);
+    CHECK_EQ(-ENOSYS, sf_process_open_pidfd(getpid()));
+    wait_for_the_last(children, 1);
+    wait_for_the_last(children, 3);
+    pid_t child = fork_sleeper();
+    CHECK_EQ(0, sf_process_signal(child, SIGTERM));
+    CHECK_EQ(-SIGTERM, reaped(child));
+    CHECK_EQ(-ESRCH, sf_process_signal(child, SIGTERM));
+}
+
+TEST(a_pidfd_that_must_not_send_signals_is_passed_over)
+{
+    refuse(SYS_pidfd_send_signal, EPERM);
+    pid_t child = fork_sleeper();
+    CHECK_EQ(0, sf_process_signal(child, SIGTERM));
+    CHECK_EQ(-SIGTERM, reaped(child));
+}
+
+TEST(without_a_free_descriptor_a_wait_works_too)
+{
+    pid_t children[3];
+    int before = descriptors();
+    struct rlimit none = {(rlim_t)before, (rlim_t)before};
+    for (size_t i = 0; i < 3; i++)
+        children[i] = fork_sleeper();
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+    CHECK_EQ(-EMFILE, sf_process_open_pidfd(children[0]));
+    CHECK_EQ(-ETIMEDOUT, sf_process_wait_any(children, 3, 2000000));
+    CHECK_EQ(0, sf_process_signal(children[1], SIGKILL));
+    CHECK_EQ(0, sf_process_wait_any(children, 3, 20000000000));
+    for (size_t i = 0; i < 3; i++)
+        kill(children[i], SIGKILL);
+}
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+}
+
+TEST(a_wait_without_pidfds_rests_between_its_looks_and_hears_signals)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGALRM, &action, NULL);
+    refuse(SYS_pidfd_open, EPERM);
+    pid_t child = fork_sleeper();
     double before_s = (double)clock() / CLOCKS_PER_SEC;
-    for (int i = 0; i < 100; i++)
-        CHECK_EQ(-ETIMEDOUT, sf_process_wait(1000, 1000000000));
-    CHECK((double)clock() / CLOCKS_PER_SEC - before_s < 0.05); /* of 0.1 s */
+    CHECK_EQ(-ETIMEDOUT, sf_process_wait(child, 300000000));
+    CHECK((double)clock() / CLOCKS_PER_SEC - before_s < 0.05);
+    alarm(1);
+    CHECK_EQ(-EINTR, sf_process_wait(child, 20000000000));
+    kill(child, SIGKILL);
+    CHECK_EQ(-SIGKILL, reaped(child));
+}
+
+TEST(a_signal_to_a_child_that_was_reaped_goes_nowhere)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(3);
+    waitpid(child, NULL, 0);
+    CHECK_EQ(-ESRCH, sf_process_signal(child, SIGTERM));
+    CHECK_EQ(-ESRCH, sf_process_signal(getppid(), 0)); /* it lives, and is no child */
+    CHECK_EQ(0, sf_process_wait(child, 20000000000));
+}
+
+static void *nothing(void *unused)
+{
+    pause();
+    return unused;
+}
+
+TEST(threads_are_counted)
+{
+    pthread_t thread;
+    uint64_t before = sf_process_threads();
+    CHECK(before >= 1);
+    pthread_create(&thread, NULL, nothing, NULL);
+    CHECK_EQ(before + 1, sf_process_threads());
+}
+
+TEST(a_descriptor_of_the_programs_in_the_place_of_a_pidfd_is_left_alone)
+{
+    struct sf_own_fd pidfd, other;
+    pid_t child = fork_sleeper();
+    CHECK_EQ(0, sf_own_fd_take(&pidfd, sf_process_open_pidfd(child)));
+    CHECK_EQ(pidfd.fd, sf_process_get_pidfd(&pidfd, child));
+    CHECK_EQ(0, sf_own_fd_take(&other, eventfd(0, EFD_CLOEXEC))); /* all have its inode before Linux 6.9 */
+    int fd = other.fd;
+    CHECK_EQ(-1, sf_process_get_pidfd(&other, child));
+    sf_process_close_pidfd(&other, child);
+    CHECK(other.fd == -1 && fcntl(fd, F_GETFD) >= 0);
+    kill(child, SIGKILL);
+    CHECK_EQ(-SIGKILL, reaped(child));
+    fd = pidfd.fd;
+    sf_process_close_pidfd(&pidfd, child);
+    CHECK(pidfd.fd == -1 && fcntl(fd, F_GETFD) < 0);
 }
 
 TEST(a_child_is_dead_before_and_after_it_is_reaped)
 {
     int32_t status;
-    pid_t child = fork();
-    if (child == 0)
-        for (;;)
-            pause();
+    pid_t child = fork_sleeper();
     CHECK(!sf_process_is_dead(child));
     kill(child, SIGKILL);
     while (!sf_process_is_dead(child))
@@ -105,81 +228,6 @@ TEST(a_child_reaped_by_somebody_else_has_an_unknown_status)
     waitpid(child, NULL, 0);
     CHECK_EQ(1, sf_process_try_reap(child, &status));
     CHECK_EQ(SF_PROCESS_STATUS_UNKNOWN, status);
-}
-
-/* Forks a parent, which forks a child by `fork_child`; kills the parent; returns the child. */
-static pid_t orphan(void (*be_parent)(pid_t *child))
-{
-    pid_t *child = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    pid_t parent = fork();
-    if (parent == 0) {
-        be_parent(child);
-        for (;;)
-            pause();
-    }
-    while (!*(volatile pid_t *)child)
-        nap_ms(1);
-    nap_ms(20);
-    CHECK(lives(*child));
-    kill(parent, SIGKILL);
-    waitpid(parent, NULL, 0);
-    return *child;
-}
-
-static void live_with(pid_t parent, bool by_main_thread, pid_t *tell)
-{
-    if (sf_process_die_with_parent(parent, by_main_thread))
-        _exit(1);
-    *tell = getpid();
-    for (;;)
-        pause();
-}
-
-static void fork_by_main_thread(pid_t *child)
-{
-    pid_t self = getpid();
-    if (fork() == 0)
-        live_with(self, true, child);
-}
-
-static void *fork_in_thread(void *child)
-{
-    pid_t self = getpid();
-    if (fork() == 0)
-        live_with(self, false, child);
-    return NULL;
-}
-
-static void fork_by_other_thread(pid_t *child)
-{
-    pthread_t thread;
-    pthread_create(&thread, NULL, fork_in_thread, child);
-    pthread_join(thread, NULL);
-}
-
-TEST(a_child_dies_with_its_parent)
-{
-    CHECK(dies_within_ms(orphan(fork_by_main_thread), 2000));
-}
-
-TEST(a_child_forked_by_a_thread_outlives_the_thread_and_dies_with_the_parent)
-{
-    SKIP_UNDER_TSAN("keeps a signal from its handler while the process sleeps");
-    CHECK(dies_within_ms(orphan(fork_by_other_thread), 2000)); /* orphan has checked that it outlived the thread */
-}
-
-TEST(a_child_whose_parent_is_dead_already_ends_at_once)
-{
-    pid_t dead = fork();
-    if (dead == 0)
-        _exit(0);
-    waitpid(dead, NULL, 0);
-    pid_t child = fork();
-    if (child == 0) {
-        sf_process_die_with_parent(dead, true);
-        _exit(0);
-    }
-    CHECK_EQ(-SIGKILL, reaped(child));
 }
 
 TEST_MAIN()

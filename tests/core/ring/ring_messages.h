@@ -66,6 +66,31 @@ static inline struct sf_ring *new_ring(uint64_t bytes)
     return ring;
 }
 
+/* These three wait for the lock however long it takes: here its owner is never stopped for good. */
+static inline uint64_t ring_length(const struct sf_ring *ring)
+{
+    uint64_t length;
+    while (sf_ring_length(ring, &length) == -EBUSY)
+        ;
+    return length;
+}
+
+static inline int reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *slot)
+{
+    int error;
+    while ((error = sf_ring_reserve(ring, bytes, slot)) == -EBUSY)
+        ;
+    return error;
+}
+
+static inline int claim(struct sf_ring *ring, struct sf_ring_slot *slot)
+{
+    int error;
+    while ((error = sf_ring_claim(ring, slot)) == -EBUSY)
+        ;
+    return error;
+}
+
 /* A message of 12 bytes or more begins with its sender and its number, and goes on with a pattern made from them. A
  * shorter one is only a pattern made from its length. */
 static inline uint8_t pattern(uint64_t key, uint64_t i)
@@ -124,7 +149,7 @@ static inline struct message get_message(struct sf_ring *ring, const struct sf_r
 static inline int send_message(struct sf_ring *ring, uint32_t sender, uint64_t number, uint64_t bytes)
 {
     struct sf_ring_slot slot;
-    int result = sf_ring_reserve(ring, bytes, &slot);
+    int result = reserve(ring, bytes, &slot);
     if (result)
         return result;
     CHECK_EQ(bytes, slot.bytes);
@@ -136,7 +161,7 @@ static inline int send_message(struct sf_ring *ring, uint32_t sender, uint64_t n
 static inline struct message receive(struct sf_ring *ring)
 {
     struct sf_ring_slot slot;
-    CHECK_EQ(0, sf_ring_claim(ring, &slot));
+    CHECK_EQ(0, claim(ring, &slot));
     struct message message = get_message(ring, &slot);
     sf_ring_release(ring, &slot);
     return message;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ TEST(messages_of_every_size_come_back_whole_and_in_order)
                 if (n >= kept)
                     CHECK_EQ(n - kept, receive(ring).number);
             }
-            CHECK_EQ(kept, sf_ring_length(ring));
+            CHECK_EQ(kept, ring_length(ring));
             sf_ring_free(ring);
         }
 }
@@ -39,14 +40,14 @@ TEST(the_largest_message_fits_and_a_larger_one_never_will)
         struct sf_ring *ring = new_ring(sizes[i]);
         struct sf_ring_slot slot;
         uint64_t largest = sizes[i] / 8 * 8 - SF_RING_FRAME_BYTES;
-        CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, largest + 1, &slot));
-        CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, UINT64_MAX, &slot));
+        CHECK_EQ(-EMSGSIZE, reserve(ring, largest + 1, &slot));
+        CHECK_EQ(-EMSGSIZE, reserve(ring, UINT64_MAX, &slot));
         for (uint64_t n = 0; n < 3; n++) {
             CHECK_EQ(0, send_message(ring, 0, n, largest));
-            CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 0, &slot));
+            CHECK_EQ(-EAGAIN, reserve(ring, 0, &slot));
             CHECK_EQ(n, receive(ring).number);
         }
-        CHECK_EQ(-EMSGSIZE, sf_ring_reserve(ring, largest + 1, &slot));
+        CHECK_EQ(-EMSGSIZE, reserve(ring, largest + 1, &slot));
         sf_ring_free(ring);
     }
 }
@@ -54,20 +55,20 @@ TEST(the_largest_message_fits_and_a_larger_one_never_will)
 TEST(without_room_nothing_changes)
 {
     struct sf_ring *ring = new_ring(1031);
-    struct sf_ring_slot slot, none = {.position = 1, .bytes = 2, .seq = 3};
+    struct sf_ring_slot slot, none = {.place = 1, .bytes = 2, .seq = 3};
     uint64_t sent = 0;
     while (send_message(ring, 0, sent, 16) == 0)
         sent++;
     CHECK_EQ(1024 / 48, sent);
     for (int i = 0; i < 5; i++) {
         slot = none;
-        CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 100, &slot));
+        CHECK_EQ(-EAGAIN, reserve(ring, 100, &slot));
         CHECK(memcmp(&slot, &none, sizeof slot) == 0);
-        CHECK_EQ(sent, sf_ring_length(ring));
+        CHECK_EQ(sent, ring_length(ring));
     }
     for (uint64_t n = 0; n < sent; n++)
         CHECK_EQ(n, receive(ring).number);
-    CHECK_EQ(0, sf_ring_reserve(ring, 8, &slot));
+    CHECK_EQ(0, reserve(ring, 8, &slot));
     CHECK_EQ(sent + 1, slot.seq); /* failures took no numbers */
 }
 
@@ -75,11 +76,11 @@ TEST(an_empty_ring_has_nothing_to_claim)
 {
     struct sf_ring *ring = new_ring(1024);
     struct sf_ring_slot slot;
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot));
-    CHECK_EQ(0, sf_ring_reserve(ring, 8, &slot));
+    CHECK_EQ(-EAGAIN, claim(ring, &slot));
+    CHECK_EQ(0, reserve(ring, 8, &slot));
     struct sf_ring_slot other;
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &other)); /* not published */
-    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(-EAGAIN, claim(ring, &other)); /* not published */
+    CHECK_EQ(0, ring_length(ring));
 }
 
 /* Whatever happened before, the room is exactly what the messages in flight leave: ring_layout.c must not waste a byte.
@@ -109,7 +110,7 @@ TEST(room_is_exact_after_any_history)
                 used -= span[first++ % 65536];
             }
         }
-        CHECK_EQ(sent - first, sf_ring_length(ring));
+        CHECK_EQ(sent - first, ring_length(ring));
         sf_ring_free(ring);
     }
     CHECK(refused > 1000 && accepted > 10000);
@@ -119,7 +120,7 @@ TEST(a_slow_sender_is_overtaken_and_comes_later)
 {
     struct sf_ring *ring = new_ring(65536);
     struct sf_ring_slot slow;
-    CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
+    CHECK_EQ(0, reserve(ring, 100, &slow));
     for (uint64_t n = 0; n < 5000; n++) { /* until the ring is full behind its message */
         if (send_message(ring, 0, n, 24) == -EAGAIN)
             break;
@@ -137,7 +138,7 @@ TEST(a_slow_sender_does_not_slow_down_others_that_overtake_it)
 {
     struct sf_ring *ring = new_ring(1 << 24);
     struct sf_ring_slot slow;
-    CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
+    CHECK_EQ(0, reserve(ring, 100, &slow));
     double start = now_s();
     for (uint64_t n = 0; n < 200000; n++) {
         CHECK_EQ(0, send_message(ring, 0, n, 24));
@@ -145,7 +146,7 @@ TEST(a_slow_sender_does_not_slow_down_others_that_overtake_it)
     }
     CHECK(now_s() - start < 5); /* a walk over all of them each time would take a minute */
     sf_ring_publish(ring, &slow);
-    CHECK_EQ(0, sf_ring_claim(ring, &slow));
+    CHECK_EQ(0, claim(ring, &slow));
 }
 
 TEST(free_frames_between_frames_in_use_are_skipped)
@@ -153,11 +154,11 @@ TEST(free_frames_between_frames_in_use_are_skipped)
     struct sf_ring *ring = new_ring(4096);
     struct sf_ring_slot slow, held;
     for (int round = 0; round < 20; round++) {
-        CHECK_EQ(0, sf_ring_reserve(ring, 100, &slow));
+        CHECK_EQ(0, reserve(ring, 100, &slow));
         CHECK_EQ(0, send_message(ring, 1, 1, 40));
         CHECK_EQ(1, receive(ring).number);
         CHECK_EQ(0, send_message(ring, 1, 2, 200));
-        CHECK_EQ(0, sf_ring_claim(ring, &held));
+        CHECK_EQ(0, claim(ring, &held));
         for (uint64_t n = 3; n < 9; n++) {
             CHECK_EQ(0, send_message(ring, 1, n, 300 + n * 8));
             CHECK_EQ(n, receive(ring).number);
@@ -180,10 +181,10 @@ TEST(an_abandoned_message_leaves_no_trace)
     struct sf_ring_slot slot;
     for (int i = 0; i < 100; i++) {
         CHECK_EQ(0, send_message(ring, 0, 1, 50));
-        CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
+        CHECK_EQ(0, reserve(ring, 500, &slot));
         sf_ring_abandon(ring, &slot);
         CHECK_EQ(0, send_message(ring, 0, 2, 50));
-        CHECK_EQ(2, sf_ring_length(ring));
+        CHECK_EQ(2, ring_length(ring));
         CHECK_EQ(1, receive(ring).number);
         CHECK_EQ(2, receive(ring).number);
     }
@@ -194,14 +195,14 @@ TEST(of_two_published_messages_the_one_reserved_first_is_claimed_first)
 {
     struct sf_ring *ring = new_ring(4096);
     struct sf_ring_slot a, b, got;
-    CHECK_EQ(0, sf_ring_reserve(ring, 8, &a));
-    CHECK_EQ(0, sf_ring_reserve(ring, 8, &b));
+    CHECK_EQ(0, reserve(ring, 8, &a));
+    CHECK_EQ(0, reserve(ring, 8, &b));
     CHECK(b.seq == a.seq + 1);
     sf_ring_publish(ring, &b);
     sf_ring_publish(ring, &a);
-    CHECK_EQ(0, sf_ring_claim(ring, &got));
+    CHECK_EQ(0, claim(ring, &got));
     CHECK_EQ(a.seq, got.seq);
-    CHECK_EQ(0, sf_ring_claim(ring, &got));
+    CHECK_EQ(0, claim(ring, &got));
     CHECK_EQ(b.seq, got.seq);
 }
 
@@ -213,7 +214,7 @@ TEST(releases_in_any_order_give_the_room_back)
         for (uint64_t n = 0; n < 16; n++)
             CHECK_EQ(0, send_message(ring, 0, n, 200));
         for (int n = 0; n < 16; n++)
-            CHECK_EQ(0, sf_ring_claim(ring, &slot[n]));
+            CHECK_EQ(0, claim(ring, &slot[n]));
         for (uint64_t n = 0; n < 16; n++)
             sf_ring_release(ring, &slot[(n * 7 + round) % 16]);
     }
@@ -226,8 +227,8 @@ TEST(a_process_forked_in_the_middle_of_a_message_does_not_finish_it)
     struct sf_ring_slot writing, reading, none;
     int status;
     CHECK_EQ(0, send_message(ring, 0, 0, 400));
-    CHECK_EQ(0, sf_ring_claim(ring, &reading));
-    CHECK_EQ(0, sf_ring_reserve(ring, 400, &writing));
+    CHECK_EQ(0, claim(ring, &reading));
+    CHECK_EQ(0, reserve(ring, 400, &writing));
     pid_t child = fork();
     if (child == 0) {
         sf_ring_release(ring, &reading);
@@ -236,12 +237,12 @@ TEST(a_process_forked_in_the_middle_of_a_message_does_not_finish_it)
         _exit(0);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0);
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &none));
-    CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 400, &none));
+    CHECK_EQ(-EAGAIN, claim(ring, &none));
+    CHECK_EQ(-EAGAIN, reserve(ring, 400, &none));
     sf_ring_release(ring, &reading);
-    CHECK_EQ(0, sf_ring_reserve(ring, 400, &none));
+    CHECK_EQ(0, reserve(ring, 400, &none));
     sf_ring_publish(ring, &writing);
-    CHECK_EQ(0, sf_ring_claim(ring, &reading));
+    CHECK_EQ(0, claim(ring, &reading));
     CHECK_EQ(writing.seq, reading.seq);
 }
 
@@ -321,7 +322,7 @@ static void receive_all(struct sf_ring *ring, struct ledger *ledger)
     memset(last, -1, sizeof last);
     while (atomic_load(&ledger->received) < SENDERS * EACH) {
         struct sf_ring_slot slot;
-        if (sf_ring_claim(ring, &slot)) {
+        if (claim(ring, &slot)) {
             sf_ring_wait_message(ring, 5 * MS);
             continue;
         }
@@ -340,7 +341,7 @@ static void check_ledger(struct sf_ring *ring, const struct ledger *ledger)
     for (int s = 0; s < SENDERS; s++)
         for (int n = 0; n < EACH; n++)
             CHECK_EQ(1, atomic_load(&ledger->count[s][n]));
-    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(0, ring_length(ring));
     CHECK_EQ(0, send_message(ring, 0, 0, sf_ring_capacity(ring) / 8 * 8 - SF_RING_FRAME_BYTES));
 }
 
@@ -393,6 +394,121 @@ TEST(threads_receive_each_message_once_whole_and_in_order)
     for (int i = 0; i < SENDERS + RECEIVERS; i++)
         pthread_join(thread[i], NULL);
     check_ledger(threads_ring, &threads_ledger);
+}
+
+TEST(a_message_that_was_given_back_is_the_oldest_again)
+{
+    struct sf_ring *ring = new_ring(4096);
+    struct sf_ring_slot slot[5], other;
+    for (uint64_t n = 0; n < 5; n++)
+        CHECK_EQ(0, send_message(ring, 0, n, 12 + n * 8));
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(0, claim(ring, &slot[i]));
+    sf_ring_release(ring, &slot[2]);
+    CHECK_EQ(-EAGAIN, claim(ring, &other));
+    CHECK_EQ(-EAGAIN, sf_ring_has_message(ring, 0));
+    sf_ring_give_back(ring, &slot[3]);
+    CHECK_EQ(0, sf_ring_has_message(ring, 0));
+    sf_ring_give_back(ring, &slot[1]);
+    CHECK_EQ(2, ring_length(ring));
+    CHECK_EQ(0, send_message(ring, 0, 5, 12));
+    CHECK_EQ(0, claim(ring, &other));
+    CHECK_EQ(1, get_message(ring, &other).number);
+    CHECK_EQ(0, other.seq);
+    sf_ring_release(ring, &other);
+    sf_ring_give_back(ring, &slot[4]);
+    sf_ring_give_back(ring, &slot[0]);
+    CHECK_EQ(4, ring_length(ring));
+    static const uint64_t left[] = {0, 3, 4, 5};
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(left[i], receive(ring).number);
+    CHECK_EQ(-EAGAIN, claim(ring, &other));
+    CHECK_EQ(0, send_message(ring, 0, 6, 4096 - SF_RING_FRAME_BYTES)); /* all room is back */
+    CHECK_EQ(6, receive(ring).number);
+}
+
+TEST(a_message_that_was_given_back_wakes_a_receiver)
+{
+    struct sf_ring *ring = new_ring(4096);
+    struct sf_ring_slot slot;
+    CHECK_EQ(0, send_message(ring, 0, 7, 12));
+    CHECK_EQ(0, claim(ring, &slot));
+    if (fork() == 0) {
+        sf_ring_give_back(ring, &slot); /* it is the parent's, so this does nothing */
+        CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 20 * MS));
+        double start = now_s();
+        while (claim(ring, &slot))
+            sf_ring_wait_message(ring, 100 * MS);
+        CHECK(now_s() - start > 0.01);
+        CHECK_EQ(7, get_message(ring, &slot).number);
+        _exit(0);
+    }
+    usleep(60000);
+    sf_ring_give_back(ring, &slot);
+    int status;
+    CHECK(wait(&status) > 0);
+    CHECK_EQ(0, status);
+}
+
+/* A child that is stopped between two instructions of a call on the ring, while it has the ring's lock. */
+static pid_t stop_with_lock(struct sf_ring *ring)
+{
+    struct sf_ring_slot slot;
+    uint64_t length;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+            _exit(HARNESS_SKIP);
+        raise(SIGSTOP);
+        for (;;)
+            if (sf_ring_claim(ring, &slot) == 0)
+                sf_ring_give_back(ring, &slot);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (WIFEXITED(status))
+        SKIP("ptrace is not allowed here");
+    do {
+        CHECK(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0);
+        CHECK(waitpid(pid, &status, 0) == pid);
+        CHECK(WIFSTOPPED(status));
+    } while (sf_ring_length(ring, &length) != -EBUSY);
+    CHECK(ptrace(PTRACE_DETACH, pid, NULL, (void *)(intptr_t)SIGSTOP) == 0);
+    usleep(20000); /* until it has stopped again, by the signal */
+    return pid;
+}
+
+TEST(a_process_stopped_with_the_lock_keeps_nobody_longer_than_asked)
+{
+    SKIP_UNDER_TSAN("runs too many instructions to stop at each");
+    struct sf_ring *ring = new_ring(4096);
+    struct sf_ring_slot writing, reading, slot;
+    uint64_t length;
+    CHECK_EQ(0, send_message(ring, 0, 0, 12));
+    CHECK_EQ(0, send_message(ring, 0, 1, 12));
+    CHECK_EQ(0, reserve(ring, 12, &writing));
+    CHECK_EQ(0, claim(ring, &reading));
+    pid_t pid = stop_with_lock(ring);
+    double start = now_s();
+    CHECK_EQ(-EBUSY, sf_ring_claim(ring, &slot));
+    CHECK_EQ(-EBUSY, sf_ring_reserve(ring, 8, &slot));
+    CHECK_EQ(-EBUSY, sf_ring_length(ring, &length));
+    CHECK_EQ(-ETIMEDOUT, sf_ring_has_message(ring, 10 * MS));
+    CHECK_EQ(-ETIMEDOUT, sf_ring_has_room(ring, 8, true, 10 * MS));
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 10 * MS));
+    CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 8, 10 * MS));
+    CHECK(now_s() - start < 0.5);
+    put_message(ring, &writing, 0, 2); /* these need no lock */
+    sf_ring_publish(ring, &writing);
+    sf_ring_release(ring, &reading);
+    kill(pid, SIGCONT);
+    for (double end = now_s() + 10; (length = 0, sf_ring_length(ring, &length)) == -EBUSY;)
+        CHECK(now_s() < end);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    while (claim(ring, &slot) == 0)
+        sf_ring_release(ring, &slot);
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 10 * MS));
 }
 
 TEST_MAIN()

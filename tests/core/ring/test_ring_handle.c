@@ -16,7 +16,7 @@ TEST(the_capacity_is_as_asked)
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct sf_ring *ring = new_ring(sizes[i]);
         CHECK_EQ(sizes[i], sf_ring_capacity(ring));
-        CHECK_EQ(0, sf_ring_length(ring));
+        CHECK_EQ(0, ring_length(ring));
         sf_ring_free(ring);
     }
 }
@@ -82,7 +82,7 @@ TEST(a_process_that_has_executed_a_program_does_not_hold_the_ring)
     CHECK(pipe(pipes) == 0);
     pid_t pid = fork();
     if (pid == 0) {
-        CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
+        CHECK_EQ(0, reserve(ring, 900, &slot));
         dup2(pipes[1], STDOUT_FILENO);
         execlp("sh", "sh", "-c", "echo; exec sleep 20", NULL);
         _exit(1);
@@ -91,7 +91,7 @@ TEST(a_process_that_has_executed_a_program_does_not_hold_the_ring)
     if (sf_identity_alive(pid, sf_identity_now()))
         SKIP("an exec cannot be noticed here");
     CHECK_EQ(0, sf_ring_wait_room(ring, 900, 1 * MS)); /* what it was writing is lost */
-    CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
+    CHECK_EQ(0, reserve(ring, 900, &slot));
     CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
 }
 
@@ -109,7 +109,7 @@ TEST(each_process_of_nested_forks_holds_the_ring)
     }
     int result;
     struct sf_ring_slot slot;
-    while (sf_ring_claim(ring, &slot))
+    while (claim(ring, &slot))
         CHECK((result = sf_ring_wait_message(ring, 1000 * MS)) == 0 || result == -ETIMEDOUT);
     CHECK_EQ(1, get_message(ring, &slot).number);
     while ((result = sf_ring_wait_message(ring, 1000 * MS)) != -EPIPE)

@@ -18,11 +18,11 @@ static void check_all_room_is_back(struct sf_ring *ring)
         struct sf_ring_slot slot;
         for (uint64_t n = 0; n < frames; n++)
             CHECK_EQ(0, send_message(ring, 0, n, 0));
-        CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 0, &slot));
-        CHECK_EQ(frames, sf_ring_length(ring));
+        CHECK_EQ(-EAGAIN, reserve(ring, 0, &slot));
+        CHECK_EQ(frames, ring_length(ring));
         for (uint64_t n = 0; n < frames; n++)
             receive(ring);
-        CHECK_EQ(0, sf_ring_length(ring));
+        CHECK_EQ(0, ring_length(ring));
     }
 }
 
@@ -36,7 +36,7 @@ TEST(a_sender_killed_while_it_writes_loses_its_message_only)
         pid_t pid = fork();
         if (pid == 0) {
             struct sf_ring_slot slot;
-            CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
+            CHECK_EQ(0, reserve(ring, 500, &slot));
             kill(getpid(), SIGKILL);
         }
         await_zombie(pid);
@@ -56,12 +56,12 @@ TEST(a_receiver_killed_while_it_reads_gives_the_room_back)
     pid_t pid = fork();
     if (pid == 0) {
         struct sf_ring_slot slot;
-        CHECK_EQ(0, sf_ring_claim(ring, &slot));
+        CHECK_EQ(0, claim(ring, &slot));
         kill(getpid(), SIGKILL);
     }
     await_zombie(pid);
     struct sf_ring_slot slot;
-    CHECK_EQ(-EAGAIN, sf_ring_claim(ring, &slot)); /* not a second time */
+    CHECK_EQ(-EAGAIN, claim(ring, &slot)); /* not a second time */
     CHECK_EQ(0, send_message(ring, 0, 2, 900));
     CHECK_EQ(2, receive(ring).number);
     check_all_room_is_back(ring);
@@ -76,20 +76,20 @@ TEST(a_message_of_a_live_process_is_never_taken_away)
     pid_t pid = fork();
     if (pid == 0) {
         struct sf_ring_slot slot;
-        CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
+        CHECK_EQ(0, reserve(ring, 900, &slot));
         CHECK(read(go[0], &byte, 1) == 1);
         put_message(ring, &slot, 3, 4);
         sf_ring_publish(ring, &slot);
         _exit(0);
     }
     struct sf_ring_slot slot;
-    while (sf_ring_reserve(ring, 900, &slot) == 0) { /* until the child has its message */
+    while (reserve(ring, 900, &slot) == 0) { /* until the child has its message */
         sf_ring_abandon(ring, &slot);
         usleep(1000);
     }
     for (int i = 0; i < 3; i++)
         CHECK_EQ(-ETIMEDOUT, sf_ring_wait_room(ring, 900, SF_LIVENESS_PERIOD_NS));
-    CHECK_EQ(-EAGAIN, sf_ring_reserve(ring, 900, &slot));
+    CHECK_EQ(-EAGAIN, reserve(ring, 900, &slot));
     CHECK(write(go[1], "", 1) == 1);
     await_zombie(pid);
     CHECK_EQ(4, receive(ring).number);
@@ -103,7 +103,7 @@ TEST(a_message_of_a_handle_that_was_freed_is_given_up)
     CHECK(pipe(freed) == 0);
     if (fork() == 0) {
         struct sf_ring_slot slot;
-        CHECK_EQ(0, sf_ring_reserve(ring, 500, &slot));
+        CHECK_EQ(0, reserve(ring, 500, &slot));
         sf_ring_free(ring);
         CHECK(write(freed[1], "", 1) == 1);
         for (;;)
@@ -119,12 +119,12 @@ TEST(a_wait_for_room_behind_a_dead_process_ends_soon)
     pid_t pid = fork();
     if (pid == 0) {
         struct sf_ring_slot slot;
-        CHECK_EQ(0, sf_ring_reserve(ring, 900, &slot));
+        CHECK_EQ(0, reserve(ring, 900, &slot));
         for (;;)
             pause();
     }
     struct sf_ring_slot slot;
-    while (sf_ring_reserve(ring, 900, &slot) == 0) {
+    while (reserve(ring, 900, &slot) == 0) {
         sf_ring_abandon(ring, &slot);
         usleep(1000);
     }
@@ -135,7 +135,7 @@ TEST(a_wait_for_room_behind_a_dead_process_ends_soon)
     }
     double start = now_s();
     int result = 0;
-    while (sf_ring_reserve(ring, 900, &slot) == -EAGAIN && now_s() - start < 2)
+    while (reserve(ring, 900, &slot) == -EAGAIN && now_s() - start < 2)
         result = sf_ring_wait_room(ring, 900, 1000 * MS);
     CHECK_EQ(0, result);
     CHECK(now_s() - start < 0.03 + 0.15);
@@ -157,28 +157,42 @@ TEST(the_last_message_of_the_dead_is_received_before_epipe)
 
 /* --- at every instruction --- */
 
+static void give_two_back(struct sf_ring *ring, bool in_order)
+{
+    struct sf_ring_slot slot[2];
+    int got = claim(ring, &slot[0]) == 0;
+    if (got)
+        got += claim(ring, &slot[1]) == 0;
+    for (int i = 0; i < got; i++)
+        sf_ring_give_back(ring, &slot[in_order ? i : got - 1 - i]);
+}
+
 /* What the victim does. It makes the ring rewind, grow, go round, splice, unsplice and merge. Messages are numbered in
  * their order, so the numbers of those that survive must increase. */
 static void victim(struct sf_ring *ring, int scene)
 {
-    static const uint64_t sizes[3][5] = {
-        {12, 100, 12, 12, 12}, {30000, 30000, 12, 12, 50000}, {30000, 30000, 12, 40000, 12}};
-    bool beyond = scene == 0; /* a layout is 64 KiB at first */
+    static const uint64_t sizes[4][5] = {{12, 100, 12, 12, 12},
+                                         {30000, 30000, 12, 12, 50000},
+                                         {30000, 30000, 12, 40000, 12},
+                                         {12, 100, 12, 12, 12}};
+    bool beyond = scene == 0 || scene == 3; /* a layout is 64 KiB at first */
     struct sf_ring_slot slot, first;
     for (uint64_t i = 0; i < 5; i++) {
-        if (sf_ring_reserve(ring, sizes[scene][i], &slot))
+        if (reserve(ring, sizes[scene][i], &slot))
             continue;
         if (i == 1 && scene == 0) {
             sf_ring_abandon(ring, &slot);
             continue;
         }
-        beyond |= slot.position >= 65536;
+        beyond |= slot.place >= 65536;
         uint64_t number = 100 + i, end = ~number; /* the whole pattern would be too many steps */
         sf_ring_put(ring, &slot, 0, &number, 8);
         if (slot.bytes >= 16)
             sf_ring_put(ring, &slot, slot.bytes - 8, &end, 8);
         sf_ring_publish(ring, &slot);
-        for (uint64_t taken = 0; taken <= i / 2 && sf_ring_claim(ring, &first) == 0; taken++)
+        if (scene == 3)
+            give_two_back(ring, i % 2);
+        for (uint64_t taken = 0; taken <= i / 2 && claim(ring, &first) == 0; taken++)
             sf_ring_release(ring, &first);
     }
     CHECK(beyond);
@@ -186,19 +200,25 @@ static void victim(struct sf_ring *ring, int scene)
 
 static void prepare(struct sf_ring *ring, int scene)
 {
-    if (scene == 0)
+    for (uint64_t n = 1; scene == 3 && n <= 3; n++) {
+        struct sf_ring_slot slot;
+        CHECK_EQ(0, reserve(ring, 8, &slot));
+        sf_ring_put(ring, &slot, 0, &n, 8);
+        sf_ring_publish(ring, &slot);
+    }
+    if (scene == 0 || scene == 3)
         return;
     /* Goes round the first layout with three messages in flight, which end past the layout's end, so that it may grow,
      * or lie across it (scene 2). */
     struct sf_ring_slot slot;
     for (uint64_t n = 0; n < (scene == 1 ? 12 : 9); n++) {
-        CHECK_EQ(0, sf_ring_reserve(ring, 8000, &slot));
+        CHECK_EQ(0, reserve(ring, 8000, &slot));
         uint64_t end = ~n;
         sf_ring_put(ring, &slot, 0, &n, 8);
         sf_ring_put(ring, &slot, 7992, &end, 8);
         sf_ring_publish(ring, &slot);
         if (n >= 3) {
-            CHECK_EQ(0, sf_ring_claim(ring, &slot));
+            CHECK_EQ(0, claim(ring, &slot));
             sf_ring_release(ring, &slot);
         }
     }
@@ -208,22 +228,22 @@ static void check_what_is_left(struct sf_ring *ring)
 {
     struct sf_ring_slot slot;
     uint64_t number, end, last = 0, seq = 0;
-    while (sf_ring_claim(ring, &slot) == 0) {
+    while (claim(ring, &slot) == 0) {
         sf_ring_get(ring, &slot, 0, &number, 8);
         if (slot.bytes >= 16) {
             sf_ring_get(ring, &slot, slot.bytes - 8, &end, 8);
             CHECK_EQ(~number, end);
         }
-        CHECK(number > last && slot.seq > seq);
-        last = number, seq = slot.seq;
+        CHECK(number > last && (slot.seq == 0 || slot.seq > seq)); /* 0: it was given back */
+        last = number, seq = slot.seq ? slot.seq : seq;
         sf_ring_release(ring, &slot);
     }
     uint64_t usable = sf_ring_capacity(ring) / 8 * 8;
     for (int i = 0; i < 2; i++) {
-        CHECK_EQ(0, sf_ring_reserve(ring, usable - SF_RING_FRAME_BYTES, &slot));
+        CHECK_EQ(0, reserve(ring, usable - SF_RING_FRAME_BYTES, &slot));
         CHECK(slot.seq > seq);
         sf_ring_publish(ring, &slot);
-        CHECK_EQ(0, sf_ring_claim(ring, &slot));
+        CHECK_EQ(0, claim(ring, &slot));
         sf_ring_release(ring, &slot);
     }
     int sent = 0;
@@ -237,7 +257,7 @@ static void check_what_is_left(struct sf_ring *ring)
 /* The ring's mapping, found by a place in it. */
 static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
 {
-    struct sf_ring_slot slot = {.position = 0, .bytes = 8};
+    struct sf_ring_slot slot = {.place = 0, .bytes = 8};
     uint64_t run;
     uintptr_t inside = (uintptr_t)sf_ring_at(ring, &slot, 0, &run), from, to;
     FILE *maps = fopen("/proc/self/maps", "r");
@@ -309,6 +329,11 @@ TEST(killed_at_any_instruction_of_splicing)
     kill_everywhere(2);
 }
 
+TEST(killed_at_any_instruction_of_giving_messages_back)
+{
+    kill_everywhere(3);
+}
+
 /* --- at random moments --- */
 
 enum { SENDERS = 2, RECEIVERS = 2, NUMBERS = 1 << 17 };
@@ -340,11 +365,13 @@ static void receive_one(struct sf_ring *ring, struct book *book, const struct sf
 static void random_receiver(struct sf_ring *ring, struct book *book)
 {
     struct sf_ring_slot slot;
-    while (!atomic_load(&book->end))
-        if (sf_ring_claim(ring, &slot) == 0)
+    for (unsigned turn = 1; !atomic_load(&book->end); turn++)
+        if (claim(ring, &slot))
+            sf_ring_wait_message(ring, 20 * MS);
+        else if (turn % 3)
             receive_one(ring, book, &slot);
         else
-            sf_ring_wait_message(ring, 20 * MS);
+            sf_ring_give_back(ring, &slot);
 }
 
 TEST(killed_at_random_moments_the_victims_lose_one_message_at_most)
@@ -373,11 +400,11 @@ TEST(killed_at_random_moments_the_victims_lose_one_message_at_most)
         /* This process takes what is left, until the senders have ended and nothing comes. */
         struct sf_ring_slot slot;
         for (int senders = SENDERS, status;;) {
-            if (sf_ring_claim(ring, &slot) == 0) {
+            if (claim(ring, &slot) == 0) {
                 receive_one(ring, book, &slot);
                 continue;
             }
-            if (senders == 0 && sf_ring_length(ring) == 0)
+            if (senders == 0 && ring_length(ring) == 0)
                 break;
             if (senders && waitpid(pid[SENDERS - senders], &status, WNOHANG) > 0) {
                 CHECK(status == 0 || (WIFSIGNALED(status) && victims >> (SENDERS - senders) & 1));

@@ -59,7 +59,7 @@ TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
     for (int i = 0; i < SLEEPERS; i++)
         if (fork() == 0) {
             struct sf_ring_slot slot;
-            while (sf_ring_claim(ring, &slot))
+            while (claim(ring, &slot))
                 sf_ring_wait_message(ring, 1000 * MS);
             sf_ring_release(ring, &slot);
             _exit(0);
@@ -121,11 +121,11 @@ TEST(signals_that_end_every_sleep_do_not_hide_that_all_others_are_dead)
     pid_t pid = fork();
     if (pid == 0) {
         struct sf_ring_slot slot;
-        CHECK_EQ(0, sf_ring_claim(ring, &slot)); /* so that there is neither a message nor room */
+        CHECK_EQ(0, claim(ring, &slot)); /* so that there is neither a message nor room */
         for (;;)
             pause();
     }
-    while (sf_ring_length(ring))
+    while (ring_length(ring))
         usleep(1000);
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &often, NULL);
@@ -154,7 +154,7 @@ TEST(a_nudge_wakes_a_receiver_although_no_message_has_come)
         sf_ring_nudge(ring);
     } while (waitpid(pid, &status, WNOHANG) == 0);
     CHECK_EQ(0, status);
-    CHECK_EQ(0, sf_ring_length(ring));
+    CHECK_EQ(0, ring_length(ring));
 }
 
 TEST(a_nudge_or_a_message_between_the_look_and_the_sleep_is_not_missed)
@@ -168,7 +168,7 @@ TEST(a_nudge_or_a_message_between_the_look_and_the_sleep_is_not_missed)
     seen = sf_ring_events(ring);
     CHECK_EQ(0, send_message(ring, 0, 0, 8));
     struct sf_ring_slot slot;
-    CHECK_EQ(0, sf_ring_claim(ring, &slot)); /* another receiver was faster */
+    CHECK_EQ(0, claim(ring, &slot)); /* another receiver was faster */
     CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS));
     CHECK(now_s() - start < 0.05);
     CHECK(sf_ring_wait_event(ring, sf_ring_events(ring), 1 * MS) != 0);

@@ -108,7 +108,7 @@ def test_keys_that_are_no_strings_are_an_error_of_the_call():
     ((5, []), {}, TypeError, "f must"), ((None, []), {}, TypeError, "f must"), ((len, 5), {}, TypeError, "args"),
     ((len, None), {}, TypeError, "args"), ((len, [], "2"), {}, TypeError, "extract"),
     ((len, [], 1.5), {}, TypeError, "extract"), ((len, [], 2, 1.5), {}, TypeError, "chunksize"),
-    ((len, []), {"concurrency": 1.5}, TypeError, "concurrency"), ((len, []), {"concurrency": None}, TypeError, "concurrency"),
+    ((len, []), {"concurrency": 1.5}, TypeError, "concurrency"), ((len, []), {"concurrency": []}, TypeError, "concurrency"),
     ((len, []), {"chunksize": "1"}, TypeError, "chunksize"), ((len, [], -1), {}, ValueError, "concurrency"),
     ((len, [], 0, -1), {}, ValueError, "chunksize"), ((len, [], HUGE), {}, ValueError, "concurrency"),
     ((len, [], -HUGE), {}, ValueError, "concurrency"), ((len, []), {"chunksize": HUGE}, ValueError, "chunksize"),

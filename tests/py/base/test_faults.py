@@ -85,13 +85,6 @@ def test_sys_exit_extracts_and_merges_as_any_exception_does():
     assert merged == ["extracted"] and task.get_exit_status() == 3
 
 
-class NotAgain(Exception):
-    """Pickles, but does not unpickle."""
-
-    def __init__(self, a, b):
-        super().__init__(a)
-
-
 class NotPickled(Exception):
     def __reduce__(self):
         raise TypeError("not me")
@@ -107,7 +100,7 @@ def raise_it(exception):
 
 
 @pytest.mark.parametrize("exception,words", [
-    (NotAgain(1, 2), "NotAgain.*unpickled"), (NotPickled("x"), "NotPickled.*pickled.*not me"),
+    (NotPickled("x"), "NotPickled.*pickled.*not me"),
     (NoExceptionAfterAll(), "NoExceptionAfterAll.*unpickled"), (ValueError(lambda: 1), "ValueError.*pickled")])
 def test_an_exception_that_cannot_travel_is_child_died_with_the_remote_traceback(exception, words):
     task = ran(raise_it, args=(exception,))
@@ -268,7 +261,7 @@ LIMITS = """
 import os, resource, sys, snakefish
 from everything import everything, right
 def work(mark):
-    open(mark, "w").close()
+    os.mknod(mark)  # needs no descriptor
     return mark
 """
 
@@ -334,7 +327,7 @@ def test_a_result_too_large_for_the_memory_of_the_child_is_reported(check_progra
 kib = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1])
 def large():
     resource.setrlimit(resource.RLIMIT_AS, (kib * 1024 + (90 << 20), resource.RLIM_INFINITY))
-    return b"x" * (60 << 20)
+    return [b"x" * (60 << 20)]  # a copy of it is in the pickle
 with snakefish.Thread(large) as t:
     t.start()
 try:
@@ -355,7 +348,7 @@ with snakefish.Thread(lambda: b"x" * (5 << 20)) as t:
 try:
     t.get_result()
 except snakefish.ChildDied as error:
-    print("no room" in str(error), "too large" in str(error))
+    print("no room" in str(error), "RLIMIT_FSIZE" in str(error))
 assert everything() == right
 """)
     assert out == "True True\n"

@@ -281,10 +281,23 @@ def test_a_buffer_of_the_message_does_not_outlive_it():
         assert [bytes(k) for k in kept] == [bytes([i]) * 2000 for i in range(50)]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1024, 6000), st.lists(st.one_of(st.integers(0, 3000), st.just(-1)), max_size=60))
-def test_it_behaves_like_a_bounded_deque(capacity, steps):
-    """A step of -1 receives; another one sends that many bytes."""
+def size_of(message):
+    """What counts: see Channel's documentation."""
+    if isinstance(message, (bytes, bytearray)):
+        return len(message) or 1
+    return len(pickle.dumps(message, 5))
+
+
+def message_of(number, step):
+    """Messages of all kinds: ints, rows, lists, bytes, and pickles."""
+    return (number, [number] * step, "x" * step, b"x" * step, bytearray(step), (number, b"x" * step), {number: step / 7},
+            [(i, "same") for i in range(step)], {1, step})[number % 9]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 6000), st.lists(st.one_of(st.integers(0, 3000), st.integers(0, 20), st.just(-1)), max_size=60))
+def test_a_message_fits_exactly_when_all_that_are_not_received_have_no_more_than_size_bytes(capacity, steps):
+    """A step of -1 receives; another one sends a message of about that length."""
     model = deque()
     with Channel(capacity) as channel:
         for number, step in enumerate(steps):
@@ -295,18 +308,42 @@ def test_it_behaves_like_a_bounded_deque(capacity, steps):
                     with pytest.raises(IndexError):
                         channel.receive_pyobj(False)
                 continue
-            message = (number, b"x" * step)
-            # each message takes the ring's frame, the message's head, and the pickle
-            frames = [32 + (8 + len(pickle.dumps(m, 5)) + 7) // 8 * 8 for m in (*model, message)]
-            try:
-                channel.send_pyobj(message)
-            except OverflowError:
-                assert sum(frames) > capacity // 8 * 8 or model, "there was room"
-                assert model or frames[0] > capacity // 8 * 8, "an empty channel takes all that fits"
+            message = message_of(number, step)
+            if sum(map(size_of, model)) + size_of(message) > capacity:
+                with pytest.raises(OverflowError):
+                    channel.send_pyobj(message)
             else:
-                assert sum(frames) <= capacity, "more than the ring holds"
+                channel.send_pyobj(message)
                 model.append(message)
         assert [channel.receive_pyobj(False) for _ in range(len(model))] == list(model)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 8, 9, 100, 4096, 65536])
+def test_the_smallest_messages_fill_a_channel_to_its_last_byte(size):
+    with Channel(size) as channel:
+        for _ in range(3):
+            for n in range(size):
+                channel.send_bytes(b"x")
+            with pytest.raises(OverflowError):
+                channel.send_bytes(b"")
+            assert len(channel) == size
+            for n in range(size):
+                assert channel.receive_bytes(False) == b"x"
+        for n in range(size // 4):
+            channel.send_pyobj(None)
+        with pytest.raises(OverflowError):
+            channel.send_pyobj(None)
+
+
+def test_a_message_that_is_as_large_as_the_channel_fits_and_one_byte_more_never_does():
+    for message in (b"x" * 1000, "x" * 1000, list(range(300)), (b"x" * 1000,), {"a": (1, None)}):
+        with Channel(size_of(message)) as channel:
+            for _ in range(5):
+                channel.send_pyobj(message)
+                assert channel.receive_pyobj() == message
+        with Channel(size_of(message) - 1) as channel:
+            with pytest.raises(OverflowError, match=f"has {size_of(message)} bytes.* {size_of(message) - 1}"):
+                channel.send_pyobj(message, True)
 
 
 def test_messages_pass_a_small_ring_between_processes_at_full_blast():

@@ -48,6 +48,10 @@ def deep():
 for f in (in_thread, raising, nested):
     with snakefish.Thread(f) as t:
         t.start()
+    try:
+        t.get_result()
+    except ValueError:
+        pass
 snakefish.map(in_worker, [1, 2, 3], 2)
 with snakefish.Generator(in_generator) as g:
     g.start()

@@ -348,17 +348,73 @@ class Callable:
         yield from count(n)
 
 
-@pytest.mark.parametrize("f", [functools.partial(count, 2), functools.partial(Callable(), 2),
-                               functools.partial(Callable().method, 2)])
-def test_it_looks_through_partials_methods_and_objects(f):
-    with started(f) as generator:
-        assert list(generator) == [0, 1]
+def wrapped(f):
+    @functools.wraps(f)
+    def wrapper(*args, **kwargs):
+        return f(*args, **kwargs)
+
+    return wrapper
 
 
-@pytest.mark.parametrize("f", [len, lambda: [1], iter, Callable])
-def test_what_is_no_generator_function_is_refused(f):
+class CallsWrapped:
+    __call__ = wrapped(Callable.__call__)
+
+
+@functools.wraps(len)
+def wraps_no_generator_but_is_one(n):
+    yield from count(n)
+
+
+@pytest.mark.parametrize("f", [
+    count, Callable(), Callable().method, functools.partial(count), functools.partial(Callable()),
+    functools.partial(Callable().method), functools.partial(functools.partial(count)), wrapped(count),
+    wrapped(wrapped(count)), wrapped(Callable().method), functools.partial(wrapped(count)), wrapped(functools.partial(count)),
+    CallsWrapped(), functools.lru_cache(count), wraps_no_generator_but_is_one, lambda n: (yield from count(n))],
+    ids=["function", "object", "method", "partial", "partial of object", "partial of method", "partial of partial", "wraps",
+         "wraps twice", "wraps of method", "partial of wraps", "wraps of partial", "object with wraps", "lru_cache",
+         "wraps no generator", "lambda"])
+def test_it_takes_what_wraps_a_generator_function(f):
+    with started(f, args=(3,)) as generator:
+        assert list(generator) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("f", [len, lambda: [1], iter, Callable, lambda: iter([1]), functools.partial(range, 3), wrapped(len),
+                               range])
+def test_what_is_no_generator_function_is_refused_and_told_what_to_write(f):
+    with pytest.raises(RuntimeError, match=r"generator function.*functools.wraps.*write def items\(\): yield from f\(\)"):
+        Generator(f)
+
+
+def test_a_wrapper_that_makes_something_else_of_it_is_told_by_the_first_next():
+    @functools.wraps(count)
+    def makes_a_list(n):
+        return list(count(n))
+
+    with started(makes_a_list, args=(3,)) as generator:
+        with pytest.raises(TypeError, match="f returned list, not a generator"):
+            generator.next()
+
+
+def test_what_wraps_itself_is_refused():
+    def f():
+        pass
+
+    f.__wrapped__ = f
     with pytest.raises(RuntimeError, match="generator function"):
         Generator(f)
+
+
+def test_what_looking_for_the_function_raises_comes_through():
+    class Broken(functools.partial):
+        pass
+
+    def func(self):
+        raise LookupError("no function")
+
+    broken = Broken(len)
+    Broken.func = property(func)  # not before: PyPy's partial sets the attribute
+    with pytest.raises(LookupError, match="no function"):
+        Generator(broken)
 
 
 def test_wrong_states_are_runtime_errors_that_say_what_to_do():

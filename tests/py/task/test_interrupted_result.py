@@ -1,11 +1,14 @@
 """What interrupts the taking of a result, or calls back into it, loses nothing: the call can be made again."""
+import functools
 import signal
+import sys
 import threading
 
 import pytest
 from conftest import PYPY
 
-from snakefish import Thread
+import snakefish
+from snakefish import ChildDied, Generator, Thread
 
 call = None  # what the unpickling of a Result calls in the parent
 
@@ -108,6 +111,242 @@ def test_a_join_that_is_interrupted_while_it_unpickles_what_was_extracted_merges
     during_unpickling(None)
     task.join()
     assert merged == ["the result"] and task.get_result() == 7
+
+
+class Deadline(Exception):
+    """An ordinary exception, which handlers raise."""
+
+
+def late(number, frame):
+    raise Deadline
+
+
+class Timer:
+    def late(self, number, frame):
+        raise Deadline
+
+    def __call__(self, *arguments):
+        raise Deadline
+
+
+def late_once(number, frame):
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    late(number, frame)
+
+
+HANDLERS = {
+    "function": late, "method": Timer().late, "object": Timer(), "partial": functools.partial(Timer().late),
+    "lambda": lambda *arguments: late(*arguments), "keywords": lambda number, frame=None, **more: late(number, frame),
+    "once": late_once,
+}
+
+
+@pytest.fixture(params=HANDLERS)
+def alarm(request):
+    """Calls a handler of SIGALRM that raises Deadline; there is one of each kind."""
+    before = signal.signal(signal.SIGALRM, HANDLERS[request.param])
+
+    def call():
+        signal.raise_signal(signal.SIGALRM)
+        for _ in range(1000):
+            pass
+    yield call
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_what_a_handler_raises_comes_out_of_get_result_as_it_is_and_the_result_after_it(alarm, during_unpickling):
+    task = joined(Result)
+    task.join()
+    during_unpickling(alarm)
+    with pytest.raises(Deadline):
+        task.get_result()
+    during_unpickling(None)
+    assert task.get_result() == "the result"
+
+
+def test_what_a_handler_raises_comes_out_of_join_as_it_is_and_the_next_join_merges(alarm, during_unpickling):
+    merged = []
+    task = joined(lambda: 7, lambda g: Result(), lambda g, extracted: merged.append(extracted))
+    during_unpickling(alarm)
+    with pytest.raises(Deadline):
+        task.join()
+    during_unpickling(None)
+    task.join()
+    assert merged == ["the result"] and task.get_result() == 7
+
+
+@pytest.mark.parametrize("way", [
+    lambda: snakefish.map(lambda x: Result(), [1]), lambda: list(snakefish.imap(lambda x: Result(), [1])),
+    lambda: snakefish.map(lambda x: 1, [1], extract=lambda g: Result(), merge=lambda g, extracted: None)],
+    ids=["map", "imap", "merge"])
+def test_what_a_handler_raises_comes_out_of_maps_as_it_is(way, alarm, during_unpickling):
+    during_unpickling(alarm)
+    with pytest.raises(Deadline):
+        way()
+
+
+def test_what_a_handler_raises_comes_out_of_a_generator_as_it_is(alarm, during_unpickling):
+    def items():
+        yield Result()
+
+    with Generator(items) as generator:
+        generator.start()
+        during_unpickling(alarm)
+        with pytest.raises(Deadline):
+            generator.next()
+        during_unpickling(None)
+
+
+def test_the_same_exception_from_anything_but_a_handler_is_about_the_bytes(during_unpickling):
+    task = joined(Result)
+    task.join()
+
+    def raise_it(number=signal.SIGALRM, frame=sys._getframe()):  # a frame, but not its caller's
+        raise Deadline("mine")
+
+    during_unpickling(raise_it)
+    with pytest.raises(ChildDied, match="its result cannot be unpickled: mine") as caught:
+        task.get_result()
+    assert isinstance(caught.value.__cause__, Deadline)
+
+
+def test_a_result_that_could_not_be_unpickled_can_be_asked_for_again(during_unpickling):
+    task = joined(Result)
+    task.join()
+    during_unpickling(lambda: {}["nothing"])
+    for _ in range(2):
+        with pytest.raises(ChildDied, match="its result cannot be unpickled: 'nothing'"):
+            task.get_result()
+    during_unpickling(None)
+    task.dispose()
+    assert task.get_result() == "the result"
+
+
+def test_what_was_extracted_and_cannot_be_unpickled_is_told_once_by_join(during_unpickling):
+    task = joined(lambda: 7, lambda g: Result(), lambda g, extracted: None)
+    during_unpickling(lambda: {}["nothing"])
+    with pytest.raises(ChildDied, match="what it extracted cannot be unpickled: 'nothing'"):
+        task.join()
+    task.join()
+    assert task.get_result() == 7
+
+
+def test_a_result_that_is_asked_for_too_deep_in_a_recursion_is_there_afterwards(during_unpickling):
+    task = joined(Result)
+    task.join()
+
+    def deeper():
+        deeper()
+
+    during_unpickling(deeper)
+    with pytest.raises(RecursionError):
+        task.get_result()
+    during_unpickling(None)
+    assert task.get_result() == "the result"
+def results(padding):
+    """Items of one piece, or of several: a piece of a stream has at most 1 MiB."""
+    for number in (1, 2):
+        yield number, Result(), bytes(padding), [number] * 100
+
+
+class Failure(Exception):
+    def __reduce__(self):
+        return rebuilt_failure, ()
+
+
+def rebuilt_failure():
+    unpickled()
+    return Failure("mine")
+
+
+def failing():
+    yield 1
+    raise Failure
+
+
+@pytest.mark.parametrize("padding", [0, 100_000, 3 << 20])
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError, SystemExit])
+def test_an_item_whose_unpickling_is_interrupted_comes_at_the_next_call(interruption, padding, during_unpickling):
+    def interrupted():
+        if interruption is KeyboardInterrupt:
+            interrupt()
+        raise interruption
+
+    with Generator(results, args=(padding,), prefetch=1) as generator:
+        generator.start()
+        during_unpickling(interrupted)
+        for call in (generator.next, generator.next, lambda: generator.next(False), lambda: next(generator)):
+            with pytest.raises(interruption):
+                call()
+        during_unpickling(None)
+        for number in (1, 2):
+            assert generator.next() == (number, "the result", bytes(padding), [number] * 100)
+        assert list(generator) == []
+
+
+def test_an_exception_of_a_generator_whose_unpickling_is_interrupted_comes_at_the_next_call(during_unpickling):
+    with Generator(failing) as generator:
+        generator.start()
+        assert next(generator) == 1
+        during_unpickling(interrupt)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                generator.next()
+        during_unpickling(None)
+        with pytest.raises(Failure, match="mine"):
+            generator.next()
+        assert list(generator) == []
+
+
+def test_next_in_the_unpickling_of_an_item_is_refused(during_unpickling):
+    raised = []
+
+    def ask():
+        with pytest.raises(RuntimeError, match=r"is in next\(\) already") as caught:
+            generator.next()
+        raised.append(caught)
+
+    with Generator(results, args=(0,)) as generator:
+        generator.start()
+        during_unpickling(ask)
+        assert generator.next()[1] == "the result" and len(raised) == 1
+        during_unpickling(None)
+        assert generator.next()[0] == 2
+
+
+@pytest.mark.parametrize("end", ["join", "dispose"])
+def test_an_item_in_whose_unpickling_the_generator_is_ended_is_still_returned(end, during_unpickling, recwarn):
+    generator = Generator(results, args=(100_000,))
+    generator.start()
+    during_unpickling(lambda: getattr(generator, end)())
+    assert generator.next() == (1, "the result", bytes(100_000), [1] * 100)
+    during_unpickling(None)
+    with pytest.raises(StopIteration if end == "join" else RuntimeError):
+        generator.next()
+
+
+@pytest.mark.skipif(PYPY, reason="PyPy turns a bytes object that finds no memory into SystemError")
+def test_a_next_without_memory_for_the_item_can_be_repeated(check_program):
+    out = check_program("""
+        import resource, snakefish
+        def items():
+            yield b"1" * (64 << 20)
+            yield "2"
+        generator = snakefish.Generator(items)
+        generator.start()
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), hard))
+        for _ in range(2):
+            try:
+                generator.next()
+                print("an item")
+            except MemoryError:
+                print("MemoryError")
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        print(len(generator.next()) >> 20, generator.next())
+        """)
+    assert out.split() == ["MemoryError", "MemoryError", "64", "2"]
 
 
 @pytest.mark.skipif(PYPY, reason="PyPy turns a bytes object that finds no memory into SystemError")

@@ -1,4 +1,4 @@
-"""Thread: results, exceptions, states, extract and merge, and which globals these get."""
+"""Thread: results, exceptions, states, extract and merge. Which globals these get: test_globals.py."""
 import functools
 import os
 import select
@@ -178,7 +178,7 @@ def test_two_python_threads_may_join_the_same_thread():
     for joiner in joiners:
         joiner.join(10)
         assert not joiner.is_alive()
-    assert counter == 0 and task.get_exit_status() == 0  # time.sleep has no globals, so merge got the caller's: this module's
+    assert counter == 0 and task.get_exit_status() == 0
 
 
 def add(g, extracted):
@@ -210,6 +210,33 @@ def test_a_with_block_may_join_by_itself_or_never_start():
     assert task.get_result() == 5
     with Thread(lambda: 5):
         pass
+
+
+def test_a_with_block_without_start_says_that_start_was_forgotten():
+    with Thread(lambda: 5, name="mine") as task:
+        pass
+    for call in (task.get_result, task.join, task.try_join, task.get_exit_status, task.fileno, task.kill):
+        with pytest.raises(RuntimeError, match=r"mine was never started.*call start\(\), in the with block"):
+            call()
+    with pytest.raises(RuntimeError, match="disposed"):
+        task.start()
+
+
+def test_a_with_block_whose_join_is_interrupted_ends_the_child():
+    def interrupt(*_):
+        raise KeyError("handler")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        with pytest.raises(KeyError, match="handler"):
+            with Thread(time.sleep, args=(30,)) as task:
+                task.start()
+                timer.start()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert not os.path.exists(f"/proc/{task.pid}")
 
 
 def test_dispose_keeps_the_result_of_a_joined_thread():
@@ -314,61 +341,10 @@ def test_f_without_extract_needs_no_merge_and_the_other_way_round():
             Thread(bump, **more)
 
 
-# ---- which globals extract and merge get ----
+# ---- the child and its own Thread ----
 
-ELSEWHERE = {"__name__": "elsewhere", "here": "elsewhere", "counter": 100}
-exec(  # another module
-    """
-def f(*a): return here
-class Callable:
-    def __call__(self, *a): return here
-    def method(self, *a): return here
-    @classmethod
-    def of_class(cls, *a): return here
-    @staticmethod
-    def static(*a): return here
-""",
-    ELSEWHERE,
-)
+
 here = "this module"
-E = ELSEWHERE
-
-
-@pytest.mark.parametrize("f", [
-    E["f"], functools.partial(E["f"], 1), functools.partial(functools.partial(E["f"], 1), 2), E["Callable"](),
-    E["Callable"]().method, E["Callable"].of_class, E["Callable"].static, functools.partial(E["Callable"]().method, 1),
-    functools.partial(E["Callable"]()), functools.wraps(len)(E["f"]), functools.lru_cache(E["f"]),
-    functools.singledispatch(E["f"]),
-], ids=["function", "partial", "partial of partial", "callable object", "bound method", "class method",
-        "static method", "partial of method", "partial of object", "wraps", "lru_cache",
-        "singledispatch"])
-def test_extract_and_merge_get_the_globals_of_the_module_of_f(f):
-    seen = []
-    task = ran(f, lambda g: (g["here"], g["__name__"]), lambda g, e: seen.append((e, g is ELSEWHERE)),
-               args=("an argument",))
-    assert task.get_result() == "elsewhere"
-    assert seen == [(("elsewhere", "elsewhere"), True)]
-
-
-@pytest.mark.parametrize("f,arguments", [(len, ("abc",)), (dict, ()), (functools.partial(len, "ab"), ()),
-                                         ("abc".upper, ())], ids=["builtin", "class", "partial", "method"])
-def test_where_f_has_no_globals_they_are_those_of_the_caller(f, arguments):
-    seen = []
-    ran(f, lambda g: g["here"], lambda g, e: seen.append((e, g is globals())), args=arguments)
-    assert seen == [("this module", True)]
-
-
-def test_what_looking_for_the_globals_of_f_raises_comes_through():
-    class Broken(functools.partial):
-        pass
-
-    def func(self):
-        raise LookupError("no function")
-
-    broken = Broken(len)
-    Broken.func = property(func)  # not before: PyPy's partial sets the attribute
-    with pytest.raises(LookupError, match="no function"):
-        Thread(broken, lambda g: None, lambda g, e: None)
 
 
 def test_the_child_sees_the_globals_as_they_are_at_start():
@@ -379,9 +355,6 @@ def test_the_child_sees_the_globals_as_they_are_at_start():
     here = "this module"
     task.join()
     assert task.get_result() == "at start"
-
-
-# ---- the child and its own Thread ----
 
 
 def test_the_child_cannot_misuse_the_thread_it_runs_in():

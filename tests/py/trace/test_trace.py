@@ -287,6 +287,42 @@ def test_a_name_that_marks_at_its_end_does_not_garble_the_next_ones(check_progra
     assert [text for text, in marks] == out.strip().split(",")
 
 
+def test_every_name_is_kept_apart_whatever_is_in_it(check_program, tmp_path):
+    check_program("""
+        import sys, snakefish
+        from snakefish import trace
+        with trace.session(sys.argv[1]):
+            for name in "head\\0tail", "tail", "x" * 5000, "x" * 5001, "x" * 4095, "\\0":
+                trace.mark(name)
+            with snakefish.Thread(abs, args=(1,), name="a\\0thread") as t:
+                t.start()
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        marks = [text for text, in db.rows("SELECT t.text FROM event e JOIN text t ON t.id = e.object "
+                                           "WHERE e.kind = 21 ORDER BY e.rowid")]
+        assert ("a\u2400thread",) in db.rows("SELECT name FROM task")
+    head, tail, long, longer, whole, nul = marks
+    assert (head, tail, whole, nul) == ("head\u2400tail", "tail", "x" * 4095, "\u2400")
+    assert long != longer and "(cut: 5000 bytes" in long and "(cut: 5001 bytes" in longer
+
+
+def test_ever_new_names_take_a_bounded_amount_of_memory(check_program, tmp_path):
+    out = check_program("""
+        import resource, sys
+        from snakefish import trace
+        def peak():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with trace.session(sys.argv[1]):
+            for i in range(20000):
+                trace.mark(f"name {i}")
+            before = peak()
+            for i in range(20000, 150000):
+                trace.mark(f"name {i}")
+            print(peak() - before)
+        """, tmp_path / "run.db")
+    assert int(out) < 8 << 10  # KiB; the texts alone are 3 MiB, and Python's objects for them more than 20 MiB
+
+
 def test_an_inherited_environment_does_not_replace_the_database(check_program, tmp_path):
     """Programs that a traced program starts join its trace; those started after the session's end do not."""
     out = check_program(BUSY + """
@@ -489,3 +525,32 @@ def test_pickling_and_copying_are_recorded_with_bytes_and_beginning(check_progra
                           WHERE k.name IN ('pickled', 'copied') ORDER BY e.rowid""")
     size = len(pickle.dumps({"a": 1, "b": [2]}, pickle.HIGHEST_PROTOCOL))
     assert recorded == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
+
+
+def test_a_message_that_was_given_back_is_one_row_of_message(check_program, tmp_path):
+    check_program("""
+        import sys
+        from snakefish import Channel, trace
+        interrupts = 2
+        def rebuild():
+            global interrupts
+            interrupts -= 1
+            if interrupts >= 0:
+                raise KeyboardInterrupt
+            return "there"
+        class Thing:
+            def __reduce__(self):
+                return rebuild, ()
+        with trace.session(sys.argv[1]), Channel(1024) as channel:
+            channel.send_pyobj(Thing())
+            channel.send_pyobj("next")
+            for _ in range(2):
+                try:
+                    channel.receive_pyobj()
+                except KeyboardInterrupt:
+                    pass
+            assert [channel.receive_pyobj(), channel.receive_pyobj()] == ["there", "next"]
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        assert db.rows("SELECT seq, receiver IS NOT NULL FROM message ORDER BY seq") == [(1, 1), (2, 1)]
+        assert db.one("SELECT min(messages) FROM channel_depth") == 0

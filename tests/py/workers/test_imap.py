@@ -1,15 +1,18 @@
 """imap and imap_unordered: lazy, in order or as they come, bounded, and with an end whoever dies."""
 import gc
+import inspect
 import itertools
 import os
 import signal
 import threading
 import time
 import warnings
+import weakref
 
 import pytest
-from conftest import children, settles
+from conftest import PYPY, children, settles
 
+import snakefish
 from snakefish import Channel, ChildDied, imap, imap_unordered
 
 AHEAD = 3  # chunks for each worker, as documented
@@ -132,11 +135,6 @@ class OwnError(Exception):
     pass
 
 
-class TwoArguments(Exception):
-    def __init__(self, a, b):
-        super().__init__(a)
-
-
 def reciprocal(x):
     if x == 7:
         raise OwnError("seven", x)
@@ -216,13 +214,11 @@ def test_a_result_or_argument_that_cannot_be_unpickled_is_raised_and_hangs_nobod
 
 def test_exceptions_that_do_not_travel_are_told_by_child_died():
     def f(x):
-        raise TwoArguments(1, 2) if x else OwnError(lambda: 1)
+        raise OwnError(lambda: 1)
 
     with pytest.raises(ChildDied, match="OwnError.*cannot be pickled") as caught:
         list(imap(f, [0]))
     assert "in f" in str(caught.value.__cause__)
-    with pytest.raises(ChildDied, match="TwoArguments.*cannot be unpickled here"):
-        list(imap(f, [1]))
 
 
 @BOTH
@@ -428,3 +424,33 @@ def test_what_iter_of_args_raises_comes_through():
 
     with pytest.raises(LookupError, match="broken"):
         imap(abs, Broken())
+
+
+# ---- what the caller sees of it ----
+
+
+@pytest.mark.parametrize("any_map", [imap, imap_unordered, snakefish.map])
+def test_the_warning_of_a_fork_points_at_the_line_that_calls(any_map):
+    gate = threading.Event()
+    beside = threading.Thread(target=gate.wait)
+    beside.start()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        list(any_map(abs, [1, 2], 2)); here = inspect.currentframe().f_lineno  # noqa: E702
+    gate.set()
+    beside.join()
+    assert {(warning.filename, warning.lineno) for warning in told} == {(__file__, here)}
+
+
+class Result:
+    """Can be referred to weakly."""
+
+
+@pytest.mark.skipif(PYPY, reason="PyPy counts no references")
+@BOTH
+@pytest.mark.parametrize("chunksize", [1, 4])
+def test_a_result_that_the_caller_has_dropped_is_not_kept(any_imap, chunksize):
+    with any_imap(lambda n: Result(), range(9), 2, chunksize) as results:
+        for _ in range(9):
+            kept = weakref.ref(next(results))
+            assert kept() is None

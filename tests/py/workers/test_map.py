@@ -226,9 +226,7 @@ def test_results_and_exceptions_that_do_not_pickle_are_told(more):
         parallel_map(lambda x: (lambda: x), range(4), 2, **more)
 
     def raising(x):
-        error = OwnError(x)
-        error.held = lambda: 1
-        raise error
+        raise OwnError(lambda: x)
 
     with pytest.raises(ChildDied, match="OwnError.*pickled"):
         parallel_map(raising, range(4), 2, **more)

@@ -142,3 +142,83 @@ except ZeroDivisionError:
     pass
 """
     assert on_a_terminal(source, tmp_path).endswith("2/4 (50 %)\r\n")
+
+
+# ---- tqdm as it is: with a thread that watches its bars, and a widget for notebooks ----
+
+WATCHING_TQDM = """
+import threading
+
+class tqdm:
+    monitor_interval = 10
+    n = 0
+    def __init__(self, total, file):
+        self.total, self.file = total, file
+        if self.monitor_interval:
+            threading.Thread(target=threading.Event().wait, daemon=True).start()
+    def update(self, step):
+        self.n += step
+        print(self.kind, self.n, "of", self.total, file=self.file)
+    def close(self):
+        pass
+    kind = "text"
+"""
+AUTO = """
+import sys, warnings
+warnings.warn("IProgress not found: install ipywidgets")
+from tqdm import tqdm as text
+class tqdm(text):
+    kind = "widget"
+    def __init__(self, **more):
+        if "ipywidgets" not in sys.modules:
+            raise ImportError("IProgress not found")
+        super().__init__(**more)
+"""
+NOTEBOOK = """
+import sys, types
+shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: shell)
+"""
+STRICT = "import warnings; warnings.simplefilter('error')\n"
+
+
+@pytest.fixture
+def tqdm_folder(tmp_path):
+    (tmp_path / "tqdm").mkdir()
+    (tmp_path / "tqdm" / "__init__.py").write_text(WATCHING_TQDM)
+    return tmp_path
+
+
+def in_notebook(source, folder, run_program):
+    """What the program writes to stderr, which is no terminal, while IPython says that this is a notebook."""
+    path = os.pathsep.join([str(folder), environment()["PYTHONPATH"]])
+    return run_program(STRICT + NOTEBOOK + source, env={"PYTHONPATH": path})
+
+
+def test_a_bar_starts_no_thread_that_a_fork_would_warn_of(tqdm_folder):
+    shown = on_a_terminal(STRICT + SHOWING + "; snakefish.map(abs, range(4), 1, 2, progress=True)", tqdm_folder)
+    assert shown.split("\r\n") == ["text 2 of 4", "text 4 of 4"] * 2 + [""]
+
+
+def test_the_real_tqdm_starts_no_thread_either(tmp_path):
+    pytest.importorskip("tqdm")
+    assert "4/4" in on_a_terminal(STRICT + SHOWING, tmp_path)
+
+
+@pytest.mark.parametrize("has_widgets", [True, False])
+def test_a_notebook_shows_the_widget_where_it_can_and_text_without_a_word_where_not(has_widgets, tqdm_folder, run_program):
+    (tqdm_folder / "tqdm" / "auto.py").write_text(AUTO)
+    ended = in_notebook(f"if {has_widgets}: sys.modules['ipywidgets'] = sys\n" + SHOWING, tqdm_folder, run_program)
+    kind = "widget" if has_widgets else "text"
+    assert (ended.status, ended.stdout, ended.stderr) == (0, "", f"{kind} 2 of 4\n{kind} 4 of 4\n")
+
+
+def test_a_notebook_without_tqdm_shows_the_line(tmp_path, run_program):
+    (tmp_path / "tqdm.py").write_text("raise ImportError('not here')")
+    ended = in_notebook(SHOWING, tmp_path, run_program)
+    assert ended.stderr == "\n2/4 (50 %)\n4/4 (100 %)\n"  # each \r, as subprocess gives it
+
+
+def test_ipython_on_a_pipe_shows_nothing(tmp_path, run_program):
+    ended = in_notebook("shell.config = {}\n" + SHOWING, tmp_path, run_program)
+    assert (ended.status, ended.stderr) == (0, "")

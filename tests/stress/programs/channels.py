@@ -1,4 +1,6 @@
 """Channels whose senders and receivers are killed or stopped."""
+import os
+import signal
 import time
 
 from snakefish import Channel, ChildDied, Thread
@@ -140,6 +142,50 @@ def participants_of_large_channels_are_killed(trial):
 def participants_that_are_stopped_for_a_while_lose_nothing(trial):
     """Slow is not dead: they are stopped for longer than a wait goes on without looking for dead processes."""
     exchange(trial, (1024, 65536, 1 << 20), pause_s=0.15)
+
+
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+@program
+def nobody_is_late_while_another_one_is_stopped(trial):
+    """It is stopped at any instruction, also where it has the ring's lock."""
+    chance = trial.chance
+    with Channel(chance.choice((1024, 65536))) as channel:
+
+        def use():
+            while True:
+                try:
+                    channel.send_pyobj(1)
+                    channel.receive_pyobj(False)
+                except (OverflowError, IndexError):
+                    pass
+
+        calls = [lambda: channel.receive_pyobj(timeout=0.03), lambda: channel.send_pyobj(1, True, 0.03),
+                 lambda: channel.receive_pyobj(False), lambda: channel.send_pyobj(1)]
+        task = Thread(use)
+        task.start()
+        for _ in range(15):
+            time.sleep(chance.uniform(0, 0.004))
+            os.kill(task.pid, signal.SIGSTOP)
+            while not is_stopped(task.pid):
+                pass
+            begin = time.monotonic()
+            try:
+                chance.choice(calls)()
+            except (TimeoutError, IndexError, OverflowError):
+                pass
+            check(time.monotonic() - begin < 2, "it came back after", time.monotonic() - begin, "s")
+            os.kill(task.pid, signal.SIGCONT)
+        task.kill()
+        task.join()
+        try:
+            while True:
+                channel.receive_pyobj(timeout=10)
+        except EOFError:
+            pass
 
 
 @program

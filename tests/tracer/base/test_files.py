@@ -2,10 +2,11 @@
 
 import os
 import sqlite3
+import subprocess
 
 import pytest
 
-from tracing import PROGRAM, query, record, trace
+from tracing import PROGRAM, TRACE, query, record, trace
 
 
 def refused(path, *words):
@@ -24,7 +25,7 @@ def test_an_older_trace_is_replaced(db):
 
 
 def test_any_other_file_is_refused_and_untouched(tmp_path):
-    for name, content in ("text", b"hello\n"), ("empty", b""), ("short", b"SQLite format 3\0"), ("zeros", bytes(8192)):
+    for name, content in ("text", b"hello\n"), ("short", b"SQLite format 3\0"), ("zeros", bytes(8192)):
         path = tmp_path / name
         path.write_bytes(content)
         refused(path, name)
@@ -50,6 +51,111 @@ def test_places_where_no_file_can_be(tmp_path):
     refused("", "empty")
     (tmp_path / "link").symlink_to(tmp_path / "nothing")
     refused(tmp_path / "link", "symbolic link")
+
+
+def test_an_empty_file_is_taken_and_keeps_its_mode(tmp_path):
+    path = tmp_path / "made by mktemp"
+    path.touch(0o600)
+    inode = path.stat().st_ino
+    assert record(path, PROGRAM, "exit", "0").returncode == 0
+    assert query(path, "SELECT count(*) FROM process") == [(1,)]
+    assert (path.stat().st_ino, path.stat().st_mode & 0o777) == (inode, 0o600)
+
+
+def test_an_empty_file_is_no_trace_to_read(tmp_path):
+    path = tmp_path / "empty.db"
+    path.touch()
+    for command in ("info",), ("analyze",), ("export", "-o", tmp_path / "x.json"):
+        done = trace(*command, path)
+        assert done.returncode == 1 and "is empty" in done.stderr
+    assert path.stat().st_size == 0
+
+
+@pytest.mark.parametrize("name", ["file:mine.db", "file:mine.db?mode=memory", ":memory:", "-x", "a'b c.db", "%d.db"])
+def test_every_name_is_the_name_of_a_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    mine = sqlite3.connect(tmp_path / "mine.db")
+    mine.execute("CREATE TABLE t(x)")
+    mine.close()
+    before = (tmp_path / "mine.db").read_bytes()
+    assert record(name, PROGRAM, "exit", "0").returncode == 0
+    assert query(str(tmp_path / name), "SELECT count(*) FROM process") == [(1,)]
+    assert trace("info", "--", name).returncode == 0
+    assert sorted(os.listdir(tmp_path)) == sorted(["mine.db", name])
+    assert (tmp_path / "mine.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("older", [None, "empty", "trace"])
+def test_of_many_recorders_of_one_file_one_wins_and_the_others_say_so(db, older):
+    if older == "empty":
+        db.touch()
+    elif older == "trace":
+        record(db, PROGRAM, "exit", "0")
+    command = [TRACE, "record", "-q", "-o", db, "--", "sh", "-c", f"sleep 1; {PROGRAM} exit 0"]
+    recorders = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    said = [(process.communicate(timeout=60)[1], process.returncode) for process in recorders]
+    assert sorted(status for _, status in said) == [0] + [1] * 7
+    assert all("being written by another" in message for message, status in said if status), said
+    assert query(db, "SELECT count(*) FROM process") == [(1,)]
+    assert query(db, "SELECT value FROM meta WHERE key = 'state'") == [("complete",)]
+    assert os.listdir(db.parent) == ["run.db"]
+
+
+def altered(db, sql, *arguments):
+    """A trace whose schema somebody has edited."""
+    record(db, PROGRAM, "run", "5")
+    connection = sqlite3.connect(db)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute(sql, arguments)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("command", [["info"], ["analyze"], ["export", "-o", "/dev/null"]])
+@pytest.mark.parametrize("sql", [
+    "UPDATE sqlite_schema SET sql = sql || '; ATTACH ''/tmp/x'' AS m' WHERE name = 'efficiency'",
+    "UPDATE sqlite_schema SET sql = 'CREATE VIEW span AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) "
+    "SELECT i FROM n' WHERE name = 'span'",
+    "DELETE FROM sqlite_schema WHERE name = 'message'"])
+def test_a_trace_with_another_schema_is_refused(db, command, sql):
+    altered(db, sql)
+    done = trace(*command, db, timeout=20)
+    assert done.returncode == 1 and "is another one" in done.stderr and done.stdout == ""
+
+
+def test_triggers_of_a_trace_do_not_run(db):
+    record(db, PROGRAM, "run", "5")
+    connection = sqlite3.connect(db)
+    connection.execute("CREATE TABLE ran(x)")
+    connection.execute("CREATE TRIGGER t AFTER INSERT ON efficiency BEGIN INSERT INTO ran VALUES(1); END")
+    connection.commit()
+    connection.close()
+    assert trace("analyze", db).returncode == 0
+    assert query(db, "SELECT count(*) FROM ran") == [(0,)]
+
+
+def test_a_table_of_the_users_own_in_a_trace_does_no_harm(db):
+    record(db, PROGRAM, "run", "5")
+    connection = sqlite3.connect(db)
+    connection.execute("CREATE TABLE notes(x)")
+    connection.execute("CREATE INDEX event_a ON event(a)")
+    connection.commit()
+    connection.close()
+    assert trace("analyze", db).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("script", [
+    "mount --bind . . && mount -o remount,ro,bind . && cd $PWD",
+    "mkdir full && cp run.db full/ && mount -t tmpfs -o size=$(($(stat -c %s run.db) / 1024 + 8))k none full && "
+    "cp run.db full/ && cd full && cat /dev/zero > rest 2> /dev/null; true"])
+def test_a_trace_that_cannot_be_written_is_analysed(db, script):
+    record(db, PROGRAM, "run", "200")
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", f"{script} && {TRACE} analyze run.db"], cwd=db.parent,
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and "duration" in done.stdout
 
 
 def test_a_journal_left_by_a_dead_collector_does_no_harm(db):

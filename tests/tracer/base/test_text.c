@@ -37,6 +37,32 @@ TEST(a_nul_ends_it)
     CHECK(strcmp(clean("ab\0cd", 5, 64), "ab") == 0);
 }
 
+TEST(characters_are_read_one_by_one)
+{
+    uint32_t code;
+    CHECK_EQ(1, text_next("a", &code));
+    CHECK_EQ('a', code);
+    CHECK_EQ(3, text_next("\xe2\x82\xac", &code));
+    CHECK_EQ(0x20ac, code);
+    CHECK_EQ(4, text_next("\xf0\x9f\x90\x8d", &code));
+    CHECK_EQ(0x1f40d, code);
+    CHECK_EQ(1, text_next("\xe2\x82", &code)); /* cut short */
+    CHECK_EQ(TEXT_INVALID, code);
+    CHECK_EQ(1, text_next("\xff", &code));
+    CHECK_EQ(TEXT_INVALID, code);
+}
+
+TEST(a_terminal_gets_no_control_and_no_mark_of_direction)
+{
+    static const uint32_t hidden[] = {0,      7,      0x1b,   0x7f,   0x80,    0x9b,        0x9f,
+                                      0x200b, 0x202e, 0x2066, 0xfeff, 0xe0041, TEXT_INVALID};
+    static const uint32_t shown[] = {' ', '~', 0xa0, 0xe9, 0x5d0, 0x20ac, 0x1f40d};
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+        CHECK(!text_is_visible(hidden[i]));
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        CHECK(text_is_visible(shown[i]));
+}
+
 static const char *add(struct texts *t, uint32_t number, const char *sixteen)
 {
     uint64_t ab[2] = {0};

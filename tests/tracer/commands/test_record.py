@@ -4,11 +4,12 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
-from tracing import (PROGRAM, TRACE, WRITERS, counts_balance, event_kinds, is_gone, meta, not_lost, query, record,
+from tracing import (BUILD, PROGRAM, TRACE, WRITERS, counts_balance, event_kinds, is_gone, meta, not_lost, query, record,
                      session_of, trace, wait_for)
 
 KINDS = event_kinds()
@@ -36,7 +37,7 @@ def test_a_whole_run_is_in_the_database(db):
 
 def test_with_few_descriptors_logs_wait_and_nothing_is_lost(db):
     """60 processes at once, of which two logs can be open."""
-    done = trace("record", "-o", db, "--", WRITERS, 60, 300, 300,
+    done = trace("record", "-q", "-o", db, "--", WRITERS, 60, 300, 300,
                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)))
     assert (done.returncode, done.stderr) == (0, "")
     not_lost(db)
@@ -188,19 +189,14 @@ def test_a_killed_collector_is_recovered(db, tmp_path, again):
     time.sleep(0.1)
     target = db if again else tmp_path / "other.db"
     done = trace("collect", session, "-o", target)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and ("began with a copy" in done.stderr) != again
     assert not session.exists()
     assert meta(target, "state") == "recovered"
     counts_balance(target)
     count, distinct, last = query(target, "SELECT count(*), count(DISTINCT seq), max(seq) FROM event")[0]
     assert count == distinct
-    if again:
-        assert count == last + 1 > taken
-        assert query(target, "SELECT value FROM stats WHERE name = 'lost'") == [(0,)]
-    else:
-        elsewhere = query(target, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")
-        assert [(taken,)] == (elsewhere or [(0,)])  # none, where all CPUs were busy and storing had to wait
-        assert count + taken == last + 1
+    assert count == last + 1 > taken
+    assert query(target, "SELECT value FROM stats WHERE name = 'lost'") == [(0,)]
 
 
 def test_a_message_without_standard_error_damages_no_session(db):
@@ -243,15 +239,132 @@ def test_a_full_disk_is_reported_and_the_session_kept(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode:
         pytest.skip("no mount here")
     try:
-        done = record(disk / "run.db", PROGRAM, "marks-slow", "9000")
-        assert done.returncode == 1
+        done = record(disk / "run.db", "sh", "-c", f"{PROGRAM} marks-slow 9000; exit 7")
+        assert done.returncode == 7  # the program's
         assert "cannot write" in done.stderr and "snakefish-trace collect /dev/shm/snakefish-" in done.stderr
         session = done.stderr.split("collect ")[1].split()[0]
         other = tmp_path / "other.db"
         assert trace("collect", session, "-o", other).returncode == 0
         assert not os.path.exists(session)
         counts_balance(other)
-        assert query(other, "SELECT count(*) > 0 FROM event") == [(1,)]
+        # all of them: what is in the first database, too
+        assert query(other, f"SELECT count(*), count(DISTINCT a) FROM event WHERE kind = {KINDS['mark']}") == [(9000, 9000)]
+        assert query(disk / "run.db", "SELECT count(*) FROM event")[0][0] < 9000
         assert meta(other, "state") == "recovered"
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def recover(session, db):
+    done = trace("collect", session, "-o", db)
+    assert done.returncode == 0, done
+    assert not os.path.exists(session)
+    return done.stderr
+
+
+def over_the_limit(db):
+    """Records 3000 marks with room for some of them. The session that is left."""
+    limited = subprocess.run([TRACE, "record", "-q", "-o", db, "--", "sh", "-c",
+                              f"ulimit -f unlimited; {PROGRAM} marks-slow 3000; exit 7"],
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (190 << 10, resource.RLIM_INFINITY)),
+                             capture_output=True, text=True, timeout=60)
+    assert limited.returncode == 7 and "cannot write" in limited.stderr
+    return limited.stderr.split("collect ")[1].split()[0]
+
+
+def marks(db):
+    return query(db, f"SELECT count(*), count(DISTINCT a) FROM event WHERE kind = {KINDS['mark']}")
+
+
+def test_a_limit_on_the_size_of_files_ends_the_trace_but_not_the_program(db, tmp_path):
+    session = over_the_limit(db)
+    other = tmp_path / "other.db"
+    assert f"a copy of {db}" in recover(session, other)
+    assert marks(other) == [(3000, 3000)]
+    counts_balance(other)
+
+
+def test_the_program_keeps_its_own_signal_for_that_limit(db, tmp_path):
+    done = record(db, "sh", "-c", f"ulimit -f 1; exec head -c 1000000 /dev/zero > {tmp_path}/big")
+    assert done.returncode == 128 + signal.SIGXFSZ
+
+
+def test_where_the_first_database_is_gone_the_rest_is_recovered_and_the_loss_told(db, tmp_path):
+    session = over_the_limit(db)
+    [(taken,)] = query(db, "SELECT count(*) FROM event")  # 0 where all CPUs were busy and storing had to wait
+    db.unlink()
+    other = tmp_path / "other.db"
+    assert "is not copied" in recover(session, other)
+    counts_balance(other)
+    elsewhere = query(other, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")
+    assert elsewhere == ([(taken,)] if taken else [])
+    assert query(other, "SELECT count(*) FROM event")[0][0] + taken >= 3000
+
+
+def test_another_trace_at_the_place_of_the_first_is_left_alone(db, tmp_path):
+    session = over_the_limit(db)
+    record(db, PROGRAM, "exit", "0")
+    before = db.read_bytes()
+    other = tmp_path / "other.db"
+    recover(session, other)
+    assert db.read_bytes() == before
+    assert query(other, "SELECT count(*) FROM process") == [(1,)]
+
+
+FORGED_REAP = """
+import os, struct, sys, time, snakefish
+def work(): time.sleep(0.5); os._exit(7)
+honest = snakefish.Thread(work)
+honest.start()
+time.sleep(0.1)
+me, capacity, start = os.getpid() + 1000, 256, snakefish.get_timestamp()
+record = struct.pack("<QHHIQQ", start + 1, 12, 0, 0, honest.pid, 42)
+page = struct.pack("<QIIIIIIQQ16x", 0x31474F4C46414E53, 1, capacity, me, 1, me, 0, start, 0)
+page += struct.pack("<QQQ40xQ56x", 1, 1, 0, 0) + b"forged".ljust(48, b"\\0")
+fd = os.open(f"{os.environ['SNAKEFISH_TRACE_SESSION']}/log.{me}.{start}", os.O_RDWR | os.O_CREAT, 0o600)
+os.write(fd, (page.ljust(4096, b"\\0") + record).ljust(4096 + 32 * capacity, b"\\0"))
+os.close(fd)
+print(honest.pid, flush=True)
+honest.join()
+"""
+
+
+def test_only_the_parent_is_believed_about_the_end_of_its_child(db):
+    done = subprocess.run([TRACE, "record", "-q", "--log-records", "256", "-o", db, "--", sys.executable, "-c", FORGED_REAP],
+                          env={**os.environ, "PYTHONPATH": str(BUILD / "lib")}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    assert query(db, f"SELECT exit_status, end_ns - start_ns > 400000000 FROM process WHERE pid = {int(done.stdout)}") \
+        == [(7, 1)]
+
+
+PLAIN_FORKS = """
+import os, sys, time, snakefish
+for seconds in map(float, sys.argv[1:]):
+    pid = os.fork()
+    if not pid:
+        time.sleep(seconds)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def lives_of_forks(db, *seconds):
+    """In ms: the lives of children made by os.fork, which say nothing at their end."""
+    done = subprocess.run([TRACE, "record", "-q", "-o", db, "--", sys.executable, "-c", PLAIN_FORKS, *map(str, seconds)],
+                          env={**os.environ, "PYTHONPATH": str(BUILD / "lib")}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    lives = query(db, "SELECT (end_ns - start_ns) / 1e6 FROM process WHERE parent IS NOT NULL ORDER BY id")
+    return [life for life, in lives]
+
+
+def test_short_lives_of_plain_forks_are_not_rounded_up_to_a_nap_of_the_collector(db):
+    lives = lives_of_forks(db, *[0.001] * 50)
+    assert len(lives) == 50 and sum(lives) / 50 < 20  # a nap is 100 ms, half of it on average
+    [(unknown,)] = query(db, "SELECT total(value) FROM stats WHERE name = 'unknown_ends' AND severity = 'info'")
+    assert unknown <= 50
+
+
+def test_the_end_of_a_plain_fork_is_seen_at_once(db):
+    lives = lives_of_forks(db, 0.3, 0.3, 0.3)
+    assert len(lives) == 3 and all(life >= 299 for life in lives)
+    assert min(lives) < 340

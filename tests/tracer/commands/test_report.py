@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -20,6 +21,54 @@ def test_a_trace_is_analysed_and_its_page_is_written(db, tmp_path):
     assert query(db, "SELECT count(*) FROM critical_path")[0][0] > 0
     names = os.listdir(tmp_path / "page")
     assert {"index.html", "timeline.svg", "timeline.pdf", "timeline.csv", "lost_speedup.svg"} <= set(names)
+
+
+@pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")
+def test_the_page_does_not_depend_on_home_time_zone_or_directory(db, tmp_path):
+    """The same bytes, also in a directory with a % in its name; no code of the user's profile runs."""
+    record(db, PROGRAM, "run", "50")
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".Rprofile").write_text(f"invisible(file.create('{tmp_path}/ran'))\n")
+    with_home = {**os.environ, "HOME": str(home), "TZ": "Asia/Tokyo"}
+    without_home = {**os.environ, "TZ": "America/New_York"}
+    del without_home["HOME"]
+    pages = {}
+    for name, environment in ("100%done %d", with_home), ("plain", without_home):
+        done = trace("report", db, "-o", tmp_path / name, env=environment, cwd=home)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        pages[name] = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+    one, other = pages.values()
+    assert one.keys() == other.keys() and "timeline.pdf" in one
+    assert [name for name in one if one[name] != other[name]] == []
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("Rscript"), reason="a small disk needs root, and R")
+def test_a_full_directory_of_temporary_files_is_named(db, tmp_path):
+    record(db, PROGRAM, "marks", "150000")
+    small = tmp_path / "small"
+    small.mkdir()
+    script = f"mount -t tmpfs -o size=64k none {small} && exec {TRACE} report {db} -o {tmp_path}/page"
+    environment = {**os.environ, "TMPDIR": str(small), "SQLITE_TMPDIR": str(small)}
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], env=environment, capture_output=True, text=True,
+                          timeout=100)
+    assert done.returncode == 1 and str(small) in done.stderr
+
+
+@pytest.mark.parametrize("place", ["a/b/c", "build/bin", "build/asserts/bin"])
+def test_somebody_elses_script_does_not_run(db, tmp_path, place):
+    record(db, PROGRAM, "run", "5")
+    (tmp_path / "analysis").mkdir()
+    script = tmp_path / "analysis" / "report.R"
+    script.write_text(f"file.create('{tmp_path}/ran')\n")
+    if place.startswith("build"):
+        script.chmod(0o666)  # so anybody may have written it
+    (tmp_path / place).mkdir(parents=True)
+    copy = shutil.copy(TRACE, tmp_path / place / "snakefish-trace")
+    done = trace("report", db, "-o", tmp_path / "page", executable=copy)
+    assert done.returncode == 1 and "analysis/report.R" in done.stderr
+    assert not (tmp_path / "ran").exists()
 
 
 def test_without_r_a_message_says_what_is_missing(db, monkeypatch):

@@ -26,7 +26,7 @@ def view(tmp_path_factory):
 
 
 def record_python(db, source, *options):
-    done = trace("record", "-o", db, "--kernel", *options, "--", PYTHON, "-c", source, env=ENVIRONMENT)
+    done = trace("record", "-q", "-o", db, "--kernel", *options, "--", PYTHON, "-c", source, env=ENVIRONMENT)
     assert (done.returncode, done.stderr) == (0, ""), done
     return [line.split() for line in done.stdout.splitlines()]
 
@@ -369,7 +369,7 @@ def as_nobody(folder, *capabilities):
     folder.chmod(0o777)
     grant = ["--inh-caps", ",".join("+" + c for c in capabilities), "--ambient-caps",
              ",".join("+" + c for c in capabilities)] if capabilities else []
-    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *grant, TRACE, "record", "--kernel",
+    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *grant, TRACE, "record", "-q", "--kernel",
                            "-o", folder / "run.db", "--", "sh", "-c", "echo out; exit 3"], capture_output=True, text=True,
                           timeout=60, check=False)
 

@@ -5,7 +5,9 @@
 #include <sys/resource.h>
 
 #include "store/database.h"
+#include "store/schema.h"
 #include "store/store.h"
+#include "store/trace_file.h"
 
 static char path[64];
 static struct sentence why;
@@ -42,8 +44,8 @@ TEST(a_new_trace_has_the_event_kinds_and_its_state_is_running)
     CHECK_EQ(25, ask(db, "SELECT count(*) FROM event_kind"));
     CHECK_EQ(14, ask(db, "SELECT id FROM event_kind WHERE name = 'send' AND phase = 'span' AND object = 'channel'"));
     CHECK_EQ(1, ask(db, "SELECT value = 'running' FROM meta WHERE key = 'state'"));
-    CHECK_EQ(DATABASE_APPLICATION_ID, ask(db, "PRAGMA application_id"));
-    CHECK_EQ(DATABASE_SCHEMA_VERSION, ask(db, "PRAGMA user_version"));
+    CHECK_EQ(TRACE_FILE_APPLICATION_ID, ask(db, "PRAGMA application_id"));
+    CHECK_EQ(SCHEMA_VERSION, ask(db, "PRAGMA user_version"));
     store_close(store);
 }
 
@@ -124,7 +126,7 @@ TEST(a_full_disk_is_an_error_that_sticks_and_keeps_what_was_committed)
     CHECK_EQ(-EIO, store_commit(store));
     store_close(store);
     sqlite3 *db;
-    CHECK_EQ(0, database_open(&db, path, 0, &why));
+    CHECK_EQ(0, database_open(&db, path, &why));
     CHECK(committed > 0);
     CHECK_EQ(committed, ask(db, "SELECT count(*) FROM event"));
     CHECK_EQ(1, ask(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"));

@@ -1,0 +1,218 @@
+/* Opening what workers send. See receive.h. */
+#include "py/workers/receive.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "py/base/errors.h"
+#include "py/base/wait.h"
+
+static enum sf_tag tag_of(const struct sf_stream_head *head)
+{
+    return (enum sf_tag)(head->tag & ~(SF_ENGINE_ALONE | SF_ENGINE_EXTRACTED));
+}
+
+static struct sf_worker *sender_of(const struct sf_engine *engine)
+{
+    return engine->workers[engine->unopened.head.source];
+}
+
+void sf_receive_clear(struct sf_engine *engine)
+{
+    if (!engine->unopened.is_there)
+        return;
+    engine->unopened.is_there = false;
+    sf_arrival_clear(&sender_of(engine)->arrival);
+    Py_CLEAR(engine->unopened.opened);
+}
+
+/* For messages: what came with this number. The name of the worker belongs to the engine. */
+static struct sf_outcome_origin describe(const struct sf_engine *engine, uint64_t number, char *what)
+{
+    const struct sf_worker *worker = sender_of(engine);
+    engine->job->describe(engine, number, engine->unopened.head.tag & SF_ENGINE_EXTRACTED, what);
+    return (struct sf_outcome_origin){worker->task.child.pid, 0, worker->task.name, what};
+}
+
+/* What came for this argument cannot be unpickled. Steals reason. */
+static void fail_unpicklable(struct sf_engine *engine, uint64_t number, PyObject *reason)
+{
+    char what[SF_ENGINE_WHAT_BYTES];
+    struct sf_outcome_origin origin = describe(engine, number, what);
+    if (engine->job->raises_reason)
+        sf_error_add_note(reason, PyUnicode_FromFormat("%s cannot be unpickled", what));
+    sf_put_raised(reason);
+    if (!engine->job->raises_reason)
+        sf_outcome_open_message(SF_TAG_RETURNED, NULL, &origin); /* raises ChildDied */
+    engine->job->fail(engine, number);
+}
+
+/* Hands on the first results of a block. Steals the list. Whether they were as many as can be. */
+static bool keep_list(struct sf_engine *engine, PyObject *list)
+{
+    uint64_t number = engine->unopened.head.number;
+    Py_ssize_t room = engine->job->room(engine, number, false);
+    Py_ssize_t count = PyList_CheckExact(list) ? PyList_GET_SIZE(list) : room + 1;
+    bool fits = count <= room;
+    if (!fits) {
+        PyErr_Format(PyExc_RuntimeError, "%zd results came back for %zd arguments from %llu on", count, room,
+                     (unsigned long long)number);
+        engine->job->fail(engine, number);
+        count = 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        engine->job->keep(engine, number + (uint64_t)i, Py_NewRef(PyList_GET_ITEM(list, i)));
+    Py_DECREF(list);
+    return fits;
+}
+
+static void keep_value(struct sf_engine *engine, PyObject *value)
+{
+    const struct sf_stream_head *head = &engine->unopened.head;
+    if (head->tag & SF_ENGINE_EXTRACTED)
+        engine->job->extracted(engine, head->number, value);
+    else if (head->tag & SF_ENGINE_ALONE)
+        engine->job->keep(engine, head->number, value);
+    else
+        keep_list(engine, value);
+}
+
+/* A list could not be unpickled as a whole, for this reason, which is stolen. 0, or SF_RAISED: *done says whether the
+ * message was taken nevertheless. */
+static int open_list_again(struct sf_engine *engine, PyObject *reason, bool *done)
+{
+    uint64_t number = engine->unopened.head.number;
+    PyObject *both = sf_arrival_open_singly(&sender_of(engine)->arrival), *items, *failure;
+    if (!both || !PyArg_ParseTuple(both, "O!O", &PyList_Type, &items, &failure)) {
+        *done = !sf_outcome_was_interrupted();
+        Py_XDECREF(both);
+        if (!*done) {
+            Py_DECREF(reason);
+            return SF_RAISED;
+        }
+        PyErr_Clear();
+        fail_unpicklable(engine, number, reason);
+        return 0;
+    }
+    Py_ssize_t count = PyList_GET_SIZE(items);
+    *done = true;
+    bool fits = keep_list(engine, Py_NewRef(items));
+    if (fits && failure != Py_None)
+        fail_unpicklable(engine, number + (uint64_t)count, Py_NewRef(failure));
+    bool came_again = failure != Py_None;
+    Py_DECREF(both);
+    if (came_again || !fits) {
+        Py_DECREF(reason);
+        return 0;
+    }
+    sf_put_raised(reason);
+    return SF_RAISED;
+}
+
+static int open_value_again(struct sf_engine *engine, PyObject *reason, bool *done)
+{
+    PyObject *value = sf_arrival_open(&sender_of(engine)->arrival);
+    *done = value || !sf_outcome_was_interrupted();
+    if (!*done) {
+        Py_DECREF(reason);
+        return SF_RAISED;
+    }
+    if (!value) {
+        PyErr_Clear();
+        fail_unpicklable(engine, engine->unopened.head.number, reason);
+        return 0;
+    }
+    keep_value(engine, value);
+    sf_put_raised(reason);
+    return SF_RAISED;
+}
+
+/* What f returned. 0, or SF_RAISED; *done: as of open_list_again. */
+static int open_returned(struct sf_engine *engine, bool *done)
+{
+    PyObject *value =
+        engine->unopened.opened ? Py_NewRef(engine->unopened.opened) : sf_arrival_open(&sender_of(engine)->arrival);
+    if (value) {
+        *done = true;
+        keep_value(engine, value);
+        return 0;
+    }
+    if (sf_outcome_was_interrupted())
+        return SF_RAISED;
+    PyObject *reason = sf_take_raised();
+    bool is_list = !(engine->unopened.head.tag & (SF_ENGINE_ALONE | SF_ENGINE_EXTRACTED));
+    return is_list ? open_list_again(engine, reason, done) : open_value_again(engine, reason, done);
+}
+
+/* What f raised, or why its result could not be sent. As open_returned. */
+static int open_failure(struct sf_engine *engine, bool *done)
+{
+    char what[SF_ENGINE_WHAT_BYTES];
+    bool interrupted;
+    uint64_t number = engine->unopened.head.number;
+    struct sf_outcome_origin origin = describe(engine, number, what);
+    PyObject *bytes =
+        engine->unopened.opened ? Py_NewRef(engine->unopened.opened) : sf_arrival_open(&sender_of(engine)->arrival);
+    PyObject *value = bytes ? sf_outcome_open(tag_of(&engine->unopened.head), bytes, &origin, &interrupted) : NULL;
+    Py_XDECREF(value); /* there is none: it raises */
+    if (!bytes || interrupted) {
+        Py_XDECREF(bytes);
+        return SF_RAISED;
+    }
+    Py_DECREF(bytes);
+    *done = true;
+    engine->job->fail(engine, number);
+    return 0;
+}
+
+static int check_owner(const struct sf_engine *engine)
+{
+    if (engine->owner == getpid())
+        return 0;
+    PyErr_Format(PyExc_RuntimeError, "its workers were started by process %d: only that process gets their results",
+                 (int)engine->owner);
+    return SF_RAISED;
+}
+
+/* Opens the unopened message. 0 or SF_RAISED. */
+static int open_whole(struct sf_engine *engine)
+{
+    const struct sf_stream_head *head = &engine->unopened.head;
+    bool is_awaited = engine->job->room(engine, head->number, head->tag & SF_ENGINE_EXTRACTED) > 0;
+    bool done = !is_awaited; /* its chunk has failed meanwhile */
+    int got = 0;
+    if (is_awaited && tag_of(head) == SF_TAG_RETURNED)
+        got = open_returned(engine, &done);
+    else if (is_awaited)
+        got = open_failure(engine, &done);
+    if (done)
+        sf_receive_clear(engine);
+    return got;
+}
+
+int sf_receive_piece(struct sf_engine *engine)
+{
+    struct sf_stream_head head;
+    struct sf_ring_slot slot;
+    uint64_t bytes;
+    int error = check_owner(engine); /* code of the program has run since the last time */
+    if (error)
+        return error;
+    if (engine->unopened.is_there)
+        return open_whole(engine);
+    error = sf_stream_pull(engine->ring, &head, &slot, &bytes);
+    if (error)
+        return error;
+    if (head.source >= (uint32_t)engine->started) {
+        sf_ring_release(engine->ring, &slot);
+        return -EBADMSG;
+    }
+    PyObject *opened = NULL;
+    int whole = sf_arrival_keep(&engine->workers[head.source]->arrival, engine->ring, &head, &slot, bytes, &opened);
+    if (whole == 0)
+        return 0;
+    if (whole < 0 || (whole == 1 && !opened))
+        return SF_RAISED;
+    engine->unopened = (struct sf_unopened){true, head, opened};
+    return open_whole(engine);
+}

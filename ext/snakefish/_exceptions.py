@@ -1,0 +1,102 @@
+"""Exceptions on their way from a child to its parent. Internal; for ext/py/task/outcome.c.
+
+pickle makes an exception again by calling its class with its `args`. That fails where __init__ takes other arguments than
+it hands on to Exception. Here such an exception is made without its __init__. And an attribute that cannot be pickled
+stays in the child, so that the rest of its exception can travel.
+"""
+
+import copyreg
+import io
+
+try:
+    from _pickle import Pickler  # type: ignore[import]
+except ImportError:  # PyPy
+    from pickle import Pickler
+
+_PROTOCOL = 5  # the highest
+
+
+class _Pickler(Pickler):
+    """Pickles exceptions as calls of `remake`. With `left_out` as a dict, attributes of exceptions that cannot be
+    pickled are left out, and it gets the reasons by their names."""
+
+    def __init__(self, left_out=None):
+        self.file, self.left_out = io.BytesIO(), left_out
+        super().__init__(self.file, _PROTOCOL)
+
+    def reducer_override(self, obj):
+        if not isinstance(obj, BaseException) or type(obj) in copyreg.dispatch_table:
+            return NotImplemented
+        reduced = obj.__reduce_ex__(_PROTOCOL)
+        if not isinstance(reduced, tuple) or reduced[0] is not type(obj):
+            return reduced  # the class has a way of its own
+        state = reduced[2:]
+        if self.left_out is not None and state and isinstance(state[0], dict):
+            state = ({name: value for name, value in state[0].items() if self._can_pickle(name, value)}, *state[1:])
+        return (remake, (type(obj), reduced[1], obj.args), *state)
+
+    def _can_pickle(self, name, value):
+        try:
+            _Pickler({}).dump(value)
+            return True
+        except Exception as reason:
+            self.left_out[name] = reason
+            return False
+
+
+def pickle_exception(exception):
+    """Its pickle, and what its remote traceback has to say besides, which is often nothing. Raises what pickle raises."""
+    try:
+        pickler = _Pickler()
+        pickler.dump(exception)
+        return pickler.file.getvalue(), ""
+    except Exception as reason:
+        left_out = {}
+        try:
+            pickler = _Pickler(left_out)
+            pickler.dump(exception)
+        except Exception:
+            raise reason from None
+        lines = [f"(its attribute {name!r} stayed in the child: {why})\n" for name, why in left_out.items()]
+        return pickler.file.getvalue(), "".join(lines)
+
+
+def remake(cls, arguments, args):
+    """The exception that cls(*arguments) makes, or if that raises, one made without the class's own __new__ and
+    __init__. pickle sets the attributes afterwards. args: those that it had."""
+    try:
+        exception = cls(*arguments)
+    except Exception as reason:
+        if not is_about_the_bytes(reason):
+            raise
+        builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
+        exception = builtin.__new__(cls, *arguments)
+        builtin.__init__(exception, *arguments)
+    exception.args = args
+    return exception
+
+
+def is_about_the_bytes(exception):
+    """Whether what came while something was unpickled says that it cannot be unpickled. It does not if it would have come
+    in any other call at that moment: see sf_outcome_was_interrupted in outcome.h."""
+    if not isinstance(exception, Exception) or isinstance(exception, (MemoryError, RecursionError)):
+        return False
+    traceback = exception.__traceback__
+    while traceback is not None:
+        if _is_signal_handler(traceback.tb_frame):
+            return False
+        traceback = traceback.tb_next
+    return True
+
+
+def _is_signal_handler(frame):
+    """Handlers are called with the frame that they interrupt. Nothing else gets its own caller's frame."""
+    code, caller, values = frame.f_code, frame.f_back, frame.f_locals
+    if caller is None:
+        return False
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)  # * and **
+    for name in code.co_varnames[:count]:
+        value = values.get(name)
+        if value is caller or (type(value) is tuple and any(item is caller for item in value)):
+            return True
+    return False
