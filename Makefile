@@ -37,10 +37,11 @@ CORE_SRC   := $(wildcard ext/core/*/*.c)
 PY_SRC     := $(wildcard ext/py/*.c ext/py/*/*.c)
 PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
 # The kernel's view needs clang, bpftool and libbpf. Without them kernel_missing.c is built instead: it says what is
-# missing when somebody asks for the view.
+# missing when somebody asks for the view. Debian has bpftool where only root's PATH leads.
 BPF_SRC    := $(wildcard tracer/kernel/*.bpf.c)
 KERNEL_SRC := tracer/kernel/kernel.c tracer/kernel/kernel_probe.c tracer/kernel/kernel_cost.c
-KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; command -v bpftool >/dev/null || echo bpftool; \
+BPFTOOL := $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool)
+KERNEL_MISSING := $(shell command -v clang >/dev/null || echo clang; $(if $(BPFTOOL),,echo bpftool;) \
     printf '%s\n' '\#include <bpf/libbpf.h>' '\#include <bpf/bpf_helpers.h>' | $(CC) -E -xc - >/dev/null 2>&1 || echo libbpf)
 TRACER_SRC := $(filter-out $(BPF_SRC) $(if $(KERNEL_MISSING),$(KERNEL_SRC),tracer/kernel/kernel_missing.c),$(wildcard tracer/*/*.c))
 TRACER_LIBS := -lsqlite3 -lm $(if $(KERNEL_MISSING),,-lbpf)
@@ -65,8 +66,19 @@ PY_INCLUDE := $(word 1,$(PYVARS))
 PY_SUFFIX  := $(word 2,$(PYVARS))
 endif
 endif
+
+# Without this check the compiler says the same once for each file.
+NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDS_CC),)
+MISSING := $(shell sh .ci/missing '$(CC)' $(if $(NEEDS_PY),'$(PYTHON)' '$(PY_INCLUDE)'))
+ifneq ($(MISSING),)
+$(error snakefish cannot be built without $(MISSING). On Debian, as root: make deps, or apt-get install gcc libc6-dev libsqlite3-dev python3-dev)
+endif
+endif
+
 PY_OBJ := $(PY_SRC:%.c=$(B)/obj/py$(PY_SUFFIX)/%.o)
 EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
+BYTECODE := $(B)/obj/py$(PY_SUFFIX)/bytecode
 
 .DEFAULT_GOAL := all
 .PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
@@ -74,7 +86,7 @@ EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
 
-ext: $(EXT) $(PKG_SRC:ext/snakefish/%=$(PKG)/%)  ## build the Python package: build/lib/snakefish
+ext: $(EXT) $(BYTECODE)         ## build the Python package: build/lib/snakefish
 
 tracer: $(TRACER)               ## build the collector: build/bin/snakefish-trace
 
@@ -99,6 +111,13 @@ $(PKG)/%: ext/snakefish/%
 	@mkdir -p $(@D)
 	$(Q)cp $< $@
 
+# Compiled here, as pip does, because not every user of build/lib may write there: to compile at each import takes longer
+# than all the rest of it.
+$(BYTECODE): $(PKG_SRC:ext/snakefish/%=$(PKG)/%)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) -m compileall -q $(PKG)
+	$(Q)touch $@
+
 # The eBPF programs: clang compiles them, bpftool turns the object file into a header that contains it.
 BPF_ARCH := $(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),arm64,x86)
 $(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/kernel/*.bpf.h tracer/kernel/kernel_record.h)
@@ -107,7 +126,7 @@ $(B)/gen/%.bpf.o: tracer/%.bpf.c $(wildcard tracer/kernel/*.bpf.h tracer/kernel/
 	$(Q)clang -g -O2 -Wall -Wextra -Wno-unused-parameter $(filter -Werror,$(WARN)) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -Itracer -I/usr/include/$(shell $(CC) -print-multiarch) -c $< -o $@
 
 $(B)/gen/%.skel.h: $(B)/gen/%.bpf.o
-	$(Q)bpftool gen skeleton $< name $(notdir $*)_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
 
 .SECONDARY: $(BPF_SRC:tracer/%.c=$(B)/gen/%.o)
 $(if $(KERNEL_MISSING),,$(KERNEL_SRC:%.c=$(B)/obj/%.o)): $(B)/gen/kernel/kernel.skel.h

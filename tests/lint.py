@@ -52,9 +52,9 @@ def tools(top):
         "clang-tidy": lambda: tidy_commands(top),
         "lintr": lambda: [["Rscript", "-e", lintr]],
         "clang-format": lambda: [["clang-format", "--dry-run", "-Werror", *find(top, ".c", ".h")]],
-        "flake8": lambda: [["flake8", "ext", "bench", "tests", "setup.py"]],
+        "flake8": lambda: [["flake8", "ext", "bench", "tests", "build_backend.py"]],
         "mypy": lambda: [["mypy", "--no-error-summary"]],
-        "shellcheck": lambda: [["shellcheck", ".ci/run", ".ci/install", *find(top, ".sh")]],
+        "shellcheck": lambda: [["shellcheck", ".ci/run", ".ci/install", ".ci/missing", *find(top, ".sh")]],
     }
 
 

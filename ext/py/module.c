@@ -6,11 +6,9 @@
 #include "py/base/debug.h"
 #include "py/base/errors.h"
 #include "py/message/message.h"
-#include "py/message/pickle.h"
 #include "py/task/child.h"
 #include "py/task/function.h"
 #include "py/task/kept.h"
-#include "py/task/outcome.h"
 #include "py/task/protocol.h"
 #include "py/trace/constants.h"
 
@@ -45,8 +43,8 @@ static int execute(PyObject *module)
         return -1;
     }
     sf_kept_init();
-    if (sf_errors_init(module) || sf_function_init() || sf_pickle_init() || sf_outcome_init() || sf_protocol_init() ||
-        sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+    if (sf_errors_init(module) || sf_function_init() || sf_protocol_init() || sf_constants_add(module) ||
+        add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||

@@ -7,7 +7,7 @@ In a child the garbage collector skips all objects that the child inherited (gc.
 freed before the child's end, unless f calls gc.unfreeze() first.
 """
 
-import atexit
+import atexit as _atexit
 
 from snakefish._snakefish import (
     Channel,
@@ -45,7 +45,14 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
+RuntimeError = RuntimeError  # programs of 2020 catch snakefish.RuntimeError; it has always been the built-in one
+
+
+def __dir__():
+    return __all__
+
+
 # Exit handlers run from the newest to the oldest. This one is registered after trace's, so it runs first, and the
 # children's last events are still collected.
-atexit.register(_at_exit)
+_atexit.register(_at_exit)
 trace._start_from_environment()

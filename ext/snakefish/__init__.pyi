@@ -1,7 +1,8 @@
 """Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
+from builtins import RuntimeError as RuntimeError
 from types import TracebackType
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Literal, Mapping, Optional, Sequence, Type, TypeVar, Union, overload
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Literal, Mapping, Optional, Protocol, Sequence, Type, TypeVar, Union, overload
 
 from typing_extensions import Buffer as _Buffer, Self  # type: ignore[attr-defined]  # 4.6 has Buffer
 
@@ -17,10 +18,10 @@ _Extract = Callable[[Dict[str, Any]], _X]
 _Merge = Callable[[Dict[str, Any], _X], object]
 _Progress = Union[None, bool, Callable[[int, int], object]]
 
-class ChildDied(RuntimeError):
-    pid: int
+class ChildDied(RuntimeError):  # attributes of one that the program has made itself are None
+    pid: Union[int, Any]
     exit_status: Optional[int]
-    name: str
+    name: Union[str, Any]
 
 class Channel:
     def __init__(self, size: int = ...) -> None: ...
@@ -113,42 +114,51 @@ class Generator(_Task, Generic[_R]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> _R: ...
 
-@overload
-def map(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
-    extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
-    globals: Optional[Dict[str, Any]] = None,
-) -> List[_R]: ...
-@overload
-def map(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
-    extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
-    globals: Optional[Dict[str, Any]] = None,
-) -> List[_R]: ...
-@overload
-def map(
-    f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
-    concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
-    globals: Optional[Dict[str, Any]] = None,
-) -> List[_R]: ...
-@overload
-def starmap(
-    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
-    chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
-    rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
-) -> List[_R]: ...
-@overload
-def starmap(
-    f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
-    chunksize: Optional[int] = 0, *, extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
-    rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
-) -> List[_R]: ...
-@overload
-def starmap(
-    f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
-    merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
-    progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
-) -> List[_R]: ...
+# inspect knows one signature, so stubtest can compare no overloads whose positional arguments differ. It takes a
+# variable of these types.
+
+class _Map(Protocol):
+    @overload
+    def __call__(
+        self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+        extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
+        globals: Optional[Dict[str, Any]] = None,
+    ) -> List[_R]: ...
+    @overload
+    def __call__(
+        self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+        extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
+        globals: Optional[Dict[str, Any]] = None,
+    ) -> List[_R]: ...
+    @overload
+    def __call__(
+        self, f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
+        concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
+        globals: Optional[Dict[str, Any]] = None,
+    ) -> List[_R]: ...
+
+class _Starmap(Protocol):
+    @overload
+    def __call__(
+        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
+        chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
+        rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
+    ) -> List[_R]: ...
+    @overload
+    def __call__(
+        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
+        chunksize: Optional[int] = 0, *, extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
+        rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
+    ) -> List[_R]: ...
+    @overload
+    def __call__(
+        self, f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
+        merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
+        progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
+    ) -> List[_R]: ...
+
+map: Union[_Map, Any]
+starmap: Union[_Starmap, Any]
 
 class _Results(Iterator[_R]):
     def __iter__(self) -> Self: ...

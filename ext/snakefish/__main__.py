@@ -25,4 +25,5 @@ def main():
     exec(code, program.__dict__)
 
 
-main()
+if __name__ == "__main__":
+    main()

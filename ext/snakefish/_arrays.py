@@ -11,7 +11,7 @@ import pickle
 try:
     import numpy
 except ImportError:  # no message with arrays comes here, only one whose other buffers are loaded again
-    numpy = None
+    numpy = None  # type: ignore[assignment]
 
 
 def new(size):

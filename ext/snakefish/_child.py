@@ -6,7 +6,8 @@ that both can be mixed in one program.
 import io
 import os
 import sys
-import traceback
+
+from snakefish._streams import above_standard_streams, write_line
 
 
 class RemoteTraceback(Exception):
@@ -132,7 +133,7 @@ _name_in_logs = _make_record = None
 def _open_parent(pid):
     """A descriptor that is readable once the parent is dead, as multiprocessing.parent_process() wants one; or None."""
     try:
-        return os.pidfd_open(pid)
+        return above_standard_streams(os.pidfd_open(pid))
     except (AttributeError, OSError):  # PyPy has no such call; the parent may be gone, or descriptors used up
         return None
 
@@ -174,14 +175,41 @@ def save_coverage():
         measuring.save()
 
 
+def import_traceback():
+    """The module, which only children that fail need; None where it cannot be imported: no descriptor is free, or the
+    child has left the file system that Python is in. Where one child has failed others may: from then on the parent
+    imports it before it forks, and they inherit it."""
+    try:
+        import traceback
+    except Exception:
+        return None
+    return traceback
+
+
+def _format_roughly(exception):
+    """What can be said without the module traceback, and without reading files."""
+    lines, step = ["Traceback (most recent call last):"], exception.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_name}')
+        step = step.tb_next
+    return "\n".join([*lines, summarise(exception)]) + "\n"
+
+
 def format_exception(exception):
     """The traceback as the interpreter would print it."""
+    traceback = import_traceback()
+    if traceback is None:
+        return _format_roughly(exception)
     return "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
 
 
 def summarise(exception):
     """One line: the type and the message."""
     try:
+        traceback = import_traceback()
+        if traceback is None:
+            return f"{type(exception).__name__}: {exception}"
         return "".join(traceback.format_exception_only(type(exception), exception)).strip()
     except Exception:
         return type(exception).__name__
@@ -194,5 +222,5 @@ def exit_status(exception):
         return 0
     if isinstance(code, int):
         return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 0xFF
-    print(code, file=sys.stderr)
+    write_line(code)
     return 1

@@ -7,21 +7,27 @@ stays in the child, so that the rest of its exception can travel.
 
 import copyreg
 import io
-import pickle
+
+try:
+    from _pickle import Pickler  # type: ignore[import]
+except ImportError:  # PyPy
+    from pickle import Pickler
+
+_PROTOCOL = 5  # the highest
 
 
-class _Pickler(pickle.Pickler):
+class _Pickler(Pickler):
     """Pickles exceptions as calls of `remake`. With `left_out` as a dict, attributes of exceptions that cannot be
     pickled are left out, and it gets the reasons by their names."""
 
     def __init__(self, left_out=None):
         self.file, self.left_out = io.BytesIO(), left_out
-        super().__init__(self.file, pickle.HIGHEST_PROTOCOL)
+        super().__init__(self.file, _PROTOCOL)
 
     def reducer_override(self, obj):
         if not isinstance(obj, BaseException) or type(obj) in copyreg.dispatch_table:
             return NotImplemented
-        reduced = obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        reduced = obj.__reduce_ex__(_PROTOCOL)
         if not isinstance(reduced, tuple) or reduced[0] is not type(obj):
             return reduced  # the class has a way of its own
         state = reduced[2:]

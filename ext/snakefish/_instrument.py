@@ -9,7 +9,7 @@ import functools
 
 from snakefish import _snakefish
 
-_installed = []  # (owner, name, the original, our wrapper); each instrument() makes a new list
+_installed: list = []  # (owner, name, the original, our wrapper); each instrument() makes a new list
 
 
 def _method(original, within, mine):

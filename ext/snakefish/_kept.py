@@ -2,7 +2,7 @@
 ext/py/task/fate.c."""
 
 import sys
-from types import SimpleNamespace
+import types
 
 _MESSAGE = "Exception never retrieved"
 
@@ -31,4 +31,4 @@ def _arguments(*values):
     for kind in tuple.__subclasses__():
         if kind.__name__ == "UnraisableHookArgs":
             return kind(values)
-    return SimpleNamespace(**dict(zip(("exc_type", "exc_value", "exc_traceback", "err_msg", "object"), values)))
+    return types.SimpleNamespace(**dict(zip(("exc_type", "exc_value", "exc_traceback", "err_msg", "object"), values)))

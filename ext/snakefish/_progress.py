@@ -3,6 +3,8 @@ end."""
 
 import sys
 
+from snakefish._streams import is_terminal
+
 
 class _Tqdm:
     """tqdm's bar, which counts steps; we know how many are done."""
@@ -51,10 +53,10 @@ def _find_tqdm():
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are no ipywidgets
-            from tqdm.auto import tqdm
+            from tqdm.auto import tqdm  # type: ignore[import]
     except Exception:  # an old tqdm, or a broken notebook
         try:
-            from tqdm import tqdm
+            from tqdm import tqdm  # type: ignore[import]
         except ImportError:
             return None
     return tqdm
@@ -62,7 +64,7 @@ def _find_tqdm():
 
 def bar(total):
     """The bar for so many arguments; None where nobody would see it: stderr is neither a terminal nor in a notebook."""
-    if sys.stderr is None or not (_in_notebook() or sys.stderr.isatty()):
+    if not (is_terminal() or sys.stderr is not None and _in_notebook()):
         return None
     tqdm = _find_tqdm()
     if tqdm is None:
@@ -70,6 +72,6 @@ def bar(total):
     try:
         return _Tqdm(tqdm, total)
     except ImportError:  # tqdm's widget without ipywidgets
-        from tqdm import tqdm
+        from tqdm import tqdm  # type: ignore[import]
 
         return _Tqdm(tqdm, total)

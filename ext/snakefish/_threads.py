@@ -37,7 +37,7 @@ _LONGEST_WAIT_S = 0.1  # for a thread that waits for a CPU
 _LITTLE_CPU_NS = 2_000_000  # much more than a thread needs to begin or to end
 _PYTHONS, _OWN, _NOBODYS = object(), object(), object()  # one of Python's; our own; one that nobody needs to know of
 _known = {}  # thread id: whose it is, in words or one of these
-_shown = {}  # file: the registry that the warnings module keeps of what it has shown
+_shown: dict = {}  # file: the registry that the warnings module keeps of what it has shown
 
 
 class _Text(str):

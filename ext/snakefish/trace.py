@@ -7,14 +7,13 @@ or SNAKEFISH_TRACE=run.db in the environment, or `snakefish-trace record -- pyth
 """
 
 import atexit
-import contextlib
 import os
-import shutil
 import sys
 
 from snakefish import _snakefish
 from snakefish._snakefish import _trace_span as span
 from snakefish._snakefish import enabled, mark
+from snakefish import _streams
 
 __all__ = ["enabled", "instrument", "mark", "session", "span", "start", "stop", "uninstrument"]
 
@@ -27,20 +26,28 @@ def _find_collector():
     for path in (
         os.path.join(package, "bin", "snakefish-trace"),
         os.path.join(package, "..", "..", "bin", "snakefish-trace"),
-        shutil.which("snakefish-trace"),
     ):
-        if path and os.access(path, os.X_OK):
+        if os.access(path, os.X_OK):
             return os.path.normpath(path)
+    import shutil  # takes long, and is needed only here
+
+    path = shutil.which("snakefish-trace")
+    if path:
+        return path
     raise RuntimeError(
         "the collector snakefish-trace is not there: build it (make tracer) or put it on the PATH"
     )
 
 
 def _process_name():
-    program = sys.argv[0] if getattr(sys, "argv", None) and sys.argv[0] else "python"
-    if program == "-m" and sys.argv[1:]:  # python3 -m snakefish PROGRAM, while the imports still run
-        program = sys.argv[1]
-    return os.path.basename(program)
+    """The program's file, as text without NUL that UTF-8 can encode: the bytes of a file's name need not be UTF-8. The
+    program may put anything into sys.argv."""
+    argv = getattr(sys, "argv", None)
+    words = [word for word in argv if isinstance(word, str)] if isinstance(argv, list) else []
+    if words[0:1] == ["-m"] and words[1:]:  # python3 -m snakefish PROGRAM, while the imports still run
+        del words[0]
+    name = os.path.basename(words[0]) if words else ""
+    return name.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode() or "python"
 
 
 class _Pipe:
@@ -49,7 +56,7 @@ class _Pipe:
     """
 
     def __init__(self, file):
-        self._fd = os.dup(file.fileno())
+        self._fd = _streams.above_standard_streams(os.dup(file.fileno()))
         self._identity = self._identify()
         file.close()
 
@@ -100,7 +107,9 @@ def start(path, *, kernel=False):
     command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
     if kernel:
         command.append("--kernel")
-    launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    with open(os.devnull, "r+b") as null:  # Popen leaves its own open where no descriptor is left for the pipe
+        stderr = None if _streams.stderr_is_there() else null
+        launcher = subprocess.Popen(command, stdin=null, stdout=subprocess.PIPE, stderr=stderr)
     pipe = _Pipe(launcher.stdout)
     word, rest = pipe.read_word()
     launcher.wait()  # the collector has detached itself and is no child of this process
@@ -150,14 +159,19 @@ def stop():
     )
 
 
-@contextlib.contextmanager
 def session(path, *, kernel=False):
     """trace.start(path) at the beginning of the block, trace.stop() at its end, also when the block raises."""
-    start(path, kernel=kernel)
-    try:
-        yield
-    finally:
-        stop()
+    import contextlib  # takes long
+
+    @contextlib.contextmanager
+    def block():
+        start(path, kernel=kernel)
+        try:
+            yield
+        finally:
+            stop()
+
+    return block()
 
 
 def instrument(library):
@@ -188,7 +202,7 @@ def _stop_at_exit():
         try:
             stop()
         except RuntimeError as error:
-            print(f"snakefish: {error}", file=sys.stderr)
+            _streams.write_line(f"snakefish: {error}")
 
 
 def _start_from_environment():
@@ -203,12 +217,16 @@ def _start_from_environment():
         elif path:
             start(path)
     except (RuntimeError, OSError, MemoryError) as error:
-        print(f"snakefish: no trace: {error}", file=sys.stderr)
+        _streams.write_line(f"snakefish: no trace: {error}")
     for library in filter(None, os.environ.get("SNAKEFISH_TRACE_INSTRUMENT", "").split(",")):
         try:
             instrument(library.strip())
         except (RuntimeError, ValueError, OSError, MemoryError, ImportError) as error:
-            print(f"snakefish: SNAKEFISH_TRACE_INSTRUMENT: {error}", file=sys.stderr)
+            _streams.write_line(f"snakefish: SNAKEFISH_TRACE_INSTRUMENT: {error}")
+
+
+def __dir__():
+    return __all__
 
 
 atexit.register(_stop_at_exit)

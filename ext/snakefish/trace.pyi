@@ -1,9 +1,9 @@
 from contextlib import AbstractContextManager
 from os import PathLike
 from types import TracebackType
-from typing import Optional, Type, Union
+from typing import Any, Optional, Type, Union
 
-from typing_extensions import Self
+from typing_extensions import Self, final
 
 _Path = Union[str, "PathLike[str]"]
 
@@ -15,8 +15,10 @@ def instrument(library: str) -> None: ...
 def uninstrument(library: str) -> None: ...
 def mark(name: str, /) -> None: ...
 
+@final
 class span:
     def __init__(self, name: str) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...  # internal
     def __enter__(self) -> Self: ...
     def __exit__(
         self, type: Optional[Type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType]

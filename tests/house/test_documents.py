@@ -1,5 +1,7 @@
 """What the READMEs and CONTRIBUTING.md say is so: their programs print what stands there, and what they name exists."""
 
+import ast
+import json
 import os
 import re
 import shutil
@@ -47,6 +49,49 @@ def test_a_program_prints_what_stands_below_it(program, printed, tmp_path):
     (tmp_path / "program.py").write_text(program)
     done = run([sys.executable, "program.py"], cwd=tmp_path)
     assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)
+
+
+def merges(program):
+    """(what stands before the first call with a merge, the rest, the names that the rest prints), or None."""
+    statements = ast.parse(program).body
+    for at, statement in enumerate(statements):
+        calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        given = [argument for call in calls for argument in (*call.args, *(keyword.value for keyword in call.keywords))]
+        if any(isinstance(argument, ast.Name) and argument.id.startswith("merge") for argument in given):
+            before, rest = (ast.unparse(ast.Module(part, [])) for part in (statements[:at], statements[at:]))
+            return before, rest, re.findall(r"^print\((\w+)\)", rest, re.M)
+    return None
+
+
+MERGES = [pytest.param(*found, id=one.id) for one in EVERY_PROGRAM if (found := merges(one.values[0]))]
+
+
+@pytest.mark.parametrize("before, rest, shown", MERGES)
+def test_a_merge_that_is_shown_adds_the_same_each_time_it_is_called(before, rest, shown, tmp_path):
+    """A child inherits what was merged before, so a merge of more than the change would be right only once."""
+    assert shown
+    (tmp_path / "program.py").write_text(f"""{before}
+import copy, json, sys
+values = [copy.deepcopy([globals()[name] for name in {shown}])]
+for time in range(3):
+    exec({rest!r})
+    values.append(copy.deepcopy([globals()[name] for name in {shown}]))
+print("\\n" + json.dumps(values))
+""")
+    done = run([sys.executable, "program.py"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    start, *after = ({f"{i} {key}": number for i, value in enumerate(values)
+                      for key, number in (value.items() if isinstance(value, dict) else [("", value)])}
+                     for values in json.loads(done.stdout.splitlines()[-1]))
+    added = {key: number - start.get(key, 0) for key, number in after[0].items()}
+    assert any(added.values())
+    for times, values in enumerate(after, 1):
+        assert values == {key: start.get(key, 0) + times * number for key, number in added.items()}
+
+
+def test_there_are_merges_of_map_and_of_thread():
+    assert len(MERGES) >= 3
+    assert {call for one in MERGES for call in ("Thread", "map") if f"snakefish.{call}(" in one.values[1]} == {"Thread", "map"}
 
 
 def test_there_are_programs_of_every_class():

@@ -14,13 +14,18 @@ PACKAGE = Path(snakefish.__file__).parent
 
 
 def definitions(body):
-    """name -> list of its definitions (overloads), for functions and classes."""
+    """name -> list of its definitions (overloads), for functions and classes. A variable of a class of the stub that can
+    be called, such as map: those of the calls."""
     found = {}
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             found.setdefault(node.name, []).append(node)
         elif isinstance(node, ast.AnnAssign):
             found.setdefault(node.target.id, []).append(node)
+    for name, (node, *_) in found.items():
+        types = {n.id for n in ast.walk(node.annotation) if isinstance(n, ast.Name)} if isinstance(node, ast.AnnAssign) else ()
+        for cls in (found[one][0] for one in types if one in found):
+            found[name] = definitions(cls.body)["__call__"]
     return found
 
 
@@ -31,7 +36,7 @@ STUBS = {"snakefish": definitions(ast.parse((PACKAGE / "__init__.pyi").read_text
 def parameters(node, is_method):
     """[(name, kind, has default)] of a stub's function."""
     a = node.args
-    positional = [*a.posonlyargs, *a.args]
+    positional = [p for p in (*a.posonlyargs, *a.args) if is_method or p.arg != "self"]
     missing = len(positional) - len(a.defaults)
     only = len(a.posonlyargs)
     found = [(p.arg, "only" if i < only else "positional", i >= missing) for i, p in enumerate(positional)]
@@ -47,6 +52,11 @@ def signature(function):
 
 def is_public(name):
     return not name.startswith("_")
+
+
+def test_map_and_starmap_are_among_the_functions():
+    assert {name for _, name in FUNCTIONS} >= {"map", "starmap", "imap", "mark", "start"}
+    assert len(STUBS["snakefish"]["map"]) == 3  # overloads
 
 
 def test_the_typed_marker_and_the_stubs_are_in_the_package():

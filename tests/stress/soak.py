@@ -6,7 +6,8 @@ Parts: faults (thousands of trials), many (10,000 of each kind of object), ring 
 tsan (the core's tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there),
 overcommit, bench (sessions of the bench that is killed and resumed), books (a thousand traced programs whose
 processes or collector are killed), clock (ten million events in order), flood (what the collector can take),
-kernel_cost (what the kernel's view costs: a figure), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
+kernel_cost (what the kernel's view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a
+minute, or FUZZ_SECONDS).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -46,7 +47,8 @@ def parts(build, seed):
              "clock": [(script("clock.py", "--events", "10000000"), {})],
              "flood": [(script("flood.py", "--seconds", "30"), {})],
              "kernel_cost": [(script("kernel_cost.py"), {})],
-             "references": [], "overcommit": [(script("overcommit.py"), {})], "fuzz": []}
+             "references": [], "overcommit": [(script("overcommit.py"), {})], "installs": [(script("installs.py"), {})],
+             "fuzz": []}
     debug = shutil.which("python3-dbg")
     if debug:
         folder = os.path.join(build, "dbg")
@@ -84,7 +86,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--part", action="append", choices=[
         "faults", "many", "bench", "ring", "tsan", "books", "clock", "flood", "kernel_cost", "references", "overcommit",
-        "fuzz"])
+        "installs", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build

@@ -117,19 +117,19 @@ static void set_handler(int signal, void (*handler)(int), struct sigaction *old)
     sigaction(signal, &action, old);
 }
 
-/* Forks and execs. *error: the errno of execvp, 0 if it succeeded. -errno: the fork failed. */
-static int launch(struct program *program, const struct session *session, char **argv, int *error)
+/* Forks and execs. files: the limit that the program gets. *error: the errno of execvp, 0 if it succeeded. -errno: the
+ * fork failed. */
+static int launch(struct program *program, const struct session *session, const struct rlimit *files, char **argv,
+                  int *error)
 {
     static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD};
     enum { SIGNALS = sizeof signals / sizeof *signals };
     struct sigaction old[SIGNALS];
-    struct rlimit files;
     sigset_t all, mask;
     int result = 0, exec_failed[2];
 
     if (pipe2(exec_failed, O_CLOEXEC))
         return -errno;
-    recording_raise_limit(&files);
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &mask); /* until the pid is known, and the child has its own dispositions back */
     for (int i = 0; i < SIGNALS; i++)
@@ -137,7 +137,7 @@ static int launch(struct program *program, const struct session *session, char *
     pid_t pid = fork();
     if (pid == 0) {
         close(session->fd); /* or the child would hold the session's lock until exec, also if the collector dies */
-        setrlimit(RLIMIT_NOFILE, &files);
+        setrlimit(RLIMIT_NOFILE, files);
         command_restore_file_size_signal();
         for (int i = 0; i < SIGNALS; i++)
             sigaction(signals[i], &old[i], NULL);
@@ -178,6 +178,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, bool
 {
     static struct recording recording;
     struct sentence why;
+    struct rlimit files;
     char command[4096];
     int exec_error = 0;
 
@@ -185,6 +186,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, bool
         output_note("there is no program %s", argv[0]);
         return 127;
     }
+    recording_raise_limit(&files);
     if (recording_open(&recording, path, log_records, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;
@@ -192,7 +194,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, bool
     struct program program = {.store = recording.store};
     signal_session = &recording.session;
     recording.kernel = command_kernel(with_kernel, recording.store, &recording.clock, 0);
-    int error = launch(&program, &recording.session, argv, &exec_error);
+    int error = launch(&program, &recording.session, &files, argv, &exec_error);
     if (error || exec_error) {
         output_note("cannot run %s: %s", argv[0], strerror(exec_error ? exec_error : -error));
         signal_session = NULL;

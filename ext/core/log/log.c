@@ -174,7 +174,7 @@ static int make_file(int directory, const char *file, size_t bytes)
     int error = sf_own_fd_take(&own.log_fd, fd < 0 ? -errno : fd);
     if (error)
         return error;
-    if (ftruncate(fd, (off_t)bytes))
+    if (ftruncate(own.log_fd.fd, (off_t)bytes))
         return -errno;
     return reserve_pages(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
 }

@@ -2,13 +2,27 @@
 #include "core/os/own_fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* A program may run with closed standard streams. Its children, and libraries that know these three by their numbers,
+ * must not find a file of ours there. The same file at a number above them, or -errno. */
+static int leave_standard_streams(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = -errno;
+    close(fd);
+    return higher < 0 ? error : higher;
+}
 
 int sf_own_fd_take(struct sf_own_fd *own, int fd)
 {
     struct stat status;
     *own = SF_OWN_FD_NONE;
+    fd = leave_standard_streams(fd);
     if (fd < 0)
         return fd;
     if (fstat(fd, &status)) {

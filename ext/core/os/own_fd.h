@@ -21,7 +21,8 @@ struct sf_own_fd {
 
 #define SF_OWN_FD_NONE ((struct sf_own_fd){.fd = -1})
 
-/* Takes over a descriptor that was just made, or -errno in its place. 0 or -errno, and then *own is none. */
+/* Takes over a descriptor that was just made with O_CLOEXEC, or -errno in its place. 0 or -errno, and then *own is
+ * none. Moves it away from the numbers of the standard streams. */
 int sf_own_fd_take(struct sf_own_fd *own, int fd);
 
 bool sf_own_fd_is_ours(const struct sf_own_fd *own);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/os/debug.h"
+#include "py/base/compat.h"
 
 static void print(enum sf_debug_part part, const char *sentence)
 {
@@ -16,6 +17,8 @@ static void print(enum sf_debug_part part, const char *sentence)
 
 void sf_debug_from_environment(void)
 {
+    if (PySys_GetObject("__stderr__") == Py_None) /* closed at the start: 2 may be a file of the program's by now */
+        return;
     const char *at = getenv("SNAKEFISH_DEBUG");
     unsigned parts = 0;
     while (at && *at) {

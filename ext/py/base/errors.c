@@ -7,6 +7,7 @@
 #include "core/os/process.h"
 
 PyObject *sf_ChildDied;
+bool sf_error_came_home;
 static PyObject *remote_traceback; /* class, from snakefish._child */
 
 int sf_errors_init(PyObject *module)
@@ -71,6 +72,7 @@ PyObject *sf_error_child_died(PyObject *message, int pid, int32_t exit_status, P
 
 PyObject *sf_error_remote_traceback(PyObject *text)
 {
+    sf_error_came_home = true;
     return PyObject_CallFunctionObjArgs(remote_traceback, text, NULL);
 }
 

@@ -4,9 +4,13 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 extern PyObject *sf_ChildDied; /* snakefish.ChildDied: RuntimeError with .pid .exit_status .name */
+
+/* A traceback of a child's exception has come since the last fork. */
+extern bool sf_error_came_home;
 
 /* Makes the exception classes and adds them to the module. 0, or -1 with an exception. */
 int sf_errors_init(PyObject *module);

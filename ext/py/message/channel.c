@@ -389,14 +389,14 @@ static void channel_dealloc(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"send_pyobj", (PyCFunction)(void (*)(void))channel_send_pyobj, METH_FASTCALL | METH_KEYWORDS,
-     "send_pyobj(obj, block=False, timeout=None)\n--\n\n"
+     "send_pyobj($self, obj, block=False, timeout=None)\n--\n\n"
      "Pickles obj and puts it into the channel, whole or not at all.\n\n"
      "With block=False it raises OverflowError when there is no room. With block=True it blocks until there is room,\n"
      "at most timeout seconds (None: for ever; TimeoutError when they pass). It raises OverflowError all the same for\n"
      "a message that can never fit, and BrokenPipeError when no other process or thread is left that could make\n"
      "room. What pickling raises comes through unchanged."},
     {"receive_pyobj", (PyCFunction)(void (*)(void))channel_receive_pyobj, METH_FASTCALL | METH_KEYWORDS,
-     "receive_pyobj(block=True, timeout=None)\n--\n\n"
+     "receive_pyobj($self, block=True, timeout=None)\n--\n\n"
      "Takes the oldest message and returns the object that it holds, unpickled.\n\n"
      "Blocks until there is a message, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
      "block=False it raises IndexError when there is none. EOFError when it would block and no other process or\n"
@@ -405,15 +405,15 @@ static PyMethodDef methods[] = {
      "as the oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler\n"
      "raised."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
-     "send_bytes(buffer, block=False, timeout=None)\n--\n\n"
+     "send_bytes($self, buffer, block=False, timeout=None)\n--\n\n"
      "Sends the bytes of any object with a contiguous buffer, without pickling them. Blocks and raises as\n"
      "send_pyobj() does."},
     {"receive_bytes", (PyCFunction)(void (*)(void))channel_receive_bytes, METH_FASTCALL | METH_KEYWORDS,
-     "receive_bytes(block=True, timeout=None)\n--\n\n"
+     "receive_bytes($self, block=True, timeout=None)\n--\n\n"
      "Takes the oldest message, one of bytes, and returns them as bytes. Blocks and raises as receive_pyobj() does.\n\n"
      "TypeError when the message holds another object; that message is lost."},
     {"dispose", channel_dispose, METH_NOARGS,
-     "dispose()\n--\n\n"
+     "dispose($self)\n--\n\n"
      "Unmaps the channel's memory in this process; other processes keep their mapping. The messages in it are lost\n"
      "when the last process has disposed of it or ended. Calling it again does nothing."},
     {"__enter__", channel_enter, METH_NOARGS, NULL},

@@ -4,6 +4,11 @@
 
 #include "core/log/log.h"
 
+#ifdef PYPY_VERSION
+#define PICKLE "pickle"
+#else
+#define PICKLE "_pickle" /* the same functions: pickle takes them from there, and imports more besides */
+#endif
 #define SPARE_LEAST_BYTES (64 << 10)
 #define SPARE_MOST_BYTES (1 << 20)
 #ifdef PYPY_VERSION
@@ -12,20 +17,31 @@
 #define SPARES true
 #endif
 
-static PyObject *dumps, *loads, *protocol, *callback_keyword, *buffers_keyword;
+static PyObject *dumps, *loads, *highest_protocol, *callback_keyword, *buffers_keyword;
 
-int sf_pickle_init(void)
+/* A part that is there stays, so that a call that a signal handler interrupts can be repeated. */
+static int import_pickle(void)
 {
-    PyObject *module = PyImport_ImportModule("pickle");
+    PyObject *module = PyImport_ImportModule(PICKLE);
     if (!module)
         return -1;
-    dumps = PyObject_GetAttrString(module, "dumps");
-    loads = PyObject_GetAttrString(module, "loads");
-    protocol = PyObject_GetAttrString(module, "HIGHEST_PROTOCOL");
+    if (!highest_protocol)
+        highest_protocol = PyLong_FromLong(-1);
+    if (!callback_keyword)
+        callback_keyword = Py_BuildValue("(s)", "buffer_callback");
+    if (!buffers_keyword)
+        buffers_keyword = Py_BuildValue("(s)", "buffers");
+    if (!loads)
+        loads = PyObject_GetAttrString(module, "loads");
+    if (!dumps && loads && highest_protocol && callback_keyword && buffers_keyword)
+        dumps = PyObject_GetAttrString(module, "dumps"); /* last: sf_pickle_import looks at it */
     Py_DECREF(module);
-    callback_keyword = Py_BuildValue("(s)", "buffer_callback");
-    buffers_keyword = Py_BuildValue("(s)", "buffers");
-    return dumps && loads && protocol && callback_keyword && buffers_keyword ? 0 : -1;
+    return dumps ? 0 : -1;
+}
+
+int sf_pickle_import(void)
+{
+    return dumps ? 0 : import_pickle();
 }
 
 /* Checks and logs the result of a pickle.dumps that began at `from`. */
@@ -49,20 +65,26 @@ static PyObject *log_loaded(uint64_t from, PyObject *object, Py_ssize_t bytes)
 
 PyObject *sf_pickle_dumps(PyObject *object)
 {
-    PyObject *arguments[] = {object, protocol};
+    if (sf_pickle_import())
+        return NULL;
+    PyObject *arguments[] = {object, highest_protocol};
     uint64_t from = sf_log_stretch_begin();
     return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, NULL));
 }
 
 PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback)
 {
-    PyObject *arguments[] = {object, protocol, callback};
+    if (sf_pickle_import())
+        return NULL;
+    PyObject *arguments[] = {object, highest_protocol, callback};
     uint64_t from = sf_log_stretch_begin();
     return check_bytes(from, PyObject_Vectorcall(dumps, arguments, 2, callback_keyword));
 }
 
 PyObject *sf_pickle_loads_begin(PyObject *bytes, uint64_t size)
 {
+    if (sf_pickle_import())
+        return NULL;
     uint64_t from = sf_log_stretch_begin();
     return log_loaded(from, PyObject_CallOneArg(loads, bytes), (Py_ssize_t)size);
 }
@@ -101,6 +123,8 @@ void sf_pickle_drop_bytes(PyObject *bytes)
 
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
 {
+    if (sf_pickle_import())
+        return NULL;
     PyObject *arguments[] = {bytes, buffers};
     uint64_t from = sf_log_stretch_begin();
     Py_ssize_t size = PyObject_Length(bytes);

@@ -1,4 +1,5 @@
-/* Pickling and unpickling with the pickle module, which is looked up once. */
+/* Pickling and unpickling with the pickle module, which is imported when it is first needed: that takes as long as all
+ * else in `import snakefish`. */
 #ifndef SF_PY_MESSAGE_PICKLE_H
 #define SF_PY_MESSAGE_PICKLE_H
 
@@ -7,7 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int sf_pickle_init(void); /* to be called before the others. 0, or -1 with an exception */
+/* Imports pickle, once. The functions below call it themselves; what is about to fork calls it, so that not each child
+ * has to. 0, or -1 with an exception. */
+int sf_pickle_import(void);
 
 /* The pickle as a bytes object, or NULL with pickle's exception. callback: is called with each buffer that travels out
  * of band (pickle protocol 5). */

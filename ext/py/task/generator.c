@@ -277,34 +277,34 @@ static PyObject *generator_iternext(PyObject *self)
 
 static PyMethodDef methods[] = {
     {"start", generator_start, METH_NOARGS,
-     "start()\n--\n\n"
+     "start($self)\n--\n\n"
      "Forks a child process, which calls f and waits for the first next(), or begins with prefetch.\n\n"
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
     {"next", (PyCFunction)(void (*)(void))generator_next, METH_VARARGS | METH_KEYWORDS,
-     "next(block=True, timeout=None)\n--\n\n"
+     "next($self, block=True, timeout=None)\n--\n\n"
      "Returns the next item. The child computes it now, unless it has computed it ahead.\n\n"
      "Blocks until it is there, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
      "block=False the first call asks for the item, and calls raise IndexError until it is there. Raises what the\n"
      "generator raises, StopIteration included, and StopIteration after that; ChildDied when the child was killed."},
     {"join", (PyCFunction)(void (*)(void))sf_task_object_join, METH_VARARGS | METH_KEYWORDS,
-     "join(timeout=None)\n--\n\n"
+     "join($self, timeout=None)\n--\n\n"
      "Stops the generator at its current item (as close() does), blocks until the child has ended and merges what\n"
      "it extracted. Items that were computed ahead and not taken are lost. Timeout and exceptions as in\n"
      "Thread.join()."},
     {"try_join", sf_task_object_try_join, METH_NOARGS,
-     "try_join()\n--\n\n"
+     "try_join($self)\n--\n\n"
      "Stops the generator. False while the child runs; otherwise joins as join() does and returns True. Does not\n"
      "block."},
     {"get_exit_status", sf_task_object_get_exit_status, METH_NOARGS,
-     "get_exit_status()\n--\n\n"
+     "get_exit_status($self)\n--\n\n"
      "0 when the generator ended, was stopped or raised, n after sys.exit(n), -N after signal N, None if unknown.\n"
      "RuntimeError before join()."},
     {"fileno", sf_task_object_fileno, METH_NOARGS,
-     "fileno()\n--\n\n"
+     "fileno($self)\n--\n\n"
      "A pidfd, readable once the child has ended. Owned by the Generator: valid until join(). RuntimeError where the\n"
      "system gives none."},
     {"dispose", sf_task_object_dispose, METH_NOARGS,
-     "dispose()\n--\n\n"
+     "dispose($self)\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory. Calling it again does\n"
      "nothing. Otherwise as Thread.dispose()."},
     SF_TASK_OBJECT_METHODS,

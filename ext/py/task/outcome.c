@@ -17,15 +17,17 @@ struct packed_bytes {
 
 static PyObject *pickle_exception, *is_about_the_bytes;
 
-int sf_outcome_init(void)
+int sf_outcome_import(void)
 {
+    if (pickle_exception)
+        return 0;
     PyObject *module = PyImport_ImportModule("snakefish._exceptions");
-    if (!module)
-        return -1;
-    pickle_exception = PyObject_GetAttrString(module, "pickle_exception");
-    is_about_the_bytes = PyObject_GetAttrString(module, "is_about_the_bytes");
-    Py_DECREF(module);
-    return pickle_exception && is_about_the_bytes ? 0 : -1;
+    if (module && !is_about_the_bytes)
+        is_about_the_bytes = PyObject_GetAttrString(module, "is_about_the_bytes");
+    if (module && is_about_the_bytes)
+        pickle_exception = PyObject_GetAttrString(module, "pickle_exception");
+    Py_XDECREF(module);
+    return pickle_exception ? 0 : -1;
 }
 
 /* ---- packing ---- */

@@ -40,7 +40,8 @@ struct sf_outcome_origin {
     const char *what; /* "its result", "what it extracted", ... */
 };
 
-int sf_outcome_init(void); /* to be called before the others. 0, or -1 with an exception */
+/* Imports what the others need, once: before a fork, because a child should not have to. 0, or -1 with an exception. */
+int sf_outcome_import(void);
 
 /* ---- in the child ---- */
 

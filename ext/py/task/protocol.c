@@ -1,4 +1,5 @@
-/* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import. */
+/* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import;
+ * pickle, which takes longest, at the first fork. */
 #include "py/task/protocol.h"
 
 #include <signal.h>
@@ -6,14 +7,17 @@
 #include <unistd.h>
 
 #include "core/os/process.h"
+#include "py/base/errors.h"
+#include "py/message/pickle.h"
 #include "py/task/child.h"
+#include "py/task/outcome.h"
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
     *set_wakeup_fd, *set_signal, *loaded_modules;
 /* functions of snakefish/_child.py, and what it has in place of standard input */
-static PyObject *warn_of_threads, *take_over_multiprocessing, *name_log_records, *forget_executors, *forget_finalizers,
-    *end_threads, *end_multiprocessing, *end_logging, *save_coverage, *make_empty_input;
+static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *name_log_records, *forget_executors,
+    *forget_finalizers, *end_threads, *end_multiprocessing, *end_logging, *save_coverage, *make_empty_input;
 static const struct {
     const char *module, *name;
     PyObject **to;
@@ -30,6 +34,7 @@ static const struct {
     {"_signal", "signal", &set_signal},
     {"sys", "modules", &loaded_modules},
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
+    {"snakefish._child", "import_traceback", &import_traceback},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
     {"snakefish._child", "name_log_records", &name_log_records},
     {"snakefish._child", "forget_executors", &forget_executors},
@@ -287,7 +292,11 @@ static int finish_logging(void)
 
 int sf_protocol_prepare(void)
 {
-    if (warn_of_other_threads() || guard_exit_handlers() || flush_streams_fully())
+    if (warn_of_other_threads() || sf_pickle_import() || sf_outcome_import() ||
+        (sf_error_came_home && call_function(import_traceback, NULL)))
+        return -1;
+    sf_error_came_home = false;
+    if (guard_exit_handlers() || flush_streams_fully())
         return -1;
     note_finalizers();
     note_log_handlers();

@@ -39,10 +39,10 @@ PyObject *sf_task_object_enter(PyObject *self, PyObject *unused);
 PyObject *sf_task_object_exit(PyObject *self, PyObject *args);
 #define SF_TASK_OBJECT_METHODS                                                                                         \
     {"is_alive", sf_task_object_is_alive, METH_NOARGS,                                                                 \
-     "is_alive()\n--\n\nTrue from start() until the child's end. Does not block."},                                    \
+     "is_alive($self)\n--\n\nTrue from start() until the child's end. Does not block."},                               \
         {"terminate", sf_task_object_terminate, METH_NOARGS,                                                           \
-         "terminate()\n--\n\nSends the child SIGTERM, which ends it unless f has set a handler. Does not wait."},      \
-        {"kill", sf_task_object_kill, METH_NOARGS, "kill()\n--\n\nSends the child SIGKILL. Does not wait."},           \
+         "terminate($self)\n--\n\nSends the child SIGTERM, which ends it unless f has set a handler. Does not wait."},      \
+        {"kill", sf_task_object_kill, METH_NOARGS, "kill($self)\n--\n\nSends the child SIGKILL. Does not wait."},           \
         {"__enter__", sf_task_object_enter, METH_NOARGS, NULL},                                                        \
     {                                                                                                                  \
         "__exit__", sf_task_object_exit, METH_VARARGS, NULL                                                            \

@@ -44,33 +44,33 @@ static PyObject *thread_get_result(PyObject *self, PyObject *Py_UNUSED(unused))
 
 static PyMethodDef methods[] = {
     {"start", thread_start, METH_NOARGS,
-     "start()\n--\n\n"
+     "start($self)\n--\n\n"
      "Forks a child process that runs f(*args, **kwargs).\n\n"
      "Raises RuntimeError when it was started before or the fork failed, MemoryError when memory ran out."},
     {"join", (PyCFunction)(void (*)(void))sf_task_object_join, METH_VARARGS | METH_KEYWORDS,
-     "join(timeout=None)\n--\n\n"
+     "join($self, timeout=None)\n--\n\n"
      "Blocks until the child has ended, takes its result and merges what it extracted.\n\n"
      "timeout: seconds, None for ever; TimeoutError when they pass. Raises what extract (in the child) or merge\n"
      "(here) raised, after the child is reaped. Never raises what f raised: see get_result(). Joining again does\n"
      "nothing."},
     {"try_join", sf_task_object_try_join, METH_NOARGS,
-     "try_join()\n--\n\n"
+     "try_join($self)\n--\n\n"
      "False while the child runs; otherwise joins as join() does and returns True. Does not block."},
     {"get_result", thread_get_result, METH_NOARGS,
-     "get_result()\n--\n\n"
+     "get_result($self)\n--\n\n"
      "What f returned; raises what f raised, with the child's traceback as __cause__.\n\n"
      "Raises ChildDied when the child was killed, called sys.exit() or os._exit(), or its result could not be\n"
      "pickled; RuntimeError before join(). Does not block."},
     {"get_exit_status", sf_task_object_get_exit_status, METH_NOARGS,
-     "get_exit_status()\n--\n\n"
+     "get_exit_status($self)\n--\n\n"
      "0 when f returned or raised, n after sys.exit(n), -N after signal N, None if unknown.\n\n"
      "RuntimeError before join()."},
     {"fileno", sf_task_object_fileno, METH_NOARGS,
-     "fileno()\n--\n\n"
+     "fileno($self)\n--\n\n"
      "A pidfd, readable once the child has ended, for select, poll and asyncio. Owned by the Thread: valid until\n"
      "join(). RuntimeError where the system gives none."},
     {"dispose", sf_task_object_dispose, METH_NOARGS,
-     "dispose()\n--\n\n"
+     "dispose($self)\n--\n\n"
      "Kills a child that still runs (ResourceWarning), reaps it and frees its memory.\n\n"
      "A joined Thread keeps its result. Calling it again does nothing. RuntimeError when this process may not kill "
      "the\n"

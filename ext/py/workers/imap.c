@@ -70,7 +70,8 @@ static void imap_dealloc(PyObject *self)
 
 static PyMethodDef imap_methods[] = {
     {"close", imap_close, METH_NOARGS,
-     "close()\n--\n\nEnds and reaps the workers; results that were not taken are lost. Calling it again does nothing.\n"
+     "close($self)\n--\n\nEnds and reaps the workers; results that were not taken are lost. Calling it again does "
+     "nothing.\n"
      "While a next() runs, that one does it when it comes back."},
     {"__enter__", imap_enter, METH_NOARGS, NULL},
     {"__exit__", imap_close, METH_VARARGS, NULL},

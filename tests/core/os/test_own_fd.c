@@ -61,3 +61,19 @@ TEST(an_error_in_place_of_a_descriptor_gives_none)
 }
 
 TEST_MAIN()
+
+TEST(numbers_of_closed_standard_streams_stay_free)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        int kept = dup(fd);
+        close(fd);
+        struct sf_own_fd own = new_own(); /* memfd_create gives it that number */
+        bool free = !is_open(fd);
+        int flags = fcntl(own.fd, F_GETFD);
+        sf_own_fd_close(&own);
+        dup2(kept, fd);
+        close(kept);
+        CHECK(free);
+        CHECK(flags & FD_CLOEXEC);
+    }
+}
