@@ -1,0 +1,208 @@
+"""What all of a case shares, in each of its processes: the book of what happened, the places, and the values that travel.
+
+A place is a point where the library calls the program's code, or where a signal or another Python thread comes in between.
+There the program calls at(place); where the case has a plan for that place, the plan's calls are made."""
+import collections
+import fcntl
+import itertools
+import os
+import tempfile
+import threading
+import time
+import traceback
+import weakref
+
+DEEPEST = 2  # a call at a place may come to a place again; this deep, and no deeper
+
+
+class Stop(BaseException):
+    """What a plan raises, as a handler of Ctrl-C does."""
+
+
+class Book:
+    """Lines that any process of a case appends, and that outlive it."""
+
+    def __init__(self):
+        with tempfile.TemporaryFile() as file:
+            self.fd = fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, 700)
+        fcntl.fcntl(self.fd, fcntl.F_SETFL, os.O_APPEND)
+
+    def note(self, *words):
+        os.write(self.fd, (" ".join(map(str, words)).replace("\n", "\n    ") + "\n").encode(errors="replace"))
+
+    def lines(self):
+        return os.pread(self.fd, os.fstat(self.fd).st_size, 0).decode(errors="replace").splitlines()
+
+    def times(self, *words):
+        """How many lines begin with these words."""
+        text = " ".join(map(str, words))
+        return sum(line == text or line.startswith(text + " ") for line in self.lines())
+
+    def numbers(self, *words):
+        """The numbers that follow these words, a line each."""
+        text = " ".join(map(str, words)) + " "
+        return [int(line[len(text):]) for line in self.lines() if line.startswith(text)]
+
+    def close(self):
+        os.close(self.fd)
+
+
+class World:
+    def __init__(self, case, book):
+        self.case, self.book, self.owner = case, book, os.getpid()
+        self.subjects = {}
+        self.plans = collections.defaultdict(list)
+        for plan in case["plans"]:
+            self.plans[plan["place"]].append(plan)
+        self.visits = collections.Counter()
+        self.depths = threading.local()
+        self.home = os.getpid()  # of whom this process is a copy, if it is one: see fork_on
+        self.parent_home = None
+        self.copies = []         # pids of the copies that this process has made
+        self.forgotten = []      # pids of the tasks that nothing refers to any more
+        self.forks = False       # while the case itself forks
+
+    def side(self):
+        return "parent" if self.home == self.owner else "child"
+
+    def is_copy(self):
+        return self.home != os.getpid()
+
+    def fork(self):
+        """os.fork() of the case itself. The other process is a copy of this one, and no child of the library."""
+        self.forks = True
+        try:
+            return os.fork()
+        finally:
+            self.forks = False
+
+    def became_a_child(self):
+        """In a process that the library has forked for the program."""
+        self.parent_home, self.home = self.home, os.getpid()
+        self.copies, self.forgotten = [], []
+
+    def wrong(self, *words):
+        self.book.note("wrong", f"[{self.side()}]", *words)
+
+    def at(self, place):
+        for plan in self.plans.get(place, ()):
+            if plan["side"] not in ("any", self.side()) or self.is_copy():
+                continue
+            key = os.getpid(), place, plan["side"]
+            self.visits[key] += 1
+            if self.visits[key] == plan["visit"]:
+                self.carry_out(plan)
+
+    def carry_out(self, plan):
+        depth = getattr(self.depths, "depth", 0)
+        if depth >= DEEPEST:
+            return
+        self.depths.depth = depth + 1
+        try:
+            for name, method in plan["calls"]:
+                if self.is_copy():
+                    return  # fork_on was the call before
+                where = f"{plan['place']} {self.side()} {os.getpid()}"
+                self.book.note("begin", where, name, method)
+                self.subjects[name].call(method, plan["place"])
+                self.book.note("end", where, name, method)
+        finally:
+            self.depths.depth = depth
+
+
+world = None
+
+
+def at(place):
+    if world is not None:
+        world.at(place)
+
+
+def enter(new):
+    """From now on, at() speaks of this world."""
+    global world
+    world = new
+    return new
+
+
+def here():
+    return world
+
+
+
+# ---- values ----
+
+live = set()  # a weak reference for each value of this process
+
+
+def _died(reference):
+    live.discard(reference)
+    at("weakref")
+
+
+class Value:
+    """Travels between processes, and calls at() on the way. Its payload follows from its number and size."""
+
+    def __init__(self, number, size):
+        self.number, self.payload = number, bytes([number % 251]) * size
+        live.add(weakref.ref(self, _died))
+
+    def __reduce__(self):
+        at("reduce")
+        return _empty, (), (self.number, self.payload)
+
+    def __setstate__(self, state):
+        self.number, self.payload = state
+        live.add(weakref.ref(self, _died))
+        at("setstate")
+
+    def __del__(self):
+        at("del")
+
+    def is_right(self, number):
+        return self.number == number and self.payload == bytes([number % 251]) * len(self.payload)
+
+
+def _empty():
+    return Value.__new__(Value)
+
+
+class Number:
+    """A number in an argument whose conversion calls at()."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __float__(self):
+        at("argument")
+        return float(self.value)
+
+    def __index__(self):
+        at("argument")
+        return int(self.value)
+
+    def __bool__(self):
+        at("argument")
+        return bool(self.value)
+
+
+def take(box, function, *arguments):
+    """box.append(function(*arguments)) in one step of the interpreter: no handler can raise between the two, and what was
+    taken is never lost here."""
+    before = len(box)
+    box.extend(itertools.starmap(function, [arguments]))
+    if len(box) == before:
+        raise StopIteration
+
+
+def describe(error):
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__)).rstrip()
+
+
+def wait_until(look, limit_s):
+    end = time.monotonic() + limit_s
+    while not look():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
