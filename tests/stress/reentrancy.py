@@ -19,6 +19,7 @@ import faulthandler
 import gc
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,7 +34,6 @@ from reentry import case as cases  # noqa: E402
 from reentry import play as player  # noqa: E402
 from reentry.world import Book  # noqa: E402
 from own_shm import mount as mount_own_shm  # noqa: E402
-import trial as trials  # noqa: E402
 
 import snakefish  # noqa: E402
 
@@ -112,8 +112,10 @@ def run_case(case, options, private_shm):
         if in_time and status != 0:
             wrong.append(f"it ended with status {status}")
         reap_orphans(wrong)
-        if private_shm and os.listdir("/dev/shm"):
-            wrong.append(f"left in /dev/shm: {os.listdir('/dev/shm')}")
+        for name in os.listdir("/dev/shm") if private_shm else ():
+            if in_time:  # else its collector was killed too
+                wrong.append(f"left in /dev/shm: {name}")
+            shutil.rmtree(os.path.join("/dev/shm", name))
         output.seek(0)
         said = output.read().decode(errors="replace")
     lines = book.lines()
@@ -164,7 +166,7 @@ def job(number, options, results):
         if wrong and options.smaller:
             case = make_smaller(case, options, private_shm)
             wrong, said = run_case(case, options, private_shm)
-            again = f"--cases 20 --case '{cases.dump(case)}'"
+            again = f"--cases 20 --case '{cases.dump(case)}'  (made of {again})"
         if wrong:
             sys.stdout.write(report(case, wrong, said, again))
         elif options.show:

@@ -129,7 +129,6 @@ def here():
     return world
 
 
-
 # ---- values ----
 
 live = set()  # a weak reference for each value of this process
