@@ -100,6 +100,7 @@ def options(chance, kind, place):
         found["bytes"] = max(1100, chance.choice((1, 3)) * (found["size"] + 500))
         if chance.random() < 0.4:
             found["bytes"] = 1 << 20
+        found["raw"] = place not in CHILD_PLACES and chance.random() < 0.2  # bytes, by send_bytes and receive_bytes
         found["loaded"] = chance.choice((0, 1, 3))
         found["helper"] = chance.choice(("feeds", "drains") if place in CHILD_PLACES else (None, "feeds", "feeds", "drains"))
         found["seconds"] = chance.choice((0, 0.02))

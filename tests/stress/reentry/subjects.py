@@ -4,6 +4,7 @@ book. finish() then requires that nothing was lost.
 Each call returns a right value, or raises RuntimeError or what its documentation names. ChildDied is right only where the
 case itself has killed the child."""
 import gc
+import itertools
 import os
 import sys
 import tempfile
@@ -305,7 +306,7 @@ class ChannelSubject(Subject):
     def __init__(self, name, options):
         super().__init__(name, options)
         self.object = Channel(options["bytes"])
-        self.next_number = 0
+        self.numbers = itertools.count()
         for _ in range(options["loaded"]):
             self.call("send", "the beginning")
 
@@ -321,36 +322,43 @@ class ChannelSubject(Subject):
                 break
             self.call("send_timeout" if self.options["helper"] == "feeds" else "receive_timeout", "the helper")
 
-    def send(self, function, *arguments):
-        self.next_number += 1
-        number = os.getpid() * 1000 + self.next_number
+    def send(self, *arguments):
+        number = os.getpid() * 1000 + next(self.numbers)
         self.book.note("maybe", self.name, number)
-        function(Value(number, self.options["size"]), *arguments)
+        if self.options["raw"]:
+            self.object.send_bytes(b"%d" % number + bytes(self.options["size"]), *arguments)
+        else:
+            self.object.send_pyobj(Value(number, self.options["size"]), *arguments)
         self.book.note("sent", self.name, number)
 
-    def receive(self, function, *arguments):
+    def receive(self, *arguments):
         box = []
         try:
-            take(box, function, *arguments)
+            take(box, self.object.receive_bytes if self.options["raw"] else self.object.receive_pyobj, *arguments)
         finally:
-            for value in box:
-                self.check_value(value, value.number)
-                self.book.note("copy-got" if self.world.is_copy() else "got", self.name, value.number)
+            for message in box:
+                if self.options["raw"]:
+                    number = int(message.rstrip(bytes(1)))
+                    self.check(len(message) == len(b"%d" % number) + self.options["size"], "bytes are missing of", number)
+                else:
+                    self.check_value(message, message.number)
+                    number = message.number
+                self.book.note("copy-got" if self.world.is_copy() else "got", self.name, number)
 
     def do_send(self):
-        self.send(self.object.send_pyobj)
+        self.send()
 
     def do_send_now(self):
-        self.send(self.object.send_pyobj, Number(False))
+        self.send(Number(False))
 
     def do_send_timeout(self):
-        self.send(self.object.send_pyobj, True, Number(SHORT_S))
+        self.send(True, Number(SHORT_S))
 
     def do_receive_now(self):
-        self.receive(self.object.receive_pyobj, Number(False))
+        self.receive(Number(False))
 
     def do_receive_timeout(self):
-        self.receive(self.object.receive_pyobj, True, Number(SHORT_S))
+        self.receive(True, Number(SHORT_S))
 
     def do_len(self):
         self.check(len(self.object) >= 0, "a negative length")
@@ -383,7 +391,7 @@ class ChannelSubject(Subject):
             return
         while True:
             try:
-                self.receive(self.object.receive_pyobj, False)
+                self.receive(False)
             except IndexError:
                 break
             except Stop:

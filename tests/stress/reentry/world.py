@@ -78,7 +78,7 @@ class World:
 
     def became_a_child(self):
         """In a process that the library has forked for the program."""
-        self.parent_home, self.home = self.home, os.getpid()
+        self.parent_home, self.home = os.getppid(), os.getpid()
         self.copies, self.forgotten = [], []
 
     def wrong(self, *words):
