@@ -8,13 +8,16 @@ import types
 
 import pytest
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path[:0] = [os.path.join(TOP, "tests", "stress"), os.path.join(TOP, "tests")]
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, "stress"), TESTS]
 
 import reentrancy  # noqa: E402
 import snakefish  # noqa: E402
 from reentry import case as cases  # noqa: E402
 from reentry import subjects  # noqa: E402
+
+sys.path.remove(os.path.join(TESTS, "stress"))
+del sys.modules["run"]  # test_run.py imports another module of that name
 
 OPTIONS = types.SimpleNamespace(limit=5, show=False)
 
@@ -117,8 +120,8 @@ def test_a_case_follows_from_its_seed_and_number_and_all_pairs_come():
 
 
 def test_every_public_method_and_function_is_called():
-    public = {f"object.{name}" for kind in (snakefish.Thread, snakefish.Generator, snakefish.Channel, type(snakefish.imap(int, [])))
-              for name in vars(kind) if not name.startswith("_")}
+    kinds = snakefish.Thread, snakefish.Generator, snakefish.Channel, type(snakefish.imap(int, []))
+    public = {f"object.{name}" for kind in kinds for name in vars(kind) if not name.startswith("_")}
     public |= {"snakefish." + name for name in ("map", "starmap", "imap", "imap_unordered", "wait")}
     public |= {"snakefish.trace." + name for name in ("start", "stop", "mark", "span", "enabled")}
     with open(subjects.__file__, encoding="utf-8") as file:

@@ -103,6 +103,10 @@ class Task(Subject):
     def folds(self):
         return dict(extract=self.extract, merge=self.merge) if self.options["merge"] else {}
 
+    def do_init(self):
+        self.object.__init__(self.work)
+        self.check(False, "was initialised again")
+
     def do_start(self):
         self.object.start()
         if not self.world.is_copy():
@@ -359,6 +363,10 @@ class ChannelSubject(Subject):
 
     def do_receive_timeout(self):
         self.receive(True, Number(SHORT_S))
+
+    def do_init(self):
+        self.object.__init__(5000)
+        self.check(False, "was initialised again")
 
     def do_len(self):
         self.check(len(self.object) >= 0, "a negative length")
