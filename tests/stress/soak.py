@@ -86,8 +86,8 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--part", action="append", choices=[
-        "faults", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "kernel_cost", "references", "overcommit",
-        "fuzz"])
+        "faults", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "kernel_cost", "references",
+        "overcommit", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
