@@ -12,6 +12,8 @@ import threading
 import time
 import warnings
 
+from snakefish import Thread
+
 from . import world as worlds
 from .subjects import KINDS
 from .world import Stop, World, at
@@ -19,6 +21,7 @@ from .world import Stop, World, at
 HANDLED, IN_WAIT = signal.SIGALRM, signal.SIGUSR2
 FLAGS = ("ended", "in_main")
 COPY_WITHIN_S = 10
+FORGOTTEN_WITHIN_S = 3
 
 
 class Player(World):
@@ -230,6 +233,14 @@ def bytes_of(mappings):
     return sum(int(end, 16) - int(begin, 16) for begin, end in ends)
 
 
+def kept_threads_have_gone(before):
+    """A Thread that nobody refers to is kept by the library until its process has ended, and reaped at a later start."""
+    for _ in range(3):
+        with Thread(int) as thread:
+            thread.start()
+    return not set(children()) - set(before)
+
+
 def play(case, book):
     """In the process of the case."""
     player = Player(case, book)
@@ -241,8 +252,9 @@ def play(case, book):
         player.subjects.clear()
         for _ in range(2):
             gc.collect()
-        kept = before[0] + [str(pid) for pid in player.forgotten]  # the library keeps a started Thread until its end
-        left = [f"children {children()}"] if set(children()) - set(kept) else []
+        if player.forgotten:
+            worlds.wait_until(lambda: kept_threads_have_gone(before[0]), FORGOTTEN_WITHIN_S)
+        left = [f"children {children()}"] if set(children()) - set(before[0]) else []
         new = {fd: to for fd, to in descriptors().items() if before[1].get(fd) != to}
         left += [f"descriptors {new}"] if new else []
         left += ["mappings\n" + "\n".join(shared_mappings())] if bytes_of(shared_mappings()) > before[2] else []
