@@ -54,6 +54,7 @@ def test_programs_of_the_published_style_are_run_instead_of_a_map_of_the_workloa
     runtime, mandelbrot = found["multiprocessing-published"], catalog.workload("mandelbrot")
     assert set(runtime.programs) <= set(PROGRAMS) and "mandelbrot" in runtime.programs
     assert [name for name in PROGRAMS if catalog.workload(name).runs_on(runtime)] == sorted(runtime.programs)
+    assert set(found["snakefish-own"].programs) <= set(runtime.programs)
     published = catalog.load("runtimes", "multiprocessing-published")
     monkeypatch.setattr(mandelbrot.module, "tasks", None)
     with ready.program(published, mandelbrot, 40, 2) as run:
