@@ -23,6 +23,8 @@ PLACES = {
     "weakref": {"parent": ALL, "child": ALL},
     "argument": {"parent": ("thread", "generator", "channel", "library")},
     "f": {"child": FORKING},
+    "str": {"child": ("thread",)},
+    "unraisable": {"parent": ("thread",)},
     "extract": {"child": FOLDING},
     "merge": {"parent": FOLDING},
     "progress": {"parent": ("library",)},
@@ -90,6 +92,7 @@ def options(chance, kind, place):
         found["merge"] = place in MERGING or chance.random() < 0.4
         found["number"] = chance.randrange(100)
     if kind == "thread":
+        found["raises"] = place in ("str", "unraisable") or chance.random() < 0.15
         found["seconds"] = chance.choice((0.02, 0.08) if place in ("handler", "handler_in_wait", "python_thread")
                                          else (0, 0, 0.02, 0.08))
     if kind == "generator":
@@ -118,6 +121,8 @@ def steps(chance, kind, place):
         if place == "argument" and "join_timeout" not in middle:
             middle.append("join_timeout")
         found = ["start", *middle, "join", "get_exit_status", "get_result", "get_result"]
+        if place in ("str", "unraisable"):
+            found[-2:] = [chance.choice(("dispose", "forget"))]
     elif kind == "generator":
         found = ["start", *chance.choices(["next", "iterate", "next_timeout", "next_now"], k=chance.choice((2, 4)))]
         found += chance.choice(([], ["join", "get_exit_status"], ["wait"]))

@@ -71,6 +71,8 @@ class Player(World):
         if self.planned("collection"):
             gc.set_threshold(1)
             gc.callbacks.append(lambda phase, info: at("collection"))
+        if self.planned("unraisable"):
+            sys.unraisablehook = lambda unraisable: at("unraisable")
         warnings.simplefilter("ignore")
         if self.planned("warning"):
             warnings.simplefilter("always", DeprecationWarning)

@@ -14,7 +14,7 @@ import snakefish
 from snakefish import Channel, ChildDied, Generator, Thread
 
 from . import world as worlds
-from .world import Number, Stop, Value, at, take
+from .world import Number, Problem, Stop, Value, at, take
 
 SHORT_S = 0.05
 METHODS = {}  # kind -> methods
@@ -218,16 +218,27 @@ class ThreadSubject(Task):
         self.child_begins()
         at("f")
         time.sleep(self.options["seconds"])
+        if self.options["raises"]:
+            raise Problem(self.options["number"])
         return Value(self.options["number"], self.options["size"])
 
+    def check_result(self, task):
+        try:
+            value = task.get_result()
+        except Problem as error:
+            self.check(self.options["raises"] and error.args == (self.options["number"],), "raised", repr(error))
+        else:
+            self.check(not self.options["raises"], "raised nothing")
+            self.check_value(value, self.options["number"])
+
     def do_get_result(self):
-        self.check_value(self.object.get_result(), self.options["number"])
+        self.check_result(self.object)
 
     def finish_started(self, task):
         self.join_finally(task)
         for _ in range(2):
             try:
-                self.check_value(task.get_result(), self.options["number"])
+                self.check_result(task)
             except ChildDied:
                 if not self.may_have_died():
                     raise

@@ -166,6 +166,25 @@ def _empty():
     return Value.__new__(Value)
 
 
+class Problem(Exception):
+    """What f raises: it travels as a value does, and is printed as text in the child."""
+
+    def __init__(self, number):
+        super().__init__(number)
+
+    def __reduce__(self):
+        at("reduce")
+        return Problem, self.args, {"travelled": True}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        at("setstate")
+
+    def __str__(self):
+        at("str")
+        return f"problem {self.args[0]}"
+
+
 class Number:
     """A number in an argument whose conversion calls at()."""
 
