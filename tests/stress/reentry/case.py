@@ -17,6 +17,7 @@ PLACES = {
     "handler_in_wait": {"parent": ALL},
     "handler_in_child": {"child": FORKING},
     "python_thread": {"parent": ALL},
+    "python_threads": {"parent": ALL},  # several at once, which repeat their calls
     "reduce": {"parent": ("channel", "imap"), "child": ALL},
     "setstate": {"parent": ALL, "child": ("channel", "imap")},
     "del": {"parent": ALL, "child": ALL},
@@ -38,6 +39,7 @@ PLACES = {
     "collection": {"parent": ALL, "child": ALL},
 }
 RAISING = ("handler", "handler_in_wait", "setstate", "merge", "progress", "source", "f", "extract", "reduce")
+THREADS = ("python_thread", "python_threads")
 MERGING = ("extract", "merge")
 CHILD_PLACES = ("reduce", "setstate", "del", "weakref", "profile", "collection")
 LIBRARY_CALLS = [name for name in METHODS["library"] if name != "raise"]
@@ -93,7 +95,7 @@ def options(chance, kind, place):
         found["number"] = chance.randrange(100)
     if kind == "thread":
         found["raises"] = place in ("str", "unraisable") or chance.random() < 0.15
-        found["seconds"] = chance.choice((0.02, 0.08) if place in ("handler", "handler_in_wait", "python_thread")
+        found["seconds"] = chance.choice((0.02, 0.08) if place in ("handler", "handler_in_wait", *THREADS)
                                          else (0, 0, 0.02, 0.08))
     if kind == "generator":
         found["prefetch"] = chance.choice((0, 2))
@@ -184,7 +186,7 @@ def text(case):
         lines.append("before: " + "; ".join(map(call_text, case["before"])))
     lines.append("main: " + "; ".join(map(call_text, case["main"])))
     for plan in case["plans"]:
-        when = f", {1000 * case['delay']:.1f} ms after the begin" if plan["place"] in ("handler", "python_thread") else ""
+        when = f", {1000 * case['delay']:.1f} ms after the begin" if plan["place"] in ("handler", *THREADS) else ""
         lines.append(f"at {plan['place']} in the {plan['side']}, visit {plan['visit']}{when}: "
                      + "; ".join(map(call_text, plan["calls"])))
     return "\n".join(lines)

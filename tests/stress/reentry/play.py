@@ -22,6 +22,7 @@ HANDLED, IN_WAIT = signal.SIGALRM, signal.SIGUSR2
 FLAGS = ("ended", "in_main")
 COPY_WITHIN_S = 10
 FORGOTTEN_WITHIN_S = 3
+THREADS, REPEATED = 3, 4
 
 
 class Player(World):
@@ -79,11 +80,11 @@ class Player(World):
             warnings.showwarning = lambda *details, **more: at("warning")
 
     def at_fork(self, place):
-        if not self.forks:
+        if self.in_library_fork():
             at(place)
 
     def after_fork_in_child(self):
-        if not self.forks:
+        if self.in_library_fork():
             self.became_a_child()
             at("after_fork_in_child")
 
@@ -112,6 +113,14 @@ class Player(World):
         if os.getpid() != self.owner:
             os._exit(0)
 
+    def repeat(self, plan):
+        time.sleep(self.case["delay"])
+        with contextlib.suppress(Stop):
+            for _ in range(REPEATED):
+                self.carry_out(plan)
+                if os.getpid() != self.owner:
+                    os._exit(0)
+
     def profile(self, frame, event, argument):
         if frame.f_globals.get("__name__", "").endswith(("subjects", "snakefish", "trace", "_wait")):
             at("profile")
@@ -122,6 +131,7 @@ class Player(World):
         threads = []
         if self.planned("python_thread", "warning"):
             threads = [threading.Thread(target=self.from_python_thread)]
+        threads += [threading.Thread(target=self.repeat, args=(plan,)) for plan in self.plans["python_threads"] * THREADS]
         for thread in threads:
             thread.start()
         if self.planned("handler"):

@@ -60,7 +60,7 @@ class World:
         self.parent_home = None
         self.copies = []         # pids of the copies that this process has made
         self.forgotten = []      # pids of the tasks that nothing refers to any more
-        self.forks = False       # while the case itself forks
+        self.forking = set()     # the Python threads that fork for the case itself, not for the library
 
     def side(self):
         return "parent" if self.home == self.owner else "child"
@@ -70,16 +70,19 @@ class World:
 
     def fork(self):
         """os.fork() of the case itself. The other process is a copy of this one, and no child of the library."""
-        self.forks = True
+        self.forking.add(threading.get_ident())
         try:
             return os.fork()
         finally:
-            self.forks = False
+            self.forking.discard(threading.get_ident())
+
+    def in_library_fork(self):
+        return threading.get_ident() not in self.forking
 
     def became_a_child(self):
         """In a process that the library has forked for the program."""
         self.parent_home, self.home = os.getppid(), os.getpid()
-        self.copies, self.forgotten = [], []
+        self.copies, self.forgotten, self.forking = [], [], set()
 
     def wrong(self, *words):
         self.book.note("wrong", f"[{self.side()}]", *words)
