@@ -12,6 +12,8 @@ import time
 import traceback
 import weakref
 
+# methods that change nothing
+HARMLESS = ("is_alive", "get_exit_status", "fileno", "pid", "name", "repr", "wait", "len", "bool", "iter", "init")
 DEEPEST = 2  # a call at a place may come to a place again; this deep, and no deeper
 
 
@@ -83,6 +85,12 @@ class World:
         """In a process that the library has forked for the program."""
         self.parent_home, self.home = os.getppid(), os.getpid()
         self.copies, self.forgotten, self.forking = [], [], set()
+
+    def may_refuse(self):
+        """Whether something is called meanwhile for which the main program's own calls may raise RuntimeError."""
+        main = {name for name, _ in self.case["main"]} - {"library"}
+        return self.is_copy() or any(method in ("raise", "fork_on") or name in main and method not in HARMLESS
+                                     for plan in self.case["plans"] for name, method in plan["calls"])
 
     def wrong(self, *words):
         self.book.note("wrong", f"[{self.side()}]", *words)
