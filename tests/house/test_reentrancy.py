@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import types
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ import reentrancy  # noqa: E402
 import snakefish  # noqa: E402
 from reentry import case as cases  # noqa: E402
 from reentry import subjects  # noqa: E402
+from reentry.values import Value  # noqa: E402
 
 sys.path.remove(os.path.join(TESTS, "stress"))
 del sys.modules["run"]  # test_run.py imports another module of that name
@@ -68,7 +70,7 @@ def drop_a_message(channel):
 
 
 def take_twice(task):
-    task.take(lambda: subjects.Value(0, task.options["size"]))
+    task.take(lambda: Value(0, task.options["size"]))
 
 
 def raise_system_error(task):
@@ -76,7 +78,7 @@ def raise_system_error(task):
 
 
 def keep_a_value(task):
-    kept.append(subjects.Value(1, 0))
+    kept.append(Value(1, 0))
 
 
 def keep_a_channel(task):
@@ -124,13 +126,13 @@ def test_every_public_method_and_function_is_called():
     public = {f"object.{name}" for kind in kinds for name in vars(kind) if not name.startswith("_")}
     public |= {"snakefish." + name for name in ("map", "starmap", "imap", "imap_unordered", "wait")}
     public |= {"snakefish.trace." + name for name in ("start", "stop", "mark", "span", "enabled")}
-    with open(subjects.__file__, encoding="utf-8") as file:
-        source = file.read()
+    folder = Path(subjects.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
     assert [name for name in sorted(public) if name not in source] == []
 
 
 def test_a_failing_case_gets_smaller(monkeypatch):
-    monkeypatch.setattr(subjects.ThreadSubject, "do_is_alive", raise_system_error)
+    monkeypatch.setattr(subjects.KINDS["thread"], "do_is_alive", raise_system_error)
     large = case("thread", "start", "pid", "is_alive", "join", "get_result")
     large["plans"].append(dict(large["plans"][0], place="merge", calls=[["thread", "name"], ["thread", "pid"]]))
     small = reentrancy.make_smaller(large, OPTIONS, False)

@@ -8,7 +8,7 @@ progress, sources, hooks of forks, flush() of a replaced sys.stdout, conversions
 in all of them. A case makes some objects and calls methods on them; meanwhile it makes other calls at one or two places
 (reentry/case.py). Each call has to end, and either to return what is right, or to raise RuntimeError or what its
 documentation names. Afterwards no result, item or message may be lost or there twice, and no process, descriptor, mapping
-or value may be left (reentry/subjects.py, reentry/play.py).
+or value may be left (reentry/subject.py, reentry/left.py).
 
 Case number i of a seed is always the same one. For a failing one its steps are printed, and the command that repeats it (a
 race may need several repetitions: --cases with --case repeats it). --smaller leaves out steps while it fails. The last line:

@@ -1,5 +1,6 @@
 """Plays a case in a process of its own: makes its objects, arms its places, runs the main program, and then looks at what
 is there: nothing is lost, and nothing is left."""
+import collections
 import contextlib
 import gc
 import mmap
@@ -12,16 +13,14 @@ import threading
 import time
 import warnings
 
-from snakefish import Thread
-
-from . import world as worlds
+from . import left, world as worlds
 from .subjects import KINDS
+from .values import describe
 from .world import Stop, World, at
 
 HANDLED, IN_WAIT = signal.SIGALRM, signal.SIGUSR2
 FLAGS = ("ended", "in_main")
 COPY_WITHIN_S = 10
-FORGOTTEN_WITHIN_S = 3
 THREADS, REPEATED = 3, 4
 
 
@@ -161,7 +160,7 @@ class Player(World):
     def play(self):
         worlds.enter(self)
         self.arm_before_objects()
-        plans, self.plans = self.plans, worlds.collections.defaultdict(list)
+        plans, self.plans = self.plans, collections.defaultdict(list)
         for name, options in self.case["subjects"].items():
             self.subjects[name] = KINDS[options["kind"]](name, options)
         for name, method in self.case["before"]:
@@ -170,7 +169,7 @@ class Player(World):
         for subject in self.subjects.values():
             subject.begin()
         self.run_main()
-        self.plans = worlds.collections.defaultdict(list)
+        self.plans = collections.defaultdict(list)
         for name, subject in self.subjects.items():
             if not subject.forgotten:
                 self.finish(name, subject)
@@ -181,7 +180,7 @@ class Player(World):
         try:
             subject.finish()
         except BaseException as error:
-            self.wrong(f"{name}, at the end:", worlds.describe(error))
+            self.wrong(f"{name}, at the end:", describe(error))
 
     def reap_helpers(self):
         while self.helpers:
@@ -217,46 +216,10 @@ class Flushes:
         return getattr(self.stream, name)
 
 
-# ---- what is left ----
-
-def children():
-    found = []
-    for task in os.listdir("/proc/self/task"):
-        with contextlib.suppress(FileNotFoundError), open(f"/proc/self/task/{task}/children") as listed:
-            found += listed.read().split()
-    return found
-
-
-def descriptors():
-    found = {}
-    for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
-    return found
-
-
-def shared_mappings():
-    with open("/proc/self/maps") as maps:
-        return [line for line in map(str.strip, maps) if line.split()[1][3] == "s"]
-
-
-def bytes_of(mappings):
-    ends = [line.split()[0].split("-") for line in mappings]
-    return sum(int(end, 16) - int(begin, 16) for begin, end in ends)
-
-
-def kept_threads_have_gone(before):
-    """A Thread that nobody refers to is kept by the library until its process has ended, and reaped at a later start."""
-    for _ in range(3):
-        with Thread(int) as thread:
-            thread.start()
-    return not set(children()) - set(before)
-
-
 def play(case, book):
     """In the process of the case."""
     player = Player(case, book)
-    before = children(), descriptors(), bytes_of(shared_mappings())
+    before = left.now()
     try:
         player.play()
         stream = sys.stdout
@@ -264,14 +227,7 @@ def play(case, book):
         player.subjects.clear()
         for _ in range(2):
             gc.collect()
-        if player.forgotten:
-            worlds.wait_until(lambda: kept_threads_have_gone(before[0]), FORGOTTEN_WITHIN_S)
-        left = [f"children {children()}"] if set(children()) - set(before[0]) else []
-        new = {fd: to for fd, to in descriptors().items() if before[1].get(fd) != to}
-        left += [f"descriptors {new}"] if new else []
-        left += ["mappings\n" + "\n".join(shared_mappings())] if bytes_of(shared_mappings()) > before[2] else []
-        left += [f"{len(worlds.live)} values"] if worlds.live else []
-        for what in left:
+        for what in left.since(before, player.forgotten):
             player.wrong("left behind:", what)
     finally:
         if os.getpid() == player.owner:
