@@ -28,7 +28,7 @@ def case(kind, *methods, **options):
     """A case with one object, the methods that the main program calls, and a harmless call at a place."""
     chance = cases.random.Random(1)
     found = {**cases.options(chance, kind, ""), **options}
-    return {"subjects": {"library": {"kind": "library", "size": 0}, kind: found}, "before": [],
+    return {"subjects": {"library": {"kind": "library", "size": 0, "seconds": 0}, kind: found}, "before": [],
             "main": [[kind, method] for method in methods], "delay": 0.001,
             "plans": [{"place": "f", "side": "child", "visit": 1, "calls": [["library", "trace_enabled"]]}]}
 

@@ -109,6 +109,8 @@ def options(chance, kind, place):
         found["loaded"] = chance.choice((0, 1, 3))
         found["helper"] = chance.choice(("feeds", "drains") if place in CHILD_PLACES else (None, "feeds", "feeds", "drains"))
         found["seconds"] = chance.choice((0, 0.02))
+    if kind == "library":
+        found["seconds"] = chance.choice((0, 0, 0.01))
     if kind == "imap":
         found["unordered"] = chance.random() < 0.3
         found["items"] = chance.choice((2, 6))
@@ -149,6 +151,8 @@ def state(chance, kind):
         return chance.choice(([], ["start"], ["start", "join"], ["start", "join", "get_result"], ["dispose"]))
     if kind == "generator":
         return chance.choice(([], ["start"], ["start", "next"], ["start", "next", "join"], ["dispose"]))
+    if kind == "library":
+        found["seconds"] = chance.choice((0, 0, 0.01))
     if kind == "imap":
         return chance.choice(([], ["next"], ["next", "next"], ["close"]))
     return []

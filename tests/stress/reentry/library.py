@@ -3,6 +3,7 @@ import gc
 import os
 import sys
 import tempfile
+import time
 
 import snakefish
 from snakefish import Thread
@@ -23,6 +24,7 @@ class LibrarySubject(Subject):
     def f(self, argument):
         self.world.arm_child()
         at("f")
+        time.sleep(self.options["seconds"])
         return Value(argument, self.options["size"])
 
     def source(self, count):
