@@ -151,8 +151,6 @@ def state(chance, kind):
         return chance.choice(([], ["start"], ["start", "join"], ["start", "join", "get_result"], ["dispose"]))
     if kind == "generator":
         return chance.choice(([], ["start"], ["start", "next"], ["start", "next", "join"], ["dispose"]))
-    if kind == "library":
-        found["seconds"] = chance.choice((0, 0, 0.01))
     if kind == "imap":
         return chance.choice(([], ["next"], ["next", "next"], ["close"]))
     return []
