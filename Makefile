@@ -231,6 +231,7 @@ test-all-pythons:               ## run tests/py on every Python that is found: P
 
 stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
+	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
 

@@ -29,7 +29,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
-WITH_ASSERTS = ("py", "tracer")
+WITH_ASSERTS = ("py", "tracer", "reentrancy")
 LONGEST = ("tracer", "analysis")
 NOT_TIMED = ("layers", "house", "core", "fuzz", "tracer-c", "tracer", "analysis")  # and the C tests with sanitizers
 
@@ -68,6 +68,7 @@ def suites(build):
                        [sys.executable, os.path.join(stress, "many.py"), "--count", "300"],
                        [sys.executable, os.path.join(stress, "bench_killed.py"), "--filter", "ma", "--runtimes",
                         "sequential,snakefish-traced,joblib"]]
+    found["reentrancy"] = [[sys.executable, os.path.join(stress, "reentrancy.py"), "--cases", "2000", "--seconds", "25"]]
     found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"],
                       [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
                       [sys.executable, os.path.join(stress, "flood.py")]]

@@ -3,16 +3,18 @@ from bench.results import statistics
 from bench.results.samples import strong
 
 # (runtime, base)
-COMPARED = (("snakefish", "multiprocessing"), ("snakefish-traced", "snakefish"))
+COMPARED = (("snakefish", "multiprocessing"), ("snakefish-traced", "snakefish"),
+            ("snakefish-own", "multiprocessing-published"))
 CONTROL = ("snakefish-again", "snakefish")
-NO_RIVALS = {"sequential", "ceiling", "floor", "snakefish", "snakefish-again", "snakefish-traced", "snakefish-channels"}
+NO_RIVALS = {"sequential", "ceiling", "floor", "snakefish", "snakefish-again", "snakefish-traced", "snakefish-channels",
+             "snakefish-own"}
 KINDS = ("program", "micro")
 
 
 def pairs(all_measured, kind):
     """What is compared: (runtime, base). Programs also with every other rival; micro-benchmarks have targets."""
     rivals = {runtime for m in all_measured if m.kind == kind == "program" for runtime, _ in m.costs} - NO_RIVALS
-    return [*COMPARED, *(("snakefish", base) for base in sorted(rivals - {base for _, base in COMPARED}))]
+    return [*COMPARED, *(("snakefish", base) for base in sorted(rivals) if ("snakefish", base) not in COMPARED)]
 
 
 def ratios(all_measured, runtime, base, kind):

@@ -101,8 +101,8 @@ def probe(name):
         answer = {"reason": f"its import takes more than {PROBE_LIMIT_S} s"}
     elif not answer:
         answer = {"reason": ended.failure or "its import ended the process"}
-    offers = tuple(answer.pop("offers", ()))
-    return catalog.Runtime(name=name, offers=offers, **answer)
+    offers, programs = (tuple(answer.pop(key, ())) for key in ("offers", "programs"))
+    return catalog.Runtime(name=name, offers=offers, programs=programs, **answer)
 
 
 def measure(cell, limit_s, lifeline, trace=None):

@@ -110,6 +110,8 @@ class Workload:
             return True
         if self.needs == "fold" and runtime.one_memory:
             return False
+        if self.name in runtime.programs:
+            return True
         return (any(offer in runtime.offers for offer in NEEDS.get(self.needs, (self.needs,)))
                 or ("floor" in runtime.offers and hasattr(self.module, "floor")))
 
@@ -205,6 +207,7 @@ class Runtime:
     version: Optional[str] = None
     doc: str = ""
     offers: tuple = ()
+    programs: tuple = ()  # the workloads that it has programs of its own for
     max_workers: Optional[int] = None
     min_workers: int = 1
     one_memory: bool = False

@@ -13,7 +13,7 @@ from hashlib import sha256
 from bench.run import catalog
 from bench.support import ready
 
-OFFERS = ("pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
+OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
           "session")
 now_ns = time.perf_counter_ns
 
@@ -94,6 +94,7 @@ def probe(name):
         "version": getattr(module, "version", None),
         "doc": catalog.about(module),
         "offers": [offer for offer in OFFERS if hasattr(module, offer)],
+        "programs": tuple(getattr(module, "programs", ())),
         **{name: getattr(module, name) for name in ("max_workers", "min_workers", "one_memory", "optional")
            if hasattr(module, name)},
     }

@@ -11,6 +11,7 @@ A runtime offers some of these. The region is the part of a sample whose time is
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone
     echo()             a context manager: a process that sends back what it gets; yields (send, receive)
     stream(produce, message_bytes)   a context manager: a process that calls produce(send); yields receive
+    programs         {workload: run(size, workers) -> output}: whole programs, written for that runtime alone
     floor(workload, size, workers)   measures itself: returns (value, ns)
     copies(workload, size, workers)  runs as many sequential programs at once as workers: returns (output, ns)
     session(path=None) a context manager around the region, which is not timed: such as a trace session

@@ -14,7 +14,9 @@ NEEDS = {"pool": ("pool", "warm"), "fold": ("fold", "pool", "warm")}  # need: of
 @contextmanager
 def program(runtime, workload, size, workers):
     """Yields run() -> output."""
-    if workload.needs == "pipeline":
+    if workload.name in getattr(runtime, "programs", ()):
+        yield lambda: runtime.programs[workload.name](size, workers)
+    elif workload.needs == "pipeline":
         yield lambda: workload.output(size, workers, runtime.pipeline)
     elif workload.needs == "fold" and hasattr(runtime, "fold"):
         yield lambda: workload.output(size, workers, lambda *call: runtime.fold(workload.module, workers, *call))

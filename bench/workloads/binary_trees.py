@@ -46,15 +46,21 @@ def work(task):
 
 
 def program(size, workers, map):
+    def checks(trees):
+        bounds = {depth: [n * k // SHARES for k in range(SHARES + 1)] for depth, n in trees.items()}
+        found = map(work, [(depth, end - begin) for depth in trees for begin, end in zip(bounds[depth], bounds[depth][1:])], 1)
+        return [sum(found[k:k + SHARES]) for k in range(0, len(found), SHARES)]
+
+    return report(size, checks)
+
+
+def report(size, checks):
+    """checks({depth: how many trees}) returns how many nodes these have, for each depth."""
     deepest = max(SHALLOWEST + 2, size)
     lines = [f"stretch tree of depth {deepest + 1}\t check: {check(bottom_up(deepest + 1))}"]
     long_lived = bottom_up(deepest)
-    depths = range(SHALLOWEST, deepest + 1, 2)
-    trees = {depth: 1 << (deepest - depth + SHALLOWEST) for depth in depths}
-    bounds = {depth: [n * k // SHARES for k in range(SHARES + 1)] for depth, n in trees.items()}
-    tasks = [(depth, end - begin) for depth in depths for begin, end in zip(bounds[depth], bounds[depth][1:])]
-    checks = map(work, tasks, 1)
-    for k, depth in enumerate(depths):
-        lines.append(f"{trees[depth]}\t trees of depth {depth}\t check: {sum(checks[k * SHARES:(k + 1) * SHARES])}")
+    trees = {depth: 1 << (deepest - depth + SHALLOWEST) for depth in range(SHALLOWEST, deepest + 1, 2)}
+    for depth, nodes in zip(trees, checks(trees)):
+        lines.append(f"{trees[depth]}\t trees of depth {depth}\t check: {nodes}")
     lines.append(f"long lived tree of depth {deepest}\t check: {check(long_lived)}")
     return "".join(line + "\n" for line in lines).encode()

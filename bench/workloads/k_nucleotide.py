@@ -57,11 +57,11 @@ def third_sequence(text):
     return rest.partition("\n")[2].replace("\n", "").upper()
 
 
-def tasks_of(sequence):
-    """(length, the one subsequence that is wanted or None, text): the longest first; shares overlap by length - 1."""
+def shares_of(sequence):
+    """(length, the one subsequence that is wanted or None, begin, end): the longest first; they overlap by length - 1."""
     bounds = [len(sequence) * k // SHARES for k in range(SHARES + 1)]
     kinds = [(len(word), word) for word in reversed(WANTED)] + [(length, None) for length in reversed(TABLES)]
-    return [(length, word, sequence[begin:end + length - 1]) for length, word in kinds
+    return [(length, word, begin, end + length - 1) for length, word in kinds
             for begin, end in zip(bounds, bounds[1:])]
 
 
@@ -77,8 +77,13 @@ def work(task):
 
 def program(size, workers, map):
     sequence = third_sequence(fasta.read_file(size))
+    tasks = [(length, word, sequence[begin:end]) for length, word, begin, end in shares_of(sequence)]
+    return report(sequence, map(work, tasks, 1))
+
+
+def report(sequence, counted):
     counts = Counter()
-    for found in map(work, tasks_of(sequence), 1):
+    for found in counted:
         counts.update(found)
     lines = []
     for length in TABLES:

@@ -55,5 +55,9 @@ def program(size, workers, map):
     text = fasta.read_file(size)
     clean = re.sub(">.*\n|\n", "", text)
     replaced, *counts = map(work, [(pattern, clean) for pattern in (None, *VARIANTS)], 1)
+    return report(text, clean, replaced, counts)
+
+
+def report(text, clean, replaced, counts):
     lines = [f"{pattern} {count}" for pattern, count in zip(VARIANTS, counts)]
     return "".join(f"{line}\n" for line in [*lines, "", len(text), len(clean), replaced]).encode()

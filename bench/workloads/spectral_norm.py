@@ -53,10 +53,14 @@ def join(blocks):
 
 
 def program(size, workers, map):
+    return power_method(size, lambda u: eval_AtA_times_u(u, workers, map))
+
+
+def power_method(size, AtA_times):
     u = [1.0] * size
     for _ in range(10):
-        v = eval_AtA_times_u(u, workers, map)
-        u = eval_AtA_times_u(v, workers, map)
+        v = AtA_times(u)
+        u = AtA_times(v)
     uv = sum(a * b for a, b in zip(u, v))
     vv = sum(b * b for b in v)
     return b"%.9f\n" % sqrt(uv / vv)

@@ -1,7 +1,10 @@
 """Every runtime runs the same workloads and comes to the same output."""
+import hashlib
+
 import pytest
 
 from bench.run import blocks, catalog, plan
+from bench.support import ready
 
 PROGRAMS = [name for name in catalog.workload_names() if catalog.kind(name) == "program"]
 RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("floor", "multiprocessing-simplequeue")]
@@ -44,7 +47,18 @@ def test_output_is_that_of_the_sequential_program(found, right, runtime):
 def test_runtime_says_what_it_is(found, runtime):
     if not found[runtime].present:
         pytest.skip(found[runtime].reason)
-    assert found[runtime].doc and set(found[runtime].offers) & {"pool", "warm", "copies"}
+    assert found[runtime].doc and set(found[runtime].offers) & {"pool", "warm", "copies", "programs"}
+
+
+def test_programs_of_the_published_style_are_run_instead_of_a_map_of_the_workloads_tasks(found, monkeypatch):
+    runtime, mandelbrot = found["multiprocessing-published"], catalog.workload("mandelbrot")
+    assert set(runtime.programs) <= set(PROGRAMS) and "mandelbrot" in runtime.programs
+    assert [name for name in PROGRAMS if catalog.workload(name).runs_on(runtime)] == sorted(runtime.programs)
+    assert set(found["snakefish-own"].programs) <= set(runtime.programs)
+    published = catalog.load("runtimes", "multiprocessing-published")
+    monkeypatch.setattr(mandelbrot.module, "tasks", None)
+    with ready.program(published, mandelbrot, 40, 2) as run:
+        assert hashlib.sha256(run()).hexdigest() == sample("mandelbrot", 40, "sequential", 1)["output_sha256"]
 
 
 def test_programs_that_change_globals_are_not_for_one_memory(found):

@@ -1,0 +1,1 @@
+"""The parts of ../reentrancy.py, which says what they are for."""
