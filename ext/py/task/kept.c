@@ -11,6 +11,12 @@
 
 #define SWEPT_AT_ONCE 16 /* a look is one system call */
 
+#ifdef PYPY_VERSION
+#define GARBAGE_ROUNDS 4
+#else
+#define GARBAGE_ROUNDS 1
+#endif
+
 static struct sf_kept_link kept = {.next = &kept, .previous = &kept}, known = {.next = &known, .previous = &known};
 static pid_t owner; /* the process that has added something last */
 
@@ -104,13 +110,17 @@ static size_t count_unreaped(void)
     return count;
 }
 
+/* Opens no file: there may be no descriptor left for one. PyPy needs several rounds for objects written in C: one to find
+ * them, one to run what their end calls. */
 static void collect_garbage(void)
 {
-    PyObject *module = PyImport_ImportModule("snakefish._kept");
-    PyObject *done = module ? PyObject_CallMethod(module, "collect_garbage", NULL) : NULL;
-    if (!done)
-        PyErr_WriteUnraisable(NULL);
-    Py_XDECREF(done);
+    PyObject *module = PyImport_ImportModule("gc");
+    for (int i = 0; i < GARBAGE_ROUNDS; i++) {
+        PyObject *done = module ? PyObject_CallMethod(module, "collect", NULL) : NULL;
+        if (!done)
+            PyErr_WriteUnraisable(NULL);
+        Py_XDECREF(done);
+    }
     Py_XDECREF(module);
 }
 

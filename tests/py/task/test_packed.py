@@ -130,7 +130,7 @@ def test_a_limit_of_file_sizes_leaves_small_results_alone_and_is_named_for_large
             result(lambda: bytes(1 << 20))
             raise SystemExit("nothing was raised")
         except snakefish.ChildDied as died:
-            assert "RLIMIT_FSIZE" in str(died) and "ulimit -f" in str(died) and "result of 10486" in str(died), died
+            assert "RLIMIT_FSIZE" in str(died) and "ulimit -f" in str(died) and "result of 1048" in str(died), died
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert len(result(lambda: bytes(1 << 20))) == 1 << 20
     """, limit)

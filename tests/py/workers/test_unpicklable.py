@@ -46,11 +46,6 @@ class Point:
         return type(other) is Point and self.x == other.x
 
 
-class Unpicklable(Exception):
-    def __init__(self):
-        super().__init__(threading.Lock())
-
-
 @EVERY_MAP
 @pytest.mark.parametrize("chunksize", [0, 1, 7])
 def test_a_result_of_map_that_cannot_be_pickled_names_its_argument(form, chunksize):
@@ -62,9 +57,12 @@ def test_a_result_of_map_that_cannot_be_pickled_names_its_argument(form, chunksi
 
 @EVERY_MAP
 def test_an_exception_of_map_that_cannot_be_pickled_names_its_argument(form):
+    class Unpicklable(Exception):
+        """Nobody can find this class by its name."""
+
     def work(n):
         if n == 17:
-            raise Unpicklable()
+            raise Unpicklable(n)
 
     with pytest.raises(ChildDied, match="its result for argument 17, .*Unpicklable.* cannot be pickled") as caught:
         MAPS[form](work, range(40), 2, 10)
