@@ -14,7 +14,9 @@ def new(size):
     return numpy.empty(size, numpy.uint8)
 
 
-def loads(data, buffers):
+def loads(data, buffers, again):
+    if again:
+        buffers = [copy(buffer) for buffer in buffers]
     return Unpickler(io.BytesIO(data), buffers=buffers).load()
 
 
@@ -41,3 +43,9 @@ def array_of(buffer, dtype, shape, order):
         except (TypeError, ValueError, AttributeError):  # a type that cannot be given, or a numpy that no longer allows it
             pass
     return numpy.frombuffer(buffer, dtype=dtype).reshape(shape, order=order)
+
+
+def copy(buffer):
+    if type(buffer) is numpy.ndarray:
+        return buffer.ravel(order="K").view(numpy.uint8).copy()
+    return bytearray(buffer) if type(buffer) is bytearray else buffer

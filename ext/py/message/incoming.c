@@ -191,7 +191,9 @@ static bool has_arrays(const struct sf_incoming *incoming)
 
 PyObject *sf_incoming_open(struct sf_incoming *incoming)
 {
+    bool again = incoming->opened;
     assert(incoming->body && incoming->filled == incoming->total);
+    incoming->opened = true;
     switch (sf_message_kind_of(incoming->label)) {
     case SF_MESSAGE_BYTES:
     case SF_MESSAGE_BYTEARRAY:
@@ -199,8 +201,9 @@ PyObject *sf_incoming_open(struct sf_incoming *incoming)
     case SF_MESSAGE_PLAIN:
         return read_plain(incoming);
     case SF_MESSAGE_PARTS:
-        return has_arrays(incoming) ? sf_pickle_loads_arrays(incoming->body, incoming->blocks)
-                                    : sf_pickle_loads_buffers(incoming->body, incoming->blocks);
+        if (again || has_arrays(incoming))
+            return sf_pickle_loads_arrays(incoming->body, incoming->blocks, again);
+        return sf_pickle_loads_buffers(incoming->body, incoming->blocks);
     default:
         return sf_pickle_loads_begin(incoming->body, body_bytes(incoming));
     }

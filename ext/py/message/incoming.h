@@ -17,6 +17,7 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/ring/ring.h"
@@ -31,6 +32,7 @@ struct sf_incoming {
     PyObject *blocks; /* list: one for each buffer */
     char *next;       /* where the next byte goes, */
     uint64_t room;    /* and how many more go there */
+    bool opened;
 };
 
 /* A message of so many bytes, the first eight of which have been read already. 0, or -1 with MemoryError. */
@@ -47,8 +49,8 @@ int sf_incoming_advance(struct sf_incoming *incoming, uint64_t bytes);
 int sf_incoming_take(struct sf_incoming *incoming, struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at,
                      uint64_t bytes);
 
-/* Makes the object that was sent: a new reference, or NULL with what unpickling raised. Once only: the object may have
- * taken the blocks. */
+/* Makes the object that was sent: a new reference, or NULL with what unpickling raised. It can be called again, if that
+ * says nothing about the message (Ctrl-C). */
 PyObject *sf_incoming_open(struct sf_incoming *incoming);
 
 /* Drops what is there, if anything. */

@@ -107,11 +107,12 @@ PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers)
     return log_loaded(from, PyObject_Vectorcall(loads, arguments, 1, buffers_keyword), size);
 }
 
-PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers)
+PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers, bool again)
 {
     uint64_t from = sf_log_stretch_begin();
     PyObject *module = PyImport_ImportModule("snakefish._arrays");
-    PyObject *object = module ? PyObject_CallMethod(module, "loads", "OO", bytes, buffers) : NULL;
+    PyObject *object =
+        module ? PyObject_CallMethod(module, "loads", "OOO", bytes, buffers, again ? Py_True : Py_False) : NULL;
     Py_XDECREF(module);
     return log_loaded(from, object, PyBytes_GET_SIZE(bytes));
 }

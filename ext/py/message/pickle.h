@@ -4,6 +4,7 @@
 
 #include "py/base/compat.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 int sf_pickle_init(void); /* to be called before the others. 0, or -1 with an exception */
@@ -18,8 +19,9 @@ PyObject *sf_pickle_dumps_buffers(PyObject *object, PyObject *callback);
 PyObject *sf_pickle_loads_bytes(PyObject *bytes);
 PyObject *sf_pickle_loads_buffers(PyObject *bytes, PyObject *buffers);
 
-/* The same where buffers are arrays of bytes, which become the arrays that were pickled (snakefish/_arrays.py). */
-PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers);
+/* The same where buffers are arrays of bytes, which become the arrays that were pickled (snakefish/_arrays.py). again:
+ * they were given to an object that did not get ready, so it needs copies. */
+PyObject *sf_pickle_loads_arrays(PyObject *bytes, PyObject *buffers, bool again);
 
 /* A bytes object for a pickle of `size` bytes, perhaps longer than that, to be written and loaded: a new reference, or
  * NULL with MemoryError. drop takes the reference, and keeps the memory for the next one. */
