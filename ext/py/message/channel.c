@@ -86,6 +86,10 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a Channel is initialised once: make a new one");
         return -1;
     }
+    if (size == Py_True) { /* 1 as an int, and surely not meant so */
+        PyErr_SetString(PyExc_ValueError, "size must be a number of bytes, not True");
+        return -1;
+    }
     if (sf_argument_integer(size, "size", 1, "in bytes", &bytes))
         return -1;
     int error = sf_ring_new_counting(&channel->ring, (uint64_t)bytes, SF_MESSAGE_LABEL_BYTES);

@@ -36,9 +36,10 @@ static void drain(struct sf_ring *ring, uint64_t messages)
         CHECK_EQ(n, receive(ring).number);
 }
 
-static void wait_until_due(void)
+/* The time from which on memory is given back: from now on, or never. Its real length is that of another test. */
+static void make_due(struct sf_ring *ring, bool due)
 {
-    usleep(64 * MIB * (uint64_t)SF_RING_TRIM_NS_PER_BYTE / 1000 + 50000);
+    CHECK(atomic_exchange(&ring->shared->trim_at_ns, due ? 1 : INT64_MAX) != 0); /* it had grown */
 }
 
 TEST(the_receive_that_drains_a_ring_gives_back_all_but_the_warm_part)
@@ -47,7 +48,7 @@ TEST(the_receive_that_drains_a_ring_gives_back_all_but_the_warm_part)
     for (int round = 0; round < 2; round++) {
         fill(ring, 60);
         CHECK(resident_bytes(ring) > 59 * MIB);
-        wait_until_due();
+        make_due(ring, true);
         drain(ring, 59);
         CHECK(resident_bytes(ring) > 59 * MIB);
         CHECK_EQ(59, receive(ring).number);
@@ -61,9 +62,10 @@ TEST(a_claim_that_finds_nothing_does_it_later)
     struct sf_ring *ring = new_ring(128 * MIB);
     struct sf_ring_slot slot;
     CHECK_EQ(0, send_message(ring, 0, 1, 60 * MIB));
+    make_due(ring, false);
     CHECK_EQ(1, receive(ring).number);
-    CHECK(resident_bytes(ring) > 59 * MIB);
-    wait_until_due();
+    CHECK_EQ(-EAGAIN, claim(ring, &slot));
+    make_due(ring, true);
     CHECK(resident_bytes(ring) > 59 * MIB);
     CHECK_EQ(-EAGAIN, claim(ring, &slot));
     CHECK(resident_bytes(ring) <= SF_RING_WARM_BYTES);
@@ -105,7 +107,7 @@ TEST(a_message_in_flight_keeps_everything)
     struct sf_ring_slot slot, nothing;
     fill(ring, 59);
     CHECK_EQ(0, reserve(ring, MIB, &slot)); /* by another thread, perhaps */
-    wait_until_due();
+    make_due(ring, true);
     drain(ring, 59);
     CHECK_EQ(-EAGAIN, claim(ring, &nothing));
     CHECK(resident_bytes(ring) > 58 * MIB);
@@ -123,7 +125,7 @@ TEST(what_went_round_and_was_spliced_is_given_back)
         receive(ring);
     for (uint64_t n = 0; n < 80; n++)
         CHECK_EQ(0, send_message(ring, 0, n, MIB));
-    usleep((useconds_t)(SF_RING_TRIM_MOST_NS / 1000));
+    make_due(ring, true);
     for (uint64_t n = 0; n < 85; n++)
         receive(ring);
     CHECK(resident_bytes(ring) <= SF_RING_WARM_BYTES);
@@ -201,8 +203,8 @@ TEST(a_process_killed_while_it_gives_memory_back_does_no_harm)
         double start = now_s();
         while (ring_length(ring) || sf_ring_wait_room(ring, 125 * MIB, 1 * MS)) /* until the child has received */
             CHECK(now_s() - start < 10);
-        atomic_store(&ring->shared->trim_at_ns, 1); /* no need to wait for seconds */
-        usleep((useconds_t)random_below(15000));    /* it takes some ms */
+        atomic_store(&ring->shared->trim_at_ns, 1);
+        usleep((useconds_t)random_below(15000)); /* it takes some ms */
         kill(pid, SIGKILL);
         await_zombie(pid);
         CHECK_EQ(-EAGAIN, claim(ring, &slot));

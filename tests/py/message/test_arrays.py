@@ -238,3 +238,20 @@ class Incremented:
 def test_an_array_that_is_changed_by_what_unpickles_it():
     received = through(Incremented(numpy.zeros(30_000)))
     assert (received == 1).all() and received.flags.owndata
+
+
+def test_arrays_that_are_opened_again_are_copies_of_the_first():
+    """As when Ctrl-C came while a result was unpickled."""
+    arrays = pytest.importorskip("snakefish._arrays")
+    sent = [numpy.arange(10), numpy.asfortranarray(numpy.arange(20_000).reshape(100, 200)), numpy.zeros(0), numpy.array(7)]
+    buffers = []
+    data = pickle.dumps(sent, 5, buffer_callback=buffers.append)
+    blocks = []
+    for buffer in buffers:
+        blocks.append(arrays.new(buffer.raw().nbytes))
+        blocks[-1][:] = numpy.frombuffer(buffer.raw(), "u1")
+    first, second = arrays.loads(data, blocks, False), arrays.loads(data, blocks, True)
+    for one, other, original in zip(first, second, sent):
+        same(one, original)
+        same(other, original)
+        assert one.flags.owndata and other.flags.owndata and not numpy.shares_memory(one, other)
