@@ -41,7 +41,7 @@ struct sf_ring_shared {
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
     uint64_t key; /* names the ring, to processes that come from one process by fork; constant, not 0 */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event; /* a message was released */
-    _Atomic int64_t trim_at_ns;                                   /* see ring_trim.h */
+    _Atomic int64_t trim_at_ns;                                   /* rarely used; see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
 #define SF_RING_DATA_OFFSET                                                                                            \
