@@ -92,12 +92,15 @@ def frames(ring, head, tail):
 def print_ring(ring):
     shared = ring["shared"].dereference()
     head, following, tail = (int(shared[name]) for name in ("head", "next", "tail"))
-    print("ring {}: {} bytes for messages and their frames; {} bytes of memory at {}".format(
-        int(shared["number"]), int(ring["usable"]), int(ring["mapped"]), ring["shared"]))
+    counting = int(ring["limit"]) != 2**64 - 1
+    print("ring {}: {} bytes for messages{}; {} bytes of memory at {}".format(
+        int(shared["number"]), int(ring["capacity"]), "" if counting else " and their frames", int(ring["mapped"]),
+        ring["shared"]))
     lock = int(shared["lock"]["word"])
     owner = f"held by {process_of(lock & ~(1 << 31), shared['holders'])}" if lock else "free"
     print(f"  lock       {owner}{', somebody may sleep on it' if lock >> 31 else ''}")
-    print(f"  positions  head {head}, next {following}, tail {tail}: {tail - head} bytes in flight")
+    print(f"  positions  head {head}, next {following}, tail {tail}: {tail - head} bytes in flight, "
+          f"{int(shared['counted'])} of them counted")
     print(f"  messages   {int(shared['seq'])} numbers given so far")
     for name, event, meaning in (("message_event", "published", "for a message"), ("room_event", "released", "for room")):
         count = word(shared[name])

@@ -102,14 +102,12 @@ def take_over_multiprocessing(name):
         util._run_after_forkers()
 
 
-def take_over_logging(name):
-    """In the child: log records say its name, where multiprocessing is not loaded. (Where it is, they take the name from
-    there.) And notes which handlers are the parent's."""
-    global _name_in_logs, _make_record, _inherited_handlers
+def name_log_records(name):
+    """In the child, where multiprocessing is not loaded: log records have its name."""
+    global _name_in_logs, _make_record
     logging = sys.modules["logging"]
     _name_in_logs = name
-    _inherited_handlers = list(getattr(logging, "_handlerList", ()))
-    if _make_record is None and "multiprocessing" not in sys.modules:
+    if _make_record is None:
         _make_record = logging.getLogRecordFactory()
         logging.setLogRecordFactory(_make_named_record)
 
@@ -121,18 +119,15 @@ def _make_named_record(*args, **kwargs):
     return record
 
 
-def end_logging():
-    """In the child, near its end: flushes the handlers that it has made, as logging's own exit handler would, which is
-    the parent's if the parent has imported logging."""
+def end_logging(inherited):
+    """In the child, near its end: flushes its own log handlers, as logging's exit handler would, which is the parent's
+    where the parent has imported logging. inherited: references to the parent's handlers."""
     logging = sys.modules["logging"]
-    inherited = {id(reference) for reference in _inherited_handlers}
-    own = [reference for reference in getattr(logging, "_handlerList", ()) if id(reference) not in inherited]
-    if own:
-        logging.shutdown(own)
+    not_own = set(map(id, inherited))
+    logging.shutdown([reference for reference in logging._handlerList if id(reference) not in not_own])
 
 
 _name_in_logs = _make_record = None
-_inherited_handlers: list = []
 
 
 def _open_parent(pid):

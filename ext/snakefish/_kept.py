@@ -1,7 +1,6 @@
 """What the library does with Threads and Generators that nobody refers to or asks for any more. Internal; called by
-ext/py/task/fate.c and kept.c."""
+ext/py/task/fate.c."""
 
-import gc
 import sys
 import types
 
@@ -15,12 +14,6 @@ def tell(owner, exception):
         _print(owner, exception)
     else:
         sys.unraisablehook(_arguments(type(exception), exception, exception.__traceback__, _MESSAGE, owner))
-
-
-def collect_garbage():
-    """PyPy needs several rounds for objects written in C: one to find them, one to run what their end calls."""
-    for _ in range(1 if sys.implementation.name == "cpython" else 4):
-        gc.collect()
 
 
 def _print(owner, exception):

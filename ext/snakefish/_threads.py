@@ -62,7 +62,7 @@ def _module(thread):
 
 
 def _threading_threads():
-    """The threads that the threading module knows besides this one; and how many of them _thread counts."""
+    """The threads that the threading module knows besides this one; and how many of them, or this one, _thread counts."""
     threading = sys.modules.get("threading")
     if threading is None:
         return [], 0
@@ -199,18 +199,27 @@ def _place():
     return frame or outermost
 
 
+def _unnamed(this, counted, others):
+    """How many others were started by _thread itself. One of Python's may be on its way out, and is not counted any more;
+    and a forked child still counts its parent's."""
+    threading = sys.modules.get("threading")
+    me = threading._active.get(threading.get_ident()) if threading is not None else None
+    is_unnamed_itself = this != os.getpid() and (me is None or type(me) is threading._DummyThread)
+    uncounted = _thread._count() - counted - others.count(_OWN) - is_unnamed_itself
+    return max(min(uncounted, others.count(_PYTHONS)), 0)
+
+
 def warn(this):
     """Warns of threads besides this one, of which the kernel's number is given; not of harmless ones. May raise, as
     warnings may."""
     of_threading, counted = _threading_threads()
     others = _other_threads(_thread_ids() - {this, *(getattr(thread, "native_id", None) for thread in of_threading)})
-    # One of Python's may be on its way out, and is not counted any more. A forked child still counts its parent's.
-    unnamed = max(min(_thread._count() - counted - others.count(_OWN), others.count(_PYTHONS)), 0)
+    unnamed = _unnamed(this, counted, others)
     python = [thread for thread in of_threading if not _module(thread).startswith(_HARMLESS_MODULES)]
     libraries = [whose for whose in others if isinstance(whose, str)]
     count = len(python) + unnamed + len(libraries)
-    if count == 0:
-        return
+    if count == 0 or _read(f"/proc/self/task/{this}/comm").startswith(_OURS):
+        return  # one of our own forks: the program cannot know of it
     text = (
         f"this process has other threads than the one that forks ({count}: {_names(python, unnamed, libraries)}). "
         "A lock that one of them holds stays locked for ever in the child, which may deadlock"

@@ -4,8 +4,11 @@
  * byte of it. It also knows exactly which reservation must succeed: room is taken by the oldest frame that is not free,
  * and by all frames after it.
  *
- * Input: two bytes choose the capacity. Then come operations of one byte: the low 3 bits say which operation, the
- * others which frame it is for. A reservation has two more bytes for its size. */
+ * A ring whose capacity counts the messages' own bytes has the same model with other numbers: what a message counts
+ * instead of its span.
+ *
+ * Input: two bytes choose the capacity, and whether it counts. Then come operations of one byte: the low 3 bits say
+ * which operation, the others which frame it is for. A reservation has two more bytes for its size. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,16 +18,17 @@
 #include "core/ring/ring.h"
 #include "core/ring/ring_wait.h"
 
-enum { FRAMES = 4096 };
+enum { FRAMES = 4096, LABEL = 8 };
 enum state { WRITING, READY, READING, FREE };
 
 static struct {
     struct sf_ring_slot slot;
-    uint64_t span;
+    uint64_t takes; /* of the room: its span, or what it counts */
     enum state state;
 } frame[FRAMES];
 static struct sf_ring_slot claimed[FRAMES]; /* of those that are READING */
 static bool was_given_back[FRAMES];
+static bool counting;
 static unsigned first, last; /* frames [first, last): from the oldest that holds room */
 
 #define REQUIRE(condition)                                                                                             \
@@ -67,7 +71,7 @@ static uint64_t room_taken(void)
         first++;
     uint64_t taken = 0;
     for (unsigned i = first; i < last; i++)
-        taken += frame[i].span;
+        taken += frame[i].takes;
     return taken;
 }
 
@@ -84,17 +88,19 @@ static unsigned find(enum state state, unsigned which)
     return found;
 }
 
-static void reserve(struct sf_ring *ring, uint64_t usable, uint64_t bytes)
+static void reserve(struct sf_ring *ring, uint64_t room, uint64_t bytes)
 {
-    uint64_t span = SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8, seq = last;
+    uint64_t seq = last, takes = !counting       ? SF_RING_FRAME_BYTES + (bytes + 7) / 8 * 8
+                                 : bytes > LABEL ? bytes - LABEL
+                                                 : 1;
     struct sf_ring_slot slot;
-    int wanted = span > usable ? -EMSGSIZE : room_taken() + span > usable ? -EAGAIN : 0;
+    int wanted = takes > room ? -EMSGSIZE : room_taken() + takes > room ? -EAGAIN : 0;
     REQUIRE(sf_ring_reserve(ring, bytes, &slot) == wanted);
     if (wanted)
         return;
     REQUIRE(slot.bytes == bytes && slot.seq == seq + 1);
     frame[last].slot = slot;
-    frame[last].span = span;
+    frame[last].takes = takes;
     frame[last].state = WRITING;
     was_given_back[last] = false;
     last++;
@@ -156,7 +162,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     uint64_t capacity = SF_RING_MIN_BYTES + (uint64_t)(data[0] | data[1] << 8) * (data[1] & 1 ? 1 : 5);
     struct sf_ring *ring;
-    REQUIRE(sf_ring_new(&ring, capacity) == 0);
+    counting = data[1] & 0x80;
+    if (counting)
+        capacity = 1 + capacity % (data[0] & 1 ? 65536 : 256);
+    REQUIRE((counting ? sf_ring_new_counting(&ring, capacity, LABEL) : sf_ring_new(&ring, capacity)) == 0);
     first = last = 0;
     for (size_t at = 2; at < size && last < FRAMES - 1; at++) {
         unsigned which = data[at] >> 3;
@@ -166,7 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             if (at + 2 >= size)
                 break;
             /* small ones, and large ones that make the layout grow */
-            reserve(ring, capacity / 8 * 8,
+            reserve(ring, counting ? capacity : capacity / 8 * 8,
                     (uint64_t)(data[at + 1] | data[at + 2] << 8) * (data[at] & 1 ? 1 + which / 8 : 1) >> (which & 7));
             at += 2;
             break;

@@ -8,6 +8,8 @@ from snakefish import Channel, Generator, Thread
 CALLS = {
     "Thread": lambda: ended(Thread(len, args=[""], kwargs={}, name="n")).get_result(),
     "Thread that raises": lambda: refused(ended(Thread(len)).get_result),
+    "Thread with a class of exceptions": lambda: refused(ended(Thread(refuse)).get_result),
+    "Thread with a large result": lambda: ended(Thread(bytes, args=(3 << 20,))).get_result(),
     "Thread killed": lambda: refused(ended(Thread(os._exit, args=(3,))).get_result),
     "Thread states": lambda: [refused(call) for t in (Thread(len),) for call in (t.join, t.get_result, t.fileno, t.kill)],
     "Thread attributes": lambda: [(t.pid, t.name, repr(t), t.is_alive(), t.try_join(), t.get_exit_status())
@@ -25,7 +27,7 @@ CALLS = {
     "Channel": lambda: passed(b"x" * 100),
     "Channel that refuses": lambda: refused(passed, b"x" * 5000),
     "Channel unpicklable": lambda: refused(passed, lambda: 1),
-    "Channel arguments": lambda: [refused(lambda: Channel(a)) for a in (5, "x", 1 << 100, 1 << 62)],
+    "Channel arguments": lambda: [refused(lambda: Channel(a)) for a in (0, "x", 1 << 100, 1 << 62)],
     "map": lambda: snakefish.map(abs, [-1, -2], 2),
     "starmap": lambda: snakefish.starmap(pow, [(1, 2)]),
     "map merge": lambda: snakefish.map(abs, [-1, -2], lambda g: [1], lambda g, e: None, 2),
@@ -67,6 +69,16 @@ def refused(call, *arguments):
     except Exception:
         return
     raise AssertionError("no exception")
+
+
+class Refused(Exception):
+    def __init__(self, what, why):
+        super().__init__(what)
+        self.lock = why
+
+
+def refuse():
+    raise Refused("door", lambda: 1)
 
 
 def three():

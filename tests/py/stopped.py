@@ -35,7 +35,7 @@ def word(kind, address):
 
 def holders_of(address):
     """The address of the table of holders: after the words before it, each group on cache lines of its own."""
-    return address + 5 * 64
+    return address + 4 * 64
 
 
 def tag_of(address, pid):

@@ -5,8 +5,8 @@
  *
  * No wake-up is lost. A sleeper sleeps only on a word that has bit 31, and an owner that drops such a word wakes one
  * sleeper. A process that has slept takes the lock with bit 31 set, because others may still sleep, and one that gives
- * up leaves bit 31 set: at worst one needless wake-up follows. An owner killed between its store of 0 and its wake call leaves sleepers on a free lock:
- * they look again when their slice ends, after SF_LIVENESS_PERIOD_NS at most.
+ * up leaves bit 31 set: at worst one needless wake-up follows. An owner killed between its store of 0 and its wake call
+ * leaves sleepers on a free lock: they look again when their slice ends, after SF_LIVENESS_PERIOD_NS at most.
  *
  * Taking over is safe. A tag belongs to one life of one process. The word of a dead owner is changed only by takers,
  * each by CAS from that same word (apart from bit 31), so one of them wins; the others then see the winner's tag. If

@@ -2,8 +2,8 @@
  *
  * Invariants: the seal is valid only when everything is there; the child writes it by a release store after all else,
  * and the parent reads it after the child's death. No byte at or behind `room` is ever touched: there is no memory.
- * mremap makes the window out of the page's mapping (an old size of 0 maps the same pages again), and moves it by growing
- * it at its end and unmapping its beginning. So a result takes no more address space than its own bytes and two
+ * mremap makes the window out of the page's mapping (an old size of 0 maps the same pages again), and moves it by
+ * growing it at its end and unmapping its beginning. So a result takes no more address space than its own bytes and two
  * windows. */
 #include "core/result/result_memory.h"
 
@@ -89,7 +89,7 @@ static int map_file(void **page, uint64_t room)
 int sf_result_memory_map(struct sf_result_memory *memory)
 {
     struct rlimit limit;
-    void *page;
+    void *page = NULL;
     uint64_t room = ROOM;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < ROOM)
         room = limit.rlim_cur & ~(PAGE - 1);
@@ -125,7 +125,7 @@ static void free_pages(struct sf_result_memory *memory)
     void *all = mremap(memory->page, 0, bytes, MREMAP_MAYMOVE);
     if (all == MAP_FAILED)
         return;
-    madvise((char *)all + PAGE, bytes - PAGE, MADV_REMOVE);
+    sf_shm_give_back((char *)all + PAGE, bytes - PAGE);
     munmap(all, bytes);
 }
 
@@ -152,11 +152,11 @@ static uint64_t within_window(uint64_t at, uint64_t bytes)
 static void free_window(struct sf_result_memory *memory)
 {
     uint64_t from = memory->window_at ? 0 : PAGE;
-    madvise(memory->window + from, WINDOW - from, MADV_REMOVE);
+    sf_shm_give_back(memory->window + from, WINDOW - from);
 }
 
-/* Where bytes [at, at + bytes) are, which are within one window: in the first page, or in the window, which moves forward
- * to them. frees: what it leaves is freed. *moved: it moved. 0 or -ENOMEM. */
+/* Where bytes [at, at + bytes) are, which are within one window: in the first page, or in the window, which moves
+ * forward to them. frees: what it leaves is freed. *moved: it moved. 0 or -ENOMEM. */
 static int reach(struct sf_result_memory *memory, uint64_t at, uint64_t bytes, bool frees, char **place, bool *moved)
 {
     assert(at >= memory->window_at && at + bytes <= memory->room && bytes <= within_window(at, bytes));

@@ -32,8 +32,8 @@
 #define SF_RESULT_MEMORY_PARTS 2
 
 struct sf_result_part {
-    uint32_t tag;    /* what the part is, for the caller to say; 0: there is no such part */
-    uint64_t bytes;  /* the sum of the pieces */
+    uint32_t tag;   /* what the part is, for the caller to say; 0: there is no such part */
+    uint64_t bytes; /* the sum of the pieces */
     /* when read */
     uint64_t offset; /* of its first byte in the memory */
     uint64_t head;   /* its first eight bytes, if it has so many */
@@ -58,16 +58,17 @@ int sf_result_memory_map(struct sf_result_memory *memory);
 /* Unmaps it in this process. In its owner it also frees the memory, which other processes may still have mapped. */
 void sf_result_memory_unmap(struct sf_result_memory *memory);
 
-/* In the child: writes all parts, in place of what was there. A writer killed half-way leaves an empty memory. 0, -EFBIG:
- * more than room, or -errno (-ENOMEM: no memory or address space); then it is empty and can be written again. */
+/* In the child: writes all parts, in place of what was there. A writer killed half-way leaves an empty memory. 0,
+ * -EFBIG: more than room, or -errno (-ENOMEM: no memory or address space); then it is empty and can be written again.
+ */
 int sf_result_memory_write(struct sf_result_memory *memory, const struct sf_result_part parts[SF_RESULT_MEMORY_PARTS]);
 
 /* In the parent, after the child's death: which parts there are. 0, or -ENODATA: it is empty. */
 int sf_result_memory_parts(const struct sf_result_memory *memory, struct sf_result_part parts[SF_RESULT_MEMORY_PARTS]);
 
-/* In the parent: copies bytes of a part from `offset` on, up to a MiB of them and at most `bytes`. Returns how many those
- * are, 1 or more, or -errno (-ENOMEM: no address space) and then nothing has changed. Offsets must not go back: the memory
- * before them is freed on the way. */
+/* In the parent: copies bytes of a part from `offset` on, up to a MiB of them and at most `bytes`. Returns how many
+ * those are, 1 or more, or -errno (-ENOMEM: no address space) and then nothing has changed. Offsets must not go back:
+ * the memory before them is freed on the way. */
 int64_t sf_result_memory_take(struct sf_result_memory *memory, uint64_t offset, uint64_t bytes, void *to);
 
 #endif

@@ -20,8 +20,8 @@
  * - The frames from head to tail follow each other without a gap, each as long as its span.
  *
  * Who writes. Under the lock: head, next, tail, seq, base, counted, layout, the header words of a new frame, READY ->
- * READING, span and bytes of FREE frames, and the state of a dead process's frame. Without it: the holder of a message publishes,
- * abandons or releases it by one store of its state. The message's bytes are its holder's.
+ * READING, span and bytes of FREE frames, and the state of a dead process's frame. Without it: the holder of a message
+ * publishes, abandons or releases it by one store of its state. The message's bytes are its holder's.
  *
  * Giving back. The frame may be before `next`, which only the owner of the lock may move. So give_back leaves the
  * position in `returned`, and the next owner of the lock moves `next` back to it. Until then the frame is RETURNING:
@@ -34,12 +34,13 @@
  *   `returned`.
  * - giving back: `returned` is set before the frame is READY, and `next` moves before `returned` is cleared.
  * - collecting: next moves first, then head, both over FREE frames only, so any mixture is a valid ring.
- * - merging FREE frames: one store of the first one's span. Its bytes are stored before: who dies in between leaves frames
- *   that count too much until they are collected.
+ * - merging FREE frames: one store of the first one's span. Its bytes are stored before: who dies in between leaves
+ * frames that count too much until they are collected.
  * - counted is counted again, from the frames, by a process that takes the lock over from a dead one.
  * - the layout: see ring_layout.h. A process that takes the lock over from a dead one repairs the layout first.
- * A dead process's WRITING, READING and RETURNING frames do no harm until they are at the head and another process needs the room:
- * then they are freed (free_dead_head). No process waits for another one's frame: claim passes over WRITING frames.
+ * A dead process's WRITING, READING and RETURNING frames do no harm until they are at the head and another process
+ * needs the room: then they are freed (free_dead_head). No process waits for another one's frame: claim passes over
+ * WRITING frames.
  *
  * Order. A thread reserves its second message after it has published the first, and claim holds the lock, so claim
  * sees the first as READY if it sees the second at all. In case a thread holds two messages at once, claim looks again
@@ -72,8 +73,7 @@ __attribute__((unused)) static bool positions_are_valid(const struct sf_ring *ri
     uint64_t head = load_locked(&s->head), next = load_locked(&s->next), tail = load_locked(&s->tail),
              base = load_locked(&s->base);
     return head <= next && next <= tail && (head | next | tail) % 8 == 0 &&
-           (head != tail || load_locked(&s->counted) == 0) &&
-           sf_ring_layout_is_valid(&s->layout, base, head, tail);
+           (head != tail || load_locked(&s->counted) == 0) && sf_ring_layout_is_valid(&s->layout, base, head, tail);
 }
 
 /* Locked, with a valid layout. */
@@ -186,8 +186,7 @@ static uint64_t take_returned(const struct sf_ring *ring)
             atomic_store_explicit(&s->next, next, memory_order_release);
         }
         /* Only if nobody has lowered it meanwhile. release: who sees it cleared sees next; partner: has_message */
-        atomic_compare_exchange_strong_explicit(&s->returned, &returned, 0, memory_order_acq_rel,
-                                                memory_order_relaxed);
+        atomic_compare_exchange_strong_explicit(&s->returned, &returned, 0, memory_order_acq_rel, memory_order_relaxed);
     }
     return next;
 }
@@ -288,8 +287,7 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
              * lock over if we die here */
             atomic_store_explicit(&s->tail, tail + span, memory_order_release);
             unlock_ring(ring);
-            *out = (struct sf_ring_slot){
-                .place = x, .position = tail, .bytes = bytes, .seq = seq, .holder = ring->tag};
+            *out = (struct sf_ring_slot){.place = x, .position = tail, .bytes = bytes, .seq = seq, .holder = ring->tag};
             return 0;
         }
         unlock_ring(ring);
@@ -384,9 +382,8 @@ static void lower_returned(struct sf_ring_shared *s, uint64_t position)
 {
     uint64_t wanted = position + 1, seen = atomic_load_explicit(&s->returned, memory_order_relaxed);
     /* release, and acquire in take_returned: a process that sees the position sees the frame RETURNING */
-    while ((seen == 0 || seen > wanted) &&
-           !atomic_compare_exchange_weak_explicit(&s->returned, &seen, wanted, memory_order_release,
-                                                  memory_order_relaxed))
+    while ((seen == 0 || seen > wanted) && !atomic_compare_exchange_weak_explicit(
+                                               &s->returned, &seen, wanted, memory_order_release, memory_order_relaxed))
         ;
 }
 
@@ -396,7 +393,8 @@ void sf_ring_give_back(struct sf_ring *ring, const struct sf_ring_slot *slot)
         return;
     assert(load_state(ring, slot->place) == state_of(READING, ring->tag));
     set_state(ring, slot->place, RETURNING);
-    store_locked(frame_word(ring, slot->place, SEQ), 0); /* its holder's, as its bytes are; partner: the store of READY */
+    store_locked(frame_word(ring, slot->place, SEQ),
+                 0); /* its holder's, as its bytes are; partner: the store of READY */
     lower_returned(ring->shared, slot->position);
     set_state(ring, slot->place, READY);
     sf_eventcount_notify_one(&ring->shared->message_event);

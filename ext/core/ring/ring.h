@@ -11,9 +11,10 @@
  * dead process held it. Dead includes zombies, processes whose pid was given to another, and processes that have
  * exec'ed a program (identity.h says on which machines those count as alive until they end).
  *
- * Stopped processes. A process that is stopped while it holds the ring's lock keeps it (core/os/lock.h). So no call waits
- * for the lock for longer than SF_RING_PATIENCE_NS, or the time that the caller gives: then it returns -EBUSY. The caller
- * waits (ring_wait.h) and tries again. Publish, abandon, release and give_back do not need it, and always succeed.
+ * Stopped processes. A process that is stopped while it holds the ring's lock keeps it (core/os/lock.h). So no call
+ * waits for the lock for longer than SF_RING_PATIENCE_NS, or the time that the caller gives: then it returns -EBUSY.
+ * The caller waits (ring_wait.h) and tries again. Publish, abandon, release and give_back do not need it, and always
+ * succeed.
  *
  * Fork. See ring_handle.h. Between reserve and publish (claim and release) the message stays the parent's: in the child
  * publish, abandon and release do nothing.
@@ -35,8 +36,8 @@
 struct sf_ring_slot {
     uint64_t place, position; /* of the frame, in memory and in order: the ring's own */
     uint64_t bytes;           /* of the message */
-    uint64_t seq;             /* number of the message in this ring, from 1, in the order of reservation; 0: it was given back */
-    uint32_t holder;          /* the process that reserved or claimed it: the ring's own */
+    uint64_t seq;    /* number of the message in this ring, from 1, in the order of reservation; 0: it was given back */
+    uint32_t holder; /* the process that reserved or claimed it: the ring's own */
 };
 
 /* Messages published and not yet claimed, at some moment. 0 or -EBUSY. */
@@ -59,8 +60,8 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out);
  * afterwards. */
 void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
-/* Undoes a claim: the message is the oldest one again, and wakes a waiting receiver. Its seq is 0 then, so that a trace,
- * where it has been received already, does not count it twice. */
+/* Undoes a claim: the message is the oldest one again, and wakes a waiting receiver. Its seq is 0 then, so that a
+ * trace, where it has been received already, does not count it twice. */
 void sf_ring_give_back(struct sf_ring *ring, const struct sf_ring_slot *slot);
 
 /* Whether the slot is this process's. False in a process that was forked since it was reserved or claimed. */

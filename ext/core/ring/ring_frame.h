@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/ring/ring.h"
+#include "core/ring/ring_handle.h"
 #include "core/ring/ring_internal.h"
 
 enum frame_kind { FREE = 0, WRITING, READY, READING, RETURNING };

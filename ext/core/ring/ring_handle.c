@@ -127,13 +127,13 @@ static void list_handle(struct sf_ring *ring)
     sf_debug(SF_DEBUG_RING, "%p made, %llu bytes", (void *)ring->shared, (unsigned long long)ring->capacity);
 }
 
-int sf_ring_new(struct sf_ring **out, uint64_t memory_bytes)
+int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
 {
-    if (memory_bytes < SF_RING_MIN_BYTES)
+    if (capacity_bytes < SF_RING_MIN_BYTES)
         return -EINVAL;
-    if (memory_bytes > MOST_BYTES)
+    if (capacity_bytes > MOST_BYTES)
         return -ENOMEM;
-    int error = make_handle(out, memory_bytes, memory_bytes / 8 * 8);
+    int error = make_handle(out, capacity_bytes, capacity_bytes / 8 * 8);
     if (error)
         return error;
     (*out)->limit = UINT64_MAX;

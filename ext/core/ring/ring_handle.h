@@ -18,9 +18,9 @@ struct sf_ring; /* one process's handle */
  * for an absurd size). */
 int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes);
 
-/* Maps a new ring that holds messages of capacity_bytes together, at least 1. Frames, padding and the first label_bytes of
- * each message, at most SF_RING_MOST_LABEL_BYTES, do not count: memory for them is mapped beside. A message counts at
- * least 1 byte, until it is released and no older message is left. Memory beside is mapped for SF_RING_MOST_MESSAGES
+/* Maps a new ring that holds messages of capacity_bytes together, at least 1. Frames, padding and the first label_bytes
+ * of each message, at most SF_RING_MOST_LABEL_BYTES, do not count: memory for them is mapped beside. A message counts
+ * at least 1 byte, until it is released and no older message is left. Memory beside is mapped for SF_RING_MOST_MESSAGES
  * messages of any size, and for more if they are larger; for less where the address space is short (ulimit -v). 0,
  * -EINVAL or -ENOMEM. */
 #define SF_RING_MOST_LABEL_BYTES 8u

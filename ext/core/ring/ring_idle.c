@@ -47,9 +47,9 @@ void sf_ring_exit_end(void)
 enum mark { NOT_NEEDED = 0, TO_SEARCH, SEARCHED };
 
 struct search {
-    uint64_t found;           /* a hash of all the sleeps that were found */
-    const uint64_t *key;      /* of the ring to find; NULL: the next one to search */
-    struct sf_ring *ring;     /* the one that was found */
+    uint64_t found;       /* a hash of all the sleeps that were found */
+    const uint64_t *key;  /* of the ring to find; NULL: the next one to search */
+    struct sf_ring *ring; /* the one that was found */
 };
 
 static void mix(struct search *search, uint64_t value)

@@ -38,10 +38,10 @@ struct sf_ring_shared {
     _Atomic uint64_t head, next, tail, seq, base, counted, returned;
     /* read by all, rarely written */
     _Alignas(SF_RING_CACHE_LINE) struct sf_ring_layout layout;
-    uint64_t key; /* names the ring, to processes that come from one process by fork; constant, not 0 */
-    _Atomic int64_t trim_at_ns; /* see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount message_event; /* a message was published */
-    _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event;    /* a message was released */
+    uint64_t key; /* names the ring, to processes that come from one process by fork; constant, not 0 */
+    _Alignas(SF_RING_CACHE_LINE) struct sf_eventcount room_event; /* a message was released */
+    _Atomic int64_t trim_at_ns;                                   /* see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
 #define SF_RING_DATA_OFFSET                                                                                            \
@@ -62,11 +62,11 @@ struct sf_ring_fork {
 
 struct sf_ring {
     struct sf_ring_shared *shared;
-    unsigned char *data;       /* at SF_RING_DATA_OFFSET */
-    uint64_t capacity;         /* bytes as asked for */
-    uint64_t usable;           /* bytes of frames in memory */
-    uint64_t limit;            /* of what the messages in flight count; UINT64_MAX: only the memory limits them */
-    uint64_t label_bytes;      /* of a message, that do not count */
+    unsigned char *data;  /* at SF_RING_DATA_OFFSET */
+    uint64_t capacity;    /* bytes as asked for */
+    uint64_t usable;      /* bytes of frames in memory */
+    uint64_t limit;       /* of what the messages in flight count; UINT64_MAX: only the memory limits them */
+    uint64_t label_bytes; /* of a message, that do not count */
     size_t mapped;
     uint32_t tag; /* this process's; changes only in a forked child */
     struct sf_ring_waits message_waits, room_waits;

@@ -9,9 +9,9 @@
  *     trim_at_ns:   0: the ring has not grown | the time from which on memory is given back
  *
  * Why it is safe. It is done under the lock, and when no frame is in flight. Who writes or reads a message has a frame
- * in flight, and who wants a new one needs the lock. So nobody looks at the memory. Later frames are written before they
- * are read, so it does not matter that pages come back as zeros. A process killed in the middle has not yet lowered
- * layout.touched: the next one does it again. */
+ * in flight, and who wants a new one needs the lock. So nobody looks at the memory. Later frames are written before
+ * they are read, so it does not matter that pages come back as zeros. A process killed in the middle has not yet
+ * lowered layout.touched: the next one does it again. */
 #ifndef SF_CORE_RING_RING_TRIM_H
 #define SF_CORE_RING_RING_TRIM_H
 

@@ -1,6 +1,6 @@
-/* What comes while a message is unpickled is one of two things. It is about the message: it cannot be unpickled here. Or it
- * would have come in any other call at that moment, and says nothing about the message: an interruption. Then the message
- * is kept, and the caller gets the exception as it is. */
+/* What comes while a message is unpickled is one of two things. It is about the message: it cannot be unpickled here.
+ * Or it would have come in any other call at that moment, and says nothing about the message: an interruption. Then the
+ * message is kept, and the caller gets the exception as it is. */
 #ifndef SF_PY_BASE_INTERRUPTION_H
 #define SF_PY_BASE_INTERRUPTION_H
 

@@ -13,15 +13,15 @@
 
 #define SF_FOREVER INT64_MAX
 #define SF_WAIT_BUSY_NS INT64_C(250000000) /* how long a call that does not block waits for a lock */
-#define SF_RAISED 1 /* a Python exception is set */
+#define SF_RAISED 1                        /* a Python exception is set */
 
 /* A timeout argument (None: for ever; seconds >= 0) as a deadline on CLOCK_MONOTONIC in ns. Raises TypeError or
  * ValueError that name it: -1. */
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns);
 
 struct sf_waiting {
-    /* Called with the interpreter lock. 0: done, -EAGAIN: not yet, -EBUSY: another process keeps a lock, so it cannot be
-     * told (core/ring/ring.h), anything else ends the wait with that result. */
+    /* Called with the interpreter lock. 0: done, -EAGAIN: not yet, -EBUSY: another process keeps a lock, so it cannot
+     * be told (core/ring/ring.h), anything else ends the wait with that result. */
     int (*try_now)(void *what);
     /* Called without it. 0: try again, -ETIMEDOUT, -EINTR, -EPIPE: no other process is left that could end the wait. */
     int (*sleep)(void *what, int64_t timeout_ns);
@@ -35,10 +35,10 @@ struct sf_waiting {
  */
 int sf_wait(const struct sf_waiting *waiting, bool block, int64_t deadline_ns);
 
-/* For public calls that do not block, at their end. A program that calls them in a loop takes the CPU from the processes
- * it waits for. So from the SF_WAIT_POLLS-th one in a row on that found nothing, each gives up the CPU: to whoever wants
- * it, and after SF_WAIT_LONG_POLLS for some microseconds in any case. sf_wait does the same for
- * a timeout of 0. Counted per process, because a program may poll many objects in turn. */
+/* For public calls that do not block, at their end. A program that calls them in a loop takes the CPU from the
+ * processes it waits for. So from the SF_WAIT_POLLS-th one in a row on that found nothing, each gives up the CPU: to
+ * whoever wants it, and after SF_WAIT_LONG_POLLS for some microseconds in any case. sf_wait does the same for a timeout
+ * of 0. Counted per process, because a program may poll many objects in turn. */
 #define SF_WAIT_POLLS 200
 #define SF_WAIT_LONG_POLLS 20000
 void sf_wait_polled(bool found);

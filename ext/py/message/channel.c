@@ -86,6 +86,10 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a Channel is initialised once: make a new one");
         return -1;
     }
+    if (size == Py_True) { /* 1 as an int, and surely not meant so */
+        PyErr_SetString(PyExc_ValueError, "size must be a number of bytes, not True");
+        return -1;
+    }
     if (sf_argument_integer(size, "size", 1, "in bytes", &bytes))
         return -1;
     int error = sf_ring_new_counting(&channel->ring, (uint64_t)bytes, SF_MESSAGE_LABEL_BYTES);
@@ -150,7 +154,8 @@ static int sleep_for_room(void *what, int64_t timeout_ns)
 /* Raises for a wait that did not end with 0. Returns NULL. */
 static PyObject *raise_failure(struct transfer *transfer, int error, bool sending)
 {
-    long long bytes = (long long)own_bytes(transfer->bytes), size = (long long)sf_ring_capacity(transfer->channel->ring);
+    long long bytes = (long long)own_bytes(transfer->bytes),
+              size = (long long)sf_ring_capacity(transfer->channel->ring);
     if (error == SF_RAISED)
         return NULL;
     if (error == -ESHUTDOWN)
@@ -279,8 +284,7 @@ static PyObject *receive_either(PyObject *self, PyObject *const *args, Py_ssize_
         sf_log_write(SF_EVENT_RECEIVE, SF_PHASE_END, number, 0, 0);
         raise_failure(&transfer, error, false);
     } else {
-        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq,
-                            own_bytes(transfer.slot.bytes));
+        sf_log_write_fenced(SF_EVENT_RECEIVE, SF_PHASE_END, number, transfer.slot.seq, own_bytes(transfer.slot.bytes));
         object = sf_message_open(channel->ring, &transfer.slot, 0, raw);
         if (!object && sf_interruption_is_raised())
             sf_ring_give_back(channel->ring, &transfer.slot);
@@ -313,7 +317,8 @@ static Py_ssize_t channel_length(PyObject *self)
     if (!begin_use(channel))
         return -1;
     struct transfer transfer = {.channel = channel};
-    struct sf_waiting waiting = {try_length, sleep_for_message, &transfer, SF_WAIT_MESSAGE, sf_ring_number(channel->ring)};
+    struct sf_waiting waiting = {try_length, sleep_for_message, &transfer, SF_WAIT_MESSAGE,
+                                 sf_ring_number(channel->ring)};
     int error = sf_wait(&waiting, false, 0);
     if (error == -EAGAIN)
         PyErr_SetString(PyExc_RuntimeError, "the process that has locked the Channel does not go on (was it stopped?): "
@@ -396,8 +401,9 @@ static PyMethodDef methods[] = {
      "Blocks until there is a message, at most timeout seconds (None: for ever; TimeoutError when they pass). With\n"
      "block=False it raises IndexError when there is none. EOFError when it would block and no other process or\n"
      "thread is left that could send: they have ended, or wait themselves for what nobody will do.\n\n"
-     "What unpickling raises comes through unchanged, and then the message is lost. But it stays in the channel, as the\n"
-     "oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler raised."},
+     "What unpickling raises comes through unchanged, and then the message is lost. But it stays in the channel,\n"
+     "as the oldest one, if the exception says nothing about it: Ctrl-C, MemoryError, or what a signal handler\n"
+     "raised."},
     {"send_bytes", (PyCFunction)(void (*)(void))channel_send_bytes, METH_FASTCALL | METH_KEYWORDS,
      "send_bytes($self, buffer, block=False, timeout=None)\n--\n\n"
      "Sends the bytes of any object with a contiguous buffer, without pickling them. Blocks and raises as\n"
@@ -421,21 +427,21 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(doc,
-             "Channel(size=2147483648)\n--\n\n"
-             "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
-             "in those forked from it after the Channel was made.\n\n"
-             "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
-             "len(pickle.dumps(obj, 5)); bytes objects and bytearrays are not pickled and count their length, at least 1.\n"
-             "With large buffers, as those of numpy arrays, it may count a little less than the pickle. What the ring\n"
-             "needs besides is reserved beside size, for 33 million messages and more. A message counts until it has been\n"
-             "received and unpickled, and until those sent before it have been.\n\n"
-             "Memory is used when a message is written into it, not before. The memory of a backlog goes back to the\n"
-             "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
-             "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
-             "without any further call the memory stays until dispose().\n\n"
-             "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
-             "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
+PyDoc_STRVAR(
+    doc, "Channel(size=2147483648)\n--\n\n"
+         "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
+         "in those forked from it after the Channel was made.\n\n"
+         "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
+         "len(pickle.dumps(obj, 5)); bytes objects and bytearrays are not pickled and count their length, at least 1.\n"
+         "With large buffers, as those of numpy arrays, it may count a little less than the pickle. What the ring\n"
+         "needs besides is reserved beside size, for 33 million messages and more. A message counts until it has been\n"
+         "received and unpickled, and until those sent before it have been.\n\n"
+         "Memory is used when a message is written into it, not before. The memory of a backlog goes back to the\n"
+         "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
+         "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
+         "without any further call the memory stays until dispose().\n\n"
+         "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
+         "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, (void *)doc},   {Py_tp_new, PyType_GenericNew},

@@ -1,5 +1,5 @@
-/* Plain objects: writing their pickles. See plain.h for what is plain; plain_read.c reads. A writer that finds an object
- * that is not plain returns NOT_PLAIN, and what was written is dropped.
+/* Plain objects: writing their pickles. See plain.h for what is plain; plain_read.c reads. A writer that finds an
+ * object that is not plain returns NOT_PLAIN, and what was written is dropped.
  *
  * Pickle's memo has a number for each str, tuple, list and dict, whether it is met again or not. Only those that may be
  * met again are looked up: an object with one reference has it from the container that is being written. */
@@ -29,8 +29,8 @@ void sf_plain_fini(struct sf_plain *plain)
 
 #else
 
-#define MOST_BYTES ((size_t)1 << 20) /* of a container; larger ones are left to pickle */
-#define BATCH 1000                   /* pickle adds so many items to a container at a time */
+#define MOST_BYTES ((size_t)1 << 20)   /* of a container; larger ones are left to pickle */
+#define BATCH 1000                     /* pickle adds so many items to a container at a time */
 #define FRAME_BYTES ((size_t)64 << 10) /* pickle ends a frame that has so many bytes */
 #define FRAME_LEAST 4                  /* and writes no header for one with fewer than these */
 #define FRAME_HEADER_BYTES 9

@@ -7,10 +7,10 @@
  *
  * of exactly these types, with strs below 64 KiB, and a MiB in all. For everything else the pickle module is called.
  *
- * What is written is, byte for byte, what pickle.dumps(object, 5) of CPython writes: its opcodes, frames and memo. So an
- * object that stands in a message twice is one object at the other end if it is one after pickle (a str, a tuple), and
- * a message has the size that pickle says. Only what is written here is read here. On PyPy, and on machines that are not
- * little-endian, no object is plain. */
+ * What is written is, byte for byte, what pickle.dumps(object, 5) of CPython writes: its opcodes, frames and memo. So
+ * an object that stands in a message twice is one object at the other end if it is one after pickle (a str, a tuple),
+ * and a message has the size that pickle says. Only what is written here is read here. On PyPy, and on machines that
+ * are not little-endian, no object is plain. */
 #ifndef SF_PY_MESSAGE_PLAIN_H
 #define SF_PY_MESSAGE_PLAIN_H
 
@@ -36,9 +36,9 @@ struct sf_plain {
     uint32_t count; /* of items of the list or dict, for the reader: it makes the list before it has met them */
     /* private */
     size_t room;
-    size_t frame;      /* where the current frame's header is */
-    uint32_t memoized; /* objects in the pickle's memo */
-    uint32_t few;      /* used of few_seen */
+    size_t frame;                /* where the current frame's header is */
+    uint32_t memoized;           /* objects in the pickle's memo */
+    uint32_t few;                /* used of few_seen */
     struct sf_plain_seen *table; /* of table_mask + 1 places, NULL objects are free; NULL: few_seen is in use */
     uint32_t table_mask, table_used;
     struct sf_plain_seen few_seen[SF_PLAIN_FEW_SEEN];

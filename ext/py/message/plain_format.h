@@ -10,11 +10,11 @@
 enum opcode {
     MARK = '(',
     STOP = '.',
-    BININT = 'J',      /* int32 */
-    BININT1 = 'K',     /* uint8 */
-    BININT2 = 'M',     /* uint16 */
-    NONE = 'N',        /* no argument, as those without a comment */
-    BINUNICODE = 'X',  /* uint32 length, the characters */
+    BININT = 'J',     /* int32 */
+    BININT1 = 'K',    /* uint8 */
+    BININT2 = 'M',    /* uint16 */
+    NONE = 'N',       /* no argument, as those without a comment */
+    BINUNICODE = 'X', /* uint32 length, the characters */
     EMPTY_LIST = ']',
     APPEND = 'a',
     APPENDS = 'e',
@@ -25,17 +25,17 @@ enum opcode {
     EMPTY_TUPLE = ')',
     SETITEMS = 'u',
     EMPTY_DICT = '}',
-    BINFLOAT = 'G',    /* a double, the highest byte first */
-    PROTO = 0x80,      /* uint8 version */
+    BINFLOAT = 'G', /* a double, the highest byte first */
+    PROTO = 0x80,   /* uint8 version */
     TUPLE1 = 0x85,
     TUPLE2 = 0x86,
     TUPLE3 = 0x87,
     NEWTRUE = 0x88,
     NEWFALSE = 0x89,
-    LONG1 = 0x8a,      /* uint8 length, so many bytes of an int */
+    LONG1 = 0x8a,            /* uint8 length, so many bytes of an int */
     SHORT_BINUNICODE = 0x8c, /* uint8 length, the characters */
     MEMOIZE = 0x94,
-    FRAME = 0x95       /* uint64 bytes of opcodes that follow */
+    FRAME = 0x95 /* uint64 bytes of opcodes that follow */
 };
 
 #endif

@@ -1,8 +1,8 @@
 /* Plain objects: reading their pickles (plain.h). A stack machine, as every reader of pickles: objects are pushed, and
  * those behind the last mark become a container.
  *
- * Invariants: each object on the stack is owned by it. The memo borrows: what is in it is on the stack, or in a container
- * that is, until the end. */
+ * Invariants: each object on the stack is owned by it. The memo borrows: what is in it is on the stack, or in a
+ * container that is, until the end. */
 #include "py/message/plain.h"
 
 #include <assert.h>
@@ -117,6 +117,7 @@ static PyObject *read_text(struct reader *reader, size_t length)
 /* Takes the last `count` objects off the stack, as a tuple. */
 static PyObject *pop_tuple(struct reader *reader, size_t count)
 {
+    assert(count <= reader->stack.count);
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     if (!tuple)
         return NULL;
@@ -135,6 +136,7 @@ static inline size_t pop_mark(struct reader *reader)
 /* Moves what is on the stack from `from` on into the list below, which was made with room for all. */
 static void append(struct reader *reader, size_t from)
 {
+    assert(reader->stack.count > 0);
     PyObject *list = reader->stack.item[0];
     for (size_t i = from; i < reader->stack.count; i++)
         PyList_SET_ITEM(list, reader->filled++, reader->stack.item[i]);
@@ -143,9 +145,11 @@ static void append(struct reader *reader, size_t from)
 
 static int set_items(struct reader *reader, size_t from)
 {
+    assert(reader->stack.count > 0);
     PyObject *dict = reader->stack.item[0];
     int failed = 0;
-    while (!failed && reader->stack.count > from) {
+    assert((reader->stack.count - from) % 2 == 0);
+    while (!failed && from + 1 < reader->stack.count) {
         PyObject **pair = &reader->stack.item[from];
         failed = PyDict_SetItem(dict, pair[0], pair[1]);
         from += 2;
@@ -282,11 +286,11 @@ PyObject *sf_plain_read(const char *pickle, uint32_t count)
     reader.filled = 0;
     int failed = 0;
     while (!failed && *reader.at != STOP) {
-        enum opcode opcode = (enum opcode)*reader.at++;
+        enum opcode opcode = (enum opcode) * reader.at++;
         failed = step(&reader, opcode, count);
     }
-    PyObject *object = failed ? NULL : reader.stack.item[0];
     assert(failed || reader.stack.count == 1);
+    PyObject *object = failed ? NULL : reader.stack.item[0];
     if (failed)
         drop(&reader, 0);
     if (reader.stack.item != reader.stack.few)

@@ -71,7 +71,8 @@ bool sf_child_is_self(const struct sf_child *child);
 /* At the end of the program, and of a child: asks all running children to end (at_exit), then blocks until all that
  * were started before this call are reaped. While it sleeps, and no other Python thread is left, the process counts as
  * idle at all rings: a child that waits at one for which nobody is left gets -EPIPE (core/ring/ring_idle.h). Exit
- * handlers that run later may use channels again. None, or NULL with what a signal handler raised. A METH_NOARGS function. */
+ * handlers that run later may use channels again. None, or NULL with what a signal handler raised. A METH_NOARGS
+ * function. */
 PyObject *sf_child_at_exit(PyObject *module, PyObject *unused);
 
 /* What sf_child_at_exit calls when they are: kept.c, which sets it, tells what nobody asked for. */

@@ -73,10 +73,11 @@ static bool has_failed(const struct sf_task *task)
     case SF_TAG_RETURNED:
         return false;
     case SF_TAG_RAISED:
-    case SF_TAG_BROKEN:
         return true;
+    case SF_TAG_BROKEN:
+        return !task->killed;
     default:
-        return status != 0 && status != -SIGINT;
+        return !task->killed && status != 0 && status != -SIGINT;
     }
 }
 
@@ -97,7 +98,7 @@ static void print_raised(const struct sf_task *task, PyObject *self)
 
 static void report_result(struct sf_task *task, PyObject *self)
 {
-    if (task->asked || task->killed || !has_failed(task))
+    if (task->asked || !has_failed(task))
         return;
     PyObject *value = sf_task_result(task);
     task->asked = true;

@@ -8,7 +8,7 @@ static PyObject *partial; /* functools.partial */
 
 int sf_function_init(void)
 {
-    PyObject *functools = PyImport_ImportModule("_functools"); /* imports nothing else */
+    PyObject *functools = PyImport_ImportModule("_functools");     /* imports nothing else */
     if (!functools && PyErr_ExceptionMatches(PyExc_ImportError)) { /* PyPy */
         PyErr_Clear();
         functools = PyImport_ImportModule("functools");

@@ -11,6 +11,13 @@
 
 #define SWEPT_AT_ONCE 16 /* a look is one system call */
 
+#ifdef PYPY_VERSION
+#define GARBAGE_ROUNDS 4
+#else
+#define GARBAGE_ROUNDS 1
+#endif
+
+/* In `known`, what this process has inherited stands before what it has added. */
 static struct sf_kept_link kept = {.next = &kept, .previous = &kept}, known = {.next = &known, .previous = &known};
 static pid_t owner; /* the process that has added something last */
 
@@ -23,13 +30,18 @@ static void take_out(struct sf_kept_link *link)
     link->next = link->previous = NULL;
 }
 
-static void put_last(struct sf_kept_link *list, struct sf_kept_link *link)
+static void put_before(struct sf_kept_link *place, struct sf_kept_link *link)
 {
     take_out(link);
-    link->next = list;
-    link->previous = list->previous;
-    list->previous->next = link;
-    list->previous = link;
+    link->next = place;
+    link->previous = place->previous;
+    place->previous->next = link;
+    place->previous = link;
+}
+
+static bool is_own(const struct sf_kept_link *link)
+{
+    return link->task->child.owner == getpid();
 }
 
 void sf_kept_add(struct sf_kept_link *link, PyObject *self, struct sf_task *task, bool keep)
@@ -37,7 +49,7 @@ void sf_kept_add(struct sf_kept_link *link, PyObject *self, struct sf_task *task
     owner = getpid();
     link->self = self;
     link->task = task;
-    put_last(keep ? &kept : &known, link);
+    put_before(keep ? &kept : &known, link);
     if (keep && !link->kept)
         Py_INCREF(self);
     link->kept = link->kept || keep;
@@ -48,7 +60,10 @@ void sf_kept_let_go(struct sf_kept_link *link)
     if (!link->kept)
         return;
     link->kept = false;
-    put_last(&known, link);
+    if (is_own(link))
+        put_before(&known, link);
+    else
+        take_out(link);
     Py_DECREF(link->self);
 }
 
@@ -58,9 +73,10 @@ void sf_kept_forget(struct sf_kept_link *link)
     take_out(link);
 }
 
-static bool is_over(const struct sf_child *child)
+static bool is_over(const struct sf_kept_link *link)
 {
-    return child->state != SF_CHILD_RUNNING || child->owner != getpid() || sf_process_is_dead(child->pid);
+    const struct sf_child *child = &link->task->child;
+    return child->state != SF_CHILD_RUNNING || !is_own(link) || sf_process_is_dead(child->pid);
 }
 
 /* Looks at each of the first `count` once; others may be added meanwhile, by code of the program. */
@@ -68,8 +84,8 @@ static void sweep(size_t count)
 {
     while (count-- && kept.next != &kept) {
         struct sf_kept_link *link = kept.next;
-        put_last(&kept, link);
-        if (is_over(&link->task->child))
+        put_before(&kept, link);
+        if (is_over(link))
             sf_kept_let_go(link); /* may run code of the program */
     }
 }
@@ -97,20 +113,22 @@ PyObject *sf_kept_sweep_function(PyObject *Py_UNUSED(module), PyObject *Py_UNUSE
 static size_t count_unreaped(void)
 {
     size_t count = 0;
-    for (struct sf_kept_link *link = known.next; link != &known; link = link->next) {
-        const struct sf_child *child = &link->task->child;
-        count += child->state == SF_CHILD_RUNNING && is_over(child);
-    }
+    for (struct sf_kept_link *link = known.previous; link != &known && is_own(link); link = link->previous)
+        count += link->task->child.state == SF_CHILD_RUNNING && is_over(link);
     return count;
 }
 
+/* Opens no file: there may be no descriptor left for one. PyPy needs several rounds for objects written in C: one to find
+ * them, one to run what their end calls. */
 static void collect_garbage(void)
 {
-    PyObject *module = PyImport_ImportModule("snakefish._kept");
-    PyObject *done = module ? PyObject_CallMethod(module, "collect_garbage", NULL) : NULL;
-    if (!done)
-        PyErr_WriteUnraisable(NULL);
-    Py_XDECREF(done);
+    PyObject *module = PyImport_ImportModule("gc");
+    for (int i = 0; i < GARBAGE_ROUNDS; i++) {
+        PyObject *done = module ? PyObject_CallMethod(module, "collect", NULL) : NULL;
+        if (!done)
+            PyErr_WriteUnraisable(NULL);
+        Py_XDECREF(done);
+    }
     Py_XDECREF(module);
 }
 
@@ -137,10 +155,13 @@ static void tell_at_end(void)
     if (owner != getpid())
         return;
     sweep(count_kept(SIZE_MAX));
-    while (known.next != &known) {
-        PyObject *self = known.next->self;
-        struct sf_task *task = known.next->task;
-        take_out(known.next);
+    struct sf_kept_link telling = {.next = &telling, .previous = &telling};
+    while (known.previous != &known && is_own(known.previous))
+        put_before(telling.next, known.previous);
+    while (telling.next != &telling) {
+        PyObject *self = telling.next->self;
+        struct sf_task *task = telling.next->task;
+        take_out(telling.next);
         if (Py_REFCNT(self) <= 0) /* PyPy is about to free it */
             continue;
         Py_INCREF(self);

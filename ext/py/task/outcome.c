@@ -70,8 +70,8 @@ static void pack_unpicklable_value(PyObject *value, const char *what, struct pac
     Py_XDECREF(reason);
 }
 
-/* The pickle of an exception (bytes), with a line for each of its attributes that is not in it added to *text, a str. NULL
- * with what pickle raised. */
+/* The pickle of an exception (bytes), with a line for each of its attributes that is not in it added to *text, a str.
+ * NULL with what pickle raised. */
 static PyObject *pickle_with_class(PyObject *exception, PyObject **text)
 {
     uint64_t from = sf_log_stretch_begin();
@@ -229,7 +229,8 @@ static PyObject *raise_pickled(PyObject *pickled, PyObject *summary, PyObject *c
         Py_XDECREF(cause);
         return NULL;
     }
-    reason = exception ? PyUnicode_FromFormat("it came back as a %.200s", Py_TYPE(exception)->tp_name) : sf_take_raised();
+    reason =
+        exception ? PyUnicode_FromFormat("it came back as a %.200s", Py_TYPE(exception)->tp_name) : sf_take_raised();
     Py_XDECREF(exception);
     PyObject *sentence =
         reason ? PyUnicode_FromFormat("it raised %U, which cannot be unpickled here: %S", summary, reason) : NULL;
@@ -301,7 +302,7 @@ PyObject *sf_outcome_exception_name(PyObject *bytes)
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted)
 {
     *interrupted = false;
-    if (!opened && PyErr_Occurred())
+    if (!opened && (tag != SF_TAG_NONE || PyErr_Occurred()))
         return raise_unopened(origin, interrupted);
     if (tag == SF_TAG_NONE)
         return raise_died(origin, sf_error_fate(origin->exit_status), NULL);
@@ -311,8 +312,7 @@ PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_out
         return raise_died(origin, PyUnicode_FromFormat("%s is damaged", origin->what), NULL);
     if (tag == SF_TAG_RAISED)
         return raise_what_it_raised(opened, origin, interrupted);
-    return tag == SF_TAG_EXITED ? raise_exited(opened, origin, interrupted)
-                                : raise_broken(opened, origin, interrupted);
+    return tag == SF_TAG_EXITED ? raise_exited(opened, origin, interrupted) : raise_broken(opened, origin, interrupted);
 }
 
 PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin)

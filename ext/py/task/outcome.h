@@ -11,8 +11,8 @@
  *        its arguments hold the frame that it interrupted, which is its caller. No other function gets that.
  *    The caller gets it as it is.
  *
- * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So get_result() keeps a
- * value that could not be unpickled in either case: it can be asked for again (packed.h).
+ * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So get_result() keeps
+ * a value that could not be unpickled in either case: it can be asked for again (packed.h).
  *
  * An exception whose class does not make it again from its args is made without the class's __init__; attributes that
  * cannot be pickled are left out, and the remote traceback says so (snakefish/_exceptions.py). */
@@ -45,10 +45,10 @@ int sf_outcome_import(void);
 
 /* ---- in the child ---- */
 
-/* value: what the call returned (borrowed), or NULL with the exception that it raised, which is cleared. Packs the value
- * itself as a message, or the bytes of any other outcome. Never fails: what cannot be pickled becomes SF_TAG_BROKEN, or
- * SF_TAG_NONE with an empty message where memory runs out. *exit_status: of SF_TAG_EXITED. The caller calls
- * sf_message_fini. */
+/* value: what the call returned (borrowed), or NULL with the exception that it raised, which is cleared. Packs the
+ * value itself as a message, or the bytes of any other outcome. Never fails: what cannot be pickled becomes
+ * SF_TAG_BROKEN, or SF_TAG_NONE with an empty message where memory runs out. *exit_status: of SF_TAG_EXITED. The caller
+ * calls sf_message_fini. */
 enum sf_tag sf_outcome_pack_message(PyObject *value, const char *what, struct sf_message *message, int *exit_status);
 
 /* The same for a BROKEN outcome with this sentence. */
@@ -56,8 +56,8 @@ enum sf_tag sf_outcome_pack_broken(const char *sentence, struct sf_message *mess
 
 /* ---- in the parent ---- */
 
-/* The value (a new reference), or NULL with an exception: what the call raised, with the remote traceback as __cause__, or
- * ChildDied. opened: what the outcome's message held (borrowed); NULL with what unpickling it raised, or with
+/* The value (a new reference), or NULL with an exception: what the call raised, with the remote traceback as __cause__,
+ * or ChildDied. opened: what the outcome's message held (borrowed); NULL with what unpickling it raised, or with
  * SF_TAG_NONE. *interrupted: see 2 above; it can be opened again. */
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted);
 

@@ -16,7 +16,7 @@ static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
     *set_wakeup_fd, *set_signal, *loaded_modules;
 /* functions of snakefish/_child.py, and what it has in place of standard input */
-static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *take_over_logging, *forget_executors,
+static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *name_log_records, *forget_executors,
     *forget_finalizers, *end_threads, *end_multiprocessing, *end_logging, *save_coverage, *make_empty_input;
 static const struct {
     const char *module, *name;
@@ -36,7 +36,7 @@ static const struct {
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
     {"snakefish._child", "import_traceback", &import_traceback},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
-    {"snakefish._child", "take_over_logging", &take_over_logging},
+    {"snakefish._child", "name_log_records", &name_log_records},
     {"snakefish._child", "forget_executors", &forget_executors},
     {"snakefish._child", "forget_finalizers", &forget_finalizers},
     {"snakefish._child", "end_threads", &end_threads},
@@ -217,13 +217,13 @@ static int flush_streams_fully(void)
 }
 
 /* What the parent has read ahead is the parent's, and so is what comes next: a child's sys.stdin is empty. The new one
- * is made in the first process, once, because children should touch few pages. A child may have closed it. */
+ * is made in the first process, once, because children should touch few pages. A child may close it, and then fork. */
 static int empty_stdin(void)
 {
     PyObject *stream = PySys_GetObject("stdin"); /* borrowed */
     if (!stream || stream == Py_None)
         return 0;
-    PyObject *closed = PyObject_GetAttr(empty_input, name_closed);
+    PyObject *closed = depth > 1 ? PyObject_GetAttr(empty_input, name_closed) : Py_NewRef(Py_False);
     int is_closed = closed ? PyObject_IsTrue(closed) : -1;
     Py_XDECREF(closed);
     if (is_closed < 0)
@@ -237,25 +237,58 @@ static int empty_stdin(void)
     return PySys_SetObject("stdin", empty_input);
 }
 
-/* ---- finalizers ---- */
+/* ---- finalizers and log handlers ----
+ *
+ * weakref.finalize and logging each register one exit handler, at their first use, for all that is made later. A child
+ * inherits it, and does not run it; so it has to be told (forget_finalizers), or others have to do its work
+ * (end_logging). What that needs is looked up in the parent, for the sake of the child's pages. */
 
-/* Whether weakref.finalize has registered its exit handler: then it does not register one in a child, and the child has
- * to be told (forget_finalizers). Asked in the parent, for the sake of the child's pages. */
-static bool uses_finalizers(void)
+static bool parent_uses_finalizers;
+static PyObject *log_handlers, *inherited_log_handlers; /* logging's list, and a copy of it at the last fork; or NULL */
+
+/* An attribute of a module, NULL if it is not loaded or has none. No exception. */
+static PyObject *attribute_if_loaded(PyObject *module_name, const char *attribute)
 {
-    PyObject *module = PyDict_GetItemWithError(loaded_modules, name_weakref); /* borrowed */
-    PyObject *finalize = module ? PyObject_GetAttrString(module, "finalize") : NULL;
+    PyObject *module = PyDict_GetItemWithError(loaded_modules, module_name); /* borrowed */
+    PyObject *found = module ? PyObject_GetAttrString(module, attribute) : NULL;
+    PyErr_Clear();
+    return found;
+}
+
+static void note_finalizers(void)
+{
+    PyObject *finalize = attribute_if_loaded(name_weakref, "finalize");
     PyObject *registered = finalize ? PyObject_GetAttrString(finalize, "_registered_with_atexit") : NULL;
-    int uses = registered ? PyObject_IsTrue(registered) : 0;
+    parent_uses_finalizers = registered && PyObject_IsTrue(registered) > 0;
     Py_XDECREF(registered);
     Py_XDECREF(finalize);
-    PyErr_Clear(); /* another weakref module than we know */
-    return uses > 0;
+    PyErr_Clear();
+}
+
+static void note_log_handlers(void)
+{
+    Py_XSETREF(log_handlers, attribute_if_loaded(name_logging, "_handlerList"));
+    if (log_handlers && !PyList_Check(log_handlers))
+        Py_CLEAR(log_handlers);
+    Py_XSETREF(inherited_log_handlers,
+               log_handlers ? PyList_GetSlice(log_handlers, 0, PyList_GET_SIZE(log_handlers)) : NULL);
+    PyErr_Clear();
+}
+
+static PyObject *last_of(PyObject *list)
+{
+    return PyList_GET_SIZE(list) ? PyList_GET_ITEM(list, PyList_GET_SIZE(list) - 1) : NULL;
+}
+
+/* In the child, at its end: flushes the handlers that it has made. They stand last in the list. */
+static int finish_logging(void)
+{
+    if (!log_handlers || !inherited_log_handlers || last_of(log_handlers) == last_of(inherited_log_handlers))
+        return 0;
+    return call_function(end_logging, inherited_log_handlers);
 }
 
 /* ---- the steps ---- */
-
-static bool parent_uses_finalizers;
 
 int sf_protocol_prepare(void)
 {
@@ -265,7 +298,8 @@ int sf_protocol_prepare(void)
     sf_error_came_home = false;
     if (guard_exit_handlers() || flush_streams_fully())
         return -1;
-    parent_uses_finalizers = uses_finalizers();
+    note_finalizers();
+    note_log_handlers();
     return 0;
 }
 
@@ -302,9 +336,9 @@ int sf_protocol_begin(PyObject *name, bool had_sigterm_action)
         return -1;
     if (is_loaded(name_executors) && call_function(forget_executors, NULL))
         return -1;
-    if (is_loaded(name_multiprocessing) && call_function(take_over_multiprocessing, name))
-        return -1;
-    return is_loaded(name_logging) ? call_function(take_over_logging, name) : 0;
+    if (is_loaded(name_multiprocessing)) /* log records take the name from there */
+        return call_function(take_over_multiprocessing, name);
+    return is_loaded(name_logging) ? call_function(name_log_records, name) : 0;
 }
 
 static int end_own_threads(void)
@@ -323,11 +357,6 @@ static int end_own_children(void)
 static int finish_multiprocessing(void)
 {
     return is_loaded(name_multiprocessing) ? call_function(end_multiprocessing, NULL) : 0;
-}
-
-static int finish_logging(void)
-{
-    return is_loaded(name_logging) ? call_function(end_logging, NULL) : 0;
 }
 
 static int finish_coverage(void)

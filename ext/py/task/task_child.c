@@ -79,7 +79,8 @@ static void pack_no_room(const struct sf_result_memory *memory, uint64_t bytes, 
 }
 
 /* 0 or -errno. What does not fit is replaced by a sentence that says so. */
-static int write_result(struct sf_result_memory *memory, const struct outgoing *result, const struct outgoing *extracted)
+static int write_result(struct sf_result_memory *memory, const struct outgoing *result,
+                        const struct outgoing *extracted)
 {
     struct sf_result_part parts[SF_RESULT_MEMORY_PARTS] = {part_of(result), part_of(extracted)};
     int error = sf_result_memory_write(memory, parts);

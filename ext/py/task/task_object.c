@@ -125,8 +125,9 @@ PyObject *sf_task_object_exit(PyObject *self, PyObject *args)
     PyObject *raised = NULL; /* by the join */
     if (started && !block_raised && stop_and_join(self, true, SF_FOREVER) < 0)
         raised = sf_take_raised();
-    if (block_raised || raised)
-        task->asked = true; /* that exception is the one that matters */
+    if (block_raised ||
+        (raised && !task->joined)) /* the block's own exception, or what interrupts the join, matters more */
+        task->asked = true;
     /* No warning at the end of a with block, and no report: the result is often asked for after it. */
     int failed = dispose_task(self, false, false);
     if (raised && failed) {

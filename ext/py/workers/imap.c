@@ -152,7 +152,7 @@ PyMethodDef sf_imap_functions[] = {
      "results are taken: at most 3 chunks for each worker ahead of the chunk whose results are being handed out. One\n"
      "that may block (all but lists, tuples, ranges, dicts, sets and strings) is asked in a Python thread of its own,\n"
      "so that results are handed out meanwhile. Arguments and results are pickled; f is not, it may be a lambda or a\n"
-     "closure. concurrency: how many workers, 0: cpu_count(); they are forked as the first chunks are handed out,\n"
+     "closure. concurrency: how many workers, 0 or None: cpu_count(); they are forked as the first chunks are handed out,\n"
      "from the first next() on, and see everything as it is then. chunksize: arguments that travel together.\n\n"
      "next() blocks until the next result is here. It raises what f raised, in the place of that result, with the\n"
      "worker's traceback as __cause__; what args raises, or that an argument cannot be pickled, after the results "

@@ -14,7 +14,7 @@
 #ifndef SF_PY_WORKERS_RECEIVE_H
 #define SF_PY_WORKERS_RECEIVE_H
 
-#include "py/workers/engine.h"
+#include "py/workers/engine_struct.h"
 
 /* Takes a piece, and opens the message if it is whole. 0, -EAGAIN: there is none, SF_RAISED or -errno. */
 int sf_receive_piece(struct sf_engine *engine);

@@ -250,6 +250,10 @@ PyObject *sf_worker_run(struct sf_task *task)
     while (go_on > 0) {
         struct sf_chunk chunk = {.items = NULL};
         got = job->next_chunk(worker, &chunk);
+        if (got > 0 && !sf_child_is_self(&worker->task.child)) { /* unpickling arguments forked: they are not ours */
+            end_chunk(&chunk);
+            got = -1;
+        }
         if (got <= 0)
             break;
         go_on = work_chunk(worker, &chunk);

@@ -91,6 +91,15 @@ static inline int claim(struct sf_ring *ring, struct sf_ring_slot *slot)
     return error;
 }
 
+enum { LABEL = 8 };
+
+static inline struct sf_ring *new_counting_ring(uint64_t bytes)
+{
+    struct sf_ring *ring = NULL;
+    CHECK_EQ(0, sf_ring_new_counting(&ring, bytes, LABEL));
+    return ring;
+}
+
 /* A message of 12 bytes or more begins with its sender and its number, and goes on with a pattern made from them. A
  * shorter one is only a pattern made from its length. */
 static inline uint8_t pattern(uint64_t key, uint64_t i)

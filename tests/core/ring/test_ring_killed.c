@@ -171,10 +171,8 @@ static void give_two_back(struct sf_ring *ring, bool in_order)
  * their order, so the numbers of those that survive must increase. */
 static void victim(struct sf_ring *ring, int scene)
 {
-    static const uint64_t sizes[4][5] = {{12, 100, 12, 12, 12},
-                                         {30000, 30000, 12, 12, 50000},
-                                         {30000, 30000, 12, 40000, 12},
-                                         {12, 100, 12, 12, 12}};
+    static const uint64_t sizes[4][5] = {
+        {12, 100, 12, 12, 12}, {30000, 30000, 12, 12, 50000}, {30000, 30000, 12, 40000, 12}, {12, 100, 12, 12, 12}};
     bool beyond = scene == 0 || scene == 3; /* a layout is 64 KiB at first */
     struct sf_ring_slot slot, first;
     for (uint64_t i = 0; i < 5; i++) {
@@ -254,6 +252,40 @@ static void check_what_is_left(struct sf_ring *ring)
         receive(ring);
 }
 
+/* Leaves FREE frames behind one that is being written, and makes claim merge them. */
+static void victim_that_counts(struct sf_ring *ring)
+{
+    struct sf_ring_slot first, slot;
+    CHECK_EQ(0, reserve(ring, LABEL + 300, &first));
+    for (int round = 0; round < 3; round++) {
+        for (uint64_t i = 0; i < 3 && reserve(ring, LABEL + 100 * i, &slot) == 0; i++)
+            sf_ring_publish(ring, &slot);
+        while (claim(ring, &slot) == 0)
+            sf_ring_release(ring, &slot);
+    }
+    sf_ring_publish(ring, &first);
+    CHECK_EQ(0, claim(ring, &first));
+    sf_ring_release(ring, &first);
+    CHECK_EQ(0, reserve(ring, LABEL + 1000, &slot));
+}
+
+/* All of the capacity can be filled, to the byte, by one message and by the smallest ones. */
+static void check_what_counts(struct sf_ring *ring)
+{
+    struct sf_ring_slot slot;
+    uint64_t capacity = sf_ring_capacity(ring);
+    while (claim(ring, &slot) == 0)
+        sf_ring_release(ring, &slot);
+    CHECK_EQ(0, send_message(ring, 0, 0, LABEL + capacity));
+    CHECK_EQ(-EAGAIN, reserve(ring, 0, &slot));
+    receive(ring);
+    for (uint64_t i = 0; i < capacity; i++)
+        CHECK_EQ(0, send_message(ring, 0, 0, i % (LABEL + 2)));
+    CHECK_EQ(-EAGAIN, reserve(ring, 0, &slot));
+    for (uint64_t i = 0; i < capacity; i++)
+        receive(ring);
+}
+
 /* The ring's mapping, found by a place in it. */
 static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
 {
@@ -274,19 +306,21 @@ static unsigned char *mapping_of(struct sf_ring *ring, size_t *bytes)
 
 /* Runs the victim instruction by instruction, and keeps a copy of the memory after each one that changed it: that is
  * what a kill at that moment would leave. When the victim is dead, each copy is put back and must be a working ring. */
+enum { COUNTING = 4 }; /* scenes below are those of victim() */
 static void kill_everywhere(int scene)
 {
     SKIP_UNDER_TSAN("runs too many instructions to stop at each");
-    struct sf_ring *ring = new_ring(200003);
+    struct sf_ring *ring = scene == COUNTING ? new_counting_ring(1300) : new_ring(200003);
     size_t bytes, kept = 0, steps = 0;
     unsigned char *memory = mapping_of(ring, &bytes), **state = NULL;
-    prepare(ring, scene);
+    if (scene != COUNTING)
+        prepare(ring, scene);
     pid_t pid = fork();
     if (pid == 0) {
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
             _exit(HARNESS_SKIP);
         raise(SIGSTOP);
-        victim(ring, scene);
+        scene == COUNTING ? victim_that_counts(ring) : victim(ring, scene);
         _exit(0);
     }
     int status;
@@ -306,7 +340,7 @@ static void kill_everywhere(int scene)
     for (size_t i = 0; i < kept; i++) {
         memcpy(memory, state[i], bytes);
         fprintf(stderr, "\r%zu", i); /* which one, should it hang or fail */
-        check_what_is_left(ring);
+        scene == COUNTING ? check_what_counts(ring) : check_what_is_left(ring);
         free(state[i]);
     }
     fprintf(stderr, "\r  %zu instructions, %zu states\n", steps, kept);
@@ -332,6 +366,11 @@ TEST(killed_at_any_instruction_of_splicing)
 TEST(killed_at_any_instruction_of_giving_messages_back)
 {
     kill_everywhere(3);
+}
+
+TEST(killed_at_any_instruction_what_messages_count_is_right_again)
+{
+    kill_everywhere(COUNTING);
 }
 
 /* --- at random moments --- */

@@ -14,12 +14,20 @@ def gen():
 
 
 @pytest.mark.parametrize("size,error", [
-    ("1024", TypeError), (2048.0, TypeError), (None, TypeError), ([], TypeError), (1023, ValueError), (0, ValueError),
+    ("1024", TypeError), (2048.0, TypeError), (None, TypeError), ([], TypeError), (False, ValueError), (0, ValueError),
     (-1, ValueError), (-HUGE, ValueError), (HUGE, ValueError), (True, ValueError)])
 def test_bad_sizes_of_a_channel(size, error):
     for call in (lambda: Channel(size), lambda: Channel(size=size)):
         with pytest.raises(error, match="size"):
             call()
+
+
+@pytest.mark.parametrize("size", [1, 2, 1023, 1 << 31])
+def test_any_other_size_of_a_channel(size):
+    with Channel(size) as channel:
+        assert f"{size} bytes" in repr(channel)
+        channel.send_bytes(b"x")
+        assert channel.receive_bytes() == b"x"
 
 
 @pytest.mark.parametrize("size", [(1 << 63) - 1, 1 << 62, 1 << 50])

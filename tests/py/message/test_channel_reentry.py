@@ -8,7 +8,7 @@ import time
 import weakref
 
 import pytest
-from conftest import settles
+from conftest import PYPY, collect, settles
 
 from snakefish import Channel, Thread
 
@@ -77,6 +77,8 @@ class CallsAtItsEnd:
 
 def rebuild_and_drop(*_):
     CallsAtItsEnd()
+    if PYPY:
+        collect()
     return "dropped"
 
 
@@ -89,6 +91,8 @@ def rebuild_and_drop_weakly(*_):
     thing = CallsWhenUnpickled()
     kept = weakref.ref(thing, lambda _: call_what_is_inside())
     del thing
+    if PYPY:
+        collect()
     return kept and "weak"
 
 

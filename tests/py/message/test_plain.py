@@ -1,4 +1,4 @@
-"""Plain objects are not pickled (ext/py/message/plain.h): the receiver gets exactly what pickle would give."""
+"""Plain objects are pickled without the pickle module (ext/py/message/plain.h), with the same result."""
 import enum
 import math
 import pickle

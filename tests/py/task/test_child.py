@@ -84,6 +84,21 @@ for t in threads:
 """) == "[] []\n[1] True True\n[] [1]\n-9 0 -9 "
 
 
+def test_without_pidfds_and_with_sigchld_ignored_all_works(check_program):
+    assert check_without_pidfds(check_program, "an old kernel", """
+from everything import everything, right
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+assert everything() == right
+t = snakefish.Thread(time.sleep, args=(20,))
+t.start()
+t.terminate()
+print(snakefish.wait([t]) == [t])
+t.join()
+print(t.get_exit_status())
+t.terminate()
+""") == "True\nNone\n"
+
+
 def test_without_pidfds_fileno_says_what_works_instead(check_program):
     for refusal, reason in (("an old kernel", "Function not implemented"), ("seccomp", "Operation not permitted")):
         assert check_without_pidfds(check_program, refusal, """

@@ -230,3 +230,21 @@ with snakefish.imap(abs, itertools.count()) as results:
     threading.Thread(target=time.sleep, args=(30,), name="painter", daemon=True).start()
     print(said())
 """) == "[] []\n['1: painter']\n"
+
+
+def test_a_thread_that_forks_does_not_warn_of_itself_whoever_started_it(check_program):
+    assert check_program(NATIVE + """
+import _thread, faulthandler
+faulthandler.dump_traceback_later(1000)  # a thread of the interpreter's own
+done = threading.Event()
+def inside():
+    print(said())
+    done.set()
+_thread.start_new_thread(inside, ())
+done.wait()
+faulthandler.cancel_dump_traceback_later()
+def halves():
+    yield from snakefish.imap(lambda x: x // 2, iter(range(4)), 2)
+print(said(lambda: print(list(snakefish.imap(abs, snakefish.imap(abs, iter(range(4)), 2), 2)))))
+print(said(lambda: print(list(snakefish.imap(abs, halves(), 2)))))
+""").splitlines() == ["['1: MainThread']", "[0, 1, 2, 3]", "[]", "[0, 0, 1, 1]", "[]"]

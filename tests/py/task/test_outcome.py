@@ -119,9 +119,10 @@ def test_an_exception_comes_out_with_its_class_its_args_and_its_attributes(way, 
     def f():
         raise make()
 
-    with pytest.raises(type(make())) as caught:
+    kind = type(make())
+    with pytest.raises(kind) as caught:
         way(f)
-    assert type(caught.value) is type(make())
+    assert caught.type is kind
     assert {name: getattr(caught.value, name) for name in attributes} == attributes
     assert type(caught.value.__cause__).__name__ == "RemoteTraceback" and "in f" in str(caught.value.__cause__)
 

@@ -237,7 +237,11 @@ def test_a_process_forked_while_another_thread_unpickles_may_ask_for_the_result(
     assert inside.wait(30)
     forked = os.fork()
     if forked == 0:
-        os._exit(thread.get_result() != "unpickled")
+        status = 1
+        try:
+            status = thread.get_result() != "unpickled"
+        finally:
+            os._exit(status)
     status = os.waitpid(forked, 0)[1]
     go_on.set()
     asker.join()

@@ -280,6 +280,33 @@ def test_a_child_that_the_program_itself_has_ended_is_not_told(told, end):
 
 
 @listens
+def test_what_f_raises_after_a_terminate_that_it_survives_is_told(told):
+    def f():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ready.send_pyobj(1)
+        time.sleep(0.2)
+        fail()
+
+    with snakefish.Channel(4096) as ready:
+        task = Thread(f)
+        task.start()
+        ready.receive_pyobj(timeout=20)
+        task.terminate()
+        task.join()
+        task.dispose()
+    assert len(told) == 1
+
+
+@listens
+def test_an_exception_of_extract_does_not_hide_that_of_f(told):
+    with pytest.raises(LookupError, match="in extract"):
+        with Thread(fail, lambda g: fail(LookupError("in extract")), lambda g, x: None) as task:
+            task.start()
+    task.dispose()
+    assert len(told) == 1 and type(told[0][2]) is OwnError
+
+
+@listens
 def test_terminate_after_its_end_hides_nothing(told):
     task = Thread(fail)
     task.start()
@@ -382,15 +409,18 @@ def test_a_raise_in_flight_is_kept():
 # ---- repr ----
 
 
+THREAD = "Thread" if PYPY else "snakefish.Thread"  # PyPy leaves the module out of the names of types written in C
+
+
 @listens
 def test_repr_tells_the_state_and_what_came_of_it(told):
     task = Thread(time.sleep, args=(60,), name="mine")
-    assert repr(task) == "<snakefish.Thread 'mine', not started>"
+    assert repr(task) == f"<{THREAD} 'mine', not started>"
     task.start()
-    assert repr(task) == f"<snakefish.Thread 'mine', started, pid {task.pid}>"
+    assert repr(task) == f"<{THREAD} 'mine', started, pid {task.pid}>"
     task.kill()
     task.join()
-    assert repr(task) == f"<snakefish.Thread 'mine', joined, killed by signal 9, pid {task.pid}>"
+    assert repr(task) == f"<{THREAD} 'mine', joined, killed by signal 9, pid {task.pid}>"
     for f, words in ((int, "returned"), (fail, "raised OwnError"), (functools.partial(os._exit, 3), "exit status 3"),
                      (functools.partial(sys.exit, 4), "exit status 4"), (lambda: (lambda: 1), "its result is lost"),
                      (functools.partial(compile, "a b", "f", "exec"), "raised an exception")):
@@ -403,7 +433,7 @@ def test_repr_tells_the_state_and_what_came_of_it(told):
         assert f", joined, {words}" in repr(task)
     never = Thread(int, name="mine")
     never.dispose()
-    assert repr(never) == "<snakefish.Thread 'mine', disposed>"
+    assert repr(never) == f"<{THREAD} 'mine', disposed>"
 
 
 def test_repr_runs_no_code_of_the_exception():

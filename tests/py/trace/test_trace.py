@@ -33,6 +33,27 @@ back.send_pyobj("untraced")
         assert db.one("SELECT count(*) FROM channel WHERE capacity_bytes = 32768") == 2
 
 
+def test_a_message_has_the_bytes_that_count_in_its_channel(check_program, tmp_path):
+    """Those of its pickle, or of the bytes object."""
+    check_program("""
+import sys, snakefish
+objects = [1, 300, "text", [1, 2.5, None], {"a": ("b", 2)}, {1, 2}, ["x"] * 5000, [i / 3 for i in range(30_000)],
+           (b"x" * 300_000, 1)]
+with snakefish.trace.session(sys.argv[1]), snakefish.Channel(12345678) as channel:
+    for thing in objects:
+        channel.send_pyobj(thing)
+        assert channel.receive_pyobj() == thing
+    channel.send_bytes(b"x" * 77)
+    channel.receive_bytes()
+""", tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        assert db.one("SELECT capacity_bytes FROM channel") == 12345678
+        sizes = [size for size, in db.rows("SELECT bytes FROM message ORDER BY seq")]
+    objects = [1, 300, "text", [1, 2.5, None], {"a": ("b", 2)}, {1, 2}, ["x"] * 5000, [i / 3 for i in range(30_000)],
+               (b"x" * 300_000, 1)]
+    assert sizes == [len(pickle.dumps(thing, 5)) for thing in objects] + [77]
+
+
 def test_a_session_stops_also_when_its_block_raises(check_program, tmp_path):
     out = check_program(BUSY + """
 try:

@@ -52,11 +52,11 @@ def everything(chance):
             for number in range(50):
                 check(other.receive_pyobj(True, 15)[0] == number, "a wrong message")
 
-    nest = Thread(deep, args=(3, channel))
-    nest.start()
     works = [threads, generator, a_map, stream]
-    while True:
-        chance.choice(works)()
+    with Thread(deep, args=(3, channel)) as nest:
+        nest.start()
+        while True:
+            chance.choice(works)()
 
 
 @program(killed_within_s=0.15)
@@ -76,7 +76,7 @@ def run_until_interrupted(trial):
 
 @program
 def the_program_is_interrupted_and_goes_on(trial):
-    """SIGINT at any moment is one KeyboardInterrupt; once what it was using is collected, no process is left."""
+    """SIGINT at any moment is one KeyboardInterrupt; with blocks end their processes, and what has none is collected."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore", ResourceWarning)
     root, delay = os.getpid(), 3 * trial.moment()

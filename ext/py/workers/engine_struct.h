@@ -1,0 +1,127 @@
+/* The structs of the worker engine: what a job is, and what the parent and the workers know. See engine.h. */
+#ifndef SF_PY_WORKERS_ENGINE_STRUCT_H
+#define SF_PY_WORKERS_ENGINE_STRUCT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/result/stream.h"
+#include "py/message/arrival.h"
+#include "py/task/task.h"
+
+#define SF_ENGINE_NO_CLAIM UINT64_MAX
+/* With a message's tag: */
+#define SF_ENGINE_ALONE 0x100u     /* it is one result, not a list of them */
+#define SF_ENGINE_EXTRACTED 0x200u /* it is what `extract` returned; its number is the first argument of the chunk */
+#define SF_ENGINE_WHAT_BYTES 160   /* what job->describe may write */
+
+struct sf_engine;
+struct sf_worker;
+
+/* In a worker: the chunk it works through. */
+struct sf_chunk {
+    PyObject *items;    /* list, tuple or range with the arguments, owned */
+    Py_ssize_t at, end; /* the next position in items, and the one after the last */
+    uint64_t offset;    /* the number of argument items[0] */
+    uint64_t number;    /* of the chunk */
+    PyObject *iterator; /* over a range; owned */
+    PyObject *failure;  /* what is raised instead of one more argument: it cannot be unpickled; owned, may be NULL */
+};
+
+/* What map, imap and merge each do in their own way. */
+struct sf_job {
+    /* In the worker: fills in the next chunk, which is zeroed before, and notes the claim. 1, 0: there is none, -1 with
+     * an exception that ends the worker. */
+    int (*next_chunk)(struct sf_worker *worker, struct sf_chunk *chunk);
+    /* In the worker, after a chunk of which nothing has failed: what else belongs to it. 0, or -1 with an exception
+     * that ends the worker. May be NULL. */
+    int (*after_chunk)(struct sf_worker *worker, const struct sf_chunk *chunk);
+    /* In both: what a message is, for errors: "its result for argument 6", or "what it extracted". */
+    void (*describe)(const struct sf_engine *engine, uint64_t number, bool extracted, char *what);
+    /* In both: a worker's name, a new reference or NULL with an exception. May be NULL: "map worker-<n> (f)". */
+    PyObject *(*name)(const struct sf_engine *engine, uint32_t number);
+
+    /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. extracted:
+     * whether what was extracted after the chunk that begins with it is awaited, 1 or 0. */
+    Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number, bool extracted);
+    /* In the parent: takes the result of an argument for which there is room. Steals value. */
+    void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
+    /* In the parent: takes the current exception as the outcome of an argument for which there is room, or of the
+     * extraction after the chunk that begins with it. */
+    void (*fail)(struct sf_engine *engine, uint64_t number);
+    /* In the parent: takes what was extracted after the chunk that begins with this argument. Steals value. NULL where
+     * no worker sends such a message. */
+    void (*extracted)(struct sf_engine *engine, uint64_t number, PyObject *value);
+    /* In the parent: a worker has died, and all that it had sent was taken. claim: the argument it was at, or
+     * SF_ENGINE_NO_CLAIM. */
+    void (*ended)(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim);
+    /* In the parent: does what can be done without waiting, such as feeding and starting workers. 0, SF_RAISED or
+     * -errno. May be NULL. */
+    int (*advance)(struct sf_engine *engine);
+    /* In the parent: whether sf_engine_wait has nothing to wait for any more. Cheap. */
+    bool (*is_finished)(struct sf_engine *engine);
+    /* In the parent: whether a worker will end soon, and `advance` needs that to go on. Cheap. May be NULL. */
+    bool (*awaits_end)(struct sf_engine *engine);
+
+    bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
+    bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
+};
+
+struct sf_engine_claim {
+    _Alignas(64) _Atomic uint64_t number; /* on a line of its own: its worker stores it for each argument */
+    _Atomic bool has_finished;            /* the worker ends by itself */
+};
+
+struct sf_engine_board {   /* in shared memory */
+    _Atomic uint64_t next; /* map: the next chunk. Workers add; the parent stores the number of chunks to stop them */
+
+    struct sf_engine_claim claims[]; /* by worker */
+};
+
+struct sf_worker {
+    struct sf_task task;
+    struct sf_engine *engine;
+    uint32_t number;           /* in engine->workers */
+    struct sf_arrival arrival; /* in the parent: of the message under way from it, or kept */
+    Py_ssize_t block;          /* in the worker: how many results it computes between two sends */
+    uint64_t chunks;           /* in the worker: how many it has begun to work on */
+    bool gone;                 /* it does not run, and nothing is expected from it any more */
+};
+
+/* A message that is whole and not opened, because its opening was interrupted. */
+struct sf_unopened {
+    bool is_there;
+    struct sf_stream_head head;
+    PyObject *opened; /* what it is, owned; NULL: its opening runs code, and it is in its worker's `arrival` */
+};
+
+struct sf_engine {
+    const struct sf_job *job;
+    PyObject *f; /* borrowed */
+    bool star;   /* f(*argument) */
+    pid_t owner; /* the process that made it */
+    struct sf_engine_board *board;
+    size_t board_bytes;
+    struct sf_ring *ring; /* of results */
+    struct sf_unopened unopened;
+    struct sf_worker **workers;
+    Py_ssize_t started, alive, most; /* workers: started so far, not gone, ever */
+    Py_ssize_t oldest;               /* all before this one are gone */
+    uint32_t seen;                   /* the ring's events before the last look at it */
+    bool look;                       /* it is time to look for dead workers */
+    int64_t looked_ns;               /* when that was last done */
+};
+
+static inline struct sf_worker *sf_worker_of(struct sf_task *task)
+{
+    return (struct sf_worker *)((char *)task - offsetof(struct sf_worker, task));
+}
+
+static inline _Atomic uint64_t *sf_worker_claim(const struct sf_worker *worker)
+{
+    return &worker->engine->board->claims[worker->number].number;
+}
+
+#endif
