@@ -73,23 +73,6 @@ static int copy_or_lose_piece(struct sf_arrival *arrival, struct sf_ring *ring, 
     return whole;
 }
 
-int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
-{
-    if (bytes == head->total) {
-        *object = open_whole_piece(ring, slot);
-        return 1;
-    }
-    int whole = copy_or_lose_piece(arrival, ring, head, slot, bytes);
-    if (whole <= 0)
-        return whole;
-    struct sf_incoming incoming = arrival->incoming; /* what unpickling calls may come here again */
-    arrival->incoming = (struct sf_incoming){.total = 0};
-    *object = sf_incoming_open(&incoming);
-    sf_incoming_clear(&incoming);
-    return 1;
-}
-
 int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
 {

@@ -11,6 +11,7 @@
 #include "py/base/arguments.h"
 #include "py/base/caller.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
@@ -125,14 +126,14 @@ int sf_task_start(struct sf_task *task)
     return -1;
 }
 
-/* Takes what the child left. Each part gets its tag when it is whole. 0, or -1 with an exception; then it can be called
- * again, if that was MemoryError. */
+/* Takes what the child left. Each part gets its tag when it is whole, and is not looked for any more. 0, or -1 with an
+ * exception; then it can be called again. */
 static int take_result(struct sf_task *task, struct sf_result_memory *memory)
 {
     struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
     if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
+    if (!task->tag && parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
         return -1;
     task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
     if (parts[SF_TASK_EXTRACTED].tag && sf_packed_take(&task->extracted, memory, &parts[SF_TASK_EXTRACTED]))
@@ -150,8 +151,8 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     struct sf_result_memory memory = task->memory;
     task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
     bool failed = take_result(task, &memory);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
-        task->memory = memory; /* the rest can be taken when there is memory */
+    if (failed && sf_interruption_is_raised() && !task->disposed)
+        task->memory = memory; /* the rest can be taken by another call */
     else
         sf_result_memory_unmap(&memory);
     return failed ? SF_RAISED : 0;
