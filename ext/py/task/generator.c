@@ -87,7 +87,8 @@ static int pull_item(struct sf_generator *generator)
 static int try_item(void *what)
 {
     struct sf_generator *generator = what;
-    if (!sf_child_is_ours(&generator->base.task.child)) /* a signal handler has called os.fork: the item is the parent's */
+    if (!sf_child_is_ours(
+            &generator->base.task.child)) /* a signal handler has called os.fork: the item is the parent's */
         return SF_RAISED;
     int got = pull_item(generator);
     if (got != -EAGAIN || !generator->check_child)

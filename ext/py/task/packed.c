@@ -25,8 +25,8 @@ static int begin(struct sf_packed *packed, const struct sf_result_part *part)
 }
 
 /* Making room for a part of the message may run code of the program, as a garbage collection or a signal handler, which
- * may fork. The process that it makes must not take: that would free what its parent has not copied yet. 0, or -1 with an
- * exception. */
+ * may fork. The process that it makes must not take: that would free what its parent has not copied yet. 0, or -1 with
+ * an exception. */
 static int check_owner(const struct sf_result_memory *memory)
 {
     if (memory->owner == getpid())
