@@ -163,6 +163,19 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
     return (struct sf_outcome_origin){task->child.pid, task->child.exit_status, task->name, what};
 }
 
+/* Whether f's outcome is the same as extract's (opened), word for word: the child found no room for both. */
+static bool is_told_by(struct sf_task *task, PyObject *opened)
+{
+    if (!opened || task->tag != SF_TAG_BROKEN || task->extracted_tag != SF_TAG_BROKEN ||
+        !sf_packed_is_there(&task->packed))
+        return false;
+    PyObject *result = sf_packed_open(&task->packed); /* bytes: no code of the program runs */
+    bool same = result && PyObject_RichCompareBool(result, opened, Py_EQ) > 0;
+    PyErr_Clear();
+    Py_XDECREF(result);
+    return same;
+}
+
 int sf_task_open_extracted(struct sf_task *task)
 {
     if (!sf_packed_is_there(&task->extracted))
@@ -170,10 +183,13 @@ int sf_task_open_extracted(struct sf_task *task)
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
     PyObject *opened = sf_packed_open(&task->extracted);
+    bool tells_all = is_told_by(task, opened);
     task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
     Py_XDECREF(opened);
-    if (!interrupted) /* else the next join opens it */
+    if (!interrupted) { /* else the next join opens it */
+        task->asked = task->asked || tells_all;
         sf_packed_clear(&task->extracted);
+    }
     return task->to_merge ? 0 : -1;
 }
 
