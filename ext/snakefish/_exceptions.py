@@ -13,15 +13,18 @@ try:
 except ImportError:  # PyPy
     from pickle import Pickler
 
+from snakefish._interruption import is_from_signal_handler
+
 _PROTOCOL = 5  # the highest
 
 
 class _Pickler(Pickler):
     """Pickles exceptions as calls of `remake`. With `left_out` as a dict, attributes of exceptions that cannot be
-    pickled are left out, and it gets the reasons by their names."""
+    pickled are left out, and it gets the reasons by their names. tried: the exceptions whose attribute this Pickler
+    tries; such an attribute may lead back to them."""
 
-    def __init__(self, left_out=None):
-        self.file, self.left_out = io.BytesIO(), left_out
+    def __init__(self, left_out=None, tried=()):
+        self.file, self.left_out, self.tried = io.BytesIO(), left_out, tried
         super().__init__(self.file, _PROTOCOL)
 
     def reducer_override(self, obj):
@@ -31,13 +34,16 @@ class _Pickler(Pickler):
         if not isinstance(reduced, tuple) or reduced[0] is not type(obj):
             return reduced  # the class has a way of its own
         state = reduced[2:]
-        if self.left_out is not None and state and isinstance(state[0], dict):
-            state = ({name: value for name, value in state[0].items() if self._can_pickle(name, value)}, *state[1:])
+        if any(exception is obj for exception in self.tried):
+            state = ()
+        elif self.left_out is not None and state and isinstance(state[0], dict):
+            kept = {name: value for name, value in state[0].items() if self._can_pickle(obj, name, value)}
+            state = (kept, *state[1:])
         return (remake, (type(obj), reduced[1], obj.args), *state)
 
-    def _can_pickle(self, name, value):
+    def _can_pickle(self, exception, name, value):
         try:
-            _Pickler({}).dump(value)
+            _Pickler({}, (*self.tried, exception)).dump(value)
             return True
         except Exception as reason:
             self.left_out[name] = reason
@@ -67,36 +73,10 @@ def remake(cls, arguments, args):
     try:
         exception = cls(*arguments)
     except Exception as reason:
-        if not is_about_the_bytes(reason):
-            raise
+        if isinstance(reason, (MemoryError, RecursionError)) or is_from_signal_handler(reason):
+            raise  # it says nothing about the class: see ext/py/base/interruption.h
         builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
         exception = builtin.__new__(cls, *arguments)
         builtin.__init__(exception, *arguments)
     exception.args = args
     return exception
-
-
-def is_about_the_bytes(exception):
-    """Whether what came while something was unpickled says that it cannot be unpickled. It does not if it would have come
-    in any other call at that moment: see sf_outcome_was_interrupted in outcome.h."""
-    if not isinstance(exception, Exception) or isinstance(exception, (MemoryError, RecursionError)):
-        return False
-    traceback = exception.__traceback__
-    while traceback is not None:
-        if _is_signal_handler(traceback.tb_frame):
-            return False
-        traceback = traceback.tb_next
-    return True
-
-
-def _is_signal_handler(frame):
-    """Handlers are called with the frame that they interrupt. Nothing else gets its own caller's frame."""
-    code, caller, values = frame.f_code, frame.f_back, frame.f_locals
-    if caller is None:
-        return False
-    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)  # * and **
-    for name in code.co_varnames[:count]:
-        value = values.get(name)
-        if value is caller or (type(value) is tuple and any(item is caller for item in value)):
-            return True
-    return False

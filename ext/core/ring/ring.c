@@ -187,6 +187,7 @@ static uint64_t take_returned(const struct sf_ring *ring)
         }
         /* Only if nobody has lowered it meanwhile. release: who sees it cleared sees next; partner: has_message */
         atomic_compare_exchange_strong_explicit(&s->returned, &returned, 0, memory_order_acq_rel, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst); /* before frames are looked at; partner: lower_returned */
     }
     return next;
 }
@@ -380,6 +381,9 @@ void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 /* Lock-free. Lowers s->returned to the position, so that the next claim begins there. */
 static void lower_returned(struct sf_ring_shared *s, uint64_t position)
 {
+    /* The frame is RETURNING for all before `returned` is looked at; partner: the fence in take_returned. Else we could
+     * see a position that is just being taken, while who takes it sees our frame still READING, and passes it. */
+    atomic_thread_fence(memory_order_seq_cst);
     uint64_t wanted = position + 1, seen = atomic_load_explicit(&s->returned, memory_order_relaxed);
     /* release, and acquire in take_returned: a process that sees the position sees the frame RETURNING */
     while ((seen == 0 || seen > wanted) && !atomic_compare_exchange_weak_explicit(

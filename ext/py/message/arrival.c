@@ -1,8 +1,8 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room in
- * the ring back, and the message is opened once all are there. A message of one piece that need not be kept is opened at
- * once. */
+ * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room
+ * in the ring back, and the message is opened once all are there. A message of one piece that need not be kept is
+ * opened at once. */
 #include "py/message/arrival.h"
 
 #include "py/message/message.h"
@@ -71,23 +71,6 @@ static int copy_or_lose_piece(struct sf_arrival *arrival, struct sf_ring *ring, 
     if (whole < 0)
         sf_arrival_clear(arrival);
     return whole;
-}
-
-int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
-{
-    if (bytes == head->total) {
-        *object = open_whole_piece(ring, slot);
-        return 1;
-    }
-    int whole = copy_or_lose_piece(arrival, ring, head, slot, bytes);
-    if (whole <= 0)
-        return whole;
-    struct sf_incoming incoming = arrival->incoming; /* what unpickling calls may come here again */
-    arrival->incoming = (struct sf_incoming){.total = 0};
-    *object = sf_incoming_open(&incoming);
-    sf_incoming_clear(&incoming);
-    return 1;
 }
 
 int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,

@@ -4,12 +4,7 @@
  * Opening runs code of the program: it unpickles. What that raises is one of two things.
  *
  * 1. It is about the bytes: they cannot be unpickled here. The caller gets ChildDied with the reason as its cause.
- * 2. It would have come in any other call at that moment, and says nothing about the bytes (an interruption):
- *      - what is no Exception: KeyboardInterrupt, SystemExit, GeneratorExit and the like;
- *      - MemoryError and RecursionError: later there may be more room;
- *      - whatever a signal handler raised, an ordinary Exception too. A handler is known by its frame in the traceback:
- *        its arguments hold the frame that it interrupted, which is its caller. No other function gets that.
- *    The caller gets it as it is.
+ * 2. It is an interruption (py/base/interruption.h). The caller gets it as it is.
  *
  * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So get_result() keeps
  * a value that could not be unpickled in either case: it can be asked for again (packed.h).

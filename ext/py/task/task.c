@@ -11,6 +11,7 @@
 #include "py/base/arguments.h"
 #include "py/base/caller.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
@@ -125,14 +126,14 @@ int sf_task_start(struct sf_task *task)
     return -1;
 }
 
-/* Takes what the child left. Each part gets its tag when it is whole. 0, or -1 with an exception; then it can be called
- * again, if that was MemoryError. */
+/* Takes what the child left. Each part gets its tag when it is whole, and is not looked for any more. 0, or -1 with an
+ * exception; then it can be called again. */
 static int take_result(struct sf_task *task, struct sf_result_memory *memory)
 {
     struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
     if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
+    if (!task->tag && parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
         return -1;
     task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
     if (parts[SF_TASK_EXTRACTED].tag && sf_packed_take(&task->extracted, memory, &parts[SF_TASK_EXTRACTED]))
@@ -150,8 +151,8 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     struct sf_result_memory memory = task->memory;
     task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
     bool failed = take_result(task, &memory);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
-        task->memory = memory; /* the rest can be taken when there is memory */
+    if (failed && sf_interruption_is_raised() && !task->disposed)
+        task->memory = memory; /* the rest can be taken by another call */
     else
         sf_result_memory_unmap(&memory);
     return failed ? SF_RAISED : 0;
@@ -162,6 +163,19 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
     return (struct sf_outcome_origin){task->child.pid, task->child.exit_status, task->name, what};
 }
 
+/* Whether f's outcome is the same as extract's (opened), word for word: the child found no room for both. */
+static bool is_told_by(struct sf_task *task, PyObject *opened)
+{
+    if (!opened || task->tag != SF_TAG_BROKEN || task->extracted_tag != SF_TAG_BROKEN ||
+        !sf_packed_is_there(&task->packed))
+        return false;
+    PyObject *result = sf_packed_open(&task->packed); /* bytes: no code of the program runs */
+    bool same = result && PyObject_RichCompareBool(result, opened, Py_EQ) > 0;
+    PyErr_Clear();
+    Py_XDECREF(result);
+    return same;
+}
+
 int sf_task_open_extracted(struct sf_task *task)
 {
     if (!sf_packed_is_there(&task->extracted))
@@ -169,10 +183,13 @@ int sf_task_open_extracted(struct sf_task *task)
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
     PyObject *opened = sf_packed_open(&task->extracted);
+    bool tells_all = is_told_by(task, opened);
     task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
     Py_XDECREF(opened);
-    if (!interrupted) /* else the next join opens it */
+    if (!interrupted) { /* else the next join opens it */
+        task->asked = task->asked || tells_all;
         sf_packed_clear(&task->extracted);
+    }
     return task->to_merge ? 0 : -1;
 }
 
@@ -236,7 +253,8 @@ static int take_over(struct sf_task *task)
         task->busy = SF_TASK_MERGING;
         if (!opened || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !sf_packed_is_there(&task->extracted); /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !sf_packed_is_there(
+            &task->extracted); /* also when merge raised: the child is reaped and its result is here */
     } else if (!task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
