@@ -17,8 +17,9 @@
 #define GARBAGE_ROUNDS 1
 #endif
 
-/* In `known`, what this process has inherited stands before what it has added. */
-static struct sf_kept_link kept = {.next = &kept, .previous = &kept}, known = {.next = &known, .previous = &known};
+/* In `known`, what this process has inherited stands before what it has added. Both are empty from sf_kept_init on. With
+ * an initialiser they would lie in another page than all else that a fork's parent writes. */
+static struct sf_kept_link kept, known;
 static pid_t owner; /* the process that has added something last */
 
 static void take_out(struct sf_kept_link *link)
@@ -172,5 +173,7 @@ static void tell_at_end(void)
 
 void sf_kept_init(void)
 {
+    kept.next = kept.previous = &kept;
+    known.next = known.previous = &known;
     sf_child_all_ended = tell_at_end;
 }
