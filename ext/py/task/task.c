@@ -61,8 +61,6 @@ static int check_call(const struct sf_task_call *call)
 
 int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, const struct sf_task_call *call)
 {
-    static const char *const words[] = {
-        [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
     if (check_call(call))
         return -1;
     /* All that may run code of the program comes first: an iterator in args might initialise this very task. */
@@ -72,10 +70,10 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     bool failed =
         !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
         ((is_given(call->extract) || is_given(call->globals)) && !(globals = sf_caller_globals(call->globals, self))) ||
-        !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(words[kind], kind, call->f));
+        !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(sf_task_word(kind), kind, call->f));
     if (!failed && task->name) {
         PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
-                     task->word);
+                     sf_task_word(task->kind));
         failed = true;
     }
     if (failed) {
@@ -85,7 +83,6 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
         Py_XDECREF(name);
         return -1;
     }
-    task->word = words[kind];
     task->kind = kind;
     task->child.pidfd = SF_OWN_FD_NONE;
     task->child.task = sf_log_next_task();

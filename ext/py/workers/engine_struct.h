@@ -2,6 +2,7 @@
 #ifndef SF_PY_WORKERS_ENGINE_STRUCT_H
 #define SF_PY_WORKERS_ENGINE_STRUCT_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -84,11 +85,14 @@ struct sf_worker {
     struct sf_task task;
     struct sf_engine *engine;
     uint32_t number;           /* in engine->workers */
+    bool gone;                 /* it does not run, and nothing is expected from it any more */
     struct sf_arrival arrival; /* in the parent: of the message under way from it, or kept */
     Py_ssize_t block;          /* in the worker: how many results it computes between two sends */
     uint64_t chunks;           /* in the worker: how many it has begun to work on */
-    bool gone;                 /* it does not run, and nothing is expected from it any more */
 };
+
+/* Larger blocks come from malloc, whose lists lie in pages that each fork makes copy-on-write ones. */
+static_assert(sizeof(struct sf_worker) <= 512, "PyMem_Calloc takes it from Python's own pools");
 
 /* A message that is whole and not opened, because its opening was interrupted. */
 struct sf_unopened {
