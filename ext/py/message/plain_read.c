@@ -102,7 +102,7 @@ static PyObject *read_float(struct reader *reader)
     return PyFloat_FromDouble(value);
 }
 
-static PyObject *read_text(struct reader *reader, size_t length)
+static inline PyObject *read_text(struct reader *reader, size_t length)
 {
     const unsigned char *letters = reader->at;
     reader->at += length;
@@ -110,7 +110,7 @@ static PyObject *read_text(struct reader *reader, size_t length)
         return PyUnicode_FromOrdinal(*letters); /* Python has one object for each */
     PyObject *text = PyUnicode_New((Py_ssize_t)length, 127);
     if (text && length) /* the empty str is shared, and must not be written to */
-        memcpy(PyUnicode_DATA(text), letters, length);
+        copy_letters(PyUnicode_DATA(text), (const char *)letters, length);
     return text;
 }
 
@@ -163,8 +163,18 @@ static void drop(struct reader *reader, size_t from)
         Py_DECREF(reader->stack.item[--reader->stack.count]);
 }
 
+/* Reads a short str and the MEMOIZE that follows it. */
+static inline int push_short_text(struct reader *reader, uint32_t count)
+{
+    int failed = push(reader, read_text(reader, take(reader, 1)));
+    if (failed || *reader->at != MEMOIZE)
+        return failed;
+    reader->at++;
+    return count & SF_PLAIN_SHARED ? memoize(reader) : 0;
+}
+
 /* Carries out one opcode. 0, or -1 with MemoryError. */
-static int step(struct reader *reader, enum opcode opcode, uint32_t count)
+static inline __attribute__((always_inline)) int step(struct reader *reader, enum opcode opcode, uint32_t count)
 {
     size_t from;
     int failed;
@@ -186,7 +196,7 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
     case BINFLOAT:
         return push(reader, read_float(reader));
     case SHORT_BINUNICODE:
-        return push(reader, read_text(reader, take(reader, 1)));
+        return push_short_text(reader, count);
     case BINUNICODE:
         return push(reader, read_text(reader, take(reader, 4)));
     case NONE:
@@ -235,6 +245,32 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
     return 0;
 }
 
+/* A pickle of one number, None, a bool or a short str needs no stack. NULL without an exception: it is another. */
+static inline PyObject *read_single(struct reader *reader)
+{
+    switch (*reader->at++) {
+    case NONE:
+        return Py_NewRef(Py_None);
+    case NEWTRUE:
+        return Py_NewRef(Py_True);
+    case NEWFALSE:
+        return Py_NewRef(Py_False);
+    case BININT1:
+        return PyLong_FromLong((long)take(reader, 1));
+    case BININT2:
+        return PyLong_FromLong((long)take(reader, 2));
+    case BININT:
+        return PyLong_FromLong((int32_t)take(reader, 4));
+    case BINFLOAT:
+        return read_float(reader);
+    case SHORT_BINUNICODE:
+        return read_text(reader, take(reader, 1));
+    default:
+        reader->at--;
+        return NULL;
+    }
+}
+
 /* A list of nothing but numbers needs no stack. */
 static PyObject *read_numbers(struct reader *reader, Py_ssize_t count)
 {
@@ -278,6 +314,9 @@ PyObject *sf_plain_read(const char *pickle, uint32_t count)
         reader.at += 1 + sizeof(uint64_t);
     if (count & SF_PLAIN_NUMBERS)
         return read_numbers(&reader, (Py_ssize_t)(count & SF_PLAIN_ITEMS));
+    PyObject *single = read_single(&reader);
+    if (single || PyErr_Occurred())
+        return single;
     reader.stack.item = reader.stack.few;
     reader.memo.item = reader.memo.few;
     reader.stack.room = reader.memo.room = FEW;
