@@ -248,17 +248,41 @@ static int write_text(struct sf_plain *plain, PyObject *text)
     return WRITTEN;
 }
 
+/* False: it does not fit into 64 bits. */
+static inline bool get_integer(PyObject *object, int64_t *value)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)object)) {
+        *value = PyUnstable_Long_CompactValue((PyLongObject *)object);
+        return true;
+    }
+#elif PY_VERSION_HEX >= 0x030B0000
+    if (Py_SIZE(object) >= -1 && Py_SIZE(object) <= 1) { /* 0 has one digit too, which is 0 */
+        *value = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
+        return true;
+    }
+#endif
+    int overflow;
+    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
+}
+
 /* Where the next opcode goes; NULL: it does not fit into 64 bits. There is room for NUMBER_BYTES. */
 static inline char *put_integer(char *at, PyObject *object)
 {
-    int overflow;
-    int64_t value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (overflow)
+    int64_t value;
+    if (!get_integer(object, &value))
         return NULL;
     size_t bytes, head = 1;
+    if ((uint64_t)value <= 0xffff) { /* most ints */
+        uint16_t two = (uint16_t)value;
+        *at = (char)(value > 0xff ? BININT2 : BININT1);
+        memcpy(at + 1, &two, sizeof two);
+        return at + 2 + (value > 0xff);
+    }
     if (value == (int32_t)value) {
-        bytes = value == (value & 0xff) ? 1 : value == (value & 0xffff) ? 2 : 4;
-        *at = (char)(bytes == 1 ? BININT1 : bytes == 2 ? BININT2 : BININT);
+        bytes = 4;
+        *at = (char)BININT;
     } else {
         bytes = (size_t)(64 - __builtin_clrsbll(value) + 7) / 8; /* with one bit for the sign */
         *at = (char)LONG1;

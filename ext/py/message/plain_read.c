@@ -6,6 +6,7 @@
 #include "py/message/plain.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static inline int memoize(struct reader *reader)
     return 0;
 }
 
-static inline uint64_t take(struct reader *reader, size_t bytes)
+static inline __attribute__((always_inline)) uint64_t take(struct reader *reader, size_t bytes)
 {
     uint64_t number = 0;
     memcpy(&number, reader->at, bytes);
@@ -86,7 +87,7 @@ static inline uint64_t take(struct reader *reader, size_t bytes)
     return number;
 }
 
-static PyObject *read_long(struct reader *reader)
+static inline PyObject *read_long(struct reader *reader)
 {
     size_t bytes = take(reader, 1);
     assert(1 <= bytes && bytes <= sizeof(int64_t));
@@ -94,7 +95,7 @@ static PyObject *read_long(struct reader *reader)
     return PyLong_FromLongLong((int64_t)(take(reader, bytes) << unused) >> unused);
 }
 
-static PyObject *read_float(struct reader *reader)
+static inline PyObject *read_float(struct reader *reader)
 {
     uint64_t word = __builtin_bswap64(take(reader, sizeof word));
     double value;
@@ -245,7 +246,8 @@ static inline __attribute__((always_inline)) int step(struct reader *reader, enu
     return 0;
 }
 
-/* A pickle of one number, None, a bool or a short str needs no stack. NULL without an exception: it is another. */
+/* Reads a number, None, a bool or a short str: if that is all of the pickle, it needs no stack. NULL without an
+ * exception: the pickle begins with something else. */
 static inline PyObject *read_single(struct reader *reader)
 {
     switch (*reader->at++) {
@@ -271,9 +273,16 @@ static inline PyObject *read_single(struct reader *reader)
     }
 }
 
-/* A list of nothing but numbers needs no stack. */
-static PyObject *read_numbers(struct reader *reader, Py_ssize_t count)
+static inline bool ends_here(const struct reader *reader)
 {
+    return reader->at[*reader->at == MEMOIZE] == STOP;
+}
+
+/* A list of nothing but numbers needs no stack. */
+static PyObject *read_numbers(const unsigned char *from, Py_ssize_t count)
+{
+    struct reader local, *reader = &local; /* no function that is not inlined gets it: `at` stays in a register */
+    reader->at = from;
     PyObject *list = PyList_New(count), *number;
     for (Py_ssize_t i = 0; list && i < count;) {
         switch (*reader->at++) {
@@ -313,14 +322,16 @@ PyObject *sf_plain_read(const char *pickle, uint32_t count)
     if (*reader.at == FRAME)
         reader.at += 1 + sizeof(uint64_t);
     if (count & SF_PLAIN_NUMBERS)
-        return read_numbers(&reader, (Py_ssize_t)(count & SF_PLAIN_ITEMS));
-    PyObject *single = read_single(&reader);
-    if (single || PyErr_Occurred())
-        return single;
+        return read_numbers(reader.at, (Py_ssize_t)(count & SF_PLAIN_ITEMS));
+    PyObject *first = read_single(&reader);
+    if ((first && ends_here(&reader)) || (!first && PyErr_Occurred()))
+        return first;
     reader.stack.item = reader.stack.few;
     reader.memo.item = reader.memo.few;
     reader.stack.room = reader.memo.room = FEW;
     reader.stack.count = reader.memo.count = 0;
+    if (first) /* of a tuple */
+        reader.stack.item[reader.stack.count++] = first;
     reader.marks = 0;
     reader.filled = 0;
     int failed = 0;
