@@ -52,7 +52,8 @@ static enum collect_verdict watch_root(void *arg)
     return terminated ? COLLECT_STOP : liveness_is_over(arg) ? COLLECT_LAST : COLLECT_ON;
 }
 
-/* Waits for the program's word, where standard output is a socket. Whether to collect: also when the program is over. */
+/* Waits for the program's word, where standard output is a socket. Whether to collect: also when the program is over.
+ */
 static bool may_go(struct liveness *root)
 {
     struct pollfd socket = {.fd = STDOUT_FILENO, .events = POLLIN};

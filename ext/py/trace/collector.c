@@ -88,7 +88,8 @@ static int read_line(void *what)
 {
     struct reading *reading = what;
     if (!is_there(reading->session))
-        return -ECANCELED; /* another thread or a signal handler has ended it, or this is a child that a handler forked */
+        return -ECANCELED; /* another thread or a signal handler has ended it, or this is a child that a handler forked
+                            */
     read_what_is_there();
     return end_of_line() || collector.ended ? 0 : -EAGAIN;
 }
@@ -97,8 +98,8 @@ static int read_line(void *what)
 static PyObject *take_line(PyObject *session)
 {
     struct reading reading = {collector.socket.fd, session};
-    int error = sf_wait(&(struct sf_waiting){.try_now = read_line, .sleep = sleep_until_readable, .what = &reading}, true,
-                        SF_FOREVER);
+    int error = sf_wait(&(struct sf_waiting){.try_now = read_line, .sleep = sleep_until_readable, .what = &reading},
+                        true, SF_FOREVER);
     if (error == -ECANCELED)
         PyErr_SetString(PyExc_RuntimeError, "the trace was stopped by another call of trace.stop() meanwhile");
     else if (error && error != SF_RAISED)
@@ -193,8 +194,8 @@ static int try_reap(void *child)
 static int reap_launcher(void)
 {
     pid_t child = collector.launcher;
-    int error = sf_wait(&(struct sf_waiting){.try_now = try_reap, .sleep = sleep_until_dead, .what = &child}, true,
-                        SF_FOREVER);
+    int error =
+        sf_wait(&(struct sf_waiting){.try_now = try_reap, .sleep = sleep_until_dead, .what = &child}, true, SF_FOREVER);
     if (error && error != SF_RAISED)
         sf_error(error, "cannot wait for the collector snakefish-trace");
     return error ? -1 : 0;
