@@ -13,6 +13,8 @@ try:
 except ImportError:  # PyPy
     from pickle import Pickler
 
+from ._interruption import is_from_signal_handler
+
 _PROTOCOL = 5  # the highest
 
 
@@ -67,36 +69,10 @@ def remake(cls, arguments, args):
     try:
         exception = cls(*arguments)
     except Exception as reason:
-        if not is_about_the_bytes(reason):
+        if isinstance(reason, (MemoryError, RecursionError)) or is_from_signal_handler(reason):
             raise
         builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
         exception = builtin.__new__(cls, *arguments)
         builtin.__init__(exception, *arguments)
     exception.args = args
     return exception
-
-
-def is_about_the_bytes(exception):
-    """Whether what came while something was unpickled says that it cannot be unpickled. It does not if it would have come
-    in any other call at that moment: see sf_outcome_was_interrupted in outcome.h."""
-    if not isinstance(exception, Exception) or isinstance(exception, (MemoryError, RecursionError)):
-        return False
-    traceback = exception.__traceback__
-    while traceback is not None:
-        if _is_signal_handler(traceback.tb_frame):
-            return False
-        traceback = traceback.tb_next
-    return True
-
-
-def _is_signal_handler(frame):
-    """Handlers are called with the frame that they interrupt. Nothing else gets its own caller's frame."""
-    code, caller, values = frame.f_code, frame.f_back, frame.f_locals
-    if caller is None:
-        return False
-    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4) + bool(code.co_flags & 8)  # * and **
-    for name in code.co_varnames[:count]:
-        value = values.get(name)
-        if value is caller or (type(value) is tuple and any(item is caller for item in value)):
-            return True
-    return False

@@ -5,8 +5,6 @@
 #include "py/message/message.h"
 #include "py/message/pickle.h"
 
-#define SHORT_BYTES (64u << 10) /* a copy of less takes no longer than releasing the interpreter lock */
-
 /* A small plain object needs no memory for its pickle. */
 static PyObject *open_small_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t label)
 {
@@ -61,7 +59,7 @@ static PyObject *open_any(struct sf_ring *ring, const struct sf_ring_slot *slot,
 {
     uint64_t bytes = slot->bytes - at;
     enum sf_message_kind kind = sf_message_kind_of(label);
-    if (kind == SF_MESSAGE_PARTS || bytes >= SHORT_BYTES)
+    if (kind == SF_MESSAGE_PARTS || bytes >= SF_MESSAGE_UNLOCKED_BYTES)
         return open_long(ring, slot, at, label);
     if (kind == SF_MESSAGE_PLAIN && bytes <= SF_PLAIN_FEW_BYTES)
         return open_small_plain(ring, slot, at, label);

@@ -7,6 +7,7 @@
 
 #include "core/log/log.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/message/pickle.h"
 
 struct packed_bytes {
@@ -15,16 +16,14 @@ struct packed_bytes {
     int exit_status; /* of SF_TAG_EXITED */
 };
 
-static PyObject *pickle_exception, *is_about_the_bytes;
+static PyObject *pickle_exception;
 
 int sf_outcome_import(void)
 {
     if (pickle_exception)
         return 0;
     PyObject *module = PyImport_ImportModule("snakefish._exceptions");
-    if (module && !is_about_the_bytes)
-        is_about_the_bytes = PyObject_GetAttrString(module, "is_about_the_bytes");
-    if (module && is_about_the_bytes)
+    if (module)
         pickle_exception = PyObject_GetAttrString(module, "pickle_exception");
     Py_XDECREF(module);
     return pickle_exception ? 0 : -1;
@@ -189,24 +188,10 @@ static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *se
     return NULL;
 }
 
-bool sf_outcome_was_interrupted(void)
-{
-    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError) ||
-        PyErr_ExceptionMatches(PyExc_RecursionError)) /* with neither of which Python code could be called here */
-        return true;
-    PyObject *raised = sf_take_raised();
-    PyObject *about = PyObject_CallOneArg(is_about_the_bytes, raised);
-    bool interrupted = about == Py_False;
-    Py_XDECREF(about);
-    PyErr_Clear();
-    sf_put_raised(raised);
-    return interrupted;
-}
-
 /* Unpickling raised the current exception. Returns NULL. */
 static PyObject *raise_unopened(const struct sf_outcome_origin *origin, bool *interrupted)
 {
-    *interrupted = sf_outcome_was_interrupted();
+    *interrupted = sf_interruption_is_raised();
     if (*interrupted)
         return NULL;
     PyObject *reason = sf_take_raised();
@@ -224,7 +209,7 @@ static PyObject *raise_pickled(PyObject *pickled, PyObject *summary, PyObject *c
         sf_put_raised(exception);
         return NULL;
     }
-    if (!exception && sf_outcome_was_interrupted()) {
+    if (!exception && sf_interruption_is_raised()) {
         *interrupted = true;
         Py_XDECREF(cause);
         return NULL;
