@@ -19,8 +19,8 @@ static inline bool sf_arrival_is_under_way(const struct sf_arrival *arrival)
 }
 
 /* Takes a pulled piece and releases its slot; copies without the interpreter lock where that is long. 1: the message is
- * whole, and *object is what it was (a new reference), or NULL with what unpickling raised. 0: more pieces follow. -1 with
- * an exception. */
+ * whole, and *object is what it was (a new reference), or NULL with what unpickling raised. 0: more pieces follow. -1
+ * with an exception. */
 int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
 
@@ -29,8 +29,8 @@ int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const stru
 int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
 
-/* For those who cannot ask for a piece again: copies it and releases its slot. 1: the message is whole, and kept; 0: more
- * pieces follow; -1 with an exception: the slot is still claimed, and the same call can be made again. */
+/* For those who cannot ask for a piece again: copies it and releases its slot. 1: the message is whole, and kept; 0:
+ * more pieces follow; -1 with an exception: the slot is still claimed, and the same call can be made again. */
 int sf_arrival_gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                       const struct sf_ring_slot *slot, uint64_t bytes);
 

@@ -21,9 +21,9 @@ static PyObject *words_for_exception(struct sf_task *task)
     PyObject *opened = NULL;
     if (!task->exception && sf_packed_is_there(&task->packed))
         opened = sf_packed_open(&task->packed); /* bytes: no code of the program runs */
-    PyObject *name = task->exception                         ? PyUnicode_FromString(Py_TYPE(task->exception)->tp_name)
+    PyObject *name = task->exception                        ? PyUnicode_FromString(Py_TYPE(task->exception)->tp_name)
                      : opened && PyBytes_CheckExact(opened) ? sf_outcome_exception_name(opened)
-                                                             : NULL;
+                                                            : NULL;
     Py_XDECREF(opened);
     PyObject *words = name ? PyUnicode_FromFormat("raised %U", name) : NULL;
     if (!words) {

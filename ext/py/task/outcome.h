@@ -2,9 +2,9 @@
  * was extracted, for the items of Generators and the chunks of map. The child packs, the parent opens.
  *
  * Opening runs code of the program: it unpickles. If that raises an interruption (py/base/interruption.h), the caller
- * gets it as it is. Anything else says that the bytes cannot be unpickled here: the caller gets ChildDied with it as the
- * cause. What another thread raises here (PyThreadState_SetAsyncExc) looks like the latter if it is an Exception. So
- * get_result() keeps a value that could not be unpickled in either case: it can be asked for again (packed.h).
+ * gets it as it is. Anything else says that the bytes cannot be unpickled here: the caller gets ChildDied with it as
+ * the cause. What another thread raises here (PyThreadState_SetAsyncExc) looks like the latter if it is an Exception.
+ * So get_result() keeps a value that could not be unpickled in either case: it can be asked for again (packed.h).
  *
  * An exception whose class does not make it again from its args is made without the class's __init__; attributes that
  * cannot be pickled are left out, and the remote traceback says so (snakefish/_exceptions.py). */
