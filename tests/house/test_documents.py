@@ -1,6 +1,7 @@
 """What the READMEs and CONTRIBUTING.md say is so: their programs print what stands there, and what they name exists."""
 
 import ast
+import glob
 import json
 import os
 import re
@@ -177,6 +178,18 @@ def test_the_map_of_a_part_has_all_of_its_rooms(room):
              if os.path.isdir(os.path.join(readme.TOP, room, name)) and not name.startswith(("_", "."))}
     shown = {path.split("/")[0] for path in readme.paths(f"{room}/README.md")}
     assert there - shown == set()
+
+
+@pytest.mark.parametrize("part", ("ext", "tracer"))
+def test_the_map_of_a_part_names_every_source_file(part):
+    """In the row of its room. A header is not named if a source file beside it has its name."""
+    rows = re.findall(r"^\| `([^`]+/[^`]*)` \| (.*) \|$", readme.text(f"{part}/README.md"), re.M)
+    shown = {os.path.normpath(room): set(re.findall(r"`([\w.]+)`", text)) for room, text in rows}
+    sources = [path for path in glob.glob("**", root_dir=os.path.join(readme.TOP, part), recursive=True)
+               if path.endswith((".c", ".py"))]
+    assert len(sources) > 40
+    assert [path for path in sources
+            if path not in shown and os.path.basename(path) not in shown.get(os.path.dirname(path), ())] == []
 
 
 def test_the_tests_can_fail():
