@@ -243,6 +243,8 @@ def test_a_result_that_is_asked_for_too_deep_in_a_recursion_is_there_afterwards(
         task.get_result()
     during_unpickling(None)
     assert task.get_result() == "the result"
+
+
 def results(padding):
     """Items of one piece, or of several: a piece of a stream has at most 1 MiB."""
     for number in (1, 2):
