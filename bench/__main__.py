@@ -1,13 +1,4 @@
-"""python3 -m bench run | list | output | show | compare | export | trace | report
-
-Exit codes:
-  0    done, every output right
-  1    done, but an output was wrong or a sample failed (crash, timeout), or the trace could not be taken
-  2    the command line asks for something that does not exist, or the database is another program's file or another
-       run writes to it: nothing was run
-  3    could not go on (a full disk): the samples finished so far are kept
-  130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
-"""
+"""python3 -m bench run | list | output | show | compare | export | trace | report"""
 import argparse
 import importlib
 import os
@@ -23,8 +14,19 @@ from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
 from bench.run.progress import spoken
 from bench.run.store import Store, StoreError, exists, header
+from bench.run.surroundings import environment, note
 from bench.support.paths import TOP
 
+# Not in a docstring: `python3 -OO` has none.
+EXIT_CODES = """\
+Exit codes:
+  0    done, every output right
+  1    done, but an output was wrong or a sample failed (crash, timeout), or the trace could not be taken
+  2    the command line asks for something that does not exist, or the database is another program's file or another
+       run writes to it: nothing was run
+  3    could not go on (a full disk): the samples finished so far are kept
+  130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
+"""
 DEFAULT_DB = "build/bench.db"
 LIMIT_S, OFFICIAL_LIMIT_S = 60, 6 * 3600
 LIST_WIDTH = 29  # of the names
@@ -47,7 +49,7 @@ def parser():
         return int(text)
 
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
-                                  epilog=__doc__[__doc__.index("Exit codes"):],
+                                  epilog=EXIT_CODES,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export|trace|report")
 
@@ -180,6 +182,8 @@ def run(options, arguments):
         else:
             print_plan(job, full=False)
             blocks.record(job, store, command_line(arguments))
+        if note():
+            print(f"bench: {note()}", file=sys.stderr)
         code = blocks.run(job, store)
         store_results(store)
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
@@ -224,7 +228,7 @@ def output(options):
     with Lifeline() as lifeline:
         command = [sys.executable, "-m", "bench.run.sample", "--output", workload.name,
                    str(options.size or workload.check_size), runtime.name, str(workers)]
-        return 1 if subprocess.run(command, cwd=TOP, env=blocks.environment(lifeline)).returncode else 0
+        return 1 if subprocess.run(command, cwd=TOP, env=environment(lifeline)).returncode else 0
 
 
 def results(module):

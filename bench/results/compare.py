@@ -9,7 +9,8 @@ from bench.results.comparisons import CONTROL
 from bench.results.show import interval, title
 from bench.run.store import StoreError
 
-BUILD = ("cpu_model", "effective_cpus", "kernel", "python", "commit", "extension_flags")
+BUILD = ("cpu_model", "effective_cpus", "kernel", "python", "commit", "extension_flags",
+         "environment_passed_on")
 KINDS = {"program": "programs", "micro": "micro-benchmarks"}
 
 

@@ -52,6 +52,8 @@ class _Shown:
         changed = {0: "", 1: " and changes"}.get(facts["dirty"], "")
         print(f"{facts['cpu_model']}, {facts['effective_cpus']} of {facts['cpus']} CPUs, {facts['kernel']}\n"
               f"{facts['python']}, commit {str(facts['commit'])[:12]}{changed}, load {facts['load1']} at the start")
+        if facts["environment_left_out"] not in ("", "unknown"):
+            print(f"samples ran without {facts['environment_left_out']}")
         for row in self.rows("SELECT text FROM warning WHERE session = ?"):
             print(f"Warning: {row['text']}")
 

@@ -15,14 +15,13 @@ from bench.run.lifeline import Lifeline
 from bench.run.memory import PeakPss
 from bench.run.progress import Progress
 from bench.run.store import StoreError
-from bench.support.paths import TOP, library
+from bench.run.surroundings import environment
+from bench.support.paths import TOP
 
 PROBE_LIMIT_S = 30
 # 40 maps of about 2 ms: few enough to see each in a timeline. It uses Channels, so that the trace holds messages.
 TRACED = ("spectral-norm", 100, "snakefish-channels")
 NO_MEMORY = ("snakefish-again", "ceiling")  # they use as much as snakefish, and as several sequential programs
-# Variables that would change what a program does, without anybody noticing.
-NOT_INHERITED = ("SNAKEFISH_TRACE", "SNAKEFISH_DEBUG", "PYTHONPATH")
 
 
 class Stopped(BaseException):
@@ -75,22 +74,12 @@ class Plan:
                 if not self.workload(c.workload).published_sha256(c.size)}
 
 
-def environment(lifeline):
-    env = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    if lifeline:
-        env["TMPDIR"] = lifeline.folder
-    paths = [str(library()), str(TOP), os.environ.get("PYTHONPATH")]
-    return {**env, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
-
-
 def ask(arguments, limit_s, lifeline=None):
     """Runs bench.run.sample with these arguments. Returns how it ended and its answer, {} without one."""
-    command = [sys.executable, "-m", "bench.run.sample", *map(str, arguments)]
-    ended = process.run(command, cwd=TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline)
-    answer = {}
-    if ended.exit_status == 0 and not ended.timed_out:
-        # The program and its children may print other lines before and after it.
-        answer = json.loads([line for line in ended.stdout.splitlines() if line.startswith("{")][-1])
+    with process.memory_file("answer") as file:
+        command = [sys.executable, "-m", "bench.run.sample", "--answer", str(file.fileno()), *map(str, arguments)]
+        ended = process.run(command, cwd=TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline, keep=(file.fileno(),))
+        answer = json.loads(process.text(file)) if ended.exit_status == 0 and not ended.timed_out else {}
     return ended, answer
 
 
@@ -111,7 +100,7 @@ def measure(cell, limit_s, lifeline, trace=None):
     trace = [trace] if trace else []
     try:
         ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, lifeline)
-    except (IndexError, ValueError):  # it ended well, without an answer
+    except ValueError:  # it ended well, without an answer
         return {"status": "crash", "error": "left without a result", "load1": load1, **disturbance.since()}
     usage = ended.rusage
     return {

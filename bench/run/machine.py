@@ -14,6 +14,7 @@ from importlib import metadata
 from math import ceil
 from pathlib import Path
 
+from bench.run import surroundings
 from bench.support.paths import TOP, library
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -256,11 +257,22 @@ def transparent_hugepages():
     return found[1] if found else None
 
 
+def environment_left_out():
+    """The variables of the caller that samples do not get, because they would change the results."""
+    return " ".join(surroundings.left_out())
+
+
+def environment_passed_on():
+    """The variables that samples get and that may matter, as a shell would set them."""
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in surroundings.passed_on().items())
+
+
 FACTS = (
     cpu_model, cpus, affinity_cpus, effective_cpus, effective_cpus_because, cgroup_cpus, cgroup_memory_bytes,
     memory_bytes, governor, turbo, smt, hypervisor, kernel, clocksource, libc, aslr, transparent_hugepages, load1,
     cpu_mhz, cgroup_version, python, python_compiler, python_build_flags, numpy_version, joblib_version,
-    extension_sha256, code_sha256, extension_compiler, extension_flags, commit, dirty,
+    extension_sha256, code_sha256, extension_compiler, extension_flags, commit, dirty, environment_left_out,
+    environment_passed_on,
 )
 
 

@@ -46,13 +46,14 @@ def signal_name(number):
         return f"signal {number}"
 
 
-def run(command, *, cwd, env, limit_s, watch=None) -> Ended:
-    """Runs command to its end. Calls watch(pgid) with its process group when it starts, and watch(0) after its end."""
+def run(command, *, cwd, env, limit_s, watch=None, keep=()) -> Ended:
+    """Runs command to its end. Calls watch(pgid) with its process group when it starts, and watch(0) after its end. keep:
+    descriptors that it inherits."""
     # Files in memory, not pipes: nobody has to read them meanwhile, and a grandchild may keep them open.
-    with _memory_file("stdout") as out, _memory_file("stderr") as err:
+    with memory_file("stdout") as out, memory_file("stderr") as err:
         start = time.perf_counter_ns()
         child = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                 start_new_session=True)
+                                 start_new_session=True, pass_fds=keep)
         try:
             if watch:
                 watch(child.pid)
@@ -69,14 +70,16 @@ def run(command, *, cwd, env, limit_s, watch=None) -> Ended:
                 child.returncode = os.waitstatus_to_exitcode(status)
             if watch:
                 watch(0)
-        return Ended(child.returncode, timed_out, wall_ns, rusage, _text(out), _text(err))
+        return Ended(child.returncode, timed_out, wall_ns, rusage, text(out), text(err))
 
 
-def _memory_file(name):
+def memory_file(name):
+    """An unnamed file that a process can write and that can be read after its end."""
     return os.fdopen(os.memfd_create(name), "w+b", buffering=0)
 
 
-def _text(file):
+def text(file):
+    """All that was written into it."""
     file.seek(0)
     return file.read().decode("utf-8", "replace")
 

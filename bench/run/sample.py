@@ -1,10 +1,12 @@
 """One sample, in a fresh interpreter: python3 -m bench.run.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB]
 
-Runs the workload once, with no warm-up, and prints one line of JSON. Imports little, because each import adds to the
-sample's time. With --probe RUNTIME it prints what that runtime is and offers; with --output before the other arguments it
-prints the output, and nothing else.
+Runs the workload once, with no warm-up, and writes one line of JSON. Imports little, because each import adds to the
+sample's time. With --probe RUNTIME it writes what that runtime is and offers; with --output before the other arguments it
+prints the output, and nothing else. With --answer FD before all others the JSON goes to that descriptor: standard output is
+the program's, which may print anything.
 """
 import json
+import os
 import sys
 import time
 from contextlib import nullcontext
@@ -101,6 +103,11 @@ def probe(name):
 
 
 def main(arguments):
+    answer_fd = sys.stdout.fileno()
+    if arguments[0] == "--answer":
+        answer_fd = int(arguments[1])
+        os.set_inheritable(answer_fd, False)  # programs that the workload starts need not have it
+        arguments = arguments[2:]
     if arguments[0] == "--probe":
         answer = probe(arguments[1])
     else:
@@ -110,7 +117,8 @@ def main(arguments):
         if print_output:
             sys.stdout.buffer.write(output)
             return
-    print("\n" + json.dumps(answer))  # on a line of its own, whatever the program printed
+    sys.stdout.flush()
+    os.write(answer_fd, (json.dumps(answer) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from bench.run import blocks, catalog, machine
 from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
+from bench.run.surroundings import environment
 from bench.support.paths import TOP, library
 
 RUNTIMES = ("snakefish", "multiprocessing")
@@ -41,7 +42,7 @@ def trace(names, full, directory, workers, kernel):
                 continue
             for runtime in (runtime for runtime in runtimes if workload.runs_on(runtime)):
                 path = os.path.abspath(os.path.join(directory, f"{workload.name}-{runtime.name}.db"))
-                env = blocks.environment(lifeline)
+                env = environment(lifeline)
                 if runtime.name == "multiprocessing":
                     env["SNAKEFISH_TRACE_INSTRUMENT"] = runtime.name
                 (count, *_) = workload.worker_counts(runtime, [workers or cpus], cpus) or [runtime.min_workers]

@@ -49,6 +49,7 @@ def test_an_ordinary_user_whose_path_has_no_sbin_builds_the_kernels_view_too(tmp
 
 def test_what_is_missing_is_said_once_and_before_anything_is_compiled(tmp_path):
     done = subprocess.run(["make", f"B={tmp_path}", "CC=no-such-compiler", "ext", "tracer"], cwd=TOP, text=True,
+                          env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     assert done.returncode != 0
     assert len(done.stdout.splitlines()) == 1 and "cannot be built without a C compiler (no-such-compiler)." in done.stdout

@@ -61,7 +61,7 @@ def warm_up():
     gc.collect()
 
 
-def start(case, book, output):
+def start(case, book, output, folder):
     pid = os.fork()
     if pid:
         return pid
@@ -74,7 +74,7 @@ def start(case, book, output):
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1, all_threads=True)
         owner = os.getpid()
-        player.play(case, book)
+        player.play(case, book, folder)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -103,8 +103,8 @@ def reap_orphans(wrong):
 def run_case(case, options, private_shm):
     """What went wrong (a list of texts), and what the processes wrote."""
     book, wrong = Book(), []
-    with tempfile.TemporaryFile() as output:
-        pid = start(case, book, output)
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory(prefix="sf-reentry-") as folder:
+        pid = start(case, book, output, folder)
         in_time = faults.wait_for_end(pid, options.limit)
         if not in_time:
             wrong.append(f"it did not end in {options.limit} s; these ran: {faults.kill_all()}")

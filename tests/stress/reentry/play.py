@@ -5,10 +5,8 @@ import contextlib
 import gc
 import mmap
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import warnings
@@ -25,11 +23,11 @@ THREADS, REPEATED = 3, 4
 
 
 class Player(World):
-    def __init__(self, case, book):
+    def __init__(self, case, book, folder):
         super().__init__(case, book)
+        self.folder = folder  # for files; whoever plays the case removes it
         self.helpers = []
         self.flags = mmap.mmap(-1, len(FLAGS))
-        self.folder = tempfile.mkdtemp(prefix="sf-reentry-")
 
     def set_flag(self, name, value=1):
         self.flags[FLAGS.index(name)] = value
@@ -198,9 +196,6 @@ class Player(World):
             if status != 0:
                 self.wrong("a copy ended with status", status)
 
-    def close(self):
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 class Flushes:
     """A standard stream that calls at() when it is flushed."""
@@ -216,19 +211,15 @@ class Flushes:
         return getattr(self.stream, name)
 
 
-def play(case, book):
+def play(case, book, folder):
     """In the process of the case."""
-    player = Player(case, book)
+    player = Player(case, book, folder)
     before = left.now()
-    try:
-        player.play()
-        stream = sys.stdout
-        sys.stdout = getattr(stream, "stream", stream)
-        player.subjects.clear()
-        for _ in range(2):
-            gc.collect()
-        for what in left.since(before, player.forgotten):
-            player.wrong("left behind:", what)
-    finally:
-        if os.getpid() == player.owner:
-            player.close()
+    player.play()
+    stream = sys.stdout
+    sys.stdout = getattr(stream, "stream", stream)
+    player.subjects.clear()
+    for _ in range(2):
+        gc.collect()
+    for what in left.since(before, player.forgotten):
+        player.wrong("left behind:", what)
