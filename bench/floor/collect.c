@@ -118,11 +118,12 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
 /* The floor: the same rows, by SQLite alone. */
 static int insert(const char *path, long events, int64_t *inserts_ns)
 {
-    sqlite3 *db;
+    struct database database;
     sqlite3_stmt *s = NULL;
-    int error = database_create(&db, path, &why);
+    int error = database_create(&database, path, &why);
     if (error)
         return error;
+    sqlite3 *db = database.db;
     uint64_t tsc = clock_tsc();
     sqlite3_prepare_v2(db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &s, NULL);
     int64_t began_ns = clock_now_ns();
@@ -144,7 +145,7 @@ static int insert(const char *path, long events, int64_t *inserts_ns)
     sqlite3_finalize(s);
     if (rows_number(db, "SELECT count(*) FROM event") != events)
         error = output_explain(&why, -EIO, "SQLite did not take all rows");
-    database_discard(db);
+    database_discard(&database);
     return error;
 }
 

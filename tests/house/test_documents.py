@@ -1,6 +1,7 @@
 """What the READMEs and CONTRIBUTING.md say is so: their programs print what stands there, and what they name exists."""
 
 import ast
+import glob
 import json
 import os
 import re
@@ -52,14 +53,14 @@ def test_a_program_prints_what_stands_below_it(program, printed, tmp_path):
 
 
 def merges(program):
-    """(what stands before the first call with a merge, the rest, the names that the rest prints), or None."""
+    """(what stands before the first call with a merge, the rest, the names that it prints first), or None."""
     statements = ast.parse(program).body
     for at, statement in enumerate(statements):
         calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
         given = [argument for call in calls for argument in (*call.args, *(keyword.value for keyword in call.keywords))]
         if any(isinstance(argument, ast.Name) and argument.id.startswith("merge") for argument in given):
             before, rest = (ast.unparse(ast.Module(part, [])) for part in (statements[:at], statements[at:]))
-            return before, rest, re.findall(r"^print\((\w+)\)", rest, re.M)
+            return before, rest, re.findall(r"^print\((\w+)", rest, re.M)
     return None
 
 
@@ -68,8 +69,10 @@ MERGES = [pytest.param(*found, id=one.id) for one in EVERY_PROGRAM if (found := 
 
 
 @pytest.mark.parametrize("before, rest, shown", MERGES)
-def test_a_merge_that_is_shown_adds_the_same_each_time_it_is_called(before, rest, shown, tmp_path):
-    """A child inherits what was merged before, so a merge of more than the change would be right only once."""
+def test_a_merge_that_is_shown_is_right_each_time_it_is_called(before, rest, shown, tmp_path):
+    """A child inherits what was merged before, so a merge that adds more than the change would be right only once. A
+    minimum changes nothing when it is found again."""
+    assert shown
     (tmp_path / "program.py").write_text(f"""{before}
 import copy, json, sys
 values = [copy.deepcopy([globals()[name] for name in {shown}])]
@@ -86,7 +89,8 @@ print("\\n" + json.dumps(values))
     added = {key: number - start.get(key, 0) for key, number in after[0].items()}
     assert any(added.values())
     for times, values in enumerate(after, 1):
-        assert values == {key: start.get(key, 0) + times * number for key, number in added.items()}
+        changes = 1 if "min(" in before else times
+        assert values == {key: start.get(key, 0) + changes * number for key, number in added.items()}
 
 
 def test_there_are_merges_of_map_and_of_thread():
@@ -177,6 +181,18 @@ def test_the_map_of_a_part_has_all_of_its_rooms(room):
              if os.path.isdir(os.path.join(readme.TOP, room, name)) and not name.startswith(("_", "."))}
     shown = {path.split("/")[0] for path in readme.paths(f"{room}/README.md")}
     assert there - shown == set()
+
+
+@pytest.mark.parametrize("part", ("ext", "tracer"))
+def test_the_map_of_a_part_names_every_source_file(part):
+    """In the row of its room. A header is not named if a source file beside it has its name."""
+    rows = re.findall(r"^\| `([^`]+/[^`]*)` \| (.*) \|$", readme.text(f"{part}/README.md"), re.M)
+    shown = {os.path.normpath(room): set(re.findall(r"`([\w.]+)`", text)) for room, text in rows}
+    sources = [path for path in glob.glob("**", root_dir=os.path.join(readme.TOP, part), recursive=True)
+               if path.endswith((".c", ".py"))]
+    assert len(sources) > 40
+    assert [path for path in sources
+            if path not in shown and os.path.basename(path) not in shown.get(os.path.dirname(path), ())] == []
 
 
 def test_the_tests_can_fail():

@@ -13,9 +13,6 @@
 #include "py/message/pickle.h"
 #include "py/trace/stretch.h"
 
-/* From this size on a copy takes longer than releasing the interpreter lock and taking it again. */
-#define UNLOCKED_BYTES (64u << 10)
-
 static Py_ssize_t count_of(const struct sf_incoming *incoming)
 {
     return (Py_ssize_t)(incoming->label >> 32);
@@ -155,7 +152,7 @@ int sf_incoming_take(struct sf_incoming *incoming, struct sf_ring *ring, const s
     int failed = 0;
     for (char *to; !failed && taken < bytes && (to = sf_incoming_next(incoming, &room)) != NULL; taken += room) {
         room = room < bytes - taken ? room : bytes - taken;
-        if (room < UNLOCKED_BYTES) {
+        if (room < SF_MESSAGE_UNLOCKED_BYTES) {
             sf_ring_get(ring, slot, at + taken, to, room);
         } else {
             Py_BEGIN_ALLOW_THREADS;
@@ -165,7 +162,8 @@ int sf_incoming_take(struct sf_incoming *incoming, struct sf_ring *ring, const s
         failed = sf_incoming_advance(incoming, room);
     }
     sf_log_stretch(SF_EVENT_COPIED, from, bytes);
-    if (!failed && !sf_ring_is_holder(ring, slot)) { /* memory for a block may begin a garbage collection, which may fork */
+    /* memory for a block may begin a garbage collection, which may fork */
+    if (!failed && !sf_ring_is_holder(ring, slot)) {
         PyErr_SetString(PyExc_RuntimeError, "this process was forked while a message was copied: it is its parent's");
         failed = -1;
     }

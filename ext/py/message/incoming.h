@@ -1,5 +1,5 @@
-/* A message that is coming in. Its bytes are copied, in their order, to where they will stay: into the object itself, or
- * for a pickle into a copy of it. Each buffer that came out of band gets an object of its own.
+/* A message that is coming in. Its bytes are copied, in their order, to where they will stay: into the object itself,
+ * or for a pickle into a copy of it. Each buffer that came out of band gets an object of its own.
  *
  *     sf_incoming_begin -> (sf_incoming_next, copy, sf_incoming_advance)... -> sf_incoming_open -> sf_incoming_clear
  *
@@ -47,8 +47,8 @@ static inline uint64_t sf_incoming_filled(const struct sf_incoming *incoming)
     return incoming->filled;
 }
 
-/* So many of them are there. 0, or -1 with an exception: there is no memory for what follows. They are there all the same;
- * it goes on with an advance by 0 bytes. */
+/* So many of them are there. 0, or -1 with an exception: there is no memory for what follows. They are there all the
+ * same; it goes on with an advance by 0 bytes. */
 int sf_incoming_advance(struct sf_incoming *incoming, uint64_t bytes);
 
 /* Copies bytes [at, at + bytes) of a claimed slot, which are the next ones of the message; without the interpreter lock
@@ -60,9 +60,9 @@ int sf_incoming_take(struct sf_incoming *incoming, struct sf_ring *ring, const s
  * says nothing about the message (Ctrl-C). */
 PyObject *sf_incoming_open(struct sf_incoming *incoming);
 
-/* For a message whose opening runs code of the program, that is a list, and that raised when it was opened: opens it item
- * by item. A new reference to a tuple: a list of the items before the first that raised, and what this one raised, or None
- * if none did. Or NULL with an exception that is not about an item. */
+/* For a message whose opening runs code of the program, that is a list, and that raised when it was opened: opens it
+ * item by item. A new reference to a tuple: a list of the items before the first that raised, and what this one raised,
+ * or None if none did. Or NULL with an exception that is not about an item. */
 PyObject *sf_incoming_open_singly(struct sf_incoming *incoming);
 
 /* Drops what is there, if anything. */

@@ -8,9 +8,6 @@
 #include "py/message/pickle.h"
 #include "py/trace/stretch.h"
 
-/* From this size on a copy takes longer than releasing the interpreter lock and taking it again. */
-#define UNLOCKED_BYTES (64u << 10)
-
 static PyObject *choose_buffer(PyObject *buffers, PyObject *buffer);
 static PyMethodDef chooser = {"choose_buffer", choose_buffer, METH_O, NULL};
 
@@ -167,7 +164,7 @@ static void copy_in(const struct sf_message *message, struct sf_ring *ring, cons
 
 void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot)
 {
-    if (message->bytes < UNLOCKED_BYTES) {
+    if (message->bytes < SF_MESSAGE_UNLOCKED_BYTES) {
         copy_in(message, ring, slot);
     } else {
         Py_BEGIN_ALLOW_THREADS;

@@ -31,6 +31,8 @@
 
 #define SF_MESSAGE_LABEL_BYTES 8u
 #define SF_MESSAGE_LARGE_BYTES (64u << 10)
+/* From this size on a copy takes longer than releasing the interpreter lock and taking it again. */
+#define SF_MESSAGE_UNLOCKED_BYTES (64u << 10)
 
 /* In a buffer's word, above its size. */
 #define SF_MESSAGE_READ_ONLY (UINT64_C(1) << 63)
@@ -87,10 +89,10 @@ static inline enum sf_message_kind sf_message_kind_of(uint64_t label)
     return (enum sf_message_kind)(uint32_t)label;
 }
 
-/* Opens the message that begins at byte `at` of the claimed slot, which stays the caller's: if an interruption came
- * (py/base/interruption.h), it may give the message back. The object is made from a copy: what unpickling calls may fork,
- * and the child's object must not change when the parent gives the room back. A new reference, or NULL with what
- * unpickling raised. want_bytes: TypeError for anything but bytes. */
+/* Opens the message that begins at byte `at` of the claimed slot, which stays the caller's: it releases the slot, or
+ * gives it back if an interruption came (py/base/interruption.h). The object is made from a copy: what unpickling calls
+ * may fork, and the child's object must not change when the parent gives the room back. A new reference, or NULL with
+ * what unpickling raised. want_bytes: TypeError for anything but bytes. */
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes);
 
 /* Whether opening a message with this label runs code of the program, which may raise anything. */

@@ -19,6 +19,7 @@
 #include "core/result/stream.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/task/function.h"
 #include "py/task/generator_child.h"
@@ -120,7 +121,7 @@ static PyObject *open_item(struct sf_generator *generator)
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
     PyObject *item = sf_arrival_open(&generator->arrival), *outcome = NULL;
     if (!item) {
-        interrupted = sf_outcome_was_interrupted();
+        interrupted = sf_interruption_is_raised();
         sf_outcome_open_message(tag, NULL, &origin); /* raises */
     } else if (tag != SF_TAG_RETURNED) {
         outcome = item;

@@ -126,8 +126,8 @@ static size_t count_unreaped(void)
     return count;
 }
 
-/* Opens no file: there may be no descriptor left for one. PyPy needs several rounds for objects written in C: one to find
- * them, one to run what their end calls. */
+/* Opens no file: there may be no descriptor left for one. PyPy needs several rounds for objects written in C: one to
+ * find them, one to run what their end calls. */
 static void collect_garbage(void)
 {
     PyObject *module = PyImport_ImportModule("gc");

@@ -188,15 +188,10 @@ static PyObject *raise_died(const struct sf_outcome_origin *origin, PyObject *se
     return NULL;
 }
 
-bool sf_outcome_was_interrupted(void)
-{
-    return sf_interruption_is_raised();
-}
-
 /* Unpickling raised the current exception. Returns NULL. */
 static PyObject *raise_unopened(const struct sf_outcome_origin *origin, bool *interrupted)
 {
-    *interrupted = sf_outcome_was_interrupted();
+    *interrupted = sf_interruption_is_raised();
     if (*interrupted)
         return NULL;
     PyObject *reason = sf_take_raised();
@@ -214,7 +209,7 @@ static PyObject *raise_pickled(PyObject *pickled, PyObject *summary, PyObject *c
         sf_put_raised(exception);
         return NULL;
     }
-    if (!exception && sf_outcome_was_interrupted()) {
+    if (!exception && sf_interruption_is_raised()) {
         *interrupted = true;
         Py_XDECREF(cause);
         return NULL;

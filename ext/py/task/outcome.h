@@ -63,7 +63,4 @@ PyObject *sf_outcome_open_message(enum sf_tag tag, PyObject *opened, const struc
  * with an exception. */
 PyObject *sf_outcome_exception_name(PyObject *bytes);
 
-/* Unpickling raised the exception that is set. Whether it says nothing about the bytes: see 2 above. */
-bool sf_outcome_was_interrupted(void);
-
 #endif

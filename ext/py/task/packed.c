@@ -10,9 +10,6 @@
 #include "py/message/message.h"
 #include "py/trace/stretch.h"
 
-/* From this size on a copy takes longer than releasing the interpreter lock and taking it again. */
-#define UNLOCKED_BYTES (64u << 10)
-
 /* 0, or -1 with an exception. */
 static int begin(struct sf_packed *packed, const struct sf_result_part *part)
 {
@@ -41,7 +38,7 @@ static int take_some(struct sf_packed *packed, struct sf_result_memory *memory, 
 {
     uint64_t at = part->offset + sf_incoming_filled(&packed->incoming);
     int64_t taken;
-    if (room < UNLOCKED_BYTES) {
+    if (room < SF_MESSAGE_UNLOCKED_BYTES) {
         taken = sf_result_memory_take(memory, at, room, to);
     } else {
         Py_BEGIN_ALLOW_THREADS;

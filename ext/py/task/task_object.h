@@ -41,8 +41,8 @@ PyObject *sf_task_object_exit(PyObject *self, PyObject *args);
     {"is_alive", sf_task_object_is_alive, METH_NOARGS,                                                                 \
      "is_alive($self)\n--\n\nTrue from start() until the child's end. Does not block."},                               \
         {"terminate", sf_task_object_terminate, METH_NOARGS,                                                           \
-         "terminate($self)\n--\n\nSends the child SIGTERM, which ends it unless f has set a handler. Does not wait."},      \
-        {"kill", sf_task_object_kill, METH_NOARGS, "kill($self)\n--\n\nSends the child SIGKILL. Does not wait."},           \
+         "terminate($self)\n--\n\nSends the child SIGTERM, which ends it unless f has set a handler. Does not wait."}, \
+        {"kill", sf_task_object_kill, METH_NOARGS, "kill($self)\n--\n\nSends the child SIGKILL. Does not wait."},      \
         {"__enter__", sf_task_object_enter, METH_NOARGS, NULL},                                                        \
     {                                                                                                                  \
         "__exit__", sf_task_object_exit, METH_VARARGS, NULL                                                            \

@@ -6,7 +6,7 @@
 #define TEXTS_MAX 8192
 #define TEXTS_MAX_BYTES (1 << 20)
 
-static PyObject *texts; /* text -> its number in the log of sf_texts_era */
+static PyObject *texts;    /* text -> its number in the log of sf_texts_era */
 static size_t texts_bytes; /* of the texts in it */
 uint32_t sf_texts_era;
 struct sf_texts_recent sf_texts_recent[SF_TEXTS_RECENT];
@@ -24,8 +24,8 @@ bool sf_texts_check(PyObject *text)
     return false;
 }
 
-/* Also done where a program makes up ever new names: a text that comes again then gets a second number, and the collector
- * knows both as the same text. */
+/* Also done where a program makes up ever new names: a text that comes again then gets a second number, and the
+ * collector knows both as the same text. */
 static void forget_texts(void)
 {
     PyDict_Clear(texts);

@@ -8,8 +8,8 @@
 #include "core/os/shm.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
-#include "py/task/outcome.h"
 
 #define ALONE 1u /* a message's tag: it is one argument, not a list of them */
 
@@ -72,14 +72,14 @@ Py_ssize_t sf_feed_pack(struct sf_feed *feed, uint64_t first, PyObject *items, b
         Py_DECREF(items);
         return all;
     }
-    if (sf_outcome_was_interrupted()) {
+    if (sf_interruption_is_raised()) {
         Py_DECREF(items);
         return 0;
     }
     PyObject *reason = sf_take_raised();
     while (good < all && sf_message_can_pack(PyList_GET_ITEM(items, good)))
         good++;
-    *is_bad = good < all && !sf_outcome_was_interrupted();
+    *is_bad = good < all && !sf_interruption_is_raised();
     PyObject *failure = good < all ? sf_take_raised() : Py_NewRef(reason);
     PyObject *slice = *is_bad && good > 0 ? PyList_GetSlice(items, 0, good) : NULL;
     if (*is_bad && good > 0 && (!slice || pack_all(feed, first, slice))) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 
 static enum sf_tag tag_of(const struct sf_stream_head *head)
@@ -83,7 +84,7 @@ static int open_list_again(struct sf_engine *engine, PyObject *reason, bool *don
     uint64_t number = engine->unopened.head.number;
     PyObject *both = sf_arrival_open_singly(&sender_of(engine)->arrival), *items, *failure;
     if (!both || !PyArg_ParseTuple(both, "O!O", &PyList_Type, &items, &failure)) {
-        *done = !sf_outcome_was_interrupted();
+        *done = !sf_interruption_is_raised();
         Py_XDECREF(both);
         if (!*done) {
             Py_DECREF(reason);
@@ -111,7 +112,7 @@ static int open_list_again(struct sf_engine *engine, PyObject *reason, bool *don
 static int open_value_again(struct sf_engine *engine, PyObject *reason, bool *done)
 {
     PyObject *value = sf_arrival_open(&sender_of(engine)->arrival);
-    *done = value || !sf_outcome_was_interrupted();
+    *done = value || !sf_interruption_is_raised();
     if (!*done) {
         Py_DECREF(reason);
         return SF_RAISED;
@@ -136,7 +137,7 @@ static int open_returned(struct sf_engine *engine, bool *done)
         keep_value(engine, value);
         return 0;
     }
-    if (sf_outcome_was_interrupted())
+    if (sf_interruption_is_raised())
         return SF_RAISED;
     PyObject *reason = sf_take_raised();
     bool is_list = !(engine->unopened.head.tag & (SF_ENGINE_ALONE | SF_ENGINE_EXTRACTED));

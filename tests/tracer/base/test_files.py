@@ -101,13 +101,11 @@ def test_of_many_recorders_of_one_file_one_wins_and_the_others_say_so(db, older)
     assert os.listdir(db.parent) == ["run.db"]
 
 
-def altered(db, sql, *arguments):
+def altered(db, sql):
     """A trace whose schema somebody has edited."""
     record(db, PROGRAM, "run", "5")
     connection = sqlite3.connect(db)
-    connection.execute("PRAGMA writable_schema = ON")
-    connection.execute(sql, arguments)
-    connection.commit()
+    connection.executescript("PRAGMA writable_schema = ON; " + sql)
     connection.close()
 
 
@@ -124,23 +122,13 @@ def test_a_trace_with_another_schema_is_refused(db, command, sql):
 
 
 def test_triggers_of_a_trace_do_not_run(db):
-    record(db, PROGRAM, "run", "5")
-    connection = sqlite3.connect(db)
-    connection.execute("CREATE TABLE ran(x)")
-    connection.execute("CREATE TRIGGER t AFTER INSERT ON efficiency BEGIN INSERT INTO ran VALUES(1); END")
-    connection.commit()
-    connection.close()
+    altered(db, "CREATE TABLE ran(x); CREATE TRIGGER t AFTER INSERT ON efficiency BEGIN INSERT INTO ran VALUES(1); END")
     assert trace("analyze", db).returncode == 0
     assert query(db, "SELECT count(*) FROM ran") == [(0,)]
 
 
 def test_a_table_of_the_users_own_in_a_trace_does_no_harm(db):
-    record(db, PROGRAM, "run", "5")
-    connection = sqlite3.connect(db)
-    connection.execute("CREATE TABLE notes(x)")
-    connection.execute("CREATE INDEX event_a ON event(a)")
-    connection.commit()
-    connection.close()
+    altered(db, "CREATE TABLE notes(x); CREATE INDEX event_a ON event(a)")
     assert trace("analyze", db).returncode == 0
 
 

@@ -369,9 +369,9 @@ def as_nobody(folder, *capabilities):
     folder.chmod(0o777)
     grant = ["--inh-caps", ",".join("+" + c for c in capabilities), "--ambient-caps",
              ",".join("+" + c for c in capabilities)] if capabilities else []
-    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *grant, TRACE, "record", "-q", "--kernel",
-                           "-o", folder / "run.db", "--", "sh", "-c", "echo out; exit 3"], capture_output=True, text=True,
-                          timeout=60, check=False)
+    return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *grant, TRACE, "record", "-q",
+                           "--kernel", "-o", folder / "run.db", "--", "sh", "-c", "echo out; exit 3"], capture_output=True,
+                          text=True, timeout=60, check=False)
 
 
 root_only = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"),
