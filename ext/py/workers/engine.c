@@ -61,7 +61,7 @@ int sf_engine_start(struct sf_engine *engine)
     struct sf_task_call call = {.f = engine->f, .name = name};
     int failed = sf_task_init(&worker->task, NULL, SF_TASK_MAP_WORKER, &call);
     Py_XDECREF(name);
-    worker->task.run = sf_worker_run;
+    worker->task.run = job->run;
     if (failed || !sf_engine_is_ours(engine) || sf_task_start(&worker->task))
         return -1;
     worker->gone = false;

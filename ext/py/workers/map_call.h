@@ -1,4 +1,4 @@
-/* A map or starmap call, as map.c and merge.c see it. */
+/* A map or starmap call: what map.c and merge.c have in common. */
 #ifndef SF_PY_WORKERS_MAP_CALL_H
 #define SF_PY_WORKERS_MAP_CALL_H
 
