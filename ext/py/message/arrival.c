@@ -1,8 +1,8 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room in
- * the ring back, and the message is opened once all are there. A message of one piece whose opening runs no code is opened
- * at once. */
+ * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room
+ * in the ring back, and the message is opened once all are there. A message of one piece whose opening runs no code is
+ * opened at once. */
 #include "py/message/arrival.h"
 
 #include "py/message/message.h"

@@ -20,8 +20,8 @@ static inline bool sf_arrival_is_under_way(const struct sf_arrival *arrival)
 
 /* Takes a pulled piece and releases its slot; copies without the interpreter lock where that is long. 0: more pieces
  * follow; 1: the message is whole, and *object is what it was (a new reference); 2: it is whole, and kept in `arrival`,
- * because its opening runs code of the program; -1 with an exception: the slot is still claimed, and the same call can be
- * made again. */
+ * because its opening runs code of the program; -1 with an exception: the slot is still claimed, and the same call can
+ * be made again. */
 int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
 

@@ -1,8 +1,8 @@
 /* Tasks in their child process: from the call of f to the exit status. See task_struct.h.
  *
- * Code of the program may call os.fork, and come back in both processes: f, extract, what pickling calls, a destructor, a
- * hook of the very fork that made the child. Only the child itself goes on to call f, to extract and to write into the
- * result memory; the other process ends as a program does. */
+ * Code of the program may call os.fork, and come back in both processes: f, extract, what pickling calls, a destructor,
+ * a hook of the very fork that made the child. Only the child itself goes on to call f, to extract and to write into
+ * the result memory; the other process ends as a program does. */
 #include "py/task/task_child.h"
 
 #include <errno.h>
@@ -18,7 +18,8 @@ static void call_f(struct sf_task *task, PyObject **value, PyObject **raised)
 {
     uint32_t number = task->child.task;
     sf_log_write(SF_EVENT_RUN, SF_PHASE_BEGIN, number, 0, 0);
-    bool can_run = !PyErr_Occurred() && sf_child_is_self(&task->child); /* else setting up the child raised, or forked */
+    bool can_run =
+        !PyErr_Occurred() && sf_child_is_self(&task->child); /* else setting up the child raised, or forked */
     *value = can_run ? task->run(task) : NULL;
     *raised = *value ? NULL : sf_take_raised();
     enum sf_outcome outcome = *value                                                              ? SF_OUTCOME_RETURNED

@@ -33,11 +33,11 @@
  * something or to die, release it meanwhile: sf_engine_wait, sf_engine_reap, sf_engine_end_worker, sf_engine_stop,
  * sf_engine_fini.
  *
- * Code of the program runs at many places: f, pickling, `progress`, signal handlers, hooks of a fork, destructors. It may
- * call os.fork, and come back in both processes. One rule keeps the copy from what the others share: after such code, and
- * before anything is taken, sent, forked or stopped, the process is looked at. The parent is the one that made the engine
- * (sf_engine_is_ours); in a copy of it the call raises RuntimeError. A worker is the one that was forked as it
- * (sf_child_is_self); a copy of it ends as a program does. */
+ * Code of the program runs at many places: f, pickling, `progress`, signal handlers, hooks of a fork, destructors. It
+ * may call os.fork, and come back in both processes. One rule keeps the copy from what the others share: after such
+ * code, and before anything is taken, sent, forked or stopped, the process is looked at. The parent is the one that
+ * made the engine (sf_engine_is_ours); in a copy of it the call raises RuntimeError. A worker is the one that was
+ * forked as it (sf_child_is_self); a copy of it ends as a program does. */
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 

@@ -99,7 +99,8 @@ static_assert(sizeof(struct sf_worker) <= 512, "PyMem_Calloc takes it from Pytho
 
 /* What was pulled out of the ring of results and is not with the job yet: it stays so when an exception interrupts that.
  *
- *     NONE --pull--> PIECE --(copied: there was memory)--> NONE, or if the message is whole: MESSAGE --(opened)--> NONE */
+ *     NONE --pull--> PIECE --(copied: there was memory)--> NONE, or if the message is whole: MESSAGE --(opened)--> NONE
+ */
 enum sf_unopened_state { SF_UNOPENED_NONE, SF_UNOPENED_PIECE, SF_UNOPENED_MESSAGE };
 
 struct sf_unopened {
@@ -128,8 +129,9 @@ struct sf_engine {
     int64_t looked_ns;               /* when that was last done */
 };
 
-/* Whether this process made the engine. If not: false, with RuntimeError. Code of the program may call os.fork, and come
- * back in both processes. So this is asked after each such call, before anything is taken, sent, forked or stopped. */
+/* Whether this process made the engine. If not: false, with RuntimeError. Code of the program may call os.fork, and
+ * come back in both processes. So this is asked after each such call, before anything is taken, sent, forked or
+ * stopped. */
 static inline bool sf_engine_is_ours(const struct sf_engine *engine)
 {
     if (engine->owner == getpid())

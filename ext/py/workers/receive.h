@@ -3,9 +3,9 @@
  *
  *     a piece --> copied --> (whole) --> opened --> job->keep or job->extracted
  *             |  ^             |  ^        |
- *             |  |             |  |        +--> what is wrong with the bytes --> job->fail, for the argument it is about
- *             v  |             v  |
- *            unopened: there was no memory, or the opening was interrupted; it is done again by the next call
+ *             |  |             |  |        +--> what is wrong with the bytes --> job->fail, for the argument it is
+ * about v  |             v  | unopened: there was no memory, or the opening was interrupted; it is done again by the
+ * next call
  *
  * Unpickling runs code of the program. An exception says nothing about the bytes if it is none of Exception, as Ctrl-C,
  * if it is MemoryError, or if it does not come again when the message is opened once more, as what a signal handler

@@ -1,20 +1,7 @@
 """Code of the program that the library calls may call os.fork, and come back in both processes. A copy of the parent gets no
 results and forks no workers; a copy of a worker takes nothing and sends nothing. The others never notice it."""
-import os
-import signal
-
 import pytest
 from conftest import PYPY
-
-import snakefish
-
-# What a copy of the parent does when the call has come back in it, and what the original waits for.
-ENDS = """
-if copies == [0]:
-    os._exit(0)
-said = os.waitpid(copies[0], 0)[1] if copies else "no copy"
-print("status of the copy:", said, file=real)
-"""
 
 # In a worker: forks once, in both processes once only.
 FORKS_IN_WORKER = """
