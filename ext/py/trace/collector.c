@@ -122,7 +122,6 @@ static PyObject *take_line(PyObject *session)
  * own it does not get what a terminal sends to the program's. 0 or errno. */
 static int spawn(pid_t *child, char *const argv[], int socket, bool has_stderr)
 {
-    extern char **environ;
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     int error = posix_spawn_file_actions_init(&files);
@@ -152,7 +151,7 @@ static int spawn(pid_t *child, char *const argv[], int socket, bool has_stderr)
 static int launch(PyObject *session, char *const argv[], bool has_stderr)
 {
     int ends[2];
-    pid_t child;
+    pid_t child = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         return -errno;
     int error = sf_own_fd_take(&collector.socket, ends[0]);

@@ -97,7 +97,8 @@ struct sf_worker {
 /* Larger blocks come from malloc, whose lists lie in pages that each fork makes copy-on-write ones. */
 static_assert(sizeof(struct sf_worker) <= 512, "PyMem_Calloc takes it from Python's own pools");
 
-/* What was pulled out of the ring of results and is not with the job yet: it stays so when an exception interrupts that.
+/* What was pulled out of the ring of results and is not with the job yet: it stays so when an exception interrupts
+ * that.
  *
  *     NONE --pull--> PIECE --(copied: there was memory)--> NONE, or if the message is whole: MESSAGE --(opened)--> NONE
  */

@@ -40,7 +40,8 @@ def interrupt_after(seconds, call):
 
 def check_nothing_is_left():
     assert not trace.enabled() and "SNAKEFISH_TRACE_SESSION" not in os.environ
-    assert not open(children).read(), "a child is left"
+    with open(children) as file:
+        assert not file.read(), "a child is left"
     assert not sessions(), sessions()
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
@@ -176,22 +177,31 @@ def test_an_import_that_starts_a_trace_can_be_interrupted_and_repeated(run_progr
     ended = run_program("""
         import os, signal, time
         signal.signal(signal.SIGALRM, signal.default_int_handler)
-        for step in range(40):
+        def run(delay, tell):
+            status, begun = 0, time.perf_counter()
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                import snakefish
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                with open(f"/proc/self/task/{os.getpid()}/children") as children:
+                    status = 2 if children.read() else 1
+                import snakefish
+            os.write(tell, str(time.perf_counter() - begun).encode())
+            if not snakefish.trace.enabled():
+                status = 3
+            snakefish.trace.stop()
+            return status
+        def run_in_child(delay):
+            told, tell = os.pipe()
             pid = os.fork()
             if pid == 0:
-                status = 0
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, 0.004 * (step + 1))
-                    import snakefish
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except KeyboardInterrupt:
-                    status = 2 if open(f"/proc/self/task/{os.getpid()}/children").read() else 1
-                    import snakefish
-                if not snakefish.trace.enabled():
-                    status = 3
-                snakefish.trace.stop()
-                os._exit(status)
+                os._exit(run(delay, tell))
             print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            return float(os.read(told, 100))
+        took = run_in_child(0)  # no timer
+        for step in range(40):
+            run_in_child((step + 1) * 1.2 * took / 40)
         """, env={"SNAKEFISH_TRACE": tmp_path / "run.db"})
     assert ended.status == 0 and set(ended.stdout.split()) == {"0", "1"}, ended
 
