@@ -162,6 +162,20 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
     return (struct sf_outcome_origin){task->child.pid, task->child.exit_status, task->name, what};
 }
 
+/* Whether the exception that join raises tells what get_result() would: where nothing had room, the child has left one
+ * sentence for both. */
+static bool is_the_results_sentence(struct sf_task *task, PyObject *extracted)
+{
+    if (task->tag != SF_TAG_BROKEN || task->extracted_tag != SF_TAG_BROKEN || !sf_packed_is_there(&task->packed))
+        return false;
+    PyObject *raised = sf_take_raised(), *result = sf_packed_open(&task->packed);
+    bool same = result && PyObject_RichCompareBool(result, extracted, Py_EQ) == 1;
+    PyErr_Clear();
+    Py_XDECREF(result);
+    sf_put_raised(raised);
+    return same;
+}
+
 int sf_task_open_extracted(struct sf_task *task)
 {
     if (!sf_packed_is_there(&task->extracted))
@@ -170,6 +184,8 @@ int sf_task_open_extracted(struct sf_task *task)
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
     PyObject *opened = sf_packed_open(&task->extracted);
     task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
+    if (!task->to_merge && opened && !interrupted && is_the_results_sentence(task, opened))
+        task->asked = true;
     Py_XDECREF(opened);
     if (!interrupted) /* else the next join opens it */
         sf_packed_clear(&task->extracted);
