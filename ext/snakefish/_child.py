@@ -102,21 +102,17 @@ def take_over_multiprocessing(name):
         util._run_after_forkers()
 
 
-def name_log_records(name):
-    """In the child, where multiprocessing is not loaded: log records have its name."""
-    global _name_in_logs, _make_record
-    logging = sys.modules["logging"]
-    _name_in_logs = name
-    if _make_record is None:
-        _make_record = logging.getLogRecordFactory()
-        logging.setLogRecordFactory(_make_named_record)
+def make_named_factory(make_record, own_name):
+    """In the parent, where multiprocessing is not loaded: what a child sets as logging's record factory, so that its log
+    records have its name."""
 
+    def make_named_record(*args, **kwargs):
+        record = make_record(*args, **kwargs)
+        if getattr(record, "processName", None) == "MainProcess":
+            record.processName = own_name()
+        return record
 
-def _make_named_record(*args, **kwargs):
-    record = _make_record(*args, **kwargs)
-    if getattr(record, "processName", None) == "MainProcess":
-        record.processName = _name_in_logs
-    return record
+    return make_named_record
 
 
 def end_logging(inherited):
@@ -125,9 +121,6 @@ def end_logging(inherited):
     logging = sys.modules["logging"]
     not_own = set(map(id, inherited))
     logging.shutdown([reference for reference in logging._handlerList if id(reference) not in not_own])
-
-
-_name_in_logs = _make_record = None
 
 
 def _open_parent(pid):

@@ -13,17 +13,18 @@ try:
 except ImportError:  # PyPy
     from pickle import Pickler
 
-from ._interruption import is_from_signal_handler
+from snakefish._interruption import is_from_signal_handler
 
 _PROTOCOL = 5  # the highest
 
 
 class _Pickler(Pickler):
     """Pickles exceptions as calls of `remake`. With `left_out` as a dict, attributes of exceptions that cannot be
-    pickled are left out, and it gets the reasons by their names."""
+    pickled are left out, and it gets the reasons by their names. tried: the exceptions whose attribute this Pickler
+    tries; such an attribute may lead back to them."""
 
-    def __init__(self, left_out=None):
-        self.file, self.left_out = io.BytesIO(), left_out
+    def __init__(self, left_out=None, tried=()):
+        self.file, self.left_out, self.tried = io.BytesIO(), left_out, tried
         super().__init__(self.file, _PROTOCOL)
 
     def reducer_override(self, obj):
@@ -33,13 +34,16 @@ class _Pickler(Pickler):
         if not isinstance(reduced, tuple) or reduced[0] is not type(obj):
             return reduced  # the class has a way of its own
         state = reduced[2:]
-        if self.left_out is not None and state and isinstance(state[0], dict):
-            state = ({name: value for name, value in state[0].items() if self._can_pickle(name, value)}, *state[1:])
+        if any(exception is obj for exception in self.tried):
+            state = ()
+        elif self.left_out is not None and state and isinstance(state[0], dict):
+            kept = {name: value for name, value in state[0].items() if self._can_pickle(obj, name, value)}
+            state = (kept, *state[1:])
         return (remake, (type(obj), reduced[1], obj.args), *state)
 
-    def _can_pickle(self, name, value):
+    def _can_pickle(self, exception, name, value):
         try:
-            _Pickler({}).dump(value)
+            _Pickler({}, (*self.tried, exception)).dump(value)
             return True
         except Exception as reason:
             self.left_out[name] = reason
@@ -70,7 +74,7 @@ def remake(cls, arguments, args):
         exception = cls(*arguments)
     except Exception as reason:
         if isinstance(reason, (MemoryError, RecursionError)) or is_from_signal_handler(reason):
-            raise
+            raise  # it says nothing about the class: see ext/py/base/interruption.h
         builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
         exception = builtin.__new__(cls, *arguments)
         builtin.__init__(exception, *arguments)

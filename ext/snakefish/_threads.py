@@ -26,16 +26,23 @@ _HARMLESS_NAMES = (
     "jemalloc_bg_thd",  # jemalloc has handlers of its own for a fork
     "iou-",  # the kernel's own, for io_uring
 )
+# Libraries whose threads are harmless: the file in whose code they begin. OpenBLAS that was built for pthreads ends its
+# idle threads in a handler of pthread_atfork before each fork, and starts them again when it needs them. The threads of
+# one that was built for OpenMP begin in libgomp or the like, which have no such handler.
+_HARMLESS_LIBRARIES = re.compile(r"lib(scipy_)?openblas")
 # Between a library and its threads: where one begins in these, what it calls next says whose it is.
 _NOT_THE_OWNER = re.compile(r"(libc|ld|libpthread|libstdc\+\+|libc\+\+|libgcc_s)[-.]")
 _INTERPRETER = re.compile(r"(lib)?(python|pypy)")
-_STARTS_THREADS = re.compile(r"lib(gomp|omp|iomp|openblas|mkl_|tbb|blis)")
+_STARTS_THREADS = re.compile(r"lib(gomp|omp|iomp|(scipy_)?openblas|mkl_|tbb|blis)")
 
 _STACK_BYTES = 65536  # how much of a stack is looked at
 _MOST_NAMES = 6
 _LONGEST_WAIT_S = 0.1  # for a thread that waits for a CPU
 _LITTLE_CPU_NS = 2_000_000  # much more than a thread needs to begin or to end
-_PYTHONS, _OWN, _NOBODYS = object(), object(), object()  # one of Python's; our own; one that nobody needs to know of
+_SPIN_CPU_NS = 60_000_000  # more than an idle thread of OpenBLAS takes to fall asleep
+_PYTHONS, _OWN = object(), object()  # one of Python's; our own
+_NOBODYS, _POOLS = object(), object()  # one that nobody needs to know of; the same, of a harmless library
+_pool_size = 0  # the most threads of harmless libraries that were found asleep at once
 _known = {}  # thread id: whose it is, in words or one of these
 _shown: dict = {}  # file: the registry that the warnings module keeps of what it has shown
 
@@ -127,6 +134,8 @@ def _describe(name, library, mappings):
         return _NOBODYS
     if _INTERPRETER.match(library):
         return _PYTHONS
+    if _HARMLESS_LIBRARIES.match(library):
+        return _POOLS
     if name == _read("/proc/self/comm").strip():  # inherited from who started it
         name = ""
     if not library:
@@ -142,21 +151,33 @@ def _cpu_ns(thread):
 def _examine(threads):
     """Notes whose these threads are. The stack of one that runs cannot be read. It may be on its way out, as a thread of
     Python that was joined a moment ago, or just begin: then it needs to run a little more, which may take a while where
-    the CPUs are busy. If it goes on running, it stays unknown."""
+    the CPUs are busy. If it goes on running, it stays unknown. Threads of OpenBLAS run for some time before they sleep:
+    once as many were found asleep, those that run are taken for them, so that not every fork waits for that."""
+    global _pool_size
     mappings, begun = _mappings(), {thread: _cpu_ns(thread) for thread in threads}
+    may_spin = any(_HARMLESS_LIBRARIES.match(file) for *_, file in mappings)
+    enough_ns = _SPIN_CPU_NS if may_spin and not _pool_size else _LITTLE_CPU_NS
     pause, end = 0.0001, time.monotonic() + _LONGEST_WAIT_S
     while begun:
         for thread, begun_ns in list(begun.items()):
             syscall = _read(f"/proc/self/task/{thread}/syscall")
             name = _read(f"/proc/self/task/{thread}/comm").strip()
-            is_late = _cpu_ns(thread) - begun_ns > _LITTLE_CPU_NS or time.monotonic() > end
-            if name and (is_late or not syscall.startswith("running")):
+            runs = syscall.startswith("running")
+            is_late = _cpu_ns(thread) - begun_ns > enough_ns or time.monotonic() > end
+            if name and (is_late or not runs):
                 _known[thread] = _describe(name, _library(syscall, mappings), mappings)
+                if isinstance(_known[thread], str) and runs and may_spin and _pool() < _pool_size:
+                    _known[thread] = _POOLS
             if not name or thread in _known:  # it has ended, or is known
                 del begun[thread]
         if begun:
             time.sleep(pause)
             pause = min(pause * 2, 0.002)
+    _pool_size = max(_pool(), _pool_size)
+
+
+def _pool():
+    return list(_known.values()).count(_POOLS)
 
 
 def _thread_ids():
@@ -168,11 +189,14 @@ def _thread_ids():
 
 def _other_threads(threads):
     """Whose the threads with these numbers are, in the order of the numbers. Only new ones are looked at."""
+    for gone in _known.keys() - threads:
+        del _known[gone]
     new = threads - _known.keys()
     if new:
         _examine(new)
-    for gone in _known.keys() - threads:
-        del _known[gone]
+    for thread, whose in _known.items():  # one of ours may have been seen before it had named itself
+        if whose is _PYTHONS and _read(f"/proc/self/task/{thread}/comm").startswith(_OURS):
+            _known[thread] = _OWN
     return [whose for _, whose in sorted(_known.items())]
 
 

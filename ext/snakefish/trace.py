@@ -18,7 +18,6 @@ from snakefish import _streams
 __all__ = ["enabled", "instrument", "mark", "session", "span", "start", "stop", "uninstrument"]
 
 _SESSION_ENV = "SNAKEFISH_TRACE_SESSION"
-_collector = None  # (pid of the process that started it, the pipe from it, the database's path)
 
 
 def _find_collector():
@@ -50,41 +49,12 @@ def _process_name():
     return name.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode() or "python"
 
 
-class _Pipe:
-    """The pipe from the collector. The program may close any descriptor and be given its number for a file of its own
-    (os.closerange, every daemon): so the pipe is known by device and inode, and what is not ours is left alone.
-    """
+class _Session:
+    """A session that this process has started, or is starting. ext/py/trace/collector.h has its states."""
 
-    def __init__(self, file):
-        self._fd = _streams.above_standard_streams(os.dup(file.fileno()))
-        self._identity = self._identify()
-        file.close()
-
-    def _identify(self):
-        status = os.fstat(self._fd)
-        return status.st_dev, status.st_ino
-
-    def is_ours(self):
-        try:
-            return self._fd >= 0 and self._identify() == self._identity
-        except OSError:
-            return False
-
-    def read_word(self):
-        """Reads a line: its first word and the rest. ("", "") when the collector has died."""
-        line = b""
-        while not line.endswith(b"\n"):
-            byte = os.read(self._fd, 1)  # lines are short, and few
-            if not byte:
-                break
-            line += byte
-        word, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
-        return word, rest
-
-    def close(self):
-        if self.is_ours():
-            os.close(self._fd)
-        self._fd = -1
+    def __init__(self, path):
+        self.path = path
+        self.directory = ""
 
 
 def start(path, *, kernel=False):
@@ -92,70 +62,61 @@ def start(path, *, kernel=False):
 
     Blocks until the collector is ready (some ms). An older trace at `path` is replaced. RuntimeError when any other
     file is there, when the file cannot be written, when tracing is on already, or when the collector cannot be started.
+    When a signal handler raises meanwhile, as Ctrl-C does, nothing is left of what was started.
     kernel=True records the kernel's view too: times on and off the CPUs, page faults and waits of this process and all
     it forks from now on. It needs root, and takes some tenths of a second to start. Where it is not possible, a
     sentence on stderr and in the database says why, and the trace goes on without it.
     """
-    global _collector
-    import subprocess
+    _start(_Session(os.path.abspath(os.fspath(path))), kernel)
 
-    if _snakefish._trace_directory():
-        if enabled() or (_collector is not None and _collector[0] == os.getpid()):
-            raise RuntimeError("tracing is on already: call trace.stop() first")
-        _snakefish._trace_detach()  # the session was the parent's, which has stopped it
-    path = os.path.abspath(os.fspath(path))
-    command = [_find_collector(), "serve", "-o", path, "--root", str(os.getpid())]
+
+def _start(session, kernel):
+    command = [_find_collector(), "serve", "-o", session.path, "--root", str(os.getpid())]
     if kernel:
         command.append("--kernel")
-    with open(os.devnull, "r+b") as null:  # Popen leaves its own open where no descriptor is left for the pipe
-        stderr = None if _streams.stderr_is_there() else null
-        launcher = subprocess.Popen(command, stdin=null, stdout=subprocess.PIPE, stderr=stderr)
-    pipe = _Pipe(launcher.stdout)
-    word, rest = pipe.read_word()
-    launcher.wait()  # the collector has detached itself and is no child of this process
-    if word != "session":
-        pipe.close()
-        raise RuntimeError(rest or "the collector snakefish-trace ended without saying why")
-    _collector = (os.getpid(), pipe, path)
     try:
-        _snakefish._trace_attach(rest, _process_name())
+        session.directory = _snakefish._trace_launch(
+            session, [os.fsencode(word) for word in command], _streams.stderr_is_there()
+        )
+        _snakefish._trace_attach(session.directory, _process_name())
+        _snakefish._trace_go(session)
+        os.environ[_SESSION_ENV] = session.directory  # for programs started by exec from here
     except BaseException:
-        _collector = None
-        pipe.close()
+        _snakefish._trace_abandon(session)
+        if session.directory and os.environ.get(_SESSION_ENV) == session.directory:
+            _leave_environment()
         raise
-    os.environ[_SESSION_ENV] = rest  # for programs started by exec from here
+
+
+def _leave_environment():
+    """Else programs started from here would look for this session."""
+    if not os.environ.get("SNAKEFISH_TRACE"):
+        os.environ.pop(_SESSION_ENV, None)
 
 
 def stop():
     """Ends the session that this process started. Blocks until the database at its path is complete.
 
     RuntimeError when this process has started none, or when the collector could not finish; the message says what to
-    do. Processes that were forked during the session and still run write no more events.
+    do. Processes that were forked during the session and still run write no more events. When a signal handler raises
+    meanwhile, as Ctrl-C does, call it again to wait for the database.
     """
-    global _collector
-    if _collector is None or _collector[0] != os.getpid():
+    session = _snakefish._trace_session()
+    if session is None:
         raise RuntimeError("this process has not started tracing: call trace.start(path) first")
-    _, pipe, path = _collector
-    directory = _snakefish._trace_directory()
-    _collector = None
-    if not os.environ.get("SNAKEFISH_TRACE"):
-        os.environ.pop(_SESSION_ENV, None)  # else programs started from here would look for this session
-    _snakefish._trace_request_stop()
-    _snakefish._trace_detach()
-    if not pipe.is_ours():
+    _leave_environment()
+    line = _snakefish._trace_finish(session)
+    if line is None:
         raise RuntimeError(
-            f"the program has closed the pipe from the collector, which finishes {path} by itself: wait for that"
+            f"the program has closed the pipe from the collector, which finishes {session.path} by itself: wait for that"
         )
-    try:
-        word, rest = pipe.read_word()
-    finally:
-        pipe.close()
+    word, _, rest = line.partition(" ")
     if word == "done":
         return
     raise RuntimeError(
         rest
-        or f"the collector died. What it had not stored is in {directory}: recover it with "
-        f"snakefish-trace collect {directory} -o {path}"
+        or f"the collector died. What it had not stored is in {session.directory}: recover it with "
+        f"snakefish-trace collect {session.directory} -o {session.path}"
     )
 
 
@@ -165,11 +126,14 @@ def session(path, *, kernel=False):
 
     @contextlib.contextmanager
     def block():
-        start(path, kernel=kernel)
+        mine, is_started = _Session(os.path.abspath(os.fspath(path))), False
         try:
+            _start(mine, kernel)
+            is_started = True
             yield
         finally:
-            stop()
+            if is_started or _snakefish._trace_session() is mine:  # a signal handler may raise just after the start
+                stop()
 
     return block()
 
@@ -198,7 +162,7 @@ def uninstrument(library):
 
 
 def _stop_at_exit():
-    if _collector is not None and _collector[0] == os.getpid():
+    if _snakefish._trace_session() is not None:
         try:
             stop()
         except RuntimeError as error:

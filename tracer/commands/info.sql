@@ -31,7 +31,15 @@ CREATE TEMP VIEW info_process AS
   LEFT JOIN (SELECT process, value FROM stats WHERE name = 'collected') s ON s.process = p.id ORDER BY p.id;
 
 CREATE TEMP VIEW info_task AS
-  SELECT t.id, t.kind, t.name, t.process, t.creator AS "started by" FROM task t ORDER BY t.id;
+  SELECT t.id, t.kind, t.name, t.process, t.creator AS "started by", CASE
+           WHEN p.exit_status < 0 THEN 'killed by signal ' || -p.exit_status
+           WHEN r.outcome = 2 THEN 'raised'
+           WHEN r.outcome = 1 AND coalesce(p.exit_status, 0) = 0 THEN 'returned'
+           WHEN r.outcome = 1 THEN 'returned, exit status ' || p.exit_status
+           ELSE 'exit status ' || p.exit_status END AS fate -- NULL: not known, or still running
+  FROM task t LEFT JOIN process p ON p.id = t.process
+  LEFT JOIN (SELECT object, max(a) AS outcome FROM event WHERE kind = EVENT_RUN AND phase = 2 GROUP BY object) r
+    ON r.object = t.id ORDER BY t.id;
 
 CREATE TEMP VIEW info_channel AS
   SELECT c.id, c.capacity_bytes AS "capacity bytes", c.creator AS "made by", coalesce(m.sent, 0) AS sent,

@@ -1,20 +1,22 @@
 /* snakefish-trace serve: collects for a program that already runs. snakefish.trace.start() starts it and reads its
- * standard output, a pipe: one line "session DIR" or "error MESSAGE", later "done" or "error MESSAGE", then the end
- * of the file.
+ * standard output, a socket. abi/launch.h says what they say to each other.
  *
  * The collector detaches before it writes anything. It is then no child of the program, has no terminal, and holds
- * none of the program's files but that pipe and standard error. The first process waits until the collector has
+ * none of the program's files but that socket and standard error. The first process waits until the collector has
  * started, and its exit status says whether it has. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/launch.h"
 #include "base/liveness.h"
 #include "collect/recording.h"
 #include "collect/start.h"
@@ -48,6 +50,23 @@ static void on_term(int signal)
 static enum collect_verdict watch_root(void *arg)
 {
     return terminated ? COLLECT_STOP : liveness_is_over(arg) ? COLLECT_LAST : COLLECT_ON;
+}
+
+/* Waits for the program's word, where standard output is a socket. Whether to collect: also when the program is over.
+ */
+static bool may_go(struct liveness *root)
+{
+    struct pollfd socket = {.fd = STDOUT_FILENO, .events = POLLIN};
+    char byte;
+    while (!terminated && !liveness_is_over(root)) {
+        ssize_t n = recv(STDOUT_FILENO, &byte, 1, MSG_DONTWAIT);
+        if (n == 1)
+            return byte != SF_COLLECTOR_CANCEL;
+        if (n == 0 || (errno != EAGAIN && errno != EINTR)) /* closed by the program, or a pipe */
+            return true;
+        poll(&socket, 1, 100); /* a child of the program may keep the other end open */
+    }
+    return true;
 }
 
 /* Undoes what was inherited from the program: signal dispositions and masks, and all descriptors but standard output,
@@ -103,13 +122,18 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
     while (write(ready, "", 1) < 0 && errno == EINTR)
         ;
     close(ready);
+    if (!may_go(&root)) {
+        recording_discard(&recording);
+        liveness_close(&root);
+        return COMMAND_OK;
+    }
 
     int error = recording_run(&recording, watch_root, &root, &why);
     if (!error)
         error = session_remove(&recording.session, &why);
     if (error) {
         output_line("error %s", why.text);
-        output_note("%s", why.text); /* the program, which reads the pipe, may be gone */
+        output_note("%s", why.text); /* the program, which reads the socket, may be gone */
     } else {
         output_line("done");
     }
@@ -122,6 +146,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
 {
     int ready[2], status = COMMAND_FAILED;
     char byte;
+    syscall(SYS_close_range, (unsigned)STDERR_FILENO + 1, ~0u, 0u); /* the program's that are not close-on-exec */
     if (pipe2(ready, O_CLOEXEC)) {
         output_line("error no pipe: %s", strerror(errno));
         return COMMAND_FAILED;

@@ -59,12 +59,10 @@ static uint64_t whole_pages(uint64_t bytes)
 
 /* ---- making and freeing ---- */
 
-/* The file with its first page in memory. A write into it fails where there is no memory; through a mapping that would
- * be SIGBUS. 0 or -errno. */
-static int fill_file(int fd, uint64_t room)
+/* Gives the file its first page. A write into it fails where there is no memory; through a mapping that would be
+ * SIGBUS. 0 or -errno. */
+static int write_first_page(int fd)
 {
-    if (ftruncate(fd, (off_t)room))
-        return -errno;
     ssize_t n;
     do
         n = pwrite(fd, "", 1, 0);
@@ -72,16 +70,30 @@ static int fill_file(int fd, uint64_t room)
     return n < 0 ? -errno : 0;
 }
 
+/* Gives the file its first page, and maps it. The page is reserved through the mapping, because that saves the parent
+ * a page fault when it reads. 0 or -errno. */
+static int map_first_page(int fd, void **page)
+{
+    void *mapped = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    int error = sf_shm_reserve(mapped, PAGE);
+    if (error == -EINVAL) /* before Linux 5.14 */
+        error = write_first_page(fd);
+    if (error) {
+        munmap(mapped, PAGE);
+        return error == -EFAULT ? -ENOMEM : error;
+    }
+    *page = mapped;
+    return 0;
+}
+
 static int map_file(void **page, uint64_t room)
 {
     int fd = memfd_create("snakefish-result", MFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int error = fill_file(fd, room);
-    if (!error) {
-        *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        error = *page == MAP_FAILED ? -errno : 0;
-    }
+    int error = ftruncate(fd, (off_t)room) ? -errno : map_first_page(fd, page);
     close(fd);
     return error;
 }

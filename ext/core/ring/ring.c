@@ -157,11 +157,12 @@ static uint64_t find_ready(struct sf_ring *ring, uint64_t from, uint64_t to, boo
     *passed = false;
     assert(from <= to);
     while (from < to) {
-        uint64_t x = place_of_position(ring, from), span = span_at(ring, x);
-        assert(span <= to - from);
+        uint64_t x = place_of_position(ring, from);
         enum frame_kind kind = state_kind(load_state(ring, x));
         if (kind == READY)
             return from;
+        uint64_t span = span_at(ring, x);
+        assert(span <= to - from);
         *passed |= kind == WRITING;
         if (kind != FREE)
             before = UINT64_MAX;
@@ -187,6 +188,7 @@ static uint64_t take_returned(const struct sf_ring *ring)
         }
         /* Only if nobody has lowered it meanwhile. release: who sees it cleared sees next; partner: has_message */
         atomic_compare_exchange_strong_explicit(&s->returned, &returned, 0, memory_order_acq_rel, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst); /* before frames are looked at; partner: lower_returned */
     }
     return next;
 }
@@ -277,10 +279,11 @@ int sf_ring_reserve(struct sf_ring *ring, uint64_t bytes, struct sf_ring_slot *o
             if (sf_ring_layout_get(&s->layout.touched) > SF_RING_WARM_BYTES)
                 sf_ring_trim_has_grown(ring);
             uint64_t x = place_of_position(ring, tail), seq = load_locked(&s->seq) + 1;
-            store_locked(frame_word(ring, x, STATE), state_of(WRITING, ring->tag));
-            store_locked(frame_word(ring, x, SPAN), span);
-            store_locked(frame_word(ring, x, BYTES), bytes);
-            store_locked(frame_word(ring, x, SEQ), seq);
+            struct frame_header header = frame_header_at(ring, x);
+            store_locked(header.state, state_of(WRITING, ring->tag));
+            store_locked(header.span, span);
+            store_locked(header.bytes, bytes);
+            store_locked(header.seq, seq);
             store_locked(&s->seq, seq);
             store_locked(&s->counted, load_locked(&s->counted) + counts);
             /* release: others see the tail only after the whole frame; partners: peeks, and a process that takes the
@@ -355,15 +358,16 @@ int sf_ring_claim(struct sf_ring *ring, struct sf_ring_slot *out)
     for (uint64_t earlier; passed && (earlier = find_ready(ring, next, found, &passed)) != found;)
         found = earlier;
     uint64_t x = place_of_position(ring, found);
+    struct frame_header header = frame_header_at(ring, x);
     *out = (struct sf_ring_slot){.place = x,
                                  .position = found,
-                                 .bytes = load_locked(frame_word(ring, x, BYTES)),
-                                 .seq = load_locked(frame_word(ring, x, SEQ)),
+                                 .bytes = load_locked(header.bytes),
+                                 .seq = load_locked(header.seq),
                                  .holder = ring->tag};
-    store_locked(frame_word(ring, x, STATE), state_of(READING, ring->tag));
+    store_locked(header.state, state_of(READING, ring->tag));
     if (found == next)
         /* release: a process that sees next behind the frame sees its new state; partner: the acquire of the lock */
-        atomic_store_explicit(&s->next, next + span_at(ring, x), memory_order_release);
+        atomic_store_explicit(&s->next, next + load_locked(header.span), memory_order_release);
     unlock_ring(ring);
     return 0;
 }
@@ -380,6 +384,9 @@ void sf_ring_release(struct sf_ring *ring, const struct sf_ring_slot *slot)
 /* Lock-free. Lowers s->returned to the position, so that the next claim begins there. */
 static void lower_returned(struct sf_ring_shared *s, uint64_t position)
 {
+    /* The frame is RETURNING for all before `returned` is looked at; partner: the fence in take_returned. Else we could
+     * see a position that is just being taken, while who takes it sees our frame still READING, and passes it. */
+    atomic_thread_fence(memory_order_seq_cst);
     uint64_t wanted = position + 1, seen = atomic_load_explicit(&s->returned, memory_order_relaxed);
     /* release, and acquire in take_returned: a process that sees the position sees the frame RETURNING */
     while ((seen == 0 || seen > wanted) && !atomic_compare_exchange_weak_explicit(

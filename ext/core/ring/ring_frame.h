@@ -38,7 +38,27 @@ static inline uint64_t count_of(const struct sf_ring *ring, uint64_t bytes)
 /* A header word of the frame at place x. Places are multiples of 8, so no word stands across an end. */
 static inline _Atomic uint64_t *frame_word(const struct sf_ring *ring, uint64_t x, unsigned word)
 {
-    return (_Atomic uint64_t *)(ring->data + (word ? sf_ring_layout_walk(&ring->shared->layout, x, word * 8) : x));
+    uint64_t after, offset = word * 8;
+    if (word && __builtin_expect(sf_ring_layout_piece(&ring->shared->layout, x, &after) - x <= offset, 0))
+        x = sf_ring_layout_walk(&ring->shared->layout, x, offset);
+    else
+        x += offset;
+    return (_Atomic uint64_t *)(ring->data + x);
+}
+
+/* All header words of a frame. */
+struct frame_header {
+    _Atomic uint64_t *state, *span, *bytes, *seq;
+};
+
+static inline struct frame_header frame_header_at(const struct sf_ring *ring, uint64_t x)
+{
+    uint64_t after;
+    _Atomic uint64_t *first = frame_word(ring, x, STATE);
+    if (__builtin_expect(sf_ring_layout_piece(&ring->shared->layout, x, &after) - x >= SF_RING_FRAME_BYTES, 1))
+        return (struct frame_header){first, first + SPAN, first + BYTES, first + SEQ};
+    return (struct frame_header){first, frame_word(ring, x, SPAN), frame_word(ring, x, BYTES),
+                                 frame_word(ring, x, SEQ)};
 }
 
 static inline uint64_t state_of(enum frame_kind kind, uint32_t tag)

@@ -9,13 +9,12 @@ bool sf_interruption_is_raised(void)
     PyObject *raised = sf_take_raised();
     PyObject *module = PyImport_ImportModule("snakefish._interruption");
     PyObject *found = module ? PyObject_CallMethod(module, "is_from_signal_handler", "O", raised) : NULL;
+    bool is_interruption = found != Py_False;
+    if (found)
+        sf_put_raised(raised);
+    else
+        Py_XDECREF(raised); /* Ctrl-C came meanwhile */
+    Py_XDECREF(found);
     Py_XDECREF(module);
-    if (!found) { /* an interruption came just now */
-        Py_DECREF(raised);
-        return true;
-    }
-    bool is_interruption = found == Py_True;
-    Py_DECREF(found);
-    sf_put_raised(raised);
     return is_interruption;
 }

@@ -8,12 +8,12 @@
 
 #include <stdbool.h>
 
-/* Whether the current exception, which pickling or unpickling raised, is an interruption:
+/* Whether the current exception, which unpickling raised, is an interruption. If one comes while this is found out, it
+ * takes the exception's place. Interruptions are:
  * - what is no Exception: KeyboardInterrupt, SystemExit, GeneratorExit and the like;
  * - MemoryError and RecursionError: later there may be more room;
  * - whatever a signal handler raised. It is known by its frame in the traceback: its arguments hold the frame that it
- *   interrupted, which is its caller. No other function gets that.
- * If another interruption comes while this is found out, it takes the place of the current exception. */
+ *   interrupted, which is its caller. No other function gets that. */
 bool sf_interruption_is_raised(void);
 
 #endif

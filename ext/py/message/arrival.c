@@ -1,8 +1,8 @@
 /* Messages in pieces, on the receiver's side. See arrival.h.
  *
- * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room
- * in the ring back, and the message is opened once all are there. A message of one piece that need not be kept is
- * opened at once. */
+ * The pieces of one message arrive in order. They are copied to where they will stay, so that the sender gets its room in
+ * the ring back, and the message is opened once all are there. A message of one piece whose opening runs no code is opened
+ * at once. */
 #include "py/message/arrival.h"
 
 #include "py/message/message.h"
@@ -55,50 +55,18 @@ int sf_arrival_gather(struct sf_arrival *arrival, struct sf_ring *ring, const st
     return whole;
 }
 
-static PyObject *open_whole_piece(struct sf_ring *ring, const struct sf_ring_slot *slot)
-{
-    PyObject *object = sf_message_open(ring, slot, sizeof(struct sf_stream_head), false);
-    sf_ring_release(ring, slot);
-    return object;
-}
-
-/* As copy_piece, and releases the slot also if it fails: then the message is lost. */
-static int copy_or_lose_piece(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                              const struct sf_ring_slot *slot, uint64_t bytes)
-{
-    int whole = copy_piece(arrival, ring, head, slot, bytes);
-    sf_ring_release(ring, slot);
-    if (whole < 0)
-        sf_arrival_clear(arrival);
-    return whole;
-}
-
-int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
-{
-    if (bytes == head->total) {
-        *object = open_whole_piece(ring, slot);
-        return 1;
-    }
-    int whole = copy_or_lose_piece(arrival, ring, head, slot, bytes);
-    if (whole <= 0)
-        return whole;
-    struct sf_incoming incoming = arrival->incoming; /* what unpickling calls may come here again */
-    arrival->incoming = (struct sf_incoming){.total = 0};
-    *object = sf_incoming_open(&incoming);
-    sf_incoming_clear(&incoming);
-    return 1;
-}
-
 int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object)
 {
-    if (bytes == head->total && !sf_message_runs_code(label_of(ring, slot))) {
-        *object = open_whole_piece(ring, slot);
-        return 1;
+    if (bytes < head->total || sf_message_runs_code(label_of(ring, slot))) {
+        int whole = sf_arrival_gather(arrival, ring, head, slot, bytes);
+        return whole == 1 ? 2 : whole;
     }
-    int whole = copy_or_lose_piece(arrival, ring, head, slot, bytes);
-    return whole == 1 ? 2 : whole;
+    *object = sf_message_open(ring, slot, sizeof *head, false);
+    if (!*object)
+        return -1;
+    sf_ring_release(ring, slot);
+    return 1;
 }
 
 PyObject *sf_arrival_open(struct sf_arrival *arrival)

@@ -18,19 +18,14 @@ static inline bool sf_arrival_is_under_way(const struct sf_arrival *arrival)
     return arrival->incoming.total != 0;
 }
 
-/* Takes a pulled piece and releases its slot; copies without the interpreter lock where that is long. 1: the message is
- * whole, and *object is what it was (a new reference), or NULL with what unpickling raised. 0: more pieces follow. -1
- * with an exception. */
-int sf_arrival_take(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
-                    const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
-
-/* The same, but does not open a message whose opening runs code of the program: when such a one is whole, it is kept in
- * `arrival`, and 2 is returned. With 1, *object is there or MemoryError is raised. */
+/* Takes a pulled piece and releases its slot; copies without the interpreter lock where that is long. 0: more pieces
+ * follow; 1: the message is whole, and *object is what it was (a new reference); 2: it is whole, and kept in `arrival`,
+ * because its opening runs code of the program; -1 with an exception: the slot is still claimed, and the same call can be
+ * made again. */
 int sf_arrival_keep(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                     const struct sf_ring_slot *slot, uint64_t bytes, PyObject **object);
 
-/* For those who cannot ask for a piece again: copies it and releases its slot. 1: the message is whole, and kept; 0:
- * more pieces follow; -1 with an exception: the slot is still claimed, and the same call can be made again. */
+/* The same, but keeps each message that is whole: 1. */
 int sf_arrival_gather(struct sf_arrival *arrival, struct sf_ring *ring, const struct sf_stream_head *head,
                       const struct sf_ring_slot *slot, uint64_t bytes);
 

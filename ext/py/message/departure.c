@@ -2,6 +2,7 @@
 #include "py/message/departure.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/ring/ring_wait.h"
@@ -12,11 +13,14 @@ struct departure {
     struct sf_ring *ring;
     struct sf_stream_out out;
     const _Atomic uint32_t *cancel;
+    pid_t sender;
 };
 
 static int try_push(void *what)
 {
     struct departure *departure = what;
+    if (departure->sender != getpid())
+        return -ECHILD;
     if (departure->cancel && atomic_load_explicit(departure->cancel, memory_order_acquire))
         return -ECANCELED;
     return sf_stream_push(departure->ring, &departure->out);
@@ -34,7 +38,8 @@ int sf_departure_send(struct sf_ring *ring, const struct sf_message *message, ui
     struct departure departure = {
         ring,
         {.head = {source, tag, number, message->bytes, 0}, .parts = message->parts, .count = message->count},
-        cancel};
+        cancel,
+        getpid()};
     struct sf_waiting waiting = {try_push, sleep_until_room, &departure, SF_WAIT_ROOM, 0};
     uint64_t from = sf_stretch_begin(message->bytes);
     int error = sf_wait(&waiting, true, SF_FOREVER);

@@ -29,9 +29,17 @@ static int pack_view(struct sf_message *message, enum sf_message_kind kind, PyOb
     return 0;
 }
 
+/* Most of the struct is written when it is needed. */
 static void clear(struct sf_message *message)
 {
-    memset(message, 0, offsetof(struct sf_message, plain));
+    message->bytes = 0;
+    message->parts = message->pair;
+    message->count = 0;
+    message->body.obj = NULL;
+    message->buffers = NULL;
+    message->views = NULL;
+    message->viewed = 0;
+    message->table = NULL;
     message->plain.data = message->plain.first;
     message->plain.table = NULL;
 }
@@ -124,8 +132,10 @@ int sf_message_pack(struct sf_message *message, PyObject *object)
         return -1;
     if (!plain)
         return pack_pickle(message, object);
-    set_body(message, sf_message_label(SF_MESSAGE_PLAIN, message->plain.count), message->plain.data,
-             message->plain.bytes);
+    uint64_t label = sf_message_label(SF_MESSAGE_PLAIN, message->plain.count);
+    static_assert(sizeof label == SF_PLAIN_LABEL_BYTES, "the label stands before the pickle");
+    memcpy(message->plain.data, &label, sizeof label);
+    add_part(message, message->plain.data, message->plain.bytes);
     if (message->bytes >= SF_STRETCH_LEAST_BYTES)
         sf_log_stretch(SF_EVENT_PICKLED, from, message->bytes);
     return 0;
@@ -165,14 +175,16 @@ void sf_message_put(const struct sf_message *message, struct sf_ring *ring, cons
 
 void sf_message_fini(struct sf_message *message)
 {
-    for (Py_ssize_t i = 0; i < message->viewed; i++)
-        PyBuffer_Release(&message->views[i]);
-    PyMem_Free(message->views);
-    PyMem_Free(message->table);
-    if (message->parts != message->pair)
-        PyMem_Free(message->parts);
+    if (message->buffers) {
+        for (Py_ssize_t i = 0; i < message->viewed; i++)
+            PyBuffer_Release(&message->views[i]);
+        PyMem_Free(message->views);
+        PyMem_Free(message->table);
+        if (message->parts != message->pair)
+            PyMem_Free(message->parts);
+        Py_DECREF(message->buffers);
+    }
     if (message->body.obj)
         PyBuffer_Release(&message->body);
-    Py_XDECREF(message->buffers);
     sf_plain_fini(&message->plain);
 }

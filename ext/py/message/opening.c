@@ -1,17 +1,12 @@
 /* Opening messages that are in a ring. See message.h. */
 #include <assert.h>
+#include <string.h>
 
 #include "py/message/incoming.h"
 #include "py/message/message.h"
 #include "py/message/pickle.h"
 
-/* A small plain object needs no memory for its pickle. */
-static PyObject *open_small_plain(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, uint64_t label)
-{
-    char copy[SF_PLAIN_FEW_BYTES];
-    sf_ring_get(ring, slot, at, copy, slot->bytes - at);
-    return sf_plain_read(copy, (uint32_t)(label >> 32));
-}
+#define SHORT_BYTES (64u << 10) /* a copy of less takes no longer than releasing the interpreter lock */
 
 /* Makes the object of a body that is a bytes or bytearray object of its own. Steals it. */
 static PyObject *open_body(uint64_t label, PyObject *body)
@@ -59,19 +54,21 @@ static PyObject *open_any(struct sf_ring *ring, const struct sf_ring_slot *slot,
 {
     uint64_t bytes = slot->bytes - at;
     enum sf_message_kind kind = sf_message_kind_of(label);
-    if (kind == SF_MESSAGE_PARTS || bytes >= SF_MESSAGE_UNLOCKED_BYTES)
+    if (kind == SF_MESSAGE_PARTS || bytes >= SHORT_BYTES)
         return open_long(ring, slot, at, label);
-    if (kind == SF_MESSAGE_PLAIN && bytes <= SF_PLAIN_FEW_BYTES)
-        return open_small_plain(ring, slot, at, label);
     return open_short(ring, slot, at, label);
 }
 
 PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot, uint64_t at, bool want_bytes)
 {
-    uint64_t label;
-    assert(slot->bytes >= at + sizeof label);
-    sf_ring_get(ring, slot, at, &label, sizeof label);
+    uint64_t label, bytes = slot->bytes - at;
+    char copy[SF_PLAIN_LABEL_BYTES + SF_PLAIN_FEW_BYTES]; /* a small plain object needs no other memory */
+    assert(bytes >= sizeof label);
+    sf_ring_get(ring, slot, at, copy, bytes <= sizeof copy ? bytes : sizeof label);
+    memcpy(&label, copy, sizeof label);
     at += sizeof label;
+    if (sf_message_kind_of(label) == SF_MESSAGE_PLAIN && bytes <= sizeof copy && !want_bytes)
+        return sf_plain_read(copy + sizeof label, (uint32_t)(label >> 32));
     if (want_bytes && sf_message_kind_of(label) == SF_MESSAGE_BYTEARRAY)
         label = sf_message_label(SF_MESSAGE_BYTES, 0);
     PyObject *object = open_any(ring, slot, at, label);

@@ -35,11 +35,18 @@ void sf_plain_fini(struct sf_plain *plain)
 #define FRAME_LEAST 4                  /* and writes no header for one with fewer than these */
 #define FRAME_HEADER_BYTES 9
 #define TABLE_FIRST 64
+#define TABLE_FIRST_MOST 4096
 #define NUMBER_BYTES 10 /* of an int or float, at most; put_integer may write as many */
 
 enum { NOT_PLAIN = 0, WRITTEN = 1, NO_MEMORY = -1 };
 
 /* ---- bytes ---- */
+
+static void set_quick_end(struct sf_plain *plain)
+{
+    size_t frame_end = plain->frame + FRAME_BYTES + FRAME_HEADER_BYTES;
+    plain->quick_end = plain->room < frame_end ? plain->room : frame_end;
+}
 
 static int grow(struct sf_plain *plain, size_t bytes)
 {
@@ -54,6 +61,7 @@ static int grow(struct sf_plain *plain, size_t bytes)
         memcpy(data, plain->first, plain->bytes);
     plain->data = data;
     plain->room = room;
+    set_quick_end(plain);
     return WRITTEN;
 }
 
@@ -91,6 +99,7 @@ static inline int write_with(struct sf_plain *plain, enum opcode opcode, const v
 static int begin_frame(struct sf_plain *plain)
 {
     plain->frame = plain->bytes;
+    set_quick_end(plain);
     return extend(plain, FRAME_HEADER_BYTES) ? WRITTEN : NO_MEMORY;
 }
 
@@ -126,7 +135,7 @@ static inline uint32_t hash_of(const PyObject *object)
 }
 
 /* The place of the object in the table, or the free place where it would be. */
-static struct sf_plain_seen *place_in_table(const struct sf_plain *plain, const PyObject *object)
+static inline struct sf_plain_seen *place_in_table(const struct sf_plain *plain, const PyObject *object)
 {
     uint32_t at = hash_of(object) & plain->table_mask;
     while (plain->table[at].object && plain->table[at].object != object)
@@ -180,6 +189,15 @@ static int write_get(struct sf_plain *plain, uint32_t number)
     return number < 256 ? write_with(plain, BINGET, &small, 1) : write_with(plain, LONG_BINGET, &number, 4);
 }
 
+/* How many places a first table has. One for a container of so many items is seldom copied to a larger one. */
+static uint32_t first_places(const struct sf_plain *plain)
+{
+    uint32_t places = TABLE_FIRST, items = plain->count & SF_PLAIN_ITEMS;
+    while (places < items * 2 && places < TABLE_FIRST_MOST)
+        places *= 2;
+    return places;
+}
+
 static int keep_seen(struct sf_plain *plain, PyObject *object)
 {
     struct sf_plain_seen seen = {object, plain->memoized};
@@ -188,7 +206,7 @@ static int keep_seen(struct sf_plain *plain, PyObject *object)
         return WRITTEN;
     }
     if (!plain->table || plain->table_used > plain->table_mask / 2) {
-        int made = make_table(plain, plain->table ? (plain->table_mask + 1) * 4 : TABLE_FIRST);
+        int made = make_table(plain, plain->table ? (plain->table_mask + 1) * 4 : first_places(plain));
         if (made < 0)
             return made;
     }
@@ -225,22 +243,46 @@ static int write_text(struct sf_plain *plain, PyObject *text)
         at[1] = (char)number;
     else
         memcpy(at + 1, &number, sizeof number);
-    memcpy(at + head, PyUnicode_DATA(text), length);
+    copy_letters(at + head, PyUnicode_DATA(text), length);
     at[head + length] = (char)MEMOIZE;
     return WRITTEN;
+}
+
+/* False: it does not fit into 64 bits. */
+static inline bool get_integer(PyObject *object, int64_t *value)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)object)) {
+        *value = PyUnstable_Long_CompactValue((PyLongObject *)object);
+        return true;
+    }
+#elif PY_VERSION_HEX >= 0x030B0000
+    if (Py_SIZE(object) >= -1 && Py_SIZE(object) <= 1) { /* 0 has one digit too, which is 0 */
+        *value = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
+        return true;
+    }
+#endif
+    int overflow;
+    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
 }
 
 /* Where the next opcode goes; NULL: it does not fit into 64 bits. There is room for NUMBER_BYTES. */
 static inline char *put_integer(char *at, PyObject *object)
 {
-    int overflow;
-    int64_t value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (overflow)
+    int64_t value;
+    if (!get_integer(object, &value))
         return NULL;
     size_t bytes, head = 1;
+    if ((uint64_t)value <= 0xffff) { /* most ints */
+        uint16_t two = (uint16_t)value;
+        *at = (char)(value > 0xff ? BININT2 : BININT1);
+        memcpy(at + 1, &two, sizeof two);
+        return at + 2 + (value > 0xff);
+    }
     if (value == (int32_t)value) {
-        bytes = value == (value & 0xff) ? 1 : value == (value & 0xffff) ? 2 : 4;
-        *at = (char)(bytes == 1 ? BININT1 : bytes == 2 ? BININT2 : BININT);
+        bytes = 4;
+        *at = (char)BININT;
     } else {
         bytes = (size_t)(64 - __builtin_clrsbll(value) + 7) / 8; /* with one bit for the sign */
         *at = (char)LONG1;
@@ -272,6 +314,34 @@ static inline int write_number(struct sf_plain *plain, PyObject *object)
         return NOT_PLAIN;
     plain->bytes -= NUMBER_BYTES - (size_t)(end - at);
     return WRITTEN;
+}
+
+/* Writes what most items are: a short str that stands nowhere else, or a number. False: it is none, or it does not fit
+ * into the memory or the frame; nothing was written. */
+static inline __attribute__((always_inline)) bool write_quickly(struct sf_plain *plain, PyObject *object)
+{
+    char *at = plain->data + plain->bytes, *end;
+    if (PyUnicode_CheckExact(object)) {
+        size_t length = (size_t)PyUnicode_GET_LENGTH(object), bytes = length + 3;
+        if (length >= 256 || plain->bytes + bytes > plain->quick_end || may_come_again(object) ||
+            !PyUnicode_IS_COMPACT_ASCII(object))
+            return false;
+        at[0] = (char)SHORT_BINUNICODE;
+        at[1] = (char)length;
+        copy_letters(at + 2, PyUnicode_DATA(object), length);
+        at[2 + length] = (char)MEMOIZE;
+        plain->memoized++;
+        plain->bytes += bytes;
+        return true;
+    }
+    if (plain->bytes + NUMBER_BYTES > plain->quick_end)
+        return false;
+    if (PyLong_CheckExact(object))
+        end = put_integer(at, object);
+    else
+        end = PyFloat_CheckExact(object) ? put_float(at, object) : NULL;
+    plain->bytes = end ? (size_t)(end - plain->data) : plain->bytes;
+    return end;
 }
 
 /* Writes items of the list from *next to `end`, up to the first that is no number. Results of map are often lists of
@@ -337,7 +407,8 @@ static int write_row(struct sf_plain *plain, PyObject *object)
     if (count > 3)
         done = write_opcode(plain, MARK);
     for (Py_ssize_t i = 0; done > 0 && i < count; i++)
-        done = write_scalar(plain, PyTuple_GET_ITEM(object, i));
+        if (!write_quickly(plain, PyTuple_GET_ITEM(object, i)))
+            done = write_scalar(plain, PyTuple_GET_ITEM(object, i));
     if (done <= 0)
         return done;
     char *at = extend(plain, 2);
@@ -376,7 +447,8 @@ static int write_list(struct sf_plain *plain, PyObject *list)
             if (i > before)
                 continue;
             numbers &= number;
-            done = write_row(plain, item);
+            if (!write_quickly(plain, item))
+                done = write_row(plain, item);
             i++;
         }
         if (done > 0)
@@ -397,8 +469,9 @@ static int write_dict(struct sf_plain *plain, PyObject *dict)
     if (done > 0 && count > 1)
         done = write_opcode(plain, MARK);
     while (done > 0 && PyDict_Next(dict, &at, &key, &value)) {
-        done = write_row(plain, key);
-        if (done > 0)
+        if (!write_quickly(plain, key))
+            done = write_row(plain, key);
+        if (done > 0 && !write_quickly(plain, value))
             done = write_row(plain, value);
         if (done > 0 && ++batch % BATCH == 0) /* after a last whole batch pickle writes an empty one */
             done = write_opcode(plain, SETITEMS) > 0 ? write_opcode(plain, MARK) : NO_MEMORY;
@@ -408,24 +481,31 @@ static int write_dict(struct sf_plain *plain, PyObject *dict)
     return write_opcode(plain, count > 1 ? SETITEMS : SETITEM);
 }
 
-/* What is so short that its pickle has no frame. Whether it is such an object. */
-static inline bool write_tiny(struct sf_plain *plain, PyObject *object)
+/* A number, or what has an opcode of its own, if that is all there is. Such a pickle may be so short that it has no
+ * frame. */
+static inline bool write_single(struct sf_plain *plain, PyObject *object)
 {
-    char *at = plain->first + 2;
-    if (PyLong_CheckExact(object)) {
-        int overflow;
-        long value = PyLong_AsLongAndOverflow(object, &overflow);
-        if (overflow || value < 0 || value > 255)
-            return false;
-        *at++ = (char)BININT1;
-        *at++ = (char)value;
-    } else if (object == Py_None || object == Py_True || object == Py_False) {
+    char *framed = plain->first + plain->bytes, *at = plain->first + plain->frame;
+    if (object == Py_None || object == Py_True || object == Py_False) {
         *at++ = (char)(object == Py_None ? NONE : object == Py_True ? NEWTRUE : NEWFALSE);
-    } else {
-        return false;
+        *at++ = (char)STOP;
+        plain->bytes = (size_t)(at - plain->first);
+        return true;
     }
-    *at++ = (char)STOP;
-    plain->bytes = (size_t)(at - plain->first);
+    bool is_int = PyLong_CheckExact(object);
+    char *end = is_int ? put_integer(framed, object) : PyFloat_CheckExact(object) ? put_float(framed, object) : NULL;
+    if (!end)
+        return false;
+    *end++ = (char)STOP;
+    if (end - framed < FRAME_LEAST) {
+        memcpy(at, framed, FRAME_LEAST - 1);
+        end -= FRAME_HEADER_BYTES;
+    } else {
+        uint64_t length = (uint64_t)(end - framed);
+        *at = (char)FRAME;
+        memcpy(at + 1, &length, sizeof length);
+    }
+    plain->bytes = (size_t)(end - plain->first);
     return true;
 }
 
@@ -437,12 +517,13 @@ int sf_plain_write(struct sf_plain *plain, PyObject *object)
     plain->memoized = 0;
     plain->few = 0;
     plain->table = NULL;
-    plain->first[0] = (char)PROTO;
-    plain->first[1] = 5;
-    if (write_tiny(plain, object))
-        return WRITTEN;
-    plain->frame = 2;
+    plain->first[SF_PLAIN_LABEL_BYTES] = (char)PROTO;
+    plain->first[SF_PLAIN_LABEL_BYTES + 1] = 5;
+    plain->frame = SF_PLAIN_LABEL_BYTES + 2;
     plain->bytes = plain->frame + FRAME_HEADER_BYTES;
+    if (write_single(plain, object))
+        return WRITTEN;
+    plain->quick_end = plain->room;
     int done = PyDict_CheckExact(object)   ? write_dict(plain, object)
                : PyList_CheckExact(object) ? write_list(plain, object)
                                            : write_row(plain, object);
@@ -457,7 +538,8 @@ void sf_plain_fini(struct sf_plain *plain)
 {
     if (plain->data != plain->first)
         PyMem_Free(plain->data);
-    PyMem_Free(plain->table);
+    if (plain->table)
+        PyMem_Free(plain->table);
 }
 
 #endif

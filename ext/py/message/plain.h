@@ -16,6 +16,7 @@
 
 #include "py/base/compat.h"
 
+#define SF_PLAIN_LABEL_BYTES 8 /* before the pickle, for who sends it */
 #define SF_PLAIN_FEW_BYTES 256 /* most plain objects need no more */
 
 /* In a count, above the number of items. */
@@ -31,18 +32,20 @@ struct sf_plain_seen {
 };
 
 struct sf_plain {
-    char *data; /* the pickle, valid until sf_plain_fini; may point to `first`, so the struct must not be copied */
-    size_t bytes;
+    char *data; /* the label's bytes, then the pickle; valid until sf_plain_fini. May point to `first`, so the struct
+                   must not be copied */
+    size_t bytes; /* of both */
     uint32_t count; /* of items of the list or dict, for the reader: it makes the list before it has met them */
     /* private */
     size_t room;
     size_t frame;                /* where the current frame's header is */
+    size_t quick_end;            /* what ends before it fits into the memory and into the frame */
     uint32_t memoized;           /* objects in the pickle's memo */
     uint32_t few;                /* used of few_seen */
     struct sf_plain_seen *table; /* of table_mask + 1 places, NULL objects are free; NULL: few_seen is in use */
     uint32_t table_mask, table_used;
     struct sf_plain_seen few_seen[SF_PLAIN_FEW_SEEN];
-    char first[SF_PLAIN_FEW_BYTES];
+    char first[SF_PLAIN_LABEL_BYTES + SF_PLAIN_FEW_BYTES];
 };
 
 /* Writes the object. 1: written, 0: it is not plain, -1 with MemoryError. The caller calls sf_plain_fini in each case.

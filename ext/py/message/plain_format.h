@@ -2,6 +2,9 @@
 #ifndef SF_PY_MESSAGE_PLAIN_FORMAT_H
 #define SF_PY_MESSAGE_PLAIN_FORMAT_H
 
+#include <stdint.h>
+#include <string.h>
+
 /* Pickles have the lowest byte first. */
 #if !defined(PYPY_VERSION) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define SF_HAS_PLAIN
@@ -37,5 +40,28 @@ enum opcode {
     MEMOIZE = 0x94,
     FRAME = 0x95 /* uint64 bytes of opcodes that follow */
 };
+
+/* As memcpy: most strs are so short that a call takes longer than the copy. */
+static inline void copy_letters(char *to, const char *from, size_t length)
+{
+    if (length > 16) {
+        memcpy(to, from, length);
+    } else if (length >= 8) { /* twice 8 bytes, which may overlap */
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + length - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + length - 8, &last, 8);
+    } else if (length >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + length - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + length - 4, &last, 4);
+    } else {
+        for (size_t i = 0; i < length; i++)
+            to[i] = from[i];
+    }
+}
 
 #endif

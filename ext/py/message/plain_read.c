@@ -6,6 +6,7 @@
 #include "py/message/plain.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static inline int memoize(struct reader *reader)
     return 0;
 }
 
-static inline uint64_t take(struct reader *reader, size_t bytes)
+static inline __attribute__((always_inline)) uint64_t take(struct reader *reader, size_t bytes)
 {
     uint64_t number = 0;
     memcpy(&number, reader->at, bytes);
@@ -86,7 +87,7 @@ static inline uint64_t take(struct reader *reader, size_t bytes)
     return number;
 }
 
-static PyObject *read_long(struct reader *reader)
+static inline PyObject *read_long(struct reader *reader)
 {
     size_t bytes = take(reader, 1);
     assert(1 <= bytes && bytes <= sizeof(int64_t));
@@ -94,7 +95,7 @@ static PyObject *read_long(struct reader *reader)
     return PyLong_FromLongLong((int64_t)(take(reader, bytes) << unused) >> unused);
 }
 
-static PyObject *read_float(struct reader *reader)
+static inline PyObject *read_float(struct reader *reader)
 {
     uint64_t word = __builtin_bswap64(take(reader, sizeof word));
     double value;
@@ -102,7 +103,7 @@ static PyObject *read_float(struct reader *reader)
     return PyFloat_FromDouble(value);
 }
 
-static PyObject *read_text(struct reader *reader, size_t length)
+static inline PyObject *read_text(struct reader *reader, size_t length)
 {
     const unsigned char *letters = reader->at;
     reader->at += length;
@@ -110,7 +111,7 @@ static PyObject *read_text(struct reader *reader, size_t length)
         return PyUnicode_FromOrdinal(*letters); /* Python has one object for each */
     PyObject *text = PyUnicode_New((Py_ssize_t)length, 127);
     if (text && length) /* the empty str is shared, and must not be written to */
-        memcpy(PyUnicode_DATA(text), letters, length);
+        copy_letters(PyUnicode_DATA(text), (const char *)letters, length);
     return text;
 }
 
@@ -163,8 +164,18 @@ static void drop(struct reader *reader, size_t from)
         Py_DECREF(reader->stack.item[--reader->stack.count]);
 }
 
+/* Reads a short str and the MEMOIZE that follows it. */
+static inline int push_short_text(struct reader *reader, uint32_t count)
+{
+    int failed = push(reader, read_text(reader, take(reader, 1)));
+    if (failed || *reader->at != MEMOIZE)
+        return failed;
+    reader->at++;
+    return count & SF_PLAIN_SHARED ? memoize(reader) : 0;
+}
+
 /* Carries out one opcode. 0, or -1 with MemoryError. */
-static int step(struct reader *reader, enum opcode opcode, uint32_t count)
+static inline __attribute__((always_inline)) int step(struct reader *reader, enum opcode opcode, uint32_t count)
 {
     size_t from;
     int failed;
@@ -186,7 +197,7 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
     case BINFLOAT:
         return push(reader, read_float(reader));
     case SHORT_BINUNICODE:
-        return push(reader, read_text(reader, take(reader, 1)));
+        return push_short_text(reader, count);
     case BINUNICODE:
         return push(reader, read_text(reader, take(reader, 4)));
     case NONE:
@@ -235,9 +246,43 @@ static int step(struct reader *reader, enum opcode opcode, uint32_t count)
     return 0;
 }
 
-/* A list of nothing but numbers needs no stack. */
-static PyObject *read_numbers(struct reader *reader, Py_ssize_t count)
+/* Reads a number, None, a bool or a short str: if that is all of the pickle, it needs no stack. NULL without an
+ * exception: the pickle begins with something else. */
+static inline PyObject *read_single(struct reader *reader)
 {
+    switch (*reader->at++) {
+    case NONE:
+        return Py_NewRef(Py_None);
+    case NEWTRUE:
+        return Py_NewRef(Py_True);
+    case NEWFALSE:
+        return Py_NewRef(Py_False);
+    case BININT1:
+        return PyLong_FromLong((long)take(reader, 1));
+    case BININT2:
+        return PyLong_FromLong((long)take(reader, 2));
+    case BININT:
+        return PyLong_FromLong((int32_t)take(reader, 4));
+    case BINFLOAT:
+        return read_float(reader);
+    case SHORT_BINUNICODE:
+        return read_text(reader, take(reader, 1));
+    default:
+        reader->at--;
+        return NULL;
+    }
+}
+
+static inline bool ends_here(const struct reader *reader)
+{
+    return reader->at[*reader->at == MEMOIZE] == STOP;
+}
+
+/* A list of nothing but numbers needs no stack. */
+static PyObject *read_numbers(const unsigned char *from, Py_ssize_t count)
+{
+    struct reader local, *reader = &local; /* no function that is not inlined gets it: `at` stays in a register */
+    reader->at = from;
     PyObject *list = PyList_New(count), *number;
     for (Py_ssize_t i = 0; list && i < count;) {
         switch (*reader->at++) {
@@ -277,11 +322,16 @@ PyObject *sf_plain_read(const char *pickle, uint32_t count)
     if (*reader.at == FRAME)
         reader.at += 1 + sizeof(uint64_t);
     if (count & SF_PLAIN_NUMBERS)
-        return read_numbers(&reader, (Py_ssize_t)(count & SF_PLAIN_ITEMS));
+        return read_numbers(reader.at, (Py_ssize_t)(count & SF_PLAIN_ITEMS));
+    PyObject *first = read_single(&reader);
+    if ((first && ends_here(&reader)) || (!first && PyErr_Occurred()))
+        return first;
     reader.stack.item = reader.stack.few;
     reader.memo.item = reader.memo.few;
     reader.stack.room = reader.memo.room = FEW;
     reader.stack.count = reader.memo.count = 0;
+    if (first) /* of a tuple */
+        reader.stack.item[reader.stack.count++] = first;
     reader.marks = 0;
     reader.filled = 0;
     int failed = 0;

@@ -84,9 +84,9 @@ static void take_pid(struct sf_child *child, pid_t pid, pid_t owner)
     child->pidfd = SF_OWN_FD_NONE;
 }
 
-void sf_child_become(struct sf_child *child, pid_t parent)
+void sf_child_become(struct sf_child *child, pid_t pid, pid_t parent)
 {
-    take_pid(child, getpid(), parent);
+    take_pid(child, pid, parent);
 }
 
 void sf_child_adopt(struct sf_child *child, pid_t pid, pid_t parent)

@@ -39,8 +39,9 @@ struct sf_child {
 /* For fork.c, in the parent after the fork: the child runs. */
 void sf_child_adopt(struct sf_child *child, pid_t pid, pid_t parent);
 
-/* For fork.c, in the child after the fork: this process is that child. */
-void sf_child_become(struct sf_child *child, pid_t parent);
+/* For fork.c, in the child after the fork: that child has this pid. This process is another one if a hook of the fork
+ * has called os.fork, and this is the process that made. */
+void sf_child_become(struct sf_child *child, pid_t pid, pid_t parent);
 
 /* Waits until the child has died and reaps it. Blocks if `block`, without the interpreter lock. Result as of sf_wait:
  * 0, -EAGAIN, -ETIMEDOUT, SF_RAISED or -errno. In a process that did not fork it: RuntimeError. */

@@ -109,7 +109,8 @@ static void report_result(struct sf_task *task, PyObject *self)
 
 static void report_extracted(struct sf_task *task, PyObject *self)
 {
-    if (task->joined || task->killed || !sf_packed_is_there(&task->extracted) || task->extracted_tag == SF_TAG_RETURNED)
+    bool failed = task->extracted_tag != SF_TAG_NONE && task->extracted_tag != SF_TAG_RETURNED;
+    if (task->joined || task->killed || !failed || !sf_packed_is_there(&task->extracted))
         return;
     sf_task_open_extracted(task); /* raises */
     print_raised(task, self);

@@ -29,18 +29,35 @@ static int refuse_impossible(void)
     return 0;
 }
 
+/* Code that runs before a fork (a flush, a warning, a hook) may call os.fork and come back in the new process too. What
+ * is started here is shared with the process that called, so that one alone forks. */
+static int refuse_copy(pid_t caller)
+{
+    if (getpid() == caller)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError,
+                 "process %d starts this child: code that it runs before a fork (a flush, a warning, a hook) has "
+                 "called os.fork, which made this process: end it there with os._exit()",
+                 (int)caller);
+    return -1;
+}
+
 /* What the child has to know of its parent. */
 struct start {
     struct sf_process_child process;
+    pid_t caller;            /* the process that called sf_fork_child */
+    pid_t child;             /* in the child: its pid; another one in a process that a hook of this fork has made */
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
 };
 
 static void after_fork(struct start *start, pid_t pid)
 {
-    if (pid == 0)
+    if (pid == 0) {
+        start->child = getpid();
         start->had_sigterm_action = sf_process_child_begin(&start->process);
-    else
+    } else {
         sf_process_child_forked(&start->process);
+    }
 }
 
 #ifdef PYPY_VERSION
@@ -51,8 +68,10 @@ static pid_t fork_interpreter(struct start *start)
     Py_XDECREF(sys);
     Py_XDECREF(audited);
     PyObject *os = audited ? PyImport_ImportModule("os") : NULL;
-    if (!os)
+    if (!os || refuse_copy(start->caller)) { /* a hook's copy forks: its child ends at once (sf_process_child_begin) */
+        Py_XDECREF(os);
         return -1;
+    }
     sf_process_child_prepare(&start->process);
     PyObject *pid = PyObject_CallMethod(os, "fork", NULL);
     after_fork(start, getpid() == start->process.parent ? -1 : 0);
@@ -76,6 +95,10 @@ static pid_t fork_interpreter(struct start *start)
     if (PySys_Audit("os.fork", NULL))
         return -1;
     PyOS_BeforeFork();
+    if (getpid() != start->caller) {
+        PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
+        return refuse_copy(start->caller);
+    }
     sf_process_child_prepare(&start->process);
     pid_t pid = fork();
     int error = errno;
@@ -96,7 +119,7 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
                       void *context)
 {
     uint32_t task = self->task;
-    sf_child_become(self, start->process.parent);
+    sf_child_become(self, start->child, start->process.parent);
     sf_protocol_begin(name, start->had_sigterm_action); /* if it raises, body finds the exception */
     int status = body(context);
     assert(!PyErr_Occurred());
@@ -109,7 +132,7 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
 
 int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context)
 {
-    struct start start = {.had_sigterm_action = false};
+    struct start start = {.caller = getpid()};
     const char *name_utf8 = PyUnicode_AsUTF8(name);
     if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;

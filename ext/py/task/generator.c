@@ -88,6 +88,9 @@ static int pull_item(struct sf_generator *generator)
 static int try_item(void *what)
 {
     struct sf_generator *generator = what;
+    if (!sf_child_is_ours(
+            &generator->base.task.child)) /* a signal handler has called os.fork: the item is the parent's */
+        return SF_RAISED;
     int got = pull_item(generator);
     if (got != -EAGAIN || !generator->check_child)
         return got;
@@ -146,9 +149,13 @@ static PyObject *raise_death(struct sf_generator *generator)
     }
     if (sf_task_fetch(task))
         return NULL;
+    if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN) {
+        sf_task_result(task); /* raises */
+        if (task->exception)  /* else it was interrupted: the next call raises it */
+            generator->exhausted = task->asked = true;
+        return NULL;
+    }
     generator->exhausted = task->asked = true;
-    if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN)
-        return sf_task_result(task);
     struct sf_outcome_origin origin = {task->child.pid, task->child.exit_status, task->name, "its item"};
     bool interrupted;
     return sf_outcome_open(SF_TAG_NONE, NULL, &origin, &interrupted);

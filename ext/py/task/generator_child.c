@@ -1,6 +1,6 @@
 /* The child's half of a Generator: computes items when they are asked for, or ahead of that, and sends them. See
- * generator_struct.h for the parent's half and for what they share. f may call os.fork, and both processes may come
- * back out of it; only the child itself (sf_child_is_self) sends items. */
+ * generator_struct.h for the parent's half and for what they share. Code of the program may call os.fork, and come back
+ * in both processes; only the child itself (sf_child_is_self) computes and sends items. */
 #include "py/task/generator_child.h"
 
 #include <assert.h>
@@ -29,14 +29,16 @@ static int sleep_for_request(void *what, int64_t timeout_ns)
 }
 
 /* Sends an item, or what the iterator raised instead (item NULL). *bytes: of its message. 0, or -1: the parent has
- * stopped the generator meanwhile, or an exception. */
+ * stopped the generator meanwhile, this process is a fork of the child, or an exception. */
 static int send_item(struct sf_generator *generator, PyObject *item, uint64_t number, uint64_t *bytes)
 {
     struct sf_message message;
     int exit_status;
     enum sf_tag tag = sf_outcome_pack_message(item, "an item", &message, &exit_status);
     *bytes = message.bytes;
-    int error = sf_departure_send(generator->ring, &message, 0, tag, number, &generator->control->stop);
+    int error = -ECHILD;
+    if (sf_child_is_self(&generator->base.task.child))
+        error = sf_departure_send(generator->ring, &message, 0, tag, number, &generator->control->stop);
     sf_message_fini(&message);
     return error ? -1 : 0;
 }
@@ -105,7 +107,7 @@ PyObject *sf_generator_run(struct sf_task *task)
     struct sf_waiting waiting = {try_request, sleep_for_request, generator, SF_WAIT_REQUEST, task->child.task};
     PyObject *result = NULL;
     for (int go_on = 1; go_on > 0;) {
-        if (sf_wait(&waiting, true, SF_FOREVER))
+        if (sf_wait(&waiting, true, SF_FOREVER) || !sf_child_is_self(&task->child))
             break;
         if (!sf_generator_stopped(generator)) {
             go_on = make_item(generator, iterator, &failure);

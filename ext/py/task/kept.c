@@ -9,7 +9,9 @@
 #include "py/task/fate.h"
 #include "py/task/task_struct.h"
 
-#define SWEPT_AT_ONCE 16 /* a look is one system call */
+/* A look is one system call. Each start adds one to the list, and looks at four: so where all of them end, no more than a
+ * third as many dead ones as running ones are in it. */
+#define SWEPT_AT_ONCE 4
 
 #ifdef PYPY_VERSION
 #define GARBAGE_ROUNDS 4
@@ -17,8 +19,9 @@
 #define GARBAGE_ROUNDS 1
 #endif
 
-/* In `known`, what this process has inherited stands before what it has added. */
-static struct sf_kept_link kept = {.next = &kept, .previous = &kept}, known = {.next = &known, .previous = &known};
+/* In `known`, what this process has inherited stands before what it has added. Both are empty from sf_kept_init on. With
+ * an initialiser they would lie in another page than all else that a fork's parent writes. */
+static struct sf_kept_link kept, known;
 static pid_t owner; /* the process that has added something last */
 
 static void take_out(struct sf_kept_link *link)
@@ -39,9 +42,9 @@ static void put_before(struct sf_kept_link *place, struct sf_kept_link *link)
     place->previous = link;
 }
 
-static bool is_own(const struct sf_kept_link *link)
+static bool is_own(const struct sf_kept_link *link, pid_t this_process)
 {
-    return link->task->child.owner == getpid();
+    return link->task->child.owner == this_process;
 }
 
 void sf_kept_add(struct sf_kept_link *link, PyObject *self, struct sf_task *task, bool keep)
@@ -60,7 +63,7 @@ void sf_kept_let_go(struct sf_kept_link *link)
     if (!link->kept)
         return;
     link->kept = false;
-    if (is_own(link))
+    if (is_own(link, getpid()))
         put_before(&known, link);
     else
         take_out(link);
@@ -73,20 +76,24 @@ void sf_kept_forget(struct sf_kept_link *link)
     take_out(link);
 }
 
-static bool is_over(const struct sf_kept_link *link)
+static bool is_over(const struct sf_kept_link *link, pid_t this_process)
 {
     const struct sf_child *child = &link->task->child;
-    return child->state != SF_CHILD_RUNNING || !is_own(link) || sf_process_is_dead(child->pid);
+    return child->state != SF_CHILD_RUNNING || !is_own(link, this_process) || sf_process_is_dead(child->pid);
 }
 
 /* Looks at each of the first `count` once; others may be added meanwhile, by code of the program. */
 static void sweep(size_t count)
 {
-    while (count-- && kept.next != &kept) {
+    if (!count)
+        return;
+    for (pid_t this_process = getpid(); count && kept.next != &kept; count--) {
         struct sf_kept_link *link = kept.next;
         put_before(&kept, link);
-        if (is_over(link))
-            sf_kept_let_go(link); /* may run code of the program */
+        if (is_over(link, this_process)) {
+            sf_kept_let_go(link); /* may run code of the program, which may fork */
+            this_process = getpid();
+        }
     }
 }
 
@@ -113,8 +120,9 @@ PyObject *sf_kept_sweep_function(PyObject *Py_UNUSED(module), PyObject *Py_UNUSE
 static size_t count_unreaped(void)
 {
     size_t count = 0;
-    for (struct sf_kept_link *link = known.previous; link != &known && is_own(link); link = link->previous)
-        count += link->task->child.state == SF_CHILD_RUNNING && is_over(link);
+    pid_t self = getpid();
+    for (struct sf_kept_link *link = known.previous; link != &known && is_own(link, self); link = link->previous)
+        count += link->task->child.state == SF_CHILD_RUNNING && is_over(link, self);
     return count;
 }
 
@@ -156,7 +164,7 @@ static void tell_at_end(void)
         return;
     sweep(count_kept(SIZE_MAX));
     struct sf_kept_link telling = {.next = &telling, .previous = &telling};
-    while (known.previous != &known && is_own(known.previous))
+    while (known.previous != &known && is_own(known.previous, owner))
         put_before(telling.next, known.previous);
     while (telling.next != &telling) {
         PyObject *self = telling.next->self;
@@ -172,5 +180,7 @@ static void tell_at_end(void)
 
 void sf_kept_init(void)
 {
+    kept.next = kept.previous = &kept;
+    known.next = known.previous = &known;
     sf_child_all_ended = tell_at_end;
 }

@@ -1,10 +1,13 @@
 /* How a call in a child ended, on its way to the parent: a tag and a message. Used for the results of Threads, for what
  * was extracted, for the items of Generators and the chunks of map. The child packs, the parent opens.
  *
- * Opening runs code of the program: it unpickles. If that raises an interruption (py/base/interruption.h), the caller
- * gets it as it is. Anything else says that the bytes cannot be unpickled here: the caller gets ChildDied with it as
- * the cause. What another thread raises here (PyThreadState_SetAsyncExc) looks like the latter if it is an Exception.
- * So get_result() keeps a value that could not be unpickled in either case: it can be asked for again (packed.h).
+ * Opening runs code of the program: it unpickles. What that raises is one of two things.
+ *
+ * 1. It is about the bytes: they cannot be unpickled here. The caller gets ChildDied with the reason as its cause.
+ * 2. It is an interruption (py/base/interruption.h). The caller gets it as it is.
+ *
+ * What another thread raises here (PyThreadState_SetAsyncExc) looks like 1 if it is an Exception. So get_result() keeps
+ * a value that could not be unpickled in either case: it can be asked for again (packed.h).
  *
  * An exception whose class does not make it again from its args is made without the class's __init__; attributes that
  * cannot be pickled are left out, and the remote traceback says so (snakefish/_exceptions.py). */
@@ -50,7 +53,7 @@ enum sf_tag sf_outcome_pack_broken(const char *sentence, struct sf_message *mess
 
 /* The value (a new reference), or NULL with an exception: what the call raised, with the remote traceback as __cause__,
  * or ChildDied. opened: what the outcome's message held (borrowed); NULL with what unpickling it raised, or with
- * SF_TAG_NONE. *interrupted: by an interruption; it can be opened again. */
+ * SF_TAG_NONE. *interrupted: see 2 above; it can be opened again. */
 PyObject *sf_outcome_open(enum sf_tag tag, PyObject *opened, const struct sf_outcome_origin *origin, bool *interrupted);
 
 /* The same for an outcome that is gone once its message is opened. Steals `opened`. */

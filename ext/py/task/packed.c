@@ -3,6 +3,8 @@
  * The memory before the bytes that were taken may be gone, so taking goes on where it stopped. */
 #include "py/task/packed.h"
 
+#include <unistd.h>
+
 #include "core/log/log.h"
 #include "py/base/errors.h"
 #include "py/message/message.h"
@@ -16,6 +18,17 @@ static int begin(struct sf_packed *packed, const struct sf_result_part *part)
     if (part->bytes >= SF_MESSAGE_LABEL_BYTES)
         return sf_incoming_begin(&packed->incoming, part->head, part->bytes);
     PyErr_SetString(PyExc_RuntimeError, "the child's result is damaged");
+    return -1;
+}
+
+/* Making room for a part of the message may run code of the program, as a garbage collection or a signal handler, which
+ * may fork. The process that it makes must not take: that would free what its parent has not copied yet. 0, or -1 with
+ * an exception. */
+static int check_owner(const struct sf_result_memory *memory)
+{
+    if (memory->owner == getpid())
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "this process was forked while a result was taken: it is its parent's");
     return -1;
 }
 
@@ -43,7 +56,7 @@ int sf_packed_take(struct sf_packed *packed, struct sf_result_memory *memory, co
     uint64_t from = sf_stretch_begin(part->bytes), room;
     int failed = begin(packed, part);
     for (char *to; !failed && (to = sf_incoming_next(&packed->incoming, &room)) != NULL;)
-        failed = take_some(packed, memory, part, to, room);
+        failed = check_owner(memory) || take_some(packed, memory, part, to, room) ? -1 : 0;
     sf_log_stretch(SF_EVENT_COPIED, from, part->bytes);
     return failed;
 }

@@ -1,5 +1,5 @@
 /* An outcome's message as it was taken out of the result memory: packed until it could be opened, which may take
- * several calls. What interrupts the taking (no memory) or the opening (Ctrl-C) loses nothing. */
+ * several calls. What interrupts the taking or the opening (Ctrl-C, lack of memory) loses nothing. */
 #ifndef SF_PY_TASK_PACKED_H
 #define SF_PY_TASK_PACKED_H
 

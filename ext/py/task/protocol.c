@@ -14,9 +14,9 @@
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
-    *set_wakeup_fd, *set_signal, *loaded_modules;
+    *set_wakeup_fd, *set_signal, *loaded_modules, *system_names;
 /* functions of snakefish/_child.py, and what it has in place of standard input */
-static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *name_log_records, *forget_executors,
+static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *make_named_factory, *forget_executors,
     *forget_finalizers, *end_threads, *end_multiprocessing, *end_logging, *save_coverage, *make_empty_input;
 static const struct {
     const char *module, *name;
@@ -33,10 +33,11 @@ static const struct {
     {"_signal", "set_wakeup_fd", &set_wakeup_fd},
     {"_signal", "signal", &set_signal},
     {"sys", "modules", &loaded_modules},
+    {"sys", "__dict__", &system_names},
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
     {"snakefish._child", "import_traceback", &import_traceback},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
-    {"snakefish._child", "name_log_records", &name_log_records},
+    {"snakefish._child", "make_named_factory", &make_named_factory},
     {"snakefish._child", "forget_executors", &forget_executors},
     {"snakefish._child", "forget_finalizers", &forget_finalizers},
     {"snakefish._child", "end_threads", &end_threads},
@@ -47,7 +48,7 @@ static const struct {
 };
 
 static PyObject *name_signal, *name_weakref, *name_executors, *name_multiprocessing, *name_logging, *name_coverage,
-    *name_flush, *name_closed;
+    *name_flush, *name_closed, *name_stdin, *name_stdout, *name_stderr, *name_handlers, *name_factory;
 static const struct {
     const char *text;
     PyObject **to;
@@ -60,9 +61,14 @@ static const struct {
     {"coverage", &name_coverage},
     {"flush", &name_flush},
     {"closed", &name_closed},
+    {"stdin", &name_stdin},
+    {"stdout", &name_stdout},
+    {"stderr", &name_stderr},
+    {"_handlerList", &name_handlers},
+    {"_logRecordFactory", &name_factory},
 };
 
-static PyObject *minus_one, *empty_input;
+static PyObject *minus_one, *empty_input, *own_name;
 
 /* CPython makes a new thread-local key in each child. The dynamic linker binds the functions that this needs at their
  * first call. If the first call were in a child, each child would pay a dozen page faults for it. */
@@ -73,8 +79,16 @@ static void bind_early(void)
         PyThread_tss_delete(&key);
 }
 
+static PyObject *log_name; /* this process's name in log records; NULL: it is none of our children */
+
+static PyObject *get_own_name(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return Py_NewRef(log_name ? log_name : Py_None);
+}
+
 int sf_protocol_init(void)
 {
+    static PyMethodDef own_name_function = {"own_name", get_own_name, METH_NOARGS, NULL};
     bind_early();
     for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
         PyObject *module = PyImport_ImportModule(lookups[i].module);
@@ -88,7 +102,8 @@ int sf_protocol_init(void)
             return -1;
     minus_one = PyLong_FromLong(-1);
     empty_input = PyObject_CallObject(make_empty_input, NULL);
-    return minus_one && empty_input ? 0 : -1;
+    own_name = PyCFunction_New(&own_name_function, NULL);
+    return minus_one && empty_input && own_name ? 0 : -1;
 }
 
 /* Drops the result. argument: NULL for none. 0, or -1 with an exception. */
@@ -98,6 +113,9 @@ static int call_function(PyObject *function, PyObject *argument)
     Py_XDECREF(result);
     return result ? 0 : -1;
 }
+
+/* Before and after a fork, looking takes borrowed references: to count one would write into the object's page, which
+ * the fork has made a copy-on-write one. */
 
 static int is_loaded(PyObject *module_name)
 {
@@ -110,6 +128,13 @@ static long call_for_count(PyObject *function)
     long number = count ? PyLong_AsLong(count) : -1;
     Py_XDECREF(count);
     return number;
+}
+
+/* The dict of a module; NULL if it is not loaded. Borrowed. */
+static PyObject *names_if_loaded(PyObject *module_name)
+{
+    PyObject *module = PyDict_GetItemWithError(loaded_modules, module_name);
+    return module && PyModule_Check(module) ? PyModule_GetDict(module) : NULL;
 }
 
 /* Python threads in this process besides the main one. -1 with an exception. */
@@ -155,6 +180,21 @@ static PyObject *run_guard(PyObject *guard_depth, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
+static bool parent_uses_finalizers;
+
+/* weakref.finalize registers one exit handler, at its first use, for all that is made later. A child inherits it, and
+ * does not run it; so it has to be told (forget_finalizers). */
+static void note_finalizers(void)
+{
+    PyObject *weakref = PyDict_GetItemWithError(loaded_modules, name_weakref); /* borrowed */
+    PyObject *finalize = weakref ? PyObject_GetAttrString(weakref, "finalize") : NULL;
+    PyObject *registered = finalize ? PyObject_GetAttrString(finalize, "_registered_with_atexit") : NULL;
+    parent_uses_finalizers = registered && PyObject_IsTrue(registered) > 0;
+    Py_XDECREF(registered);
+    Py_XDECREF(finalize);
+    PyErr_Clear();
+}
+
 /* In the parent: 0, or -1 with an exception. */
 static int guard_exit_handlers(void)
 {
@@ -162,6 +202,7 @@ static int guard_exit_handlers(void)
     long count = call_for_count(count_exit_functions);
     if (count < 0 || (count == guarded && guard_process == getpid()))
         return count < 0 ? -1 : 0;
+    note_finalizers();
     PyObject *number = PyLong_FromLong(depth);
     /* never freed: it clears itself while it runs */
     PyObject *function = number ? PyCFunction_New(&guard, number) : NULL;
@@ -185,9 +226,9 @@ static int run_exit_handlers(void)
 
 /* A stream that is None, closed, without flush, or whose reader has gone is no failure. 0, or -1 with another
  * exception: a signal handler's. */
-static int flush_stream(const char *name)
+static int flush_stream(PyObject *name)
 {
-    PyObject *stream = PySys_GetObject(name); /* borrowed */
+    PyObject *stream = PyDict_GetItemWithError(system_names, name); /* borrowed */
     if (!stream || stream == Py_None)
         return 0;
     Py_INCREF(stream);
@@ -203,7 +244,7 @@ static int flush_stream(const char *name)
 
 static int flush_streams(void)
 {
-    return flush_stream("stdout") || flush_stream("stderr") ? -1 : 0;
+    return flush_stream(name_stdout) || flush_stream(name_stderr) ? -1 : 0;
 }
 
 /* A flush that writes lets other threads and signal handlers run, which may print more. A flush that has nothing to
@@ -216,63 +257,99 @@ static int flush_streams_fully(void)
     return 0;
 }
 
+/* The empty input of a child whose own children need another one, because it has closed its own. 0, or -1 with an
+ * exception. */
+static int renew_empty_input(void)
+{
+    PyObject *closed = PyObject_GetAttr(empty_input, name_closed), *another = NULL;
+    int is_closed = closed ? PyObject_IsTrue(closed) : -1;
+    Py_XDECREF(closed);
+    if (is_closed > 0 && (another = PyObject_CallObject(make_empty_input, NULL)) != NULL)
+        Py_SETREF(empty_input, another);
+    return is_closed == 0 || another ? 0 : -1;
+}
+
 /* What the parent has read ahead is the parent's, and so is what comes next: a child's sys.stdin is empty. The new one
  * is made in the first process, once, because children should touch few pages. A child may close it, and then fork. */
 static int empty_stdin(void)
 {
-    PyObject *stream = PySys_GetObject("stdin"); /* borrowed */
+    PyObject *stream = PyDict_GetItemWithError(system_names, name_stdin); /* borrowed */
     if (!stream || stream == Py_None)
         return 0;
-    PyObject *closed = depth > 1 ? PyObject_GetAttr(empty_input, name_closed) : Py_NewRef(Py_False);
-    int is_closed = closed ? PyObject_IsTrue(closed) : -1;
-    Py_XDECREF(closed);
-    if (is_closed < 0)
+    if (depth > 1 && renew_empty_input())
         return -1;
-    if (is_closed) {
-        PyObject *another = PyObject_CallObject(make_empty_input, NULL);
-        if (!another)
-            return -1;
-        Py_SETREF(empty_input, another);
-    }
-    return PySys_SetObject("stdin", empty_input);
+    return PyDict_SetItem(system_names, name_stdin, empty_input);
 }
 
-/* ---- finalizers and log handlers ----
+/* ---- logging ----
  *
- * weakref.finalize and logging each register one exit handler, at their first use, for all that is made later. A child
- * inherits it, and does not run it; so it has to be told (forget_finalizers), or others have to do its work
- * (end_logging). What that needs is looked up in the parent, for the sake of the child's pages. */
+ * logging registers one exit handler, when it is imported, for all log handlers. Where the parent has imported it, a
+ * child does not run that, and others have to do its work (end_logging). What that needs is looked up in the parent,
+ * for the sake of the child's pages; and there no more is done than to look, if nothing has changed since the last fork.
+ */
 
-static bool parent_uses_finalizers;
-static PyObject *log_handlers, *inherited_log_handlers; /* logging's list, and a copy of it at the last fork; or NULL */
+static PyObject *log_handlers;           /* logging's list at the last fork; NULL: not loaded */
+static PyObject *noted_log_handlers;     /* a copy of it then */
+static PyObject *inherited_log_handlers; /* the copy that this process was forked with */
 
-/* An attribute of a module, NULL if it is not loaded or has none. No exception. */
-static PyObject *attribute_if_loaded(PyObject *module_name, const char *attribute)
+static bool has_changed(PyObject *list, PyObject *copy)
 {
-    PyObject *module = PyDict_GetItemWithError(loaded_modules, module_name); /* borrowed */
-    PyObject *found = module ? PyObject_GetAttrString(module, attribute) : NULL;
-    PyErr_Clear();
-    return found;
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    bool differs = count != PyList_GET_SIZE(copy);
+    for (Py_ssize_t i = 0; i < count && !differs; i++)
+        differs = PyList_GET_ITEM(list, i) != PyList_GET_ITEM(copy, i);
+    return differs;
 }
 
-static void note_finalizers(void)
+static void note_log_handlers(PyObject *logging)
 {
-    PyObject *finalize = attribute_if_loaded(name_weakref, "finalize");
-    PyObject *registered = finalize ? PyObject_GetAttrString(finalize, "_registered_with_atexit") : NULL;
-    parent_uses_finalizers = registered && PyObject_IsTrue(registered) > 0;
-    Py_XDECREF(registered);
-    Py_XDECREF(finalize);
+    PyObject *list = logging ? PyDict_GetItemWithError(logging, name_handlers) : NULL; /* borrowed */
+    if (list && !PyList_Check(list))
+        list = NULL;
+    if (list && list == log_handlers && noted_log_handlers && !has_changed(list, noted_log_handlers))
+        return;
+    Py_XSETREF(log_handlers, list ? Py_NewRef(list) : NULL);
+    Py_XSETREF(noted_log_handlers, list ? PyList_GetSlice(list, 0, PyList_GET_SIZE(list)) : NULL);
     PyErr_Clear();
 }
 
-static void note_log_handlers(void)
+/* What makes log records, and what makes them with the name of a child, out of that one. NULL: not known */
+static PyObject *record_factory, *named_factory;
+
+/* Where multiprocessing is loaded, log records take the name from there. 0, or -1 with an exception. */
+static int note_record_factory(PyObject *logging)
 {
-    Py_XSETREF(log_handlers, attribute_if_loaded(name_logging, "_handlerList"));
-    if (log_handlers && !PyList_Check(log_handlers))
-        Py_CLEAR(log_handlers);
-    Py_XSETREF(inherited_log_handlers,
-               log_handlers ? PyList_GetSlice(log_handlers, 0, PyList_GET_SIZE(log_handlers)) : NULL);
-    PyErr_Clear();
+    PyObject *factory = logging ? PyDict_GetItemWithError(logging, name_factory) : NULL; /* borrowed */
+    if (!factory || factory == record_factory || log_name || is_loaded(name_multiprocessing))
+        return 0;
+    PyObject *named = PyObject_CallFunctionObjArgs(make_named_factory, factory, own_name, NULL);
+    Py_XSETREF(named_factory, named);
+    Py_XSETREF(record_factory, named ? Py_NewRef(factory) : NULL);
+    return named ? 0 : -1;
+}
+
+static int note_logging(void)
+{
+    PyObject *logging = names_if_loaded(name_logging);
+    note_log_handlers(logging);
+    return note_record_factory(logging);
+}
+
+/* In the child, where multiprocessing is not loaded. 0, or -1 with an exception. */
+static int name_log_records(PyObject *name)
+{
+    PyObject *logging = named_factory ? names_if_loaded(name_logging) : NULL;
+    bool is_named = log_name != NULL; /* this child's parent is a child itself, and has done it */
+    if (!logging)
+        return 0;
+    Py_XSETREF(log_name, Py_NewRef(name));
+    return is_named ? 0 : PyDict_SetItem(logging, name_factory, named_factory);
+}
+
+static void inherit_log_handlers(void)
+{
+    Py_XSETREF(inherited_log_handlers, noted_log_handlers);
+    noted_log_handlers = NULL;
 }
 
 static PyObject *last_of(PyObject *list)
@@ -296,11 +373,7 @@ int sf_protocol_prepare(void)
         (sf_error_came_home && call_function(import_traceback, NULL)))
         return -1;
     sf_error_came_home = false;
-    if (guard_exit_handlers() || flush_streams_fully())
-        return -1;
-    note_finalizers();
-    note_log_handlers();
-    return 0;
+    return guard_exit_handlers() || flush_streams_fully() ? -1 : note_logging();
 }
 
 /* A full garbage collection visits every object. In a child most of them are inherited: visiting them takes time and
@@ -325,6 +398,7 @@ int sf_protocol_begin(PyObject *name, bool had_sigterm_action)
 {
     depth++;
     inherited = guarded;
+    inherit_log_handlers();
     if (exclude_inherited_from_gc() || empty_stdin())
         return -1;
     if (had_sigterm_action && forget_sigterm_handler())
@@ -336,9 +410,7 @@ int sf_protocol_begin(PyObject *name, bool had_sigterm_action)
         return -1;
     if (is_loaded(name_executors) && call_function(forget_executors, NULL))
         return -1;
-    if (is_loaded(name_multiprocessing)) /* log records take the name from there */
-        return call_function(take_over_multiprocessing, name);
-    return is_loaded(name_logging) ? call_function(name_log_records, name) : 0;
+    return is_loaded(name_multiprocessing) ? call_function(take_over_multiprocessing, name) : name_log_records(name);
 }
 
 static int end_own_threads(void)

@@ -11,6 +11,7 @@
 #include "py/base/arguments.h"
 #include "py/base/caller.h"
 #include "py/base/errors.h"
+#include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/task/fork.h"
 #include "py/task/function.h"
@@ -60,8 +61,6 @@ static int check_call(const struct sf_task_call *call)
 
 int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, const struct sf_task_call *call)
 {
-    static const char *const words[] = {
-        [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
     if (check_call(call))
         return -1;
     /* All that may run code of the program comes first: an iterator in args might initialise this very task. */
@@ -71,10 +70,10 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     bool failed =
         !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
         ((is_given(call->extract) || is_given(call->globals)) && !(globals = sf_caller_globals(call->globals, self))) ||
-        !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(words[kind], kind, call->f));
+        !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(sf_task_word(kind), kind, call->f));
     if (!failed && task->name) {
         PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
-                     task->word);
+                     sf_task_word(task->kind));
         failed = true;
     }
     if (failed) {
@@ -84,7 +83,6 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
         Py_XDECREF(name);
         return -1;
     }
-    task->word = words[kind];
     task->kind = kind;
     task->child.pidfd = SF_OWN_FD_NONE;
     task->child.task = sf_log_next_task();
@@ -125,14 +123,14 @@ int sf_task_start(struct sf_task *task)
     return -1;
 }
 
-/* Takes what the child left. Each part gets its tag when it is whole. 0, or -1 with an exception; then it can be called
- * again, if that was MemoryError. */
+/* Takes what the child left. Each part gets its tag when it is whole, and is not looked for any more. 0, or -1 with an
+ * exception; then it can be called again. */
 static int take_result(struct sf_task *task, struct sf_result_memory *memory)
 {
     struct sf_result_part parts[SF_RESULT_MEMORY_PARTS];
     if (sf_result_memory_parts(memory, parts))
         return 0; /* the child died before it had written its result */
-    if (parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
+    if (!task->tag && parts[SF_TASK_RESULT].tag && sf_packed_take(&task->packed, memory, &parts[SF_TASK_RESULT]))
         return -1;
     task->tag = (enum sf_tag)parts[SF_TASK_RESULT].tag;
     if (parts[SF_TASK_EXTRACTED].tag && sf_packed_take(&task->extracted, memory, &parts[SF_TASK_EXTRACTED]))
@@ -150,8 +148,8 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     struct sf_result_memory memory = task->memory;
     task->memory = (struct sf_result_memory){0}; /* another Python thread may dispose of the task meanwhile */
     bool failed = take_result(task, &memory);
-    if (failed && PyErr_ExceptionMatches(PyExc_MemoryError) && !task->disposed)
-        task->memory = memory; /* the rest can be taken when there is memory */
+    if (failed && sf_interruption_is_raised() && !task->disposed)
+        task->memory = memory; /* the rest can be taken by another call */
     else
         sf_result_memory_unmap(&memory);
     return failed ? SF_RAISED : 0;
@@ -162,17 +160,16 @@ static struct sf_outcome_origin origin_of(const struct sf_task *task, const char
     return (struct sf_outcome_origin){task->child.pid, task->child.exit_status, task->name, what};
 }
 
-/* Whether the exception that join raises tells what get_result() would: where nothing had room, the child has left one
- * sentence for both. */
-static bool is_the_results_sentence(struct sf_task *task, PyObject *extracted)
+/* Whether f's outcome is the same as extract's (opened), word for word: the child found no room for both. */
+static bool is_told_by(struct sf_task *task, PyObject *opened)
 {
-    if (task->tag != SF_TAG_BROKEN || task->extracted_tag != SF_TAG_BROKEN || !sf_packed_is_there(&task->packed))
+    if (!opened || task->tag != SF_TAG_BROKEN || task->extracted_tag != SF_TAG_BROKEN ||
+        !sf_packed_is_there(&task->packed))
         return false;
-    PyObject *raised = sf_take_raised(), *result = sf_packed_open(&task->packed);
-    bool same = result && PyObject_RichCompareBool(result, extracted, Py_EQ) == 1;
+    PyObject *result = sf_packed_open(&task->packed); /* bytes: no code of the program runs */
+    bool same = result && PyObject_RichCompareBool(result, opened, Py_EQ) > 0;
     PyErr_Clear();
     Py_XDECREF(result);
-    sf_put_raised(raised);
     return same;
 }
 
@@ -183,12 +180,13 @@ int sf_task_open_extracted(struct sf_task *task)
     bool interrupted;
     struct sf_outcome_origin origin = origin_of(task, "what it extracted");
     PyObject *opened = sf_packed_open(&task->extracted);
+    bool tells_all = is_told_by(task, opened);
     task->to_merge = sf_outcome_open(task->extracted_tag, opened, &origin, &interrupted);
-    if (!task->to_merge && opened && !interrupted && is_the_results_sentence(task, opened))
-        task->asked = true;
     Py_XDECREF(opened);
-    if (!interrupted) /* else the next join opens it */
+    if (!interrupted) { /* else the next join opens it */
+        task->asked = task->asked || tells_all;
         sf_packed_clear(&task->extracted);
+    }
     return task->to_merge ? 0 : -1;
 }
 

@@ -1,7 +1,8 @@
 /* Tasks in their child process: from the call of f to the exit status. See task_struct.h.
  *
- * f may call os.fork, and both processes may come back out of f. Only the child itself goes on to extract and to
- * write into the result memory; the other process ends as a program does. */
+ * Code of the program may call os.fork, and come back in both processes: f, extract, what pickling calls, a destructor, a
+ * hook of the very fork that made the child. Only the child itself goes on to call f, to extract and to write into the
+ * result memory; the other process ends as a program does. */
 #include "py/task/task_child.h"
 
 #include <errno.h>
@@ -12,12 +13,13 @@
 #include "py/base/caller.h"
 #include "py/task/task_struct.h"
 
-/* Calls f: sets one of value and raised; neither in a process that f made by os.fork, which may end without either. */
+/* Calls f: sets one of value and raised; neither in another process than the child, which may end without either. */
 static void call_f(struct sf_task *task, PyObject **value, PyObject **raised)
 {
     uint32_t number = task->child.task;
     sf_log_write(SF_EVENT_RUN, SF_PHASE_BEGIN, number, 0, 0);
-    *value = PyErr_Occurred() ? NULL : task->run(task); /* else setting up the child raised */
+    bool can_run = !PyErr_Occurred() && sf_child_is_self(&task->child); /* else setting up the child raised, or forked */
+    *value = can_run ? task->run(task) : NULL;
     *raised = *value ? NULL : sf_take_raised();
     enum sf_outcome outcome = *value                                                              ? SF_OUTCOME_RETURNED
                               : *raised && PyErr_GivenExceptionMatches(*raised, PyExc_SystemExit) ? SF_OUTCOME_EXITED
@@ -38,7 +40,8 @@ static void call_extract(struct sf_task *task, PyObject **extracted, PyObject **
     if (!*extracted)
         sf_caller_note_key_error("extract", task->globals);
     *failed = *extracted ? NULL : sf_take_raised();
-    sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, number, 0, 0);
+    if (sf_child_is_self(&task->child))
+        sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, number, 0, 0);
 }
 
 /* An outcome on its way into the result memory. */
@@ -96,9 +99,9 @@ static int write_result(struct sf_result_memory *memory, const struct outgoing *
     return error;
 }
 
-/* A process that f made by os.fork, and that came back out of f. It ends as a program does: prints what was raised. Its
- * exit status. */
-static int end_forked_by_f(PyObject *raised)
+/* Another process than the child, which came back out of code of the program. It ends as a program does: prints what
+ * was raised there. Its exit status. */
+static int end_forked(PyObject *raised)
 {
     struct outgoing outgoing;
     if (!raised)
@@ -120,14 +123,18 @@ int sf_task_child(void *context)
     struct outgoing result, extraction;
     call_f(task, &value, &raised);
     if (!sf_child_is_self(&task->child))
-        return end_forked_by_f(raised);
+        return end_forked(raised);
     call_extract(task, &extracted, &failed);
+    if (!sf_child_is_self(&task->child))
+        return end_forked(failed);
     sf_log_write(SF_EVENT_RESULT, SF_PHASE_BEGIN, task->child.task, 0, 0);
     pack(value, raised, "its result", &result);
     if (extracted || failed)
         pack(extracted, failed, "what it extracted", &extraction);
     else
         memset(&extraction, 0, sizeof extraction);
+    if (!sf_child_is_self(&task->child))
+        return end_forked(NULL);
     int error = write_result(&task->memory, &result, &extraction);
     sf_log_write(SF_EVENT_RESULT, SF_PHASE_END, task->child.task, result.message.bytes + extraction.message.bytes,
                  (uint64_t)-error);

@@ -4,6 +4,13 @@
 #include <assert.h>
 #include <unistd.h>
 
+const char *sf_task_word(enum sf_task_kind kind)
+{
+    static const char *const words[] = {
+        [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
+    return words[kind];
+}
+
 bool sf_task_is_usable(struct sf_task *task)
 {
     if (!task->name) {
@@ -11,7 +18,7 @@ bool sf_task_is_usable(struct sf_task *task)
         return false;
     }
     if (task->disposed) {
-        PyErr_Format(PyExc_RuntimeError, "%U is disposed: make a new %s", task->name, task->word);
+        PyErr_Format(PyExc_RuntimeError, "%U is disposed: make a new %s", task->name, sf_task_word(task->kind));
         return false;
     }
     return sf_child_is_ours(&task->child);
@@ -23,7 +30,7 @@ bool sf_task_may_start(struct sf_task *task)
         return false;
     if (task->child.state == SF_CHILD_NEW)
         return sf_task_may_dispose(task);
-    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, task->word);
+    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, sf_task_word(task->kind));
     return false;
 }
 
@@ -42,7 +49,7 @@ bool sf_task_is_started(struct sf_task *task)
             PyExc_RuntimeError,
             "%U was never started, and is disposed: make a new %s and call start(), in the with block if there "
             "is one",
-            task->name, task->word);
+            task->name, sf_task_word(task->kind));
         return false;
     }
     if (!sf_task_is_usable(task))

@@ -4,6 +4,9 @@
 
 #include "py/task/task_struct.h"
 
+/* "Thread", "Generator", "map worker": for messages. */
+const char *sf_task_word(enum sf_task_kind kind);
+
 /* Whether the task is in that state. If not: false, with a RuntimeError that says what to do. */
 bool sf_task_is_usable(struct sf_task *task); /* initialised, not disposed, and this process's own */
 bool sf_task_may_start(struct sf_task *task); /* usable, and not started */

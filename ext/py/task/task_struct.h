@@ -48,8 +48,6 @@ enum sf_task_part { SF_TASK_RESULT, SF_TASK_EXTRACTED }; /* the result memory's 
 
 struct sf_task {
     struct sf_child child;
-    const char *word; /* "Thread", "Generator", "map worker": for messages */
-    enum sf_task_kind kind;
     PyObject *f, *args, *kwargs;             /* owned; args: tuple; kwargs: dict or NULL */
     PyObject *extract, *merge;               /* owned; None where not given */
     PyObject *globals;                       /* owned dict that extract and merge get; NULL without them */
@@ -61,9 +59,10 @@ struct sf_task {
     bool joined, disposed;
     bool killed; /* by terminate(), kill() or dispose(), before it had ended */
     bool asked;  /* somebody was given its outcome, or has said that it does not matter (fate.h) */
+    enum sf_task_kind kind;
     enum sf_task_busy busy;
-    unsigned long busy_thread; /* while busy: the Python thread, and the process, that make it so */
-    pid_t busy_process;
+    pid_t busy_process; /* while busy: the process, and the Python thread, that make it so */
+    unsigned long busy_thread;
     enum sf_tag tag, extracted_tag; /* of f's outcome and of extract's, from collect on */
     struct sf_packed packed;        /* f's: from collect until it is opened */
     PyObject *value, *exception;    /* f's, opened by a sf_task_result: one of the two */

@@ -1,4 +1,4 @@
-/* snakefish.trace in C: joining a session, and marks. Spans are in span.c; snakefish/trace.py starts the collector. */
+/* snakefish.trace in C: joining a session, and marks. Spans are in span.c; collector.c starts the collector. */
 #include "py/base/types.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/trace/collector.h"
 #include "py/trace/instrument.h"
 #include "py/trace/texts.h"
 
@@ -62,18 +63,6 @@ static PyObject *attach(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *detach(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    sf_log_detach();
-    Py_RETURN_NONE;
-}
-
-static PyObject *request_collector_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-    sf_log_request_stop();
-    Py_RETURN_NONE;
-}
-
 static PyObject *directory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     return PyUnicode_DecodeFSDefault(sf_log_directory());
@@ -86,8 +75,11 @@ PyMethodDef sf_trace_functions[] = {
     {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nWhether this process writes events."},
     {"_trace_attach", attach, METH_VARARGS,
      "Joins the session in a directory; the second argument names this process."},
-    {"_trace_detach", detach, METH_NOARGS, "Leaves the session."},
-    {"_trace_request_stop", request_collector_stop, METH_NOARGS, "Asks the collector to finish."},
     {"_trace_directory", directory, METH_NOARGS, "The session's directory, '' if there is none."},
+    {"_trace_launch", sf_collector_launch, METH_VARARGS, "Starts the collector; see ext/py/trace/collector.h."},
+    {"_trace_go", sf_collector_go, METH_O, "Lets it collect."},
+    {"_trace_session", sf_collector_session, METH_NOARGS, "The session whose collector this process has started."},
+    {"_trace_finish", sf_collector_finish, METH_O, "Asks the collector to finish, and waits for it."},
+    {"_trace_abandon", sf_collector_abandon, METH_O, "Takes back what was started."},
     {NULL, NULL, 0, NULL},
 };

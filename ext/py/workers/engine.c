@@ -62,7 +62,7 @@ int sf_engine_start(struct sf_engine *engine)
     int failed = sf_task_init(&worker->task, NULL, SF_TASK_MAP_WORKER, &call);
     Py_XDECREF(name);
     worker->task.run = sf_worker_run;
-    if (failed || sf_task_start(&worker->task))
+    if (failed || !sf_engine_is_ours(engine) || sf_task_start(&worker->task))
         return -1;
     worker->gone = false;
     engine->alive++;
@@ -101,7 +101,7 @@ static int look_for_dead(struct sf_engine *engine)
             continue;
         if (got == 0)
             got = take_results(engine, false);
-        if (got == 0)
+        if (got == 0 || got == -EBUSY)
             engine->look = true; /* its results may not be all taken yet */
         if (got != -EAGAIN)
             return got;
@@ -127,10 +127,8 @@ int sf_engine_look(struct sf_engine *engine)
     if (!sf_liveness_is_due(0, &engine->looked_ns))
         return 0;
     int got = look_for_dead(engine);
-    if (got == -EBUSY) {
-        engine->look = true;
+    if (got == -EBUSY) /* the next look finds out */
         return 0;
-    }
     if (got && got != SF_RAISED)
         sf_error(got, "cannot look for workers that have died");
     return got ? -1 : 0;
@@ -223,19 +221,32 @@ int sf_engine_wait(struct sf_engine *engine)
     int got = sf_wait(&waiting, true, SF_FOREVER);
     if (got && got != SF_RAISED)
         sf_error(got, "cannot receive the workers' results");
-    return got ? -1 : 0;
+    return got || !sf_engine_is_ours(engine) ? -1 : 0;
+}
+
+static int try_sent(void *what)
+{
+    struct sf_engine *engine = what;
+    int got = 0;
+    engine->seen = sf_ring_events(engine->ring);
+    while (got == 0 && !engine->job->is_finished(engine))
+        got = sf_receive_piece(engine);
+    return got == -EAGAIN ? 0 : got;
+}
+
+static int sleep_for_lock(void *what, int64_t timeout_ns)
+{
+    struct sf_engine *engine = what;
+    return sf_ring_wait_event(engine->ring, engine->seen, timeout_ns);
 }
 
 int sf_engine_take_sent(struct sf_engine *engine)
 {
-    int got = 0;
-    while (got == 0 && !engine->job->is_finished(engine))
-        got = sf_receive_piece(engine);
-    if (got == 0 || got == -EAGAIN)
-        return 0;
-    if (got != SF_RAISED)
+    struct sf_waiting waiting = {try_sent, sleep_for_lock, engine, SF_WAIT_MESSAGE, 0};
+    int got = sf_wait(&waiting, true, SF_FOREVER);
+    if (got && got != SF_RAISED)
         sf_error(got, "cannot receive the workers' results");
-    return -1;
+    return got || !sf_engine_is_ours(engine) ? -1 : 0;
 }
 
 /* ---- the end ---- */
@@ -260,14 +271,6 @@ void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker)
     sf_task_dispose(&worker->task);
     worker->gone = true;
     engine->alive--;
-}
-
-bool sf_engine_is_worker(const struct sf_engine *engine)
-{
-    for (Py_ssize_t i = 0; i < engine->started; i++)
-        if (sf_child_is_self(&engine->workers[i]->task.child))
-            return true;
-    return false;
 }
 
 int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *arg)

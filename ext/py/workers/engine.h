@@ -31,8 +31,13 @@
  * The engine owns its workers, the ring and the claims; the job owns what it keeps. A worker process has copies of all
  * of it and never frees them. Everything here runs under the interpreter lock. Functions that wait for workers, to send
  * something or to die, release it meanwhile: sf_engine_wait, sf_engine_reap, sf_engine_end_worker, sf_engine_stop,
- * sf_engine_fini. Unpickling and `progress` run code of the program, which may fork: only the process that made the
- * engine goes on, in the other one sf_engine_wait raises RuntimeError. */
+ * sf_engine_fini.
+ *
+ * Code of the program runs at many places: f, pickling, `progress`, signal handlers, hooks of a fork, destructors. It may
+ * call os.fork, and come back in both processes. One rule keeps the copy from what the others share: after such code, and
+ * before anything is taken, sent, forked or stopped, the process is looked at. The parent is the one that made the engine
+ * (sf_engine_is_ours); in a copy of it the call raises RuntimeError. A worker is the one that was forked as it
+ * (sf_child_is_self); a copy of it ends as a program does. */
 #ifndef SF_PY_WORKERS_ENGINE_H
 #define SF_PY_WORKERS_ENGINE_H
 
@@ -69,7 +74,8 @@ void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker);
 /* Kills all workers and reaps them. What they have sent can still be taken. Leaves the exception state alone. */
 void sf_engine_stop(struct sf_engine *engine);
 
-/* Takes what was sent until job->is_finished, or until there is no more. Does not wait. 0, or -1 with an exception. */
+/* Takes what was sent until job->is_finished, or until there is no more. Waits for nothing but the ring's lock, where a
+ * stopped process keeps that. 0, or -1 with an exception. */
 int sf_engine_take_sent(struct sf_engine *engine);
 
 /* Kills what still runs. Does not wait for it, and gives nothing back. */
@@ -81,9 +87,6 @@ void sf_engine_fini(struct sf_engine *engine);
 
 /* For the garbage collector. */
 int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *arg);
-
-/* Whether this process is a worker of the engine, which therefore has to stay as it is. */
-bool sf_engine_is_worker(const struct sf_engine *engine);
 
 /* ---- in the worker (worker.c) ---- */
 

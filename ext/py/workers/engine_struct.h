@@ -2,10 +2,12 @@
 #ifndef SF_PY_WORKERS_ENGINE_STRUCT_H
 #define SF_PY_WORKERS_ENGINE_STRUCT_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "core/result/stream.h"
 #include "py/message/arrival.h"
@@ -84,17 +86,27 @@ struct sf_worker {
     struct sf_task task;
     struct sf_engine *engine;
     uint32_t number;           /* in engine->workers */
+    bool gone;                 /* it does not run, and nothing is expected from it any more */
     struct sf_arrival arrival; /* in the parent: of the message under way from it, or kept */
     Py_ssize_t block;          /* in the worker: how many results it computes between two sends */
     uint64_t chunks;           /* in the worker: how many it has begun to work on */
-    bool gone;                 /* it does not run, and nothing is expected from it any more */
 };
 
-/* A message that is whole and not opened, because its opening was interrupted. */
+/* Larger blocks come from malloc, whose lists lie in pages that each fork makes copy-on-write ones. */
+static_assert(sizeof(struct sf_worker) <= 512, "PyMem_Calloc takes it from Python's own pools");
+
+/* What was pulled out of the ring of results and is not with the job yet: it stays so when an exception interrupts that.
+ *
+ *     NONE --pull--> PIECE --(copied: there was memory)--> NONE, or if the message is whole: MESSAGE --(opened)--> NONE */
+enum sf_unopened_state { SF_UNOPENED_NONE, SF_UNOPENED_PIECE, SF_UNOPENED_MESSAGE };
+
 struct sf_unopened {
-    bool is_there;
+    enum sf_unopened_state state;
     struct sf_stream_head head;
-    PyObject *opened; /* what it is, owned; NULL: its opening runs code, and it is in its worker's `arrival` */
+    struct sf_ring_slot slot; /* of a PIECE: claimed */
+    uint64_t bytes;           /* in it */
+    PyObject *opened; /* of a MESSAGE: what it is, owned; NULL: its opening runs code, and it is in the `arrival` of its
+                         worker */
 };
 
 struct sf_engine {
@@ -113,6 +125,17 @@ struct sf_engine {
     bool look;                       /* it is time to look for dead workers */
     int64_t looked_ns;               /* when that was last done */
 };
+
+/* Whether this process made the engine. If not: false, with RuntimeError. Code of the program may call os.fork, and come
+ * back in both processes. So this is asked after each such call, before anything is taken, sent, forked or stopped. */
+static inline bool sf_engine_is_ours(const struct sf_engine *engine)
+{
+    if (engine->owner == getpid())
+        return true;
+    PyErr_Format(PyExc_RuntimeError, "its workers were started by process %d: only that process gets their results",
+                 (int)engine->owner);
+    return false;
+}
 
 static inline struct sf_worker *sf_worker_of(struct sf_task *task)
 {

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <unistd.h>
 
 #include "core/os/shm.h"
 #include "core/ring/ring_wait.h"
@@ -117,6 +118,7 @@ void sf_feed_stop(struct sf_feed *feed)
 
 struct taking {
     struct sf_feed *feed;
+    pid_t taker;
     _Atomic uint64_t *claim;
     struct sf_stream_head head;
     PyObject
@@ -163,24 +165,33 @@ static int take_pieces(struct taking *taking)
         else if (head->offset == 0)
             atomic_store_explicit(&feed->shared->in_pieces, 1, memory_order_relaxed);
         int whole = sf_arrival_keep(&feed->arrival, feed->ring, head, &slot, bytes, &taking->opened);
+        if (whole < 0) /* the worker ends by this exception */
+            sf_ring_release(feed->ring, &slot);
         let_parent_know(feed);
         if (whole)
-            return whole == 2 || (whole == 1 && taking->opened) ? 0 : SF_RAISED;
+            return whole < 0 ? SF_RAISED : 0;
     }
     return error;
+}
+
+/* A signal handler may have called os.fork: the turn and the pieces are not the new process's. */
+static bool is_taker(const struct taking *taking)
+{
+    return taking->taker == getpid();
 }
 
 static int try_take(void *what)
 {
     struct taking *taking = what;
     struct sf_feed *feed = taking->feed;
+    if (!is_taker(taking))
+        return SF_RAISED;
     taking->seen = sf_ring_events(feed->ring);
     if (!feed->has_turn)
         feed->has_turn = sf_ring_turn_take(feed->ring, &feed->shared->turn);
     int got = feed->has_turn ? take_pieces(taking) : -EAGAIN;
-    if (got == -EBUSY) /* sleep_to_take waits for the lock too */
-        got = -EAGAIN;
-    if (got == -EAGAIN && feed->has_turn && !sf_arrival_is_under_way(&feed->arrival))
+    bool none = got == -EAGAIN || got == -EBUSY;
+    if (none && feed->has_turn && !sf_arrival_is_under_way(&feed->arrival))
         give_turn(feed); /* nothing has begun: do not keep others from it */
     if (got == -EAGAIN && atomic_load_explicit(&feed->shared->stop, memory_order_acquire)) /* partner: sf_feed_stop */
         return -ECANCELED;
@@ -249,9 +260,11 @@ static PyObject *open_taken(struct taking *taking, PyObject **failure)
 
 int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items, PyObject **failure)
 {
-    struct taking taking = {.feed = feed, .claim = claim};
+    struct taking taking = {.feed = feed, .taker = getpid(), .claim = claim};
     struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_REQUEST, 0};
     int got = sf_wait(&waiting, true, SF_FOREVER);
+    if (!is_taker(&taking))
+        return -1;
     if (feed->has_turn && got != 0)
         give_turn(feed);
     *first = taking.head.number;

@@ -44,7 +44,7 @@ static int imap_traverse(PyObject *self, visitproc visit, void *arg)
 #if SF_HAS_FINALIZE
 static void imap_finalize(PyObject *self)
 {
-    sf_imap_end(imap_of(self));
+    sf_imap_close(imap_of(self)); /* it may be called as __del__() at any time */
 }
 #endif
 

@@ -167,6 +167,8 @@ static int hand_out(struct sf_imap *imap, PyObject *items)
 static int feed_chunks(struct sf_imap *imap, bool is_patient)
 {
     while (!imap->window.has_failed && !imap->closing) {
+        if (!sf_engine_is_ours(&imap->engine))
+            return SF_RAISED;
         int pushed = imap->feed.is_packed ? sf_feed_push(&imap->feed) : 0;
         if (pushed)
             return pushed == -EAGAIN ? 0 : pushed;
@@ -225,7 +227,8 @@ void sf_imap_init(struct sf_imap *imap, PyObject *f, struct sf_source *source, P
 
 void sf_imap_end(struct sf_imap *imap)
 {
-    if (imap->state == SF_IMAP_ENDED || sf_engine_is_worker(&imap->engine))
+    assert(!imap->busy);
+    if (imap->state == SF_IMAP_ENDED)
         return;
     PyObject *raised = sf_take_raised();
     imap->state = SF_IMAP_ENDED;
@@ -345,14 +348,16 @@ PyObject *sf_imap_next(struct sf_imap *imap)
 
 void sf_imap_close(struct sf_imap *imap)
 {
-    if (imap->busy && imap->engine.owner == getpid()) {
-        imap->closing = true; /* the next() that runs does it; it may wait for a worker to end by itself */
-        sf_engine_kill(&imap->engine);
-        if (imap->engine.ring)
-            sf_ring_nudge(imap->engine.ring);
-    } else {
+    if (!imap->busy) {
         sf_imap_end(imap);
+        return;
     }
+    imap->closing = true; /* the next() that runs does it, unless this is a worker, where none comes back */
+    if (imap->engine.owner != getpid())
+        return;
+    sf_engine_kill(&imap->engine); /* next() may wait for a worker to end by itself */
+    if (imap->engine.ring)
+        sf_ring_nudge(imap->engine.ring);
 }
 
 int sf_imap_traverse(const struct sf_imap *imap, visitproc visit, void *arg)

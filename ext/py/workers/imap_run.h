@@ -45,7 +45,8 @@ void sf_imap_init(struct sf_imap *imap, PyObject *f, struct sf_source *source, P
 /* The next result, or NULL: with an exception, or at the end. Blocks. */
 PyObject *sf_imap_next(struct sf_imap *imap);
 
-/* Ends it, or lets the next() that runs do so. */
+/* Ends it, or lets the next() that runs do so. Does nothing in a worker: it was forked within a next(), and never comes
+ * back there. */
 void sf_imap_close(struct sf_imap *imap);
 
 /* Ends the workers and drops what they have sent. Leaves the exception state alone. Not while next() runs. */

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/cpus.h"
@@ -53,7 +54,7 @@ Py_ssize_t sf_map_room(struct sf_engine *engine, uint64_t number, bool extracted
 static void stop_counter(struct sf_engine *engine)
 {
     const struct sf_results *results = &sf_map_of(engine)->results;
-    if (results->failure)
+    if (results->failure && engine->owner == getpid()) /* `progress` may have called os.fork */
         atomic_store_explicit(&engine->board->next, (uint64_t)results->chunks, memory_order_relaxed);
 }
 

@@ -155,7 +155,7 @@ static int run_round(struct sf_map *map)
     if (sf_engine_reap(engine))
         return -1;
     for (Py_ssize_t chunk = map->first; chunk < map->end; chunk++)
-        if (merge_chunk(map, chunk))
+        if (merge_chunk(map, chunk) || !sf_engine_is_ours(engine))
             return -1;
     return 0;
 }

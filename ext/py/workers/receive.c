@@ -2,7 +2,6 @@
 #include "py/workers/receive.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "py/base/errors.h"
 #include "py/base/interruption.h"
@@ -20,10 +19,10 @@ static struct sf_worker *sender_of(const struct sf_engine *engine)
 
 void sf_receive_clear(struct sf_engine *engine)
 {
-    if (!engine->unopened.is_there)
-        return;
-    engine->unopened.is_there = false;
-    sf_arrival_clear(&sender_of(engine)->arrival);
+    bool is_message = engine->unopened.state == SF_UNOPENED_MESSAGE;
+    engine->unopened.state = SF_UNOPENED_NONE;
+    if (is_message)
+        sf_arrival_clear(&sender_of(engine)->arrival);
     Py_CLEAR(engine->unopened.opened);
 }
 
@@ -166,15 +165,6 @@ static int open_failure(struct sf_engine *engine, bool *done)
     return 0;
 }
 
-static int check_owner(const struct sf_engine *engine)
-{
-    if (engine->owner == getpid())
-        return 0;
-    PyErr_Format(PyExc_RuntimeError, "its workers were started by process %d: only that process gets their results",
-                 (int)engine->owner);
-    return SF_RAISED;
-}
-
 /* Opens the unopened message. 0 or SF_RAISED. */
 static int open_whole(struct sf_engine *engine)
 {
@@ -191,29 +181,34 @@ static int open_whole(struct sf_engine *engine)
     return got;
 }
 
+/* Copies the pulled piece, and opens the message if it is whole. 0 or SF_RAISED. */
+static int take_piece(struct sf_engine *engine)
+{
+    struct sf_unopened *piece = &engine->unopened;
+    int whole =
+        sf_arrival_keep(&sender_of(engine)->arrival, engine->ring, &piece->head, &piece->slot, piece->bytes, &piece->opened);
+    if (whole < 0)
+        return SF_RAISED;
+    piece->state = whole ? SF_UNOPENED_MESSAGE : SF_UNOPENED_NONE;
+    return whole ? open_whole(engine) : 0;
+}
+
 int sf_receive_piece(struct sf_engine *engine)
 {
-    struct sf_stream_head head;
-    struct sf_ring_slot slot;
-    uint64_t bytes;
-    int error = check_owner(engine); /* code of the program has run since the last time */
-    if (error)
-        return error;
-    if (engine->unopened.is_there)
+    struct sf_unopened *next = &engine->unopened;
+    if (!sf_engine_is_ours(engine))
+        return SF_RAISED;
+    if (next->state == SF_UNOPENED_MESSAGE)
         return open_whole(engine);
-    error = sf_stream_pull(engine->ring, &head, &slot, &bytes);
+    if (next->state == SF_UNOPENED_PIECE)
+        return take_piece(engine);
+    int error = sf_stream_pull(engine->ring, &next->head, &next->slot, &next->bytes);
     if (error)
         return error;
-    if (head.source >= (uint32_t)engine->started) {
-        sf_ring_release(engine->ring, &slot);
+    if (next->head.source >= (uint32_t)engine->started) {
+        sf_ring_release(engine->ring, &next->slot);
         return -EBADMSG;
     }
-    PyObject *opened = NULL;
-    int whole = sf_arrival_keep(&engine->workers[head.source]->arrival, engine->ring, &head, &slot, bytes, &opened);
-    if (whole == 0)
-        return 0;
-    if (whole < 0 || (whole == 1 && !opened))
-        return SF_RAISED;
-    engine->unopened = (struct sf_unopened){true, head, opened};
-    return open_whole(engine);
+    next->state = SF_UNOPENED_PIECE;
+    return take_piece(engine);
 }

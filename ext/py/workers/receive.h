@@ -1,11 +1,11 @@
 /* What workers send, on its way to the job: the one place where the results of map, starmap, imap and imap_unordered
  * are opened. See engine.h for the messages.
  *
- *     a piece --> (whole) --> opened --> job->keep or job->extracted
- *                   |  ^        |
- *                   |  |        +--> what is wrong with the bytes --> job->fail, for the argument it is about
- *                   v  |
- *                 unopened: the opening was interrupted, and is done again by the next call
+ *     a piece --> copied --> (whole) --> opened --> job->keep or job->extracted
+ *             |  ^             |  ^        |
+ *             |  |             |  |        +--> what is wrong with the bytes --> job->fail, for the argument it is about
+ *             v  |             v  |
+ *            unopened: there was no memory, or the opening was interrupted; it is done again by the next call
  *
  * Unpickling runs code of the program. An exception says nothing about the bytes if it is none of Exception, as Ctrl-C,
  * if it is MemoryError, or if it does not come again when the message is opened once more, as what a signal handler
@@ -16,7 +16,8 @@
 
 #include "py/workers/engine_struct.h"
 
-/* Takes a piece, and opens the message if it is whole. 0, -EAGAIN: there is none, SF_RAISED or -errno. */
+/* Takes a piece, and opens the message if it is whole. 0, -EAGAIN: there is none, -EBUSY: the ring's lock is held, so
+ * that is not known, SF_RAISED or another -errno. In another process than the engine's: RuntimeError. */
 int sf_receive_piece(struct sf_engine *engine);
 
 /* Drops what is unopened. */

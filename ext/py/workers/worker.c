@@ -75,8 +75,8 @@ static PyObject *compute_next(const struct sf_engine *engine, struct sf_chunk *c
 
 /* ---- sending ---- */
 
-/* Sends a packed message and drops it. 0, or -1 with an exception; without one in a process that the pickling has
- * forked: the results are not its to send. */
+/* Sends a packed message and drops it. 0, or -1 with an exception; without one in a copy of the worker, which the
+ * pickling or a signal handler has made: the results are not its to send. */
 static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, struct sf_message *message)
 {
     if (!sf_child_is_self(&worker->task.child)) {
@@ -84,7 +84,7 @@ static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, 
         return -1;
     }
     int error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
-    if (error && error != SF_RAISED)
+    if (error && error != SF_RAISED && error != -ECHILD)
         sf_error(error, "cannot send results");
     sf_message_fini(message);
     return error ? -1 : 0;
@@ -179,6 +179,8 @@ static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObj
 static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
 {
     uint64_t first = argument_at(chunk);
+    if (!sf_child_is_self(&worker->task.child)) /* freeing the block before this one forked */
+        return -1;
     PyObject *large = NULL, *list = PyList_New(0), *raised = NULL;
     int failed = list ? compute_block(worker, chunk, list, &large) : -1;
     if (!sf_child_is_self(&worker->task.child)) { /* f forked, and both came back: the results are not ours to send */
@@ -242,26 +244,30 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
     return go_on;
 }
 
+/* Takes a chunk and works through it. 1: go on, 0: there is none, or something failed, and that was sent; -1: an
+ * exception that ends the worker, or this process is a copy of it. */
+static int work_next_chunk(struct sf_worker *worker)
+{
+    const struct sf_child *child = &worker->task.child;
+    struct sf_chunk chunk = {.items = NULL};
+    int go_on = worker->engine->job->next_chunk(worker, &chunk);
+    if (go_on > 0)
+        go_on = sf_child_is_self(child) ? work_chunk(worker, &chunk) : -1; /* unpickling arguments may have forked */
+    end_chunk(&chunk);
+    if (!sf_child_is_self(child)) /* so may freeing them, and the results */
+        return -1;
+    if (go_on >= 0) /* else the parent reads this claim after our death */
+        atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
+    return go_on;
+}
+
 PyObject *sf_worker_run(struct sf_task *task)
 {
     struct sf_worker *worker = sf_worker_of(task);
-    const struct sf_job *job = worker->engine->job;
-    int go_on = 1, got = 0;
-    while (go_on > 0) {
-        struct sf_chunk chunk = {.items = NULL};
-        got = job->next_chunk(worker, &chunk);
-        if (got > 0 && !sf_child_is_self(&worker->task.child)) { /* unpickling arguments forked: they are not ours */
-            end_chunk(&chunk);
-            got = -1;
-        }
-        if (got <= 0)
-            break;
-        go_on = work_chunk(worker, &chunk);
-        end_chunk(&chunk);
-        if (go_on >= 0) /* else the parent reads this claim after our death */
-            atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed);
-    }
-    if (go_on < 0 || got < 0)
+    int go_on = 1;
+    while (go_on > 0)
+        go_on = work_next_chunk(worker);
+    if (go_on < 0)
         return NULL;
     atomic_store_explicit(&worker->engine->board->claims[worker->number].has_finished, true, memory_order_relaxed);
     Py_RETURN_NONE;

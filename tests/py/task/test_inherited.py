@@ -255,6 +255,73 @@ def test_a_childs_log_handlers_are_flushed_and_its_parents_left_to_the_parent(ch
     assert (tmp_path / "log").read_text() == "child's\nparent's\n"
 
 
+def test_a_childs_log_handlers_are_flushed_also_if_it_has_children_of_its_own(check_program, tmp_path):
+    assert check_program("""
+        import logging, logging.handlers, sys, snakefish
+        def memory(word, then=None):
+            handler = logging.handlers.MemoryHandler(100, target=logging.FileHandler(sys.argv[1]))
+            handler.target.setFormatter(logging.Formatter("%(message)s"))
+            logger = logging.getLogger(word)
+            logger.addHandler(handler)
+            logger.warning(word)
+            if then:
+                with snakefish.Thread(memory, args=then) as t:
+                    t.start()
+        with snakefish.Thread(memory, args=("first", ("second", ("third",)))) as t:
+            t.start()
+        with open(sys.argv[1]) as file:
+            print(file.read().split())
+        """, tmp_path / "log") == "['third', 'second', 'first']\n"
+
+
+def test_what_is_registered_between_two_forks_counts_for_the_second(check_program, tmp_path):
+    """A fork looks for finalizers and log handlers only where they may have changed since the last one."""
+    assert check_program("""
+        import logging, logging.handlers, os, sys, tempfile, snakefish
+        tempfile.tempdir = sys.argv[1]
+        kept = []
+        def memory(word):
+            handler = logging.handlers.MemoryHandler(100, target=logging.StreamHandler(sys.stdout))
+            logger = logging.getLogger(word)
+            logger.addHandler(handler)
+            logger.warning(word)
+            return handler
+        def work():
+            kept.append(tempfile.TemporaryDirectory(prefix="child"))
+            memory("child's")
+        def run():
+            with snakefish.Thread(work) as t:
+                t.start()
+            t.get_result()
+        run()
+        mine = tempfile.TemporaryDirectory(prefix="parent")
+        run()
+        handlers = [memory("parent's")]
+        run()
+        logging.getLogger("parent's").removeHandler(handlers.pop())
+        run()
+        print(sorted(name[:5] for name in os.listdir(sys.argv[1])))
+        """, tmp_path) == "child's\n" * 4 + "['paren']\n"
+
+
+def test_log_records_have_the_childs_name_under_the_factory_that_holds_at_its_fork(check_program):
+    assert check_program("""
+        import logging, sys, snakefish
+        def run(name):
+            with snakefish.Thread(logging.warning, args=("",), name=name) as t:
+                t.start()
+        logging.basicConfig(stream=sys.stdout, format="%(processName)s %(extra)s", level=logging.INFO)
+        for number in (1, 2, 2):
+            def make(*args, number=number, **kwargs):
+                record = logging.LogRecord(*args, **kwargs)
+                record.extra = number
+                return record
+            logging.setLogRecordFactory(make)
+            run(f"child {number}")
+        logging.warning("")
+        """) == "child 1 1\nchild 2 2\nchild 2 2\nMainProcess 2\n"
+
+
 @pytest.mark.parametrize("how", ["an exit handler", "a signal handler"])
 def test_exit_during_a_childs_end_skips_nothing(run_program, how):
     ended = run_program("""

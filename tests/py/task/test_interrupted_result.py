@@ -1,8 +1,10 @@
 """What interrupts the taking of a result, or calls back into it, loses nothing: the call can be made again."""
 import functools
+import os
 import signal
 import sys
 import threading
+import time
 
 import pytest
 from conftest import PYPY
@@ -370,3 +372,140 @@ def test_a_join_without_memory_for_the_result_can_be_repeated(check_program):
         print(len(task.get_result()) >> 20)
     """)
     assert out.split() == ["MemoryError", "64"]
+
+
+def test_a_join_that_ctrl_c_interrupts_while_arrays_arrive_can_be_repeated(check_program):
+    pytest.importorskip("numpy")
+    out = check_program("""
+        import os, signal, threading, time, numpy, snakefish, snakefish._arrays
+        arrays = [numpy.full(8, i) for i in range(100_000)]
+        task = snakefish.Thread(lambda: arrays, lambda g: arrays, lambda g, x: merged.append(x))
+        merged, interrupted = [], 0
+        task.start()
+        while task.is_alive():
+            time.sleep(0.01)
+        for _ in range(3):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            signal.signal(signal.SIGALRM, signal.default_int_handler)
+            try:
+                task.join()
+                time.sleep(10)
+            except KeyboardInterrupt:
+                interrupted += 1
+        task.join()
+        same = [all(numpy.array_equal(a, b) for a, b in zip(x, arrays)) for x in (task.get_result(), merged[0])]
+        print(interrupted, len(merged), len(task.get_result()), len(merged[0]), *same)
+    """)
+    assert out.split() == ["3", "1", "100000", "100000", "True", "True"]
+
+
+@pytest.mark.skipif(PYPY, reason="PyPy turns a bytes object that finds no memory into SystemError")
+def test_a_dispose_without_memory_for_what_was_extracted_says_so_and_goes_on(check_program):
+    out = check_program("""
+        import pickle, resource, sys, time, snakefish
+        raised = []
+        sys.unraisablehook = lambda unraisable: raised.append(unraisable.exc_type)
+        large = [pickle.PickleBuffer(bytes(1 << 20)), "x" * (64 << 20)]
+        task = snakefish.Thread(int, lambda g: large, lambda g, x: None)
+        task.start()
+        while task.is_alive():
+            time.sleep(0.01)
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), hard))
+        task.dispose()
+        print(*[kind.__name__ for kind in raised])
+    """)
+    assert out.split() == ["MemoryError"]
+
+
+def test_a_process_that_is_forked_while_a_result_is_taken_leaves_it_to_its_parent(check_program):
+    """A signal handler calls os.fork, and comes back in both processes."""
+    pytest.importorskip("numpy")
+    out = check_program("""
+        import os, signal, time, numpy, snakefish, snakefish._arrays
+        parent = os.getpid()
+        arrays = [numpy.full(8, i) for i in range(100_000)]
+        task = snakefish.Thread(lambda: arrays)
+        task.start()
+        while task.is_alive():
+            time.sleep(0.01)
+        def fork(*_):
+            forked = os.fork()
+            if forked:
+                os.waitpid(forked, 0)  # it is the first to go on
+                print("forked")
+        signal.signal(signal.SIGALRM, fork)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        try:
+            task.join()
+        except RuntimeError:
+            assert os.getpid() != parent
+        if os.getpid() != parent:
+            os._exit(0)
+        print(all(numpy.array_equal(a, b) for a, b in zip(task.get_result(), arrays)))
+    """)
+    assert out.split() == ["forked", "True"]
+
+
+def test_an_item_for_which_a_handler_forks_stays_its_parents(check_program):
+    out = check_program("""
+        import os, signal, time, snakefish
+        parent = os.getpid()
+        def items():
+            time.sleep(0.5)
+            yield "an item"
+        generator = snakefish.Generator(items)
+        generator.start()
+        def fork(*_):
+            forked = os.fork()
+            if forked:
+                os.waitpid(forked, 0)
+            else:
+                time.sleep(1)  # the item is there
+        signal.signal(signal.SIGALRM, fork)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            print(generator.next(timeout=10))
+        except RuntimeError:
+            assert os.getpid() != parent
+        if os.getpid() != parent:
+            os._exit(0)
+    """)
+    assert out == "an item\n"
+
+
+class Stopped(Exception):
+    def __reduce__(self):
+        return made_stopped, ()
+
+
+def made_stopped():
+    unpickled()
+    return Stopped()
+
+
+def test_the_end_of_a_generator_without_an_item_is_raised_by_the_next_call_where_one_was_interrupted(during_unpickling):
+    """A signal handler raises in the child, which then waits for next()."""
+    def stop(*_):
+        raise Stopped
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        generator = Generator(results, args=(0,))
+        generator.start()
+        generator.next()
+        os.kill(generator.pid, signal.SIGUSR1)
+        while generator.is_alive():
+            time.sleep(0.01)
+        during_unpickling(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            generator.next()
+        during_unpickling(None)
+        with pytest.raises(Stopped):
+            generator.next()
+        with pytest.raises(StopIteration):
+            generator.next()
+        generator.dispose()
+    finally:
+        signal.signal(signal.SIGUSR1, before)

@@ -212,6 +212,83 @@ os._exit(0)
 """) == "[]\n"
 
 
+SPINNING = """
+    #include <pthread.h>
+    #include <time.h>
+    #include <unistd.h>
+    static void *serve(void *cpu_ns)
+    {
+        struct timespec now;
+        do
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        while (now.tv_sec * 1000000000L + now.tv_nsec < (long)cpu_ns);
+        usleep(500000);
+        return 0;
+    }
+    void go(long cpu_ns) { pthread_t thread; pthread_create(&thread, 0, serve, (void *)cpu_ns); }
+    """
+
+
+def test_threads_of_openblas_are_harmless_also_while_they_spin(check_program, tmp_path):
+    """It ends them in a handler of pthread_atfork. As many as it had asleep at once may run."""
+    pool = library(tmp_path, "libopenblasp-r0.so", SPINNING)
+    assert check_program(NATIVE + f"""
+pool = ctypes.CDLL({str(pool)!r})
+pool.go.argtypes = [ctypes.c_long]
+pool.go(8_000_000)
+print(said())
+time.sleep(1)
+pool.go(60_000_000_000)
+print(said())
+pool.go(60_000_000_000)
+print(said(), flush=True)
+os._exit(0)
+""").splitlines() == ["[]", "[]", "['1: 1 of a library (perhaps libopenblasp-r0.so)']"]
+
+
+def test_openblas_ends_its_threads_before_a_fork(check_program):
+    """What the silence about its threads relies on."""
+    pytest.importorskip("numpy")
+    out = check_program(NATIVE + """
+import numpy
+a = numpy.ones((600, 600))
+def work():
+    return bool((a @ a == 600).all())
+def threads():
+    return len(os.listdir("/proc/self/task"))
+work()
+maps = open("/proc/self/maps").read()
+before = threads()
+if "openblas" in maps and "libgomp" not in maps and before > 1:
+    for _ in range(20):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(not work())
+        after = threads()
+        assert after == 1, after
+        assert work() and os.waitpid(pid, 0)[1] == 0
+    print(said())
+else:
+    print("skip")
+""", options=["-W", "ignore"])
+    if out == "skip\n":
+        pytest.skip("this numpy uses no OpenBLAS with threads of its own")
+    assert out == "[]\n"
+
+
+def test_a_thread_of_ours_that_had_not_named_itself_at_the_first_look_is_known_later(check_program):
+    assert check_program(NATIVE + """
+import _thread
+_thread.start_new_thread(time.sleep, (30,))
+time.sleep(0.1)
+print(said())
+other, = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+with open(f"/proc/self/task/{other}/comm", "w") as name:
+    name.write("sf-test")
+print(said())
+""") == "['1: 1 of _thread.start_new_thread']\n[]\n"
+
+
 def test_one_thread_costs_no_look_at_proc(check_program):
     assert check_program("""
         import sys, snakefish

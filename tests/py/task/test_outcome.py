@@ -236,3 +236,22 @@ def test_pickling_an_exception_keeps_no_reference_to_it():
     del error
     gc.collect()
     assert gone() is None
+
+
+def test_an_exception_whose_attributes_lead_back_to_it_travels_without_those_that_cannot():
+    """Each of them is tried by itself, and must not be tried again on the way."""
+    def f():
+        error = LookupError("words")
+        for name in "abcdefgh":
+            setattr(error, name, error if name < "e" else [error, name])
+        error.lock = threading.Lock()
+        raise error
+
+    with Thread(f) as task:
+        task.start()
+        task.join(timeout=20)
+    with pytest.raises(LookupError, match="words") as caught:
+        task.get_result()
+    error = caught.value
+    assert error.a is error and error.h[0] is error and not hasattr(error, "lock")
+    assert "'lock' stayed in the child" in str(error.__cause__)

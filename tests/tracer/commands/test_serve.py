@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -67,8 +68,8 @@ def test_it_is_detached_and_holds_no_file_of_the_program(db):
     def not_its_own():
         names = {int(fd): os.readlink(f"/proc/{served.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{served.pid}/fd")}
         assert names[0] == "/dev/null"
-        return {fd: name for fd, name in names.items()
-                if fd > 2 and not name.startswith((str(db), served.session, "anon_inode:[pidfd]"))}
+        return {fd: name for fd, name in names.items()  # anon_inode: pidfds, and what waits for them
+                if fd > 2 and not name.startswith((str(db), served.session, "anon_inode:"))}
 
     wait_for(lambda: not not_its_own())  # it closes the starter's pipe just after the starter has ended
     os.kill(served.pid, signal.SIGINT)
@@ -76,6 +77,30 @@ def test_it_is_detached_and_holds_no_file_of_the_program(db):
     assert not is_gone(served.pid)
     set_state(served.session, STOPPING)
     assert served.end() == "done\n"
+
+
+@pytest.mark.parametrize("word", [b"g", b"c", None])
+def test_where_its_output_is_a_socket_it_waits_for_the_program_s_word(db, word):
+    """g: go on. c: take it back. None: the program closes its end, and ends the session later."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        ours.settimeout(20)
+        starter = subprocess.Popen([TRACE, "serve", "-o", db, "--root", str(os.getpid())], stdout=its)
+        its.close()
+        session = ours.recv(1000).decode().split()[1]
+        assert starter.wait(10) == 0 and os.path.exists(session) and os.path.exists(db)
+        if word:
+            ours.sendall(word)
+        else:
+            ours.close()
+        if word != b"c":
+            set_state(session, STOPPING)
+        if word:
+            assert ours.recv(1000) == (b"done\n" if word == b"g" else b"") and ours.recv(1000) == b""
+    wait_for(lambda: not os.path.exists(session))
+    assert os.path.exists(db) == (word != b"c")
+    if word == b"g":
+        assert meta(db, "state") == "complete"
 
 
 def test_it_ends_when_the_root_dies(db):
