@@ -185,8 +185,8 @@ static int open_whole(struct sf_engine *engine)
 static int take_piece(struct sf_engine *engine)
 {
     struct sf_unopened *piece = &engine->unopened;
-    int whole =
-        sf_arrival_keep(&sender_of(engine)->arrival, engine->ring, &piece->head, &piece->slot, piece->bytes, &piece->opened);
+    int whole = sf_arrival_keep(&sender_of(engine)->arrival, engine->ring, &piece->head, &piece->slot, piece->bytes,
+                                &piece->opened);
     if (whole < 0)
         return SF_RAISED;
     piece->state = whole ? SF_UNOPENED_MESSAGE : SF_UNOPENED_NONE;
