@@ -1,4 +1,4 @@
-/* What map.c and merge.c have in common. See map_call.h. */
+/* What the jobs of map.c and merge.c share. See map_call.h. */
 #include "py/workers/map_call.h"
 
 void sf_map_describe(const struct sf_engine *engine, uint64_t number, bool extracted, char *what)

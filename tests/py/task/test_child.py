@@ -114,7 +114,7 @@ t.join()
 
 
 def test_with_one_free_descriptor_a_thread_runs_and_is_waited_for(check_program):
-    """The one holds its result."""
+    """A start needs one for a moment, a wait none."""
     assert check_program("""
         import os, resource, snakefish, time
         used = len(os.listdir("/proc/self/fd")) - 1
@@ -122,6 +122,7 @@ def test_with_one_free_descriptor_a_thread_runs_and_is_waited_for(check_program)
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
         t = snakefish.Thread(lambda: time.sleep(0.3) or 5)
         t.start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
         try:
             t.join(0.05)
         except TimeoutError:
