@@ -144,7 +144,7 @@ static inline struct sf_plain_seen *place_in_table(const struct sf_plain *plain,
 }
 
 /* Moves all to a new table of so many places. */
-static int make_table(struct sf_plain *plain, uint32_t places)
+static inline int make_table(struct sf_plain *plain, uint32_t places)
 {
     struct sf_plain_seen *old = plain->table ? plain->table : plain->few_seen;
     uint32_t old_places = plain->table ? plain->table_mask + 1 : plain->few;
@@ -170,7 +170,7 @@ static inline bool may_come_again(PyObject *object)
     return Py_REFCNT(object) > 1;
 }
 
-static const struct sf_plain_seen *find_seen(const struct sf_plain *plain, const PyObject *object)
+static inline const struct sf_plain_seen *find_seen(const struct sf_plain *plain, const PyObject *object)
 {
     if (plain->table) {
         const struct sf_plain_seen *place = place_in_table(plain, object);
@@ -182,15 +182,8 @@ static const struct sf_plain_seen *find_seen(const struct sf_plain *plain, const
     return NULL;
 }
 
-static int write_get(struct sf_plain *plain, uint32_t number)
-{
-    plain->count |= SF_PLAIN_SHARED;
-    unsigned char small = (unsigned char)number;
-    return number < 256 ? write_with(plain, BINGET, &small, 1) : write_with(plain, LONG_BINGET, &number, 4);
-}
-
 /* How many places a first table has. One for a container of so many items is seldom copied to a larger one. */
-static uint32_t first_places(const struct sf_plain *plain)
+static inline uint32_t first_places(const struct sf_plain *plain)
 {
     uint32_t places = TABLE_FIRST, items = plain->count & SF_PLAIN_ITEMS;
     while (places < items * 2 && places < TABLE_FIRST_MOST)
@@ -198,7 +191,7 @@ static uint32_t first_places(const struct sf_plain *plain)
     return places;
 }
 
-static int keep_seen(struct sf_plain *plain, PyObject *object)
+static inline int keep_seen(struct sf_plain *plain, PyObject *object)
 {
     struct sf_plain_seen seen = {object, plain->memoized};
     if (!plain->table && plain->few < SF_PLAIN_FEW_SEEN) {
@@ -213,6 +206,13 @@ static int keep_seen(struct sf_plain *plain, PyObject *object)
     *place_in_table(plain, object) = seen;
     plain->table_used++;
     return WRITTEN;
+}
+
+static int write_get(struct sf_plain *plain, uint32_t number)
+{
+    plain->count |= SF_PLAIN_SHARED;
+    unsigned char small = (unsigned char)number;
+    return number < 256 ? write_with(plain, BINGET, &small, 1) : write_with(plain, LONG_BINGET, &number, 4);
 }
 
 /* The object gets its number. The caller writes MEMOIZE. */
@@ -355,8 +355,9 @@ static int write_numbers(struct sf_plain *plain, PyObject *list, Py_ssize_t *nex
     char *start = extend(plain, most), *at = start;
     if (!at)
         return NO_MEMORY;
+    PyObject **items = ((PyListObject *)list)->ob_item;
     for (; i < end; i++) {
-        PyObject *item = PyList_GET_ITEM(list, i);
+        PyObject *item = items[i];
         if (PyLong_CheckExact(item)) {
             char *behind = put_integer(at, item);
             if (!behind)

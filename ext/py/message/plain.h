@@ -32,8 +32,8 @@ struct sf_plain_seen {
 };
 
 struct sf_plain {
-    char *data; /* the label's bytes, then the pickle; valid until sf_plain_fini. May point to `first`, so the struct
-                   must not be copied */
+    char *data;   /* the label's bytes, then the pickle; valid until sf_plain_fini. May point to `first`, so the struct
+                     must not be copied */
     size_t bytes; /* of both */
     uint32_t count; /* of items of the list or dict, for the reader: it makes the list before it has met them */
     /* private */

@@ -95,11 +95,20 @@ static inline PyObject *read_long(struct reader *reader)
     return PyLong_FromLongLong((int64_t)(take(reader, bytes) << unused) >> unused);
 }
 
+static inline double float_at(const unsigned char *at)
+{
+    uint64_t word;
+    double value;
+    memcpy(&word, at, sizeof word);
+    word = __builtin_bswap64(word);
+    memcpy(&value, &word, sizeof value);
+    return value;
+}
+
 static inline PyObject *read_float(struct reader *reader)
 {
-    uint64_t word = __builtin_bswap64(take(reader, sizeof word));
-    double value;
-    memcpy(&value, &word, sizeof value);
+    double value = float_at(reader->at);
+    reader->at += sizeof value;
     return PyFloat_FromDouble(value);
 }
 
@@ -281,30 +290,24 @@ static inline bool ends_here(const struct reader *reader)
 /* A list of nothing but numbers needs no stack. */
 static PyObject *read_numbers(const unsigned char *from, Py_ssize_t count)
 {
-    struct reader local, *reader = &local; /* no function that is not inlined gets it: `at` stays in a register */
-    reader->at = from;
     PyObject *list = PyList_New(count), *number;
+    struct reader reader; /* only its position is used */
+    reader.at = from;
     for (Py_ssize_t i = 0; list && i < count;) {
-        switch (*reader->at++) {
-        case BINFLOAT:
-            number = read_float(reader);
-            break;
-        case BININT1:
-            number = PyLong_FromLong((long)take(reader, 1));
-            break;
-        case BININT2:
-            number = PyLong_FromLong((long)take(reader, 2));
-            break;
-        case BININT:
-            number = PyLong_FromLong((int32_t)take(reader, 4));
-            break;
-        case LONG1:
-            number = read_long(reader);
-            break;
-        case FRAME:
-            reader->at += sizeof(uint64_t);
-            continue;
-        default: /* what begins and ends the list and its batches */
+        enum opcode opcode = (enum opcode) * reader.at++;
+        if (opcode == BINFLOAT) {
+            number = read_float(&reader);
+        } else if (opcode == BININT1) {
+            number = PyLong_FromLong(*reader.at++);
+        } else if (opcode == BININT2) {
+            number = PyLong_FromLong(reader.at[0] | reader.at[1] << 8);
+            reader.at += 2;
+        } else if (opcode == BININT) {
+            number = PyLong_FromLong((int32_t)take(&reader, 4));
+        } else if (opcode == LONG1) {
+            number = read_long(&reader);
+        } else { /* what begins and ends the list and its batches */
+            reader.at += opcode == FRAME ? sizeof(uint64_t) : 0;
             continue;
         }
         if (number)
