@@ -233,7 +233,8 @@ static int take_over(struct sf_task *task)
         task->busy = SF_TASK_MERGING;
         if (!opened || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !sf_packed_is_there(&task->extracted); /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !sf_packed_is_there(
+            &task->extracted); /* also when merge raised: the child is reaped and its result is here */
     } else if (!task->memory.page) {
         task->joined = true; /* its result could not be read */
     }
