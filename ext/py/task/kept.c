@@ -9,8 +9,8 @@
 #include "py/task/fate.h"
 #include "py/task/task_struct.h"
 
-/* A look is one system call. Each start adds one to the list, and looks at four: so where all of them end, no more than a
- * third as many dead ones as running ones are in it. */
+/* A look is one system call. Each start adds one to the list, and looks at four: so where all of them end, no more than
+ * a third as many dead ones as running ones are in it. */
 #define SWEPT_AT_ONCE 4
 
 #ifdef PYPY_VERSION
@@ -19,8 +19,8 @@
 #define GARBAGE_ROUNDS 1
 #endif
 
-/* In `known`, what this process has inherited stands before what it has added. Both are empty from sf_kept_init on. With
- * an initialiser they would lie in another page than all else that a fork's parent writes. */
+/* In `known`, what this process has inherited stands before what it has added. Both are empty from sf_kept_init on.
+ * With an initialiser they would lie in another page than all else that a fork's parent writes. */
 static struct sf_kept_link kept, known;
 static pid_t owner; /* the process that has added something last */
 

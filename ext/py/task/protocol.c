@@ -285,7 +285,8 @@ static int empty_stdin(void)
  *
  * logging registers one exit handler, when it is imported, for all log handlers. Where the parent has imported it, a
  * child does not run that, and others have to do its work (end_logging). What that needs is looked up in the parent,
- * for the sake of the child's pages; and there no more is done than to look, if nothing has changed since the last fork.
+ * for the sake of the child's pages; and there no more is done than to look, if nothing has changed since the last
+ * fork.
  */
 
 static PyObject *log_handlers;           /* logging's list at the last fork; NULL: not loaded */

@@ -30,7 +30,8 @@ bool sf_task_may_start(struct sf_task *task)
         return false;
     if (task->child.state == SF_CHILD_NEW)
         return sf_task_may_dispose(task);
-    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name, sf_task_word(task->kind));
+    PyErr_Format(PyExc_RuntimeError, "%U is started already: a %s runs once, make a new one", task->name,
+                 sf_task_word(task->kind));
     return false;
 }
 

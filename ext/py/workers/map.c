@@ -269,8 +269,7 @@ static int read_arguments(const char *function, PyObject *args, PyObject *kwargs
         return -1;
     map->engine.f = given->f;
     map->results.extracts = map->extract != NULL;
-    map->globals = sf_caller_globals(given->globals, NULL);
-    if (!map->globals)
+    if ((map->extract || given->globals) && !(map->globals = sf_caller_globals(given->globals, NULL)))
         return -1;
     /* No copy of what children can read where it is: a reference to each item would touch each item's page, here
      * before the fork and once more, page by page copied, after it. */

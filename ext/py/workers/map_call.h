@@ -13,7 +13,7 @@ struct sf_map {
     PyObject *items;           /* the arguments: a list, tuple or range; owned */
     Py_ssize_t workers;        /* processes at a time */
     PyObject *extract, *merge; /* borrowed; both NULL where not given */
-    PyObject *globals;         /* dict that extract and merge get; owned */
+    PyObject *globals;         /* dict that extract and merge get; owned; NULL without them */
     bool rounds;
     /* of merge.c, for each round */
     Py_ssize_t first, end; /* its chunks */
