@@ -61,7 +61,7 @@ def test_results_of_map_and_imap_stay_those_of_the_process_that_called_it(check_
 try:
     got = {call}
 except RuntimeError as error:
-    assert os.getpid() != main and "only that process" in str(error), error
+    assert os.getpid() != main and "workers were started by process" in str(error), error
     end_child()
 assert os.getpid() == main
 assert got == [right(n) for n in range(60)]
