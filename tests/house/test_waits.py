@@ -18,6 +18,7 @@ WAITS = {  # file: what limits its sleep
     "py/base/wait.c": "microseconds, for programs that poll",
     "py/task/generator_child.c": "a slice of sf_wait",
     "py/task/task.c": "a millisecond, in a slice of sf_wait",
+    "py/trace/collector.c": "a slice of sf_wait",
     "py/trace/instrument_message.c": "none: it sleeps where the call that it instruments would; EINTR runs signal handlers",
     "py/workers/source.c": "a second of a thread of its own; milliseconds of the caller",
 }
