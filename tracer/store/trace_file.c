@@ -129,7 +129,7 @@ static int remove_old(const char *path, bool with_file, struct sentence *why)
 
 int trace_file_make(const char *path, int *lock, struct sentence *why)
 {
-    int old, error, is = check(path, why);
+    int old = -1, error, is = check(path, why);
     if (is < 0)
         return is;
     if (is == TRACE_FILE_EMPTY) { /* it may have been made for us, with an owner and a mode: it is kept */

@@ -36,6 +36,7 @@ static void take_out(struct sf_kept_link *link)
 static void put_before(struct sf_kept_link *place, struct sf_kept_link *link)
 {
     take_out(link);
+    assert(place->previous); /* it is in a list, or the head of one */
     link->next = place;
     link->previous = place->previous;
     place->previous->next = link;

@@ -225,6 +225,7 @@ static PyObject *open_again(struct taking *taking, PyObject *reason, PyObject **
 {
     struct sf_arrival *arrival = &taking->feed->arrival;
     PyObject *items = NULL, *raised = NULL, *both;
+    assert(reason);
     if (taking->head.tag & ALONE) {
         PyObject *item = sf_arrival_open(arrival);
         both = item ? Py_BuildValue("([N]O)", item, Py_None) : Py_BuildValue("([]N)", sf_take_raised());

@@ -302,7 +302,7 @@ print(os.getpid(), t.get_result(), after)
     # At the end the caller runs, waits for the collector, or was preempted, perhaps by that.
     [(state, end_ns)] = query(db, "SELECT state, end_ns FROM sched_slice WHERE process = 1 ORDER BY end_ns DESC LIMIT 1")
     [(what, from_ns)] = query(db, "SELECT what, start_ns FROM kernel_wait WHERE process = 1 ORDER BY end_ns DESC LIMIT 1")
-    assert what == "pipe" if from_ns >= end_ns else state in ("running", "preempted")
+    assert what == "poll" if from_ns >= end_ns else state in ("running", "preempted")
     consistent(db)
     not_lost(db)
 
