@@ -10,10 +10,8 @@ The C tests are those of <build>/asserts, where asserts are live (`make core-tes
 --asserts the suites in WITH_ASSERTS run with that build too, as they do under `make test`; without it, with <build>, so
 that `make ext && python3 tests/run.py py` tests what was just built.
 
-With --jobs 2 or more, the suites in NOT_TIMED run side by side first, then the others one after the other. The others
-need the machine for themselves: they require, for example, that a wait of 0.2 s ends within 0.6 s, measure how busy the
-machine is, or start several hundred processes. One job is the default, because the gain is small: the suites in NOT_TIMED
-take about a third of the time of all, and on two CPUs --jobs 2 saves about half of that.
+With --jobs 2 or more, suites run side by side first, then those in ALONE one after the other: these measure what a machine
+takes that has nothing else to do. `make test` has two jobs, which saves almost half of the time on two CPUs.
 """
 
 import argparse
@@ -30,8 +28,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
 WITH_ASSERTS = ("py", "tracer", "reentrancy")
-LONGEST = ("tracer", "analysis")
-NOT_TIMED = ("layers", "house", "core", "fuzz", "tracer-c", "tracer", "analysis")  # and the C tests with sanitizers
+LONGEST = ("py", "analysis", "py-pypy", "tracer")
+ALONE = ("truth", "bench")
 
 
 def programs(build, part):
@@ -142,7 +140,7 @@ def run_suite(name, commands, build, logs):
 
 def results(chosen, build_of, logs, jobs):
     """(counts, lines) of each suite as it ends."""
-    together = [name for name in chosen if jobs > 1 and (name in NOT_TIMED or name.startswith("core-"))]
+    together = [name for name in chosen if jobs > 1 and name not in ALONE]
     together.sort(key=lambda name: name not in LONGEST)  # they start first, so that none of them is left alone at the end
     with ThreadPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(run_suite, name, chosen[name], build_of(name), logs) for name in together]):
@@ -156,7 +154,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--asserts", action="store_true", help="the build with asserts, for " + ", ".join(WITH_ASSERTS))
-    parser.add_argument("--jobs", type=int, default=1, help="how many suites without time limits run at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="how many suites run at a time")
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
     # a shell that starts a command in the background has it ignore SIGINT; the tests of Ctrl-C would inherit that

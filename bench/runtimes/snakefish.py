@@ -22,7 +22,8 @@ def pool(workers):
 
 
 def fold(module, workers, f, args, chunksize):
-    snakefish.map(f, args, module.extract, module.merge, concurrency=workers, chunksize=chunksize)
+    snakefish.map(f, args, module.extract, module.merge, concurrency=workers, chunksize=chunksize,
+                  globals=vars(module))
 
 
 @contextmanager
