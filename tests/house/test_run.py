@@ -44,4 +44,4 @@ def test_a_suite_that_was_not_built_is_a_failure(tmp_path):
 
 
 def test_every_suite_that_is_named_exists(tmp_path):
-    assert {*runner.NOT_TIMED, *runner.LONGEST, *runner.WITH_ASSERTS} <= set(runner.suites(str(tmp_path)))
+    assert {*runner.ALONE, *runner.LONGEST, *runner.WITH_ASSERTS} <= set(runner.suites(str(tmp_path)))
