@@ -27,15 +27,15 @@ def test_counts_are_those_of_the_last_line_and_a_bad_status_is_a_failure(output,
     assert tuple(runner.count(output, status).values()) == counts
 
 
-def test_suites_without_time_limits_run_side_by_side_and_the_others_alone(tmp_path, monkeypatch):
+def test_suites_run_side_by_side_and_those_that_measure_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "TOP", str(tmp_path))
     chosen = {name: [["sh", "-c", script]] for name, script in {
-        "py": IS_ALONE,
+        "truth": IS_ALONE,
         "core": (MEETS + LEAVES).format(me="core", other="fuzz"),
         "fuzz": (MEETS + LEAVES).format(me="fuzz", other="core")}.items()}
     found = list(runner.results(chosen, lambda name: str(tmp_path), str(tmp_path), 2))
     assert [counts["failed"] for counts, _ in found] == [0, 0, 0]
-    assert [counts["passed"] for counts, _ in found] == [1, 1, 2] and found[2][1][-1].startswith("py ")
+    assert [counts["passed"] for counts, _ in found] == [1, 1, 2] and found[2][1][-1].startswith("truth ")
 
 
 def test_a_suite_that_was_not_built_is_a_failure(tmp_path):
