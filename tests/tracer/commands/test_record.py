@@ -239,7 +239,7 @@ def test_a_full_disk_is_reported_and_the_session_kept(tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False).returncode:
         pytest.skip("no mount here")
     try:
-        done = record(disk / "run.db", "sh", "-c", f"{PROGRAM} marks-slow 9000; exit 7")
+        done = record(disk / "run.db", "sh", "-c", f"{PROGRAM} marks 40000; exit 7")
         assert done.returncode == 7  # the program's
         assert "cannot write" in done.stderr and "snakefish-trace collect /dev/shm/snakefish-" in done.stderr
         session = done.stderr.split("collect ")[1].split()[0]
@@ -248,8 +248,8 @@ def test_a_full_disk_is_reported_and_the_session_kept(tmp_path):
         assert not os.path.exists(session)
         counts_balance(other)
         # all of them: what is in the first database, too
-        assert query(other, f"SELECT count(*), count(DISTINCT a) FROM event WHERE kind = {KINDS['mark']}") == [(9000, 9000)]
-        assert query(disk / "run.db", "SELECT count(*) FROM event")[0][0] < 9000
+        assert query(other, f"SELECT count(*), count(DISTINCT a) FROM event WHERE kind = {KINDS['mark']}") == [(40000, 40000)]
+        assert query(disk / "run.db", "SELECT count(*) FROM event")[0][0] < 40000
         assert meta(other, "state") == "recovered"
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -263,9 +263,9 @@ def recover(session, db):
 
 
 def over_the_limit(db):
-    """Records 3000 marks with room for some of them. The session that is left."""
+    """Records 20,000 marks, faster than they can be stored, with room for some of them. The session that is left."""
     limited = subprocess.run([TRACE, "record", "-q", "-o", db, "--", "sh", "-c",
-                              f"ulimit -f unlimited; {PROGRAM} marks-slow 3000; exit 7"],
+                              f"ulimit -f unlimited; {PROGRAM} marks 20000; exit 7"],
                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (190 << 10, resource.RLIM_INFINITY)),
                              capture_output=True, text=True, timeout=60)
     assert limited.returncode == 7 and "cannot write" in limited.stderr
@@ -280,7 +280,7 @@ def test_a_limit_on_the_size_of_files_ends_the_trace_but_not_the_program(db, tmp
     session = over_the_limit(db)
     other = tmp_path / "other.db"
     assert f"a copy of {db}" in recover(session, other)
-    assert marks(other) == [(3000, 3000)]
+    assert marks(other) == [(20000, 20000)]
     counts_balance(other)
 
 
@@ -298,7 +298,7 @@ def test_where_the_first_database_is_gone_the_rest_is_recovered_and_the_loss_tol
     counts_balance(other)
     elsewhere = query(other, "SELECT value FROM stats WHERE name = 'lost_elsewhere' AND severity = 'loss'")
     assert elsewhere == ([(taken,)] if taken else [])
-    assert query(other, "SELECT count(*) FROM event")[0][0] + taken >= 3000
+    assert query(other, "SELECT count(*) FROM event")[0][0] + taken >= 20000
 
 
 def test_another_trace_at_the_place_of_the_first_is_left_alone(db, tmp_path):
