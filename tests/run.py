@@ -28,8 +28,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
 WITH_ASSERTS = ("py", "tracer", "reentrancy")
-LONGEST = ("py", "analysis", "py-pypy", "tracer")
-ALONE = ("truth", "bench")
+LONGEST = ("py", "analysis", "bench", "py-pypy", "tracer")
+ALONE = ("truth",)
 
 
 def programs(build, part):
