@@ -19,6 +19,7 @@ from .world import Stop, World, at
 HANDLED, IN_WAIT = signal.SIGALRM, signal.SIGUSR2
 FLAGS = ("ended", "in_main")
 COPY_WITHIN_S = 10
+OTHERS_WITHIN_S = 5
 THREADS, REPEATED = 3, 4
 
 
@@ -168,6 +169,8 @@ class Player(World):
             subject.begin()
         self.run_main()
         self.plans = collections.defaultdict(list)
+        # What blocks for longer than this waits for what the subjects' ends bring.
+        worlds.wait_until(self.is_alone, OTHERS_WITHIN_S)
         for name, subject in self.subjects.items():
             if not subject.forgotten:
                 self.finish(name, subject)

@@ -55,6 +55,7 @@ class World:
             self.plans[plan["place"]].append(plan)
         self.visits = collections.Counter()
         self.depths = threading.local()
+        self.inside = collections.Counter()  # thread -> how many at() it is in
         self.home = os.getpid()  # of whom this process is a copy, if it is one: see fork_on
         self.parent_home = None
         self.copies = []         # pids of the copies that this process has made
@@ -93,6 +94,20 @@ class World:
         self.book.note("wrong", f"[{self.side()}]", *words)
 
     def at(self, place):
+        thread = threading.get_ident()
+        self.inside[thread] += 1
+        try:
+            self.visit(place)
+        finally:
+            self.inside[thread] -= 1
+
+    def is_alone(self):
+        """Whether no other Python thread carries out a plan: the source of an imap that is closed may still do."""
+        others = dict(self.inside)
+        others.pop(threading.get_ident(), None)
+        return not any(others.values())
+
+    def visit(self, place):
         for plan in self.plans.get(place, ()):
             if plan["side"] not in ("any", self.side()) or self.is_copy():
                 continue
