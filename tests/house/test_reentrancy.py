@@ -115,6 +115,24 @@ def test_what_goes_wrong_is_told(broken, method, breaks, said, monkeypatch):
     assert said in wrongs(broken)
 
 
+def test_the_end_of_a_case_waits_for_a_source_that_runs_on_after_its_imap_was_closed(monkeypatch):
+    closing = case("imap", "next", size=0, items=2, chunksize=1, unordered=False)
+    closing["subjects"]["other imap"] = dict(closing["subjects"]["imap"])
+    closing["plans"] = [{"place": "source", "side": "parent", "visit": 1,
+                         "calls": [["imap", "close"], ["library", "print"], ["other imap", "repr"]]}]
+    ended = []
+
+    def finish(imap):
+        ended.append(imap)
+        imap.object.close()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(subjects.KINDS["library"], "do_print", lambda library: time.sleep(0.3))
+    monkeypatch.setattr(subjects.KINDS["imap"], "finish", finish)
+    monkeypatch.setattr(subjects.KINDS["imap"], "do_repr", lambda imap: imap.check(not ended, "the case ended first"))
+    assert wrongs(closing) == ""
+
+
 def test_a_case_follows_from_its_seed_and_number_and_all_pairs_come():
     assert cases.draw(3, 17) == cases.draw(3, 17) != cases.draw(4, 17)
     first = [cases.draw(5, number)["plans"][0] for number in range(len(cases.PAIRS))]
