@@ -43,7 +43,7 @@ bool sf_ring_layout_is_valid(const struct sf_ring_layout *layout, uint64_t base,
            (splice == SF_RING_LAYOUT_NO_SPLICE || (splice <= soft && splice % 8 == 0)) &&
            soft <= sf_ring_layout_get(&layout->touched) && sf_ring_layout_get(&layout->touched) <= layout->usable &&
            (head - base < size || (head == tail && head - base == size)) && tail - head <= size &&
-           sf_ring_layout_get(&layout->planned) == 0;
+           sf_ring_layout_get(&layout->plan_soft) == 0;
 }
 
 static uint64_t layout_size(const struct sf_ring_layout *layout)
@@ -83,17 +83,16 @@ static void copy_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base)
     sf_ring_layout_set(&layout->soft, sf_ring_layout_get(&layout->plan_soft));
     sf_ring_layout_set(&layout->splice, sf_ring_layout_get(&layout->plan_splice));
     /* release: the plan is dropped after the copies are made; partner: sf_ring_layout_repair */
-    atomic_store_explicit(&layout->planned, 0, memory_order_release);
+    atomic_store_explicit(&layout->plan_soft, 0, memory_order_release);
 }
 
 static void change_by_plan(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t new_base, uint64_t soft,
                            uint64_t splice)
 {
     sf_ring_layout_set(&layout->plan_base, new_base);
-    sf_ring_layout_set(&layout->plan_soft, soft);
     sf_ring_layout_set(&layout->plan_splice, splice);
     /* release: the plan is whole when it counts; partner: sf_ring_layout_repair */
-    atomic_store_explicit(&layout->planned, 1, memory_order_release);
+    atomic_store_explicit(&layout->plan_soft, soft, memory_order_release);
     /* The copies must not overtake the store above. */
     atomic_thread_fence(memory_order_seq_cst);
     copy_plan(layout, base);
@@ -107,7 +106,7 @@ void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable, uint64_
     sf_ring_layout_set(&layout->soft, lesser(usable, SOFT_FIRST));
     sf_ring_layout_set(&layout->touched, lesser(usable, SOFT_FIRST));
     sf_ring_layout_set(&layout->splice, SF_RING_LAYOUT_NO_SPLICE);
-    sf_ring_layout_set(&layout->planned, 0);
+    sf_ring_layout_set(&layout->plan_soft, 0);
 }
 
 void sf_ring_layout_rewind(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t tail)
@@ -192,7 +191,7 @@ bool sf_ring_layout_make_room(struct sf_ring_layout *layout, _Atomic uint64_t *b
 
 void sf_ring_layout_repair(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t head, uint64_t tail)
 {
-    if (atomic_load_explicit(&layout->planned, memory_order_acquire)) /* partners: change_by_plan, copy_plan */
+    if (atomic_load_explicit(&layout->plan_soft, memory_order_acquire)) /* partners: change_by_plan, copy_plan */
         copy_plan(layout, base);
     if (head == tail)
         sf_ring_layout_rewind(layout, base, tail);

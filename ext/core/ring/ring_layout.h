@@ -28,9 +28,9 @@
  * so small that their frames take most of it.
  *
  * Crash consistency. Growing is one store, after that of `touched`, which may be too high but never too low. Splicing
- * changes two or three words: they are written to `plan` first, `planned` is set, they are copied, `planned` is
- * cleared; sf_ring_layout_repair repeats the copying. Rewinding is done when nothing is in flight: then any mixture of
- * old and new words is a valid layout. */
+ * changes two or three words: they are written to the plan first, plan_soft last, then they are copied, and plan_soft
+ * is cleared; sf_ring_layout_repair repeats the copying. Rewinding is done when nothing is in flight: then any mixture
+ * of old and new words is a valid layout. */
 #ifndef SF_CORE_RING_RING_LAYOUT_H
 #define SF_CORE_RING_RING_LAYOUT_H
 
@@ -47,8 +47,7 @@ struct sf_ring_layout {
     _Atomic uint64_t splice;  /* h, or SF_RING_LAYOUT_NO_SPLICE */
     uint64_t usable, enough;  /* bytes of memory, and of a full ring's messages; constant; enough <= usable */
     _Atomic uint64_t touched; /* bytes from the first one on that may have pages; soft <= touched <= usable */
-    _Atomic uint64_t planned; /* 1: the plan below is to be carried out */
-    _Atomic uint64_t plan_base, plan_soft, plan_splice;
+    _Atomic uint64_t plan_base, plan_splice, plan_soft; /* to be copied if plan_soft is not 0 */
 };
 
 static inline uint64_t sf_ring_layout_get(const _Atomic uint64_t *word)

@@ -473,30 +473,29 @@ TEST(what_the_layout_has_room_for_changes_nothing)
 
 /* --- repair --- */
 
-/* As if the change from `before` to `after` had ended after so many of its stores: three of the plan, one that makes it
- * valid, three copies, and one that drops the plan. */
+/* As if the change from `before` to `after` had ended after so many of its stores: three of the plan, the last of which
+ * makes it valid, three copies, and one that drops the plan. */
 static struct model cut_off(const struct model *before, const struct model *after, int stores)
 {
     struct model m = *before;
     m.layout.plan_base = stores > 0 ? after->base : 1;
-    m.layout.plan_soft = stores > 1 ? after->layout.soft : 2;
-    m.layout.plan_splice = stores > 2 ? after->layout.splice : 3;
-    m.layout.planned = stores > 3 && stores < 8;
-    m.base = stores > 4 ? after->base : before->base;
-    m.layout.soft = stores > 5 ? after->layout.soft : before->layout.soft;
-    m.layout.splice = stores > 6 ? after->layout.splice : before->layout.splice;
+    m.layout.plan_splice = stores > 1 ? after->layout.splice : 2;
+    m.layout.plan_soft = stores > 2 && stores < 7 ? after->layout.soft : 0;
+    m.base = stores > 3 ? after->base : before->base;
+    m.layout.soft = stores > 4 ? after->layout.soft : before->layout.soft;
+    m.layout.splice = stores > 5 ? after->layout.splice : before->layout.splice;
     return m;
 }
 
 static void check_repair(const struct model *before, const struct model *after)
 {
     CHECK(!same(before, after));
-    for (int stores = 0; stores <= 8; stores++) {
+    for (int stores = 0; stores <= 7; stores++) {
         struct model m = cut_off(before, after, stores);
         for (int again = 0; again < 2; again++) { /* the repairing process may be killed as well */
             sf_ring_layout_repair(&m.layout, &m.base, m.head, m.tail);
-            CHECK(same(&m, stores > 3 ? after : before));
-            CHECK_EQ(0, m.layout.planned);
+            CHECK(same(&m, stores > 2 ? after : before));
+            CHECK_EQ(0, m.layout.plan_soft);
         }
         for (uint64_t p = m.head; p < m.tail; p += 8)
             CHECK_EQ(place(before, p), place(&m, p));
