@@ -2,7 +2,6 @@
 
 import math
 import os
-import select
 import time
 
 from snakefish._snakefish import Generator, Thread, _sweep
@@ -63,6 +62,8 @@ def wait(threads, timeout=None):
     thread that was not started, is joined or disposed, or that another process has started. Signal handlers run during
     the wait; what they raise comes through.
     """
+    import select  # an extension module, and few programs wait
+
     if isinstance(threads, (Thread, Generator)):
         raise TypeError(f"threads must be an iterable of Threads and Generators, not a {type(threads).__name__}")
     threads = list(threads)

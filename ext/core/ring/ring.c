@@ -127,9 +127,10 @@ static void collect_free(struct sf_ring *ring)
             store_locked(&s->next, end);
         /* release: no process sees a head greater than next, even if we die here; partner: the lock's acquire */
         atomic_store_explicit(&s->head, end, memory_order_release);
-        sf_ring_layout_advance(&s->layout, &s->base, end);
+        if (end != tail)
+            sf_ring_layout_advance(&s->layout, &s->base, end);
     }
-    if (end == tail && load_locked(&s->base) != tail)
+    if (end == tail && load_locked(&s->base) != tail) /* only a rewind puts the base at the tail */
         sf_ring_layout_rewind(&s->layout, &s->base, tail);
 }
 

@@ -27,6 +27,7 @@
 /* At most, beside a message: its frame, label and padding. */
 #define BESIDE_BYTES ((uint64_t)SF_RING_FRAME_BYTES + SF_RING_MOST_LABEL_BYTES + 8)
 #define LEAST_BESIDE 16u /* of the capacity's bytes, one in so many is beside at least */
+#define USUAL_BESIDE 64u /* frames of messages of 2.5 KiB take one byte in so many */
 
 static pthread_mutex_t rings_mutex = PTHREAD_MUTEX_INITIALIZER; /* of the list, and held across a fork */
 static struct sf_ring *rings;
@@ -89,8 +90,8 @@ static uint64_t new_key(void)
     return (sf_identity_now() << 22 | ((uint64_t)getpid() & ((1u << 22) - 1))) + 1;
 }
 
-/* Makes the handle of a ring with so many bytes for frames. */
-static int make_handle(struct sf_ring **out, uint64_t capacity, uint64_t usable)
+/* Makes the handle of a ring with so many bytes for frames, of which `enough` are enough if it holds no tiny ones. */
+static int make_handle(struct sf_ring **out, uint64_t capacity, uint64_t usable, uint64_t enough)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, register_fork_handlers);
@@ -108,7 +109,7 @@ static int make_handle(struct sf_ring **out, uint64_t capacity, uint64_t usable)
     }
     ring->shared = mapped;
     ring->data = (unsigned char *)mapped + SF_RING_DATA_OFFSET;
-    sf_ring_layout_init(&ring->shared->layout, usable);
+    sf_ring_layout_init(&ring->shared->layout, usable, enough);
     ring->shared->key = new_key();
     *out = ring;
     return 0;
@@ -133,7 +134,7 @@ int sf_ring_new(struct sf_ring **out, uint64_t capacity_bytes)
         return -EINVAL;
     if (capacity_bytes > MOST_BYTES)
         return -ENOMEM;
-    int error = make_handle(out, capacity_bytes, capacity_bytes / 8 * 8);
+    int error = make_handle(out, capacity_bytes, capacity_bytes / 8 * 8, capacity_bytes);
     if (error)
         return error;
     (*out)->limit = UINT64_MAX;
@@ -149,8 +150,9 @@ int sf_ring_new_counting(struct sf_ring **out, uint64_t capacity_bytes, uint32_t
         return -ENOMEM;
     uint64_t messages = capacity_bytes < SF_RING_MOST_MESSAGES ? capacity_bytes : SF_RING_MOST_MESSAGES;
     uint64_t beside = messages * BESIDE_BYTES;
+    uint64_t enough = capacity_bytes + capacity_bytes / USUAL_BESIDE + 8 * BESIDE_BYTES;
     int error;
-    while ((error = make_handle(out, capacity_bytes, (capacity_bytes + beside + 7) / 8 * 8)) != 0 &&
+    while ((error = make_handle(out, capacity_bytes, (capacity_bytes + beside + 7) / 8 * 8, enough)) != 0 &&
            beside > capacity_bytes / LEAST_BESIDE + BESIDE_BYTES)
         beside /= 2;
     if (error)

@@ -17,6 +17,7 @@
 #ifndef SF_CORE_RING_RING_INTERNAL_H
 #define SF_CORE_RING_RING_INTERNAL_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,7 @@ struct sf_ring_shared {
     _Atomic int64_t trim_at_ns;                                   /* rarely used; see ring_trim.h */
     _Alignas(SF_RING_CACHE_LINE) struct sf_holders holders;
 };
+static_assert(sizeof(struct sf_ring_layout) <= SF_RING_CACHE_LINE, "each call reads it");
 #define SF_RING_DATA_OFFSET                                                                                            \
     ((sizeof(struct sf_ring_shared) + SF_SHM_PAGE_BYTES - 1) / SF_SHM_PAGE_BYTES * SF_SHM_PAGE_BYTES)
 

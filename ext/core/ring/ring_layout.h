@@ -16,9 +16,21 @@
  * and the way from one of its bytes to the next, from reserve to release, while the layout changes around it. So the
  * holder of a message may follow that way (sf_ring_layout_piece) without the lock. All other functions need the lock.
  *
- * Crash consistency. Growing is one store. Splicing changes two or three words: they are written to `plan` first,
- * `planned` is set, they are copied, `planned` is cleared; sf_ring_layout_repair repeats the copying. Rewinding is done
- * when nothing is in flight: then any mixture of old and new words is a valid layout. */
+ * Fresh pages. `touched` is a high-water mark: the memory behind it has no pages yet. When the bytes in flight reach
+ * the layout's end, the layout grows up to the mark, and beyond it only if going round there would not give the room.
+ * So no more memory gets pages than about twice what is in flight at most:
+ *
+ *     [0 ...... head ===== in flight ===== tail ... soft ... touched ........ enough ................ usable)
+ *        free, warm                             warm           fresh            fresh, for many tiny messages
+ *
+ * A ring that is more than a quarter full may well become full. If it had gone round early, it would be spliced then,
+ * and have more pages than one that grew to `enough`. That is what a full ring has in flight, unless its messages are
+ * so small that their frames take most of it.
+ *
+ * Crash consistency. Growing is one store, after that of `touched`, which may be too high but never too low. Splicing
+ * changes two or three words: they are written to the plan first, plan_soft last, then they are copied, and plan_soft
+ * is cleared; sf_ring_layout_repair repeats the copying. Rewinding is done when nothing is in flight: then any mixture
+ * of old and new words is a valid layout. */
 #ifndef SF_CORE_RING_RING_LAYOUT_H
 #define SF_CORE_RING_RING_LAYOUT_H
 
@@ -33,10 +45,9 @@
 struct sf_ring_layout {
     _Atomic uint64_t soft;    /* bytes of a plain layout; 8 <= soft <= usable */
     _Atomic uint64_t splice;  /* h, or SF_RING_LAYOUT_NO_SPLICE */
-    uint64_t usable;          /* bytes of memory; constant */
-    _Atomic uint64_t planned; /* 1: the plan below is to be carried out */
-    _Atomic uint64_t plan_base, plan_soft, plan_splice;
-    _Atomic uint64_t touched; /* bytes from the first one on that may have pages: soft was never more since a trim */
+    uint64_t usable, enough;  /* bytes of memory, and of a full ring's messages; constant; enough <= usable */
+    _Atomic uint64_t touched; /* bytes from the first one on that may have pages; soft <= touched <= usable */
+    _Atomic uint64_t plan_base, plan_splice, plan_soft; /* to be copied if plan_soft is not 0 */
 };
 
 static inline uint64_t sf_ring_layout_get(const _Atomic uint64_t *word)
@@ -91,19 +102,20 @@ static inline uint64_t sf_ring_layout_place(const struct sf_ring_layout *layout,
 }
 
 /* What the layout has room for at the tail as it is, without growing or splicing. Before the bytes in flight go round
- * it counts only up to the layout's end. */
+ * it counts only up to the layout's end. 0 of a spliced one, which is to be left as soon as the head has moved on. */
 static inline uint64_t sf_ring_layout_room(const struct sf_ring_layout *layout, uint64_t base, uint64_t head,
                                            uint64_t tail)
 {
     uint64_t soft = sf_ring_layout_get(&layout->soft), taken = tail - base <= soft ? tail - base : tail - head;
-    return taken < soft ? soft - taken : 0;
+    bool spliced = sf_ring_layout_get(&layout->splice) != SF_RING_LAYOUT_NO_SPLICE;
+    return taken < soft && !spliced ? soft - taken : 0;
 }
 
 /* Whether the invariants of ring_layout.c hold: under the lock, after any repair. For assert. */
 bool sf_ring_layout_is_valid(const struct sf_ring_layout *layout, uint64_t base, uint64_t head, uint64_t tail);
 
-/* A plain layout with nothing in flight; usable is a multiple of 8. */
-void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable);
+/* A plain layout with nothing in flight; usable is a multiple of 8. `enough` may be more: then it is usable. */
+void sf_ring_layout_init(struct sf_ring_layout *layout, uint64_t usable, uint64_t enough);
 
 /* Nothing is in flight: the layout shrinks to its first size, and the tail's place is 0. */
 void sf_ring_layout_rewind(struct sf_ring_layout *layout, _Atomic uint64_t *base, uint64_t tail);

@@ -33,7 +33,8 @@ bool sf_ring_trim_piece(struct sf_ring *ring)
     uint64_t touched = sf_ring_layout_get(&s->layout.touched), from = SF_RING_WARM_BYTES;
     assert(atomic_load_explicit(&s->head, memory_order_relaxed) ==
            atomic_load_explicit(&s->tail, memory_order_relaxed));
-    if (touched <= from) /* another process was faster */
+    assert(sf_ring_layout_get(&s->layout.soft) <= from); /* it is rewound */
+    if (touched <= from)                                 /* another process was faster */
         return false;
     if (touched - from > PIECE_BYTES)
         from = (touched - PIECE_BYTES) / SF_SHM_PAGE_BYTES * SF_SHM_PAGE_BYTES;

@@ -50,8 +50,9 @@ struct sf_job {
     /* In the parent: how many results may come from argument `number` on, 0 if none is awaited there. extracted:
      * whether what was extracted after the chunk that begins with it is awaited, 1 or 0. */
     Py_ssize_t (*room)(struct sf_engine *engine, uint64_t number, bool extracted);
-    /* In the parent: takes the result of an argument for which there is room. Steals value. */
-    void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *value);
+    /* In the parent: takes the results of `count` arguments, at least 1, from `number` on; there is room for them.
+     * Takes references of its own, and runs code of the program at the end only. */
+    void (*keep)(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count);
     /* In the parent: takes the current exception as the outcome of an argument for which there is room, or of the
      * extraction after the chunk that begins with it. */
     void (*fail)(struct sf_engine *engine, uint64_t number);

@@ -57,10 +57,10 @@ static Py_ssize_t room_in_window(struct sf_engine *engine, uint64_t number, bool
     return sf_window_room(&imap->window, number / size, (Py_ssize_t)(number % size));
 }
 
-static void keep_in_window(struct sf_engine *engine, uint64_t number, PyObject *value)
+static void keep_in_window(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
 {
     struct sf_imap *imap = imap_of(engine);
-    sf_window_keep(&imap->window, number / (uint64_t)imap->chunksize, value);
+    sf_window_keep(&imap->window, number / (uint64_t)imap->chunksize, values, count);
 }
 
 /* The current exception is what became of the chunk. Nothing more is asked for. */

@@ -40,9 +40,9 @@ static void stop_counter(struct sf_engine *engine)
         atomic_store_explicit(&engine->board->next, (uint64_t)results->chunks, memory_order_relaxed);
 }
 
-static void keep_result(struct sf_engine *engine, uint64_t number, PyObject *value)
+static void keep_results(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
 {
-    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, value);
+    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, values, count);
     stop_counter(engine); /* `progress` may have raised */
 }
 
@@ -89,7 +89,7 @@ static const struct sf_job counter_job = {
     .next_chunk = next_by_counter,
     .describe = sf_map_describe,
     .room = sf_map_room,
-    .keep = keep_result,
+    .keep = keep_results,
     .fail = fail_argument,
     .ended = counting_worker_ended,
     .is_finished = all_results_are_here,

@@ -56,9 +56,9 @@ static void end_later_chunks(struct sf_map *map)
         sf_engine_end_worker(&map->engine, map->engine.workers[i]);
 }
 
-static void keep_result(struct sf_engine *engine, uint64_t number, PyObject *value)
+static void keep_results(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
 {
-    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, value);
+    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, values, count);
 }
 
 static void keep_extracted(struct sf_engine *engine, uint64_t number, PyObject *value)
@@ -119,7 +119,7 @@ static const struct sf_job merge_job = {
     .after_chunk = extract_and_send,
     .describe = sf_map_describe,
     .room = sf_map_room,
-    .keep = keep_result,
+    .keep = keep_results,
     .fail = fail_chunk,
     .extracted = keep_extracted,
     .ended = merging_worker_ended,

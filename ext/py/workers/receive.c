@@ -47,7 +47,20 @@ static void fail_unpicklable(struct sf_engine *engine, uint64_t number, PyObject
     engine->job->fail(engine, number);
 }
 
-/* Hands on the first results of a block. Steals the list. Whether they were as many as can be. */
+/* Hands on the results of a block at once: one by one they would cost more than to unpickle ints. */
+static void keep_items(struct sf_engine *engine, uint64_t number, PyObject *list)
+{
+    Py_ssize_t count = PyList_GET_SIZE(list);
+#ifdef PYPY_VERSION /* its lists are no arrays of objects */
+    for (Py_ssize_t i = 0; i < count; i++)
+        engine->job->keep(engine, number + (uint64_t)i, (PyObject *const[]){PyList_GET_ITEM(list, i)}, 1);
+#else
+    if (count)
+        engine->job->keep(engine, number, ((PyListObject *)list)->ob_item, count);
+#endif
+}
+
+/* Hands on the results of a block. Steals the list. Whether they were not more than can be. */
 static bool keep_list(struct sf_engine *engine, PyObject *list)
 {
     uint64_t number = engine->unopened.head.number;
@@ -58,10 +71,9 @@ static bool keep_list(struct sf_engine *engine, PyObject *list)
         PyErr_Format(PyExc_RuntimeError, "%zd results came back for %zd arguments from %llu on", count, room,
                      (unsigned long long)number);
         engine->job->fail(engine, number);
-        count = 0;
+    } else {
+        keep_items(engine, number, list);
     }
-    for (Py_ssize_t i = 0; i < count; i++)
-        engine->job->keep(engine, number + (uint64_t)i, Py_NewRef(PyList_GET_ITEM(list, i)));
     Py_DECREF(list);
     return fits;
 }
@@ -69,12 +81,14 @@ static bool keep_list(struct sf_engine *engine, PyObject *list)
 static void keep_value(struct sf_engine *engine, PyObject *value)
 {
     const struct sf_stream_head *head = &engine->unopened.head;
-    if (head->tag & SF_ENGINE_EXTRACTED)
+    if (head->tag & SF_ENGINE_EXTRACTED) {
         engine->job->extracted(engine, head->number, value);
-    else if (head->tag & SF_ENGINE_ALONE)
-        engine->job->keep(engine, head->number, value);
-    else
+    } else if (head->tag & SF_ENGINE_ALONE) {
+        engine->job->keep(engine, head->number, &value, 1);
+        Py_DECREF(value);
+    } else {
         keep_list(engine, value);
+    }
 }
 
 /* A list could not be unpickled as a whole, for this reason, which is stolen. 0, or SF_RAISED: *done says whether the

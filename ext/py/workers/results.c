@@ -96,10 +96,10 @@ void sf_results_fail(struct sf_results *results, Py_ssize_t chunk)
     }
 }
 
-/* One more thing of the chunk is here. */
-static void count_arrival(struct sf_results *results, Py_ssize_t chunk)
+/* So many more things of the chunk are here. */
+static void count_arrivals(struct sf_results *results, Py_ssize_t chunk, Py_ssize_t things)
 {
-    results->arrived[chunk]++;
+    results->arrived[chunk] += things;
     if (!sf_results_has_chunk(results, chunk))
         return;
     results->done += chunk_count(results, chunk);
@@ -111,19 +111,19 @@ static void count_arrival(struct sf_results *results, Py_ssize_t chunk)
         sf_results_fail(results, -1);
 }
 
-void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *value)
+void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *const *values, Py_ssize_t count)
 {
-    Py_ssize_t chunk = number / results->chunk;
-    assert(number == chunk * results->chunk + results->arrived[chunk]); /* in order, each once */
-    PyList_SetItem(results->list, number, value);
-    count_arrival(results, chunk);
+    assert(0 < count && count <= sf_results_room(results, (uint64_t)number)); /* in order, each once */
+    for (Py_ssize_t i = 0; i < count; i++)
+        PyList_SET_ITEM(results->list, number + i, Py_NewRef(values[i]));
+    count_arrivals(results, number / results->chunk, count);
 }
 
 void sf_results_keep_extracted(struct sf_results *results, Py_ssize_t chunk, PyObject *value)
 {
     assert(sf_results_misses_extracted(results, chunk));
     results->extracted[chunk] = value;
-    count_arrival(results, chunk);
+    count_arrivals(results, chunk, 1);
 }
 
 PyObject *sf_results_take_extracted(struct sf_results *results, Py_ssize_t chunk)

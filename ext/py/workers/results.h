@@ -39,9 +39,10 @@ Py_ssize_t sf_results_chunk_end(const struct sf_results *results, Py_ssize_t chu
  * because one before it could not be unpickled. */
 Py_ssize_t sf_results_room(const struct sf_results *results, uint64_t number);
 
-/* Keeps the result of an argument; steals the reference. When its chunk is whole, calls `progress`; what that raises
- * counts as a failure before all chunks, so that nothing is waited for any more. */
-void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *value);
+/* Keeps the results of `count` arguments from `number` on, at most sf_results_room, by references of its own. When
+ * their chunk is whole, calls `progress`; what that raises counts as a failure before all chunks, so that nothing is
+ * waited for any more. */
+void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *const *values, Py_ssize_t count);
 
 /* Keeps what was extracted after a chunk whose results are all here; steals the reference. Calls `progress` likewise.
  */

@@ -76,13 +76,14 @@ Py_ssize_t sf_window_room(const struct sf_window *window, uint64_t number, Py_ss
     return chunk && !chunk->failure && chunk->arrived == index ? chunk->count - chunk->arrived : 0;
 }
 
-void sf_window_keep(struct sf_window *window, uint64_t number, PyObject *value)
+void sf_window_keep(struct sf_window *window, uint64_t number, PyObject *const *values, Py_ssize_t count)
 {
     struct sf_window_chunk *chunk = find_chunk(window, number);
-    assert(chunk && !chunk->failure && chunk->arrived < chunk->count);
+    assert(chunk && !chunk->failure && 0 < count && count <= chunk->count - chunk->arrived);
     if (chunk->arrived == 0)
         chunk->rank = window->ranks++;
-    chunk->values[chunk->arrived++] = value;
+    for (Py_ssize_t i = 0; i < count; i++)
+        chunk->values[chunk->arrived++] = Py_NewRef(values[i]);
 }
 
 void sf_window_fail(struct sf_window *window, uint64_t number, PyObject *failure)

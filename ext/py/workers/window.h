@@ -41,8 +41,8 @@ int sf_window_add(struct sf_window *window, uint64_t number, Py_ssize_t count);
  */
 Py_ssize_t sf_window_room(const struct sf_window *window, uint64_t number, Py_ssize_t index);
 
-/* The result of the next argument of a chunk that has room. Steals value. */
-void sf_window_keep(struct sf_window *window, uint64_t number, PyObject *value);
+/* The results of the next `count` arguments of a chunk that has room for them. Takes references of its own. */
+void sf_window_keep(struct sf_window *window, uint64_t number, PyObject *const *values, Py_ssize_t count);
 
 /* What comes instead of the next result of a chunk that has room. Steals failure. */
 void sf_window_fail(struct sf_window *window, uint64_t number, PyObject *failure);

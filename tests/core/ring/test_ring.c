@@ -270,6 +270,23 @@ TEST(a_stream_stays_in_warm_pages_whether_or_not_the_ring_becomes_empty)
     }
 }
 
+TEST(a_stream_of_large_messages_has_pages_for_those_in_flight_only)
+{
+    enum { MIB = 1 << 20, PAGE = 4096 };
+    static const uint64_t capacities[] = {2 * MIB, 16 * MIB, 64 * MIB};
+    for (unsigned i = 0; i < sizeof capacities / sizeof *capacities; i++) {
+        struct sf_ring *ring = new_counting_ring(capacities[i]);
+        long before = faults();
+        CHECK_EQ(0, send_message(ring, 0, 0, MIB));
+        for (uint64_t n = 1; n < 20; n++) {
+            CHECK_EQ(0, send_message(ring, 0, n, MIB));
+            CHECK_EQ(n - 1, receive(ring).number);
+        }
+        CHECK(faults() - before < 2 * MIB / PAGE + 60);
+        sf_ring_free(ring);
+    }
+}
+
 TEST(after_a_burst_that_splices_the_stream_uses_warm_pages_again)
 {
     struct sf_ring *ring = new_ring(UINT64_C(1) << 31);

@@ -151,6 +151,18 @@ TEST(what_went_round_and_was_spliced_is_given_back)
     CHECK(resident_bytes(ring) <= SF_RING_WARM_BYTES);
 }
 
+TEST(a_ring_drained_at_the_end_of_its_layout_gives_back_each_time)
+{
+    struct sf_ring *ring = new_ring(128 * MIB);
+    for (int round = 0; round < 3; round++) {
+        for (uint64_t n = 0; n < 4; n++) /* frames of 16 MiB: the last one ends where the layout does */
+            send_marked(ring, n, 16 * MIB - SF_RING_FRAME_BYTES);
+        make_due(ring, true);
+        drain(ring, 0, 4);
+        CHECK(resident_bytes(ring) <= SF_RING_WARM_BYTES);
+    }
+}
+
 /* Senders and receivers of several processes, while the ring is drained and its memory given back again and again. */
 TEST(nothing_is_lost_or_damaged_while_memory_is_given_back)
 {
