@@ -1,7 +1,7 @@
 /* Turns events into stretches, in one pass over `event` in the order of arrival. Where there are page faults to share
  * out, a pass before that one measures the time that they are shared out over.
  *
- * The time up to an event belongs to the innermost span that is open in the process's first thread. A PICKLED or
+ * The time up to an event belongs to the span of ours that began last of those open in the process's first thread. A PICKLED or
  * COPIED event takes precedence: it says what the time just before it was spent on. Nothing in the database is
  * trusted: times are held within the process's life and in order, and the depth of spans has a limit. */
 #include "analyze/activity.h"
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "abi/log_format.h"
 #include "analyze/overlay.h"
@@ -57,8 +58,9 @@ static enum category wait_category(int64_t what)
                                    : CATEGORY_LATE_SENDER;
 }
 
-/* The category of a span that begins while the process does `around`. */
-static enum category span_category(unsigned kind, int64_t a, enum category around)
+/* The category of the time in a span. CATEGORY_COUNT: it does not count, because it is the user's own, which may
+ * overlap others in any way, or of a kind that is newer than this program. */
+static enum category span_category(unsigned kind, int64_t a)
 {
     switch (kind) {
     case SF_EVENT_RUN:
@@ -82,8 +84,8 @@ static enum category span_category(unsigned kind, int64_t a, enum category aroun
     case SF_EVENT_MAP:
     case SF_EVENT_NEXT:
         return CATEGORY_OTHER;
-    default: /* the user's own spans, and kinds of events that are newer than this program */
-        return around;
+    default:
+        return CATEGORY_COUNT;
     }
 }
 
@@ -119,9 +121,9 @@ static void spend(struct walk *walk, int process, int64_t to_ns, enum category c
 static void open_span(struct walk *walk, int process, int64_t event, unsigned kind, int64_t a)
 {
     struct lane *lane = &walk->lanes[process];
-    enum category category = span_category(kind, a, current_category(walk, process));
+    enum category category = span_category(kind, a);
     struct open_span *grown = NULL;
-    if (lane->depth < DEPTH_MAX)
+    if (lane->depth < DEPTH_MAX && category != CATEGORY_COUNT)
         grown = array_grow(lane->stack, lane->depth, &lane->room, sizeof *grown);
     if (!grown)
         return; /* its time counts to the span around it, and its end will close nothing */
@@ -129,11 +131,12 @@ static void open_span(struct walk *walk, int process, int64_t event, unsigned ki
     grown[lane->depth++] = (struct open_span){event, kind, category};
 }
 
+/* Those that began inside it may go on: a program may switch stacks inside a call. */
 static void close_span(struct lane *lane, int64_t begin)
 {
     for (size_t i = lane->depth; i-- > 0;)
         if (lane->stack[i].event == begin) {
-            lane->depth = i;
+            memmove(&lane->stack[i], &lane->stack[i + 1], (--lane->depth - i) * sizeof *lane->stack);
             return;
         }
 }
