@@ -1,7 +1,7 @@
 /* Turns events into stretches, in one pass over `event` in the order of arrival. Where there are page faults to share
  * out, a pass before that one measures the time that they are shared out over.
  *
- * The time up to an event belongs to the span of ours that began last of those open in the process's first thread. A PICKLED or
+ * The time up to an event belongs to the innermost span that is open in the process's first thread. A PICKLED or
  * COPIED event takes precedence: it says what the time just before it was spent on. Nothing in the database is
  * trusted: times are held within the process's life and in order, and the depth of spans has a limit. */
 #include "analyze/activity.h"
@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "abi/log_format.h"
 #include "analyze/overlay.h"
@@ -131,12 +130,13 @@ static void open_span(struct walk *walk, int process, int64_t event, unsigned ki
     grown[lane->depth++] = (struct open_span){event, kind, category};
 }
 
-/* Those that began inside it may go on: a program may switch stacks inside a call. */
+/* Also closes those that began inside it: where a program switches stacks inside a call they may end later, but the time
+ * just after this end is not theirs. */
 static void close_span(struct lane *lane, int64_t begin)
 {
     for (size_t i = lane->depth; i-- > 0;)
         if (lane->stack[i].event == begin) {
-            memmove(&lane->stack[i], &lane->stack[i + 1], (--lane->depth - i) * sizeof *lane->stack);
+            lane->depth = i;
             return;
         }
 }

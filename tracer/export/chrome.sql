@@ -34,16 +34,20 @@ CREATE TEMP VIEW shown_event AS
              ORDER BY r.first_seq DESC LIMIT 1) AS tid
   FROM event_time t;
 
--- Spans by the rows of their begin and end (NULL: it never ended), in the order of their begins in each of the viewer's
--- rows, for overlaps.c. It fills `overlapping` with the begins of those that do not nest in their row.
-CREATE TEMP TABLE overlapping(event INTEGER PRIMARY KEY);
-CREATE TEMP VIEW span_order AS
-  SELECT s.process, s.tid, w.begin, w.id, s.kind = EVENT_SPAN,
+-- Spans by the rows of their begin and end (NULL: it never ended), with the viewer's row in which they began. moved: they
+-- ended in another one. For overlaps.c, which fills `overlapping` with the begins of those that do not nest in their row.
+CREATE TEMP TABLE drawn_span(first INTEGER PRIMARY KEY, last, process, tid, of_user, moved);
+INSERT OR IGNORE INTO drawn_span
+  SELECT w.begin, w.id, s.process, s.tid, s.kind = EVENT_SPAN,
          w.id IS NOT NULL AND s.tid <> (SELECT e.tid FROM shown_event e WHERE e.id = w.id)
   FROM (SELECT rowid AS id, begin FROM event WHERE phase = 2 AND begin IS NOT NULL
         UNION ALL SELECT NULL, event FROM open_span) w
-  CROSS JOIN shown_event s ON s.id = w.begin
-  ORDER BY s.process, s.tid, w.begin;
+  CROSS JOIN shown_event s ON s.id = w.begin;
+CREATE TEMP TABLE overlapping(event INTEGER PRIMARY KEY);
+CREATE TEMP VIEW span_end AS
+  SELECT process, tid, first AS place, first, of_user, moved FROM drawn_span
+  UNION ALL SELECT process, tid, last, first, of_user, moved FROM drawn_span WHERE last IS NOT NULL
+  ORDER BY process, tid, place;
 
 CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO fork_end
