@@ -12,7 +12,8 @@
  *
  * On CPython __enter__ and __exit__ are not methods, because looking up a method makes a new object. They are
  * descriptors that return the span itself. A call of the span without arguments is __enter__, a call with three
- * arguments is __exit__. Ended spans are kept for the next ones, so that a with statement allocates nothing. */
+ * arguments is __exit__. So a with statement with a literal makes no object, and costs little more than its two
+ * events. */
 #include "py/base/types.h"
 
 #include <assert.h>
@@ -33,30 +34,57 @@ struct span {
 
 static struct span *new_span(PyTypeObject *type, PyObject *name);
 
+static PyObject *no_name(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "__init__ was not called, or failed");
+    return NULL;
+}
+
+/* The span whose entry begins, when `span` is entered: itself, or the block of a with statement. */
+static struct span *entered(struct span *span)
+{
+    struct span *block = span->block;
+    if (__builtin_expect(!block, 1))
+        return span;
+    assert(block->of == span && !block->number);
+    span->block = NULL;
+    Py_CLEAR(block->of);
+    return block;
+}
+
+/* Keeps the open entry of the span, for another one. 0, or -1 with an exception. */
+static int keep_entry(struct span *span)
+{
+    struct span *outer = new_span(Py_TYPE(span), span->name);
+    if (!outer)
+        return -1;
+    outer->number = span->number;
+    outer->era = span->era;
+    outer->outer = span->outer;
+    span->outer = outer;
+    return 0;
+}
+
+/* Takes back what keep_entry has kept last. */
+static void restore_entry(struct span *span)
+{
+    struct span *outer = span->outer;
+    span->number = outer->number;
+    span->era = outer->era;
+    span->outer = outer->outer;
+    outer->outer = NULL;
+    Py_DECREF(outer);
+}
+
 static PyObject *begin_span(PyObject *self)
 {
-    struct span *span = (struct span *)self;
-    if (!span->name) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__ was not called, or failed");
-        return NULL;
-    }
-    if (span->block) {
-        span = span->block;
-        assert(span->of == (struct span *)self && !span->number);
-        span->of->block = NULL;
-        Py_CLEAR(span->of);
-    }
+    if (!((struct span *)self)->name)
+        return no_name();
+    struct span *span = entered((struct span *)self);
     if (!sf_log_enabled())
         return Py_NewRef(self);
-    if (span->number) {
-        struct span *outer = new_span(Py_TYPE(self), span->name);
-        if (!outer)
-            return NULL;
-        outer->number = span->number;
-        outer->era = span->era;
-        outer->outer = span->outer;
-        span->outer = outer;
-    }
+    if (__builtin_expect(span->number != 0, 0) && keep_entry(span))
+        return NULL;
     span->number = sf_log_next_span();
     span->era = sf_log_texts_era();
     if (sf_texts_write(span->name, SF_EVENT_SPAN, SF_PHASE_BEGIN, span->number, 0))
@@ -64,31 +92,18 @@ static PyObject *begin_span(PyObject *self)
     return Py_NewRef(self);
 }
 
-/* Takes the number of the last open entry out of the span. */
-static uint64_t close_entry(struct span *span, bool *of_this_log)
-{
-    uint64_t number = span->number;
-    struct span *outer = span->outer;
-    *of_this_log = number && span->era == sf_log_texts_era();
-    span->number = outer ? outer->number : 0;
-    span->era = outer ? outer->era : 0;
-    span->outer = outer ? outer->outer : NULL;
-    if (outer)
-        outer->outer = NULL;
-    Py_XDECREF(outer);
-    return number;
-}
-
 static PyObject *end_span(PyObject *self)
 {
     struct span *span = (struct span *)self;
-    bool of_this_log;
-    if (!span->name) {
-        PyErr_SetString(PyExc_RuntimeError, "__init__ was not called, or failed");
-        return NULL;
-    }
-    uint64_t number = close_entry(span->of ? span->of : span, &of_this_log);
-    if (sf_texts_write(span->name, SF_EVENT_SPAN, SF_PHASE_END, number, !of_this_log))
+    if (!span->name)
+        return no_name();
+    if (__builtin_expect(span->of != NULL, 0)) /* nobody has entered this block: __exit__ was called by hand */
+        span = span->of;
+    uint64_t number = span->number, is_of_this_log = number && span->era == sf_log_texts_era();
+    span->number = 0;
+    if (__builtin_expect(span->outer != NULL, 0))
+        restore_entry(span);
+    if (sf_texts_write(span->name, SF_EVENT_SPAN, SF_PHASE_END, number, !is_of_this_log))
         return NULL;
     Py_RETURN_FALSE;
 }
@@ -103,21 +118,29 @@ static int span_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-/* Lets go of all that the span refers to. */
-static void clear_span(struct span *span)
+/* Lets go of the other spans that it refers to. */
+static void forget_others(struct span *span)
 {
     struct span *outer = span->outer;
     if (span->of && span->of->block == span)
         span->of->block = NULL;
     span->outer = NULL;
     Py_CLEAR(span->of);
-    Py_CLEAR(span->name);
     while (outer) { /* one after the other: there may be more than a C stack can hold */
         struct span *next = outer->outer;
         outer->outer = NULL;
         Py_DECREF(outer);
         outer = next;
     }
+}
+
+static void span_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    forget_others((struct span *)self);
+    Py_XDECREF(((struct span *)self)->name);
+    type->tp_free(self);
+    Py_DECREF(type);
 }
 
 PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with "
@@ -130,14 +153,6 @@ PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begi
 static struct span *new_span(PyTypeObject *type, PyObject *name)
 {
     return (struct span *)PyObject_CallFunctionObjArgs((PyObject *)type, name, NULL);
-}
-
-static void span_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    clear_span((struct span *)self);
-    type->tp_free(self);
-    Py_DECREF(type);
 }
 
 static PyObject *span_enter(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -186,44 +201,15 @@ static PyObject *call_span(PyObject *self, PyObject *const *args, size_t count, 
     return PyVectorcall_NARGS(count) ? end_span(self) : begin_span(self);
 }
 
-/* Spans that have ended, linked by `outer`. */
-static struct span *spares;
-static unsigned spare_count;
-enum { SPARES_MAX = 64 };
-
 /* name: may be NULL, for span_init to set. */
 static struct span *new_span(PyTypeObject *type, PyObject *name)
 {
-    struct span *span = spares;
-    if (span) {
-        spares = span->outer;
-        spare_count--;
-        span->outer = NULL;
-        PyObject_Init((PyObject *)span, type);
-    } else {
-        span = (struct span *)type->tp_alloc(type, 0);
-        if (!span)
-            return NULL;
-        span->call = call_span;
-    }
+    struct span *span = (struct span *)type->tp_alloc(type, 0);
+    if (!span)
+        return NULL;
+    span->call = call_span;
     span->name = Py_XNewRef(name);
     return span;
-}
-
-static void span_dealloc(PyObject *self)
-{
-    struct span *span = (struct span *)self;
-    PyTypeObject *type = Py_TYPE(self);
-    clear_span(span);
-    if (spare_count < SPARES_MAX) {
-        span->number = 0;
-        span->outer = spares;
-        spares = span;
-        spare_count++;
-    } else {
-        type->tp_free(self);
-    }
-    Py_DECREF(type);
 }
 
 static PyObject *span_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -233,19 +219,28 @@ static PyObject *span_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)new_span(type, NULL);
 }
 
-/* span("name"), without a tuple for its arguments. */
+/* span("name"), without a tuple for its arguments. A literal has the same address each time: the span that was made for
+ * it is used again when nobody else has it. */
 static PyObject *make_span(PyObject *type, PyObject *const *args, size_t count, PyObject *keywords)
 {
+    static struct span *recent[SF_TEXTS_RECENT]; /* owned */
     static const char *const names[] = {"name"};
     PyObject *given[1];
     if (!keywords && PyVectorcall_NARGS(count) == 1)
         given[0] = args[0];
     else if (sf_argument_fast("span", names, 1, 1, args, PyVectorcall_NARGS(count), keywords, given))
         return NULL;
-    /* a text among the recent ones has been checked, and written */
-    if (sf_texts_recent[sf_texts_place(given[0])].text != given[0] && !sf_texts_check(given[0]))
+    struct span **place = &recent[sf_texts_place(given[0])], *span = *place;
+    bool is_kept = span && span->name == given[0];
+    if (is_kept && Py_REFCNT(span) == 1 && !span->number)
+        return Py_NewRef((PyObject *)span);
+    if (!sf_texts_check(given[0]))
         return NULL;
-    return (PyObject *)new_span((PyTypeObject *)type, given[0]);
+    bool is_busy = is_kept && Py_REFCNT(span) > 1;
+    span = new_span((PyTypeObject *)type, given[0]);
+    if (span && !is_busy)
+        Py_XSETREF(*place, (struct span *)Py_NewRef((PyObject *)span));
+    return (PyObject *)span;
 }
 
 static PyMemberDef span_members[] = {
