@@ -26,7 +26,7 @@ load_trace <- function(path) {
   list(
     file = basename(path), label = file_label(path), run = run, processes = processes, meta = meta,
     instrumented = read(db, path, "SELECT count(*) FROM task WHERE kind = 'process'")[[1]] > 0,
-    spans = shown("span"), columns = shown("column"), cpu = shown("cpu"), path = shown("path"),
+    spans = assign_depths(shown("span")), columns = shown("column"), cpu = shown("cpu"), path = shown("path"),
     open_spans = read(db, path, "SELECT count(*) FROM open_span")[[1]],
     pairs = shown("pair"), arrows = shown("arrow"), latencies = shown("latency"), percentiles = shown("percentile"),
     channels = shown("channel"), depths = shown("depth"), flows = shown("flow"), events_by_kind = shown("events"),

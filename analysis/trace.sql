@@ -14,7 +14,7 @@ CREATE TEMP TABLE run AS
 -- Spans, by the rows of their begin and end. thread: of the process, from 0; the trace calls it its lane, which here is a
 -- row of the timeline.
 CREATE TEMP TABLE whole_span AS
-  SELECT e.process, e.lane AS thread, e.kind, e.object, e.begin AS first, e.id AS last, s.ns AS start_ns, e.ns AS end_ns
+  SELECT e.process, s.lane AS thread, e.kind, e.object, e.begin AS first, e.id AS last, s.ns AS start_ns, e.ns AS end_ns
   FROM event_time e CROSS JOIN event_time s ON s.id = e.begin
   WHERE e.phase = 2 AND e.process IN (SELECT process FROM drawn)
   UNION ALL
@@ -22,7 +22,7 @@ CREATE TEMP TABLE whole_span AS
   FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN process p ON p.id = s.process CROSS JOIN run
   WHERE s.process IN (SELECT process FROM drawn);
 
--- depth: how many spans of its thread enclose it.
+-- depth: how many spans of its thread are open when it begins. Where all nest, it is free there.
 CREATE TEMP TABLE nested_span AS
   SELECT process, thread, kind, object, start_ns, end_ns, closed, depth FROM (
     SELECT *, sum(step) OVER (PARTITION BY process, thread ORDER BY place ROWS UNBOUNDED PRECEDING) - 1 AS depth FROM (

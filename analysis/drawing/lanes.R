@@ -16,6 +16,21 @@ assign_lanes <- function(processes, limit = max_lanes) {
   }, 1L)
 }
 
+# The depth at which each span is drawn: the first one that is free in its thread at its begin. Where all nest that is the
+# number of spans around it; spans that overlap without nesting are beside each other. spans: in the order of their begins
+# in each thread, outer ones first. One that never ended takes its place for ever.
+assign_depths <- function(spans) {
+  for (rows in split(seq_len(nrow(spans)), paste(spans$process, spans$thread))) {
+    free_from <- numeric()
+    for (i in rows) {
+      place <- c(which(free_from <= spans$start_ns[i]), length(free_from) + 1)[1]
+      free_from[place] <- if (spans$closed[i]) spans$end_ns[i] else Inf
+      spans$depth[i] <- place - 1
+    }
+  }
+  spans
+}
+
 # On a phone there is no room for the number of a process beside its name.
 without_pid <- function(label) sub(" [(][0-9]+[)]", "", label)
 

@@ -67,6 +67,7 @@
 #define SF_LOG_DEFAULT_RECORDS (1u << 17) /* 4 MiB of records */
 #define SF_TEXT_BYTES_MAX 4096            /* of a text in TEXT records, with its NUL */
 #define SF_NAME_BYTES 48                  /* of a process's name, with its NUL */
+#define SF_FIRST_THREAD_NAME "MainThread" /* of lane 0, while no THREAD record says another one */
 
 /* What happened. */
 enum sf_event_kind {
@@ -75,9 +76,17 @@ enum sf_event_kind {
 #undef X
 };
 
-/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process; they are
- * numbered from 0 in the order of their first events. Spans nest properly within a lane. Threads for which no number is
- * left share the last lane. */
+/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process: the lowest number
+ * that was free at its first event. Lane 0 is the process's first thread. The number is given back when the thread ends,
+ * and a THREAD record marks where the next one's records begin. When all are taken, the other threads share the last
+ * lane; each of them writes a THREAD record there, by which they are counted.
+ *
+ * Spans. An END has to find its BEGIN:
+ *     SPAN    by its number (record.a), which is unique in a log. The user's spans may overlap in any way, and may end
+ *             in another lane: asyncio's tasks, generators, spans that are handed from thread to thread. An END with
+ *             b = 1 has no BEGIN in this log: it began before a fork or before the session.
+ *     others  by thread, kind and object. They are calls of the library, so two of the same kind and object on one
+ *             thread nest. Those of different ones may overlap, where a program switches stacks inside a call. */
 enum sf_phase { SF_PHASE_INSTANT = 0, SF_PHASE_BEGIN = 1, SF_PHASE_END = 2 };
 #define SF_PHASE_MASK 3u
 #define SF_LANE_SHIFT 2

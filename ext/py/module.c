@@ -11,6 +11,7 @@
 #include "py/task/kept.h"
 #include "py/task/protocol.h"
 #include "py/trace/constants.h"
+#include "py/trace/thread_names.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
@@ -43,6 +44,7 @@ static int execute(PyObject *module)
         return -1;
     }
     sf_kept_init();
+    sf_thread_names_init();
     if (sf_errors_init(module) || sf_function_init() || sf_protocol_init() || sf_constants_add(module) ||
         add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
@@ -50,6 +52,7 @@ static int execute(PyObject *module)
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||
         PyModule_AddFunctions(module, sf_map_functions) || PyModule_AddFunctions(module, sf_imap_functions) ||
         PyModule_AddFunctions(module, sf_clock_functions) || PyModule_AddFunctions(module, sf_trace_functions) ||
+        PyModule_AddFunctions(module, sf_thread_names_functions) ||
         PyModule_AddFunctions(module, sf_instrument_message_functions) ||
         PyModule_AddFunctions(module, sf_instrument_pipe_functions) ||
         PyModule_AddFunctions(module, sf_instrument_task_functions))

@@ -13,6 +13,15 @@ test_that("depth is the number of enclosing spans of the same thread", {
   expect_equal(trace$spans$depth, c(0, 1, 2, 1, 0))
 })
 
+test_that("spans that overlap without nesting are drawn beside each other", {
+  spans <- data.frame(process = 1, thread = c(0, 0, 0, 0, 0, 1), start_ns = c(0, 10, 20, 50, 95, 30),
+                      end_ns = c(40, 90, 30, 60, 95, 35), closed = c(1, 1, 1, 1, 0, 1), depth = 0)
+  expect_equal(assign_depths(spans)$depth, c(0, 1, 2, 0, 0, 0))
+  spans$closed[1] <- 0
+  expect_equal(assign_depths(spans)$depth, c(0, 1, 2, 2, 1, 0))
+  expect_equal(nrow(assign_depths(spans[0, ])), 0)
+})
+
 test_that("few processes have a lane each; of many, those that follow one another share", {
   processes <- data.frame(start_ns = c(0, 10, 20), end_ns = c(100, 18, 30))
   expect_equal(assign_lanes(processes), 1:3)

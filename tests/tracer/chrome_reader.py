@@ -2,13 +2,15 @@
 
 The format ("Trace Event Format"): complete events X nest within a thread, an outer one before an inner one of the same times;
 a flow is one s and one f of the same id, category and name; each end binds to the innermost slice that holds its time in its
-thread (f with "bp":"e"; without, to the next one that begins). A counter C has one value for each of its series."""
+thread (f with "bp":"e"; without, to the next one that begins). What does not nest is an async event: one b and one e of the
+same id, category, name and process. A counter C has one value for each of its series."""
 import collections
 import json
 
 KEYS = {"X": {"ph", "pid", "tid", "cat", "name", "ts", "dur", "args"},
         "i": {"ph", "pid", "tid", "cat", "name", "ts", "s", "args"},
         "M": {"ph", "pid", "tid", "name", "args"}, "s": {"ph", "pid", "tid", "cat", "name", "ts", "id"},
+        "b": {"ph", "pid", "tid", "cat", "name", "ts", "id", "args"}, "e": {"ph", "pid", "tid", "cat", "name", "ts", "id"},
         "C": {"ph", "pid", "tid", "cat", "name", "ts", "args"}, "f": {"ph", "pid", "tid", "cat", "name", "ts", "id", "bp"}}
 METADATA = {"process_name", "process_sort_index", "thread_name"}
 
@@ -44,6 +46,7 @@ class Reader:
             assert event["ph"] != "C" or all(isinstance(value, int) for value in event["args"].values()), event
         self.nest()
         self.bind()
+        self.pairs = self.pair()                    # [(b, e)] of async events
 
     def nest(self):
         lanes = collections.defaultdict(list)
@@ -80,6 +83,24 @@ class Reader:
             assert (start["cat"], start["name"]) == (finish["cat"], finish["name"]) and finish["bp"] == "e", flow
             assert start["ts"] <= finish["ts"], flow
             self.arrows.append((start["name"], self.innermost(start), self.innermost(finish)))
+
+    def pair(self):
+        pairs = collections.defaultdict(list)
+        for event in self.events:
+            if event["ph"] in "be":
+                pairs[event["id"]].append(event)
+        for pair in pairs.values():
+            assert [event["ph"] for event in pair] == ["b", "e"] and pair[0]["ts"] <= pair[1]["ts"], pair
+            assert all(pair[0][key] == pair[1][key] for key in ("cat", "name", "pid")), pair
+        return list(pairs.values())
+
+    def thread_names(self):
+        """(pid, tid) -> the name of that row."""
+        names = {}
+        for event in self.events:
+            if event["ph"] == "M" and event["name"] == "thread_name":
+                assert names.setdefault((event["pid"], event["tid"]), event["args"]["name"]) is event["args"]["name"], event
+        return names
 
     def count(self):
         """How many arrows there are of each name. Checks that both ends of each lie where they should."""

@@ -57,8 +57,9 @@ static enum category wait_category(int64_t what)
                                    : CATEGORY_LATE_SENDER;
 }
 
-/* The category of a span that begins while the process does `around`. */
-static enum category span_category(unsigned kind, int64_t a, enum category around)
+/* The category of the time in a span. CATEGORY_COUNT: it does not count, because it is the user's own, which may
+ * overlap others in any way, or of a kind that is newer than this program. */
+static enum category span_category(unsigned kind, int64_t a)
 {
     switch (kind) {
     case SF_EVENT_RUN:
@@ -82,8 +83,8 @@ static enum category span_category(unsigned kind, int64_t a, enum category aroun
     case SF_EVENT_MAP:
     case SF_EVENT_NEXT:
         return CATEGORY_OTHER;
-    default: /* the user's own spans, and kinds of events that are newer than this program */
-        return around;
+    default:
+        return CATEGORY_COUNT;
     }
 }
 
@@ -119,9 +120,9 @@ static void spend(struct walk *walk, int process, int64_t to_ns, enum category c
 static void open_span(struct walk *walk, int process, int64_t event, unsigned kind, int64_t a)
 {
     struct lane *lane = &walk->lanes[process];
-    enum category category = span_category(kind, a, current_category(walk, process));
+    enum category category = span_category(kind, a);
     struct open_span *grown = NULL;
-    if (lane->depth < DEPTH_MAX)
+    if (lane->depth < DEPTH_MAX && category != CATEGORY_COUNT)
         grown = array_grow(lane->stack, lane->depth, &lane->room, sizeof *grown);
     if (!grown)
         return; /* its time counts to the span around it, and its end will close nothing */
@@ -129,6 +130,8 @@ static void open_span(struct walk *walk, int process, int64_t event, unsigned ki
     grown[lane->depth++] = (struct open_span){event, kind, category};
 }
 
+/* Also closes those that began inside it: where a program switches stacks inside a call they may end later, but the time
+ * just after this end is not theirs. */
 static void close_span(struct lane *lane, int64_t begin)
 {
     for (size_t i = lane->depth; i-- > 0;)

@@ -86,6 +86,8 @@ INSERT INTO stats(name, process, severity, value)
     SELECT process, 'damaged_unreadable', 'error', unreadable, 0 FROM account UNION ALL
     SELECT process, 'damaged_log', 'error', damaged, 0 FROM account UNION ALL
     SELECT process, 'clock_backwards', 'error', backwards, 0 FROM account UNION ALL
+    -- ends of the user's spans that began before the log: before the process's fork, or before the session
+    SELECT process, 'spans_begun_before', 'info', begun_before, 0 FROM account UNION ALL
     -- after a gap, some ends have no begin
     SELECT process, 'unmatched_spans', iif(gaps OR elsewhere OR damaged, 'loss', 'error'), unmatched, 0 FROM account)
   WHERE always OR value GROUP BY process, name, severity;
@@ -110,6 +112,14 @@ INSERT INTO stats(name, process, severity, value)
     SELECT l.process FROM log l LEFT JOIN death d ON d.log = l.id LEFT JOIN kernel_life k ON k.process = l.process
     WHERE l.exit_tsc IS NULL AND d.tsc IS NULL AND l.seen_tsc IS NULL AND k.end_ns IS NULL AND NOT l.running
     GROUP BY l.process) HAVING count(*) > 0;
+
+UPDATE thread SET start_ns = (
+  SELECT c.ns + CAST((thread.first_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+  WHERE c.from_tsc <= thread.first_tsc ORDER BY c.from_tsc DESC LIMIT 1);
+
+-- Threads that shared a lane, because all others were taken: library's spans of the same kind and object may be mixed up.
+INSERT INTO stats(name, process, severity, value)
+  SELECT 'threads_without_lane', process, 'loss', count(*) FROM thread WHERE lane = 16383 GROUP BY process;
 
 DROP VIEW account;
 DROP VIEW lifetime;

@@ -59,8 +59,57 @@ void log_import_free(struct log_import *import)
     liveness_close(&import->liveness);
     spans_free(import->spans);
     texts_free(import->texts);
-    free(import->lane_tsc);
+    free(import->lanes);
     free(import);
+}
+
+/* NULL: no memory. */
+static struct log_lane *lane_at(struct log_import *import, unsigned lane)
+{
+    if (lane >= import->lane_count) {
+        unsigned count = import->lane_count ? import->lane_count : 1;
+        while (count <= lane)
+            count *= 2;
+        struct log_lane *grown = realloc(import->lanes, count * sizeof *grown);
+        if (!grown)
+            return NULL;
+        memset(grown + import->lane_count, 0, (count - import->lane_count) * sizeof *grown);
+        import->lanes = grown;
+        import->lane_count = count;
+    }
+    return &import->lanes[lane];
+}
+
+/* From here on the lane is that thread's. The last lane may be shared, so nothing is known about it. */
+static void set_thread(struct log_import *import, unsigned lane, uint64_t thread)
+{
+    struct log_lane *at = lane < SF_LANE_MAX ? lane_at(import, lane) : NULL;
+    if (at)
+        at->thread = thread;
+}
+
+/* What the begin and the end of a span have in common, see log_format.h. The spans of a thread whose lane another one
+ * has now find no end any more, because a thread is part of their key. */
+static struct span_key span_key(const struct log_import *import, unsigned kind, int64_t object, uint64_t a, unsigned lane)
+{
+    struct span_key key = {.object = object, .kind = kind};
+    if (kind == SF_EVENT_SPAN && a)
+        key.number = a;
+    else if (lane < import->lane_count && import->lanes[lane].thread)
+        key.thread = import->lanes[lane].thread;
+    else
+        key.thread = lane + 1;
+    return key;
+}
+
+/* Returns the row of the begin; 0: there is none. */
+static int64_t end_span(struct log_import *import, const struct span_key *key, uint64_t b)
+{
+    if (key->kind == SF_EVENT_SPAN && b == 1) {
+        import->counts.begun_before++;
+        return 0;
+    }
+    return spans_end(import->spans, key);
 }
 
 /* Opens and ends in import->spans the spans of the events that an earlier collector stored. */
@@ -78,17 +127,20 @@ static void restore_spans(struct log_import *import, sqlite3 *db)
     sqlite3_bind_int64(s, 3, (int64_t)(import->counts.first_seq + import->counts.taken));
     while (sqlite3_step(s) == SQLITE_ROW) {
         unsigned kind = (unsigned)sqlite3_column_int(s, 1), lane = (unsigned)sqlite3_column_int(s, 4);
-        int64_t object = sqlite3_column_int64(s, 2);
+        uint64_t a = (uint64_t)sqlite3_column_int64(s, 5), b = (uint64_t)sqlite3_column_int64(s, 6);
+        struct span_key key = span_key(import, kind, sqlite3_column_int64(s, 2), a, lane);
         switch (sqlite3_column_int(s, 3)) {
         case SF_PHASE_BEGIN:
-            spans_begin(import->spans, lane, kind, object, sqlite3_column_int64(s, 0));
+            spans_begin(import->spans, &key, sqlite3_column_int64(s, 0));
             break;
         case SF_PHASE_END:
-            spans_end(import->spans, lane, kind, object);
+            end_span(import, &key, b);
             break;
         default:
             if (kind == SF_EVENT_LOST)
                 spans_clear(import->spans);
+            else if (kind == SF_EVENT_THREAD)
+                set_thread(import, lane, a);
         }
     }
     sqlite3_finalize(s);
@@ -163,6 +215,12 @@ int log_import_register(struct log_import *import, const struct log_import_conte
         store_log_name(context->store, k->id, name);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
+        store_thread(context->store, &(struct store_thread){.process = k->process,
+                                                            .since_tsc = h->start_tsc,
+                                                            .first_tsc = h->start_tsc,
+                                                            .first_seq = k->first_seq,
+                                                            .tid = h->pid,
+                                                            .name = SF_FIRST_THREAD_NAME});
     }
     uint64_t next = import->reader.next; /* records before it were stored, by a collector that wrote another database */
     if (next > k->taken) {
@@ -255,6 +313,16 @@ static void interpret(struct log_import *import, const struct log_import_context
     case SF_EVENT_WAIT:
         e->b = waited_for(context, import->reader.header.family, r->a, r->b);
         break;
+    case SF_EVENT_THREAD:
+        set_thread(import, e->lane, r->a);
+        store_thread(context->store, &(struct store_thread){.process = k->process,
+                                                            .since_tsc = r->a,
+                                                            .lane = e->lane,
+                                                            .first_tsc = r->tsc,
+                                                            .first_seq = e->seq,
+                                                            .tid = e->b,
+                                                            .text = e->object});
+        break;
     case SF_EVENT_EXIT:
         k->exit_tsc = r->tsc;
         k->exit_status = e->a;
@@ -291,20 +359,12 @@ static int64_t object_id(const struct log_import *import, const struct log_impor
 static void note_time(struct log_import *import, unsigned lane, uint64_t tsc)
 {
     struct store_log *k = &import->counts;
-    if (lane >= import->lanes) {
-        unsigned lanes = import->lanes ? import->lanes : 1;
-        while (lanes <= lane)
-            lanes *= 2;
-        uint64_t *grown = realloc(import->lane_tsc, lanes * sizeof *grown);
-        if (!grown)
-            return;
-        memset(grown + import->lanes, 0, (lanes - import->lanes) * sizeof *grown);
-        import->lane_tsc = grown;
-        import->lanes = lanes;
-    }
-    if (tsc < import->lane_tsc[lane] && lane < SF_LANE_MAX) /* the last lane may be shared by threads */
+    struct log_lane *at = lane_at(import, lane);
+    if (!at)
+        return;
+    if (tsc < at->tsc && lane < SF_LANE_MAX) /* the last lane may be shared by threads */
         k->backwards++;
-    import->lane_tsc[lane] = tsc;
+    at->tsc = tsc;
     if (!k->first_tsc || tsc < k->first_tsc)
         k->first_tsc = tsc;
     if (tsc > k->last_tsc)
@@ -325,11 +385,12 @@ static void take_one(struct log_import *import, const struct log_import_context 
                             .b = (int64_t)r->b};
     e.object = object_id(import, context, r);
     interpret(import, context, r, &e);
+    struct span_key key = span_key(import, r->kind, e.object, r->a, lane);
     if (phase == SF_PHASE_END)
-        e.begin = spans_end(import->spans, lane, r->kind, e.object);
+        e.begin = end_span(import, &key, r->b);
     int64_t row = store_event(context->store, &e);
     if (phase == SF_PHASE_BEGIN)
-        spans_begin(import->spans, lane, r->kind, e.object, row);
+        spans_begin(import->spans, &key, row);
     note_time(import, lane, r->tsc);
     import->counts.collected++;
 }

@@ -11,14 +11,20 @@
 #include "store/ids.h"
 #include "store/store.h"
 
+/* A lane, as of its last record. */
+struct log_lane {
+    uint64_t tsc;    /* of that record */
+    uint64_t thread; /* of its last THREAD record: identifies the thread; 0: there was none */
+};
+
 struct log_import {
     char file[64];
     struct reader reader;
     struct liveness liveness; /* of the process that writes the log */
     struct spans *spans;
     struct texts *texts;
-    uint64_t *lane_tsc; /* for each lane, the tsc of its last record */
-    unsigned lanes;
+    struct log_lane *lanes; /* by number */
+    unsigned lane_count;
     struct store_log counts;
     struct deaths *deaths; /* NULL: nobody watches the process */
     uint32_t death;        /* number of that watch */

@@ -1,10 +1,11 @@
 /* Writes the object form of Chrome's trace JSON, as the Perfetto UI and speedscope read it.
  *
  * pid is the process's pid; processes that had the same pid get numbers above all pids instead. A row in the viewer is
- * a tid: the lane of a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs.
- * Those rows have tids above all lanes, so they are shown below them, and show also what the thread waited for where
- * the lane does not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest
- * correctly. Each process has a slice from its start to its end, around its instants and the ends of its arrows: both
+ * a tid: a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs. Those rows have
+ * tids above all threads, so they are shown below them, and show also what the thread waited for where its own row does
+ * not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest correctly. Spans
+ * that overlap others in their row without nesting are pairs of async events (b, e) of one id, category and name, which
+ * the viewer draws in rows of their own. Each process has a slice from its start to its end, around its instants and the ends of its arrows: both
  * ends of an arrow must lie inside a slice. A counter shows how many page faults the process has had. Memory: only
  * SQLite's sorters, which use files. */
 #include "export/chrome.h"
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "export/overlaps.h"
 
 struct chrome {
     sqlite3 *db;
@@ -98,13 +100,16 @@ static void put_argument(struct chrome *c, const char *description, int64_t valu
 static void put_event(struct chrome *c, sqlite3_stmt *s)
 {
     const char *kind = text(s, 2), *object = text(s, 3), *label = text(s, 4);
-    int64_t start_ns = sqlite3_column_int64(s, 9), end_ns = sqlite3_column_int64(s, 10);
+    int64_t pid = sqlite3_column_int64(s, 0), start_ns = sqlite3_column_int64(s, 9), end_ns = sqlite3_column_int64(s, 10);
+    int64_t id = sqlite3_column_int64(s, 13); /* 0: none */
     bool instant = sqlite3_column_int(s, 12);
     bool of_text = object && strcmp(object, "text") == 0 && label, comma = false;
-    open_event(c, instant ? "i" : "X", sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), kind,
-               of_text ? label : kind);
+    const char *name = of_text ? label : kind;
+    open_event(c, instant ? "i" : id ? "b" : "X", pid, sqlite3_column_int64(s, 1), kind, name);
     put_time(c, "ts", start_ns);
-    if (instant)
+    if (id)
+        fprintf(c->to, ",\"id\":%" PRId64, id);
+    else if (instant)
         fputs(",\"s\":\"t\"", c->to);
     else
         put_time(c, "dur", end_ns - start_ns);
@@ -120,6 +125,11 @@ static void put_event(struct chrome *c, sqlite3_stmt *s)
     if (!sqlite3_column_int(s, 11))
         fprintf(c->to, "%s\"closed\":false", comma ? "," : "");
     fputs("}}", c->to);
+    if (!id)
+        return;
+    open_event(c, "e", pid, sqlite3_column_int64(s, 14), kind, name);
+    put_time(c, "ts", end_ns);
+    fprintf(c->to, ",\"id\":%" PRId64 "}", id);
 }
 
 static void put_cpu_row(struct chrome *c, sqlite3_stmt *s)
@@ -184,6 +194,9 @@ int chrome_write(sqlite3 *db, FILE *to)
     struct chrome c = {.db = db, .to = to};
     if (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
         return -EIO;
+    int error = overlaps_find(db);
+    if (error)
+        return error;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", to);
     write_each(&c, "SELECT * FROM chrome_process", put_process);
     write_each(&c, "SELECT * FROM chrome_thread", put_thread);

@@ -13,6 +13,42 @@ CREATE TEMP TABLE shown AS
   FROM process p;
 CREATE UNIQUE INDEX temp.shown_id ON shown(id);
 
+-- The viewer's row for each thread. Its tid is the lane, if the thread is the first one that had it; other threads of that
+-- lane have tids above all lanes. Of lane 0 only the name changes: by an exec, or by the program. The last lane (16383)
+-- may be shared.
+CREATE TEMP TABLE row(
+  process, lane, first_seq, tid, name, PRIMARY KEY(process, lane, first_seq)) WITHOUT ROWID;
+INSERT INTO row
+  SELECT process, lane, iif(n = 1, 0, first_seq),
+         iif(n = 1, lane, 16384 + row_number() OVER (PARTITION BY process, n = 1 ORDER BY first_seq)), name
+  FROM (SELECT process, lane, first_seq, coalesce(name, 'thread ' || tid) AS name,
+               row_number() OVER (PARTITION BY process, lane ORDER BY first_seq) AS n
+        FROM thread WHERE lane BETWEEN 1 AND 16382);
+INSERT INTO row SELECT process, 0, 0, 0, name FROM (
+  SELECT process, name, max(first_seq) FROM thread WHERE lane = 0 GROUP BY process);
+INSERT OR IGNORE INTO row
+  SELECT DISTINCT process, lane, 0, lane, iif(lane = 16383, 'threads without a lane', 'lane ' || lane) FROM event;
+
+CREATE TEMP VIEW shown_event AS
+  SELECT *, (SELECT r.tid FROM row r WHERE r.process = t.process AND r.lane = t.lane AND r.first_seq <= t.seq
+             ORDER BY r.first_seq DESC LIMIT 1) AS tid
+  FROM event_time t;
+
+-- Spans by the rows of their begin and end (NULL: it never ended), with the viewer's row in which they began. moved: they
+-- ended in another one. For overlaps.c, which fills `overlapping` with the begins of those that do not nest in their row.
+CREATE TEMP TABLE drawn_span(first INTEGER PRIMARY KEY, last, process, tid, of_user, moved);
+INSERT OR IGNORE INTO drawn_span
+  SELECT w.begin, w.id, s.process, s.tid, s.kind = EVENT_SPAN,
+         w.id IS NOT NULL AND s.tid <> (SELECT e.tid FROM shown_event e WHERE e.id = w.id)
+  FROM (SELECT rowid AS id, begin FROM event WHERE phase = 2 AND begin IS NOT NULL
+        UNION ALL SELECT NULL, event FROM open_span) w
+  CROSS JOIN shown_event s ON s.id = w.begin;
+CREATE TEMP TABLE overlapping(event INTEGER PRIMARY KEY);
+CREATE TEMP VIEW span_end AS
+  SELECT process, tid, first AS place, first, of_user, moved FROM drawn_span
+  UNION ALL SELECT process, tid, last, first, of_user, moved FROM drawn_span WHERE last IS NOT NULL
+  ORDER BY process, tid, place;
+
 CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO fork_end
   SELECT object, rowid FROM event WHERE kind = EVENT_FORK AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
@@ -26,8 +62,7 @@ CREATE TEMP VIEW chrome_process AS
 -- Rows for the threads' times on CPUs have tids above all lanes, so that they are shown below them.
 CREATE TEMP VIEW chrome_thread AS
   SELECT pid, tid, name FROM (
-    SELECT e.process, s.pid, e.lane AS tid, 'lane ' || e.lane AS name
-    FROM (SELECT DISTINCT process, lane FROM event) e JOIN shown s ON s.id = e.process
+    SELECT r.process, s.pid, r.tid, r.name FROM row r JOIN shown s ON s.id = r.process
     UNION ALL
     SELECT k.process, s.pid, 4194304 + k.tid, iif(k.tid = s.first_tid, 'CPU', 'CPU, thread ' || k.tid)
     FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k
@@ -35,21 +70,22 @@ CREATE TEMP VIEW chrome_thread AS
   ORDER BY process, tid;
 
 -- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is
--- shown with the events that refer to it.
+-- shown with the events that refer to it; THREAD events too: the rows have their names. id: of spans that do not nest.
 CREATE TEMP VIEW chrome_event AS
-  SELECT p.pid, e.lane AS tid, k.name AS kind, k.object,
+  SELECT p.pid, s.tid, k.name AS kind, k.object,
          CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
            WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)
            WHEN 'channel' THEN 'channel ' || e.object END AS label,
          k.a AS a_name, e.a, k.b AS b_name, e.b, s.ns AS start_ns, iif(w.closed, e.ns, max(p.end_ns, e.ns)) AS end_ns,
-         w.closed, e.phase = 0 AS instant
+         w.closed, e.phase = 0 AS instant, (SELECT o.event FROM overlapping o WHERE o.event = w.begin) AS id,
+         e.tid AS end_tid
   FROM (SELECT rowid AS id, begin, 1 AS closed FROM event WHERE phase = 2 AND begin IS NOT NULL
         UNION ALL SELECT event, event, 0 FROM open_span
         UNION ALL SELECT rowid, rowid, 1 FROM event WHERE phase = 0) w
-  CROSS JOIN event_time e ON e.id = w.id CROSS JOIN event_time s ON s.id = w.begin
+  CROSS JOIN shown_event e ON e.id = w.id CROSS JOIN shown_event s ON s.id = w.begin
   CROSS JOIN event_kind k ON k.id = e.kind CROSS JOIN shown p ON p.id = e.process
-  WHERE k.name <> 'text'
-  ORDER BY e.process, e.lane, s.id;
+  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD)
+  ORDER BY s.process, s.tid, s.id;
 
 -- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none.
 CREATE TEMP VIEW chrome_cpu AS
@@ -80,24 +116,24 @@ CREATE TEMP VIEW chrome_faults AS
 -- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same. The + keeps
 -- SQLite from applying the bound to r.a, which it would then use in the index instead of r.a = s.a.
 CREATE TEMP VIEW chrome_message AS
-  SELECT 'message', p.pid, s.lane, sb.ns, s.ns, q.pid, r.lane, rb.ns, r.ns
-  FROM event_time s
-  CROSS JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+  SELECT 'message', p.pid, s.tid, sb.ns, s.ns, q.pid, r.tid, rb.ns, r.ns
+  FROM shown_event s
+  CROSS JOIN shown_event r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
   CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
   WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0;
 
 CREATE TEMP VIEW chrome_fork AS
-  SELECT 'fork', p.pid, e.lane, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
+  SELECT 'fork', p.pid, e.tid, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
   FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = EVENT_START AND lane = 0 GROUP BY 1, 2) t
-  CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN event_time e ON e.id = f.id
+  CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN shown_event e ON e.id = f.id
   CROSS JOIN event_time b ON b.id = e.begin
   CROSS JOIN shown p ON p.id = e.process CROSS JOIN shown q ON q.id = t.process;
 
 CREATE TEMP VIEW chrome_join AS
-  SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.lane, b.ns, e.ns
+  SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.tid, b.ns, e.ns
   FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = EVENT_JOIN AND phase = 2 AND begin IS NOT NULL
         GROUP BY object) j
-  CROSS JOIN process_of c ON c.task = j.task CROSS JOIN event_time e ON e.id = j.id
+  CROSS JOIN process_of c ON c.task = j.task CROSS JOIN shown_event e ON e.id = j.id
   CROSS JOIN event_time b ON b.id = e.begin
   CROSS JOIN shown q ON q.id = c.id CROSS JOIN shown p ON p.id = e.process WHERE q.id <> p.id;

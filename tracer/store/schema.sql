@@ -1,11 +1,11 @@
--- The trace database, schema version 5 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 6 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -39,11 +39,21 @@ CREATE TABLE event_kind(
 -- Every record of every log, in the order of arrival (rowid). seq is the order of writing within a process; seq and tsc
 -- do not decrease within a lane. object: id in task, channel or text, as event_kind.object says; NULL for none. Where a
 -- or b is the number of a task, channel or text, it too is that row's id here. phase: 0 instant, 1 begin, 2 end. lane:
--- the thread of the process, numbered from 0, which is one row of a timeline. begin: for an end, the rowid of its
--- begin.
+-- the thread of the process, by a number from 0 on that another thread has after its end; see `thread`. begin: for an
+-- end, the rowid of its begin. The user's spans may overlap, and end in another lane than they began in.
 CREATE TABLE event(
   process INTEGER NOT NULL, seq INTEGER NOT NULL, tsc INTEGER NOT NULL, kind INTEGER NOT NULL, object INTEGER,
   a INTEGER, b INTEGER, phase INTEGER NOT NULL, lane INTEGER NOT NULL, begin INTEGER);
+
+-- The threads of a process that have written events, each from seq first_seq (start_ns) of its process on until the
+-- next row of its lane, or the process's end. name: of Python's thread, the last one that it had (the `thread` events
+-- have the earlier ones); NULL: Python does not know it. Lane 0 is the process's first thread. Lane 16383 is shared by
+-- those that found no lane of their own, because so many live at once; stats.threads_without_lane counts them. tid: its
+-- number in the kernel. since_tsc identifies it in the events.
+CREATE TABLE thread(
+  process INTEGER NOT NULL REFERENCES process(id), since_tsc INTEGER NOT NULL, lane INTEGER NOT NULL,
+  first_tsc INTEGER NOT NULL, first_seq INTEGER NOT NULL, start_ns INTEGER, tid INTEGER, name TEXT,
+  PRIMARY KEY(process, since_tsc)) WITHOUT ROWID;
 
 -- Spans that never ended, by the rowid of their begin: what a process was doing when it was killed.
 CREATE TABLE open_span(event INTEGER PRIMARY KEY);
@@ -99,8 +109,8 @@ CREATE TABLE log(
   parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,
   exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
-  bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
-  gaps INTEGER, running INTEGER);
+  bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, begun_before INTEGER,
+  backwards INTEGER, gaps INTEGER, running INTEGER);
 CREATE TABLE kernel_life(
   process INTEGER PRIMARY KEY, pid INTEGER, start_ns INTEGER, end_ns INTEGER, exit_status INTEGER, running INTEGER);
 CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
@@ -118,10 +128,11 @@ CREATE VIEW event_time AS
           WHERE c.from_tsc <= e.tsc ORDER BY c.from_tsc DESC LIMIT 1) AS ns
   FROM event e;
 
--- Begin and end in one row; a and b are those of the end. closed = 0: it never ended, and end_ns is the process's end.
+-- Begin and end in one row; a and b are those of the end, the lane is that of the begin. closed = 0: it never ended, and
+-- end_ns is the process's end.
 CREATE VIEW span AS
   SELECT process, kind, object, start_ns, end_ns, end_ns - start_ns AS duration_ns, lane, a, b, closed FROM (
-    SELECT e.process, k.name AS kind, e.object, s.ns AS start_ns, e.ns AS end_ns, e.lane, e.a, e.b, 1 AS closed
+    SELECT e.process, k.name AS kind, e.object, s.ns AS start_ns, e.ns AS end_ns, s.lane, e.a, e.b, 1 AS closed
     FROM event_time e CROSS JOIN event_time s ON s.id = e.begin CROSS JOIN event_kind k ON k.id = e.kind
     WHERE e.phase = 2
     UNION ALL

@@ -47,9 +47,12 @@
     X(COUNTS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "         \
               "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
               "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
-              "running = ?20 WHERE id = ?1")                                                                           \
+              "running = ?20, begun_before = ?21 WHERE id = ?1")                                                                           \
     X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?, ?)")                                                          \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
+    X(THREAD, "INSERT INTO thread(process, since_tsc, lane, first_tsc, first_seq, tid, name) VALUES(?1, ?2, ?3, ?4, "  \
+              "?5, ?6, coalesce(?7, (SELECT text FROM text WHERE id = ?8))) "                                          \
+              "ON CONFLICT DO UPDATE SET name = excluded.name")                                                        \
     X(OPEN_SPAN, "INSERT OR REPLACE INTO open_span VALUES(?)")                                                         \
     X(NEW_TASK, "INSERT INTO task(kind) VALUES(NULL)")                                                                 \
     X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "       \
@@ -363,11 +366,12 @@ void store_kernel_wait(struct store *store, int64_t process, int64_t tid, const 
 
 void store_log(struct store *store, const struct store_log *l)
 {
-    run_statement(store, S_COUNTS, "ioooioiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
+    run_statement(store, S_COUNTS, "ioooioiiiiiiiiiiiiiii", l->id, (int64_t)l->first_tsc, (int64_t)l->last_tsc,
                   (int64_t)l->exit_tsc, l->exit_status, (int64_t)l->seen_tsc, (int64_t)l->taken, (int64_t)l->collected,
                   (int64_t)l->begun, (int64_t)l->lost, (int64_t)l->elsewhere, (int64_t)l->bad_kind,
                   (int64_t)l->bad_phase, (int64_t)l->bad_time, (int64_t)l->unreadable, (int64_t)l->damaged,
-                  (int64_t)l->unmatched, (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running);
+                  (int64_t)l->unmatched, (int64_t)l->backwards, (int64_t)l->gaps, (int64_t)l->running,
+                  (int64_t)l->begun_before);
 }
 
 void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t reaper, int64_t status)
@@ -379,6 +383,12 @@ int64_t store_event(struct store *store, const struct store_event *e)
 {
     return run_statement(store, S_EVENT, "iiiioiiiio", e->process, (int64_t)e->seq, (int64_t)e->tsc, (int64_t)e->kind,
                          e->object, e->a, e->b, (int64_t)e->phase, (int64_t)e->lane, e->begin);
+}
+
+void store_thread(struct store *store, const struct store_thread *t)
+{
+    run_statement(store, S_THREAD, "iiiiiiso", t->process, (int64_t)t->since_tsc, (int64_t)t->lane,
+                  (int64_t)t->first_tsc, (int64_t)t->first_seq, t->tid, t->name, t->text);
 }
 
 void store_open_span(struct store *store, int64_t event)

@@ -30,8 +30,16 @@ struct store_log {
     uint64_t first_tsc, last_tsc, exit_tsc, seen_tsc; /* 0: none */
     int64_t exit_status;
     uint64_t taken, collected, begun, lost, elsewhere;
-    uint64_t bad_kind, bad_phase, bad_time, unreadable, unmatched, backwards, gaps;
+    uint64_t bad_kind, bad_phase, bad_time, unreadable, unmatched, begun_before, backwards, gaps;
     bool damaged, running;
+};
+
+/* One row of `thread`. name: NULL: that of `text`, a row of the table `text`; 0: it has none. */
+struct store_thread {
+    int64_t process, tid, text;
+    uint64_t since_tsc, first_tsc, first_seq;
+    unsigned lane;
+    const char *name;
 };
 
 /* One row of `sched_slice`; waker 0: none. */
@@ -115,6 +123,9 @@ void store_reap(struct store *store, int64_t pid, uint64_t tsc, int64_t reaper, 
 
 /* Returns the row's id. */
 int64_t store_event(struct store *store, const struct store_event *event);
+
+/* A thread that is new, or, if it is known by its process and since_tsc, its name of now. */
+void store_thread(struct store *store, const struct store_thread *thread);
 void store_open_span(struct store *store, int64_t event);
 
 void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);

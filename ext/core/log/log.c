@@ -34,7 +34,7 @@
 #include "core/os/shm.h"
 
 struct sf_log sf_log_self;
-__thread uint32_t sf_log_lane __attribute__((tls_model("initial-exec"))) = SF_LANE_MAX + 1;
+static uint32_t (*thread_name)(uint32_t lane, uint64_t thread);
 
 /* The last numbers given out, shared by all processes of a family; made by the process at its root. */
 struct family {
@@ -47,7 +47,7 @@ static struct {
     char directory[PATH_MAX];
     struct sf_own_fd directory_fd, log_fd;
     char name[SF_NAME_BYTES];
-    uint32_t lanes, texts;            /* how many numbers of each were given out in this log */
+    uint32_t texts;                   /* how many numbers of texts were given out in this log */
     uint32_t era;                     /* number of logs closed so far */
     uint64_t reserved;                /* records whose pages are reserved */
     uint64_t ready, mapped;           /* of a log that was a spare: records whose pages were reserved when it was taken,
@@ -204,6 +204,7 @@ static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
     header->family = family_root;
     header->task = task;
     header->start_tsc = start_tsc;
+    sf_lanes_begin_log(start_tsc);
     header->age_ns = age_ns;
     memcpy(header->name, own.name, SF_NAME_BYTES);
     log->header = header;
@@ -289,10 +290,49 @@ bool sf_log_make_room(uint64_t tsc)
     return true;
 }
 
-uint32_t sf_log_number_lane(void)
+/* Writes a THREAD event in the lane of the thread that it is about, which need not be the calling one. */
+static void log_thread(uint32_t lane, const struct sf_lane *held, uint32_t name)
 {
-    sf_log_lane = own.lanes < SF_LANE_MAX ? own.lanes++ : SF_LANE_MAX;
-    return sf_log_lane;
+    uint32_t mine = sf_lanes_own;
+    sf_lanes_own = lane;
+    sf_log_write(SF_EVENT_THREAD, SF_PHASE_INSTANT, name, held->since, held->tid);
+    sf_lanes_own = mine;
+}
+
+static void introduce_thread(uint32_t lane, const struct sf_lane *held)
+{
+    uint32_t name = sf_log_enabled() && thread_name ? thread_name(lane, held->thread) : 0;
+    if (lane || name)
+        log_thread(lane, held, name);
+}
+
+/* In a new log: the threads that have lanes already. */
+static void introduce_threads(void)
+{
+    struct sf_lane held;
+    for (uint32_t lane = 0; lane < sf_lanes_end(); lane++)
+        if (sf_lanes_holder(lane, &held))
+            introduce_thread(lane, &held);
+}
+
+uint64_t sf_log_enter_lane(void)
+{
+    struct sf_lane mine = sf_lanes_take(sf_tsc_read());
+    introduce_thread(sf_lanes_own, &mine);
+    return sf_tsc_read();
+}
+
+void sf_log_name_threads_by(uint32_t (*name)(uint32_t lane, uint64_t thread))
+{
+    thread_name = name;
+}
+
+void sf_log_rename_thread(uint64_t thread, uint32_t text)
+{
+    struct sf_lane held;
+    uint32_t lane = sf_lanes_of(thread);
+    if (sf_lanes_holder(lane, &held))
+        log_thread(lane, &held, text);
 }
 
 uint32_t sf_log_text(const char *text, uint64_t bytes)
@@ -304,6 +344,8 @@ uint32_t sf_log_text(const char *text, uint64_t bytes)
         bytes = sf_text_make_writable(writable, text, bytes);
         text = writable;
     }
+    if (sf_lanes_own > SF_LANE_MAX)
+        sf_log_enter_lane();
     uint32_t number = ++own.texts;
     uint64_t tsc = sf_tsc_read();
     for (uint64_t at = 0; at <= bytes; at += 16) { /* <=: the NUL needs a place as well */
@@ -344,6 +386,8 @@ int sf_log_attach(const char *directory)
     error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0);
     if (error)
         sf_log_detach();
+    else
+        introduce_threads();
     return error;
 }
 
@@ -402,14 +446,14 @@ static void start_log_in_child(void)
     uint64_t tsc = sf_tsc_read_fenced();
     uint32_t task = next_fork.task;
     close_log();
-    own.lanes = 1; /* the thread that forked is the only one left: lane 0 */
-    sf_log_lane = 0;
+    sf_lanes_start(tsc);
     if (next_fork.name[0])
         memcpy(own.name, next_fork.name, SF_NAME_BYTES);
     forget_next_fork();
     if (!sf_log_enabled() || make_log(tsc, 0, task))
         return;
     sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)getppid(), 0);
+    sf_lanes_own = SF_LANES_NONE; /* it enters lane 0 again with its next event: a thread cannot be named in here */
 }
 
 int sf_log_init(void)
@@ -420,15 +464,15 @@ int sf_log_init(void)
     int error = sf_shm_map(&mapped, sizeof *family);
     if (error)
         return error;
-    error = pthread_atfork(NULL, forget_next_fork, start_log_in_child);
+    error = sf_lanes_init();
+    if (!error)
+        error = -pthread_atfork(NULL, forget_next_fork, start_log_in_child);
     if (error) {
         sf_shm_unmap(mapped, sizeof *family);
-        return -error;
+        return error;
     }
     family = mapped;
     family_root = (uint32_t)getpid();
-    own.lanes = 1;
-    sf_log_lane = 0;
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "abi/log_format.h"
+#include "core/log/lanes.h"
 #include "core/os/tsc.h"
 
 /* The writer's own state. While head < limit, record number `head` may be written at once. Everything else (no log, a
@@ -24,11 +25,9 @@ struct sf_log {
     struct sf_log_header *header;      /* NULL: this process has no log (yet) */
     struct sf_record *records;
     uint64_t head, limit, mask;
+    uint64_t spans; /* the last number that sf_log_next_span has given */
 };
 extern struct sf_log sf_log_self;
-
-/* The calling thread's lane, from 0. Above SF_LANE_MAX: it has none yet. */
-extern __thread uint32_t sf_log_lane __attribute__((tls_model("initial-exec")));
 
 /* Joins the session in `directory` and starts this process's log. 0 or -errno: -EPERM: the directory or its session
  * file is not this user's alone (or a symlink), -EPROTO: not a session of this version, -ESHUTDOWN: it is over,
@@ -75,18 +74,32 @@ static inline bool sf_log_enabled(void)
 /* Makes room for one more record. False: there is none, and the record was counted as lost. */
 bool sf_log_make_room(uint64_t tsc);
 
-/* Gives the calling thread its lane, and returns it. */
-uint32_t sf_log_number_lane(void);
+/* The calling thread's first event: gives it a lane, and writes a THREAD event. Returns the time of now, which that
+ * first event has to take, because tsc does not decrease within a lane. */
+uint64_t sf_log_enter_lane(void);
+
+/* Names threads. `name` returns the number of a thread's name as sf_log_text gives it, 0 for none; a process's first
+ * thread (lane 0) needs no name while it has the usual one. It may be called during any write of an event, and raises
+ * nothing. */
+void sf_log_name_threads_by(uint32_t (*name)(uint32_t lane, uint64_t thread));
+
+/* The thread (pthread_self) has another name now. Does nothing if it has no lane of its own, and so no name. */
+void sf_log_rename_thread(uint64_t thread, uint32_t text);
+
+/* A number for a span, which both of its ends have. It is unique in this process and those that it was forked from. */
+static inline uint64_t sf_log_next_span(void)
+{
+    return ++sf_log_self.spans;
+}
 
 static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum sf_phase phase, uint32_t object,
                                    uint64_t a, uint64_t b)
 {
     struct sf_log *log = &sf_log_self;
+    if (__builtin_expect(sf_lanes_own > SF_LANE_MAX, 0))
+        tsc = sf_log_enter_lane();
     if (__builtin_expect(log->head >= log->limit, 0) && !sf_log_make_room(tsc))
         return;
-    uint32_t lane = sf_log_lane;
-    if (__builtin_expect(lane > SF_LANE_MAX, 0))
-        lane = sf_log_number_lane();
     assert(log->head < log->limit && log->header->begun == log->head + log->header->lost);
     struct sf_record *record = &log->records[log->head & log->mask];
     /* Between begun and the record, volatile and a compiler fence are enough: when the process is killed, memory has
@@ -95,7 +108,7 @@ static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum s
     atomic_signal_fence(memory_order_seq_cst);
     record->tsc = tsc;
     record->kind = (uint16_t)kind;
-    record->flags = (uint16_t)(phase | lane << SF_LANE_SHIFT);
+    record->flags = (uint16_t)(phase | sf_lanes_own << SF_LANE_SHIFT);
     record->object = object;
     record->a = a;
     record->b = b;

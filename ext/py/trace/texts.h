@@ -26,7 +26,7 @@ int sf_texts_look_up(PyObject *text, uint32_t *number);
 
 /* Writes an event with that name, which sf_texts_check has accepted; does nothing when tracing is off. 0, or -1 with an
  * exception. */
-static inline int sf_texts_write(PyObject *text, enum sf_event_kind kind, enum sf_phase phase)
+__attribute__((always_inline)) static inline int sf_texts_write(PyObject *text, enum sf_event_kind kind, enum sf_phase phase, uint64_t a, uint64_t b)
 {
     if (!sf_log_enabled())
         return 0;
@@ -34,7 +34,7 @@ static inline int sf_texts_write(PyObject *text, enum sf_event_kind kind, enum s
     uint32_t number = recent->number;
     if ((recent->text != text || sf_texts_era != sf_log_texts_era()) && sf_texts_look_up(text, &number))
         return -1;
-    sf_log_write(kind, phase, number, 0, 0);
+    sf_log_write(kind, phase, number, a, b);
     return 0;
 }
 

@@ -14,7 +14,7 @@
 
 static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *text)
 {
-    if (!sf_texts_check(text) || sf_texts_write(text, SF_EVENT_MARK, SF_PHASE_INSTANT))
+    if (!sf_texts_check(text) || sf_texts_write(text, SF_EVENT_MARK, SF_PHASE_INSTANT, 0, 0))
         return NULL;
     Py_RETURN_NONE;
 }

@@ -123,6 +123,133 @@ TEST(time_that_runs_backwards_is_counted_for_each_lane)
     end(import);
 }
 
+/* From here on the lane is that thread's. */
+static void put_thread(unsigned lane, uint64_t since, uint32_t name)
+{
+    writer_event(SF_EVENT_THREAD, SF_PHASE_INSTANT, lane, name, since, 4711);
+}
+
+static void put_span(unsigned phase, unsigned lane, uint64_t number)
+{
+    writer_event(SF_EVENT_SPAN, phase, lane, 1, number, 0);
+}
+
+TEST(the_ends_of_numbered_spans_find_their_begins_in_any_order_and_lane)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    writer_text(1, "one name");
+    put_span(SF_PHASE_BEGIN, 0, 1);
+    put_span(SF_PHASE_BEGIN, 0, 2);
+    put_span(SF_PHASE_BEGIN, 0, 3);
+    put_span(SF_PHASE_END, 0, 1);
+    put_span(SF_PHASE_END, 1, 3);
+    look_and_take(import);
+    CHECK_EQ(2, now("SELECT count(*) FROM span WHERE kind = 'span' AND lane = 0 AND closed AND a IN (1, 3)"));
+    CHECK_EQ(2, now("SELECT count(*) FROM event e JOIN event b ON b.rowid = e.begin WHERE b.a = e.a"));
+    CHECK_EQ(0, spans_unmatched(import->spans));
+    log_import_end(import, &context, false);
+    CHECK_EQ(2, now("SELECT e.a FROM open_span JOIN event e ON e.rowid = event"));
+    end(import);
+}
+
+TEST(an_end_without_its_begin_is_counted_and_one_that_began_before_the_log_apart)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    put_span(SF_PHASE_BEGIN, 0, 7);
+    put_span(SF_PHASE_END, 0, 8);
+    writer_event(SF_EVENT_SPAN, SF_PHASE_END, 0, 1, 7, 1); /* number 7 of another log */
+    look_and_take(import);
+    commit(import);
+    CHECK_EQ(1, now("SELECT unmatched FROM log"));
+    CHECK_EQ(1, now("SELECT begun_before FROM log"));
+    CHECK_EQ(0, now("SELECT count(*) FROM event WHERE begin > 0"));
+    end(import);
+}
+
+TEST(spans_without_a_number_end_within_their_thread)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    W_BEGIN(SPAN, 1, 0, 0);
+    writer_event(SF_EVENT_SPAN, SF_PHASE_END, 1, 1, 0, 0);
+    look_and_take(import);
+    CHECK_EQ(1, spans_unmatched(import->spans));
+    W_END(SPAN, 1, 0, 0);
+    look_and_take(import);
+    CHECK_EQ(1, now("SELECT count(*) FROM span WHERE kind = 'span' AND closed"));
+    end(import);
+}
+
+static void put_receive(unsigned phase, unsigned lane)
+{
+    writer_event(SF_EVENT_RECEIVE, phase, lane, 1, 0, 0);
+}
+
+TEST(a_thread_does_not_end_the_spans_of_the_one_that_had_its_lane_before)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    put_thread(1, 100, 0);
+    put_receive(SF_PHASE_BEGIN, 1);
+    put_thread(1, 200, 0);
+    put_receive(SF_PHASE_END, 1);
+    look_and_take(import);
+    CHECK_EQ(1, spans_unmatched(import->spans));
+    put_receive(SF_PHASE_BEGIN, 1);
+    put_thread(1, 200, 0); /* another name: still the same thread */
+    put_receive(SF_PHASE_END, 1);
+    look_and_take(import);
+    CHECK_EQ(1, spans_unmatched(import->spans));
+    log_import_end(import, &context, false);
+    CHECK_EQ(1, now("SELECT count(*) FROM open_span JOIN event e ON e.rowid = event WHERE e.seq = 1"));
+    end(import);
+}
+
+TEST(another_collector_knows_whose_open_spans_are_whose)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    put_thread(1, 100, 0);
+    put_receive(SF_PHASE_BEGIN, 1);
+    put_thread(1, 200, 0);
+    put_receive(SF_PHASE_BEGIN, 1);
+    put_span(SF_PHASE_BEGIN, 1, 5);
+    put_span(SF_PHASE_BEGIN, 1, 6);
+    look_and_take(import);
+    commit(import);
+    log_import_release(import);
+    import = die_and_recover(import);
+    put_span(SF_PHASE_END, 1, 5);
+    put_receive(SF_PHASE_END, 1);
+    put_receive(SF_PHASE_END, 1);
+    look_and_take(import);
+    CHECK_EQ(1, spans_unmatched(import->spans));
+    CHECK_EQ(3, now("SELECT begin.seq FROM event e JOIN event begin ON begin.rowid = e.begin WHERE e.seq = 7"));
+    CHECK_EQ(5, now("SELECT begin.a FROM event e JOIN event begin ON begin.rowid = e.begin WHERE e.seq = 6"));
+    CHECK_EQ(3, now("SELECT count(*) FROM thread"));
+    end(import);
+}
+
+TEST(threads_have_their_last_names_and_where_their_records_begin)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    writer_text(1, "painter");
+    put_thread(1, 100, 1);
+    writer_text(2, "writer");
+    put_thread(1, 100, 2);
+    put_thread(1, 200, 0);
+    look_and_take(import);
+    CHECK_EQ(1, now("SELECT count(*) FROM thread WHERE lane = 0 AND name = 'MainThread' AND tid ="
+                    " (SELECT pid FROM process)"));
+    CHECK_EQ(1, now("SELECT count(*) FROM thread WHERE lane = 1 AND name = 'writer' AND first_seq = 1 AND tid = 4711"));
+    CHECK_EQ(1, now("SELECT count(*) FROM thread WHERE lane = 1 AND name IS NULL AND first_seq = 4"));
+    CHECK_EQ(1, now("SELECT e.object = t.id FROM event e JOIN text t ON t.text = 'painter' WHERE seq = 1"));
+    end(import);
+}
+
 TEST(the_end_stores_open_spans_and_the_name_that_the_process_has_by_then)
 {
     begin(256);

@@ -99,6 +99,62 @@ def test_what_multiprocessing_writes_when_instrumented_is_as_strict(db):
     assert arrows["message"] == received(db) >= 30 and arrows["fork"] == 3 and arrows["join"] >= 1
 
 
+def test_spans_that_do_not_nest_are_async_events_and_the_others_nest(db):
+    reader = exported_python(db, """
+        import asyncio, threading, time, snakefish
+        from snakefish import trace
+        async def request(name, s):
+            with trace.span(name):
+                await asyncio.sleep(s)
+        async def main():
+            with trace.span("main"):
+                await asyncio.gather(request("a", 0.02), request("b", 0.04), request("b", 0.03))
+        asyncio.run(main())
+        ends_in_merge, moved, never = (trace.span(name) for name in ("ends in merge", "moved", "never"))
+        with trace.span("around"):
+            ends_in_merge.__enter__()
+            with snakefish.Thread(lambda: 1, lambda g: 1, lambda g, e: ends_in_merge.__exit__(None, None, None)) as t:
+                t.start()
+        moved.__enter__()
+        t = threading.Thread(target=moved.__exit__, args=(None, None, None))
+        t.start()
+        t.join()
+        never.__enter__()
+        """)
+    async_ = sorted(b["name"] for b, _ in reader.pairs)
+    assert async_ == ["a", "b", "b", "ends in merge", "moved"]
+    stored = {(text, start): (pid, end - start) for text, start, end, pid in query(
+        db, "SELECT text, s.start_ns, s.end_ns, pid FROM span s JOIN text t ON t.id = object JOIN process p ON p.id = process "
+            "WHERE kind = 'span'")}
+    for b, e in reader.pairs:
+        assert stored.pop((b["name"], ns(b["ts"]))) == (b["pid"], ns(e["ts"]) - ns(b["ts"])) and b["tid"] == 0
+        assert e["tid"] == (b["name"] == "moved")
+    assert {name for name, _ in stored} == {"main", "around", "never"}
+    complete = {(e["name"], ns(e["ts"])): (e["pid"], ns(e["dur"])) for e in reader.events if e["ph"] == "X" and e["cat"] == "span"}
+    assert complete == stored
+
+
+def test_each_thread_has_a_row_of_its_own_with_its_name(db):
+    reader = exported_python(db, """
+        import threading
+        from snakefish import trace
+        def work():
+            with trace.span(threading.current_thread().name):
+                pass
+        for i in range(30):  # one after the other: they have the same lane, or two
+            t = threading.Thread(target=work, name=f"worker {i}")
+            t.start()
+            t.join()
+        threading.main_thread().name = "the first"
+        work()
+        """)
+    assert query(db, "SELECT max(lane) < 10 FROM event") == [(1,)]
+    names = reader.thread_names()
+    spans = [e for e in reader.events if e.get("cat") == "span"]
+    assert [names[e["pid"], e["tid"]] for e in spans] == [e["name"] for e in spans]
+    assert sorted(names.values()) == sorted(["the first", *(f"worker {i}" for i in range(30))])
+
+
 def test_with_the_kernels_view_it_is_as_strict(db):
     reader = exported(db, "sh", "-c", f"{PROGRAM} run 20; true", options=["--kernel"])
     assert reader.count() == {"message": 20, "fork": 1, "join": 1}

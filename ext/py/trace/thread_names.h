@@ -1,0 +1,8 @@
+/* The names of Python's threads, for the log: each thread that writes events is introduced there by its name. */
+#ifndef SF_PY_TRACE_THREAD_NAMES_H
+#define SF_PY_TRACE_THREAD_NAMES_H
+
+/* From now on threads have their names in the log. Once, when the module is loaded. */
+void sf_thread_names_init(void);
+
+#endif
