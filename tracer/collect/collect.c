@@ -1,7 +1,7 @@
 /* The collector's loop.
  *
  * Invariants: the imports are sorted by file name, each file once. A log's tail is moved only after the records before
- * it are committed or set aside. A log's file is recycled or removed only after its process was seen dead, or
+ * it are committed or set aside. A log's file is recycled or removed only when nobody can write it any more, or
  * the session was closed, and after all its records and counts were committed. One thread does all of it; another only
  * notes when processes die (deaths.c). The traced processes write to their logs only; the loop sleeps on the session's
  * futex word, by which they wake it when a log passes half full.
@@ -269,18 +269,18 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         struct log_import *import = c->imports[i];
         if (import->refused || import->ended)
             continue;
-        /* Checked before the look: if it is dead here, nothing is written after the look. */
-        bool dead = liveness_is_over(&import->liveness);
-        if (dead && !import->over_tsc && !c->job->recovering)
+        /* Checked before the look: if it is over here, nothing is written after the look. */
+        bool over = writer_is_over(&import->writer, import->reader.fd);
+        if (writer_has_ended(&import->writer) && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
         error = process_log(c, import, fill);
         /* A commit in process_log may have removed imports before this one, but not this one: find its place again. */
         while (i > 0 && (i >= c->count || c->imports[i] != import))
             i--;
         c->left += log_import_left(import);
-        if (dead && !error && !log_import_left(import))
+        if (over && !error && !log_import_left(import))
             log_import_end(import, &c->context, false);
-        *alive += !dead;
+        *alive += !over;
     }
     *alive += kernel_alive(c->kernel) + c->unopened;
     return error ? error : commit(c);

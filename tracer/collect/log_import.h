@@ -3,18 +3,18 @@
 #define SF_TRACER_COLLECT_LOG_IMPORT_H
 
 #include "base/clock.h"
-#include "base/liveness.h"
 #include "collect/deaths.h"
 #include "collect/reader.h"
 #include "collect/spans.h"
 #include "collect/texts.h"
+#include "collect/writer.h"
 #include "store/ids.h"
 #include "store/store.h"
 
 struct log_import {
     char file[64];
     struct reader reader;
-    struct liveness liveness; /* of the process that writes the log */
+    struct writer writer; /* the process that writes the log */
     struct spans *spans;
     struct texts *texts;
     uint64_t *lane_tsc; /* for each lane, the tsc of its last record */
@@ -22,7 +22,6 @@ struct log_import {
     struct store_log counts;
     struct deaths *deaths; /* NULL: nobody watches the process */
     uint32_t death;        /* number of that watch */
-    bool found_dead;       /* its process had ended when the log was found: when is not known */
     uint64_t over_tsc;     /* when its process was first seen to be dead; 0: it was not */
     bool refused;          /* not a log of this session; kept, so that it is not opened again */
     bool ended;            /* everything is stored; after the next commit the file can be removed */

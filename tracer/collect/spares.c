@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -16,6 +15,7 @@
 
 #include "abi/log_format.h"
 #include "base/file.h"
+#include "base/lease.h"
 
 #define MAKING SF_SPARE_PREFIX "new" /* the name of a spare that is being made */
 
@@ -67,22 +67,11 @@ void spares_prepare(int dir_fd, uint32_t log_records)
     close(fd);
 }
 
-/* Does no other process have the file open or mapped? A lease shows also processes of other pid namespaces, whose pids
- * cannot be looked up here. */
-static bool is_open_here_only(int fd)
-{
-    fcntl(fd, F_SETSIG, SIGURG); /* sent if a process opens the file meanwhile; it is ignored by default */
-    if (fcntl(fd, F_SETLEASE, F_WRLCK))
-        return false;
-    fcntl(fd, F_SETLEASE, F_UNLCK);
-    return true;
-}
-
 static bool recycle(int dir_fd, const char *log, int fd)
 {
     static const char zero[SF_LOG_RECORDS_OFFSET];
     struct stat st;
-    return fstat(fd, &st) == 0 && is_plenty_free(dir_fd, st.st_size) && is_open_here_only(fd) &&
+    return fstat(fd, &st) == 0 && is_plenty_free(dir_fd, st.st_size) && lease_look(fd) == LEASE_FREE &&
            !file_write(fd, zero, sizeof zero, 0) && become_spare(dir_fd, log, SF_SPARES_MAX);
 }
 

@@ -1,11 +1,11 @@
--- The trace database, schema version 5 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 6 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -13,7 +13,8 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
 -- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
 -- the process that forked or started it; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
--- not known. task: what it was forked for.
+-- not known. task: what it was forked for. pid: as the process's own pid namespace numbers it, so two processes may have
+-- the same one; with the kernel's view as the machine does.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
@@ -90,7 +91,9 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 
 -- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each
 -- log, with its counts; a process has one log, and one more for each exec of a traced program. The records of a log
--- have seq from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
+-- have seq from first_seq on. pid and parent_pid: in the process's own pid namespace, which is `space`, and in its
+-- parent's; host_pid: in the collector's, NULL: not known; parent_tsc: start_tsc of the log of the parent, 0: not known.
+-- number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
 -- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
 -- process that says so, 0 the collector. kernel_life: starts
 -- and ends of processes by the kernel's view.
@@ -100,11 +103,12 @@ CREATE TABLE log(
   exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, backwards INTEGER,
-  gaps INTEGER, running INTEGER);
+  gaps INTEGER, running INTEGER, space INTEGER, host_pid INTEGER, parent_tsc INTEGER);
 CREATE TABLE kernel_life(
   process INTEGER PRIMARY KEY, pid INTEGER, start_ns INTEGER, end_ns INTEGER, exit_status INTEGER, running INTEGER);
 CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
 CREATE INDEX log_pid ON log(pid, start_tsc);
+CREATE INDEX log_host_pid ON log(host_pid, start_tsc);
 CREATE INDEX log_process ON log(process, start_tsc);
 CREATE TABLE number(
   type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;

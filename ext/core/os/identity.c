@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -113,6 +114,15 @@ static uint64_t own_stack(void)
         atomic_store_explicit(&known, stack, memory_order_relaxed);
     }
     return stack;
+}
+
+uint32_t sf_identity_space(void)
+{
+    struct stat st;
+    int error = errno;
+    bool known = stat("/proc/self/ns/pid", &st) == 0;
+    errno = error;
+    return known ? (uint32_t)st.st_ino : 0;
 }
 
 uint64_t sf_identity_age_ns(void)
