@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -25,6 +24,7 @@
 #include "collect/finish.h"
 #include "collect/idle_cpu.h"
 #include "collect/log_import.h"
+#include "collect/room.h"
 #include "collect/spares.h"
 
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
@@ -329,15 +329,14 @@ static enum storing storing(struct collect *c, enum collect_verdict v)
     return STORE_FOR_A_WHILE;
 }
 
-/* How many records may be set aside in the session's file system. */
-static uint64_t set_aside_limit(const struct session *session)
+/* Divides the memory that the session may still use: how many records may wait, those that do already included, and how
+ * much the traced processes may reserve. */
+static void divide_room(struct collect *c)
 {
-    struct statvfs fs;
-    uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * session->header->log_records;
-    if (fstatvfs(session->dir_fd, &fs))
-        return 0;
-    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize / 4 / sizeof(struct sf_record);
-    return records < room ? records : room;
+    uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * c->context.capacity, room = room_bytes(c->context.dir_fd);
+    uint64_t most = (room / sizeof(struct sf_record) + c->left) / 4;
+    c->left_max = records < most ? records : most;
+    session_grant(c->job->session, room / 4);
 }
 
 /* How many descriptors this process has, the inherited ones included; 0: not known. */
@@ -398,6 +397,7 @@ static int loop(struct collect *c)
             close_kernel(c); /* before storing, which may take longer than its buffer has room for */
         }
         c->left_before = c->left;
+        divide_room(c);
         c->storing = storing(c, v);
         int error = one_round(c, &fill, &alive);
         if (error || v == COLLECT_STOP)
@@ -471,7 +471,6 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                             .recovering = job->recovering};
     if (error)
         goto out;
-    c.left_max = set_aside_limit(session);
     c.open_max = open_limit();
     store_begin(job->store);
     error = loop(&c);

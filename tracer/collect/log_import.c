@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "collect/room.h"
 #include "collect/spares.h"
 
 enum { BATCH = 4096 };
@@ -174,6 +175,8 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     }
     reader_skip(&import->reader, k->taken);
     import->changed = true;
+    if (import->writer.pid)
+        room_add_process(import->writer.pid);
     import->deaths = context->deaths;
     if (!import->writer.end_is_unknown)
         import->death = deaths_watch(import->deaths, import->writer.process.pidfd);

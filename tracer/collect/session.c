@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/liveness.h"
+#include "collect/room.h"
 #include "collect/spares.h"
 #include "collect/spill.h"
 #include "collect/sweep.h"
@@ -95,7 +96,8 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
     if (error)
         goto out;
     session->header->version = SF_ABI_VERSION;
-    session->header->log_records = log_records;
+    session->header->log_records = log_records = room_log_records(session->dir_fd, log_records);
+    session_grant(session, room_bytes(session->dir_fd) / 4);
     session->header->state = SF_SESSION_ACTIVE;
     session->header->collector_pid = (uint32_t)getpid();
     session->header->start_tsc = start_tsc;
@@ -293,6 +295,17 @@ void session_set_state(struct session *session, uint32_t state)
 uint32_t session_lost_logs(const struct session *session)
 {
     return __atomic_load_n(&session->header->lost_logs, __ATOMIC_RELAXED); /* only a count */
+}
+
+uint32_t session_made_logs(const struct session *session)
+{
+    return __atomic_load_n(&session->header->made_logs, __ATOMIC_RELAXED);
+}
+
+void session_grant(struct session *session, uint64_t bytes)
+{
+    uint64_t reserved = __atomic_load_n(&session->header->reserved_bytes, __ATOMIC_RELAXED); /* only counts */
+    __atomic_store_n(&session->header->may_reserve, reserved + bytes + 1, __ATOMIC_RELAXED);  /* never 0: no limit */
 }
 
 uint32_t session_wake_count(const struct session *session)

@@ -15,7 +15,8 @@ struct session {
     struct sf_session_header *header; /* mapped; the functions below read and write `state`, `wake` and `lost_logs` */
 };
 
-/* Makes the directory and the file, for logs of `log_records` records. The session is ACTIVE from here on. */
+/* Makes the directory and the file, for logs of `log_records` records, or of fewer where memory is short. The session is
+ * ACTIVE from here on. */
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
 
 /* Takes over the session at `dir`, whose collector has died. Refuses the session of another user, and one that is still
@@ -40,6 +41,10 @@ const char *session_name(const struct session *session);
 uint32_t session_state(const struct session *session);
 void session_set_state(struct session *session, uint32_t state);
 uint32_t session_lost_logs(const struct session *session);
+uint32_t session_made_logs(const struct session *session);
+
+/* Lets the traced processes reserve so many more bytes for their logs, together. */
+void session_grant(struct session *session, uint64_t bytes);
 
 /* Sleeps until a writer wakes the collector, at most timeout_ns. `seen` is session_wake_count() from before the logs
  * were looked at: if a writer has asked for a wake-up since then, returns at once. Returns early on signals. */

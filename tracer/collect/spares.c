@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "abi/log_format.h"
 #include "base/file.h"
 #include "base/lease.h"
+#include "collect/room.h"
 
 #define MAKING SF_SPARE_PREFIX "new" /* the name of a spare that is being made */
 
@@ -31,11 +31,10 @@ static bool become_spare(int dir_fd, const char *file, int most)
     return false;
 }
 
-/* Is more than 32 times this size free? */
+/* Is 32 times this size free? */
 static bool is_plenty_free(int dir_fd, off_t bytes)
 {
-    struct statvfs fs;
-    return fstatvfs(dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 32 > (uint64_t)bytes;
+    return room_bytes(dir_fd) / 32 >= (uint64_t)bytes;
 }
 
 /* Reserves the file's pages and touches each one, so that the kernel clears it now and not when it is first written. */

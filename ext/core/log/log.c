@@ -200,8 +200,12 @@ bool sf_log_make_room(uint64_t tsc)
     if (own.file.reserved < capacity && log->head >= own.file.reserved) {
         /* Where there was no memory, ask again at every 1024th lost record only: otherwise a full /dev/shm would cost a
          * system call for every event. */
-        if (own.lost_pending % 1024 == 0)
+        if (own.lost_pending % 1024 == 0) {
+            uint64_t before = own.file.reserved;
             reserve_more_pages();
+            if (own.file.reserved == before)
+                wake_collector(); /* it may find that there is more to be had by now */
+        }
     }
     if (own.file.reserved < capacity && room > own.file.reserved)
         room = own.file.reserved; /* in the first round */
