@@ -389,6 +389,7 @@ static int loop(struct collect *c)
     size_t alive = 0;
     for (;;) {
         int64_t began_ns = clock_now_ns();
+        session_look(c->job->session);
         c->wakes = session_wake_count(c->job->session);
         enum collect_verdict v = verdict(c, alive);
         double fill = 0;
@@ -457,7 +458,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
 {
     struct collect c = {.job = job, .kernel = job->kernel};
     struct session *session = job->session;
-    struct finish_facts facts = {.clock = job->clock, .state = job->state};
+    struct finish_facts facts = {.clock = job->clock, .state = job->state, .session = session};
     struct ids *ids = ids_new(job->store);
     int error = ids ? 0 : output_explain(why, -ENOMEM, "no memory");
 
@@ -465,8 +466,8 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                             .ids = ids,
                                             .clock = job->clock,
                                             .dir_fd = session->dir_fd,
-                                            .capacity = session->header->log_records,
-                                            .start_tsc = session->header->start_tsc,
+                                            .capacity = session->last.log_records,
+                                            .start_tsc = session->last.start_tsc,
                                             .deaths = job->recovering ? NULL : deaths_start(),
                                             .recovering = job->recovering};
     if (error)
@@ -475,10 +476,11 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     store_begin(job->store);
     error = loop(&c);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;
+    facts.made_logs = session_made_logs(session); /* what is made after it is empty */
     session_set_state(session, SF_SESSION_CLOSED);
     if (!error)
         error = last_round(&c, &facts);
-    facts.lost_logs = session_lost_logs(session) + c.unopened;
+    facts.unopened_logs = c.unopened;
     if (!error)
         error = finish_database(job->store, &facts);
     if (error)

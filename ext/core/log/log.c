@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/log/log_file.h"
@@ -104,22 +105,18 @@ static void close_log(void)
     own.era++;
 }
 
-/* The session's directory. If the program has closed it, it is opened once more by its path: it must be the same one.
- * The descriptor, or -errno. */
+/* The session's directory. It is opened once more by its path if the program has closed it, or if somebody has removed
+ * it: then the collector makes it anew. Its name is a random one, and it must be this user's alone. The descriptor, or
+ * -errno. */
 static int open_directory(void)
 {
-    struct sf_own_fd known = own.directory_fd, again;
-    if (sf_own_fd_is_ours(&known))
-        return known.fd;
-    int error = sf_own_fd_take(&again, sf_session_open(own.directory));
-    if (error)
-        return error;
-    if (again.device != known.device || again.inode != known.inode) {
-        sf_own_fd_close(&again);
-        return -ENOENT;
-    }
-    own.directory_fd = again;
-    return again.fd;
+    struct stat st;
+    int fd = sf_own_fd_get(&own.directory_fd);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink)
+        return fd;
+    sf_own_fd_close(&own.directory_fd);
+    int error = sf_own_fd_take(&own.directory_fd, sf_session_open(own.directory));
+    return error ? error : own.directory_fd.fd;
 }
 
 /* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */

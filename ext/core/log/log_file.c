@@ -13,13 +13,14 @@
 #include "core/os/bus.h"
 #include "core/os/shm.h"
 
-/* Counts memory that is to be reserved. False: there is none left for it. */
-static bool take_room(struct sf_session_header *session, uint64_t bytes)
+/* Counts memory that is to be reserved. False: there is none left for it. A log's first pages are always to be had: the
+ * process itself has taken much more. */
+static bool take_room(struct sf_session_header *session, uint64_t bytes, bool first)
 {
     _Atomic uint64_t *reserved = (_Atomic uint64_t *)&session->reserved_bytes;
     /* relaxed: a few pages more or less do no harm */
     uint64_t most = atomic_load_explicit((_Atomic uint64_t *)&session->may_reserve, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(reserved, bytes, memory_order_relaxed) + bytes <= most || !most)
+    if (atomic_fetch_add_explicit(reserved, bytes, memory_order_relaxed) + bytes <= most || !most || first)
         return true;
     atomic_fetch_sub_explicit(reserved, bytes, memory_order_relaxed);
     return false;
@@ -30,7 +31,7 @@ int sf_log_file_reserve(struct sf_log_file *file, uint64_t records, uint64_t cap
     records = records < capacity ? records : capacity;
     off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
     int error, fd = sf_own_fd_get(&file->fd);
-    if (!take_room(file->session, (records - file->reserved) * sizeof(struct sf_record)))
+    if (!take_room(file->session, (records - file->reserved) * sizeof(struct sf_record), !file->reserved))
         return -ENOSPC;
     if (fd < 0) { /* the program has closed it; the mapping is still ours */
         error = sf_shm_reserve(file->mapped, (size_t)end);
