@@ -270,8 +270,8 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         if (import->refused || import->ended)
             continue;
         /* Checked before the look: if it is over here, nothing is written after the look. */
-        bool over = writer_is_over(&import->writer, import->reader.fd);
-        if (writer_has_ended(&import->writer) && !import->over_tsc && !c->job->recovering)
+        bool over = author_is_over(&import->author, import->reader.fd), ended = author_has_ended(&import->author);
+        if (ended && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
         error = process_log(c, import, fill);
         /* A commit in process_log may have removed imports before this one, but not this one: find its place again. */
@@ -280,7 +280,7 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         c->left += log_import_left(import);
         if (over && !error && !log_import_left(import))
             log_import_end(import, &c->context, false);
-        *alive += !over;
+        *alive += !ended;
     }
     *alive += kernel_alive(c->kernel) + c->unopened;
     return error ? error : commit(c);
@@ -429,7 +429,7 @@ static int end_all(struct collect *c)
             continue;
         if (!import->over_tsc)
             import->over_tsc = c->stop_tsc;
-        log_import_end(import, &c->context, true);
+        log_import_end(import, &c->context, !author_has_ended(&import->author));
     }
     return error;
 }

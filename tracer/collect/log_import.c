@@ -34,7 +34,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
     if (!import)
         return -ENOMEM;
     snprintf(import->file, sizeof import->file, "%s", file);
-    import->reader.fd = import->reader.spill.fd = import->writer.process.pidfd = -1;
+    import->reader.fd = import->reader.spill.fd = import->author.process.pidfd = -1;
     import->death = DEATHS_NONE;
     int error = strlen(file) < sizeof import->file
                     ? reader_open(&import->reader, context->dir_fd, file, context->capacity)
@@ -57,7 +57,7 @@ void log_import_free(struct log_import *import)
         return;
     reader_close(&import->reader);
     deaths_unwatch(import->deaths, import->death);
-    writer_close(&import->writer);
+    author_close(&import->author);
     spans_free(import->spans);
     texts_free(import->texts);
     free(import->lane_tsc);
@@ -155,15 +155,15 @@ int log_import_register(struct log_import *import, const struct log_import_conte
         return -ENOMEM;
     uint64_t now = clock_tsc();
     int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
-    writer_open(&import->writer, import->reader.fd, (pid_t)h->pid, h->space, age_ns);
+    author_open(&import->author, import->reader.fd, (pid_t)h->pid, h->space, age_ns);
     if (!context->recovering || !restore_counts(import, store_connection(context->store))) {
         text_clean(name, sizeof name, h->name, sizeof h->name);
         int64_t task = ids_get(context->ids, STORE_TASK, store_family(h), h->task);
         k->process = store_process_since(context->store, h, born_tsc(h, context->clock));
         if (!k->process)
-            k->process = store_process(context->store, h, import->writer.pid, name, task,
+            k->process = store_process(context->store, h, import->author.pid, name, task,
                                        clock_ns(context->clock, h->start_tsc));
-        store_new_log(context->store, k, import->file, h, import->writer.pid);
+        store_new_log(context->store, k, import->file, h, import->author.pid);
         store_log_name(context->store, k->id, name);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
@@ -175,11 +175,11 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     }
     reader_skip(&import->reader, k->taken);
     import->changed = true;
-    if (import->writer.pid)
-        room_add_process(import->writer.pid);
+    if (import->author.pid)
+        room_add_process(import->author.pid);
     import->deaths = context->deaths;
-    if (!import->writer.end_is_unknown)
-        import->death = deaths_watch(import->deaths, import->writer.process.pidfd);
+    if (!import->author.end_is_unknown)
+        import->death = deaths_watch(import->deaths, import->author.process.pidfd);
     return 0;
 }
 
@@ -404,7 +404,7 @@ static void put_open_span(void *arg, int64_t event)
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);
-    if (!running && import->writer.end_is_unknown)
+    if (!running && import->author.end_is_unknown)
         return 0;
     return died_tsc ? died_tsc : import->over_tsc;
 }

@@ -7,14 +7,14 @@
 #include "collect/reader.h"
 #include "collect/spans.h"
 #include "collect/texts.h"
-#include "collect/writer.h"
+#include "collect/author.h"
 #include "store/ids.h"
 #include "store/store.h"
 
 struct log_import {
     char file[64];
     struct reader reader;
-    struct writer writer; /* the process that writes the log */
+    struct author author; /* the process that writes the log */
     struct spans *spans;
     struct texts *texts;
     uint64_t *lane_tsc; /* for each lane, the tsc of its last record */

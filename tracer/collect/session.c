@@ -54,6 +54,7 @@ static void read_page(struct session *session)
         return;
     if (!file_read(session->fd, &now, sizeof now, 0) || now.magic != SF_SESSION_MAGIC) {
         session->is_damaged = true;
+        session->last.state = SF_SESSION_CLOSED;
         output_note("somebody else has cut or overwritten %s/" SF_SESSION_FILE ": the trace ends here", session->dir);
         return;
     }
@@ -67,8 +68,7 @@ static void write_field(const struct session *session, const void *from, size_t 
     /* Release: pairs with the writers' loads, which may be relaxed: a writer that sees it late writes a record too many.
      */
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    if (!session->is_damaged)
-        file_write(session->fd, from, bytes, offset);
+    file_write(session->fd, from, bytes, offset);
 }
 
 /* Makes a directory with a name that no other has. */
@@ -335,7 +335,8 @@ uint32_t session_made_logs(struct session *session)
 void session_grant(struct session *session, uint64_t bytes)
 {
     uint64_t most = session->last.reserved_bytes + bytes + 1; /* 0 would be no limit */
-    write_field(session, &most, sizeof most, offsetof(struct sf_session_header, may_reserve));
+    if (!session->is_damaged)
+        write_field(session, &most, sizeof most, offsetof(struct sf_session_header, may_reserve));
 }
 
 /* ---- waking ---- */
@@ -391,13 +392,17 @@ static void make_dir_anew(struct session *session)
 void session_look(struct session *session)
 {
     read_page(session);
-    bool dir_is_there = is_there(AT_FDCWD, session->dir, session->dir_fd);
-    if (dir_is_there && (session->removals || is_there(session->dir_fd, SF_SESSION_FILE, session->fd)))
+    struct stat st;
+    bool dir_is_gone = fstat(session->dir_fd, &st) == 0 && !st.st_nlink;
+    bool was_removed = session->removals;
+    if (!dir_is_gone && (was_removed || (is_there(AT_FDCWD, session->dir, session->dir_fd) &&
+                                         is_there(session->dir_fd, SF_SESSION_FILE, session->fd))))
         return;
-    if (!session->removals++)
+    session->removals++;
+    if (!was_removed)
         output_note("somebody else has removed %s or what was in it: programs that start now cannot be traced, and logs "
                     "may be lost",
                     session->dir);
-    if (!dir_is_there)
+    if (dir_is_gone)
         make_dir_anew(session);
 }

@@ -2,8 +2,8 @@
  *
  * Anybody of this user may take them away: a cleaner of temporary files, systemd's RemoveIPC, `rm -r`. So nothing here
  * relies on them. The page is read and written by pread and pwrite, as logs are, because a file that was cut short then
- * is an error and not a signal. A directory that is gone is made anew, so that processes that are forked later find a
- * place for their logs. */
+ * is an error and not a signal. The trace ends where that page is damaged. A directory that is gone is made anew, so that
+ * processes that are forked later find a place for their logs. */
 #ifndef SF_TRACER_COLLECT_SESSION_H
 #define SF_TRACER_COLLECT_SESSION_H
 
