@@ -182,7 +182,7 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $(filter %.c %.o,$(filter-out %/main.o,$^)) $(TRACER_LIBS) -o $@
-$(B)/tests/tracer/collect/test_spares: $(CORE_OBJ) # its logs are written by the extension's own code
+$(B)/tests/tracer/collect/test_spares $(B)/tests/tracer/collect/test_author: $(CORE_OBJ) # their logs are written by the extension's own code
 
 # The program that tests/stress/flood.py traces.
 $(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)

@@ -26,17 +26,12 @@ static bool read_file(const char *path, char *to, size_t size)
     return n > 0;
 }
 
-/* Does /proc number processes as this process does? */
-static bool is_own_proc(void)
+bool liveness_has_proc(void)
 {
-    static int known = -1;
     char link[32];
-    if (known < 0) {
-        ssize_t n = readlink("/proc/self", link, sizeof link - 1);
-        link[n > 0 ? n : 0] = '\0';
-        known = strtol(link, NULL, 10) == getpid();
-    }
-    return known;
+    ssize_t n = readlink("/proc/self", link, sizeof link - 1);
+    link[n > 0 ? n : 0] = '\0';
+    return strtol(link, NULL, 10) == getpid();
 }
 
 /* State letter and start time (ns of CLOCK_BOOTTIME) from /proc/<pid>/stat; false: no such process, or no such
@@ -45,7 +40,7 @@ static bool read_stat(pid_t pid, char *state, int64_t *started_ns)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    if (!is_own_proc() || !read_file(path, text, sizeof text))
+    if (!liveness_has_proc() || !read_file(path, text, sizeof text))
         return false;
     char *at = strrchr(text, ')'); /* the program's name before it may contain any character */
     if (!at || strlen(at) < 3)

@@ -26,10 +26,8 @@ static pid_t holder(int fd)
 
 uint32_t author_own_space(void)
 {
-    static struct stat st; /* a process never changes its own pid namespace */
-    if (!st.st_ino && stat("/proc/self/ns/pid", &st))
-        st.st_ino = 0;
-    return (uint32_t)st.st_ino;
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) ? 0 : (uint32_t)st.st_ino;
 }
 
 /* Is process `host_pid` the one that has this pid in that namespace? */
@@ -56,7 +54,7 @@ static bool is_it(pid_t host_pid, pid_t pid, uint32_t space)
 static pid_t search(pid_t pid, uint32_t space)
 {
     pid_t found = 0;
-    DIR *dir = opendir("/proc");
+    DIR *dir = liveness_has_proc() ? opendir("/proc") : NULL;
     for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
         pid_t host_pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (host_pid > 0 && is_it(host_pid, pid, space))
@@ -91,7 +89,8 @@ void author_open(struct author *author, int fd, pid_t pid, uint32_t space, int64
             return;
         author->pid = 0;
     }
-    bool here = !space || !author_own_space() || space == author_own_space();
+    uint32_t own = author_own_space();
+    bool here = !space || !own || space == own;
     if (!here)
         open_by_search(author, fd, pid, space);
     else if (holder(fd) < 0) {
