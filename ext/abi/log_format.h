@@ -9,15 +9,15 @@
  *         spill.<pid>.<tsc>  the collector's own: records it has copied out of that log, to store them later
  *                            (tracer/collect/spill.h)
  *
- * A log belongs to one process. After a fork the child makes its own. A process that execs a traced program goes on in a
- * second log.
+ * A log belongs to one process. After a fork the child makes its own. A process that execs a traced program goes on in
+ * a second log.
  *
  * Who wrote it. A pid is a number of its pid namespace, so two processes may have the same one, at the same time or one
  * after the other. (space, pid, start_tsc) is unique in a session. Whether a log can still be written is not a question
  * of pids at all: as long as a process has it mapped or open for writing, the kernel grants no write lease on it
- * (F_SETLEASE). Which process of the reader's namespace the writer is, says a record lock (F_SETLK) that the writer puts
- * on its log: F_GETLK gives the pid as the reader numbers it. The lock ends when the program closes the descriptor; then
- * it says nothing.
+ * (F_SETLEASE). Which process of the reader's namespace the writer is, says a record lock (F_SETLK) that the writer
+ * puts on its log: F_GETLK gives the pid as the reader numbers it. The lock ends when the program closes the
+ * descriptor; then it says nothing.
  *
  *     byte 0        64         128        192                4096                     4096 + capacity * 32
  *          +----------+----------+----------+-- zero --------+--------+--------+- - - -+
@@ -43,11 +43,11 @@
  * header and one page of records are reserved when the log is made: most processes need little more.
  *
  * The kernel kills processes where a control group or the machine runs out of memory. So the collector says in the
- * session how much may be reserved, as memory comes and goes, and writers count what they reserve before they do. Beyond
- * it a reservation fails.
+ * session how much may be reserved, as memory comes and goes, and writers count what they reserve before they do.
+ * Beyond it a reservation fails.
  *
- * Files that are cut short while they are mapped raise SIGBUS at the next access, in the writer. The writer then goes on
- * in memory of its own, which nobody reads: what it wrote is lost, and the collector sees the short file.
+ * Files that are cut short while they are mapped raise SIGBUS at the next access, in the writer. The writer then goes
+ * on in memory of its own, which nobody reads: what it wrote is lost, and the collector sees the short file.
  *
  * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own
  * log's name; else it makes a file. A spare has its full length and a header of zeros, and its pages are reserved from
@@ -122,14 +122,15 @@ static_assert(offsetof(struct sf_record, kind) == 8 && offsetof(struct sf_record
 
 struct sf_log_header {
     /* identity: written once, and magic last, by a release store: while it is 0 the log is still being made */
-    uint64_t magic;      /* SF_LOG_MAGIC */
-    uint32_t version;    /* SF_ABI_VERSION */
-    uint32_t capacity;   /* records; a power of two */
-    uint32_t pid;        /* the writer, as its own pid namespace numbers it */
-    uint32_t parent_pid; /* the process that forked it, as that one's pid namespace numbers it; after an exec getppid() */
-    uint32_t family;     /* low half of the number of the tree of forks; task and channel numbers are unique within it */
-    uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
-    uint64_t start_tsc;  /* when the log was made */
+    uint64_t magic;    /* SF_LOG_MAGIC */
+    uint32_t version;  /* SF_ABI_VERSION */
+    uint32_t capacity; /* records; a power of two */
+    uint32_t pid;      /* the writer, as its own pid namespace numbers it */
+    uint32_t
+        parent_pid;  /* the process that forked it, as that one's pid namespace numbers it; after an exec getppid() */
+    uint32_t family; /* low half of the number of the tree of forks; task and channel numbers are unique within it */
+    uint32_t task;   /* the task this process was forked for; 0: not forked by snakefish */
+    uint64_t start_tsc; /* when the log was made */
     uint64_t age_ns; /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. If the same pid made
                         another log within that time, that is this process's from before an exec */
     uint32_t family_high; /* the other half */
@@ -174,7 +175,7 @@ struct sf_session_header {
     uint32_t collector_pid; /* for people */
     uint32_t lost_logs;     /* processes that could not make a log; atomic */
     uint64_t start_tsc;
-    uint32_t made_logs;      /* processes that made one; atomic: a log that is gone before it was found is missed */
+    uint32_t made_logs; /* processes that made one; atomic: a log that is gone before it was found is missed */
     uint32_t pad;
     uint64_t reserved_bytes; /* of pages, by all writers together, since the session began; atomic */
     uint64_t may_reserve;    /* how far reserved_bytes may go; 0: as far as the file system lets it */

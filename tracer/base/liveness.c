@@ -1,6 +1,6 @@
 /* See liveness.h. A pidfd is opened when a process's log is found. By then the process may have ended, and its pid may
- * belong to another one: the start time in /proc shows that. A /proc of another pid namespace, as a container may have it,
- * speaks of other processes under the same numbers, and is not read. */
+ * belong to another one: the start time in /proc shows that. A /proc of another pid namespace, as a container may have
+ * it, speaks of other processes under the same numbers, and is not read. */
 #include "base/liveness.h"
 
 #include <errno.h>

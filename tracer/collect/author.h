@@ -7,8 +7,8 @@
  *
  * The lease (base/lease.h) comes last in both: a process that was forked without the fork handlers may go on writing
  * into its parent's log. It may also hold the lease without knowing, by a descriptor that was left to it; so a process
- * that is dead counts as ended while its log is still looked at. Where there are no leases, a known process is over when it is dead, and one that is not known
- * never: the session's end ends it.
+ * that is dead counts as ended while its log is still looked at. Where there are no leases, a known process is over
+ * when it is dead, and one that is not known never: the session's end ends it.
  *
  * Nothing here blocks. */
 #ifndef SF_TRACER_COLLECT_AUTHOR_H
@@ -22,8 +22,8 @@
 struct author {
     struct liveness process; /* meaningful if pid is not 0 */
     pid_t pid;               /* in the collector's pid namespace; 0: not known */
-    bool is_over; /* nobody can write the log any more */
-    bool end_is_unknown; /* the process is not known, or had ended when this was opened */
+    bool is_over;            /* nobody can write the log any more */
+    bool end_is_unknown;     /* the process is not known, or had ended when this was opened */
 };
 
 /* Who writes the log that is open as `fd`: process `pid` of that pid namespace (0: not known), which was alive `age_ns`

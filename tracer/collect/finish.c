@@ -19,8 +19,8 @@ static void put_stat(struct store *store, const char *name, int64_t value, const
     store_stat(store, name, 0, value ? severity : "info", value);
 }
 
-/* Logs of which nothing is stored: processes could not make them, they could not be opened, or they were gone before they
- * were found. */
+/* Logs of which nothing is stored: processes could not make them, they could not be opened, or they were gone before
+ * they were found. */
 static int64_t lost_logs(struct store *store, const struct finish_facts *facts)
 {
     int64_t found = rows_number(store_connection(store), "SELECT count(*) FROM log") + facts->refused_logs;

@@ -399,8 +399,8 @@ static void put_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
-/* When the process was seen to have ended. 0: it had ended before its log was found, or it cannot be seen from here. Then
- * its last record is all that is known of its end. */
+/* When the process was seen to have ended. 0: it had ended before its log was found, or it cannot be seen from here.
+ * Then its last record is all that is known of its end. */
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);

@@ -3,11 +3,11 @@
 #define SF_TRACER_COLLECT_LOG_IMPORT_H
 
 #include "base/clock.h"
+#include "collect/author.h"
 #include "collect/deaths.h"
 #include "collect/reader.h"
 #include "collect/spans.h"
 #include "collect/texts.h"
-#include "collect/author.h"
 #include "store/ids.h"
 #include "store/store.h"
 

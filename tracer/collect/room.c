@@ -87,9 +87,8 @@ static uint64_t reclaimable(const struct group *group)
 
 static uint64_t room_of_group(const struct group *group)
 {
-    uint64_t limit = group->is_v1
-                         ? read_number(group, "memory.limit_in_bytes")
-                         : smaller(read_number(group, "memory.max"), read_number(group, "memory.high"));
+    uint64_t limit = group->is_v1 ? read_number(group, "memory.limit_in_bytes")
+                                  : smaller(read_number(group, "memory.max"), read_number(group, "memory.high"));
     if (limit > NONE / 4) /* version 1 says "none" by a very large number */
         return NONE;
     uint64_t used = read_number(group, group->is_v1 ? "memory.usage_in_bytes" : "memory.current"), back;

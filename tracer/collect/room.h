@@ -3,8 +3,8 @@
  * All of that is shared memory. Where a memory control group has a limit, or the machine runs out, the kernel does not
  * refuse such memory: it kills a process for it, the traced program perhaps. So the least of these counts: what is free
  * in the session's file system; what the machine has available; and, for each control group that a process of the
- * session is in and for all groups above it, its limit less what it uses. A part of each is kept for the program and the
- * collector themselves.
+ * session is in and for all groups above it, its limit less what it uses. A part of each is kept for the program and
+ * the collector themselves.
  *
  * A page belongs to the group of the process that touches it first. Version 1 and 2 of control groups. What cannot be
  * read sets no limit. A collector has one session, so all of it is static; one thread at a time. Nothing blocks. */

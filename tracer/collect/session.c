@@ -65,7 +65,8 @@ static void read_page(struct session *session)
 
 static void write_field(const struct session *session, const void *from, size_t bytes, size_t offset)
 {
-    /* Release: pairs with the writers' loads, which may be relaxed: a writer that sees it late writes a record too many.
+    /* Release: pairs with the writers' loads, which may be relaxed: a writer that sees it late writes a record too
+     * many.
      */
     __atomic_thread_fence(__ATOMIC_RELEASE);
     file_write(session->fd, from, bytes, offset);
@@ -400,9 +401,10 @@ void session_look(struct session *session)
         return;
     session->removals++;
     if (!was_removed)
-        output_note("somebody else has removed %s or what was in it: programs that start now cannot be traced, and logs "
-                    "may be lost",
-                    session->dir);
+        output_note(
+            "somebody else has removed %s or what was in it: programs that start now cannot be traced, and logs "
+            "may be lost",
+            session->dir);
     if (dir_is_gone)
         make_dir_anew(session);
 }

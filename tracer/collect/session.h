@@ -2,8 +2,8 @@
  *
  * Anybody of this user may take them away: a cleaner of temporary files, systemd's RemoveIPC, `rm -r`. So nothing here
  * relies on them. The page is read and written by pread and pwrite, as logs are, because a file that was cut short then
- * is an error and not a signal. The trace ends where that page is damaged. A directory that is gone is made anew, so that
- * processes that are forked later find a place for their logs. */
+ * is an error and not a signal. The trace ends where that page is damaged. A directory that is gone is made anew, so
+ * that processes that are forked later find a place for their logs. */
 #ifndef SF_TRACER_COLLECT_SESSION_H
 #define SF_TRACER_COLLECT_SESSION_H
 
@@ -23,8 +23,8 @@ struct session {
     bool is_damaged;                  /* the page was cut short or overwritten: no process writes any more */
 };
 
-/* Makes the directory and the file, for logs of `log_records` records, or of fewer where memory is short. The session is
- * ACTIVE from here on. */
+/* Makes the directory and the file, for logs of `log_records` records, or of fewer where memory is short. The session
+ * is ACTIVE from here on. */
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
 
 /* Takes over the session at `dir`, whose collector has died. Refuses the session of another user, and one that is still

@@ -183,8 +183,9 @@ int kernel_open(struct kernel **out, struct store *store, const struct clock *cl
 {
     *out = NULL;
     if (!is_in_first_namespace())
-        return output_explain(why, -EPERM, "no kernel's view: this process is in a pid namespace of its own, as in a "
-                                           "container; record from outside of it");
+        return output_explain(why, -EPERM,
+                              "no kernel's view: this process is in a pid namespace of its own, as in a "
+                              "container; record from outside of it");
     struct kernel *k = calloc(1, sizeof *k);
     if (!k)
         return output_explain(why, -ENOMEM, "no kernel's view: no memory");

@@ -21,8 +21,8 @@
     X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                            \
     X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                              \
     X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "           \
-               "WHERE pid = ?2 AND (start_tsc = ?8 OR ?8 = 0 AND space = ?7 AND start_tsc <= ?3) "                         \
-           "ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                                                            \
+               "WHERE pid = ?2 AND (start_tsc = ?8 OR ?8 = 0 AND space = ?7 AND start_tsc <= ?3) "                     \
+               "ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                                                        \
     X(PROCESS_WITHOUT_LOG,                                                                                             \
       "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
       "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
@@ -44,8 +44,9 @@
     X(PROCESS_SINCE, "SELECT process FROM log WHERE pid = ?1 AND start_tsc >= ?2 AND start_tsc < ?3 AND space = ?4 "   \
                      "ORDER BY start_tsc DESC LIMIT 1")                                                                \
     X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                               \
-    X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc, space, host_pid, parent_tsc)"\
-           " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                                    \
+    X(LOG,                                                                                                             \
+      "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc, space, host_pid, parent_tsc)"     \
+      " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                                         \
     X(COUNTS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "         \
               "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
               "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
@@ -325,10 +326,10 @@ void store_new_log(struct store *store, struct store_log *log, const char *file,
                    pid_t host_pid)
 {
     log->first_seq = (uint64_t)run_statement(store, S_NEXT_SEQ, "i", log->process);
-    log->id = run_statement(store, S_LOG, "iisiiiiioi", log->process, (int64_t)log->first_seq, file,
-                            (int64_t)header->pid, (int64_t)header->parent_pid, store_family(header),
-                            (int64_t)header->start_tsc, (int64_t)header->space, (int64_t)host_pid,
-                            (int64_t)header->parent_tsc);
+    log->id =
+        run_statement(store, S_LOG, "iisiiiiioi", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
+                      (int64_t)header->parent_pid, store_family(header), (int64_t)header->start_tsc,
+                      (int64_t)header->space, (int64_t)host_pid, (int64_t)header->parent_tsc);
 }
 
 void store_log_name(struct store *store, int64_t log, const char *name)

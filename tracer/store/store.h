@@ -82,8 +82,8 @@ void store_stat(struct store *store, const char *name, int64_t process, const ch
 void store_snapshot(struct store *store, const struct clock_snapshot *snapshot);
 void store_segment(struct store *store, const struct clock_segment *segment); /* inserts or replaces */
 
-/* A new process, by its first log; returns its id. host_pid: its pid in the collector's pid namespace, 0 if not known. If
- * the kernel's view has the process already, that one is completed. task: 0 for none. */
+/* A new process, by its first log; returns its id. host_pid: its pid in the collector's pid namespace, 0 if not known.
+ * If the kernel's view has the process already, that one is completed. task: 0 for none. */
 int64_t store_process(struct store *store, const struct sf_log_header *header, pid_t host_pid, const char *name,
                       int64_t task, int64_t start_ns);
 

@@ -182,7 +182,7 @@ bool sf_log_make_room(uint64_t tsc)
 {
     struct sf_log *log = &sf_log_self;
     if (!log->header)
-        return false; /* lost_logs has counted it, when the log could not be made */
+        return false;                         /* lost_logs has counted it, when the log could not be made */
     if (log->header->magic != SF_LOG_MAGIC) { /* the file was cut short, and memory of our own is in its place */
         sf_debug(SF_DEBUG_LOG, "the log was cut short by somebody else: nothing more is written");
         close_log();

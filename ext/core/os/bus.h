@@ -1,8 +1,8 @@
 /* SIGBUS, where a file that is mapped was cut short by somebody else.
  *
- * An access behind the file's new end raises SIGBUS, and the program would die of it. So memory that is mapped from such
- * files is guarded: the first access that fails puts zeros, private to this process, in the place of the whole mapping,
- * and goes on. What was in it is gone.
+ * An access behind the file's new end raises SIGBUS, and the program would die of it. So memory that is mapped from
+ * such files is guarded: the first access that fails puts zeros, private to this process, in the place of the whole
+ * mapping, and goes on. What was in it is gone.
  *
  * The handler is installed with the first guard and stays. A handler that was there before gets every other SIGBUS; one
  * that the program sets later replaces ours, and then nothing is guarded. The handler blocks nothing and allocates

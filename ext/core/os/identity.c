@@ -102,11 +102,12 @@ static void stat_path(pid_t pid, char path[32])
     memcpy(path + at, "/stat", sizeof "/stat");
 }
 
-/* Whether /proc numbers processes as this process does. In a pid namespace that has no /proc of its own it does not: there
- * /proc/5 may be another process than the one that we call 5. */
+/* Whether /proc numbers processes as this process does. In a pid namespace that has no /proc of its own it does not:
+ * there /proc/5 may be another process than the one that we call 5. */
 static bool is_own_proc(void)
 {
-    static _Atomic pid_t own, foreign; /* this process as it was when it looked; no partner: all its threads find the same */
+    static _Atomic pid_t own,
+        foreign; /* this process as it was when it looked; no partner: all its threads find the same */
     pid_t self = getpid();
     if (atomic_load_explicit(&own, memory_order_relaxed) == self)
         return true;
@@ -164,8 +165,8 @@ bool sf_identity_alive(pid_t pid, uint64_t since_ns)
         return false;
     stat_path(pid, path);
     long ticks_per_s = sysconf(_SC_CLK_TCK);
-    /* Not readable: there is no /proc, it is another namespace's, it hides other users' processes, or this process has just
-     * ended. Then the pid decides. */
+    /* Not readable: there is no /proc, it is another namespace's, it hides other users' processes, or this process has
+     * just ended. Then the pid decides. */
     if (!is_own_proc() || !read_stat(path, &stat) || ticks_per_s <= 0)
         return sf_identity_exists(pid);
     if (stat.state == 'X' || stat.state == 'x')

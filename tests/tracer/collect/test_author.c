@@ -129,7 +129,8 @@ TEST(a_child_that_keeps_its_parents_log_keeps_it_from_being_over)
     CHECK(author_is_over(&author, log_fd));
 }
 
-/* Runs `act` as process 1 of a new pid namespace, in a child of the child, whose end it waits for. False: not allowed. */
+/* Runs `act` as process 1 of a new pid namespace, in a child of the child, whose end it waits for. False: not allowed.
+ */
 static pid_t start_in_namespace(void (*act)(void))
 {
     pid_t pid = fork();
