@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/liveness.h"
 #include "collect/room.h"
 #include "collect/spares.h"
 #include "collect/spill.h"
@@ -168,12 +169,13 @@ static int check_header(const struct session *session, struct sentence *why)
 }
 
 /* Locks the session file. A child that the dead collector had forked holds its lock too, until it calls exec: so a lock
- * that is held is tried again for a second. */
-static bool lock(int fd)
+ * that is held is tried again for a second, unless the collector is seen to run. */
+static bool lock(int fd, pid_t collector)
 {
+    int most = liveness_is_collector(collector) ? 0 : 100;
     struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
     for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
-        if (errno != EWOULDBLOCK || tries == 100)
+        if (errno != EWOULDBLOCK || tries == most)
             return false;
         nanosleep(&pause, NULL);
     }
@@ -223,10 +225,12 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
         error = check_header(session, why);
     if (error)
         goto out;
-    if (!lock(session->fd)) {
+    if (!lock(session->fd, (pid_t)session->last.collector_pid))
         error = output_explain(why, -EBUSY, "%s is still being collected", session->dir);
+    else if (fstat(session->fd, &st) || !st.st_nlink)
+        error = output_explain(why, -ENOENT, "%s is gone: its collector has finished it", session->dir);
+    if (error)
         goto out;
-    }
     uint32_t pid = (uint32_t)getpid();
     write_field(session, &pid, sizeof pid, offsetof(struct sf_session_header, collector_pid));
 out:
