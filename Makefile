@@ -160,7 +160,7 @@ $(B)/bin/bench-floor: bench/floor/main.c
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE $< -o $@
 
-$(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/base/file.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/* tracer/collect/spares.h tracer/base/file.h)
+$(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/collect/room.c tracer/base/file.c tracer/base/lease.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/* tracer/collect/spares.h tracer/collect/room.h tracer/base/file.h tracer/base/lease.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
@@ -182,7 +182,7 @@ $(B)/tests/tracer/%: tests/tracer/%.c tests/harness.h $(TRACER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALLFLAGS) -Itests -Itracer -I$(B)/gen $(filter %.c %.o,$(filter-out %/main.o,$^)) $(TRACER_LIBS) -o $@
-$(B)/tests/tracer/collect/test_spares: $(CORE_OBJ) # its logs are written by the extension's own code
+$(B)/tests/tracer/collect/test_spares $(B)/tests/tracer/collect/test_author: $(CORE_OBJ) # their logs are written by the extension's own code
 
 # The program that tests/stress/flood.py traces.
 $(B)/tests/stress/writers: tests/stress/writers.c $(CORE_OBJ)

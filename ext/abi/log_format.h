@@ -4,13 +4,20 @@
  *
  *     /dev/shm/snakefish-<collector's pid>-<random>/
  *         session            struct sf_session_header, one page, mapped by every traced process
- *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records
+ *         log.<pid>.<tsc>    one per process: struct sf_log_header, then the records. Never replaced by another one
  *         spare.<n>          a log that nobody writes yet, with some of its pages reserved
  *         spill.<pid>.<tsc>  the collector's own: records it has copied out of that log, to store them later
  *                            (tracer/collect/spill.h)
  *
- * A log belongs to one process. After a fork the child makes its own. (pid, start_tsc) is unique in a session, so a pid
- * that is used again does no harm. A process that execs a traced program goes on in a second log.
+ * A log belongs to one process. After a fork the child makes its own. A process that execs a traced program goes on in
+ * a second log.
+ *
+ * Who wrote it. A pid is a number of its pid namespace, so two processes may have the same one, at the same time or one
+ * after the other. (space, pid, start_tsc) is unique in a session. Whether a log can still be written is not a question
+ * of pids at all: as long as a process has it mapped or open for writing, the kernel grants no write lease on it
+ * (F_SETLEASE). Which process of the reader's namespace the writer is, says a record lock (F_SETLK) that the writer
+ * puts on its log: F_GETLK gives the pid as the reader numbers it. The lock ends when the program closes the
+ * descriptor; then it says nothing.
  *
  *     byte 0        64         128        192                4096                     4096 + capacity * 32
  *          +----------+----------+----------+-- zero --------+--------+--------+- - - -+
@@ -34,6 +41,13 @@
  * Room. The file has its full length from the beginning, but its pages are reserved (fallocate) step by step, before
  * records are written to them. If a reservation fails, records are lost and counted. So no write raises SIGBUS. The
  * header and one page of records are reserved when the log is made: most processes need little more.
+ *
+ * The kernel kills processes where a control group or the machine runs out of memory. So the collector says in the
+ * session how much may be reserved, as memory comes and goes, and writers count what they reserve before they do.
+ * Beyond it a reservation fails.
+ *
+ * Files that are cut short while they are mapped raise SIGBUS at the next access, in the writer. The writer then goes
+ * on in memory of its own, which nobody reads: what it wrote is lost, and the collector sees the short file.
  *
  * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own
  * log's name; else it makes a file. A spare has its full length and a header of zeros, and its pages are reserved from
@@ -117,17 +131,21 @@ static_assert(offsetof(struct sf_record, kind) == 8 && offsetof(struct sf_record
 
 struct sf_log_header {
     /* identity: written once, and magic last, by a release store: while it is 0 the log is still being made */
-    uint64_t magic;      /* SF_LOG_MAGIC */
-    uint32_t version;    /* SF_ABI_VERSION */
-    uint32_t capacity;   /* records; a power of two */
-    uint32_t pid;        /* the writer */
-    uint32_t parent_pid; /* its getppid() when the log was made */
-    uint32_t family;     /* pid of the root of the tree of forks; task and channel numbers are unique within it */
-    uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
-    uint64_t start_tsc;  /* when the log was made */
+    uint64_t magic;    /* SF_LOG_MAGIC */
+    uint32_t version;  /* SF_ABI_VERSION */
+    uint32_t capacity; /* records; a power of two */
+    uint32_t pid;      /* the writer, as its own pid namespace numbers it */
+    uint32_t
+        parent_pid;  /* the process that forked it, as that one's pid namespace numbers it; after an exec getppid() */
+    uint32_t family; /* low half of the number of the tree of forks; task and channel numbers are unique within it */
+    uint32_t task;   /* the task this process was forked for; 0: not forked by snakefish */
+    uint64_t start_tsc; /* when the log was made */
     uint64_t age_ns; /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. If the same pid made
                         another log within that time, that is this process's from before an exec */
-    uint64_t pad0[2];
+    uint32_t family_high; /* the other half */
+    uint32_t space;       /* inode number of the writer's pid namespace; 0: not known */
+    uint64_t parent_tsc;  /* start_tsc of the log of the process that forked this one; 0: that had none, or this process
+                             has come by exec */
     /* written by the writer: one cache line */
     uint64_t head;  /* records published; release-stored after the record, acquired by the reader */
     uint64_t begun; /* records begun */
@@ -140,6 +158,9 @@ struct sf_log_header {
 };
 static_assert(offsetof(struct sf_log_header, capacity) == 12 && offsetof(struct sf_log_header, start_tsc) == 32,
               "log header layout");
+static_assert(offsetof(struct sf_log_header, family_high) == 48 && offsetof(struct sf_log_header, space) == 52 &&
+                  offsetof(struct sf_log_header, parent_tsc) == 56,
+              "who it is");
 static_assert(offsetof(struct sf_log_header, head) == 64, "writer's line");
 static_assert(offsetof(struct sf_log_header, tail) == 128, "reader's line");
 static_assert(offsetof(struct sf_log_header, name) == 192, "name");
@@ -163,11 +184,16 @@ struct sf_session_header {
     uint32_t collector_pid; /* for people */
     uint32_t lost_logs;     /* processes that could not make a log; atomic */
     uint64_t start_tsc;
-    uint64_t pad[3];
+    uint32_t made_logs; /* processes that made one; atomic: a log that is gone before it was found is missed */
+    uint32_t pad;
+    uint64_t reserved_bytes; /* of pages, by all writers together, since the session began; atomic */
+    uint64_t may_reserve;    /* how far reserved_bytes may go; 0: as far as the file system lets it */
 };
 static_assert(sizeof(struct sf_session_header) == 64, "session header");
 static_assert(offsetof(struct sf_session_header, state) == 16 && offsetof(struct sf_session_header, wake) == 20 &&
-                  offsetof(struct sf_session_header, lost_logs) == 28,
+                  offsetof(struct sf_session_header, lost_logs) == 28 &&
+                  offsetof(struct sf_session_header, made_logs) == 40 &&
+                  offsetof(struct sf_session_header, may_reserve) == 56,
               "session header layout");
 
 #endif

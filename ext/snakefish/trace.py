@@ -183,6 +183,29 @@ def _stop_at_exit():
             _streams.write_line(f"snakefish: {error}")
 
 
+def _reach(directory):
+    """The path by which this process reaches the session's directory; None: the session is over.
+
+    A program that has a /dev/shm of its own finds it through the root of the collector's process. RuntimeError where that
+    runs, but is out of reach.
+    """
+    if os.path.isdir(directory):
+        return directory
+    try:
+        collector = f"/proc/{int(os.path.basename(directory).split('-')[1])}"
+        with open(f"{collector}/comm") as file:
+            if file.read() != "snakefish-trace\n":
+                return None
+        if os.path.isdir(f"{collector}/root{directory}"):
+            return f"{collector}/root{directory}"
+        os.listdir(f"{collector}/root")
+    except PermissionError:
+        raise RuntimeError(f"the session {directory} cannot be reached: this process has another /dev/shm") from None
+    except (OSError, IndexError, ValueError):
+        pass
+    return None
+
+
 def _start_from_environment():
     """At import: joins the session of the `snakefish-trace record` that runs this program, or starts one for
     SNAKEFISH_TRACE. Where that fails, it prints why to stderr, and the program goes on without a trace.
@@ -190,7 +213,8 @@ def _start_from_environment():
     directory, path = os.environ.get(_SESSION_ENV), os.environ.get("SNAKEFISH_TRACE")
     try:
         if directory:
-            if os.path.isdir(directory):  # else the session is over already
+            directory = _reach(directory)
+            if directory:
                 _join(directory)
         elif path:
             start(path)

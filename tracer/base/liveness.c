@@ -1,6 +1,6 @@
 /* See liveness.h. A pidfd is opened when a process's log is found. By then the process may have ended, and its pid may
- * belong to another one: the start time in /proc shows that. Traced processes are expected to be in the collector's pid
- * namespace. */
+ * belong to another one: the start time in /proc shows that. A /proc of another pid namespace, as a container may have
+ * it, speaks of other processes under the same numbers, and is not read. */
 #include "base/liveness.h"
 
 #include <errno.h>
@@ -26,12 +26,21 @@ static bool read_file(const char *path, char *to, size_t size)
     return n > 0;
 }
 
-/* State letter and start time (ns of CLOCK_BOOTTIME) from /proc/<pid>/stat; false: no such process. */
+bool liveness_has_proc(void)
+{
+    char link[32];
+    ssize_t n = readlink("/proc/self", link, sizeof link - 1);
+    link[n > 0 ? n : 0] = '\0';
+    return strtol(link, NULL, 10) == getpid();
+}
+
+/* State letter and start time (ns of CLOCK_BOOTTIME) from /proc/<pid>/stat; false: no such process, or no such
+ * /proc. */
 static bool read_stat(pid_t pid, char *state, int64_t *started_ns)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    if (!read_file(path, text, sizeof text))
+    if (!liveness_has_proc() || !read_file(path, text, sizeof text))
         return false;
     char *at = strrchr(text, ')'); /* the program's name before it may contain any character */
     if (!at || strlen(at) < 3)

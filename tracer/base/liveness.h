@@ -20,6 +20,9 @@ void liveness_close(struct liveness *liveness);
 /* Once true, always true. */
 bool liveness_is_over(struct liveness *liveness);
 
+/* Does /proc number processes as this process does? In a pid namespace without a /proc of its own it does not. */
+bool liveness_has_proc(void);
+
 /* Does `pid` run, and is it a snakefish-trace? */
 bool liveness_is_collector(pid_t pid);
 

@@ -1,7 +1,7 @@
 /* The collector's loop.
  *
  * Invariants: the imports are sorted by file name, each file once. A log's tail is moved only after the records before
- * it are committed or set aside. A log's file is recycled or removed only after its process was seen dead, or
+ * it are committed or set aside. A log's file is recycled or removed only when nobody can write it any more, or
  * the session was closed, and after all its records and counts were committed. One thread does all of it; another only
  * notes when processes die (deaths.c). The traced processes write to their logs only; the loop sleeps on the session's
  * futex word, by which they wake it when a log passes half full.
@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -25,6 +24,7 @@
 #include "collect/finish.h"
 #include "collect/idle_cpu.h"
 #include "collect/log_import.h"
+#include "collect/room.h"
 #include "collect/spares.h"
 
 enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
@@ -269,18 +269,18 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         struct log_import *import = c->imports[i];
         if (import->refused || import->ended)
             continue;
-        /* Checked before the look: if it is dead here, nothing is written after the look. */
-        bool dead = liveness_is_over(&import->liveness);
-        if (dead && !import->over_tsc && !c->job->recovering)
+        /* Checked before the look: if it is over here, nothing is written after the look. */
+        bool over = author_is_over(&import->author, import->reader.fd), ended = author_has_ended(&import->author);
+        if (ended && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
         error = process_log(c, import, fill);
         /* A commit in process_log may have removed imports before this one, but not this one: find its place again. */
         while (i > 0 && (i >= c->count || c->imports[i] != import))
             i--;
         c->left += log_import_left(import);
-        if (dead && !error && !log_import_left(import))
+        if (over && !error && !log_import_left(import))
             log_import_end(import, &c->context, false);
-        *alive += !dead;
+        *alive += !ended;
     }
     *alive += kernel_alive(c->kernel) + c->unopened;
     return error ? error : commit(c);
@@ -329,15 +329,14 @@ static enum storing storing(struct collect *c, enum collect_verdict v)
     return STORE_FOR_A_WHILE;
 }
 
-/* How many records may be set aside in the session's file system. */
-static uint64_t set_aside_limit(const struct session *session)
+/* Divides the memory that the session may still use: how many records may wait, those that do already included, and how
+ * much the traced processes may reserve. */
+static void divide_room(struct collect *c)
 {
-    struct statvfs fs;
-    uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * session->header->log_records;
-    if (fstatvfs(session->dir_fd, &fs))
-        return 0;
-    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize / 4 / sizeof(struct sf_record);
-    return records < room ? records : room;
+    uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * c->context.capacity, room = room_bytes(c->context.dir_fd);
+    uint64_t most = (room / sizeof(struct sf_record) + c->left) / 4;
+    c->left_max = records < most ? records : most;
+    session_grant(c->job->session, room / 4);
 }
 
 /* How many descriptors this process has, the inherited ones included; 0: not known. */
@@ -390,6 +389,7 @@ static int loop(struct collect *c)
     size_t alive = 0;
     for (;;) {
         int64_t began_ns = clock_now_ns();
+        session_look(c->job->session);
         c->wakes = session_wake_count(c->job->session);
         enum collect_verdict v = verdict(c, alive);
         double fill = 0;
@@ -398,6 +398,7 @@ static int loop(struct collect *c)
             close_kernel(c); /* before storing, which may take longer than its buffer has room for */
         }
         c->left_before = c->left;
+        divide_room(c);
         c->storing = storing(c, v);
         int error = one_round(c, &fill, &alive);
         if (error || v == COLLECT_STOP)
@@ -428,7 +429,7 @@ static int end_all(struct collect *c)
             continue;
         if (!import->over_tsc)
             import->over_tsc = c->stop_tsc;
-        log_import_end(import, &c->context, true);
+        log_import_end(import, &c->context, !author_has_ended(&import->author));
     }
     return error;
 }
@@ -457,7 +458,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
 {
     struct collect c = {.job = job, .kernel = job->kernel};
     struct session *session = job->session;
-    struct finish_facts facts = {.clock = job->clock, .state = job->state};
+    struct finish_facts facts = {.clock = job->clock, .state = job->state, .session = session};
     struct ids *ids = ids_new(job->store);
     int error = ids ? 0 : output_explain(why, -ENOMEM, "no memory");
 
@@ -465,21 +466,21 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                             .ids = ids,
                                             .clock = job->clock,
                                             .dir_fd = session->dir_fd,
-                                            .capacity = session->header->log_records,
-                                            .start_tsc = session->header->start_tsc,
+                                            .capacity = session->last.log_records,
+                                            .start_tsc = session->last.start_tsc,
                                             .deaths = job->recovering ? NULL : deaths_start(),
                                             .recovering = job->recovering};
     if (error)
         goto out;
-    c.left_max = set_aside_limit(session);
     c.open_max = open_limit();
     store_begin(job->store);
     error = loop(&c);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;
+    facts.made_logs = session_made_logs(session); /* what is made after it is empty */
     session_set_state(session, SF_SESSION_CLOSED);
     if (!error)
         error = last_round(&c, &facts);
-    facts.lost_logs = session_lost_logs(session) + c.unopened;
+    facts.unopened_logs = c.unopened;
     if (!error)
         error = finish_database(job->store, &facts);
     if (error)

@@ -19,6 +19,15 @@ static void put_stat(struct store *store, const char *name, int64_t value, const
     store_stat(store, name, 0, value ? severity : "info", value);
 }
 
+/* Logs of which nothing is stored: processes could not make them, they could not be opened, or they were gone before
+ * they were found. */
+static int64_t lost_logs(struct store *store, const struct finish_facts *facts)
+{
+    int64_t found = rows_number(store_connection(store), "SELECT count(*) FROM log") + facts->refused_logs;
+    int64_t missing = facts->made_logs - found;
+    return session_lost_logs(facts->session) + (missing > facts->unopened_logs ? missing : facts->unopened_logs);
+}
+
 static void fill_ledger(struct store *store)
 {
     sqlite3 *db = store_connection(store);
@@ -43,7 +52,9 @@ int finish_database(struct store *store, const struct finish_facts *facts)
              rows_number(store_connection(store), "SELECT count(*) FROM (SELECT process FROM log WHERE running "
                                                   "UNION SELECT process FROM kernel_life WHERE running)"),
              facts->stopped ? "info" : "loss");
-    put_stat(store, "lost_logs", facts->lost_logs, "loss");
+    put_stat(store, "lost_logs", lost_logs(store, facts), "loss");
+    put_stat(store, "session_removed", facts->session->removals, "loss");
+    put_stat(store, "session_damaged", facts->session->is_damaged, "error");
     put_stat(store, "refused_logs", facts->refused_logs, "error");
     put_stat(store, "unmade_logs", facts->unmade_logs, "info");
     put_stat(store, "clock_not_invariant", !clock_is_invariant(), "loss");

@@ -3,15 +3,19 @@
 #define SF_TRACER_COLLECT_FINISH_H
 
 #include "base/clock.h"
+#include "collect/session.h"
 #include "store/store.h"
 
 struct finish_facts {
     const struct clock *clock;
-    const char *state;     /* for meta: complete or recovered */
-    bool stopped;          /* by trace.stop(): then processes may still run, and that is no loss */
-    unsigned lost_logs;    /* processes that could not make a log, and logs that could not be opened */
-    unsigned refused_logs; /* files with a log's name that are no logs of this session */
-    unsigned unmade_logs;  /* logs whose making was never completed, so nothing was written to them */
+    const char *state; /* for meta: complete or recovered */
+    bool stopped;      /* by trace.stop(): then processes may still run, and that is no loss */
+    struct session *session;
+    unsigned made_logs; /* by processes that found the session active; files that were removed before they were found
+                           are among them */
+    unsigned unopened_logs; /* there was no descriptor for them */
+    unsigned refused_logs;  /* files with a log's name that are no logs of this session */
+    unsigned unmade_logs;   /* logs whose making was never completed, so nothing was written to them */
 };
 
 /* Stores the ends and parents of the processes, the statistics, the ledger and the state, and makes the index, all in

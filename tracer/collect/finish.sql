@@ -2,11 +2,17 @@
 -- again, also by another collector, on a trace that is finished or half finished.
 
 -- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start. Only a process's parent
--- can reap it, so nobody else is believed.
+-- can reap it, so nobody else is believed. A parent has the pid of its own pid namespace: the child's too, or the
+-- collector's.
 CREATE TEMP VIEW IF NOT EXISTS parents_reap AS
   SELECT l.id AS log, r.tsc, r.status
   FROM log l JOIN reap r ON r.pid = l.pid AND r.tsc >= l.start_tsc
-  WHERE r.reaper = 0 OR EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid);
+  WHERE EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid AND p.space = l.space)
+  UNION ALL
+  SELECT l.id, r.tsc, r.status
+  FROM log l JOIN reap r ON r.pid = l.host_pid AND r.tsc >= l.start_tsc
+  WHERE r.reaper = 0 OR EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid
+                                AND p.pid = p.host_pid AND p.start_tsc = l.parent_tsc);
 CREATE TEMP VIEW IF NOT EXISTS death AS
   SELECT log, min(tsc) AS tsc, status FROM parents_reap GROUP BY log; -- SQLite takes status from the row of the minimum
 
@@ -58,7 +64,8 @@ DROP TABLE user_wait;
 -- Parents that were not known when their children were found.
 UPDATE process SET parent = coalesce(
     (SELECT q.process FROM log q
-     WHERE q.pid = l.parent_pid AND q.start_tsc <= l.start_tsc AND q.process <> l.process
+     WHERE q.pid = l.parent_pid AND q.process <> l.process
+       AND (q.start_tsc = l.parent_tsc OR l.parent_tsc = 0 AND q.space = l.space AND q.start_tsc <= l.start_tsc)
      ORDER BY q.start_tsc DESC LIMIT 1),
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;

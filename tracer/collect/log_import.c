@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "collect/room.h"
 #include "collect/spares.h"
 
 enum { BATCH = 4096 };
@@ -33,7 +34,7 @@ int log_import_open(struct log_import **out, const struct log_import_context *co
     if (!import)
         return -ENOMEM;
     snprintf(import->file, sizeof import->file, "%s", file);
-    import->reader.fd = import->reader.spill.fd = import->liveness.pidfd = -1;
+    import->reader.fd = import->reader.spill.fd = import->author.process.pidfd = -1;
     import->death = DEATHS_NONE;
     int error = strlen(file) < sizeof import->file
                     ? reader_open(&import->reader, context->dir_fd, file, context->capacity)
@@ -56,7 +57,7 @@ void log_import_free(struct log_import *import)
         return;
     reader_close(&import->reader);
     deaths_unwatch(import->deaths, import->death);
-    liveness_close(&import->liveness);
+    author_close(&import->author);
     spans_free(import->spans);
     texts_free(import->texts);
     free(import->lanes);
@@ -190,8 +191,8 @@ bool log_import_continues(const struct log_import *import, const struct log_impo
                           const struct log_import_context *context)
 {
     const struct sf_log_header *h = &import->reader.header, *old = &before->reader.header;
-    return !import->refused && !before->refused && h->pid == old->pid && old->start_tsc < h->start_tsc &&
-           old->start_tsc >= born_tsc(h, context->clock);
+    return !import->refused && !before->refused && h->pid == old->pid && h->space == old->space &&
+           old->start_tsc < h->start_tsc && old->start_tsc >= born_tsc(h, context->clock);
 }
 
 int log_import_register(struct log_import *import, const struct log_import_context *context)
@@ -204,14 +205,17 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     import->texts = texts_new();
     if (!import->spans || !import->texts)
         return -ENOMEM;
+    uint64_t now = clock_tsc();
+    int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
+    author_open(&import->author, import->reader.fd, (pid_t)h->pid, h->space, age_ns);
     if (!context->recovering || !restore_counts(import, store_connection(context->store))) {
         text_clean(name, sizeof name, h->name, sizeof h->name);
-        int64_t task = ids_get(context->ids, STORE_TASK, h->family, h->task);
-        k->process = store_process_since(context->store, h->pid, born_tsc(h, context->clock), h->start_tsc);
+        int64_t task = ids_get(context->ids, STORE_TASK, store_family(h), h->task);
+        k->process = store_process_since(context->store, h, born_tsc(h, context->clock));
         if (!k->process)
-            k->process = store_process(context->store, h->pid, h->parent_pid, name, task, h->start_tsc,
+            k->process = store_process(context->store, h, import->author.pid, name, task,
                                        clock_ns(context->clock, h->start_tsc));
-        store_new_log(context->store, k, import->file, h);
+        store_new_log(context->store, k, import->file, h, import->author.pid);
         store_log_name(context->store, k->id, name);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
@@ -229,13 +233,11 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     }
     reader_skip(&import->reader, k->taken);
     import->changed = true;
-    uint64_t now = clock_tsc();
-    int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
-    liveness_open(&import->liveness, (pid_t)h->pid, age_ns);
-    import->found_dead = liveness_is_over(&import->liveness);
+    if (import->author.pid)
+        room_add_process(import->author.pid);
     import->deaths = context->deaths;
-    if (!import->found_dead)
-        import->death = deaths_watch(import->deaths, import->liveness.pidfd);
+    if (!import->author.end_is_unknown)
+        import->death = deaths_watch(import->deaths, import->author.process.pidfd);
     return 0;
 }
 
@@ -265,7 +267,7 @@ int log_import_set_aside(struct log_import *import)
 }
 
 /* The row id of the task or channel that a WAIT record has the number of. */
-static int64_t waited_for(const struct log_import_context *context, uint32_t family, uint64_t what, uint64_t number)
+static int64_t waited_for(const struct log_import_context *context, int64_t family, uint64_t what, uint64_t number)
 {
     bool channel = what == SF_WAIT_MESSAGE || what == SF_WAIT_ROOM;
     return ids_get(context->ids, channel ? STORE_CHANNEL : STORE_TASK, family, number);
@@ -311,7 +313,7 @@ static void interpret(struct log_import *import, const struct log_import_context
             store_channel(context->store, e->object, e->a, k->process);
         break;
     case SF_EVENT_WAIT:
-        e->b = waited_for(context, import->reader.header.family, r->a, r->b);
+        e->b = waited_for(context, store_family(&import->reader.header), r->a, r->b);
         break;
     case SF_EVENT_THREAD:
         set_thread(import, e->lane, r->a);
@@ -346,9 +348,9 @@ static int64_t object_id(const struct log_import *import, const struct log_impor
     };
     switch (types[r->kind]) {
     case TASK:
-        return ids_get(context->ids, STORE_TASK, import->reader.header.family, r->object);
+        return ids_get(context->ids, STORE_TASK, store_family(&import->reader.header), r->object);
     case CHANNEL:
-        return ids_get(context->ids, STORE_CHANNEL, import->reader.header.family, r->object);
+        return ids_get(context->ids, STORE_CHANNEL, store_family(&import->reader.header), r->object);
     case TEXT: /* a TEXT record's number has no row before the text is complete: see interpret */
         return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, import->counts.id, r->object);
     default:
@@ -458,12 +460,12 @@ static void put_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
-/* When the process was seen to have ended. 0: it had ended before its log was found, so its last record is all that is
- * known of its end. */
+/* When the process was seen to have ended. 0: it had ended before its log was found, or it cannot be seen from here.
+ * Then its last record is all that is known of its end. */
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);
-    if (!running && import->found_dead)
+    if (!running && import->author.end_is_unknown)
         return 0;
     return died_tsc ? died_tsc : import->over_tsc;
 }

@@ -3,7 +3,7 @@
 #define SF_TRACER_COLLECT_LOG_IMPORT_H
 
 #include "base/clock.h"
-#include "base/liveness.h"
+#include "collect/author.h"
 #include "collect/deaths.h"
 #include "collect/reader.h"
 #include "collect/spans.h"
@@ -20,7 +20,7 @@ struct log_lane {
 struct log_import {
     char file[64];
     struct reader reader;
-    struct liveness liveness; /* of the process that writes the log */
+    struct author author; /* the process that writes the log */
     struct spans *spans;
     struct texts *texts;
     struct log_lane *lanes; /* by number */
@@ -28,7 +28,6 @@ struct log_import {
     struct store_log counts;
     struct deaths *deaths; /* NULL: nobody watches the process */
     uint32_t death;        /* number of that watch */
-    bool found_dead;       /* its process had ended when the log was found: when is not known */
     uint64_t over_tsc;     /* when its process was first seen to be dead; 0: it was not */
     bool refused;          /* not a log of this session; kept, so that it is not opened again */
     bool ended;            /* everything is stored; after the next commit the file can be removed */

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/liveness.h"
+#include "collect/room.h"
 #include "collect/spares.h"
 #include "collect/spill.h"
 #include "collect/sweep.h"
@@ -44,6 +45,32 @@ static int map_header(struct session *session, struct sentence *why)
         return output_explain(why, -errno, "cannot map %s/" SF_SESSION_FILE ": %s", session->dir, strerror(errno));
     session->header = page;
     return 0;
+}
+
+/* Reads the page into session->last. What is no session's page any more is not believed. */
+static void read_page(struct session *session)
+{
+    struct sf_session_header now;
+    if (session->is_damaged)
+        return;
+    if (!file_read(session->fd, &now, sizeof now, 0) || now.magic != SF_SESSION_MAGIC) {
+        session->is_damaged = true;
+        session->last.state = SF_SESSION_CLOSED;
+        output_note("somebody else has cut or overwritten %s/" SF_SESSION_FILE ": the trace ends here", session->dir);
+        return;
+    }
+    /* Acquire: pairs with the writers' stores, which come after the records that they tell of. */
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    session->last = now;
+}
+
+static void write_field(const struct session *session, const void *from, size_t bytes, size_t offset)
+{
+    /* Release: pairs with the writers' loads, which may be relaxed: a writer that sees it late writes a record too
+     * many.
+     */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    file_write(session->fd, from, bytes, offset);
 }
 
 /* Makes a directory with a name that no other has. */
@@ -95,12 +122,14 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
     if (error)
         goto out;
     session->header->version = SF_ABI_VERSION;
-    session->header->log_records = log_records;
+    session->header->log_records = log_records = room_log_records(session->dir_fd, log_records);
     session->header->state = SF_SESSION_ACTIVE;
     session->header->collector_pid = (uint32_t)getpid();
     session->header->start_tsc = start_tsc;
     /* Release: pairs with the acquire load of magic in every process that opens the session. */
     __atomic_store_n(&session->header->magic, SF_SESSION_MAGIC, __ATOMIC_RELEASE);
+    read_page(session);
+    session_grant(session, room_bytes(session->dir_fd) / 4);
     spares_prepare(session->dir_fd, log_records); /* one for the program itself, before it starts */
 out:
     if (error) {
@@ -125,8 +154,8 @@ static int check_dir(const struct session *session, struct sentence *why)
 
 static int check_header(const struct session *session, struct sentence *why)
 {
-    const struct sf_session_header *h = session->header;
-    if (__atomic_load_n(&h->magic, __ATOMIC_ACQUIRE) != SF_SESSION_MAGIC)
+    const struct sf_session_header *h = &session->last;
+    if (h->magic != SF_SESSION_MAGIC)
         return output_explain(why, -EBADMSG, "%s/" SF_SESSION_FILE " is damaged: not a session's header", session->dir);
     if (h->version != SF_ABI_VERSION)
         return output_explain(why, -EBADMSG, "%s is of format version %u, this program knows version %u", session->dir,
@@ -140,12 +169,13 @@ static int check_header(const struct session *session, struct sentence *why)
 }
 
 /* Locks the session file. A child that the dead collector had forked holds its lock too, until it calls exec: so a lock
- * that is held is tried again for a second. */
-static bool lock(int fd)
+ * that is held is tried again for a second, unless the collector is seen to run. */
+static bool lock(int fd, pid_t collector)
 {
+    int most = liveness_is_collector(collector) ? 0 : 100;
     struct timespec pause = {.tv_nsec = 10 * NS_PER_MS};
     for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
-        if (errno != EWOULDBLOCK || tries == 100)
+        if (errno != EWOULDBLOCK || tries == most)
             return false;
         nanosleep(&pause, NULL);
     }
@@ -189,18 +219,20 @@ int session_take(struct session *session, const char *dir, struct sentence *why)
         goto out;
     }
     error = map_header(session, why);
+    if (!error && !file_read(session->fd, &session->last, sizeof session->last, 0))
+        memset(&session->last, 0, sizeof session->last);
     if (!error)
         error = check_header(session, why);
     if (error)
         goto out;
-    uint32_t collector = session->header->collector_pid;
-    if (collector != (uint32_t)getpid() && liveness_is_collector((pid_t)collector))
-        error = output_explain(why, -EBUSY, "%s is still being collected, by process %u", session->dir, collector);
-    else if (!lock(session->fd))
+    if (!lock(session->fd, (pid_t)session->last.collector_pid))
         error = output_explain(why, -EBUSY, "%s is still being collected", session->dir);
+    else if (fstat(session->fd, &st) || !st.st_nlink)
+        error = output_explain(why, -ENOENT, "%s is gone: its collector has finished it", session->dir);
     if (error)
         goto out;
-    session->header->collector_pid = (uint32_t)getpid();
+    uint32_t pid = (uint32_t)getpid();
+    write_field(session, &pid, sizeof pid, offsetof(struct sf_session_header, collector_pid));
 out:
     if (error)
         session_close(session);
@@ -264,8 +296,10 @@ void session_close(struct session *session)
     session->header = NULL; /* before it is unmapped: a signal handler may be using it */
     if (header)
         munmap(header, PAGE_BYTES);
-    if (session->fd >= 0)
-        close(session->fd);
+    int fd = session->fd;
+    session->fd = -1; /* likewise */
+    if (fd >= 0)
+        close(fd);
     if (session->dir_fd >= 0)
         close(session->dir_fd);
     set_closed(session);
@@ -277,38 +311,104 @@ const char *session_name(const struct session *session)
     return slash && slash[1] ? slash + 1 : session->dir;
 }
 
-uint32_t session_state(const struct session *session)
+/* ---- the page ---- */
+
+uint32_t session_state(struct session *session)
 {
-    /* Acquire: pairs with the release store of trace.stop(), after which its process writes no more. */
-    return __atomic_load_n(&session->header->state, __ATOMIC_ACQUIRE);
+    read_page(session);
+    return session->last.state;
 }
 
 void session_set_state(struct session *session, uint32_t state)
 {
-    /* Release: pairs with the writers' loads, which may be relaxed: a writer that sees it late writes a record too
-     * many. */
-    __atomic_store_n(&session->header->state, state, __ATOMIC_RELEASE);
+    write_field(session, &state, sizeof state, offsetof(struct sf_session_header, state));
+    session->last.state = state;
 }
 
-uint32_t session_lost_logs(const struct session *session)
+uint32_t session_lost_logs(struct session *session)
 {
-    return __atomic_load_n(&session->header->lost_logs, __ATOMIC_RELAXED); /* only a count */
+    read_page(session);
+    return session->last.lost_logs;
 }
 
-uint32_t session_wake_count(const struct session *session)
+uint32_t session_made_logs(struct session *session)
 {
-    /* Acquire: pairs with the writers' increment, which follows the publication of the records. */
-    return __atomic_load_n(&session->header->wake, __ATOMIC_ACQUIRE);
+    read_page(session);
+    return session->last.made_logs;
+}
+
+void session_grant(struct session *session, uint64_t bytes)
+{
+    uint64_t most = session->last.reserved_bytes + bytes + 1; /* 0 would be no limit */
+    if (!session->is_damaged)
+        write_field(session, &most, sizeof most, offsetof(struct sf_session_header, may_reserve));
+}
+
+/* ---- waking ---- */
+
+uint32_t session_wake_count(struct session *session)
+{
+    read_page(session);
+    return session->last.wake;
 }
 
 void session_wait(struct session *session, uint32_t seen, int64_t timeout_ns)
 {
     struct timespec timeout = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S};
-    syscall(SYS_futex, &session->header->wake, FUTEX_WAIT, seen, &timeout, NULL, 0);
+    if (syscall(SYS_futex, &session->header->wake, FUTEX_WAIT, seen, &timeout, NULL, 0) && errno == EFAULT)
+        nanosleep(&timeout, NULL); /* the page was cut short */
 }
 
 void session_wake(struct session *session)
 {
-    __atomic_fetch_add(&session->header->wake, 1, __ATOMIC_RELEASE); /* pairs with session_wake_count */
+    uint32_t wake;
+    size_t offset = offsetof(struct sf_session_header, wake);
+    /* Another process may count at the same moment. That is as good: the count has to change, not to be right. */
+    if (!file_read(session->fd, &wake, sizeof wake, offset))
+        return;
+    wake++;
+    file_write(session->fd, &wake, sizeof wake, offset);
     syscall(SYS_futex, &session->header->wake, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* ---- taken away ---- */
+
+/* Is the file of that name the one that is open as `fd`? */
+static bool is_there(int dir_fd, const char *name, int fd)
+{
+    struct stat by_name, open;
+    return fstatat(dir_fd, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &open) == 0 &&
+           by_name.st_dev == open.st_dev && by_name.st_ino == open.st_ino;
+}
+
+/* Makes the directory anew. Everybody here goes on with the old descriptor's number. */
+static void make_dir_anew(struct session *session)
+{
+    if (mkdir(session->dir, 0700))
+        return;
+    int fd = open(session->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fchmod(fd, 0700) == 0)
+        dup3(fd, session->dir_fd, O_CLOEXEC);
+    close(fd);
+}
+
+void session_look(struct session *session)
+{
+    read_page(session);
+    struct stat st;
+    bool dir_is_gone = fstat(session->dir_fd, &st) == 0 && !st.st_nlink;
+    bool was_removed = session->removals;
+    if (!dir_is_gone && (was_removed || (is_there(AT_FDCWD, session->dir, session->dir_fd) &&
+                                         is_there(session->dir_fd, SF_SESSION_FILE, session->fd))))
+        return;
+    session->removals++;
+    if (!was_removed)
+        output_note(
+            "somebody else has removed %s or what was in it: programs that start now cannot be traced, and logs "
+            "may be lost",
+            session->dir);
+    if (dir_is_gone)
+        make_dir_anew(session);
 }

@@ -6,16 +6,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "abi/log_format.h"
 #include "base/file.h"
+#include "base/lease.h"
+#include "collect/room.h"
 
 #define MAKING SF_SPARE_PREFIX "new" /* the name of a spare that is being made */
 
@@ -31,11 +31,10 @@ static bool become_spare(int dir_fd, const char *file, int most)
     return false;
 }
 
-/* Is more than 32 times this size free? */
+/* Is 32 times this size free? */
 static bool is_plenty_free(int dir_fd, off_t bytes)
 {
-    struct statvfs fs;
-    return fstatvfs(dir_fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / 32 > (uint64_t)bytes;
+    return room_bytes(dir_fd) / 32 >= (uint64_t)bytes;
 }
 
 /* Reserves the file's pages and touches each one, so that the kernel clears it now and not when it is first written. */
@@ -67,22 +66,11 @@ void spares_prepare(int dir_fd, uint32_t log_records)
     close(fd);
 }
 
-/* Does no other process have the file open or mapped? A lease shows also processes of other pid namespaces, whose pids
- * cannot be looked up here. */
-static bool is_open_here_only(int fd)
-{
-    fcntl(fd, F_SETSIG, SIGURG); /* sent if a process opens the file meanwhile; it is ignored by default */
-    if (fcntl(fd, F_SETLEASE, F_WRLCK))
-        return false;
-    fcntl(fd, F_SETLEASE, F_UNLCK);
-    return true;
-}
-
 static bool recycle(int dir_fd, const char *log, int fd)
 {
     static const char zero[SF_LOG_RECORDS_OFFSET];
     struct stat st;
-    return fstat(fd, &st) == 0 && is_plenty_free(dir_fd, st.st_size) && is_open_here_only(fd) &&
+    return fstat(fd, &st) == 0 && is_plenty_free(dir_fd, st.st_size) && lease_look(fd) == LEASE_FREE &&
            !file_write(fd, zero, sizeof zero, 0) && become_spare(dir_fd, log, SF_SPARES_MAX);
 }
 

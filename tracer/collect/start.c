@@ -45,13 +45,13 @@ int start_database(struct store *store, const struct session *session, const str
 
     store_begin(store);
     store_meta_text(store, "session", session_name(session));
-    store_meta_number(store, "session_start_tsc", (int64_t)session->header->start_tsc);
+    store_meta_number(store, "session_start_tsc", (int64_t)session->last.start_tsc);
     store_meta_number(store, "collector_pid", getpid());
     store_meta_text(store, "command", command);
     store_meta_number(store, "root_pid", root);
     store_meta_text(store, "started", when);
     store_meta_number(store, "started_realtime_ns", clock->first.realtime_ns);
-    store_meta_number(store, "log_records", session->header->log_records);
+    store_meta_number(store, "log_records", session->last.log_records);
     store_meta_number(store, "schema_version", SCHEMA_VERSION);
     store_meta_number(store, "abi_version", SF_ABI_VERSION);
     store_meta_text(store, "snakefish_trace", TRACER_VERSION);

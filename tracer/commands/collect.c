@@ -115,7 +115,7 @@ static int recover(const char *dir, const char *path)
     if (!error)
         session_note_database(&session, path);
     if (!error && !goes_on) {
-        clock_from_now(&clock, session.header->start_tsc);
+        clock_from_now(&clock, session.last.start_tsc);
         start_database(store, &session, &clock, "", 0); /* collect_run reports the store's errors */
     }
     if (error)

@@ -205,12 +205,12 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, bool
     /* recording_run reports the store's errors */
     start_database(recording.store, &recording.session, &recording.clock, command, program.pid);
     error = recording_run(&recording, watch_child, &program, &why);
-    if (error) {
+    if (error)
         output_note("%s", why.text);
-        /* The program goes on. Wait for it: otherwise the caller would go on while the program uses its terminal. */
-        while (!program.over)
-            reap(&program, 0);
-    } else {
+    /* Where the trace ended first, wait: otherwise the caller would go on while the program uses its terminal. */
+    while (!program.over)
+        reap(&program, 0);
+    if (!error) {
         if (session_remove(&recording.session, &why))
             output_note("%s", why.text);
         if (!quiet)

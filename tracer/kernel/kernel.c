@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -170,9 +171,21 @@ static int take_record(void *arg, void *data, size_t size)
     return 0;
 }
 
+/* The kernel numbers processes as its first pid namespace does. Does this process, too? */
+static bool is_in_first_namespace(void)
+{
+    enum { FIRST = 0xeffffffc }; /* the inode of /proc/<pid>/ns/pid: PROC_PID_INIT_INO */
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) || st.st_ino == (ino_t)FIRST;
+}
+
 int kernel_open(struct kernel **out, struct store *store, const struct clock *clock, pid_t root, struct sentence *why)
 {
     *out = NULL;
+    if (!is_in_first_namespace())
+        return output_explain(why, -EPERM,
+                              "no kernel's view: this process is in a pid namespace of its own, as in a "
+                              "container; record from outside of it");
     struct kernel *k = calloc(1, sizeof *k);
     if (!k)
         return output_explain(why, -ENOMEM, "no kernel's view: no memory");

@@ -13,7 +13,8 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
 -- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
 -- the process that forked or started it; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
--- not known. task: what it was forked for.
+-- not known. task: what it was forked for. pid: as the process's own pid namespace numbers it, so two processes may have
+-- the same one; with the kernel's view as the machine does.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
@@ -100,7 +101,9 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 
 -- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each
 -- log, with its counts; a process has one log, and one more for each exec of a traced program. The records of a log
--- have seq from first_seq on. number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
+-- have seq from first_seq on. pid and parent_pid: in the process's own pid namespace, which is `space`, and in its
+-- parent's; host_pid: in the collector's, NULL: not known; parent_tsc: start_tsc of the log of the parent, 0: not known.
+-- number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
 -- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
 -- process that says so, 0 the collector. kernel_life: starts
 -- and ends of processes by the kernel's view.
@@ -110,11 +113,12 @@ CREATE TABLE log(
   exit_status INTEGER, seen_tsc INTEGER,
   taken INTEGER, collected INTEGER, begun INTEGER, lost INTEGER, elsewhere INTEGER, bad_kind INTEGER,
   bad_phase INTEGER, bad_time INTEGER, unreadable INTEGER, damaged INTEGER, unmatched INTEGER, begun_before INTEGER,
-  backwards INTEGER, gaps INTEGER, running INTEGER);
+  backwards INTEGER, gaps INTEGER, running INTEGER, space INTEGER, host_pid INTEGER, parent_tsc INTEGER);
 CREATE TABLE kernel_life(
   process INTEGER PRIMARY KEY, pid INTEGER, start_ns INTEGER, end_ns INTEGER, exit_status INTEGER, running INTEGER);
 CREATE INDEX kernel_life_pid ON kernel_life(pid, start_ns);
 CREATE INDEX log_pid ON log(pid, start_tsc);
+CREATE INDEX log_host_pid ON log(host_pid, start_tsc);
 CREATE INDEX log_process ON log(process, start_tsc);
 CREATE TABLE number(
   type TEXT, scope INTEGER, number INTEGER, id INTEGER, PRIMARY KEY(type, scope, number)) WITHOUT ROWID;

@@ -21,14 +21,16 @@
     X(SNAPSHOT, "INSERT OR REPLACE INTO clock_snapshot VALUES(?, ?, ?, ?)")                                            \
     X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                              \
     X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "           \
-               "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                     \
+               "WHERE pid = ?2 AND (start_tsc = ?8 OR ?8 = 0 AND space = ?7 AND start_tsc <= ?3) "                     \
+               "ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                                                        \
     X(PROCESS_WITHOUT_LOG,                                                                                             \
       "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
       "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
       "ORDER BY start_ns DESC LIMIT 1")                                                                                \
     X(ADD_LOG, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                                \
-    X(LOG_PROCESS, "SELECT process FROM log WHERE pid = ? ORDER BY start_tsc DESC LIMIT 1")                            \
+    X(LOG_PROCESS, "SELECT process FROM log WHERE host_pid = ? ORDER BY start_tsc DESC LIMIT 1")                       \
     X(KERNEL_PROCESS, "INSERT INTO process(pid, parent, name, start_ns) VALUES(?, ?, ?, ?)")                           \
+    X(PID, "UPDATE process SET pid = ?2 WHERE id = ?1")                                                                \
     X(KERNEL_LIFE, "INSERT OR IGNORE INTO kernel_life(process, pid, start_ns) VALUES(?, ?, ?)")                        \
     X(KERNEL_NAME, "UPDATE process SET name = ?2 WHERE id = ?1 AND "                                                   \
                    "NOT EXISTS (SELECT 1 FROM log WHERE process = ?1)")                                                \
@@ -39,11 +41,12 @@
     X(KERNEL_WAIT, "INSERT INTO kernel_wait VALUES(?, ?, ?, ?, ?)")                                                    \
     X(NAME, "UPDATE process SET name = ?2 WHERE id = (SELECT process FROM log l WHERE l.id = ?1 AND NOT EXISTS ("      \
             "SELECT 1 FROM log m WHERE m.process = l.process AND m.start_tsc > l.start_tsc))")                         \
-    X(PROCESS_SINCE, "SELECT process FROM log WHERE pid = ? AND start_tsc >= ? AND start_tsc < ? "                     \
+    X(PROCESS_SINCE, "SELECT process FROM log WHERE pid = ?1 AND start_tsc >= ?2 AND start_tsc < ?3 AND space = ?4 "   \
                      "ORDER BY start_tsc DESC LIMIT 1")                                                                \
     X(NEXT_SEQ, "SELECT coalesce(max(first_seq + taken), 0) FROM log WHERE process = ?")                               \
-    X(LOG, "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc) "                            \
-           "VALUES(?, ?, ?, ?, ?, ?, ?)")                                                                              \
+    X(LOG,                                                                                                             \
+      "INSERT INTO log(process, first_seq, file, pid, parent_pid, family, start_tsc, space, host_pid, parent_tsc)"     \
+      " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                                         \
     X(COUNTS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "         \
               "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
               "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
@@ -298,28 +301,38 @@ void store_segment(struct store *store, const struct clock_segment *s)
     run_statement(store, S_SEGMENT, "iiir", (int64_t)s->from_tsc, (int64_t)s->tsc, s->ns, s->ns_per_tick);
 }
 
-int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
-                      uint64_t start_tsc, int64_t start_ns)
+int64_t store_process(struct store *store, const struct sf_log_header *header, pid_t host_pid, const char *name,
+                      int64_t task, int64_t start_ns)
 {
-    int64_t process = run_statement(store, S_PROCESS_WITHOUT_LOG, "ii", (int64_t)pid, start_ns);
+    int64_t process = host_pid ? run_statement(store, S_PROCESS_WITHOUT_LOG, "ii", (int64_t)host_pid, start_ns) : 0;
     if (process)
         run_statement(store, S_ADD_LOG, "iso", process, name, task);
     else
-        process = run_statement(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
-                                start_ns, task);
+        process = run_statement(store, S_PROCESS, "iiisioii", (int64_t)header->pid, (int64_t)header->parent_pid,
+                                (int64_t)header->start_tsc, name, start_ns, task, (int64_t)header->space,
+                                (int64_t)header->parent_tsc);
     return process;
 }
 
-int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc)
+int64_t store_process_since(struct store *store, const struct sf_log_header *header, uint64_t from_tsc)
 {
-    return run_statement(store, S_PROCESS_SINCE, "iii", (int64_t)pid, (int64_t)from_tsc, (int64_t)to_tsc);
+    return run_statement(store, S_PROCESS_SINCE, "iiii", (int64_t)header->pid, (int64_t)from_tsc,
+                         (int64_t)header->start_tsc, (int64_t)header->space);
 }
 
-void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header)
+int64_t store_family(const struct sf_log_header *header)
+{
+    return (int64_t)(((uint64_t)header->family_high << 32 | header->family) & INT64_MAX);
+}
+
+void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header,
+                   pid_t host_pid)
 {
     log->first_seq = (uint64_t)run_statement(store, S_NEXT_SEQ, "i", log->process);
-    log->id = run_statement(store, S_LOG, "iisiiii", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
-                            (int64_t)header->parent_pid, (int64_t)header->family, (int64_t)header->start_tsc);
+    log->id =
+        run_statement(store, S_LOG, "iisiiiiioi", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
+                      (int64_t)header->parent_pid, store_family(header), (int64_t)header->start_tsc,
+                      (int64_t)header->space, (int64_t)host_pid, (int64_t)header->parent_tsc);
 }
 
 void store_log_name(struct store *store, int64_t log, const char *name)
@@ -330,7 +343,9 @@ void store_log_name(struct store *store, int64_t log, const char *name)
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns)
 {
     int64_t process = name ? 0 : run_statement(store, S_LOG_PROCESS, "i", (int64_t)pid);
-    if (!process)
+    if (process)
+        run_statement(store, S_PID, "ii", process, (int64_t)pid);
+    else
         process = run_statement(store, S_KERNEL_PROCESS, "iosi", (int64_t)pid, parent, name, start_ns);
     run_statement(store, S_KERNEL_LIFE, "iii", process, (int64_t)pid, start_ns);
     return process;

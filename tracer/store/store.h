@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "abi/log_format.h"
 #include "base/clock.h"
@@ -89,16 +90,21 @@ void store_stat(struct store *store, const char *name, int64_t process, const ch
 void store_snapshot(struct store *store, const struct clock_snapshot *snapshot);
 void store_segment(struct store *store, const struct clock_segment *segment); /* inserts or replaces */
 
-/* A new process; returns its id. If the kernel's view has the process already, that one is completed. task: 0 for none.
- */
-int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
-                      uint64_t start_tsc, int64_t start_ns);
+/* A new process, by its first log; returns its id. host_pid: its pid in the collector's pid namespace, 0 if not known.
+ * If the kernel's view has the process already, that one is completed. task: 0 for none. */
+int64_t store_process(struct store *store, const struct sf_log_header *header, pid_t host_pid, const char *name,
+                      int64_t task, int64_t start_ns);
 
-/* The last process of that pid that made a log between from_tsc and to_tsc (exclusive); 0: there is none. */
-int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc);
+/* The last process of that pid, in that pid namespace, that made a log between from_tsc and this one; 0: there is none.
+ */
+int64_t store_process_since(struct store *store, const struct sf_log_header *header, uint64_t from_tsc);
+
+/* The number of the log's family: the scope of its task and channel numbers. */
+int64_t store_family(const struct sf_log_header *header);
 
 /* Adds a log of log->process: sets log->id and log->first_seq. */
-void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header);
+void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header,
+                   pid_t host_pid);
 
 /* Names the log's process, unless the process has a later log, whose name counts. */
 void store_log_name(struct store *store, int64_t log, const char *name);

@@ -15,16 +15,16 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/log/log_file.h"
 #include "core/log/session.h"
 #include "core/log/text.h"
 #include "core/os/debug.h"
@@ -41,20 +41,21 @@ struct family {
     _Atomic uint32_t tasks, channels;
 };
 static struct family *family;
-static uint32_t family_root; /* its pid */
+static uint64_t family_number;
 
 static struct {
     char directory[PATH_MAX];
-    struct sf_own_fd directory_fd, log_fd;
+    struct sf_own_fd directory_fd;
+    struct sf_log_file file;
     char name[SF_NAME_BYTES];
+    pid_t pid;                        /* this process's; in a new child still its parent's */
+    uint32_t space;                   /* the pid namespace that this is a number of */
     uint32_t texts;                   /* how many numbers of texts were given out in this log */
     uint32_t era;                     /* number of logs closed so far */
-    uint64_t reserved;                /* records whose pages are reserved */
-    uint64_t ready, mapped;           /* of a log that was a spare: records whose pages were reserved when it was taken,
-                                         and those of them that are mapped in this process */
+    uint64_t mapped;                  /* of a log that was a spare: records whose pages are mapped in this process */
     uint64_t lost_pending, lost_from; /* records lost since the last one written, tsc of the first of them */
     uint64_t woken_at;                /* tail + 1 as it was when the collector was last woken */
-} own = {.directory_fd = {.fd = -1}, .log_fd = {.fd = -1}};
+} own = {.directory_fd = {.fd = -1}, .file = {.fd = {.fd = -1}}};
 
 /* The arguments of sf_log_fork_as. Each thread has its own, because another thread may fork in between; the forking
  * thread's copy goes with it into the child. */
@@ -70,32 +71,14 @@ static void wake_collector(void)
     sf_futex_wake((_Atomic uint32_t *)&sf_log_self.session->wake, 1);
 }
 
-/* Reserves the pages of the first `records` records, or of all. 0 or -errno. */
-static int reserve_pages(uint64_t records)
-{
-    uint64_t capacity = sf_log_self.session->log_records;
-    records = records < capacity ? records : capacity;
-    off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
-    int error, fd = sf_own_fd_get(&own.log_fd);
-    if (fd < 0) { /* the program has closed it; the mapping is still ours */
-        error = sf_shm_reserve(sf_log_self.header, (size_t)end);
-    } else {
-        do
-            error = fallocate(fd, 0, 0, end) ? -errno : 0;
-        while (error == -EINTR);
-    }
-    if (error)
-        return error;
-    own.reserved = records;
-    return 0;
-}
-
 /* Reserves as much again as there is, up to SF_LOG_STEP_BYTES; if memory is too short for that, the least possible. */
 static void reserve_more_pages(void)
 {
     uint64_t least = SF_LOG_FIRST_BYTES / sizeof(struct sf_record), most = SF_LOG_STEP_BYTES / sizeof(struct sf_record);
-    if (reserve_pages(own.reserved + (own.reserved < most ? own.reserved : most)))
-        reserve_pages(own.reserved + least);
+    uint64_t capacity = sf_log_self.mask + 1;
+    uint64_t reserved = own.file.reserved;
+    if (sf_log_file_reserve(&own.file, reserved + (reserved < most ? reserved : most), capacity))
+        sf_log_file_reserve(&own.file, reserved + least, capacity);
 }
 
 /* Maps the next pages of a log that was a spare, by a read: a fault for reading maps all pages around it that are in
@@ -106,114 +89,69 @@ static void map_more_pages(void)
     const char *at = (const char *)&sf_log_self.records[own.mapped];
     *(const volatile char *)at;
     own.mapped += (AROUND_BYTES - (uintptr_t)at % AROUND_BYTES) / sizeof(struct sf_record);
-    own.mapped = own.mapped < own.ready ? own.mapped : own.ready;
-    assert(own.mapped <= own.ready && own.ready <= own.reserved);
+    own.mapped = own.mapped < own.file.ready ? own.mapped : own.file.ready;
+    assert(own.mapped <= own.file.ready && own.file.ready <= own.file.reserved);
 }
 
 static void close_log(void)
 {
     struct sf_log *log = &sf_log_self;
-    if (log->header)
-        munmap(log->header, SF_LOG_RECORDS_OFFSET + (log->mask + 1) * sizeof(struct sf_record));
-    sf_own_fd_close(&own.log_fd);
+    sf_log_file_close(&own.file);
     log->header = NULL;
     log->records = NULL;
     log->head = log->limit = log->mask = 0;
-    own.reserved = own.ready = own.mapped = own.lost_pending = own.woken_at = 0;
+    own.mapped = own.lost_pending = own.woken_at = 0;
     own.texts = 0;
     own.era++;
 }
 
-/* The session's directory. If the program has closed it, it is opened once more by its path: it must be the same one.
- * The descriptor, or -errno. */
+/* The session's directory. It is opened once more by its path if the program has closed it, or if somebody has removed
+ * it: then the collector makes it anew. Its name is a random one, and it must be this user's alone. The descriptor, or
+ * -errno. */
 static int open_directory(void)
 {
-    struct sf_own_fd known = own.directory_fd, again;
-    if (sf_own_fd_is_ours(&known))
-        return known.fd;
-    int error = sf_own_fd_take(&again, sf_session_open(own.directory));
-    if (error)
-        return error;
-    if (again.device != known.device || again.inode != known.inode) {
-        sf_own_fd_close(&again);
-        return -ENOENT;
-    }
-    own.directory_fd = again;
-    return again.fd;
-}
-
-/* Takes a spare, if there is one, as the log `file`, and finds how many of its pages are reserved. */
-static bool take_spare(int directory, const char *file, size_t bytes)
-{
-    char name[32];
     struct stat st;
-    for (int i = 0; i < SF_SPARES_MAX; i++) {
-        snprintf(name, sizeof name, SF_SPARE_PREFIX "%d", i);
-        if (renameat(directory, name, directory, file))
-            continue;
-        int fd = openat(directory, file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == (off_t)bytes &&
-            st.st_blocks * 512 >= SF_LOG_RECORDS_OFFSET + SF_LOG_FIRST_BYTES) {
-            /* a huge page at the end may count for more than the file has */
-            uint64_t there = (uint64_t)st.st_blocks * 512 < bytes ? (uint64_t)st.st_blocks * 512 : bytes;
-            own.ready = (there - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
-            own.reserved = own.ready;
-            return sf_own_fd_take(&own.log_fd, fd) == 0;
-        }
-        if (fd >= 0)
-            close(fd);
-        unlinkat(directory, file, 0);
-    }
-    return false;
-}
-
-/* Makes a file for the log, with its first pages. 0 or -errno. */
-static int make_file(int directory, const char *file, size_t bytes)
-{
-    int fd = openat(directory, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int error = sf_own_fd_take(&own.log_fd, fd < 0 ? -errno : fd);
-    if (error)
-        return error;
-    if (ftruncate(own.log_fd.fd, (off_t)bytes))
-        return -errno;
-    return reserve_pages(SF_LOG_FIRST_BYTES / sizeof(struct sf_record));
+    int fd = sf_own_fd_get(&own.directory_fd);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink)
+        return fd;
+    sf_own_fd_close(&own.directory_fd);
+    int error = sf_own_fd_take(&own.directory_fd, sf_session_open(own.directory));
+    return error ? error : own.directory_fd.fd;
 }
 
 /* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */
-static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
+static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task, pid_t parent, uint64_t parent_tsc)
 {
     struct sf_log *log = &sf_log_self;
-    uint32_t capacity = log->session->log_records;
-    size_t bytes = SF_LOG_RECORDS_OFFSET + (size_t)capacity * sizeof(struct sf_record);
     char file[64];
     int error, directory = open_directory();
-    snprintf(file, sizeof file, SF_LOG_PREFIX "%d.%llu", (int)getpid(), (unsigned long long)start_tsc);
-    error = directory < 0 ? directory : take_spare(directory, file, bytes) ? 0 : make_file(directory, file, bytes);
+    snprintf(file, sizeof file, SF_LOG_PREFIX "%d.%llu", (int)own.pid, (unsigned long long)start_tsc);
+    error = directory < 0 ? directory : sf_log_file_make(&own.file, log->session, directory, file);
     if (error)
         goto out;
-    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, own.log_fd.fd, 0);
-    if (mapped == MAP_FAILED) {
-        error = -errno;
-        goto out;
-    }
-    struct sf_log_header *header = mapped;
+    struct sf_log_header *header = own.file.mapped;
     header->version = SF_ABI_VERSION;
+    uint32_t capacity = log->session->log_records;
     header->capacity = capacity;
-    header->pid = (uint32_t)getpid();
-    header->parent_pid = (uint32_t)getppid();
-    header->family = family_root;
+    header->pid = (uint32_t)own.pid;
+    header->parent_pid = (uint32_t)parent;
+    header->family = (uint32_t)family_number;
+    header->family_high = (uint32_t)(family_number >> 32);
+    header->space = own.space;
+    header->parent_tsc = parent_tsc;
     header->task = task;
     header->start_tsc = start_tsc;
     sf_lanes_begin_log(start_tsc);
     header->age_ns = age_ns;
     memcpy(header->name, own.name, SF_NAME_BYTES);
     log->header = header;
-    log->records = (struct sf_record *)((char *)mapped + SF_LOG_RECORDS_OFFSET);
+    log->records = (struct sf_record *)((char *)header + SF_LOG_RECORDS_OFFSET);
     log->mask = capacity - 1;
     log->head = 0;
     log->limit = 0; /* the first record computes it */
     /* release: a collector that sees the magic sees the identity above */
     atomic_store_explicit((_Atomic uint64_t *)&header->magic, SF_LOG_MAGIC, memory_order_release);
+    atomic_fetch_add_explicit((_Atomic uint32_t *)&log->session->made_logs, 1, memory_order_relaxed);
     /* The collector is not woken: it looks for new logs every 100 ms anyway, and waking it for each fork would take CPU
      * time from the child. */
     error = 0;
@@ -221,10 +159,8 @@ out:
     if (error)
         sf_debug(SF_DEBUG_LOG, "cannot make %s: %s", file, strerror(-error));
     else
-        sf_debug(SF_DEBUG_LOG, "made %s, %u records", file, capacity);
+        sf_debug(SF_DEBUG_LOG, "made %s, %u records", file, log->session->log_records);
     if (error) {
-        if (own.log_fd.fd >= 0)
-            unlinkat(directory, file, 0);
         close_log();
         atomic_fetch_add_explicit((_Atomic uint32_t *)&log->session->lost_logs, 1, memory_order_relaxed);
     }
@@ -247,20 +183,30 @@ bool sf_log_make_room(uint64_t tsc)
 {
     struct sf_log *log = &sf_log_self;
     if (!log->header)
-        return false; /* lost_logs has counted it, when the log could not be made */
+        return false;                         /* lost_logs has counted it, when the log could not be made */
+    if (log->header->magic != SF_LOG_MAGIC) { /* the file was cut short, and memory of our own is in its place */
+        sf_debug(SF_DEBUG_LOG, "the log was cut short by somebody else: nothing more is written");
+        close_log();
+        atomic_fetch_add_explicit((_Atomic uint32_t *)&log->session->lost_logs, 1, memory_order_relaxed);
+        return false;
+    }
     uint64_t capacity = log->mask + 1;
     /* acquire: the collector has copied all records before tail; partner: its store of tail */
     uint64_t tail = atomic_load_explicit((_Atomic uint64_t *)&log->header->tail, memory_order_acquire);
     uint64_t room = tail + capacity; /* records with a lower number may be written */
-    assert(log->head <= room && own.reserved <= capacity);
-    if (own.reserved < capacity && log->head >= own.reserved) {
+    assert(log->head <= room && own.file.reserved <= capacity);
+    if (own.file.reserved < capacity && log->head >= own.file.reserved) {
         /* Where there was no memory, ask again at every 1024th lost record only: otherwise a full /dev/shm would cost a
          * system call for every event. */
-        if (own.lost_pending % 1024 == 0)
+        if (own.lost_pending % 1024 == 0) {
+            uint64_t before = own.file.reserved;
             reserve_more_pages();
+            if (own.file.reserved == before)
+                wake_collector(); /* it may find that there is more to be had by now */
+        }
     }
-    if (own.reserved < capacity && room > own.reserved)
-        room = own.reserved; /* in the first round */
+    if (own.file.reserved < capacity && room > own.file.reserved)
+        room = own.file.reserved; /* in the first round */
     uint64_t used = log->head - tail;
     /* Only once for each tail: the records that are lost until the collector comes must not cost a system call each. */
     if (used >= capacity / 2 && own.woken_at != tail + 1) {
@@ -272,13 +218,13 @@ bool sf_log_make_room(uint64_t tsc)
         return lose_record(tsc);
     uint64_t half = tail + capacity / 2;
     log->limit = log->head < half && half < room ? half : room;
-    if (own.mapped < own.ready) { /* in the first round of a log that was a spare */
+    if (own.mapped < own.file.ready) { /* in the first round of a log that was a spare */
         if (log->head >= own.mapped)
             map_more_pages();
         log->limit = log->limit < own.mapped ? log->limit : own.mapped;
     }
     assert(log->head < log->limit && log->limit <= tail + capacity);
-    assert(own.reserved == capacity || log->limit <= own.reserved);
+    assert(own.file.reserved == capacity || log->limit <= own.file.reserved);
     if (own.lost_pending) {
         uint64_t lost = own.lost_pending;
         own.lost_pending = 0;
@@ -383,7 +329,9 @@ int sf_log_attach(const char *directory)
     }
     strcpy(own.directory, directory);
     sf_debug(SF_DEBUG_LOG, "joined the session in %s", directory);
-    error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0);
+    own.pid = getpid();
+    own.space = sf_identity_space();
+    error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0, getppid(), 0);
     if (error)
         sf_log_detach();
     else
@@ -443,17 +391,32 @@ static void forget_next_fork(void)
 /* In every child: leaves the parent's log to the parent and starts one of its own. */
 static void start_log_in_child(void)
 {
-    uint64_t tsc = sf_tsc_read_fenced();
+    uint64_t tsc = sf_tsc_read_fenced(), parent_tsc = sf_log_self.header ? sf_log_self.header->start_tsc : 0;
     uint32_t task = next_fork.task;
+    pid_t parent = own.pid;
+    bool same_space = getppid() == parent; /* across namespaces the parent has no number, and getppid gives 0 */
     close_log();
     sf_lanes_start(tsc);
     if (next_fork.name[0])
         memcpy(own.name, next_fork.name, SF_NAME_BYTES);
     forget_next_fork();
-    if (!sf_log_enabled() || make_log(tsc, 0, task))
+    own.pid = getpid();
+    if (!sf_log_enabled())
         return;
-    sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)getppid(), 0);
+    own.space = same_space ? own.space : sf_identity_space();
+    if (make_log(tsc, 0, task, parent, parent_tsc))
+        return;
+    sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)parent, 0);
     sf_lanes_own = SF_LANES_NONE; /* it enters lane 0 again with its next event: a thread cannot be named in here */
+}
+
+/* Not 0, and another one in each process that calls it. */
+static uint64_t random_number(void)
+{
+    uint64_t number;
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+        number = sf_tsc_read() << 16 ^ (uint64_t)getpid();
+    return number ? number : 1;
 }
 
 int sf_log_init(void)
@@ -472,7 +435,7 @@ int sf_log_init(void)
         return error;
     }
     family = mapped;
-    family_root = (uint32_t)getpid();
+    family_number = random_number();
     return 0;
 }
 
@@ -486,7 +449,7 @@ uint32_t sf_log_next_channel(void)
     return atomic_fetch_add_explicit(&family->channels, 1, memory_order_relaxed) + 1;
 }
 
-uint32_t sf_log_family(void)
+uint64_t sf_log_family(void)
 {
-    return family_root;
+    return family_number;
 }

@@ -55,8 +55,8 @@ void sf_log_fork_as(uint32_t task, const char *name);
 uint32_t sf_log_next_task(void);
 uint32_t sf_log_next_channel(void);
 
-/* The family's number. Task and channel numbers are unique only within a family. */
-uint32_t sf_log_family(void);
+/* The family's number, a random one. Task and channel numbers are unique only within a family. */
+uint64_t sf_log_family(void);
 
 /* Makes the shared counters and the atfork handlers, with this process as the family's root. Once per process tree,
  * before anything else here; calling it again does nothing. 0 or -errno. */
@@ -100,7 +100,8 @@ static inline void sf_log_write_at(uint64_t tsc, enum sf_event_kind kind, enum s
         tsc = sf_log_enter_lane();
     if (__builtin_expect(log->head >= log->limit, 0) && !sf_log_make_room(tsc))
         return;
-    assert(log->head < log->limit && log->header->begun == log->head + log->header->lost);
+    assert(log->head < log->limit);
+    assert(log->header->begun == log->head + log->header->lost || !log->header->magic); /* 0: see sf_log_make_room */
     struct sf_record *record = &log->records[log->head & log->mask];
     /* Between begun and the record, volatile and a compiler fence are enough: when the process is killed, memory has
      * what its own instructions stored, in their order. */

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/os/bus.h"
+
 int sf_session_open(const char *directory)
 {
     struct stat st;
@@ -47,11 +49,12 @@ int sf_session_map(int directory_fd, struct sf_session_header **out)
     if (error)
         munmap(mapped, sizeof(struct sf_session_header));
     else
-        *out = session;
+        sf_bus_guard(*out = session, sizeof *session);
     return error;
 }
 
 void sf_session_unmap(struct sf_session_header *session)
 {
+    sf_bus_unguard(session);
     munmap(session, sizeof *session);
 }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +102,28 @@ static void stat_path(pid_t pid, char path[32])
     memcpy(path + at, "/stat", sizeof "/stat");
 }
 
+/* Whether /proc numbers processes as this process does. In a pid namespace that has no /proc of its own it does not:
+ * there /proc/5 may be another process than the one that we call 5. */
+static bool is_own_proc(void)
+{
+    static _Atomic pid_t own,
+        foreign; /* this process as it was when it looked; no partner: all its threads find the same */
+    pid_t self = getpid();
+    if (atomic_load_explicit(&own, memory_order_relaxed) == self)
+        return true;
+    if (atomic_load_explicit(&foreign, memory_order_relaxed) == self)
+        return false;
+    char link[16];
+    int error = errno;
+    ssize_t length = readlink("/proc/self", link, sizeof link);
+    errno = error;
+    long pid = 0;
+    for (ssize_t i = 0; i < length && link[i] >= '0' && link[i] <= '9'; i++)
+        pid = pid * 10 + (link[i] - '0');
+    atomic_store_explicit(pid == self ? &own : &foreign, self, memory_order_relaxed);
+    return pid == self;
+}
+
 /* This process's stack address, 0 if it cannot be known. It is read from the thread's file, because user-mode emulators
  * make up their own contents for the process's file, but not for the thread's. */
 static uint64_t own_stack(void)
@@ -113,6 +136,15 @@ static uint64_t own_stack(void)
         atomic_store_explicit(&known, stack, memory_order_relaxed);
     }
     return stack;
+}
+
+uint32_t sf_identity_space(void)
+{
+    struct stat st;
+    int error = errno;
+    bool known = stat("/proc/self/ns/pid", &st) == 0;
+    errno = error;
+    return known ? (uint32_t)st.st_ino : 0;
 }
 
 uint64_t sf_identity_age_ns(void)
@@ -133,9 +165,9 @@ bool sf_identity_alive(pid_t pid, uint64_t since_ns)
         return false;
     stat_path(pid, path);
     long ticks_per_s = sysconf(_SC_CLK_TCK);
-    /* Not readable: there is no /proc, it hides other users' processes, or this process has just ended. Then the pid
-     * decides. */
-    if (!read_stat(path, &stat) || ticks_per_s <= 0)
+    /* Not readable: there is no /proc, it is another namespace's, it hides other users' processes, or this process has
+     * just ended. Then the pid decides. */
+    if (!is_own_proc() || !read_stat(path, &stat) || ticks_per_s <= 0)
         return sf_identity_exists(pid);
     if (stat.state == 'X' || stat.state == 'x')
         return false;

@@ -13,6 +13,10 @@
 /* Now, in ns since boot (CLOCK_BOOTTIME, the clock of /proc/<pid>/stat). Never 0. Tens of ns. */
 uint64_t sf_identity_now(void);
 
+/* The pid namespace in which this process's pid is its number, by an inode number: no two namespaces that exist at the
+ * same time share it. 0 where /proc cannot be read. Some microseconds. */
+uint32_t sf_identity_space(void);
+
 /* How long this process has lived; an exec does not end its life. Up to 10 ms too much, because the kernel gives its
  * start in ticks. 0 where /proc cannot be read. */
 uint64_t sf_identity_age_ns(void);

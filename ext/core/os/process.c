@@ -33,8 +33,18 @@ static bool has_inode_of_its_own(int pidfd)
     return fstatfs(pidfd, &status) == 0 && status.f_type == PIDFS;
 }
 
+/* Whether one of the numbers in the text is this one. */
+static bool has_number(const char *text, long number)
+{
+    char *end;
+    for (long found = strtol(text, &end, 10); end != text; text = end, found = strtol(text, &end, 10))
+        if (found == number)
+            return true;
+    return false;
+}
+
 /* Whether /proc says that the descriptor is a pidfd of the child, or of a process that was reaped. True where /proc
- * cannot be read. */
+ * cannot be read. NSpid has the child's numbers in all pid namespaces below that of /proc. */
 static bool is_of(int fd, pid_t child)
 {
     char path[48], line[128];
@@ -44,8 +54,10 @@ static bool is_of(int fd, pid_t child)
     if (!file)
         return true;
     while (!found && fgets(line, sizeof line, file)) {
-        long pid = strncmp(line, "Pid:", 4) == 0 ? strtol(line + 4, NULL, 10) : 0;
-        found = pid == child || pid == -1;
+        if (strncmp(line, "Pid:", 4) == 0)
+            found = has_number(line + 4, child) || has_number(line + 4, -1);
+        else if (strncmp(line, "NSpid:", 6) == 0)
+            found = has_number(line + 6, child);
     }
     fclose(file);
     return found;

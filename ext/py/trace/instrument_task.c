@@ -115,7 +115,7 @@ static PyObject *new_task(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyObject *family(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
-    return PyLong_FromUnsignedLong(sf_log_family());
+    return PyLong_FromUnsignedLongLong(sf_log_family());
 }
 
 static PyObject *forget_calls(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))

@@ -338,7 +338,7 @@ static struct log_import *import_of_dead_child(void)
     CHECK_EQ(0, unlinkat(recorded.session.dir_fd, own, 0));
     CHECK_EQ(0, discover_logs(recorded.session.dir_fd, keep_last, NULL));
     struct log_import *import = import_log();
-    CHECK(liveness_is_over(&import->liveness));
+    CHECK(author_is_over(&import->author, import->reader.fd));
     return import;
 }
 
