@@ -30,7 +30,7 @@ def _pipe(original, duplex=True):
 
 
 def _wait(original, object_list, timeout=None):
-    if timeout is None or timeout > 0:
+    if timeout is None or (isinstance(timeout, (int, float)) and timeout > 0):
         object_list = list(object_list)
         if object_list and isinstance(object_list[0], connection.Connection):
             return wait(original, FOR_MESSAGE, object_list[0], object_list, timeout)
