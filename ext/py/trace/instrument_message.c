@@ -44,16 +44,24 @@ static uint64_t bytes_in_pipe(uint64_t bytes)
     return bytes + (bytes > INT32_MAX ? 12 : 4);
 }
 
+#ifdef PYPY_VERSION /* Looking into a buffer is slow there: the length alone is compared. */
+static int64_t look_at(PyObject *buffer, struct sf_pipe_message *out)
+{
+    Py_ssize_t bytes = PyObject_Size(buffer);
+    *out = (struct sf_pipe_message){.bytes = bytes < 0 ? 0 : bytes_in_pipe((uint64_t)bytes)};
+    return bytes;
+}
+#else
 /* Of its first and last bytes: that is enough to notice most messages of others, and takes little time. */
 static uint32_t checksum(const void *content, uint64_t bytes)
 {
     enum { EDGE = 64 };
     unsigned char edges[2 * EDGE] = {0};
-    uint64_t sum = bytes, word;
-    memcpy(edges, content, bytes < EDGE ? bytes : EDGE);
-    if (bytes > EDGE)
-        memcpy(edges + EDGE, (const char *)content + (bytes < 2 * EDGE ? EDGE : bytes - EDGE),
-               bytes < 2 * EDGE ? bytes - EDGE : EDGE);
+    uint64_t sum = bytes, edge = bytes < EDGE ? bytes : EDGE, word;
+    if (bytes) {
+        memcpy(edges, content, edge);
+        memcpy(edges + EDGE, (const char *)content + bytes - edge, edge);
+    }
     for (size_t at = 0; at < sizeof edges; at += sizeof word) {
         memcpy(&word, edges + at, sizeof word);
         sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
@@ -62,25 +70,19 @@ static uint32_t checksum(const void *content, uint64_t bytes)
     return (uint32_t)(sum ^ sum >> 32);
 }
 
-/* The message whose content is in this buffer: on PyPy, where looking into one is slow, its length alone. -1: it has
- * none, with an exception. */
+/* The message whose content is in this buffer: its bytes, or -1 with an exception. */
 static int64_t look_at(PyObject *buffer, struct sf_pipe_message *out)
 {
-    Py_ssize_t bytes;
-#ifdef PYPY_VERSION
-    out->check = 0;
-    bytes = PyObject_Size(buffer);
-#else
     Py_buffer view;
     if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE))
         return -1;
-    bytes = view.len;
-    out->check = checksum(view.buf, (uint64_t)bytes);
+    out->bytes = bytes_in_pipe((uint64_t)view.len);
+    out->check = checksum(view.buf, (uint64_t)view.len);
+    int64_t bytes = view.len;
     PyBuffer_Release(&view);
-#endif
-    out->bytes = bytes < 0 ? 0 : bytes_in_pipe((uint64_t)bytes);
     return bytes;
 }
+#endif
 
 /* ---- sending ---- */
 
