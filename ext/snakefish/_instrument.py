@@ -2,7 +2,8 @@
 
 Every wrapper calls what it wraps, with the same arguments, and returns or raises what that does. The wrappers replace
 attributes of multiprocessing's classes and modules, which uninstrument() puts back; children made by fork inherit them.
-_instrument_messages.py, _instrument_processes.py and _instrument_pools.py list what is wrapped, and by what.
+_instrument_messages.py, _instrument_descriptors.py, _instrument_processes.py and _instrument_pools.py list what is wrapped,
+and by what.
 """
 
 import functools
@@ -66,11 +67,20 @@ def _method_read(original, within, mine):
     return _recv_bytes
 
 
+def _method_read_part(original, within, mine):
+    @functools.wraps(original)
+    def _recv(self, *args, **kwargs):
+        return within(original, self, *args, **kwargs) if mine is _installed else original(self, *args, **kwargs)
+
+    return _recv
+
+
 _OWN_PARAMETERS = {
     "send": _method_send,
     "recv": _method_recv,
     "_send_bytes": _method_write,
     "_recv_bytes": _method_read,
+    "_recv": _method_read_part,
 }
 
 
@@ -94,11 +104,12 @@ def _class_method(original, within, mine):
 
 def _multiprocessing():
     """[(function that makes the wrapper, owner, name, what the wrapper calls)]"""
+    from snakefish import _instrument_descriptors as descriptors
     from snakefish import _instrument_messages as messages
     from snakefish import _instrument_pools as pools
     from snakefish import _instrument_processes as processes
 
-    methods = [*messages.METHODS, *processes.METHODS, *pools.METHODS]
+    methods = [*messages.METHODS, *descriptors.METHODS, *processes.METHODS, *pools.METHODS]
     wanted = [(_OWN_PARAMETERS.get(one[1], _method), *one) for one in methods]
     return wanted + [(_class_method, *one) for one in messages.CLASS_METHODS]
 

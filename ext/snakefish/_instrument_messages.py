@@ -13,6 +13,7 @@ from snakefish._snakefish import (
     _instrument_get as get,
     _instrument_pickle as pickle,
     _instrument_read as read,
+    _instrument_read_part as read_part,
     _instrument_receive as receive,
     _instrument_send as send,
     _instrument_unpickle as unpickle,
@@ -29,7 +30,7 @@ def _pipe(original, duplex=True):
 
 
 def _wait(original, object_list, timeout=None):
-    if timeout is None or timeout > 0:
+    if timeout is None or (isinstance(timeout, (int, float)) and timeout > 0):
         object_list = list(object_list)
         if object_list and isinstance(object_list[0], connection.Connection):
             return wait(original, FOR_MESSAGE, object_list[0], object_list, timeout)
@@ -63,6 +64,7 @@ METHODS = [
     (_Base, "recv_bytes_into", receive),
     (connection.Connection, "_send_bytes", write),
     (connection.Connection, "_recv_bytes", read),
+    (connection.Connection, "_recv", read_part),
     (connection, "Pipe", _pipe),
     (connection, "wait", _wait),
     (queues.SimpleQueue, "get", _simple_get),

@@ -6,7 +6,7 @@ ext/py/trace/instrument_task.c, so that an exception of a signal handler cannot 
 
 import functools
 
-from multiprocessing import popen_fork, popen_forkserver, popen_spawn_posix, process
+from multiprocessing import popen_fork, popen_forkserver, process
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
@@ -71,11 +71,6 @@ def _launch(original, self, process_obj):
     return fork_as(original, task, _name_of(process_obj), self, process_obj)
 
 
-def _duplicate_for_child(original, self, fd):
-    _snakefish._instrument_uncount(fd)  # another program gets it, which does not share our counts
-    return original(self, fd)
-
-
 def _run_ended(error):
     return RETURNED if error is None else EXITED if isinstance(error, SystemExit) else RAISED, 0
 
@@ -120,6 +115,4 @@ METHODS = [
     (popen_fork.Popen, "_launch", _launch),
     (popen_fork.Popen, "poll", _poll),
     (popen_forkserver.Popen, "poll", _poll),
-    (popen_forkserver.Popen, "duplicate_for_child", _duplicate_for_child),
-    (popen_spawn_posix.Popen, "duplicate_for_child", _duplicate_for_child),
 ]

@@ -70,6 +70,29 @@ UPDATE process SET parent = coalesce(
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;
 
+-- With this index the view `message` finds the receive of a send.
+CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = EVENT_RECEIVE AND phase = 2;
+
+-- Pairs that cannot be: a message of a pipe that was received before it was sent, or of other bytes. Somebody has used
+-- that pipe without counting, so from there on (`wrong`) its messages lose their numbers. How many is kept in meta,
+-- because a second run of this does not find them.
+CREATE TEMP TABLE pipe(channel INTEGER PRIMARY KEY, kind TEXT, wrong INTEGER);
+INSERT INTO pipe SELECT id, kind, NULL FROM channel WHERE kind IN ('pipe', 'other pipes');
+UPDATE pipe SET wrong = pair.seq FROM (
+  SELECT s.object AS channel, min(s.a) AS seq
+  FROM event s CROSS JOIN event r ON r.object = s.object AND r.a = s.a
+  WHERE EXISTS (SELECT 1 FROM pipe) AND s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0
+    AND s.object IN (SELECT channel FROM pipe) AND r.kind = EVENT_RECEIVE AND r.phase = 2
+    AND (r.tsc < s.tsc OR r.b <> s.b) GROUP BY s.object) pair
+WHERE pair.channel = pipe.channel;
+INSERT INTO meta(key, value)
+  SELECT 'mismatched_messages', count(*) FROM event e JOIN pipe p ON p.channel = e.object AND e.a >= p.wrong
+  WHERE EXISTS (SELECT 1 FROM pipe WHERE wrong) AND e.kind = EVENT_SEND AND e.phase = 2 HAVING count(*) > 0
+  ON CONFLICT(key) DO UPDATE SET value = value + excluded.value;
+UPDATE event SET a = 0 FROM pipe
+WHERE EXISTS (SELECT 1 FROM pipe WHERE wrong) AND event.kind IN (EVENT_SEND, EVENT_RECEIVE) AND event.phase = 2
+  AND pipe.channel = event.object AND event.a >= pipe.wrong;
+
 -- emitted: the records that the writer began; if its counts are damaged, those that are known.
 CREATE TEMP VIEW IF NOT EXISTS account AS
   SELECT *, iif(damaged, collected + lost_all, begun) AS emitted, iif(damaged, 0, begun - taken - lost) AS torn
@@ -104,6 +127,17 @@ INSERT INTO stats(name, process, severity, value)
   SELECT 'books', NULL, iif(count(*), 'error', 'info'), iif(count(*), 'violated', 'closed')
   FROM account WHERE emitted <> collected + lost_all + torn OR torn NOT IN (0, 1);
 
+-- Messages of pipes that have no row in `message`: pairs that could not be; those of pipes that were too many to be told
+-- apart; and those of pipes that others may use without counting, or may have.
+INSERT INTO stats(name, process, severity, value)
+  SELECT key, NULL, 'loss', value FROM meta WHERE key = 'mismatched_messages'
+  UNION ALL
+  SELECT iif(p.kind = 'other pipes', 'messages_of_other_pipes', 'messages_without_number'), e.process,
+         iif(p.kind = 'other pipes', 'loss', 'info'), count(*)
+  FROM event e LEFT JOIN pipe p ON p.channel = e.object
+  WHERE EXISTS (SELECT 1 FROM pipe) AND e.kind IN (EVENT_SEND, EVENT_RECEIVE) AND e.phase = 2 AND e.a = 0 AND e.b > 0
+  GROUP BY e.process, p.kind IS 'other pipes';
+
 -- The kernel's view, if it was asked for: whether it is complete, and the records that found no room in its buffer.
 INSERT INTO stats(name, process, severity, value)
   SELECT key, NULL, iif(value = 'complete', 'info', 'loss'), iif(value = 'running', 'ended with its collector', value)
@@ -128,10 +162,8 @@ UPDATE thread SET start_ns = (
 INSERT INTO stats(name, process, severity, value)
   SELECT 'threads_without_lane', process, 'loss', count(*) FROM thread WHERE lane = 16383 GROUP BY process;
 
+DROP TABLE pipe;
 DROP VIEW account;
 DROP VIEW lifetime;
 DROP VIEW death;
 DROP VIEW parents_reap;
-
--- With this index the view `message` finds the receive of a send.
-CREATE INDEX IF NOT EXISTS event_message ON event(object, a) WHERE kind = EVENT_RECEIVE AND phase = 2;

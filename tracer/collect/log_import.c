@@ -283,6 +283,13 @@ static const char *task_kind(uint64_t kind)
     return kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 
+static const char *channel_kind(uint64_t kind)
+{
+    static const char *const names[] = {
+        [SF_CHANNEL_OWN] = "channel", [SF_CHANNEL_PIPE] = "pipe", [SF_CHANNEL_REST] = "other pipes"};
+    return kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
 /* Applies what a record means beyond its row of `event`. Where e's object, a or b is a number that the process gave, it
  * is replaced by a row id. */
 static void interpret(struct log_import *import, const struct log_import_context *context, const struct sf_record *r,
@@ -310,7 +317,7 @@ static void interpret(struct log_import *import, const struct log_import_context
         break;
     case SF_EVENT_CHANNEL:
         if (e->object)
-            store_channel(context->store, e->object, e->a, k->process);
+            store_channel(context->store, e->object, channel_kind(r->b), e->a, k->process);
         break;
     case SF_EVENT_WAIT:
         e->b = waited_for(context, store_family(&import->reader.header), r->a, r->b);

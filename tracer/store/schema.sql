@@ -27,7 +27,10 @@ CREATE TABLE task(
   creator INTEGER REFERENCES process(id));
 
 -- One row per Channel, and per direction of an instrumented pipe. capacity_bytes: NULL if its creation was not traced.
-CREATE TABLE channel(id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id));
+-- kind: channel | pipe | other pipes (all instrumented pipes above the 65,535 that can be told apart; their messages have
+-- no numbers); NULL as capacity_bytes.
+CREATE TABLE channel(
+  id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id), kind TEXT);
 
 -- Names of marks and spans, each once.
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -144,7 +147,7 @@ CREATE VIEW span AS
     FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN event_kind k ON k.id = s.kind
     CROSS JOIN process p ON p.id = s.process);
 
--- One row per message that was sent through a Channel. If it was not received, receiver and the columns that need it
+-- One row per message that was sent through a Channel or an instrumented pipe. If it was not received, receiver and the columns that need it
 -- are NULL. latency_ns: from the end of the send to the end of the receive. queueing_ns: the part of it before the
 -- receive began. late_sender_ns (Scalasca's definition): how long the receiver waited before the send began, that is
 -- max(0, min(begin of send, end of receive) - begin of receive). The collector makes an index for this view at the end,

@@ -61,7 +61,7 @@
     X(TASK, "UPDATE task SET kind = coalesce(?2, kind), name = coalesce((SELECT text FROM text WHERE id = ?3), "       \
             "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")                   \
     X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                                 \
-    X(CHANNEL, "UPDATE channel SET capacity_bytes = ?2, creator = coalesce(creator, ?3) WHERE id = ?1")                \
+    X(CHANNEL, "UPDATE channel SET kind = ?2, capacity_bytes = ?3, creator = coalesce(creator, ?4) WHERE id = ?1")     \
     X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                     \
     X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                  \
     X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                     \
@@ -416,9 +416,9 @@ void store_task(struct store *store, int64_t task, const char *kind, int64_t nam
     run_statement(store, S_TASK, "isooo", task, kind, name, process, creator);
 }
 
-void store_channel(struct store *store, int64_t channel, int64_t capacity_bytes, int64_t creator)
+void store_channel(struct store *store, int64_t channel, const char *kind, int64_t capacity_bytes, int64_t creator)
 {
-    run_statement(store, S_CHANNEL, "iio", channel, capacity_bytes, creator);
+    run_statement(store, S_CHANNEL, "isio", channel, kind, capacity_bytes, creator);
 }
 
 int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number)

@@ -1,8 +1,4 @@
-/* The table of pipes. See pipe_numbers.h.
- *
- * ends: a hash table from inodes to pipes, with open addressing and no deletion. When an inode number is used again,
- * the pipe that had it is gone, and the new pipe's declaration overwrites the entry. A process that declares a pipe
- * writes its entry; so does the first that finds an entry without numbers.
+/* Counts messages. See pipe_numbers.h.
  *
  * A pipe's `writer` is the lock of those who write into it: 0, or the owner's thread id in the high half and in the low
  * one a time at which it lived, in units of 2^20 ns, rounded up. A process that finds the owner dead takes the lock
@@ -10,178 +6,52 @@
  * died in its write. After a take-over the pipe is no longer counted, because nobody knows whether the dead owner's
  * message was written.
  *
- * `reading` is set while a message is taken out. If it is set already, two processes read at once, or one died while it
- * read: then nobody knows who got which message, and the pipe is no longer counted.
+ * The owner of `writer` adds a message to `written`, `written_check`, `checks` and `begun_bytes` before it writes, and
+ * to `written_bytes` after it. `reading` is set by exchange while a message that was read is counted: its setter alone
+ * changes `read`, `read_bytes` and `read_check`. It is set already where two processes read at once, or where one died
+ * while it counted: then nobody knows who got which message, and the pipe is no longer counted.
  *
  * Invariants
- * - `uncounted` only goes from 0 to 1, except while a pipe is made.
- * - While the pipe is counted, only the owner of `writer` adds to `written`. */
+ * - `counted` goes to 0 only, except while a pipe is made.
+ * - While the pipe is counted and nobody else uses it: written_bytes <= read_bytes + bytes in the pipe <= begun_bytes,
+ *   when written_bytes is loaded before the pipe is looked at and begun_bytes after it. */
 #include "core/log/pipe_numbers.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/log/log.h"
+#include "core/os/elsewhere.h"
 #include "core/os/identity.h"
-#include "core/os/shm.h"
-
-/* Entries of the hash table, and how many are tried for one key. The table is half full at most, because a pipe has one
- * inode, and two pipes of a socket pair have two. */
-enum { ENDS = 1 << 17, PROBES = 64 };
-
-struct end {
-    _Atomic uint64_t key;     /* of the inode; 0: the entry is free */
-    _Atomic uint64_t numbers; /* `out` in the high half, `in` in the low one; 0: not written yet. Release, acquire */
-};
-
-struct pipe {
-    _Atomic uint64_t writer;
-    _Atomic uint64_t written, read; /* messages; relaxed: ordered by the pipe itself, and by `writer` */
-    _Atomic uint32_t reading;
-    _Atomic uint32_t uncounted;
-    uint64_t capacity;
-    uint32_t channel;
-};
-
-static struct table {
-    _Atomic uint32_t pipes; /* how many there are; the first has number 1 */
-    struct end ends[ENDS];
-    struct pipe pipe[SF_PIPE_NUMBERS_MAX + 1];
-} * table;
-
-int sf_pipe_numbers_init(void)
-{
-    void *mapped;
-    if (table)
-        return 0;
-    int error = sf_shm_map(&mapped, sizeof *table);
-    if (!error)
-        table = mapped;
-    return error;
-}
-
-static uint64_t inode_key(const struct stat *st)
-{
-    return (uint64_t)st->st_ino << 1 | (S_ISFIFO(st->st_mode) ? 1 : 0);
-}
-
-/* The entry of that key, found or new; NULL: no room. */
-static struct end *end_of_key(uint64_t key)
-{
-    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    for (uint64_t i = 0; i < PROBES; i++) {
-        struct end *end = &table->ends[(hash + i) % ENDS];
-        uint64_t there = 0;
-        if (atomic_compare_exchange_strong(&end->key, &there, key) || there == key)
-            return end;
-    }
-    return NULL;
-}
-
-/* Its number; 0: the table is full. */
-static uint32_t make_pipe(int fd, bool socket, bool counted)
-{
-    uint32_t made = atomic_load(&table->pipes);
-    do
-        if (made >= SF_PIPE_NUMBERS_MAX)
-            return 0;
-    while (!atomic_compare_exchange_weak(&table->pipes, &made, made + 1));
-    struct pipe *pipe = &table->pipe[made + 1];
-    int bytes = 0;
-    socklen_t size = sizeof bytes;
-    if (socket)
-        getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &size);
-    else
-        bytes = fcntl(fd, F_GETPIPE_SZ);
-    pipe->capacity = bytes > 0 ? (uint64_t)bytes : 0;
-    pipe->channel = sf_log_next_channel();
-    atomic_store(&pipe->uncounted, !counted);
-    return made + 1;
-}
-
-/* Writes an entry. 0, or -ENOSPC: there is no entry or no pipe. */
-static int set_numbers(struct end *end, uint32_t out, uint32_t in)
-{
-    if (!end || !out || !in)
-        return -ENOSPC;
-    atomic_store_explicit(&end->numbers, (uint64_t)out << 32 | in, memory_order_release);
-    return 0;
-}
-
-int sf_pipe_numbers_declare(int reader, int writer, bool duplex)
-{
-    struct stat read_end, write_end;
-    if (!table)
-        return -EINVAL;
-    if (fstat(reader, &read_end) || fstat(writer, &write_end))
-        return -errno;
-    bool socket = S_ISSOCK(write_end.st_mode);
-    uint32_t there = make_pipe(writer, socket, true), back = duplex ? make_pipe(reader, socket, true) : there;
-    int error = set_numbers(end_of_key(inode_key(&write_end)), there, back);
-    if (!error && inode_key(&read_end) != inode_key(&write_end))
-        error = set_numbers(end_of_key(inode_key(&read_end)), back, there);
-    return error;
-}
-
-struct sf_pipe_end sf_pipe_numbers_find(int fd)
-{
-    struct sf_pipe_end none = {0, 0};
-    struct stat st;
-    if (!table || fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-        return none;
-    struct end *end = end_of_key(inode_key(&st));
-    if (!end)
-        return none;
-    uint64_t numbers = atomic_load_explicit(&end->numbers, memory_order_acquire);
-    if (!numbers) { /* another process may do the same now; then the later numbers stay. Neither pipe is counted */
-        bool socket = S_ISSOCK(st.st_mode);
-        uint32_t out = make_pipe(fd, socket, false), in = socket ? make_pipe(fd, true, false) : out;
-        if (set_numbers(end, out, in))
-            return none;
-        numbers = atomic_load_explicit(&end->numbers, memory_order_acquire);
-    }
-    return (struct sf_pipe_end){(uint32_t)(numbers >> 32), (uint32_t)numbers};
-}
-
-bool sf_pipe_numbers_full(void)
-{
-    return table && atomic_load(&table->pipes) >= SF_PIPE_NUMBERS_MAX;
-}
-
-static struct pipe *pipe_of_number(uint32_t number)
-{
-    assert(table && number >= 1 && number <= atomic_load(&table->pipes));
-    return &table->pipe[number];
-}
 
 uint32_t sf_pipe_numbers_channel(uint32_t number)
 {
-    return pipe_of_number(number)->channel;
+    return sf_pipe_table_place(sf_pipe_table_is_current(number) ? number : SF_PIPE_TABLE_REST)->channel;
 }
 
 uint64_t sf_pipe_numbers_capacity(uint32_t number)
 {
-    return pipe_of_number(number)->capacity;
+    return sf_pipe_table_place(number)->capacity;
 }
 
-static void stop_counting(struct pipe *pipe)
+static bool is_counted(struct sf_pipe *pipe, uint32_t number)
 {
-    atomic_store(&pipe->uncounted, 1);
+    return atomic_load(&pipe->counted) == number && sf_pipe_table_is_current(number);
 }
 
-/* The number of the next message; 0: the pipe is not counted. */
-static uint64_t count_message(struct pipe *pipe, _Atomic uint64_t *counter)
+void sf_pipe_numbers_stop(uint32_t number)
 {
-    if (atomic_load(&pipe->uncounted))
-        return 0;
-    return atomic_fetch_add_explicit(counter, 1, memory_order_relaxed) + 1;
+    atomic_compare_exchange_strong(&sf_pipe_table_place(number)->counted, &number, 0);
 }
+
+static uint32_t add_check(uint32_t running, const struct sf_pipe_message *message)
+{
+    return (running ^ message->check ^ (uint32_t)message->bytes) * UINT32_C(0x9e3779b1) + 1;
+}
+
+/* ---- writing ---- */
 
 static pid_t own_thread(void)
 {
@@ -207,12 +77,12 @@ static bool writer_is_dead(uint64_t word)
     return !sf_identity_alive((pid_t)(word >> 32), since << 20);
 }
 
-int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq)
+int sf_pipe_numbers_write_begin(uint32_t number, const struct sf_pipe_message *message, uint64_t *seq)
 {
-    struct pipe *pipe = pipe_of_number(number);
+    struct sf_pipe *pipe = sf_pipe_table_place(number);
     uint64_t mine = (uint64_t)own_thread() << 32 | (uint32_t)((sf_identity_now() >> 20) + 1), owner = 0;
     *seq = 0;
-    if (atomic_load(&pipe->uncounted))
+    if (!is_counted(pipe, number))
         return 0; /* nothing to keep in order */
     if (!atomic_compare_exchange_strong(&pipe->writer, &owner, mine)) {
         bool nested = is_own_thread(owner); /* a signal handler writes while its own thread writes */
@@ -220,58 +90,114 @@ int sf_pipe_numbers_write_begin(uint32_t number, uint64_t *seq)
          * the word. It died with the lock only if the word is still its own. */
         if (!nested && !(writer_is_dead(owner) && atomic_compare_exchange_strong(&pipe->writer, &owner, mine)))
             return -EAGAIN;
-        stop_counting(pipe);
+        sf_pipe_numbers_stop(number);
         return 0;
     }
-    *seq = count_message(pipe, &pipe->written);
+    if (!is_counted(pipe, number))
+        return 0; /* the end releases the lock */
+    *seq = atomic_fetch_add(&pipe->written, 1) + 1;
+    pipe->written_check = add_check(pipe->written_check, message);
+    atomic_store(&pipe->checks[*seq % SF_PIPE_TABLE_CHECKS], pipe->written_check);
+    atomic_fetch_add(&pipe->begun_bytes, message->bytes);
     return 0;
 }
 
 void sf_pipe_numbers_write_end(uint32_t number, bool ok)
 {
-    struct pipe *pipe = pipe_of_number(number);
+    struct sf_pipe *pipe = sf_pipe_table_place(number);
     /* Not ours: begin did not make us the writer, because the pipe was not counted; or we are a child that was forked
      * in the middle of its parent's write, and the message may be in the pipe twice. */
     bool ours = is_own_thread(atomic_load(&pipe->writer));
     if (!ok || !ours)
-        stop_counting(pipe);
-    if (ours)
+        sf_pipe_numbers_stop(number);
+    if (ours) {
+        atomic_store(&pipe->written_bytes, atomic_load(&pipe->begun_bytes));
         atomic_store(&pipe->writer, 0);
+    }
 }
 
-void sf_pipe_numbers_read_begin(uint32_t number)
+/* ---- reading ---- */
+
+/* Whether nobody but us has used the pipe since the last read. */
+static bool is_balanced(struct sf_pipe *pipe, int fd, uint64_t bytes)
 {
-    struct pipe *pipe = pipe_of_number(number);
-    if (atomic_exchange(&pipe->reading, 1))
-        stop_counting(pipe);
+    int inside;
+    uint64_t least = atomic_load(&pipe->written_bytes);
+    if (ioctl(fd, FIONREAD, &inside) || inside < 0)
+        return false;
+    uint64_t there = atomic_load(&pipe->read_bytes) + bytes + (uint64_t)inside;
+    return least <= there && there <= atomic_load(&pipe->begun_bytes);
 }
 
-uint64_t sf_pipe_numbers_read_end(uint32_t number)
+/* Whether the checksum of message seq is `check`, or not known any more. */
+static bool is_checked(struct sf_pipe *pipe, uint64_t seq, uint32_t check)
 {
-    struct pipe *pipe = pipe_of_number(number);
-    uint64_t seq = count_message(pipe, &pipe->read);
+    uint32_t kept = atomic_load(&pipe->checks[seq % SF_PIPE_TABLE_CHECKS]);
+    /* after it: a writer counts its message before it writes the checksum over an earlier one */
+    uint64_t written = atomic_load(&pipe->written);
+    return seq <= written && (kept == check || written - seq >= SF_PIPE_TABLE_CHECKS);
+}
+
+uint64_t sf_pipe_numbers_read(uint32_t number, int fd, const struct sf_pipe_message *message)
+{
+    struct sf_pipe *pipe = sf_pipe_table_place(number);
+    if (!is_counted(pipe, number))
+        return 0;
+    if (atomic_exchange(&pipe->reading, 1)) {
+        sf_pipe_numbers_stop(number);
+        return 0;
+    }
+    uint64_t seq = atomic_load(&pipe->read) + 1;
+    uint32_t check = add_check(pipe->read_check, message);
+    if (is_balanced(pipe, fd, message->bytes) && is_checked(pipe, seq, check)) {
+        atomic_store(&pipe->read, seq);
+        pipe->read_check = check;
+        atomic_fetch_add(&pipe->read_bytes, message->bytes);
+    } else {
+        sf_pipe_numbers_stop(number);
+    }
     atomic_store(&pipe->reading, 0);
-    return seq;
+    return is_counted(pipe, number) ? seq : 0;
 }
 
-void sf_pipe_numbers_read_lost(uint32_t number)
+int sf_pipe_numbers_holds(uint32_t number)
 {
-    stop_counting(pipe_of_number(number));
+    struct sf_pipe *pipe = sf_pipe_table_place(number);
+    if (!is_counted(pipe, number))
+        return -1;
+    return atomic_load(&pipe->written_bytes) > atomic_load(&pipe->read_bytes);
 }
 
-void sf_pipe_numbers_read_quit(uint32_t number)
+/* ---- stopping ---- */
+
+void sf_pipe_numbers_stop_fd(int fd)
 {
-    atomic_store(&pipe_of_number(number)->reading, 0);
+    struct sf_pipe_end end = sf_pipe_table_look_up(fd);
+    if (end.out)
+        sf_pipe_numbers_stop(end.out);
+    if (end.in)
+        sf_pipe_numbers_stop(end.in);
+}
+
+static void stop_fd(int fd, void *context)
+{
+    (void)context;
+    sf_pipe_numbers_stop_fd(fd);
+}
+
+void sf_pipe_numbers_stop_inherited(void)
+{
+    if (sf_pipe_table_address() && sf_elsewhere_each_inherited(stop_fd, NULL))
+        sf_pipe_numbers_forget();
 }
 
 void sf_pipe_numbers_forget(void)
 {
-    for (uint32_t i = 1; table && i <= atomic_load(&table->pipes); i++)
-        stop_counting(&table->pipe[i]);
+    sf_pipe_table_each(sf_pipe_numbers_stop);
 }
 
-void sf_pipe_numbers_each(void (*visit)(uint32_t pipe))
+bool sf_pipe_numbers_are_shared_with(pid_t pid)
 {
-    for (uint32_t i = 1; table && i <= atomic_load(&table->pipes); i++)
-        visit(i);
+    const void *table = sf_pipe_table_address();
+    return table && sf_elsewhere_has_mapped(pid, table);
 }

@@ -13,20 +13,31 @@ enum { DEPTH = 8 };
 static __thread struct sf_call calls[DEPTH] __attribute__((tls_model("initial-exec")));
 static __thread unsigned depth __attribute__((tls_model("initial-exec")));
 
-struct sf_call *sf_call_begin(uint32_t pipe, enum sf_event_kind kind)
+struct sf_call *sf_call_begin(const void *connection, uint32_t pipe, enum sf_event_kind kind)
 {
     if (depth == DEPTH)
         return NULL;
     struct sf_call *call = &calls[depth++];
-    *call = (struct sf_call){.pipe = pipe, .kind = kind, .open = true, .era = sf_call_era()};
+    *call = (struct sf_call){.connection = connection, .pipe = pipe, .kind = kind, .open = true, .era = sf_call_era()};
     sf_log_write(kind, SF_PHASE_BEGIN, sf_pipe_numbers_channel(pipe), 0, 0);
     return call;
 }
 
-struct sf_call *sf_call_around(uint32_t pipe, enum sf_event_kind kind)
+struct sf_call *sf_call_around(const void *connection, enum sf_event_kind kind)
 {
     struct sf_call *call = depth ? &calls[depth - 1] : NULL;
-    return call && call->open && !call->transferring && call->kind == kind && call->pipe == pipe ? call : NULL;
+    bool is_part = call && call->open && !call->transferring;
+    return is_part && call->kind == kind && call->connection == connection ? call : NULL;
+}
+
+void sf_call_has_bytes(const void *connection)
+{
+    struct sf_call *call = depth ? &calls[depth - 1] : NULL;
+    if (!call || !call->transferring || call->begun || call->connection != connection)
+        return;
+    call->begun = true;
+    sf_call_wait_end(call);
+    call->begun_tsc = sf_log_stretch_begin();
 }
 
 void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes)

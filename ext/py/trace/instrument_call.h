@@ -12,10 +12,13 @@
 #include "core/log/log.h"
 
 struct sf_call {
+    const void *connection; /* only compared */
     uint32_t pipe;
     enum sf_event_kind kind; /* SEND or RECEIVE */
     bool open;               /* the END of its span is not written yet */
     bool transferring;       /* its message is being read: calls that a signal handler makes now are not part of it */
+    bool begun;              /* and its beginning has come */
+    uint64_t begun_tsc;      /* when; 0: events are not wanted */
     enum sf_wait waiting;    /* for what it is in a WAIT; 0: it is in none */
     uint32_t era, wait_era;  /* sf_call_era() when the BEGIN of its span, of its WAIT, was written */
 };
@@ -29,10 +32,14 @@ static inline uint32_t sf_call_era(void)
 
 /* Begins a call and writes its BEGIN. NULL: this thread has too many calls under way (handlers in handlers), and this
  * one writes no events. The functions below take NULL for `call`, and do nothing then. */
-struct sf_call *sf_call_begin(uint32_t pipe, enum sf_event_kind kind);
+struct sf_call *sf_call_begin(const void *connection, uint32_t pipe, enum sf_event_kind kind);
 
-/* The innermost call, if it is of this kind and on this pipe: then the caller is a part of it. Else NULL. */
-struct sf_call *sf_call_around(uint32_t pipe, enum sf_event_kind kind);
+/* The innermost call, if it is of this kind and on this connection: then the caller is a part of it. Else NULL. */
+struct sf_call *sf_call_around(const void *connection, enum sf_event_kind kind);
+
+/* Bytes of a message have come from this connection. If they are the first of the message that this thread's innermost
+ * call reads, its WAIT ends. */
+void sf_call_has_bytes(const void *connection);
 
 /* Writes the END of the call's span, with the message that was sent or received; seq 0: none. */
 void sf_call_finish(struct sf_call *call, uint64_t seq, uint64_t bytes);

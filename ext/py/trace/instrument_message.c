@@ -2,9 +2,12 @@
  * the messages.
  *
  *     send:      SEND begin, (pickling), SEND end, WRITE begin, (write; in a WAIT if the pipe is full), WRITE end
- *     receive:   RECEIVE begin, WAIT begin, (until there is something), WAIT end, (read), COPIED, RECEIVE end
+ *     receive:   RECEIVE begin, WAIT begin, (read of the first bytes), WAIT end, (read), COPIED, RECEIVE end
  *
  * SEND ends before the first byte is written, because the message may be received before its write returns.
+ *
+ * What is wrapped does all reading, writing and waiting itself, so errors, timeouts and signals are the same as
+ * without. There is one exception: where several threads or processes write to one pipe at once, they do it in turn.
  *
  * Python calls one C function, which begins the call, calls the method, and ends the call. So the exception of a signal
  * handler cannot come in between, and leave a call that never ends or a pipe that has a writer for ever.
@@ -13,14 +16,17 @@
 #include "py/base/types.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/log/pipe_numbers.h"
+#include "core/os/monotonic.h"
 #include "py/trace/instrument.h"
 #include "py/trace/instrument_call.h"
 #include "py/trace/stretch.h"
+
+enum { STOPPED_WRITER_NS = 1000000000 }; /* a writer that makes others wait that long is taken to be stopped */
 
 static __thread uint64_t last_bytes; /* of the message that this thread wrote last */
 
@@ -29,6 +35,54 @@ static bool is_ready(int fd, short events)
     struct pollfd one = {.fd = fd, .events = events};
     return poll(&one, 1, 0) != 0;
 }
+
+/* ---- what a message looks like in its pipe ---- */
+
+/* A Connection writes the length as 4 bytes, and before one that does not fit into them 4 bytes more that say so. */
+static uint64_t bytes_in_pipe(uint64_t bytes)
+{
+    return bytes + (bytes > INT32_MAX ? 12 : 4);
+}
+
+#ifdef PYPY_VERSION /* Looking into a buffer is slow there: the length alone is compared. */
+static int64_t look_at(PyObject *buffer, struct sf_pipe_message *out)
+{
+    Py_ssize_t bytes = PyObject_Size(buffer);
+    *out = (struct sf_pipe_message){.bytes = bytes < 0 ? 0 : bytes_in_pipe((uint64_t)bytes)};
+    return bytes;
+}
+#else
+/* Of its first and last bytes: that is enough to notice most messages of others, and takes little time. */
+static uint32_t checksum(const void *content, uint64_t bytes)
+{
+    enum { EDGE = 64 };
+    unsigned char edges[2 * EDGE] = {0};
+    uint64_t sum = bytes, edge = bytes < EDGE ? bytes : EDGE, word;
+    if (bytes) {
+        memcpy(edges, content, edge);
+        memcpy(edges + EDGE, (const char *)content + bytes - edge, edge);
+    }
+    for (size_t at = 0; at < sizeof edges; at += sizeof word) {
+        memcpy(&word, edges + at, sizeof word);
+        sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        sum ^= sum >> 29;
+    }
+    return (uint32_t)(sum ^ sum >> 32);
+}
+
+/* The message whose content is in this buffer: its bytes, or -1 with an exception. */
+static int64_t look_at(PyObject *buffer, struct sf_pipe_message *out)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE))
+        return -1;
+    out->bytes = bytes_in_pipe((uint64_t)view.len);
+    out->check = checksum(view.buf, (uint64_t)view.len);
+    int64_t bytes = view.len;
+    PyBuffer_Release(&view);
+    return bytes;
+}
+#endif
 
 /* ---- sending ---- */
 
@@ -39,20 +93,30 @@ static PyObject *call_send(PyObject *Py_UNUSED(module), PyObject *const *args, P
         return NULL;
     uint32_t pipe = sf_connection_of(args[1]).out;
     struct sf_call *call = NULL;
-    if (pipe && !sf_call_around(pipe, SF_EVENT_SEND))
-        call = sf_call_begin(pipe, SF_EVENT_SEND);
+    if (pipe && !sf_call_around(args[1], SF_EVENT_SEND))
+        call = sf_call_begin(args[1], pipe, SF_EVENT_SEND);
     PyObject *sent = sf_instrument_call(args[0], args + 1, count - 1, keywords);
     sf_call_end(call);
     return sent;
 }
 
 /* Waits until no other thread or process writes to the pipe (they may, where the program takes no lock), and makes this
- * one its writer. 0, or -1 with an exception. */
-static int become_writer(uint32_t pipe, struct sf_call *call, uint64_t *seq)
+ * one its writer. But if there is room in the pipe all the time, the other writer is stopped, and nothing would make
+ * this one wait without us: then the pipe is no longer counted. 0, or -1 with an exception. */
+static int become_writer(struct sf_connection connection, const struct sf_pipe_message *message, struct sf_call *call,
+                         uint64_t *seq)
 {
     struct timespec pause = {0, 20000};
-    while (sf_pipe_numbers_write_begin(pipe, seq) == -EAGAIN) {
+    int64_t room_since = 0;
+    while (sf_pipe_numbers_write_begin(connection.out, message, seq) == -EAGAIN) {
+        int64_t now = sf_monotonic_ns();
         sf_call_wait_begin(call, SF_WAIT_ROOM); /* most likely the other one waits for room */
+        if (!is_ready(connection.fd, POLLOUT))
+            room_since = 0;
+        else if (!room_since)
+            room_since = now;
+        else if (now - room_since > STOPPED_WRITER_NS)
+            sf_pipe_numbers_stop(connection.out);
         Py_BEGIN_ALLOW_THREADS;
         nanosleep(&pause, NULL);
         Py_END_ALLOW_THREADS;
@@ -65,31 +129,28 @@ static int become_writer(uint32_t pipe, struct sf_call *call, uint64_t *seq)
     return 0;
 }
 
-static uint64_t length_of(PyObject *buffer)
-{
-    Py_ssize_t bytes = PyObject_Size(buffer);
-    if (bytes < 0)
-        PyErr_Clear();
-    return bytes < 0 ? 0 : (uint64_t)bytes;
-}
-
 /* method, connection, buffer */
 static PyObject *call_write(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     if (!sf_instrument_has(count, 3))
         return NULL;
     struct sf_connection connection = sf_connection_of(args[1]);
+    struct sf_pipe_message message;
     uint32_t pipe = connection.out, era = 0;
-    uint64_t bytes = last_bytes = length_of(args[2]), seq;
-    if (!pipe)
+    int64_t bytes = look_at(args[2], &message);
+    uint64_t seq;
+    if (bytes < 0)
+        PyErr_Clear(); /* the method will say what it thinks of it */
+    last_bytes = bytes < 0 ? 0 : (uint64_t)bytes;
+    if (!pipe || bytes < 0)
         return sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    struct sf_call *call = sf_call_around(pipe, SF_EVENT_SEND), *own = NULL;
+    struct sf_call *call = sf_call_around(args[1], SF_EVENT_SEND), *own = NULL;
     PyObject *written = NULL;
     if (!call)
-        call = own = sf_call_begin(pipe, SF_EVENT_SEND);
-    if (become_writer(pipe, call, &seq))
+        call = own = sf_call_begin(args[1], pipe, SF_EVENT_SEND);
+    if (become_writer(connection, &message, call, &seq))
         goto out;
-    sf_call_finish(call, seq, bytes);
+    sf_call_finish(call, seq, (uint64_t)bytes);
     if (call) {
         era = sf_call_era();
         sf_log_write(SF_EVENT_WRITE, SF_PHASE_BEGIN, sf_pipe_numbers_channel(pipe), 0, 0);
@@ -100,7 +161,7 @@ static PyObject *call_write(PyObject *Py_UNUSED(module), PyObject *const *args, 
     sf_pipe_numbers_write_end(pipe, written != NULL);
     sf_call_wait_end(call);
     if (era && era == sf_call_era())
-        sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipe_numbers_channel(pipe), written ? bytes : 0, 0);
+        sf_log_write(SF_EVENT_WRITE, SF_PHASE_END, sf_pipe_numbers_channel(pipe), written ? (uint64_t)bytes : 0, 0);
 out:
     sf_call_end(own);
     return written;
@@ -108,14 +169,21 @@ out:
 
 /* ---- receiving ---- */
 
-/* waits: whether the wait for a message may begin here. Otherwise call_read begins it. */
-static PyObject *receive_from(struct sf_connection connection, bool waits, PyObject *method, PyObject *const *args,
-                              Py_ssize_t count, PyObject *keywords)
+static bool has_message(struct sf_connection connection)
 {
+    int holds = sf_pipe_numbers_holds(connection.in);
+    return holds < 0 ? is_ready(connection.fd, POLLIN) : holds;
+}
+
+/* waits: whether the wait for a message may begin here. Otherwise call_read begins it. */
+static PyObject *receive_from(PyObject *object, bool waits, PyObject *method, PyObject *const *args, Py_ssize_t count,
+                              PyObject *keywords)
+{
+    struct sf_connection connection = sf_connection_of(object);
     struct sf_call *call = NULL;
-    if (connection.in && !sf_call_around(connection.in, SF_EVENT_RECEIVE))
-        call = sf_call_begin(connection.in, SF_EVENT_RECEIVE);
-    if (call && waits && !is_ready(connection.fd, POLLIN))
+    if (connection.in && !sf_call_around(object, SF_EVENT_RECEIVE))
+        call = sf_call_begin(object, connection.in, SF_EVENT_RECEIVE);
+    if (call && waits && !has_message(connection))
         sf_call_wait_begin(call, SF_WAIT_MESSAGE);
     PyObject *received = sf_instrument_call(method, args, count, keywords);
     sf_call_end(call);
@@ -127,7 +195,7 @@ static PyObject *call_receive(PyObject *Py_UNUSED(module), PyObject *const *args
 {
     if (!sf_instrument_has(count, 2))
         return NULL;
-    return receive_from(sf_connection_of(args[1]), false, args[0], args + 1, count - 1, keywords);
+    return receive_from(args[1], false, args[0], args + 1, count - 1, keywords);
 }
 
 /* method, the queue's connection, whether it blocks, ... */
@@ -138,47 +206,31 @@ static PyObject *call_get(PyObject *Py_UNUSED(module), PyObject *const *args, Py
     int blocks = PyObject_IsTrue(args[2]);
     if (blocks < 0)
         return NULL;
-    return receive_from(sf_connection_of(args[1]), blocks, args[0], args + 3, count - 3, keywords);
+    return receive_from(args[1], blocks, args[0], args + 3, count - 3, keywords);
 }
 
-/* Sleeps until there is something to read. Returns at once for a descriptor that does not block, because reading it
- * would not wait either. 0, or -1 with an exception. */
-static int wait_readable(struct sf_call *call, int fd)
+/* Looks at the message that was read (an io.BytesIO). Its bytes, or -1. */
+static int64_t look_at_read(PyObject *read, struct sf_pipe_message *out)
 {
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || (flags & O_NONBLOCK))
-        return 0;
-    struct pollfd one = {.fd = fd, .events = POLLIN};
-    int error;
-    sf_call_wait_begin(call, SF_WAIT_MESSAGE);
-    do {
-        Py_BEGIN_ALLOW_THREADS;
-        error = poll(&one, 1, -1) < 0 ? errno : 0;
-        Py_END_ALLOW_THREADS;
-        if (error == EINTR && sf_check_signals())
-            return -1;
-    } while (error == EINTR);
-    return 0;
-}
-
-enum { NOTHING_READ = -1, READ_IN_PART = -2 };
-
-/* Bytes of the message that was read into the buffer (io.BytesIO); NOTHING_READ; or READ_IN_PART: reading failed, and
- * bytes of the message may be lost. */
-static int64_t count_read(PyObject *buffer)
-{
+#ifdef PYPY_VERSION
     static PyObject *name_tell;
-    if (!buffer)
-        return PyErr_ExceptionMatches(PyExc_EOFError) ? NOTHING_READ : READ_IN_PART;
-    if (buffer == Py_None) /* the message is longer than the caller allows */
-        return READ_IN_PART;
     PyObject *position = NULL;
     if (name_tell || (name_tell = PyUnicode_InternFromString("tell")))
-        position = PyObject_CallMethodNoArgs(buffer, name_tell);
-    long long bytes = position ? PyLong_AsLongLong(position) : 0;
+        position = PyObject_CallMethodNoArgs(read, name_tell);
+    long long bytes = position ? PyLong_AsLongLong(position) : -1;
     Py_XDECREF(position);
-    PyErr_Clear();
-    return bytes < 0 ? 0 : bytes;
+    *out = (struct sf_pipe_message){.bytes = bytes < 0 ? 0 : bytes_in_pipe((uint64_t)bytes)};
+#else
+    static PyObject *name_getbuffer;
+    PyObject *view = NULL;
+    if (name_getbuffer || (name_getbuffer = PyUnicode_InternFromString("getbuffer")))
+        view = PyObject_CallMethodNoArgs(read, name_getbuffer);
+    int64_t bytes = view ? look_at(view, out) : -1;
+    Py_XDECREF(view);
+#endif
+    if (bytes < 0)
+        PyErr_Clear();
+    return bytes;
 }
 
 /* method, connection, ... */
@@ -187,37 +239,55 @@ static PyObject *call_read(PyObject *Py_UNUSED(module), PyObject *const *args, P
     if (!sf_instrument_has(count, 2))
         return NULL;
     struct sf_connection connection = sf_connection_of(args[1]);
+    struct sf_pipe_message message;
     uint32_t pipe = connection.in;
     if (!pipe)
         return sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    struct sf_call *call = sf_call_around(pipe, SF_EVENT_RECEIVE), *own = NULL;
-    PyObject *buffer = NULL;
+    struct sf_call *call = sf_call_around(args[1], SF_EVENT_RECEIVE), *own = NULL;
+    int64_t bytes = -1;
+    uint64_t seq = 0;
     if (!call)
-        call = own = sf_call_begin(pipe, SF_EVENT_RECEIVE);
-    if (call && !is_ready(connection.fd, POLLIN) && wait_readable(call, connection.fd))
-        goto out;
-    sf_call_wait_end(call);
+        call = own = sf_call_begin(args[1], pipe, SF_EVENT_RECEIVE);
+    if (call && !has_message(connection))
+        sf_call_wait_begin(call, SF_WAIT_MESSAGE);
     if (call)
         call->transferring = true;
-    uint64_t from = sf_log_stretch_begin(), seq = 0;
-    sf_pipe_numbers_read_begin(pipe);
-    buffer = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    int64_t bytes = count_read(buffer);
-    if (bytes == NOTHING_READ)
-        sf_pipe_numbers_read_quit(pipe);
-    else if (bytes == READ_IN_PART)
-        sf_pipe_numbers_read_lost(pipe);
-    else
-        seq = sf_pipe_numbers_read_end(pipe);
+    PyObject *read = sf_instrument_call(args[0], args + 1, count - 1, keywords);
+    sf_call_wait_end(call);
+    if (read && read != Py_None)
+        bytes = look_at_read(read, &message);
+    if (bytes >= 0)
+        seq = sf_pipe_numbers_read(pipe, connection.fd, &message);
+    else if (read || (call && call->begun)) /* a part of it was read, or it is longer than the caller allows */
+        sf_pipe_numbers_stop(pipe);
     if (call && bytes >= SF_STRETCH_LEAST_BYTES)
-        sf_log_stretch(SF_EVENT_COPIED, from, (uint64_t)bytes);
+        sf_log_stretch(SF_EVENT_COPIED, call->begun_tsc, (uint64_t)bytes);
     sf_call_finish(call, seq, bytes > 0 ? (uint64_t)bytes : 0);
-out:
     sf_call_end(own);
-    return buffer;
+    return read;
+}
+
+/* method, connection, ...: reads bytes of a message */
+static PyObject *call_read_part(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count,
+                                PyObject *keywords)
+{
+    if (!sf_instrument_has(count, 2))
+        return NULL;
+    PyObject *read = sf_instrument_call(args[0], args + 1, count - 1, keywords);
+    if (read)
+        sf_call_has_bytes(args[1]);
+    return read;
 }
 
 /* ---- pickling ---- */
+
+static uint64_t length_of(PyObject *buffer)
+{
+    Py_ssize_t bytes = PyObject_Size(buffer);
+    if (bytes < 0)
+        PyErr_Clear();
+    return bytes < 0 ? 0 : (uint64_t)bytes;
+}
 
 /* method, ...; returns_pickle: the method returns the pickle; else the pickle is the method's first argument */
 static PyObject *call_pickler(bool returns_pickle, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
@@ -252,6 +322,7 @@ PyMethodDef sf_instrument_message_functions[] = {
     {"_instrument_receive", SF_WRAPPER(call_receive), "A method that reads and unpickles: method, connection, ..."},
     {"_instrument_get", SF_WRAPPER(call_get), "The same of a queue: method, its connection, whether it blocks, ..."},
     {"_instrument_read", SF_WRAPPER(call_read), "The read of a message: method, connection, ..."},
+    {"_instrument_read_part", SF_WRAPPER(call_read_part), "The read of bytes of a message: method, connection, ..."},
     {"_instrument_pickle", SF_WRAPPER(call_pickle), "method, ...: returns the pickle."},
     {"_instrument_unpickle", SF_WRAPPER(call_unpickle), "method, pickle, ..."},
     {"_instrument_sent_bytes", sent_bytes, METH_NOARGS, "Bytes of the message that this thread wrote last."},

@@ -1,7 +1,7 @@
 /* trace.instrument, pipes: which pipes of core/log/pipe_numbers.h a connection has, and their CHANNEL events. */
 #include "py/base/types.h"
 
-#include <unistd.h>
+#include <limits.h>
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
@@ -11,33 +11,32 @@
 /* Attributes of a connection: its descriptor, and its two pipes as one int, once they are found. */
 static PyObject *name_handle, *name_pipes;
 
-/* Writes a mark, once in each process, that there are pipes without events. */
-static void log_full(void)
+static void log_pipe(uint32_t pipe)
 {
-    static const char text[] = "trace.instrument: too many pipes, the messages of new ones are not traced";
-    static pid_t logged_by;
-    if (logged_by == getpid())
-        return;
-    logged_by = getpid();
-    uint32_t number = sf_log_text(text, sizeof text - 1);
-    sf_log_write(SF_EVENT_MARK, SF_PHASE_INSTANT, number, 0, 0);
+    uint64_t kind = pipe == SF_PIPE_TABLE_REST ? SF_CHANNEL_REST : SF_CHANNEL_PIPE;
+    sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, sf_pipe_numbers_channel(pipe), sf_pipe_numbers_capacity(pipe),
+                 kind);
 }
 
 static struct sf_pipe_end find_pipes(PyObject *connection, int fd)
 {
     PyObject *known = PyObject_GetAttr(connection, name_pipes);
+    struct sf_pipe_end end;
     if (known) {
         unsigned long long both = PyLong_AsUnsignedLongLong(known);
         Py_DECREF(known);
-        return (struct sf_pipe_end){(uint32_t)(both >> 32), (uint32_t)both};
+        end = (struct sf_pipe_end){(uint32_t)(both >> 32), (uint32_t)both};
+        if (sf_pipe_table_is_current(end.out) && sf_pipe_table_is_current(end.in))
+            return end;
     }
     PyErr_Clear();
-    struct sf_pipe_end end = sf_pipe_numbers_find(fd);
-    if (!end.out && !end.in) {
-        if (sf_pipe_numbers_full())
-            log_full();
+    Py_BEGIN_ALLOW_THREADS; /* it may take long */
+    end = sf_pipe_table_find(fd);
+    Py_END_ALLOW_THREADS;
+    if (!end.out && !end.in)
         return end;
-    }
+    if (end.out == SF_PIPE_TABLE_REST)
+        log_pipe(end.out);
     PyObject *both = PyLong_FromUnsignedLongLong((unsigned long long)end.out << 32 | end.in);
     if (!both || PyObject_SetAttr(connection, name_pipes, both))
         PyErr_Clear(); /* the next call looks for it again */
@@ -66,14 +65,9 @@ bool sf_instrument_has(Py_ssize_t count, Py_ssize_t least)
     return count >= least;
 }
 
-static void log_pipe(uint32_t pipe)
-{
-    sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, sf_pipe_numbers_channel(pipe), sf_pipe_numbers_capacity(pipe), 0);
-}
-
 void sf_instrument_log_pipes(void)
 {
-    sf_pipe_numbers_each(log_pipe);
+    sf_pipe_table_each(log_pipe);
 }
 
 static PyObject *declare_pipe(PyObject *Py_UNUSED(module), PyObject *args)
@@ -81,8 +75,12 @@ static PyObject *declare_pipe(PyObject *Py_UNUSED(module), PyObject *args)
     int reader, writer, duplex;
     if (!PyArg_ParseTuple(args, "iip:_instrument_declare", &reader, &writer, &duplex))
         return NULL;
-    if (sf_pipe_numbers_declare(reader, writer, duplex) == 0) {
-        struct sf_pipe_end end = sf_pipe_numbers_find(writer);
+    int error;
+    Py_BEGIN_ALLOW_THREADS; /* it may take long */
+    error = sf_pipe_table_declare(reader, writer, duplex);
+    Py_END_ALLOW_THREADS;
+    if (!error) {
+        struct sf_pipe_end end = sf_pipe_table_find(writer);
         log_pipe(end.out);
         if (end.in != end.out)
             log_pipe(end.in);
@@ -90,17 +88,47 @@ static PyObject *declare_pipe(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *uncount_pipe(PyObject *Py_UNUSED(module), PyObject *descriptor)
+/* ---- descriptors that are passed on ---- */
+
+/* Stops the counts of a descriptor, or of all in a sequence, or in sequences in it. What else is in it is left to those
+ * who get it after us. */
+static void stop_each(PyObject *descriptors, int depth)
 {
-    long fd = PyLong_AsLong(descriptor);
-    if (fd == -1 && PyErr_Occurred())
+    if (PyLong_Check(descriptors)) {
+        long fd = PyLong_AsLong(descriptors);
+        if (fd == -1 && PyErr_Occurred())
+            PyErr_Clear();
+        else if (fd >= 0 && fd <= INT_MAX)
+            sf_pipe_numbers_stop_fd((int)fd);
+    } else if (depth > 0 && PySequence_Check(descriptors) && !PyBytes_Check(descriptors) &&
+               !PyUnicode_Check(descriptors)) {
+        PyObject *items = PySequence_Tuple(descriptors); /* a list may be changed meanwhile */
+        for (Py_ssize_t i = 0; items && i < PyTuple_Size(items); i++)
+            stop_each(PyTuple_GetItem(items, i), depth - 1);
+        Py_XDECREF(items);
+        PyErr_Clear();
+    }
+}
+
+/* descriptors, whether an exec follows */
+static PyObject *pass_on(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *descriptors;
+    int inherits;
+    if (!PyArg_ParseTuple(args, "Op:_instrument_pass_on", &descriptors, &inherits))
         return NULL;
-    struct sf_pipe_end end = sf_pipe_numbers_find((int)fd);
-    if (end.out)
-        sf_pipe_numbers_read_lost(end.out);
-    if (end.in)
-        sf_pipe_numbers_read_lost(end.in);
+    stop_each(descriptors, 3);
+    if (inherits)
+        sf_pipe_numbers_stop_inherited();
     Py_RETURN_NONE;
+}
+
+static PyObject *counts(PyObject *Py_UNUSED(module), PyObject *pid)
+{
+    long number = PyLong_Check(pid) ? PyLong_AsLong(pid) : 0;
+    if (number == -1 && PyErr_Occurred())
+        PyErr_Clear();
+    return PyBool_FromLong(number > 0 && number <= INT_MAX && sf_pipe_numbers_are_shared_with((pid_t)number));
 }
 
 static PyObject *begin_counting(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
@@ -109,7 +137,7 @@ static PyObject *begin_counting(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED
         return NULL;
     if (!name_pipes && !(name_pipes = PyUnicode_InternFromString("_snakefish_pipes")))
         return NULL;
-    int error = sf_pipe_numbers_init();
+    int error = sf_pipe_table_init();
     if (error)
         return sf_error(error, "cannot map memory for the counts of messages");
     Py_RETURN_NONE;
@@ -127,7 +155,9 @@ PyMethodDef sf_instrument_pipe_functions[] = {
     {"_instrument_forget", end_counting, METH_NOARGS,
      "From now on messages have no numbers: this process does not count them any more."},
     {"_instrument_declare", declare_pipe, METH_VARARGS, "Registers a new pair of descriptors: reader, writer, duplex."},
-    {"_instrument_uncount", uncount_pipe, METH_O,
-     "A descriptor is passed to a process that does not count: its messages have no numbers from now on."},
+    {"_instrument_pass_on", pass_on, METH_VARARGS,
+     "Descriptors are passed to a process that does not count, with inherits=True also those that an exec leaves open: "
+     "their messages have no numbers from now on. descriptors: an int, or a sequence with ints in it; inherits."},
+    {"_instrument_counts", counts, METH_O, "Whether the process with this pid shares the counts of messages."},
     {NULL, NULL, 0, NULL},
 };

@@ -11,11 +11,12 @@ pytestmark = needs_collector
 def test_uninstrument_puts_back_every_attribute(check_program):
     assert check_program("""
         import multiprocessing, multiprocessing.pool, multiprocessing.popen_forkserver, multiprocessing.popen_spawn_posix, sys
+        import socket, subprocess
         from snakefish import trace
         def look():
             found = {}
             for name, module in sorted(sys.modules.items()):
-                if name.startswith("multiprocessing"):
+                if name.startswith("multiprocessing") or name in ("os", "socket", "subprocess", "_posixsubprocess"):
                     for key, value in list(vars(module).items()):
                         found[name, key] = value
                         if isinstance(value, type):

@@ -352,6 +352,8 @@ def at(moment):
         global reading
         if frame.f_code.co_filename.endswith("synchronize.py"):
             return  # an exception there would leave the queue's lock taken, also without trace.instrument
+        if frame.f_code.co_filename.startswith("<frozen"):
+            return  # the interpreter's own, which it may call at any time: PyPy for its locks of modules
         moment -= 1
         if moment == 0:
             reading = is_reading(frame)
