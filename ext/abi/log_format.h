@@ -112,7 +112,7 @@ struct sf_log_header {
     uint32_t version;    /* SF_ABI_VERSION */
     uint32_t capacity;   /* records; a power of two */
     uint32_t pid;        /* the writer */
-    uint32_t parent_pid; /* its getppid() when the log was made */
+    uint32_t parent_pid; /* the process that forked it; of a log that begins later its getppid() then */
     uint32_t family;     /* pid of the root of the tree of forks; task and channel numbers are unique within it */
     uint32_t task;       /* the task this process was forked for; 0: not forked by snakefish */
     uint64_t start_tsc;  /* when the log was made */

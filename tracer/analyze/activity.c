@@ -182,6 +182,16 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
         close_span(lane, rows_integer(rows, BEGIN));
 }
 
+/* A child that began after its parent's end was forked before it. */
+static void report_late_children(struct walk *walk, int process, int64_t end_ns)
+{
+    int child;
+    if (!walk->visitor || !walk->visitor->forked)
+        return;
+    while ((child = overlay_late_child(walk->overlay, process)) != PROCESS_NONE)
+        walk->visitor->forked(walk->visitor->arg, process, child, end_ns);
+}
+
 static int pass_over_events(struct walk *walk, sqlite3 *db, const struct timebase *timebase)
 {
     struct rows rows;
@@ -199,6 +209,7 @@ static int pass_over_events(struct walk *walk, sqlite3 *db, const struct timebas
         int64_t end_ns = walk->processes->rows[i].end_ns;
         spend(walk, i, end_ns, current_category(walk, i));
         assert(walk->lanes[i].now_ns == end_ns);
+        report_late_children(walk, i, end_ns);
         if (walk->visitor && walk->visitor->ended)
             walk->visitor->ended(walk->visitor->arg, i, end_ns);
     }

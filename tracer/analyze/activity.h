@@ -32,7 +32,8 @@ struct activity_visitor {
     void *arg;
     void (*stretch)(void *arg, const struct stretch *stretch);
     void (*event)(void *arg, const struct activity_event *event);  /* may be NULL, like the next ones */
-    void (*forked)(void *arg, int process, int child, int64_t ns); /* a child begins, at that time of `process` */
+    /* a child begins, at that time of `process`: at its end, if the child's first record is later */
+    void (*forked)(void *arg, int process, int child, int64_t ns);
     void (*ended)(void *arg, int process, int64_t ns);
 };
 

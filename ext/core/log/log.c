@@ -47,6 +47,7 @@ static struct {
     char directory[PATH_MAX];
     struct sf_own_fd directory_fd, log_fd;
     char name[SF_NAME_BYTES];
+    pid_t pid;                        /* of this process; a child finds its parent's here */
     uint32_t lanes, texts;            /* how many numbers of each were given out in this log */
     uint32_t era;                     /* number of logs closed so far */
     uint64_t reserved;                /* records whose pages are reserved */
@@ -180,7 +181,7 @@ static int make_file(int directory, const char *file, size_t bytes)
 }
 
 /* Makes this process's log. On failure the process has none and the session counts it. 0 or -errno. */
-static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
+static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task, pid_t parent)
 {
     struct sf_log *log = &sf_log_self;
     uint32_t capacity = log->session->log_records;
@@ -200,7 +201,7 @@ static int make_log(uint64_t start_tsc, uint64_t age_ns, uint32_t task)
     header->version = SF_ABI_VERSION;
     header->capacity = capacity;
     header->pid = (uint32_t)getpid();
-    header->parent_pid = (uint32_t)getppid();
+    header->parent_pid = (uint32_t)parent;
     header->family = family_root;
     header->task = task;
     header->start_tsc = start_tsc;
@@ -341,7 +342,7 @@ int sf_log_attach(const char *directory)
     }
     strcpy(own.directory, directory);
     sf_debug(SF_DEBUG_LOG, "joined the session in %s", directory);
-    error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0);
+    error = make_log(sf_tsc_read(), sf_identity_age_ns(), 0, getppid());
     if (error)
         sf_log_detach();
     return error;
@@ -396,20 +397,23 @@ static void forget_next_fork(void)
     next_fork.name[0] = '\0';
 }
 
-/* In every child: leaves the parent's log to the parent and starts one of its own. */
+/* In every child: leaves the parent's log to the parent and starts one of its own. The parent may have ended by now: so
+ * its pid is the one that it had noted, not getppid(). */
 static void start_log_in_child(void)
 {
     uint64_t tsc = sf_tsc_read_fenced();
     uint32_t task = next_fork.task;
+    pid_t parent = own.pid;
+    own.pid = getpid();
     close_log();
     own.lanes = 1; /* the thread that forked is the only one left: lane 0 */
     sf_log_lane = 0;
     if (next_fork.name[0])
         memcpy(own.name, next_fork.name, SF_NAME_BYTES);
     forget_next_fork();
-    if (!sf_log_enabled() || make_log(tsc, 0, task))
+    if (!sf_log_enabled() || make_log(tsc, 0, task, parent))
         return;
-    sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)getppid(), 0);
+    sf_log_write_at(tsc, SF_EVENT_START, SF_PHASE_INSTANT, task, (uint64_t)parent, 0);
 }
 
 int sf_log_init(void)
@@ -426,7 +430,8 @@ int sf_log_init(void)
         return -error;
     }
     family = mapped;
-    family_root = (uint32_t)getpid();
+    own.pid = getpid();
+    family_root = (uint32_t)own.pid;
     own.lanes = 1;
     sf_log_lane = 0;
     return 0;

@@ -147,6 +147,24 @@ TEST(a_child_whose_fork_was_not_seen_was_forked_when_it_began)
     fixture_close(&f);
 }
 
+TEST(a_child_whose_first_record_is_later_than_its_parents_end_was_forked_at_that_end)
+{
+    struct fixture f = {.db = trace_new()};
+    trace_process(f.db, 1, 0, 100, 0, 0);
+    trace_process(f.db, 2, 5, 10, 1, 0);
+    trace_process(f.db, 3, 12, 110, 2, 0);
+    fixture_open(&f);
+    int starts = 0;
+    for (uint32_t i = 0; i < f.graph.count; i++)
+        if (f.graph.steps[i].starts && f.graph.steps[i].process == 2) {
+            CHECK_ENDED_BY(&f, &f.graph.steps[i], 1, 10);
+            CHECK(!f.graph.steps[i].outside);
+            starts++;
+        }
+    CHECK_EQ(1, starts);
+    fixture_close(&f);
+}
+
 TEST(the_exit_of_a_child_ends_the_wait_of_its_join_though_it_is_gone_later)
 {
     struct fixture f = thread();
@@ -262,8 +280,10 @@ TEST(any_trace_makes_a_graph_that_replays_as_it_was_and_has_a_path_without_gap)
         CHECK_EQ(0, critical_path_init(&path, &f.graph));
         for (size_t i = 1; i < path.count; i++)
             CHECK_EQ(path.pieces[i - 1].to_ns, path.pieces[i].from_ns);
-        if (path.count)
+        if (path.count) {
+            CHECK_EQ(f.graph.from_ns, path.pieces[0].from_ns);
             CHECK_EQ(f.graph.to_ns, path.pieces[path.count - 1].to_ns);
+        }
         critical_path_fini(&path);
         fixture_close(&f);
     }
