@@ -91,7 +91,14 @@ enum sf_task_kind {
     SF_TASK_PROCESS = 5, /* of multiprocessing */
 };
 enum sf_outcome { SF_OUTCOME_RETURNED = 1, SF_OUTCOME_RAISED = 2, SF_OUTCOME_EXITED = 3 };
-enum sf_wait { SF_WAIT_MESSAGE = 1, SF_WAIT_ROOM = 2, SF_WAIT_CHILD = 3, SF_WAIT_REQUEST = 4, SF_WAIT_ITEM = 5 };
+enum sf_wait {
+    SF_WAIT_MESSAGE = 1,
+    SF_WAIT_ROOM = 2,
+    SF_WAIT_CHILD = 3,
+    SF_WAIT_REQUEST = 4,
+    SF_WAIT_ITEM = 5,
+    SF_WAIT_THREAD = 6, /* for the end of a thread of its own process */
+};
 
 struct sf_record {
     uint64_t tsc;    /* the CPU's timestamp counter, raw */

@@ -93,8 +93,10 @@ def _bootstrap(original, self, *args, **kwargs):
 
 def _join(original, self, timeout=None):
     popen, task = getattr(self, "_popen", None), task_of(self)
-    if task is None or popen is None or getattr(popen, "_snakefish_joined", False):
+    if popen is None or getattr(popen, "_snakefish_joined", False):
         return original(self, timeout)
+    if task is None:
+        return wait(original, FOR_CHILD, None, self, timeout)
 
     def ended(error):
         popen._snakefish_joined = popen.returncode is not None

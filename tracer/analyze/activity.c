@@ -52,9 +52,10 @@ static enum category current_category(const struct walk *walk, int process)
 
 static enum category wait_category(int64_t what)
 {
-    return what == SF_WAIT_ROOM    ? CATEGORY_LATE_RECEIVER
-           : what == SF_WAIT_CHILD ? CATEGORY_LATE_CHILD
-                                   : CATEGORY_LATE_SENDER;
+    return what == SF_WAIT_ROOM     ? CATEGORY_LATE_RECEIVER
+           : what == SF_WAIT_CHILD  ? CATEGORY_LATE_CHILD
+           : what == SF_WAIT_THREAD ? CATEGORY_LOCK
+                                    : CATEGORY_LATE_SENDER;
 }
 
 /* The category of a span that begins while the process does `around`. */
@@ -167,7 +168,8 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
                                        .b = rows_integer(rows, B),
                                        .kind = kind,
                                        .phase = phase,
-                                       .inside = lane->depth ? lane->stack[lane->depth - 1].kind : 0};
+                                       .inside = first_thread && lane->depth ? lane->stack[lane->depth - 1].kind : 0,
+                                       .first_thread = first_thread};
         walk->visitor->event(walk->visitor->arg, &event);
     }
     lane->tracing_ns += walk->event_cost_ns;

@@ -4,6 +4,7 @@
 #define SF_TRACER_ANALYZE_ACTIVITY_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "analyze/processes.h"
@@ -22,7 +23,8 @@ struct activity_event {
     int process;
     int64_t ns, object, a, b; /* as in the table `event`; 0: none */
     unsigned kind, phase;
-    unsigned inside; /* the kind of the innermost span around it in the process's first thread; 0: none */
+    unsigned inside;   /* the kind of the innermost span around it; 0: none, or it is of another thread than the first */
+    bool first_thread; /* it is of the process's first thread */
 };
 
 /* For each process its stretches and events come in the order of time; several processes come mixed, as their events

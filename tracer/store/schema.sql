@@ -176,7 +176,7 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 -- moment belongs to the first of these categories that applies:
 --   no cpu             it was runnable without a CPU (sched_slice: wake_ns to start_ns)
 --   pickling, copying  a `pickled` or `copied` event covers it: from its b to its time
---   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child
+--   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child; thread: lock
 --                      (Scalasca's wait states; message.late_sender_ns is the part before the send began)
 --   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive,
 --                      result, write: copying; join, map, next: other. The user's own spans do not count here
