@@ -87,6 +87,7 @@ def _bootstrap(original, self, *args, **kwargs):
         task = _give_task(self)
     self.run = functools.partial(span, self.run, RUN, task, 0, 0, _run_ended)
     code = original(self, *args, **kwargs)
+    _snakefish._instrument_usage()
     event(EXIT, INSTANT, task, code & 0xFF, 0)
     return code
 

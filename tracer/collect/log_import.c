@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "collect/ancestors.h"
 #include "collect/spares.h"
 
 enum { BATCH = 4096 };
@@ -161,6 +162,8 @@ int log_import_register(struct log_import *import, const struct log_import_conte
                                        clock_ns(context->clock, h->start_tsc));
         store_new_log(context->store, k, import->file, h);
         store_log_name(context->store, k->id, name);
+        if (h->age_ns) /* it was not forked with a log */
+            ancestors_find(context->store, k->process, (pid_t)h->parent_pid);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
     }

@@ -12,7 +12,8 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
 -- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
--- the process that forked or started it, also where it has ended since; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
+-- the process that forked or started it, also where it has ended since, or where an untraced program (a shell) was in
+-- between; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
 -- not known. task: what it was forked for.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,

@@ -22,6 +22,10 @@
     X(SEGMENT, "INSERT OR REPLACE INTO clock_segment VALUES(?, ?, ?, ?)")                                              \
     X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "           \
                "WHERE pid = ?2 AND start_tsc <= ?3 ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                     \
+    X(PARENT, "SELECT parent FROM process WHERE id = ?")                                                               \
+    X(ADOPT, "UPDATE process SET parent = (SELECT process FROM log WHERE pid = ?2 AND process <> ?1 AND start_tsc <= " \
+             "(SELECT max(start_tsc) FROM log WHERE process = ?1) ORDER BY start_tsc DESC LIMIT 1) WHERE id = ?1 "     \
+             "AND parent IS NULL")                                                                                     \
     X(PROCESS_WITHOUT_LOG,                                                                                             \
       "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
       "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
@@ -305,6 +309,12 @@ int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, co
         process = run_statement(store, S_PROCESS, "iiisio", (int64_t)pid, (int64_t)parent_pid, (int64_t)start_tsc, name,
                                 start_ns, task);
     return process;
+}
+
+bool store_parent(struct store *store, int64_t process, pid_t pid)
+{
+    run_statement(store, S_ADOPT, "ii", process, (int64_t)pid);
+    return run_statement(store, S_PARENT, "i", process) != 0;
 }
 
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc)

@@ -86,6 +86,9 @@ void store_segment(struct store *store, const struct clock_segment *segment); /*
 int64_t store_process(struct store *store, uint32_t pid, uint32_t parent_pid, const char *name, int64_t task,
                       uint64_t start_tsc, int64_t start_ns);
 
+/* Makes the traced process with that pid the parent of `process`, if it has none yet. Whether it has one now. */
+bool store_parent(struct store *store, int64_t process, pid_t pid);
+
 /* The last process of that pid that made a log between from_tsc and to_tsc (exclusive); 0: there is none. */
 int64_t store_process_since(struct store *store, uint32_t pid, uint64_t from_tsc, uint64_t to_tsc);
 

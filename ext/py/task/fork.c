@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/log/usage.h"
 #include "core/os/process_child.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
@@ -135,6 +136,7 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
     sf_protocol_end();
     if (!sf_child_is_self(self)) /* f called os.fork, and this is the process that made: it has no task */
         task = 0;
+    sf_usage_write();
     sf_log_write(SF_EVENT_EXIT, SF_PHASE_INSTANT, task, (uint64_t)(int64_t)status, 0);
     _exit(status);
 }

@@ -4,6 +4,7 @@
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
+#include "core/log/usage.h"
 #include "py/trace/instrument.h"
 #include "py/trace/instrument_call.h"
 
@@ -132,6 +133,12 @@ static PyObject *family(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)
     return PyLong_FromUnsignedLong(sf_log_family());
 }
 
+static PyObject *write_usage(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    sf_usage_write();
+    Py_RETURN_NONE;
+}
+
 static PyObject *forget_calls(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     sf_call_forget();
@@ -148,6 +155,7 @@ PyMethodDef sf_instrument_task_functions[] = {
     {"_instrument_fork_as", SF_WRAPPER(call_forking), "A call that forks: method, task, its name, ..."},
     {"_instrument_new_task", new_task, METH_VARARGS, "name, kind: a new task of that name; its number."},
     {"_instrument_family", family, METH_NOARGS, "Identifies the processes that share this process's task numbers."},
+    {"_instrument_usage", write_usage, METH_NOARGS, "Writes the CPU time of a process that is about to end."},
     {"_instrument_in_child", forget_calls, METH_NOARGS, "In a child: forgets the parent's calls."},
     {NULL, NULL, 0, NULL},
 };

@@ -29,6 +29,72 @@ def run(db):
     return recorded
 
 
+def notes(db):
+    done = subprocess.run([TRACE, "analyze", db], capture_output=True, text=True)
+    return done.stdout.split("\nefficiency\n")[0].splitlines()
+
+
+BURN = "def burn(s):\n  e = time.process_time() + s\n  while time.process_time() < e: pass\n"
+
+
+def test_a_shell_between_two_traced_programs_is_no_gap_in_the_tree(run, db):
+    parents = run(*program("""
+import subprocess
+os.environ.update(PYTHON=sys.executable, CODE="import snakefish, time; snakefish.trace.mark('child'); time.sleep(0.3)")
+subprocess.run("sh -c '\\"$PYTHON\\" -c \\"$CODE\\"; :'; :", shell=True)
+"""))
+    assert parents == {"root": None, "child": "root"}
+    assert "outside" not in path_is_whole(db)
+
+
+def test_children_without_a_log_are_told(run, db):
+    run(*program(BURN + """
+import subprocess
+with snakefish.Thread(burn, args=(0.1,)) as t: t.start()
+subprocess.run([sys.executable, "-S", "-c", "import time\\nwhile time.process_time() < 0.3: pass"])
+"""))
+    [note] = [note for note in notes(db) if "without a log" in note]
+    used = float(note.split(" used ")[1].split()[0])
+    assert 0.25 < used < 0.45
+
+
+def test_children_that_spawn_starts_without_a_log_are_told(run, db, tmp_path):
+    (tmp_path / "prog.py").write_text("import multiprocessing, time\n" + BURN + """
+if __name__ == "__main__":
+    import snakefish
+    snakefish.trace.instrument("multiprocessing")
+    children = [multiprocessing.get_context("spawn").Process(target=burn, args=(0.2,)) for _ in range(2)]
+    for child in children: child.start()
+    for child in children: child.join()
+""")
+    run(sys.executable, tmp_path / "prog.py")
+    if query(db, "SELECT count(*) FROM process") == [(1,)]:
+        assert notes(db)[0].startswith("2 children had no log")
+    else:
+        assert not any("log" in note for note in notes(db))
+
+
+def test_a_program_whose_children_all_have_logs_is_warned_of_nothing(run, db):
+    """Of Threads, of a plain fork that ends by exit or by _exit, of a program that it starts itself."""
+    run(*program(BURN + """
+import subprocess
+snakefish.map(burn, [0.1] * 4, 2)
+for leave in sys.exit, os._exit:
+    if os.fork() == 0:
+        burn(0.1)
+        leave(0)
+    os.wait()
+subprocess.run([sys.executable, "-c", "import snakefish, time\\nwhile time.process_time() < 0.2: pass"])
+"""))
+    assert [note for note in notes(db) if "log" in note] == []
+
+
+def test_a_parent_that_sleeps_where_no_event_says_so_is_told(run, db):
+    run(*program("import subprocess; subprocess.run(['sleep', '0.4']); time.sleep(0.3)"))
+    [note] = [note for note in notes(db) if "on no CPU" in note]
+    assert 0.6 < float(note.split("running time ")[1].split()[0]) < 0.9
+
+
 def program(code):
     return sys.executable, "-W", "ignore", "-c", START + code
 
