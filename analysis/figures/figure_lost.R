@@ -11,8 +11,8 @@ figure_lost <- function(traces) {
   parts$bar <- factor(parts$trace, rev(runs$trace))
   runs$bar <- factor(runs$trace, rev(runs$trace))
   categories <- traces[[1]]$categories$name
-  colours <- c(category_colours(categories, c("handover", "imbalance")), ideal = category_palette[1])
-  shown <- intersect(c("ideal", "imbalance", "handover", categories), parts$part[parts$ns > 0])
+  colours <- c(category_colours(categories, c("handover", "imbalance", "outside")), ideal = category_palette[1])
+  shown <- intersect(c("ideal", "imbalance", "handover", categories, "outside"), parts$part[parts$ns > 0])
   reach <- max(runs$duration_ns / runs$ideal_ns)
   draw <- function(narrow) {
     # in multiples of each run's ideal time

@@ -117,7 +117,14 @@ enum sf_task_kind {
  * its table. */
 enum sf_channel_kind { SF_CHANNEL_OWN = 0, SF_CHANNEL_PIPE = 1, SF_CHANNEL_REST = 2 };
 enum sf_outcome { SF_OUTCOME_RETURNED = 1, SF_OUTCOME_RAISED = 2, SF_OUTCOME_EXITED = 3 };
-enum sf_wait { SF_WAIT_MESSAGE = 1, SF_WAIT_ROOM = 2, SF_WAIT_CHILD = 3, SF_WAIT_REQUEST = 4, SF_WAIT_ITEM = 5 };
+enum sf_wait {
+    SF_WAIT_MESSAGE = 1,
+    SF_WAIT_ROOM = 2,
+    SF_WAIT_CHILD = 3,
+    SF_WAIT_REQUEST = 4,
+    SF_WAIT_ITEM = 5,
+    SF_WAIT_THREAD = 6, /* for the end of a thread of its own process */
+};
 
 struct sf_record {
     uint64_t tsc;    /* the CPU's timestamp counter, raw */
@@ -138,8 +145,8 @@ struct sf_log_header {
     uint32_t version;  /* SF_ABI_VERSION */
     uint32_t capacity; /* records; a power of two */
     uint32_t pid;      /* the writer, as its own pid namespace numbers it */
-    uint32_t
-        parent_pid;  /* the process that forked it, as that one's pid namespace numbers it; after an exec getppid() */
+    uint32_t parent_pid; /* the process that forked it, as that one's pid namespace numbers it; of a log that begins later
+                            its getppid() then */
     uint32_t family; /* low half of the number of the tree of forks; task and channel numbers are unique within it */
     uint32_t task;   /* the task this process was forked for; 0: not forked by snakefish */
     uint64_t start_tsc; /* when the log was made */

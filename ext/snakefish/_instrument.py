@@ -108,8 +108,9 @@ def _multiprocessing():
     from snakefish import _instrument_messages as messages
     from snakefish import _instrument_pools as pools
     from snakefish import _instrument_processes as processes
+    from snakefish import _instrument_waits as waits
 
-    methods = [*messages.METHODS, *descriptors.METHODS, *processes.METHODS, *pools.METHODS]
+    methods = [*messages.METHODS, *descriptors.METHODS, *processes.METHODS, *pools.METHODS, *waits.METHODS]
     wanted = [(_OWN_PARAMETERS.get(one[1], _method), *one) for one in methods]
     return wanted + [(_class_method, *one) for one in messages.CLASS_METHODS]
 

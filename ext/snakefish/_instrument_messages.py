@@ -4,10 +4,11 @@ A replacement of a method gets the method first, then the method's arguments. Mo
 ext/py/trace/instrument_message.c. ext/core/log/pipe_numbers.h says how messages are numbered.
 """
 
-from multiprocessing import connection, queues, reduction
+from multiprocessing import connection, process, queues, reduction
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
+    _WAIT_CHILD as FOR_CHILD,
     _WAIT_MESSAGE as FOR_MESSAGE,
     _WAIT_ROOM as FOR_ROOM,
     _instrument_get as get,
@@ -29,11 +30,18 @@ def _pipe(original, duplex=True):
     return first, second
 
 
+def _are_sentinels(objects):
+    sentinels = {getattr(child._popen, "sentinel", None) for child in list(process._children)}
+    return all(type(one) is int and one in sentinels for one in objects)
+
+
 def _wait(original, object_list, timeout=None):
     if timeout is None or (isinstance(timeout, (int, float)) and timeout > 0):
         object_list = list(object_list)
         if object_list and isinstance(object_list[0], connection.Connection):
             return wait(original, FOR_MESSAGE, object_list[0], object_list, timeout)
+        if object_list and _are_sentinels(object_list):
+            return wait(original, FOR_CHILD, None, object_list, timeout)
     return original(object_list, timeout)
 
 

@@ -1,4 +1,5 @@
-"""trace.instrument, Pools: maps in the caller, chunks and results in the workers. Internal.
+"""trace.instrument, Pools: maps in the caller, chunks and results in the workers. The waits for results are those of
+_instrument_waits.py. Internal.
 
 A replacement of a method gets the method first, then the method's arguments.
 """
@@ -14,12 +15,10 @@ from snakefish._snakefish import (
     _PHASE_BEGIN as BEGIN,
     _PHASE_END as END,
     _TASK_MAP as TASK_MAP,
-    _WAIT_MESSAGE as FOR_MESSAGE,
     _instrument_event as event,
     _instrument_new_task as new_task,
     _instrument_sent_bytes as sent_bytes,
     _instrument_span as span,
-    _instrument_wait as wait,
 )
 from snakefish._instrument_processes import task_of
 
@@ -111,28 +110,9 @@ def _map_async(original, self, func, iterable, *args, **kwargs):
     return result
 
 
-def _wait_for_result(original, self, timeout):
-    if not _has_processes(self._pool):
-        return original(self, timeout)
-    return wait(original, FOR_MESSAGE, None, self, timeout)  # None: another thread receives from the pipe
-
-
-def _wait(original, self, timeout=None):
-    return original(self, timeout) if self._event.is_set() else _wait_for_result(original, self, timeout)
-
-
-def _next(original, self, timeout=None):
-    if self._items or self._index == self._length:
-        return original(self, timeout)
-    return _wait_for_result(original, self, timeout)
-
-
 METHODS = [
     (pool, "worker", _worker),
     (pool.Pool, "map", _map),
     (pool.Pool, "starmap", _map),
     (pool.Pool, "_map_async", _map_async),
-    (pool.ApplyResult, "wait", _wait),
-    (pool.IMapIterator, "next", _next),
-    (pool.IMapIterator, "__next__", _next),
 ]

@@ -82,14 +82,17 @@ def _bootstrap(original, self, *args, **kwargs):
         task = _give_task(self)
     self.run = functools.partial(span, self.run, RUN, task, 0, 0, _run_ended)
     code = original(self, *args, **kwargs)
+    _snakefish._instrument_usage()
     event(EXIT, INSTANT, task, code & 0xFF, 0)
     return code
 
 
 def _join(original, self, timeout=None):
     popen, task = getattr(self, "_popen", None), task_of(self)
-    if task is None or popen is None or getattr(popen, "_snakefish_joined", False):
+    if popen is None or getattr(popen, "_snakefish_joined", False):
         return original(self, timeout)
+    if task is None:
+        return wait(original, FOR_CHILD, None, self, timeout)
 
     def ended(error):
         popen._snakefish_joined = popen.returncode is not None

@@ -4,7 +4,7 @@ import math
 import os
 import time
 
-from snakefish._snakefish import Generator, Thread, _sweep
+from snakefish._snakefish import _WAIT_CHILD, Generator, Thread, _instrument_wait, _sweep
 
 _LONGEST_S = 3600  # of one call of poll, which takes milliseconds as a C int
 _SHORTEST_S, _LONGEST_PAUSE_S = 0.001, 0.005  # between two looks at those that have no pidfd; each is twice the last
@@ -89,7 +89,8 @@ def wait(threads, timeout=None):
             left = deadline - time.monotonic()
             if found or left <= 0:
                 return found
-            ended = _sleep(poll, min(left, pause if None in descriptors else _LONGEST_S))
+            seconds = min(left, pause if None in descriptors else _LONGEST_S)
+            ended = _instrument_wait(_sleep, _WAIT_CHILD, None, poll, seconds)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
     finally:
         for descriptor in descriptors:

@@ -6,7 +6,7 @@ import sqlite3
 from tracing import BUILD, ROOT, event_kinds
 
 MS = 1_000_000
-WAIT = {"message": 1, "room": 2, "child": 3, "request": 4, "item": 5}
+WAIT = {"message": 1, "room": 2, "child": 3, "request": 4, "item": 5, "thread": 6}
 
 
 def categories():

@@ -52,9 +52,10 @@ static enum category current_category(const struct walk *walk, int process)
 
 static enum category wait_category(int64_t what)
 {
-    return what == SF_WAIT_ROOM    ? CATEGORY_LATE_RECEIVER
-           : what == SF_WAIT_CHILD ? CATEGORY_LATE_CHILD
-                                   : CATEGORY_LATE_SENDER;
+    return what == SF_WAIT_ROOM     ? CATEGORY_LATE_RECEIVER
+           : what == SF_WAIT_CHILD  ? CATEGORY_LATE_CHILD
+           : what == SF_WAIT_THREAD ? CATEGORY_LOCK
+                                    : CATEGORY_LATE_SENDER;
 }
 
 /* The category of the time in a span. CATEGORY_COUNT: it does not count, because it is the user's own, which may
@@ -170,7 +171,8 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
                                        .b = rows_integer(rows, B),
                                        .kind = kind,
                                        .phase = phase,
-                                       .inside = lane->depth ? lane->stack[lane->depth - 1].kind : 0};
+                                       .inside = first_thread && lane->depth ? lane->stack[lane->depth - 1].kind : 0,
+                                       .first_thread = first_thread};
         walk->visitor->event(walk->visitor->arg, &event);
     }
     lane->tracing_ns += walk->event_cost_ns;
@@ -183,6 +185,16 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
         open_span(walk, process, rows_integer(rows, ROWID), kind, rows_integer(rows, A));
     else if (phase == SF_PHASE_END)
         close_span(lane, rows_integer(rows, BEGIN));
+}
+
+/* A child that began after its parent's end was forked before it. */
+static void report_late_children(struct walk *walk, int process, int64_t end_ns)
+{
+    int child;
+    if (!walk->visitor || !walk->visitor->forked)
+        return;
+    while ((child = overlay_late_child(walk->overlay, process)) != PROCESS_NONE)
+        walk->visitor->forked(walk->visitor->arg, process, child, end_ns);
 }
 
 static int pass_over_events(struct walk *walk, sqlite3 *db, const struct timebase *timebase)
@@ -202,6 +214,7 @@ static int pass_over_events(struct walk *walk, sqlite3 *db, const struct timebas
         int64_t end_ns = walk->processes->rows[i].end_ns;
         spend(walk, i, end_ns, current_category(walk, i));
         assert(walk->lanes[i].now_ns == end_ns);
+        report_late_children(walk, i, end_ns);
         if (walk->visitor && walk->visitor->ended)
             walk->visitor->ended(walk->visitor->arg, i, end_ns);
     }

@@ -4,6 +4,7 @@
 #define SF_TRACER_ANALYZE_ACTIVITY_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "analyze/processes.h"
@@ -22,7 +23,8 @@ struct activity_event {
     int process;
     int64_t ns, object, a, b; /* as in the table `event`; 0: none */
     unsigned kind, phase;
-    unsigned inside; /* the kind of the innermost span around it in the process's first thread; 0: none */
+    unsigned inside;   /* the kind of the innermost span around it; 0: none, or it is of another thread than the first */
+    bool first_thread; /* it is of the process's first thread */
 };
 
 /* For each process its stretches and events come in the order of time; several processes come mixed, as their events
@@ -32,7 +34,8 @@ struct activity_visitor {
     void *arg;
     void (*stretch)(void *arg, const struct stretch *stretch);
     void (*event)(void *arg, const struct activity_event *event);  /* may be NULL, like the next ones */
-    void (*forked)(void *arg, int process, int child, int64_t ns); /* a child begins, at that time of `process` */
+    /* a child begins, at that time of `process`: at its end, if the child's first record is later */
+    void (*forked)(void *arg, int process, int child, int64_t ns);
     void (*ended)(void *arg, int process, int64_t ns);
 };
 

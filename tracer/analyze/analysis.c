@@ -26,7 +26,9 @@ static int run_sql(sqlite3 *db, const char *sql)
 
 static const char *activity_name(int activity)
 {
-    return activity == CRITICAL_PATH_HANDOVER ? "handover" : category_name((enum category)activity);
+    return activity == CRITICAL_PATH_HANDOVER  ? "handover"
+           : activity == CRITICAL_PATH_OUTSIDE ? "outside"
+                                               : category_name((enum category)activity);
 }
 
 static int write_pieces(sqlite3 *db, const struct critical_path *path, const struct processes *processes)
@@ -45,7 +47,7 @@ static int write_activities(sqlite3 *db, const struct critical_path *path)
 {
     struct inserts inserts;
     inserts_open(&inserts, db, "INSERT INTO path_activity(activity, ns) VALUES(?, ?)");
-    for (int i = 0; i <= CRITICAL_PATH_HANDOVER; i++)
+    for (int i = 0; i < CRITICAL_PATH_ACTIVITIES; i++)
         if (path->ns[i])
             inserts_row(&inserts, "si", activity_name(i), path->ns[i]);
     int error = inserts_close(&inserts);

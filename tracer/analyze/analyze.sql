@@ -1,7 +1,53 @@
 -- What `snakefish-trace analyze` prints: temporary views over the tables that the analysis has filled.
 
+-- Children of traced processes that have no log, by their pids: their parents say that they forked or reaped them, or the
+-- kernel's view has them (then they are rows of `process`).
+CREATE TEMP VIEW child_without_log AS
+  SELECT DISTINCT pid, 0 AS kernel FROM (
+      SELECT a AS pid FROM event WHERE kind = EVENT_FORK AND phase = 2 AND a > 0
+      UNION SELECT pid FROM reap WHERE reaper <> 0) c
+    WHERE NOT EXISTS(SELECT 1 FROM log WHERE log.pid = c.pid)
+      AND NOT EXISTS(SELECT 1 FROM kernel_life k WHERE k.pid = c.pid)
+  UNION SELECT p.pid, 1 FROM process p JOIN kernel_life k ON k.process = p.id
+    WHERE EXISTS(SELECT 1 FROM log WHERE log.process = p.parent) AND NOT EXISTS(SELECT 1 FROM log WHERE log.process = p.id);
+
+-- CPU time by the processes' own words, in ns (real numbers: a log may say anything). Of a process that has gone on in
+-- another program it is not that of its whole life.
+CREATE TEMP TABLE cpu_time(process INTEGER PRIMARY KEY, own REAL, children REAL);
+INSERT OR IGNORE INTO cpu_time
+  SELECT e.process, max(0.0, total(e.a)), max(0.0, total(e.b)) FROM event e
+  WHERE e.kind = EVENT_USAGE AND (SELECT count(*) FROM log l WHERE l.process = e.process) <= 1
+  GROUP BY e.process HAVING count(*) = 1;
+
+-- What children without a log have used: what a process's children have used, but for those with a log. If one of these
+-- does not say what it used, it may be as much as its life on all CPUs.
+CREATE TEMP VIEW cpu_without_log AS
+  SELECT c.process, c.children, c.children - coalesce(k.ns, 0) AS ns
+  FROM cpu_time c LEFT JOIN (
+    SELECT p.parent, total(coalesce(u.own + u.children, (p.end_ns - p.start_ns) * 1.0 * coalesce(m.value, 1))) AS ns
+    FROM process p LEFT JOIN cpu_time u ON u.process = p.id LEFT JOIN meta m ON m.key = 'cpus'
+    WHERE p.parent IS NOT NULL GROUP BY p.parent) k ON k.parent = c.process
+  WHERE NOT EXISTS(SELECT 1 FROM kernel_life WHERE kernel_life.process = c.process);
+
 CREATE TEMP VIEW shown_note AS
-  SELECT 'records were lost: what they said is missing here; see snakefish-trace info' AS note FROM stats
+  SELECT printf('%d child%s had no log: what %s did is missing here, and so all figures are those of the others', count(*),
+                iif(count(*) = 1, '', 'ren'), iif(count(*) = 1, 'it', 'they')) AS note
+    FROM child_without_log WHERE NOT kernel HAVING count(*) > 0
+  UNION ALL SELECT printf('%d child%s had no log: what %s did is known by the kernel''s view only', count(*),
+                iif(count(*) = 1, '', 'ren'), iif(count(*) = 1, 'it', 'they'))
+    FROM child_without_log WHERE kernel HAVING count(*) > 0
+  UNION ALL SELECT printf('children without a log used %.3f s of CPU time: what they did is missing here, and so all figures '
+                          || 'are those of the others', total(ns) / 1e9)
+    FROM cpu_without_log WHERE ns > 2e7 + 0.05 * children HAVING count(*) > 0
+  UNION ALL SELECT printf('of the running time %.3f s were on no CPU: the processes slept, waited where no event says so, or '
+                          || 'had no CPU; record --kernel tells them apart', total(max(0.0, l.ns - c.own)) / 1e9)
+    FROM ledger l JOIN cpu_time c USING(process)
+    WHERE l.category = 'running' AND NOT EXISTS(SELECT 1 FROM kernel_life k WHERE k.process = l.process)
+    HAVING total(max(0.0, l.ns - c.own)) > 2e7 + 0.05 * total(l.ns)
+  UNION ALL SELECT printf('%d process%s found no room for a log: what %s did is missing here', value,
+                iif(value = 1, '', 'es'), iif(value = 1, 'it', 'they')) FROM stats WHERE name = 'lost_logs' AND value > 0
+  UNION ALL
+  SELECT 'records were lost: what they said is missing here; see snakefish-trace info' FROM stats
     WHERE name = 'lost' AND severity = 'loss' GROUP BY 1
   UNION ALL SELECT 'without the kernel''s view (record --kernel) page faults and no cpu are 0: their time is in the others'
     WHERE NOT EXISTS(SELECT 1 FROM fault) AND NOT EXISTS(SELECT 1 FROM sched_slice)

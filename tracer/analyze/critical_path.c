@@ -1,5 +1,6 @@
 /* The critical path is walked back from the step that ended last. From a wait it goes over to the process that ended
- * the wait, at the moment at which it did; from a process's start to the one that forked it. */
+ * the wait, at the moment at which it did; from a process's start to the one that forked it. Where that is not known it
+ * goes over to the process that had ended last, as where a script runs one program after another. */
 #include "analyze/critical_path.h"
 
 #include <assert.h>
@@ -35,11 +36,27 @@ static void reverse(struct critical_path *path)
     }
 }
 
-/* A piece that leads to another process is of one activity: a handover, or a fork. Any other piece is a whole step, of
- * which page faults and tracing are counted apart. */
+/* The step's piece of the path. */
+static struct piece piece_of(const struct graph *graph, const struct step *step)
+{
+    bool leaves = step->provider != GRAPH_NONE; /* for another process */
+    struct piece piece = {step->from_ns, step->to_ns, step->process, step->category};
+    if (leaves)
+        piece.from_ns = graph->steps[step->provider].to_ns;
+    else if (step->outside)
+        piece.from_ns = graph->from_ns;
+    if (step->outside)
+        piece.activity = CRITICAL_PATH_OUTSIDE;
+    else if (leaves && !step->starts)
+        piece.activity = CRITICAL_PATH_HANDOVER;
+    return piece;
+}
+
+/* A piece that leads to another process, or outside, is of one activity. Any other piece is a whole step, of which page
+ * faults and tracing are counted apart. */
 static void add_times(struct critical_path *path, const struct step *step, const struct piece *piece)
 {
-    if (step->provider != GRAPH_NONE) {
+    if (step->provider != GRAPH_NONE || step->outside) {
         path->ns[piece->activity] += piece->to_ns - piece->from_ns;
         return;
     }
@@ -48,16 +65,18 @@ static void add_times(struct critical_path *path, const struct step *step, const
     path->ns[step->category] += graph_own_ns(step);
 }
 
-/* The pieces have no gap, and the activities share all of their time. */
-__attribute__((unused)) static bool is_whole(const struct critical_path *path)
+/* The pieces cover the run without a gap, and the activities share all of their time. */
+__attribute__((unused)) static bool is_whole(const struct critical_path *path, const struct graph *graph)
 {
     int64_t ns = 0;
     for (size_t i = 1; i < path->count; i++)
         if (path->pieces[i - 1].to_ns != path->pieces[i].from_ns)
             return false;
-    for (int i = 0; i <= CRITICAL_PATH_HANDOVER; i++)
+    for (int i = 0; i < CRITICAL_PATH_ACTIVITIES; i++)
         ns += path->ns[i];
-    return ns == (path->count ? path->pieces[path->count - 1].to_ns - path->pieces[0].from_ns : 0);
+    if (path->count && (path->pieces[0].from_ns != graph->from_ns || path->pieces[path->count - 1].to_ns != graph->to_ns))
+        return false;
+    return ns == graph->to_ns - graph->from_ns;
 }
 
 int critical_path_init(struct critical_path *path, const struct graph *graph)
@@ -70,15 +89,13 @@ int critical_path_init(struct critical_path *path, const struct graph *graph)
         if (graph->order[i] != at)
             continue;
         const struct step *step = &graph->steps[at];
-        bool leaves = step->provider != GRAPH_NONE; /* for another process */
-        struct piece piece = {leaves ? graph->steps[step->provider].to_ns : step->from_ns, step->to_ns, step->process,
-                              leaves && !step->starts ? CRITICAL_PATH_HANDOVER : step->category};
+        struct piece piece = piece_of(graph, step);
         error = add_earlier(path, &room, piece);
         add_times(path, step, &piece);
-        at = leaves ? step->provider : step->before;
+        at = step->provider != GRAPH_NONE ? step->provider : step->before;
     }
     reverse(path);
-    assert(error || (at == GRAPH_NONE && is_whole(path)));
+    assert(error || (at == GRAPH_NONE && is_whole(path, graph)));
     return error;
 }
 

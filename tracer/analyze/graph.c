@@ -89,25 +89,48 @@ static bool has_provider(const struct graph *graph, const struct step *step, uin
     return last != GRAPH_NONE && (step->starts || (graph_is_wait(step) && graph->steps[last].to_ns > step->from_ns));
 }
 
-static int link_providers(struct graph *graph)
+/* An array of GRAPH_NONE, or NULL. */
+static uint32_t *new_numbers(size_t count)
 {
-    uint32_t *last = malloc(((size_t)graph->dependencies + 1) * sizeof *last); /* the last step that provided each */
-    if (!last)
-        return -ENOMEM;
-    for (uint32_t i = 0; i <= graph->dependencies; i++)
-        last[i] = GRAPH_NONE;
+    uint32_t *numbers = malloc((count + 1) * sizeof *numbers);
+    for (size_t i = 0; numbers && i <= count; i++)
+        numbers[i] = GRAPH_NONE;
+    return numbers;
+}
+
+/* last: the last step that has provided each dependency so far. final: the last step of each process. */
+static void link_in_order(struct graph *graph, uint32_t *last, const uint32_t *final)
+{
+    uint32_t ended = GRAPH_NONE; /* the last step of the process that has ended last so far */
     for (uint32_t i = 0; i < graph->count; i++) {
-        struct step *step = &graph->steps[graph->order[i]];
+        uint32_t at = graph->order[i];
+        struct step *step = &graph->steps[at];
         if (step->required && has_provider(graph, step, last[step->required])) {
             step->provider = last[step->required];
             if (!step->starts)
                 mark_earlier_parts(graph, step);
+        } else if (step->starts) {
+            step->outside = true;
+            step->provider = ended;
         }
         if (step->provided)
-            last[step->provided] = graph->order[i];
+            last[step->provided] = at;
+        if (final[step->process] == at)
+            ended = at;
     }
+}
+
+static int link_providers(struct graph *graph)
+{
+    uint32_t *last = new_numbers(graph->dependencies), *final = new_numbers((size_t)graph->processes->count);
+    int error = last && final ? 0 : -ENOMEM;
+    for (uint32_t i = 0; i < graph->count && !error; i++)
+        final[graph->steps[i].process] = i;
+    if (!error)
+        link_in_order(graph, last, final);
     free(last);
-    return 0;
+    free(final);
+    return error;
 }
 
 /* The chains have no gap, and no step has more faults and tracing than time. */

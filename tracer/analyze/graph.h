@@ -20,10 +20,12 @@ struct step {
     uint32_t required, provided;                           /* numbers of dependencies; 0: none */
     uint32_t before;   /* the process's step before it, which ends where this one begins; GRAPH_NONE: none */
     uint32_t first;    /* the first part of a wait that was interrupted; of every other step the step itself */
-    uint32_t provider; /* the step that ended this wait, or that forked this process; GRAPH_NONE: none is known */
+    uint32_t provider; /* the step that ended this wait, or that forked this process; GRAPH_NONE: none is known. If
+                          `outside`, the last step of the process that had ended last */
     int process;
     unsigned char category;
     bool starts;  /* the first step of its process, without duration */
+    bool outside; /* it starts, and no traced process is known to have started it */
     bool goes_on; /* part of a wait that went on: it was ended in a later part */
 };
 
@@ -36,8 +38,8 @@ struct graph {
     int64_t from_ns, to_ns; /* the first start, the last end */
 };
 
-/* Puts the steps in order and finds their providers: fills `order`, and of each step `provider` and `goes_on`; all
- * else must be there. 0 or -ENOMEM. */
+/* Puts the steps in order and finds their providers: fills `order`, and of each step `provider`, `outside` and
+ * `goes_on`; all else must be there. 0 or -ENOMEM. */
 int graph_link(struct graph *graph);
 
 void graph_fini(struct graph *graph);

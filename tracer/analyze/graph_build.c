@@ -158,9 +158,42 @@ static void on_stretch(void *arg, const struct stretch *s)
         require(build, s->process, DEPENDENCY_CHILD_END, s->process, 0);
 }
 
+/* Another thread of the process has taken a message, or has waited for a child. Where the first thread is in a WAIT for
+ * whatever other threads bring, this may be what ends it; if more comes, that may be. */
+static void require_in_other_thread(struct build *build, int process, enum dependency_type type, int64_t a, int64_t b)
+{
+    struct chain *chain = &build->chains[process];
+    uint32_t waited = chain->waited;
+    bool ends_wait = chain->in_wait && !chain->awaited;
+    if (!ends_wait)
+        chain->waited = GRAPH_NONE;
+    require(build, process, type, a, b);
+    if (!ends_wait)
+        chain->waited = waited;
+}
+
+/* The begin of a span that says what the first thread waits for. */
+static void on_begin_of_first_thread(struct chain *chain, const struct activity_event *e)
+{
+    switch (e->kind) {
+    case SF_EVENT_WAIT:
+        chain->in_wait = true;
+        chain->reason = e->a;
+        chain->awaited = e->b;
+        chain->waited = GRAPH_NONE;
+        break;
+    case SF_EVENT_RECEIVE:
+    case SF_EVENT_JOIN:
+    case SF_EVENT_NEXT:
+        chain->waited = GRAPH_NONE;
+        break;
+    default:
+        break;
+    }
+}
+
 static void on_begin(struct build *build, const struct activity_event *e)
 {
-    struct chain *chain = &build->chains[e->process];
     int child;
     switch (e->kind) {
     case SF_EVENT_FORK:
@@ -170,26 +203,18 @@ static void on_begin(struct build *build, const struct activity_event *e)
             build->chains[child].forked = true;
         }
         break;
-    case SF_EVENT_WAIT:
-        chain->in_wait = true;
-        chain->reason = e->a;
-        chain->awaited = e->b;
-        chain->waited = GRAPH_NONE;
-        break;
-    case SF_EVENT_RECEIVE:
-    case SF_EVENT_JOIN:
-        chain->waited = GRAPH_NONE;
-        break;
     case SF_EVENT_NEXT:
         provide(build, e->process, DEPENDENCY_REQUEST, e->object, 0);
-        chain->waited = GRAPH_NONE;
         break;
     default:
         break;
     }
+    if (e->first_thread)
+        on_begin_of_first_thread(&build->chains[e->process], e);
 }
 
-static void on_end(struct build *build, const struct activity_event *e)
+/* The end of a span after which the process goes on only because another one has provided something. */
+static void on_end_of_wait(struct build *build, const struct activity_event *e)
 {
     const struct processes *processes = build->graph->processes;
     struct chain *chain = &build->chains[e->process];
@@ -199,15 +224,9 @@ static void on_end(struct build *build, const struct activity_event *e)
         require_by_reason(build, e->process);
         chain->in_wait = false;
         break;
-    case SF_EVENT_SEND:
-        if (e->a)
-            provide(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
-        break;
     case SF_EVENT_RECEIVE:
-        if (e->a) {
+        if (e->a)
             require(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
-            provide(build, e->process, DEPENDENCY_ROOM, e->object, 0);
-        }
         break;
     case SF_EVENT_JOIN:
         other = processes_of_task(processes, e->object);
@@ -220,14 +239,49 @@ static void on_end(struct build *build, const struct activity_event *e)
         if (e->a) {
             chain->waited = GRAPH_NONE;
             require(build, e->process, DEPENDENCY_ITEM, processes_of_task(processes, e->object), 0);
-            provide(build, e->process, DEPENDENCY_RESULT_ROOM, e->process, 0);
         }
+        break;
+    default:
+        break;
+    }
+}
+
+/* The same of another thread than the first. */
+static void on_end_of_wait_elsewhere(struct build *build, const struct activity_event *e)
+{
+    int other = processes_of_task(build->graph->processes, e->object);
+    if (e->kind == SF_EVENT_RECEIVE && e->a)
+        require_in_other_thread(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+    else if (e->kind == SF_EVENT_JOIN && other != PROCESS_NONE)
+        require_in_other_thread(build, e->process, DEPENDENCY_END, other, 0);
+    else if (e->kind == SF_EVENT_NEXT && e->a)
+        require_in_other_thread(build, e->process, DEPENDENCY_ITEM, other, 0);
+}
+
+static void on_end(struct build *build, const struct activity_event *e)
+{
+    if (e->first_thread)
+        on_end_of_wait(build, e);
+    else
+        on_end_of_wait_elsewhere(build, e);
+    switch (e->kind) {
+    case SF_EVENT_SEND:
+        if (e->a)
+            provide(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+        break;
+    case SF_EVENT_RECEIVE:
+        if (e->a)
+            provide(build, e->process, DEPENDENCY_ROOM, e->object, 0);
+        break;
+    case SF_EVENT_NEXT:
+        if (e->a)
+            provide(build, e->process, DEPENDENCY_RESULT_ROOM, e->process, 0);
         break;
     case SF_EVENT_ITEM:
         provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);
         break;
     case SF_EVENT_CHUNK:
-        provide(build, e->process, DEPENDENCY_RESULT, processes->rows[e->process].parent, 0);
+        provide(build, e->process, DEPENDENCY_RESULT, build->graph->processes->rows[e->process].parent, 0);
         break;
     default:
         break;

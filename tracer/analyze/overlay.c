@@ -228,3 +228,10 @@ struct overlay_part overlay_next(struct overlay *overlay, int process, int64_t f
     }
     return part;
 }
+
+int overlay_late_child(struct overlay *overlay, int process)
+{
+    int64_t until_ns = INT64_MAX;
+    const struct interval *child = next_child(overlay, process, INT64_MAX, &until_ns);
+    return child ? (int)child->what : PROCESS_NONE;
+}

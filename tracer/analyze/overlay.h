@@ -39,4 +39,7 @@ void overlay_rewind(struct overlay *overlay);
 struct overlay_part overlay_next(struct overlay *overlay, int process, int64_t from_ns, int64_t to_ns,
                                  enum category category);
 
+/* At the process's end: the next child that began then or later, or PROCESS_NONE. Each is returned once. */
+int overlay_late_child(struct overlay *overlay, int process);
+
 #endif

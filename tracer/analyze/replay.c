@@ -48,13 +48,24 @@ static double end_of_wait(const struct step *step, double now, const struct depe
     return later(now + lasted * costs->handover, required->is_ns); /* it was there: all of the wait was handover */
 }
 
-/* When a step ends, if it begins at `now`. */
+/* When a process starts. `ends`: when the others end, if they have ended by then. */
+static double start_of(const struct graph *graph, const struct step *step, const double *ends,
+                       const struct dependency *required, const struct replay_costs *costs)
+{
+    if (!step->outside) {
+        assert(required);
+        return required->is_ns + (double)(step->to_ns - required->was_ns) * costs->category[CATEGORY_FORKING];
+    }
+    if (step->provider == GRAPH_NONE)
+        return (double)step->to_ns;
+    const struct step *ended = &graph->steps[step->provider];
+    return ends[ended->process] + (double)(step->to_ns - ended->to_ns); /* what was outside takes as long */
+}
+
+/* When any other step ends, if it begins at `now`. */
 static double end_of_step(const struct step *step, double now, const struct dependency *required,
                           const struct replay_costs *costs)
 {
-    if (step->starts)
-        return required ? required->is_ns + (double)(step->to_ns - required->was_ns) * costs->category[CATEGORY_FORKING]
-                        : (double)step->to_ns;
     if (graph_is_wait(step))
         return end_of_wait(step, now, required, costs);
     double end = now + duration_of(step, costs);
@@ -78,7 +89,8 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
         const struct dependency *required =
             step->required && dependencies[step->required].there ? &dependencies[step->required] : NULL;
         double *at = &now[step->process];
-        double end_ns = end_of_step(step, *at, required, costs);
+        double end_ns = step->starts ? start_of(graph, step, now, required, costs)
+                                     : end_of_step(step, *at, required, costs);
         assert(step->starts || end_ns >= *at);
         *at = end_ns;
         if (step->provided) {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "collect/ancestors.h"
 #include "collect/room.h"
 #include "collect/spares.h"
 
@@ -217,6 +218,8 @@ int log_import_register(struct log_import *import, const struct log_import_conte
                                        clock_ns(context->clock, h->start_tsc));
         store_new_log(context->store, k, import->file, h, import->author.pid);
         store_log_name(context->store, k->id, name);
+        if (h->age_ns) /* it was not forked with a log */
+            ancestors_find(context->store, k->process, import->author.pid);
         if (task)
             store_task(context->store, task, NULL, 0, k->process, 0);
         store_thread(context->store, &(struct store_thread){.process = k->process,

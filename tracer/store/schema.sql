@@ -12,9 +12,10 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
 -- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
--- the process that forked or started it; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL:
--- not known. task: what it was forked for. pid: as the process's own pid namespace numbers it, so two processes may have
--- the same one; with the kernel's view as the machine does.
+-- the process that forked or started it, also where it has ended since, or where an untraced program (a shell) was in
+-- between; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL: not known. task: what it was
+-- forked for. pid: as the process's own pid namespace numbers it, so two processes may have the same one; with the
+-- kernel's view as the machine does.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
@@ -194,7 +195,7 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 -- moment belongs to the first of these categories that applies:
 --   no cpu             it was runnable without a CPU (sched_slice: wake_ns to start_ns)
 --   pickling, copying  a `pickled` or `copied` event covers it: from its b to its time
---   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child
+--   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child; thread: lock
 --                      (Scalasca's wait states; message.late_sender_ns is the part before the send began)
 --   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive,
 --                      result, write: copying; join, map, next: other. The user's own spans do not count here
@@ -215,7 +216,9 @@ CREATE TABLE ledger(
 
 -- The critical path, found backwards from the end of the last process: at a wait it continues in the process that ended
 -- the wait, at the moment when it did so (Scalasca; Boehme et al. 2010). Its pieces cover the time from the first start
--- to the last end. activity: a category, or handover: from that moment until the wait was over.
+-- to the last end. activity: a category; or handover: from that moment until the wait was over; or outside: no traced
+-- process is known to have started this one, so the time before its start is unknown, back to the end of the process that
+-- had ended last (as where a script runs one program after another), or else to the first start of all.
 CREATE TABLE critical_path(
   step INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), activity TEXT, start_ns INTEGER, end_ns INTEGER);
 

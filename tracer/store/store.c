@@ -23,6 +23,10 @@
     X(PROCESS, "INSERT INTO process(pid, parent, name, start_ns, task) VALUES(?1, (SELECT process FROM log "           \
                "WHERE pid = ?2 AND (start_tsc = ?8 OR ?8 = 0 AND space = ?7 AND start_tsc <= ?3) "                     \
                "ORDER BY start_tsc DESC LIMIT 1), ?4, ?5, ?6)")                                                        \
+    X(PARENT, "SELECT parent FROM process WHERE id = ?")                                                               \
+    X(ADOPT, "UPDATE process SET parent = (SELECT process FROM log WHERE host_pid = ?2 AND process <> ?1 AND "         \
+             "start_tsc <= (SELECT max(start_tsc) FROM log WHERE process = ?1) ORDER BY start_tsc DESC LIMIT 1) "      \
+             "WHERE id = ?1 AND parent IS NULL")                                                                       \
     X(PROCESS_WITHOUT_LOG,                                                                                             \
       "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
       "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
@@ -312,6 +316,12 @@ int64_t store_process(struct store *store, const struct sf_log_header *header, p
                                 (int64_t)header->start_tsc, name, start_ns, task, (int64_t)header->space,
                                 (int64_t)header->parent_tsc);
     return process;
+}
+
+bool store_parent(struct store *store, int64_t process, pid_t host_pid)
+{
+    run_statement(store, S_ADOPT, "ii", process, (int64_t)host_pid);
+    return run_statement(store, S_PARENT, "i", process) != 0;
 }
 
 int64_t store_process_since(struct store *store, const struct sf_log_header *header, uint64_t from_tsc)

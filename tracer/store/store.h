@@ -95,6 +95,10 @@ void store_segment(struct store *store, const struct clock_segment *segment); /*
 int64_t store_process(struct store *store, const struct sf_log_header *header, pid_t host_pid, const char *name,
                       int64_t task, int64_t start_ns);
 
+/* Makes the traced process with that pid in the collector's pid namespace the parent of `process`, if it has none yet.
+ * Whether it has one now. */
+bool store_parent(struct store *store, int64_t process, pid_t host_pid);
+
 /* The last process of that pid, in that pid namespace, that made a log between from_tsc and this one; 0: there is none.
  */
 int64_t store_process_since(struct store *store, const struct sf_log_header *header, uint64_t from_tsc);

@@ -388,7 +388,8 @@ static void forget_next_fork(void)
     next_fork.name[0] = '\0';
 }
 
-/* In every child: leaves the parent's log to the parent and starts one of its own. */
+/* In every child: leaves the parent's log to the parent and starts one of its own. The parent may have ended by now: so
+ * its pid is the one that it had noted, not getppid(). */
 static void start_log_in_child(void)
 {
     uint64_t tsc = sf_tsc_read_fenced(), parent_tsc = sf_log_self.header ? sf_log_self.header->start_tsc : 0;
@@ -435,6 +436,7 @@ int sf_log_init(void)
         return error;
     }
     family = mapped;
+    own.pid = getpid();
     family_number = random_number();
     return 0;
 }

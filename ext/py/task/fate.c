@@ -19,9 +19,9 @@ static PyObject *words_for_status(int32_t exit_status)
 static PyObject *words_for_exception(struct sf_task *task)
 {
     PyObject *opened = NULL;
-    if (!task->exception && sf_packed_is_there(&task->packed))
+    if (!task->raised && sf_packed_is_there(&task->packed))
         opened = sf_packed_open(&task->packed); /* bytes: no code of the program runs */
-    PyObject *name = task->exception                        ? PyUnicode_FromString(Py_TYPE(task->exception)->tp_name)
+    PyObject *name = task->raised                           ? Py_NewRef(task->raised)
                      : opened && PyBytes_CheckExact(opened) ? sf_outcome_exception_name(opened)
                                                             : NULL;
     Py_XDECREF(opened);

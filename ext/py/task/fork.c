@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/log/usage.h"
 #include "core/os/process_child.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
@@ -45,10 +46,19 @@ static int refuse_copy(pid_t caller)
 /* What the child has to know of its parent. */
 struct start {
     struct sf_process_child process;
+    uint32_t task;
+    const char *name;
     pid_t caller;            /* the process that called sf_fork_child */
     pid_t child;             /* in the child: its pid; another one in a process that a hook of this fork has made */
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
 };
+
+/* To be called as late as possible: hooks may fork, and their children are not this child. */
+static void before_fork(struct start *start)
+{
+    sf_process_child_prepare(&start->process);
+    sf_log_fork_as(start->task, start->name);
+}
 
 static void after_fork(struct start *start, pid_t pid)
 {
@@ -72,7 +82,7 @@ static pid_t fork_interpreter(struct start *start)
         Py_XDECREF(os);
         return -1;
     }
-    sf_process_child_prepare(&start->process);
+    before_fork(start);
     PyObject *pid = PyObject_CallMethod(os, "fork", NULL);
     after_fork(start, getpid() == start->process.parent ? -1 : 0);
     Py_DECREF(os);
@@ -99,7 +109,7 @@ static pid_t fork_interpreter(struct start *start)
         PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
         return refuse_copy(start->caller);
     }
-    sf_process_child_prepare(&start->process);
+    before_fork(start);
     pid_t pid = fork();
     int error = errno;
     after_fork(start, pid); /* before the hooks, which are code of the program */
@@ -126,18 +136,18 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
     sf_protocol_end();
     if (!sf_child_is_self(self)) /* f called os.fork, and this is the process that made: it has no task */
         task = 0;
+    sf_usage_write();
     sf_log_write(SF_EVENT_EXIT, SF_PHASE_INSTANT, task, (uint64_t)(int64_t)status, 0);
     _exit(status);
 }
 
 int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context)
 {
-    struct start start = {.caller = getpid()};
     const char *name_utf8 = PyUnicode_AsUTF8(name);
+    struct start start = {.task = child->task, .name = name_utf8, .caller = getpid()};
     if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
-    sf_log_fork_as(child->task, name_utf8);
     pid_t pid = fork_interpreter(&start);
     int error = errno;
     if (pid == 0) {

@@ -151,7 +151,7 @@ static PyObject *raise_death(struct sf_generator *generator)
         return NULL;
     if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN) {
         sf_task_result(task); /* raises */
-        if (task->exception)  /* else it was interrupted: the next call raises it */
+        if (task->raised)     /* else it was interrupted: the next call raises it */
             generator->exhausted = task->asked = true;
         return NULL;
     }

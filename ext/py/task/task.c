@@ -239,6 +239,21 @@ static int await_turn(struct sf_task *task, bool block, int64_t deadline_ns)
     return sf_wait(&waiting, block, deadline_ns);
 }
 
+/* Drops what is needed no more once it is joined or disposed. May run code of the program. Leaves the exception state
+ * alone. */
+static void drop_call(struct sf_task *task)
+{
+    PyObject *raised = sf_take_raised();
+    Py_CLEAR(task->f);
+    Py_CLEAR(task->args);
+    Py_CLEAR(task->kwargs);
+    Py_CLEAR(task->extract);
+    Py_CLEAR(task->merge);
+    Py_CLEAR(task->globals);
+    if (raised)
+        sf_put_raised(raised);
+}
+
 /* Once the child is reaped: collects and merges what it left. 0, or SF_RAISED. */
 static int take_over(struct sf_task *task)
 {
@@ -256,6 +271,8 @@ static int take_over(struct sf_task *task)
         task->joined = true; /* its result could not be read */
     }
     task->busy = SF_TASK_IDLE;
+    if (task->joined || task->disposed)
+        drop_call(task);
     return got;
 }
 
@@ -289,30 +306,35 @@ int sf_task_join(struct sf_task *task, bool block, int64_t deadline_ns)
     return -1;
 }
 
+/* The current exception is what f raised. */
+static void note_raised(struct sf_task *task)
+{
+    PyObject *exception = sf_take_raised(), *name = PyUnicode_FromString(Py_TYPE(exception)->tp_name);
+    PyErr_Clear();
+    Py_XSETREF(task->raised, name ? name : Py_NewRef(Py_None));
+    sf_put_raised(exception);
+}
+
 PyObject *sf_task_result(struct sf_task *task)
 {
-    assert(task->child.state == SF_CHILD_REAPED && !(task->value && task->exception));
+    assert(task->child.state == SF_CHILD_REAPED && !(task->value && task->raised));
     if (task->value)
         return Py_NewRef(task->value);
-    if (!task->exception) {
-        if (sf_task_occupy(task, SF_TASK_OPENING))
-            return NULL;
-        bool interrupted;
-        struct sf_outcome_origin origin = origin_of(task, "its result");
-        PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_packed_open(&task->packed);
-        PyObject *value = sf_outcome_open(task->tag, opened, &origin, &interrupted);
-        task->busy = SF_TASK_IDLE;
-        Py_XDECREF(opened);
-        if (interrupted || (!value && task->tag == SF_TAG_RETURNED))
-            return NULL; /* it stays packed: it can be asked for again */
-        sf_packed_clear(&task->packed);
-        task->value = value;
-        if (value)
-            return Py_NewRef(value);
-        task->exception = sf_take_raised();
-    }
-    sf_put_raised(Py_NewRef(task->exception));
-    return NULL;
+    if (sf_task_occupy(task, SF_TASK_OPENING))
+        return NULL;
+    bool interrupted;
+    struct sf_outcome_origin origin = origin_of(task, "its result");
+    PyObject *opened = task->tag == SF_TAG_NONE ? NULL : sf_packed_open(&task->packed);
+    PyObject *value = sf_outcome_open(task->tag, opened, &origin, &interrupted);
+    task->busy = SF_TASK_IDLE;
+    Py_XDECREF(opened);
+    if (!value && !interrupted && task->tag != SF_TAG_RETURNED)
+        note_raised(task);
+    if (!value)
+        return NULL; /* what was interrupted, and exceptions, stay packed: they can be asked for again */
+    sf_packed_clear(&task->packed);
+    task->value = value;
+    return Py_NewRef(value);
 }
 
 /* A child of this process that still runs, as far as is known. */
@@ -354,6 +376,8 @@ void sf_task_close(struct sf_task *task)
     if (task->name)
         sf_result_memory_unmap(&task->memory);
     task->disposed = true;
+    if (task->busy == SF_TASK_IDLE || task->busy == SF_TASK_OPENING) /* else the call that is under way needs it */
+        drop_call(task);
 }
 
 void sf_task_dispose(struct sf_task *task)
@@ -375,23 +399,17 @@ int sf_task_traverse(struct sf_task *task, visitproc visit, void *arg)
     Py_VISIT(task->merge);
     Py_VISIT(task->globals);
     Py_VISIT(task->value);
-    Py_VISIT(task->exception);
     Py_VISIT(task->to_merge);
     return 0;
 }
 
 void sf_task_clear(struct sf_task *task)
 {
-    Py_CLEAR(task->f);
-    Py_CLEAR(task->args);
-    Py_CLEAR(task->kwargs);
-    Py_CLEAR(task->extract);
-    Py_CLEAR(task->merge);
-    Py_CLEAR(task->globals);
+    drop_call(task);
     sf_packed_clear(&task->packed);
     sf_packed_clear(&task->extracted);
     Py_CLEAR(task->value);
-    Py_CLEAR(task->exception);
+    Py_CLEAR(task->raised);
     Py_CLEAR(task->to_merge);
 }
 

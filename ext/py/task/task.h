@@ -45,7 +45,8 @@ int sf_task_end(struct sf_task *task);
 /* The same for those who cannot raise: signal handlers run later. 1, 0, or -errno. Leaves the exception state alone. */
 int sf_task_end_deaf(struct sf_task *task);
 
-/* Frees what the child has left and nobody has read. What was joined keeps its result. */
+/* Frees what the child has left and nobody has read, and drops the call. What was joined keeps its result. May run code
+ * of the program. */
 void sf_task_close(struct sf_task *task);
 
 /* Ends and closes a task that is no Python object, and also fini: drops every reference. A task that was never

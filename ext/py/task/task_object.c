@@ -12,7 +12,7 @@
 
 int sf_task_object_init_once(PyObject *self, const char *word)
 {
-    if (!sf_task_of(self)->f)
+    if (!sf_task_of(self)->name)
         return 0;
     PyErr_Format(PyExc_RuntimeError, "a %s is initialised once: make a new one", word);
     return -1;

@@ -48,9 +48,10 @@ enum sf_task_part { SF_TASK_RESULT, SF_TASK_EXTRACTED }; /* the result memory's 
 
 struct sf_task {
     struct sf_child child;
-    PyObject *f, *args, *kwargs;             /* owned; args: tuple; kwargs: dict or NULL */
-    PyObject *extract, *merge;               /* owned; None where not given */
-    PyObject *globals;                       /* owned dict that extract and merge get; NULL without them */
+    /* The call; owned, and NULL once it is joined or disposed, so that nothing is kept that nobody needs. */
+    PyObject *f, *args, *kwargs;             /* args: tuple; kwargs: dict or NULL */
+    PyObject *extract, *merge;               /* None where not given */
+    PyObject *globals;                       /* dict that extract and merge get; NULL without them */
     PyObject *name;                          /* owned str; NULL: not initialised */
     PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference, or NULL with an exception */
     void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */
@@ -64,8 +65,10 @@ struct sf_task {
     pid_t busy_process; /* while busy: the process, and the Python thread, that make it so */
     unsigned long busy_thread;
     enum sf_tag tag, extracted_tag; /* of f's outcome and of extract's, from collect on */
-    struct sf_packed packed;        /* f's: from collect until it is opened */
-    PyObject *value, *exception;    /* f's, opened by a sf_task_result: one of the two */
+    struct sf_packed packed;        /* f's: from collect until its value is opened; an exception is opened at each call,
+                                       for its traceback would keep the frames of the last one that was raised */
+    PyObject *value;                /* what f returned, opened by a sf_task_result */
+    PyObject *raised;               /* the name of the exception that a sf_task_result has raised; NULL: none yet */
     struct sf_packed extracted;     /* extract's: from collect until it is opened */
     PyObject *to_merge;             /* what extract returned, until it is merged */
 };

@@ -37,7 +37,7 @@ static PyObject *thread_get_result(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     struct sf_task *task = sf_task_of(self);
     PyObject *result = sf_task_is_joined(task) ? sf_task_result(task) : NULL;
-    if (task->exception)
+    if (task->raised)
         task->asked = true;
     return result;
 }

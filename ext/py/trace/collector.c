@@ -15,6 +15,7 @@
 
 #include "abi/launch.h"
 #include "core/log/log.h"
+#include "core/log/usage.h"
 #include "core/os/monotonic.h"
 #include "core/os/own_fd.h"
 #include "core/os/process.h"
@@ -287,6 +288,7 @@ PyObject *sf_collector_finish(PyObject *module, PyObject *session)
     }
     if (collector.state == RUNNING) {
         collector.state = STOPPING;
+        sf_usage_write();
         sf_log_request_stop();
         sf_log_detach();
     }

@@ -15,7 +15,7 @@ static const struct {
     {"_TASK_PROCESS", SF_TASK_PROCESS},     {"_OUTCOME_RETURNED", SF_OUTCOME_RETURNED},
     {"_OUTCOME_RAISED", SF_OUTCOME_RAISED}, {"_OUTCOME_EXITED", SF_OUTCOME_EXITED},
     {"_WAIT_MESSAGE", SF_WAIT_MESSAGE},     {"_WAIT_ROOM", SF_WAIT_ROOM},
-    {"_WAIT_CHILD", SF_WAIT_CHILD},
+    {"_WAIT_CHILD", SF_WAIT_CHILD},         {"_WAIT_THREAD", SF_WAIT_THREAD},
 };
 
 int sf_constants_add(PyObject *module)

@@ -4,6 +4,7 @@
 
 #include "core/log/log.h"
 #include "core/log/pipe_numbers.h"
+#include "core/log/usage.h"
 #include "py/trace/instrument.h"
 #include "py/trace/instrument_call.h"
 
@@ -60,6 +61,15 @@ static PyObject *call_in_span(PyObject *Py_UNUSED(module), PyObject *const *args
     return result;
 }
 
+/* sf_call_era() at the BEGIN of the WAIT in which call_in_wait has this thread; 0: it is in none. A wait is often made of
+ * other waits, and the outermost one says what it is for. */
+static __thread uint32_t wait_era __attribute__((tls_model("initial-exec")));
+
+static bool is_waiting(uint32_t era)
+{
+    return sf_call_is_waiting() || wait_era == era;
+}
+
 /* method, reason, what it waits for (a connection, a task's number, or None), ... */
 static PyObject *call_in_wait(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
@@ -68,7 +78,9 @@ static PyObject *call_in_wait(PyObject *Py_UNUSED(module), PyObject *const *args
     if (!sf_instrument_has(count, 3) || parse_integers(args + 1, 1, &reason))
         return NULL;
     PyObject *what = args[2];
-    uint32_t era = sf_call_is_waiting() ? 0 : sf_call_era(); /* 0: no WAIT is written, because one is open */
+    uint32_t era = sf_call_era(), before = wait_era;
+    if (is_waiting(era))
+        era = 0; /* no WAIT is written, because one is open */
     if (PyLong_Check(what)) {
         number = PyLong_AsUnsignedLong(what);
     } else if (what != Py_None) {
@@ -77,11 +89,14 @@ static PyObject *call_in_wait(PyObject *Py_UNUSED(module), PyObject *const *args
         number = pipe ? sf_pipe_numbers_channel(pipe) : 0;
         era = pipe ? era : 0;
     }
-    if (era)
+    if (era) {
+        wait_era = era;
         sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, (uint64_t)reason, number);
+    }
     PyObject *result = sf_instrument_call(args[0], args + 3, count - 3, keywords);
     if (era && era == sf_call_era())
         sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, (uint64_t)reason, number);
+    wait_era = before;
     return result;
 }
 
@@ -118,6 +133,12 @@ static PyObject *family(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)
     return PyLong_FromUnsignedLongLong(sf_log_family());
 }
 
+static PyObject *write_usage(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    sf_usage_write();
+    Py_RETURN_NONE;
+}
+
 static PyObject *forget_calls(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     sf_call_forget();
@@ -134,6 +155,7 @@ PyMethodDef sf_instrument_task_functions[] = {
     {"_instrument_fork_as", SF_WRAPPER(call_forking), "A call that forks: method, task, its name, ..."},
     {"_instrument_new_task", new_task, METH_VARARGS, "name, kind: a new task of that name; its number."},
     {"_instrument_family", family, METH_NOARGS, "Identifies the processes that share this process's task numbers."},
+    {"_instrument_usage", write_usage, METH_NOARGS, "Writes the CPU time of a process that is about to end."},
     {"_instrument_in_child", forget_calls, METH_NOARGS, "In a child: forgets the parent's calls."},
     {NULL, NULL, 0, NULL},
 };

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "core/log/log.h"
+#include "core/log/usage.h"
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
@@ -41,6 +42,7 @@ static PyObject *attach(PyObject *Py_UNUSED(module), PyObject *args)
     sf_log_set_name(name);
     int error = sf_log_attach(PyBytes_AS_STRING(directory));
     if (!error) {
+        sf_usage_begin();
         sf_ring_each(log_channel, NULL);
         sf_instrument_log_pipes();
     }

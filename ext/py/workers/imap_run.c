@@ -239,6 +239,7 @@ void sf_imap_end(struct sf_imap *imap)
     sf_feed_fini(&imap->feed);
     sf_window_fini(&imap->window);
     Py_CLEAR(imap->error);
+    Py_CLEAR(imap->engine.f);
     if (raised)
         sf_put_raised(raised);
 }
@@ -375,6 +376,4 @@ int sf_imap_traverse(const struct sf_imap *imap, visitproc visit, void *arg)
 void sf_imap_clear(struct sf_imap *imap)
 {
     sf_imap_end(imap);
-    if (imap->state == SF_IMAP_ENDED)
-        Py_CLEAR(imap->engine.f);
 }

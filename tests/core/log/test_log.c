@@ -154,6 +154,38 @@ TEST(after_a_fork_the_child_writes_to_a_log_of_its_own_that_begins_with_start)
     CHECK(records_of(its)[0].tsc > records_of(ours)[0].tsc);
 }
 
+static pid_t ends_first;
+
+static void wait_for_that_end(void)
+{
+    while (ends_first && getppid() == ends_first)
+        usleep(100);
+}
+
+TEST(the_parent_of_a_child_is_the_one_that_forked_it_also_when_that_has_ended)
+{
+    int pipe_ends[2];
+    CHECK_EQ(0, pthread_atfork(NULL, NULL, wait_for_that_end)); /* in a child it runs before the log's own handler */
+    begin(4096);
+    CHECK_EQ(0, pipe(pipe_ends));
+    pid_t middle = fork(), last = 0;
+    if (middle == 0) {
+        ends_first = getpid();
+        if (fork() == 0) {
+            last = getpid();
+            CHECK_EQ((long)sizeof last, (long)write(pipe_ends[1], &last, sizeof last));
+        }
+        _exit(0);
+    }
+    waitpid(middle, NULL, 0);
+    CHECK_EQ((long)sizeof last, (long)read(pipe_ends[0], &last, sizeof last));
+    struct sf_log_header *its = open_log(middle, 4096), *lasts = open_log(last, 4096);
+    remove_session();
+    CHECK_EQ(getpid(), its->parent_pid);
+    CHECK_EQ(middle, lasts->parent_pid);
+    CHECK_EQ(middle, records_of(lasts)[0].a);
+}
+
 TEST(a_child_of_a_plain_fork_is_no_task)
 {
     begin(4096);

@@ -276,6 +276,95 @@ def test_messages_and_channels_have_their_times(db):
                         messages_per_s FROM channel_use""") == [(3, 2, 200, 2, 1, 56 * MS, 2, 12 * MS, 3 / 0.056)]
 
 
+def notes(t):
+    path = t.close()
+    done = trace("analyze", "--json", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [row["note"] for row in json.loads(done.stdout)["notes"]]
+
+
+def add_log(t, process):
+    t.db.execute("INSERT INTO log(process, first_seq, file, pid) VALUES(?, 0, ?, ?)", (process, f"log.{process}", 100 + process))
+
+
+def test_children_without_a_log_are_told_first(db):
+    """Of two children that were forked one has a log. A third was reaped, and a log found no room."""
+    t = two_threads(db)
+    for process in 1, 2, 3:
+        add_log(t, process)
+    t.span(1, "fork", 3, 4, 7, 102)
+    t.span(1, "fork", 4, 5, 8, 900)
+    t.span(1, "fork", 5, 6, 8, 0, 11)  # this fork failed
+    t.rows("reap", (900, 5 * MS, 1, 0), (901, 6 * MS, 1, 0), (902, 6 * MS, 0, 0))
+    t.rows("stats", ("lost_logs", None, "loss", 1))
+    told = notes(t)
+    assert told[0].startswith("2 children had no log: what they did is missing here")
+    assert told[1].startswith("1 process found no room for a log: what it did is missing here")
+
+
+def test_a_trace_of_processes_with_logs_warns_of_none(db):
+    t = two_threads(db)
+    for process in 1, 2, 3:
+        add_log(t, process)
+    t.span(1, "fork", 3, 4, 7, 102)
+    t.rows("reap", (102, 5 * MS, 1, 0))
+    assert not any("log" in note for note in notes(t))
+
+
+def test_children_that_only_the_kernel_saw_are_told(db):
+    t = Trace(db)
+    t.process(0, 100)
+    t.process(10, 60, parent=1)
+    t.process(20, 30, parent=2)
+    add_log(t, 1)
+    t.rows("kernel_life", *[(i, 100 + i, 0, 100 * MS, 0, 0) for i in (1, 2, 3)])
+    t.rows("reap", (102, 60 * MS, 1, 0))
+    assert notes(t)[0] == "1 child had no log: what it did is known by the kernel's view only"
+
+
+def test_cpu_time_of_children_without_a_log_is_told(db):
+    """The parent's children have used 60 ms: the first 15, and 5 in children of its own; the second does not say what it
+    used, and lived for 10 ms on 2 CPUs. So children without a log have used 20 ms at least."""
+    t = Trace(db)
+    t.process(0, 100)
+    t.process(10, 60, parent=1)
+    t.process(20, 30, parent=1)
+    t.rows("meta", ("cpus", 2))
+    t.instant(2, "usage", 59, a=15 * MS, b=5 * MS)
+    t.instant(1, "usage", 99, a=100 * MS, b=60 * MS)
+    assert not any("without a log" in note for note in notes(t))  # 20 ms are no more than what a process's end may take
+    t = Trace(db.with_name("more.db"))
+    t.process(0, 100)
+    t.process(10, 60, parent=1)
+    t.process(20, 30, parent=1)
+    t.rows("meta", ("cpus", 2))
+    t.instant(2, "usage", 59, a=15 * MS, b=5 * MS)
+    t.instant(1, "usage", 99, a=100 * MS, b=140 * MS)
+    assert notes(t)[0].startswith("children without a log used 0.100 s of CPU time: what they did is missing here")
+
+
+@pytest.mark.parametrize("used, told", [(95, False), (40, True)])
+def test_running_time_on_no_cpu_is_told(db, used, told):
+    t = Trace(db)
+    t.process(0, 100)
+    t.instant(1, "usage", 100, a=used * MS)
+    assert [note[:45] for note in notes(t)[:1]] == (["of the running time 0.060 s were on no CPU: t"] if told else
+                                                     ["without the kernel's view (record --kernel) p"])
+
+
+def test_running_time_is_not_doubted_where_the_kernel_has_seen_it_or_the_process_went_on_in_another_program(db):
+    for n, (table, row) in enumerate({"kernel_life": (1, 101, 0, 100 * MS, 0, 0), "log": None}.items()):
+        t = Trace(db.with_name(f"{n}.db"))
+        t.process(0, 100)
+        t.instant(1, "usage", 100, a=10 * MS)
+        if row:
+            t.rows(table, row)
+        else:
+            add_log(t, 1)
+            add_log(t, 1)
+        assert not any("on no CPU" in note for note in notes(t))
+
+
 def test_json_says_the_same_as_the_tables(db):
     path = two_threads(db).close()
     found = json.loads(trace("analyze", "--json", path).stdout)

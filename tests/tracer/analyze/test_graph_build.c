@@ -87,6 +87,68 @@ TEST(the_end_of_a_send_ends_the_wait_of_the_receive_with_the_same_number)
     fixture_close(&f);
 }
 
+/* The last event that was added is another thread's. */
+static int64_t by_another_thread(sqlite3 *db, int64_t event)
+{
+    trace_sql(db, "UPDATE event SET lane = 1 WHERE rowid = %lld", (long long)event);
+    return event;
+}
+
+/* Process 2: its first thread waits from 5 to 40 for what another thread brings. That one waits from 10 to 32 for a
+ * message, which process 1 sends from 20 to 30, and has it at 33. */
+static struct fixture two_threads(int reason)
+{
+    struct fixture f = two_processes();
+    TRACE_SPAN(f.db, 1, 20, 30, SEND, 1, 7, 64);
+    int64_t first = TRACE_BEGIN(f.db, 2, 5, WAIT, 0, reason, 0);
+    int64_t receive = by_another_thread(f.db, TRACE_BEGIN(f.db, 2, 8, RECEIVE, 1, 0, 0));
+    int64_t wait = by_another_thread(f.db, TRACE_BEGIN(f.db, 2, 10, WAIT, 0, SF_WAIT_MESSAGE, 1));
+    by_another_thread(f.db, TRACE_END(f.db, 2, 32, WAIT, 0, SF_WAIT_MESSAGE, 1, wait));
+    by_another_thread(f.db, TRACE_END(f.db, 2, 33, RECEIVE, 1, 7, 64, receive));
+    TRACE_END(f.db, 2, 40, WAIT, 0, reason, 0, first);
+    return f;
+}
+
+TEST(a_message_that_another_thread_takes_ends_the_wait_of_the_first)
+{
+    struct fixture f = two_threads(SF_WAIT_MESSAGE);
+    fixture_open(&f);
+    const struct step *wait = wait_until(&f, 1, 33);
+    CHECK_EQ(CATEGORY_LATE_SENDER, wait->category);
+    CHECK_ENDED_BY(&f, wait, 0, 30);
+    fixture_close(&f);
+}
+
+TEST(a_wait_for_a_thread_is_a_wait_for_what_that_waits_for)
+{
+    struct fixture f = two_threads(SF_WAIT_THREAD);
+    fixture_open(&f);
+    const struct step *wait = wait_until(&f, 1, 33);
+    CHECK_EQ(CATEGORY_LOCK, wait->category);
+    CHECK_ENDED_BY(&f, wait, 0, 30);
+    fixture_close(&f);
+}
+
+/* The first thread of process 2 waits for a message from 12 to 32. Meanwhile another thread waits for a child, takes a
+ * message of another channel, and pickles something. */
+TEST(what_other_threads_do_does_not_change_what_a_wait_is_for)
+{
+    struct fixture f = two_processes();
+    TRACE_SPAN(f.db, 1, 14, 16, SEND, 2, 1, 64);
+    TRACE_SPAN(f.db, 1, 20, 30, SEND, 1, 7, 64);
+    int64_t receive = TRACE_BEGIN(f.db, 2, 10, RECEIVE, 1, 0, 0), wait = TRACE_BEGIN(f.db, 2, 12, WAIT, 0, SF_WAIT_MESSAGE, 1);
+    int64_t other = by_another_thread(f.db, TRACE_BEGIN(f.db, 2, 13, RECEIVE, 2, 0, 0));
+    int64_t child = by_another_thread(f.db, TRACE_BEGIN(f.db, 2, 14, WAIT, 0, SF_WAIT_CHILD, 0));
+    by_another_thread(f.db, TRACE_END(f.db, 2, 18, WAIT, 0, SF_WAIT_CHILD, 0, child));
+    by_another_thread(f.db, TRACE_END(f.db, 2, 19, RECEIVE, 2, 1, 64, other));
+    by_another_thread(f.db, TRACE_INSTANT(f.db, 2, 22, PICKLED, 0, 64, 20));
+    TRACE_END(f.db, 2, 32, WAIT, 0, SF_WAIT_MESSAGE, 1, wait);
+    TRACE_END(f.db, 2, 35, RECEIVE, 1, 7, 64, receive);
+    fixture_open(&f);
+    CHECK_ENDED_BY(&f, wait_until(&f, 1, 32), 0, 30);
+    fixture_close(&f);
+}
+
 TEST(a_send_of_another_message_ends_no_wait)
 {
     struct fixture f = two_processes();
@@ -141,6 +203,24 @@ TEST(a_child_whose_fork_was_not_seen_was_forked_when_it_began)
     for (uint32_t i = 0; i < f.graph.count; i++)
         if (f.graph.steps[i].starts && f.graph.steps[i].process == 1) {
             CHECK_ENDED_BY(&f, &f.graph.steps[i], 0, 12);
+            starts++;
+        }
+    CHECK_EQ(1, starts);
+    fixture_close(&f);
+}
+
+TEST(a_child_whose_first_record_is_later_than_its_parents_end_was_forked_at_that_end)
+{
+    struct fixture f = {.db = trace_new()};
+    trace_process(f.db, 1, 0, 100, 0, 0);
+    trace_process(f.db, 2, 5, 10, 1, 0);
+    trace_process(f.db, 3, 12, 110, 2, 0);
+    fixture_open(&f);
+    int starts = 0;
+    for (uint32_t i = 0; i < f.graph.count; i++)
+        if (f.graph.steps[i].starts && f.graph.steps[i].process == 2) {
+            CHECK_ENDED_BY(&f, &f.graph.steps[i], 1, 10);
+            CHECK(!f.graph.steps[i].outside);
             starts++;
         }
     CHECK_EQ(1, starts);
@@ -262,8 +342,10 @@ TEST(any_trace_makes_a_graph_that_replays_as_it_was_and_has_a_path_without_gap)
         CHECK_EQ(0, critical_path_init(&path, &f.graph));
         for (size_t i = 1; i < path.count; i++)
             CHECK_EQ(path.pieces[i - 1].to_ns, path.pieces[i].from_ns);
-        if (path.count)
+        if (path.count) {
+            CHECK_EQ(f.graph.from_ns, path.pieces[0].from_ns);
             CHECK_EQ(f.graph.to_ns, path.pieces[path.count - 1].to_ns);
+        }
         critical_path_fini(&path);
         fixture_close(&f);
     }

@@ -38,6 +38,25 @@ TEST(with_nothing_changed_a_replay_lasts_as_long_as_the_run)
     graph_fini(&h.graph);
 }
 
+/* The first program waits from 4 to 10 for nothing that is known, merges to 12 and ends; the second starts at 15, by
+ * nobody in the trace, and ends at 20. Without the merge it starts at 13. */
+TEST(a_process_that_nobody_started_starts_as_long_after_the_one_that_ended_last)
+{
+    struct hand_graph h;
+    struct replay_costs costs = replay_costs_all(1);
+    hand_init(&h);
+    int first = hand_process(&h, 0, PROCESS_NONE, 0), second = hand_process(&h, 15, PROCESS_NONE, 0);
+    hand_step(&h, first, 4, CATEGORY_RUNNING);
+    hand_wait(&h, first, 10, 1);
+    hand_step(&h, first, 12, CATEGORY_MERGING);
+    hand_step(&h, second, 20, CATEGORY_RUNNING);
+    hand_link(&h);
+    CHECK_EQ(20, lasts(&h, &costs));
+    costs.category[CATEGORY_MERGING] = 0;
+    CHECK_EQ(18, lasts(&h, &costs));
+    graph_fini(&h.graph);
+}
+
 /* The child starts at 10, sends at 30; the parent goes on at 33 and ends at 38. */
 TEST(without_forks_a_replay_begins_the_child_at_once)
 {

@@ -1,0 +1,38 @@
+"""trace.instrument: where a thread sleeps until another one has something for it. Internal.
+
+What a program waits for from its workers is often received by another thread of it: the manager of an Executor, the result
+handler of a Pool, an event loop's selector. The program's own thread then sleeps in a Condition (in Future.result,
+concurrent.futures.wait, as_completed, AsyncResult.get, Event.wait, queue.Queue.get, ...), in a selector, or until a thread
+has ended (Executor.shutdown, Pool.join). These few are wrapped, and not the many methods that use them: a program may have
+taken such a function into its own modules before instrument().
+
+A replacement of a method gets the method first, then the method's arguments.
+"""
+
+import selectors
+import threading
+
+from multiprocessing import synchronize
+
+from snakefish._snakefish import (
+    _WAIT_MESSAGE as FOR_MESSAGE,
+    _WAIT_THREAD as FOR_THREAD,
+    _instrument_wait as wait,
+)
+
+
+def _wait(original, self, timeout=None):
+    return original(self, timeout) if timeout == 0 else wait(original, FOR_MESSAGE, None, self, timeout)
+
+
+def _join(original, self, timeout=None):
+    return original(self, timeout) if timeout == 0 else wait(original, FOR_THREAD, None, self, timeout)
+
+
+METHODS = [
+    (threading.Condition, "wait", _wait),
+    (threading.Thread, "join", _join),
+    (synchronize.Condition, "wait", _wait),
+    (selectors._PollLikeSelector, "select", _wait),
+    (selectors.EpollSelector, "select", _wait),
+]
