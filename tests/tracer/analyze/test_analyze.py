@@ -41,7 +41,7 @@ def two_threads(path):
     t.wait(3, "message", 26, 34, 1)
     t.span(3, "result", 75, 78, 2)
     t.instant(3, "pickled", 77, a=10, b=75 * MS)
-    t.rows("channel", (1, 4096, 1))
+    t.rows("channel", (1, 4096, 1, "channel"))
     return t
 
 
