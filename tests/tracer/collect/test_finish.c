@@ -25,7 +25,7 @@ static void collect(void)
 {
     struct collect_job job = {
         .session = &recorded.session, .store = recorded.store, .clock = &recorded.clock, .state = "complete"};
-    struct finish_facts facts = {.clock = &recorded.clock, .state = "complete"};
+    struct finish_facts facts = {.session = &recorded.session, .clock = &recorded.clock, .state = "complete"};
     if (collect_run(&job, &why))
         FAIL("%s", why.text);
     store_begin(recorded.store);
