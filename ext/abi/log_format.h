@@ -90,10 +90,10 @@ enum sf_event_kind {
 #undef X
 };
 
-/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process: the lowest number
- * that was free at its first event. Lane 0 is the process's first thread. The number is given back when the thread ends,
- * and a THREAD record marks where the next one's records begin. When all are taken, the other threads share the last
- * lane; each of them writes a THREAD record there, by which they are counted.
+/* record.flags: the phase in the low two bits, the lane above them. A lane is a thread of the process: the lowest
+ * number that was free at its first event. Lane 0 is the process's first thread. The number is given back when the
+ * thread ends, and a THREAD record marks where the next one's records begin. When all are taken, the other threads
+ * share the last lane; each of them writes a THREAD record there, by which they are counted.
  *
  * Spans. An END has to find its BEGIN:
  *     SPAN    by its number (record.a), which is unique in a log. The user's spans may overlap in any way, and may end

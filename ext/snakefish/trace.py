@@ -78,7 +78,7 @@ def _start(session, kernel):
         session.directory = _snakefish._trace_launch(
             session, [os.fsencode(word) for word in command], _streams.stderr_is_there()
         )
-        _join(session.directory)
+        _snakefish._trace_attach(session.directory, _process_name())
         _snakefish._trace_go(session)
         os.environ[_SESSION_ENV] = session.directory  # for programs started by exec from here
     except BaseException:
@@ -86,19 +86,6 @@ def _start(session, kernel):
         if session.directory and os.environ.get(_SESSION_ENV) == session.directory:
             _leave_environment()
         raise
-
-
-def _join(directory):
-    from snakefish import _thread_names  # imports threading
-
-    _thread_names.watch()
-    _snakefish._trace_attach(directory, _process_name())
-
-
-def _forget_thread_names():
-    from snakefish import _thread_names
-
-    _thread_names.unwatch()
 
 
 def _leave_environment():
@@ -118,8 +105,8 @@ def stop():
     if session is None:
         raise RuntimeError("this process has not started tracing: call trace.start(path) first")
     _leave_environment()
+    _snakefish._trace_leave_threads()
     line = _snakefish._trace_finish(session)
-    _forget_thread_names()
     if line is None:
         raise RuntimeError(
             f"the program has closed the pipe from the collector, which finishes {session.path} by itself: wait for that"
@@ -176,6 +163,7 @@ def uninstrument(library):
 
 
 def _stop_at_exit():
+    _snakefish._trace_leave_threads()
     if _snakefish._trace_session() is not None:
         try:
             stop()
@@ -215,7 +203,7 @@ def _start_from_environment():
         if directory:
             directory = _reach(directory)
             if directory:
-                _join(directory)
+                _snakefish._trace_attach(directory, _process_name())
         elif path:
             start(path)
     except (RuntimeError, OSError, MemoryError) as error:

@@ -131,8 +131,8 @@ static void open_span(struct walk *walk, int process, int64_t event, unsigned ki
     grown[lane->depth++] = (struct open_span){event, kind, category};
 }
 
-/* Also closes those that began inside it: where a program switches stacks inside a call they may end later, but the time
- * just after this end is not theirs. */
+/* Also closes those that began inside it: where a program switches stacks inside a call they may end later, but the
+ * time just after this end is not theirs. */
 static void close_span(struct lane *lane, int64_t begin)
 {
     for (size_t i = lane->depth; i-- > 0;)

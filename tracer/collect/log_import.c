@@ -92,7 +92,8 @@ static void set_thread(struct log_import *import, unsigned lane, uint64_t thread
 
 /* What the begin and the end of a span have in common, see log_format.h. The spans of a thread whose lane another one
  * has now find no end any more, because a thread is part of their key. */
-static struct span_key span_key(const struct log_import *import, unsigned kind, int64_t object, uint64_t a, unsigned lane)
+static struct span_key span_key(const struct log_import *import, unsigned kind, int64_t object, uint64_t a,
+                                unsigned lane)
 {
     struct span_key key = {.object = object, .kind = kind};
     if (kind == SF_EVENT_SPAN && a)

@@ -73,8 +73,8 @@ static int by_event(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Makes the table twice as large. All entries are in chains then: they come into the new ones in the order of their rows,
- * which is that of their begins. */
+/* Makes the table twice as large. All entries are in chains then: they come into the new ones in the order of their
+ * rows, which is that of their begins. */
 static bool grow(struct spans *spans)
 {
     uint32_t room = spans->room ? spans->room * 2 : ENTRIES_FIRST;

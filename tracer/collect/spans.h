@@ -19,7 +19,8 @@ struct span_key {
 struct spans *spans_new(void); /* NULL: no memory */
 void spans_free(struct spans *spans);
 
-/* A span begins in row `event`. Beyond a certain number of open spans it is not kept, and its end will find no begin. */
+/* A span begins in row `event`. Beyond a certain number of open spans it is not kept, and its end will find no begin.
+ */
 void spans_begin(struct spans *spans, const struct span_key *key, int64_t event);
 
 /* Ends the open span of that key that began last. Returns the row of its begin; 0: none is open. */

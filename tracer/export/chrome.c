@@ -1,13 +1,13 @@
 /* Writes the object form of Chrome's trace JSON, as the Perfetto UI and speedscope read it.
  *
  * pid is the process's pid; processes that had the same pid get numbers above all pids instead. A row in the viewer is
- * a tid: a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs. Those rows have
- * tids above all threads, so they are shown below them, and show also what the thread waited for where its own row does
- * not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest correctly. Spans
- * that overlap others in their row without nesting are pairs of async events (b, e) of one id, category and name, which
- * the viewer draws in rows of their own. Each process has a slice from its start to its end, around its instants and the ends of its arrows: both
- * ends of an arrow must lie inside a slice. A counter shows how many page faults the process has had. Memory: only
- * SQLite's sorters, which use files. */
+ * a tid: a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs. Those rows
+ * have tids above all threads, so they are shown below them, and show also what the thread waited for where its own row
+ * does not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest correctly.
+ * Spans that overlap others in their row without nesting are pairs of async events (b, e) of one id, category and name,
+ * which the viewer draws in rows of their own. Each process has a slice from its start to its end, around its instants
+ * and the ends of its arrows: both ends of an arrow must lie inside a slice. A counter shows how many page faults the
+ * process has had. Memory: only SQLite's sorters, which use files. */
 #include "export/chrome.h"
 
 #include <errno.h>
@@ -100,7 +100,8 @@ static void put_argument(struct chrome *c, const char *description, int64_t valu
 static void put_event(struct chrome *c, sqlite3_stmt *s)
 {
     const char *kind = text(s, 2), *object = text(s, 3), *label = text(s, 4);
-    int64_t pid = sqlite3_column_int64(s, 0), start_ns = sqlite3_column_int64(s, 9), end_ns = sqlite3_column_int64(s, 10);
+    int64_t pid = sqlite3_column_int64(s, 0), start_ns = sqlite3_column_int64(s, 9),
+            end_ns = sqlite3_column_int64(s, 10);
     int64_t id = sqlite3_column_int64(s, 13); /* 0: none */
     bool instant = sqlite3_column_int(s, 12);
     bool of_text = object && strcmp(object, "text") == 0 && label, comma = false;

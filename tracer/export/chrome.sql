@@ -64,7 +64,10 @@ CREATE TEMP VIEW chrome_thread AS
   SELECT pid, tid, name FROM (
     SELECT r.process, s.pid, r.tid, r.name FROM row r JOIN shown s ON s.id = r.process
     UNION ALL
-    SELECT k.process, s.pid, 4194304 + k.tid, iif(k.tid = s.first_tid, 'CPU', 'CPU, thread ' || k.tid)
+    SELECT k.process, s.pid, 4194304 + k.tid,
+           iif(k.tid = s.first_tid, 'CPU',
+               'CPU, ' || coalesce((SELECT t.name FROM thread t WHERE t.process = k.process AND t.tid = k.tid
+                                    ORDER BY t.first_seq DESC LIMIT 1), 'thread ' || k.tid))
     FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k
     JOIN shown s ON s.id = k.process)
   ORDER BY process, tid;

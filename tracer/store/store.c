@@ -54,7 +54,7 @@
     X(COUNTS, "UPDATE log SET first_tsc = ?2, last_tsc = ?3, exit_tsc = ?4, exit_status = ?5, seen_tsc = ?6, "         \
               "taken = ?7, collected = ?8, begun = ?9, lost = ?10, elsewhere = ?11, bad_kind = ?12, bad_phase = ?13, " \
               "bad_time = ?14, unreadable = ?15, damaged = ?16, unmatched = ?17, backwards = ?18, gaps = ?19, "        \
-              "running = ?20, begun_before = ?21 WHERE id = ?1")                                                                           \
+              "running = ?20, begun_before = ?21 WHERE id = ?1")                                                       \
     X(REAP, "INSERT OR REPLACE INTO reap VALUES(?, ?, ?, ?)")                                                          \
     X(EVENT, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                                 \
     X(THREAD, "INSERT INTO thread(process, since_tsc, lane, first_tsc, first_seq, tid, name) VALUES(?1, ?2, ?3, ?4, "  \

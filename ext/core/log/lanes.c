@@ -17,7 +17,7 @@ static struct {
     uint64_t thread;
     uint32_t tid;
 } lanes[SF_LANE_MAX]; /* without the shared one */
-static uint32_t end; /* all lanes from here on were never taken */
+static uint32_t end;  /* all lanes from here on were never taken */
 static pthread_key_t at_end;
 
 static void hold(uint32_t lane, uint64_t tsc)
@@ -38,7 +38,8 @@ static void give_back(void *unused)
     if (lane == 0)
         return;
     sf_lanes_own = SF_LANES_NONE;
-    if (lane < SF_LANE_MAX) /* release: partner is the load in is_free; this thread's events come before the next one's */
+    if (lane <
+        SF_LANE_MAX) /* release: partner is the load in is_free; this thread's events come before the next one's */
         atomic_store_explicit(&lanes[lane].since, 0, memory_order_release);
 }
 

@@ -1,19 +1,18 @@
 /* trace.span(name): a context manager that writes the begin and the end of its block.
  *
- * Spans overlap: asyncio's tasks, generators and threads enter and leave them in any order. So each entry gets a number,
- * which its end writes again. A span keeps the number of its open entry. One object may be entered again while it is
- * open: by another with statement, or by a call of __enter__.
+ * Spans overlap: asyncio's tasks, generators and threads enter and leave them in any order. So each entry gets a
+ * number, which its end writes again. A span keeps the number of its open entry. One object may be entered again while
+ * it is open: by another with statement, or by a call of __enter__.
  *
  *     with statement    looks up __exit__ and then calls __enter__, and nothing comes between. The look-up on an open
  *                       span returns a new span, `block`, which the __enter__ that follows opens instead. The statement
  *                       keeps it and calls it at its end: so each statement ends its own entry, in any order.
- *     calls             (contextlib.ExitStack, and PyPy, where __exit__ is a method) have the object alone: entries
- *                       that are still open are kept in `outer`, and the last one ends first.
+ *     calls             (contextlib.ExitStack) have the object alone: entries that are still open are kept in `outer`,
+ *                       and the last one ends first.
  *
- * On CPython __enter__ and __exit__ are not methods, because looking up a method makes a new object. They are
- * descriptors that return the span itself. A call of the span without arguments is __enter__, a call with three
- * arguments is __exit__. So a with statement with a literal makes no object, and costs little more than its two
- * events. */
+ * On CPython __enter__ is no method either, because looking up a method makes a new object. Both are descriptors that
+ * return the span itself. A call of the span without arguments is __enter__, a call with three arguments is __exit__.
+ * So a with statement with a literal makes no object, and costs little more than its two events. */
 #include "py/base/types.h"
 
 #include <assert.h>
@@ -143,10 +142,61 @@ static void span_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-PyDoc_STRVAR(span_doc, "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with "
-                       "that name (a str), into\n"
-                       "the trace; does nothing when tracing is off. Spans may overlap in any way, and end in another thread than they\n"
-                       "began in. One object may be entered again, also while it is open. Does not block.");
+static PyTypeObject *span_type;
+
+/* What __exit__ is: looked up in a span, the span itself, or the block of the with statement that is about to enter it;
+ * looked up in the type, as contextlib.ExitStack does, the descriptor. */
+static PyObject *exit_get(PyObject *self, PyObject *found, PyObject *type)
+{
+    struct span *span = (struct span *)found;
+    (void)type;
+    if (!span || Py_TYPE(found) != span_type || !span->number)
+        return Py_NewRef(found ? found : self);
+    struct span *block = new_span(span_type, span->name);
+    if (block) {
+        block->of = (struct span *)Py_NewRef(found);
+        span->block = block;
+    }
+    return (PyObject *)block;
+}
+
+static PyObject *ends_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    (void)self;
+    (void)kwargs;
+    Py_ssize_t count = PyTuple_GET_SIZE(args);
+    PyObject *span = count ? PyTuple_GET_ITEM(args, 0) : NULL;
+    if (span && Py_TYPE(span) == span_type)
+        return count > 1 ? end_span(span) : begin_span(span);
+    PyErr_SetString(PyExc_TypeError, "the first argument must be a span");
+    return NULL;
+}
+
+static PyType_Slot exit_slots[] = {{Py_tp_descr_get, exit_get}, {Py_tp_call, ends_call}, {0, NULL}};
+
+static PyType_Spec exit_spec = {
+    .name = "snakefish.trace.span_exit",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = exit_slots,
+};
+
+/* Puts a descriptor of that kind into the type. 0, or -1 with an exception. */
+static int add_end(PyObject *type, const char *name, PyType_Spec *spec)
+{
+    PyObject *kind = sf_type_from_spec(spec), *end = kind ? PyObject_CallObject(kind, NULL) : NULL;
+    int failed = !end || PyObject_SetAttrString(type, name, end);
+    Py_XDECREF(end);
+    Py_XDECREF(kind);
+    return failed ? -1 : 0;
+}
+
+PyDoc_STRVAR(
+    span_doc,
+    "span(name)\n--\n\nA context manager that writes the begin and the end of its block, with "
+    "that name (a str), into\n"
+    "the trace; does nothing when tracing is off. Spans may overlap in any way, and end in another thread than they\n"
+    "began in. One object may be entered again, also while it is open. Does not block.");
 
 #ifdef PYPY_VERSION
 
@@ -160,21 +210,26 @@ static PyObject *span_enter(PyObject *self, PyObject *Py_UNUSED(unused))
     return begin_span(self);
 }
 
-static PyObject *span_exit(PyObject *self, PyObject *args)
+/* A look-up of __exit__ returns a span, and calls it. */
+static PyObject *span_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    (void)args;
-    return end_span(self);
+    (void)kwargs;
+    return PyTuple_GET_SIZE(args) ? end_span(self) : begin_span(self);
 }
 
 static PyMethodDef span_methods[] = {
     {"__enter__", span_enter, METH_NOARGS, NULL},
-    {"__exit__", span_exit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot span_slots[] = {
-    {Py_tp_doc, (void *)span_doc}, {Py_tp_new, PyType_GenericNew}, {Py_tp_init, span_init},
-    {Py_tp_dealloc, span_dealloc}, {Py_tp_methods, span_methods},  {0, NULL},
+    {Py_tp_doc, (void *)span_doc},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, span_init},
+    {Py_tp_dealloc, span_dealloc},
+    {Py_tp_methods, span_methods},
+    {Py_tp_call, span_call},
+    {0, NULL},
 };
 
 static PyType_Spec span_spec = {
@@ -184,9 +239,10 @@ static PyType_Spec span_spec = {
     .slots = span_slots,
 };
 
-PyObject *sf_span_type(void)
+static int finish_type(PyTypeObject *type)
 {
-    return sf_type_from_spec(&span_spec);
+    (void)type;
+    return 0;
 }
 
 #else
@@ -265,44 +321,14 @@ static PyType_Spec span_spec = {
     .slots = span_slots,
 };
 
-static PyTypeObject *span_type;
-
-/* What __enter__ and __exit__ are: looked up in a span, the span itself, or what ends the statement that is about to
- * enter it; looked up in the type, as contextlib.ExitStack does, the descriptor. */
+/* What __enter__ is: the span itself. */
 static PyObject *enter_get(PyObject *self, PyObject *span, PyObject *type)
 {
     (void)type;
     return Py_NewRef(span ? span : self);
 }
 
-static PyObject *exit_get(PyObject *self, PyObject *found, PyObject *type)
-{
-    struct span *span = (struct span *)found;
-    (void)type;
-    if (!span || Py_TYPE(found) != span_type || !span->number)
-        return Py_NewRef(found ? found : self);
-    struct span *block = new_span(span_type, span->name);
-    if (block) {
-        block->of = (struct span *)Py_NewRef(found);
-        span->block = block;
-    }
-    return (PyObject *)block;
-}
-
-static PyObject *ends_call(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    (void)self;
-    (void)kwargs;
-    Py_ssize_t count = PyTuple_GET_SIZE(args);
-    PyObject *span = count ? PyTuple_GET_ITEM(args, 0) : NULL;
-    if (span && Py_TYPE(span) == span_type)
-        return count > 1 ? end_span(span) : begin_span(span);
-    PyErr_SetString(PyExc_TypeError, "the first argument must be a span");
-    return NULL;
-}
-
 static PyType_Slot enter_slots[] = {{Py_tp_descr_get, enter_get}, {Py_tp_call, ends_call}, {0, NULL}};
-static PyType_Slot exit_slots[] = {{Py_tp_descr_get, exit_get}, {Py_tp_call, ends_call}, {0, NULL}};
 
 static PyType_Spec enter_spec = {
     .name = "snakefish.trace.span_enter",
@@ -311,33 +337,21 @@ static PyType_Spec enter_spec = {
     .slots = enter_slots,
 };
 
-static PyType_Spec exit_spec = {
-    .name = "snakefish.trace.span_exit",
-    .basicsize = sizeof(PyObject),
-    .flags = Py_TPFLAGS_DEFAULT,
-    .slots = exit_slots,
-};
-
-/* Puts a descriptor of that kind into the type. 0, or -1 with an exception. */
-static int add_end(PyObject *type, const char *name, PyType_Spec *spec)
+static int finish_type(PyTypeObject *type)
 {
-    PyObject *kind = sf_type_from_spec(spec), *end = kind ? PyObject_CallObject(kind, NULL) : NULL;
-    int failed = !end || PyObject_SetAttrString(type, name, end);
-    Py_XDECREF(end);
-    Py_XDECREF(kind);
-    return failed ? -1 : 0;
+    type->tp_vectorcall = make_span;
+    return add_end((PyObject *)type, "__enter__", &enter_spec);
 }
+
+#endif
 
 PyObject *sf_span_type(void)
 {
     PyObject *type = sf_type_from_spec(&span_spec);
-    if (!type || add_end(type, "__enter__", &enter_spec) || add_end(type, "__exit__", &exit_spec)) {
+    if (!type || add_end(type, "__exit__", &exit_spec) || finish_type((PyTypeObject *)type)) {
         Py_XDECREF(type);
         return NULL;
     }
-    ((PyTypeObject *)type)->tp_vectorcall = make_span;
     span_type = (PyTypeObject *)type;
     return type;
 }
-
-#endif

@@ -26,7 +26,8 @@ int sf_texts_look_up(PyObject *text, uint32_t *number);
 
 /* Writes an event with that name, which sf_texts_check has accepted; does nothing when tracing is off. 0, or -1 with an
  * exception. */
-__attribute__((always_inline)) static inline int sf_texts_write(PyObject *text, enum sf_event_kind kind, enum sf_phase phase, uint64_t a, uint64_t b)
+__attribute__((always_inline)) static inline int sf_texts_write(PyObject *text, enum sf_event_kind kind,
+                                                                enum sf_phase phase, uint64_t a, uint64_t b)
 {
     if (!sf_log_enabled())
         return 0;

@@ -1,4 +1,5 @@
-/* The names of Python's threads, for the log: each thread that writes events is introduced there by its name. */
+/* The names of Python's threads, for the log: each thread that writes events is introduced there by its name, and a new
+ * name is told when it is given, by a setter of threading.Thread.name that lasts as long as the session. */
 #ifndef SF_PY_TRACE_THREAD_NAMES_H
 #define SF_PY_TRACE_THREAD_NAMES_H
 

@@ -158,7 +158,8 @@ static uint32_t name_of(uint32_t lane, uint64_t thread)
 {
     char name[40];
     (void)thread;
-    return lane ? sf_log_text(name, (uint64_t)snprintf(name, sizeof name, "a thread with a long name, lane %u", lane)) : 0;
+    return lane ? sf_log_text(name, (uint64_t)snprintf(name, sizeof name, "a thread with a long name, lane %u", lane))
+                : 0;
 }
 
 TEST(a_thread_is_introduced_by_its_name_before_its_first_event)

@@ -2,6 +2,7 @@
 import json
 
 import pytest
+from conftest import PYPY
 from databases import TRACER, Database
 
 pytestmark = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
@@ -75,7 +76,7 @@ with trace.session(sys.argv[1]):
     next(second, None)
     left = steps("left")  # closed while it is suspended
     next(left)
-    del left
+    left.close()
 told()
 """, tmp_path / "run.db")
     check_times(tmp_path / "run.db", out, "first", "second", "left")
@@ -173,7 +174,7 @@ told()
 
 def test_a_forked_childs_end_of_its_parents_span_is_counted_and_ends_nothing_else(check_program, tmp_path):
     check_program("""
-        import os, sys, time
+        import os, sys
         from snakefish import trace
         with trace.session(sys.argv[1]):
             with trace.span("around"):
@@ -181,15 +182,13 @@ def test_a_forked_childs_end_of_its_parents_span_is_counted_and_ends_nothing_els
                 if not pid:
                     inner = trace.span("around").__enter__()
             if not pid:
-                time.sleep(0.03)
                 inner.__exit__(None, None, None)
                 os._exit(0)
             os.waitpid(pid, 0)
         """, tmp_path / "run.db")
     with Database(tmp_path / "run.db") as db:
         assert db.losses() == []
-        assert sorted(db.rows("SELECT process, closed, duration_ns > 25000000 FROM span WHERE kind = 'span'")) == [
-            (1, 1, 0), (2, 1, 1)]
+        assert sorted(db.rows("SELECT process, closed, a FROM span WHERE kind = 'span'")) == [(1, 1, 1), (2, 1, 2)]
         assert db.rows("SELECT process, value FROM stats WHERE name = 'spans_begun_before'") == [(2, 1)]
         assert db.rows("SELECT e.a, e.b FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'span' AND process = 2 "
                        "AND e.phase = 2 AND begin IS NULL") == [(1, 1)]
@@ -241,6 +240,7 @@ def test_spans_that_begin_or_end_inside_a_call_leave_the_ledger_alone(check_prog
         assert abs(ledger["merging"] - merging) < 1_000_000 and ledger["running"] >= 50_000_000
 
 
+@pytest.mark.skipif(PYPY, reason="PyPy counts no references")
 def test_spans_cost_no_memory_and_no_reference(check_program):
     check_program("""
         import sys, tracemalloc

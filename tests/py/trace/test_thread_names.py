@@ -1,8 +1,14 @@
 """Threads in the trace: each has a lane of its own, and its Python name."""
 import pytest
+from conftest import settles
 from databases import TRACER, Database
 
 pytestmark = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
+
+
+def is_running(path):
+    with Database(path) as db:
+        return db.state() == "running"
 
 
 def threads(path, process=1):
@@ -70,6 +76,38 @@ def test_a_new_name_is_told_whoever_gives_it(check_program, tmp_path):
         assert db.rows("SELECT t.text FROM event e JOIN event_kind k ON k.id = e.kind JOIN text t ON t.id = e.object "
                        "WHERE k.name = 'thread' AND t.text IN ('before its start', 'by another') "
                        "ORDER BY seq") == [("before its start",), ("by another",)]
+
+
+@pytest.mark.parametrize("end", ["", "import os; os.kill(os.getpid(), 9)"])
+def test_nothing_is_imported_for_it_and_a_thread_that_comes_later_is_named_all_the_same(run_program, tmp_path, end):
+    run_program("""
+        import sys
+        from snakefish import trace
+        trace.start(sys.argv[1])
+        trace.mark("begin")
+        assert "threading" not in sys.modules
+        import threading
+        property_before = vars(threading.Thread)["name"]
+        if not sys.argv[2]:
+            threading.main_thread().name = "main"  # not heard, but seen at the end
+        def work():
+            trace.mark("work")
+            threading.current_thread().name = "worker"
+        t = threading.Thread(target=work)
+        t.start()
+        t.join()
+        try:
+            threading.Thread.name.fset(1, "x")
+        except AttributeError as error:
+            assert "_initialized" in str(error) or "_name" in str(error)
+        else:
+            raise AssertionError("no AttributeError")
+        exec(sys.argv[2])
+        trace.stop()
+        assert vars(threading.Thread)["name"] is property_before
+        """, tmp_path / "run.db", end)
+    assert not settles(lambda: is_running(tmp_path / "run.db"))
+    assert threads(tmp_path / "run.db") == [(0, "MainThread" if end else "main"), (1, "worker")]
 
 
 def test_a_lane_is_used_again_and_its_threads_do_not_mix(check_program, tmp_path):

@@ -409,6 +409,22 @@ TEST(after_a_gap_nothing_is_matched_across_it)
     CHECK_EQ(1, ask("SELECT count(*) FROM stats WHERE name = 'unmatched_spans' AND severity = 'loss' AND value = 1"));
 }
 
+/* Three threads have the last lane, of 16,385 that have lived at once. */
+static void crowd(void)
+{
+    for (uint64_t n = 1; n <= 16385; n++)
+        writer_event(SF_EVENT_THREAD, SF_PHASE_INSTANT, n < SF_LANE_MAX ? (unsigned)n : SF_LANE_MAX, 0, n, n);
+}
+
+TEST(threads_that_find_no_lane_of_their_own_are_counted)
+{
+    recorded_begin(32768);
+    in_child(crowd);
+    collect();
+    CHECK_EQ(3, ask("SELECT value FROM stats WHERE name = 'threads_without_lane' AND severity = 'loss'"));
+    CHECK_EQ(16386, ask("SELECT count(*) FROM thread WHERE start_ns >= 0"));
+}
+
 static void two_threads(void)
 {
     for (unsigned lane = 0; lane < 2; lane++)

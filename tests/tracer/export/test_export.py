@@ -130,7 +130,8 @@ def test_spans_that_do_not_nest_are_async_events_and_the_others_nest(db):
         assert stored.pop((b["name"], ns(b["ts"]))) == (b["pid"], ns(e["ts"]) - ns(b["ts"])) and b["tid"] == 0
         assert e["tid"] == (b["name"] == "moved")
     assert {name for name, _ in stored} == {"main", "around", "never"}
-    complete = {(e["name"], ns(e["ts"])): (e["pid"], ns(e["dur"])) for e in reader.events if e["ph"] == "X" and e["cat"] == "span"}
+    complete = {(e["name"], ns(e["ts"])): (e["pid"], ns(e["dur"]))
+                for e in reader.events if e["ph"] == "X" and e["cat"] == "span"}
     assert complete == stored
 
 

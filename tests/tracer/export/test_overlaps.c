@@ -92,9 +92,8 @@ TEST(random_spans)
                 open[which]->last = place;
                 open[which] = open[--opened];
             } else if (count < MOST) {
-                spans[count] = (struct span){.row = random_below(&r, 5) == 0,
-                                             .first = place,
-                                             .of_user = random_below(&r, 3) != 0};
+                spans[count] =
+                    (struct span){.row = random_below(&r, 5) == 0, .first = place, .of_user = random_below(&r, 3) != 0};
                 spans[count].moved = spans[count].of_user && random_below(&r, 10) == 0;
                 open[opened++] = &spans[count++];
             }
