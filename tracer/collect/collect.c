@@ -11,12 +11,10 @@
 #include "collect/collect.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -27,9 +25,7 @@
 #include "collect/room.h"
 #include "collect/spares.h"
 
-enum { COMMIT_RECORDS = 16384, LOGS_MAX = 1 << 17, FEW_RECORDS = 4096 };
-/* Descriptors: each log's own, its process's and its spill file's; and those that are kept for everything else. */
-enum { DESCRIPTORS_EACH = 3, DESCRIPTORS_KEPT = 32 };
+enum { COMMIT_RECORDS = 16384, FEW_RECORDS = 4096 };
 static const double set_aside_above = 0.25; /* of a log's room */
 /* How long the loop sleeps. The kernel's side does not wake it; its buffer has room for more than comes in 20 ms. */
 static const int64_t nap_max_ns = 100 * NS_PER_MS, nap_max_kernel_ns = 20 * NS_PER_MS, nap_min_ns = 1 * NS_PER_MS,
@@ -103,7 +99,7 @@ static int found_one(void *arg, const char *file)
     struct log_import *import;
     if (is_known(c, file))
         return 0;
-    if (c->open >= c->open_max || c->count + c->found_count >= LOGS_MAX) {
+    if (c->open >= c->open_max || c->count + c->found_count >= DISCOVER_LOGS_MAX) {
         c->unopened++;
         return 0;
     }
@@ -330,35 +326,14 @@ static enum storing storing(struct collect *c, enum collect_verdict v)
 }
 
 /* Divides the memory that the session may still use: how many records may wait, those that do already included, and how
- * much the traced processes may reserve. */
+ * much the traced processes may reserve. Spares are given back first. */
 static void divide_room(struct collect *c)
 {
     uint64_t records = (uint64_t)COLLECT_ASIDE_LOGS * c->context.capacity, room = room_bytes(c->context.dir_fd);
-    uint64_t most = (room / sizeof(struct sf_record) + c->left) / 4;
+    uint64_t most = (room / sizeof(struct sf_record) + c->left) / 8;
     c->left_max = records < most ? records : most;
     session_grant(c->job->session, room / 4);
-}
-
-/* How many descriptors this process has, the inherited ones included; 0: not known. */
-static size_t count_descriptors(void)
-{
-    size_t count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        count += entry->d_name[0] != '.';
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
-/* How many logs may be open at once. SQLite has to find a descriptor for its journal at any time. */
-static size_t open_limit(void)
-{
-    struct rlimit files;
-    size_t kept = count_descriptors() + DESCRIPTORS_KEPT;
-    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur > kept + DESCRIPTORS_EACH * LOGS_MAX)
-        return LOGS_MAX;
-    return files.rlim_cur > kept + DESCRIPTORS_EACH ? (size_t)(files.rlim_cur - kept) / DESCRIPTORS_EACH : 1;
+    spares_trim(c->context.dir_fd, c->context.capacity);
 }
 
 /* Prepares a spare log, if a CPU is idle. */
@@ -472,7 +447,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
                                             .recovering = job->recovering};
     if (error)
         goto out;
-    c.open_max = open_limit();
+    c.open_max = discover_limit();
     store_begin(job->store);
     error = loop(&c);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;

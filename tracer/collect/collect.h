@@ -16,8 +16,8 @@ enum collect_verdict {
 };
 
 /* When records are stored. Storing a record takes some sixty times as long as writing it did, on a CPU that the program
- * could use. Records that wait are set aside (spill.h): as many as COLLECT_ASIDE_LOGS logs hold, or as fit into a
- * quarter of the session's room (room.h). When more would have to wait, and at the end, records are stored in any case.
+ * could use. Records that wait are set aside (spill.h): as many as COLLECT_ASIDE_LOGS logs hold, or as fit into an
+ * eighth of the session's room (room.h). When more would have to wait, and at the end, records are stored in any case.
  */
 enum collect_store { COLLECT_AT_ONCE, COLLECT_WHEN_IDLE /* idle_cpu.h */, COLLECT_AT_THE_END };
 #define COLLECT_ASIDE_LOGS 64

@@ -6,6 +6,7 @@
 
 #include "analyze/ledger.h"
 #include "analyze/processes.h"
+#include "base/output.h"
 #include "collect/event_cost.h"
 #include "store/rows.h"
 
@@ -24,8 +25,11 @@ static void put_stat(struct store *store, const char *name, int64_t value, const
 static int64_t lost_logs(struct store *store, const struct finish_facts *facts)
 {
     int64_t found = rows_number(store_connection(store), "SELECT count(*) FROM log") + facts->refused_logs;
-    int64_t missing = facts->made_logs - found;
-    return session_lost_logs(facts->session) + (missing > facts->unopened_logs ? missing : facts->unopened_logs);
+    int64_t removed = facts->made_logs - found - facts->unopened_logs;
+    if (removed > 0)
+        output_note("somebody else has removed logs before they were found, and their events are lost: %" PRId64,
+                    removed);
+    return session_lost_logs(facts->session) + facts->unopened_logs + (removed > 0 ? removed : 0);
 }
 
 static void fill_ledger(struct store *store)

@@ -19,6 +19,11 @@
 
 #define MAKING SF_SPARE_PREFIX "new" /* the name of a spare that is being made */
 
+static off_t bytes_of(uint32_t log_records)
+{
+    return SF_LOG_RECORDS_OFFSET + (off_t)log_records * (off_t)sizeof(struct sf_record);
+}
+
 /* Renames `file` to the first of the `most` names of spares that is free. false: none is. */
 static bool become_spare(int dir_fd, const char *file, int most)
 {
@@ -54,7 +59,7 @@ static bool reserve_pages(int fd, off_t bytes)
 void spares_prepare(int dir_fd, uint32_t log_records)
 {
     char last[32];
-    off_t bytes = SF_LOG_RECORDS_OFFSET + (off_t)log_records * (off_t)sizeof(struct sf_record);
+    off_t bytes = bytes_of(log_records);
     snprintf(last, sizeof last, SF_SPARE_PREFIX "%d", SPARES_READY - 1);
     if (faccessat(dir_fd, last, F_OK, 0) == 0 || !is_plenty_free(dir_fd, bytes))
         return;
@@ -64,6 +69,15 @@ void spares_prepare(int dir_fd, uint32_t log_records)
     if (fchmod(fd, 0600) || !reserve_pages(fd, bytes) || !become_spare(dir_fd, MAKING, SPARES_READY))
         unlinkat(dir_fd, MAKING, 0);
     close(fd);
+}
+
+void spares_trim(int dir_fd, uint32_t log_records)
+{
+    char name[32];
+    for (int i = 0; i < SF_SPARES_MAX && !is_plenty_free(dir_fd, bytes_of(log_records)); i++) {
+        snprintf(name, sizeof name, SF_SPARE_PREFIX "%d", i);
+        unlinkat(dir_fd, name, 0);
+    }
 }
 
 static bool recycle(int dir_fd, const char *log, int fd)

@@ -13,6 +13,9 @@
 void spares_prepare(int dir_fd, uint32_t log_records);
 #define SPARES_READY 2
 
+/* Removes all spares where memory has become short. */
+void spares_trim(int dir_fd, uint32_t log_records);
+
 /* Turns a log into a spare, or removes it if memory is short, if there are enough spares, or if some process has it
  * open. The log's process must be dead, its records stored and committed, and the caller's descriptors of it closed. */
 void spares_recycle(int dir_fd, const char *log);

@@ -192,6 +192,57 @@ TEST(one_of_an_inner_namespace_without_a_lock_is_found_in_proc)
     expect_found(keep_log_without_descriptors);
 }
 
+/* Runs `act` as a collector in a pid namespace of its own, whose /proc is that of the namespace outside. */
+static void in_inner_collector(void (*act)(void))
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK_EQ(0, unshare(CLONE_NEWPID));
+        pid_t inner = fork();
+        if (inner == 0) {
+            CHECK_EQ(1, getpid());
+            act();
+            _exit(0);
+        }
+        waitpid(inner, &status, 0);
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    waitpid(pid, &status, 0);
+    CHECK_EQ(0, status);
+}
+
+static void find_one_further_in(void)
+{
+    pid_t pid = start_in_namespace(keep_log);
+    CHECK_EQ(1, find().pid);
+    CHECK(author.pid > 1);
+    CHECK(!author.end_is_unknown);
+    let_go();
+    waitpid(pid, NULL, 0);
+    CHECK(author_is_over(&author, log_fd));
+}
+
+TEST(without_a_proc_of_the_collectors_own_the_lock_is_enough)
+{
+    if (geteuid())
+        SKIP("unshare needs root");
+    begin();
+    in_inner_collector(find_one_further_in);
+}
+
+static void find_one_outside(void)
+{
+    find();
+    CHECK_EQ(0, author.pid);
+    CHECK(author.end_is_unknown);
+    CHECK(!author_is_over(&author, log_fd));
+    let_go();
+    for (int i = 0; i < 500 && !author_is_over(&author, log_fd); i++)
+        usleep(10000);
+    CHECK(author_is_over(&author, log_fd));
+}
+
 TEST(one_that_cannot_be_seen_is_over_when_its_log_is_free)
 {
     if (geteuid())
@@ -202,30 +253,8 @@ TEST(one_that_cannot_be_seen_is_over_when_its_log_is_free)
         have_log();
         _exit(0);
     }
-    pid_t collector = fork();
-    if (collector == 0) {
-        CHECK_EQ(0, unshare(CLONE_NEWPID));
-        pid_t inner = fork();
-        if (inner == 0) {
-            CHECK_EQ(1, getpid());
-            find();
-            CHECK_EQ(0, author.pid);
-            CHECK(author.end_is_unknown);
-            CHECK(!author_is_over(&author, log_fd));
-            let_go();
-            for (int i = 0; i < 500 && !author_is_over(&author, log_fd); i++)
-                usleep(10000);
-            CHECK(author_is_over(&author, log_fd));
-            _exit(0);
-        }
-        int status;
-        waitpid(inner, &status, 0);
-        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
-    }
-    int status;
-    waitpid(collector, &status, 0);
+    in_inner_collector(find_one_outside);
     waitpid(outer, NULL, 0);
-    CHECK_EQ(0, status);
 }
 
 TEST_MAIN()

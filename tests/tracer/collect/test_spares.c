@@ -151,6 +151,20 @@ TEST(where_memory_is_short_no_log_is_handed_on)
     CHECK(!is_there("spare.0"));
 }
 
+TEST(where_memory_becomes_short_spares_are_given_back)
+{
+    struct statvfs fs;
+    begin();
+    spares_prepare(session.dir_fd, RECORDS);
+    spares_trim(session.dir_fd, RECORDS);
+    CHECK(is_there("spare.0"));
+    CHECK(is_there("spare.1"));
+    CHECK_EQ(0, fstatvfs(session.dir_fd, &fs));
+    spares_trim(session.dir_fd, (uint32_t)(fs.f_bavail * fs.f_frsize / 16 / 32));
+    CHECK(!is_there("spare.0"));
+    CHECK(!is_there("spare.1"));
+}
+
 TEST(what_is_no_log_is_removed_and_not_handed_on)
 {
     begin();

@@ -2,11 +2,12 @@
 
 import os
 import pathlib
+import sys
 import time
 
 import pytest
 
-from tracing import WRITERS, counts_balance, meta, query, trace
+from tracing import BUILD, WRITERS, counts_balance, meta, query, trace
 
 MIB = 1 << 20
 TOP = pathlib.Path("/sys/fs/cgroup/memory")
@@ -55,12 +56,35 @@ def test_many_events_of_one_process(db, group, mib):
     assert int((group / "memory.max_usage_in_bytes").read_text()) < mib * MIB
 
 
+MANY = """
+import os, time, snakefish
+release, hold = os.pipe()
+pids = []
+for _ in range(100):
+    pid = os.fork()
+    if pid == 0:
+        os.close(hold)
+        for _ in range(40000):
+            snakefish.trace.mark("m")
+        os.read(release, 1)  # lives until all have written
+        os._exit(0)
+    pids.append(pid)
+for _ in range(600):  # until every child sleeps
+    if all(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] == "S" for pid in pids):
+        break
+    time.sleep(0.05)
+os.close(hold)
+assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 100
+"""
+
+
 def test_many_processes_with_a_log_each(db, group):
-    """Their logs would take 4 MiB each."""
-    limit(group, 64)
-    done = trace("record", "-q", "-o", db, "--", WRITERS, 60, 200000, 0, preexec_fn=enter(group))
+    """All live at once. Their logs would take more than there is."""
+    limit(group, 96)
+    done = trace("record", "-q", "-o", db, "--", sys.executable, "-c", MANY, preexec_fn=enter(group),
+                 env={**os.environ, "PYTHONPATH": str(BUILD / "lib")})
     assert (done.returncode, done.stderr) == (0, "")
-    all_events_are_accounted_for(db, 60 * 200000)
+    all_events_are_accounted_for(db, 100 * 40000)
 
 
 def test_a_program_in_a_group_of_its_own(db, group):
