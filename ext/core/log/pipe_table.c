@@ -31,8 +31,8 @@ struct end {
 };
 
 static struct table {
-    _Atomic uint32_t next;    /* where the search for a free place begins */
-    _Atomic int32_t refusing; /* so many pipes get no place before it is searched for again */
+    _Atomic uint32_t next;     /* where the search for a free place begins */
+    _Atomic int32_t refusing;  /* so many pipes get no place before it is searched for again */
     _Atomic uint32_t has_rest; /* 1: some pipe got no place */
     _Atomic uint32_t generation[PLACES + 1];
     struct end ends[ENDS];
