@@ -113,8 +113,8 @@ enum sf_task_kind {
     SF_TASK_MAP_WORKER = 4,
     SF_TASK_PROCESS = 5, /* of multiprocessing */
 };
-/* What a CHANNEL event speaks of: a Channel, a pipe that trace.instrument has found, all its pipes that found no place in
- * its table. */
+/* What a CHANNEL event speaks of: a Channel, a pipe that trace.instrument has found, all its pipes that found no place
+ * in its table. */
 enum sf_channel_kind { SF_CHANNEL_OWN = 0, SF_CHANNEL_PIPE = 1, SF_CHANNEL_REST = 2 };
 enum sf_outcome { SF_OUTCOME_RETURNED = 1, SF_OUTCOME_RAISED = 2, SF_OUTCOME_EXITED = 3 };
 enum sf_wait {

@@ -1,8 +1,9 @@
 """trace.instrument: descriptors that reach processes which do not count messages. Internal.
 
 A pipe whose end is passed on to such a process is no longer counted (ext/core/log/pipe_numbers.h). What is wrapped here is
-how multiprocessing and the standard library pass descriptors on. There are other ways, such as os.set_inheritable() and
-os.execv(); then the counts notice it when that process has written or read something.
+how multiprocessing and the standard library pass descriptors on, and what makes one inheritable, which is for a program that
+is exec'ed. There are other ways, such as socket.sendmsg(); then the counts notice it when that process has written or read
+something.
 
 A replacement gets the original first, then its arguments. It never refuses an argument: that is left to the original.
 """
@@ -66,6 +67,17 @@ def _posix_spawn(original, *args, **kwargs):
     return original(*args, **kwargs)
 
 
+def _set_inheritable(original, *args, **kwargs):
+    pass_on(args[:1], False)
+    return original(*args, **kwargs)
+
+
+def _dup2(original, *args, **kwargs):
+    if not (args[2:] == (False,) or kwargs.get("inheritable") is False):
+        pass_on([*args[:1], kwargs.get("fd")], False)
+    return original(*args, **kwargs)
+
+
 METHODS = [
     (popen_forkserver.Popen, "duplicate_for_child", _duplicate_for_child),
     (popen_spawn_posix.Popen, "duplicate_for_child", _duplicate_for_child),
@@ -78,6 +90,8 @@ METHODS = [
         (socket, "send_fds", _send_fds),
         (subprocess, "_fork_exec", _fork_exec),
         (_posixsubprocess, "fork_exec", _fork_exec),
+        (os, "set_inheritable", _set_inheritable),
+        (os, "dup2", _dup2),
         (os, "posix_spawn", _posix_spawn),
         (os, "posix_spawnp", _posix_spawn),
     ]

@@ -24,10 +24,11 @@ from snakefish._snakefish import (
 
 
 def _pipe(original, duplex=True):
-    first, second = original(duplex)
-    reader, writer = (second, first) if duplex else (first, second)
-    _snakefish._instrument_declare(reader._handle, writer._handle, duplex)
-    return first, second
+    ends = original(duplex)
+    reader, writer = reversed(ends) if duplex else ends
+    if isinstance(reader, connection.Connection) and isinstance(writer, connection.Connection):
+        _snakefish._instrument_declare(reader._handle, writer._handle, bool(duplex))
+    return ends
 
 
 def _are_sentinels(objects):

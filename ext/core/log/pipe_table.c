@@ -31,9 +31,10 @@ struct end {
 };
 
 static struct table {
-    _Atomic uint32_t next;    /* where the search for a free place begins */
-    _Atomic int32_t refusing; /* so many pipes get no place before it is searched for again */
-    _Atomic uint32_t has_rest; /* 1: some pipe got no place */
+    _Atomic uint32_t next;      /* where the search for a free place begins */
+    _Atomic int32_t refusing;   /* so many pipes get no place before it is searched for again */
+    _Atomic uint32_t has_rest;  /* 1: some pipe got no place */
+    _Atomic uint64_t device[2]; /* see device_of */
     _Atomic uint32_t generation[PLACES + 1];
     struct end ends[ENDS];
     struct sf_pipe pipe[PLACES + 1];
@@ -116,11 +117,21 @@ void sf_pipe_table_each(void (*visit)(uint32_t number))
 
 /* ---- inodes ---- */
 
+static uint64_t make_key(uint64_t device, uint64_t inode, mode_t kind)
+{
+    uint64_t key = device << 33 ^ inode << 1 ^ (S_ISFIFO(kind) ? 1 : 0); /* their inodes have 32 bits */
+    return key ? key : 1;
+}
+
 static uint64_t key_of(const struct stat *file)
 {
-    /* Inodes of pipes and sockets have 32 bits. */
-    uint64_t key = (uint64_t)file->st_dev << 33 ^ (uint64_t)file->st_ino << 1 ^ (S_ISFIFO(file->st_mode) ? 1 : 0);
-    return key ? key : 1;
+    return make_key(file->st_dev, file->st_ino, file->st_mode);
+}
+
+/* The device that all unnamed pipes have, or all sockets; 0: none was seen yet. */
+static _Atomic uint64_t *device_of(mode_t kind)
+{
+    return &table->device[S_ISFIFO(kind) ? 1 : 0];
 }
 
 static bool has_key(const struct stat *file)
@@ -194,10 +205,10 @@ struct sweep {
     bool is_open[PLACES + 1];
 };
 
-static void mark_open(const struct stat *file, void *context)
+static void mark_open(mode_t kind, uint64_t inode, void *context)
 {
     struct sweep *sweep = context;
-    struct sf_pipe_end end = unpack(has_key(file) ? find_numbers(key_of(file)) : 0);
+    struct sf_pipe_end end = unpack(find_numbers(make_key(atomic_load(device_of(kind)), inode, kind)));
     sweep->is_open[place_of(end.out)] = sweep->is_open[place_of(end.in)] = true;
 }
 
@@ -276,6 +287,7 @@ int sf_pipe_table_declare(int reader, int writer, bool duplex)
     if (!has_key(&read_end) || !has_key(&write_end))
         return -EINVAL;
     bool socket = S_ISSOCK(write_end.st_mode);
+    atomic_store(device_of(write_end.st_mode), write_end.st_dev);
     uint32_t there = make_pipe(writer, socket, true);
     uint32_t back = there && duplex ? make_pipe(reader, socket, true) : there;
     int error = there && back ? set_numbers(key_of(&write_end), there, back) : -ENOSPC;
@@ -304,6 +316,8 @@ struct sf_pipe_end sf_pipe_table_find(int fd)
         return unpack(numbers);
     /* Another process may do the same now: then the later numbers stay. None of these pipes is counted. */
     bool socket = S_ISSOCK(file.st_mode);
+    if (socket) /* a pipe may be a named one, which has the device of its directory */
+        atomic_store(device_of(file.st_mode), file.st_dev);
     uint32_t out = make_pipe(fd, socket, false), in = out && socket ? make_pipe(fd, true, false) : out;
     if (out && in && set_numbers(key, out, in) == 0)
         return (struct sf_pipe_end){out, in};

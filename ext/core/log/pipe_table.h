@@ -13,8 +13,8 @@
  * descriptors are where nobody counts them. So nothing is noted when a connection is closed. When there is no free
  * place, a sweep looks in /proc for the pipes that some process has open, and frees the places of all others. That is
  * once in some 65,000 pipes. A sweep may miss a pipe that is open: its only descriptor is on its way through a socket
- * or was passed on while the sweep looked, or its process may not be looked at. Then the pipe's numbers are those of an
- * earlier pipe: it is not counted from then on, and nothing else happens to it.
+ * or was passed on while the sweep looked, its process may not be looked at, or it is a named one. Then the pipe's
+ * numbers are those of an earlier pipe: it is not counted from then on, and nothing else happens to it.
  *
  * If a sweep frees little, the next one is after some thousand refused pipes. Pipes without a place share
  * SF_PIPE_TABLE_REST, which is never counted.

@@ -5,21 +5,27 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static void each_open_of(DIR *directory, void (*visit)(const struct stat *file, void *context), void *context)
+/* A link in /proc/<pid>/fd leads to "pipe:[inode]", "socket:[inode]", or a file. */
+static void each_open_of(DIR *directory, void (*visit)(mode_t kind, uint64_t inode, void *context), void *context)
 {
-    struct stat file;
-    for (struct dirent *entry; (entry = readdir(directory));)
-        if (isdigit((unsigned char)entry->d_name[0]) && fstatat(dirfd(directory), entry->d_name, &file, 0) == 0)
-            visit(&file, context);
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        char target[48];
+        unsigned long long inode;
+        ssize_t length = readlinkat(dirfd(directory), entry->d_name, target, sizeof target - 1);
+        target[length < 0 ? 0 : length] = '\0';
+        if (sscanf(target, "pipe:[%llu]", &inode) == 1)
+            visit(S_IFIFO, inode, context);
+        else if (sscanf(target, "socket:[%llu]", &inode) == 1)
+            visit(S_IFSOCK, inode, context);
+    }
 }
 
-int sf_elsewhere_each_open(void (*visit)(const struct stat *file, void *context), void *context)
+int sf_elsewhere_each_open(void (*visit)(mode_t kind, uint64_t inode, void *context), void *context)
 {
     DIR *own = opendir("/proc/self/fd"), *processes = opendir("/proc");
     int error = own && processes ? 0 : -errno;

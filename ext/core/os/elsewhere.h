@@ -6,13 +6,14 @@
 #define SF_CORE_OS_ELSEWHERE_H
 
 #include <stdbool.h>
-#include <sys/stat.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-/* Calls visit for every descriptor of this process, then for those of every other process that it may look at. Files of
- * processes that start or end meanwhile may be left out, and so are descriptors that are under way in a socket. 0, or
- * -errno: this process's own ones cannot be read; then visit was not called. */
-int sf_elsewhere_each_open(void (*visit)(const struct stat *file, void *context), void *context);
+/* Calls visit for every unnamed pipe (S_IFIFO) and every socket (S_IFSOCK) that is open in this process or in another
+ * one that it may look at, once for each descriptor. Left out may be those of processes that start or end meanwhile,
+ * and those under way through a socket. No file is touched, so no slow file system makes it wait. 0, or -errno: this
+ * process's own descriptors cannot be read; then visit was not called. */
+int sf_elsewhere_each_open(void (*visit)(mode_t kind, uint64_t inode, void *context), void *context);
 
 /* Calls visit for every descriptor of this process that a program gets which it execs. 0 or -errno, as above. */
 int sf_elsewhere_each_inherited(void (*visit)(int fd, void *context), void *context);

@@ -91,8 +91,8 @@ static PyObject *declare_pipe(PyObject *Py_UNUSED(module), PyObject *args)
 /* ---- descriptors that are passed on ---- */
 
 /* Stops the counts of a descriptor, or of all in a sequence, or in sequences in it. What else is in it is left to those
- * who get it after us. */
-static void stop_each(PyObject *descriptors, int depth)
+ * who get it after us. 0, or -1 with an exception that reading a sequence has raised. */
+static int stop_each(PyObject *descriptors, int depth)
 {
     if (PyLong_Check(descriptors)) {
         long fd = PyLong_AsLong(descriptors);
@@ -103,11 +103,13 @@ static void stop_each(PyObject *descriptors, int depth)
     } else if (depth > 0 && PySequence_Check(descriptors) && !PyBytes_Check(descriptors) &&
                !PyUnicode_Check(descriptors)) {
         PyObject *items = PySequence_Tuple(descriptors); /* a list may be changed meanwhile */
-        for (Py_ssize_t i = 0; items && i < PyTuple_Size(items); i++)
-            stop_each(PyTuple_GetItem(items, i), depth - 1);
+        int failed = items ? 0 : -1;
+        for (Py_ssize_t i = 0; !failed && i < PyTuple_Size(items); i++)
+            failed = stop_each(PyTuple_GetItem(items, i), depth - 1);
         Py_XDECREF(items);
-        PyErr_Clear();
+        return failed;
     }
+    return 0;
 }
 
 /* descriptors, whether an exec follows */
@@ -117,7 +119,8 @@ static PyObject *pass_on(PyObject *Py_UNUSED(module), PyObject *args)
     int inherits;
     if (!PyArg_ParseTuple(args, "Op:_instrument_pass_on", &descriptors, &inherits))
         return NULL;
-    stop_each(descriptors, 3);
+    if (stop_each(descriptors, 3))
+        return NULL;
     if (inherits)
         sf_pipe_numbers_stop_inherited();
     Py_RETURN_NONE;

@@ -4,16 +4,18 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 struct search {
     struct stat file;
     bool found;
 };
 
-static void look(const struct stat *file, void *context)
+static void look(mode_t kind, uint64_t inode, void *context)
 {
     struct search *search = context;
-    search->found |= file->st_dev == search->file.st_dev && file->st_ino == search->file.st_ino;
+    search->found |= inode == search->file.st_ino && kind == (search->file.st_mode & S_IFMT);
 }
 
 static bool is_open(struct search *search)
@@ -23,16 +25,15 @@ static bool is_open(struct search *search)
     return search->found;
 }
 
-TEST(a_pipe_is_open_as_long_as_any_process_has_an_end)
+static void check_open(int fds[2])
 {
     struct search search;
-    int fds[2], status;
-    CHECK_EQ(0, pipe(fds));
+    int status;
     CHECK_EQ(0, fstat(fds[0], &search.file));
     CHECK(is_open(&search));
     pid_t child = fork();
     if (child == 0) {
-        close(fds[0]);
+        close(fds[1]);
         pause();
     }
     close(fds[0]);
@@ -41,6 +42,20 @@ TEST(a_pipe_is_open_as_long_as_any_process_has_an_end)
     kill(child, SIGKILL);
     CHECK_EQ(child, waitpid(child, &status, 0));
     CHECK(!is_open(&search));
+}
+
+TEST(a_pipe_is_open_as_long_as_any_process_has_it)
+{
+    int fds[2];
+    CHECK_EQ(0, pipe(fds));
+    check_open(fds);
+}
+
+TEST(a_socket_is_open_as_long_as_any_process_has_it)
+{
+    int fds[2];
+    CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    check_open(fds);
 }
 
 static void count(int fd, void *context)

@@ -242,7 +242,7 @@ r.close()
 say(outcome(wait, [r], 1), outcome(wait, [a, r], 1), outcome(r.poll, 1))
 a.close()
 """,
-    "two_threads_and_a_stopped_writer": """
+    "a_stopped_writer": """
 r, w = Pipe(False)
 pid = os.fork()
 if not pid:
@@ -251,6 +251,7 @@ if not pid:
         w.send_bytes(b"x" * 100)
 for i in range(20):
     r.recv_bytes()
+time.sleep(0.3)  # then it waits for room
 os.kill(pid, signal.SIGSTOP)
 time.sleep(0.1)
 while r.poll(0.1):

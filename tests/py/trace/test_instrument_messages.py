@@ -45,6 +45,29 @@ def test_sends_and_receives_have_spans_and_waits_inside(traced):
                   "AND e.b IS NULL") == 0
 
 
+@pytest.mark.parametrize("duplex", [False, True])
+def test_a_wait_ends_when_the_first_bytes_have_come(traced, duplex):
+    """They come after 0.2 s, and the rest of the message 0.3 s later."""
+    _, db = traced(f"""
+import multiprocessing, os, struct, time
+reader, writer = multiprocessing.Pipe({duplex})
+def write():
+    time.sleep(0.2)
+    os.write(writer.fileno(), struct.pack("!i", 10000))
+    time.sleep(0.3)
+    os.write(writer.fileno(), bytes(10000))
+p = multiprocessing.get_context("fork").Process(target=write)
+p.start()
+reader.recv_bytes()
+p.join()
+""")
+    check(db)
+    times = "SELECT duration_ns / 1e9 FROM span WHERE kind = ? AND process = 1 ORDER BY start_ns LIMIT 1"
+    waited, received_for = db.one(times, "wait"), db.one(times, "receive")
+    assert 0.1 < waited < received_for - 0.2
+    assert db.one("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'copied'") == 1
+
+
 def test_a_slow_reader_and_a_slow_writer_are_found_by_the_ledger(traced):
     """The others sleep first, so the program's own process waits for each of them."""
     _, db = traced("""
