@@ -178,6 +178,7 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     int64_t age_ns = now > h->start_tsc ? clock_ns(context->clock, now) - clock_ns(context->clock, h->start_tsc) : 0;
     liveness_open(&import->liveness, (pid_t)h->pid, age_ns);
     import->found_dead = liveness_is_over(&import->liveness);
+    import->alive_tsc = now;
     import->deaths = context->deaths;
     if (!import->found_dead)
         import->death = deaths_watch(import->deaths, import->liveness.pidfd);
@@ -400,14 +401,15 @@ static void put_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
-/* When the process was seen to have ended. 0: it had ended before its log was found, so its last record is all that is
- * known of its end. */
+/* When the process ended, or until when it ran, if nobody has watched its end: what it did after that is not known. 0: it
+ * had ended before its log was found, so its last record is all that is known of its end. */
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);
     if (!running && import->found_dead)
         return 0;
-    return died_tsc ? died_tsc : import->over_tsc;
+    bool at_once = running || import->death != DEATHS_NONE; /* over_tsc is no more than a moment late */
+    return died_tsc ? died_tsc : at_once ? import->over_tsc : import->alive_tsc;
 }
 
 void log_import_end(struct log_import *import, const struct log_import_context *context, bool running)
