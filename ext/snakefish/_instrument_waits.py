@@ -29,10 +29,12 @@ def _join(original, self, timeout=None):
     return original(self, timeout) if timeout == 0 else wait(original, FOR_THREAD, None, self, timeout)
 
 
+_PollLikeSelector = selectors.PollSelector.__mro__[1]
+
 METHODS = [
     (threading.Condition, "wait", _wait),
     (threading.Thread, "join", _join),
     (synchronize.Condition, "wait", _wait),
-    (selectors._PollLikeSelector, "select", _wait),
+    (_PollLikeSelector, "select", _wait),
     (selectors.EpollSelector, "select", _wait),
 ]

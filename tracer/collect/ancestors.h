@@ -6,8 +6,8 @@
 
 #include "store/store.h"
 
-/* Makes the nearest traced process, from parent_pid upwards, the parent of the process with that row, if it has none yet.
- * Where a process on the way has ended already, the parent stays unknown. Does not block. */
+/* Makes the nearest traced process, from parent_pid upwards, the parent of the process with that row, if it has none
+ * yet. Where a process on the way has ended already, the parent stays unknown. Does not block. */
 void ancestors_find(struct store *store, int64_t process, pid_t parent_pid);
 
 #endif

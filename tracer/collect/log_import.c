@@ -401,8 +401,8 @@ static void put_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
-/* When the process ended, or until when it ran, if nobody has watched its end: what it did after that is not known. 0: it
- * had ended before its log was found, so its last record is all that is known of its end. */
+/* When the process ended, or until when it ran, if nobody has watched its end: what it did after that is not known. 0:
+ * it had ended before its log was found, so its last record is all that is known of its end. */
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);

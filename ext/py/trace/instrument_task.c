@@ -61,8 +61,8 @@ static PyObject *call_in_span(PyObject *Py_UNUSED(module), PyObject *const *args
     return result;
 }
 
-/* sf_call_era() at the BEGIN of the WAIT in which call_in_wait has this thread; 0: it is in none. A wait is often made of
- * other waits, and the outermost one says what it is for. */
+/* sf_call_era() at the BEGIN of the WAIT in which call_in_wait has this thread; 0: it is in none. A wait is often made
+ * of other waits, and the outermost one says what it is for. */
 static __thread uint32_t wait_era __attribute__((tls_model("initial-exec")));
 
 static bool is_waiting(uint32_t era)
