@@ -12,7 +12,7 @@ A replacement of a method gets the method first, then the method's arguments.
 import selectors
 import threading
 
-from multiprocessing import synchronize
+from multiprocessing import connection, synchronize
 
 from snakefish._snakefish import (
     _WAIT_MESSAGE as FOR_MESSAGE,
@@ -29,10 +29,17 @@ def _join(original, self, timeout=None):
     return original(self, timeout) if timeout == 0 else wait(original, FOR_THREAD, None, self, timeout)
 
 
+def _accept(original, self):
+    return wait(original, FOR_MESSAGE, None, self)
+
+
+_PollLikeSelector = selectors.PollSelector.__mro__[1]
+
 METHODS = [
     (threading.Condition, "wait", _wait),
     (threading.Thread, "join", _join),
     (synchronize.Condition, "wait", _wait),
-    (selectors._PollLikeSelector, "select", _wait),
+    (_PollLikeSelector, "select", _wait),
     (selectors.EpollSelector, "select", _wait),
+    (connection.Listener, "accept", _accept),
 ]

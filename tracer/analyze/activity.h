@@ -23,7 +23,7 @@ struct activity_event {
     int process;
     int64_t ns, object, a, b; /* as in the table `event`; 0: none */
     unsigned kind, phase;
-    unsigned inside;   /* the kind of the innermost span around it; 0: none, or it is of another thread than the first */
+    unsigned inside; /* the kind of the innermost span around it; 0: none, or it is of another thread than the first */
     bool first_thread; /* it is of the process's first thread */
 };
 
@@ -33,7 +33,7 @@ struct activity_event {
 struct activity_visitor {
     void *arg;
     void (*stretch)(void *arg, const struct stretch *stretch);
-    void (*event)(void *arg, const struct activity_event *event);  /* may be NULL, like the next ones */
+    void (*event)(void *arg, const struct activity_event *event); /* may be NULL, like the next ones */
     /* a child begins, at that time of `process`: at its end, if the child's first record is later */
     void (*forked)(void *arg, int process, int child, int64_t ns);
     void (*ended)(void *arg, int process, int64_t ns);

@@ -74,7 +74,8 @@ __attribute__((unused)) static bool is_whole(const struct critical_path *path, c
             return false;
     for (int i = 0; i < CRITICAL_PATH_ACTIVITIES; i++)
         ns += path->ns[i];
-    if (path->count && (path->pieces[0].from_ns != graph->from_ns || path->pieces[path->count - 1].to_ns != graph->to_ns))
+    if (path->count &&
+        (path->pieces[0].from_ns != graph->from_ns || path->pieces[path->count - 1].to_ns != graph->to_ns))
         return false;
     return ns == graph->to_ns - graph->from_ns;
 }

@@ -89,8 +89,8 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
         const struct dependency *required =
             step->required && dependencies[step->required].there ? &dependencies[step->required] : NULL;
         double *at = &now[step->process];
-        double end_ns = step->starts ? start_of(graph, step, now, required, costs)
-                                     : end_of_step(step, *at, required, costs);
+        double end_ns =
+            step->starts ? start_of(graph, step, now, required, costs) : end_of_step(step, *at, required, costs);
         assert(step->starts || end_ns >= *at);
         *at = end_ns;
         if (step->provided) {

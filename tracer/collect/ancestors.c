@@ -1,5 +1,5 @@
-/* See ancestors.h. The way up is in /proc. A process that is read there may have ended, and its pid may be another one's:
- * then the parent of that one is of this user and has a log before the child's, or it is not found. */
+/* See ancestors.h. The way up is in /proc. A process that is read there may have ended, and its pid may be another
+ * one's: then the parent of that one is of this user and has a log before the child's, or it is not found. */
 #include "collect/ancestors.h"
 
 #include <fcntl.h>

@@ -269,6 +269,8 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         bool over = author_is_over(&import->author, import->reader.fd), ended = author_has_ended(&import->author);
         if (ended && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
+        if (!ended)
+            import->alive_tsc = clock_tsc();
         error = process_log(c, import, fill);
         /* A commit in process_log may have removed imports before this one, but not this one: find its place again. */
         while (i > 0 && (i >= c->count || c->imports[i] != import))

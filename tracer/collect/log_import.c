@@ -237,6 +237,7 @@ int log_import_register(struct log_import *import, const struct log_import_conte
     }
     reader_skip(&import->reader, k->taken);
     import->changed = true;
+    import->alive_tsc = now;
     if (import->author.pid)
         room_add_process(import->author.pid);
     import->deaths = context->deaths;
@@ -471,14 +472,16 @@ static void put_open_span(void *arg, int64_t event)
     store_open_span(arg, event);
 }
 
-/* When the process was seen to have ended. 0: it had ended before its log was found, or it cannot be seen from here.
- * Then its last record is all that is known of its end. */
+/* When the process ended, or until when it ran, if nobody has watched its end: what it did after that is not known. 0:
+ * it had ended before its log was found, or it cannot be seen from here; so its last record is all that is known of its
+ * end. */
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);
     if (!running && import->author.end_is_unknown)
         return 0;
-    return died_tsc ? died_tsc : import->over_tsc;
+    bool at_once = running || import->death != DEATHS_NONE; /* over_tsc is no more than a moment late */
+    return died_tsc ? died_tsc : at_once ? import->over_tsc : import->alive_tsc;
 }
 
 void log_import_end(struct log_import *import, const struct log_import_context *context, bool running)

@@ -28,6 +28,7 @@ struct log_import {
     struct store_log counts;
     struct deaths *deaths; /* NULL: nobody watches the process */
     uint32_t death;        /* number of that watch */
+    uint64_t alive_tsc;    /* when its process was last seen to run */
     uint64_t over_tsc;     /* when its process was first seen to be dead; 0: it was not */
     bool refused;          /* not a log of this session; kept, so that it is not opened again */
     bool ended;            /* everything is stored; after the next commit the file can be removed */

@@ -12,7 +12,7 @@
     X(LATE_SENDER, "late sender", "waiting for a message, an item or a request")                                       \
     X(LATE_RECEIVER, "late receiver", "waiting for room")                                                              \
     X(LATE_CHILD, "late child", "waiting for the end of a child")                                                      \
-    X(LOCK, "lock", "waiting for a lock, a semaphore or a thread")                               \
+    X(LOCK, "lock", "waiting for a lock, a semaphore or a thread")                                                     \
     X(MERGING, "merging", "the user's merge function")                                                                 \
     X(EXTRACTING, "extracting", "the user's extract function")                                                         \
     X(FORKING, "forking", "the fork in the parent, hooks included")                                                    \

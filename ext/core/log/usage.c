@@ -1,5 +1,5 @@
-/* See usage.h. What was used before the log was made is remembered with the process that it is true of: a child finds its
- * parent's, which is not its own. */
+/* See usage.h. What was used before the log was made is remembered with the process that it is true of: a child finds
+ * its parent's, which is not its own. */
 #include "core/log/usage.h"
 
 #include <stdbool.h>

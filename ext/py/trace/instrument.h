@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "abi/log_format.h"
+
 /* A multiprocessing Connection, or an object that is used as one. */
 struct sf_connection {
     uint32_t out, in; /* numbers of the pipes that it writes into and reads from; 0: none that is known */
@@ -29,6 +31,10 @@ static inline PyObject *sf_instrument_call(PyObject *method, PyObject *const *ar
 {
     return PyObject_Vectorcall(method, args, (size_t)count, keywords);
 }
+
+/* The same in a WAIT span, unless this thread is in one. number: what WAIT's b is (events.def). */
+PyObject *sf_instrument_call_waiting(enum sf_wait reason, uint64_t number, PyObject *method, PyObject *const *args,
+                                     Py_ssize_t count, PyObject *keywords);
 
 #define SF_WRAPPER(name) (PyCFunction)(void (*)(void)) name, METH_FASTCALL | METH_KEYWORDS
 

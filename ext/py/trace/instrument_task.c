@@ -61,13 +61,25 @@ static PyObject *call_in_span(PyObject *Py_UNUSED(module), PyObject *const *args
     return result;
 }
 
-/* sf_call_era() at the BEGIN of the WAIT in which call_in_wait has this thread; 0: it is in none. A wait is often made of
- * other waits, and the outermost one says what it is for. */
+/* sf_call_era() at the BEGIN of the WAIT in which call_in_wait has this thread; 0: it is in none. A wait is often made
+ * of other waits, and the outermost one says what it is for. */
 static __thread uint32_t wait_era __attribute__((tls_model("initial-exec")));
 
-static bool is_waiting(uint32_t era)
+PyObject *sf_instrument_call_waiting(enum sf_wait reason, uint64_t number, PyObject *method, PyObject *const *args,
+                                     Py_ssize_t count, PyObject *keywords)
 {
-    return sf_call_is_waiting() || wait_era == era;
+    uint32_t era = sf_call_era(), before = wait_era;
+    if (sf_call_is_waiting() || wait_era == era)
+        era = 0; /* no WAIT is written, because one is open */
+    if (era) {
+        wait_era = era;
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, number);
+    }
+    PyObject *result = sf_instrument_call(method, args, count, keywords);
+    if (era && era == sf_call_era())
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, reason, number);
+    wait_era = before;
+    return result;
 }
 
 /* method, reason, what it waits for (a connection, a task's number, or None), ... */
@@ -78,26 +90,16 @@ static PyObject *call_in_wait(PyObject *Py_UNUSED(module), PyObject *const *args
     if (!sf_instrument_has(count, 3) || parse_integers(args + 1, 1, &reason))
         return NULL;
     PyObject *what = args[2];
-    uint32_t era = sf_call_era(), before = wait_era;
-    if (is_waiting(era))
-        era = 0; /* no WAIT is written, because one is open */
     if (PyLong_Check(what)) {
         number = PyLong_AsUnsignedLong(what);
     } else if (what != Py_None) {
         struct sf_connection connection = sf_connection_of(what);
         uint32_t pipe = reason == SF_WAIT_ROOM ? connection.out : connection.in;
         number = pipe ? sf_pipe_numbers_channel(pipe) : 0;
-        era = pipe ? era : 0;
+        if (!pipe && reason == SF_WAIT_ROOM) /* of a pipe that is not known nothing is said */
+            return sf_instrument_call(args[0], args + 3, count - 3, keywords);
     }
-    if (era) {
-        wait_era = era;
-        sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, (uint64_t)reason, number);
-    }
-    PyObject *result = sf_instrument_call(args[0], args + 3, count - 3, keywords);
-    if (era && era == sf_call_era())
-        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, (uint64_t)reason, number);
-    wait_era = before;
-    return result;
+    return sf_instrument_call_waiting((enum sf_wait)reason, number, args[0], args + 3, count - 3, keywords);
 }
 
 /* method, task, its name, ... */

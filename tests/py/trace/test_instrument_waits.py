@@ -41,6 +41,10 @@ WAYS = {
     "a process from before": (CHILD, "early.join()"),
     "connection.wait": (MESSAGE, "r, w = fork.Pipe(False); p = fork.Process(target=lambda: (slow(), slow(), w.send(1))); "
                                  "p.start(); multiprocessing.connection.wait([r]); p.join()"),
+    "a pipe from before": (MESSAGE, "w2.send(1); r1.recv(); r1.recv(); early.join()"),
+    "a socket": (MESSAGE, "l = multiprocessing.connection.Listener(); p = fork.Process(target=lambda: (slow(), slow(), "
+                          "multiprocessing.connection.Client(l.address).send(1))); p.start(); l.accept().recv(); p.join()"),
+    "a manager": (MESSAGE, "with fork.Manager() as m: v = m.Event(); v.wait(0.2); v.wait(0.2)"),
     "queue.Queue": (MESSAGE, "q = queue.Queue(); threading.Thread(target=lambda: (slow(), slow(), q.put(1))).start(); q.get()"),
     "threading.Event": (MESSAGE, "v = threading.Event(); threading.Timer(0.4, v.set).start(); v.wait(0.1); v.wait()"),
     "threading.Thread": (THREAD, "t = threading.Thread(target=time.sleep, args=(0.4,)); t.start(); t.join(0.1); t.join()"),
@@ -51,6 +55,18 @@ WAYS = {
 }
 
 
+EARLY = """
+(r1, w1), (r2, w2) = fork.Pipe(False), fork.Pipe(False)
+def answer():
+    if r2.poll(0.3):
+        for _ in range(2): w1.send(slow())
+    else:
+        slow()
+early = fork.Process(target=answer)
+early.start()
+"""
+
+
 def seconds(db):
     return dict(db.rows("SELECT category, sum(ns) / 1e9 FROM ledger WHERE process = 1 GROUP BY 1"))
 
@@ -59,7 +75,7 @@ def seconds(db):
 def test_a_parent_that_sleeps_waits_and_does_not_run(traced, way):  # noqa: F811
     """All names were imported before trace.instrument, as in a program that calls it itself. The parent sleeps for 0.4 s."""
     category, code = WAYS[way]
-    before = "early = fork.Process(target=time.sleep, args=(0.5,)); early.start()\n" if "early" in code else ""
+    before = EARLY if "early" in code else ""
     _, db = traced(START + before + f"""
 from snakefish import trace
 trace.instrument("multiprocessing")
@@ -74,8 +90,9 @@ trace.mark("end")
                           "WHERE k.name = 'mark'")
     waited = sum(times[category] for category in (MESSAGE, CHILD, THREAD))
     assert lasted - waited < 0.2, (lasted, times)
-    assert db.one("SELECT count(*) FROM span a JOIN span b ON a.process = b.process AND a.lane = b.lane AND a.start_ns < b.start_ns "
-                  "AND b.start_ns < a.end_ns WHERE a.kind = 'wait' AND b.kind = 'wait'") == 0  # the outermost says it
+    assert db.one("SELECT count(*) FROM span a JOIN span b ON a.process = b.process AND a.lane = b.lane "
+                  "AND a.start_ns < b.start_ns AND b.start_ns < a.end_ns WHERE a.kind = 'wait' AND b.kind = 'wait'"
+                  ) == 0  # the outermost says it
 
 
 def test_the_path_goes_over_to_the_worker_whose_result_ends_the_wait(traced):  # noqa: F811
@@ -84,7 +101,8 @@ def test_the_path_goes_over_to_the_worker_whose_result_ends_the_wait(traced):  #
     path = db.connection.execute("PRAGMA database_list").fetchone()[2]
     subprocess.run([TRACER, "analyze", path], check=True, stdout=subprocess.DEVNULL)
     [worker] = [p for p, in db.rows("SELECT id FROM process WHERE parent = 1")]
-    assert db.one("SELECT sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE process = ? AND activity = 'running'", worker) > 0.55
+    ran = db.one("SELECT sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE process = ? AND activity = 'running'", worker)
+    assert ran > 0.55
 
 
 def test_waits_of_no_time_are_none(traced):  # noqa: F811

@@ -136,7 +136,8 @@ TEST(what_other_threads_do_does_not_change_what_a_wait_is_for)
     struct fixture f = two_processes();
     TRACE_SPAN(f.db, 1, 14, 16, SEND, 2, 1, 64);
     TRACE_SPAN(f.db, 1, 20, 30, SEND, 1, 7, 64);
-    int64_t receive = TRACE_BEGIN(f.db, 2, 10, RECEIVE, 1, 0, 0), wait = TRACE_BEGIN(f.db, 2, 12, WAIT, 0, SF_WAIT_MESSAGE, 1);
+    int64_t receive = TRACE_BEGIN(f.db, 2, 10, RECEIVE, 1, 0, 0),
+            wait = TRACE_BEGIN(f.db, 2, 12, WAIT, 0, SF_WAIT_MESSAGE, 1);
     int64_t other = by_another_thread(f.db, TRACE_BEGIN(f.db, 2, 13, RECEIVE, 2, 0, 0));
     int64_t child = by_another_thread(f.db, TRACE_BEGIN(f.db, 2, 14, WAIT, 0, SF_WAIT_CHILD, 0));
     by_another_thread(f.db, TRACE_END(f.db, 2, 18, WAIT, 0, SF_WAIT_CHILD, 0, child));

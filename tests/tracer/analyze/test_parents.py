@@ -146,7 +146,8 @@ while True:
     except ChildProcessError: break
 time.sleep(0.1)
 """))
-    assert parents == {"root": None, **{f"middle {i}": "root" for i in range(40)}, **{f"last {i}": f"middle {i}" for i in range(40)}}
+    assert parents == {"root": None, **{f"middle {i}": "root" for i in range(40)},
+                       **{f"last {i}": f"middle {i}" for i in range(40)}}
     path_is_whole(db)
     assert query(db, "SELECT 1 FROM process c JOIN process p ON p.id = c.parent WHERE c.start_ns < p.start_ns") == []
 

@@ -1,8 +1,11 @@
 """snakefish-trace record."""
 
+import ctypes
+import errno
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -368,3 +371,40 @@ def test_the_end_of_a_plain_fork_is_seen_at_once(db):
     lives = lives_of_forks(db, 0.3, 0.3, 0.3)
     assert len(lives) == 3 and all(life >= 299 for life in lives)
     assert min(lives) < 340
+
+
+def refuse_pidfds():
+    """A filter of seccomp: pidfd_open fails with ENOSYS, as on old kernels and in some containers."""
+    steps = (32, 0, 0, 0), (21, 0, 1, 434), (6, 0, 0, 0x50000 | errno.ENOSYS), (6, 0, 0, 0x7FFF0000)
+    code = b"".join(struct.pack("HBBI", *step) for step in steps)
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_char_p)]
+    prctl = ctypes.CDLL(None).prctl
+    prctl(38, 1, 0, 0, 0)
+    assert prctl(22, 2, ctypes.byref(Program(4, code)), 0, 0) == 0
+
+
+MEASURED_FORKS = """
+import os, time, snakefish
+for _ in range(6):
+    if not os.fork():
+        began = time.monotonic()
+        time.sleep(0.15)
+        print(os.getpid(), time.monotonic() - began, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_where_no_end_can_be_watched_a_life_ends_when_it_was_last_seen(db):
+    """The collector looks every 100 ms. What was after its last look at a process is not known, and so is no part of its
+    life."""
+    done = subprocess.run([TRACE, "record", "-q", "-o", db, "--", sys.executable, "-c", MEASURED_FORKS], preexec_fn=refuse_pidfds,
+                          env={**os.environ, "PYTHONPATH": str(BUILD / "lib")}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done
+    lived = {int(pid): float(seconds) for pid, seconds in map(str.split, done.stdout.splitlines())}
+    lives = dict(query(db, "SELECT pid, (end_ns - start_ns) / 1e9 FROM process WHERE parent IS NOT NULL"))
+    assert lived.keys() == lives.keys() and len(lives) == 6
+    for pid, life in lives.items():
+        assert 0 <= life < lived[pid] + 0.02, (lives, lived)
