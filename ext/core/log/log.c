@@ -131,7 +131,7 @@ static int open_directory(void)
     struct sf_own_fd known = own.directory_fd, again;
     if (sf_own_fd_is_ours(&known))
         return known.fd;
-    int error = sf_own_fd_take(&again, sf_session_open(own.directory));
+    int error = sf_own_fd_take_high(&again, sf_session_open(own.directory));
     if (error)
         return error;
     if (again.device != known.device || again.inode != known.inode) {
@@ -158,7 +158,7 @@ static bool take_spare(int directory, const char *file, size_t bytes)
             uint64_t there = (uint64_t)st.st_blocks * 512 < bytes ? (uint64_t)st.st_blocks * 512 : bytes;
             own.ready = (there - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
             own.reserved = own.ready;
-            return sf_own_fd_take(&own.log_fd, fd) == 0;
+            return sf_own_fd_take_high(&own.log_fd, fd) == 0;
         }
         if (fd >= 0)
             close(fd);
@@ -171,7 +171,7 @@ static bool take_spare(int directory, const char *file, size_t bytes)
 static int make_file(int directory, const char *file, size_t bytes)
 {
     int fd = openat(directory, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int error = sf_own_fd_take(&own.log_fd, fd < 0 ? -errno : fd);
+    int error = sf_own_fd_take_high(&own.log_fd, fd < 0 ? -errno : fd);
     if (error)
         return error;
     if (ftruncate(own.log_fd.fd, (off_t)bytes))
@@ -333,7 +333,7 @@ int sf_log_attach(const char *directory)
         close(fd);
         return error;
     }
-    error = sf_own_fd_take(&own.directory_fd, fd);
+    error = sf_own_fd_take_high(&own.directory_fd, fd);
     if (error) {
         sf_session_unmap(sf_log_self.session);
         sf_log_self.session = NULL;
@@ -382,6 +382,13 @@ static void copy_name(char to[SF_NAME_BYTES], const char *from)
 void sf_log_set_name(const char *name)
 {
     copy_name(own.name, name);
+}
+
+void sf_log_rename(const char *name)
+{
+    copy_name(own.name, name);
+    if (sf_log_self.header)
+        memcpy(sf_log_self.header->name, own.name, SF_NAME_BYTES); /* the collector reads it again at the end */
 }
 
 void sf_log_fork_as(uint32_t task, const char *name)
