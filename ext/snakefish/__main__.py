@@ -13,16 +13,29 @@ import sys
 from snakefish import _command, _streams, _tree
 
 
+def _put_locale_back():
+    """In the locale C Python sets LC_CTYPE, as PEP 538 says. The program's Python must find it as it was, to do the same."""
+    with open("/proc/self/environ", "rb") as file:
+        before = dict(word.partition(b"=")[::2] for word in file.read().split(b"\0"))
+    if b"LC_CTYPE" in before:
+        os.environb[b"LC_CTYPE"] = before[b"LC_CTYPE"]
+    else:
+        os.environb.pop(b"LC_CTYPE", None)
+
+
 def main():
     options, _, _, program = _command.split(_command.words())
     if not program:
         sys.exit(__doc__.strip())
-    if _tree.is_wanted():
+    deaf = _tree.what_keeps_out([*options, *program])
+    if not deaf and _tree.is_wanted():
         _tree.put_entry(os.environ)
-        deaf = _tree.what_keeps_out([*options, *program])
-        if deaf and (os.environ.get("SNAKEFISH_TRACE") or os.environ.get("SNAKEFISH_TRACE_SESSION")):
-            _streams.write_line(f"snakefish: no trace: python3 {deaf} reads no PYTHONPATH or no sitecustomize, by which a "
-                                "program is traced that does not import snakefish")
+    if deaf and (os.environ.get("SNAKEFISH_TRACE") or os.environ.get("SNAKEFISH_TRACE_SESSION")):
+        _streams.write_line(
+            f"snakefish: with {deaf} Python does not load what traces a program that does not import snakefish itself"
+        )
+    if os.environ.get("LC_CTYPE"):
+        _put_locale_back()
     file = sys.executable or "/proc/self/exe"
     os.execv(file, [*options, *program])
 
