@@ -30,11 +30,12 @@ def split(words):
         at = 0 if word.startswith("--") else next((i for i in range(1, len(word)) if word[i] in _WITH_VALUE), 0)
         if not at:
             continue
-        value = word[at + 1 :] or (rest.pop(0) if rest else "")
+        joined = word[at + 1:]
+        value = joined or (rest.pop(0) if rest else "")
         if word[at] in "cm":
             options[-1:] = [word[:at]] if at > 1 else []
             return options, word[at], value, rest
-        if not word[at + 1 :]:
+        if not joined:
             options.append(value)
     if rest[:1] == ["--"]:
         del rest[0]

@@ -3,7 +3,8 @@
     with snakefish.trace.session("run.db"):
         ...
 
-or SNAKEFISH_TRACE=run.db in the environment, or `snakefish-trace record -- python3 prog.py`.
+or SNAKEFISH_TRACE=run.db in the environment, or `snakefish-trace record -- python3 prog.py`. Every Python that a traced
+program starts joins its trace.
 """
 
 import atexit

@@ -14,7 +14,8 @@
 
 const char summary_no_events[] =
     "no events: no process of the program wrote any. A program in Python writes events if it uses snakefish (`import "
-    "snakefish`). `record --instrument all`, or SNAKEFISH_TRACE_INSTRUMENT=all with `python3 -m snakefish PROGRAM`, also "
+    "snakefish`). `record --instrument all`, or SNAKEFISH_TRACE_INSTRUMENT=all with `python3 -m snakefish PROGRAM`, "
+    "also "
     "records one that uses multiprocessing, unless its Python ignores the environment (-I, -E) or its site (-S)";
 
 /* A file's name as a shell reads it. Cut if it is very long. */

@@ -1,9 +1,10 @@
 /* The programs that a traced process starts: each finds in its environment what makes it join the trace.
  *
- * Python reads PYTHONPATH when it starts, so `entry`, a directory with a sitecustomize.py of ours, stands in front of it,
- * in the environment that C sees. The program does not see it there: os.environ has PYTHONPATH as it was. Therefore
- * `entry` is missing from an environment that the program hands on, made from os.environ, and it is gone once the program
- * has set PYTHONPATH. The functions here take the places of those by which Python starts programs, and put it back.
+ * Python reads PYTHONPATH when it starts, so `entry`, a directory with a sitecustomize.py of ours, stands in front of
+ * it, in the environment that C sees. The program does not see it there: os.environ has PYTHONPATH as it was. Therefore
+ * `entry` is missing from an environment that the program hands on, made from os.environ, and it is gone once the
+ * program has set PYTHONPATH. The functions here take the places of those by which Python starts programs, and put it
+ * back.
  *
  * They are functions in C with the names and documentation of their originals, so nobody sees them: no frame in a
  * traceback, no other message for a wrong call. Only an environment that has a session gets the entry: one that the
@@ -20,7 +21,8 @@
 
 static PyObject *entry; /* bytes; NULL: none */
 
-/* What PYTHONPATH becomes where it was `old`, NULL: not set. New bytes; NULL without an exception: it is right as it is. A
+/* What PYTHONPATH becomes where it was `old`, NULL: not set. New bytes; NULL without an exception: it is right as it
+ * is. A
  * "/" at the end says that it was set and empty, for ":" would add the current directory. */
 static PyObject *with_entry(const char *old)
 {
@@ -171,7 +173,8 @@ static PyObject *call(int which, PyObject *args, PyObject *keywords)
     else if (mine && (new_keywords = PyDict_Copy(keywords)) && PyDict_SetItemString(new_keywords, "env", mine))
         Py_CLEAR(new_keywords);
     PyErr_Clear(); /* lack of memory: as it was given */
-    result = PyObject_Call(starters[which].original, new_args ? new_args : args, new_keywords ? new_keywords : keywords);
+    result =
+        PyObject_Call(starters[which].original, new_args ? new_args : args, new_keywords ? new_keywords : keywords);
     Py_XDECREF(mine);
     Py_XDECREF(new_args);
     Py_XDECREF(new_keywords);
@@ -190,7 +193,8 @@ STARTER(POSIX_SPAWNP, start_posix_spawnp)
 STARTER(SYSTEM, start_system)
 STARTER(FORK_EXEC, start_fork_exec)
 
-#define DEFINITION(which, name) [which] = {NULL, (PyCFunction)(void (*)(void))(name), METH_VARARGS | METH_KEYWORDS, NULL}
+#define DEFINITION(which, name)                                                                                        \
+    [which] = {NULL, (PyCFunction)(void (*)(void))(name), METH_VARARGS | METH_KEYWORDS, NULL}
 static PyMethodDef definitions[STARTERS] = {
     DEFINITION(EXECV, start_execv),
     DEFINITION(EXECVE, start_execve),

@@ -70,7 +70,7 @@ def _has_own(package):
 def _load(here):
     """Imports the snakefish that the program would import. If there is none, it is the one around this file."""
     import _imp
-    from _frozen_importlib_external import PathFinder
+    from _frozen_importlib_external import PathFinder  # type: ignore
 
     package = os.path.dirname(here)
     found = PathFinder.find_spec("snakefish")
@@ -103,9 +103,10 @@ def _enter():
         _load(here)
 
 
-try:
-    _enter()
-except Exception:
-    pass
-del sys.modules["sitecustomize"]
-import sitecustomize  # noqa: E402, F401  the program's own; if there is none, Python takes this error as it does without us
+if __name__ == "sitecustomize":
+    try:
+        _enter()
+    except Exception:
+        pass
+    del sys.modules["sitecustomize"]
+    __import__("sitecustomize")  # the program's own. If there is none, Python takes this error as it does without us

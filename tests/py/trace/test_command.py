@@ -14,7 +14,8 @@ from snakefish import _command, _tree
     ("python3 -ma b", (["python3"], "m", "a", ["b"])),
     ("python3 -Im a -m b", (["python3", "-I"], "m", "a", ["-m", "b"])),
     ("python3 -IBma", (["python3", "-IB"], "m", "a", [])),
-    ("python3 -W error -Wd -X dev -Xutf8 -O -m a", (["python3", "-W", "error", "-Wd", "-X", "dev", "-Xutf8", "-O"], "m", "a", [])),
+    ("python3 -W error -Wd -X dev -Xutf8 -O -m a",
+     (["python3", "-W", "error", "-Wd", "-X", "dev", "-Xutf8", "-O"], "m", "a", [])),
     ("python3 -OW m -m a", (["python3", "-OW", "m"], "m", "a", [])),
     ("python3 --check-hash-based-pycs never -m a", (["python3", "--check-hash-based-pycs", "never"], "m", "a", [])),
     ("python3 -Ec 1 2", (["python3", "-E"], "c", "1", ["2"])),
@@ -33,7 +34,8 @@ def test_the_words_are_those_that_started_this_interpreter():
     assert done.stdout == f"{[sys.executable, *command[1:]]}\n"
 
 
-@pytest.mark.parametrize("words, kept", [("python3 a -I", ""), ("python3 -I a", "-I"), ("python3 -BE a", "-E"), ("python3 -OS -", "-S"),
+@pytest.mark.parametrize("words, kept", [("python3 a -I", ""), ("python3 -I a", "-I"), ("python3 -BE a", "-E"),
+                                         ("python3 -OS -", "-S"),
                                          ("python3 -W SIE a", ""), ("python3 -WI a", ""), ("python3 -BWS -m a", ""),
                                          ("python3 -s -P a", ""), ("python3 -Im a", "-I"), ("python3 -X I -m S", "")])
 def test_options_that_keep_the_trace_out(words, kept):

@@ -1,7 +1,4 @@
 """trace.instrument and uninstrument: on and off, and what they refuse."""
-import os
-import sys
-
 from databases import Database
 from instrumented import QUIET, channels, needs_collector, traced, unnumbered  # noqa: F401
 

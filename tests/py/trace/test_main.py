@@ -98,9 +98,11 @@ ENDS = {
                      "1 / 0\n",
     "threads": "import atexit, threading, time\natexit.register(print, 'exit')\n"
                "threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\nprint('end')\n",
-    "stack": "import traceback, warnings\ntraceback.print_stack()\nwarnings.warn('mine', stacklevel=2)\nwarnings.warn('far', stacklevel=9)\n",
+    "stack": "import traceback, warnings\ntraceback.print_stack()\nwarnings.warn('mine', stacklevel=2)\n"
+             "warnings.warn('far', stacklevel=9)\n",
     "failing import": "import absent_module_of_nobody\n",
-    "excepthook": "import sys\nsys.excepthook = lambda *e: print('hook', e[0].__name__, e[2].tb_lineno, e[2].tb_next is None)\n1 / 0\n",
+    "excepthook": "import sys\nsys.excepthook = lambda *e: print('hook', e[0].__name__, e[2].tb_lineno, e[2].tb_next is None)\n"
+                  "1 / 0\n",
     "failing close": "import sys\nsys.stdout.close()\n",
 }
 
@@ -115,8 +117,8 @@ def test_it_ends_as_under_python3(tmp_path, source, how):
         check_same(["-"], tmp_path, how, stdin=source)
 
 
-@pytest.mark.parametrize("words", [["absent.py"], ["-m", "absent"], ["-m"], ["-c"], ["-c", "1 +"], ["."], ["-Z"], ["--version"], ["-V"]],
-                         ids=" ".join)
+@pytest.mark.parametrize("words", [["absent.py"], ["-m", "absent"], ["-m"], ["-c"], ["-c", "1 +"], ["."], ["-Z"], ["--version"],
+                                   ["-V"]], ids=" ".join)
 def test_what_python3_refuses_is_refused_in_the_same_words(tmp_path, words):
     status, out, err = check_same(words, tmp_path)
     assert status or "Python" in out

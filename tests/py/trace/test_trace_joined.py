@@ -27,8 +27,8 @@ def run(directory, outer, source, *arguments):
 def marks(path):
     with Database(path) as db:
         assert db.state() == "complete"
-        return [name for name, in db.rows("SELECT t.text FROM event e JOIN event_kind k ON k.id = e.kind JOIN text t ON t.id = e.object "
-                                          "WHERE k.name = 'mark' ORDER BY e.tsc")]
+        return [name for name, in db.rows("SELECT t.text FROM event e JOIN event_kind k ON k.id = e.kind "
+                                          "JOIN text t ON t.id = e.object WHERE k.name = 'mark' ORDER BY e.tsc")]
 
 
 @pytest.mark.parametrize("outer", OUTER)
@@ -67,7 +67,8 @@ except Mine:
     print("raised")
 trace.mark("end")
 """)
-    lines = ["tracing is on already: call trace.stop() first", "this process has not started tracing: call trace.start(path) first"]
+    lines = ["tracing is on already: call trace.stop() first",
+             "this process has not started tracing: call trace.start(path) first"]
     assert (status, out.splitlines()) == (0, (lines if outer == "record" else lines[:1]) * 3 + ["raised"])
     assert [line.split("wants in ")[1].split(" ")[0] for line in err] == [str(tmp_path / "a"), str(tmp_path / "b")]
     assert marks(tmp_path / "outer.db") == ["end"]

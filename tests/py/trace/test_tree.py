@@ -107,7 +107,8 @@ def test_a_sitecustomize_of_the_programs_is_run_as_without(tmp_path, source):
     assert not source or "own/sitecustomize.py" in out[1] or "Error in sitecustomize" in out[2]
 
 
-@pytest.mark.parametrize("words", [["program.py"], ["-m", "program"], ["-c", "import snakefish; print(snakefish.x)"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["program.py"], ["-m", "program"], ["-c", "import snakefish; print(snakefish.x)"]],
+                         ids=" ".join)
 @pytest.mark.parametrize("kind", ["snakefish.py", "snakefish/__init__.py"])
 def test_a_program_with_a_snakefish_of_its_own_gets_that(tmp_path, kind, words):
     (tmp_path / kind).parent.mkdir(exist_ok=True)
@@ -203,7 +204,8 @@ def test_events_of_the_processes_of_every_start_method_count(tmp_path, method, h
     elif how == "environment":
         traced = record(command, tmp_path, **variables)
     else:
-        traced = run([sys.executable, "-m", "snakefish", *command[1:]], tmp_path, SNAKEFISH_TRACE=str(tmp_path / "run.db"), **variables)
+        variables["SNAKEFISH_TRACE"] = str(tmp_path / "run.db")
+        traced = run([sys.executable, "-m", "snakefish", *command[1:]], tmp_path, **variables)
     assert traced == plain and plain[0] == 0
     names = [name for name, in processes(tmp_path)]
     workers = [name for name in names if "PoolWorker" in name]
