@@ -204,16 +204,6 @@ static PyMethodDef definitions[STARTERS] = {
     DEFINITION(FORK_EXEC, start_fork_exec),
 };
 
-/* The documentation with the signature in front, where the interpreter keeps it there. It must never be freed. */
-static const char *documentation(PyObject *original)
-{
-#ifndef PYPY_VERSION
-    if (PyCFunction_Check(original))
-        return ((PyCFunctionObject *)original)->m_ml->ml_doc;
-#endif
-    return NULL;
-}
-
 /* (module, name): what takes the place of module.name, which is replaced once. */
 static PyObject *starter(PyObject *Py_UNUSED(self), PyObject *args)
 {
@@ -233,7 +223,7 @@ static PyObject *starter(PyObject *Py_UNUSED(self), PyObject *args)
         return NULL;
     starters[which].original = original; /* kept for ever: the program may keep what takes its place */
     definitions[which].ml_name = starters[which].name;
-    definitions[which].ml_doc = documentation(original);
+    definitions[which].ml_doc = sf_builtin_doc(original);
     PyObject *module_name = PyObject_GetAttrString(module, "__name__");
     PyObject *mine = module_name ? PyCFunction_NewEx(&definitions[which], module, module_name) : NULL;
     Py_XDECREF(module_name);

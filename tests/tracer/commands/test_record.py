@@ -368,3 +368,18 @@ def test_the_end_of_a_plain_fork_is_seen_at_once(db):
     lives = lives_of_forks(db, 0.3, 0.3, 0.3)
     assert len(lives) == 3 and all(life >= 299 for life in lives)
     assert min(lives) < 340
+
+
+def test_only_libraries_that_can_be_recorded_are_taken(db):
+    done = trace("record", "-o", db, "--instrument", "joblib", "--", "/bin/true")
+    assert done.returncode == 2 and "--instrument must be multiprocessing or all, not joblib" in done.stderr
+    for library in ("multiprocessing", "all"):
+        done = trace("record", "-q", "-o", db, "--instrument", library, "--", "sh", "-c", "echo $SNAKEFISH_TRACE_INSTRUMENT")
+        assert (done.returncode, done.stdout) == (0, library + "\n")
+
+
+def test_pythonpath_is_the_programs_where_nothing_is_to_be_loaded(db):
+    for path in ("/a:/b", ""):
+        command = ["sh", "-c", "echo $PYTHONPATH $SNAKEFISH_TRACE_LOAD"]
+        done = trace("record", "-q", "-o", db, "--no-load", "--", *command, env={**os.environ, "PYTHONPATH": path})
+        assert done.stdout == f"{path} no\n".lstrip()
