@@ -23,6 +23,7 @@ _INSTRUMENT_ENV = "SNAKEFISH_TRACE_INSTRUMENT"
 
 _outer = ""  # the directory of the session that the environment named, or asked for
 _inner = None  # (the program's own session, which has joined that one; the process that it belongs to)
+_has_set_environment = False  # whether SNAKEFISH_TRACE_INSTRUMENT is instrument()'s
 _told: set = set()  # paths of such sessions of which stderr has been told
 
 
@@ -188,26 +189,32 @@ def instrument(library):
     calls.
 
     library: "multiprocessing", that is Process, Connection, Queue, SimpleQueue and Pool, in this process and those that
-    it forks. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
+    it starts. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
     bytes; waits; maps, chunks and results of Pools. It may be called while tracing is on or off. These messages have no
     number, and so no row in the view `message`: those in pipes that existed before, in sockets, and in pipes shared
     with processes started by spawn or forkserver. Calling it again does nothing. ValueError for another library,
     RuntimeError when this version of the library lacks a method that is to be wrapped.
     """
+    global _has_set_environment
     from snakefish import _instrument, _instrument_later
 
     _instrument_later.forget()
     _instrument.instrument(library)
-    os.environ.setdefault(_INSTRUMENT_ENV, library)  # for programs started from here
+    if not os.environ.get(_INSTRUMENT_ENV):
+        os.environ[_INSTRUMENT_ENV] = library  # for programs started from here
+        _has_set_environment = True
 
 
 def uninstrument(library):
     """Puts back what instrument(library) has replaced, in this process. Does nothing where nothing was replaced."""
+    global _has_set_environment
     from snakefish import _instrument, _instrument_later
 
     _instrument_later.forget()
     _instrument.uninstrument(library)
-    os.environ.pop(_INSTRUMENT_ENV, None)
+    if _has_set_environment:
+        os.environ.pop(_INSTRUMENT_ENV, None)
+        _has_set_environment = False
 
 
 def _stop_at_exit():

@@ -25,6 +25,14 @@ def _program_is_helper():
     return any("resource_tracker import main" in word for word in words)
 
 
+def _is_joinable(session):
+    """It may be over, or another user's: root's programs keep out of it too."""
+    try:
+        return os.stat(session).st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
 def _is_wanted():
     """Whether there is a trace to join, or one to start."""
     env = os.environ.get
@@ -32,7 +40,7 @@ def _is_wanted():
     if env("SNAKEFISH_TRACE_LOAD") == "no" or sys.version_info < (3, 9):
         return False
     if session:
-        return os.access(session, os.W_OK | os.X_OK) and not _program_is_helper()  # it may be over, or another user's
+        return _is_joinable(session) and not _program_is_helper()
     return bool(env("SNAKEFISH_TRACE") or env("SNAKEFISH_TRACE_INSTRUMENT"))
 
 

@@ -280,6 +280,31 @@ def test_a_python_that_reads_no_environment_or_no_site_runs_and_the_trace_says_w
     assert done[:2] == (0, "ran\n") and "no events" in done[2] and option in done[2]
 
 
+def test_what_the_program_instruments_itself_is_instrumented_in_what_it_starts(tmp_path):
+    code = f"""
+import os, subprocess, sys
+from snakefish import trace
+def start():
+    subprocess.run([sys.executable, "-c", {LEAF!r}])
+with trace.session("run.db"):
+    start()
+    trace.instrument("multiprocessing")
+    start()
+    trace.uninstrument("multiprocessing")
+    start()
+print([name for name in os.environ if name.startswith("SNAKEFISH")])
+"""
+    assert run([sys.executable, "-c", code], tmp_path) == (0, "[]\n", "")
+    assert sends(tmp_path) == 1 and len(processes(tmp_path)) == 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_program_of_another_user_runs_untouched_and_silent(tmp_path):
+    code = "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n" \
+           "os.execv(sys.executable, [sys.executable, '-c', 'import sys; print(\"snakefish\" in sys.modules, sys.path)'])"
+    check_same([sys.executable, "-c", code], tmp_path)
+
+
 def test_no_program_joins_once_the_session_has_ended(tmp_path):
     code = """
 import os, subprocess, sys
