@@ -35,7 +35,7 @@ ALLFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(NDEBUG) $(SANFLAGS) -fvisibility=hidd
 
 CORE_SRC   := $(wildcard ext/core/*/*.c)
 PY_SRC     := $(wildcard ext/py/*.c ext/py/*/*.c)
-PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed)
+PKG_SRC    := $(wildcard ext/snakefish/*.py ext/snakefish/*.pyi ext/snakefish/py.typed ext/snakefish/entry/*.py)
 # The kernel's view needs clang, bpftool and libbpf. Without them kernel_missing.c is built instead: it says what is
 # missing when somebody asks for the view. Debian has bpftool where only root's PATH leads.
 BPF_SRC    := $(wildcard tracer/kernel/*.bpf.c)

@@ -145,7 +145,8 @@ def dist_info():
 
 def sources():
     """The files of the package that are not compiled."""
-    return [path for pattern in ("*.py", "*.pyi", "py.typed") for path in sorted(glob.glob(os.path.join(PACKAGE, pattern)))]
+    patterns = ("*.py", "*.pyi", "py.typed", "entry/*.py")
+    return [path for pattern in patterns for path in sorted(glob.glob(os.path.join(PACKAGE, pattern)))]
 
 
 # ---- what pip calls: the names and parameters are PEP 517's and PEP 660's ----
@@ -166,7 +167,7 @@ prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with built() as build, Wheel(wheel_directory) as wheel:
         for path in sources():
-            wheel.add_file("snakefish/" + os.path.basename(path), path)
+            wheel.add_file("snakefish/" + os.path.relpath(path, PACKAGE), path)
         wheel.add_file("snakefish/" + MODULE, os.path.join(build, "lib", "snakefish", MODULE), executable=True)
         for directory in ("snakefish/bin/", release() + ".data/scripts/"):
             wheel.add_file(directory + COLLECTOR, os.path.join(build, "bin", COLLECTOR), executable=True)
@@ -179,11 +180,14 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     make(BUILD)
     build = os.path.join(TOP, BUILD)
     package = os.path.join(build, "lib", "snakefish")
-    for name in os.listdir(package):
-        if os.path.islink(os.path.join(package, name)):
-            os.unlink(os.path.join(package, name))
+    for folder, _, names in os.walk(package):
+        for path in (os.path.join(folder, name) for name in names):
+            if os.path.islink(path):
+                os.unlink(path)
     for path in sources():
-        os.symlink(path, os.path.join(package, os.path.basename(path)))
+        link = os.path.join(package, os.path.relpath(path, PACKAGE))
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(path, link)
     with Wheel(wheel_directory) as wheel:
         wheel.add("snakefish-editable.pth", (os.path.dirname(package) + "\n").encode())
         command = "#!/bin/sh\nexec {} \"$@\"\n".format(shlex.quote(os.path.join(build, "bin", COLLECTOR)))

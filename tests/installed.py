@@ -49,6 +49,12 @@ def run(command, cwd, **more):
     return done.stdout
 
 
+def loads(collector, python, directory):
+    """Whether a program that does not import snakefish does so when this command records it."""
+    code = "import sys; print('snakefish' in sys.modules)"
+    return run([collector, "record", "-q", "-o", "loaded.db", python, "-c", code], directory) == "True\n"
+
+
 def make_environment(place, python=sys.executable):
     """A virtual environment with pip, and with no more than this interpreter puts into each. The path of its python3."""
     run([python, "-m", "venv", str(place)], os.path.dirname(place))

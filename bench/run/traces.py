@@ -46,7 +46,7 @@ def trace(names, full, directory, workers, kernel):
                 if runtime.name == "multiprocessing":
                     env["SNAKEFISH_TRACE_INSTRUMENT"] = runtime.name
                 (count, *_) = workload.worker_counts(runtime, [workers or cpus], cpus) or [runtime.min_workers]
-                command = [tracer, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable, "-m", "snakefish",
+                command = [tracer, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable,
                            SAMPLE, workload.name, workload.size, runtime.name, count]
                 done = subprocess.run([str(word) for word in command], cwd=TOP, env=env, stdout=subprocess.DEVNULL)
                 failed += done.returncode != 0 or subprocess.run([tracer, "analyze", path],

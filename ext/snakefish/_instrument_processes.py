@@ -6,7 +6,7 @@ ext/py/trace/instrument_task.c, so that an exception of a signal handler cannot 
 
 import functools
 
-from multiprocessing import popen_fork, popen_forkserver, process
+from multiprocessing import forkserver, popen_fork, popen_forkserver, process
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
@@ -80,6 +80,7 @@ def _bootstrap(original, self, *args, **kwargs):
     task = task_of(self)
     if task is None:  # started by a process of another family, whose numbers mean nothing here
         task = _give_task(self)
+        _snakefish._trace_rename(_name_of(self))
     self.run = functools.partial(span, self.run, RUN, task, 0, 0, _run_ended)
     code = original(self, *args, **kwargs)
     _snakefish._instrument_usage()
@@ -111,6 +112,12 @@ def _poll(original, self, *args, **kwargs):
     return status
 
 
+def _serve(original, *args, **kwargs):
+    """The server that forks the processes of the start method forkserver: it only waits for requests."""
+    _snakefish._trace_rename("forkserver")
+    return wait(original, FOR_CHILD, None, *args, **kwargs)
+
+
 METHODS = [
     (process.BaseProcess, "start", _start),
     (process.BaseProcess, "_bootstrap", _bootstrap),
@@ -118,4 +125,5 @@ METHODS = [
     (popen_fork.Popen, "_launch", _launch),
     (popen_fork.Popen, "poll", _poll),
     (popen_forkserver.Popen, "poll", _poll),
+    (forkserver, "main", _serve),
 ]

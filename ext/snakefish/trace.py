@@ -3,7 +3,8 @@
     with snakefish.trace.session("run.db"):
         ...
 
-or SNAKEFISH_TRACE=run.db in the environment, or `snakefish-trace record -- python3 prog.py`.
+or SNAKEFISH_TRACE=run.db in the environment, or `snakefish-trace record -- python3 prog.py`. Every Python that a traced
+program starts joins its trace.
 """
 
 import atexit
@@ -13,11 +14,17 @@ import sys
 from snakefish import _snakefish
 from snakefish._snakefish import _trace_span as span
 from snakefish._snakefish import enabled, mark
-from snakefish import _streams
+from snakefish import _command, _streams, _tree
 
 __all__ = ["enabled", "instrument", "mark", "session", "span", "start", "stop", "uninstrument"]
 
 _SESSION_ENV = "SNAKEFISH_TRACE_SESSION"
+_INSTRUMENT_ENV = "SNAKEFISH_TRACE_INSTRUMENT"
+
+_outer = ""  # the directory of the session that the environment named, or asked for
+_inner = None  # (the program's own session, which has joined that one; the process that it belongs to)
+_has_set_environment = False  # whether SNAKEFISH_TRACE_INSTRUMENT is instrument()'s
+_told: set = set()  # paths of such sessions of which stderr has been told
 
 
 def _find_collector():
@@ -39,13 +46,13 @@ def _find_collector():
 
 
 def _process_name():
-    """The program's file, as text without NUL that UTF-8 can encode: the bytes of a file's name need not be UTF-8. The
-    program may put anything into sys.argv."""
+    """The program's file or module, as text without NUL that UTF-8 can encode: the bytes of a file's name need not be UTF-8.
+    The program may put anything into sys.argv. While Python starts, it says only that there is a module."""
     argv = getattr(sys, "argv", None)
     words = [word for word in argv if isinstance(word, str)] if isinstance(argv, list) else []
-    if words[0:1] == ["-m"] and words[1:]:  # python3 -m snakefish PROGRAM, while the imports still run
-        del words[0]
     name = os.path.basename(words[0]) if words else ""
+    if name == "-m":
+        name = _command.split(_command.words())[2] or name
     return name.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode() or "python"
 
 
@@ -62,6 +69,8 @@ def start(path, *, kernel=False):
 
     Blocks until the collector is ready (some ms). An older trace at `path` is replaced. RuntimeError when any other
     file is there, when the file cannot be written, when tracing is on already, or when the collector cannot be started.
+    Where `snakefish-trace record` or SNAKEFISH_TRACE traces the program, this joins that trace: stderr says in which file
+    the events are, nothing is written to `path`, and stop() does not end the trace.
     When a signal handler raises meanwhile, as Ctrl-C does, nothing is left of what was started.
     kernel=True records the kernel's view too: times on and off the CPUs, page faults and waits of this process and all
     it forks from now on. It needs root, and takes some tenths of a second to start. Where it is not possible, a
@@ -70,7 +79,33 @@ def start(path, *, kernel=False):
     _start(_Session(os.path.abspath(os.fspath(path))), kernel)
 
 
+def _mine():
+    """The session that this process has started and that has joined another; None: there is none."""
+    return _inner[0] if _inner and _inner[1] == os.getpid() else None
+
+
+def _join(session):
+    """Whether there is a session from the environment, which `session` joins."""
+    global _inner
+    if not _outer or not enabled() or _snakefish._trace_directory() != _outer:
+        return False
+    if _mine():
+        raise RuntimeError("tracing is on already: call trace.stop() first")
+    if session.path not in _told:
+        _told.add(session.path)
+        try:
+            where = os.readlink(os.path.join(_outer, "database"))
+        except OSError:  # the collector could not note it
+            where = "the file of that trace"
+        line = f"snakefish: this program is traced already: the events that it wants in {session.path} go to {where}"
+        _streams.write_line(line.encode("utf-8", "backslashreplace").decode())
+    _inner = session, os.getpid()
+    return True
+
+
 def _start(session, kernel):
+    if _join(session):
+        return
     command = [_find_collector(), "serve", "-o", session.path, "--root", str(os.getpid())]
     if kernel:
         command.append("--kernel")
@@ -81,6 +116,7 @@ def _start(session, kernel):
         _snakefish._trace_attach(session.directory, _process_name())
         _snakefish._trace_go(session)
         os.environ[_SESSION_ENV] = session.directory  # for programs started by exec from here
+        _tree.extend()
     except BaseException:
         _snakefish._trace_abandon(session)
         if session.directory and os.environ.get(_SESSION_ENV) == session.directory:
@@ -90,6 +126,7 @@ def _start(session, kernel):
 
 def _leave_environment():
     """Else programs started from here would look for this session."""
+    _tree.end()
     if not os.environ.get("SNAKEFISH_TRACE"):
         os.environ.pop(_SESSION_ENV, None)
 
@@ -101,9 +138,17 @@ def stop():
     do. Processes that were forked during the session and still run write no more events. When a signal handler raises
     meanwhile, as Ctrl-C does, call it again to wait for the database.
     """
+    global _inner
+    if _mine():
+        _inner = None  # the session that it has joined goes on
+        return
     session = _snakefish._trace_session()
     if session is None:
         raise RuntimeError("this process has not started tracing: call trace.start(path) first")
+    _finish(session)
+
+
+def _finish(session):
     _leave_environment()
     _snakefish._trace_leave_threads()
     line = _snakefish._trace_finish(session)
@@ -133,7 +178,8 @@ def session(path, *, kernel=False):
             is_started = True
             yield
         finally:
-            if is_started or _snakefish._trace_session() is mine:  # a signal handler may raise just after the start
+            # a signal handler may raise just after the start
+            if is_started or mine in (_snakefish._trace_session(), _mine()):
                 stop()
 
     return block()
@@ -144,29 +190,40 @@ def instrument(library):
     calls.
 
     library: "multiprocessing", that is Process, Connection, Queue, SimpleQueue and Pool, in this process and those that
-    it forks. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
+    it starts. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
     bytes; waits; maps, chunks and results of Pools. It may be called while tracing is on or off. These messages have no
     number, and so no row in the view `message`: those in pipes that existed before, in sockets, and in pipes shared
     with processes started by spawn or forkserver. Calling it again does nothing. ValueError for another library,
     RuntimeError when this version of the library lacks a method that is to be wrapped.
     """
-    from snakefish import _instrument
+    global _has_set_environment
+    from snakefish import _instrument, _instrument_later
 
+    _instrument_later.forget()
     _instrument.instrument(library)
+    if not os.environ.get(_INSTRUMENT_ENV):
+        os.environ[_INSTRUMENT_ENV] = library  # for programs started from here
+        _has_set_environment = True
 
 
 def uninstrument(library):
     """Puts back what instrument(library) has replaced, in this process. Does nothing where nothing was replaced."""
-    from snakefish import _instrument
+    global _has_set_environment
+    from snakefish import _instrument, _instrument_later
 
+    _instrument_later.forget()
     _instrument.uninstrument(library)
+    if _has_set_environment:
+        os.environ.pop(_INSTRUMENT_ENV, None)
+        _has_set_environment = False
 
 
 def _stop_at_exit():
     _snakefish._trace_leave_threads()
-    if _snakefish._trace_session() is not None:
+    session = _snakefish._trace_session()
+    if session is not None:
         try:
-            stop()
+            _finish(session)
         except RuntimeError as error:
             _streams.write_line(f"snakefish: {error}")
 
@@ -198,21 +255,25 @@ def _start_from_environment():
     """At import: joins the session of the `snakefish-trace record` that runs this program, or starts one for
     SNAKEFISH_TRACE. Where that fails, it prints why to stderr, and the program goes on without a trace.
     """
+    global _outer
+    if _command.is_ours():  # this interpreter is about to be replaced by the program's
+        return
     directory, path = os.environ.get(_SESSION_ENV), os.environ.get("SNAKEFISH_TRACE")
     try:
         if directory:
             directory = _reach(directory)
             if directory:
                 _snakefish._trace_attach(directory, _process_name())
+                _tree.extend()
         elif path:
             start(path)
+        _outer = _snakefish._trace_directory()
     except (RuntimeError, OSError, MemoryError) as error:
         _streams.write_line(f"snakefish: no trace: {error}")
-    for library in filter(None, os.environ.get("SNAKEFISH_TRACE_INSTRUMENT", "").split(",")):
-        try:
-            instrument(library.strip())
-        except (RuntimeError, ValueError, OSError, MemoryError, ImportError) as error:
-            _streams.write_line(f"snakefish: SNAKEFISH_TRACE_INSTRUMENT: {error}")
+    if os.environ.get(_INSTRUMENT_ENV):
+        from snakefish import _instrument_later
+
+        _instrument_later.instrument(os.environ[_INSTRUMENT_ENV].split(","), instrument)
 
 
 def __dir__():

@@ -39,6 +39,8 @@ def test_pip_installs_a_package_and_a_command_and_takes_them_away(checkout, pyth
     venv = os.path.dirname(os.path.dirname(python))
     found = installed.use(python, str(tmp_path))
     assert {found[what].startswith(venv) for what in ("package", "module", "collector")} == {True}
+    for command in (os.path.join(venv, "bin", "snakefish-trace"), found["collector"]):
+        assert installed.loads(command, python, str(tmp_path))
     installed.run([python, "-m", "pip", "check"], "/")
     installed.run([python, "-m", "pip", "uninstall", "-y", "snakefish"], "/")
     assert "No module named 'snakefish'" in installed.start([python, "-c", "import snakefish"], "/").stdout
@@ -52,6 +54,7 @@ def test_an_editable_install_is_built_in_build_and_shows_each_edit(checkout, pyt
     assert installed.files(checkout) == before  # no compiled module among the sources
     found = installed.use(python, str(tmp_path))
     assert {found[what].startswith(os.path.join(checkout, "build")) for what in ("package", "module", "collector")} == {True}
+    assert installed.loads(os.path.join(os.path.dirname(python), "snakefish-trace"), python, str(tmp_path))
     with open(os.path.join(checkout, "ext", "snakefish", "_wait.py"), "a") as file:
         file.write("\nEDITED = 'yes'\n")
     assert installed.run([python, "-c", "import snakefish._wait as w; print(w.EDITED)"], "/") == "yes\n"

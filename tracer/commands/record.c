@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "collect/entry.h"
 #include "collect/recording.h"
 #include "collect/start.h"
 #include "commands/commands.h"
@@ -22,14 +23,22 @@
 #include "store/database.h"
 
 static const char usage[] =
-    "usage: snakefish-trace record [-o FILE] [-q] [--kernel] [--log-records N] [--] PROGRAM [ARGUMENT...]\n"
+    "usage: snakefish-trace record [-o FILE] [-q] [--instrument LIBRARY] [--no-load] [--kernel] [--log-records N]\n"
+    "                              [--] PROGRAM [ARGUMENT...]\n"
     "\n"
-    "Runs the program with tracing on, in all its processes that use snakefish. The program's input, output and\n"
-    "signals are its own; record writes to standard error only. It ends when the program has ended and the database\n"
-    "is complete, with one line about what is in it.\n"
+    "Runs the program with tracing on, in all its processes that are Python or use snakefish. The program's input,\n"
+    "output and signals are its own; record writes to standard error only. It ends when the program has ended and the\n"
+    "database is complete, with one line about what is in it.\n"
     "\n"
     "  -o, --output FILE  the database (snakefish.db). An older trace there is replaced, any other file refused\n"
     "  -q, --quiet        without that line; messages about what failed stay\n"
+    "  --instrument LIBRARY\n"
+    "                     record what the program does with this library, too: multiprocessing, or all that can be\n"
+    "                     recorded (SNAKEFISH_TRACE_INSTRUMENT in the environment does the same)\n"
+    "  --no-load          only processes that import snakefish are traced. Otherwise every Python that is started "
+    "loads\n"
+    "                     it, unless it is told to ignore its environment (-I, -E) or its site (-S)\n"
+    "                     (SNAKEFISH_TRACE_LOAD=no does the same)\n"
     "  --kernel           record the kernel's view too: times on and off the CPUs, page faults and waits, of the\n"
     "                     program and of every process that it starts. Needs root. Where the system does not allow\n"
     "                     it, a message says why, and the trace is made without\n"
@@ -55,6 +64,12 @@ static void on_signal(int signal)
         session_wake(signal_session);
     errno = error;
 }
+
+/* What the program is to find in its environment. */
+struct wishes {
+    const char *instrument; /* NULL: nothing is said */
+    bool load;
+};
 
 struct program {
     pid_t pid;
@@ -118,10 +133,24 @@ static void set_handler(int signal, void (*handler)(int), struct sigaction *old)
     sigaction(signal, &action, old);
 }
 
+/* In the child, before exec. */
+static void set_environment(const struct session *session, const struct wishes *wishes)
+{
+    char entry[PATH_MAX];
+    setenv(SF_SESSION_ENV, session->dir, 1);
+    unsetenv("SNAKEFISH_TRACE");
+    if (wishes->instrument)
+        setenv(ENTRY_INSTRUMENT_ENV, wishes->instrument, 1);
+    if (!wishes->load)
+        setenv(ENTRY_LOAD_ENV, "no", 1);
+    else if (entry_find(entry))
+        entry_put(entry);
+}
+
 /* Forks and execs. files: the limit that the program gets. *error: the errno of execvp, 0 if it succeeded. -errno: the
  * fork failed. */
-static int launch(struct program *program, const struct session *session, const struct rlimit *files, char **argv,
-                  int *error)
+static int launch(struct program *program, const struct session *session, const struct wishes *wishes,
+                  const struct rlimit *files, char **argv, int *error)
 {
     static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD};
     enum { SIGNALS = sizeof signals / sizeof *signals };
@@ -143,8 +172,7 @@ static int launch(struct program *program, const struct session *session, const 
         for (int i = 0; i < SIGNALS; i++)
             sigaction(signals[i], &old[i], NULL);
         sigprocmask(SIG_SETMASK, &mask, NULL);
-        setenv(SF_SESSION_ENV, session->dir, 1);
-        unsetenv("SNAKEFISH_TRACE");
+        set_environment(session, wishes);
         execvp(argv[0], argv);
         *error = errno;
         while (write(exec_failed[1], error, sizeof *error) < 0 && errno == EINTR)
@@ -175,7 +203,8 @@ static int status_of(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int record(const char *path, uint32_t log_records, bool with_kernel, bool quiet, char **argv)
+static int record(const char *path, const struct wishes *wishes, uint32_t log_records, bool with_kernel, bool quiet,
+                  char **argv)
 {
     static struct recording recording;
     struct sentence why;
@@ -195,7 +224,7 @@ static int record(const char *path, uint32_t log_records, bool with_kernel, bool
     struct program program = {.store = recording.store};
     signal_session = &recording.session;
     recording.kernel = command_kernel(with_kernel, recording.store, &recording.clock, 0);
-    int error = launch(&program, &recording.session, &files, argv, &exec_error);
+    int error = launch(&program, &recording.session, wishes, &files, argv, &exec_error);
     if (error || exec_error) {
         output_note("cannot run %s: %s", argv[0], strerror(exec_error ? exec_error : -error));
         signal_session = NULL;
@@ -228,8 +257,10 @@ int cmd_record(int argc, char **argv)
     static const struct option options[] = {
         {"output", required_argument, NULL, 'o'}, {"quiet", no_argument, NULL, 'q'},
         {"kernel", no_argument, NULL, 'k'},       {"log-records", required_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},         {0}};
+        {"help", no_argument, NULL, 'h'},         {"instrument", required_argument, NULL, 'i'},
+        {"no-load", no_argument, NULL, 'n'},      {0}};
     struct command_line line = command_line(argc, argv, "+:hqo:", options, usage);
+    struct wishes wishes = {.load = true};
     const char *path = "snakefish.db";
     uint32_t log_records = SF_LOG_DEFAULT_RECORDS;
     bool kernel = false, quiet = false;
@@ -241,6 +272,12 @@ int cmd_record(int argc, char **argv)
             quiet = true;
         else if (next == 'k')
             kernel = true;
+        else if (next == 'n')
+            wishes.load = false;
+        else if (next == 'i' && strcmp(optarg, "all") && strcmp(optarg, "multiprocessing"))
+            return command_usage(usage, "--instrument must be multiprocessing or all, not %s", optarg);
+        else if (next == 'i')
+            wishes.instrument = optarg;
         else if (next == 'l' && !(log_records = command_log_records(optarg)))
             return command_usage(usage, "--log-records must be a power of two from 256 to 16777216, not %s", optarg);
     }
@@ -248,5 +285,5 @@ int cmd_record(int argc, char **argv)
         return line.status;
     if (next != COMMAND_OPERAND)
         return command_usage(usage, "record needs the program to run");
-    return record(path, log_records, kernel, quiet, line.rest);
+    return record(path, &wishes, log_records, kernel, quiet, line.rest);
 }

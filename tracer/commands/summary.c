@@ -13,8 +13,10 @@
 #include "store/rows.h"
 
 const char summary_no_events[] =
-    "no events: no process of the program wrote any. A program in Python writes events if it does `import snakefish`; "
-    "`python3 -m snakefish PROGRAM` also instruments one that uses multiprocessing";
+    "no events: no process of the program wrote any. A program in Python writes events if it uses snakefish (`import "
+    "snakefish`). `record --instrument all`, or SNAKEFISH_TRACE_INSTRUMENT=all with `python3 -m snakefish PROGRAM`, "
+    "also "
+    "records one that uses multiprocessing, unless its Python ignores the environment (-I, -E) or its site (-S)";
 
 /* A file's name as a shell reads it. Cut if it is very long. */
 static void quote(char *to, size_t size, const char *path)

@@ -115,7 +115,7 @@ static int open_directory(void)
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink)
         return fd;
     sf_own_fd_close(&own.directory_fd);
-    int error = sf_own_fd_take(&own.directory_fd, sf_session_open(own.directory));
+    int error = sf_own_fd_take_high(&own.directory_fd, sf_session_open(own.directory));
     return error ? error : own.directory_fd.fd;
 }
 
@@ -321,7 +321,7 @@ int sf_log_attach(const char *directory)
         close(fd);
         return error;
     }
-    error = sf_own_fd_take(&own.directory_fd, fd);
+    error = sf_own_fd_take_high(&own.directory_fd, fd);
     if (error) {
         sf_session_unmap(sf_log_self.session);
         sf_log_self.session = NULL;
@@ -374,6 +374,13 @@ static void copy_name(char to[SF_NAME_BYTES], const char *from)
 void sf_log_set_name(const char *name)
 {
     copy_name(own.name, name);
+}
+
+void sf_log_rename(const char *name)
+{
+    copy_name(own.name, name);
+    if (sf_log_self.header)
+        memcpy(sf_log_self.header->name, own.name, SF_NAME_BYTES); /* the collector reads it again at the end */
 }
 
 void sf_log_fork_as(uint32_t task, const char *name)

@@ -47,6 +47,9 @@ void sf_log_request_stop(void);
  * the name it has. */
 void sf_log_set_name(const char *name);
 
+/* The same at any time: a log that exists gets the name too. */
+void sf_log_rename(const char *name);
+
 /* The task and name of the child that the calling thread's next fork makes; 0 and NULL: it is not snakefish's. Reset by
  * the fork. */
 void sf_log_fork_as(uint32_t task, const char *name);

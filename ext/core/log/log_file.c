@@ -63,7 +63,7 @@ static bool take_spare(struct sf_log_file *file, int directory, const char *name
             /* a huge page at the end may count for more than the file has */
             uint64_t there = (uint64_t)st.st_blocks * 512 < file->bytes ? (uint64_t)st.st_blocks * 512 : file->bytes;
             file->reserved = file->ready = (there - SF_LOG_RECORDS_OFFSET) / sizeof(struct sf_record);
-            return sf_own_fd_take(&file->fd, fd) == 0;
+            return sf_own_fd_take_high(&file->fd, fd) == 0;
         }
         if (fd >= 0)
             close(fd);
@@ -76,7 +76,7 @@ static bool take_spare(struct sf_log_file *file, int directory, const char *name
 static int make_file(struct sf_log_file *file, int directory, const char *name)
 {
     int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int error = sf_own_fd_take(&file->fd, fd < 0 ? -errno : fd);
+    int error = sf_own_fd_take_high(&file->fd, fd < 0 ? -errno : fd);
     if (error)
         return error;
     if (ftruncate(file->fd.fd, (off_t)file->bytes))

@@ -34,6 +34,17 @@ int sf_own_fd_take(struct sf_own_fd *own, int fd)
     return 0;
 }
 
+int sf_own_fd_take_high(struct sf_own_fd *own, int fd)
+{
+    enum { HIGH = 256 };
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HIGH);
+    if (high >= 0) {
+        close(fd);
+        fd = high;
+    }
+    return sf_own_fd_take(own, fd);
+}
+
 bool sf_own_fd_is_ours(const struct sf_own_fd *own)
 {
     struct stat status;

@@ -25,6 +25,10 @@ struct sf_own_fd {
  * none. Moves it away from the numbers of the standard streams. */
 int sf_own_fd_take(struct sf_own_fd *own, int fd);
 
+/* The same for one that stays: at a high number where the limits allow it, so that the program's own get the numbers
+ * that they would get without it. */
+int sf_own_fd_take_high(struct sf_own_fd *own, int fd);
+
 bool sf_own_fd_is_ours(const struct sf_own_fd *own);
 
 /* Its number, to be used at once; -1 if it is none, or not ours any more. */

@@ -60,6 +60,18 @@ static inline void sf_put_raised(PyObject *exception)
 #endif
 }
 
+/* The documentation of a built-in function, with its signature in front, which is never freed. NULL: the interpreter keeps
+ * it in another way. */
+static inline const char *sf_builtin_doc(PyObject *function)
+{
+#ifdef PYPY_VERSION
+    (void)function;
+    return NULL;
+#else
+    return PyCFunction_Check(function) ? ((PyCFunctionObject *)function)->m_ml->ml_doc : NULL;
+#endif
+}
+
 #if defined(PYPY_VERSION) && !defined(PyRange_Check)
 #define PyRange_Check(object) Py_IS_TYPE(object, &PyRange_Type) /* range cannot be subclassed */
 #endif

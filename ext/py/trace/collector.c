@@ -155,7 +155,7 @@ static int launch(PyObject *session, char *const argv[], bool has_stderr)
     pid_t child = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         return -errno;
-    int error = sf_own_fd_take(&collector.socket, ends[0]);
+    int error = sf_own_fd_take_high(&collector.socket, ends[0]);
     if (!error)
         error = -spawn(&child, argv, ends[1], has_stderr);
     close(ends[1]);

@@ -65,6 +65,15 @@ static PyObject *attach(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *rename_process(PyObject *Py_UNUSED(module), PyObject *text)
+{
+    const char *name = PyUnicode_AsUTF8(text);
+    if (!name)
+        return NULL;
+    sf_log_rename(name);
+    Py_RETURN_NONE;
+}
+
 static PyObject *directory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     return PyUnicode_DecodeFSDefault(sf_log_directory());
@@ -77,6 +86,7 @@ PyMethodDef sf_trace_functions[] = {
     {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nWhether this process writes events."},
     {"_trace_attach", attach, METH_VARARGS,
      "Joins the session in a directory; the second argument names this process."},
+    {"_trace_rename", rename_process, METH_O, "Gives this process another name."},
     {"_trace_directory", directory, METH_NOARGS, "The session's directory, '' if there is none."},
     {"_trace_launch", sf_collector_launch, METH_VARARGS, "Starts the collector; see ext/py/trace/collector.h."},
     {"_trace_go", sf_collector_go, METH_O, "Lets it collect."},

@@ -47,6 +47,20 @@ TEST(records_carry_what_was_written_in_order)
     }
 }
 
+TEST(a_process_may_be_renamed_while_it_writes)
+{
+    begin(4096);
+    struct sf_log_header *log = open_log(getpid(), 4096);
+    sf_log_rename("another, longer than the first");
+    mark(1);
+    CHECK_EQ(0, strcmp(log->name, "another, longer than the first"));
+    sf_log_rename("short");
+    CHECK_EQ(0, strcmp(log->name, "short"));
+    remove_session();
+    sf_log_detach();
+    sf_log_rename("without a log"); /* does nothing but keep the name for the next one */
+}
+
 TEST(a_full_log_counts_what_it_loses_and_a_lost_record_marks_the_gap)
 {
     begin(64);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 static struct sf_own_fd new_own(void)
 {
@@ -58,6 +59,30 @@ TEST(an_error_in_place_of_a_descriptor_gives_none)
     CHECK(!sf_own_fd_is_ours(&own));
     CHECK_EQ(-EBADF, sf_own_fd_take(&own, 1000)); /* not open */
     CHECK_EQ(-1, own.fd);
+}
+
+TEST(one_that_stays_leaves_the_low_numbers_to_the_program)
+{
+    struct sf_own_fd own;
+    int low = memfd_create("ours", MFD_CLOEXEC);
+    CHECK_EQ(0, sf_own_fd_take_high(&own, low));
+    CHECK(own.fd >= 256 && sf_own_fd_is_ours(&own));
+    CHECK(fcntl(own.fd, F_GETFD) & FD_CLOEXEC);
+    CHECK(!is_open(low));
+    sf_own_fd_close(&own);
+    CHECK_EQ(-EMFILE, sf_own_fd_take_high(&own, -EMFILE));
+    CHECK_EQ(-EBADF, sf_own_fd_take_high(&own, 1000)); /* not open */
+}
+
+TEST(where_the_limit_allows_no_high_number_it_stays_where_it_is)
+{
+    struct rlimit few = {.rlim_cur = 40, .rlim_max = 40};
+    struct sf_own_fd own;
+    int low = memfd_create("ours", MFD_CLOEXEC);
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+    CHECK_EQ(0, sf_own_fd_take_high(&own, low));
+    CHECK_EQ(low, own.fd);
+    sf_own_fd_close(&own);
 }
 
 TEST_MAIN()

@@ -1,8 +1,10 @@
 """Threads that are alive at a fork: the warning that names them, once for each place, and those that need none."""
 import shutil
 import subprocess
+import sys
 
 import pytest
+from conftest import BUILD, environment
 
 NATIVE = """
 import ctypes, os, snakefish, threading, time, warnings
@@ -164,6 +166,51 @@ go_on.set()
 """)
     assert ended.status == 0 and ended.stderr.count("DeprecationWarning") == 2, ended.stderr
     assert "(1: number 0)" in ended.stderr and "(4: number 0, number 1, number 2, number 3)" in ended.stderr
+
+
+CALLS = {
+    "Thread": "t = snakefish.Thread(int); t.start(); t.join()",
+    "with Thread": "with snakefish.Thread(int) as t: t.start()",
+    "Generator": "g = snakefish.Generator(items); g.start(); g.next(); g.dispose()",
+    "map": "snakefish.map(abs, [1])",
+    "starmap": "snakefish.starmap(abs, [(1,)])",
+    "map with merge": "snakefish.map(abs, [1], lambda g: 1, lambda g, e: None)",
+    "imap": "list(snakefish.imap(abs, [1]))",
+    "imap_unordered": "list(snakefish.imap_unordered(abs, [1]))",
+    "imap of a generator": "list(snakefish.imap(abs, (n for n in [1])))",
+    "progress": "snakefish.map(abs, [1], progress=False)",
+    "partial": "functools.partial(snakefish.map, abs)([1])",
+    "in a destructor": "Forks()",
+}
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["untraced", "traced"])
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_the_warning_names_the_programs_line(run_program, tmp_path, call, traced):
+    program = tmp_path / "program.py"
+    program.write_text(f"""import functools, gc, snakefish, threading
+def items():
+    yield 1
+class Forks:
+    def __del__(self):
+        snakefish.map(abs, [1])  # the line
+go_on = threading.Event()
+threading.Thread(target=go_on.wait, daemon=True).start()
+{call}  # the line
+gc.collect()
+go_on.set()
+""")
+    command = [sys.executable, "-W", "always::DeprecationWarning", str(program)]
+    env = environment(**({"SNAKEFISH_TRACE": tmp_path / "run.db", "SNAKEFISH_TRACE_INSTRUMENT": "all"} if traced else {}))
+    if traced and not (BUILD / "bin" / "snakefish-trace").exists():
+        pytest.skip("the collector is not built: make tracer")
+    done = subprocess.run([*command[:3], *(["-m", "snakefish"] if traced else []), *command[3:]], env=env, capture_output=True,
+                          text=True, timeout=30)
+    warned = [line for line in done.stderr.splitlines() if "DeprecationWarning" in line]
+    assert done.returncode == 0 and warned, done.stderr
+    number = 6 if call == "Forks()" else 9
+    text = f"{program}:{number}: DeprecationWarning: this process has other threads than the one that forks (1: "
+    assert all(line.startswith(text) for line in warned), warned
 
 
 def test_many_threads_are_not_all_listed(check_program):

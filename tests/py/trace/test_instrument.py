@@ -1,7 +1,4 @@
-"""trace.instrument and uninstrument: on and off, what they refuse, and `python3 -m snakefish`."""
-import os
-import sys
-
+"""trace.instrument and uninstrument: on and off, and what they refuse."""
 from databases import Database
 from instrumented import QUIET, channels, needs_collector, traced, unnumbered  # noqa: F401
 
@@ -201,20 +198,3 @@ def test_a_version_without_what_is_wrapped_is_refused_and_left_as_it_was(check_p
             print(error)
         print(send is vars(connection.Connection.__mro__[1])["send"])
         """) == "this version of multiprocessing cannot be instrumented: Pool has no _map_async\nTrue\n"
-
-
-def test_a_program_is_run_as_it_is_by_the_module(check_program, run_program, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text("import sys, helper\nprint(__name__, sys.argv, __file__, helper.x)\nsys.exit(3)\n")
-    (tmp_path / "helper.py").write_text("x = 5\n")
-    import subprocess
-
-    from conftest import environment
-    done = subprocess.run([sys.executable, "-m", "snakefish", str(program), "a", "-b"], env=environment(),
-                          capture_output=True, text=True, timeout=30)
-    assert (done.returncode, done.stderr) == (3, "")
-    assert done.stdout == f"__main__ {[str(program), 'a', '-b']} {program} 5\n"
-    for wrong in ([], ["-x"], [os.path.join(str(tmp_path), "absent.py")]):
-        done = subprocess.run([sys.executable, "-m", "snakefish", *wrong], env=environment(), capture_output=True,
-                              text=True, timeout=30)
-        assert done.returncode == 1 and ("PROGRAM" in done.stderr or "cannot open" in done.stderr)

@@ -408,3 +408,18 @@ def test_where_no_end_can_be_watched_a_life_ends_when_it_was_last_seen(db):
     assert lived.keys() == lives.keys() and len(lives) == 6
     for pid, life in lives.items():
         assert 0 <= life < lived[pid] + 0.02, (lives, lived)
+
+
+def test_only_libraries_that_can_be_recorded_are_taken(db):
+    done = trace("record", "-o", db, "--instrument", "joblib", "--", "/bin/true")
+    assert done.returncode == 2 and "--instrument must be multiprocessing or all, not joblib" in done.stderr
+    for library in ("multiprocessing", "all"):
+        done = trace("record", "-q", "-o", db, "--instrument", library, "--", "sh", "-c", "echo $SNAKEFISH_TRACE_INSTRUMENT")
+        assert (done.returncode, done.stdout) == (0, library + "\n")
+
+
+def test_pythonpath_is_the_programs_where_nothing_is_to_be_loaded(db):
+    for path in ("/a:/b", ""):
+        command = ["sh", "-c", "echo $PYTHONPATH $SNAKEFISH_TRACE_LOAD"]
+        done = trace("record", "-q", "-o", db, "--no-load", "--", *command, env={**os.environ, "PYTHONPATH": path})
+        assert done.stdout == f"{path} no\n".lstrip()
