@@ -35,7 +35,7 @@ static int print(sqlite3 *db)
         output_print("\nerror: not finished; its collector died: snakefish-trace collect /dev/shm/%s -o FILE\n",
                      session ? session : "SESSION_DIR");
         free(session);
-    } else if (!rows_number(db, "SELECT 1 FROM event LIMIT 1")) {
+    } else if (summary_says_nothing(db)) {
         output_print("\n%s\n", summary_no_events);
     } else if (found == 0) {
         output_print("\nno losses: every event that was begun is here\n");

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "abi/log_format.h"
 #include "base/output.h"
 #include "store/database.h"
 #include "store/rows.h"
@@ -17,6 +18,13 @@ const char summary_no_events[] =
     "snakefish`). `record --instrument all`, or SNAKEFISH_TRACE_INSTRUMENT=all with `python3 -m snakefish PROGRAM`, "
     "also "
     "records one that uses multiprocessing, unless its Python ignores the environment (-I, -E) or its site (-S)";
+
+bool summary_says_nothing(sqlite3 *db)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT 1 FROM event WHERE kind NOT IN (%d, %d) LIMIT 1", SF_EVENT_THREAD, SF_EVENT_USAGE);
+    return !rows_number(db, sql);
+}
 
 /* A file's name as a shell reads it. Cut if it is very long. */
 static void quote(char *to, size_t size, const char *path)
@@ -94,7 +102,7 @@ void summary_note(const char *path)
     put_longest_wait(wait, sizeof wait, db);
     int64_t processes = ask(db, "count(*) FROM process"), events = ask(db, "count(*) FROM event");
     int kinds = put_losses(losses, sizeof losses, db);
-    if (!events && !kinds)
+    if (!kinds && summary_says_nothing(db))
         output_note("%s", summary_no_events);
     else
         output_note("%" PRId64 " process%s, %" PRId64 " event%s, %s%s; next: snakefish-trace %s %s", processes,

@@ -2,7 +2,13 @@
 #ifndef SF_TRACER_COMMANDS_SUMMARY_H
 #define SF_TRACER_COMMANDS_SUMMARY_H
 
-/* Said of a trace without events: why there may be none, and how to get some. */
+#include <sqlite3.h>
+#include <stdbool.h>
+
+/* Are there no events but those that every traced process writes? */
+bool summary_says_nothing(sqlite3 *db);
+
+/* Said of such a trace: why there may be none, and how to get some. */
 extern const char summary_no_events[];
 
 /* Writes the line to standard error: processes, events, losses, what was waited for most, and the next command. */
