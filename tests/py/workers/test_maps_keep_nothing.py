@@ -80,7 +80,9 @@ def test_an_imap_that_has_ended_keeps_neither_function_nor_arguments(imap, end):
 def test_an_exception_of_imap_keeps_no_frame(imap):
     def fail(x):
         raise ValueError(x)
-    its = [imap(fail, [1], 1), imap(int, iter(lambda: [][1], None), 1)]
+    its = [imap(fail, [1], 1)]
+    if not PYPY:  # it keeps what another thread has raised
+        its.append(imap(int, iter(lambda: [][1], None), 1))
 
     def ask(it):
         local = Thing()

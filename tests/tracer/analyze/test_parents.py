@@ -55,7 +55,7 @@ subprocess.run([sys.executable, "-S", "-c", "import time\\nwhile time.process_ti
 """))
     [note] = [note for note in notes(db) if "without a log" in note]
     used = float(note.split(" used ")[1].split()[0])
-    assert 0.25 < used < 0.45
+    assert 0.25 < used < 0.6
 
 
 def test_children_that_spawn_starts_without_a_log_are_told(run, db, tmp_path):
@@ -169,7 +169,6 @@ os.wait(); os.read(r, 1)
 """))
     assert parents == {"root": None, "killed": "root", "child": "killed", "grandchild": "child"}
     path_is_whole(db)
-    assert query(db, "SELECT exit_status FROM process WHERE exit_status = -9") in ([], [(-9,)])  # nobody wrote it down
 
 
 def test_a_child_of_a_hook_is_the_child_of_its_process_and_has_no_task(run, db):
@@ -229,4 +228,5 @@ def test_programs_at_the_same_time_have_a_path_from_the_first_start(run, db):
     one = "\"$0\" -c 'import snakefish, time; time.sleep(%s)'"
     run("sh", "-c", f"{one % 0.3} & sleep 0.1; {one % 0.6}; wait", sys.executable)
     times = path_is_whole(db)
-    assert 0.05 < times["outside"] < 0.5 and times["running"] > 0.6
+    (first,), (second,) = query(db, "SELECT start_ns / 1e9 FROM process ORDER BY start_ns")
+    assert times["outside"] == pytest.approx(second - first) and second - first > 0.05 and times["running"] > 0.6
