@@ -207,11 +207,19 @@ $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/*)
 	$(call say,FUZZ,$<)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
 
-# The reader of logs is part of the tracer, so this one is compiled with the tracer, without the kernel's view.
-$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC)) $(wildcard tracer/*/*.h ext/abi/*) $(TRACER_SQL)
+# Those that fuzz the tracer are linked with all of it, without the kernel's view.
+TRACER_FUZZERS  := fuzz_log fuzz_session fuzz_database
+FUZZ_TRACER_OBJ := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(sort tracer/kernel/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC))))
+FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-sanitize-recover=all -pthread -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' -MMD -MP
+$(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+$(FUZZ_TRACER_OBJ): $(TRACER_SQL)
+
+$(TRACER_FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_TRACER_OBJ) $(wildcard tests/fuzz/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' $< $(sort tracer/kernel/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC))) -lsqlite3 -lm -o $@
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -Itests/fuzz -DREPORT_SQL='"$(CURDIR)/analysis/trace.sql"' -Wl,--wrap=event_cost_measure $(filter %.c %.o,$^) -lsqlite3 -lm -o $@
 
 fuzzers: $(FUZZERS)
 

@@ -67,10 +67,10 @@ CREATE TEMP VIEW chrome_cpu AS
 
 -- How many page faults each process has had up to a time, by kind; none at its start.
 CREATE TEMP VIEW chrome_faults AS
-  SELECT p.pid, f.ns, sum(f.copied) OVER w AS "copy-on-write", sum(f.written) OVER w AS "first-write",
-         sum(f.read) OVER w AS "first-read"
-  FROM (SELECT process, end_ns AS ns, sum(iif(kind = 'copy-on-write', count, 0)) AS copied,
-               sum(iif(kind = 'first-write', count, 0)) AS written, sum(iif(kind = 'first-read', count, 0)) AS read
+  SELECT p.pid, f.ns, total(f.copied) OVER w AS "copy-on-write", total(f.written) OVER w AS "first-write",
+         total(f.read) OVER w AS "first-read"
+  FROM (SELECT process, end_ns AS ns, total(iif(kind = 'copy-on-write', count, 0)) AS copied,
+               total(iif(kind = 'first-write', count, 0)) AS written, total(iif(kind = 'first-read', count, 0)) AS read
         FROM fault GROUP BY process, end_ns
         UNION ALL SELECT id, start_ns, 0, 0, 0 FROM process WHERE id IN (SELECT process FROM fault)) f
   CROSS JOIN shown p ON p.id = f.process

@@ -148,7 +148,7 @@ CREATE VIEW message AS
 
 -- How many messages and bytes were in each Channel after each send and receive.
 CREATE VIEW channel_depth AS
-  SELECT channel, ns, sum(step) OVER w AS messages, sum(step * bytes) OVER w AS bytes FROM (
+  SELECT channel, ns, sum(step) OVER w AS messages, CAST(total(step * bytes) OVER w AS INTEGER) AS bytes FROM (
     SELECT object AS channel, ns, iif(kind = EVENT_SEND, 1, -1) AS step, b AS bytes, id
     FROM event_time WHERE kind IN (EVENT_SEND, EVENT_RECEIVE) AND phase = 2 AND +a > 0)
   WINDOW w AS (PARTITION BY channel ORDER BY ns, step DESC, id);
@@ -156,7 +156,7 @@ CREATE VIEW channel_depth AS
 -- The messages of each Channel, from the first send to the last receive (or send). Rates are sums divided by that time.
 CREATE VIEW channel_use AS
   WITH m AS (
-    SELECT channel, count(*) AS messages, sum(bytes) AS bytes, count(receive_ns) AS received,
+    SELECT channel, count(*) AS messages, CAST(total(bytes) AS INTEGER) AS bytes, count(receive_ns) AS received,
            count(DISTINCT sender) AS senders, count(DISTINCT receiver) AS receivers, min(send_ns) AS first_ns,
            max(coalesce(receive_ns, send_ns)) AS last_ns, avg(latency_ns) AS latency_mean_ns,
            max(latency_ns) AS latency_max_ns, avg(queueing_ns) AS queueing_mean_ns
