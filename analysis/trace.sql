@@ -131,8 +131,9 @@ CREATE TEMP VIEW shown_channel AS
   SELECT channel, count(*) AS messages, count(receive_ns) AS received, total(bytes) AS bytes,
          count(DISTINCT sender) AS senders, count(DISTINCT receiver) AS receivers,
          CAST(max(coalesce(receive_ns, send_ns)) - min(send_ns) AS REAL) AS ns, avg(latency_ns) AS latency_ns,
-         avg(queueing_ns) AS queueing_ns, (SELECT max(highest) FROM depth d WHERE d.channel = sent.channel) AS depth_max
-  FROM sent GROUP BY channel ORDER BY messages DESC, channel;
+         avg(queueing_ns) AS queueing_ns, max(d.depth_max) AS depth_max
+  FROM sent LEFT JOIN (SELECT channel, max(highest) AS depth_max FROM depth GROUP BY channel) d USING(channel)
+  GROUP BY channel ORDER BY messages DESC, channel;
 
 CREATE TEMP VIEW shown_depth AS SELECT channel, slot, highest, at_end FROM depth ORDER BY channel, slot;
 
