@@ -58,7 +58,7 @@ BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # The interpreter is asked once for its paths, and only if a target needs them.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -68,7 +68,7 @@ endif
 endif
 
 # Without this check the compiler says the same once for each file.
-NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
+NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_CC),)
 MISSING := $(shell sh .ci/missing '$(CC)' $(if $(NEEDS_PY),'$(PYTHON)' '$(PY_INCLUDE)'))
 ifneq ($(MISSING),)
@@ -81,7 +81,7 @@ EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 BYTECODE := $(B)/obj/py$(PY_SUFFIX)/bytecode
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -237,8 +237,13 @@ test: deps                      ## build everything and run all tests
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
 
+test-peers: deps                ## run CPython's tests of multiprocessing and executors plain and traced: same results?
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers.py
+
 stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tracer
 	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)

@@ -1,5 +1,5 @@
-/* Runs commands of snakefish-trace inside a fuzzer, and holds each to what it owes for any input: it ends with status 0 or
- * 1, it says why when it failed, a terminal gets no control character, and JSON is JSON. What is broken aborts. */
+/* Runs commands of snakefish-trace inside a fuzzer, and holds each to what it owes for any input: it ends with status 0
+ * or 1, it says why when it failed, a terminal gets no control character, and JSON is JSON. What is broken aborts. */
 #ifndef SF_TESTS_FUZZ_COMMANDS_RUN_H
 #define SF_TESTS_FUZZ_COMMANDS_RUN_H
 
@@ -226,7 +226,8 @@ static int load_for_report(sqlite3 *db)
     return rc;
 }
 
-/* Runs every command that reads a trace, and the report's queries. `ours`: the collector has made it, so none may fail. */
+/* Runs every command that reads a trace, and the report's queries. `ours`: the collector has made it, so none may fail.
+ */
 static void read_trace(const char *path, const char *json, bool ours)
 {
     const struct {

@@ -2,9 +2,9 @@
  * queries read it. Each ends with status 0, or with 1 and a sentence, and prints nothing that a terminal or a reader of
  * JSON should not get.
  *
- * The input is changes of 8 bytes each: what to do, column, row, kind of value, and the value. Most change values in the
- * tables, so that the file is a sound database with our schema whose content is not ours; others its schema, and at the
- * end bytes of the file. */
+ * The input is changes of 8 bytes each: what to do, column, row, kind of value, and the value. Most change values in
+ * the tables, so that the file is a sound database with our schema whose content is not ours; others its schema, and at
+ * the end bytes of the file. */
 #include <math.h>
 
 #include "session_place.h"
@@ -18,19 +18,36 @@ static size_t good_size;
 static const struct table {
     const char *name, *row; /* row: the column that finds a row */
     int columns;
-} tables[] = {{"meta", "key", 2},           {"process", "rowid", 8},      {"task", "rowid", 5},
-              {"channel", "rowid", 3},      {"text", "rowid", 2},         {"event_kind", "rowid", 7},
-              {"event", "rowid", 10},       {"open_span", "rowid", 1},    {"clock_snapshot", "rowid", 4},
-              {"clock_segment", "rowid", 4}, {"sched_slice", "rowid", 8}, {"fault", "rowid", 9},
-              {"kernel_wait", "rowid", 5},  {"stats", "rowid", 4},        {"log", "rowid", 27},
-              {"kernel_life", "rowid", 6},  {"number", "type", 4},        {"reap", "pid", 4},
-              {"category", "rowid", 3},     {"ledger", "process", 3},     {"critical_path", "rowid", 5},
-              {"path_activity", "rowid", 5}, {"efficiency", "rowid", 3},  {"what_if", "rowid", 5}};
+} tables[] = {{"meta", "key", 2},
+              {"process", "rowid", 8},
+              {"task", "rowid", 5},
+              {"channel", "rowid", 3},
+              {"text", "rowid", 2},
+              {"event_kind", "rowid", 7},
+              {"event", "rowid", 10},
+              {"open_span", "rowid", 1},
+              {"clock_snapshot", "rowid", 4},
+              {"clock_segment", "rowid", 4},
+              {"sched_slice", "rowid", 8},
+              {"fault", "rowid", 9},
+              {"kernel_wait", "rowid", 5},
+              {"stats", "rowid", 4},
+              {"log", "rowid", 27},
+              {"kernel_life", "rowid", 6},
+              {"number", "type", 4},
+              {"reap", "pid", 4},
+              {"category", "rowid", 3},
+              {"ledger", "process", 3},
+              {"critical_path", "rowid", 5},
+              {"path_activity", "rowid", 5},
+              {"efficiency", "rowid", 3},
+              {"what_if", "rowid", 5}};
 enum { TABLES = sizeof tables / sizeof *tables };
 
 /* What a stranger may have done to the schema. */
 static const char *const schemas[] = {
-    "DROP VIEW message; CREATE VIEW message AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x "
+    "DROP VIEW message; CREATE VIEW message AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
+    "x "
     "AS channel, x AS seq, x AS sender, x AS receiver, x AS bytes, x AS send_ns, x AS receive_ns FROM n",
     "ALTER TABLE event RENAME COLUMN tsc TO cst",
     "DROP TABLE stats",
@@ -53,9 +70,25 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static void bind(sqlite3_stmt *s, int at, unsigned kind, const uint8_t *value)
 {
-    static const char *const texts[] = {"\x1b[31mred\x07", "\xe2\x80\xae" "evil", "\x9b" "31m", "\xc2\x9b" "31m", "a\0b",
-                                        "%s%n%d", "\xff\xfe\x80", "\"quoted\"\\", "line\nline\ttab", "<script>",
-                                        "running", "recovered", "\xf0\x9f\x90\x9f", "\xed\xa0\x80", "1e999", "-5"};
+    static const char *const texts[] = {"\x1b[31mred\x07",
+                                        "\xe2\x80\xae"
+                                        "evil",
+                                        "\x9b"
+                                        "31m",
+                                        "\xc2\x9b"
+                                        "31m",
+                                        "a\0b",
+                                        "%s%n%d",
+                                        "\xff\xfe\x80",
+                                        "\"quoted\"\\",
+                                        "line\nline\ttab",
+                                        "<script>",
+                                        "running",
+                                        "recovered",
+                                        "\xf0\x9f\x90\x9f",
+                                        "\xed\xa0\x80",
+                                        "1e999",
+                                        "-5"};
     static char much[20000];
     int64_t number = value[0] | value[1] << 8;
     switch (kind % 14) {
@@ -117,7 +150,8 @@ static void run(sqlite3 *db, const char *sql, const uint8_t *change)
     sqlite3_finalize(s);
 }
 
-/* The names of the table's columns, with `value` in place of one of them and, if it is a number of rows, NULL for the id. */
+/* The names of the table's columns, with `value` in place of one of them and, if it is a number of rows, NULL for the
+ * id. */
 static void columns_of(sqlite3 *db, const struct table *table, int changed, char *to, size_t size)
 {
     struct rows rows;
@@ -127,9 +161,9 @@ static void columns_of(sqlite3 *db, const struct table *table, int changed, char
     rows_open(&rows, db, sql);
     for (int i = 0; rows_next(&rows) && at < (int)size; i++)
         at += snprintf(to + at, size - (size_t)at, "%s%s", i ? ", " : "",
-                       i == changed                           ? "?2"
-                       : i == 0 && rows_integer(&rows, 1)     ? "NULL"
-                       : (const char *)sqlite3_column_text(rows.s, 0));
+                       i == changed                       ? "?2"
+                       : i == 0 && rows_integer(&rows, 1) ? "NULL"
+                                                          : (const char *)sqlite3_column_text(rows.s, 0));
     rows_close(&rows);
 }
 
@@ -157,8 +191,8 @@ static void change_rows(sqlite3 *db, const uint8_t *change)
         snprintf(sql, sizeof sql, "UPDATE OR IGNORE %s SET %s = ?2 WHERE %s", table->name, names, where);
     } else if ((change[0] & 7) == 5) {
         columns_of(db, table, column, names, sizeof names);
-        snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO %s SELECT %s FROM %s WHERE %s", table->name, names, table->name,
-                 where);
+        snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO %s SELECT %s FROM %s WHERE %s", table->name, names,
+                 table->name, where);
     } else {
         snprintf(sql, sizeof sql, "DELETE FROM %s WHERE %s", table->name, where);
     }
@@ -197,7 +231,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const char kernel[] =
         "INSERT INTO sched_slice VALUES(1, 7, 0, 1000, 200000, 'preempted', NULL, 500), (1, 7, 1, 300000, 400000, "
         "'blocked', 2, 250000), (2, 8, 1, 200000, 900000, 'exited', 1, 190000);"
-        "INSERT INTO fault VALUES(1, 7, 'copy-on-write', 'user', 1000, 3000, 2, 900, 0), (2, 8, 'first-write', 'kernel', "
+        "INSERT INTO fault VALUES(1, 7, 'copy-on-write', 'user', 1000, 3000, 2, 900, 0), (2, 8, 'first-write', "
+        "'kernel', "
         "210000, 250000, 5, 4000, 1);"
         "INSERT INTO kernel_wait VALUES(1, 7, 'pipe', 400000, 500000), (2, 8, 'futex', 300000, 310000);"
         "INSERT INTO kernel_life VALUES(1, 7, 0, 2000000, 0, 0), (2, 8, 190000, 1900000, 3, 0);"

@@ -1,8 +1,8 @@
 /* Fuzzes the tracer from end to end: hostile logs lie beside healthy ones in a session whose collector died. `collect`
- * recovers it; then `info`, `analyze`, `export` and the report's queries read the trace. None may fail, and what is stored
- * of the healthy processes must be what is stored when no hostile log is there: events, counts, times, exit status,
- * messages and ledger. A hostile log that poses as one of them may add to that process; the healthy log's own events and
- * counts must be the same even then. session_files.h says how an input becomes a session. */
+ * recovers it; then `info`, `analyze`, `export` and the report's queries read the trace. None may fail, and what is
+ * stored of the healthy processes must be what is stored when no hostile log is there: events, counts, times, exit
+ * status, messages and ledger. A hostile log that poses as one of them may add to that process; the healthy log's own
+ * events and counts must be the same even then. session_files.h says how an input becomes a session. */
 #include "session_place.h"
 
 static char *sound_logs, *sound_processes; /* what is stored where no hostile log is */
@@ -10,7 +10,8 @@ static char *sound_logs, *sound_processes; /* what is stored where no hostile lo
 /* What may not change, with numbers and texts in place of row ids, which depend on what else is in the trace. */
 static const char logs_query[] =
     "SELECT taken, collected, begun, lost, elsewhere, bad_kind, bad_phase, bad_time, unreadable, damaged, unmatched, "
-    "backwards, gaps, running, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, pid, parent_pid, start_tsc, '', '' "
+    "backwards, gaps, running, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, pid, parent_pid, start_tsc, '', "
+    "'' "
     "FROM log WHERE file IN (SELECT file FROM healthy) "
     "UNION ALL SELECT * FROM ("
     "SELECT l.pid, e.seq - l.first_seq, e.tsc, t.ns, k.name, e.phase, e.lane, "
@@ -24,7 +25,8 @@ static const char logs_query[] =
     "JOIN event_time t ON t.id = e.rowid JOIN event_kind k ON k.id = e.kind "
     "WHERE l.file IN (SELECT file FROM healthy) ORDER BY l.pid, e.seq)";
 static const char processes_query[] =
-    "WITH ours AS (SELECT * FROM process WHERE id IN (SELECT process FROM log WHERE file IN (SELECT file FROM healthy))) "
+    "WITH ours AS (SELECT * FROM process WHERE id IN (SELECT process FROM log WHERE file IN (SELECT file FROM "
+    "healthy))) "
     "SELECT * FROM (SELECT p.pid, (SELECT pid FROM process WHERE id = p.parent), p.name, p.exit_status, p.start_ns, "
     "p.end_ns, (SELECT number FROM number WHERE type = 't' AND id = p.task) FROM ours p ORDER BY p.pid) UNION ALL "
     "SELECT * FROM (SELECT p.pid, s.name, s.severity, s.value, '', '', '' FROM ours p JOIN stats s ON s.process = p.id "

@@ -1,4 +1,5 @@
-/* Is a text one JSON value, in valid UTF-8? Written apart from the tracer's own writer, so that one can judge the other.
+/* Is a text one JSON value, in valid UTF-8? Written apart from the tracer's own writer, so that one can judge the
+ * other.
  */
 #ifndef SF_TESTS_FUZZ_JSON_CHECK_H
 #define SF_TESTS_FUZZ_JSON_CHECK_H

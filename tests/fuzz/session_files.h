@@ -1,5 +1,5 @@
-/* Makes a session's directory for the fuzzers: a healthy program's two logs, always the same, and beside them hostile ones
- * that follow from the fuzzer's input.
+/* Makes a session's directory for the fuzzers: a healthy program's two logs, always the same, and beside them hostile
+ * ones that follow from the fuzzer's input.
  *
  * The input is one byte string that always means a session, so that few inputs are refused at the door:
  *
@@ -76,7 +76,8 @@ static void write_page(int dir_fd, const uint8_t *input, struct session_plan *pl
 
 /* ---- the healthy ones ---- */
 
-static void add(struct log_file *log, unsigned at, unsigned kind, unsigned phase, uint32_t object, uint64_t a, uint64_t b)
+static void add(struct log_file *log, unsigned at, unsigned kind, unsigned phase, uint32_t object, uint64_t a,
+                uint64_t b)
 {
     log->records[log->header.head] = (struct sf_record){.tsc = session_start_tsc + at * (session_ticks / 64),
                                                         .kind = (uint16_t)kind,
@@ -199,7 +200,8 @@ static unsigned phase_of(unsigned kind, uint8_t byte)
     return kind < sizeof spans && spans[kind] ? 1 + (byte & 1) : 0;
 }
 
-/* byte 0: the log (2 bits), its spill file (4), the time after the last one (8), two thirds of extremes: object (16, 32) */
+/* byte 0: the log (2 bits), its spill file (4), the time after the last one (8), two thirds of extremes: object (16,
+ * 32) */
 static struct sf_record record_of(const uint8_t *at, uint64_t *last_tsc)
 {
     unsigned kind = kind_of(at[1]);
@@ -210,14 +212,16 @@ static struct sf_record record_of(const uint8_t *at, uint64_t *last_tsc)
     unsigned lane = at[2] >> 1 & 3;
     return (struct sf_record){.tsc = tsc,
                               .kind = (uint16_t)kind,
-                              .flags = (uint16_t)(phase_of(kind, at[2]) | (lane == 3 ? SF_LANE_MAX : lane) << SF_LANE_SHIFT),
+                              .flags =
+                                  (uint16_t)(phase_of(kind, at[2]) | (lane == 3 ? SF_LANE_MAX : lane) << SF_LANE_SHIFT),
                               .object = at[0] & 16 ? UINT32_MAX - at[3] : at[3] & (at[0] & 32 ? 255 : 3),
                               .a = extreme(two(at + 6), at[10]),
                               .b = extreme(two(at + 8), at[10] >> 3)};
 }
 
-/* The log's header. Flags: 1: it poses as a healthy process; 2: of its family; 4: an extreme start; 8: an extreme age; 16:
- * counts that cannot be; 32: bytes of the header are overwritten; 64: the file is short; 128: a running process's pid. */
+/* The log's header. Flags: 1: it poses as a healthy process; 2: of its family; 4: an extreme start; 8: an extreme age;
+ * 16: counts that cannot be; 32: bytes of the header are overwritten; 64: the file is short; 128: a running process's
+ * pid. */
 static void write_hostile(int dir_fd, unsigned number, const uint8_t *input, const uint8_t *records, size_t count,
                           struct session_plan *plan)
 {

@@ -1,5 +1,5 @@
-/* Where a fuzzer's sessions and databases are, and the collecting of a session there. The database of the collector that
- * is said to have died is the same in each run: a copy of an image, made once. */
+/* Where a fuzzer's sessions and databases are, and the collecting of a session there. The database of the collector
+ * that is said to have died is the same in each run: a copy of an image, made once. */
 #ifndef SF_TESTS_FUZZ_SESSION_PLACE_H
 #define SF_TESTS_FUZZ_SESSION_PLACE_H
 
@@ -91,8 +91,8 @@ static void place_make(void)
     place_make_image();
 }
 
-/* Writes the session that the input means, and collects it into place.db. false: it was refused, as it may be if its page
- * is damaged. */
+/* Writes the session that the input means, and collects it into place.db. false: it was refused, as it may be if its
+ * page is damaged. */
 static bool place_collect(const uint8_t *data, size_t size, struct session_plan *plan)
 {
     REQUIRE(mkdir(place.session, 0700) == 0, "%s", place.session);

@@ -221,8 +221,8 @@ def job(number, options, results):
             seed = options.seed + index
             what, wrong = run_case(seed, options, folder, good)
             if wrong:
-                print(f"FAIL {what}: " + "\n  ".join(wrong) + f"\n  again: python3 tests/stress/hostile.py --cases 1 --seed {seed} "
-                      f"--reports {options.reports}", flush=True)
+                print(f"FAIL {what}: " + "\n  ".join(wrong) + "\n  again: python3 tests/stress/hostile.py --cases 1 "
+                      f"--seed {seed} --reports {options.reports}", flush=True)
             os.write(results, b"f" if wrong else b"p")
             for left in glob.glob("/dev/shm/snakefish-%d-0" % os.getpid()):
                 shutil.rmtree(left)

@@ -26,6 +26,12 @@ def read_kinds():
 KINDS = read_kinds()
 
 
+def write_file(path, data):
+    """For this user only: others are refused."""
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)
+
+
 class Log:
     """A log's file, record by record."""
 
@@ -63,8 +69,7 @@ class Log:
         data += bytes(4096 + 32 * self.capacity - len(data))
         if spoil:
             spoil(data)
-        with open(os.path.join(folder, self.file), "wb") as file:
-            file.write(data)
+        write_file(os.path.join(folder, self.file), data)
 
 
 # ---- the healthy program ----
@@ -232,7 +237,8 @@ def hostile_log(scene, number, capacity):
     chance = scene.chance
     log = Log(PID_MAX + 3 + chance.randrange(number + 5), scene.start + chance.randrange(scene.ticks), capacity,
               chance.choice((1, HEALTHY, HEALTHY_CHILD, PID_MAX + 3 + chance.randrange(20))), None, chance.randrange(4),
-              chance.choice((0, 10 ** 9, 10 ** 18)), chance.choice(("hostile", "\x1b[31mred", "\udcff\udc9b31m", "\u202evil", "%s%n")))
+              chance.choice((0, 10 ** 9, 10 ** 18)),
+              chance.choice(("hostile", "\x1b[31mred", "\udcff\udc9b31m", "\u202evil", "%s%n")))
     if chance.random() < 0.05:
         log.start = chance.choice(EXTREMES)
     if chance.random() < 0.3:
@@ -244,22 +250,28 @@ def hostile_log(scene, number, capacity):
 def write_spill(chance, folder, log):
     """Some of the log's records as those that a collector had set aside, with a header that may be any."""
     end = chance.choice((0, 1, len(log.records) // 2, *EXTREMES))
-    with open(os.path.join(folder, "spill" + log.file[3:]), "wb") as file:
-        file.write(struct.pack("<QQQQ", SPILL_MAGIC, *(n % 2 ** 64 for n in (chance.choice((0, end)), chance.choice((0, end)), end))))
-        file.write(b"".join(struct.pack("<QHHIQQ", *record) for record in log.records[:chance.randrange(len(log.records) + 1)]))
+    header = struct.pack("<QQQQ", SPILL_MAGIC, chance.choice((0, end)), chance.choice((0, end)), end)
+    records = log.records[:chance.randrange(len(log.records) + 1)]
+    write_file(os.path.join(folder, "spill" + log.file[3:]),
+               header + b"".join(struct.pack("<QHHIQQ", *record) for record in records))
+
+
+def write_session(folder, capacity, start, spoiler=lambda page: None):
+    """Makes the directory, as a collector that has died has left it, and its page."""
+    os.mkdir(folder, 0o700)
+    page = bytearray(struct.pack("<QIIIIIIQ24x", SESSION_MAGIC, 1, capacity, 1, 0, PID_MAX, 0, start).ljust(4096, b"\0"))
+    spoiler(page)
+    write_file(os.path.join(folder, "session"), page)
 
 
 def make_session(chance, folder, now_tsc, hz):
     """Writes a session's directory: (the healthy logs, whether its page is sound)."""
+    def flip(page):
+        page[chance.randrange(40)] ^= 1 << chance.randrange(8)
     capacity, ticks = chance.choice((256, 256, 1024, 1024, 4096, 16384)), int(hz * 0.2)
     start = now_tsc - 2 * ticks
-    os.mkdir(folder, 0o700)
-    page = bytearray(struct.pack("<QIIIIIIQ24x", SESSION_MAGIC, 1, capacity, 1, 0, PID_MAX, 0, start).ljust(4096, b"\0"))
     sound = chance.random() < 0.95
-    if not sound:
-        page[chance.randrange(40)] ^= 1 << chance.randrange(8)
-    with open(os.path.join(folder, "session"), "wb") as file:
-        file.write(page)
+    write_session(folder, capacity, start, *([] if sound else [flip]))
     healthy = healthy_logs(start, ticks, capacity)
     for log in healthy:
         log.write(folder)
@@ -272,15 +284,13 @@ def make_session(chance, folder, now_tsc, hz):
             write_spill(chance, folder, log)
     for log in chance.choices(healthy, k=chance.randrange(2)):  # with a name that only looks like it
         shutil.copy(os.path.join(folder, log.file), os.path.join(folder, f"log.{log.pid}"))
-    for path in os.scandir(folder):
-        os.chmod(path, 0o600)
     return healthy, sound
 
 
 # ---- hostile traces ----
 
-VALUES = (*(n if n < 2 ** 63 else n - 2 ** 64 for n in EXTREMES), -1, -2 ** 63, None, 0.5, 1e308, float("inf"), "x", "\x1b[31mred",
-          "\u202egp.exe", "\x9b31m", "a\0b", b"\xff\x9b\x00", "%s%n%d", "x" * 100000, "\"\\\n")
+VALUES = (*(n if n < 2 ** 63 else n - 2 ** 64 for n in EXTREMES), -1, -2 ** 63, None, 0.5, 1e308, float("inf"), "x",
+          "\x1b[31mred", "\u202egp.exe", "\x9b31m", "a\0b", b"\xff\x9b\x00", "%s%n%d", "x" * 100000, "\"\\\n")
 SCHEMAS = (
     "DROP VIEW message; CREATE VIEW message AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) "
     "SELECT x AS channel, x AS seq, x AS sender, x AS receiver, x AS bytes, x AS send_ns, x AS receive_ns, x AS latency_ns, "

@@ -108,7 +108,8 @@ def tests_of(module):
 
 def run(names, limit, db=None):
     """(id -> (result, why), what was printed, whether it ended in time)."""
-    environment = {**os.environ, "PYTHONPATH": os.path.join(BUILD, "lib"), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join(filter(None, [os.path.join(BUILD, "lib"), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, os.path.abspath(__file__), "--run"]
     if db:
         environment["SNAKEFISH_TRACE_INSTRUMENT"] = "multiprocessing"

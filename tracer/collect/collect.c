@@ -193,8 +193,8 @@ __attribute__((unused)) static bool each_file_once(const struct collect *c)
     return true;
 }
 
-/* The log that this process wrote last before an exec, or NULL. Logs that are earlier still were ended when that one was
- * found, or are of another process with the same pid. */
+/* The log that this process wrote last before an exec, or NULL. Logs that are earlier still were ended when that one
+ * was found, or are of another process with the same pid. */
 static struct log_import *predecessor(const struct collect *c, const struct log_import *import)
 {
     struct log_import *last = NULL;
