@@ -219,7 +219,8 @@ $(FUZZ_TRACER_OBJ): $(TRACER_SQL)
 $(TRACER_FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_TRACER_OBJ) $(wildcard tests/fuzz/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -Itests/fuzz -DREPORT_SQL='"$(CURDIR)/analysis/trace.sql"' -Wl,--wrap=event_cost_measure $(filter %.c %.o,$^) -lsqlite3 -lm -o $@
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -Itests/fuzz -DREPORT_SQL='"$(CURDIR)/analysis/trace.sql"' $(FUZZ_LINK) $(filter %.c %.o,$^) -lsqlite3 -lm -o $@
+$(B)/fuzz/fuzz_session $(B)/fuzz/fuzz_database: FUZZ_LINK := -Wl,--wrap=event_cost_measure
 
 fuzzers: $(FUZZERS)
 

@@ -15,6 +15,10 @@
 #include "commands/commands.h"
 #include "json_check.h"
 
+#ifndef REPORT_SQL
+#define REPORT_SQL "analysis/trace.sql" /* for those that start at the top of the checkout */
+#endif
+
 #define REQUIRE(condition, ...)                                                                                        \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \

@@ -1,4 +1,5 @@
-/* Fuzzes what reads a trace from a stranger: a good trace is changed, then `info`, `analyze`, `export` and the report's
+/* Fuzzes what reads a trace from a stranger: a good trace is changed, then (for every fourth number of changes, after
+ * `collect` has gone on with it) `info`, `analyze`, `export` and the report's
  * queries read it. Each ends with status 0, or with 1 and a sentence, and prints nothing that a terminal or a reader of
  * JSON should not get.
  *
@@ -242,7 +243,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     sqlite3 *db;
     (void)argc, (void)argv;
     place_make();
-    REQUIRE(place_collect(NULL, 0, &plan), "the healthy session is refused");
+    REQUIRE(place_collect(true, NULL, 0, &plan), "the healthy session is refused");
     REQUIRE(sqlite3_open_v2(place.db, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
                 sqlite3_exec(db, kernel, NULL, NULL, NULL) == SQLITE_OK,
             "%s", sqlite3_errmsg(db));
@@ -261,6 +262,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     write_file(place.root_fd, "run.db", good, good_size);
     change_database(data, count);
     change_bytes(data, count);
+    if (count % 4 == 3) {
+        struct session_plan plan;
+        place_collect(false, NULL, 0, &plan);
+    }
     read_trace(place.db, place.json, false);
     return 0;
 }

@@ -109,7 +109,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     struct session_plan plan;
     (void)argc, (void)argv;
     place_make();
-    REQUIRE(place_collect(NULL, 0, &plan), "the healthy session is refused");
+    REQUIRE(place_collect(true, NULL, 0, &plan), "the healthy session is refused");
     read_trace(place.db, place.json, true);
     sqlite3 *db = open_db();
     sound_logs = rows_of(db, logs_query);
@@ -125,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct session_plan plan;
     if (size < HEADER_BYTES || size > INPUT_MAX)
         return -1;
-    if (place_collect(data, size, &plan)) {
+    if (place_collect(true, data, size, &plan)) {
         read_trace(place.db, place.json, true);
         check_trace(&plan);
     }

@@ -91,17 +91,18 @@ static void place_make(void)
     place_make_image();
 }
 
-/* Writes the session that the input means, and collects it into place.db. false: it was refused, as it may be if its
- * page is damaged. */
-static bool place_collect(const uint8_t *data, size_t size, struct session_plan *plan)
+/* Writes the session that the input means, and collects it into place.db. fresh: that is the dead collector's database,
+ * so nothing may fail unless the session's page is damaged. Else it is what is there now. Whether it was collected. */
+static bool place_collect(bool fresh, const uint8_t *data, size_t size, struct session_plan *plan)
 {
     REQUIRE(mkdir(place.session, 0700) == 0, "%s", place.session);
     int dir_fd = open(place.session, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *plan = session_write(dir_fd, data, size);
-    write_file(place.root_fd, "run.db", place.image, place.image_size);
+    if (fresh)
+        write_file(place.root_fd, "run.db", place.image, place.image_size);
     struct said said = command_run(cmd_collect, (const char *[]){"collect", place.session, "-o", place.db, NULL});
     bool collected = said.status == COMMAND_OK;
-    REQUIRE(collected || plan->page_damaged, "collect: %s", said.err);
+    REQUIRE(collected || !fresh || plan->page_damaged, "collect: %s", said.err);
     command_forget(&said);
     place_empty(dir_fd);
     close(dir_fd);

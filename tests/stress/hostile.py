@@ -3,15 +3,17 @@
     python3 tests/stress/hostile.py [--cases N] [--seed S] [--seconds LIMIT] [--limit SECONDS] [--jobs N] [--reports N]
                                     [--progress]
 
-Each case is a session whose collector died, with healthy and hostile logs, or a good trace with changed values, schema or
-bytes. The real programs run on it: collect, info, analyze, analyze --json, export, and for one case in --reports what
-the report's R code reads of it (analysis/load_trace.R). Each must end in time, with status 0, or 1 and one sentence; it
-prints no control character, valid JSON, and no report of a sanitizer. A session can be collected, and what the healthy
-processes wrote is there unharmed: events, counts, times, exit status. If build/san-address-undefined has the collector
-(make SAN=address,undefined tracer), every second case runs that one. Case i has the seed S + i; for a failing one the
-command that repeats it is printed. The last line: "N passed, N failed, N skipped".
+Each case is a session whose collector died, with healthy and hostile logs; or a recorded program that puts hostile logs
+into its own session; or a good trace with changed values, schema or bytes. The real programs run on it: collect, info,
+analyze, analyze --json, export, and for one case in --reports what the report's R code reads of it
+(analysis/load_trace.R). Each must end in time, with status 0, or 1 and one sentence; it prints no control character, valid
+JSON, and no report of a sanitizer. A session can be collected, and what the healthy processes wrote is there unharmed:
+events, counts, times, exit status. If build/san-address-undefined has the collector (make SAN=address,undefined tracer),
+every second case runs that one. Case i has the seed S + i; for a failing one the command that repeats it is printed. The
+last line: "N passed, N failed, N skipped".
 """
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -31,7 +33,7 @@ sys.path.insert(0, HERE)
 
 import hostility  # noqa: E402
 import run as faults  # noqa: E402  (it also finds the package)
-from snakefish import get_timestamp, timestamp_frequency  # noqa: E402
+from snakefish import ChildDied, Thread, get_timestamp, timestamp_frequency, trace  # noqa: E402
 
 BUILD = os.environ.get("SF_BUILD", os.path.join(faults.TOP, "build"))
 PLAIN = os.path.join(BUILD, "bin", "snakefish-trace")
@@ -174,6 +176,57 @@ def run_session(case, chance, report):
     return "session"
 
 
+# ---- a program that is recorded ----
+
+
+def play(seed):
+    """The traced program: while it writes marks and starts children, a child of it fills the session with hostile logs."""
+    chance = hostility.draw(seed)
+    session = os.environ["SNAKEFISH_TRACE_SESSION"]
+    hostile = Thread(hostility.litter, args=(chance, session, get_timestamp(), timestamp_frequency()))
+    hostile.start()
+
+    def child(number):
+        for _ in range(100):
+            trace.mark("counted")
+        sys.exit(number)
+
+    children = [Thread(child, args=(number,), name=f"child {number}") for number in range(3)]
+    for task in children:
+        task.start()
+    for n in range(1000):
+        trace.mark("counted")
+        time.sleep(0.0001 * (n % 10 == 0))
+    hostile.join()
+    for task in children:
+        task.join()
+        with contextlib.suppress(ChildDied):
+            task.get_result()
+    hostile.get_result()
+    sys.exit(7)
+
+
+def run_program(case, seed, report):
+    path = os.path.join(case.folder, "run.db")
+    said = subprocess.run([case.tracer, "record", "-q", "-o", path, "--log-records", "1024", "--", sys.executable,
+                           os.path.abspath(__file__), "--play", str(seed)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, errors="replace", timeout=20 * case.limit + 60)
+    if said.returncode != 7 or "Traceback" in said.stderr or "rror:" in said.stderr:
+        case.wrong.append(f"record: status {said.returncode}: {said.stderr[-2000:]}")
+    case.read_trace(path, True, report)
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    counts = db.execute("""
+        SELECT p.name, p.exit_status, (SELECT count(*) FROM event e JOIN text x ON x.id = e.object
+                                       WHERE e.process = p.id AND e.kind = k.id AND x.text = 'counted'),
+               (SELECT group_concat(value) FROM stats WHERE process = p.id AND name IN ('lost', 'damaged', 'torn'))
+        FROM process p JOIN event_kind k ON k.name = 'mark'
+        WHERE p.id = (SELECT min(id) FROM process) OR p.name LIKE 'child %' ORDER BY p.exit_status, p.name""").fetchall()
+    compare(case, "the program and its children", [row[1:] for row in counts],
+            [*((number, 100, "0,0,0") for number in range(3)), (7, 1000, "0,0,0")])
+    db.close()
+    return "program"
+
+
 # ---- traces ----
 
 
@@ -201,8 +254,11 @@ def run_case(seed, options, folder, good):
     with tempfile.TemporaryDirectory(dir=folder) as own:
         case = Case(own, tracer, options.limit)
         report = options.reports and seed % options.reports == 0 and shutil.which("Rscript")
-        if chance.random() < 0.5:
+        kind = chance.random()
+        if kind < 0.5:
             what = run_session(case, chance, report)
+        elif kind < 0.6:
+            what = run_program(case, seed, report)
         else:
             what = run_trace(case, chance, report, good)
         return what, case.wrong
@@ -237,7 +293,10 @@ def main():
     parser.add_argument("--reports", type=int, default=15, help="R reads one case in so many; 0: none")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--progress", action="store_true", help="a line every ten seconds")
+    parser.add_argument("--play", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.play is not None:
+        return play(options.play)
     return faults.run_jobs(lambda number, results: job(number, options, results), options, "hostile")
 
 

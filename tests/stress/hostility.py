@@ -1,5 +1,6 @@
 """What hostile.py is made of: sessions with hostile logs beside healthy ones, and traces that somebody has changed. Each
 follows from a random.Random."""
+import contextlib
 import os
 import random
 import re
@@ -285,6 +286,27 @@ def make_session(chance, folder, now_tsc, hz):
     for log in chance.choices(healthy, k=chance.randrange(2)):  # with a name that only looks like it
         shutil.copy(os.path.join(folder, log.file), os.path.join(folder, f"log.{log.pid}"))
     return healthy, sound
+
+
+def litter(chance, folder, now_tsc, hz):
+    """Puts logs, and what is none, into the session of a program that runs."""
+    scene = Scene(chance, now_tsc, int(hz * 0.05))
+    for number in range(chance.choice((1, 5, 40))):
+        log = hostile_log(scene, number, 1024)
+        log.parent = chance.choice((log.parent, os.getppid(), os.getpid()))
+        log.task = chance.randrange(6)
+        log.write(folder, spoil(chance) if chance.random() < 0.3 else None)
+        path = os.path.join(folder, log.file)
+        with contextlib.suppress(FileNotFoundError):  # the collector may have removed it
+            if chance.random() < 0.2:
+                os.truncate(path, chance.randrange(40000))
+        if chance.random() < 0.1:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
+            chance.choice((os.mkfifo, lambda name: os.symlink("/dev/zero", name), lambda name: os.symlink(name, name),
+                           lambda name: os.link(os.path.join(folder, "session"), name)))(path)
+        if chance.random() < 0.1:
+            write_spill(chance, folder, log)
 
 
 # ---- hostile traces ----
