@@ -208,7 +208,7 @@ def play(seed):
 
 def run_program(case, seed, report):
     path = os.path.join(case.folder, "run.db")
-    said = subprocess.run([case.tracer, "record", "-q", "-o", path, "--log-records", "1024", "--", sys.executable,
+    said = subprocess.run([case.tracer, "record", "-q", "-o", path, "--log-records", "4096", "--", sys.executable,
                            os.path.abspath(__file__), "--play", str(seed)], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, errors="replace", timeout=20 * case.limit + 60)
     if said.returncode != 7 or "Traceback" in said.stderr or "rror:" in said.stderr:

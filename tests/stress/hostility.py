@@ -291,8 +291,10 @@ def make_session(chance, folder, now_tsc, hz):
 def litter(chance, folder, now_tsc, hz):
     """Puts logs, and what is none, into the session of a program that runs."""
     scene = Scene(chance, now_tsc, int(hz * 0.05))
+    with open(os.path.join(folder, "session"), "rb") as file:
+        capacity, = struct.unpack_from("<I", file.read(16), 12)
     for number in range(chance.choice((1, 5, 40))):
-        log = hostile_log(scene, number, 1024)
+        log = hostile_log(scene, number, capacity)
         log.parent = chance.choice((log.parent, os.getppid(), os.getpid()))
         log.task = chance.randrange(6)
         log.write(folder, spoil(chance) if chance.random() < 0.3 else None)
