@@ -6,11 +6,11 @@
 Each case is a session whose collector died, with healthy and hostile logs; or a recorded program that puts hostile logs
 into its own session; or a good trace with changed values, schema or bytes. The real programs run on it: collect, info,
 analyze, analyze --json, export, and for one case in --reports what the report's R code reads of it
-(analysis/load_trace.R). Each must end in time, with status 0, or 1 and one sentence; it prints no control character, valid
-JSON, and no report of a sanitizer. A session can be collected, and what the healthy processes wrote is there unharmed:
-events, counts, times, exit status. If build/san-address-undefined has the collector (make SAN=address,undefined tracer),
-every second case runs that one. Case i has the seed S + i; for a failing one the command that repeats it is printed. The
-last line: "N passed, N failed, N skipped".
+(analysis/load_trace.R), for some of them the whole report. Each must end in time, with status 0, or 1 and one sentence; it
+prints no control character, valid JSON, and no report of a sanitizer. A session can be collected, and what the healthy
+processes wrote is there unharmed: events, counts, times, exit status. If build/san-address-undefined has the collector
+(make SAN=address,undefined tracer), every second case runs that one. Case i has the seed S + i; for a failing one the
+command that repeats it is printed. The last line: "N passed, N failed, N skipped".
 """
 import argparse
 import contextlib
@@ -116,6 +116,8 @@ class Case:
         # As the command report does it: first the schema is looked at, then R reads.
         if report and said["analyze"] is not None:
             said["report"] = self.run("report", "Rscript", "--vanilla", "-e", LOAD, path, cwd=faults.TOP)
+        if report == "whole" and ours:
+            said["whole report"] = self.run("whole report", self.tracer, "report", path, "-o", path + ".report")
         for name, text in said.items():
             if ours and text is None:
                 self.wrong.append(f"{name}: failed on a trace that our collector made")
@@ -253,7 +255,9 @@ def run_case(seed, options, folder, good):
     tracer = SANITIZED if seed % 2 and os.path.exists(SANITIZED) else PLAIN
     with tempfile.TemporaryDirectory(dir=folder) as own:
         case = Case(own, tracer, options.limit)
-        report = options.reports and seed % options.reports == 0 and shutil.which("Rscript")
+        report = None
+        if options.reports and seed % options.reports == 0 and shutil.which("Rscript"):
+            report = "whole" if seed // options.reports % 8 == 1 else "load"
         kind = chance.random()
         if kind < 0.5:
             what = run_session(case, chance, report)
