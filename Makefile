@@ -58,7 +58,7 @@ BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # The interpreter is asked once for its paths, and only if a target needs them.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -68,7 +68,7 @@ endif
 endif
 
 # Without this check the compiler says the same once for each file.
-NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
+NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_CC),)
 MISSING := $(shell sh .ci/missing '$(CC)' $(if $(NEEDS_PY),'$(PYTHON)' '$(PY_INCLUDE)'))
 ifneq ($(MISSING),)
@@ -81,7 +81,7 @@ EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 BYTECODE := $(B)/obj/py$(PY_SUFFIX)/bytecode
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -207,11 +207,20 @@ $(B)/fuzz/%: tests/fuzz/%.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/*)
 	$(call say,FUZZ,$<)
 	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -pthread -Iext -Itests -D_GNU_SOURCE $< $(CORE_SRC) -o $@
 
-# The reader of logs is part of the tracer, so this one is compiled with the tracer, without the kernel's view.
-$(B)/fuzz/fuzz_log: tests/fuzz/fuzz_log.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC)) $(wildcard tracer/*/*.h ext/abi/*) $(TRACER_SQL)
+# Those that fuzz the tracer are linked with all of it, without the kernel's view.
+TRACER_FUZZERS  := fuzz_log fuzz_session fuzz_database
+FUZZ_TRACER_OBJ := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(sort tracer/kernel/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC))))
+FUZZ_FLAGS := -std=gnu11 -O1 -g -fno-sanitize-recover=all -pthread -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' -MMD -MP
+$(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link,address,undefined -c $< -o $@
+$(FUZZ_TRACER_OBJ): $(TRACER_SQL)
+
+$(TRACER_FUZZERS:%=$(B)/fuzz/%): $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_TRACER_OBJ) $(wildcard tests/fuzz/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)clang -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iext -Itracer -I$(B)/gen -D_GNU_SOURCE -DKERNEL_MISSING='"the fuzzer"' $< $(sort tracer/kernel/kernel_missing.c $(filter-out $(KERNEL_SRC) tracer/commands/main.c,$(TRACER_SRC))) -lsqlite3 -lm -o $@
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer,address,undefined -Itests/fuzz -DREPORT_SQL='"$(CURDIR)/analysis/trace.sql"' $(FUZZ_LINK) $(filter %.c %.o,$^) -lsqlite3 -lm -o $@
+$(B)/fuzz/fuzz_session $(B)/fuzz/fuzz_database: FUZZ_LINK := -Wl,--wrap=event_cost_measure
 
 fuzzers: $(FUZZERS)
 
@@ -229,8 +238,13 @@ test: deps                      ## build everything and run all tests
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
 
+test-peers: deps                ## run CPython's tests of multiprocessing and executors plain and traced: same results?
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers.py
+
 stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tracer
 	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)

@@ -124,6 +124,9 @@ make_directory <- function(path) {
   normalizePath(path)
 }
 
+# What a terminal may get: control characters and marks of direction, which the names in a trace may have, become "?".
+visible <- function(text) gsub("[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]", "?", iconv(text, "UTF-8", "UTF-8", sub = "?"), perl = TRUE)
+
 # For the terminal: the verdict, the machine, notices, and the path of the page.
 summary_lines <- function(report, page) {
   c(report$verdicts, unique(report$machines), sprintf("%s: %s", report$notices$severity, report$notices$text), page)
@@ -144,7 +147,7 @@ main <- function() {
   report <- make_report(options)
   report$directory <- make_directory(options$output)
   write_report(report, source)
-  writeLines(summary_lines(report, page))
+  writeLines(visible(summary_lines(report, page)))
 }
 
 if (sys.nframe() == 0L) {
@@ -153,7 +156,7 @@ if (sys.nframe() == 0L) {
     quit(status = status)
   }
   tryCatch(main(),
-           usage_error = function(e) leave(2, conditionMessage(e), "\n", usage),
-           report_error = function(e) leave(1, conditionMessage(e)),
-           error = function(e) leave(1, "the report cannot be made: ", conditionMessage(e)))
+           usage_error = function(e) leave(2, visible(conditionMessage(e)), "\n", usage),
+           report_error = function(e) leave(1, visible(conditionMessage(e))),
+           error = function(e) leave(1, "the report cannot be made: ", visible(conditionMessage(e))))
 }

@@ -44,7 +44,7 @@ CREATE TEMP VIEW shown_span AS
 
 -- Short spans, as the time that they took of each column.
 CREATE TEMP VIEW shown_column AS
-  SELECT s.process, s.thread, s.depth, s.slot, k.name AS kind, CAST(sum(s.ns) AS REAL) AS ns FROM (
+  SELECT s.process, s.thread, s.depth, s.slot, k.name AS kind, total(s.ns) AS ns FROM (
     SELECT process, thread, depth, kind, end_ns - start_ns AS ns,
            CAST(((start_ns + end_ns) / 2 - first_ns) / column_ns AS INTEGER) AS slot
     FROM nested_span CROSS JOIN run WHERE closed AND end_ns - start_ns < column_ns) s
@@ -60,7 +60,7 @@ CREATE TEMP VIEW shown_cpu AS
   FROM piece CROSS JOIN run WHERE end_ns - start_ns >= column_ns AND process IN (SELECT process FROM drawn)
   UNION ALL
   SELECT process, state, CAST(((start_ns + end_ns) / 2 - first_ns) / column_ns AS INTEGER), 0.0,
-         CAST(sum(end_ns - start_ns) AS REAL)
+         total(end_ns - start_ns)
   FROM piece CROSS JOIN run WHERE end_ns - start_ns < column_ns AND process IN (SELECT process FROM drawn)
   GROUP BY 1, 2, 3;
 
@@ -128,18 +128,19 @@ CREATE TEMP TABLE depth AS
   GROUP BY channel, slot;
 
 CREATE TEMP VIEW shown_channel AS
-  SELECT channel, count(*) AS messages, count(receive_ns) AS received, CAST(sum(bytes) AS REAL) AS bytes,
+  SELECT channel, count(*) AS messages, count(receive_ns) AS received, total(bytes) AS bytes,
          count(DISTINCT sender) AS senders, count(DISTINCT receiver) AS receivers,
          CAST(max(coalesce(receive_ns, send_ns)) - min(send_ns) AS REAL) AS ns, avg(latency_ns) AS latency_ns,
-         avg(queueing_ns) AS queueing_ns, (SELECT max(highest) FROM depth d WHERE d.channel = sent.channel) AS depth_max
-  FROM sent GROUP BY channel ORDER BY messages DESC, channel;
+         avg(queueing_ns) AS queueing_ns, max(d.depth_max) AS depth_max
+  FROM sent LEFT JOIN (SELECT channel, max(highest) AS depth_max FROM depth GROUP BY channel) d USING(channel)
+  GROUP BY channel ORDER BY messages DESC, channel;
 
 CREATE TEMP VIEW shown_depth AS SELECT channel, slot, highest, at_end FROM depth ORDER BY channel, slot;
 
 -- In the same slots: what was received.
 CREATE TEMP VIEW shown_flow AS
   SELECT channel, CAST((receive_ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER) AS slot,
-         CAST(sum(bytes) AS REAL) AS bytes, count(*) AS messages
+         total(bytes) AS bytes, count(*) AS messages
   FROM sent CROSS JOIN run CROSS JOIN page_limits WHERE receive_ns IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
 
 CREATE TEMP VIEW shown_events AS

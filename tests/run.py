@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
-WITH_ASSERTS = ("py", "tracer", "reentrancy")
+WITH_ASSERTS = ("py", "tracer", "reentrancy", "hostile")
 LONGEST = ("py", "analysis", "bench", "py-pypy", "tracer")
 ALONE = ("truth",)
 
@@ -70,6 +70,7 @@ def suites(build):
     found["truth"] = [[sys.executable, os.path.join(stress, "books.py"), "--trials", "50"],
                       [sys.executable, os.path.join(stress, "clock.py"), "--events", "200000"],
                       [sys.executable, os.path.join(stress, "flood.py")]]
+    found["hostile"] = [[sys.executable, os.path.join(stress, "hostile.py"), "--cases", "40", "--reports", "20"]]
     # PyPy needs 150 s for all of tests/py, mostly to start processes; `make test-all-pythons` runs all of it
     of_pypy = ["base/test_arguments", "base/test_timestamps", "message/test_channel", "message/test_channel_buffers",
                "task/test_thread", "workers/test_map", "workers/test_map_blocks", "workers/test_imap",

@@ -6,8 +6,9 @@ Parts: faults (thousands of trials), reentrancy (ten minutes of the fuzzer, on b
 of object), ring (its killed test with other seeds), tsan (the core's tests under ThreadSanitizer), references (an
 extension for the debug interpreter, if that is there), overcommit, bench (sessions of the bench that is killed and
 resumed), books (a thousand traced programs whose processes or collector are killed), clock (ten million events in
-order), flood (what the collector can take), kernel_cost (what the kernel's view costs: a figure), installs (pip,
-with every interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
+order), flood (what the collector can take), hostile (hostile logs and traces through all commands), peers (CPython's
+own tests, plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every
+interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -48,6 +49,8 @@ def parts(build, seed):
              "books": [(script("books.py", "--trials", "1000", "--seed", str(seed), "--progress"), {})],
              "clock": [(script("clock.py", "--events", "10000000"), {})],
              "flood": [(script("flood.py", "--seconds", "30"), {})],
+             "hostile": [(script("hostile.py", "--cases", "3000", "--seed", str(seed), "--progress"), {})],
+             "peers": [(script("peers.py"), {})],
              "kernel_cost": [(script("kernel_cost.py"), {})],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "installs": [(script("installs.py"), {})],
              "fuzz": []}
@@ -87,8 +90,8 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--part", action="append", choices=[
-        "faults", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "kernel_cost", "references",
-        "overcommit", "installs", "fuzz"])
+        "faults", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "hostile", "peers", "kernel_cost",
+        "references", "overcommit", "installs", "fuzz"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build

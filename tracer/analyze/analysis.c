@@ -51,11 +51,12 @@ static int write_activities(sqlite3 *db, const struct critical_path *path)
         if (path->ns[i])
             inserts_row(&inserts, "si", activity_name(i), path->ns[i]);
     int error = inserts_close(&inserts);
-    return error ? error
-                 : run_sql(db,
-                           "UPDATE path_activity SET share = ns * 1.0 / (SELECT sum(ns) FROM path_activity), mean_ns = "
-                           "(SELECT CAST(avg(ns) AS INTEGER) FROM ledger WHERE category = activity AND ns > 0);"
-                           "UPDATE path_activity SET imbalance_ns = max(0, ns - mean_ns)");
+    return error
+               ? error
+               : run_sql(db,
+                         "UPDATE path_activity SET share = ns * 1.0 / (SELECT total(ns) FROM path_activity), mean_ns = "
+                         "(SELECT CAST(avg(ns) AS INTEGER) FROM ledger WHERE category = activity AND ns > 0);"
+                         "UPDATE path_activity SET imbalance_ns = max(0, ns - mean_ns)");
 }
 
 static int write_critical_path(sqlite3 *db, const struct graph *graph)

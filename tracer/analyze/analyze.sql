@@ -77,9 +77,9 @@ CREATE TEMP VIEW shown_path AS
   FROM path_activity ORDER BY ns DESC, activity;
 
 CREATE TEMP VIEW shown_ledger AS
-  SELECT c.name AS category, printf('%9.6f', sum(l.ns) / 1e9) AS "s",
-         printf('%5.1f %%', sum(l.ns) * 100.0 / nullif((SELECT sum(ns) FROM ledger), 0)) AS share, c.doc AS ''
-  FROM ledger l JOIN category c ON c.name = l.category GROUP BY c.id HAVING sum(l.ns) > 0 ORDER BY c.id;
+  SELECT c.name AS category, printf('%9.6f', total(l.ns) / 1e9) AS "s",
+         printf('%5.1f %%', total(l.ns) * 100.0 / nullif((SELECT total(ns) FROM ledger), 0)) AS share, c.doc AS ''
+  FROM ledger l JOIN category c ON c.name = l.category GROUP BY c.id HAVING total(l.ns) > 0 ORDER BY c.id;
 
 -- One row for each process and category. The command prints it as one row for each process, with a column for each
 -- category that any process spent time on.

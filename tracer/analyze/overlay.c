@@ -41,8 +41,8 @@ static const char *const queries[TABLE_COUNT] = {
         "JOIN process p ON p.id = k.process WHERE k.tid = p.pid AND k.start_ns < k.end_ns AND k.what NOT IN "
         "('sleep', 'fault', 'other') ORDER BY 1, 2",
     /* end_ns is when the last fault began or later, so that fault may end after it */
-    [FAULTS] = "SELECT f.process, f.start_ns, max(f.end_ns, f.start_ns + sum(f.cost_ns)), 0, sum(f.cost_ns), "
-               "sum(iif(f.kind = 'copy-on-write', f.cost_ns, 0)) FROM fault f JOIN process p ON p.id = f.process "
+    [FAULTS] = "SELECT f.process, f.start_ns, max(f.end_ns, f.start_ns + total(f.cost_ns)), 0, total(f.cost_ns), "
+               "total(iif(f.kind = 'copy-on-write', f.cost_ns, 0)) FROM fault f JOIN process p ON p.id = f.process "
                "WHERE f.tid = p.pid AND f.cost_ns > 0 GROUP BY f.process, f.start_ns, f.end_ns ORDER BY 1, 2",
     [CHILDREN] = "SELECT parent, start_ns, start_ns, id, 0, 0 FROM process WHERE parent IS NOT NULL AND start_ns IS "
                  "NOT NULL ORDER BY 1, 2",

@@ -20,14 +20,14 @@ int output_explain(struct sentence *why, int error, const char *format, ...)
     return error;
 }
 
-/* Replaces what a terminal should not get. A part of a character that was cut stays: it does no harm. */
+/* Replaces what a terminal should not get. */
 static void make_visible(char *text)
 {
     uint32_t code;
     char *to = text;
     for (int length; *text; text += length) {
         length = text_next(text, &code);
-        if (code != TEXT_INVALID && !text_is_visible(code))
+        if (!text_is_visible(code)) /* so is what is no UTF-8: a byte alone may be a control character of Latin-1 */
             *to++ = '?';
         else
             to = (char *)memmove(to, text, (size_t)length) + length;

@@ -189,23 +189,31 @@ __attribute__((unused)) static bool each_file_once(const struct collect *c)
     return true;
 }
 
+/* The log that this process wrote last before an exec, or NULL. Logs that are earlier still were ended when that one
+ * was found, or are of another process with the same pid. */
+static struct log_import *predecessor(const struct collect *c, const struct log_import *import)
+{
+    struct log_import *last = NULL;
+    for (size_t i = 0; i < c->count; i++)
+        if (log_import_continues(import, c->imports[i], &c->context) && (!last || by_start(&last, &c->imports[i]) < 0))
+            last = c->imports[i];
+    return last;
+}
+
 /* If the process of this new log wrote an earlier log before an exec, stores and ends that one: its records come first.
  */
 static int end_predecessor(struct collect *c, const struct log_import *import, double *fill)
 {
+    struct log_import *before = predecessor(c, import);
     int error = 0;
-    for (size_t i = 0; i < c->count && !error; i++) {
-        struct log_import *before = c->imports[i];
-        if (before->ended || !log_import_continues(import, before, &c->context))
-            continue;
-        double full = log_import_look(before);
-        *fill = full > *fill ? full : *fill;
-        while (!error && log_import_left(before))
-            error = take_all(c, before);
-        if (!error)
-            log_import_end(before, &c->context, false);
-        break; /* a log that is earlier still was ended when `before` was found */
-    }
+    if (!before || before->ended)
+        return 0;
+    double full = log_import_look(before);
+    *fill = full > *fill ? full : *fill;
+    while (!error && log_import_left(before))
+        error = take_all(c, before);
+    if (!error)
+        log_import_end(before, &c->context, false);
     return error;
 }
 

@@ -105,7 +105,7 @@ CREATE TEMP VIEW IF NOT EXISTS account AS
 
 DELETE FROM stats;
 INSERT INTO stats(name, process, severity, value)
-  SELECT name, process, iif(sum(value), severity, 'info'), sum(value)
+  SELECT name, process, iif(total(value), severity, 'info'), CAST(total(value) AS INTEGER)
   FROM (
     SELECT process, 'emitted' AS name, 'info' AS severity, emitted AS value, 1 AS always FROM account UNION ALL
     SELECT process, 'collected', 'info', collected, 1 FROM account UNION ALL

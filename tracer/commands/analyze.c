@@ -45,7 +45,7 @@ static char *process_query(sqlite3 *db)
     sqlite3_str_appendall(sql, "SELECT process, name, \"life s\"");
     if (sqlite3_prepare_v2(db,
                            "SELECT c.name FROM category c JOIN ledger l ON l.category = c.name GROUP BY c.id "
-                           "HAVING sum(l.ns) > 0 ORDER BY c.id",
+                           "HAVING total(l.ns) > 0 ORDER BY c.id",
                            -1, &s, NULL) == SQLITE_OK)
         while (sqlite3_step(s) == SQLITE_ROW) {
             const char *name = (const char *)sqlite3_column_text(s, 0);

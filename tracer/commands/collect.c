@@ -52,7 +52,20 @@ static void clock_from_now(struct clock *clock, uint64_t start_tsc)
     clock_resume(clock, &first, &first, ns_per_tick);
 }
 
-/* The clock that the dead collector used, from the readings it stored. false: it stored none. */
+/* Could a clock have shown this? The database may be anybody's. */
+static bool is_reading(const struct clock_snapshot *s)
+{
+    return s->tsc <= INT64_MAX && s->monotonic_ns >= 0 && s->monotonic_ns <= CLOCK_MAX_NS && s->error_ns >= 0 &&
+           s->error_ns <= CLOCK_MAX_NS;
+}
+
+static bool are_readings(const struct clock_snapshot *first, const struct clock_snapshot *last, double ns_per_tick)
+{
+    return is_reading(first) && is_reading(last) && last->tsc >= first->tsc &&
+           last->monotonic_ns >= first->monotonic_ns && ns_per_tick > 0 && ns_per_tick <= (double)NS_PER_S;
+}
+
+/* The clock that the dead collector used, from the readings it stored. false: it stored none that can be. */
 static bool clock_from_store(struct clock *clock, sqlite3 *db)
 {
     struct clock_snapshot ends[2] = {0};
@@ -71,7 +84,7 @@ static bool clock_from_store(struct clock *clock, sqlite3 *db)
         ns_per_tick = sqlite3_column_double(s, 4);
     }
     sqlite3_finalize(s);
-    if (!rows || !(ns_per_tick > 0))
+    if (!rows || !are_readings(&ends[0], &ends[rows - 1], ns_per_tick))
         return false;
     clock_resume(clock, &ends[0], &ends[rows - 1], ns_per_tick);
     return true;

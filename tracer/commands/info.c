@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/log_format.h"
 #include "base/table.h"
 #include "commands/commands.h"
 #include "commands/summary.h"
@@ -24,6 +25,14 @@ static const char views[] =
 #include "commands/info.inc"
     ;
 
+/* What the trace calls its session, if it is a name that the collector gives: the user may paste it into a shell. */
+static const char *session_of(const char *name)
+{
+    bool ours = name && strncmp(name, SF_SESSION_PREFIX, strlen(SF_SESSION_PREFIX)) == 0 &&
+                name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+    return ours ? name : "SESSION_DIR";
+}
+
 static int print(sqlite3 *db)
 {
     if (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
@@ -33,7 +42,7 @@ static int print(sqlite3 *db)
     if (state && strcmp(state, "running") == 0) {
         char *session = database_meta(db, "session");
         output_print("\nerror: not finished; its collector died: snakefish-trace collect /dev/shm/%s -o FILE\n",
-                     session ? session : "SESSION_DIR");
+                     session_of(session));
         free(session);
     } else if (summary_says_nothing(db)) {
         output_print("\n%s\n", summary_no_events);

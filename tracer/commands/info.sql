@@ -46,7 +46,7 @@ CREATE TEMP VIEW info_channel AS
          coalesce(m.received, 0) AS received, coalesce(m.bytes, 0) AS bytes
   FROM channel c LEFT JOIN (
     SELECT object, sum(kind = EVENT_SEND) AS sent, sum(kind = EVENT_RECEIVE) AS received,
-           sum(iif(kind = EVENT_SEND, b, 0)) AS bytes
+           CAST(total(iif(kind = EVENT_SEND, b, 0)) AS INTEGER) AS bytes
     FROM event WHERE kind IN (EVENT_SEND, EVENT_RECEIVE) AND phase = 2 AND a > 0 GROUP BY object) m ON m.object = c.id
   ORDER BY c.id;
 

@@ -56,9 +56,9 @@ static void put_longest_wait(char *to, size_t size, sqlite3 *db)
     struct rows rows;
     to[0] = '\0';
     rows_open(&rows, db,
-              "SELECT l.category, sum(l.ns) FROM ledger l WHERE l.category IN "
+              "SELECT l.category, total(l.ns) FROM ledger l WHERE l.category IN "
               "('late sender', 'late receiver', 'late child', 'lock', 'page faults', 'no cpu') "
-              "GROUP BY l.category HAVING sum(l.ns) >= 1000000 ORDER BY sum(l.ns) DESC LIMIT 1");
+              "GROUP BY l.category HAVING total(l.ns) >= 1000000 ORDER BY total(l.ns) DESC LIMIT 1");
     if (rows_next(&rows))
         snprintf(to, size, ", most time lost to: %s (%.3f s)", (const char *)sqlite3_column_text(rows.s, 0),
                  (double)rows_integer(&rows, 1) / 1e9);

@@ -55,6 +55,15 @@ static void put_time(struct chrome *c, const char *key, int64_t ns)
     json_us(c->to, ns);
 }
 
+/* A trace from a stranger may have any times, so also two whose difference is no number of 64 bits. */
+static void put_duration(struct chrome *c, int64_t from_ns, int64_t to_ns)
+{
+    int64_t ns;
+    if (__builtin_sub_overflow(to_ns, from_ns, &ns))
+        ns = to_ns < from_ns ? INT64_MIN : INT64_MAX;
+    put_time(c, "dur", ns);
+}
+
 static void put_process(struct chrome *c, sqlite3_stmt *s)
 {
     int64_t pid = sqlite3_column_int64(s, 0), start_ns = sqlite3_column_int64(s, 3);
@@ -66,7 +75,7 @@ static void put_process(struct chrome *c, sqlite3_stmt *s)
     fprintf(c->to, ",\"args\":{\"sort_index\":%" PRId64 "}}", (int64_t)sqlite3_column_int64(s, 2));
     open_event(c, "X", pid, 0, "process", text(s, 1));
     put_time(c, "ts", start_ns);
-    put_time(c, "dur", sqlite3_column_int64(s, 4) - start_ns);
+    put_duration(c, start_ns, sqlite3_column_int64(s, 4));
     fprintf(c->to, ",\"args\":{\"process\":%" PRId64, (int64_t)sqlite3_column_int64(s, 2));
     if (sqlite3_column_type(s, 5) != SQLITE_NULL)
         fprintf(c->to, ",\"exit_status\":%" PRId64, (int64_t)sqlite3_column_int64(s, 5));
@@ -113,7 +122,7 @@ static void put_event(struct chrome *c, sqlite3_stmt *s)
     else if (instant)
         fputs(",\"s\":\"t\"", c->to);
     else
-        put_time(c, "dur", end_ns - start_ns);
+        put_duration(c, start_ns, end_ns);
     fputs(",\"args\":{", c->to);
     if (label && !of_text) {
         json_string(c->to, object);
@@ -138,7 +147,7 @@ static void put_cpu_row(struct chrome *c, sqlite3_stmt *s)
     int64_t start_ns = sqlite3_column_int64(s, 4);
     open_event(c, "X", sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), text(s, 2), text(s, 3));
     put_time(c, "ts", start_ns);
-    put_time(c, "dur", sqlite3_column_int64(s, 5) - start_ns);
+    put_duration(c, start_ns, sqlite3_column_int64(s, 5));
     fputs(",\"args\":{", c->to);
     if (text(s, 6)) {
         fputs("\"ended\":", c->to);
@@ -159,11 +168,17 @@ static void put_faults(struct chrome *c, sqlite3_stmt *s)
     fputs("}}", c->to);
 }
 
+/* One earlier, where there is an earlier time. */
+static int64_t just_before(int64_t ns)
+{
+    return ns > INT64_MIN ? ns - 1 : ns;
+}
+
 /* An arrow: its ends are as late in their slices as possible, and the second is not before the first. */
 static void put_arrow(struct chrome *c, sqlite3_stmt *s)
 {
-    int64_t from_first = sqlite3_column_int64(s, 3), from_ns = sqlite3_column_int64(s, 4) - 1;
-    int64_t to_first = sqlite3_column_int64(s, 7), to_ns = sqlite3_column_int64(s, 8) - 1;
+    int64_t from_first = sqlite3_column_int64(s, 3), from_ns = just_before(sqlite3_column_int64(s, 4));
+    int64_t to_first = sqlite3_column_int64(s, 7), to_ns = just_before(sqlite3_column_int64(s, 8));
     to_ns = to_ns < to_first ? to_first : to_ns;
     from_ns = from_ns > to_ns ? to_ns : from_ns;
     from_ns = from_ns < from_first ? from_first : from_ns;

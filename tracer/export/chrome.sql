@@ -8,9 +8,10 @@ PRAGMA temp_store = FILE;
 CREATE TEMP TABLE shown AS
   SELECT p.id, iif(count(*) OVER (PARTITION BY p.pid) > 1, 4194304 + p.id, p.pid) AS pid,
          coalesce(nullif(p.name, ''), 'process ' || p.pid) AS name, p.start_ns,
-         coalesce(p.end_ns, (SELECT max(t.ns) FROM event_time t WHERE t.process = p.id), p.start_ns) AS end_ns,
-         p.exit_status, p.pid AS first_tid
-  FROM process p;
+         coalesce(p.end_ns, t.last_ns, p.start_ns) AS end_ns, p.exit_status, p.pid AS first_tid
+  FROM process p LEFT JOIN (
+    SELECT process, max(ns) AS last_ns FROM event_time
+    WHERE process IN (SELECT id FROM process WHERE end_ns IS NULL) GROUP BY process) t ON t.process = p.id;
 CREATE UNIQUE INDEX temp.shown_id ON shown(id);
 
 -- The viewer's row for each thread. Its tid is the lane, if the thread is the first one that had it; other threads of that
@@ -106,25 +107,26 @@ CREATE TEMP VIEW chrome_cpu AS
 
 -- How many page faults each process has had up to a time, by kind; none at its start.
 CREATE TEMP VIEW chrome_faults AS
-  SELECT p.pid, f.ns, sum(f.copied) OVER w AS "copy-on-write", sum(f.written) OVER w AS "first-write",
-         sum(f.read) OVER w AS "first-read"
-  FROM (SELECT process, end_ns AS ns, sum(iif(kind = 'copy-on-write', count, 0)) AS copied,
-               sum(iif(kind = 'first-write', count, 0)) AS written, sum(iif(kind = 'first-read', count, 0)) AS read
+  SELECT p.pid, f.ns, total(f.copied) OVER w AS "copy-on-write", total(f.written) OVER w AS "first-write",
+         total(f.read) OVER w AS "first-read"
+  FROM (SELECT process, end_ns AS ns, total(iif(kind = 'copy-on-write', count, 0)) AS copied,
+               total(iif(kind = 'first-write', count, 0)) AS written, total(iif(kind = 'first-read', count, 0)) AS read
         FROM fault GROUP BY process, end_ns
         UNION ALL SELECT id, start_ns, 0, 0, 0 FROM process WHERE id IN (SELECT process FROM fault)) f
   CROSS JOIN shown p ON p.id = f.process
   WINDOW w AS (PARTITION BY f.process ORDER BY f.ns)
   ORDER BY f.process, f.ns;
 
--- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same. The + keeps
--- SQLite from applying the bound to r.a, which it would then use in the index instead of r.a = s.a.
+-- Arrows. Columns: name; where it begins: pid, tid, earliest and latest time; where it ends: the same.
 CREATE TEMP VIEW chrome_message AS
   SELECT 'message', p.pid, s.tid, sb.ns, s.ns, q.pid, r.tid, rb.ns, r.ns
   FROM shown_event s
-  CROSS JOIN shown_event r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+  CROSS JOIN shown_event r ON r.id = (
+    SELECT m.rowid FROM event m WHERE m.object = s.object AND m.a = s.a AND m.kind = EVENT_RECEIVE AND m.phase = 2
+    ORDER BY m.rowid LIMIT 1)
   CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
-  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0;
+  WHERE s.kind = EVENT_SEND AND s.phase = 2 AND s.a > 0;
 
 CREATE TEMP VIEW chrome_fork AS
   SELECT 'fork', p.pid, e.tid, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)

@@ -148,11 +148,12 @@ CREATE VIEW span AS
     FROM open_span o CROSS JOIN event_time s ON s.id = o.event CROSS JOIN event_kind k ON k.id = s.kind
     CROSS JOIN process p ON p.id = s.process);
 
--- One row per message that was sent through a Channel or an instrumented pipe. If it was not received, receiver and the columns that need it
--- are NULL. latency_ns: from the end of the send to the end of the receive. queueing_ns: the part of it before the
--- receive began. late_sender_ns (Scalasca's definition): how long the receiver waited before the send began, that is
--- max(0, min(begin of send, end of receive) - begin of receive). The collector makes an index for this view at the end,
--- event_message.
+-- One row per message that was sent through a Channel or an instrumented pipe. If it was not received, receiver and the
+-- columns that need it are NULL. A damaged trace may have several receives of one message: the first counts, so there are
+-- as many rows as sends, and never the product. latency_ns: from the end of the send to the end of the receive.
+-- queueing_ns: the part of it before the receive began. late_sender_ns (Scalasca's definition): how long the receiver
+-- waited before the send began, that is max(0, min(begin of send, end of receive) - begin of receive). The collector makes
+-- an index for this view at the end, event_message.
 CREATE VIEW message AS
   SELECT channel, seq, sender, receiver, bytes, send_ns, receive_ns, receive_ns - send_ns AS latency_ns,
          max(0, receive_begin_ns - send_ns) AS queueing_ns,
@@ -162,12 +163,14 @@ CREATE VIEW message AS
            (SELECT b.ns FROM event_time b WHERE b.id = s.begin) AS send_begin_ns,
            (SELECT b.ns FROM event_time b WHERE b.id = r.begin) AS receive_begin_ns
     FROM event_time s
-    LEFT JOIN event_time r ON r.object = s.object AND r.a = s.a AND r.kind = EVENT_RECEIVE AND r.phase = 2
+    LEFT JOIN event_time r ON r.id = (
+      SELECT m.rowid FROM event m WHERE m.object = s.object AND m.a = s.a AND m.kind = EVENT_RECEIVE AND m.phase = 2
+      ORDER BY m.rowid LIMIT 1)
     WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0);
 
 -- How many messages and bytes were in each Channel after each send and receive.
 CREATE VIEW channel_depth AS
-  SELECT channel, ns, sum(step) OVER w AS messages, sum(step * bytes) OVER w AS bytes FROM (
+  SELECT channel, ns, sum(step) OVER w AS messages, CAST(total(step * bytes) OVER w AS INTEGER) AS bytes FROM (
     SELECT object AS channel, ns, iif(kind = EVENT_SEND, 1, -1) AS step, b AS bytes, id
     FROM event_time WHERE kind IN (EVENT_SEND, EVENT_RECEIVE) AND phase = 2 AND +a > 0)
   WINDOW w AS (PARTITION BY channel ORDER BY ns, step DESC, id);
@@ -175,7 +178,7 @@ CREATE VIEW channel_depth AS
 -- The messages of each Channel, from the first send to the last receive (or send). Rates are sums divided by that time.
 CREATE VIEW channel_use AS
   WITH m AS (
-    SELECT channel, count(*) AS messages, sum(bytes) AS bytes, count(receive_ns) AS received,
+    SELECT channel, count(*) AS messages, CAST(total(bytes) AS INTEGER) AS bytes, count(receive_ns) AS received,
            count(DISTINCT sender) AS senders, count(DISTINCT receiver) AS receivers, min(send_ns) AS first_ns,
            max(coalesce(receive_ns, send_ns)) AS last_ns, avg(latency_ns) AS latency_mean_ns,
            max(latency_ns) AS latency_max_ns, avg(queueing_ns) AS queueing_mean_ns
@@ -183,9 +186,9 @@ CREATE VIEW channel_use AS
   SELECT m.channel, c.capacity_bytes, m.messages, m.received, m.bytes, m.senders, m.receivers, m.first_ns, m.last_ns,
          m.messages * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS messages_per_s,
          m.bytes * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS bytes_per_s,
-         m.latency_mean_ns, m.latency_max_ns, m.queueing_mean_ns,
-         (SELECT max(d.messages) FROM channel_depth d WHERE d.channel = m.channel) AS depth_max
-  FROM m JOIN channel c ON c.id = m.channel;
+         m.latency_mean_ns, m.latency_max_ns, m.queueing_mean_ns, d.depth_max
+  FROM m JOIN channel c ON c.id = m.channel
+  LEFT JOIN (SELECT channel, max(messages) AS depth_max FROM channel_depth GROUP BY channel) d ON d.channel = m.channel;
 
 -- The categories of the ledger, from tracer/store/category.h.
 CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEXT);

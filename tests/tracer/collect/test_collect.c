@@ -231,6 +231,27 @@ TEST(a_second_log_that_is_younger_than_its_process_belongs_to_it)
     check_balance();
 }
 
+/* A third log says that its process is as old as the first one, though the second one is of a younger process. */
+static void write_three_logs(void)
+{
+    write_two_logs();
+    uint64_t age_ns = writer_log->age_ns;
+    usleep(10000);
+    CHECK_EQ(0, writer_open(recorded.session.dir, 0, "third"));
+    writer_log->age_ns = 10 * age_ns + 1000000000;
+    write_1000();
+}
+
+TEST(a_log_goes_on_after_the_last_one_of_its_process_whatever_age_it_claims)
+{
+    recorded_begin(4096);
+    second_age = 0.5;
+    in_child(write_three_logs);
+    collect();
+    CHECK_EQ(3000, ask("SELECT count(*) FROM (SELECT DISTINCT process, seq FROM event)"));
+    check_balance();
+}
+
 TEST(a_recycled_pid_is_another_process)
 {
     recorded_begin(4096);

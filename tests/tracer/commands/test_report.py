@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -42,6 +43,25 @@ def test_the_page_does_not_depend_on_home_time_zone_or_directory(db, tmp_path):
     assert one.keys() == other.keys() and "timeline.pdf" in one
     assert [name for name in one if one[name] != other[name]] == []
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")
+def test_names_reach_neither_the_terminal_nor_the_page_as_commands(db, tmp_path):
+    """A name of a hostile trace may be a control sequence, a mark of direction, or HTML."""
+    record(db, PROGRAM, "run", "50")
+    evil = "<script>alert(1)</script>\x1b[31m\u202e\u009b31m\n"
+    connection = sqlite3.connect(db)
+    connection.execute("UPDATE process SET name = ?", (evil,))
+    connection.execute("UPDATE meta SET value = ? WHERE key IN ('state', 'cpu_model', 'command', 'kernel')", (evil,))
+    connection.execute("INSERT INTO stats VALUES(?, NULL, 'error', ?)", (evil, evil))
+    connection.commit()
+    connection.close()
+    done = trace("report", db, "-o", tmp_path / "page")
+    assert done.returncode == 0, done
+    assert "alert(1)" in done.stdout
+    assert not set("\x1b\u202e\u009b").intersection(done.stdout + done.stderr)
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "&lt;script&gt;alert(1)" in page and "<script>alert(1)" not in page
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("Rscript"), reason="a small disk needs root, and R")
