@@ -6,8 +6,8 @@ from conftest import PYPY
 
 import snakefish
 
-HEAVY = ("collections", "contextlib", "enum", "functools", "inspect", "linecache", "pickle", "re", "shutil", "subprocess",
-         "textwrap", "threading", "tokenize", "traceback", "typing")
+HEAVY = ("collections", "contextlib", "enum", "functools", "inspect", "linecache", "pickle", "re", "select", "shutil",
+         "subprocess", "textwrap", "threading", "tokenize", "traceback", "typing")
 ON_CPYTHON = pytest.mark.skipif(PYPY, reason="PyPy's own start loads some of these modules")
 
 
