@@ -18,6 +18,12 @@ def test_the_import_loads_no_module_that_takes_long(check_program):
 
 
 @ON_CPYTHON
+def test_the_import_loads_pickle_where_most_of_it_is_loaded(check_program):
+    assert check_program("import snakefish, sys; print('_pickle' in sys.modules)", options=["-S"]) == "False\n"
+    assert check_program("import functools, snakefish, sys; print('_pickle' in sys.modules)", options=["-S"]) == "True\n"
+
+
+@ON_CPYTHON
 def test_children_inherit_pickle_and_once_a_child_has_failed_traceback_too(check_program):
     assert check_program("""
         import snakefish, sys
