@@ -6,8 +6,8 @@ from conftest import PYPY
 
 import snakefish
 
-HEAVY = ("collections", "contextlib", "enum", "functools", "inspect", "linecache", "pickle", "re", "shutil", "subprocess",
-         "textwrap", "threading", "tokenize", "traceback", "typing")
+HEAVY = ("collections", "contextlib", "enum", "functools", "inspect", "linecache", "pickle", "re", "select", "shutil",
+         "subprocess", "textwrap", "threading", "tokenize", "traceback", "typing")
 ON_CPYTHON = pytest.mark.skipif(PYPY, reason="PyPy's own start loads some of these modules")
 
 
@@ -15,6 +15,12 @@ ON_CPYTHON = pytest.mark.skipif(PYPY, reason="PyPy's own start loads some of the
 def test_the_import_loads_no_module_that_takes_long(check_program):
     said = check_program(f"import sys, snakefish; print([name for name in {HEAVY} if name in sys.modules])", options=["-S"])
     assert said == "[]\n"
+
+
+@ON_CPYTHON
+def test_the_import_loads_pickle_where_most_of_it_is_loaded(check_program):
+    assert check_program("import snakefish, sys; print('_pickle' in sys.modules)", options=["-S"]) == "False\n"
+    assert check_program("import functools, snakefish, sys; print('_pickle' in sys.modules)", options=["-S"]) == "True\n"
 
 
 @ON_CPYTHON

@@ -1,5 +1,5 @@
 /* Around a fork. See protocol.h. Everything from the standard library is looked up once, at import;
- * pickle, which takes longest, at the first fork. */
+ * pickle, which takes longest, perhaps at the first fork. */
 #include "py/task/protocol.h"
 
 #include <signal.h>
@@ -47,8 +47,8 @@ static const struct {
     {"snakefish._child", "make_empty_input", &make_empty_input},
 };
 
-static PyObject *name_signal, *name_weakref, *name_executors, *name_multiprocessing, *name_logging, *name_coverage,
-    *name_flush, *name_closed, *name_stdin, *name_stdout, *name_stderr, *name_handlers, *name_factory;
+static PyObject *name_signal, *name_weakref, *name_executors, *name_multiprocessing, *name_logging, *name_functools,
+    *name_coverage, *name_flush, *name_closed, *name_stdin, *name_stdout, *name_stderr, *name_handlers, *name_factory;
 static const struct {
     const char *text;
     PyObject **to;
@@ -58,6 +58,7 @@ static const struct {
     {"concurrent.futures", &name_executors}, /* the package: loaded with executors of either kind */
     {"multiprocessing.process", &name_multiprocessing},
     {"logging", &name_logging},
+    {"functools", &name_functools},
     {"coverage", &name_coverage},
     {"flush", &name_flush},
     {"closed", &name_closed},
@@ -86,6 +87,14 @@ static PyObject *get_own_name(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(u
     return Py_NewRef(log_name ? log_name : Py_None);
 }
 
+/* Before and after a fork, looking takes borrowed references: to count one would write into the object's page, which
+ * the fork has made a copy-on-write one. */
+
+static int is_loaded(PyObject *module_name)
+{
+    return PyDict_GetItemWithError(loaded_modules, module_name) != NULL;
+}
+
 int sf_protocol_init(void)
 {
     static PyMethodDef own_name_function = {"own_name", get_own_name, METH_NOARGS, NULL};
@@ -103,7 +112,11 @@ int sf_protocol_init(void)
     minus_one = PyLong_FromLong(-1);
     empty_input = PyObject_CallObject(make_empty_input, NULL);
     own_name = PyCFunction_New(&own_name_function, NULL);
-    return minus_one && empty_input && own_name ? 0 : -1;
+    if (!minus_one || !empty_input || !own_name)
+        return -1;
+    /* Most of what pickle takes to import is functools. Where that is loaded already, the rest is imported now: before
+     * the first fork the program may have many objects, which a garbage collection visits in the midst of an import. */
+    return is_loaded(name_functools) && (sf_pickle_import() || sf_outcome_import()) ? -1 : 0;
 }
 
 /* Drops the result. argument: NULL for none. 0, or -1 with an exception. */
@@ -112,14 +125,6 @@ static int call_function(PyObject *function, PyObject *argument)
     PyObject *result = PyObject_CallFunctionObjArgs(function, argument, NULL);
     Py_XDECREF(result);
     return result ? 0 : -1;
-}
-
-/* Before and after a fork, looking takes borrowed references: to count one would write into the object's page, which
- * the fork has made a copy-on-write one. */
-
-static int is_loaded(PyObject *module_name)
-{
-    return PyDict_GetItemWithError(loaded_modules, module_name) != NULL;
 }
 
 static long call_for_count(PyObject *function)
