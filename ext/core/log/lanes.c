@@ -38,8 +38,8 @@ static void give_back(void *unused)
     if (lane == 0)
         return;
     sf_lanes_own = SF_LANES_NONE;
-    if (lane <
-        SF_LANE_MAX) /* release: partner is the load in is_free; this thread's events come before the next one's */
+    /* release: partner is the load in is_free; this thread's events come before the next one's */
+    if (lane < SF_LANE_MAX)
         atomic_store_explicit(&lanes[lane].since, 0, memory_order_release);
 }
 
