@@ -138,7 +138,8 @@ int64_t clock_ns(const struct clock *clock, uint64_t tsc)
 
 uint64_t clock_ticks(const struct clock *clock, int64_t ns)
 {
-    return (uint64_t)((double)ns / clock->open.ns_per_tick);
+    double ticks = (double)ns / clock->open.ns_per_tick;
+    return ticks < (double)CLOCK_MAX_NS ? (uint64_t)ticks : (uint64_t)CLOCK_MAX_NS; /* a log may name any time */
 }
 
 double clock_hz(const struct clock *clock)

@@ -38,17 +38,24 @@ static void give_back(void *unused)
     if (lane == 0)
         return;
     sf_lanes_own = SF_LANES_NONE;
-    if (lane <
-        SF_LANE_MAX) /* release: partner is the load in is_free; this thread's events come before the next one's */
+    /* release: partner is the load in is_free; this thread's events come before the next one's */
+    if (lane < SF_LANE_MAX)
         atomic_store_explicit(&lanes[lane].since, 0, memory_order_release);
 }
 
 int sf_lanes_init(void)
 {
     int error = pthread_key_create(&at_end, give_back);
-    if (!error)
+    if (error)
+        return -error;
+    lanes[0].tid = (uint32_t)getpid();
+    if (lanes[0].tid == (uint32_t)syscall(SYS_gettid)) {
         hold(0, 1);
-    return -error;
+    } else { /* the first thread takes it with its first event */
+        atomic_store_explicit(&lanes[0].since, 1, memory_order_relaxed);
+        end = 1;
+    }
+    return 0;
 }
 
 void sf_lanes_start(uint64_t tsc)
@@ -74,7 +81,8 @@ struct sf_lane sf_lanes_take(uint64_t tsc)
     struct sf_lane mine = {tsc, (uint64_t)pthread_self(), (uint32_t)syscall(SYS_gettid)};
     uint32_t lane = 1;
     assert(sf_lanes_own > SF_LANE_MAX);
-    if (lanes[0].tid == mine.tid && lanes[0].thread == mine.thread) { /* the first thread of a child */
+    if (lanes[0].tid == mine.tid) { /* the first thread */
+        lanes[0].thread = mine.thread;
         sf_lanes_own = 0;
         sf_lanes_holder(0, &mine);
         return mine;

@@ -23,11 +23,11 @@ extern __thread uint32_t sf_lanes_own __attribute__((tls_model("initial-exec")))
 /* A thread that has a lane. */
 struct sf_lane {
     uint64_t since;  /* tsc: when it took the lane. No other thread of the process has the same */
-    uint64_t thread; /* pthread_self() */
+    uint64_t thread; /* pthread_self(); 0: the first thread, which has written no event yet */
     uint32_t tid;    /* its number in the kernel */
 };
 
-/* Once in a process tree: the calling thread gets lane 0. 0 or -errno. */
+/* Once in a process tree. 0 or -errno. */
 int sf_lanes_init(void);
 
 /* In a forked child: the calling thread is the only one left, and lane 0 is its. */

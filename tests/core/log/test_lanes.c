@@ -57,6 +57,27 @@ TEST(the_first_thread_has_lane_0_and_a_lane_is_used_again_when_its_thread_has_en
     }
 }
 
+static void *begin_and_mark(void *unused)
+{
+    begin();
+    mark(1);
+    CHECK_EQ(1, sf_lanes_own);
+    return unused;
+}
+
+TEST(lane_0_is_the_processs_first_thread_whichever_thread_began)
+{
+    pthread_t thread;
+    struct sf_lane held;
+    CHECK_EQ(0, pthread_create(&thread, NULL, begin_and_mark, NULL));
+    CHECK_EQ(0, pthread_join(thread, NULL));
+    mark(2);
+    remove_session();
+    CHECK_EQ(0, sf_lanes_own);
+    CHECK(sf_lanes_holder(0, &held) && held.thread == (uint64_t)pthread_self() && held.tid == (uint32_t)getpid());
+    CHECK_EQ(1, lane_of_new_thread());
+}
+
 static pthread_barrier_t all_have_theirs;
 
 static void *mark_and_stay(void *lane)

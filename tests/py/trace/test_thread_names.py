@@ -179,6 +179,26 @@ def test_a_childs_first_thread_has_the_name_of_the_thread_that_forked_it(check_p
                        "WHERE k.name = 'thread' AND process = 2 AND lane = 0 ORDER BY seq") == [("forker",), ("renamed",)]
 
 
+def test_lane_0_is_the_main_thread_also_if_another_one_imports_snakefish(check_program, tmp_path):
+    check_program("""
+        import sys, threading
+        def begin():
+            from snakefish import trace
+            trace.start(sys.argv[1])
+            trace.mark("another")
+        t = threading.Thread(target=begin, name="importer")
+        t.start()
+        t.join()
+        from snakefish import trace
+        trace.mark("main")
+        trace.stop()
+        """, tmp_path / "run.db")
+    assert threads(tmp_path / "run.db") == [(0, "MainThread"), (1, "importer")]
+    with Database(tmp_path / "run.db") as db:
+        assert db.rows("SELECT lane, text FROM event e JOIN event_kind k ON k.id = e.kind JOIN text t ON t.id = e.object "
+                       "WHERE k.name = 'mark' ORDER BY 1") == [(0, "main"), (1, "another")]
+
+
 def test_threads_without_a_usable_name_do_no_harm(check_program, tmp_path):
     check_program(r"""
         import _thread, sys, threading, time
