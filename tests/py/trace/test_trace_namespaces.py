@@ -19,11 +19,22 @@ def python(program):
     return [sys.executable, "-c", program]
 
 
+opened = []
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    while opened:
+        opened.pop().close()
+
+
 def record(path, *command, before=()):
     got = subprocess.run([*before, str(TRACER), "record", "-q", "-o", str(path), "--", *command], capture_output=True,
                          text=True, timeout=60)
     assert (got.returncode, got.stderr) == (0, "")
-    return sqlite3.connect(path)
+    opened.append(sqlite3.connect(path))
+    return opened[-1]
 
 
 def marks(db):
