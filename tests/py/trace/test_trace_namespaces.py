@@ -160,7 +160,8 @@ def test_a_channel_works_where_proc_shows_other_processes(tmp_path):
 import os, time, snakefish
 taken = [int(name) for name in os.listdir("/proc") if name.isdigit()]
 free = next(n for n in sorted(taken, reverse=True) if n > 300)  # a number that lives outside, with another stack
-open("/proc/sys/kernel/ns_last_pid", "w").write(str(free - 1))
+with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+    file.write(str(free - 1))
 c = snakefish.Channel()
 def send():
     time.sleep(0.5)
