@@ -19,11 +19,22 @@ def python(program):
     return [sys.executable, "-c", program]
 
 
+opened = []
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    while opened:
+        opened.pop().close()
+
+
 def record(path, *command, before=()):
     got = subprocess.run([*before, str(TRACER), "record", "-q", "-o", str(path), "--", *command], capture_output=True,
                          text=True, timeout=60)
     assert (got.returncode, got.stderr) == (0, "")
-    return sqlite3.connect(path)
+    opened.append(sqlite3.connect(path))
+    return opened[-1]
 
 
 def marks(db):
@@ -149,7 +160,8 @@ def test_a_channel_works_where_proc_shows_other_processes(tmp_path):
 import os, time, snakefish
 taken = [int(name) for name in os.listdir("/proc") if name.isdigit()]
 free = next(n for n in sorted(taken, reverse=True) if n > 300)  # a number that lives outside, with another stack
-open("/proc/sys/kernel/ns_last_pid", "w").write(str(free - 1))
+with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+    file.write(str(free - 1))
 c = snakefish.Channel()
 def send():
     time.sleep(0.5)

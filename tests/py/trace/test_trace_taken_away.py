@@ -1,6 +1,7 @@
 """Somebody else removes the session's directory, parts of it, or cuts its files, while the program runs: the program goes
 on, the database is good, and what is lost is told and counted."""
 import os
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from databases import TRACER
 
 # `when`: before the collector has found the program's log, or after. Ends with status 7.
 PROGRAM = """
-import glob, os, shutil, subprocess, sys, time, snakefish
+import glob, os, pathlib, shutil, subprocess, sys, time, snakefish
 session = os.environ["SNAKEFISH_TRACE_SESSION"]
 def files(name):
     return glob.glob(session + "/" + name)
@@ -45,11 +46,11 @@ def record(path, what, when):
     got = subprocess.run([str(TRACER), "record", "-q", "-o", str(path), "--", sys.executable, "-c",
                           PROGRAM.format(what=what, when=when)], capture_output=True, text=True, timeout=60)
     assert (got.returncode, got.stdout) == (7, "")
-    db = sqlite3.connect(path)
-    assert db.execute("SELECT value FROM stats WHERE name = 'books'").fetchall() == [("closed",)]
-    assert db.execute("SELECT value FROM meta WHERE key = 'state'").fetchall() == [("complete",)]
-    marks = db.execute("SELECT count(*) FROM event WHERE kind = 21").fetchone()[0]
-    losses = dict(db.execute("SELECT name, sum(value) FROM stats WHERE severity <> 'info' GROUP BY name"))
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT value FROM stats WHERE name = 'books'").fetchall() == [("closed",)]
+        assert db.execute("SELECT value FROM meta WHERE key = 'state'").fetchall() == [("complete",)]
+        marks = db.execute("SELECT count(*) FROM event WHERE kind = 21").fetchone()[0]
+        losses = dict(db.execute("SELECT name, sum(value) FROM stats WHERE severity <> 'info' GROUP BY name"))
     return marks, losses, got.stderr
 
 
@@ -91,7 +92,7 @@ def test_its_place(tmp_path, when):
 
 @BOTH
 @pytest.mark.parametrize("what", ["os.truncate(session + '/session', 0)", "os.truncate(session + '/session', 20)",
-                                  "open(session + '/session', 'r+b').write(bytes(4096))"])
+                                  "pathlib.Path(session, 'session').write_bytes(bytes(4096))"])
 def test_the_session_page_is_cut_or_overwritten(tmp_path, when, what):
     marks, losses, told = record(tmp_path / "run.db", what, when)
     assert losses["session_damaged"] == 1 and "the trace ends here" in told
@@ -127,8 +128,8 @@ trace.mark("m")
 trace.stop()
 """, path)
     assert ended.status == 0 and "somebody else has" in ended.stderr
-    db = sqlite3.connect(path)
-    assert db.execute("SELECT sum(value) FROM stats WHERE name = ?", (told,)).fetchone() == (1,)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT sum(value) FROM stats WHERE name = ?", (told,)).fetchone() == (1,)
 
 
 def test_sigbus_of_the_programs_own_still_ends_it(tmp_path):
