@@ -27,9 +27,9 @@ static void each_open_of(DIR *directory, void (*visit)(mode_t kind, uint64_t ino
 
 int sf_elsewhere_each_open(void (*visit)(mode_t kind, uint64_t inode, void *context), void *context)
 {
-    DIR *own = opendir("/proc/self/fd"), *processes = opendir("/proc");
-    int error = own && processes ? 0 : -errno;
-    if (!error) {
+    DIR *own = opendir("/proc/self/fd"), *processes = own ? opendir("/proc") : NULL;
+    int error = processes ? 0 : -errno;
+    if (processes) {
         each_open_of(own, visit, context);
         for (struct dirent *entry; (entry = readdir(processes));) {
             char path[sizeof entry->d_name + 16];
@@ -40,11 +40,10 @@ int sf_elsewhere_each_open(void (*visit)(mode_t kind, uint64_t inode, void *cont
             each_open_of(other, visit, context);
             closedir(other);
         }
+        closedir(processes);
     }
     if (own)
         closedir(own);
-    if (processes)
-        closedir(processes);
     return error;
 }
 

@@ -13,14 +13,14 @@
 
 struct sf_call {
     const void *connection; /* only compared */
+    uint64_t begun_tsc;     /* when `begun` was set; 0: events are not wanted */
     uint32_t pipe;
     enum sf_event_kind kind; /* SEND or RECEIVE */
+    enum sf_wait waiting;    /* for what it is in a WAIT; 0: it is in none */
+    uint32_t era, wait_era;  /* sf_call_era() when the BEGIN of its span, of its WAIT, was written */
     bool open;               /* the END of its span is not written yet */
     bool transferring;       /* its message is being read: calls that a signal handler makes now are not part of it */
     bool begun;              /* and its beginning has come */
-    uint64_t begun_tsc;      /* when; 0: events are not wanted */
-    enum sf_wait waiting;    /* for what it is in a WAIT; 0: it is in none */
-    uint32_t era, wait_era;  /* sf_call_era() when the BEGIN of its span, of its WAIT, was written */
 };
 
 /* A number that stands for the log that events are written to now; 0: tracing is off. An END is written only if the
