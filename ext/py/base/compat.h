@@ -60,8 +60,8 @@ static inline void sf_put_raised(PyObject *exception)
 #endif
 }
 
-/* The documentation of a built-in function, with its signature in front, which is never freed. NULL: the interpreter keeps
- * it in another way. */
+/* The documentation of a built-in function, with its signature in front, which is never freed. NULL: the interpreter
+ * keeps it in another way. */
 static inline const char *sf_builtin_doc(PyObject *function)
 {
 #ifdef PYPY_VERSION
