@@ -69,7 +69,7 @@ static void write_page(int dir_fd, const uint8_t *input, struct session_plan *pl
     if (plan->page_damaged) {
         memcpy(page.bytes + input[1] % (sizeof page.header - 4), input + 2, 4);
         if (input[0] & 2)
-            size = input[6] * 32u;
+            size = input[6] * 16u;
     }
     write_file(dir_fd, SF_SESSION_FILE, &page, size);
 }
@@ -268,7 +268,7 @@ static void write_hostile(int dir_fd, unsigned number, const uint8_t *input, con
         memcpy((char *)h + two(input + 14) % sizeof *h / 4 * 4, input + 8, 4);
     char name[64];
     snprintf(name, sizeof name, SF_LOG_PREFIX "%u.%llu", h->pid, (unsigned long long)h->start_tsc);
-    write_file(dir_fd, name, &log, flags & 64 ? SF_LOG_RECORDS_OFFSET + input[15] * 40u : sizeof log);
+    write_file(dir_fd, name, &log, flags & 64 ? SF_LOG_RECORDS_OFFSET + input[15] * 32u : sizeof log);
     if (!set_aside)
         return;
     spill.header = (struct spill_header){SPILL_MAGIC, 0, input[8] % (set_aside + 1), set_aside};

@@ -292,7 +292,7 @@ def test_no_sql_types_an_events_id():
     events = (ROOT / "ext/abi/events.def").read_text()
     ids = {name: number for number, name in re.findall(r"^X\((\d+), (\w+),", events, re.M)}
     made = (BUILD / "gen/store/schema.sql").read_text()
-    assert f"s.kind = {ids['SEND']}" in made and f"r.kind = {ids['RECEIVE']}" in made
+    assert f"s.kind = {ids['SEND']}" in made and f"m.kind = {ids['RECEIVE']}" in made
 
 
 def test_usage():
