@@ -16,9 +16,10 @@ CREATE UNIQUE INDEX temp.shown_id ON shown(id);
 
 -- The viewer's row for each thread. Its tid is the lane, if the thread is the first one that had it; other threads of that
 -- lane have tids above all lanes. Of lane 0 only the name changes: by an exec, or by the program. The last lane (16383)
--- may be shared.
+-- may be shared. (Without the types SQLite could not use the keys.)
 CREATE TEMP TABLE row(
-  process, lane, first_seq, tid, name, PRIMARY KEY(process, lane, first_seq)) WITHOUT ROWID;
+  process INTEGER, lane INTEGER, first_seq INTEGER, tid INTEGER, name TEXT,
+  PRIMARY KEY(process, lane, first_seq)) WITHOUT ROWID;
 INSERT INTO row
   SELECT process, lane, iif(n = 1, 0, first_seq),
          iif(n = 1, lane, 16384 + row_number() OVER (PARTITION BY process, n = 1 ORDER BY first_seq)), name
@@ -37,7 +38,8 @@ CREATE TEMP VIEW shown_event AS
 
 -- Spans by the rows of their begin and end (NULL: it never ended), with the viewer's row in which they began. moved: they
 -- ended in another one. For overlaps.c, which fills `overlapping` with the begins of those that do not nest in their row.
-CREATE TEMP TABLE drawn_span(first INTEGER PRIMARY KEY, last, process, tid, of_user, moved);
+CREATE TEMP TABLE drawn_span(
+  first INTEGER PRIMARY KEY, last INTEGER, process INTEGER, tid INTEGER, of_user INTEGER, moved INTEGER);
 INSERT OR IGNORE INTO drawn_span
   SELECT w.begin, w.id, s.process, s.tid, s.kind = EVENT_SPAN,
          w.id IS NOT NULL AND s.tid <> (SELECT e.tid FROM shown_event e WHERE e.id = w.id)

@@ -258,7 +258,7 @@ import os, sys, threading
 print(os.getpid(), flush=True)
 threading.Thread(target=os.execvp, args=("sleep", ["sleep", "0.02"])).start()
 threading.Event().wait()
-""")
+""", "--no-load")
     assert query(db, "SELECT name FROM process") == [("sleep",)]
     assert query(db, "SELECT tid, count(*) FROM kernel_wait WHERE what = 'sleep' GROUP BY 1") == [(int(pid), 1)]
     consistent(db)
