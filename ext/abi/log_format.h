@@ -99,8 +99,9 @@ enum sf_event_kind {
  *     SPAN    by its number (record.a), which is unique in a log. The user's spans may overlap in any way, and may end
  *             in another lane: asyncio's tasks, generators, spans that are handed from thread to thread. An END with
  *             b = 1 has no BEGIN in this log: it began before a fork or before the session.
- *     others  by thread, kind and object. They are calls of the library, so two of the same kind and object on one
- *             thread nest. Those of different ones may overlap, where a program switches stacks inside a call. */
+ *     others  by thread, kind and object, the last one first. They are calls of the library, which nest in a thread,
+ *             but for programs that switch stacks inside a call (greenlet). Then those of different kinds or objects
+ *             keep their times; two of the same kind and object get each other's ends. */
 enum sf_phase { SF_PHASE_INSTANT = 0, SF_PHASE_BEGIN = 1, SF_PHASE_END = 2 };
 #define SF_PHASE_MASK 3u
 #define SF_LANE_SHIFT 2
