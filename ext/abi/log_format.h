@@ -142,14 +142,14 @@ static_assert(offsetof(struct sf_record, kind) == 8 && offsetof(struct sf_record
 
 struct sf_log_header {
     /* identity: written once, and magic last, by a release store: while it is 0 the log is still being made */
-    uint64_t magic;    /* SF_LOG_MAGIC */
-    uint32_t version;  /* SF_ABI_VERSION */
-    uint32_t capacity; /* records; a power of two */
-    uint32_t pid;      /* the writer, as its own pid namespace numbers it */
-    uint32_t parent_pid; /* the process that forked it, as that one's pid namespace numbers it; of a log that begins later
-                            its getppid() then */
-    uint32_t family; /* low half of the number of the tree of forks; task and channel numbers are unique within it */
-    uint32_t task;   /* the task this process was forked for; 0: not forked by snakefish */
+    uint64_t magic;      /* SF_LOG_MAGIC */
+    uint32_t version;    /* SF_ABI_VERSION */
+    uint32_t capacity;   /* records; a power of two */
+    uint32_t pid;        /* the writer, as its own pid namespace numbers it */
+    uint32_t parent_pid; /* the process that forked it, as that one's pid namespace numbers it; of a log that begins
+                            later its getppid() then */
+    uint32_t family;    /* low half of the number of the tree of forks; task and channel numbers are unique within it */
+    uint32_t task;      /* the task this process was forked for; 0: not forked by snakefish */
     uint64_t start_tsc; /* when the log was made */
     uint64_t age_ns; /* of the process at start_tsc, up to 10 ms too much; 0: it was just forked. If the same pid made
                         another log within that time, that is this process's from before an exec */

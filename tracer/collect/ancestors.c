@@ -26,6 +26,7 @@ static pid_t parent_of(pid_t pid)
 
 void ancestors_find(struct store *store, int64_t process, pid_t host_pid)
 {
-    for (int i = 0; i < STEPS_MAX && (host_pid = parent_of(host_pid)) > 1 && !store_parent(store, process, host_pid); i++)
+    for (int i = 0; i < STEPS_MAX && (host_pid = parent_of(host_pid)) > 1 && !store_parent(store, process, host_pid);
+         i++)
         ;
 }

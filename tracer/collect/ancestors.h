@@ -6,9 +6,9 @@
 
 #include "store/store.h"
 
-/* Makes the nearest traced process above host_pid the parent of the process with that row, if it has none yet. host_pid:
- * its pid in the collector's pid namespace, 0 if not known. Where that process, or one on the way up, has ended already,
- * the parent stays unknown. Does not block. */
+/* Makes the nearest traced process above host_pid the parent of the process with that row, if it has none yet.
+ * host_pid: its pid in the collector's pid namespace, 0 if not known. Where that process, or one on the way up, has
+ * ended already, the parent stays unknown. Does not block. */
 void ancestors_find(struct store *store, int64_t process, pid_t host_pid);
 
 #endif

@@ -22,7 +22,8 @@ const char summary_no_events[] =
 bool summary_says_nothing(sqlite3 *db)
 {
     char sql[128];
-    snprintf(sql, sizeof sql, "SELECT 1 FROM event WHERE kind NOT IN (%d, %d) LIMIT 1", SF_EVENT_THREAD, SF_EVENT_USAGE);
+    snprintf(sql, sizeof sql, "SELECT 1 FROM event WHERE kind NOT IN (%d, %d) LIMIT 1", SF_EVENT_THREAD,
+             SF_EVENT_USAGE);
     return !rows_number(db, sql);
 }
 
