@@ -102,7 +102,7 @@ static int collect(const char *path, long events, int64_t *intake_ns, int64_t *e
     if (!error)
         error = store_commit(store);
     int64_t taken_ns = clock_now_ns();
-    struct finish_facts facts = {.clock = &recording.clock, .state = "complete"};
+    struct finish_facts facts = {.session = &recording.session, .clock = &recording.clock, .state = "complete"};
     store_begin(store);
     if (!error)
         error = finish_database(store, &facts);

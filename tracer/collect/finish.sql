@@ -25,19 +25,14 @@ UPDATE process SET parent = coalesce(
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;
 
--- When a process started a child last: if nothing tells its end, it was there until then.
-CREATE TEMP VIEW IF NOT EXISTS last_child AS
-  SELECT p.parent AS process, max(l.start_tsc) AS tsc FROM process p JOIN log l ON l.process = p.id
-  WHERE p.parent IS NOT NULL GROUP BY p.parent;
-
 -- When a process started and ended and with what status, by its logs: what is known most exactly comes first.
 CREATE TEMP VIEW IF NOT EXISTS lifetime AS
   SELECT l.process,
          min(min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc))) AS start_tsc,
-         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, c.tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc))
+         max(max(coalesce(l.exit_tsc, d.tsc, l.seen_tsc, l.start_tsc), coalesce(l.last_tsc, 0), l.start_tsc))
            AS end_tsc,
          max(coalesce(d.status, iif(l.exit_tsc IS NULL, NULL, l.exit_status))) AS exit_status
-  FROM log l LEFT JOIN death d ON d.log = l.id LEFT JOIN last_child c ON c.process = l.process GROUP BY l.process;
+  FROM log l LEFT JOIN death d ON d.log = l.id GROUP BY l.process;
 
 UPDATE process SET
   start_ns = (SELECT c.ns + CAST((lifetime.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
@@ -153,7 +148,7 @@ INSERT INTO stats(name, process, severity, value)
   SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
 -- Processes of which nothing told the end, and that had ended before their logs were found: they end with what they
--- are known to have done last, a record or a fork.
+-- are known to have done last.
 INSERT INTO stats(name, process, severity, value)
   SELECT 'unknown_ends', NULL, 'info', count(*) FROM (
     SELECT l.process FROM log l LEFT JOIN death d ON d.log = l.id LEFT JOIN kernel_life k ON k.process = l.process
@@ -171,6 +166,5 @@ INSERT INTO stats(name, process, severity, value)
 DROP TABLE pipe;
 DROP VIEW account;
 DROP VIEW lifetime;
-DROP VIEW last_child;
 DROP VIEW death;
 DROP VIEW parents_reap;

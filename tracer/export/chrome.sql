@@ -32,9 +32,9 @@ INSERT OR IGNORE INTO row
   SELECT DISTINCT process, lane, 0, lane, iif(lane = 16383, 'threads without a lane', 'lane ' || lane) FROM event;
 
 CREATE TEMP VIEW shown_event AS
-  SELECT *, (SELECT r.tid FROM row r WHERE r.process = t.process AND r.lane = t.lane AND r.first_seq <= t.seq
-             ORDER BY r.first_seq DESC LIMIT 1) AS tid
-  FROM event_time t;
+  SELECT *, coalesce((SELECT r.tid FROM row r WHERE r.process = t.process AND r.lane = t.lane AND r.first_seq <= t.seq
+                      ORDER BY r.first_seq DESC LIMIT 1), t.lane) AS tid
+  FROM event_time t; -- a damaged trace may have events before all threads
 
 -- Spans by the rows of their begin and end (NULL: it never ended), with the viewer's row in which they began. moved: they
 -- ended in another one. For overlaps.c, which fills `overlapping` with the begins of those that do not nest in their row.

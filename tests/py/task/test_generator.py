@@ -61,6 +61,7 @@ def test_next_without_blocking_asks_once_and_then_polls():
     def slow():
         time.sleep(0.3)
         yield "first"
+        time.sleep(0.3)
         yield "second"
 
     with started(slow) as generator:

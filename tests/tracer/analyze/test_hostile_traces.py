@@ -103,3 +103,18 @@ def test_a_trace_that_is_cut_short_is_refused_with_a_sentence(db, name):
     done = trace(*commands(db)[name])
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_events_with_numbers_before_those_of_all_threads(db):
+    made = Trace(str(db))
+    made.process(0, 10)
+    for start in range(1, 8):
+        made.span(1, "span", start, start + 2, 1, start)
+    made.close()
+    connection = sqlite3.connect(db)
+    connection.execute("INSERT INTO text VALUES(1, 'work')")
+    connection.execute("UPDATE event SET seq = -seq WHERE rowid > 4")
+    connection.commit()
+    connection.close()
+    index(db)
+    reads_all(db)
