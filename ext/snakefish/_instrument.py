@@ -2,13 +2,13 @@
 
 Every wrapper calls what it wraps, with the same arguments, and returns or raises what that does. The wrappers replace
 attributes of multiprocessing's classes and modules, which uninstrument() puts back; children made by fork inherit them.
-_instrument_messages.py, _instrument_descriptors.py, _instrument_processes.py and _instrument_pools.py list what is wrapped,
-and by what.
+_instrument_messages.py, _instrument_descriptors.py, _instrument_processes.py, _instrument_pools.py and _instrument_waits.py
+list what is wrapped, and by what.
 """
 
 import functools
 
-from snakefish import _snakefish
+from snakefish import _snakefish, _tree
 
 _installed: list = []  # (owner, name, the original, our wrapper); each instrument() makes a new list
 
@@ -130,6 +130,7 @@ def instrument(library):
     _check(library)
     if _installed:
         return
+    _tree.replace_starters()  # they stay beneath our wrappers
     wanted, mine = _LIBRARIES[library](), []
     for _, owner, name, _ in wanted:
         if name not in vars(owner):

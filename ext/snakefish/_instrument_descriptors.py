@@ -68,7 +68,8 @@ def _posix_spawn(original, *args, **kwargs):
 
 
 def _set_inheritable(original, *args, **kwargs):
-    pass_on(args[:1], False)
+    if not (args[1:] == (False,) or kwargs.get("inheritable") is False):  # by name: only PyPy allows that
+        pass_on([*args[:1], kwargs.get("fd")], False)
     return original(*args, **kwargs)
 
 

@@ -49,15 +49,17 @@ def extend():
     """From now on all programs that this process starts get the entry, as long as their environment has a session."""
     if is_wanted():
         _snakefish._trace_set_entry(_ENTRY)
-        _replace_starters()
+        replace_starters()
 
 
 def end():
-    """No longer."""
+    """No longer, also not by the environment that C sees."""
     _snakefish._trace_set_entry(None)
 
 
-def _replace_starters():
+def replace_starters():
+    """Once in a process, and for ever: while there is no entry they only call their originals. Before anything of ours wraps
+    them: a copy that is wrapped already is not replaced."""
     global _replaced
     if _replaced:
         return

@@ -21,16 +21,28 @@
 
 static PyObject *entry; /* bytes; NULL: none */
 
-/* What PYTHONPATH becomes where it was `old`, NULL: not set. New bytes; NULL without an exception: it is right as it
- * is. A
- * "/" at the end says that it was set and empty, for ":" would add the current directory. */
-static PyObject *with_entry(const char *old)
+/* The form of PYTHONPATH with the entry is "ENTRY" where it was not set, "ENTRY/" where it was empty, for ":" would add
+ * the current directory, else "ENTRY:OLD". The same form is written by entry_put (tracer/collect/entry.c) and put_entry
+ * (snakefish/_tree.py), and read by _restore_path (snakefish/entry/sitecustomize.py). */
+
+/* What stands behind the entry: "", "/" or ":OLD"; NULL: the entry does not stand in front of `path`. */
+static const char *behind_entry(const char *path)
 {
     const char *mine = PyBytes_AS_STRING(entry);
     size_t n = strlen(mine);
+    if (!path || strncmp(path, mine, n) != 0)
+        return NULL;
+    return !path[n] || path[n] == ':' || strcmp(path + n, "/") == 0 ? path + n : NULL;
+}
+
+/* What PYTHONPATH becomes where it was `old`, NULL: not set. New bytes. NULL without an exception: the entry is there
+ * already; NULL with one: there is no memory. */
+static PyObject *with_entry(const char *old)
+{
+    const char *mine = PyBytes_AS_STRING(entry);
     if (!old)
         return Py_NewRef(entry);
-    if (strncmp(old, mine, n) == 0 && (!old[n] || old[n] == ':' || strcmp(old + n, "/") == 0))
+    if (behind_entry(old))
         return NULL;
     return old[0] ? PyBytes_FromFormat("%s:%s", mine, old) : PyBytes_FromFormat("%s/", mine);
 }
@@ -43,6 +55,22 @@ static void renew_own(void)
         setenv(PATH_NAME, PyBytes_AS_STRING(value), 1);
     Py_XDECREF(value);
     PyErr_Clear(); /* no memory: that program is not traced */
+}
+
+/* Takes the entry out of it again. */
+static void restore_own(void)
+{
+    const char *behind = behind_entry(getenv(PATH_NAME));
+    if (!behind)
+        return;
+    char *old = behind[0] == ':' ? strdup(behind + 1) : NULL;
+    if (behind[0] == ':' && old)
+        setenv(PATH_NAME, old, 1);
+    else if (behind[0] == '/')
+        setenv(PATH_NAME, "", 1);
+    else if (!behind[0])
+        unsetenv(PATH_NAME);
+    free(old);
 }
 
 /* The key under which the environment has this name, as text or as bytes: a new reference, NULL: neither. */
@@ -235,12 +263,14 @@ static PyObject *set_entry(PyObject *Py_UNUSED(self), PyObject *path)
     PyObject *bytes = NULL;
     if (path != Py_None && !PyUnicode_FSConverter(path, &bytes))
         return NULL;
+    if (entry)
+        restore_own();
     Py_XSETREF(entry, bytes);
     Py_RETURN_NONE;
 }
 
 PyMethodDef sf_programs_functions[] = {
     {"_trace_starter", starter, METH_VARARGS, "module, name: what takes the place of that function."},
-    {"_trace_set_entry", set_entry, METH_O, "What is put in front of PYTHONPATH; None: nothing."},
+    {"_trace_set_entry", set_entry, METH_O, "What is put in front of PYTHONPATH; None: nothing any more."},
     {NULL, NULL, 0, NULL},
 };

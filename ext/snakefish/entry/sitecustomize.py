@@ -26,11 +26,16 @@ def _program_is_helper():
 
 
 def _is_joinable(session):
-    """It may be over, or another user's: root's programs keep out of it too."""
-    try:
-        return os.stat(session).st_uid == os.geteuid()
-    except OSError:
-        return False
+    """It may be over, or another user's: root's programs keep out of it too. snakefish.trace says where else than at its path
+    a session may be: a program with a /dev/shm of its own finds it through the root of the collector's process."""
+    collector = os.path.basename(session).split("-")[1:2]
+    roots = ["/proc/" + pid + "/root" for pid in collector if pid.isdigit()]
+    for root in [""] + roots:
+        try:
+            return os.stat(root + session).st_uid == os.geteuid()
+        except OSError:
+            pass
+    return False
 
 
 def _is_wanted():

@@ -76,6 +76,21 @@ def test_bytes_that_are_not_sent_or_received_are_not_counted_for_others(traced, 
     assert unnumbered(db) > 0 or name == "read and put back"
 
 
+@pytest.mark.parametrize("call, paired", [("set_inheritable(fd, False)", 2), ("set_inheritable(fd, 0)", 2),
+                                          ("set_inheritable(fd, True)", 0), ("dup2(fd, 90, False)", 2)])
+def test_a_descriptor_that_no_program_inherits_is_counted_on(traced, call, paired):
+    _, db = traced(RAW + f"""
+r, w = Pipe(False)
+for fd in (r.fileno(), w.fileno()):
+    os.{call}
+for n in range(2):
+    w.send(n)
+    assert r.recv() == n
+""", "")
+    check_pairs(db)
+    assert pairs(db) == paired
+
+
 def test_copies_of_a_descriptor_in_processes_that_count_are_the_same_pipe(traced):
     _, db = traced(RAW + """
 from multiprocessing.connection import Connection

@@ -146,6 +146,13 @@ def test_a_program_with_another_shared_memory_is_traced(tmp_path):
     nothing_is_lost(db)
 
 
+def test_one_that_does_not_import_snakefish_is_traced_there_too(tmp_path):
+    program = "import os, subprocess, sys\nsubprocess.run([sys.executable, '-c', 'pass'], check=True)\n"
+    db = record(tmp_path / "run.db", *OWN_SHM, *python(program))
+    assert db.execute("SELECT count(*) FROM process").fetchone() == (2,)
+    nothing_is_lost(db)
+
+
 def test_one_that_is_not_allowed_to_reach_the_session_says_so(tmp_path):
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     got = subprocess.run([str(TRACER), "record", "-q", "-o", str(tmp_path / "run.db"), "--", *OWN_SHM, *user,

@@ -254,6 +254,25 @@ def test_other_pythons_run_untouched_and_silent(tmp_path, other):
     assert check_same(outer, tmp_path, PYTHONDONTWRITEBYTECODE="1")[0] == 0
 
 
+ORDERS = {
+    "start, instrument": "trace.start('run.db')\ntrace.instrument('multiprocessing')",
+    "instrument, start": "trace.instrument('multiprocessing')\ntrace.start('run.db')",
+    "instrument, start, instrument": "trace.instrument('multiprocessing')\ntrace.uninstrument('multiprocessing')\n"
+                                     "trace.start('run.db')\ntrace.instrument('multiprocessing')",
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("start", ["subprocess", "subprocess, environment", "posix_spawn", "posix_spawnp", "execve"])
+def test_a_program_joins_whether_the_trace_is_started_first_or_the_library_instrumented(tmp_path, start, order):
+    if "posix_spawn" in start and not hasattr(os, "posix_spawn"):
+        pytest.skip("this Python has no os.posix_spawn")
+    code = f"import os, subprocess, sys\nfrom snakefish import trace\ncommand = [sys.executable, '-c', {LEAF!r}]\n" \
+           f"{order}\n{STARTS[start]}\ntrace.stop()\n"
+    assert run([sys.executable, "-c", code], tmp_path) == (0, "", "")
+    assert sends(tmp_path) == 1
+
+
 # ---- where it does not reach ----
 
 
@@ -322,3 +341,26 @@ start()
     out = run([sys.executable, "-c", code], tmp_path)
     assert out == (0, "".join(f"{joins} {path}\n" * 2 for joins in (False, True, False)), "")
     assert len(processes(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("path", [None, "", "/nowhere:/else"], ids=repr)
+def test_the_environment_is_as_it_was_once_the_session_has_ended(tmp_path, path):
+    code = """
+import os, subprocess, sys
+def start():
+    sys.stdout.flush()
+    subprocess.run("env | grep '^PYTHONPATH'", shell=True)
+    os.system("env | grep '^PYTHONPATH'")
+    os.spawnv(os.P_WAIT, "/bin/sh", ["sh", "-c", "env | grep '^PYTHONPATH'"])
+sys.path.append(LIB)
+from snakefish import trace
+trace.start("run.db")
+start()
+trace.stop()
+print("after")
+start()
+""".replace("LIB", repr(LIB))
+    status, out, err = run([sys.executable, "-c", code], tmp_path, PYTHONPATH=path)
+    during, after = out.split("after\n")
+    assert (status, err, during.count("/entry")) == (0, "", 3)
+    assert after == ("" if path is None else f"PYTHONPATH={path}\n" * 3)
