@@ -21,6 +21,7 @@ from snakefish._snakefish import (
     _PHASE_INSTANT as INSTANT,
     _TASK_PROCESS as TASK_PROCESS,
     _WAIT_CHILD as FOR_CHILD,
+    _WAIT_REQUEST as FOR_REQUEST,
     _instrument_event as event,
     _instrument_family as family,
     _instrument_fork_as as fork_as,
@@ -115,7 +116,7 @@ def _poll(original, self, *args, **kwargs):
 def _serve(original, *args, **kwargs):
     """The server that forks the processes of the start method forkserver: it only waits for requests."""
     _snakefish._trace_rename("forkserver")
-    return wait(original, FOR_CHILD, None, *args, **kwargs)
+    return wait(original, FOR_REQUEST, None, *args, **kwargs)
 
 
 METHODS = [

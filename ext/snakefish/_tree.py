@@ -27,8 +27,7 @@ def is_wanted():
 
 
 def put_entry(environment):
-    """In front of the PYTHONPATH of this environment. "/" at the end says that it was empty: ":" would mean the current
-    directory."""
+    """In front of the PYTHONPATH of this environment, in the form that ext/py/trace/programs.c describes."""
     old = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = _ENTRY if old is None else f"{_ENTRY}:{old}" if old else f"{_ENTRY}/"
 

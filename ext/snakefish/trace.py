@@ -24,7 +24,7 @@ _INSTRUMENT_ENV = "SNAKEFISH_TRACE_INSTRUMENT"
 _outer = ""  # the directory of the session that the environment named, or asked for
 _inner = None  # (the program's own session, which has joined that one; the process that it belongs to)
 _has_set_environment = False  # whether SNAKEFISH_TRACE_INSTRUMENT is instrument()'s
-_told: set = set()  # paths of such sessions of which stderr has been told
+_told: set = set()  # (path, kernel) of such sessions of which stderr has been told
 
 
 def _find_collector():
@@ -70,7 +70,7 @@ def start(path, *, kernel=False):
     Blocks until the collector is ready (some ms). An older trace at `path` is replaced. RuntimeError when any other
     file is there, when the file cannot be written, when tracing is on already, or when the collector cannot be started.
     Where `snakefish-trace record` or SNAKEFISH_TRACE traces the program, this joins that trace: stderr says in which file
-    the events are, nothing is written to `path`, and stop() does not end the trace.
+    the events are, nothing is written to `path`, and stop() does not end the trace. `kernel` has no effect then.
     When a signal handler raises meanwhile, as Ctrl-C does, nothing is left of what was started.
     kernel=True records the kernel's view too: times on and off the CPUs, page faults and waits of this process and all
     it forks from now on. It needs root, and takes some tenths of a second to start. Where it is not possible, a
@@ -84,27 +84,29 @@ def _mine():
     return _inner[0] if _inner and _inner[1] == os.getpid() else None
 
 
-def _join(session):
+def _join(session, kernel):
     """Whether there is a session from the environment, which `session` joins."""
     global _inner
     if not _outer or not enabled() or _snakefish._trace_directory() != _outer:
         return False
     if _mine():
         raise RuntimeError("tracing is on already: call trace.stop() first")
-    if session.path not in _told:
-        _told.add(session.path)
+    if (session.path, kernel) not in _told:
+        _told.add((session.path, kernel))
         try:
             where = os.readlink(os.path.join(_outer, "database"))
         except OSError:  # the collector could not note it
             where = "the file of that trace"
         line = f"snakefish: this program is traced already: the events that it wants in {session.path} go to {where}"
+        if kernel:
+            line += ", and kernel=True has no effect: `snakefish-trace record --kernel` records the kernel's view"
         _streams.write_line(line.encode("utf-8", "backslashreplace").decode())
     _inner = session, os.getpid()
     return True
 
 
 def _start(session, kernel):
-    if _join(session):
+    if _join(session, kernel):
         return
     command = [_find_collector(), "serve", "-o", session.path, "--root", str(os.getpid())]
     if kernel:
@@ -192,9 +194,16 @@ def instrument(library):
     library: "multiprocessing", that is Process, Connection, Queue, SimpleQueue and Pool, in this process and those that
     it starts. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
     bytes; waits; maps, chunks and results of Pools. It may be called while tracing is on or off. These messages have no
-    number, and so no row in the view `message`: those in pipes that existed before, in sockets, and in pipes shared
-    with processes started by spawn or forkserver. Calling it again does nothing. ValueError for another library,
-    RuntimeError when this version of the library lacks a method that is to be wrapped.
+    number, and so no row in the view `message`: those in pipes that existed before, in the sockets of Listener and
+    Client, and in pipes shared with processes started by spawn or forkserver.
+
+    What is replaced in multiprocessing also serves programs that use it through concurrent.futures. Replaced elsewhere,
+    because programs wait there for their workers, or pass descriptors on: threading.Condition.wait, threading.Thread.join
+    and the select of selectors; socket.send_fds, os.dup2, os.set_inheritable, os.posix_spawn, os.posix_spawnp,
+    subprocess._fork_exec and _posixsubprocess.fork_exec. Each calls its original with the same arguments.
+
+    Calling it again does nothing. ValueError for another library, RuntimeError when this version of the library lacks a
+    method that is to be wrapped.
     """
     global _has_set_environment
     from snakefish import _instrument, _instrument_later

@@ -57,7 +57,8 @@ void entry_put(const char *path)
     char *value;
     if (load && strcmp(load, "no") == 0)
         return;
-    /* "/" at the end says that it was empty: ":" would mean the current directory */
+    /* "/" at the end says that it was empty: ":" would mean the current directory. ext/py/trace/programs.c describes
+     * the form, and names all who write and read it. */
     const char *separator = !old ? "" : old[0] ? ":" : "/";
     if (asprintf(&value, "%s%s%s", path, separator, old ? old : "") < 0)
         return;

@@ -3,8 +3,10 @@
  * A pipe is known by device and inode, which all its descriptors have, also those passed to other processes. A socket
  * pair is two pipes, one each way.
  *
- * Who has a place. A pipe gets a place and a number, which holds the place's index and its generation: how often the
- * place was given before. So the number of an earlier pipe of a place is recognised, and means "not counted".
+ * Who has a place. Each place has a generation, which grows by one whenever the place is given, and whenever it becomes
+ * free. A pipe gets a place and a number, which holds the place's index and half the generation that the place got with
+ * it: how often the place was given before. So the number of an earlier pipe of a place is recognised, and means "not
+ * counted".
  *
  *     free (generation even)  --- a pipe is declared, or found --->  taken (odd)
  *     taken                   --- its inode is declared anew, or a sweep has not found it --->  free
@@ -28,7 +30,7 @@
 #include <stdint.h>
 
 #define SF_PIPE_TABLE_PLACES 65535u
-#define SF_PIPE_TABLE_REST 0x10000u /* place 0, generation 1 */
+#define SF_PIPE_TABLE_REST 0x10000u /* place 0, given once before */
 #define SF_PIPE_TABLE_CHECKS 64     /* a power of two */
 
 /* All is 0 when the place is given, except what is said otherwise. Who writes the counts, and when: pipe_numbers.c. */

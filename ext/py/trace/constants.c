@@ -16,6 +16,7 @@ static const struct {
     {"_OUTCOME_RAISED", SF_OUTCOME_RAISED}, {"_OUTCOME_EXITED", SF_OUTCOME_EXITED},
     {"_WAIT_MESSAGE", SF_WAIT_MESSAGE},     {"_WAIT_ROOM", SF_WAIT_ROOM},
     {"_WAIT_CHILD", SF_WAIT_CHILD},         {"_WAIT_THREAD", SF_WAIT_THREAD},
+    {"_WAIT_REQUEST", SF_WAIT_REQUEST},
 };
 
 int sf_constants_add(PyObject *module)

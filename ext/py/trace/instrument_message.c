@@ -241,7 +241,9 @@ static PyObject *call_read(PyObject *Py_UNUSED(module), PyObject *const *args, P
     struct sf_connection connection = sf_connection_of(args[1]);
     struct sf_pipe_message message;
     uint32_t pipe = connection.in;
-    if (!pipe) /* a socket, a pipe from before: most of the time it waits for the message */
+    if (connection.fd < 0) /* it is closed, which the method says */
+        return sf_instrument_call(args[0], args + 1, count - 1, keywords);
+    if (!pipe) /* it is neither a pipe nor a socket, but a terminal, say: most of the time it waits for the message */
         return sf_instrument_call_waiting(SF_WAIT_MESSAGE, 0, args[0], args + 1, count - 1, keywords);
     struct sf_call *call = sf_call_around(args[1], SF_EVENT_RECEIVE), *own = NULL;
     int64_t bytes = -1;

@@ -107,6 +107,20 @@ static PyObject *end_span(PyObject *self)
     Py_RETURN_FALSE;
 }
 
+/* The call of a span: without arguments it is __enter__, with three it is __exit__. */
+static PyObject *enter_or_exit(PyObject *span, Py_ssize_t count, bool has_keywords)
+{
+    if (!has_keywords && count == 0)
+        return begin_span(span);
+    if (!has_keywords && count == 3)
+        return end_span(span);
+    if (has_keywords)
+        PyErr_SetString(PyExc_TypeError, "a span takes no keyword arguments");
+    else
+        PyErr_Format(PyExc_TypeError, "__enter__ takes no arguments and __exit__ takes 3, not %zd", count);
+    return NULL;
+}
+
 static int span_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"name", NULL};
@@ -163,11 +177,10 @@ static PyObject *exit_get(PyObject *self, PyObject *found, PyObject *type)
 static PyObject *ends_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     (void)self;
-    (void)kwargs;
     Py_ssize_t count = PyTuple_GET_SIZE(args);
     PyObject *span = count ? PyTuple_GET_ITEM(args, 0) : NULL;
     if (span && Py_TYPE(span) == span_type)
-        return count > 1 ? end_span(span) : begin_span(span);
+        return enter_or_exit(span, count - 1, kwargs && PyDict_Size(kwargs) > 0);
     PyErr_SetString(PyExc_TypeError, "the first argument must be a span");
     return NULL;
 }
@@ -213,8 +226,7 @@ static PyObject *span_enter(PyObject *self, PyObject *Py_UNUSED(unused))
 /* A look-up of __exit__ returns a span, and calls it. */
 static PyObject *span_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    (void)kwargs;
-    return PyTuple_GET_SIZE(args) ? end_span(self) : begin_span(self);
+    return enter_or_exit(self, PyTuple_GET_SIZE(args), kwargs && PyDict_Size(kwargs) > 0);
 }
 
 static PyMethodDef span_methods[] = {
@@ -250,11 +262,7 @@ static int finish_type(PyTypeObject *type)
 static PyObject *call_span(PyObject *self, PyObject *const *args, size_t count, PyObject *keywords)
 {
     (void)args;
-    if (keywords) {
-        PyErr_SetString(PyExc_TypeError, "a span takes no keyword arguments");
-        return NULL;
-    }
-    return PyVectorcall_NARGS(count) ? end_span(self) : begin_span(self);
+    return enter_or_exit(self, PyVectorcall_NARGS(count), keywords != NULL);
 }
 
 /* name: may be NULL, for span_init to set. */

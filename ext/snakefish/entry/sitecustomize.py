@@ -50,7 +50,8 @@ def _is_wanted():
 
 
 def _restore_path(here, stays):
-    """PYTHONPATH as it was before `here` was put in front of it; also for C, unless it `stays` there."""
+    """PYTHONPATH as it was before `here` was put in front of it, in the form that ext/py/trace/programs.c describes; also for C,
+    unless it `stays` there."""
     first, colon, rest = os.environ.get("PYTHONPATH", "").partition(os.pathsep)
     if first.rstrip("/") != here:
         return

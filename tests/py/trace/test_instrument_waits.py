@@ -127,3 +127,21 @@ with snakefish.Thread(time.sleep, args=(0.4,)) as t:
     check(db)
     times = seconds(db)
     assert times["late child"] > 0.35 and times["running"] < 0.3, times
+
+
+def test_a_read_from_a_closed_connection_is_no_wait(traced):
+    _, db = traced("""
+import multiprocessing
+for duplex in (False, True):
+    r, w = multiprocessing.Pipe(duplex)
+    r.close()
+    for read in (r.recv, r._recv_bytes):
+        try:
+            read()
+        except (OSError, TypeError):
+            pass
+        else:
+            raise AssertionError("it has read")
+""")
+    check(db)
+    assert db.one("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'wait'") == 0

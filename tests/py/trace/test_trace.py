@@ -234,13 +234,18 @@ def test_a_span_is_written_whichever_way_its_block_is_entered_and_left(check_pro
             assert type(by_hand).__exit__(by_hand, None, None, None) is False
             assert by_hand.__enter__() is by_hand
             assert by_hand.__exit__(None, None, None) is False
-            for wrong in (lambda: trace.span.__enter__(), lambda: trace.span.__exit__(1, None, None, None)):
+            open_one = trace.span("by hand").__enter__()
+            for wrong in (lambda: trace.span.__enter__(), lambda: trace.span.__exit__(1, None, None, None),
+                          lambda: open_one.__exit__(None), lambda: open_one.__exit__(None, None, None, None),
+                          lambda: open_one(1), lambda: open_one(None, None), lambda: type(open_one).__exit__(open_one, None),
+                          lambda: open_one.__exit__(None, None, traceback=None), lambda: open_one(type=None)):
                 try:
                     wrong()
                 except TypeError:
                     pass
                 else:
                     raise AssertionError("no TypeError")
+            assert open_one.__exit__(None, None, None) is False
             bare = trace.span.__new__(trace.span)
             try:
                 with bare:
@@ -250,7 +255,7 @@ def test_a_span_is_written_whichever_way_its_block_is_entered_and_left(check_pro
         """, tmp_path / "run.db")
     with Database(tmp_path / "run.db") as db:
         texts = dict(db.rows("SELECT t.text, count(*) FROM span s JOIN text t ON t.id = s.object WHERE closed = 1 GROUP BY 1"))
-        assert texts == {"returned": 1, "raised": 1, "stacked": 1, "stacked, too": 1, "again": 2, "by hand": 2}
+        assert texts == {"returned": 1, "raised": 1, "stacked": 1, "stacked, too": 1, "again": 2, "by hand": 3}
         assert db.rows("SELECT kind FROM span WHERE closed = 0") == []
 
 

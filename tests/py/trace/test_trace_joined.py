@@ -112,3 +112,15 @@ with trace.session("inner.db"):
 """)
     assert (status, out, err) == (0, "", [])
     assert marks(tmp_path / "outer.db") == ["outer"] and marks(tmp_path / "inner.db") == ["inner"]
+
+
+@pytest.mark.parametrize("outer", OUTER)
+def test_it_says_that_the_kernels_view_which_it_wants_is_not_recorded(tmp_path, outer):
+    status, out, err = run(tmp_path, outer, """
+for wants in (False, True, True):
+    with trace.session("inner.db", kernel=wants):
+        pass
+""")
+    assert (status, out) == (0, "") and len(err) == 2
+    first, second = (line.replace(str(tmp_path), "") for line in err)
+    assert "kernel" not in first and "kernel=True has no effect" in second and "record --kernel" in second
