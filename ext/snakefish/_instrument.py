@@ -151,5 +151,6 @@ def uninstrument(library):
     for owner, name, before, now in reversed(mine):
         if vars(owner).get(name) is now:  # else another library has wrapped our wrapper, which only calls the original now
             setattr(owner, name, before)
+    _tree.restore_starters()
     if mine:
         _snakefish._instrument_forget()

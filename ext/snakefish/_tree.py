@@ -10,16 +10,17 @@ import sys
 from snakefish import _command, _snakefish
 
 _ENTRY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "entry")
-# Where Python keeps the functions that start programs: subprocess has copied one, os has copied those of posix.
-_STARTERS = {
-    "execv": ("posix", "os"),
-    "execve": ("posix", "os"),
-    "posix_spawn": ("posix", "os"),
-    "posix_spawnp": ("posix", "os"),
-    "system": ("posix", "os"),
-    "fork_exec": ("_posixsubprocess",),
+# Where Python keeps the functions that start programs: os has copied those of posix, subprocess has copied one.
+_PLACES = {
+    "execv": (("posix", "execv"), ("os", "execv")),
+    "execve": (("posix", "execve"), ("os", "execve")),
+    "posix_spawn": (("posix", "posix_spawn"), ("os", "posix_spawn")),
+    "posix_spawnp": (("posix", "posix_spawnp"), ("os", "posix_spawnp")),
+    "system": (("posix", "system"), ("os", "system")),
+    "fork_exec": (("_posixsubprocess", "fork_exec"), ("subprocess", "_fork_exec")),
 }
-_replaced = False
+_starters: dict = {}  # name: (the original, what takes its place)
+_has_entry = False
 
 
 def is_wanted():
@@ -46,35 +47,42 @@ def what_keeps_out(words):
 
 def extend():
     """From now on all programs that this process starts get the entry, as long as their environment has a session."""
+    global _has_entry
     if is_wanted():
         _snakefish._trace_set_entry(_ENTRY)
+        _has_entry = True
         replace_starters()
 
 
 def end():
     """No longer, also not by the environment that C sees."""
+    global _has_entry
     _snakefish._trace_set_entry(None)
+    _has_entry = False
+    restore_starters()
 
 
 def replace_starters():
-    """Once in a process, and for ever: while there is no entry they only call their originals. Before anything of ours wraps
-    them: a copy that is wrapped already is not replaced."""
-    global _replaced
-    if _replaced:
-        return
-    _replaced = True
-    import _posixsubprocess
-    import posix
+    """Before anything of ours wraps them: what takes their places has to lie beneath. Without an entry it only calls its
+    original."""
+    import _posixsubprocess  # noqa: F401
 
-    for name, (owner, *copies) in _STARTERS.items():
-        module = {"posix": posix, "_posixsubprocess": _posixsubprocess}[owner]
-        original = getattr(module, name, None)
-        if original is None:
-            continue
-        mine = _snakefish._trace_starter(module, name)
-        setattr(module, name, mine)
-        for copy in map(sys.modules.get, copies):
-            if getattr(copy, name, None) is original:
-                setattr(copy, name, mine)
-        if name == "fork_exec" and getattr(sys.modules.get("subprocess"), "_fork_exec", None) is original:
-            sys.modules["subprocess"]._fork_exec = mine
+    for name, ((module, _), *_) in _PLACES.items():
+        original = getattr(sys.modules[module], name, None)
+        if original is not None and name not in _starters:
+            _starters[name] = original, _snakefish._trace_starter(sys.modules[module], name)
+    for name, (original, mine) in _starters.items():
+        _exchange(name, original, mine)
+
+
+def restore_starters():
+    """Where nothing of ours wraps them, unless a trace needs them."""
+    if not _has_entry:
+        for name, (original, mine) in _starters.items():
+            _exchange(name, mine, original)
+
+
+def _exchange(name, old, new):
+    for module, attribute in _PLACES[name]:
+        if getattr(sys.modules.get(module), attribute, None) is old:
+            setattr(sys.modules[module], attribute, new)

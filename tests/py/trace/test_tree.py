@@ -365,3 +365,27 @@ start()
     during, after = out.split("after\n")
     assert (status, err, during.count("/entry")) == (0, "", 3)
     assert after == ("" if path is None else f"PYTHONPATH={path}\n" * 3)
+
+
+def test_the_functions_that_start_programs_are_the_originals_once_neither_a_trace_nor_an_instrument_needs_them(tmp_path):
+    code = """
+import os, subprocess, _posixsubprocess
+from snakefish import trace
+def look():
+    return [getattr(m, name, None) for m in (os, subprocess, _posixsubprocess)
+            for name in ("execv", "execve", "posix_spawn", "posix_spawnp", "system", "_fork_exec", "fork_exec")]
+def start():
+    trace.start("run.db")
+def instrument():
+    trace.instrument("multiprocessing")
+def uninstrument():
+    trace.uninstrument("multiprocessing")
+before = look()
+for steps in ([start, trace.stop], [instrument, uninstrument], [start, instrument, trace.stop, uninstrument],
+              [instrument, start, uninstrument, trace.stop], [start, instrument, uninstrument, trace.stop]) * 2:
+    for step in steps:
+        assert step in (start, instrument) or look() != before
+        step()
+    assert look() == before, steps
+"""
+    assert run([sys.executable, "-c", code], tmp_path) == (0, "", "")
