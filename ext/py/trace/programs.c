@@ -4,7 +4,7 @@
  * it, in the environment that C sees. The program does not see it there: os.environ has PYTHONPATH as it was. Therefore
  * `entry` is missing from an environment that the program hands on, made from os.environ, and it is gone once the
  * program has set PYTHONPATH. The functions here take the places of those by which Python starts programs, and put it
- * back.
+ * back. When the session ends it is taken out of what C sees, too.
  *
  * They are functions in C with the names and documentation of their originals, so nobody sees them: no frame in a
  * traceback, no other message for a wrong call. Only an environment that has a session gets the entry: one that the
