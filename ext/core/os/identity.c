@@ -106,8 +106,8 @@ static void stat_path(pid_t pid, char path[32])
  * there /proc/5 may be another process than the one that we call 5. */
 static bool is_own_proc(void)
 {
-    /* this process as it was when it looked; relaxed, for all its threads find the same */
-    static _Atomic pid_t own, foreign;
+    static _Atomic pid_t own,
+        foreign; /* this process as it was when it looked; no partner: all its threads find the same */
     pid_t self = getpid();
     if (atomic_load_explicit(&own, memory_order_relaxed) == self)
         return true;
