@@ -12,12 +12,12 @@ CREATE TEMP VIEW child_without_log AS
     WHERE EXISTS(SELECT 1 FROM log WHERE log.process = p.parent) AND NOT EXISTS(SELECT 1 FROM log WHERE log.process = p.id);
 
 -- CPU time by the processes' own words, in ns (real numbers: a log may say anything). Of a process that has gone on in
--- another program it is not that of its whole life.
+-- another program it is not that of its whole life. Where a process has said it twice, the last one counts: they grow.
 CREATE TEMP TABLE cpu_time(process INTEGER PRIMARY KEY, own REAL, children REAL);
 INSERT OR IGNORE INTO cpu_time
-  SELECT e.process, max(0.0, total(e.a)), max(0.0, total(e.b)) FROM event e
+  SELECT e.process, max(0.0, max(e.a)), max(0.0, max(e.b)) FROM event e
   WHERE e.kind = EVENT_USAGE AND (SELECT count(*) FROM log l WHERE l.process = e.process) <= 1
-  GROUP BY e.process HAVING count(*) = 1;
+  GROUP BY e.process;
 
 -- What children without a log have used: what a process's children have used, but for those with a log. If one of these
 -- does not say what it used, it may be as much as its life on all CPUs.
