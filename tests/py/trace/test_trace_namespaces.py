@@ -199,3 +199,17 @@ trace.stop()
     assert marks(opened[-1]) == [(1, None, 1), (1, 1, 1)]
     used = opened[-1].execute("SELECT e.a FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'usage'").fetchall()
     assert len(used) == 2 and all(ns >= 0 for ns, in used)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.3])
+def test_a_child_in_a_namespace_of_its_own_has_a_log(tmp_path, seconds):
+    """Its parent knows it by another number than it has in its log."""
+    program = f"""
+import ctypes, time, snakefish
+assert ctypes.CDLL(None).unshare(0x20000000) == 0
+with snakefish.Thread(time.sleep, args=({seconds},)) as thread:
+    thread.start()
+"""
+    record(tmp_path / "run.db", *python(program))
+    told = subprocess.run([str(TRACER), "analyze", str(tmp_path / "run.db")], capture_output=True, text=True, check=True).stdout
+    assert "efficiency" in told and "had no log" not in told
