@@ -3,7 +3,7 @@
 #   PYTHON=python3.12        the interpreter to build for and to test with (default: Debian's)
 #   SAN=address,undefined    build with sanitizers and asserts, under build/san-<names>/
 #   ASSERTS=yes              build with asserts, under build/asserts/
-#   JOBS=1                   for test: run one suite at a time, not two
+#   JOBS=1                   for test: run one suite at a time, not three
 #   V=1                      show the commands
 #   DEPS=no                  do not look for packages to install
 #   RESUME=1                 for bench-full: continue the session that was interrupted
@@ -12,7 +12,7 @@ PYTHON ?= /usr/bin/python3
 CC     ?= gcc
 SAN    ?=
 ASSERTS ?=
-JOBS   ?= 2
+JOBS   ?= 3
 V      ?=
 comma  := ,
 

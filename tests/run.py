@@ -11,7 +11,7 @@ The C tests are those of <build>/asserts, where asserts are live (`make core-tes
 that `make ext && python3 tests/run.py py` tests what was just built.
 
 With --jobs 2 or more, suites run side by side first, then those in ALONE one after the other: these measure what a machine
-takes that has nothing else to do. `make test` has two jobs, which saves almost half of the time on two CPUs.
+takes that has nothing else to do. `make test` has three jobs: tests wait a lot, so this is the quickest on two CPUs.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
-WITH_ASSERTS = ("py", "tracer", "reentrancy", "hostile")
-LONGEST = ("py", "analysis", "bench", "py-pypy", "tracer")
+WITH_ASSERTS = ("py", "py-trace", "tracer", "reentrancy", "hostile")
+LONGEST = ("py", "analysis", "py-trace", "bench", "tracer", "py-pypy")
 ALONE = ("truth",)
 
 
@@ -37,8 +37,9 @@ def programs(build, part):
             if os.access(path, os.X_OK) and not path.endswith(".d")]
 
 
-def pytest(folder):
-    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", os.path.join("tests", folder)]]
+def pytest(folder, without=None):
+    rest = ["--ignore", os.path.join("tests", without)] if without else []
+    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *rest, os.path.join("tests", folder)]]
 
 
 def asserts_build(build):
@@ -60,7 +61,8 @@ def suites(build):
                      for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
     found["tracer-c"] = programs(asserts, "tracer")
     found["tracer"] = pytest("tracer")
-    found["py"] = pytest("py")
+    found["py"] = pytest("py", without="py/trace")
+    found["py-trace"] = pytest("py/trace")
     stress = os.path.join("tests", "stress")
     found["faults"] = [[sys.executable, os.path.join(stress, "run.py"), "--trials", "300", "--seconds", "30"],
                        [sys.executable, os.path.join(stress, "many.py"), "--count", "300"],

@@ -81,7 +81,7 @@ def start(path, *, kernel=False):
 
 def _mine():
     """The session that this process has started and that has joined another; None: there is none."""
-    return _inner[0] if _inner and _inner[1] == os.getpid() else None
+    return _inner[0] if _inner and _inner[1] == _snakefish._trace_forks() else None
 
 
 def _join(session, kernel):
@@ -101,7 +101,7 @@ def _join(session, kernel):
         if kernel:
             line += ", and kernel=True has no effect: `snakefish-trace record --kernel` records the kernel's view"
         _streams.write_line(line.encode("utf-8", "backslashreplace").decode())
-    _inner = session, os.getpid()
+    _inner = session, _snakefish._trace_forks()
     return True
 
 

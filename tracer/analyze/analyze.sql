@@ -5,19 +5,21 @@
 CREATE TEMP VIEW child_without_log AS
   SELECT DISTINCT pid, 0 AS kernel FROM (
       SELECT a AS pid FROM event WHERE kind = EVENT_FORK AND phase = 2 AND a > 0
-      UNION SELECT pid FROM reap WHERE reaper <> 0) c
-    WHERE NOT EXISTS(SELECT 1 FROM log WHERE log.pid = c.pid)
+        AND (object IS NULL OR object NOT IN (SELECT task FROM process WHERE task IS NOT NULL))
+      UNION SELECT pid FROM reap
+        WHERE reaper <> 0 AND pid NOT IN (SELECT a FROM event WHERE kind = EVENT_FORK AND phase = 2 AND a IS NOT NULL)) c
+    WHERE NOT EXISTS(SELECT 1 FROM log WHERE log.pid = c.pid) AND NOT EXISTS(SELECT 1 FROM log WHERE log.host_pid = c.pid)
       AND NOT EXISTS(SELECT 1 FROM kernel_life k WHERE k.pid = c.pid)
   UNION SELECT p.pid, 1 FROM process p JOIN kernel_life k ON k.process = p.id
     WHERE EXISTS(SELECT 1 FROM log WHERE log.process = p.parent) AND NOT EXISTS(SELECT 1 FROM log WHERE log.process = p.id);
 
 -- CPU time by the processes' own words, in ns (real numbers: a log may say anything). Of a process that has gone on in
--- another program it is not that of its whole life.
+-- another program it is not that of its whole life. Where a process has said it twice, the last one counts: they grow.
 CREATE TEMP TABLE cpu_time(process INTEGER PRIMARY KEY, own REAL, children REAL);
 INSERT OR IGNORE INTO cpu_time
-  SELECT e.process, max(0.0, total(e.a)), max(0.0, total(e.b)) FROM event e
+  SELECT e.process, max(0.0, max(e.a)), max(0.0, max(e.b)) FROM event e
   WHERE e.kind = EVENT_USAGE AND (SELECT count(*) FROM log l WHERE l.process = e.process) <= 1
-  GROUP BY e.process HAVING count(*) = 1;
+  GROUP BY e.process;
 
 -- What children without a log have used: what a process's children have used, but for those with a log. If one of these
 -- does not say what it used, it may be as much as its life on all CPUs.
@@ -44,8 +46,9 @@ CREATE TEMP VIEW shown_note AS
     FROM ledger l JOIN cpu_time c USING(process)
     WHERE l.category = 'running' AND NOT EXISTS(SELECT 1 FROM kernel_life k WHERE k.process = l.process)
     HAVING total(max(0.0, l.ns - c.own)) > 2e7 + 0.05 * total(l.ns)
-  UNION ALL SELECT printf('%d process%s found no room for a log: what %s did is missing here', value,
-                iif(value = 1, '', 'es'), iif(value = 1, 'it', 'they')) FROM stats WHERE name = 'lost_logs' AND value > 0
+  UNION ALL SELECT printf('%d log%s lost: what %s did is missing here; snakefish-trace info says more', value,
+                iif(value = 1, ' is', 's are'), iif(value = 1, 'its process', 'their processes'))
+    FROM stats WHERE name = 'lost_logs' AND value > 0
   UNION ALL
   SELECT 'records were lost: what they said is missing here; see snakefish-trace info' FROM stats
     WHERE name = 'lost' AND severity = 'loss' GROUP BY 1
@@ -53,7 +56,8 @@ CREATE TEMP VIEW shown_note AS
     WHERE NOT EXISTS(SELECT 1 FROM fault) AND NOT EXISTS(SELECT 1 FROM sched_slice)
   UNION ALL SELECT 'page faults are an estimate: counted, and charged at a calibrated cost'
     WHERE EXISTS(SELECT 1 FROM fault WHERE estimate)
-  UNION ALL SELECT printf('tracing is an estimate: %d events at %.1f ns', (SELECT count(*) FROM event), value / 1000.0)
+  UNION ALL SELECT printf('tracing is an estimate: %d event%s at %.1f ns', (SELECT count(*) FROM event),
+                iif((SELECT count(*) FROM event) = 1, '', 's'), value / 1000.0)
     FROM meta WHERE key = 'event_cost_ps';
 
 CREATE TEMP VIEW shown_efficiency AS

@@ -443,7 +443,8 @@ int collect_run(const struct collect_job *job, struct sentence *why)
 {
     struct collect c = {.job = job, .kernel = job->kernel};
     struct session *session = job->session;
-    struct finish_facts facts = {.clock = job->clock, .state = job->state, .session = session};
+    struct finish_facts facts = {
+        .clock = job->clock, .state = job->state, .session = session, .in_another_file = job->in_another_file};
     struct ids *ids = ids_new(job->store);
     int error = ids ? 0 : output_explain(why, -ENOMEM, "no memory");
 

@@ -28,6 +28,7 @@ struct collect_job {
     struct clock *clock;   /* running */
     struct kernel *kernel; /* or NULL; closed at the end */
     bool recovering;       /* the store may hold what an earlier collector took */
+    bool in_another_file;  /* what an earlier collector took is in another file */
     enum collect_store store_rows;
     const char *state; /* for meta: complete or recovered */
     /* Called in every round, at least every 100 ms; must not block. */

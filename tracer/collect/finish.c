@@ -26,7 +26,11 @@ static int64_t lost_logs(struct store *store, const struct finish_facts *facts)
 {
     int64_t found = rows_number(store_connection(store), "SELECT count(*) FROM log") + facts->refused_logs;
     int64_t removed = facts->made_logs - found - facts->unopened_logs;
-    if (removed > 0)
+    if (removed > 0 && facts->in_another_file)
+        output_note(
+            "what the collector that died had stored is not in this file; logs that were stored there: %" PRId64,
+            removed);
+    else if (removed > 0)
         output_note("somebody else has removed logs before they were found, and their events are lost: %" PRId64,
                     removed);
     return session_lost_logs(facts->session) + facts->unopened_logs + (removed > 0 ? removed : 0);

@@ -8,8 +8,9 @@
 
 struct finish_facts {
     const struct clock *clock;
-    const char *state; /* for meta: complete or recovered */
-    bool stopped;      /* by trace.stop(): then processes may still run, and that is no loss */
+    const char *state;    /* for meta: complete or recovered */
+    bool in_another_file; /* a dead collector has stored a part of the session, and not in this file */
+    bool stopped;         /* by trace.stop(): then processes may still run, and that is no loss */
     struct session *session;
     unsigned made_logs; /* by processes that found the session active; files that were removed before they were found
                            are among them */

@@ -128,7 +128,8 @@ INSERT INTO stats(name, process, severity, value)
   FROM account WHERE emitted <> collected + lost_all + torn OR torn NOT IN (0, 1);
 
 -- Messages of pipes that have no row in `message`: pairs that could not be; those of pipes that were too many to be told
--- apart; and those of pipes that others may use without counting, or may have.
+-- apart; and those of pipes that others may use without counting, or may have. Of the last two kinds sends and receives
+-- count; the third has those of the first, too.
 INSERT INTO stats(name, process, severity, value)
   SELECT key, NULL, 'loss', value FROM meta WHERE key = 'mismatched_messages'
   UNION ALL

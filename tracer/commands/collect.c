@@ -134,8 +134,12 @@ static int recover(const char *dir, const char *path)
     if (error)
         goto out;
     session_set_state(&session, SF_SESSION_CLOSED);
-    struct collect_job job = {
-        .session = &session, .store = store, .clock = &clock, .recovering = true, .state = "recovered"};
+    struct collect_job job = {.session = &session,
+                              .store = store,
+                              .clock = &clock,
+                              .recovering = true,
+                              .in_another_file = !goes_on,
+                              .state = "recovered"};
     error = collect_run(&job, &why);
     store_close(store);
     if (!error)

@@ -14,10 +14,10 @@
 #include "store/rows.h"
 
 const char summary_no_events[] =
-    "no events: no process of the program wrote any. A program in Python writes events if it uses snakefish (`import "
-    "snakefish`). `record --instrument all`, or SNAKEFISH_TRACE_INSTRUMENT=all with `python3 -m snakefish PROGRAM`, "
-    "also "
-    "records one that uses multiprocessing, unless its Python ignores the environment (-I, -E) or its site (-S)";
+    "no events: no process of the program wrote more than its CPU time. A program in Python writes events if it uses "
+    "snakefish (`import snakefish`). `record --instrument all`, or SNAKEFISH_TRACE_INSTRUMENT=all with "
+    "`python3 -m snakefish PROGRAM`, also records one that uses multiprocessing, unless its Python ignores the "
+    "environment (-I, -E) or its site (-S)";
 
 bool summary_says_nothing(sqlite3 *db)
 {

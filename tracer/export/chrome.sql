@@ -68,11 +68,13 @@ CREATE TEMP VIEW chrome_thread AS
     SELECT r.process, s.pid, r.tid, r.name FROM row r JOIN shown s ON s.id = r.process
     UNION ALL
     SELECT k.process, s.pid, 4194304 + k.tid,
-           iif(k.tid = s.first_tid, 'CPU',
-               'CPU, ' || coalesce((SELECT t.name FROM thread t WHERE t.process = k.process AND t.tid = k.tid
-                                    ORDER BY t.first_seq DESC LIMIT 1), 'thread ' || k.tid))
+           iif(k.tid = s.first_tid, 'CPU', 'CPU, ' || coalesce(t.name, 'thread ' || k.tid))
     FROM (SELECT process, tid FROM sched_slice UNION SELECT process, tid FROM kernel_wait) k
-    JOIN shown s ON s.id = k.process)
+    JOIN shown s ON s.id = k.process
+    -- In another pid namespace a thread has another number for itself than for the machine.
+    LEFT JOIN (SELECT process, tid, name, max(first_seq) FROM thread
+               WHERE process NOT IN (SELECT process FROM log WHERE host_pid <> pid) GROUP BY process, tid) t
+      ON t.process = k.process AND t.tid = k.tid)
   ORDER BY process, tid;
 
 -- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is

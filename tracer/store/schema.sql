@@ -13,9 +13,9 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 -- One row per traced process: each that has a log, and with the kernel's view each process of the program's tree. It
 -- stays the same process when it execs another program. name: of the log, or else of the last program it ran. parent:
 -- the process that forked or started it, also where it has ended since, or where an untraced program (a shell) was in
--- between; NULL: not traced. exit_status: as waitpid returns it, -N for signal N; NULL: not known. task: what it was
--- forked for. pid: as the process's own pid namespace numbers it, so two processes may have the same one; with the
--- kernel's view as the machine does.
+-- between; NULL: not traced, or not known (of a program that ended soon behind a shell). exit_status: as waitpid returns
+-- it, -N for signal N; NULL: not known. task: what it was forked for. pid: as the process's own pid namespace numbers it,
+-- so two processes may have the same one; with the kernel's view as the machine does.
 CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
@@ -54,7 +54,7 @@ CREATE TABLE event(
 -- next row of its lane, or the process's end. name: of Python's thread, the last one that it had (the `thread` events
 -- have the earlier ones); NULL: Python does not know it. Lane 0 is the process's first thread. Lane 16383 is shared by
 -- those that found no lane of their own, because so many live at once; stats.threads_without_lane counts them. tid: its
--- number in the kernel. since_tsc identifies it in the events.
+-- number in the process's own pid namespace. since_tsc identifies it in the events.
 CREATE TABLE thread(
   process INTEGER NOT NULL REFERENCES process(id), since_tsc INTEGER NOT NULL, lane INTEGER NOT NULL,
   first_tsc INTEGER NOT NULL, first_seq INTEGER NOT NULL, start_ns INTEGER, tid INTEGER, name TEXT,

@@ -42,6 +42,7 @@ struct family {
 };
 static struct family *family;
 static uint64_t family_number;
+static uint32_t forks; /* see sf_log_forks */
 
 static struct {
     char directory[PATH_MAX];
@@ -307,6 +308,11 @@ uint32_t sf_log_texts_era(void)
     return own.era;
 }
 
+uint32_t sf_log_forks(void)
+{
+    return forks;
+}
+
 int sf_log_attach(const char *directory)
 {
     if (sf_log_self.session)
@@ -402,6 +408,7 @@ static void start_log_in_child(void)
     uint64_t tsc = sf_tsc_read_fenced(), parent_tsc = sf_log_self.header ? sf_log_self.header->start_tsc : 0;
     uint32_t task = next_fork.task;
     pid_t parent = own.pid;
+    forks++;
     bool same_space = getppid() == parent; /* across namespaces the parent has no number, and getppid gives 0 */
     close_log();
     sf_lanes_start(tsc);

@@ -151,4 +151,9 @@ static inline void sf_log_stretch(enum sf_event_kind kind, uint64_t from, uint64
 uint32_t sf_log_text(const char *text, uint64_t bytes);
 uint32_t sf_log_texts_era(void);
 
+/* How many forks lie between this process and the one that loaded the library. It differs from those of all processes
+ * that this one descends from, so it tells whether something noted belongs to this process. A pid does not: the first
+ * process of a pid namespace and the first one of a namespace inside it are both 1. */
+uint32_t sf_log_forks(void);
+
 #endif

@@ -31,7 +31,8 @@ int sf_log_file_reserve(struct sf_log_file *file, uint64_t records, uint64_t cap
     records = records < capacity ? records : capacity;
     off_t end = SF_LOG_RECORDS_OFFSET + (off_t)(records * sizeof(struct sf_record));
     int error, fd = sf_own_fd_get(&file->fd);
-    if (!take_room(file->session, (records - file->reserved) * sizeof(struct sf_record), !file->reserved))
+    uint64_t bytes = (records - file->reserved) * sizeof(struct sf_record);
+    if (!take_room(file->session, bytes, !file->reserved))
         return -ENOSPC;
     if (fd < 0) { /* the program has closed it; the mapping is still ours */
         error = sf_shm_reserve(file->mapped, (size_t)end);
@@ -40,7 +41,9 @@ int sf_log_file_reserve(struct sf_log_file *file, uint64_t records, uint64_t cap
             error = fallocate(fd, 0, 0, end) ? -errno : 0;
         while (error == -EINTR);
     }
-    if (!error)
+    if (error)
+        atomic_fetch_sub_explicit((_Atomic uint64_t *)&file->session->reserved_bytes, bytes, memory_order_relaxed);
+    else
         file->reserved = records;
     return error;
 }

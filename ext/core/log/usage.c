@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
 
@@ -16,7 +15,7 @@ struct usage {
 
 static struct {
     struct usage usage;
-    pid_t process;
+    uint32_t forks; /* of that process: see sf_log_forks */
 } before;
 
 static uint64_t cpu_ns(int who)
@@ -37,7 +36,7 @@ void sf_usage_write(void)
 {
     if (!sf_log_enabled())
         return;
-    struct usage now = usage_now(), then = before.process == getpid() ? before.usage : (struct usage){0, 0};
+    struct usage now = usage_now(), then = before.forks == sf_log_forks() ? before.usage : (struct usage){0, 0};
     sf_log_write(SF_EVENT_USAGE, SF_PHASE_INSTANT, 0, now.own_ns - then.own_ns, now.children_ns - then.children_ns);
 }
 
@@ -45,6 +44,6 @@ void sf_usage_begin(void)
 {
     static bool at_exit; /* inherited by children, like what it says */
     before.usage = usage_now();
-    before.process = getpid();
+    before.forks = sf_log_forks();
     at_exit = at_exit || atexit(sf_usage_write) == 0;
 }

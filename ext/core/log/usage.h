@@ -8,8 +8,8 @@
  * there is none. */
 void sf_usage_begin(void);
 
-/* Writes the USAGE event, if events are wanted: at the process's end, or at that of its log. One getrusage for itself
- * and one for its children. */
+/* Writes the USAGE event, if events are wanted: at the process's end, or at that of its log. There may be several of
+ * one process; the last one counts. One getrusage for itself and one for its children. */
 void sf_usage_write(void);
 
 #endif

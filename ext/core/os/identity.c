@@ -103,16 +103,10 @@ static void stat_path(pid_t pid, char path[32])
 }
 
 /* Whether /proc numbers processes as this process does. In a pid namespace that has no /proc of its own it does not:
- * there /proc/5 may be another process than the one that we call 5. */
+ * there /proc/5 may be another process than the one that we call 5. Asked each time: a forked child may have the pid of
+ * its parent in a namespace of its own. */
 static bool is_own_proc(void)
 {
-    static _Atomic pid_t own,
-        foreign; /* this process as it was when it looked; no partner: all its threads find the same */
-    pid_t self = getpid();
-    if (atomic_load_explicit(&own, memory_order_relaxed) == self)
-        return true;
-    if (atomic_load_explicit(&foreign, memory_order_relaxed) == self)
-        return false;
     char link[16];
     int error = errno;
     ssize_t length = readlink("/proc/self", link, sizeof link);
@@ -120,8 +114,7 @@ static bool is_own_proc(void)
     long pid = 0;
     for (ssize_t i = 0; i < length && link[i] >= '0' && link[i] <= '9'; i++)
         pid = pid * 10 + (link[i] - '0');
-    atomic_store_explicit(pid == self ? &own : &foreign, self, memory_order_relaxed);
-    return pid == self;
+    return pid == getpid();
 }
 
 /* This process's stack address, 0 if it cannot be known. It is read from the thread's file, because user-mode emulators

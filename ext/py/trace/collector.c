@@ -29,7 +29,7 @@ static const int64_t abandon_ns = 10 * SF_NS_PER_S; /* longer than a collector t
 static struct {
     enum state state;
     PyObject *session; /* owned; NULL in state NONE */
-    pid_t owner;       /* the process that has launched it */
+    uint32_t owner;    /* the process that has launched it, by its sf_log_forks */
     pid_t launcher;    /* a child of the owner, until it is reaped; the collector itself is none. 0: there is none */
     struct sf_own_fd socket;
     char text[8192]; /* what was read and not taken yet */
@@ -39,7 +39,7 @@ static struct {
 
 static bool is_there(PyObject *session)
 {
-    return collector.state != NONE && collector.owner == getpid() && (!session || collector.session == session);
+    return collector.state != NONE && collector.owner == sf_log_forks() && (!session || collector.session == session);
 }
 
 /* In the owner, and in its children. */
@@ -166,7 +166,7 @@ static int launch(PyObject *session, char *const argv[], bool has_stderr)
     collector.state = LAUNCHED;
     Py_INCREF(session);
     collector.session = session;
-    collector.owner = getpid();
+    collector.owner = sf_log_forks();
     collector.launcher = child;
     collector.bytes = 0;
     collector.ended = false;
@@ -182,7 +182,7 @@ static int sleep_until_dead(void *child, int64_t timeout_ns)
 static int try_reap(void *child)
 {
     int32_t status;
-    if (collector.launcher != *(pid_t *)child || collector.owner != getpid())
+    if (collector.launcher != *(pid_t *)child || collector.owner != sf_log_forks())
         return 0;
     int got = sf_process_try_reap(collector.launcher, &status);
     if (got == 1)
@@ -227,7 +227,7 @@ PyObject *sf_collector_launch(PyObject *Py_UNUSED(module), PyObject *args)
         if (PyBytes_AsStringAndSize(PyList_GetItem(command, i), &argv[i], NULL)) /* ValueError for a NUL in it */
             return NULL;
     argv[count] = NULL;
-    if (collector.state != NONE && collector.owner != getpid())
+    if (collector.state != NONE && collector.owner != sf_log_forks())
         forget(); /* the parent's */
     bool is_stopping = collector.state == STOPPING;
     if (sf_log_enabled() || collector.state != NONE) {

@@ -35,8 +35,11 @@ static struct sf_pipe_end find_pipes(PyObject *connection, int fd)
     Py_END_ALLOW_THREADS;
     if (!end.out && !end.in)
         return end;
-    if (end.out == SF_PIPE_TABLE_REST)
+    /* Those that are not counted were not declared when they were made. */
+    if (end.out && sf_pipe_numbers_holds(end.out) < 0)
         log_pipe(end.out);
+    if (end.in && end.in != end.out && sf_pipe_numbers_holds(end.in) < 0)
+        log_pipe(end.in);
     PyObject *both = PyLong_FromUnsignedLongLong((unsigned long long)end.out << 32 | end.in);
     if (!both || PyObject_SetAttr(connection, name_pipes, both))
         PyErr_Clear(); /* the next call looks for it again */

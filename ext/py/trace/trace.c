@@ -79,6 +79,11 @@ static PyObject *directory(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unus
     return PyUnicode_DecodeFSDefault(sf_log_directory());
 }
 
+static PyObject *forks(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
+{
+    return PyLong_FromUnsignedLong(sf_log_forks());
+}
+
 PyMethodDef sf_trace_functions[] = {
     {"mark", mark, METH_O,
      "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; does nothing when tracing is off.\n"
@@ -88,6 +93,7 @@ PyMethodDef sf_trace_functions[] = {
      "Joins the session in a directory; the second argument names this process."},
     {"_trace_rename", rename_process, METH_O, "Gives this process another name."},
     {"_trace_directory", directory, METH_NOARGS, "The session's directory, '' if there is none."},
+    {"_trace_forks", forks, METH_NOARGS, "How many forks lie before this process: another number than its ancestors'."},
     {"_trace_launch", sf_collector_launch, METH_VARARGS, "Starts the collector; see ext/py/trace/collector.h."},
     {"_trace_go", sf_collector_go, METH_O, "Lets it collect."},
     {"_trace_session", sf_collector_session, METH_NOARGS, "The session whose collector this process has started."},

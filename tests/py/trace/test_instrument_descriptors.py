@@ -1,5 +1,7 @@
 """trace.instrument: pipe ends that reach somebody who does not count messages. No message is paired with another one."""
+import contextlib
 import os
+import sqlite3
 import subprocess
 
 import pytest
@@ -323,3 +325,21 @@ for _ in range(6):
     assert db.one("SELECT count(*) FROM message m JOIN event e ON e.object = m.channel AND e.a = m.seq AND e.phase = 2 "
                   "AND e.kind = 15 WHERE e.b <> m.bytes OR m.latency_ns < 0") == 0
     assert pairs(db) > 50
+
+
+def test_messages_of_a_pipe_from_before_are_counted_as_without_a_number(run_program, tmp_path):
+    path = tmp_path / "run.db"
+    ended = run_program("""
+import multiprocessing, sys
+from snakefish import trace
+reader, writer = multiprocessing.Pipe(duplex=False)
+with trace.session(sys.argv[1]):
+    trace.instrument("multiprocessing")
+    for n in range(3):
+        writer.send(n)
+        reader.recv()
+""", path)
+    assert (ended.status, ended.stderr) == (0, "")
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT value FROM stats WHERE name = 'messages_without_number'").fetchall() == [(6,)]
+        assert db.execute("SELECT count(*) FROM message").fetchone() == (0,)

@@ -180,3 +180,43 @@ print("received")
 """
     got = subprocess.run([*NEW, *python(program)], capture_output=True, text=True, timeout=60)
     assert (got.stdout, got.stderr) == ("received\n", "")
+
+
+def test_the_first_processes_of_two_namespaces_are_not_taken_for_each_other(tmp_path):
+    """Both have pid 1. The child neither ends its parent's trace nor counts from its parent's CPU time."""
+    program = """
+import ctypes, os, sys, time, snakefish
+from snakefish import trace
+trace.start(sys.argv[1])
+while time.process_time() < 0.3: pass
+assert os.getpid() == 1 and ctypes.CDLL(None).unshare(0x20000000) == 0
+pid = os.fork()
+if pid == 0:
+    assert os.getpid() == 1
+    trace.mark("child")
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+trace.mark("parent")
+trace.stop()
+"""
+    path = tmp_path / "run.db"
+    done = subprocess.run([*NEW, "--mount-proc", *python(program), str(path)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    opened.append(sqlite3.connect(path))
+    assert marks(opened[-1]) == [(1, None, 1), (1, 1, 1)]
+    used = opened[-1].execute("SELECT e.a FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'usage'").fetchall()
+    assert len(used) == 2 and all(ns >= 0 for ns, in used)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.3])
+def test_a_child_in_a_namespace_of_its_own_has_a_log(tmp_path, seconds):
+    """Its parent knows it by another number than it has in its log."""
+    program = f"""
+import ctypes, time, snakefish
+assert ctypes.CDLL(None).unshare(0x20000000) == 0
+with snakefish.Thread(time.sleep, args=({seconds},)) as thread:
+    thread.start()
+"""
+    record(tmp_path / "run.db", *python(program))
+    told = subprocess.run([str(TRACER), "analyze", str(tmp_path / "run.db")], capture_output=True, text=True, check=True).stdout
+    assert "efficiency" in told and "had no log" not in told

@@ -299,7 +299,7 @@ def test_children_without_a_log_are_told_first(db):
     t.rows("stats", ("lost_logs", None, "loss", 1))
     told = notes(t)
     assert told[0].startswith("2 children had no log: what they did is missing here")
-    assert told[1].startswith("1 process found no room for a log: what it did is missing here")
+    assert told[1].startswith("1 log is lost: what its process did is missing here")
 
 
 def test_a_trace_of_processes_with_logs_warns_of_none(db):

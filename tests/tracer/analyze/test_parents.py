@@ -47,6 +47,22 @@ subprocess.run("sh -c '\\"$PYTHON\\" -c \\"$CODE\\"; :'; :", shell=True)
     assert "outside" not in path_is_whole(db)
 
 
+def test_what_a_spawned_worker_has_started_is_told_as_that_of_a_forked_one(run, db):
+    for method in ("fork", "spawn"):
+        source = db.parent / "program.py"
+        source.write_text("""
+import multiprocessing, subprocess, sys
+def work():
+    subprocess.run([sys.executable, "-S", "-c", "import time\\nwhile time.process_time() < 0.3: pass"], env={})
+if __name__ == "__main__":
+    process = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+    process.start()
+    process.join()
+""")
+        run("env", "SNAKEFISH_TRACE_INSTRUMENT=all", sys.executable, str(source), method)
+        assert [note for note in notes(db) if "without a log used 0.3" in note], method
+
+
 def test_children_without_a_log_are_told(run, db):
     run(*program(BURN + """
 import subprocess
