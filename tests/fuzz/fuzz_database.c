@@ -1,7 +1,6 @@
 /* Fuzzes what reads a trace from a stranger: a good trace is changed, then (for every fourth number of changes, after
- * `collect` has gone on with it) `info`, `analyze`, `export` and the report's
- * queries read it. Each ends with status 0, or with 1 and a sentence, and prints nothing that a terminal or a reader of
- * JSON should not get.
+ * `collect` has gone on with it) `info`, `analyze`, `export` and the report's queries read it. Each ends with status 0,
+ * or with 1 and a sentence, and prints nothing that a terminal or a reader of JSON should not get.
  *
  * The input is changes of 8 bytes each: what to do, column, row, kind of value, and the value. Most change values in
  * the tables, so that the file is a sound database with our schema whose content is not ours; others its schema, and at
@@ -16,40 +15,22 @@ enum { CHANGE_BYTES = 8, CHANGES_MAX = 64 };
 static char *good; /* the trace that is changed */
 static size_t good_size;
 
-static const struct table {
-    const char *name, *row; /* row: the column that finds a row */
+/* All tables of the good trace. Inputs name them by their place: those that the corpus was made for come first, in
+ * this order, and newer ones after them. */
+enum { TABLES_MAX = 64 }; /* as many as a change can name */
+static const char first_tables[] = " meta process task channel text event_kind event open_span clock_snapshot "
+                                   "clock_segment sched_slice fault kernel_wait stats log kernel_life number reap "
+                                   "category ledger critical_path path_activity efficiency what_if ";
+static struct table {
+    char name[32], row[32]; /* row: the column that finds a row */
     int columns;
-} tables[] = {{"meta", "key", 2},
-              {"process", "rowid", 8},
-              {"task", "rowid", 5},
-              {"channel", "rowid", 3},
-              {"text", "rowid", 2},
-              {"event_kind", "rowid", 7},
-              {"event", "rowid", 10},
-              {"open_span", "rowid", 1},
-              {"clock_snapshot", "rowid", 4},
-              {"clock_segment", "rowid", 4},
-              {"sched_slice", "rowid", 8},
-              {"fault", "rowid", 9},
-              {"kernel_wait", "rowid", 5},
-              {"stats", "rowid", 4},
-              {"log", "rowid", 27},
-              {"kernel_life", "rowid", 6},
-              {"number", "type", 4},
-              {"reap", "pid", 4},
-              {"category", "rowid", 3},
-              {"ledger", "process", 3},
-              {"critical_path", "rowid", 5},
-              {"path_activity", "rowid", 5},
-              {"efficiency", "rowid", 3},
-              {"what_if", "rowid", 5}};
-enum { TABLES = sizeof tables / sizeof *tables };
+} tables[TABLES_MAX];
+static unsigned tables_count;
 
 /* What a stranger may have done to the schema. */
 static const char *const schemas[] = {
-    "DROP VIEW message; CREATE VIEW message AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT "
-    "x "
-    "AS channel, x AS seq, x AS sender, x AS receiver, x AS bytes, x AS send_ns, x AS receive_ns FROM n",
+    "DROP VIEW message; CREATE VIEW message AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) "
+    "SELECT x AS channel, x AS seq, x AS sender, x AS receiver, x AS bytes, x AS send_ns, x AS receive_ns FROM n",
     "ALTER TABLE event RENAME COLUMN tsc TO cst",
     "DROP TABLE stats",
     "DROP TABLE ledger; CREATE VIEW ledger AS SELECT 1 AS process, 'running' AS category, 1 AS ns",
@@ -151,6 +132,28 @@ static void run(sqlite3 *db, const char *sql, const uint8_t *change)
     sqlite3_finalize(s);
 }
 
+static void read_tables(sqlite3 *db)
+{
+    struct rows rows;
+    char sql[1024];
+    snprintf(
+        sql, sizeof sql,
+        "SELECT name, iif(sql LIKE '%%WITHOUT ROWID%%', (SELECT name FROM pragma_table_info(s.name) WHERE pk = 1), "
+        "'rowid'), (SELECT count(*) FROM pragma_table_info(s.name)), instr('%s', ' ' || name || ' ') AS place "
+        "FROM sqlite_schema s WHERE type = 'table' AND name NOT LIKE 'sqlite%%' ORDER BY place = 0, place, s.rowid",
+        first_tables);
+    rows_open(&rows, db, sql);
+    while (rows_next(&rows)) {
+        REQUIRE(tables_count < TABLES_MAX, "no change can name more than %d tables", TABLES_MAX);
+        struct table *table = &tables[tables_count++];
+        snprintf(table->name, sizeof table->name, "%s", (const char *)sqlite3_column_text(rows.s, 0));
+        snprintf(table->row, sizeof table->row, "%s", (const char *)sqlite3_column_text(rows.s, 1));
+        table->columns = (int)rows_integer(&rows, 2);
+    }
+    rows_close(&rows);
+    REQUIRE(tables_count > 20, "the trace has %u tables", tables_count);
+}
+
 /* The names of the table's columns, with `value` in place of one of them and, if it is a number of rows, NULL for the
  * id. */
 static void columns_of(sqlite3 *db, const struct table *table, int changed, char *to, size_t size)
@@ -182,9 +185,9 @@ static void name_of(sqlite3 *db, const struct table *table, int column, char to[
 
 static void change_rows(sqlite3 *db, const uint8_t *change)
 {
-    const struct table *table = &tables[(change[0] >> 3 | change[1] >> 7 << 5) % TABLES];
+    const struct table *table = &tables[(change[0] >> 3 | change[1] >> 7 << 5) % tables_count];
     int column = change[1] % table->columns;
-    char sql[1024], names[512], where[256];
+    char sql[2048], names[1024], where[256];
     snprintf(where, sizeof where, "%s = (SELECT %s FROM %s LIMIT 1 OFFSET ?1 %% (SELECT count(*) FROM %s))", table->row,
              table->row, table->name, table->name);
     if ((change[0] & 7) < 5) {
@@ -232,9 +235,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     static const char kernel[] =
         "INSERT INTO sched_slice VALUES(1, 7, 0, 1000, 200000, 'preempted', NULL, 500), (1, 7, 1, 300000, 400000, "
         "'blocked', 2, 250000), (2, 8, 1, 200000, 900000, 'exited', 1, 190000);"
-        "INSERT INTO fault VALUES(1, 7, 'copy-on-write', 'user', 1000, 3000, 2, 900, 0), (2, 8, 'first-write', "
-        "'kernel', "
-        "210000, 250000, 5, 4000, 1);"
+        "INSERT INTO fault VALUES(1, 7, 'copy-on-write', 'user', 1000, 3000, 2, 900, 0), "
+        "(2, 8, 'first-write', 'kernel', 210000, 250000, 5, 4000, 1);"
         "INSERT INTO kernel_wait VALUES(1, 7, 'pipe', 400000, 500000), (2, 8, 'futex', 300000, 310000);"
         "INSERT INTO kernel_life VALUES(1, 7, 0, 2000000, 0, 0), (2, 8, 190000, 1900000, 3, 0);"
         "INSERT INTO open_span VALUES(4); INSERT INTO reap VALUES(7, 5, 0, 0);"
@@ -249,6 +251,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
             "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
     read_trace(place.db, place.json, true);
+    REQUIRE(sqlite3_open_v2(place.db, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK, "%s", place.db);
+    read_tables(db);
+    sqlite3_close(db);
     good = place_read(place.db, &good_size);
     return 0;
 }

@@ -10,9 +10,8 @@ static char *sound_logs, *sound_processes; /* what is stored where no hostile lo
 /* What may not change, with numbers and texts in place of row ids, which depend on what else is in the trace. */
 static const char logs_query[] =
     "SELECT taken, collected, begun, lost, elsewhere, bad_kind, bad_phase, bad_time, unreadable, damaged, unmatched, "
-    "backwards, gaps, running, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, pid, parent_pid, start_tsc, '', "
-    "'' "
-    "FROM log WHERE file IN (SELECT file FROM healthy) "
+    "backwards, gaps, running, first_tsc, last_tsc, exit_tsc, exit_status, seen_tsc, pid, parent_pid, start_tsc, "
+    "'', '' FROM log WHERE file IN (SELECT file FROM healthy) "
     "UNION ALL SELECT * FROM ("
     "SELECT l.pid, e.seq - l.first_seq, e.tsc, t.ns, k.name, e.phase, e.lane, "
     "iif(k.object = 'text', (SELECT text FROM text WHERE id = e.object), (SELECT number FROM number "
@@ -25,8 +24,8 @@ static const char logs_query[] =
     "JOIN event_time t ON t.id = e.rowid JOIN event_kind k ON k.id = e.kind "
     "WHERE l.file IN (SELECT file FROM healthy) ORDER BY l.pid, e.seq)";
 static const char processes_query[] =
-    "WITH ours AS (SELECT * FROM process WHERE id IN (SELECT process FROM log WHERE file IN (SELECT file FROM "
-    "healthy))) "
+    "WITH ours AS (SELECT * FROM process WHERE id IN (SELECT process FROM log WHERE file IN "
+    "(SELECT file FROM healthy))) "
     "SELECT * FROM (SELECT p.pid, (SELECT pid FROM process WHERE id = p.parent), p.name, p.exit_status, p.start_ns, "
     "p.end_ns, (SELECT number FROM number WHERE type = 't' AND id = p.task) FROM ours p ORDER BY p.pid) UNION ALL "
     "SELECT * FROM (SELECT p.pid, s.name, s.severity, s.value, '', '', '' FROM ours p JOIN stats s ON s.process = p.id "
@@ -35,6 +34,8 @@ static const char processes_query[] =
     "ORDER BY p.pid, l.category) UNION ALL "
     "SELECT * FROM (SELECT p.pid, s.kind, s.start_ns, s.end_ns, s.lane, s.a, s.closed FROM ours p "
     "JOIN span s ON s.process = p.id ORDER BY p.pid, s.start_ns, s.end_ns, s.kind) UNION ALL "
+    "SELECT * FROM (SELECT p.pid, t.lane, t.since_tsc, t.first_tsc, t.start_ns, t.tid, t.name FROM ours p "
+    "JOIN thread t ON t.process = p.id ORDER BY p.pid, t.since_tsc) UNION ALL "
     "SELECT (SELECT pid FROM process WHERE id = m.sender), (SELECT pid FROM process WHERE id = m.receiver), m.seq, "
     "m.bytes, m.send_ns, m.receive_ns, m.late_sender_ns FROM message m JOIN ours p ON p.id = m.sender";
 

@@ -99,10 +99,11 @@ static void write_healthy(int dir_fd, struct log_file *log)
     write_file(dir_fd, name, log, sizeof *log);
 }
 
-/* A parent that forks a Thread, sends it a message, waits for it and sees it exit with status 3. */
+/* A parent that forks a Thread, sends it a message, waits for it and sees it exit with status 3. The child has a second
+ * thread, whose spans overlap; both say what CPU time they have used. */
 static void write_healthy_logs(int dir_fd)
 {
-    enum { I = SF_PHASE_INSTANT, B = SF_PHASE_BEGIN, E = SF_PHASE_END };
+    enum { I = SF_PHASE_INSTANT, B = SF_PHASE_BEGIN, E = SF_PHASE_END, LANE_1 = 1 << SF_LANE_SHIFT };
     static struct log_file parent, child;
     memset(&parent, 0, sizeof parent);
     memset(&child, 0, sizeof child);
@@ -112,6 +113,7 @@ static void write_healthy_logs(int dir_fd)
     strcpy(parent.header.name, "healthy");
     child.header.pid = CHILD;
     child.header.parent_pid = PARENT;
+    child.header.parent_tsc = parent.header.start_tsc;
     child.header.start_tsc = session_start_tsc + 6 * (session_ticks / 64) - 10;
     child.header.task = 1;
     strcpy(child.header.name, "healthy child");
@@ -135,15 +137,25 @@ static void write_healthy_logs(int dir_fd)
     add(&parent, 43, SF_EVENT_MERGE, B, 1, 0, 0);
     add(&parent, 44, SF_EVENT_MERGE, E, 1, 0, 0);
     add(&parent, 45, SF_EVENT_JOIN, E, 1, 3, 0);
+    add(&parent, 46, SF_EVENT_USAGE, I, 0, 80000, 90000);
     add(&child, 6, SF_EVENT_START, I, 1, PARENT, 0);
     add(&child, 7, SF_EVENT_RUN, B, 1, 0, 0);
     add(&child, 7, SF_EVENT_RECEIVE, B, 1, 0, 0);
     add(&child, 8, SF_EVENT_WAIT, B, 0, SF_WAIT_MESSAGE, 1);
     add(&child, 12, SF_EVENT_WAIT, E, 0, SF_WAIT_MESSAGE, 1);
     add(&child, 12, SF_EVENT_RECEIVE, E, 1, 1, 100);
+    memcpy(&text, "worker", 7);
+    add(&child, 13, SF_EVENT_TEXT, LANE_1 | I, 1, text, 0);
+    add(&child, 13, SF_EVENT_THREAD, LANE_1 | I, 1, session_start_tsc + 13 * (session_ticks / 64), CHILD + 1);
+    add(&child, 14, SF_EVENT_SPAN, LANE_1 | B, 1, 1, 0);
+    add(&child, 15, SF_EVENT_SPAN, LANE_1 | B, 1, 2, 0);
+    add(&child, 16, SF_EVENT_SPAN, LANE_1 | E, 1, 1, 0);
+    add(&child, 17, SF_EVENT_SPAN, E, 1, 2, 0);
+    add(&child, 18, SF_EVENT_SPAN, E, 1, 3, 1);
     add(&child, 35, SF_EVENT_RUN, E, 1, SF_OUTCOME_EXITED, 0);
     add(&child, 36, SF_EVENT_RESULT, B, 1, 0, 0);
     add(&child, 38, SF_EVENT_RESULT, E, 1, 50, 0);
+    add(&child, 39, SF_EVENT_USAGE, I, 0, 90000, 0);
     add(&child, 40, SF_EVENT_EXIT, I, 1, 3, 0);
     write_healthy(dir_fd, &parent);
     write_healthy(dir_fd, &child);
@@ -200,6 +212,21 @@ static unsigned phase_of(unsigned kind, uint8_t byte)
     return kind < sizeof spans && spans[kind] ? 1 + (byte & 1) : 0;
 }
 
+/* Values as a writer has them, for the kinds where other values do not get far. */
+static void make_sound(struct sf_record *record, unsigned extremes)
+{
+    bool a_is_free = !(extremes & 7), b_is_free = !(extremes >> 3 & 7);
+    if (record->kind == SF_EVENT_SPAN) {
+        record->a = a_is_free ? record->a & 7 : record->a; /* few numbers, so that ends find their begins */
+        record->b = b_is_free ? record->b & 1 : record->b;
+    } else if (record->kind == SF_EVENT_THREAD && a_is_free) {
+        record->a = session_start_tsc + record->a * (session_ticks >> 16);
+    } else if (record->kind == SF_EVENT_USAGE) {
+        record->a = a_is_free ? record->a << 5 : record->a; /* up to the length of the session */
+        record->b = b_is_free ? record->b << 5 : record->b;
+    }
+}
+
 /* byte 0: the log (2 bits), its spill file (4), the time after the last one (8), two thirds of extremes: object (16,
  * 32) */
 static struct sf_record record_of(const uint8_t *at, uint64_t *last_tsc)
@@ -210,16 +237,34 @@ static struct sf_record record_of(const uint8_t *at, uint64_t *last_tsc)
         tsc = at[0] & 8 ? session_start_tsc + time * (session_ticks >> 16) : *last_tsc + time;
     *last_tsc = tsc;
     unsigned lane = at[2] >> 1 & 3;
-    return (struct sf_record){.tsc = tsc,
-                              .kind = (uint16_t)kind,
-                              .flags =
-                                  (uint16_t)(phase_of(kind, at[2]) | (lane == 3 ? SF_LANE_MAX : lane) << SF_LANE_SHIFT),
-                              .object = at[0] & 16 ? UINT32_MAX - at[3] : at[3] & (at[0] & 32 ? 255 : 3),
-                              .a = extreme(two(at + 6), at[10]),
-                              .b = extreme(two(at + 8), at[10] >> 3)};
+    struct sf_record record = {
+        .tsc = tsc,
+        .kind = (uint16_t)kind,
+        .flags = (uint16_t)(phase_of(kind, at[2]) | (lane == 3 ? SF_LANE_MAX : lane) << SF_LANE_SHIFT),
+        .object = at[0] & 16 ? UINT32_MAX - at[3] : at[3] & (at[0] & 32 ? 255 : 3),
+        .a = extreme(two(at + 6), at[10]),
+        .b = extreme(two(at + 8), at[10] >> 3)};
+    make_sound(&record, at[10]);
+    return record;
 }
 
-/* The log's header. Flags: 1: it poses as a healthy process; 2: of its family; 4: an extreme start; 8: an extreme age;
+/* Whose child it says to be. */
+static uint64_t parent_tsc_of(uint64_t own_start_tsc, unsigned how)
+{
+    switch (how & 3) {
+    case 1:
+        return session_start_tsc + 1000; /* the healthy parent's */
+    case 2:
+        return session_start_tsc + 6 * (session_ticks / 64) - 10; /* the healthy child's */
+    case 3:
+        return own_start_tsc;
+    default:
+        return 0;
+    }
+}
+
+/* The log's header. Byte 3 has, from bit 2 on, two bits each of: its pid namespace, the other half of its family, its
+ * parent. Flags: 1: it poses as a healthy process; 2: of its family; 4: an extreme start; 8: an extreme age;
  * 16: counts that cannot be; 32: bytes of the header are overwritten; 64: the file is short; 128: a running process's
  * pid. */
 static void write_hostile(int dir_fd, unsigned number, const uint8_t *input, const uint8_t *records, size_t count,
@@ -240,7 +285,10 @@ static void write_hostile(int dir_fd, unsigned number, const uint8_t *input, con
     if (flags & 4)
         h->start_tsc = extreme(two(input + 5), input[4] >> 4);
     h->age_ns = flags & 8 ? extreme(two(input + 7), input[4] >> 4) : input[7] * 1000000u;
-    plan->poses |= flags & 35;
+    h->space = (input[3] >> 2 & 3) * 1000u; /* no namespace has such a number */
+    h->family_high = input[3] >> 4 & 3;
+    h->parent_tsc = parent_tsc_of(h->start_tsc, input[3] >> 6);
+    plan->poses |= flags & 33 || (flags & 2 && !h->family_high);
     for (int i = 0; i < 15; i++)
         h->name[i] = (char)(input[9 + i % 7] + (i < 7 ? 0 : i * 17));
 

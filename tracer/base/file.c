@@ -39,6 +39,16 @@ bool file_read(int fd, void *to, size_t size, uint64_t at)
     return true;
 }
 
+bool file_read_small(const char *path, char *to, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, to, size - 1);
+    if (fd >= 0)
+        close(fd);
+    to[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
 int file_write(int fd, const void *from, size_t size, uint64_t at)
 {
     size_t done = 0;

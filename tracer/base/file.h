@@ -16,6 +16,10 @@ int file_open_own(int dir_fd, const char *name);
 /* Reads `size` bytes at offset `at`. false: not all of them are there. */
 bool file_read(int fd, void *to, size_t size, uint64_t at);
 
+/* Reads a small file, such as those of /proc and control groups, and ends it with a NUL. Of a longer one only the
+ * beginning. false: there is none, or it is empty. */
+bool file_read_small(const char *path, char *to, size_t size);
+
 /* Writes `size` bytes at offset `at`. 0, or -errno: some of them may have been written. */
 int file_write(int fd, const void *from, size_t size, uint64_t at);
 

@@ -14,17 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-
-static bool read_file(const char *path, char *to, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, to, size - 1);
-    close(fd);
-    to[n > 0 ? n : 0] = '\0';
-    return n > 0;
-}
+#include "base/file.h"
 
 bool liveness_has_proc(void)
 {
@@ -34,26 +24,38 @@ bool liveness_has_proc(void)
     return strtol(link, NULL, 10) == getpid();
 }
 
-/* State letter and start time (ns of CLOCK_BOOTTIME) from /proc/<pid>/stat; false: no such process, or no such
- * /proc. */
-static bool read_stat(pid_t pid, char *state, int64_t *started_ns)
+/* What /proc/<pid>/stat says. */
+struct stat_line {
+    char state;
+    pid_t parent;
+    int64_t started_ns; /* of CLOCK_BOOTTIME */
+};
+
+/* false: no such process, or no such /proc. */
+static bool read_stat(pid_t pid, struct stat_line *line)
 {
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    if (!liveness_has_proc() || !read_file(path, text, sizeof text))
+    if (!liveness_has_proc() || !file_read_small(path, text, sizeof text))
         return false;
     char *at = strrchr(text, ')'); /* the program's name before it may contain any character */
-    if (!at || strlen(at) < 3)
+    if (!at || strlen(at) < 5)     /* ") S 123 ..." */
         return false;
-    *state = at[2];
+    line->state = at[2];
+    line->parent = (pid_t)strtol(at + 4, NULL, 10);
     at += 2;
     for (int field = 3; field < 22 && at; field++) {
         at = strchr(at, ' ');
         at = at ? at + 1 : NULL;
     }
     long hz = sysconf(_SC_CLK_TCK);
-    *started_ns = at ? (int64_t)(strtoull(at, NULL, 10) * ((double)NS_PER_S / (double)hz)) : 0;
+    line->started_ns = at ? (int64_t)(strtoull(at, NULL, 10) * ((double)NS_PER_S / (double)hz)) : 0;
     return true;
+}
+
+static bool is_dead(const struct stat_line *line)
+{
+    return line->state == 'Z' || line->state == 'X';
 }
 
 /* Needs no descriptor, unlike read_stat. */
@@ -65,8 +67,7 @@ static bool is_gone(pid_t pid)
 void liveness_open(struct liveness *liveness, pid_t pid, int64_t age_ns)
 {
     enum { SLACK_NS = 30 * NS_PER_MS }; /* /proc has the start in hundredths of a second, rounded down */
-    char state;
-    int64_t started_ns;
+    struct stat_line line;
 
     liveness->pid = pid;
     liveness->over = false;
@@ -78,10 +79,10 @@ void liveness_open(struct liveness *liveness, pid_t pid, int64_t age_ns)
     if (liveness->pidfd >= 0)
         fcntl(liveness->pidfd, F_SETFD, FD_CLOEXEC);
     int64_t existed_ns = clock_system_ns(CLOCK_BOOTTIME) - age_ns;
-    if (!read_stat(pid, &state, &started_ns))
+    if (!read_stat(pid, &line))
         liveness->over = liveness->pidfd < 0 && is_gone(pid); /* without /proc the pidfd decides */
     else
-        liveness->over = started_ns > existed_ns + SLACK_NS;
+        liveness->over = line.started_ns > existed_ns + SLACK_NS;
 }
 
 void liveness_close(struct liveness *liveness)
@@ -93,26 +94,30 @@ void liveness_close(struct liveness *liveness)
 
 bool liveness_is_over(struct liveness *liveness)
 {
-    char state;
-    int64_t started_ns;
+    struct stat_line line;
     if (liveness->over)
         return true;
     if (liveness->pidfd >= 0) {
         struct pollfd poll_one = {.fd = liveness->pidfd, .events = POLLIN};
         liveness->over = poll(&poll_one, 1, 0) == 1;
     } else {
-        liveness->over =
-            read_stat(liveness->pid, &state, &started_ns) ? state == 'Z' || state == 'X' : is_gone(liveness->pid);
+        liveness->over = read_stat(liveness->pid, &line) ? is_dead(&line) : is_gone(liveness->pid);
     }
     return liveness->over;
 }
 
+pid_t liveness_parent(pid_t pid)
+{
+    struct stat_line line;
+    return read_stat(pid, &line) ? line.parent : 0;
+}
+
 bool liveness_is_collector(pid_t pid)
 {
-    char path[64], text[64], state;
-    int64_t started_ns;
-    if (pid <= 0 || !read_stat(pid, &state, &started_ns) || state == 'Z' || state == 'X')
+    char path[64], text[64];
+    struct stat_line line;
+    if (pid <= 0 || !read_stat(pid, &line) || is_dead(&line))
         return false;
     snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
-    return read_file(path, text, sizeof text) && strcmp(text, "snakefish-trace\n") == 0;
+    return file_read_small(path, text, sizeof text) && strcmp(text, "snakefish-trace\n") == 0;
 }

@@ -23,6 +23,9 @@ bool liveness_is_over(struct liveness *liveness);
 /* Does /proc number processes as this process does? In a pid namespace without a /proc of its own it does not. */
 bool liveness_has_proc(void);
 
+/* The process that `pid` is a child of now. 0: there is no such process, or it cannot be seen from here. */
+pid_t liveness_parent(pid_t pid);
+
 /* Does `pid` run, and is it a snakefish-trace? */
 bool liveness_is_collector(pid_t pid);
 

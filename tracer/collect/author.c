@@ -97,7 +97,7 @@ void author_open(struct author *author, int fd, pid_t pid, uint32_t space, int64
         author->pid = pid;
         liveness_open(&author->process, pid, age_ns);
     }
-    author->end_is_unknown = author_has_ended(author) || !author->pid;
+    author->end_is_unknown = !author->pid || liveness_is_over(&author->process);
 }
 
 void author_close(struct author *author)
@@ -105,9 +105,9 @@ void author_close(struct author *author)
     liveness_close(&author->process);
 }
 
-bool author_has_ended(struct author *author)
+bool author_has_ended(struct author *author, int fd)
 {
-    return author->pid ? liveness_is_over(&author->process) : author->is_over;
+    return author->pid ? liveness_is_over(&author->process) : author_is_over(author, fd);
 }
 
 bool author_is_over(struct author *author, int fd)

@@ -34,8 +34,8 @@ void author_close(struct author *author);
 /* Can nobody write the log any more? Once true, always true. */
 bool author_is_over(struct author *author, int fd);
 
-/* Has the process itself ended? Where it is not known: can nobody write its log any more, as of the last look? */
-bool author_has_ended(struct author *author);
+/* Has the process itself ended? Where it is not known: can nobody write its log any more? True if it is over. */
+bool author_has_ended(struct author *author, int fd);
 
 /* The collector's own pid namespace, as abi/log_format.h numbers it; 0: not known. */
 uint32_t author_own_space(void);

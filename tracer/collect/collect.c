@@ -274,7 +274,8 @@ static int one_round(struct collect *c, double *fill, size_t *alive)
         if (import->refused || import->ended)
             continue;
         /* Checked before the look: if it is over here, nothing is written after the look. */
-        bool over = author_is_over(&import->author, import->reader.fd), ended = author_has_ended(&import->author);
+        bool ended = author_has_ended(&import->author, import->reader.fd);
+        bool over = ended && author_is_over(&import->author, import->reader.fd);
         if (ended && !import->over_tsc && !c->job->recovering)
             import->over_tsc = clock_tsc();
         if (!ended)
@@ -414,7 +415,7 @@ static int end_all(struct collect *c)
             continue;
         if (!import->over_tsc)
             import->over_tsc = c->stop_tsc;
-        log_import_end(import, &c->context, !author_has_ended(&import->author));
+        log_import_end(import, &c->context, !author_has_ended(&import->author, import->reader.fd));
     }
     return error;
 }

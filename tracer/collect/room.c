@@ -1,7 +1,6 @@
 /* See room.h. */
 #include "collect/room.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -13,6 +12,8 @@
 #include <unistd.h>
 
 #include "abi/log_format.h"
+#include "base/file.h"
+#include "base/liveness.h"
 
 #define NONE UINT64_MAX /* no limit */
 #define TOP_V2 "/sys/fs/cgroup"
@@ -29,24 +30,13 @@ static int groups_count;
 
 /* ---- small files ---- */
 
-static bool read_text(const char *path, char *to, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, to, size - 1);
-    close(fd);
-    to[n > 0 ? n : 0] = '\0';
-    return n > 0;
-}
-
 /* The number in a file of the group; NONE: there is no such file, or it says "max". */
 static uint64_t read_number(const struct group *group, const char *file)
 {
     char path[PATH_MAX], text[64];
     uint64_t number;
     snprintf(path, sizeof path, "%s/%s", group->path, file);
-    return read_text(path, text, sizeof text) && sscanf(text, "%" SCNu64, &number) == 1 ? number : NONE;
+    return file_read_small(path, text, sizeof text) && sscanf(text, "%" SCNu64, &number) == 1 ? number : NONE;
 }
 
 /* The number after that word at the beginning of a line; 0: there is no such line. */
@@ -74,7 +64,7 @@ static uint64_t reclaimable(const struct group *group)
     static const char *const words[] = {"inactive_file", "active_file", "dirty", "writeback"};
     uint64_t numbers[4];
     snprintf(path, sizeof path, "%s/memory.stat", group->path);
-    if (!read_text(path, text, sizeof text))
+    if (!file_read_small(path, text, sizeof text))
         return 0;
     for (int i = 0; i < 4; i++) {
         const char *prefix = group->is_v1 ? "total_" : i < 2 ? "" : "file_";
@@ -103,7 +93,7 @@ static uint64_t room_of_group(const struct group *group)
 static uint64_t room_of_machine(void)
 {
     char text[4096];
-    if (!read_text("/proc/meminfo", text, sizeof text))
+    if (!file_read_small("/proc/meminfo", text, sizeof text))
         return NONE;
     uint64_t all = find_number(text, "MemTotal") * 1024, available = find_number(text, "MemAvailable") * 1024;
     if (!all)
@@ -170,7 +160,7 @@ void room_add_process(pid_t pid)
         snprintf(name, sizeof name, "/proc/%d/cgroup", (int)pid);
     else
         snprintf(name, sizeof name, "/proc/self/cgroup");
-    if (!read_text(name, text, sizeof text))
+    if ((pid && !liveness_has_proc()) || !file_read_small(name, text, sizeof text))
         return;
     for (char *line = text, *next; line && *line; line = next) { /* "0::/group" (v2), "4:memory:/group" (v1) */
         next = strchr(line, '\n');

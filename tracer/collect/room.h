@@ -15,7 +15,8 @@
 #include <sys/types.h>
 
 /* The limits of this process's control groups count from now on; 0: the caller's. The caller's own always count. Reads
- * one small file. Of more than some groups, the later ones are not counted. */
+ * one small file, and nothing where /proc is that of another pid namespace. Of more than some groups, the later ones
+ * are not counted. */
 void room_add_process(pid_t pid);
 
 /* The bytes that may still be used, in the file system of that directory; up to 20 ms old. */

@@ -1,9 +1,12 @@
-/* The session: one directory, mode 0700, made exclusively, and one mapped page.
+/* The session: one directory, mode 0700, made exclusively, and one page.
+ *
+ * The page is read and written by its descriptor: somebody else may cut the file short, and then that fails, where an
+ * access to mapped memory would raise SIGBUS. It is mapped for the futex, and for the writing of its first contents.
  *
  * Invariants: magic is written last, so that a traced process sees a complete header or none. The page's memory is
  * reserved before it is mapped. The collector holds flock(2) on the session file, which the kernel releases when the
- * collector dies, however it dies. `state` is written here and by trace.stop(), `wake` and `lost_logs` by the traced
- * processes. */
+ * collector dies, however it dies. `state` is written here and by trace.stop(), `may_reserve` here; `wake` here and by
+ * the traced processes; `lost_logs`, `made_logs` and `reserved_bytes` by them alone. */
 #include "collect/session.h"
 
 #include <dirent.h>

@@ -136,6 +136,32 @@ def test_a_collector_inside_a_namespace_sees_the_processes_there(tmp_path, proc)
     nothing_is_lost(db)
 
 
+def test_the_parent_behind_a_shell_is_not_a_stranger_from_another_namespaces_proc(tmp_path):
+    """There, the parent of a process with the second one's number has the first one's number."""
+    program = """
+import os, sys, time, snakefish
+snakefish.trace.mark("m")
+open(sys.argv[1], "w").close()
+while not os.path.exists(sys.argv[2]): time.sleep(0.01)
+time.sleep(0.3)
+"""
+    shell = """
+echo $(($1 - 1)) > /proc/sys/kernel/ns_last_pid
+"$3" -c "$4" first second &
+until [ -e first ]; do sleep 0.02; done
+echo $(($2 - 1)) > /proc/sys/kernel/ns_last_pid
+"$3" -c "$4" second second &
+wait
+"""
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            db = record(tmp_path / "run.db", "sh", "-c", f"cd {tmp_path}\n{shell}", "sh", str(os.getpid()), str(child.pid),
+                        sys.executable, program, before=NEW)
+        finally:
+            child.kill()
+        assert marks(db) == [(os.getpid(), None, 1), (child.pid, None, 1)]
+
+
 OWN_SHM = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/shm; "$@"', "sh"]
 
 

@@ -28,6 +28,21 @@ TEST(a_process_is_not_taken_for_dead_for_want_of_a_descriptor)
     CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &files)); /* a sanitizer looks around at the end */
 }
 
+TEST(the_parent_of_a_process_is_known_while_the_process_is_there)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    CHECK_EQ(getpid(), liveness_parent(pid));
+    CHECK_EQ(getppid(), liveness_parent(getpid()));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    CHECK_EQ(0, liveness_parent(pid));
+    CHECK_EQ(0, liveness_parent(0));
+}
+
 TEST(a_zombie_is_dead)
 {
     struct liveness liveness;

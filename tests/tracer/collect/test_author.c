@@ -76,7 +76,7 @@ TEST(a_process_is_known_and_over_when_it_has_ended)
     let_go();
     waitpid(pid, NULL, 0);
     CHECK(author_is_over(&author, log_fd));
-    CHECK(author_has_ended(&author));
+    CHECK(author_has_ended(&author, log_fd));
 }
 
 TEST(one_that_has_closed_the_descriptor_is_known_by_its_pid)
@@ -121,7 +121,7 @@ TEST(a_child_that_keeps_its_parents_log_keeps_it_from_being_over)
     let_go();
     CHECK_EQ(1, read(child[0], &byte, 1));
     waitpid(pid, NULL, 0);
-    CHECK(author_has_ended(&author));
+    CHECK(author_has_ended(&author, log_fd));
     CHECK(!author_is_over(&author, log_fd));
     CHECK_EQ(1, write(end[1], "", 1));
     for (int i = 0; i < 500 && !author_is_over(&author, log_fd); i++)
