@@ -25,7 +25,8 @@ UPDATE process SET parent = coalesce(
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;
 
--- When a process started and ended and with what status, by its logs: what is known most exactly comes first.
+-- When a process started and ended and with what status, by its logs: what is known most exactly comes first. A log
+-- may name any time: none is later than the analysis can count (CLOCK_MAX_NS in base/clock.h).
 CREATE TEMP VIEW IF NOT EXISTS lifetime AS
   SELECT l.process,
          min(min(l.start_tsc, coalesce(l.first_tsc, l.start_tsc))) AS start_tsc,
@@ -35,10 +36,10 @@ CREATE TEMP VIEW IF NOT EXISTS lifetime AS
   FROM log l LEFT JOIN death d ON d.log = l.id GROUP BY l.process;
 
 UPDATE process SET
-  start_ns = (SELECT c.ns + CAST((lifetime.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
-              WHERE c.from_tsc <= lifetime.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
-  end_ns = (SELECT c.ns + CAST((lifetime.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
-            WHERE c.from_tsc <= lifetime.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  start_ns = (SELECT min(2305843009213693951, c.ns + CAST((lifetime.start_tsc - c.tsc) * c.ns_per_tick AS INTEGER))
+              FROM clock_segment c WHERE c.from_tsc <= lifetime.start_tsc ORDER BY c.from_tsc DESC LIMIT 1),
+  end_ns = (SELECT min(2305843009213693951, c.ns + CAST((lifetime.end_tsc - c.tsc) * c.ns_per_tick AS INTEGER))
+            FROM clock_segment c WHERE c.from_tsc <= lifetime.end_tsc ORDER BY c.from_tsc DESC LIMIT 1),
   exit_status = lifetime.exit_status
 FROM lifetime WHERE lifetime.process = process.id;
 
