@@ -163,7 +163,7 @@ $(B)/bin/bench-floor: bench/floor/main.c
 $(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/collect/room.c tracer/base/file.c tracer/base/lease.c tracer/base/liveness.c tracer/base/clock.c $(CORE_SRC) $(wildcard ext/core/*/*.h ext/abi/* tracer/collect/spares.h tracer/collect/room.h tracer/base/file.h tracer/base/lease.h tracer/base/liveness.h tracer/base/clock.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -lm -o $@
 
 # Measures the collector: its parts and the log's writer in one program.
 $(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer
