@@ -11,21 +11,18 @@ from instrumented import check, needs_collector, received, traced, unnumbered  #
 pytestmark = needs_collector
 
 # raw(fd, b"...") writes a message as another program would, take(fd) reads one. CHILD is a program that does both.
-RAW = """
-import multiprocessing, os, socket, struct, subprocess, sys
-def raw(fd, content):
-    os.write(fd, struct.pack("!i", len(content)) + content)
-def take(fd):
-    size, = struct.unpack("!i", os.read(fd, 4))
-    return os.read(fd, size)
-CHILD = '''
+RAW_FUNCTIONS = """
 import os, struct, sys
 def raw(fd, content):
     os.write(fd, struct.pack("!i", len(content)) + content)
 def take(fd):
     size, = struct.unpack("!i", os.read(fd, 4))
     return os.read(fd, size)
-''' + sys.argv[1]
+"""
+RAW = f"""
+import multiprocessing, socket, subprocess
+{RAW_FUNCTIONS}
+CHILD = {RAW_FUNCTIONS!r} + sys.argv[1]
 Pipe = multiprocessing.get_context("fork").Pipe
 """
 
