@@ -26,6 +26,7 @@
 enum { CAPACITY = 256, HOSTILE = 3, SESSION_BYTES = 8, LOG_BYTES = 16, RECORD_BYTES = 12 };
 enum { HEADER_BYTES = SESSION_BYTES + HOSTILE * LOG_BYTES, INPUT_MAX = HEADER_BYTES + 600 * RECORD_BYTES };
 enum { PARENT = INT32_MAX - 100, CHILD }; /* pids of no process */
+enum { SPACE = 1000 };                    /* their pid namespace; none has such a number */
 
 struct log_file {
     struct sf_log_header header;
@@ -95,6 +96,7 @@ static void write_healthy(int dir_fd, struct log_file *log)
     log->header.version = SF_ABI_VERSION;
     log->header.capacity = CAPACITY;
     log->header.family = PARENT;
+    log->header.space = SPACE;
     snprintf(name, sizeof name, SF_LOG_PREFIX "%u.%llu", log->header.pid, (unsigned long long)log->header.start_tsc);
     write_file(dir_fd, name, log, sizeof *log);
 }
@@ -285,7 +287,7 @@ static void write_hostile(int dir_fd, unsigned number, const uint8_t *input, con
     if (flags & 4)
         h->start_tsc = extreme(two(input + 5), input[4] >> 4);
     h->age_ns = flags & 8 ? extreme(two(input + 7), input[4] >> 4) : input[7] * 1000000u;
-    h->space = (input[3] >> 2 & 3) * 1000u; /* no namespace has such a number */
+    h->space = (input[3] >> 2 & 3) * SPACE;
     h->family_high = input[3] >> 4 & 3;
     h->parent_tsc = parent_tsc_of(h->start_tsc, input[3] >> 6);
     plan->poses |= flags & 33 || (flags & 2 && !h->family_high);

@@ -1,21 +1,6 @@
 -- What is computed when a trace is finished: starts and ends of the processes, and the statistics. All of it may be run
 -- again, also by another collector, on a trace that is finished or half finished.
 
--- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start. Only a process's parent
--- can reap it, so nobody else is believed. A parent has the pid of its own pid namespace: the child's too, or the
--- collector's.
-CREATE TEMP VIEW IF NOT EXISTS parents_reap AS
-  SELECT l.id AS log, r.tsc, r.status
-  FROM log l JOIN reap r ON r.pid = l.pid AND r.tsc >= l.start_tsc
-  WHERE EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid AND p.space = l.space)
-  UNION ALL
-  SELECT l.id, r.tsc, r.status
-  FROM log l JOIN reap r ON r.pid = l.host_pid AND r.tsc >= l.start_tsc
-  WHERE r.reaper = 0 OR EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid
-                                AND p.pid = p.host_pid AND p.start_tsc = l.parent_tsc);
-CREATE TEMP VIEW IF NOT EXISTS death AS
-  SELECT log, min(tsc) AS tsc, status FROM parents_reap GROUP BY log; -- SQLite takes status from the row of the minimum
-
 -- Parents that were not known when their children were found.
 UPDATE process SET parent = coalesce(
     (SELECT q.process FROM log q
@@ -24,6 +9,23 @@ UPDATE process SET parent = coalesce(
      ORDER BY q.start_tsc DESC LIMIT 1),
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;
+
+-- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start. Only a process's parent
+-- can reap it, so nobody else is believed. A parent has the pid of its own pid namespace: the child's too, or the
+-- collector's.
+CREATE TEMP VIEW IF NOT EXISTS parents_reap AS
+  SELECT l.id AS log, r.tsc, r.status
+  FROM log l JOIN reap r ON r.pid = l.pid AND r.tsc >= l.start_tsc
+  WHERE r.reaper = (SELECT parent FROM process WHERE id = l.process)
+    AND EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid AND p.space = l.space)
+  UNION ALL
+  SELECT l.id, r.tsc, r.status
+  FROM log l JOIN reap r ON r.pid = l.host_pid AND r.tsc >= l.start_tsc
+  WHERE r.reaper = 0 OR r.reaper = (SELECT parent FROM process WHERE id = l.process)
+    AND EXISTS (SELECT 1 FROM log p WHERE p.process = r.reaper AND p.pid = l.parent_pid
+                AND p.pid = p.host_pid AND p.start_tsc = l.parent_tsc);
+CREATE TEMP VIEW IF NOT EXISTS death AS
+  SELECT log, min(tsc) AS tsc, status FROM parents_reap GROUP BY log; -- SQLite takes status from the row of the minimum
 
 -- When a process started and ended and with what status, by its logs: what is known most exactly comes first. A log
 -- may name any time: none is later than the analysis can count (CLOCK_MAX_NS in base/clock.h).

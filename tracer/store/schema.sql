@@ -106,7 +106,8 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 -- The collector's own tables: with them another collector can continue when this one was killed. log: one row for each
 -- log, with its counts; a process has one log, and one more for each exec of a traced program. The records of a log
 -- have seq from first_seq on. pid and parent_pid: in the process's own pid namespace, which is `space`, and in its
--- parent's; host_pid: in the collector's, NULL: not known; parent_tsc: start_tsc of the log of the parent, 0: not known.
+-- parent's; host_pid: in the collector's, NULL: not known; parent_tsc: start_tsc of the log of the parent, 0: not known,
+-- NULL: it had none.
 -- number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
 -- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
 -- process that says so, 0 the collector. kernel_life: starts

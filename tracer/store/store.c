@@ -305,14 +305,22 @@ void store_segment(struct store *store, const struct clock_segment *s)
     run_statement(store, S_SEGMENT, "iiir", (int64_t)s->from_tsc, (int64_t)s->tsc, s->ns, s->ns_per_tick);
 }
 
+/* How parent_tsc is bound: NULL ('o') if it is known that the parent had no log. A log that tells its namespace has
+ * this field, too; and a process that was just forked knew whether there was a log. */
+static char parent_tsc_type(const struct sf_log_header *header)
+{
+    return header->space && !header->age_ns ? 'o' : 'i';
+}
+
 int64_t store_process(struct store *store, const struct sf_log_header *header, pid_t host_pid, const char *name,
                       int64_t task, int64_t start_ns)
 {
+    const char types[] = {'i', 'i', 'i', 's', 'i', 'o', 'i', parent_tsc_type(header), '\0'};
     int64_t process = host_pid ? run_statement(store, S_PROCESS_WITHOUT_LOG, "ii", (int64_t)host_pid, start_ns) : 0;
     if (process)
         run_statement(store, S_ADD_LOG, "iso", process, name, task);
     else
-        process = run_statement(store, S_PROCESS, "iiisioii", (int64_t)header->pid, (int64_t)header->parent_pid,
+        process = run_statement(store, S_PROCESS, types, (int64_t)header->pid, (int64_t)header->parent_pid,
                                 (int64_t)header->start_tsc, name, start_ns, task, (int64_t)header->space,
                                 (int64_t)header->parent_tsc);
     return process;
@@ -338,11 +346,11 @@ int64_t store_family(const struct sf_log_header *header)
 void store_new_log(struct store *store, struct store_log *log, const char *file, const struct sf_log_header *header,
                    pid_t host_pid)
 {
+    const char types[] = {'i', 'i', 's', 'i', 'i', 'i', 'i', 'i', 'o', parent_tsc_type(header), '\0'};
     log->first_seq = (uint64_t)run_statement(store, S_NEXT_SEQ, "i", log->process);
-    log->id =
-        run_statement(store, S_LOG, "iisiiiiioi", log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
-                      (int64_t)header->parent_pid, store_family(header), (int64_t)header->start_tsc,
-                      (int64_t)header->space, (int64_t)host_pid, (int64_t)header->parent_tsc);
+    log->id = run_statement(store, S_LOG, types, log->process, (int64_t)log->first_seq, file, (int64_t)header->pid,
+                            (int64_t)header->parent_pid, store_family(header), (int64_t)header->start_tsc,
+                            (int64_t)header->space, (int64_t)host_pid, (int64_t)header->parent_tsc);
 }
 
 void store_log_name(struct store *store, int64_t log, const char *name)

@@ -1,4 +1,4 @@
-/* What is computed when a trace is finished: which pairs of messages are believed. */
+/* What is computed when a trace is finished: which pairs of messages and which parents are believed. */
 #include "tracer/recorded.h"
 
 #include "collect/collect.h"
@@ -130,6 +130,71 @@ TEST(messages_of_pipes_that_found_no_place_are_a_loss)
     in_child(other_pipes);
     collect();
     CHECK_EQ(2, ask("SELECT value FROM stats WHERE name = 'messages_of_other_pipes' AND severity = 'loss'"));
+}
+
+/* A log that says to be of this process's parent, and to have seen this process end with status 7. */
+static void write_log_of_parent(void)
+{
+    enum { SPACE = 4711 };
+    static struct {
+        struct sf_log_header header;
+        char rest[SF_LOG_RECORDS_OFFSET - sizeof(struct sf_log_header)];
+        struct sf_record records[256];
+    } log;
+    log.header = (struct sf_log_header){.magic = SF_LOG_MAGIC,
+                                        .version = SF_ABI_VERSION,
+                                        .capacity = 256,
+                                        .pid = writer_log->parent_pid,
+                                        .parent_pid = 1,
+                                        .start_tsc = writer_log->start_tsc - 1,
+                                        .space = writer_log->space = SPACE,
+                                        .name = "parent",
+                                        .head = 1,
+                                        .begun = 1};
+    log.records[0] = (struct sf_record){
+        .tsc = writer_log->start_tsc + 1, .kind = SF_EVENT_REAP, .object = 0, .a = writer_log->pid, .b = 7};
+    char name[64];
+    snprintf(name, sizeof name, SF_LOG_PREFIX "%u.%llu", log.header.pid, (unsigned long long)log.header.start_tsc);
+    int fd = openat(recorded.session.dir_fd, name, O_CREAT | O_WRONLY, 0600);
+    CHECK_EQ((long long)sizeof log, write(fd, &log, sizeof log));
+    close(fd);
+}
+
+static const char parents_of_writer[] = "SELECT count(*) FROM process p JOIN process c ON c.parent = p.id"
+                                        " WHERE p.name = 'parent' AND c.name = 'writer'";
+static const char status_of_writer[] = "SELECT exit_status FROM process WHERE name = 'writer'";
+
+static void begin_with_log_of_parent(uint64_t age_ns, bool names_it)
+{
+    recorded_begin(256);
+    CHECK_EQ(0, writer_open(recorded.session.dir, 0, "writer"));
+    write_log_of_parent();
+    writer_log->age_ns = age_ns;
+    writer_log->parent_tsc = names_it ? writer_log->start_tsc - 1 : 0;
+}
+
+TEST(a_log_with_the_pid_of_a_parent_that_had_no_log_is_not_the_parents)
+{
+    begin_with_log_of_parent(0, false);
+    collect();
+    CHECK_EQ(0, ask(parents_of_writer));
+    CHECK_EQ(-1000, ask(status_of_writer)); /* and what it says of the child's end is not believed */
+}
+
+TEST(the_log_that_a_forked_child_names_is_its_parents)
+{
+    begin_with_log_of_parent(0, true);
+    collect();
+    CHECK_EQ(1, ask(parents_of_writer));
+    CHECK_EQ(7, ask(status_of_writer));
+}
+
+TEST(of_a_program_that_came_by_exec_the_log_with_its_parents_pid_is_the_parents)
+{
+    begin_with_log_of_parent(1, false);
+    collect();
+    CHECK_EQ(1, ask(parents_of_writer));
+    CHECK_EQ(7, ask(status_of_writer));
 }
 
 TEST_MAIN()
