@@ -28,10 +28,12 @@ def test_it_is_an_iterator():
 
 
 def test_only_one_item_is_computed_for_each_next():
-    channel = Channel(4096)
+    channel, gate = Channel(4096), Channel(4096)
 
     def telling():
         for i in range(10):
+            if i == 3:
+                gate.receive_pyobj()
             channel.send_pyobj(i)
             yield i
 
@@ -50,11 +52,13 @@ def test_only_one_item_is_computed_for_each_next():
             assert generator.next() == i
             assert computed() == [i]
         with pytest.raises(IndexError):
-            generator.next(False)
+            generator.next(False)  # it is asked for
+        gate.send_pyobj(None)
         assert computed() == [3]
         assert generator.next() == 3
         assert computed() == []
     channel.dispose()
+    gate.dispose()
 
 
 def test_next_without_blocking_asks_once_and_then_polls():

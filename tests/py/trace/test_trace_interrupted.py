@@ -33,7 +33,9 @@ def interrupt_after(seconds, call):
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except Deadline as error:
-        assert error is deadline and error.__context__ is None, repr(error.__context__)
+        handled = error.__context__  # os.environ.get() handles a KeyError of its own
+        assert error is deadline and (handled is None or type(handled) is KeyError), repr(handled)
+        error.__context__ = None
         interrupted += 1
         return True
     return False
