@@ -145,8 +145,11 @@ def collections_are_quick():
 def leaves_nothing_behind():
     before = children(), descriptors(), shared_memory()
 
+    begun = time.monotonic()
+
     def too_long(signal_number, frame):
-        raise TimeLimit(f"after {LIMIT_S} s")
+        if time.monotonic() - begun > LIMIT_S - 1:  # else it is the alarm of a test, which comes late
+            raise TimeLimit(f"after {LIMIT_S} s")
 
     old = signal.signal(signal.SIGALRM, too_long)
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 1)
