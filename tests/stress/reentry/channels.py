@@ -1,4 +1,5 @@
 """Channel: numbered messages, each of which is received once."""
+import collections
 import itertools
 import os
 import time
@@ -15,6 +16,7 @@ class ChannelSubject(Subject):
 
     def __init__(self, name, options):
         super().__init__(name, options)
+        self.boxes = collections.defaultdict(list)  # as a Source has them
         self.object = Channel(options["bytes"])
         self.numbers = itertools.count()
         for _ in range(options["loaded"]):
@@ -42,11 +44,16 @@ class ChannelSubject(Subject):
         self.book.note("sent", self.name, number)
 
     def receive(self, *arguments):
-        box = []
+        box = self.boxes[os.getpid()]
         try:
             take(box, self.object.receive_bytes if self.options["raw"] else self.object.receive_pyobj, *arguments)
         finally:
-            for message in box:
+            self.note_taken(box)
+
+    def note_taken(self, box):
+        with self.world.undisturbed():
+            while box:
+                message = box.pop(0)
                 if self.options["raw"]:
                     number = int(message.rstrip(bytes(1)))
                     self.check(len(message) == len(b"%d" % number) + self.options["size"], "bytes are missing of", number)

@@ -149,9 +149,13 @@ class Player(World):
             thread.join()
 
     def step(self, name, method):
-        with contextlib.suppress(Stop):
-            self.book.note("main begins", name, method)
+        self.book.note("main begins", name, method)
+        try:
+            self.handles = True
             self.subjects[name].call(method, "main")
+            self.handles = False
+        except Stop:
+            self.handles = False
         if os.getpid() != self.owner:
             os._exit(0)
         self.book.note("main ends", name, method)

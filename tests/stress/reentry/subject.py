@@ -4,6 +4,9 @@ Each call returns a right value, or raises RuntimeError or what its documentatio
 no RuntimeError where nothing else is called on their object that changes it. ChildDied is right only where the case itself has
 killed the child. finish(), at the end, requires that nothing was lost.
 """
+import collections
+import os
+
 from snakefish import ChildDied
 
 from . import world as worlds
@@ -85,16 +88,26 @@ class Subject:
 class Source(Subject):
     """What Generator and imap have in common: items that come out, each once."""
 
+    def __init__(self, name, options):
+        super().__init__(name, options)
+        self.boxes = collections.defaultdict(list)  # by process: what was taken and not noted, as a handler raised then
+
     def take(self, function, *arguments):
-        box = []
+        box = self.boxes[os.getpid()]
         try:
             take(box, function, *arguments)
         finally:
-            for value in box:
+            self.note_taken(box)
+
+    def note_taken(self, box):
+        with self.world.undisturbed():
+            while box:
+                value = box.pop(0)
                 self.check_value(value, value.number)
                 self.book.note("copy-item" if self.world.is_copy() else "item", self.mine(), value.number)
 
     def check_taken(self, count, may_miss):
+        self.note_taken(self.boxes[os.getpid()])
         taken = sorted(self.book.numbers("item", self.mine()))
         copied = self.book.numbers("copy-item", self.mine())
         self.check(len(set(taken)) == len(taken), "came out twice:", taken)

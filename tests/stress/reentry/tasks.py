@@ -1,4 +1,5 @@
 """Thread and Generator: their child, and each call on them."""
+import os
 import time
 
 import snakefish
@@ -9,11 +10,23 @@ from .values import Number, Problem, Value
 from .world import Stop, at
 
 
+class Ran:
+    """What is noted when f begins. A collection may come with what the note makes, and fork within f: the copy's note is
+    another one. One that was forked before f and runs f is not told from the child, and is found so."""
+
+    def __init__(self, begun_by):
+        self.begun_by = begun_by
+
+    def __str__(self):
+        return "ran" if os.getpid() == self.begun_by else "copy-ran"
+
+
 class Task(Subject):
     """What Thread and Generator have in common."""
 
     def child_begins(self):
-        self.book.note("ran", f"{self.name}@{self.world.parent_home}")
+        begun_by = os.getpid()  # first, because it makes nothing that a collection comes with
+        self.book.note(Ran(begun_by), f"{self.name}@{self.world.parent_home}")
         self.world.arm_child()
 
     def extract(self, _):

@@ -3,6 +3,7 @@
 A place is a point where the library calls the program's code, or where a signal or another Python thread comes in between.
 There the program calls at(place); where the case has a plan for that place, the plan's calls are made."""
 import collections
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -61,6 +62,7 @@ class World:
         self.copies = []         # pids of the copies that this process has made
         self.forgotten = []      # pids of the tasks that nothing refers to any more
         self.forking = set()     # the Python threads that fork for the case itself, not for the library
+        self.handles = False     # whether the handler of a signal comes to its place, from where it may raise
 
     def side(self):
         return "parent" if self.home == self.owner else "child"
@@ -93,7 +95,18 @@ class World:
     def wrong(self, *words):
         self.book.note("wrong", f"[{self.side()}]", *words)
 
+    @contextlib.contextmanager
+    def undisturbed(self):
+        """No handler raises within."""
+        handles, self.handles = self.handles, False
+        try:
+            yield
+        finally:
+            self.handles = handles
+
     def at(self, place):
+        if place == "handler" and not self.handles:
+            return
         thread = threading.get_ident()
         self.inside[thread] += 1
         try:
