@@ -22,7 +22,7 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 
-enum state { NONE, LAUNCHED, RUNNING, STOPPING };
+enum state { NONE, LAUNCHED, RUNNING, STOPPING, ABANDONED };
 
 static const int64_t abandon_ns = 10 * SF_NS_PER_S; /* longer than a collector takes to end that is not stuck */
 
@@ -229,7 +229,7 @@ PyObject *sf_collector_launch(PyObject *Py_UNUSED(module), PyObject *args)
     argv[count] = NULL;
     if (collector.state != NONE && collector.owner != sf_log_forks())
         forget(); /* the parent's */
-    bool is_stopping = collector.state == STOPPING;
+    bool is_stopping = collector.state == STOPPING || collector.state == ABANDONED;
     if (sf_log_enabled() || collector.state != NONE) {
         PyErr_SetString(PyExc_RuntimeError, is_stopping ? "trace.stop() was interrupted: call it again first"
                                                         : "tracing is on already: call trace.stop() first");
@@ -278,31 +278,8 @@ PyObject *sf_collector_session(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(
 
 /* ---- ending ---- */
 
-PyObject *sf_collector_finish(PyObject *module, PyObject *session)
-{
-    if (!is_there(session))
-        return PyUnicode_FromString("done"); /* by another call meanwhile */
-    if (collector.state == LAUNCHED) {       /* its start was interrupted, and then what takes it back */
-        Py_XDECREF(sf_collector_abandon(module, session));
-        return PyUnicode_FromString("done");
-    }
-    if (collector.state == RUNNING) {
-        collector.state = STOPPING;
-        sf_usage_write();
-        sf_log_request_stop();
-        sf_log_detach();
-    }
-    if (!sf_own_fd_is_ours(&collector.socket)) {
-        forget();
-        Py_RETURN_NONE;
-    }
-    PyObject *line = take_line(session);
-    if (line && is_there(session))
-        forget();
-    return line;
-}
-
-/* The launcher is killed, because it may wait for a collector that does not come. */
+/* The launcher is killed, because it may wait for a collector that does not come. Whoever forgets a session does this
+ * first: another thread's call may be about to. */
 static void end_launcher(void)
 {
     pid_t child = collector.launcher;
@@ -315,15 +292,48 @@ static void end_launcher(void)
     }
 }
 
-PyObject *sf_collector_abandon(PyObject *Py_UNUSED(module), PyObject *session)
+static void end_launcher_and_forget(PyObject *session)
+{
+    if (is_there(session))
+        end_launcher();
+    if (is_there(session))
+        forget();
+}
+
+PyObject *sf_collector_finish(PyObject *module, PyObject *session)
 {
     if (!is_there(session))
+        return PyUnicode_FromString("done"); /* by another call meanwhile */
+    /* its start was interrupted, and then what takes it back; or another thread is in its start */
+    if (collector.state == LAUNCHED || collector.state == ABANDONED) {
+        Py_XDECREF(sf_collector_abandon(module, session));
+        return PyUnicode_FromString("done");
+    }
+    if (collector.state == RUNNING) {
+        collector.state = STOPPING;
+        sf_usage_write();
+        sf_log_request_stop();
+        sf_log_detach();
+    }
+    bool can_read = sf_own_fd_is_ours(&collector.socket);
+    PyObject *line = can_read ? take_line(session) : Py_NewRef(Py_None);
+    if (line)
+        end_launcher_and_forget(session);
+    return line;
+}
+
+PyObject *sf_collector_abandon(PyObject *Py_UNUSED(module), PyObject *session)
+{
+    if (!is_there(session)) { /* another call has ended it; this one may have joined its directory after that */
+        if (collector.state == NONE && collector.owner == sf_log_forks())
+            sf_log_detach();
         Py_RETURN_NONE;
+    }
     if (collector.state == LAUNCHED)
         write_byte(SF_COLLECTOR_CANCEL);
     else if (collector.state == RUNNING)
         sf_log_request_stop();
-    collector.state = STOPPING;
+    collector.state = ABANDONED;
     sf_log_detach();
     end_launcher();
     int64_t end_ns = sf_monotonic_ns() + abandon_ns;
@@ -336,7 +346,6 @@ PyObject *sf_collector_abandon(PyObject *Py_UNUSED(module), PyObject *session)
         sleep_until_readable(&socket, SF_NS_PER_S / 10);
         Py_END_ALLOW_THREADS;
     }
-    if (is_there(session))
-        forget();
+    end_launcher_and_forget(session);
     Py_RETURN_NONE;
 }

@@ -1,10 +1,12 @@
 /* The collector that this process has started, from its start to its end.
  *
- *     none -> launched -> running -> stopping -> none
+ *     none -> launched -> running -> stopping --> none
+ *                 |          |           |         ^
+ *                 +----------+-----------+--> abandoned
  *
  * launch() starts it: it has made its session, and waits for a word. go() lets it collect. finish() asks it to finish
  * and waits for that. abandon() takes back what launch() and go() have done. In each state abandon() and finish() lead
- * to none.
+ * to none, also when several threads call them at once.
  *
  * Exceptions of signal handlers come between any two bytecodes of Python. So the state is here, and each step is noted
  * in the call that makes it. Whoever is interrupted between two calls finds in it what there is to end.

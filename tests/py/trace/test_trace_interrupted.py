@@ -234,3 +234,35 @@ def test_a_start_does_not_wait_for_processes_that_another_thread_forks_meanwhile
         for pid in pids:
             os.waitpid(pid, 0)
         """, tmp_path / "run.db", options=["-W", "ignore"])
+
+
+def test_stops_in_two_threads_in_the_middle_of_a_start_leave_no_process(check_program, tmp_path):
+    check_program("""
+import os, sys, threading, snakefish
+from snakefish import trace
+
+def stop_all_the_time():
+    while not ended:
+        try:
+            trace.stop()
+        except RuntimeError as error:
+            assert "has not started tracing" in str(error) or "meanwhile" in str(error) or "died" in str(error), error
+
+ended, path = False, sys.argv[1]
+sys.setswitchinterval(1e-4)
+threads = [threading.Thread(target=stop_all_the_time) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for _ in range(40):
+    try:
+        trace.start(path)
+    except RuntimeError:  # it was stopped in the middle
+        pass
+ended = True
+for thread in threads:
+    thread.join()
+if trace.enabled():
+    trace.stop()
+with open(f"/proc/self/task/{os.getpid()}/children") as children:
+    assert children.read() == ""
+""", tmp_path / "run.db")
