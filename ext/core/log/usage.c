@@ -40,10 +40,17 @@ void sf_usage_write(void)
     sf_log_write(SF_EVENT_USAGE, SF_PHASE_INSTANT, 0, now.own_ns - then.own_ns, now.children_ns - then.children_ns);
 }
 
+/* The interpreter may be gone, or not know this thread: in a process that a thread has forked, its end is the exit. */
+static void write_at_exit(void)
+{
+    sf_log_name_threads_by(NULL);
+    sf_usage_write();
+}
+
 void sf_usage_begin(void)
 {
     static bool at_exit; /* inherited by children, like what it says */
     before.usage = usage_now();
     before.forks = sf_log_forks();
-    at_exit = at_exit || atexit(sf_usage_write) == 0;
+    at_exit = at_exit || atexit(write_at_exit) == 0;
 }

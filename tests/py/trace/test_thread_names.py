@@ -226,3 +226,32 @@ def test_threads_without_a_usable_name_do_no_harm(check_program, tmp_path):
             lock.acquire()
         """, tmp_path / "run.db")
     assert [name for _, name in threads(tmp_path / "run.db")[1:]].count(None) >= 3
+
+
+def test_a_process_that_a_thread_has_forked_and_that_ends_with_it_ends_as_untraced(check_program, tmp_path):
+    out = check_program("""
+        import _thread, os, sys, threading, time
+        import snakefish
+        from snakefish import trace
+        def fork():
+            pid = os.fork()  # both go on
+            if pid:
+                ended.append(os.waitpid(pid, 0)[1])
+        def source():
+            fork()
+            yield 1
+        ended = []
+        with trace.session(sys.argv[1]):
+            thread = threading.Thread(target=fork)
+            thread.start()
+            thread.join()
+            _thread.start_new_thread(fork, ())
+            while len(ended) < 2:
+                time.sleep(0.001)
+            assert list(snakefish.imap_unordered(abs, source())) == [1]
+        print(ended)
+        """, tmp_path / "run.db")
+    assert out.strip() == "[0, 0, 0]"
+    with Database(tmp_path / "run.db") as db:
+        usages = db.one("SELECT count(DISTINCT e.process) FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'usage'")
+    assert usages >= 4  # the program and its three forks
