@@ -25,7 +25,7 @@ import time
 import weakref
 from concurrent.futures import BrokenExecutor, Executor as _Executor, Future, InvalidStateError
 
-from snakefish._executor_functions import NO_NUMBER, Functions, Refused
+from snakefish._executor_functions import UNOPENED, Functions, Refused, goes_whole
 from snakefish._snakefish import ChildDied, _Crew, cpu_count
 
 _RESULT, _ERROR, _ENDED, _BROKEN = range(4)  # enum sf_crew_event
@@ -55,12 +55,12 @@ WorkerDied.__module__ = "snakefish"
 class _Work:
     """A task: its call, and the future that was handed out."""
 
-    __slots__ = ("future", "fn", "args", "kwargs", "item", "number", "begun", "retried")
+    __slots__ = ("future", "fn", "args", "kwargs", "item", "number", "begun", "retried", "is_whole")
 
     def __init__(self, fn, args, kwargs):
         self.future = Future()
         self.fn, self.args, self.kwargs = fn, args, kwargs
-        self.begun = self.retried = False
+        self.begun = self.retried = self.is_whole = False
 
     def resolve(self, functions):
         self.item, self.number = functions.item(self.fn, self.args, self.kwargs)
@@ -152,10 +152,10 @@ class _State:
             )
         if self.broken is not None:
             raise BrokenExecutor(*self.broken.args) from self.broken.__cause__
-        if self.shutdown or self.closed:
-            raise RuntimeError("cannot schedule new futures after shutdown")
         if _exiting == self.owner:
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self.shutdown or self.closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
 
     def start_worker(self):
         if self.crew.alive == 0:
@@ -209,12 +209,14 @@ class _State:
         return self.is_sent(work, sent)
 
     def is_sent(self, work, sent):
-        """What crew.send() said of it. A callable that cannot be pickled goes by a number instead."""
+        """What crew.send() said of it. A callable whose parts cannot be pickled goes by a number as a whole instead."""
         if type(sent) is int:
             return sent != 0
-        if work.number == NO_NUMBER:
+        if not work.is_whole and not goes_whole(work.fn):
+            work.is_whole = True
             work.number = self.functions.number(work.fn)
             work.item = (work.number, work.args, work.kwargs or None)
+            self.crew.nudge()
             return False
         _settle(work.future, "set_exception", sent)
         return True
@@ -246,10 +248,19 @@ class _State:
             self.probe_came_back(work)
         elif kind == _RESULT:
             _settle(work.future, "set_result", rest[0])
-        elif isinstance(rest[0], Refused):
-            self.take_again(work, rest[0].args[0] == self.functions.generation)
         else:
-            _settle(work.future, "set_exception", rest[0])
+            self.task_failed(work, rest[0])
+
+    def task_failed(self, work, exception):
+        if isinstance(exception, Refused):
+            self.take_again(work, exception.args[0] == self.functions.generation)
+            return
+        is_unopened = vars(exception).pop(UNOPENED, False)
+        if is_unopened and not work.retried and isinstance(exception, (AttributeError, ImportError)):
+            work.retried = True  # a class in it may have been made after the fork
+            self.take_again(work, True)
+        else:
+            _settle(work.future, "set_exception", exception)
 
     def take_again(self, work, renew):
         """Of a task that was not begun."""
@@ -261,7 +272,7 @@ class _State:
     def worker_ended(self, work, pid, exit_status, by_itself, reason):
         doomed = self.doomed.pop(pid, None)
         if type(work) is _Probe or not (work or by_itself or doomed):
-            self.probes.append(_Probe(None, False))
+            self.probes.append(_Probe(None, False))  # it may have had a task that nobody knows of
         elif work and work is doomed:
             message = f"{work} took longer than task_timeout={self.task_timeout} s, and its worker was ended"
             _settle(work.future, "set_exception", TimeoutError(message))
@@ -321,10 +332,8 @@ class _State:
 
     def give_up(self, exception):
         """Every task fails, and all workers are killed."""
-        self.shutdown = True
-        sent = self.crew.sent()
-        self.crew.close()
-        for work in (*sent.values(), *self.waiting):
+        self.shutdown = self.closed = True
+        for work in (*self.crew.close(), *self.waiting):
             if type(work) is _Work:
                 _fail(work, exception)
         self.waiting.clear()
@@ -339,9 +348,8 @@ class _State:
         return self.closed
 
     def trim_functions(self):
-        if self.functions.is_full():
-            used = {work.number for work in (*self.waiting, *self.crew.sent().values()) if type(work) is _Work}
-            self.functions.trim(used)
+        tasks = (*self.waiting, *self.crew.sent().values())
+        self.functions.trim({work.number for work in tasks if type(work) is _Work})
 
 
 def _worker_died(work, pid, exit_status, reason):
@@ -363,25 +371,43 @@ def _manage(state):
     state.managers.append(this)
     if state.managers[0] is not this:
         return
-    crew = state.crew
+    _name_thread(b"sf-executor")  # so that forks by this thread warn of no others: the program cannot know of them
+    try:
+        if _work(state):
+            state.crew.stop()
+            while state.crew.alive and not state.kill:
+                _take_events(state, None)
+        reason = state.broken or BrokenExecutor("the workers were ended by Ctrl-C (KeyboardInterrupt)")
+    except BaseException as failure:
+        reason = BrokenExecutor(f"the manager thread failed: {failure!r}")
+        reason.__cause__ = failure
+        raise
+    finally:
+        state.give_up(reason)
+
+
+def _name_thread(name):
+    try:
+        with open(f"/proc/self/task/{threading.get_native_id()}/comm", "wb", 0) as comm:
+            comm.write(name)
+    except OSError:
+        pass
+
+
+def _work(state):
+    """Until all is done: True; or until it is broken or killed."""
     while not (state.kill or state.broken):
         if state.cancel:
             state.cancel = False
             state.cancel_waiting()
         state.fill()
-        state.trim_functions()
+        if state.functions.is_full():
+            state.trim_functions()
         if state.shutdown and state.is_finished():
-            break
+            return True
         _take_events(state, _shortest(state.kill_late(), _RETRY_S if time.monotonic() < state.retry_at else None))
         state.adapt()
-    if state.kill or state.broken:
-        state.closed = True
-        state.give_up(state.broken or BrokenExecutor("the workers were ended by Ctrl-C (KeyboardInterrupt)"))
-        return
-    crew.stop()
-    while crew.alive and not state.kill:
-        _take_events(state, None)
-    crew.close()
+    return False
 
 
 def _shortest(*seconds):

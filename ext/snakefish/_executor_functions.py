@@ -9,6 +9,7 @@ and workers that have it have to be forked: a new generation.
 """
 
 import functools
+import sys
 import types
 
 _PICKLED = (  # from C: they cannot be redefined, and pickle finds them by their name
@@ -22,6 +23,7 @@ _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (P
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())
 NO_NUMBER = -1
+UNOPENED = "_snakefish_unopened"  # an attribute of an exception: it is why an item cannot be unpickled in the worker
 
 
 class Refused(Exception):
@@ -36,7 +38,15 @@ def _contents(cell):
 
 
 def _parts(function):
-    """What makes a Python function what it is. Two with the same parts do the same."""
+    """What makes a callable what it is. Two with the same parts do the same. Bound methods and functions that run anew
+    are made at each access, so that they are not known by what they are themselves."""
+    kind = type(function)
+    if kind is types.MethodType:
+        return [function.__func__, function.__self__]
+    if kind is types.BuiltinFunctionType and function.__self__ is not None:
+        return [sys.intern(function.__name__), function.__self__]
+    if kind is not types.FunctionType:
+        return [function]
     parts = [function.__code__, function.__globals__]
     parts += function.__defaults__ or ()
     for name, value in (function.__kwdefaults__ or {}).items():
@@ -53,6 +63,13 @@ def _goes_by_number(callable_):
     return not isinstance(callable_, _PICKLED) and isinstance(getattr(callable_, "__qualname__", None), str)
 
 
+def goes_whole(callable_):
+    """Whether no part of it is pickled that could go by a number with the rest."""
+    if isinstance(callable_, (types.MethodType, types.BuiltinFunctionType)):
+        return isinstance(getattr(callable_, "__self__", None), (types.ModuleType, type(None)))
+    return _goes_by_number(callable_) or isinstance(callable_, (type, *_PICKLED))
+
+
 class Functions:
     """The functions of one Executor, by number. In a worker: those it was forked with."""
 
@@ -66,9 +83,7 @@ class Functions:
 
     def number(self, function):
         """The number of any callable, a new one if it has none."""
-        parts = _parts(function) if type(function) is types.FunctionType else [function]
-        if type(function) is types.MethodType:  # each access makes another one
-            parts = [function.__func__, function.__self__]
+        parts = _parts(function)
         key = tuple(map(id, parts))
         number = self._numbers.get(key)
         if number is None:
@@ -105,15 +120,19 @@ class Functions:
 
     def trim(self, used):
         """Drops the oldest functions, but for some, and for those with these numbers."""
-        for number in sorted(self._by_number.keys() - used)[:-_KEPT]:
+        for number in sorted(self._by_number.keys() - used)[: len(self._by_number) - _KEPT]:
             key, _ = self._kept.pop(number)
             del self._numbers[key], self._by_number[number]
         self._limit = max(_MOST, 2 * len(self._by_number))
 
     def call(self, item):
-        """In a worker: what an item asks for. None is a probe (ext/py/workers/crew.h)."""
+        """In a worker: what an item asks for. None is a probe (ext/py/workers/crew.h); an exception is why the item cannot
+        be unpickled."""
         if item is None:
             return None
+        if isinstance(item, BaseException):
+            vars(item)[UNOPENED] = True
+            raise item
         function, args, kwargs = item
         if type(function) is int:
             number, function = function, self._by_number.get(function)
