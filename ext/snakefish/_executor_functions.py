@@ -1,4 +1,4 @@
-"""Functions on their way to an Executor's workers. Internal; for _executor.py.
+"""Functions on their way to an Executor's workers. Internal; for _executor_tasks.py and _executor_map.py.
 
 A worker is a fork, so it has every function that was there when it was forked. Such a function goes by a number: lambdas
 and closures need no pickling then, and a function of a module that was redefined meanwhile (a notebook's cell that runs
@@ -9,7 +9,9 @@ and workers that have it have to be forked: a new generation.
 """
 
 import functools
+import itertools
 import sys
+import time
 import types
 
 _PICKLED = (  # from C: they cannot be redefined, and pickle finds them by their name
@@ -23,7 +25,9 @@ _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (P
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())
 NO_NUMBER = -1
-UNOPENED = "_snakefish_unopened"  # an attribute of an exception: it is why an item cannot be unpickled in the worker
+# Attributes of exceptions on their way home:
+UNOPENED = "_snakefish_unopened"  # it is why an item cannot be unpickled in the worker
+RESULTS = "_snakefish_results"  # of a chunk, before the call that raised
 
 
 class Refused(Exception):
@@ -94,8 +98,12 @@ class Functions:
             self.next = number + 1
         return number
 
-    def item(self, function, args, kwargs):
-        """What travels for a call, and the number of the function in it, or NO_NUMBER: it is pickled."""
+    def item(self, function, args, kwargs, whole):
+        """What travels for a call, and the number of the function in it, or NO_NUMBER: it is pickled. whole: the callable
+        goes by one number, none of its parts is pickled."""
+        if whole:
+            number = self.number(function)
+            return (number, args, kwargs or None), number
         while True:
             kind = type(function)
             if kind is types.MethodType and not isinstance(function.__self__, (type, types.ModuleType)):
@@ -133,9 +141,27 @@ class Functions:
         if isinstance(item, BaseException):
             vars(item)[UNOPENED] = True
             raise item
-        function, args, kwargs = item
+        function, args, kwargs = item[:3]
         if type(function) is int:
             number, function = function, self._by_number.get(function)
-            if function is None and number not in self._by_number:
+            if function is None:
                 raise Refused(self.generation)
+        if len(item) > 3:
+            return _call_each(function, args, kwargs, *item[3:])
         return function(*args, **kwargs) if kwargs else function(*args)
+
+
+def _call_each(function, args, kwargs, items, is_star):
+    """For a chunk of a map (_executor_map.py): how many seconds it took, and the results."""
+    if args or kwargs:
+        function = functools.partial(function, *args, **kwargs or {})
+    results = []
+    begin = time.perf_counter()
+    try:
+        results.extend(itertools.starmap(function, items) if is_star else map(function, items))
+        if len(results) < len(items):
+            raise RuntimeError("the function raised StopIteration")
+    except BaseException as raised:
+        vars(raised)[RESULTS] = results
+        raise
+    return time.perf_counter() - begin, results
