@@ -139,14 +139,14 @@ class _Manager:
     def send_probe(self, probe):
         if probe.numbers is None:
             probe.numbers = list(self.crew.sent())
-        return bool(self.crew.send(probe, None))
+        return self.crew.send(self.crew.number(-1), probe, None)
 
     def send(self, task):
         """Whether it has not to wait any more."""
         if task.number >= self.functions.inherited:
             self.state.new_generation()
         try:
-            sent = self.crew.send(task, task.item)
+            sent = self.crew.send(task.id, task, task.item)
         except Exception as failure:
             sent = failure
         return self.state.is_sent(task, sent)

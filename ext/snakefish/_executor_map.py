@@ -53,7 +53,7 @@ class Chunk(Task):
             self.fail(reason)
             return
         parts = _Parts(self.map.chunk(self.first + at, [item]) for at, item in enumerate(self.items))
-        self.map.state.waiting.extend(parts)
+        self.map.state.queue(parts)
         super().succeed(parts)
 
     def __str__(self):
@@ -129,7 +129,7 @@ class Map:
             if self.state.cancelled:
                 chunk.cancel()
             else:
-                self.state.waiting.append(chunk)
+                self.state.queue([chunk])
 
     # ---- results ----
 
