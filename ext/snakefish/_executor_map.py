@@ -116,7 +116,9 @@ class Map:
         return taken
 
     def begin(self):
-        self.state.add(self.take(self.state.max_workers + _MORE if self.buffersize is None else self.buffersize))
+        chunks = self.take(self.state.max_workers + _MORE if self.buffersize is None else self.buffersize)
+        if chunks:
+            self.state.add(chunks)
 
     def came_back(self, seconds):
         """In the manager, before the future of a chunk says so: so there is a next chunk when the results of one come out.

@@ -63,10 +63,18 @@ class State:
         task.id = self.crew.number(len(self.waiting))
         if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
             self.add([task])
-        elif task.may_begin() and not self.is_sent(task, self.crew.send(task.id, task, task.item)):
+        elif task.may_begin() and not self.is_sent(task, self.try_to_send(task)):
             self.add([task])
         else:
             self.begin()
+
+    def try_to_send(self, task):
+        """What crew.send() says."""
+        try:
+            return self.crew.send(task.id, task, task.item)
+        except RuntimeError:
+            self.refuse()  # it may have ended meanwhile
+            raise
 
     def add(self, tasks):
         self.need_workers(len(tasks))

@@ -465,10 +465,9 @@ int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number)
         struct sf_engine_claim *claim = sf_worker_board(worker);
         atomic_store_explicit(&claim->doomed, number + 1, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst); /* partner: await_doom */
-        if (atomic_load_explicit(&claim->number, memory_order_relaxed) == number) {
-            sf_child_signal(&worker->task.child, SIGKILL);
+        if (atomic_load_explicit(&claim->number, memory_order_relaxed) == number &&
+            sf_child_signal(&worker->task.child, SIGKILL) == 0)
             return 1;
-        }
         atomic_store_explicit(&claim->doomed, 0, memory_order_relaxed);
         return 0;
     }

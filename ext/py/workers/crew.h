@@ -87,7 +87,7 @@ void sf_crew_nudge(struct sf_crew *crew);
 /* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). */
 PyObject *sf_crew_claims(const struct sf_crew *crew);
 
-/* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not. */
+/* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not, or it may not be killed. */
 int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number);
 
 /* Kills all workers and reaps them, and gives everything back: at once, or when the last call under way returns. Does

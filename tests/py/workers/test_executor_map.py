@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from conftest import collect, settles
+from conftest import children, collect, settles
 
 import snakefish
 from snakefish import Executor
@@ -215,6 +215,8 @@ def test_a_map_with_a_buffer_keeps_its_executor():
     collect()
     assert list(itertools.islice(results, 30)) == list(range(30))
     results.close()
+    collect()
+    assert not settles(children)
 
 
 def test_wrong_arguments_are_named(executor):
