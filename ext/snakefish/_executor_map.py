@@ -15,6 +15,7 @@ import time
 
 from snakefish._executor_functions import RESULTS
 from snakefish._executor_tasks import Task, name_of
+from snakefish._snakefish import _Items
 
 _LEAST_S, _MOST_S = 0.003, 0.1  # what a chunk should take
 _FIRST_PARTS = 16  # the first chunks are this part of a worker's share, as nobody knows what they take
@@ -136,10 +137,11 @@ class Map:
     # ---- results ----
 
     def results(self, executor, end):
-        """The iterator. It cancels what is left when it ends early. executor: is kept while it is needed. end: of the
-        timeout, None: for ever."""
-        if self.buffersize is None:
-            del executor
+        """The iterator. executor: is kept while it is needed. end: of the timeout, None: for ever."""
+        return _Items(self.lists(executor if self.buffersize is not None else None, end))
+
+    def lists(self, _executor, end):
+        """The results by chunks. It cancels what is left when it ends early."""
         try:
             while self.chunks:
                 yield from self.opened(self.chunks.popleft(), end)
@@ -149,8 +151,7 @@ class Map:
                 chunk.future.cancel()
 
     def opened(self, chunk, end):
-        """The results of a chunk, one by one, and then what was raised instead of the next one. No name refers to what was
-        handed out."""
+        """The list of results of a chunk, or of each of its parts, and then what was raised instead of the next result."""
         failure = None
         try:
             results = chunk.future.result(None if end is None else end - time.monotonic())
@@ -164,10 +165,8 @@ class Map:
         self.given += len(chunk.items)
         if self.buffersize is not None and failure is None:
             self.state.add(self.take(self.buffersize))
-        del chunk
-        results.reverse()
-        while results:
-            yield results.pop()
+        del chunk  # and its future with it, which refers to the results
+        yield results
         if failure is not None:
             try:
                 raise failure

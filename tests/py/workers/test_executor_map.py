@@ -5,6 +5,7 @@ import os
 import pickle
 import threading
 import time
+import weakref
 
 import pytest
 from conftest import children, collect, settles
@@ -179,6 +180,31 @@ def test_closing_the_iterator_cancels_what_is_left(executor, channel):
     assert not settles(lambda: executor._state.crew.under_way)
     assert len(channel) < 100
     assert executor.submit(abs, -1).result(LIMIT_S) == 1
+
+
+def test_after_close_and_after_a_failure_nothing_comes(executor):
+    results = executor.map(abs, range(100), chunksize=10)
+    assert next(results) == 0
+    results.close()
+    results.close()
+    assert list(results) == []
+    results = executor.map(lambda n: 1 / n, [1, 0, 1], chunksize=1)
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert list(results) == []
+
+
+def test_each_result_is_let_go_when_it_was_taken(executor):
+    for thing in executor.map(Thing, range(20), chunksize=10):
+        gone = weakref.ref(thing)
+        del thing
+        assert not settles(lambda: collect() or gone())  # noqa: B023
+
+
+class Thing:
+    def __init__(self, _):
+        pass
 
 
 def test_shutdown_cancels_a_map_on_request(channel):
