@@ -5,13 +5,16 @@ ImportError where it is missing. LEFT_OUT has the tests that are not run as they
 them that test what an Executor does otherwise stand below, as it does it.
 """
 import concurrent.futures
+import contextlib
 import importlib
 import multiprocessing
 import os
 import pickle
-import sys
+import time
+import traceback
 
 import as_standard
+import snakefish
 
 PACKAGE = "test.test_concurrent_futures"  # since Python 3.12 it has a module for each of these
 PARTS = ("util", "executor", "test_init", "test_shutdown", "test_wait", "test_as_completed", "test_process_pool",
@@ -19,10 +22,19 @@ PARTS = ("util", "executor", "test_init", "test_shutdown", "test_wait", "test_as
 MIXINS = ("InitializerMixin", "FailingInitializerMixin", "ProcessPoolShutdownTest", "WaitTests", "AsCompletedTests",
           "ProcessPoolExecutorTest", "ExecutorDeadlockTest")
 LEFT_OUT = {
+    "FailingInitializerMixin._assert_logged": "what the initializer raised is the cause of the BrokenExecutor, and not logged",
+    "ProcessPoolShutdownTest.test_processes_terminate": "its tasks cannot be pickled: no worker is started for them",
     "ProcessPoolExecutorTest.test_max_workers_negative": "max_workers=0 is allowed: as many as there are CPUs",
     "ProcessPoolExecutorTest.test_max_workers_too_large": "a limit of Windows",
-    "ProcessPoolExecutorTest.test_killed_child": "an Executor goes on when a worker has died: only the task that ran in it fails",
-    "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": "there are no start methods: workers are forked",
+    "ProcessPoolExecutorTest.test_killed_child": "an Executor goes on when a worker has died: only its task fails",
+    "ProcessPoolExecutorTest.test_traceback": "the remote traceback is of a class of ours",
+    "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": "workers are always forked",
+    "ExecutorDeadlockTest.test_error_at_task_unpickle": "the exception comes out, and nothing breaks",
+    "ExecutorDeadlockTest.test_exit_during_func_exec_on_worker": "sys.exit() ends the worker, as in a Thread",
+    "ExecutorDeadlockTest.test_error_during_result_pickle_on_worker": "ChildDied with the reason, as of a Thread",
+    "ExecutorDeadlockTest.test_exit_during_result_pickle_on_worker": "ChildDied with the reason, as of a Thread",
+    "ExecutorDeadlockTest.test_error_during_result_unpickle_in_result_handler": "the exception comes out, and nothing breaks",
+    "ExecutorDeadlockTest.test_exit_during_result_unpickle_in_result_handler": "the exception comes out, and nothing breaks",
     "ExecutorDeadlockTest.test_gh105829_should_not_deadlock_if_wakeup_pipe_full": "replaces parts of ProcessPoolExecutor",
 }
 
@@ -70,7 +82,7 @@ import concurrent.futures, multiprocessing, sys
 def _find(name, others=concurrent.futures.__getattr__):
     if name != "SnakefishExecutor":
         return others(name)
-    sys.path[:0] = {[os.path.dirname(as_standard.snakefish.__path__[0]), os.path.dirname(os.path.abspath(__file__))]!r}
+    sys.path[:0] = {[os.path.dirname(snakefish.__path__[0]), os.path.dirname(os.path.abspath(__file__))]!r}
     import as_standard
     return as_standard.SnakefishExecutor
 concurrent.futures.__getattr__ = _find
@@ -88,6 +100,8 @@ def with_prelude(assert_python_ok):
 for home in HOMES:
     if hasattr(home, "futures"):
         home.futures = Futures()
+    if hasattr(home, "BrokenProcessPool"):
+        home.BrokenProcessPool = snakefish.WorkerDied
     if hasattr(home, "assert_python_ok"):
         home.assert_python_ok = with_prelude(home.assert_python_ok)
 
@@ -100,34 +114,83 @@ class SnakefishMixin(found("ExecutorMixin")):
         return Context()
 
 
-class OtherwiseMixin:
-    """What an Executor does otherwise than the tests that are left out expect."""
+class FailingInitializerMixin:
+    """This class and the next ones: what an Executor does otherwise than the tests that are left out expect."""
 
+    def tearDown(self):
+        super().tearDown()
+        self.log_queue = self.executor_kwargs = None  # with its descriptors
+
+    @contextlib.contextmanager
+    def _assert_logged(self, message):
+        submitted = []
+        submit = self.executor.submit
+        self.executor.submit = lambda *arguments: submitted.append(submit(*arguments)) or submitted[-1]
+        yield
+        del self.executor.submit
+        self.assertIn(repr(submitted[0].exception().__cause__), message + "ValueError('error in initializer')")
+
+
+class ProcessPoolShutdownTest:
+    def test_processes_terminate(self):
+        for _ in range(3):
+            self.executor.submit(time.sleep, 0.1)
+        processes = self.executor._processes
+        self.assertEqual(len(processes), 3)
+        self.executor.shutdown()
+        self.assertEqual(self.executor._processes, {})
+
+
+class ProcessPoolExecutorTest:
     def test_max_workers_negative(self):
         with self.assertRaisesRegex(ValueError, "max_workers"):
             self.executor_type(max_workers=-1)
 
     def test_killed_child(self):
-        doomed = self.executor.submit(as_standard.time.sleep, 60)
+        doomed = self.executor.submit(time.sleep, 60)
         pid, worker = next(iter(self.executor._processes.items()))
         worker.terminate()
-        with self.assertRaises(concurrent.futures.process.BrokenProcessPool) as raised:
+        with self.assertRaises(snakefish.WorkerDied) as raised:
             doomed.result()
         self.assertEqual(raised.exception.pid, pid)
         self.assertEqual(self.executor.submit(pow, 2, 8).result(), 256)
+
+    def test_traceback(self):
+        error = self.executor.submit(self._test_traceback).exception()
+        self.assertIs(type(error), RuntimeError)
+        self.assertEqual(error.args, (123,))
+        self.assertIn("raise RuntimeError(123) # some comment", "".join(traceback.format_exception(None, error, None)))
+
+
+class ExecutorDeadlockTest:
+    def test_error_at_task_unpickle(self):
+        self._check_crash(pickle.UnpicklingError, id, found("ErrorAtUnpickle")())
+
+    def test_exit_during_func_exec_on_worker(self):
+        self._check_crash(snakefish.WorkerDied, found("_exit"))
+
+    def test_error_during_result_pickle_on_worker(self):
+        self._check_crash(snakefish.ChildDied, found("_return_instance"), found("ErrorAtPickle"))
+
+    def test_exit_during_result_pickle_on_worker(self):
+        self._check_crash(snakefish.ChildDied, found("_return_instance"), found("ExitAtPickle"))
+
+    def test_error_during_result_unpickle_in_result_handler(self):
+        self._check_crash(pickle.UnpicklingError, found("_return_instance"), found("ErrorAtUnpickle"), ignore_stderr=True)
+
+    def test_exit_during_result_unpickle_in_result_handler(self):
+        self._check_crash(SystemExit, found("_return_instance"), found("ExitAtUnpickle"))
 
 
 def make_tests():
     """Name -> class."""
     made = {}
     for mixin in MIXINS:
-        left_out = {name: None for name in vars_of(found(mixin)) if f"{mixin}.{name}" in LEFT_OUT}
+        otherwise = globals().get(mixin, object)
         bases = (found(mixin), SnakefishMixin, found("BaseTestCase"))
-        if mixin == "ProcessPoolExecutorTest":
-            bases = (OtherwiseMixin, *bases)
-            left_out = {name: None for name in left_out if name not in vars(OtherwiseMixin)}
+        left_out = {name: None for name in vars_of(found(mixin)) if f"{mixin}.{name}" in LEFT_OUT and name not in vars(otherwise)}
         name = "Snakefish" + mixin
-        made[name] = type(name, bases, {**left_out, "__module__": __name__, "__qualname__": name})
+        made[name] = type(name, (otherwise, *bases) if otherwise is not object else bases, {**left_out, "__module__": __name__})
     return made
 
 
@@ -136,7 +199,6 @@ def vars_of(cls):
 
 
 TESTS = make_tests()
-globals().update(TESTS)
 
 
 def setUpModule():

@@ -12,8 +12,8 @@ from concurrent.futures import wait
 import snakefish
 from snakefish import Executor
 
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+def say(*words, write=os.write):
+    write(1, (" ".join(map(str, words)) + "\\n").encode())
 
 def work(seconds, word):
     time.sleep(seconds)

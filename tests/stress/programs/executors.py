@@ -37,7 +37,10 @@ def busy(seconds):
 class Book:
     """What tasks and the killer write into shared memory."""
 
+    of_this_trial = None  # workers inherit it
+
     def __init__(self):
+        Book.of_this_trial = self
         self.pids = memoryview(mmap.mmap(-1, 4 * MOST)).cast("i")    # who ran it
         self.began = memoryview(mmap.mmap(-1, 8 * MOST)).cast("d")   # when
         self.runs, self.ended = mmap.mmap(-1, MOST), mmap.mmap(-1, MOST)
@@ -59,8 +62,8 @@ class Point:
     def __init__(self, x):
         self.x = x
 
-    def moved(self, book, number, by):
-        return book.run(number, lambda: self.x + by)
+    def moved(self, number, by):
+        return Book.of_this_trial.run(number, lambda: self.x + by)
 
 
 # ---- kinds of tasks: each returns (function, arguments, right), where right is a value, an exception, LOST or ANY_ERROR ----
@@ -76,13 +79,13 @@ def below(number):
     return task.get_result()
 
 
-def inherited(book, number, length):
-    """A function that the first workers already have."""
-    return book.run(number, lambda: bytes([number]) * length)
+def inherited(number, length):
+    """A function of a module, which every worker has."""
+    return Book.of_this_trial.run(number, lambda: bytes([number]) * length)
 
 
 def quick(trial, book, number):
-    return inherited, (book, number, 3), bytes([number]) * 3
+    return inherited, (number, 3), bytes([number]) * 3
 
 
 def working(trial, book, number):
@@ -96,7 +99,7 @@ def sleeping(trial, book, number):
 
 
 def large_result(trial, book, number):
-    return inherited, (book, number, 400000), bytes([number]) * 400000
+    return inherited, (number, 400000), bytes([number]) * 400000
 
 
 def large_argument(trial, book, number):
@@ -116,11 +119,11 @@ def failing(trial, book, number):
 
 
 def method(trial, book, number):
-    return Point(number).moved, (book, number, 7), number + 7
+    return Point(number).moved, (number, 7), number + 7
 
 
 def partial(trial, book, number):
-    return functools.partial(inherited, book, length=2), (number,), bytes([number]) * 2
+    return functools.partial(inherited, length=2), (number,), bytes([number]) * 2
 
 
 def builtin(trial, book, number):
