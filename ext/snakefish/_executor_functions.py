@@ -1,4 +1,4 @@
-"""Functions on their way to an Executor's workers. Internal; for _executor.py.
+"""Functions on their way to an Executor's workers. Internal; for _executor_tasks.py and _executor_map.py.
 
 A worker is a fork, so it has every function that was there when it was forked. Such a function goes by a number: lambdas
 and closures need no pickling then, and a function of a module that was redefined meanwhile (a notebook's cell that runs
@@ -9,6 +9,9 @@ and workers that have it have to be forked: a new generation.
 """
 
 import functools
+import itertools
+import sys
+import time
 import types
 
 _PICKLED = (  # from C: they cannot be redefined, and pickle finds them by their name
@@ -22,6 +25,9 @@ _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (P
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())
 NO_NUMBER = -1
+# Attributes of exceptions on their way home:
+UNOPENED = "_snakefish_unopened"  # it is why an item cannot be unpickled in the worker
+RESULTS = "_snakefish_results"  # of a chunk, before the call that raised
 
 
 class Refused(Exception):
@@ -36,7 +42,15 @@ def _contents(cell):
 
 
 def _parts(function):
-    """What makes a Python function what it is. Two with the same parts do the same."""
+    """What makes a callable what it is. Two with the same parts do the same. Bound methods and functions that run anew
+    are made at each access, so that they are not known by what they are themselves."""
+    kind = type(function)
+    if kind is types.MethodType:
+        return [function.__func__, function.__self__]
+    if kind is types.BuiltinFunctionType and function.__self__ is not None:
+        return [sys.intern(function.__name__), function.__self__]
+    if kind is not types.FunctionType:
+        return [function]
     parts = [function.__code__, function.__globals__]
     parts += function.__defaults__ or ()
     for name, value in (function.__kwdefaults__ or {}).items():
@@ -53,6 +67,13 @@ def _goes_by_number(callable_):
     return not isinstance(callable_, _PICKLED) and isinstance(getattr(callable_, "__qualname__", None), str)
 
 
+def goes_whole(callable_):
+    """Whether no part of it is pickled that could go by a number with the rest."""
+    if isinstance(callable_, (types.MethodType, types.BuiltinFunctionType)):
+        return isinstance(getattr(callable_, "__self__", None), (types.ModuleType, type(None)))
+    return _goes_by_number(callable_) or isinstance(callable_, (type, *_PICKLED))
+
+
 class Functions:
     """The functions of one Executor, by number. In a worker: those it was forked with."""
 
@@ -66,9 +87,7 @@ class Functions:
 
     def number(self, function):
         """The number of any callable, a new one if it has none."""
-        parts = _parts(function) if type(function) is types.FunctionType else [function]
-        if type(function) is types.MethodType:  # each access makes another one
-            parts = [function.__func__, function.__self__]
+        parts = _parts(function)
         key = tuple(map(id, parts))
         number = self._numbers.get(key)
         if number is None:
@@ -79,8 +98,12 @@ class Functions:
             self.next = number + 1
         return number
 
-    def item(self, function, args, kwargs):
-        """What travels for a call, and the number of the function in it, or NO_NUMBER: it is pickled."""
+    def item(self, function, args, kwargs, whole):
+        """What travels for a call, and the number of the function in it, or NO_NUMBER: it is pickled. whole: the callable
+        goes by one number, none of its parts is pickled."""
+        if whole:
+            number = self.number(function)
+            return (number, args, kwargs or None), number
         while True:
             kind = type(function)
             if kind is types.MethodType and not isinstance(function.__self__, (type, types.ModuleType)):
@@ -105,18 +128,40 @@ class Functions:
 
     def trim(self, used):
         """Drops the oldest functions, but for some, and for those with these numbers."""
-        for number in sorted(self._by_number.keys() - used)[:-_KEPT]:
+        for number in sorted(self._by_number.keys() - used)[: len(self._by_number) - _KEPT]:
             key, _ = self._kept.pop(number)
             del self._numbers[key], self._by_number[number]
         self._limit = max(_MOST, 2 * len(self._by_number))
 
     def call(self, item):
-        """In a worker: what an item asks for. None is a probe (ext/py/workers/crew.h)."""
+        """In a worker: what an item asks for. None is a probe (ext/py/workers/crew.h); an exception is why the item cannot
+        be unpickled."""
         if item is None:
             return None
-        function, args, kwargs = item
+        if isinstance(item, BaseException):
+            vars(item)[UNOPENED] = True
+            raise item
+        function, args, kwargs = item[:3]
         if type(function) is int:
             number, function = function, self._by_number.get(function)
-            if function is None and number not in self._by_number:
+            if function is None:
                 raise Refused(self.generation)
+        if len(item) > 3:
+            return _call_each(function, args, kwargs, *item[3:])
         return function(*args, **kwargs) if kwargs else function(*args)
+
+
+def _call_each(function, args, kwargs, items, is_star):
+    """For a chunk of a map (_executor_map.py): how many seconds it took, and the results."""
+    if args or kwargs:
+        function = functools.partial(function, *args, **kwargs or {})
+    results = []
+    begin = time.perf_counter()
+    try:
+        results.extend(itertools.starmap(function, items) if is_star else map(function, items))
+        if len(results) < len(items):
+            raise RuntimeError("the function raised StopIteration")
+    except BaseException as raised:
+        vars(raised)[RESULTS] = results
+        raise
+    return time.perf_counter() - begin, results

@@ -59,9 +59,21 @@ static int next_from_feed(struct sf_worker *worker, struct sf_chunk *chunk)
     int got = sf_feed_take(&crew->feed, sf_worker_board(worker), &chunk->offset, &chunk->items, &chunk->failure);
     if (got <= 0)
         return got;
+    if (chunk->failure && PyList_Append(chunk->items, chunk->failure)) /* there are no items before it */
+        return -1;
+    Py_CLEAR(chunk->failure);
     chunk->end = PyList_GET_SIZE(chunk->items);
     chunk->number = chunk->offset;
     return 1;
+}
+
+static PyObject *run_worker(struct sf_task *task)
+{
+    struct sf_worker *worker = sf_worker_of(task);
+    PyObject *done = sf_worker_run(task);
+    if (done && sf_child_is_self(&task->child))
+        sf_ring_nudge(worker->engine->ring); /* the parent waits for its end: see awaits_end */
+    return done;
 }
 
 static void describe_task(const struct sf_engine *engine, uint64_t number, bool extracted, char *what)
@@ -174,13 +186,26 @@ static bool has_events(struct sf_engine *engine)
     return crew->nudged || crew->closed || PyList_GET_SIZE(crew->events) > 0;
 }
 
+/* A worker that ends is replaced, and that should not wait for the next look for the dead. */
+static bool awaits_end(struct sf_engine *engine)
+{
+    for (Py_ssize_t i = engine->oldest; i < engine->started; i++) {
+        const struct sf_worker *worker = engine->workers[i];
+        if (worker && !worker->gone &&
+            (sf_engine_has_finished(worker) ||
+             atomic_load_explicit(&sf_worker_board(worker)->doomed, memory_order_relaxed)))
+            return true;
+    }
+    return false;
+}
+
 static void kill_at_program_end(struct sf_child *child)
 {
     sf_child_signal(child, SIGKILL); /* what had to be finished is: see _executor.py */
 }
 
 static const struct sf_job crew_job = {
-    .run = sf_worker_run,
+    .run = run_worker,
     .next_chunk = next_from_feed,
     .describe = describe_task,
     .name = name_worker,
@@ -190,6 +215,7 @@ static const struct sf_job crew_job = {
     .ended = worker_ended,
     .advance = push_packed,
     .is_finished = has_events,
+    .awaits_end = awaits_end,
     .at_exit = kill_at_program_end,
     .sends_whole = true,
     .raises_reason = true,
@@ -232,19 +258,21 @@ static void leave(struct sf_crew *crew)
         free_crew(crew);
 }
 
-void sf_crew_close(struct sf_crew *crew)
+PyObject *sf_crew_close(struct sf_crew *crew)
 {
     bool is_ours = crew->engine.owner == getpid();
+    PyObject *left = crew->sent ? PyDict_Values(crew->sent) : PyList_New(0);
     if (!crew->engine.f || (crew->users && (crew->closed || !is_ours)))
-        return; /* it is done, or will be; in a worker, which was forked within a start(), never */
+        return left; /* it is done, or will be; in a worker, which was forked within a start(), never */
     crew->closed = true;
     if (crew->users == 0) {
         free_crew(crew);
-        return;
+        return left;
     }
     sf_engine_kill(&crew->engine);
     if (crew->engine.ring)
         sf_ring_nudge(crew->engine.ring);
+    return left;
 }
 
 /* ---- what the manager and others do ---- */
@@ -262,6 +290,7 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
     if (!crew->sent || !crew->events || sf_engine_init(&crew->engine, &crew_job, workers))
         return -1;
     int error = sf_feed_init(&crew->feed, crew->engine.ring);
+    crew->feed.are_tasks = true;
     if (error)
         sf_error(error, "cannot map the memory for tasks");
     return error ? -1 : 0;

@@ -87,9 +87,9 @@ PyObject *sf_crew_claims(const struct sf_crew *crew);
 /* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not. */
 int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number);
 
-/* Kills all workers and reaps them, and gives everything back: at once, or when the last call under way returns. Leaves
- * the exception state alone. Does nothing in a worker. */
-void sf_crew_close(struct sf_crew *crew);
+/* Kills all workers and reaps them, and gives everything back: at once, or when the last call under way returns. Does
+ * nothing in a worker. A list of the tasks that were sent, of which nothing will come; NULL with MemoryError. */
+PyObject *sf_crew_close(struct sf_crew *crew);
 
 int sf_crew_traverse(const struct sf_crew *crew, visitproc visit, void *arg);
 

@@ -122,8 +122,7 @@ static PyObject *crew_stop(PyObject *self, PyObject *Py_UNUSED(unused))
 
 static PyObject *crew_close(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    sf_crew_close(crew_of(self));
-    Py_RETURN_NONE;
+    return sf_crew_close(crew_of(self));
 }
 
 static PyObject *crew_pids(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -161,7 +160,11 @@ static int crew_traverse(PyObject *self, visitproc visit, void *arg)
 
 static int crew_clear(PyObject *self)
 {
-    sf_crew_close(crew_of(self));
+    PyObject *raised = sf_take_raised();
+    Py_XDECREF(sf_crew_close(crew_of(self)));
+    PyErr_Clear();
+    if (raised)
+        sf_put_raised(raised);
     return 0;
 }
 

@@ -29,7 +29,8 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     engine->look = false;
     size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
     engine->workers = PyMem_Calloc((size_t)most, sizeof *engine->workers);
-    int error = engine->workers ? sf_shm_map(&board, bytes) : -ENOMEM;
+    engine->awaited = PyMem_Calloc((size_t)most, sizeof *engine->awaited);
+    int error = engine->workers && engine->awaited ? sf_shm_map(&board, bytes) : -ENOMEM;
     engine->board = board;
     engine->board_bytes = board ? bytes : 0;
     if (!error)
@@ -172,7 +173,7 @@ static int look_for_dead(struct sf_engine *engine)
 
 bool sf_engine_has_finished(const struct sf_worker *worker)
 {
-    return atomic_load_explicit(&sf_worker_board(worker)->has_finished, memory_order_relaxed); /* its death orders it */
+    return atomic_load_explicit(&sf_worker_board(worker)->has_finished, memory_order_relaxed); /* its death orders it, or its nudge */
 }
 
 int sf_engine_look(struct sf_engine *engine)
@@ -221,6 +222,18 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
 
 /* ---- waiting ---- */
 
+/* Notes whose end is waited for: while it is, the interpreter lock is released. */
+static void note_awaited(struct sf_engine *engine)
+{
+    engine->awaited_count = 0;
+    if (!engine->job->awaits_end || !engine->job->awaits_end(engine))
+        return;
+    engine->look = true;
+    for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
+        if (!is_gone(engine, i))
+            engine->awaited[engine->awaited_count++] = engine->workers[i]->task.child.pid;
+}
+
 static int try_results(void *what)
 {
     struct sf_engine *engine = what;
@@ -236,32 +249,18 @@ static int try_results(void *what)
         got = engine->job->advance(engine);
     if (got && got != -EAGAIN)
         return got;
-    return engine->job->is_finished(engine) ? 0 : -EAGAIN;
-}
-
-/* For the end of a worker. */
-static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
-{
-    pid_t *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
-    size_t count = 0;
-    if (!waited)
-        return -ENOMEM;
-    for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
-        if (!is_gone(engine, i))
-            waited[count++] = engine->workers[i]->task.child.pid;
-    assert(count == (size_t)engine->alive);
-    int slept = sf_process_wait_any(waited, count, timeout_ns);
-    PyMem_RawFree(waited);
-    return slept;
+    if (engine->job->is_finished(engine))
+        return 0;
+    note_awaited(engine);
+    return -EAGAIN;
 }
 
 static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct sf_engine *engine = what;
-    if (engine->job->awaits_end && engine->job->awaits_end(engine)) { /* others may send results meanwhile */
-        engine->look = true;
-        return sleep_for_death(engine, timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);
-    }
+    if (engine->awaited_count) /* others may send results meanwhile */
+        return sf_process_wait_any(engine->awaited, engine->awaited_count,
+                                   timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);
     int slept = sf_ring_wait_event(engine->ring, engine->seen, timeout_ns);
     if (sf_liveness_is_due(slept, &engine->looked_ns))
         engine->look = true;
@@ -374,7 +373,9 @@ void sf_engine_fini(struct sf_engine *engine)
     }
     engine->alive = engine->oldest = 0;
     PyMem_Free(engine->workers);
+    PyMem_Free(engine->awaited);
     engine->workers = NULL;
+    engine->awaited = NULL;
     if (engine->board)
         sf_shm_unmap(engine->board, engine->board_bytes);
     engine->board = NULL;

@@ -64,7 +64,8 @@ int sf_engine_wait(struct sf_engine *engine);
 /* The same, but for no longer than until then, on the clock of core/os/monotonic.h. */
 int sf_engine_wait_until(struct sf_engine *engine, int64_t deadline_ns);
 
-/* Whether a worker that has died had ended by itself, and had sent what became of each chunk that it took. */
+/* Whether a worker ends by itself, and has sent what became of each chunk that it took. Of one that has died it is
+ * certain. */
 bool sf_engine_has_finished(const struct sf_worker *worker);
 
 /* Looks for dead workers if that has not been done for a while. 0, or -1 with an exception. */

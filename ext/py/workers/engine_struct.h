@@ -125,6 +125,8 @@ struct sf_engine {
     struct sf_worker **workers;      /* by place; NULL: a free place, before `started` only where the job keeps going */
     Py_ssize_t started, alive, most; /* workers: places used so far, not gone, places */
     Py_ssize_t oldest;               /* all before this one are gone */
+    pid_t *awaited;                  /* of workers that end soon, where the job waits for that: `most` places */
+    size_t awaited_count;
     uint32_t seen;                   /* the ring's events before the last look at it */
     bool look;                       /* it is time to look for dead workers */
     int64_t looked_ns;               /* when that was last done */

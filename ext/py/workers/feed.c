@@ -256,7 +256,7 @@ static PyObject *open_again(struct taking *taking, PyObject *reason, PyObject **
     else if (raised == Py_None) /* the reason is not about an argument */
         items = PyList_SetSlice(items, PyList_GET_SIZE(items) - 1, PY_SSIZE_T_MAX, NULL) ? NULL : items;
     else
-        sf_error_add_note(raised, PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
+        sf_error_add_note(raised, taking->feed->are_tasks ? PyUnicode_FromString("the task cannot be unpickled in the worker") : PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
                                                        (unsigned long long)taking->head.number +
                                                            (unsigned long long)PyList_GET_SIZE(items)));
     *failure = Py_NewRef(raised && raised != Py_None ? raised : reason);

@@ -36,6 +36,7 @@ struct sf_feed {
     uint32_t generation;     /* in the parent: as in `shared`; in a worker: that of its fork */
     /* in the parent: the chunk under way, between pack and the push of its last piece */
     bool is_packed;
+    bool are_tasks;  /* what notes of exceptions call them; not arguments, by their numbers */
     PyObject *items; /* owned: the message points into it */
     struct sf_message message;
     struct sf_stream_out out;

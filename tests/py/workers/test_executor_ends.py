@@ -1,371 +1,325 @@
-"""How a program with an Executor ends: each is a real program, and tells at its last line when that was reached."""
+"""Executor: cancel, shutdown, collection, the end of the program, Ctrl-C. Every future ends, and no worker stays."""
+import concurrent.futures
+import gc
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 
 import pytest
-from conftest import finish_program, run_the_program, start_program
+from conftest import PYPY, children, collect, finish_program, settles, start_program
 
-BEGIN = """
-import atexit, gc, os, signal, sys, threading, time
-from concurrent.futures import wait
 import snakefish
 from snakefish import Executor
 
-def say(*words, write=os.write):
-    write(1, (" ".join(map(str, words)) + "\\n").encode())
-
-def work(seconds, word):
-    time.sleep(seconds)
-    say(word)
-    return word
-
-def refused(submit, *arguments):
-    try:
-        submit(*arguments)
-    except RuntimeError as error:
-        say("cannot schedule new futures" in str(error) and "refused" or error)
-
-def end():
-    say("end", time.monotonic())
-
-"""
-SOON_S = 1.0  # after the last line or the last task, whichever is later
-WORK_S = 0.3  # of one task
+LIMIT_S = 20
 
 
-def parts(stdout):
-    """What was said, without the last line's; and when that was."""
-    lines = stdout.splitlines()
-    ends = [line for line in lines if line.startswith("end ")]
-    assert len(ends) == 1, stdout
-    return [line for line in lines if line not in ends], float(ends[0].split()[1])
+@pytest.fixture
+def gate():
+    with snakefish.Channel(1 << 16) as one:
+        yield one
 
 
-def check_end(source, said, work_s=0.0, tries=4):
-    """Runs the program until it ends soon, because the machine may be busy. said: its lines, in any order, with | between
-    them; or a function that looks at them."""
-    for left in reversed(range(tries)):
-        ended = run_the_program(BEGIN + source)
-        now = time.monotonic()
-        lines, end = parts(ended.stdout)
-        assert said(lines) if callable(said) else sorted(lines) == sorted(filter(None, said.split("|"))), ended
-        assert ended.status == 0 and not ended.stderr, ended
-        if now - end < SOON_S + work_s:
-            return
-        assert left, f"it ended {now - end:.2f} s after its last line"
+def occupy(executor, gate, count):
+    """Tasks that keep so many workers busy until something is sent through the gate."""
+    return [executor.submit(lambda: gate.receive_pyobj()) for _ in range(count)]
 
 
-# ---- nothing stops the program from its end ----
+def release(gate, tasks):
+    for _ in tasks:
+        gate.send_pyobj("released")
 
-QUEUED = "e = Executor(2)\nfutures = [e.submit(work, 0.1, n) for n in range(6)]\n"
-RUNNING = f"e = Executor(2)\nfuture = e.submit(work, {WORK_S}, 'done')\n"
 
-ENDS = {
-    "never used": ("e = Executor(2)", ""),
-    "idle": ("e = Executor(2)\ne.submit(work, 0, 'done').result()", "done"),
-    "queued": (QUEUED, "0|1|2|3|4|5"),
-    "running": (RUNNING, "done"),
-    "future forgotten": (RUNNING + "del future", "done"),
-    "collected, queued": (QUEUED + "del e\ngc.collect()", "0|1|2|3|4|5"),
-    "collected, running": (RUNNING + "del e\ngc.collect()\nsay(future.result())", "done|done"),
-    "collected in a cycle": (QUEUED + "class Node: pass\nnode = Node()\nnode.self, node.e = node, e\ndel e, node\ngc.collect()",
-                             "0|1|2|3|4|5"),
-    "collected, idle": ("e = Executor(2)\ne.submit(work, 0, 'done').result()\ndel e\ngc.collect()", "done"),
-    "collected by a function's end": ("def f():\n    e = Executor(2)\n    e.submit(work, 0.1, 1)\n    e.submit(work, 0.1, 2)\nf()",
-                                      "1|2"),
-    "with": ("with Executor(2) as e:\n    e.submit(work, 0.1, 'done')\nsay(len(os.listdir('/proc/self/task')))", "done|1"),
-    "shutdown": (QUEUED + "e.shutdown()\nrefused(e.submit, work, 0, 1)", "0|1|2|3|4|5|refused"),
-    "shutdown without wait": (QUEUED + "e.shutdown(wait=False)\nrefused(e.submit, work, 0, 1)", "0|1|2|3|4|5|refused"),
-    "shutdown without wait, idle": ("e = Executor(2)\ne.submit(work, 0, 'done').result()\ne.shutdown(wait=False)", "done"),
-    "shutdown, collected": (QUEUED + "e.shutdown(wait=False)\ndel e\ngc.collect()", "0|1|2|3|4|5"),
-    "cancel_futures": ("e = Executor(1)\nfutures = [e.submit(work, 0.3, n) for n in range(20)]\ntime.sleep(0.15)\n"
-                       "e.shutdown(wait=False, cancel_futures=True)\nwait(futures)\n"
-                       "say('some' if all(f.cancelled() for f in futures[5:]) and futures[0].result() == 0 else 'wrong')",
-                        lambda lines: "some" in lines and "0" in lines and len(lines) <= 6),
-    "cancelled": ("e = Executor(1)\nfutures = [e.submit(work, 0.05, n) for n in range(40)]\ntime.sleep(0.02)\n"
-                  "say(futures[0].cancel(), all(f.cancel() for f in futures[8:]))",
-                  lambda lines: "False True" in lines and "0" in lines and len(lines) <= 9),
-    "cancelled, shutdown": ("e = Executor(1)\nfutures = [e.submit(work, 0.1, n) for n in range(40)]\n"
-                            "say(all(f.cancel() for f in futures[8:]))\ne.shutdown()\nsay(sum(f.done() for f in futures))",
-                            lambda lines: {"True", "40", "0"} < set(lines) and len(lines) <= 10),
-    "shutdown twice": (QUEUED + "e.shutdown(wait=False)\ne.shutdown()\ne.shutdown(cancel_futures=True)", "0|1|2|3|4|5"),
-    "shutdown by two": (QUEUED + "ts = [threading.Thread(target=e.shutdown) for _ in 'ab']\n[t.start() for t in ts]\n"
-                        "[t.join() for t in ts]", "0|1|2|3|4|5"),
-    "callback": ("e = Executor(1)\ne.submit(work, 0.1, 1).add_done_callback(lambda f: say('called', f.result()))", "1|called 1"),
-    "callback submits": ("e = Executor(1)\nsecond = []\n"
-                         "f = e.submit(work, 0.05, 1)\nf.add_done_callback(lambda f: second.append(e.submit(work, 0.05, 2)))\n"
-                         "while not second: time.sleep(0.001)\nsay(second[0].result())", "1|2|2"),
-    "callback shuts down": ("e = Executor(1)\nf = e.submit(work, 0.05, 1)\ng = e.submit(work, 0.05, 2)\n"
-                            "f.add_done_callback(lambda f: e.shutdown(wait=False))\nsay(g.result())", "1|2|2"),
-    "a worker's end": ("e = Executor(1)\nerror = e.submit(os._exit, 5).exception()\nsay(error.exit_status, e.submit(abs, -1).result())",
-                       "5 1"),
-    "an Executor in a worker": ("e = Executor(1)\n"
-                                "def f():\n    inner = Executor(2)\n    return list(inner.map(abs, [-1, -2]))\n"
-                                "say(*e.submit(f).result())", "1 2"),
-    "an Executor in a worker, busy": ("e = Executor(1)\nkept = []\n"
-                                      "def f():\n    kept.append(Executor(1))\n    kept[0].submit(time.sleep, 0.3)\n"
-                                      "    return 'started'\nsay(e.submit(f).result())", "started"),
-    "a Thread in a worker": ("e = Executor(1)\nkept = []\n"
-                             "def f():\n    kept.append(snakefish.Thread(time.sleep, args=(0.3,)))\n    kept[0].start()\n"
-                             "    return 'started'\nsay(e.submit(f).result())", "started"),
-    "an Executor in a Thread": ("def f():\n    e = Executor(1)\n    return e.submit(abs, -3).result()\n"
-                                "t = snakefish.Thread(f)\nt.start()\nt.join()\nsay(t.get_result())", "3"),
-    "two": ("a, b = Executor(1), Executor(1)\n"
-            "a.submit(abs, -1).add_done_callback(lambda f: b.submit(work, 0.05, 'b')) or a.submit(work, 0.1, 'a').result()", "a|b"),
-    "at a map": ("e = Executor(2)\nresults = e.map(work, [0.05] * 4, range(4))\nsay('next', next(results))",
-                 lambda lines: "next 0" in lines and "0" in lines),
-    "a map's rest": ("e = Executor(2)\nresults = e.map(work, [0.05] * 4, range(4))\ndel e\nsay(*results)", "0|1|2|3|0 1 2 3"),
+# ---- cancel ----
+
+
+def test_what_waits_can_be_cancelled_and_never_runs(gate):
+    with Executor(1) as executor:
+        busy = occupy(executor, gate, 1)
+        tasks = [executor.submit(gate.send_pyobj, n) for n in range(20)]
+        cancelled = [task.cancel() for task in tasks]
+        assert cancelled[-1] and cancelled.count(True) >= 18  # max_workers + 1 are sent ahead
+        assert tasks[-1].cancelled() and not busy[0].cancel()
+        release(gate, busy)
+        done, not_done = concurrent.futures.wait([*busy, *tasks], LIMIT_S)
+        assert not not_done
+    assert len(gate) == cancelled.count(False)
+
+
+def test_shutdown_cancels_what_waits_on_request_and_finishes_the_rest(gate):
+    executor = Executor(1)
+    busy = occupy(executor, gate, 1)
+    tasks = [executor.submit(abs, -n) for n in range(20)]
+    executor.shutdown(wait=False, cancel_futures=True)
+    release(gate, busy)
+    executor.shutdown()
+    assert busy[0].result(0) == "released"
+    assert all(task.done() for task in tasks)
+    assert sum(task.cancelled() for task in tasks) >= 18
+    assert not children()
+
+
+# ---- shutdown ----
+
+
+def test_shutdown_finishes_what_was_submitted(gate):
+    executor = Executor(2)
+    tasks = [executor.submit(time.sleep, 0.05) for _ in range(10)]
+    executor.shutdown()
+    assert all(task.done() and task.result() is None for task in tasks)
+    assert not children()
+
+
+def test_shutdown_without_wait_returns_at_once_and_the_tasks_finish(gate):
+    executor = Executor(2)
+    busy = occupy(executor, gate, 2)
+    more = executor.submit(abs, -5)
+    executor.shutdown(wait=False)
+    assert not any(task.done() for task in (*busy, more))
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        executor.submit(abs, -1)
+    release(gate, busy)
+    assert more.result(LIMIT_S) == 5
+    executor.shutdown()
+    assert not children()
+
+
+def test_shutdown_may_be_called_again_and_by_several_and_by_a_callback():
+    executor = Executor(1)
+    executor.shutdown()
+    executor.shutdown(cancel_futures=True)
+    with Executor(1) as executor:
+        ended = threading.Event()
+        task = executor.submit(time.sleep, 0.2)
+        task.add_done_callback(lambda _: (executor.shutdown(), ended.set()))
+        others = [threading.Thread(target=executor.shutdown) for _ in range(3)]
+        for other in others:
+            other.start()
+        for other in others:
+            other.join(LIMIT_S)
+        assert ended.wait(LIMIT_S) and task.done()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.refresh()
+
+
+def test_an_executor_that_nobody_refers_to_finishes_and_ends_its_workers(gate):
+    executor = Executor(2)
+    tasks = [*occupy(executor, gate, 2), executor.submit(abs, -7)]
+    del executor
+    collect()
+    assert len(children()) == 2
+    release(gate, tasks[:2])
+    assert tasks[2].result(LIMIT_S) == 7
+    assert not settles(children)
+
+
+def test_an_executor_that_was_never_used_leaves_nothing():
+    threads = threading.active_count()
+    executor = Executor(4)
+    assert not children() and threading.active_count() == threads
+    executor.shutdown()
+    Executor(3)
+    collect()
+    assert not children() and threading.active_count() == threads
+
+
+def test_submissions_that_meet_a_shutdown_end_or_are_refused():
+    for _ in range(20):
+        executor = Executor(1)
+        executor.submit(abs, 1).result(LIMIT_S)
+        tasks, refused = [], threading.Event()
+
+        def submit():
+            try:
+                while True:
+                    tasks.append(executor.submit(abs, -1))  # noqa: B023
+            except RuntimeError as error:
+                assert "cannot schedule new futures after shutdown" in str(error)
+                refused.set()  # noqa: B023
+
+        thread = threading.Thread(target=submit)
+        thread.start()
+        time.sleep(0.01)
+        executor.shutdown()
+        thread.join(LIMIT_S)
+        assert refused.is_set()
+        assert all(task.result(LIMIT_S) == 1 for task in tasks)
+        assert not children()
+
+
+def test_many_tasks_leave_memory_and_descriptors_as_they_were():
+    def resident_kib():
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+    with Executor(2) as executor:
+        def run(count):
+            for _ in range(count // 500):
+                for task in [executor.submit(bytes, 1000) for _ in range(500)]:
+                    assert len(task.result(LIMIT_S)) == 1000
+
+        run(5000)
+        collect()
+        before = resident_kib(), len(os.listdir("/proc/self/fd")), len(children())
+        run(10000)
+        collect()
+        after = resident_kib(), len(os.listdir("/proc/self/fd")), len(children())
+        assert after[1:] == before[1:]
+        assert after[0] - before[0] < (8192 if PYPY else 4096)
+
+
+# ---- the end of the program ----
+
+
+def test_the_end_of_the_program_finishes_what_was_queued(check_program):
+    assert check_program("""
+        import snakefish, time
+        executor = snakefish.Executor(2)
+        def say(n):
+            time.sleep(0.05)
+            print(n, flush=True)
+        for n in range(6):
+            executor.submit(say, n)
+    """).split() and sorted(check_program("""
+        import snakefish, time
+        executor = snakefish.Executor(2)
+        for n in range(6):
+            executor.submit(lambda n: (time.sleep(0.05), print(n, flush=True)), n)
+        del executor
+    """).split()) == list("012345")
+
+
+def test_a_task_cannot_be_submitted_at_the_end_of_the_program(check_program):
+    assert check_program("""
+        import atexit, snakefish
+        @atexit.register
+        def late():
+            for make in (lambda: executor, lambda: snakefish.Executor(1)):
+                try:
+                    make().submit(abs, 1)
+                except RuntimeError as error:
+                    print(error)
+        executor = snakefish.Executor(1)
+        executor.submit(abs, 1).result()
+    """) == "cannot schedule new futures after interpreter shutdown\n" * 2
+
+
+def test_sys_exit_finishes_what_was_queued_and_keeps_the_status(run_program):
+    ended = run_program("""
+        import snakefish, sys, time
+        executor = snakefish.Executor(1)
+        for n in range(3):
+            executor.submit(lambda n: (time.sleep(0.1), print(n, flush=True)), n)
+        sys.exit(3)
+    """)
+    assert (ended.status, ended.stdout, ended.stderr) == (3, "0\n1\n2\n", "")
+
+
+PROGRAMS = {
+    "with": """
+        import os, snakefish, sys, time
+        with snakefish.Executor(2) as executor:
+            tasks = [executor.submit(time.sleep, 30) for _ in range(6)]
+            while len(executor._state.crew.claims()) < 2:
+                time.sleep(0.01)
+            print(*executor._state.crew.pids(), flush=True)
+            tasks[0].result()
+    """,
+    "without with": """
+        import os, snakefish, sys, time
+        executor = snakefish.Executor(2)
+        tasks = [executor.submit(time.sleep, 30) for _ in range(6)]
+        while len(executor._state.crew.claims()) < 2:
+            time.sleep(0.01)
+        print(*executor._state.crew.pids(), flush=True)
+        tasks[0].result()
+    """,
+    "map": """
+        import os, snakefish, sys, time
+        with snakefish.Executor(2) as executor:
+            results = executor.map(time.sleep, [30] * 100)
+            while len(executor._state.crew.claims()) < 2:
+                time.sleep(0.01)
+            print(*executor._state.crew.pids(), flush=True)
+            next(results)
+    """,
+    "at its end": """
+        import os, snakefish, sys, time
+        executor = snakefish.Executor(2)
+        tasks = [executor.submit(time.sleep, 30) for _ in range(6)]
+        while len(executor._state.crew.claims()) < 2:
+            time.sleep(0.01)
+        print(*executor._state.crew.pids(), flush=True)
+    """,
 }
 
-@pytest.mark.parametrize("name", ENDS)
-def test_what_was_queued_is_finished_and_the_program_ends_soon(name):
-    source, said = ENDS[name]
-    check_end(source + "\nend()", said, work_s=WORK_S)
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent alone"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_ctrl_c_ends_all_within_a_second_with_one_traceback(name, whole_group):
+    program = start_program(PROGRAMS[name])
+    pids = list(map(int, program.stdout.readline().split()))
+    assert len(pids) == 2
+    time.sleep(0.3)
+    begin = time.monotonic()
+    (os.killpg if whole_group else os.kill)(program.pid, signal.SIGINT)
+    ended = finish_program(program)
+    assert time.monotonic() - begin < 3  # 1 s, and what a machine under load adds
+    assert ended.stderr.count("Traceback (most recent call last)") == 1, ended.stderr
+    assert "KeyboardInterrupt" in ended.stderr
+    assert not settles(lambda: [pid for pid in pids if os.path.exists(f"/proc/{pid}")])
 
 
-# ---- something does ----
-
-FAILURES = {
-    "exception": ("end()\nraise LookupError('in main')", 1, 1),
-    "exception in with": ("with e:\n    end()\n    raise LookupError('in main')", 1, 1),
-    "sys.exit": ("end()\nsys.exit(3)", 3, 0),
-    "sys.exit in with": ("with e:\n    end()\n    sys.exit(3)", 3, 0),
-    "SystemExit of a handler": ("def handler(*_):\n    end()\n    sys.exit(3)\nsignal.signal(signal.SIGALRM, handler)\n"
-                                "signal.setitimer(signal.ITIMER_REAL, 0.05)\nwait(futures)", 3, 0),
-    "exception of a task": ("end()\ne.submit(int, 'x').result()", 1, None),
-}
+def test_programs_that_a_worker_starts_hear_ctrl_c():
+    with Executor(1) as executor:
+        source = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+        output = executor.submit(subprocess.check_output, [sys.executable, "-c", source]).result(LIMIT_S)
+    assert output.strip() == b"True"
 
 
-@pytest.mark.parametrize("name", FAILURES)
-def test_an_error_of_the_program_leaves_what_was_queued_to_be_finished(name):
-    source, status, tracebacks = FAILURES[name]
-    ended = run_the_program(BEGIN + QUEUED + source)
-    lines, _ = parts(ended.stdout)
-    assert (sorted(lines), ended.status) == (list("012345"), status), ended
-    assert tracebacks is None or ended.stderr.count("Traceback") == tracebacks, ended
-
-
-@pytest.mark.parametrize("ending", ["os._exit(4)", "os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getpid(), signal.SIGTERM)",
-                                    "os.execv('/bin/sh', ['sh', '-c', 'exit 4'])"])
-@pytest.mark.parametrize("state", ["running", "idle", "both"])
-def test_workers_end_with_a_program_that_skips_its_end(ending, state):
-    """They hold its output, which finish_program waits for."""
-    source = {"running": "e = Executor(2)\n[e.submit(time.sleep, 60) for _ in range(6)]\ntime.sleep(0.2)\n",
-              "idle": "e = Executor(2)\nlist(e.map(abs, range(4), chunksize=1))\n",
-              "both": "e = Executor(2)\ne.submit(abs, 1).result()\ne.submit(time.sleep, 60)\n"}[state]
-    for left in reversed(range(4)):
-        ended = run_the_program(BEGIN + source + "end()\n" + ending, limit_s=20)
-        now = time.monotonic()
-        lines, end = parts(ended.stdout)
-        assert lines == [] and ended.status in (4, -signal.SIGKILL, -signal.SIGTERM) and not ended.stderr, ended
-        if now - end < SOON_S:
-            return
-        assert left, f"they ended {now - end:.2f} s later"
-
-
-# ---- submit, when it is too late ----
-
-LATE = {
-    "atexit, registered before": ("import atexit\natexit.register(lambda: refused(e.submit, abs, 1))\n" + QUEUED, "0|1|2|3|4|5|refused"),
-    "atexit, registered after": (QUEUED + "atexit.register(lambda: refused(e.submit, abs, 1))\n", "0|1|2|3|4|5|refused"),
-    "atexit, map": (QUEUED + "atexit.register(lambda: refused(lambda: list(e.map(abs, [1, 2]))))\n", "0|1|2|3|4|5|refused"),
-    "atexit, never used": ("e = Executor(2)\natexit.register(lambda: refused(e.submit, abs, 1))\n", "refused"),
-    "atexit, a new one": ("atexit.register(lambda: refused(lambda: Executor(2).submit(abs, 1)))\n", "refused"),
-    "atexit, shutdown": (QUEUED + "atexit.register(e.shutdown)\n", "0|1|2|3|4|5"),
-    "atexit, results": (QUEUED + "atexit.register(lambda: say(sum(f.result() for f in futures)))\n", "0|1|2|3|4|5|15"),
-    "a destructor": (QUEUED + "class Last:\n    pass\ndef of_last(e, refused, say):\n    Last.__del__ = lambda self: (\n"
-                     "        say('destroyed'), refused(e.submit, abs, 1))\n"
-                     "of_last(e, refused, say)\nlast = sys.last = Last()\n", "0|1|2|3|4|5|destroyed|refused"),
-    "a callback": (RUNNING + "future.add_done_callback(lambda f: refused(e.submit, abs, 1))\n", "done|refused"),
-    "another thread": (
-        "e = Executor(2)\nready = threading.Event()\n"
-        "def go_on():\n"
-        "    try:\n"
-        "        while True:\n            e.submit(abs, -1).result()\n            ready.set()\n"
-        "    except RuntimeError as error:\n"
-        "        say('cannot schedule new futures' in str(error) and 'refused' or error)\n"
-        "threads = [threading.Thread(target=go_on) for _ in range(3)]\n[t.start() for t in threads]\nready.wait()\n",
-        "refused|refused|refused"),
-}
-
-
-@pytest.mark.parametrize("name", LATE)
-@pytest.mark.filterwarnings("ignore")
-def test_submit_at_the_programs_end_is_refused_and_what_was_queued_is_finished(name):
-    source, said = LATE[name]
-    check_end("import warnings\nwarnings.simplefilter('ignore')\n" + source + "end()", said, work_s=WORK_S)
-
-
-def test_a_daemon_thread_that_submits_without_a_pause_does_not_keep_the_program():
-    """Its last submit may come at any moment of the end: it is refused, finished or stopped with its thread."""
-    source = """
-import warnings
-warnings.simplefilter("ignore")
-e = Executor(2)
-ready = threading.Event()
-def go_on():
-    try:
-        for n in range(10**9):
-            futures = [e.submit(abs, -n) for _ in range(20)]
-            assert [f.result() for f in futures] == [n] * 20
-            ready.set()
-    except RuntimeError:
+def test_an_interrupted_submit_leaves_the_executor_usable():
+    """Signal handlers raise at any place in submit()."""
+    class Interruption(Exception):
         pass
-for _ in range(3):
-    threading.Thread(target=go_on, daemon=True).start()
-ready.wait()
-end()
-"""
-    check_end(source, "")
 
+    def interrupt(number, frame):
+        raise Interruption
 
-# ---- processes forked from it ----
-
-def test_a_forked_child_is_refused_at_once_and_its_end_leaves_the_parents_executor_alone():
-    check_end(QUEUED + """
-import warnings
-warnings.simplefilter("ignore")
-pid = os.fork()
-if pid == 0:
+    old = signal.signal(signal.SIGALRM, interrupt)
+    rest = signal.setitimer(signal.ITIMER_REAL, 0)
+    tasks, interruptions = [], 0
     try:
-        e.submit(abs, 1)
-    except RuntimeError as error:
-        say(str(os.getppid()) in str(error) and "child")
-    e.shutdown(wait=False)
-    del e
-    gc.collect()
-    sys.exit(7)
-say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if sys.version_info >= (3, 9) else 7)
-say(e.submit(abs, -9).result())
-end()""", "0|1|2|3|4|5|child|7|9", work_s=WORK_S)
+        with Executor(2) as executor:
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0.0003)
+                    for n in range(1000):
+                        tasks.append((n, executor.submit(abs, -n)))
+                except Interruption:
+                    interruptions += 1
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            assert interruptions > 20
+            for n, task in tasks:
+                assert task.result(LIMIT_S) == n
+    finally:
+        signal.signal(signal.SIGALRM, old)
+        signal.setitimer(signal.ITIMER_REAL, *rest)
 
 
-@pytest.mark.parametrize("how", ["sys.exit(7)", "raise LookupError", "os._exit(7)"])
-def test_a_forked_child_ends_at_once_while_the_parents_workers_are_busy(how):
-    """It waits for nothing that is its parent's."""
-    ended = run_the_program(BEGIN + f"""
-import warnings
-warnings.simplefilter("ignore")
-e = Executor(1)
-f = e.submit(time.sleep, 2)
-started = time.monotonic()
-pid = os.fork()
-if pid == 0:
-    {how}
-os.waitpid(pid, 0)
-say(time.monotonic() - started < 1.5, f.done(), f.result())
-""")
-    assert ended.stdout == "True False None\n" and ended.status == 0, ended
-
-
-@pytest.mark.parametrize("make", ["snakefish.Thread(f)", "multiprocessing.get_context('fork').Process(target=f)"])
-def test_a_child_of_a_library_ends_as_if_there_were_no_executor(make):
-    check_end(QUEUED + f"""
-import multiprocessing, warnings
-warnings.simplefilter("ignore")
-def f():
-    try:
-        e.submit(abs, 1)
-    except RuntimeError:
-        say("child")
-p = {make}
-p.start()
-p.join()
-say(getattr(p, "exitcode", 0))
-end()""", "0|1|2|3|4|5|child|0", work_s=WORK_S)
-
-
-def test_a_fork_in_the_middle_of_submits_of_other_threads_leaves_both_usable():
-    """Whatever lock another thread holds at that moment, the child neither waits for it nor keeps it."""
-    ended = run_the_program(BEGIN + """
-import warnings
-warnings.simplefilter("ignore")
-e = Executor(2)
-stop = threading.Event()
-counts = [0, 0, 0]
-def go_on(slot):
-    while not stop.is_set():
-        assert e.submit(abs, -1).result() == 1
-        counts[slot] += 1
-threads = [threading.Thread(target=go_on, args=(slot,)) for slot in range(3)]
-[t.start() for t in threads]
-for n in range(30):
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(10)
-        try:
-            e.submit(abs, 1)
-        except RuntimeError:
-            with Executor(1) as own:
-                os._exit(own.submit(abs, -7).result())
-        os._exit(1)
-    status = os.WEXITSTATUS(os.waitpid(pid, 0)[1])
-    assert status == 7, status
-stop.set()
-[t.join() for t in threads]
-say(all(counts), e.submit(abs, -2).result())
-""", limit_s=50)
-    assert ended.stdout == "True 2\n" and ended.stderr == "" and ended.status == 0, ended
-
-
-# ---- a handler ----
-
-@pytest.mark.parametrize("call", ["e.submit(work, 0, 'handled')", "e.shutdown(wait=False)", "e.shutdown()",
-                                  "e.shutdown(cancel_futures=True)", "[f.cancel() for f in futures]", "wait(futures)",
-                                  "sys.exit(0)"])
-@pytest.mark.parametrize("during", ["submit", "result", "shutdown", "map"])
-def test_a_signal_handler_may_call_it_during_any_call(call, during):
-    """The program ends, and every future with it; what an operation is refused for is a RuntimeError."""
-    ended = run_the_program(BEGIN + f"""
-e = Executor(2)
-futures = []
-def handler(*_):
-    handler.calls += 1
-    try:
-        {call}
-    except RuntimeError:
-        pass
-handler.calls = 0
-signal.signal(signal.SIGALRM, handler)
-during = {during!r}
-try:
-    for n in range(3):
-        futures.append(e.submit(time.sleep, 0.05))
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
-    if during == "submit":
-        while not handler.calls:
-            futures.append(e.submit(abs, -1))
-            if len(futures) % 64 == 0:
-                wait(futures)
-    elif during == "result":
-        futures[2].result()
-    elif during == "shutdown":
-        e.shutdown()
-    else:
-        list(e.map(time.sleep, [0.01] * 10))
-except Exception as error:
-    if not isinstance(error, RuntimeError) and type(error).__name__ != "CancelledError":
-        raise
-finally:
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    os.write(1, b"called\\n" if handler.calls == 1 else b"not called\\n")
-if {call!r} != "sys.exit(0)":
-    wait(futures)
-    e.shutdown()
-    say(all(f.done() for f in futures))
-end()
-""")
-    lines = [line for line in ended.stdout.splitlines() if not line.startswith("end ") and line != "handled"]
-    assert ended.status == 0 and lines in (["called", "True"], ["called"]), ended
-    assert ended.stderr == "", ended
-
-
-# ---- the same, from outside ----
-
-def test_sigterm_of_the_whole_group_ends_all_of_it():
-    program = start_program(BEGIN + "e = Executor(2)\n[e.submit(time.sleep, 60) for _ in range(4)]\nsay('ready')\ntime.sleep(60)")
-    assert program.stdout.readline() == "ready\n"
-    os.killpg(program.pid, signal.SIGTERM)
-    ended = finish_program(program, 10)
-    assert ended.status == -signal.SIGTERM and ended.stderr == "", ended
+def test_a_collection_anywhere_ends_an_executor():
+    """The weak reference's callback runs wherever the garbage collector does, in the manager too."""
+    for n in range(5):
+        executor = Executor(1)
+        loop = [executor]
+        loop.append(loop)
+        task = executor.submit(abs, -n)
+        task.add_done_callback(lambda _: gc.collect())
+        del executor, loop
+        assert task.result(LIMIT_S) == n
+    collect()
+    assert not settles(children)
