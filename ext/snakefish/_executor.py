@@ -11,8 +11,10 @@ from concurrent.futures import Executor as _Executor
 from snakefish._executor_manager import manage
 from snakefish._executor_map import Map
 from snakefish._executor_state import State
-from snakefish._executor_tasks import Task, WorkerDied as WorkerDied
+from snakefish._executor_tasks import Task, WorkerDied
 from snakefish._snakefish import cpu_count
+
+__all__ = ["Executor", "WorkerDied"]
 
 
 def _hear_and_ignore(_number, _frame):

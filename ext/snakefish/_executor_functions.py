@@ -1,4 +1,4 @@
-"""Functions on their way to an Executor's workers. Internal; for _executor_tasks.py and _executor_map.py.
+"""Functions on their way to an Executor's workers. Internal; for _executor_state.py.
 
 A worker is a fork, so it has every function that was there when it was forked. Such a function goes by a number: lambdas
 and closures need no pickling then, and a function of a module that was redefined meanwhile (a notebook's cell that runs
@@ -14,13 +14,13 @@ import sys
 import time
 import types
 
-_PICKLED = (  # from C: they cannot be redefined, and pickle finds them by their name
+_PICKLED = {  # from C: they cannot be redefined, and pickle finds them by their name
     types.BuiltinFunctionType,
     types.ClassMethodDescriptorType,
     types.MethodDescriptorType,
     types.MethodWrapperType,
     types.WrapperDescriptorType,
-)
+} - {types.FunctionType}  # which some of these are in PyPy
 _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (Py_TPFLAGS_HEAPTYPE)
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())
@@ -42,14 +42,13 @@ def _contents(cell):
 
 
 def _parts(function):
-    """What makes a callable what it is. Two with the same parts do the same. Bound methods and functions that run anew
-    are made at each access, so that they are not known by what they are themselves."""
-    kind = type(function)
-    if kind is types.MethodType:
+    """What makes a callable what it is: two with the same parts do the same. A bound method, and a function of Python that
+    is made in a call, is another object each time."""
+    if isinstance(function, types.MethodType):
         return [function.__func__, function.__self__]
-    if kind is types.BuiltinFunctionType and function.__self__ is not None:
+    if isinstance(function, types.BuiltinFunctionType) and function.__self__ is not None:
         return [sys.intern(function.__name__), function.__self__]
-    if kind is not types.FunctionType:
+    if not isinstance(function, types.FunctionType):
         return [function]
     parts = [function.__code__, function.__globals__]
     parts += function.__defaults__ or ()
@@ -64,14 +63,14 @@ def _parts(function):
 def _goes_by_number(callable_):
     if isinstance(callable_, type):
         return bool(callable_.__flags__ & _HEAP_TYPE)
-    return not isinstance(callable_, _PICKLED) and isinstance(getattr(callable_, "__qualname__", None), str)
+    return type(callable_) not in _PICKLED and isinstance(getattr(callable_, "__qualname__", None), str)
 
 
 def goes_whole(callable_):
     """Whether no part of it is pickled that could go by a number with the rest."""
     if isinstance(callable_, (types.MethodType, types.BuiltinFunctionType)):
         return isinstance(getattr(callable_, "__self__", None), (types.ModuleType, type(None)))
-    return _goes_by_number(callable_) or isinstance(callable_, (type, *_PICKLED))
+    return _goes_by_number(callable_) or isinstance(callable_, type) or type(callable_) in _PICKLED
 
 
 class Functions:
@@ -105,15 +104,15 @@ class Functions:
             number = self.number(function)
             return (number, args, kwargs or None), number
         while True:
-            kind = type(function)
-            if kind is types.MethodType and not isinstance(function.__self__, (type, types.ModuleType)):
+            is_method = isinstance(function, types.MethodType)
+            if is_method and not isinstance(function.__self__, (type, types.ModuleType)):
                 function, args = function.__func__, (function.__self__, *args)
-            elif kind is functools.partial and not any(value is _PLACEHOLDER for value in function.args):
+            elif type(function) is functools.partial and not any(value is _PLACEHOLDER for value in function.args):
                 kwargs = {**function.keywords, **kwargs}
                 function, args = function.func, (*function.args, *args)
             else:
                 break
-        if kind is types.FunctionType or kind is types.MethodType or _goes_by_number(function):
+        if is_method or _goes_by_number(function):
             number = self.number(function)
             return (number, args, kwargs or None), number
         return (function, args, kwargs or None), NO_NUMBER
@@ -143,7 +142,7 @@ class Functions:
             raise item
         function, args, kwargs = item[:3]
         if type(function) is int:
-            number, function = function, self._by_number.get(function)
+            function = self._by_number.get(function)
             if function is None:
                 raise Refused(self.generation)
         if len(item) > 3:

@@ -104,7 +104,8 @@ class Map:
         while len(taken) < most and not self.is_over:
             first, size = self.at, self.size()
             if self.buffersize is None:
-                items = self.items[first : first + size]
+                end = first + size
+                items = self.items[first:end]
             else:
                 items = list(itertools.islice(self.items, min(size, self.buffersize - (self.at - self.given))))
             if not items:

@@ -435,9 +435,8 @@ PyObject *sf_crew_claims(const struct sf_crew *crew)
         uint64_t number = atomic_load_explicit(&claim->number, memory_order_acquire); /* partner: sf_claim_take */
         double since = (double)atomic_load_explicit(&claim->since_ns, memory_order_relaxed) / 1e9;
         PyObject *task = number == SF_ENGINE_NO_CLAIM ? NULL : find_task(crew, number);
-        PyObject *one = task ? Py_BuildValue("(iKOd)", (int)worker->task.child.pid, (unsigned long long)number, task,
-                                             since)
-                             : NULL;
+        PyObject *one =
+            task ? Py_BuildValue("(iKOd)", (int)worker->task.child.pid, (unsigned long long)number, task, since) : NULL;
         if (PyErr_Occurred() || (one && PyList_Append(claims, one)))
             Py_CLEAR(claims);
         Py_XDECREF(one);

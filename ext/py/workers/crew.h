@@ -1,5 +1,5 @@
-/* Workers that stay: one more job of the worker engine (engine.h), for snakefish.Executor. A crew knows tasks and items,
- * and no futures: those, and who is started and killed when, are in snakefish/_executor.py.
+/* Workers that stay: one more job of the worker engine (engine.h), for snakefish.Executor. A crew knows tasks and
+ * items, and no futures: those, and who is started and killed when, are in snakefish/_executor.py.
  *
  *     send(task, item) --feed.h--> whichever worker is free: call(item) --results--> wait(): events
  *
@@ -41,19 +41,19 @@
 enum sf_crew_event {
     SF_CREW_RESULT, /* (RESULT, task, value) */
     SF_CREW_ERROR,  /* (ERROR, task, exception): what `call` raised, or what pickling or unpickling it did */
-    SF_CREW_ENDED,  /* (ENDED, task or None, pid, exit status or None, by itself, reason): a worker was reaped. reason: an
-                       exception, ChildDied or its last one; None if it ended by itself */
+    SF_CREW_ENDED,  /* (ENDED, task or None, pid, exit status or None, by itself, reason): a worker was reaped. reason:
+                       an  exception, ChildDied or its last one; None if it ended by itself */
     SF_CREW_BROKEN, /* (BROKEN, None, exception): what `prepare` raised in a worker, which ends */
 };
 
 struct sf_crew {
     struct sf_engine engine; /* f is owned: called with each item */
     struct sf_feed feed;
-    PyObject *prepare; /* called in each worker, first; owned; NULL: nothing */
-    PyObject *name;    /* of the crew, for its workers' names; owned */
-    PyObject *sent;    /* dict: number to task, in the order of sending */
-    PyObject *events;  /* list: what wait() returns next */
-    uint64_t next;     /* number of the next item */
+    PyObject *prepare;         /* called in each worker, first; owned; NULL: nothing */
+    PyObject *name;            /* of the crew, for its workers' names; owned */
+    PyObject *sent;            /* dict: number to task, in the order of sending */
+    PyObject *events;          /* list: what wait() returns next */
+    uint64_t next;             /* number of the next item */
     uint64_t tasks_per_worker; /* 0: no limit */
     int users;                 /* calls under way that may release the interpreter lock */
     bool packing;              /* a send() is pickling */

@@ -200,7 +200,8 @@ static PyGetSetDef crew_getset[] = {
 };
 
 static PyType_Slot crew_slots[] = {
-    {Py_tp_doc, (void *)"Workers that stay. Internal, for snakefish.Executor: ext/py/workers/crew.h says what it does."},
+    {Py_tp_doc,
+     (void *)"Workers that stay. Internal, for snakefish.Executor: ext/py/workers/crew.h says what it does."},
     {Py_tp_new, crew_new},
     {Py_tp_dealloc, crew_dealloc},
     {Py_tp_traverse, crew_traverse},

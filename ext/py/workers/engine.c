@@ -173,7 +173,8 @@ static int look_for_dead(struct sf_engine *engine)
 
 bool sf_engine_has_finished(const struct sf_worker *worker)
 {
-    return atomic_load_explicit(&sf_worker_board(worker)->has_finished, memory_order_relaxed); /* its death orders it, or its nudge */
+    return atomic_load_explicit(&sf_worker_board(worker)->has_finished,
+                                memory_order_relaxed); /* its death orders it, or its nudge */
 }
 
 int sf_engine_look(struct sf_engine *engine)

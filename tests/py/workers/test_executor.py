@@ -1,16 +1,14 @@
 """Executor: what goes to the workers and comes back, which functions they know, and what state they see."""
 import concurrent.futures
 import functools
-import gc
 import operator
 import os
 import pickle
 import threading
-import time
 import weakref
 
 import pytest
-from conftest import PYPY, children, collect, settles
+from conftest import children, collect, settles
 
 import snakefish
 from snakefish import Executor
@@ -119,21 +117,11 @@ def test_what_cannot_be_pickled_fails_its_own_task_only(executor):
     bad = executor.submit(cube, threading.Lock())
     bad_result = executor.submit(lambda: threading.Lock())
     after = executor.submit(cube, 3)
-    with pytest.raises(TypeError, match="pickle"):
+    with pytest.raises((TypeError, pickle.PicklingError), match="pickle"):  # PyPy raises the other one
         bad.result(LIMIT_S)
     with pytest.raises(snakefish.ChildDied, match="pickle"):
         bad_result.result(LIMIT_S)
     assert (before.result(LIMIT_S), after.result(LIMIT_S)) == (8, 27)
-
-
-class OnlyHere:
-    def __init__(self, pid):
-        self.pid = pid
-
-    def __setstate__(self, state):
-        if state["pid"] == os.getpid():
-            raise ArithmeticError("not in this process")
-        self.__dict__.update(state)
 
 
 @pytest.mark.parametrize("kind", [ArithmeticError, KeyboardInterrupt, SystemExit, MemoryError])
@@ -242,8 +230,6 @@ def test_a_function_that_came_later_costs_one_generation(executor):
 
 
 def test_functions_with_other_contents_are_other_functions(executor):
-    tasks = [executor.submit(lambda: value) for value in [1.5, "a", (2,), None]]  # noqa: B023
-    assert [task.result(LIMIT_S) for task in tasks] == [None] * 4 or tasks
     makers = [(lambda value: lambda: value)(value) for value in [1.5, "a", (2,), None]]
     assert [executor.submit(maker).result(LIMIT_S) for maker in makers] == [1.5, "a", (2,), None]
     defaults = [executor.submit(lambda value=value: value) for value in [1.5, "a", (2,), None]]
@@ -368,7 +354,7 @@ def test_an_initializer_runs_first_in_each_worker():
 def test_max_tasks_per_child_replaces_a_worker_after_so_many_tasks():
     with Executor(1, max_tasks_per_child=3) as executor:
         pids = [executor.submit(os.getpid).result(LIMIT_S) for _ in range(7)]
-        assert [len(set(pids[i : i + 3])) for i in (0, 3)] == [1, 1] and len(set(pids)) == 3
+        assert len(set(pids[:3])) == len(set(pids[3:6])) == 1 and len(set(pids)) == 3
         assert len({task.result(LIMIT_S) for task in [executor.submit(os.getpid) for _ in range(9)]}) in (3, 4)
 
 
@@ -410,13 +396,19 @@ def test_many_threads_submit_at_once(executor):
     assert results == {n: [(n * 1000 + i) ** 3 for i in range(200)] for n in range(4)}
 
 
-def test_a_callback_that_raises_anything_does_not_end_the_executor(executor, capsys):
+def test_a_callback_that_raises_anything_does_not_end_the_executor(executor, monkeypatch):
+    told = []
+    monkeypatch.setattr("sys.excepthook", lambda kind, value, traceback: told.append(str(value)))
+    gate = snakefish.Channel(1 << 16)
+
     def callback(future):
         raise SystemExit("from a callback")
 
-    executor.submit(cube, 2).add_done_callback(callback)
+    executor.submit(gate.receive_pyobj).add_done_callback(callback)
+    gate.send_pyobj(1)
     assert executor.submit(cube, 3).result(LIMIT_S) == 27
-    assert settles(lambda: "from a callback" not in capsys.readouterr().err, 1) in (True, False)
+    assert not settles(lambda: told != ["from a callback"])
+    gate.dispose()
 
 
 # ---- wrong arguments ----
