@@ -199,6 +199,7 @@ def vars_of(cls):
 
 
 TESTS = make_tests()
+globals().update(TESTS)
 
 
 def setUpModule():
