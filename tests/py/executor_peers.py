@@ -147,9 +147,10 @@ class ProcessPoolExecutorTest:
             self.executor_type(max_workers=-1)
 
     def test_killed_child(self):
-        doomed = self.executor.submit(time.sleep, 60)
-        pid, worker = next(iter(self.executor._processes.items()))
-        worker.terminate()
+        with snakefish.Channel() as begun:
+            doomed = self.executor.submit(lambda: (begun.send_pyobj(os.getpid()), time.sleep(60)))
+            pid = begun.receive_pyobj()
+        self.executor._processes[pid].terminate()
         with self.assertRaises(snakefish.WorkerDied) as raised:
             doomed.result()
         self.assertEqual(raised.exception.pid, pid)

@@ -4,7 +4,8 @@ Executor, leave nothing behind.
     python3 tests/stress/many.py [--count 10000] [--tasks 100000]
 
 Afterwards there must be no more descriptors, mappings, children and files in /dev/shm than before. The resident memory
-must not grow after the first part of them, which fills the allocators' caches; nor may that of workers that stay. The last line: "N passed, N failed, N skipped".
+must not grow after the first part of them, which fills the allocators' caches; nor may that of workers that stay.
+The last line: "N passed, N failed, N skipped".
 """
 import argparse
 import contextlib

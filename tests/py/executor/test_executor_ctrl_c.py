@@ -58,8 +58,8 @@ PLACES = {
     "busy itself": "f = [e.submit(time.sleep, 60) for _ in range(9)]\nready()\nbusy()",
     "idle": "e.submit(abs, 1).result()\nready()\ntime.sleep(60)",
     "idle in with": "with e:\n    e.submit(abs, 1).result()\n    ready()\n    time.sleep(60)",
-    "asyncio": "async def main():\n    f = asyncio.get_running_loop().run_in_executor(e, time.sleep, 60)\n    ready()\n    await f\n"
-               "asyncio.run(main())",
+    "asyncio": "async def main():\n    f = asyncio.get_running_loop().run_in_executor(e, time.sleep, 60)\n    ready()\n"
+               "    await f\nasyncio.run(main())",
     "after shutdown": "f = e.submit(time.sleep, 60)\ne.shutdown(wait=False)\nready()\ntime.sleep(60)",
     "after it was collected": "f = e.submit(time.sleep, 60)\ndel e\nready()\ntime.sleep(60)",
     "the program's end": "f = [e.submit(time.sleep, 60) for _ in range(9)]\nready()",
