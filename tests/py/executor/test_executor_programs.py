@@ -73,7 +73,8 @@ ENDS = {
                                       "gc.collect()",
                              "0|1|2|3|4|5"),
     "collected, idle": ("e = Executor(2)\ne.submit(work, 0, 'done').result()\ndel e\ngc.collect()", "done"),
-    "collected by a function's end": ("def f():\n    e = Executor(2)\n    e.submit(work, 0.1, 1)\n    e.submit(work, 0.1, 2)\nf()",
+    "collected by a function's end": ("def f():\n    e = Executor(2)\n    e.submit(work, 0.1, 1)\n    e.submit(work, 0.1, 2)\n"
+                                      "f()",
                                       "1|2"),
     "with": ("with Executor(2) as e:\n    e.submit(work, 0.1, 'done')\nsay(len(os.listdir('/proc/self/task')))", "done|1"),
     "shutdown": (QUEUED + "e.shutdown()\nrefused(e.submit, work, 0, 1)", "0|1|2|3|4|5|refused"),
