@@ -61,7 +61,6 @@ static void take_place(struct sf_engine *engine, struct sf_worker *worker)
     assert(place < engine->most);
     engine->workers[place] = worker;
     engine->started = place < engine->started ? engine->started : place + 1;
-    engine->oldest = place < engine->oldest ? place : engine->oldest;
     worker->engine = engine;
     worker->number = (uint32_t)place;
 }
@@ -113,7 +112,9 @@ int sf_engine_start(struct sf_engine *engine)
         sf_put_raised(raised);
         return -1;
     }
-    worker->gone = false;
+    worker->gone = false; /* a look for the dead, by another thread, may have passed it over meanwhile */
+    if (worker->number < engine->oldest)
+        engine->oldest = worker->number;
     engine->alive++;
     return 0;
 }
