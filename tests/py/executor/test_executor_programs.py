@@ -178,13 +178,6 @@ LATE = {
     "atexit, a new one": ("atexit.register(lambda: refused(lambda: Executor(2).submit(abs, 1)))\n", "refused"),
     "atexit, shutdown": (QUEUED + "atexit.register(e.shutdown)\n", "0|1|2|3|4|5"),
     "atexit, results": (QUEUED + "atexit.register(lambda: say(sum(f.result() for f in futures)))\n", "0|1|2|3|4|5|15"),
-    "a destructor, with no modules any more": (
-        QUEUED + "def make(e, say):\n"
-        "    class Last:\n"
-        "        def __del__(self):\n            try:\n                e.submit(abs, 1)\n            except Exception:\n"
-        "                say('failed')\n"
-        "    return Last()\n"
-        "last = sys.last = make(e, say)\n", "0|1|2|3|4|5|failed"),
     "a callback": (RUNNING + "future.add_done_callback(lambda f: refused(e.submit, abs, 1))\n", "done|refused"),
     "another thread": (
         "e = Executor(2)\nready = threading.Event()\n"

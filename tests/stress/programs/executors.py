@@ -330,7 +330,8 @@ def workers_of_an_executor_are_killed_while_threads_submit_and_cancel(trial):
         executor.shutdown(wait="no" not in end, cancel_futures="cancel" in end)
     for thread in threads:
         thread.join()
-    check(not errors, errors)
+    for error in errors:
+        raise error
     tasks.check_all()
     check(all(tasks.futures[number].cancelled() for number in cancelled), "cancelled, and not cancelled")
     if end == "none":
