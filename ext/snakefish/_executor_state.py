@@ -94,6 +94,7 @@ class State:
                     return
             except RuntimeError:
                 if not self.crew.alive:
+                    self.refuse()  # it may have ended meanwhile
                     raise
                 return
 
