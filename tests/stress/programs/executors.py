@@ -338,7 +338,7 @@ def workers_of_an_executor_are_killed_while_threads_submit_and_cancel(trial):
         check_goes_on(trial, executor, workers)
         executor.shutdown()
     trial.end_killer()
-    trial.wait_for(lambda: not children(), "the end of all workers")
+    trial.wait_for(lambda: not children(), f"the end of all workers, after this end: {end}")
 
 
 @program
