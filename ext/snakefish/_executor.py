@@ -4,6 +4,7 @@ _executor_map.py."""
 import operator
 import os
 import signal
+import threading
 import time
 import weakref
 from concurrent.futures import Executor as _Executor
@@ -29,6 +30,8 @@ class _Preparation:
         self.initializer, self.initargs = initializer, initargs
 
     def __call__(self):
+        this = threading.current_thread()  # the one that forked, which is the main thread here
+        this.name, this._daemonic = "MainThread", False
         if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL, None):
             signal.signal(signal.SIGINT, _hear_and_ignore)
         if self.initializer is not None:

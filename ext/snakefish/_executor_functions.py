@@ -22,7 +22,7 @@ _FROM_C = (
     types.WrapperDescriptorType,
 )
 # These cannot be redefined, and pickle finds them by their name. In PyPy some are Python functions.
-_PICKLED = [kind for kind in _FROM_C if kind is not types.FunctionType]
+_PICKLED = set(_FROM_C).difference([types.FunctionType])
 _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (Py_TPFLAGS_HEAPTYPE)
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())

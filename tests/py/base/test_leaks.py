@@ -30,6 +30,8 @@ def test_hundreds_one_after_the_other_leave_nothing():
             channel.send_pyobj(1)
             channel.receive_pyobj()
         snakefish.map(abs, [1, 2], 2)
+        with snakefish.Executor(1) as executor:
+            assert executor.submit(abs, -1).result() == 1 and list(executor.map(abs, [-1])) == [1]
 
     for _ in range(20):
         one_round()

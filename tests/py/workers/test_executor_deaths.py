@@ -150,6 +150,18 @@ def test_an_initializer_that_raises_breaks_the_executor():
     assert not children()
 
 
+def test_all_workers_are_alike_whichever_thread_has_forked_them(executor):
+    """A new thread is a daemon if its parent is."""
+    def look():
+        this = threading.current_thread()
+        return this.name, this is threading.main_thread(), threading.Thread().daemon, os.getpid()
+
+    first = executor.submit(look).result(LIMIT_S)
+    os.kill(first[-1], signal.SIGKILL)
+    second = executor.submit(look).result(LIMIT_S)  # a fork by the manager
+    assert first[:3] == second[:3] == ("MainThread", True, False) and first != second
+
+
 # ---- task_timeout ----
 
 
