@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
-WITH_ASSERTS = ("py", "py-trace", "tracer", "reentrancy", "hostile")
-LONGEST = ("py", "analysis", "py-trace", "bench", "tracer", "py-pypy")
+WITH_ASSERTS = ("py", "py-executor", "py-trace", "tracer", "reentrancy", "hostile")
+LONGEST = ("py-executor", "py", "analysis", "py-trace", "bench", "tracer", "py-pypy")
 ALONE = ("truth",)
 
 
@@ -37,8 +37,8 @@ def programs(build, part):
             if os.access(path, os.X_OK) and not path.endswith(".d")]
 
 
-def pytest(folder, without=None):
-    rest = ["--ignore", os.path.join("tests", without)] if without else []
+def pytest(folder, *without):
+    rest = [word for other in without for word in ("--ignore", os.path.join("tests", other))]
     return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *rest, os.path.join("tests", folder)]]
 
 
@@ -61,11 +61,12 @@ def suites(build):
                      for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
     found["tracer-c"] = programs(asserts, "tracer")
     found["tracer"] = pytest("tracer")
-    found["py"] = pytest("py", without="py/trace")
+    found["py"] = pytest("py", "py/trace", "py/executor")
+    found["py-executor"] = pytest("py/executor")
     found["py-trace"] = pytest("py/trace")
     stress = os.path.join("tests", "stress")
     found["faults"] = [[sys.executable, os.path.join(stress, "run.py"), "--trials", "300", "--seconds", "30"],
-                       [sys.executable, os.path.join(stress, "many.py"), "--count", "300"],
+                       [sys.executable, os.path.join(stress, "many.py"), "--count", "300", "--tasks", "5000"],
                        [sys.executable, os.path.join(stress, "bench_killed.py"), "--filter", "ma", "--runtimes",
                         "sequential,snakefish-traced,joblib"]]
     found["reentrancy"] = [[sys.executable, os.path.join(stress, "reentrancy.py"), "--cases", "2000", "--seconds", "25"]]

@@ -3,6 +3,8 @@ without it.
 
     python3 tests/stress/peers.py [--test TEXT] [--jobs N] [--limit SECONDS] [--again N] [--keep DIRECTORY] [--list]
 
+snakefish's Executor is among the executors: its tests are those of ProcessPoolExecutor (tests/py/executor_peers.py).
+
 Each class of tests is run twice, in processes of its own: plain, and under `snakefish-trace record` with
 SNAKEFISH_TRACE_INSTRUMENT=multiprocessing. Every test must have the same result both times: passed, failed, an error, or
 skipped. Where it has not, the test is run alone, plain, --again times: a result that it has there too at least once is a
@@ -25,13 +27,14 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, os.path.join(TOP, "tests", "py")]
 
 from truth import CAUSALITY, counts, open_trace  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("SF_BUILD", os.path.join(TOP, "build")))
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 MODULES = ("test.test_multiprocessing_fork", "test.test_concurrent_futures")
+OURS = "executor_peers"  # the tests of the last one, with snakefish's Executor
 MISSING = "the tests of this Python are not installed (Debian: libpython3.11-testsuite)"
 
 
@@ -215,7 +218,7 @@ def main():
             print(f"skip {module}: {MISSING}")
             differences.skipped += 1
             continue
-        for name, tests in tests_of(module).items():
+        for name, tests in [*tests_of(module).items(), *(tests_of(OURS).items() if module == MODULES[-1] else ())]:
             tests = [test for test in tests if options.test in test]
             if tests:
                 chosen[name] = tests

@@ -1,7 +1,7 @@
 """The fault harness: runs tiny programs (programs/) and breaks them at random moments, by a seed.
 
-    python3 tests/stress/run.py [--trials N] [--seed S] [--program NAME] [--seconds LIMIT] [--limit SECONDS] [--jobs N]
-                                 [--list]
+    python3 tests/stress/run.py [--trials N] [--seed S] [--program NAME | --file NAME] [--seconds LIMIT] [--limit SECONDS]
+                                 [--jobs N] [--list]
 
 Each trial is a process that runs a program: its processes are killed, stopped or interrupted at random moments, and the
 survivors check what they see. The harness checks that the trial ends in time and that no process, no zombie and nothing
@@ -209,13 +209,17 @@ def main():
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--program", choices=sorted(trials.PROGRAMS), metavar="NAME")
+    parser.add_argument("--file", metavar="NAME", help="only the programs of this file of programs/, such as executors")
     parser.add_argument("--seconds", type=float, help="begin no trial after so long")
     parser.add_argument("--limit", type=float, default=30, help="seconds of one trial; they take some 50 ms")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--progress", action="store_true", help="a line every ten seconds")
     parser.add_argument("--list", action="store_true", help="the programs")
     options = parser.parse_args()
-    names = sorted(trials.PROGRAMS)
+    names = sorted(name for name, function in trials.PROGRAMS.items()
+                   if options.file in (None, function.__module__.rpartition(".")[2]))
+    if not names:
+        parser.error(f"no file {options.file} in programs/ has programs")
     if options.list:
         print("\n".join(names))
         return 0

@@ -1,2 +1,2 @@
 """The programs that the fault harness breaks. Importing this package registers them all (trial.PROGRAMS)."""
-from . import channels, generators, maps, roots, threads  # noqa: F401
+from . import channels, executors, generators, maps, roots, threads  # noqa: F401
