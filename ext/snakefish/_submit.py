@@ -14,6 +14,8 @@ How the job gets to the workers depends on what they share with this process:
 import os
 import pickle
 import queue
+import signal
+import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
 from typing import Any, NamedTuple, Optional
 
@@ -22,6 +24,7 @@ from snakefish import _submitted
 from snakefish._child import RemoteTraceback, summarise
 
 _SMALL_JOB_BYTES = 1 << 16  # it travels with each chunk
+_REAPED_S = 1  # within which the processes of a broken pool are reaped
 _DEATHS = ("KilledWorker",)  # names of exceptions of engines whose worker has died, besides BrokenExecutor
 
 
@@ -103,11 +106,15 @@ def _make_task(f, star, lazy, local, extract, globals):
 
 
 def _fates(executor):
-    """How processes of a ProcessPoolExecutor or of loky have died, in words. SIGTERM is how it ends the others then."""
+    """How processes of a ProcessPoolExecutor or of loky have died, in words. It ends the others then, by SIGTERM; another
+    thread may be reaping them now, so that an exit status is not there at once."""
     processes = list((getattr(executor, "_processes", None) or {}).values())
+    end = time.monotonic() + _REAPED_S
+    while any(getattr(process, "exitcode", 0) is None for process in processes) and time.monotonic() < end:
+        time.sleep(0.005)
     ends = [(process.pid, getattr(process, "exitcode", None)) for process in processes]
     died = [f"pid {pid} {f'was killed by signal {-status}' if status < 0 else f'ended with exit status {status}'}"
-            for pid, status in ends if status not in (None, 0, -15)]
+            for pid, status in ends if status not in (None, 0, -signal.SIGTERM)]
     return f" ({', '.join(died)})" if died else ""
 
 
