@@ -1,6 +1,7 @@
 """Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
 from builtins import RuntimeError as RuntimeError
+from concurrent.futures import Executor as _Executor
 from types import TracebackType
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Literal, Mapping, Optional, Protocol, Sequence, Type, TypeVar, Union, overload
 
@@ -122,19 +123,19 @@ class _Map(Protocol):
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
-        globals: Optional[Dict[str, Any]] = None,
+        globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
-        globals: Optional[Dict[str, Any]] = None,
+        globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
         concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
-        globals: Optional[Dict[str, Any]] = None,
+        globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
     ) -> List[_R]: ...
 
 class _Starmap(Protocol):
@@ -143,6 +144,7 @@ class _Starmap(Protocol):
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
         chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
         rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
+        executor: Optional[_Executor] = None, local: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
@@ -155,6 +157,7 @@ class _Starmap(Protocol):
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
         merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
+        executor: Optional[_Executor] = None, local: Optional[int] = None,
     ) -> List[_R]: ...
 
 map: Union[_Map, Any]
@@ -170,10 +173,12 @@ class _Results(Iterator[_R]):
     ) -> None: ...
 
 def imap(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
+    executor: Optional[_Executor] = None, local: Optional[int] = None,
 ) -> _Results[_R]: ...
 def imap_unordered(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
+    executor: Optional[_Executor] = None, local: Optional[int] = None,
 ) -> _Results[_R]: ...
 def wait(threads: Iterable[_Task_], timeout: Optional[float] = None) -> List[_Task_]: ...
 

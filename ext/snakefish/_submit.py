@@ -16,8 +16,8 @@ import pickle
 import queue
 import signal
 import time
+from collections import namedtuple
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
-from typing import Any, NamedTuple, Optional
 
 import snakefish
 from snakefish import _submitted
@@ -28,13 +28,8 @@ _REAPED_S = 1  # within which the processes of a broken pool are reaped
 _DEATHS = ("KilledWorker",)  # names of exceptions of engines whose worker has died, besides BrokenExecutor
 
 
-class Outcome(NamedTuple):
-    """What came of a chunk. failure: in the place of the result after the last one."""
-
-    results: list
-    extracted: list
-    failure: Optional[BaseException]
-    seconds: float
+# What came of a chunk. failure: None, or what comes in the place of the result after the last one.
+Outcome = namedtuple("Outcome", "results extracted failure seconds")
 
 
 class BadArgument(Exception):
@@ -123,8 +118,8 @@ class Call:
 
     def __init__(self, executor, job, workers):
         self.executor, self.job, self.workers = executor, job, workers
-        self.done: Any = queue.SimpleQueue()  # numbers of chunks; None: something else has happened
-        self.under_way: dict = {}  # number: (first argument, end, items packed or as they are, future)
+        self.done = queue.SimpleQueue()  # numbers of chunks; None: something else has happened
+        self.under_way = {}  # number: (first argument, end, items packed or as they are, future)
         self._owner, self._key, self._submitted = os.getpid(), os.urandom(16), 0
         self._shares, self._packed_job, self._task = _shares_memory(executor), None, None
         if _inherits(executor):

@@ -9,8 +9,7 @@ import threading
 from collections import deque
 
 from snakefish._submit import BadArgument, Call, add_note, count_workers
-from snakefish._submit_map import iter_of
-from snakefish._submit_source import Source
+from snakefish._submit_source import Source, iter_of
 from snakefish._submitted import Job
 
 _AHEAD = 3  # chunks for each worker
@@ -39,8 +38,8 @@ class _Results:
     def __init__(self, call, source, is_ordered):
         self._call, self._source, self._is_ordered = call, source, is_ordered
         self._lock = threading.Lock()  # held by next()
-        self._ready: deque = deque()  # results that can be handed out
-        self._came: dict = {}  # chunks that are done and not opened, in the order in which they came
+        self._ready = deque()  # results that can be handed out
+        self._came = {}  # chunks that are done and not opened, in the order in which they came
         self._turn = 0  # the chunk that is handed out next, if in order
         self._chunks, self._arguments = 0, 0  # submitted
         self._failure, self._closed = None, False

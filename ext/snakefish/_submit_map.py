@@ -1,5 +1,4 @@
-"""map and starmap with executor=: chunks as tasks of somebody's executor. Internal; C calls `call` when it sees one of the
-keywords executor and local.
+"""map and starmap with executor=: chunks as tasks of somebody's executor. Internal; `_submit_call.py` calls it.
 
 As without an executor: results in the order of the arguments; the exception of the earliest failing argument, after which
 nothing more is submitted and nothing is merged; merges in the order of the arguments. Few chunks are under way at a time, so
@@ -7,97 +6,12 @@ that a failure ends the map soon. Without chunksize a chunk is a share of what i
 small that the executor's own time for a task would count.
 """
 
-from snakefish import _snakefish
 from snakefish._progress import bar
-from snakefish._submit import BadArgument, Call, add_note, check_executor, count_workers
+from snakefish._submit import BadArgument, Call, add_note, count_workers
 from snakefish._submitted import Job
 
 _LEAST_S = 0.05  # that a chunk is to take: a task costs Dask about a millisecond, the others less
 _AHEAD = 2  # chunks for each worker that are under way
-
-# What does not go with executor=, and what to write.
-_REFUSED = {
-    "concurrency": "the executor has its own workers. Say how many where you make it, or write local=n for n processes "
-                   "in each",
-    "rounds": "an executor's workers are not forked anew for each round. Leave out one of them",
-    "timeout": "an executor cannot end a task that runs. Leave out one of them",
-    "share": "an executor's workers share no memory with this process. Leave out one of them",
-}
-_NAMES = ("f", "args", "concurrency", "chunksize")
-_MERGING_NAMES = ("f", "args", "extract", "merge", "concurrency", "chunksize")
-
-
-def call(function, args, kwargs, globals):
-    """What map, starmap, imap or imap_unordered of these arguments returns. globals: the caller's."""
-    executor, local = kwargs.pop("executor", None), kwargs.pop("local", None)
-    if executor is None:
-        if local is not None:
-            raise ValueError("local= goes with executor=: it says how many processes each of the executor's workers "
-                             "forks. For this machine write concurrency=")
-        if function in ("map", "starmap") and kwargs.get("globals") is None:
-            kwargs["globals"] = globals
-        return getattr(_snakefish, function)(*args, **kwargs)
-    given = _read(function, args, kwargs, globals)
-    check_executor(executor)
-    local = _read_local(local)
-    if function in ("map", "starmap"):
-        return _map(executor, local, function == "starmap", **given)
-    from snakefish._submit_imap import imap
-
-    return imap(executor, local, function == "imap", **given)
-
-
-# ---- the arguments ----
-
-
-def _read(function, args, kwargs, globals):
-    """The arguments by name. The same call without arguments for f finds what is wrong, in the words of every map."""
-    check = getattr(_snakefish, function)
-    merges = len(args) > 2 and (callable(args[2]) or args[2] is None and len(args) > 3 and (
-        args[3] is None or callable(args[3])))
-    given = dict(zip(_MERGING_NAMES if merges else _NAMES, args))
-    for name, value in {**given, **kwargs}.items():
-        if name in _REFUSED and value is not None and not _is_default(name, value):
-            raise ValueError(f"{name}= does not go with executor=: {_REFUSED[name]}")
-    if "args" in given or "args" in kwargs:
-        iterable = {**given, **kwargs}["args"]
-        if not callable(iterable):
-            iter_of(iterable)
-            args, kwargs = (args[:1] + ((),) + args[2:], kwargs) if "args" in given else (args, {**kwargs, "args": ()})
-            given["args"] = iterable
-    close = getattr(check(*args, **kwargs), "close", None)
-    if close:
-        close()
-    given = {**kwargs, **given}
-    for name in _REFUSED:
-        given.pop(name, None)
-    if function in ("map", "starmap") and given.get("globals") is None:
-        given["globals"] = globals
-    return given
-
-
-def _is_default(name, value):
-    return value is False if name == "rounds" else type(value) is int and value == 0
-
-
-def iter_of(iterable):
-    try:
-        return iter(iterable)
-    except TypeError:
-        raise TypeError(f"args must be an iterable, not {type(iterable).__name__}") from None
-
-
-def _read_local(local):
-    if local is None:
-        return None
-    if isinstance(local, bool) or not hasattr(type(local), "__index__"):
-        raise TypeError(f"local must be an int, not {type(local).__name__}: so many processes in each worker")
-    if local < 0:
-        raise ValueError("local must be at least 0 (0: one for each CPU there)")
-    return int(local)
-
-
-# ---- the chunks ----
 
 
 class Split:
@@ -189,7 +103,7 @@ def list_or_range(items):
     return items if isinstance(items, range) else list(items)
 
 
-def _map(executor, local, star, f, args, chunksize=0, extract=None, merge=None, progress=None, globals=None):
+def run_map(executor, local, star, f, args, chunksize=0, extract=None, merge=None, progress=None, globals=None):
     items = args if type(args) in (list, tuple, range) else list(args)
     job = Job(f, star, False, local, extract, globals if extract is not None else None)
     if not items:

@@ -8,7 +8,14 @@ iterable is at its end, or when the source is closed and the iterator returns.
 import threading
 from collections import deque
 
-_CANNOT_BLOCK = (list, tuple, range, dict, set, frozenset, str, bytes, bytearray)
+_CANNOT_BLOCK = frozenset({list, tuple, range, dict, set, frozenset, str, bytes, bytearray})
+
+
+def iter_of(iterable):
+    try:
+        return iter(iterable)
+    except TypeError:
+        raise TypeError(f"args must be an iterable, not {type(iterable).__name__}") from None
 
 
 class Source:
@@ -16,7 +23,7 @@ class Source:
 
     def __init__(self, iterable, iterator, chunksize, nudge):
         self._iterator, self._chunksize, self._nudge = iterator, chunksize, nudge
-        self._ready: deque = deque()
+        self._ready = deque()
         self._wanted = threading.Semaphore(0)  # one for each chunk that the thread may ask for
         self._asked = 0  # chunks that were asked for and not taken
         self._has_thread = type(iterable) in _CANNOT_BLOCK

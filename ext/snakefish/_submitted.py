@@ -168,7 +168,7 @@ class _ByValue:
 
     def __reduce__(self):
         reduced = self.error.__reduce_ex__(_PROTOCOL)
-        if not isinstance(reduced, tuple) or reduced[0] is not type(self.error):
+        if not isinstance(reduced, tuple) or reduced[0] is not self.error.__class__:
             return reduced
         state = reduced[2:]
         if state and isinstance(state[0], dict):

@@ -43,7 +43,7 @@ bool sf_call_has_executor(PyObject *kwargs)
 PyObject *sf_call_on_executor(const char *function, PyObject *args, PyObject *kwargs)
 {
     PyObject *result = NULL, *globals = sf_caller_globals(NULL, NULL);
-    PyObject *module = globals ? PyImport_ImportModule("snakefish._submit_map") : NULL;
+    PyObject *module = globals ? PyImport_ImportModule("snakefish._submit_call") : NULL;
     if (module)
         result = PyObject_CallMethod(module, "call", "sOOO", function, args, kwargs, globals);
     Py_XDECREF(module);

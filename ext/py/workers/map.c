@@ -335,7 +335,7 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
     "__cause__ (ChildDied when a process was killed), after the other processes are ended. Then nothing is merged; "   \
     "with\n"                                                                                                           \
-    "rounds=True all rounds before that one are merged, and nothing of that one.\n\n"                                   \
+    "rounds=True all rounds before that one are merged, and nothing of that one.\n\n"                                  \
     "executor: the chunks are tasks of this concurrent.futures.Executor: ProcessPoolExecutor, loky's, Dask's "         \
     "(client.get_executor()),\n"                                                                                       \
     "MPIPoolExecutor, ... There f is what pickle, or cloudpickle where it is installed, makes of it. local=n: each "   \
