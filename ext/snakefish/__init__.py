@@ -30,8 +30,10 @@ from snakefish._wait import wait
 __all__ = [
     "Channel",
     "ChildDied",
+    "Executor",
     "Generator",
     "Thread",
+    "WorkerDied",
     "cpu_count",
     "get_timestamp",
     "get_timestamp_serialized",
@@ -46,6 +48,15 @@ __all__ = [
 __version__ = "0.1.0"
 
 RuntimeError = RuntimeError  # programs of 2020 catch snakefish.RuntimeError; it has always been the built-in one
+
+
+def __getattr__(name):
+    """Executor and WorkerDied are imported when they are first needed: concurrent.futures takes long to import."""
+    if name not in ("Executor", "WorkerDied"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from snakefish import _executor
+
+    return globals().setdefault(name, getattr(_executor, name))
 
 
 def __dir__():

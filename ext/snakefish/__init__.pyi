@@ -1,7 +1,7 @@
 """Type stubs. help(snakefish) says what each name does, its units, what it raises and whether it blocks."""
 
 from builtins import RuntimeError as RuntimeError
-from concurrent.futures import Executor as _Executor
+from concurrent.futures import BrokenExecutor as _BrokenExecutor, Executor as _Executor, Future as _Future
 from types import TracebackType
 from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Literal, Mapping, Optional, Protocol, Sequence, Type, TypeVar, Union, overload
 
@@ -23,6 +23,10 @@ class ChildDied(RuntimeError):  # attributes of one that the program has made it
     pid: Union[int, Any]
     exit_status: Optional[int]
     name: Union[str, Any]
+
+class WorkerDied(ChildDied, _BrokenExecutor):
+    signal: Optional[int]
+    task: Optional[str]
 
 class Channel:
     def __init__(self, size: int = ...) -> None: ...
@@ -180,6 +184,33 @@ def imap_unordered(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
     executor: Optional[_Executor] = None, local: Optional[int] = None,
 ) -> _Results[_R]: ...
+
+class Executor(_Executor):
+    def __init__(
+        self,
+        max_workers: Optional[int] = 0,
+        *,
+        initializer: Optional[Callable[..., object]] = None,
+        initargs: Iterable[Any] = (),
+        max_tasks_per_child: Optional[int] = None,
+        task_timeout: Optional[float] = None,
+        name: Optional[str] = None,
+    ) -> None: ...
+    def submit(self, fn: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _Future[_R]: ...
+    def map(
+        self,
+        fn: Callable[..., _R],
+        *iterables: Iterable[Any],
+        timeout: Optional[float] = None,
+        chunksize: int = 0,
+        buffersize: Optional[int] = None,
+    ) -> Iterator[_R]: ...
+    def refresh(self) -> None: ...
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType]
+    ) -> Literal[False]: ...
+
 def wait(threads: Iterable[_Task_], timeout: Optional[float] = None) -> List[_Task_]: ...
 
 def get_timestamp() -> int: ...

@@ -84,5 +84,5 @@ def test_runtime_error_has_a_name_here_and_is_the_built_in_one():
 
 
 def test_public_classes_and_functions_say_that_they_are_of_this_package():
-    for name in ("Channel", "ChildDied", "Generator", "Thread"):
+    for name in ("Channel", "ChildDied", "Executor", "Generator", "Thread", "WorkerDied"):
         assert getattr(snakefish, name).__module__ == "snakefish", name

@@ -46,8 +46,10 @@ def parameters(node, is_method):
 
 def signature(function):
     kinds = {inspect.Parameter.KEYWORD_ONLY: "keyword", inspect.Parameter.POSITIONAL_ONLY: "only"}
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [(p.name, kinds.get(p.kind, "positional"), p.default is not p.empty)
-            for p in inspect.signature(function).parameters.values() if p.name not in ("self", "$self")]
+            for p in inspect.signature(function).parameters.values()
+            if p.name not in ("self", "$self") and p.kind not in variable]
 
 
 def is_public(name):
@@ -80,7 +82,8 @@ def test_functions_have_the_signature_of_their_stub(module, name):
     assert signature(real) in [parameters(node, False) for node in STUBS[module][name]]
 
 
-CLASSES = {"Channel": ["Channel"], "Thread": ["_Task", "Thread"], "Generator": ["_Task", "Generator"]}
+CLASSES = {"Channel": ["Channel"], "Executor": ["Executor"], "Generator": ["_Task", "Generator"],
+           "Thread": ["_Task", "Thread"]}
 
 
 def members(stubs):
@@ -110,10 +113,11 @@ def test_methods_and_constructors_have_the_signature_of_their_stub(name):
             assert signature(getattr(real, member)) in [parameters(n, True) for n in nodes], member
 
 
-def test_attributes_of_child_died_are_those_of_the_stub():
-    stub = definitions(STUBS["snakefish"]["ChildDied"][0].body)
-    assert set(stub) == {"pid", "exit_status", "name"}
-    assert all(hasattr(snakefish.ChildDied("words"), name) for name in stub)
+@pytest.mark.parametrize("name, attributes", [("ChildDied", {"pid", "exit_status", "name"}),
+                                              ("WorkerDied", {"signal", "task"})])
+def test_attributes_of_exceptions_are_those_of_the_stub(name, attributes):
+    assert set(definitions(STUBS["snakefish"][name][0].body)) == attributes
+    assert all(hasattr(getattr(snakefish, name)("words"), attribute) for attribute in attributes)
 
 
 @NEEDS_DOCSTRINGS

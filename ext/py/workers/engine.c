@@ -29,7 +29,8 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     engine->look = false;
     size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
     engine->workers = PyMem_Calloc((size_t)most, sizeof *engine->workers);
-    int error = engine->workers ? sf_shm_map(&board, bytes) : -ENOMEM;
+    engine->awaited = PyMem_Calloc((size_t)most, sizeof *engine->awaited);
+    int error = engine->workers && engine->awaited ? sf_shm_map(&board, bytes) : -ENOMEM;
     engine->board = board;
     engine->board_bytes = board ? bytes : 0;
     if (!error)
@@ -39,31 +40,79 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     return error ? -1 : 0;
 }
 
-int sf_engine_start(struct sf_engine *engine)
+/* The first free place for a worker, `most` if there is none. */
+static Py_ssize_t find_place(const struct sf_engine *engine)
+{
+    Py_ssize_t place = engine->started;
+    if (engine->job->keeps_going)
+        for (place = 0; place < engine->started && engine->workers[place];)
+            place++;
+    return place;
+}
+
+bool sf_engine_has_place(const struct sf_engine *engine)
+{
+    return find_place(engine) < engine->most;
+}
+
+static void take_place(struct sf_engine *engine, struct sf_worker *worker)
+{
+    Py_ssize_t place = find_place(engine);
+    assert(place < engine->most);
+    engine->workers[place] = worker;
+    engine->started = place < engine->started ? engine->started : place + 1;
+    engine->oldest = place < engine->oldest ? place : engine->oldest;
+    worker->engine = engine;
+    worker->number = (uint32_t)place;
+}
+
+/* The place of a worker that is gone may be taken by another one, where the job wants that. May run code of the
+ * program. */
+static void leave_place(struct sf_engine *engine, struct sf_worker *worker)
+{
+    if (!engine->job->keeps_going)
+        return;
+    assert(worker->gone && engine->workers[worker->number] == worker);
+    engine->workers[worker->number] = NULL;
+    sf_task_fini(&worker->task);
+    sf_arrival_clear(&worker->arrival);
+    PyMem_Free(worker);
+}
+
+static int start_worker(struct sf_engine *engine, struct sf_worker *worker)
 {
     const struct sf_job *job = engine->job;
-    assert(engine->started < engine->most);
-    struct sf_worker *worker = PyMem_Calloc(1, sizeof *worker);
-    if (!worker) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    uint32_t number = (uint32_t)engine->started;
-    engine->workers[engine->started++] = worker;
-    worker->engine = engine;
-    worker->number = number;
-    worker->block = 1;
-    worker->gone = true;                                                                      /* until it runs */
-    atomic_store_explicit(sf_worker_claim(worker), SF_ENGINE_NO_CLAIM, memory_order_relaxed); /* the fork orders it */
-    PyObject *name = job->name ? job->name(engine, number) : NULL;
+    PyObject *name = job->name ? job->name(engine, worker->number) : NULL;
     if (job->name && !name)
         return -1;
     struct sf_task_call call = {.f = engine->f, .name = name};
     int failed = sf_task_init(&worker->task, NULL, SF_TASK_MAP_WORKER, &call);
     Py_XDECREF(name);
     worker->task.run = job->run;
-    if (failed || !sf_engine_is_ours(engine) || sf_task_start(&worker->task))
+    worker->task.child.at_exit = job->at_exit;
+    return failed || !sf_engine_is_ours(engine) || sf_task_start(&worker->task) ? -1 : 0;
+}
+
+int sf_engine_start(struct sf_engine *engine)
+{
+    struct sf_worker *worker = PyMem_Calloc(1, sizeof *worker);
+    if (!worker) {
+        PyErr_NoMemory();
         return -1;
+    }
+    take_place(engine, worker);
+    worker->block = 1;
+    worker->gone = true; /* until it runs */
+    struct sf_engine_claim *claim = sf_worker_board(worker);
+    atomic_store_explicit(&claim->number, SF_ENGINE_NO_CLAIM, memory_order_relaxed); /* the fork orders all of it */
+    atomic_store_explicit(&claim->doomed, 0, memory_order_relaxed);
+    atomic_store_explicit(&claim->has_finished, false, memory_order_relaxed);
+    if (start_worker(engine, worker)) {
+        PyObject *raised = sf_take_raised();
+        leave_place(engine, worker);
+        sf_put_raised(raised);
+        return -1;
+    }
     worker->gone = false;
     engine->alive++;
     return 0;
@@ -86,15 +135,20 @@ static int take_results(struct sf_engine *engine, bool until_finished)
 
 /* ---- who has died ---- */
 
+static bool is_gone(const struct sf_engine *engine, Py_ssize_t place)
+{
+    return !engine->workers[place] || engine->workers[place]->gone;
+}
+
 /* The one place that finds out that workers have died. What they had sent is taken first; if
  * that takes long, the search goes on at the next call. 0, SF_RAISED or -errno. */
 static int look_for_dead(struct sf_engine *engine)
 {
-    while (engine->oldest < engine->started && engine->workers[engine->oldest]->gone)
+    while (engine->oldest < engine->started && is_gone(engine, engine->oldest))
         engine->oldest++;
     for (Py_ssize_t i = engine->oldest; i < engine->started; i++) {
         struct sf_worker *worker = engine->workers[i];
-        if (worker->gone)
+        if (is_gone(engine, i))
             continue;
         int got = sf_child_wait(&worker->task.child, false, 0);
         if (got == -EAGAIN)
@@ -112,14 +166,14 @@ static int look_for_dead(struct sf_engine *engine)
         assert(engine->alive >= 0);
         uint64_t claim = atomic_load_explicit(sf_worker_claim(worker), memory_order_relaxed); /* its death orders it */
         engine->job->ended(engine, worker, claim);
+        leave_place(engine, worker);
     }
     return 0;
 }
 
 bool sf_engine_has_finished(const struct sf_worker *worker)
 {
-    const struct sf_engine_claim *claim = &worker->engine->board->claims[worker->number];
-    return atomic_load_explicit(&claim->has_finished, memory_order_relaxed); /* its death orders it */
+    return atomic_load_explicit(&sf_worker_board(worker)->has_finished, memory_order_relaxed); /* its death orders it, or its nudge */
 }
 
 int sf_engine_look(struct sf_engine *engine)
@@ -168,6 +222,18 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
 
 /* ---- waiting ---- */
 
+/* Notes whose end is waited for: while it is, the interpreter lock is released. */
+static void note_awaited(struct sf_engine *engine)
+{
+    engine->awaited_count = 0;
+    if (!engine->job->awaits_end || !engine->job->awaits_end(engine))
+        return;
+    engine->look = true;
+    for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
+        if (!is_gone(engine, i))
+            engine->awaited[engine->awaited_count++] = engine->workers[i]->task.child.pid;
+}
+
 static int try_results(void *what)
 {
     struct sf_engine *engine = what;
@@ -183,32 +249,18 @@ static int try_results(void *what)
         got = engine->job->advance(engine);
     if (got && got != -EAGAIN)
         return got;
-    return engine->job->is_finished(engine) ? 0 : -EAGAIN;
-}
-
-/* For the end of a worker. */
-static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
-{
-    pid_t *waited = PyMem_RawCalloc((size_t)engine->alive + 1, sizeof *waited);
-    size_t count = 0;
-    if (!waited)
-        return -ENOMEM;
-    for (Py_ssize_t i = engine->oldest; i < engine->started; i++)
-        if (!engine->workers[i]->gone)
-            waited[count++] = engine->workers[i]->task.child.pid;
-    assert(count == (size_t)engine->alive);
-    int slept = sf_process_wait_any(waited, count, timeout_ns);
-    PyMem_RawFree(waited);
-    return slept;
+    if (engine->job->is_finished(engine))
+        return 0;
+    note_awaited(engine);
+    return -EAGAIN;
 }
 
 static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct sf_engine *engine = what;
-    if (engine->job->awaits_end && engine->job->awaits_end(engine)) { /* others may send results meanwhile */
-        engine->look = true;
-        return sleep_for_death(engine, timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);
-    }
+    if (engine->awaited_count) /* others may send results meanwhile */
+        return sf_process_wait_any(engine->awaited, engine->awaited_count,
+                                   timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);
     int slept = sf_ring_wait_event(engine->ring, engine->seen, timeout_ns);
     if (sf_liveness_is_due(slept, &engine->looked_ns))
         engine->look = true;
@@ -217,8 +269,15 @@ static int sleep_for_results(void *what, int64_t timeout_ns)
 
 int sf_engine_wait(struct sf_engine *engine)
 {
+    return sf_engine_wait_until(engine, SF_FOREVER);
+}
+
+int sf_engine_wait_until(struct sf_engine *engine, int64_t deadline_ns)
+{
     struct sf_waiting waiting = {try_results, sleep_for_results, engine, SF_WAIT_MESSAGE, 0};
-    int got = sf_wait(&waiting, true, SF_FOREVER);
+    int got = sf_wait(&waiting, true, deadline_ns);
+    if (got == -ETIMEDOUT)
+        got = 0;
     if (got && got != SF_RAISED)
         sf_error(got, "cannot receive the workers' results");
     return got || !sf_engine_is_ours(engine) ? -1 : 0;
@@ -254,7 +313,7 @@ int sf_engine_take_sent(struct sf_engine *engine)
 int sf_engine_reap(struct sf_engine *engine)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++) {
-        int got = sf_child_wait(&engine->workers[i]->task.child, true, SF_FOREVER);
+        int got = engine->workers[i] ? sf_child_wait(&engine->workers[i]->task.child, true, SF_FOREVER) : 0;
         if (got) {
             if (got != SF_RAISED)
                 sf_error(got, "cannot wait for a worker");
@@ -276,7 +335,7 @@ void sf_engine_end_worker(struct sf_engine *engine, struct sf_worker *worker)
 int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *arg)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++) {
-        int stopped = sf_task_traverse(&engine->workers[i]->task, visit, arg);
+        int stopped = engine->workers[i] ? sf_task_traverse(&engine->workers[i]->task, visit, arg) : 0;
         if (stopped)
             return stopped;
     }
@@ -286,8 +345,8 @@ int sf_engine_traverse(const struct sf_engine *engine, visitproc visit, void *ar
 void sf_engine_kill(struct sf_engine *engine)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++) {
-        struct sf_child *child = &engine->workers[i]->task.child;
-        if (child->state == SF_CHILD_RUNNING && child->owner == getpid())
+        struct sf_child *child = engine->workers[i] ? &engine->workers[i]->task.child : NULL;
+        if (child && child->state == SF_CHILD_RUNNING && child->owner == getpid())
             sf_child_signal(child, SIGKILL);
     }
 }
@@ -296,7 +355,8 @@ void sf_engine_stop(struct sf_engine *engine)
 {
     sf_engine_kill(engine); /* all at once, then one after the other */
     for (Py_ssize_t i = 0; i < engine->started; i++)
-        sf_engine_end_worker(engine, engine->workers[i]);
+        if (engine->workers[i])
+            sf_engine_end_worker(engine, engine->workers[i]);
 }
 
 void sf_engine_fini(struct sf_engine *engine)
@@ -305,13 +365,17 @@ void sf_engine_fini(struct sf_engine *engine)
     sf_engine_kill(engine);
     while (engine->started > 0) { /* one by one, because the garbage collector may traverse those that are left */
         struct sf_worker *worker = engine->workers[--engine->started];
+        if (!worker)
+            continue;
         sf_task_fini(&worker->task);
         sf_arrival_clear(&worker->arrival);
         PyMem_Free(worker);
     }
     engine->alive = engine->oldest = 0;
     PyMem_Free(engine->workers);
+    PyMem_Free(engine->awaited);
     engine->workers = NULL;
+    engine->awaited = NULL;
     if (engine->board)
         sf_shm_unmap(engine->board, engine->board_bytes);
     engine->board = NULL;

@@ -23,6 +23,8 @@
  *                          |              +------(sf_engine_fini: killed)------------> freed
  *                          +--(the fork failed)--------------------------------------> gone, it never ran
  *
+ * A job that keeps going (Executor) starts others in the places of those that are gone, whose structs are freed.
+ *
  * The claims are in shared memory. A worker notes the argument it is at, and SF_ENGINE_NO_CLAIM between chunks; the
  * parent reads the claim of a worker only once that has died. A worker may die after it has taken a chunk and before it
  * notes that: then the chunk stays missing, and the job has to find that out in `ended`. A worker that ends by itself
@@ -46,16 +48,24 @@
 /* ---- in the parent ---- */
 
 /* Makes an engine without workers. f and star were filled in by the caller, all else is zero, or was given back by
- * sf_engine_fini. most: how many workers there may ever be. 0, or -1 with an exception; sf_engine_fini in any case. */
+ * sf_engine_fini. most: how many workers there may ever be, or
+ * at a time where the job keeps going. 0, or -1 with an exception; sf_engine_fini in any case. */
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most);
 
-/* Forks one more worker. 0, or -1 with an exception. */
+/* Whether a worker more may be started. */
+bool sf_engine_has_place(const struct sf_engine *engine);
+
+/* Forks one more worker; the caller knows that a place is free. 0, or -1 with an exception. */
 int sf_engine_start(struct sf_engine *engine);
 
 /* Takes what comes, feeds and looks for the dead until job->is_finished. 0, or -1 with an exception. */
 int sf_engine_wait(struct sf_engine *engine);
 
-/* Whether a worker that has died had ended by itself, and had sent what became of each chunk that it took. */
+/* The same, but for no longer than until then, on the clock of core/os/monotonic.h. */
+int sf_engine_wait_until(struct sf_engine *engine, int64_t deadline_ns);
+
+/* Whether a worker ends by itself, and has sent what became of each chunk that it took. Of one that has died it is
+ * certain. */
 bool sf_engine_has_finished(const struct sf_worker *worker);
 
 /* Looks for dead workers if that has not been done for a while. 0, or -1 with an exception. */

@@ -12,8 +12,9 @@
 #include "core/result/stream.h"
 #include "py/message/arrival.h"
 #include "py/task/task.h"
+#include "py/workers/claim.h"
 
-#define SF_ENGINE_NO_CLAIM UINT64_MAX
+#define SF_ENGINE_MOST_WORKERS (1 << 15) /* more processes do not fit a ring's table of holders */
 /* With a message's tag: */
 #define SF_ENGINE_ALONE 0x100u     /* it is one result, not a list of them */
 #define SF_ENGINE_EXTRACTED 0x200u /* it is what `extract` returned; its number is the first argument of the chunk */
@@ -70,13 +71,11 @@ struct sf_job {
     /* In the parent: whether a worker will end soon, and `advance` needs that to go on. Cheap. May be NULL. */
     bool (*awaits_end)(struct sf_engine *engine);
 
+    void (*at_exit)(struct sf_child *child); /* as in struct sf_child; may be NULL */
+
     bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
     bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
-};
-
-struct sf_engine_claim {
-    _Alignas(64) _Atomic uint64_t number; /* on a line of its own: its worker stores it for each argument */
-    _Atomic bool has_finished;            /* the worker ends by itself */
+    bool keeps_going;   /* a new worker may take the place of one that is gone: there are `most` at a time, not ever */
 };
 
 struct sf_engine_board {   /* in shared memory */
@@ -123,9 +122,11 @@ struct sf_engine {
     size_t board_bytes;
     struct sf_ring *ring; /* of results */
     struct sf_unopened unopened;
-    struct sf_worker **workers;
-    Py_ssize_t started, alive, most; /* workers: started so far, not gone, ever */
+    struct sf_worker **workers;      /* by place; NULL: a free place, before `started` only where the job keeps going */
+    Py_ssize_t started, alive, most; /* workers: places used so far, not gone, places */
     Py_ssize_t oldest;               /* all before this one are gone */
+    pid_t *awaited;                  /* of workers that end soon, where the job waits for that: `most` places */
+    size_t awaited_count;
     uint32_t seen;                   /* the ring's events before the last look at it */
     bool look;                       /* it is time to look for dead workers */
     int64_t looked_ns;               /* when that was last done */
@@ -148,9 +149,14 @@ static inline struct sf_worker *sf_worker_of(struct sf_task *task)
     return (struct sf_worker *)((char *)task - offsetof(struct sf_worker, task));
 }
 
+static inline struct sf_engine_claim *sf_worker_board(const struct sf_worker *worker)
+{
+    return &worker->engine->board->claims[worker->number];
+}
+
 static inline _Atomic uint64_t *sf_worker_claim(const struct sf_worker *worker)
 {
-    return &worker->engine->board->claims[worker->number].number;
+    return &sf_worker_board(worker)->number;
 }
 
 #endif

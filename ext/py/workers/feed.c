@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "core/os/monotonic.h"
 #include "core/os/shm.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
@@ -114,12 +115,18 @@ void sf_feed_stop(struct sf_feed *feed)
     sf_ring_wake_all(feed->ring);
 }
 
+void sf_feed_retire(struct sf_feed *feed)
+{
+    atomic_store_explicit(&feed->shared->generation, ++feed->generation, memory_order_release); /* partner: is_retired */
+    sf_ring_wake_all(feed->ring);
+}
+
 /* ---- in a worker ---- */
 
 struct taking {
     struct sf_feed *feed;
     pid_t taker;
-    _Atomic uint64_t *claim;
+    struct sf_engine_claim *claim;
     struct sf_stream_head head;
     PyObject
         *opened;   /* the whole chunk, unless opening it runs code of the program: then it is kept in feed->arrival */
@@ -153,7 +160,7 @@ static int take_pieces(struct taking *taking)
     int error;
     while ((error = sf_stream_pull(feed->ring, head, &slot, &bytes)) == 0) {
         if (head->offset == 0) {
-            atomic_store_explicit(taking->claim, head->number, memory_order_relaxed); /* read after our death only */
+            sf_claim_take(taking->claim, head->number, sf_monotonic_ns()); /* before others have the turn: see crew.h */
             sf_arrival_clear(&feed->arrival);
         } else if (!sf_arrival_is_under_way(&feed->arrival)) { /* the rest of a chunk whose taker was killed */
             sf_ring_release(feed->ring, &slot);
@@ -180,6 +187,13 @@ static bool is_taker(const struct taking *taking)
     return taking->taker == getpid();
 }
 
+/* Whether a worker takes nothing more. */
+static bool is_retired(const struct sf_feed *feed)
+{
+    /* partner: sf_feed_retire */
+    return atomic_load_explicit(&feed->shared->generation, memory_order_acquire) != feed->generation;
+}
+
 static int try_take(void *what)
 {
     struct taking *taking = what;
@@ -187,6 +201,8 @@ static int try_take(void *what)
     if (!is_taker(taking))
         return SF_RAISED;
     taking->seen = sf_ring_events(feed->ring);
+    if (is_retired(feed) && !sf_arrival_is_under_way(&feed->arrival))
+        return -ECANCELED;
     if (!feed->has_turn)
         feed->has_turn = sf_ring_turn_take(feed->ring, &feed->shared->turn);
     int got = feed->has_turn ? take_pieces(taking) : -EAGAIN;
@@ -240,7 +256,7 @@ static PyObject *open_again(struct taking *taking, PyObject *reason, PyObject **
     else if (raised == Py_None) /* the reason is not about an argument */
         items = PyList_SetSlice(items, PyList_GET_SIZE(items) - 1, PY_SSIZE_T_MAX, NULL) ? NULL : items;
     else
-        sf_error_add_note(raised, PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
+        sf_error_add_note(raised, taking->feed->are_tasks ? PyUnicode_FromString("the task cannot be unpickled in the worker") : PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
                                                        (unsigned long long)taking->head.number +
                                                            (unsigned long long)PyList_GET_SIZE(items)));
     *failure = Py_NewRef(raised && raised != Py_None ? raised : reason);
@@ -259,7 +275,7 @@ static PyObject *open_taken(struct taking *taking, PyObject **failure)
     return taking->head.tag & ALONE ? list_of(opened) : opened;
 }
 
-int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items, PyObject **failure)
+int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items, PyObject **failure)
 {
     struct taking taking = {.feed = feed, .taker = getpid(), .claim = claim};
     struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_REQUEST, 0};

@@ -18,6 +18,7 @@
 #include "core/ring/ring_turn.h"
 #include "py/message/arrival.h"
 #include "py/message/message.h"
+#include "py/workers/claim.h"
 
 struct sf_feed_shared { /* in shared memory */
     struct sf_ring_turn turn;
@@ -25,14 +26,17 @@ struct sf_feed_shared { /* in shared memory */
                                     alone writes this */
     _Atomic uint32_t wants_room; /* 1: the parent found no room. Set by it, cleared by the worker that nudges it */
     _Atomic uint32_t stop;       /* 1: there will be no more chunks. Set by the parent */
+    _Atomic uint32_t generation; /* workers of another one take nothing more. Set by the parent */
 };
 
 struct sf_feed {
     struct sf_feed_shared *shared;
     struct sf_ring *ring;    /* of chunks */
     struct sf_ring *results; /* to be nudged; borrowed */
+    uint32_t generation;     /* in the parent: as in `shared`; in a worker: that of its fork */
     /* in the parent: the chunk under way, between pack and the push of its last piece */
     bool is_packed;
+    bool are_tasks;  /* what notes of exceptions call them; not arguments, by their numbers */
     PyObject *items; /* owned: the message points into it */
     struct sf_message message;
     struct sf_stream_out out;
@@ -58,10 +62,14 @@ int sf_feed_push(struct sf_feed *feed);
 /* There will be no more chunks: workers that have nothing to do end. */
 void sf_feed_stop(struct sf_feed *feed);
 
+/* Workers that were forked before this call take nothing more: they end when they have nothing to do. One of them may
+ * take one more chunk, even one that is pushed after this call, if it was about to. */
+void sf_feed_retire(struct sf_feed *feed);
+
 /* In a worker: waits for a chunk and takes it. *first: the number of its first argument; it is stored in *claim too, as
  * soon as the first piece is taken. 1: *items is the list, or those before the one that could not be unpickled, which
- * raised *failure (else NULL); both are new references. 0: stopped, or the parent is gone; -1 with an exception, or in
+ * raised *failure (else NULL); both are new references. 0: stopped, retired, or the parent is gone; -1 with an exception, or in
  * a copy of the worker. */
-int sf_feed_take(struct sf_feed *feed, _Atomic uint64_t *claim, uint64_t *first, PyObject **items, PyObject **failure);
+int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items, PyObject **failure);
 
 #endif

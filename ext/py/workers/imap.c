@@ -6,8 +6,6 @@
 #include "py/workers/call_arguments.h"
 #include "py/workers/imap_run.h"
 
-#define MOST_WORKERS (INT64_C(1) << 15) /* more processes do not fit a ring's table of holders */
-
 struct iterator {
     PyObject_HEAD struct sf_imap imap;
     PyObject *weakrefs;
@@ -129,7 +127,7 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
         return NULL;
     }
     concurrency = concurrency ? concurrency : sf_cpus_count();
-    concurrency = concurrency < MOST_WORKERS ? concurrency : MOST_WORKERS;
+    concurrency = concurrency < SF_ENGINE_MOST_WORKERS ? concurrency : SF_ENGINE_MOST_WORKERS;
     sf_imap_init(imap_of(self), f, source, (Py_ssize_t)concurrency, (Py_ssize_t)chunksize, is_ordered);
     return self;
 }

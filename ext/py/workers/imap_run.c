@@ -23,7 +23,7 @@ static struct sf_imap *imap_of(const struct sf_engine *engine)
 static int next_from_feed(struct sf_worker *worker, struct sf_chunk *chunk)
 {
     struct sf_imap *imap = imap_of(worker->engine);
-    int got = sf_feed_take(&imap->feed, sf_worker_claim(worker), &chunk->offset, &chunk->items, &chunk->failure);
+    int got = sf_feed_take(&imap->feed, sf_worker_board(worker), &chunk->offset, &chunk->items, &chunk->failure);
     if (got <= 0)
         return got;
     assert(PyList_CheckExact(chunk->items));
@@ -115,14 +115,6 @@ static void kill_at_program_end(struct sf_child *child)
     sf_child_signal(child, SIGKILL); /* an iterator left half-way would be waited for without end */
 }
 
-static int start_one(struct sf_imap *imap)
-{
-    if (sf_engine_start(&imap->engine))
-        return -1;
-    imap->engine.workers[imap->engine.started - 1]->task.child.at_exit = kill_at_program_end;
-    return 0;
-}
-
 /* Asks the source for as many chunks as there is room for. While workers are still to be forked, for one at a time, so
  * that the source's thread sleeps when that happens; later for several, so that it is seldom woken. is_patient: waits a
  * moment for the source if workers have nothing to do else. 0, or -1 with an exception. */
@@ -144,7 +136,7 @@ static int ask_source(struct sf_imap *imap, Py_ssize_t room, bool is_patient)
 static int hand_out(struct sf_imap *imap, PyObject *items)
 {
     Py_ssize_t count = PyList_GET_SIZE(items);
-    if (imap->engine.started < imap->workers && start_one(imap)) {
+    if (imap->engine.started < imap->workers && sf_engine_start(&imap->engine)) {
         Py_DECREF(items);
         return -1;
     }
@@ -209,6 +201,7 @@ static const struct sf_job imap_job = {
     .ended = fed_worker_ended,
     .advance = feed_workers,
     .is_finished = has_next_or_end,
+    .at_exit = kill_at_program_end,
     .sends_whole = true,
     .raises_reason = true,
 };

@@ -10,9 +10,10 @@ import textwrap
 import time
 
 import pytest
-from conftest import environment, finish_program, start_program
+from conftest import PYPY, environment, finish_program, start_program
 
-HAS = {name: importlib.util.find_spec(name) is not None for name in ("distributed", "mpi4py", "joblib", "cloudpickle")}
+NAMES = ("distributed", "mpi4py", "joblib", "cloudpickle")
+HAS = {name: not PYPY and importlib.util.find_spec(name) is not None for name in NAMES}  # PyPy finds what is CPython's
 
 # Every engine runs this as __main__: functions go by value. It takes an executor with two workers or more.
 PROGRAM = """

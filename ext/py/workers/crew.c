@@ -1,0 +1,475 @@
+/* Workers that stay. See crew.h. */
+#include "py/workers/crew.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "core/os/monotonic.h"
+#include "core/os/process.h"
+#include "core/ring/ring_wait.h"
+#include "py/base/errors.h"
+#include "py/base/wait.h"
+#include "py/workers/receive.h"
+
+#define PREPARATION (SF_ENGINE_NO_CLAIM - 1) /* the number of what `prepare` raised */
+#define STRETCH_NS INT64_C(2000000)          /* how long events are gathered */
+
+static struct sf_crew *crew_of(const struct sf_engine *engine)
+{
+    return (struct sf_crew *)((char *)engine - offsetof(struct sf_crew, engine));
+}
+
+/* ---- in the worker ---- */
+
+/* 1, 0: it raised, and that was sent, or -1 with an exception that ends the worker. */
+static int prepare_worker(struct sf_crew *crew, struct sf_worker *worker)
+{
+    crew->prepared = true;
+    PyObject *done = crew->prepare ? PyObject_CallNoArgs(crew->prepare) : Py_NewRef(Py_None);
+    if (!sf_child_is_self(&worker->task.child)) {
+        Py_XDECREF(done);
+        return -1;
+    }
+    enum sf_tag tag;
+    int failed = done ? 0 : sf_worker_send(worker, PREPARATION, false, NULL, &tag);
+    int go_on = failed ? -1 : done != NULL;
+    Py_XDECREF(done);
+    return go_on;
+}
+
+/* The claim is cleared: stays here while the parent is about to kill this worker for what it has just done. */
+static void await_doom(const struct sf_worker *worker)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* partner: sf_crew_doom */
+    while (atomic_load_explicit(&sf_worker_board(worker)->doomed, memory_order_relaxed))
+        usleep(1000);
+}
+
+static int next_from_feed(struct sf_worker *worker, struct sf_chunk *chunk)
+{
+    struct sf_crew *crew = crew_of(worker->engine);
+    int prepared = crew->prepared ? 1 : prepare_worker(crew, worker);
+    if (prepared <= 0)
+        return prepared;
+    await_doom(worker);
+    if (crew->tasks_per_worker && worker->chunks >= crew->tasks_per_worker)
+        return 0;
+    int got = sf_feed_take(&crew->feed, sf_worker_board(worker), &chunk->offset, &chunk->items, &chunk->failure);
+    if (got <= 0)
+        return got;
+    if (chunk->failure && PyList_Append(chunk->items, chunk->failure)) /* there are no items before it */
+        return -1;
+    Py_CLEAR(chunk->failure);
+    chunk->end = PyList_GET_SIZE(chunk->items);
+    chunk->number = chunk->offset;
+    return 1;
+}
+
+static PyObject *run_worker(struct sf_task *task)
+{
+    struct sf_worker *worker = sf_worker_of(task);
+    PyObject *done = sf_worker_run(task);
+    if (done && sf_child_is_self(&task->child))
+        sf_ring_nudge(worker->engine->ring); /* the parent waits for its end: see awaits_end */
+    return done;
+}
+
+static void describe_task(const struct sf_engine *engine, uint64_t number, bool extracted, char *what)
+{
+    (void)engine;
+    (void)number;
+    (void)extracted; /* nothing is */
+    snprintf(what, SF_ENGINE_WHAT_BYTES, "its result");
+}
+
+static PyObject *name_worker(const struct sf_engine *engine, uint32_t number)
+{
+    return PyUnicode_FromFormat("%U worker %u", crew_of(engine)->name, number + 1);
+}
+
+/* ---- in the parent: what the engine asks for ---- */
+
+/* The task with this number; NULL: it is not sent, or not any more. Borrowed. */
+static PyObject *find_task(const struct sf_crew *crew, uint64_t number)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(number);
+    PyObject *task = key ? PyDict_GetItemWithError(crew->sent, key) : NULL;
+    Py_XDECREF(key);
+    return task;
+}
+
+static void forget_task(struct sf_crew *crew, uint64_t number)
+{
+    PyObject *key = PyLong_FromUnsignedLongLong(number);
+    if (!key || PyDict_DelItem(crew->sent, key))
+        PyErr_Clear();
+    Py_XDECREF(key);
+}
+
+/* Steals the event, which may be NULL with an exception: then it is lost, for want of memory. */
+static void add_event(struct sf_crew *crew, PyObject *event)
+{
+    if (!event || PyList_Append(crew->events, event))
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(event);
+}
+
+static Py_ssize_t room_for_result(struct sf_engine *engine, uint64_t number, bool extracted)
+{
+    (void)extracted; /* nothing is */
+    return number == PREPARATION || find_task(crew_of(engine), number) ? 1 : 0;
+}
+
+static void keep_result(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
+{
+    (void)count; /* there is room for one */
+    struct sf_crew *crew = crew_of(engine);
+    PyObject *task = find_task(crew, number);
+    if (!task)
+        return;
+    add_event(crew, Py_BuildValue("(iOO)", SF_CREW_RESULT, task, values[0]));
+    forget_task(crew, number);
+}
+
+static void fail_result(struct sf_engine *engine, uint64_t number)
+{
+    struct sf_crew *crew = crew_of(engine);
+    PyObject *raised = sf_take_raised();
+    PyObject *task = find_task(crew, number);
+    if (number == PREPARATION)
+        add_event(crew, Py_BuildValue("(iOO)", SF_CREW_BROKEN, Py_None, raised));
+    else if (task)
+        add_event(crew, Py_BuildValue("(iOO)", SF_CREW_ERROR, task, raised));
+    Py_XDECREF(raised);
+    forget_task(crew, number);
+}
+
+/* What is known of the end of a worker: a new reference to an exception. */
+static PyObject *reason_of(struct sf_worker *worker)
+{
+    sf_engine_raise_death(worker, SF_ENGINE_NO_CLAIM, "");
+    return sf_take_raised();
+}
+
+static void worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
+{
+    struct sf_crew *crew = crew_of(engine);
+    bool by_itself = sf_engine_has_finished(worker);
+    PyObject *task = claim == SF_ENGINE_NO_CLAIM ? NULL : find_task(crew, claim);
+    PyObject *reason = by_itself ? Py_NewRef(Py_None) : reason_of(worker);
+    int32_t status = worker->task.child.exit_status;
+    PyObject *exit_status = status == SF_PROCESS_STATUS_UNKNOWN ? Py_NewRef(Py_None) : PyLong_FromLong(status);
+    if (!reason || !exit_status)
+        PyErr_Clear();
+    add_event(crew, Py_BuildValue("(iOiNNN)", SF_CREW_ENDED, task ? task : Py_None, (int)worker->task.child.pid,
+                                  exit_status ? exit_status : Py_NewRef(Py_None), PyBool_FromLong(by_itself),
+                                  reason ? reason : Py_NewRef(Py_None)));
+    if (task)
+        forget_task(crew, claim);
+}
+
+/* Pushes what is packed. 0, or -errno. */
+static int push_packed(struct sf_engine *engine)
+{
+    struct sf_crew *crew = crew_of(engine);
+    int pushed = crew->feed.is_packed && !crew->packing ? sf_feed_push(&crew->feed) : 0;
+    if (pushed == 0 && crew->refused && !crew->packing)
+        sf_crew_nudge(crew);
+    return pushed == -EAGAIN ? 0 : pushed;
+}
+
+static bool has_events(struct sf_engine *engine)
+{
+    const struct sf_crew *crew = crew_of(engine);
+    return crew->nudged || crew->closed || PyList_GET_SIZE(crew->events) > 0;
+}
+
+/* A worker that ends is replaced, and that should not wait for the next look for the dead. */
+static bool awaits_end(struct sf_engine *engine)
+{
+    for (Py_ssize_t i = engine->oldest; i < engine->started; i++) {
+        const struct sf_worker *worker = engine->workers[i];
+        if (worker && !worker->gone &&
+            (sf_engine_has_finished(worker) ||
+             atomic_load_explicit(&sf_worker_board(worker)->doomed, memory_order_relaxed)))
+            return true;
+    }
+    return false;
+}
+
+static void kill_at_program_end(struct sf_child *child)
+{
+    sf_child_signal(child, SIGKILL); /* what had to be finished is: see _executor.py */
+}
+
+static const struct sf_job crew_job = {
+    .run = run_worker,
+    .next_chunk = next_from_feed,
+    .describe = describe_task,
+    .name = name_worker,
+    .room = room_for_result,
+    .keep = keep_result,
+    .fail = fail_result,
+    .ended = worker_ended,
+    .advance = push_packed,
+    .is_finished = has_events,
+    .awaits_end = awaits_end,
+    .at_exit = kill_at_program_end,
+    .sends_whole = true,
+    .raises_reason = true,
+    .keeps_going = true,
+};
+
+/* ---- calls under way, and the end ---- */
+
+static void free_crew(struct sf_crew *crew)
+{
+    PyObject *raised = sf_take_raised();
+    crew->users++; /* nobody else does this meanwhile */
+    sf_engine_fini(&crew->engine);
+    sf_feed_fini(&crew->feed);
+    Py_CLEAR(crew->engine.f);
+    Py_CLEAR(crew->prepare);
+    Py_CLEAR(crew->events);
+    Py_CLEAR(crew->sent);
+    Py_CLEAR(crew->name);
+    if (raised)
+        sf_put_raised(raised);
+}
+
+/* 0, or -1 with RuntimeError: it is closed, or another process's. */
+static int enter(struct sf_crew *crew)
+{
+    if (crew->closed) {
+        PyErr_SetString(PyExc_RuntimeError, "its workers have been ended");
+        return -1;
+    }
+    if (!sf_engine_is_ours(&crew->engine))
+        return -1;
+    crew->users++;
+    return 0;
+}
+
+static void leave(struct sf_crew *crew)
+{
+    if (--crew->users == 0 && crew->closed)
+        free_crew(crew);
+}
+
+PyObject *sf_crew_close(struct sf_crew *crew)
+{
+    bool is_ours = crew->engine.owner == getpid();
+    PyObject *left = crew->sent ? PyDict_Values(crew->sent) : PyList_New(0);
+    if (!crew->engine.f || (crew->users && (crew->closed || !is_ours)))
+        return left; /* it is done, or will be; in a worker, which was forked within a start(), never */
+    crew->closed = true;
+    if (crew->users == 0) {
+        free_crew(crew);
+        return left;
+    }
+    sf_engine_kill(&crew->engine);
+    if (crew->engine.ring)
+        sf_ring_nudge(crew->engine.ring);
+    return left;
+}
+
+/* ---- what the manager and others do ---- */
+
+int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObject *name, Py_ssize_t workers,
+                 uint64_t tasks_per_worker)
+{
+    crew->engine.f = Py_NewRef(call);
+    crew->prepare = prepare == Py_None ? NULL : Py_NewRef(prepare);
+    crew->name = Py_NewRef(name);
+    crew->tasks_per_worker = tasks_per_worker;
+    crew->next = 1;
+    crew->sent = PyDict_New();
+    crew->events = PyList_New(0);
+    if (!crew->sent || !crew->events || sf_engine_init(&crew->engine, &crew_job, workers))
+        return -1;
+    int error = sf_feed_init(&crew->feed, crew->engine.ring);
+    crew->feed.are_tasks = true;
+    if (error)
+        sf_error(error, "cannot map the memory for tasks");
+    return error ? -1 : 0;
+}
+
+int sf_crew_start(struct sf_crew *crew)
+{
+    if (enter(crew))
+        return -1;
+    int started = !sf_engine_has_place(&crew->engine) ? 0 : sf_engine_start(&crew->engine) ? -1 : 1;
+    leave(crew);
+    return started;
+}
+
+/* sf_crew_send, between enter and leave. */
+static int64_t send_item(struct sf_crew *crew, PyObject *task, PyObject *item, bool *is_bad)
+{
+    uint64_t number = crew->next;
+    PyObject *key = PyLong_FromUnsignedLongLong(number);
+    PyObject *items = key ? PyList_New(1) : NULL;
+    if (!items || PyDict_SetItem(crew->sent, key, task)) {
+        Py_XDECREF(items);
+        Py_XDECREF(key);
+        return -1;
+    }
+    crew->next++;
+    PyList_SET_ITEM(items, 0, Py_NewRef(item));
+    crew->packing = true;
+    Py_ssize_t packed = sf_feed_pack(&crew->feed, number, items, is_bad);
+    crew->packing = false;
+    bool is_ours = sf_engine_is_ours(&crew->engine); /* else pickling has called os.fork, and this is the new process */
+    int error = packed && is_ours && !crew->closed ? sf_feed_push(&crew->feed) : 0;
+    if (error && error != -EAGAIN)
+        sf_error(error, "cannot send a task to the workers");
+    if (packed && is_ours && (!error || error == -EAGAIN)) {
+        Py_DECREF(key);
+        return (int64_t)number;
+    }
+    PyObject *raised = sf_take_raised();
+    if (PyDict_DelItem(crew->sent, key))
+        PyErr_Clear();
+    Py_DECREF(key);
+    sf_put_raised(raised);
+    return -1;
+}
+
+int64_t sf_crew_send(struct sf_crew *crew, PyObject *task, PyObject *item, bool *is_bad)
+{
+    *is_bad = false;
+    if (enter(crew))
+        return -1;
+    int error = crew->feed.is_packed && !crew->packing ? sf_feed_push(&crew->feed) : 0;
+    int64_t number = 0;
+    if (crew->packing || error == -EAGAIN) {
+        crew->refused = true;
+    } else if (error) {
+        sf_error(error, "cannot send a task to the workers");
+        number = -1;
+    } else {
+        number = send_item(crew, task, item, is_bad);
+        if (crew->refused)
+            sf_crew_nudge(crew);
+    }
+    leave(crew);
+    return number;
+}
+
+/* The current exception comes from opening a message, in a thread in which no signal handler runs: it is about that
+ * message, and becomes its task's. Whether there is such a message. */
+static bool fail_unopened(struct sf_engine *engine)
+{
+    const struct sf_unopened *unopened = &engine->unopened;
+    if (unopened->state != SF_UNOPENED_MESSAGE || !PyErr_Occurred() || !engine->workers[unopened->head.source])
+        return false;
+    fail_result(engine, unopened->head.number);
+    sf_receive_clear(engine);
+    return true;
+}
+
+/* Waits for the first event, and gathers those that follow at once. 0, or -1 with an exception. */
+static int gather(struct sf_crew *crew, int64_t deadline_ns)
+{
+    struct sf_engine *engine = &crew->engine;
+    int got = sf_engine_look(engine) || sf_engine_wait_until(engine, deadline_ns) ? SF_RAISED : 0;
+    int64_t until_ns = sf_monotonic_ns() + STRETCH_NS;
+    while (!crew->closed && sf_monotonic_ns() < until_ns) {
+        if (got == 0)
+            got = sf_receive_piece(engine);
+        if (got == SF_RAISED && fail_unopened(engine))
+            got = 0;
+        if (got)
+            break;
+    }
+    if (got == SF_RAISED)
+        return PyErr_Occurred() ? -1 : 0;
+    if (got && got != -EAGAIN && got != -EBUSY) {
+        sf_error(got, "cannot receive the workers' results");
+        return -1;
+    }
+    return 0;
+}
+
+PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns)
+{
+    if (crew->waiting)
+        return PyErr_Format(PyExc_RuntimeError, "another Python thread waits for its workers already");
+    PyObject *next = PyList_New(0);
+    if (!next || enter(crew)) {
+        Py_XDECREF(next);
+        return NULL;
+    }
+    crew->waiting = true;
+    int failed = gather(crew, deadline_ns);
+    crew->waiting = crew->nudged = false;
+    PyObject *events = NULL;
+    if (!failed) {
+        events = crew->events;
+        crew->events = next;
+        next = NULL;
+    }
+    Py_XDECREF(next);
+    leave(crew);
+    return events;
+}
+
+void sf_crew_nudge(struct sf_crew *crew)
+{
+    crew->nudged = true;
+    crew->refused = false;
+    if (!crew->closed && crew->engine.ring)
+        sf_ring_nudge(crew->engine.ring);
+}
+
+PyObject *sf_crew_claims(const struct sf_crew *crew)
+{
+    PyObject *claims = PyList_New(0);
+    for (Py_ssize_t i = 0; claims && !crew->closed && i < crew->engine.started; i++) {
+        const struct sf_worker *worker = crew->engine.workers[i];
+        if (!worker || worker->gone)
+            continue;
+        const struct sf_engine_claim *claim = sf_worker_board(worker);
+        uint64_t number = atomic_load_explicit(&claim->number, memory_order_acquire); /* partner: sf_claim_take */
+        double since = (double)atomic_load_explicit(&claim->since_ns, memory_order_relaxed) / 1e9;
+        PyObject *task = number == SF_ENGINE_NO_CLAIM ? NULL : find_task(crew, number);
+        PyObject *one = task ? Py_BuildValue("(iKOd)", (int)worker->task.child.pid, (unsigned long long)number, task,
+                                             since)
+                             : NULL;
+        if (PyErr_Occurred() || (one && PyList_Append(claims, one)))
+            Py_CLEAR(claims);
+        Py_XDECREF(one);
+    }
+    return claims;
+}
+
+int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number)
+{
+    for (Py_ssize_t i = 0; !crew->closed && i < crew->engine.started; i++) {
+        struct sf_worker *worker = crew->engine.workers[i];
+        if (!worker || worker->gone || worker->task.child.pid != pid)
+            continue;
+        struct sf_engine_claim *claim = sf_worker_board(worker);
+        atomic_store_explicit(&claim->doomed, number + 1, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst); /* partner: await_doom */
+        if (atomic_load_explicit(&claim->number, memory_order_relaxed) == number) {
+            sf_child_signal(&worker->task.child, SIGKILL);
+            return 1;
+        }
+        atomic_store_explicit(&claim->doomed, 0, memory_order_relaxed);
+        return 0;
+    }
+    return 0;
+}
+
+int sf_crew_traverse(const struct sf_crew *crew, visitproc visit, void *arg)
+{
+    Py_VISIT(crew->engine.f);
+    Py_VISIT(crew->prepare);
+    Py_VISIT(crew->sent);
+    Py_VISIT(crew->events);
+    Py_VISIT(crew->feed.items);
+    return sf_engine_traverse(&crew->engine, visit, arg);
+}

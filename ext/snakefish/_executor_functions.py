@@ -1,0 +1,166 @@
+"""Functions on their way to an Executor's workers. Internal; for _executor_state.py.
+
+A worker is a fork, so it has every function that was there when it was forked. Such a function goes by a number: lambdas
+and closures need no pickling then, and a function of a module that was redefined meanwhile (a notebook's cell that runs
+again) is never taken for its old self, as it would be if its name were pickled. One that came later gets a number too,
+and workers that have it have to be forked: a new generation.
+
+    number < inherited: all workers of this generation have it
+"""
+
+import functools
+import itertools
+import sys
+import time
+import types
+
+_PICKLED = (  # from C: they cannot be redefined, and pickle finds them by their name
+    types.BuiltinFunctionType,
+    types.ClassMethodDescriptorType,
+    types.MethodDescriptorType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+)
+_HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (Py_TPFLAGS_HEAPTYPE)
+_MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
+_PLACEHOLDER = getattr(functools, "Placeholder", object())
+NO_NUMBER = -1
+# Attributes of exceptions on their way home:
+UNOPENED = "_snakefish_unopened"  # it is why an item cannot be unpickled in the worker
+RESULTS = "_snakefish_results"  # of a chunk, before the call that raised
+
+
+class Refused(Exception):
+    """A worker has no function with that number: it was forked before. args: its generation."""
+
+
+def _contents(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return cell
+
+
+def _parts(function):
+    """What makes a callable what it is: two with the same parts do the same. A bound method, and a function of Python that
+    is made in a call, is another object each time."""
+    if isinstance(function, types.MethodType):
+        return [function.__func__, function.__self__]
+    if isinstance(function, types.BuiltinFunctionType) and function.__self__ is not None:
+        return [sys.intern(function.__name__), function.__self__]
+    if not isinstance(function, types.FunctionType):
+        return [function]
+    parts = [function.__code__, function.__globals__]
+    parts += function.__defaults__ or ()
+    for name, value in (function.__kwdefaults__ or {}).items():
+        parts += (name, value)
+    parts += map(_contents, function.__closure__ or ())
+    if function.__dict__:
+        parts.append(function)
+    return parts
+
+
+def _goes_by_number(callable_):
+    if isinstance(callable_, type):
+        return bool(callable_.__flags__ & _HEAP_TYPE)
+    return not isinstance(callable_, _PICKLED) and isinstance(getattr(callable_, "__qualname__", None), str)
+
+
+def goes_whole(callable_):
+    """Whether no part of it is pickled that could go by a number with the rest."""
+    if isinstance(callable_, (types.MethodType, types.BuiltinFunctionType)):
+        return isinstance(getattr(callable_, "__self__", None), (types.ModuleType, type(None)))
+    return _goes_by_number(callable_) or isinstance(callable_, (type, *_PICKLED))
+
+
+class Functions:
+    """The functions of one Executor, by number. In a worker: those it was forked with."""
+
+    def __init__(self):
+        self._by_number = {}
+        self._numbers = {}  # the ids of a function's parts: its number
+        self._kept = {}  # number: those ids, and the parts, which have to live as long as their ids are here
+        self._limit = _MOST
+        self.next = self.inherited = 0
+        self.generation = 0
+
+    def number(self, function):
+        """The number of any callable, a new one if it has none."""
+        parts = _parts(function)
+        key = tuple(map(id, parts))
+        number = self._numbers.get(key)
+        if number is None:
+            number = self.next
+            self._by_number[number] = function
+            self._kept[number] = (key, parts)
+            self._numbers[key] = number
+            self.next = number + 1
+        return number
+
+    def item(self, function, args, kwargs, whole):
+        """What travels for a call, and the number of the function in it, or NO_NUMBER: it is pickled. whole: the callable
+        goes by one number, none of its parts is pickled."""
+        if whole:
+            number = self.number(function)
+            return (number, args, kwargs or None), number
+        while True:
+            is_method = isinstance(function, types.MethodType)
+            if is_method and not isinstance(function.__self__, (type, types.ModuleType)):
+                function, args = function.__func__, (function.__self__, *args)
+            elif type(function) is functools.partial and not any(value is _PLACEHOLDER for value in function.args):
+                kwargs = {**function.keywords, **kwargs}
+                function, args = function.func, (*function.args, *args)
+            else:
+                break
+        if is_method or _goes_by_number(function):
+            number = self.number(function)
+            return (number, args, kwargs or None), number
+        return (function, args, kwargs or None), NO_NUMBER
+
+    def inherit(self):
+        """Before the first workers of a generation are forked: they will have all functions that are here."""
+        self.generation += 1
+        self.inherited = self.next
+
+    def is_full(self):
+        return len(self._by_number) > self._limit
+
+    def trim(self, used):
+        """Drops the oldest functions, but for some, and for those with these numbers."""
+        for number in sorted(self._by_number.keys() - used)[: len(self._by_number) - _KEPT]:
+            key, _ = self._kept.pop(number)
+            del self._numbers[key], self._by_number[number]
+        self._limit = max(_MOST, 2 * len(self._by_number))
+
+    def call(self, item):
+        """In a worker: what an item asks for. None is a probe (ext/py/workers/crew.h); an exception is why the item cannot
+        be unpickled."""
+        if item is None:
+            return None
+        if isinstance(item, BaseException):
+            vars(item)[UNOPENED] = True
+            raise item
+        function, args, kwargs = item[:3]
+        if type(function) is int:
+            function = self._by_number.get(function)
+            if function is None:
+                raise Refused(self.generation)
+        if len(item) > 3:
+            return _call_each(function, args, kwargs, *item[3:])
+        return function(*args, **kwargs) if kwargs else function(*args)
+
+
+def _call_each(function, args, kwargs, items, is_star):
+    """For a chunk of a map (_executor_map.py): how many seconds it took, and the results."""
+    if args or kwargs:
+        function = functools.partial(function, *args, **kwargs or {})
+    results = []
+    begin = time.perf_counter()
+    try:
+        results.extend(itertools.starmap(function, items) if is_star else map(function, items))
+        if len(results) < len(items):
+            raise RuntimeError("the function raised StopIteration")
+    except BaseException as raised:
+        vars(raised)[RESULTS] = results
+        raise
+    return time.perf_counter() - begin, results

@@ -1,0 +1,139 @@
+"""What an Executor, its maps and its manager share, and how tasks get in. Internal; for _executor.py.
+
+    submit: item (_executor_functions.py) --+--> sent: crew.send() ------> workers --> crew.wait() --> future
+                                            +--> waiting --> the manager --^              the manager --^
+
+A task is sent at once if no other waits and few are under way; else it waits, where it can still be cancelled. The
+manager (_executor_manager.py) is a Python thread, the only one that takes events and takes tasks out of `waiting`. So
+nothing here needs a lock, and submit() may be called anywhere: in a callback, in a signal handler, in what pickling
+calls. Whatever interrupts it, each step is one operation of a dict, a deque or the crew.
+
+The end. The manager sets `closed` and then looks whether anything is left to do; who adds a task looks afterwards
+whether it is `closed`. So one of them sees the other.
+"""
+
+import collections
+import os
+import threading
+import weakref
+from concurrent.futures import BrokenExecutor
+
+from snakefish._executor_functions import Functions, goes_whole
+from snakefish._snakefish import _Crew
+
+_NO_LIMIT = 0  # of a crew's tasks_per_worker
+
+states: "weakref.WeakSet[State]" = weakref.WeakSet()
+exiting = []  # the process that is at its end
+
+
+class State:
+    """manage: what the manager thread calls with it. max_workers is a number here."""
+
+    def __init__(self, manage, max_workers, prepare, max_tasks_per_child, task_timeout, name):
+        self.owner = os.getpid()
+        self.functions = Functions()
+        self.max_workers, self.task_timeout = max_workers, task_timeout
+        self.crew = _Crew(self.functions.call, prepare, max_workers, max_tasks_per_child or _NO_LIMIT, name)
+        self.waiting = collections.deque()  # tasks; only the manager takes them out
+        self.ahead = max_workers + 1  # how many tasks may be under way
+        self.managers = []  # threads; the first one is the manager
+        self.shutdown = self.cancelled = self.killed = self.closed = False
+        self.broken = None  # an exception: what every task gets from now on
+        self.reference = None  # to the Executor, a weak one
+        self._manage = manage
+        states.add(self)
+
+    def refuse(self):
+        """Raises if no more tasks can be taken."""
+        if self.owner != os.getpid():
+            raise RuntimeError(
+                f"this Executor was made by process {self.owner}: only that process can use it. Make one here"
+            )
+        if self.broken is not None:
+            raise BrokenExecutor(*self.broken.args) from self.broken.__cause__
+        if self.owner in exiting:
+            raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+        if self.shutdown or self.closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def submit(self, task):
+        """Sends a task that nobody else has seen, or adds it."""
+        self.need_workers(1)
+        if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
+            self.add([task])
+        elif task.may_begin() and not self.is_sent(task, self.crew.send(task, task.item)):
+            self.add([task])
+        else:
+            self.begin()
+
+    def add(self, tasks):
+        self.need_workers(len(tasks))
+        self.waiting.extend(tasks)
+        if self.crew.under_way < self.ahead:
+            self.crew.nudge()
+        self.begin()
+        if self.closed:
+            for task in tasks:
+                self._withdraw(task)
+
+    def _withdraw(self, task):
+        """The manager has ended meanwhile, perhaps without having seen this task."""
+        try:
+            self.waiting.remove(task)
+        except ValueError:
+            return
+        self.refuse()
+
+    def need_workers(self, more):
+        """Forks what `more` tasks need. Raises if that fails and there is no worker at all."""
+        wanted = min(self.max_workers, self.crew.under_way + len(self.waiting) + more)
+        while self.crew.alive < wanted:
+            try:
+                if not self.start_worker():
+                    return
+            except RuntimeError:
+                if not self.crew.alive:
+                    raise
+                return
+
+    def start_worker(self):
+        """Whether there was a place for one more."""
+        if self.crew.alive == 0:
+            self.functions.inherit()
+        return self.crew.start()
+
+    def begin(self):
+        """Starts the manager, once."""
+        if not self.managers:
+            threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
+
+    def is_sent(self, task, sent):
+        """Whether the task has not to wait any more. sent: what crew.send() said of it. A callable whose parts cannot be
+        pickled goes by a number as a whole instead."""
+        if type(sent) is int:
+            return sent != 0
+        if not task.is_whole and not goes_whole(task.fn):
+            task.is_whole = True
+            task.resolve(self.functions)
+            self.crew.nudge()
+            return False
+        task.cannot_be_packed(sent)
+        return True
+
+    def new_generation(self):
+        """Workers that live now take nothing more; those that are forked from now on have all functions."""
+        self.functions.inherit()
+        self.crew.retire()
+
+    def end(self, _reference=None):
+        """Finishes what is there. May be called by the garbage collector, anywhere."""
+        if self.owner == os.getpid():
+            self.shutdown = True
+            self.crew.nudge()
+
+    def join(self):
+        """Waits until the manager has ended."""
+        for thread in self.managers[:1]:
+            if thread is not threading.current_thread():
+                thread.join()
