@@ -49,6 +49,8 @@ def check_executor(executor):
 
 def count_workers(executor, nodes=False):
     """How many tasks it runs at once; for Dask, nodes=True counts the workers and not their threads."""
+    if _inherits(executor):
+        return executor._state.max_workers
     client = getattr(executor, "_client", None)
     if hasattr(client, "nthreads"):  # Dask
         threads = client.nthreads()
@@ -77,7 +79,7 @@ def _shares_memory(executor):
 
 
 def _inherits(executor):
-    return isinstance(executor, getattr(snakefish, "Executor", ()))
+    return isinstance(executor, snakefish.Executor)
 
 
 def _pack_job(job):
@@ -101,15 +103,19 @@ def _make_task(f, star, lazy, local, extract, globals):
 
 
 def _fates(executor):
-    """How processes of a ProcessPoolExecutor or of loky have died, in words. It ends the others then, by SIGTERM; another
-    thread may be reaping them now, so that an exit status is not there at once."""
+    """(pid, exit status) of the processes of a ProcessPoolExecutor or of loky that have died. It ends the others then, by
+    SIGTERM; another thread may be reaping them now, so that an exit status is not there at once."""
     processes = list((getattr(executor, "_processes", None) or {}).values())
     end = time.monotonic() + _REAPED_S
     while any(getattr(process, "exitcode", 0) is None for process in processes) and time.monotonic() < end:
         time.sleep(0.005)
     ends = [(process.pid, getattr(process, "exitcode", None)) for process in processes]
+    return [(pid, status) for pid, status in ends if status not in (None, 0, -signal.SIGTERM)]
+
+
+def _describe_fates(fates):
     died = [f"pid {pid} {f'was killed by signal {-status}' if status < 0 else f'ended with exit status {status}'}"
-            for pid, status in ends if status not in (None, 0, -signal.SIGTERM)]
+            for pid, status in fates if status is not None]
     return f" ({', '.join(died)})" if died else ""
 
 
@@ -206,12 +212,16 @@ class Call:
     def _explain(self, number, first, end, error):
         """The exception for a chunk that the executor did not run to its end."""
         chunk, name = describe(number, first, end), type(self.executor).__name__
-        if isinstance(error, snakefish.ChildDied):  # of snakefish's Executor
+        if isinstance(error, BrokenExecutor) or type(error).__name__ in _DEATHS:
+            of_snakefish = isinstance(error, snakefish.ChildDied)
+            fates = _describe_fates([(error.pid, error.exit_status)] if of_snakefish else _fates(self.executor))
+            died = _died(f"a worker of the {name}{fates} died before it had sent its results for {chunk}", error)
+            if of_snakefish:
+                died.pid, died.exit_status, died.name = error.pid, error.exit_status, error.name
+            return died
+        if isinstance(error, TimeoutError):  # task_timeout of snakefish's Executor
             add_note(error, f"it had not sent its results for {chunk}")
             return error
-        if isinstance(error, BrokenExecutor) or type(error).__name__ in _DEATHS:
-            return _died(f"a worker of the {name}{_fates(self.executor)} died before it had sent its results for {chunk}",
-                         error)
         if isinstance(error, CancelledError):
             text = f"the {name} was shut down, or its task cancelled, before it had done {chunk}"
         else:

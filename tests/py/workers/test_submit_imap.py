@@ -16,7 +16,8 @@ import snakefish
 from snakefish import imap, imap_unordered
 
 pytestmark = pytest.mark.filterwarnings("ignore:this process has other threads:DeprecationWarning")
-ENGINES = {"processes": lambda: ProcessPoolExecutor(2), "threads": lambda: ThreadPoolExecutor(2)}
+ENGINES = {"processes": lambda: ProcessPoolExecutor(2), "threads": lambda: ThreadPoolExecutor(2),
+           "snakefish": lambda: snakefish.Executor(2)}
 BOTH = pytest.mark.parametrize("form", [imap, imap_unordered])
 
 

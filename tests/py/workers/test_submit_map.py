@@ -15,7 +15,8 @@ import snakefish
 from snakefish import starmap
 
 parallel_map = snakefish.map
-ENGINES = {"processes": lambda: ProcessPoolExecutor(2), "threads": lambda: ThreadPoolExecutor(2)}
+ENGINES = {"processes": lambda: ProcessPoolExecutor(2), "threads": lambda: ThreadPoolExecutor(2),
+           "snakefish": lambda: snakefish.Executor(2)}
 try:
     import cloudpickle
 except ImportError:
@@ -359,6 +360,35 @@ if __name__ == "__main__":
         snakefish.map(count, range(10), extract, merge, executor=executor, chunksize=5)
         print(total, new, type(snakefish.map(lambda x: Point(), [1], executor=executor)[0]) is Point)
 """
+
+
+def test_snakefishs_own_executor_inherits_functions_and_tells_its_deaths():
+    lock = threading.Lock()  # cannot be pickled
+    with snakefish.Executor(2) as executor:
+        def work(x):
+            with lock:
+                return x + 1, os.getpid()
+
+        assert [x for x, _ in parallel_map(work, range(8), executor=executor)] == list(range(1, 9))
+        with pytest.raises(snakefish.ChildDied, match=r"worker of the Executor \(pid \d+ was killed by signal 9\) died") as caught:
+            parallel_map(kill_at_5, range(6), executor=executor, chunksize=2)
+        assert caught.value.exit_status == -9 and caught.value.pid and type(caught.value.__cause__).__name__ == "WorkerDied"
+        assert parallel_map(square, range(4), executor=executor) == [0, 1, 4, 9]
+
+
+def test_the_same_function_keeps_the_workers_of_snakefishs_own_executor():
+    with snakefish.Executor(1) as executor:
+        def where(x):
+            return os.getpid()
+
+        pids = [parallel_map(where, [1], executor=executor)[0] for _ in range(3)]
+        assert len(set(pids)) == 1
+
+
+def test_its_task_timeout_is_that_of_a_chunk():
+    with snakefish.Executor(1, task_timeout=0.3) as executor, pytest.raises(TimeoutError) as caught:
+        parallel_map(time.sleep, [0, 30], executor=executor, chunksize=1)
+    assert caught.value.__notes__ == ["it had not sent its results for chunk 1, arguments 1 to 1"]
 
 
 @needs_cloudpickle
