@@ -15,7 +15,7 @@ import os
 import pickle
 import queue
 import signal
-import time
+import threading
 from collections import namedtuple
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
 
@@ -103,12 +103,16 @@ def _make_task(f, star, lazy, local, extract, globals):
 
 
 def _fates(executor):
-    """(pid, exit status) of the processes of a ProcessPoolExecutor or of loky that have died. It ends the others then, by
-    SIGTERM; another thread may be reaping them now, so that an exit status is not there at once."""
+    """(pid, exit status) of the processes of a ProcessPoolExecutor or of loky that have died. Its own thread ends the
+    others then, by SIGTERM, and reaps all: whoever asks for an exit status before that reaps a process in its place, and
+    multiprocessing would keep that process among its children."""
     processes = list((getattr(executor, "_processes", None) or {}).values())
-    end = time.monotonic() + _REAPED_S
-    while any(getattr(process, "exitcode", 0) is None for process in processes) and time.monotonic() < end:
-        time.sleep(0.005)
+    reaper = getattr(executor, "_executor_manager_thread", None)
+    if reaper is None or reaper is threading.current_thread():
+        return []
+    reaper.join(_REAPED_S)
+    if reaper.is_alive():
+        return []
     ends = [(process.pid, getattr(process, "exitcode", None)) for process in processes]
     return [(pid, status) for pid, status in ends if status not in (None, 0, -signal.SIGTERM)]
 

@@ -46,8 +46,10 @@ class _Run:
 
     def run(self):
         """(results, what was extracted in the order of the chunks)."""
-        while self._submit() or self._is_awaited():
+        self._submit()
+        while self._is_awaited():
             self._take(self._call.done.get())
+            self._submit()
         if self._failure is not None:
             raise self._failure
         return self._results, [value for number in sorted(self._extracted) for value in self._extracted[number]]
@@ -62,7 +64,7 @@ class _Run:
             first = self._next
             end = first + self._split.next(len(self._items) - first)
             try:
-                self._submit_chunk(first, list_or_range(self._items[first:end]))
+                self._submit_chunk(first, self._items[first:end])
             except BadArgument as bad:
                 good, reason = bad.args
                 add_note(reason, f"argument {first + len(good)} cannot be pickled")
@@ -73,7 +75,6 @@ class _Run:
             except Exception as error:  # the executor's; what was submitted before may fail for an earlier argument
                 self._call.fail(self._chunks, first, end, error)
                 self._next = len(self._items)
-        return False
 
     def _submit_chunk(self, first, items):
         self._call.submit(self._chunks, first, items)
@@ -97,10 +98,6 @@ class _Run:
         self._done += end - first
         if self._progress is not None and self._failed is None:
             self._progress(self._done, len(self._items))
-
-
-def list_or_range(items):
-    return items if isinstance(items, range) else list(items)
 
 
 def run_map(executor, local, star, f, args, chunksize=0, extract=None, merge=None, progress=None, globals=None):

@@ -203,6 +203,7 @@ def test_the_exception_of_the_earliest_failing_argument_is_raised(executor):
 
 def kill_at_5(x):
     if x == 5:
+        time.sleep(0.3)  # until the results before it are here
         os.kill(os.getpid(), signal.SIGKILL)
     return x
 
