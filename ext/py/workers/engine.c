@@ -114,6 +114,8 @@ int sf_engine_start(struct sf_engine *engine)
         return -1;
     }
     worker->gone = false;
+    if ((Py_ssize_t)worker->number < engine->oldest) /* while it was being forked, another thread has passed it over */
+        engine->oldest = (Py_ssize_t)worker->number;
     engine->alive++;
     return 0;
 }
