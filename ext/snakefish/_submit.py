@@ -180,25 +180,25 @@ class Call:
     # ---- what comes back ----
 
     def open(self, number):
-        """The Outcome of a chunk that is done, or None: it was submitted again. Raises only interruptions; then it can
-        be called again."""
+        """The Outcome of a chunk that is done, or None: it was submitted again. Raises only interruptions. It can be called
+        again until the chunk is forgotten."""
         first, end, items, future = self.under_way[number]
         if isinstance(future, BaseException):
-            outcome = Outcome([], [], future, 0.0)
-        else:
-            try:
-                came = future.result(0)
-            except Exception as error:
-                if _submitted.is_interruption(error):
-                    raise
-                outcome = Outcome([], [], self._explain(number, first, end, error), 0.0)
-            else:
-                if came is None:
-                    self._hand_over(number, first, end, items, True)
-                    return None
-                outcome = Outcome(*came) if self._shares else self._unpack(came, number, first, end)
+            return Outcome([], [], future, 0.0)
+        try:
+            came = future.result(0)
+        except Exception as error:
+            if _submitted.is_interruption(error):
+                raise
+            return Outcome([], [], self._explain(number, first, end, error), 0.0)
+        if came is None:
+            self._hand_over(number, first, end, items, True)
+            return None
+        return Outcome(*came) if self._shares else self._unpack(came, number, first, end)
+
+    def forget(self, number):
+        """Its outcome was taken."""
         del self.under_way[number]
-        return outcome
 
     def _unpack(self, came, number, first, end):
         packed, packed_extracted, failure, seconds, where = came
@@ -242,9 +242,19 @@ class Call:
         under_way, self.under_way = self.under_way, {}
         if self._owner != os.getpid():  # a lock of a future may be held by a thread that is not here
             return
-        for *_, future in reversed(list(under_way.values())[self.workers:]):
-            if not isinstance(future, BaseException):
-                future.cancel()
+        left = [future for *_, future in under_way.values() if not isinstance(future, BaseException)]
+        cancelled = [future.cancel() for future in reversed(left[self.workers:])]
+        if any(cancelled) and hasattr(self.executor, "_pending_work_items"):
+            _wake(self.executor)
+
+
+def _wake(executor):
+    """Lets a ProcessPoolExecutor forget what was cancelled. Where nothing but cancelled tasks is left, that of Pythons before
+    3.12 may wait for them in shutdown(), for ever."""
+    try:
+        executor.submit(abs, 0)
+    except RuntimeError:  # it was shut down, or is broken
+        pass
 
 
 def describe(number, first, end):

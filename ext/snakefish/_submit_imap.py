@@ -10,7 +10,7 @@ from collections import deque
 
 from snakefish._submit import BadArgument, Call, add_note, count_workers
 from snakefish._submit_source import Source, iter_of
-from snakefish._submitted import Job
+from snakefish._submitted import Job, is_interruption
 
 _AHEAD = 3  # chunks for each worker
 
@@ -41,7 +41,7 @@ class _Results:
         self._ready = deque()  # results that can be handed out
         self._came = {}  # chunks that are done and not opened, in the order in which they came
         self._turn = 0  # the chunk that is handed out next, if in order
-        self._chunks, self._arguments = 0, 0  # submitted
+        self._at = 0, 0, None  # chunks and arguments that are submitted; the next chunk, once it was taken
         self._failure, self._closed = None, False
 
     def __iter__(self):
@@ -104,36 +104,37 @@ class _Results:
 
     def _feed(self):
         ahead = _AHEAD * self._call.workers
-        while self._chunks - self._behind() < ahead:
-            self._source.want(ahead)
-            chunk = self._source.take()
+        while len(self._call.under_way) < ahead:
+            number, first, chunk = self._at
             if chunk is None:
-                return
-            self._submit(chunk)
+                self._source.want(ahead)
+                chunk = self._source.take()
+                if chunk is None:
+                    return
+                self._at = number, first, chunk
+            self._submit(number, first, chunk)
 
-    def _behind(self):
-        """Chunks whose results were handed out."""
-        return self._chunks - len(self._call.under_way)
-
-    def _submit(self, chunk):
-        first, end = self._arguments, self._arguments + len(chunk)
+    def _submit(self, number, first, chunk):
+        """Submits a chunk. If that is interrupted, it is done again."""
+        end = first + len(chunk)
         try:
-            self._call.submit(self._chunks, first, chunk)
+            self._call.submit(number, first, chunk)
         except BadArgument as bad:
             good, reason = bad.args
             add_note(reason, f"argument {first + len(good)} cannot be pickled")
             if good:
-                self._call.submit(self._chunks, first, good)
-                self._chunks += 1
-            self._stop(first + len(good), end, reason)
+                self._call.submit(number, first, good)
+                number += 1
+            self._stop(number, first + len(good), end, reason)
         except Exception as error:  # the executor's
-            self._stop(first, end, error)
-        self._chunks += 1
-        self._arguments = end
+            if is_interruption(error):
+                raise
+            self._stop(number, first, end, error)
+        self._at = number + 1, end, None
 
-    def _stop(self, first, end, error):
+    def _stop(self, number, first, end, error):
         """In the place of this chunk comes an exception, and then no more."""
-        self._call.fail(self._chunks, first, end, error)
+        self._call.fail(number, first, end, error)
         self._source.close()
 
     def _hear(self, number):
@@ -146,9 +147,10 @@ class _Results:
         if number not in self._came:
             return False
         outcome = self._call.open(number)
-        del self._came[number]
+        self._came.pop(number)
         if outcome is None:  # it was submitted again
             return True
+        self._call.forget(number)
         self._turn += 1
         self._ready.extend(outcome.results)
         self._failure = outcome.failure
@@ -161,5 +163,6 @@ class _Results:
         for number in list(self._came):
             outcome = self._call.open(number)
             if outcome is not None:
+                self._call.forget(number)
                 self._ready.extend(outcome.results)
         self._came.clear()

@@ -8,7 +8,7 @@ small that the executor's own time for a task would count.
 
 from snakefish._progress import bar
 from snakefish._submit import BadArgument, Call, add_note, count_workers
-from snakefish._submitted import Job
+from snakefish._submitted import Job, is_interruption
 
 _LEAST_S = 0.05  # that a chunk is to take: a task costs Dask about a millisecond, the others less
 _AHEAD = 2  # chunks for each worker that are under way
@@ -73,6 +73,8 @@ class _Run:
                 self._call.fail(self._chunks, first + len(good), end, reason)
                 self._next = len(self._items)
             except Exception as error:  # the executor's; what was submitted before may fail for an earlier argument
+                if is_interruption(error):
+                    raise
                 self._call.fail(self._chunks, first, end, error)
                 self._next = len(self._items)
 
@@ -88,6 +90,7 @@ class _Run:
         outcome = self._call.open(number)
         if outcome is None:
             return
+        self._call.forget(number)
         if outcome.failure is not None:
             if self._failed is None or number < self._failed:
                 self._failed, self._failure = number, outcome.failure

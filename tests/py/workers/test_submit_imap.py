@@ -1,4 +1,5 @@
 """imap and imap_unordered with executor=, on the standard library's executors of processes and of threads."""
+import contextlib
 import gc
 import itertools
 import os
@@ -198,14 +199,52 @@ def test_two_threads_may_not_ask_at_once_and_close_ends_the_one_that_waits(threa
 
 
 def test_ctrl_c_while_it_waits_loses_nothing(threads):
-    go = threading.Event()
-    results = imap(lambda x: go.wait(20) and x, [1, 2], executor=threads)
-    main = threading.main_thread().ident
-    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    begun, go = threading.Event(), threading.Event()
+
+    def work(x):
+        begun.set()
+        return go.wait(20) and x
+
+    def interrupt():
+        begun.wait(20)
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    results = imap(work, range(1, 30), executor=threads)
     with pytest.raises(KeyboardInterrupt):
         next(results)
+    interrupter.join()
     go.set()
-    assert list(results) == [1, 2]
+    assert list(results) == list(range(1, 30))
+
+
+class Interrupted(ThreadPoolExecutor):
+    """A signal's handler raises while it submits its third task."""
+
+    submitted = 0
+
+    def submit(self, *task):
+        self.submitted += 1
+        if self.submitted == 3:
+            signal.raise_signal(signal.SIGUSR1)
+        return super().submit(*task)
+
+
+def test_what_a_signal_handler_raises_while_it_submits_comes_out_as_it_is_and_loses_nothing():
+    def raise_it(number, frame):
+        raise LookupError("from the handler")
+
+    old = signal.signal(signal.SIGUSR1, raise_it)
+    try:
+        with Interrupted(2) as interrupted:
+            results = imap(square, range(20), executor=interrupted)
+            with pytest.raises(LookupError, match="from the handler"):
+                next(results)
+            assert list(results) == [x * x for x in range(20)]
+    finally:
+        signal.signal(signal.SIGUSR1, old)
 
 
 def pid_of(x):
@@ -244,7 +283,23 @@ def test_wrong_arguments_are_told_when_it_is_called(threads, form, keywords, err
 def test_a_fork_of_the_program_leaves_it_to_the_parent(threads):
     results = imap(square, range(10), executor=threads)
     assert next(results) == 0
-    child = snakefish.Thread(lambda: results.close())
+    held, go = threading.Event(), threading.Event()
+    conditions = [future._condition for *_, future in results._call.under_way.values()]
+
+    def hold():
+        with contextlib.ExitStack() as stack:
+            for condition in conditions:
+                stack.enter_context(condition)
+            held.set()
+            go.wait(20)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    child = snakefish.Thread(results.close)  # locks of futures are held by a thread that the child does not have
     child.start()
-    child.join()
+    child.join(10)
+    child.kill()
+    go.set()
+    holder.join()
     assert child.get_exit_status() == 0 and list(results) == [x * x for x in range(1, 10)]
