@@ -50,6 +50,7 @@ static int execute(PyObject *module)
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_type_from_spec(&sf_crew_spec), "_Crew") ||
+        add_type(module, sf_type_from_spec(&sf_items_spec), "_Items") ||
         add_type(module, sf_span_type(), "_trace_span") || PyModule_AddFunctions(module, functions) ||
         PyModule_AddFunctions(module, sf_map_functions) || PyModule_AddFunctions(module, sf_imap_functions) ||
         PyModule_AddFunctions(module, sf_clock_functions) || PyModule_AddFunctions(module, sf_trace_functions) ||

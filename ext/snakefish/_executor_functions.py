@@ -14,13 +14,15 @@ import sys
 import time
 import types
 
-_PICKLED = (  # from C: they cannot be redefined, and pickle finds them by their name
+_FROM_C = (
     types.BuiltinFunctionType,
     types.ClassMethodDescriptorType,
     types.MethodDescriptorType,
     types.MethodWrapperType,
     types.WrapperDescriptorType,
 )
+# These cannot be redefined, and pickle finds them by their name. In PyPy some are Python functions.
+_PICKLED = set(_FROM_C).difference([types.FunctionType])
 _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (Py_TPFLAGS_HEAPTYPE)
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())
@@ -63,14 +65,14 @@ def _parts(function):
 def _goes_by_number(callable_):
     if isinstance(callable_, type):
         return bool(callable_.__flags__ & _HEAP_TYPE)
-    return not isinstance(callable_, _PICKLED) and isinstance(getattr(callable_, "__qualname__", None), str)
+    return type(callable_) not in _PICKLED and isinstance(getattr(callable_, "__qualname__", None), str)
 
 
 def goes_whole(callable_):
     """Whether no part of it is pickled that could go by a number with the rest."""
     if isinstance(callable_, (types.MethodType, types.BuiltinFunctionType)):
         return isinstance(getattr(callable_, "__self__", None), (types.ModuleType, type(None)))
-    return _goes_by_number(callable_) or isinstance(callable_, (type, *_PICKLED))
+    return _goes_by_number(callable_) or isinstance(callable_, type) or type(callable_) in _PICKLED
 
 
 class Functions:

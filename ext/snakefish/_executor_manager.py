@@ -105,8 +105,9 @@ class _Manager:
         self.waiting.clear()
 
     def cancel_waiting(self):
-        while self.waiting:
-            self.waiting.popleft().cancel()
+        while (task := self.first()) is not None:
+            task.cancel()
+            self.remove(task)
 
     def take_events(self, timeout):
         """No variable here outlives the events, which refer to results."""
@@ -127,26 +128,38 @@ class _Manager:
         """Sends what waits, as far as it goes, and forks what is missing."""
         while self.probes and self.send_probe(self.probes[0]):
             self.probes.popleft()
-        while self.waiting and not self.probes and self.crew.under_way < self.state.ahead:
-            task = self.waiting[0]
+        while not self.probes and self.crew.under_way < self.state.ahead and (task := self.first()) is not None:
             if task.may_begin() and not self.send(task):
                 break
-            self.waiting.remove(task)  # what follows it may stand before it now
+            self.remove(task)
         wanted = min(self.state.max_workers, self.crew.under_way + len(self.waiting))
         while self.crew.alive < wanted and self.replace():
             pass
 
+    def first(self):
+        """What waits longest, None if nothing does. It stays there until it is sent: who adds a task sees that."""
+        try:
+            return self.waiting[0]
+        except IndexError:
+            return None
+
+    def remove(self, task):
+        try:
+            self.waiting.remove(task)
+        except ValueError:
+            pass  # State.add() has withdrawn it
+
     def send_probe(self, probe):
         if probe.numbers is None:
             probe.numbers = list(self.crew.sent())
-        return bool(self.crew.send(probe, None))
+        return self.crew.send(self.crew.number(-1), probe, None)
 
     def send(self, task):
         """Whether it has not to wait any more."""
         if task.number >= self.functions.inherited:
             self.state.new_generation()
         try:
-            sent = self.crew.send(task, task.item)
+            sent = self.crew.send(task.id, task, task.item)
         except Exception as failure:
             sent = failure
         return self.state.is_sent(task, sent)
@@ -206,7 +219,11 @@ class _Manager:
 
     def take_again(self, task, renew):
         """Of a task that was not begun. renew: a newer worker is needed."""
-        task.resolve(self.functions)
+        try:
+            task.resolve(self.functions)
+        except Exception as failure:
+            task.fail(failure)
+            return
         self.waiting.appendleft(task)
         if renew:
             self.state.new_generation()

@@ -15,6 +15,7 @@ import time
 
 from snakefish._executor_functions import RESULTS
 from snakefish._executor_tasks import Task, name_of
+from snakefish._snakefish import _Items
 
 _LEAST_S, _MOST_S = 0.003, 0.1  # what a chunk should take
 _FIRST_PARTS = 16  # the first chunks are this part of a worker's share, as nobody knows what they take
@@ -53,7 +54,7 @@ class Chunk(Task):
             self.fail(reason)
             return
         parts = _Parts(self.map.chunk(self.first + at, [item]) for at, item in enumerate(self.items))
-        self.map.state.waiting.extend(parts)
+        self.map.state.queue(parts)
         super().succeed(parts)
 
     def __str__(self):
@@ -116,7 +117,9 @@ class Map:
         return taken
 
     def begin(self):
-        self.state.add(self.take(self.state.max_workers + _MORE if self.buffersize is None else self.buffersize))
+        chunks = self.take(self.state.max_workers + _MORE if self.buffersize is None else self.buffersize)
+        if chunks:
+            self.state.add(chunks)
 
     def came_back(self, seconds):
         """In the manager, before the future of a chunk says so: so there is a next chunk when the results of one come out.
@@ -129,15 +132,16 @@ class Map:
             if self.state.cancelled:
                 chunk.cancel()
             else:
-                self.state.waiting.append(chunk)
+                self.state.queue([chunk])
 
     # ---- results ----
 
     def results(self, executor, end):
-        """The iterator. It cancels what is left when it ends early. executor: is kept while it is needed. end: of the
-        timeout, None: for ever."""
-        if self.buffersize is None:
-            del executor
+        """The iterator. executor: is kept while it is needed. end: of the timeout, None: for ever."""
+        return _Items(self.lists(executor if self.buffersize is not None else None, end))
+
+    def lists(self, _executor, end):
+        """The results by chunks. It cancels what is left when it ends early."""
         try:
             while self.chunks:
                 yield from self.opened(self.chunks.popleft(), end)
@@ -147,8 +151,7 @@ class Map:
                 chunk.future.cancel()
 
     def opened(self, chunk, end):
-        """The results of a chunk, one by one, and then what was raised instead of the next one. No name refers to what was
-        handed out."""
+        """The list of results of a chunk, or of each of its parts, and then what was raised instead of the next result."""
         failure = None
         try:
             results = chunk.future.result(None if end is None else end - time.monotonic())
@@ -162,10 +165,8 @@ class Map:
         self.given += len(chunk.items)
         if self.buffersize is not None and failure is None:
             self.state.add(self.take(self.buffersize))
-        del chunk
-        results.reverse()
-        while results:
-            yield results.pop()
+        del chunk  # and its future with it, which refers to the results
+        yield results
         if failure is not None:
             try:
                 raise failure

@@ -60,22 +60,37 @@ class State:
     def submit(self, task):
         """Sends a task that nobody else has seen, or adds it."""
         self.need_workers(1)
+        task.id = self.crew.number(len(self.waiting))
         if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
             self.add([task])
-        elif task.may_begin() and not self.is_sent(task, self.crew.send(task, task.item)):
+        elif task.may_begin() and not self.is_sent(task, self.try_to_send(task)):
             self.add([task])
         else:
             self.begin()
 
+    def try_to_send(self, task):
+        """What crew.send() says."""
+        try:
+            return self.crew.send(task.id, task, task.item)
+        except RuntimeError:
+            self.refuse()  # it may have ended meanwhile
+            raise
+
     def add(self, tasks):
         self.need_workers(len(tasks))
-        self.waiting.extend(tasks)
+        self.queue(tasks)
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
         self.begin()
         if self.closed:
             for task in tasks:
                 self._withdraw(task)
+
+    def queue(self, tasks):
+        for task in tasks:
+            if task.id is None:
+                task.id = self.crew.number(len(self.waiting))
+            self.waiting.append(task)
 
     def _withdraw(self, task):
         """The manager has ended meanwhile, perhaps without having seen this task."""
@@ -94,6 +109,7 @@ class State:
                     return
             except RuntimeError:
                 if not self.crew.alive:
+                    self.refuse()  # it may have ended meanwhile
                     raise
                 return
 
@@ -111,8 +127,8 @@ class State:
     def is_sent(self, task, sent):
         """Whether the task has not to wait any more. sent: what crew.send() said of it. A callable whose parts cannot be
         pickled goes by a number as a whole instead."""
-        if type(sent) is int:
-            return sent != 0
+        if type(sent) is bool:
+            return sent
         if not task.is_whole and not goes_whole(task.fn):
             task.is_whole = True
             task.resolve(self.functions)

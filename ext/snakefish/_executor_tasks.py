@@ -20,15 +20,17 @@ WorkerDied.__module__ = "snakefish"
 
 
 class Task:
-    """A call, and the future that was handed out for it. item and number: as of Functions.item.
+    """A call, and the future that was handed out for it. id: its number in the crew, None before it has one. item and
+    number: as of Functions.item.
 
     begun: nobody can cancel it any more. retried: it was sent again, for what it refers to may have been made after the
     fork of its first worker. is_whole: its callable goes by one number, because a part of it cannot be pickled.
     """
 
-    __slots__ = ("future", "fn", "args", "kwargs", "item", "number", "begun", "retried", "is_whole")
+    __slots__ = ("id", "future", "fn", "args", "kwargs", "item", "number", "begun", "retried", "is_whole")
 
     def __init__(self, fn, args, kwargs):
+        self.id = None
         self.future = Future()
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.begun = self.retried = self.is_whole = False

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "core/log/log.h"
 #include "core/os/monotonic.h"
 #include "core/os/process.h"
 #include "core/ring/ring_wait.h"
@@ -277,6 +278,11 @@ PyObject *sf_crew_close(struct sf_crew *crew)
 
 /* ---- what the manager and others do ---- */
 
+static Py_ssize_t count_sent(const struct sf_crew *crew)
+{
+    return crew->sent ? PyDict_Size(crew->sent) : 0;
+}
+
 int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObject *name, Py_ssize_t workers,
                  uint64_t tasks_per_worker)
 {
@@ -284,7 +290,6 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
     crew->prepare = prepare == Py_None ? NULL : Py_NewRef(prepare);
     crew->name = Py_NewRef(name);
     crew->tasks_per_worker = tasks_per_worker;
-    crew->next = 1;
     crew->sent = PyDict_New();
     crew->events = PyList_New(0);
     if (!crew->sent || !crew->events || sf_engine_init(&crew->engine, &crew_job, workers))
@@ -305,10 +310,18 @@ int sf_crew_start(struct sf_crew *crew)
     return started;
 }
 
-/* sf_crew_send, between enter and leave. */
-static int64_t send_item(struct sf_crew *crew, PyObject *task, PyObject *item, bool *is_bad)
+uint64_t sf_crew_number(const struct sf_crew *crew, int64_t waiting)
 {
-    uint64_t number = crew->next;
+    static uint64_t last; /* of any crew; under the interpreter lock */
+    last++;
+    if (waiting >= 0)
+        sf_log_write(SF_EVENT_SUBMIT, SF_PHASE_INSTANT, 0, last, (uint64_t)waiting + (uint64_t)count_sent(crew));
+    return last;
+}
+
+/* sf_crew_send, between enter and leave. */
+static int send_item(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject *item, bool *is_bad)
+{
     PyObject *key = PyLong_FromUnsignedLongLong(number);
     PyObject *items = key ? PyList_New(1) : NULL;
     if (!items || PyDict_SetItem(crew->sent, key, task)) {
@@ -316,7 +329,6 @@ static int64_t send_item(struct sf_crew *crew, PyObject *task, PyObject *item, b
         Py_XDECREF(key);
         return -1;
     }
-    crew->next++;
     PyList_SET_ITEM(items, 0, Py_NewRef(item));
     crew->packing = true;
     Py_ssize_t packed = sf_feed_pack(&crew->feed, number, items, is_bad);
@@ -327,7 +339,7 @@ static int64_t send_item(struct sf_crew *crew, PyObject *task, PyObject *item, b
         sf_error(error, "cannot send a task to the workers");
     if (packed && is_ours && (!error || error == -EAGAIN)) {
         Py_DECREF(key);
-        return (int64_t)number;
+        return 1;
     }
     PyObject *raised = sf_take_raised();
     if (PyDict_DelItem(crew->sent, key))
@@ -337,25 +349,25 @@ static int64_t send_item(struct sf_crew *crew, PyObject *task, PyObject *item, b
     return -1;
 }
 
-int64_t sf_crew_send(struct sf_crew *crew, PyObject *task, PyObject *item, bool *is_bad)
+int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject *item, bool *is_bad)
 {
     *is_bad = false;
     if (enter(crew))
         return -1;
     int error = crew->feed.is_packed && !crew->packing ? sf_feed_push(&crew->feed) : 0;
-    int64_t number = 0;
+    int sent = 0;
     if (crew->packing || error == -EAGAIN) {
         crew->refused = true;
     } else if (error) {
         sf_error(error, "cannot send a task to the workers");
-        number = -1;
+        sent = -1;
     } else {
-        number = send_item(crew, task, item, is_bad);
+        sent = send_item(crew, number, task, item, is_bad);
         if (crew->refused)
             sf_crew_nudge(crew);
     }
     leave(crew);
-    return number;
+    return sent;
 }
 
 /* The current exception comes from opening a message, in a thread in which no signal handler runs: it is about that
@@ -435,9 +447,8 @@ PyObject *sf_crew_claims(const struct sf_crew *crew)
         uint64_t number = atomic_load_explicit(&claim->number, memory_order_acquire); /* partner: sf_claim_take */
         double since = (double)atomic_load_explicit(&claim->since_ns, memory_order_relaxed) / 1e9;
         PyObject *task = number == SF_ENGINE_NO_CLAIM ? NULL : find_task(crew, number);
-        PyObject *one = task ? Py_BuildValue("(iKOd)", (int)worker->task.child.pid, (unsigned long long)number, task,
-                                             since)
-                             : NULL;
+        PyObject *one =
+            task ? Py_BuildValue("(iKOd)", (int)worker->task.child.pid, (unsigned long long)number, task, since) : NULL;
         if (PyErr_Occurred() || (one && PyList_Append(claims, one)))
             Py_CLEAR(claims);
         Py_XDECREF(one);
@@ -454,10 +465,9 @@ int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number)
         struct sf_engine_claim *claim = sf_worker_board(worker);
         atomic_store_explicit(&claim->doomed, number + 1, memory_order_relaxed);
         atomic_thread_fence(memory_order_seq_cst); /* partner: await_doom */
-        if (atomic_load_explicit(&claim->number, memory_order_relaxed) == number) {
-            sf_child_signal(&worker->task.child, SIGKILL);
+        if (atomic_load_explicit(&claim->number, memory_order_relaxed) == number &&
+            sf_child_signal(&worker->task.child, SIGKILL) == 0)
             return 1;
-        }
         atomic_store_explicit(&claim->doomed, 0, memory_order_relaxed);
         return 0;
     }

@@ -1,5 +1,5 @@
-/* Workers that stay: one more job of the worker engine (engine.h), for snakefish.Executor. A crew knows tasks and items,
- * and no futures: those, and who is started and killed when, are in snakefish/_executor.py.
+/* Workers that stay: one more job of the worker engine (engine.h), for snakefish.Executor. A crew knows tasks and
+ * items, and no futures: those, and who is started and killed when, are in snakefish/_executor.py.
  *
  *     send(task, item) --feed.h--> whichever worker is free: call(item) --results--> wait(): events
  *
@@ -41,19 +41,18 @@
 enum sf_crew_event {
     SF_CREW_RESULT, /* (RESULT, task, value) */
     SF_CREW_ERROR,  /* (ERROR, task, exception): what `call` raised, or what pickling or unpickling it did */
-    SF_CREW_ENDED,  /* (ENDED, task or None, pid, exit status or None, by itself, reason): a worker was reaped. reason: an
-                       exception, ChildDied or its last one; None if it ended by itself */
+    SF_CREW_ENDED,  /* (ENDED, task or None, pid, exit status or None, by itself, reason): a worker was reaped. reason:
+                       an  exception, ChildDied or its last one; None if it ended by itself */
     SF_CREW_BROKEN, /* (BROKEN, None, exception): what `prepare` raised in a worker, which ends */
 };
 
 struct sf_crew {
     struct sf_engine engine; /* f is owned: called with each item */
     struct sf_feed feed;
-    PyObject *prepare; /* called in each worker, first; owned; NULL: nothing */
-    PyObject *name;    /* of the crew, for its workers' names; owned */
-    PyObject *sent;    /* dict: number to task, in the order of sending */
-    PyObject *events;  /* list: what wait() returns next */
-    uint64_t next;     /* number of the next item */
+    PyObject *prepare;         /* called in each worker, first; owned; NULL: nothing */
+    PyObject *name;            /* of the crew, for its workers' names; owned */
+    PyObject *sent;            /* dict: number to task, in the order of sending */
+    PyObject *events;          /* list: what wait() returns next */
     uint64_t tasks_per_worker; /* 0: no limit */
     int users;                 /* calls under way that may release the interpreter lock */
     bool packing;              /* a send() is pickling */
@@ -71,9 +70,13 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
 /* Forks one more worker. 1, 0: there are `workers` already, -1 with an exception. */
 int sf_crew_start(struct sf_crew *crew);
 
-/* Sends an item. The task's number, from 1 on; 0: not now (wait() is woken when it can be tried again); or -1 with an
- * exception. *is_bad: that is pickle's, about the item. */
-int64_t sf_crew_send(struct sf_crew *crew, PyObject *task, PyObject *item, bool *is_bad);
+/* A new number for a task, which no other task of this process has. waiting: how many tasks of this crew wait to be
+ * sent, for the trace's SUBMIT; -1: no such event is written. */
+uint64_t sf_crew_number(const struct sf_crew *crew, int64_t waiting);
+
+/* Sends an item. A task that is sent again keeps its number. 1, 0: not now (wait() is woken when it can be tried
+ * again), or -1 with an exception. *is_bad: that is pickle's, about the item. */
+int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject *item, bool *is_bad);
 
 /* Waits until there are events, or it is nudged, or until deadline_ns. A list, or NULL with an exception. */
 PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns);
@@ -84,7 +87,7 @@ void sf_crew_nudge(struct sf_crew *crew);
 /* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). */
 PyObject *sf_crew_claims(const struct sf_crew *crew);
 
-/* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not. */
+/* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not, or it may not be killed. */
 int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number);
 
 /* Kills all workers and reaps them, and gives everything back: at once, or when the last call under way returns. Does

@@ -38,16 +38,25 @@ static PyObject *crew_start(PyObject *self, PyObject *Py_UNUSED(unused))
     return started < 0 ? NULL : PyBool_FromLong(started);
 }
 
-/* The number; 0: not now; or the exception that pickling the item has raised. */
+static PyObject *crew_number(PyObject *self, PyObject *waiting)
+{
+    Py_ssize_t count = PyLong_AsSsize_t(waiting);
+    if (count == -1 && PyErr_Occurred())
+        return NULL;
+    return PyLong_FromUnsignedLongLong(sf_crew_number(crew_of(self), count));
+}
+
+/* True; False: not now; or the exception that pickling the item has raised. */
 static PyObject *crew_send(PyObject *self, PyObject *args)
 {
     PyObject *task, *item;
+    unsigned long long number;
     bool is_bad;
-    if (!PyArg_ParseTuple(args, "OO:send", &task, &item))
+    if (!PyArg_ParseTuple(args, "KOO:send", &number, &task, &item))
         return NULL;
-    int64_t number = sf_crew_send(crew_of(self), task, item, &is_bad);
-    if (number >= 0)
-        return PyLong_FromLongLong(number);
+    int sent = sf_crew_send(crew_of(self), number, task, item, &is_bad);
+    if (sent >= 0)
+        return PyBool_FromLong(sent);
     return is_bad ? sf_take_raised() : NULL;
 }
 
@@ -178,19 +187,13 @@ static void crew_dealloc(PyObject *self)
 }
 
 static PyMethodDef crew_methods[] = {
-    {"start", crew_start, METH_NOARGS, NULL},
-    {"send", crew_send, METH_VARARGS, NULL},
-    {"wait", crew_wait, METH_O, NULL},
-    {"nudge", crew_nudge, METH_NOARGS, NULL},
-    {"claims", crew_claims, METH_NOARGS, NULL},
-    {"doom", crew_doom, METH_VARARGS, NULL},
-    {"sent", crew_sent, METH_NOARGS, NULL},
-    {"drop", crew_drop, METH_O, NULL},
-    {"retire", crew_retire, METH_NOARGS, NULL},
-    {"stop", crew_stop, METH_NOARGS, NULL},
-    {"close", crew_close, METH_NOARGS, NULL},
-    {"pids", crew_pids, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
+    {"start", crew_start, METH_NOARGS, NULL}, {"number", crew_number, METH_O, NULL},
+    {"send", crew_send, METH_VARARGS, NULL},  {"wait", crew_wait, METH_O, NULL},
+    {"nudge", crew_nudge, METH_NOARGS, NULL}, {"claims", crew_claims, METH_NOARGS, NULL},
+    {"doom", crew_doom, METH_VARARGS, NULL},  {"sent", crew_sent, METH_NOARGS, NULL},
+    {"drop", crew_drop, METH_O, NULL},        {"retire", crew_retire, METH_NOARGS, NULL},
+    {"stop", crew_stop, METH_NOARGS, NULL},   {"close", crew_close, METH_NOARGS, NULL},
+    {"pids", crew_pids, METH_NOARGS, NULL},   {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef crew_getset[] = {
@@ -200,7 +203,8 @@ static PyGetSetDef crew_getset[] = {
 };
 
 static PyType_Slot crew_slots[] = {
-    {Py_tp_doc, (void *)"Workers that stay. Internal, for snakefish.Executor: ext/py/workers/crew.h says what it does."},
+    {Py_tp_doc,
+     (void *)"Workers that stay. Internal, for snakefish.Executor: ext/py/workers/crew.h says what it does."},
     {Py_tp_new, crew_new},
     {Py_tp_dealloc, crew_dealloc},
     {Py_tp_traverse, crew_traverse},

@@ -61,7 +61,6 @@ static void take_place(struct sf_engine *engine, struct sf_worker *worker)
     assert(place < engine->most);
     engine->workers[place] = worker;
     engine->started = place < engine->started ? engine->started : place + 1;
-    engine->oldest = place < engine->oldest ? place : engine->oldest;
     worker->engine = engine;
     worker->number = (uint32_t)place;
 }
@@ -113,9 +112,9 @@ int sf_engine_start(struct sf_engine *engine)
         sf_put_raised(raised);
         return -1;
     }
-    worker->gone = false;
-    if ((Py_ssize_t)worker->number < engine->oldest) /* while it was being forked, another thread has passed it over */
-        engine->oldest = (Py_ssize_t)worker->number;
+    worker->gone = false; /* a look for the dead, by another thread, may have passed it over meanwhile */
+    if (worker->number < engine->oldest)
+        engine->oldest = worker->number;
     engine->alive++;
     return 0;
 }
@@ -175,7 +174,8 @@ static int look_for_dead(struct sf_engine *engine)
 
 bool sf_engine_has_finished(const struct sf_worker *worker)
 {
-    return atomic_load_explicit(&sf_worker_board(worker)->has_finished, memory_order_relaxed); /* its death orders it, or its nudge */
+    return atomic_load_explicit(&sf_worker_board(worker)->has_finished,
+                                memory_order_relaxed); /* its death orders it, or its nudge */
 }
 
 int sf_engine_look(struct sf_engine *engine)

@@ -127,9 +127,9 @@ struct sf_engine {
     Py_ssize_t oldest;               /* all before this one are gone */
     pid_t *awaited;                  /* of workers that end soon, where the job waits for that: `most` places */
     size_t awaited_count;
-    uint32_t seen;                   /* the ring's events before the last look at it */
-    bool look;                       /* it is time to look for dead workers */
-    int64_t looked_ns;               /* when that was last done */
+    uint32_t seen;     /* the ring's events before the last look at it */
+    bool look;         /* it is time to look for dead workers */
+    int64_t looked_ns; /* when that was last done */
 };
 
 /* Whether this process made the engine. If not: false, with RuntimeError. Code of the program may call os.fork, and

@@ -117,7 +117,8 @@ void sf_feed_stop(struct sf_feed *feed)
 
 void sf_feed_retire(struct sf_feed *feed)
 {
-    atomic_store_explicit(&feed->shared->generation, ++feed->generation, memory_order_release); /* partner: is_retired */
+    atomic_store_explicit(&feed->shared->generation, ++feed->generation,
+                          memory_order_release); /* partner: is_retired */
     sf_ring_wake_all(feed->ring);
 }
 
@@ -256,9 +257,11 @@ static PyObject *open_again(struct taking *taking, PyObject *reason, PyObject **
     else if (raised == Py_None) /* the reason is not about an argument */
         items = PyList_SetSlice(items, PyList_GET_SIZE(items) - 1, PY_SSIZE_T_MAX, NULL) ? NULL : items;
     else
-        sf_error_add_note(raised, taking->feed->are_tasks ? PyUnicode_FromString("the task cannot be unpickled in the worker") : PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
-                                                       (unsigned long long)taking->head.number +
-                                                           (unsigned long long)PyList_GET_SIZE(items)));
+        sf_error_add_note(raised, taking->feed->are_tasks
+                                      ? PyUnicode_FromString("the task cannot be unpickled in the worker")
+                                      : PyUnicode_FromFormat("argument %llu cannot be unpickled in the worker",
+                                                             (unsigned long long)taking->head.number +
+                                                                 (unsigned long long)PyList_GET_SIZE(items)));
     *failure = Py_NewRef(raised && raised != Py_None ? raised : reason);
     Py_DECREF(reason);
     Py_XDECREF(both);
@@ -275,7 +278,8 @@ static PyObject *open_taken(struct taking *taking, PyObject **failure)
     return taking->head.tag & ALONE ? list_of(opened) : opened;
 }
 
-int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items, PyObject **failure)
+int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items,
+                 PyObject **failure)
 {
     struct taking taking = {.feed = feed, .taker = getpid(), .claim = claim};
     struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_REQUEST, 0};

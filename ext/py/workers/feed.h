@@ -68,8 +68,9 @@ void sf_feed_retire(struct sf_feed *feed);
 
 /* In a worker: waits for a chunk and takes it. *first: the number of its first argument; it is stored in *claim too, as
  * soon as the first piece is taken. 1: *items is the list, or those before the one that could not be unpickled, which
- * raised *failure (else NULL); both are new references. 0: stopped, retired, or the parent is gone; -1 with an exception, or in
- * a copy of the worker. */
-int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items, PyObject **failure);
+ * raised *failure (else NULL); both are new references. 0: stopped, retired, or the parent is gone; -1 with an
+ * exception, or in a copy of the worker. */
+int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items,
+                 PyObject **failure);
 
 #endif

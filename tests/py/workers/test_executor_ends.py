@@ -126,7 +126,15 @@ def test_an_executor_that_was_never_used_leaves_nothing():
     assert not children() and threading.active_count() == threads
 
 
-def test_submissions_that_meet_a_shutdown_end_or_are_refused():
+@pytest.fixture
+def threads_meet_at_every_place():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_submissions_that_meet_a_shutdown_end_or_are_refused(threads_meet_at_every_place):
     for _ in range(20):
         executor = Executor(1)
         executor.submit(abs, 1).result(LIMIT_S)
@@ -148,6 +156,29 @@ def test_submissions_that_meet_a_shutdown_end_or_are_refused():
         assert refused.is_set()
         assert all(task.result(LIMIT_S) == 1 for task in tasks)
         assert not children()
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_a_submission_that_a_shutdown_overtakes_ends_or_is_refused(is_used):
+    """The shutdown happens while submit() looks at the function."""
+    class Slow:
+        def __getattr__(self, name):
+            if name == "__qualname__":
+                executor.shutdown()
+            raise AttributeError(name)
+
+        def __call__(self):
+            return 5
+
+    executor = Executor(1)
+    if is_used:
+        executor.submit(abs, 1).result(LIMIT_S)
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+            executor.submit(Slow())
+    else:  # nothing was there to be waited for
+        assert executor.submit(Slow()).result(LIMIT_S) == 5
+        executor.shutdown()
+    assert not children()
 
 
 def test_many_tasks_leave_memory_and_descriptors_as_they_were():
@@ -271,6 +302,31 @@ def test_ctrl_c_ends_all_within_a_second_with_one_traceback(name, whole_group):
     assert ended.stderr.count("Traceback (most recent call last)") == 1, ended.stderr
     assert "KeyboardInterrupt" in ended.stderr
     assert not settles(lambda: [pid for pid in pids if os.path.exists(f"/proc/{pid}")])
+
+
+def test_tasks_go_on_when_the_program_takes_ctrl_c_for_itself():
+    program = start_program("""
+        import snakefish, sys, time
+        def work(n):
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                pass
+            return n
+        with snakefish.Executor(2) as executor:
+            tasks = [executor.submit(work, n) for n in range(4)]
+            while len(executor._state.crew.claims()) < 2:
+                time.sleep(0.01)
+            print("ready", flush=True)
+            try:
+                time.sleep(30)
+            except KeyboardInterrupt:
+                print("heard", [task.result() for task in tasks])
+    """)
+    assert program.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    os.killpg(program.pid, signal.SIGINT)
+    ended = finish_program(program)
+    assert (ended.stdout, ended.stderr, ended.status) == ("heard [0, 1, 2, 3]\n", "", 0)
 
 
 def test_programs_that_a_worker_starts_hear_ctrl_c():
