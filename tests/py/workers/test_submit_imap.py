@@ -298,8 +298,10 @@ def test_a_fork_of_the_program_leaves_it_to_the_parent(threads):
     held.wait()
     child = snakefish.Thread(results.close)  # locks of futures are held by a thread that the child does not have
     child.start()
-    child.join(10)
-    child.kill()
-    go.set()
-    holder.join()
+    try:
+        child.join(10)
+    finally:
+        child.kill()
+        go.set()
+        holder.join()
     assert child.get_exit_status() == 0 and list(results) == [x * x for x in range(1, 10)]

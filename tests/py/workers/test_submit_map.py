@@ -103,7 +103,9 @@ def name_and_pid(colour):
 
 
 def test_arguments_that_are_callable_too(processes):
-    got = parallel_map(name_and_pid, Colour, executor=processes)
+    told = []
+    got = parallel_map(name_and_pid, Colour, executor=processes, chunksize=1, progress=lambda *both: told.append(both))
+    assert told == [(1, 2), (2, 2)]  # it runs once
     assert [name for name, _ in got] == ["RED", "BLUE"] and {pid for _, pid in got} <= set(processes._processes)
     with pytest.raises(TypeError, match="f is the first argument"):
         parallel_map(Colour.RED, name_and_pid, executor=processes)
