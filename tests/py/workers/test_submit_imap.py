@@ -51,6 +51,13 @@ def kill_at_5(x):
     return x
 
 
+class NotToPickle:
+    """PyPy pickles what others do not: generators, locks."""
+
+    def __reduce__(self):
+        raise TypeError("no pickle of this")
+
+
 def later_for_0(x):
     if x == 0:
         time.sleep(0.3)
@@ -135,7 +142,7 @@ def test_what_the_arguments_raise_comes_after_the_results_before_it(executor):
 def test_an_argument_that_cannot_be_pickled_comes_after_the_results_before_it():
     got = []
     with ProcessPoolExecutor(2) as processes, pytest.raises(TypeError, match="pickle") as caught:
-        for x in imap(square, [1, 2, 3, threading.Lock(), 5], executor=processes, chunksize=2):
+        for x in imap(square, [1, 2, 3, NotToPickle(), 5], executor=processes, chunksize=2):
             got.append(x)
     assert got == [1, 4, 9] and caught.value.__notes__ == ["argument 3 cannot be pickled"]
 
