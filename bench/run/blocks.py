@@ -90,8 +90,8 @@ def probe(name):
         answer = {"reason": f"its import takes more than {PROBE_LIMIT_S} s"}
     elif not answer:
         answer = {"reason": ended.failure or "its import ended the process"}
-    offers, programs = (tuple(answer.pop(key, ())) for key in ("offers", "programs"))
-    return catalog.Runtime(name=name, offers=offers, programs=programs, **answer)
+    tuples = {key: tuple(answer.pop(key, ())) for key in ("offers", "programs", "only")}
+    return catalog.Runtime(name=name, **tuples, **answer)
 
 
 def measure(cell, limit_s, lifeline, trace=None):

@@ -85,6 +85,11 @@ class Workload:
         return getattr(self.module, "sweep", ())
 
     @property
+    def full_only(self):
+        """Whether a standard run leaves it out."""
+        return not (self.kind == "micro" or self.official) or getattr(self.module, "full_only", False)
+
+    @property
     def unit(self):
         return self.module.unit
 
@@ -108,7 +113,7 @@ class Workload:
         """Whether that runtime offers what this needs. The runtime floor runs what states a floor."""
         if self.kind == "program" and "copies" in runtime.offers:
             return True
-        if self.needs == "fold" and runtime.one_memory:
+        if (runtime.only and self.name not in runtime.only) or (self.needs == "fold" and runtime.one_memory):
             return False
         if self.name in runtime.programs:
             return True
@@ -211,6 +216,7 @@ class Runtime:
     max_workers: Optional[int] = None
     min_workers: int = 1
     one_memory: bool = False
+    only: tuple = ()  # the workloads that it runs; empty: all
     optional: bool = False
 
     @property

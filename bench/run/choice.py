@@ -26,7 +26,7 @@ def workloads(options):
         raise Usage(f"no workload has '{options.filter}' in its name: there are {', '.join(catalog.workload_names())}")
     found = [catalog.workload(name) for name in names]
     if not (options.filter or options.full):
-        found = [w for w in found if w.kind == "micro" or w.official]
+        found = [w for w in found if not w.full_only]
     if options.official:
         found = [w for w in found if w.official]
     for workload in found:

@@ -190,14 +190,14 @@ def _thread_ids():
 def _other_threads(threads):
     """Whose the threads with these numbers are, in the order of the numbers. Only new ones are looked at."""
     for gone in _known.keys() - threads:
-        del _known[gone]
+        _known.pop(gone, None)  # another thread may be doing the same
     new = threads - _known.keys()
     if new:
         _examine(new)
-    for thread, whose in _known.items():  # one of ours may have been seen before it had named itself
+    for thread, whose in list(_known.items()):  # one of ours may have been seen before it had named itself
         if whose is _PYTHONS and _read(f"/proc/self/task/{thread}/comm").startswith(_OURS):
             _known[thread] = _OWN
-    return [whose for _, whose in sorted(_known.items())]
+    return [whose for _, whose in sorted(list(_known.items()))]
 
 
 # ---- the warning ----

@@ -130,7 +130,8 @@ def test_defaults_are_those_of_the_design():
     assert defaults(snakefish.Channel.receive_pyobj) == {"block": True, "timeout": None}
     assert defaults(snakefish.Generator.next) == {"block": True, "timeout": None}
     assert defaults(snakefish.map) == {"concurrency": 0, "chunksize": 0, "extract": None, "merge": None,
-                                        "progress": None, "rounds": False, "globals": None}
+                                        "progress": None, "rounds": False, "globals": None, "executor": None,
+                                        "local": None}
 
 
 @NEEDS_DOCSTRINGS

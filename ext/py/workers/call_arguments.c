@@ -2,6 +2,7 @@
 #include "py/workers/call_arguments.h"
 
 #include "py/base/arguments.h"
+#include "py/base/caller.h"
 
 int sf_call_integer(PyObject *value, const char *name, int64_t least, const char *meaning, int64_t *out)
 {
@@ -32,4 +33,20 @@ bool sf_call_has_one_iterable(const char *function, const char *instead, PyObjec
         return false;
     }
     return true;
+}
+
+bool sf_call_has_executor(PyObject *kwargs)
+{
+    return kwargs && (PyDict_GetItemString(kwargs, "executor") || PyDict_GetItemString(kwargs, "local"));
+}
+
+PyObject *sf_call_on_executor(const char *function, PyObject *args, PyObject *kwargs)
+{
+    PyObject *result = NULL, *globals = sf_caller_globals(NULL, NULL);
+    PyObject *module = globals ? PyImport_ImportModule("snakefish._submit_call") : NULL;
+    if (module)
+        result = PyObject_CallMethod(module, "call", "sOOO", function, args, kwargs, globals);
+    Py_XDECREF(module);
+    Py_XDECREF(globals);
+    return result;
 }

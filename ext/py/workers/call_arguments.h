@@ -18,4 +18,10 @@ bool sf_call_is_callable(PyObject *f, PyObject *iterable);
  * If one is: false, with TypeError that says what to write instead. */
 bool sf_call_has_one_iterable(const char *function, const char *instead, PyObject *args);
 
+/* Whether the call has one of the keywords of maps on an executor: executor, local. */
+bool sf_call_has_executor(PyObject *kwargs);
+
+/* What such a call returns, by snakefish/_submit_call.py; executor=None is a call without it. function: its name. */
+PyObject *sf_call_on_executor(const char *function, PyObject *args, PyObject *kwargs);
+
 #endif

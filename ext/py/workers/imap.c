@@ -108,6 +108,8 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
     static PyTypeObject *type;
     PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL;
     int64_t concurrency = 0, chunksize = 1;
+    if (sf_call_has_executor(kwargs))
+        return sf_call_on_executor(function, args, kwargs);
     if (!sf_argument_knows_keywords(function, "imap(f, args)", keywords, kwargs) ||
         !sf_call_has_one_iterable(function, "imap(lambda ab: f(*ab), zip(a_values, b_values))", args) ||
         !PyArg_ParseTupleAndKeywords(args, kwargs, is_ordered ? "OO|OO:imap" : "OO|OO:imap_unordered", keywords, &f,
@@ -144,7 +146,7 @@ static PyObject *imap_unordered_function(PyObject *module, PyObject *args, PyObj
 
 PyMethodDef sf_imap_functions[] = {
     {"imap", (PyCFunction)(void (*)(void))imap_function, METH_VARARGS | METH_KEYWORDS,
-     "imap(f, args, concurrency=0, chunksize=1)\n--\n\n"
+     "imap(f, args, concurrency=0, chunksize=1, *, executor=None, local=None)\n--\n\n"
      "f(x) for x in args, in forked processes: an iterator over the results, in the order of args.\n\n"
      "args: any iterable, also an endless one, or one that waits for what is done with the results. It is asked as\n"
      "results are taken: at most 3 chunks for each worker ahead of the chunk whose results are being handed out. One\n"
@@ -163,9 +165,12 @@ PyMethodDef sf_imap_functions[] = {
      "end\n"
      "of a with block, and when nobody refers to it any more. Only after an exception that comes from elsewhere "
      "(Ctrl-C,\n"
-     "what a signal handler raises, no memory) the results that had come can still be taken."},
+     "what a signal handler raises, no memory) the results that had come can still be taken.\n\n"
+     "executor: the chunks are tasks of this concurrent.futures.Executor, as for map(); they begin in the order of "
+     "args. What\n"
+     "has begun goes on after close(). local=n: each of its workers shares a chunk among n processes that it forks."},
     {"imap_unordered", (PyCFunction)(void (*)(void))imap_unordered_function, METH_VARARGS | METH_KEYWORDS,
-     "imap_unordered(f, args, concurrency=0, chunksize=1)\n--\n\n"
+     "imap_unordered(f, args, concurrency=0, chunksize=1, *, executor=None, local=None)\n--\n\n"
      "f(x) for x in args, in forked processes: an iterator over the results, in the order in which they come.\n\n"
      "Otherwise like imap(); an exception comes after the results that are here, and others are lost."},
     {NULL, NULL, 0, NULL},

@@ -286,6 +286,8 @@ static int read_arguments(const char *function, PyObject *args, PyObject *kwargs
 
 static PyObject *map_or_starmap(const char *function, PyObject *args, PyObject *kwargs)
 {
+    if (sf_call_has_executor(kwargs))
+        return sf_call_on_executor(function, args, kwargs);
     struct sf_map map = {.engine = {.star = strcmp(function, "starmap") == 0}};
     struct arguments given = {.extract = Py_None, .merge = Py_None, .rounds = Py_False};
     PyObject *all = NULL, *bar;
@@ -333,16 +335,21 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
     "__cause__ (ChildDied when a process was killed), after the other processes are ended. Then nothing is merged; "   \
     "with\n"                                                                                                           \
-    "rounds=True all rounds before that one are merged, and nothing of that one."
+    "rounds=True all rounds before that one are merged, and nothing of that one.\n\n"                                  \
+    "executor: the chunks are tasks of this concurrent.futures.Executor: ProcessPoolExecutor, loky's, Dask's "         \
+    "(client.get_executor()),\n"                                                                                       \
+    "MPIPoolExecutor, ... There f is what pickle, or cloudpickle where it is installed, makes of it. local=n: each "   \
+    "of its workers\n"                                                                                                 \
+    "shares a chunk among n processes that it forks (0: one for each CPU there)."
 
 PyMethodDef sf_map_functions[] = {
     {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,
      "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
-     " rounds=False, globals=None)\n--\n\n"
+     " rounds=False, globals=None, executor=None, local=None)\n--\n\n"
      "[f(x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {"starmap", (PyCFunction)(void (*)(void))starmap_function, METH_VARARGS | METH_KEYWORDS,
      "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
-     " rounds=False, globals=None)\n--\n\n"
+     " rounds=False, globals=None, executor=None, local=None)\n--\n\n"
      "[f(*x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {NULL, NULL, 0, NULL},
 };

@@ -57,6 +57,9 @@ def test_full_is_everything_but_the_optional(job, probed):
                                    and not catalog.workload(name).lacks}
     assert {c.series for c in plan.cells} == {"strong", "weak", "both", "sweep"}
     assert plan.blocks == 10
+    for c in plan.cells:  # they take seconds to start
+        assert c.runtime not in ("dask", "mpi") or (c.workload in ("mandelbrot", "many-tasks") and c.workers > 1)
+    assert "many-tasks" in {c.workload for c in plan.cells} - {c.workload for c in job().cells}
 
 
 def test_quick_is_small_and_official_is_as_large_as_the_site(job):

@@ -385,3 +385,19 @@ def test_an_idle_worker_hears_signals():
     with pytest.raises(KeyboardInterrupt):
         next(results)
     gate.set()
+
+
+SLOW_FORK = """
+import os, time, snakefish
+
+with snakefish.Executor(1, max_tasks_per_child=1) as executor:
+    first = executor.submit(os.getpid).result()
+    while os.path.exists(f"/proc/{first}"):
+        time.sleep(0.01)
+    os.register_at_fork(before=lambda: time.sleep(0.5))  # meanwhile the manager's thread looks for dead workers
+    print(executor.submit(abs, -1).result())
+"""
+
+
+def test_a_worker_that_is_forked_while_another_thread_looks_for_the_dead_is_reaped(check_program):
+    assert check_program(SLOW_FORK) == "1\n"

@@ -1,0 +1,283 @@
+"""The chunks of a map as tasks of an executor: of the standard library, loky, Dask, MPI, or snakefish. Internal;
+`_submit_map.py` and `_submit_imap.py` are the maps, `_submitted.py` is what runs in the workers.
+
+A `Call` is one map on one executor. It submits chunks, hears which are done, and opens what came of them. Nothing waits in
+the executor's own threads, and they hold no reference to the map: they only put a chunk's number into a queue.
+
+How the job gets to the workers depends on what they share with this process:
+
+    everything (threads)       the job and the arguments as they are; results and exceptions too
+    what was there at a fork   the job as a closure, which snakefish's Executor passes on by its number
+    nothing                    the job packed: with each chunk where it is small, else only to workers that lack it
+"""
+
+import os
+import pickle
+import queue
+import signal
+import threading
+from collections import namedtuple
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
+
+import snakefish
+from snakefish import _submitted
+from snakefish._child import RemoteTraceback, summarise
+
+_SMALL_JOB_BYTES = 1 << 16  # it travels with each chunk
+_REAPED_S = 1  # within which the processes of a broken pool are reaped
+_DEATHS = ("KilledWorker",)  # names of exceptions of engines whose worker has died, besides BrokenExecutor
+
+
+# What came of a chunk. failure: None, or what comes in the place of the result after the last one.
+Outcome = namedtuple("Outcome", "results extracted failure seconds")
+
+
+class BadArgument(Exception):
+    """An argument cannot be pickled. args: the items of its chunk that are before it, the reason."""
+
+
+def check_executor(executor):
+    if isinstance(executor, Executor):
+        return
+    instead = ""
+    if hasattr(executor, "get_executor"):
+        instead = ": of a Dask client write executor=client.get_executor()"
+    elif hasattr(executor, "apply_async"):
+        instead = ": instead of a multiprocessing.Pool make a concurrent.futures.ProcessPoolExecutor"
+    raise TypeError(f"executor must be a concurrent.futures.Executor, not {type(executor).__name__}{instead}")
+
+
+def count_workers(executor, nodes=False):
+    """How many tasks it runs at once; for Dask, nodes=True counts the workers and not their threads."""
+    if _inherits(executor):
+        return executor._state.max_workers
+    client = getattr(executor, "_client", None)
+    if hasattr(client, "nthreads"):  # Dask
+        threads = client.nthreads()
+        return max(1, len(threads) if nodes else sum(threads.values()))
+    for name in ("_max_workers", "num_workers"):  # the second is that of mpi4py 4
+        count = getattr(executor, name, None)
+        if isinstance(count, int) and count > 0:
+            return count
+    return snakefish.cpu_count()
+
+
+def add_note(error, note):
+    """As BaseException.add_note, which Python has from 3.11 on."""
+    try:
+        error.__notes__ = [*getattr(error, "__notes__", ()), note]
+    except Exception:  # the exception itself matters more
+        pass
+
+
+def _shares_memory(executor):
+    """Whether its workers are threads of this interpreter."""
+    import concurrent.futures
+
+    return isinstance(executor, ThreadPoolExecutor) and not isinstance(
+        executor, getattr(concurrent.futures, "InterpreterPoolExecutor", ()))
+
+
+def _inherits(executor):
+    return isinstance(executor, snakefish.Executor)
+
+
+def _pack_job(job):
+    try:
+        return _submitted.pack(job, leaves_program=True)
+    except Exception as reason:
+        if _submitted.is_interruption(reason):
+            raise
+        what = "f" if job.extract is None else "f or extract"
+        if _submitted.find_cloudpickle() is None:
+            advice = "install cloudpickle (Debian: python3-cloudpickle), or define it in a module of its own"
+        else:
+            advice = "cloudpickle cannot either: what it refers to has to be picklable"
+        raise pickle.PicklingError(f"{what} cannot be pickled for the executor's workers: {reason}. {advice}") from reason
+
+
+def _make_task(f, star, lazy, local, extract, globals):
+    """The job as a closure over these. For the same ones snakefish's Executor finds the number that it gave it before."""
+    return lambda first, packed_items: _submitted.run_job(
+        _submitted.Job(f, star, lazy, local, extract, globals), first, packed_items)
+
+
+def _fates(executor):
+    """(pid, exit status) of the processes of a ProcessPoolExecutor or of loky that have died. Its own thread ends the
+    others then, by SIGTERM, and reaps all: whoever asks for an exit status before that reaps a process in its place, and
+    multiprocessing would keep that process among its children."""
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    reaper = getattr(executor, "_executor_manager_thread", None)
+    if reaper is None or reaper is threading.current_thread():
+        return []
+    reaper.join(_REAPED_S)
+    if reaper.is_alive():
+        return []
+    ends = [(process.pid, getattr(process, "exitcode", None)) for process in processes]
+    return [(pid, status) for pid, status in ends if status not in (None, 0, -signal.SIGTERM)]
+
+
+def _describe_fates(fates):
+    died = [f"pid {pid} {f'was killed by signal {-status}' if status < 0 else f'ended with exit status {status}'}"
+            for pid, status in fates if status is not None]
+    return f" ({', '.join(died)})" if died else ""
+
+
+class Call:
+    """One map on one executor. Made, used and cancelled by one process: in a fork of it nothing happens."""
+
+    def __init__(self, executor, job, workers):
+        self.executor, self.job, self.workers = executor, job, workers
+        self.done = queue.SimpleQueue()  # numbers of chunks; None: something else has happened
+        self.under_way = {}  # number: (first argument, end, items packed or as they are, future)
+        self._owner, self._key, self._submitted = os.getpid(), os.urandom(16), 0
+        self._shares, self._packed_job, self._task = _shares_memory(executor), None, None
+        if _inherits(executor):
+            self._task = _make_task(**vars(job))
+        elif not self._shares:
+            self._packed_job = _pack_job(job)
+
+    # ---- submitting ----
+
+    def submit(self, number, first, items):
+        """Submits a chunk. Raises BadArgument, and what the executor's submit raises."""
+        end = first + len(items)
+        if not self._shares:
+            items = self._pack_items(items)
+        with_job = self._packed_job is not None and (
+            len(self._packed_job) <= _SMALL_JOB_BYTES or self._submitted < self.workers)
+        self._hand_over(number, first, end, items, with_job)
+        self._submitted += 1
+
+    def _pack_items(self, items):
+        try:
+            return _submitted.pack(items, leaves_program=self._task is None)
+        except Exception as error:
+            if _submitted.is_interruption(error):
+                raise
+            _, count, reason = _submitted.pack_singly(items)
+            if reason is None:
+                raise error
+            raise BadArgument(items[:count], reason) from reason
+
+    def _hand_over(self, number, first, end, items, with_job):
+        if self._shares:
+            future = self.executor.submit(self.job.run, first, items)
+        elif self._task is not None:
+            future = self.executor.submit(self._task, first, items)
+        else:
+            job = self._packed_job if with_job else None
+            future = self.executor.submit(_submitted.run_packed, self._key, job, first, items)
+        self.under_way[number] = first, end, items, future
+        done = self.done
+        future.add_done_callback(lambda _: done.put(number))
+
+    def fail(self, number, first, end, error):
+        """Counts as a chunk that has failed for this reason."""
+        self.under_way[number] = first, end, None, error
+        self.done.put(number)
+
+    # ---- what comes back ----
+
+    def open(self, number):
+        """The Outcome of a chunk that is done, or None: it was submitted again. Raises only interruptions. It can be called
+        again until the chunk is forgotten."""
+        first, end, items, future = self.under_way[number]
+        if isinstance(future, BaseException):
+            return Outcome([], [], future, 0.0)
+        try:
+            came = future.result(0)
+        except Exception as error:
+            if _submitted.is_interruption(error):
+                raise
+            return Outcome([], [], self._explain(number, first, end, error), 0.0)
+        if came is None:
+            self._hand_over(number, first, end, items, True)
+            return None
+        return Outcome(*came) if self._shares else self._unpack(came, number, first, end)
+
+    def forget(self, number):
+        """Its outcome was taken."""
+        del self.under_way[number]
+
+    def _unpack(self, came, number, first, end):
+        packed, packed_extracted, failure, seconds, where = came
+        what = f"its results for {describe(number, first, end)}"
+        try:
+            results = pickle.loads(packed)
+            what = f"what it extracted after {describe(number, first, end)}"
+            extracted = pickle.loads(packed_extracted) if packed_extracted else []
+        except Exception as reason:
+            if _submitted.is_interruption(reason):
+                raise
+            return Outcome([], [], _died(f"a worker ({where}): {what} cannot be unpickled: {reason}", reason), seconds)
+        return Outcome(results, extracted, failure and _unpack_failure(failure, first + len(results), where), seconds)
+
+    def _explain(self, number, first, end, error):
+        """The exception for a chunk that the executor did not run to its end."""
+        chunk, name = describe(number, first, end), type(self.executor).__name__
+        if isinstance(error, BrokenExecutor) or type(error).__name__ in _DEATHS:
+            of_snakefish = isinstance(error, snakefish.ChildDied)
+            fates = _describe_fates([(error.pid, error.exit_status)] if of_snakefish else _fates(self.executor))
+            died = _died(f"a worker of the {name}{fates} died before it had sent its results for {chunk}", error)
+            if of_snakefish:
+                died.pid, died.exit_status, died.name = error.pid, error.exit_status, error.name
+            return died
+        if isinstance(error, TimeoutError):  # task_timeout of snakefish's Executor
+            add_note(error, f"it had not sent its results for {chunk}")
+            return error
+        if isinstance(error, CancelledError):
+            text = f"the {name} was shut down, or its task cancelled, before it had done {chunk}"
+        else:
+            text = f"the {name} did not run {chunk}: {summarise(error)}"
+        if isinstance(error, ModuleNotFoundError) and error.name and error.name.split(".")[0] == "snakefish":
+            text += ". Install snakefish where its workers run"
+        failed = RuntimeError(text)
+        failed.__cause__ = error
+        return failed
+
+    def cancel(self):
+        """Takes back what has not begun: what the workers have not got to. What runs goes on, as an executor cannot end it,
+        and is not asked to stop: Dask logs an error for a task that ends after it was cancelled."""
+        under_way, self.under_way = self.under_way, {}
+        if self._owner != os.getpid():  # a lock of a future may be held by a thread that is not here
+            return
+        left = [future for *_, future in under_way.values() if not isinstance(future, BaseException)]
+        cancelled = [future.cancel() for future in reversed(left[self.workers:])]
+        if any(cancelled) and hasattr(self.executor, "_pending_work_items"):
+            _wake(self.executor)
+
+
+def _wake(executor):
+    """Lets a ProcessPoolExecutor forget what was cancelled. Where nothing but cancelled tasks is left, that of Pythons before
+    3.12 may wait for them in shutdown(), for ever."""
+    try:
+        executor.submit(abs, 0)
+    except RuntimeError:  # it was shut down, or is broken
+        pass
+
+
+def describe(number, first, end):
+    return f"chunk {number}, arguments {first} to {end - 1}"
+
+
+def _died(text, cause):
+    died = snakefish.ChildDied(text)
+    died.__cause__ = cause
+    return died
+
+
+def _unpack_failure(failure, argument, where):
+    """What was raised there, with its traceback as its cause."""
+    packed, sentence, text = failure
+    cause = RemoteTraceback(f"{text.rstrip()}\n(in a worker: {where})")
+    if packed is None:
+        return _died(f"a worker ({where}): {sentence}", cause)
+    try:
+        error = pickle.loads(packed)
+    except Exception as reason:
+        if _submitted.is_interruption(reason):
+            raise
+        return _died(f"a worker ({where}): what f raised for argument {argument} cannot be unpickled: {reason}", cause)
+    error.__cause__ = cause
+    return error

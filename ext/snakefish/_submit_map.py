@@ -1,0 +1,133 @@
+"""map and starmap with executor=: chunks as tasks of somebody's executor. Internal; `_submit_call.py` calls it.
+
+As without an executor: results in the order of the arguments; the exception of the earliest failing argument, after which
+nothing more is submitted and nothing is merged; merges in the order of the arguments. Few chunks are under way at a time, so
+that a failure ends the map soon. Without chunksize a chunk is a share of what is left, smaller towards the end, but not so
+small that the executor's own time for a task would count.
+"""
+
+from snakefish._progress import bar
+from snakefish._submit import BadArgument, Call, add_note, count_workers
+from snakefish._submitted import Job, is_interruption
+
+_LEAST_S = 0.05  # that a chunk is to take: a task costs Dask about a millisecond, the others less
+_AHEAD = 2  # chunks for each worker that are under way
+
+
+class Split:
+    """How many of the arguments the next chunk gets."""
+
+    def __init__(self, count, workers, local, chunksize, even):
+        self._workers, self._local = workers, max(1, local or 1)
+        self._fixed = chunksize or (even and -(-count // workers)) or 0
+        self._done, self._seconds = 0, 0.0
+
+    def next(self, left):
+        if self._fixed:
+            return min(self._fixed, left)
+        share = -(-left // (2 * self._workers))
+        each_s = self._seconds / self._done if self._done else 0.0
+        least = int(_LEAST_S / each_s) if each_s else 1
+        return min(left, max(share, min(least, -(-left // self._workers)), min(left, self._local)))
+
+    def learn(self, arguments, seconds):
+        self._done += arguments
+        self._seconds += seconds
+
+
+class _Run:
+    """The state of one map."""
+
+    def __init__(self, call, items, split, progress):
+        self._call, self._items, self._split, self._progress = call, items, split, progress
+        self._results, self._extracted = [None] * len(items), {}
+        self._next, self._chunks, self._done = 0, 0, 0
+        self._failed, self._failure = None, None  # the earliest failing chunk, and why
+
+    def run(self):
+        """(results, what was extracted in the order of the chunks)."""
+        self._submit()
+        while self._is_awaited():
+            self._take(self._call.done.get())
+            self._submit()
+        if self._failure is not None:
+            raise self._failure
+        return self._results, [value for number in sorted(self._extracted) for value in self._extracted[number]]
+
+    def _is_awaited(self):
+        """Whether there are chunks that matter: once one has failed, those before it."""
+        return any(self._failed is None or number < self._failed for number in self._call.under_way)
+
+    def _submit(self):
+        while (self._failed is None and self._next < len(self._items)
+               and len(self._call.under_way) < _AHEAD * self._call.workers):
+            first = self._next
+            end = first + self._split.next(len(self._items) - first)
+            try:
+                self._submit_chunk(first, self._items[first:end])
+            except BadArgument as bad:
+                good, reason = bad.args
+                add_note(reason, f"argument {first + len(good)} cannot be pickled")
+                if good:
+                    self._submit_chunk(first, good)
+                self._call.fail(self._chunks, first + len(good), end, reason)
+                self._next = len(self._items)
+            except Exception as error:  # the executor's; what was submitted before may fail for an earlier argument
+                if is_interruption(error):
+                    raise
+                self._call.fail(self._chunks, first, end, error)
+                self._next = len(self._items)
+
+    def _submit_chunk(self, first, items):
+        self._call.submit(self._chunks, first, items)
+        self._chunks += 1
+        self._next = first + len(items)
+
+    def _take(self, number):
+        if number not in self._call.under_way:
+            return
+        first, end, *_ = self._call.under_way[number]
+        outcome = self._call.open(number)
+        if outcome is None:
+            return
+        self._call.forget(number)
+        if outcome.failure is not None:
+            if self._failed is None or number < self._failed:
+                self._failed, self._failure = number, outcome.failure
+            return
+        self._results[first:end] = outcome.results
+        self._extracted[number] = outcome.extracted
+        self._split.learn(end - first, outcome.seconds)
+        self._done += end - first
+        if self._progress is not None and self._failed is None:
+            self._progress(self._done, len(self._items))
+
+
+def run_map(executor, local, star, f, args, chunksize=0, extract=None, merge=None, progress=None, globals=None):
+    items = args if type(args) in (list, tuple, range) else list(args)
+    job = Job(f, star, False, local, extract, globals if extract is not None else None)
+    if not items:
+        return []
+    workers = count_workers(executor, nodes=local is not None)
+    call = Call(executor, job, workers)
+    shown = bar(len(items)) if progress is True else None
+    try:
+        told = shown if progress is True else progress or None
+        split = Split(len(items), workers, local, chunksize or 0, extract is not None)
+        results, extracted = _Run(call, items, split, told).run()
+    finally:
+        call.cancel()
+        if shown is not None:
+            shown.close()
+    for value in extracted:
+        _merge(merge, globals, value)
+    return results
+
+
+def _merge(merge, globals, value):
+    try:
+        merge(globals, value)
+    except KeyError as error:
+        add_note(error, f"merge was given the globals of module {globals.get('__name__')!r}, because code of that module "
+                        "made the call; the argument globals= says others")
+        raise
