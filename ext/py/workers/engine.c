@@ -15,6 +15,7 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/workers/receive.h"
+#include "py/workers/timeout.h"
 
 #define STRETCH_NS INT64_C(5000000) /* how long results are taken in one go */
 #define ENDING_NS INT64_C(2000000)  /* how long one that ends is waited for without a look at what others have sent */
@@ -27,6 +28,7 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     engine->most = most;
     engine->owner = getpid();
     engine->look = false;
+    engine->due_ns = 0;
     size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
     engine->workers = PyMem_Calloc((size_t)most, sizeof *engine->workers);
     int error = engine->workers ? sf_shm_map(&board, bytes) : -ENOMEM;
@@ -139,7 +141,11 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
     struct sf_task *task = &worker->task;
     char at[40] = "";
     if (sf_task_collect(task, false, 0))
-        PyErr_Clear();                                              /* then there is its exit status */
+        PyErr_Clear(); /* then there is its exit status */
+    if (sf_timeout_has_passed(worker)) {
+        sf_timeout_raise(worker);
+        return;
+    }
     if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN) { /* what ended it outside of f */
         Py_XDECREF(sf_task_result(task));
         assert(PyErr_Occurred());
@@ -175,6 +181,8 @@ static int try_results(void *what)
     int got = take_results(engine, true);
     if (got == 0 && engine->job->is_finished(engine))
         return 0;
+    if (engine->timeout_ns)
+        sf_timeout_look(engine);
     if ((got == 0 || got == -EAGAIN) && engine->look) {
         engine->look = false;
         got = look_for_dead(engine);
@@ -205,6 +213,10 @@ static int sleep_for_death(struct sf_engine *engine, int64_t timeout_ns)
 static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct sf_engine *engine = what;
+    if (engine->timeout_ns) {
+        int64_t due_ns = engine->due_ns - sf_monotonic_ns();
+        timeout_ns = due_ns < timeout_ns ? due_ns : timeout_ns;
+    }
     if (engine->job->awaits_end && engine->job->awaits_end(engine)) { /* others may send results meanwhile */
         engine->look = true;
         return sleep_for_death(engine, timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);

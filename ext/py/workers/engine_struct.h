@@ -18,6 +18,7 @@
 #define SF_ENGINE_ALONE 0x100u     /* it is one result, not a list of them */
 #define SF_ENGINE_EXTRACTED 0x200u /* it is what `extract` returned; its number is the first argument of the chunk */
 #define SF_ENGINE_WHAT_BYTES 160   /* what job->describe may write */
+#define SF_BLAS_THREADS_SHARE (-1)
 
 struct sf_engine;
 struct sf_worker;
@@ -70,17 +71,23 @@ struct sf_job {
     /* In the parent: whether a worker will end soon, and `advance` needs that to go on. Cheap. May be NULL. */
     bool (*awaits_end)(struct sf_engine *engine);
 
-    bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
+    bool sends_whole;   /* all results of a chunk go together, rather than in blocks, unless the parent asks */
     bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
 };
 
 struct sf_engine_claim {
     _Alignas(64) _Atomic uint64_t number; /* on a line of its own: its worker stores it for each argument */
+    _Atomic uint64_t first, end;          /* map: the arguments of the chunk that `number` is in */
+    _Atomic int64_t began_ns;             /* when that argument's turn began, as of timeout.h */
     _Atomic bool has_finished;            /* the worker ends by itself */
 };
 
-struct sf_engine_board {   /* in shared memory */
-    _Atomic uint64_t next; /* map: the next chunk. Workers add; the parent stores the number of chunks to stop them */
+struct sf_engine_board { /* in shared memory */
+    /* map: the next argument that no worker has claimed. Workers move it on; the parent moves it to the end, to stop
+     * them. */
+    _Atomic uint64_t next;
+    _Atomic uint64_t chunks; /* map: how many were claimed, where the workers cut them */
+    _Atomic uint32_t asked;  /* changes when the parent wants the results that a worker has, before its block is whole */
 
     struct sf_engine_claim claims[]; /* by worker */
 };
@@ -126,6 +133,10 @@ struct sf_engine {
     struct sf_worker **workers;
     Py_ssize_t started, alive, most; /* workers: started so far, not gone, ever */
     Py_ssize_t oldest;               /* all before this one are gone */
+    Py_ssize_t together;             /* workers that may run at the same time; 0: `most` */
+    int64_t timeout_ns;              /* for each argument (timeout.h); 0: none */
+    int32_t blas_threads;            /* in each worker (share.h), or SF_BLAS_THREADS_SHARE; 0: as they are */
+    int64_t due_ns;                  /* with a timeout: when to look again whether it has passed */
     uint32_t seen;                   /* the ring's events before the last look at it */
     bool look;                       /* it is time to look for dead workers */
     int64_t looked_ns;               /* when that was last done */
@@ -148,9 +159,14 @@ static inline struct sf_worker *sf_worker_of(struct sf_task *task)
     return (struct sf_worker *)((char *)task - offsetof(struct sf_worker, task));
 }
 
+static inline struct sf_engine_claim *sf_worker_entry(const struct sf_worker *worker)
+{
+    return &worker->engine->board->claims[worker->number];
+}
+
 static inline _Atomic uint64_t *sf_worker_claim(const struct sf_worker *worker)
 {
-    return &worker->engine->board->claims[worker->number].number;
+    return &sf_worker_entry(worker)->number;
 }
 
 #endif
