@@ -110,6 +110,8 @@ class Workload:
             return True
         if self.needs == "fold" and runtime.one_memory:
             return False
+        if getattr(self.module, "own_chunks", False) and not runtime.own_chunks:
+            return False
         if self.name in runtime.programs:
             return True
         return (any(offer in runtime.offers for offer in NEEDS.get(self.needs, (self.needs,)))
@@ -211,6 +213,7 @@ class Runtime:
     max_workers: Optional[int] = None
     min_workers: int = 1
     one_memory: bool = False
+    own_chunks: bool = False
     optional: bool = False
 
     @property

@@ -18,6 +18,7 @@ A runtime offers some of these. The region is the part of a sample whose time is
     max_workers        1 for a runtime that cannot use more
     min_workers        of a runtime that makes no sense with fewer
     one_memory         True: its workers share their globals, so programs that change globals cannot run on it
+    own_chunks         True: its maps take None as chunksize, for the library's own default
     optional           True: runs only where --runtimes asks for it
     version            of the library behind it
 

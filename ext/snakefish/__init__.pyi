@@ -122,19 +122,19 @@ class _Map(Protocol):
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
-        globals: Optional[Dict[str, Any]] = None,
+        globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
-        globals: Optional[Dict[str, Any]] = None,
+        globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
         concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
-        globals: Optional[Dict[str, Any]] = None,
+        globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
 
 class _Starmap(Protocol):
@@ -142,19 +142,19 @@ class _Starmap(Protocol):
     def __call__(
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
         chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
-        rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
+        rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
         chunksize: Optional[int] = 0, *, extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
-        rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
+        rounds: bool = False, globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], extract: Optional[_Extract[_X]],
         merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
-        progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
+        progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
 
 map: Union[_Map, Any]
@@ -170,10 +170,12 @@ class _Results(Iterator[_R]):
     ) -> None: ...
 
 def imap(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
+    timeout: Optional[float] = None, blas_threads: Optional[int] = None,
 ) -> _Results[_R]: ...
 def imap_unordered(
-    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1
+    f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
+    timeout: Optional[float] = None, blas_threads: Optional[int] = None,
 ) -> _Results[_R]: ...
 def wait(threads: Iterable[_Task_], timeout: Optional[float] = None) -> List[_Task_]: ...
 

@@ -126,7 +126,9 @@ def test_defaults_are_those_of_the_design():
     assert defaults(snakefish.Channel.receive_pyobj) == {"block": True, "timeout": None}
     assert defaults(snakefish.Generator.next) == {"block": True, "timeout": None}
     assert defaults(snakefish.map) == {"concurrency": 0, "chunksize": 0, "extract": None, "merge": None,
-                                        "progress": None, "rounds": False, "globals": None}
+                                        "progress": None, "rounds": False, "globals": None, "timeout": None,
+                                        "blas_threads": None}
+    assert defaults(snakefish.imap) == {"concurrency": 0, "chunksize": 1, "timeout": None, "blas_threads": None}
 
 
 @NEEDS_DOCSTRINGS

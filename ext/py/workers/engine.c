@@ -181,7 +181,7 @@ static int try_results(void *what)
     int got = take_results(engine, true);
     if (got == 0 && engine->job->is_finished(engine))
         return 0;
-    if (engine->timeout_ns)
+    if (engine->timeout_ns && got != SF_RAISED) /* that may be a copy of the parent */
         sf_timeout_look(engine);
     if ((got == 0 || got == -EAGAIN) && engine->look) {
         engine->look = false;
