@@ -4,29 +4,35 @@
  * chunksize all chunks have that size. Without one each worker sizes its chunks, by guided self-scheduling bounded by
  * time:
  *
- *     what is left / (2 * workers)     so that no chunk is more than its worker's share of what is left, whatever
+ *     what is left / (2 * workers)     so that no chunk is more than half of a worker's share of what is left, whatever
  *                                      its arguments take,
- *     at most a block                  what this worker computes between two sends, some milliseconds (worker.c); so a
- *                                      few long arguments are not in one chunk, and each chunk is one message,
- *     at least an eighth of that       so that the last claims and messages cost no more than the work between them.
+ *     at most a block                  what this worker computes between two sends, some milliseconds (worker.c): long
+ *                                      arguments are claimed one by one, and each chunk is one message,
+ *     at least an eighth of that       so that near the end claims and messages cost no more than the work between
+ *                                      them; but no more than a worker's share of what is left, because the last
+ *                                      arguments may be long ones.
  *
- * So workers end within a fraction of a block of each other, where no single argument takes longer. The counter is
- * never behind an argument that has been claimed: chunks are claimed in the order of the arguments. */
+ * So workers end within a fraction of a block of each other, where no single argument takes longer. Chunks are claimed
+ * in the order of the arguments. */
 #include "py/workers/guided.h"
 
 #define LEAST_PART 8 /* of a block */
 
 /* ---- in the worker ---- */
 
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
 static uint64_t size_chunk(const struct sf_map *map, const struct sf_worker *worker, uint64_t left)
 {
     if (map->chunk)
         return (uint64_t)map->chunk < left ? (uint64_t)map->chunk : left;
-    uint64_t sharers = 2 * (uint64_t)map->workers;
-    uint64_t size = left / sharers + (left % sharers != 0);
-    uint64_t most = (uint64_t)worker->block, least = (most + LEAST_PART - 1) / LEAST_PART;
-    size = size > most ? most : size < least ? least : size;
-    return size < left ? size : left;
+    uint64_t share = divide_up(left, (uint64_t)map->workers), size = divide_up(share, 2);
+    uint64_t most = (uint64_t)worker->block, least = divide_up(most, LEAST_PART);
+    least = least < share ? least : share;
+    return size > most ? most : size < least ? least : size;
 }
 
 /* Claims a chunk, then notes the claim. Killed in between, the chunk is found missing in the end. */

@@ -1,4 +1,4 @@
-"""map-skewed-default: a map over tasks each of which is longer than the one before, in each runtime's own chunks"""
+"""map-growing: a map over tasks each of which is longer than the one before, in each runtime's own chunks"""
 from contextlib import contextmanager
 
 from bench.micro import map_skewed
