@@ -45,8 +45,9 @@
 
 /* ---- in the parent ---- */
 
-/* Makes an engine without workers. f, star, together, timeout_ns and blas_threads were filled in by the caller, all else
- * is zero, or was given back by sf_engine_fini. most: how many workers there may ever be. 0, or -1 with an exception; sf_engine_fini in any case. */
+/* Makes an engine without workers. f, star, together, timeout_ns and blas_threads were filled in by the caller, all
+ * else is zero, or was given back by sf_engine_fini. most: how many workers there may ever be. 0, or -1 with an
+ * exception; sf_engine_fini in any case. */
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most);
 
 /* Forks one more worker. 0, or -1 with an exception. */

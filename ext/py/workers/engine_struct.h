@@ -87,7 +87,7 @@ struct sf_engine_board { /* in shared memory */
      * them. */
     _Atomic uint64_t next;
     _Atomic uint64_t chunks; /* map: how many were claimed, where the workers cut them */
-    _Atomic uint32_t asked;  /* changes when the parent wants the results that a worker has, before its block is whole */
+    _Atomic uint32_t asked; /* changes when the parent wants the results that a worker has, before its block is whole */
 
     struct sf_engine_claim claims[]; /* by worker */
 };

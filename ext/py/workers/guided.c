@@ -49,8 +49,8 @@ static int claim_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
         size = size_chunk(map, worker, count - first);
     } while (!atomic_compare_exchange_weak_explicit(&board->next, &first, first + size, memory_order_relaxed,
                                                     memory_order_relaxed));
-    uint64_t number = map->chunk ? first / (uint64_t)map->chunk
-                                 : atomic_fetch_add_explicit(&board->chunks, 1, memory_order_relaxed);
+    uint64_t number =
+        map->chunk ? first / (uint64_t)map->chunk : atomic_fetch_add_explicit(&board->chunks, 1, memory_order_relaxed);
     sf_map_begin_chunk(worker, number, (Py_ssize_t)first, (Py_ssize_t)(first + size), chunk);
     return 1;
 }

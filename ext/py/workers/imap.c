@@ -110,8 +110,7 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
 {
     static char *keywords[] = {"f", "args", "concurrency", "chunksize", "timeout", "blas_threads", NULL};
     static PyTypeObject *type;
-    PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL, *timeout = NULL,
-             *blas_threads = NULL;
+    PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL, *timeout = NULL, *blas_threads = NULL;
     int64_t concurrency = 0, chunksize = 1;
     struct sf_engine limits = {.f = NULL};
     if (!sf_argument_knows_keywords(function, "imap(f, args)", keywords, kwargs) ||
@@ -120,8 +119,8 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
                                      &f, &iterable, &concurrency_object, &chunksize_object, &timeout, &blas_threads) ||
         !sf_call_is_callable(f, iterable) ||
         sf_call_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
-        sf_call_integer(chunksize_object, "chunksize", 1, NULL, &chunksize) || sf_timeout_read(timeout, &limits.timeout_ns) ||
-        sf_share_read(blas_threads, &limits))
+        sf_call_integer(chunksize_object, "chunksize", 1, NULL, &chunksize) ||
+        sf_timeout_read(timeout, &limits.timeout_ns) || sf_share_read(blas_threads, &limits))
         return NULL;
     if (!type && !(type = (PyTypeObject *)sf_type_from_spec(&imap_spec)))
         return NULL;
@@ -159,7 +158,8 @@ PyMethodDef sf_imap_functions[] = {
      "results are taken: at most 3 chunks for each worker ahead of the chunk whose results are being handed out. One\n"
      "that may block (all but lists, tuples, ranges, dicts, sets and strings) is asked in a Python thread of its own,\n"
      "so that results are handed out meanwhile. Arguments and results are pickled; f is not, it may be a lambda or a\n"
-     "closure. concurrency: how many workers, 0 or None: cpu_count(), in a worker its share of the CPUs; they are forked\n"
+     "closure. concurrency: how many workers, 0 or None: cpu_count(), in a worker its share of the CPUs; they are "
+     "forked\n"
      "as the first chunks are handed out, from the first next() on, and see everything as it is then. chunksize:\n"
      "arguments that travel together.\n\n"
      "timeout: seconds that f may take for one argument; next() looks while it waits. A worker that takes longer is\n"
@@ -169,7 +169,8 @@ PyMethodDef sf_imap_functions[] = {
      "before\n"
      "it; what unpickling a result raises; ChildDied when a worker was killed or a result cannot be pickled. All of "
      "them\n"
-     "name the argument by its number, from 0 (the other results of its chunk are lost when a worker was killed). After any\n"
+     "name the argument by its number, from 0 (the other results of its chunk are lost when a worker was killed). "
+     "After any\n"
      "exception, and at the end, the workers are ended and reaped, and it is exhausted; so it is by close(), at the "
      "end\n"
      "of a with block, and when nobody refers to it any more. Only after an exception that comes from elsewhere "

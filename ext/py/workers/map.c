@@ -1,5 +1,5 @@
-/* snakefish.map and starmap: the call, its arguments, and which way it runs: guided.c, or with extract and merge merge.c.
- * The arguments are not copied: workers inherit them. */
+/* snakefish.map and starmap: the call, its arguments, and which way it runs: guided.c, or with extract and merge
+ * merge.c. The arguments are not copied: workers inherit them. */
 #include "py/workers/map_call.h"
 
 #include <stdio.h>
@@ -122,7 +122,8 @@ static bool is_third(PyObject *args)
 
 /* What a call gives, as it is; all borrowed. */
 struct arguments {
-    PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals, *timeout, *blas_threads;
+    PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals, *timeout,
+        *blas_threads;
 };
 
 /* Both forms: extract and merge may come before concurrency. 0, or -1 with TypeError. */
@@ -138,12 +139,14 @@ static int parse(const char *function, PyObject *args, PyObject *kwargs, struct 
         return -1;
     int parsed =
         has_extract(args)
-            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOOOO:starmap" : "OO|OOOO$OOOOO:map", merging,
-                                          &to->f, &to->iterable, &to->extract, &to->merge, &to->concurrency,
-                                          &to->chunksize, &to->progress, &to->rounds, &to->globals, &to->timeout, &to->blas_threads)
+            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOOOO:starmap" : "OO|OOOO$OOOOO:map",
+                                          merging, &to->f, &to->iterable, &to->extract, &to->merge, &to->concurrency,
+                                          &to->chunksize, &to->progress, &to->rounds, &to->globals, &to->timeout,
+                                          &to->blas_threads)
             : PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OO$OOOOOOO:starmap" : "OO|OO$OOOOOOO:map", plain,
                                           &to->f, &to->iterable, &to->concurrency, &to->chunksize, &to->extract,
-                                          &to->merge, &to->progress, &to->rounds, &to->globals, &to->timeout, &to->blas_threads);
+                                          &to->merge, &to->progress, &to->rounds, &to->globals, &to->timeout,
+                                          &to->blas_threads);
     return parsed ? 0 : -1;
 }
 
@@ -222,11 +225,14 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
 }
 
 #define MAP_DOC                                                                                                        \
-    "concurrency: how many processes at a time, 0 or None: cpu_count(), in a worker its share of the CPUs. chunksize:\n" \
-    "arguments a process takes at once. 0 or None: the processes take some milliseconds of work at once, and never more\n" \
+    "concurrency: how many processes at a time, 0 or None: cpu_count(), in a worker its share of the CPUs. "           \
+    "chunksize:\n"                                                                                                     \
+    "arguments a process takes at once. 0 or None: the processes take some milliseconds of work at once, and never "   \
+    "more\n"                                                                                                           \
     "than what is left / (2 * concurrency) arguments; with extract and merge it is an even split. Without these the\n" \
-    "processes take chunks as they become free. A list is read where it is, in the processes as here: change it when\n" \
-    "map has returned.\n\n" \
+    "processes take chunks as they become free. A list is read where it is, in the processes as here: change it "      \
+    "when\n"                                                                                                           \
+    "map has returned.\n\n"                                                                                            \
     "With extract and merge each chunk has a process of its own, forked from the globals as they are at the call. "    \
     "There\n"                                                                                                          \
     "extract(globals) is called after the chunk; merge(globals, extracted) is called here for each chunk in the "      \
@@ -241,13 +247,17 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "The default chunksize makes one round of all: give one.\n\n"                                                      \
     "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal or a notebook; or a "  \
     "callable,\n"                                                                                                      \
-    "which is called here as progress(done, total), in arguments: after each chunk, and in long ones several times a\n" \
-    "second, as long as arguments are done. What it raises ends the map.\n\n" \
-    "timeout: seconds that f may take for one argument. A process that takes longer is killed, and TimeoutError, which\n" \
-    "names the argument, is what that argument raised. What f has started itself goes on.\n\n" \
-    "blas_threads: how many threads BLAS and OpenMP have in each process, 0: its share of the CPUs, None: as here. It\n" \
-    "needs the package threadpoolctl. Where that is not installed, set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS before\n" \
-    "the program starts.\n\n"    \
+    "which is called here as progress(done, total), in arguments: after each chunk, and in long ones several times "   \
+    "a\n"                                                                                                              \
+    "second, as long as arguments are done. What it raises ends the map.\n\n"                                          \
+    "timeout: seconds that f may take for one argument. A process that takes longer is killed, and TimeoutError, "     \
+    "which\n"                                                                                                          \
+    "names the argument, is what that argument raised. What f has started itself goes on.\n\n"                         \
+    "blas_threads: how many threads BLAS and OpenMP have in each process, 0: its share of the CPUs, None: as here. "   \
+    "It\n"                                                                                                             \
+    "needs the package threadpoolctl. Where that is not installed, set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS "      \
+    "before\n"                                                                                                         \
+    "the program starts.\n\n"                                                                                          \
     "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
     "__cause__ (ChildDied when a process was killed), after the other processes are ended. Then nothing is merged; "   \
     "with\n"                                                                                                           \

@@ -66,7 +66,8 @@ int sf_map_ask(struct sf_engine *engine)
     struct sf_map *map = sf_map_of(engine);
     if (!map->results.progress)
         return 0;
-    int64_t now = sf_monotonic_ns(), since = map->results.told_ns > map->asked_ns ? map->results.told_ns : map->asked_ns;
+    int64_t now = sf_monotonic_ns(),
+            since = map->results.told_ns > map->asked_ns ? map->results.told_ns : map->asked_ns;
     if (now - since < ASK_NS)
         return 0;
     map->asked_ns = now;

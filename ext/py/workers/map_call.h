@@ -26,9 +26,9 @@ struct sf_map {
     int64_t asked_ns; /* when the workers were last asked for the results that they have */
     /* of merge.c */
     struct sf_extracted *extracted; /* by chunk; owned */
-    Py_ssize_t whole;      /* of all chunks before this one the results are here, and what was extracted */
-    Py_ssize_t first, end; /* the chunks of this round */
-    Py_ssize_t ending;     /* workers that have sent everything and were not reaped yet */
+    Py_ssize_t whole;               /* of all chunks before this one the results are here, and what was extracted */
+    Py_ssize_t first, end;          /* the chunks of this round */
+    Py_ssize_t ending;              /* workers that have sent everything and were not reaped yet */
 };
 
 static inline struct sf_map *sf_map_of(const struct sf_engine *engine)

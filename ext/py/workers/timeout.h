@@ -5,7 +5,8 @@
  * by one word whether f was in time, so the error is raised exactly where the result is not sent:
  *
  *     0 (no argument) --worker: begin--> time of the beginning --worker: end--> 0; the result counts
- *                                                  \--parent: too long--> LATE; the worker stops, and waits to be killed
+ *                                                  \--parent: too long--> LATE; the worker stops, and waits to be
+ * killed
  *
  * The rest is as at any death of a worker: what it had sent is taken, then the job learns that it has ended
  * (sf_engine_raise_death). What a worker had computed and not sent yet is lost. */

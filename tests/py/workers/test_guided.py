@@ -1,11 +1,14 @@
 """map without chunksize: which chunks the workers claim, counted in a trace, and what becomes of them."""
 import os
 import random
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 import snakefish
-from conftest import children
+from conftest import PYPY, children, environment
 from databases import TRACER, Database
 
 traced = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
@@ -81,28 +84,28 @@ def test_long_tasks_at_the_beginning_are_shared():
 def test_tasks_that_become_long_are_shared():
     """By then the workers claim thousands at once, but never more than a part of what is left."""
     def work(x):
-        time.sleep(0.002 if x >= 20_000 else 0)
+        if x >= 100_000:
+            time.sleep(0.005)
         return os.getpid()
 
-    pids = parallel_map(work, range(20_400), 2)[20_000:]
-    assert len(set(pids)) == 2 and min(pids.count(pid) for pid in set(pids)) >= 40
+    pids = parallel_map(work, range(100_100), 2)[100_000:]
+    assert len(set(pids)) == 2 and min(pids.count(pid) for pid in set(pids)) >= 20
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_exception_of_the_earliest_failing_argument_is_raised_wherever_it_is(seed):
     chance = random.Random(seed)
     count, before = chance.choice([5, 300, 20_000]), children()
-    bad = {chance.randrange(count) for _ in range(chance.randint(1, 4))}
-    slow = {number: chance.choice([0, 0.05]) for number in bad}
+    bad = {chance.randrange(count) for _ in range(chance.randint(2, 4))}
 
     def work(x):
         if x in bad:
-            time.sleep(slow[x])
+            time.sleep(0.3 if x == min(bad) else 0)  # by then the others have failed
             raise OwnError(x)
         return x
 
     with pytest.raises(OwnError) as caught:
-        parallel_map(work, range(count), chance.randint(1, 4))
+        parallel_map(work, range(count), chance.randint(2, 4))
     assert caught.value.args == (min(bad),) and children() == before
 
 
@@ -122,3 +125,24 @@ def test_one_worker_and_more_workers_than_arguments():
     assert parallel_map(abs, range(1000), 1) == list(range(1000))
     for count in range(1, 6):
         assert parallel_map(lambda x: -x, range(count), 7) == [-x for x in range(count)]
+
+
+@pytest.mark.skipif(not shutil.which("gdb") or PYPY, reason="gdb kills the worker, in the functions of CPython's extension")
+@pytest.mark.parametrize("more", ["", ", chunksize=7"])
+def test_a_worker_killed_between_its_claim_and_the_note_of_it_is_found_missing(more, tmp_path):
+    """Nothing says whose these arguments were, and no result of them ever comes."""
+    program = tmp_path / "program.py"
+    program.write_text(f"""
+import snakefish
+try:
+    snakefish.map(abs, range(100), 1{more})
+except snakefish.ChildDied as died:
+    print("told:", died)
+""")
+    gdb = ["gdb", "-nx", "-batch", *(word for command in (
+        "set confirm off", "set breakpoint pending on", "set follow-fork-mode child", "break sf_map_begin_chunk", "run", "kill")
+        for word in ("-ex", command)), "--args", sys.executable, str(program)]
+    ended = subprocess.run(gdb, env=environment(), capture_output=True, text=True, timeout=50)
+    if "hit Breakpoint" not in ended.stdout:
+        pytest.skip("gdb may not stop programs here: " + ended.stderr[-200:])
+    assert "signal 9 (Killed) before it had sent its results for " in ended.stdout
