@@ -225,14 +225,14 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
 }
 
 #define MAP_DOC                                                                                                        \
-    "concurrency: how many processes at a time, 0 or None: cpu_count(), in a worker its share of the CPUs. "           \
-    "chunksize:\n"                                                                                                     \
-    "arguments a process takes at once. 0 or None: the processes take some milliseconds of work at once, and never "   \
-    "more\n"                                                                                                           \
-    "than what is left / (2 * concurrency) arguments; with extract and merge it is an even split. Without these the\n" \
-    "processes take chunks as they become free. A list is read where it is, in the processes as here: change it "      \
-    "when\n"                                                                                                           \
-    "map has returned.\n\n"                                                                                            \
+    "concurrency: how many processes at a time, 0 or None: cpu_count(), in a worker its share of the CPUs.\n"          \
+    "chunksize: arguments a process takes at once. Without extract and merge the processes take chunks as they "       \
+    "become\n"                                                                                                         \
+    "free. 0 or None: some milliseconds of work at once, and at most what is left / (2 * concurrency) arguments, "     \
+    "near\n"                                                                                                           \
+    "the end up to twice that; with extract and merge an even split. A list is read where it is, in the processes "    \
+    "as\n"                                                                                                             \
+    "here: change it when map has returned.\n\n"                                                                       \
     "With extract and merge each chunk has a process of its own, forked from the globals as they are at the call. "    \
     "There\n"                                                                                                          \
     "extract(globals) is called after the chunk; merge(globals, extracted) is called here for each chunk in the "      \
@@ -247,17 +247,13 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "The default chunksize makes one round of all: give one.\n\n"                                                      \
     "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal or a notebook; or a "  \
     "callable,\n"                                                                                                      \
-    "which is called here as progress(done, total), in arguments: after each chunk, and in long ones several times "   \
-    "a\n"                                                                                                              \
-    "second, as long as arguments are done. What it raises ends the map.\n\n"                                          \
-    "timeout: seconds that f may take for one argument. A process that takes longer is killed, and TimeoutError, "     \
-    "which\n"                                                                                                          \
-    "names the argument, is what that argument raised. What f has started itself goes on.\n\n"                         \
-    "blas_threads: how many threads BLAS and OpenMP have in each process, 0: its share of the CPUs, None: as here. "   \
-    "It\n"                                                                                                             \
-    "needs the package threadpoolctl. Where that is not installed, set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS "      \
-    "before\n"                                                                                                         \
-    "the program starts.\n\n"                                                                                          \
+    "which is called here as progress(done, total), in arguments: after each chunk, and in long ones several times\n"  \
+    "a second, as long as arguments are done. What it raises ends the map.\n\n"                                        \
+    "timeout: seconds that f may take for one argument. A process that takes longer is killed, and TimeoutError,\n"    \
+    "which names the argument, is what that argument raised. What f has started itself goes on.\n\n"                   \
+    "blas_threads: how many threads BLAS and OpenMP have in each process, 0: its share of the CPUs, None: as here.\n"  \
+    "It needs the package threadpoolctl. Where that is not installed, set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS\n"  \
+    "before the program starts.\n\n"                                                                                   \
     "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
     "__cause__ (ChildDied when a process was killed), after the other processes are ended. Then nothing is merged; "   \
     "with\n"                                                                                                           \
