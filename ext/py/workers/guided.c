@@ -72,11 +72,11 @@ static Py_ssize_t room_in_results(struct sf_engine *engine, uint64_t number, boo
     return sf_results_room(&sf_map_of(engine)->results, number);
 }
 
-/* What a worker sends at once is a chunk where the workers cut them. Of other chunks it may be a part. */
+/* Whether the result of this argument is the last one of a chunk of the one size. */
 static bool ends_chunk(const struct sf_map *map, Py_ssize_t number)
 {
     if (!map->chunk)
-        return true;
+        return false;
     Py_ssize_t chunk = number / map->chunk, end = sf_map_chunk_end(map, chunk);
     return sf_results_first_missing(&map->results, chunk * map->chunk, end) == end;
 }
@@ -85,10 +85,9 @@ static void keep_results(struct sf_engine *engine, uint64_t number, PyObject *co
 {
     struct sf_map *map = sf_map_of(engine);
     sf_results_keep(&map->results, (Py_ssize_t)number, values, count);
-    map->results.done += count;
     if (!map->results.progress)
         return;
-    sf_map_tell(map, ends_chunk(map, (Py_ssize_t)number));
+    sf_map_tell(map, (Py_ssize_t)number, count, ends_chunk(map, (Py_ssize_t)number));
     stop_counter(engine); /* `progress` may have raised */
 }
 

@@ -33,6 +33,11 @@ static PyObject *run_map(struct sf_map *map)
     if (sf_log_enabled())
         log_map(map, number);
     int failed = sf_results_init(results);
+    if (!failed && results->progress && map->chunk &&
+        !(map->counted = PyMem_Calloc((size_t)map->chunks, sizeof(Py_ssize_t)))) {
+        PyErr_NoMemory();
+        failed = -1;
+    }
     if (!failed)
         failed = map->extract ? sf_merge_run(map) : sf_guided_run(map);
     sf_engine_fini(&map->engine);
@@ -40,6 +45,7 @@ static PyObject *run_map(struct sf_map *map)
     if (!failed)
         all = sf_results_finish(results);
     sf_results_fini(results);
+    PyMem_Free(map->counted);
     return all;
 }
 

@@ -50,15 +50,22 @@ void sf_map_describe(const struct sf_engine *engine, uint64_t number, bool extra
         snprintf(what, SF_ENGINE_WHAT_BYTES, "its result for argument %llu, of %s", (unsigned long long)number, chunk);
 }
 
-void sf_map_tell(struct sf_map *map, bool is_end)
+void sf_map_tell(struct sf_map *map, Py_ssize_t number, Py_ssize_t count, bool is_end)
 {
     struct sf_results *results = &map->results;
     if (!results->progress)
         return;
     if (!results->told_ns)
         results->told_ns = sf_monotonic_ns(); /* forking the workers may have taken long */
-    if (is_end || sf_monotonic_ns() - results->told_ns >= TELL_NS)
-        sf_results_tell(results);
+    if (map->chunk) {
+        if (!is_end && sf_monotonic_ns() - results->told_ns < TELL_NS)
+            return;
+        Py_ssize_t chunk = number / map->chunk, first = chunk * map->chunk;
+        count = sf_results_first_missing(results, first, sf_map_chunk_end(map, chunk)) - first - map->counted[chunk];
+        map->counted[chunk] += count;
+    }
+    results->done += count;
+    sf_results_tell(results);
 }
 
 int sf_map_ask(struct sf_engine *engine)

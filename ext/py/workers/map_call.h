@@ -9,11 +9,6 @@
 #include "py/workers/engine.h"
 #include "py/workers/results.h"
 
-struct sf_extracted {
-    PyObject *value; /* what was extracted after the chunk, until it is merged; owned */
-    Py_ssize_t held; /* results that are here, and count as done when that is here */
-};
-
 struct sf_map {
     struct sf_engine engine;
     struct sf_results results;
@@ -23,12 +18,13 @@ struct sf_map {
     PyObject *extract, *merge; /* borrowed; both NULL where not given */
     PyObject *globals;         /* dict that extract and merge get; owned; NULL without them */
     bool rounds;
-    int64_t asked_ns; /* when the workers were last asked for the results that they have */
+    Py_ssize_t *counted; /* by chunk: arguments that `progress` was told of; NULL without it, and without chunks */
+    int64_t asked_ns;    /* when the workers were last asked for the results that they have */
     /* of merge.c */
-    struct sf_extracted *extracted; /* by chunk; owned */
-    Py_ssize_t whole;               /* of all chunks before this one the results are here, and what was extracted */
-    Py_ssize_t first, end;          /* the chunks of this round */
-    Py_ssize_t ending;              /* workers that have sent everything and were not reaped yet */
+    PyObject **extracted;  /* by chunk: until it is merged; owned */
+    Py_ssize_t whole;      /* of all chunks before this one the results are here, and what was extracted */
+    Py_ssize_t first, end; /* the chunks of this round */
+    Py_ssize_t ending;     /* workers that have sent everything and were not reaped yet */
 };
 
 static inline struct sf_map *sf_map_of(const struct sf_engine *engine)
@@ -53,9 +49,10 @@ void sf_map_describe_arguments(const struct sf_map *map, Py_ssize_t first, Py_ss
 void sf_map_describe(const struct sf_engine *engine, uint64_t number, bool extracted, char *what);
 int sf_map_ask(struct sf_engine *engine); /* advance: nobody should wait for more than a second to see progress */
 
-/* Tells `progress`. is_end: something is done, a chunk or as much as a worker sends at once. Else it is told only if it
- * has not been for a while. */
-void sf_map_tell(struct sf_map *map, bool is_end);
+/* Tells `progress` of the results that have come for `count` arguments from `number` on, and of those before them in
+ * their chunk. is_end: that chunk is done. Else it is told only if it has not been for a while, or if the workers cut
+ * the chunks. */
+void sf_map_tell(struct sf_map *map, Py_ssize_t number, Py_ssize_t count, bool is_end);
 
 /* Raises that a worker has died before it had sent what belongs to arguments [first, end). claim: as of job->ended. */
 void sf_map_raise_death(const struct sf_map *map, struct sf_worker *worker, uint64_t claim, const char *belongs,

@@ -77,7 +77,7 @@ static Py_ssize_t room_in_chunk(struct sf_engine *engine, uint64_t number, bool 
     const struct sf_map *map = sf_map_of(engine);
     Py_ssize_t chunk = (Py_ssize_t)number / map->chunk;
     if (extracted)
-        return has_results(map, chunk) && !map->extracted[chunk].value;
+        return has_results(map, chunk) && !map->extracted[chunk];
     Py_ssize_t left = sf_map_chunk_end(map, chunk) - (Py_ssize_t)number;
     Py_ssize_t room = sf_results_room(&map->results, number);
     return room < left ? room : left;
@@ -88,23 +88,18 @@ static void keep_results(struct sf_engine *engine, uint64_t number, PyObject *co
     struct sf_map *map = sf_map_of(engine);
     Py_ssize_t chunk = (Py_ssize_t)number / map->chunk;
     sf_results_keep(&map->results, (Py_ssize_t)number, values, count);
-    if (has_results(map, chunk)) { /* a chunk is done when something was extracted after it */
-        map->extracted[chunk].held = count;
+    if (has_results(map, chunk)) /* it is done when something was extracted after it */
         return;
-    }
-    map->results.done += count;
-    sf_map_tell(map, false);
+    sf_map_tell(map, (Py_ssize_t)number, count, false);
     end_later_chunks(map); /* `progress` may have raised */
 }
 
 static void keep_extracted(struct sf_engine *engine, uint64_t number, PyObject *value)
 {
     struct sf_map *map = sf_map_of(engine);
-    struct sf_extracted *extracted = &map->extracted[(Py_ssize_t)number / map->chunk];
     map->ending++;
-    extracted->value = value;
-    map->results.done += extracted->held;
-    sf_map_tell(map, true);
+    map->extracted[(Py_ssize_t)number / map->chunk] = value;
+    sf_map_tell(map, (Py_ssize_t)number, 0, true);
     end_later_chunks(map);
 }
 
@@ -119,7 +114,7 @@ static void merging_worker_ended(struct sf_engine *engine, struct sf_worker *wor
 {
     struct sf_map *map = sf_map_of(engine);
     Py_ssize_t chunk = chunk_of(worker), first = chunk * map->chunk;
-    if (map->extracted[chunk].value) {
+    if (map->extracted[chunk]) {
         map->ending--;
         return;
     }
@@ -151,7 +146,7 @@ static bool round_is_whole(struct sf_engine *engine)
 {
     struct sf_map *map = sf_map_of(engine);
     Py_ssize_t failed = failed_chunk(map), end = failed < map->end ? failed : map->end;
-    while (map->whole < end && map->extracted[map->whole].value)
+    while (map->whole < end && map->extracted[map->whole])
         map->whole++;
     return map->whole >= end;
 }
@@ -175,8 +170,8 @@ static const struct sf_job merge_job = {
 static int merge_chunk(struct sf_map *map, Py_ssize_t chunk)
 {
     uint32_t task = map->engine.workers[chunk - map->first]->task.child.task;
-    PyObject *extracted = map->extracted[chunk].value;
-    map->extracted[chunk].value = NULL;
+    PyObject *extracted = map->extracted[chunk];
+    map->extracted[chunk] = NULL;
     sf_log_write(SF_EVENT_MERGE, SF_PHASE_BEGIN, task, 0, 0);
     PyObject *merged = PyObject_CallFunctionObjArgs(map->merge, map->globals, extracted, NULL);
     if (!merged)
@@ -221,7 +216,7 @@ int sf_merge_run(struct sf_map *map)
         sf_engine_fini(&map->engine);
     }
     for (Py_ssize_t i = 0; i < map->chunks; i++)
-        Py_CLEAR(map->extracted[i].value);
+        Py_CLEAR(map->extracted[i]);
     PyMem_Free(map->extracted);
     map->extracted = NULL;
     return failed;

@@ -28,6 +28,24 @@ def test_it_is_told_of_every_chunk_in_arguments_done(more):
     assert done[-1] == 10 and sorted(steps) == [1, 3, 3, 3]
 
 
+def test_a_chunk_that_is_half_done_counts_nothing_yet():
+    """Its first result is here when the other chunk is done."""
+    told = []
+    with snakefish.Channel(4096) as go:
+        def work(x):
+            if x == 1:
+                time.sleep(0.1)
+            return go.receive_pyobj(timeout=20) if x == 3 else x
+
+        def tell(done, total):
+            told.append(done)
+            if len(told) == 1:
+                go.send_pyobj("went on")
+
+        assert parallel_map(work, range(4), 2, 2, progress=tell) == [0, 1, 2, "went on"]
+    assert told == [2, 4]
+
+
 def test_without_a_chunksize_it_is_told_of_whatever_a_worker_has_claimed():
     told = []
     parallel_map(lambda x: time.sleep(0.006), range(20), 2, progress=lambda *both: told.append(both))
