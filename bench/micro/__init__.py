@@ -7,6 +7,8 @@
     needs       the function that a runtime must offer (see bench/runtimes), pool where none is stated
     packages    {module: Debian's package} that it imports where it uses them; it is absent where one is missing
     parallel    True: runs with as many workers as there are CPUs; else with one, the process at the other end
+    own_chunks  True: gives the maps None as chunksize, and each runtime cuts the tasks as it does by default; for those
+                runtimes that have own_chunks
     ready(runtime, size, workers)   a context manager, outside the region: sets up, yields run() -> value
     timed(runtime, size, workers)   in place of ready, where a program in C measures the time itself: (value, ns, ns of
                 its floor in the same program, or None where floor measures that)

@@ -115,6 +115,8 @@ class Workload:
             return True
         if (runtime.only and self.name not in runtime.only) or (self.needs == "fold" and runtime.one_memory):
             return False
+        if getattr(self.module, "own_chunks", False) and not runtime.own_chunks:
+            return False
         if self.name in runtime.programs:
             return True
         return (any(offer in runtime.offers for offer in NEEDS.get(self.needs, (self.needs,)))
@@ -217,6 +219,7 @@ class Runtime:
     min_workers: int = 1
     one_memory: bool = False
     only: tuple = ()  # the workloads that it runs; empty: all
+    own_chunks: bool = False
     optional: bool = False
 
     @property

@@ -97,7 +97,7 @@ def probe(name):
         "doc": catalog.about(module),
         "offers": [offer for offer in OFFERS if hasattr(module, offer)],
         "programs": tuple(getattr(module, "programs", ())),
-        **{name: getattr(module, name) for name in ("max_workers", "min_workers", "one_memory", "only", "optional")
+        **{name: getattr(module, name) for name in ("max_workers", "min_workers", "one_memory", "only", "own_chunks", "optional")
            if hasattr(module, name)},
     }
 

@@ -19,6 +19,7 @@ A runtime offers some of these. The region is the part of a sample whose time is
     min_workers        of a runtime that makes no sense with fewer
     one_memory         True: its workers share their globals, so programs that change globals cannot run on it
     only               the workloads that it runs, where it is not for all: such as one that takes seconds to start
+    own_chunks         True: its maps take None as chunksize, for the library's own default
     optional           True: runs only where --runtimes asks for it
     version            of the library behind it
 

@@ -6,6 +6,7 @@ from bench.runtimes import package
 
 joblib = package("joblib", debian="python3-joblib")
 version = joblib.__version__
+own_chunks = True
 min_workers = 2  # with one, joblib works in the program's own process, whose globals the tasks would change
 
 
@@ -19,7 +20,7 @@ def warm(workers):
         def map(f, args, chunksize):
             if chunksize not in kept:
                 kept[chunksize] = stack.enter_context(joblib.Parallel(
-                    n_jobs=workers, backend="loky", batch_size=chunksize, temp_folder=tempfile.gettempdir()))
+                    n_jobs=workers, backend="loky", batch_size=chunksize or "auto", temp_folder=tempfile.gettempdir()))
             return kept[chunksize](joblib.delayed(f)(x) for x in args)
 
         yield map

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from bench.support.forking import echo, fork, pool  # noqa: F401
 
 version = platform.python_version()
+own_chunks = True
 
 
 def _send_result(f, pipe):

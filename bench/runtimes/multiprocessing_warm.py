@@ -1,7 +1,7 @@
 """multiprocessing-warm: multiprocessing's Pool, made and used before the region; start method fork"""
 from contextlib import contextmanager
 
-from bench.runtimes.multiprocessing import fork, version  # noqa: F401
+from bench.runtimes.multiprocessing import fork, own_chunks, version  # noqa: F401
 
 
 @contextmanager

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 
 max_workers = 1
 version = None
+own_chunks = True
 
 
 @contextmanager

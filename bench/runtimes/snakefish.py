@@ -8,6 +8,7 @@ import snakefish
 from bench.support.measuring_programs import events  # noqa: F401
 
 version = getattr(snakefish, "__version__", None)
+own_chunks = True
 CHANNEL_BYTES = 1 << 20
 PIPELINE_BYTES = 1 << 24
 PREFETCH = 16

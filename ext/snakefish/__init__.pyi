@@ -128,18 +128,21 @@ class _Map(Protocol):
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
         globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
+        timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None, rounds: bool = False,
         globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
+        timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], extract: Optional[_Extract[_X]], merge: Optional[_Merge[_X]],
         concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *, progress: _Progress = None, rounds: bool = False,
         globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
+        timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
 
 class _Starmap(Protocol):
@@ -149,12 +152,13 @@ class _Starmap(Protocol):
         chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
         rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
         executor: Optional[_Executor] = None, local: Optional[int] = None,
+        timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
         chunksize: Optional[int] = 0, *, extract: _Extract[_X], merge: _Merge[_X], progress: _Progress = None,
-        rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
+        rounds: bool = False, globals: Optional[Dict[str, Any]] = None, timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
     @overload
     def __call__(
@@ -162,6 +166,7 @@ class _Starmap(Protocol):
         merge: Optional[_Merge[_X]], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
         progress: _Progress = None, rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
         executor: Optional[_Executor] = None, local: Optional[int] = None,
+        timeout: Optional[float] = None, blas_threads: Optional[int] = None,
     ) -> List[_R]: ...
 
 map: Union[_Map, Any]
@@ -179,10 +184,12 @@ class _Results(Iterator[_R]):
 def imap(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
     executor: Optional[_Executor] = None, local: Optional[int] = None,
+    timeout: Optional[float] = None, blas_threads: Optional[int] = None,
 ) -> _Results[_R]: ...
 def imap_unordered(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
     executor: Optional[_Executor] = None, local: Optional[int] = None,
+    timeout: Optional[float] = None, blas_threads: Optional[int] = None,
 ) -> _Results[_R]: ...
 
 class Executor(_Executor):

@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #define NO_LIMIT 1e9
+#define MOST_SHARERS (INT64_C(1) << 31) /* far more than there are CPUs */
+
+static int64_t sharers = 1; /* processes that share the CPUs, this one included; forked children inherit it */
 
 static int cpus_by_affinity(void)
 {
@@ -111,4 +114,16 @@ int sf_cpus_count(void)
     if (allowed < cpus)
         cpus = (int)allowed + (allowed > (int)allowed);
     return cpus < 1 ? 1 : cpus;
+}
+
+void sf_cpus_share_among(int64_t processes)
+{
+    processes = processes < 1 ? 1 : processes < MOST_SHARERS ? processes : MOST_SHARERS;
+    sharers = sharers * processes < MOST_SHARERS ? sharers * processes : MOST_SHARERS;
+}
+
+int sf_cpus_share(void)
+{
+    int64_t share = sf_cpus_count() / sharers;
+    return share < 1 ? 1 : (int)share;
 }

@@ -10,10 +10,12 @@
 
 struct sf_engine_claim {
     _Alignas(64) _Atomic uint64_t number; /* of the argument it is at; stored for each, so on a line of its own */
-    _Atomic int64_t since_ns;  /* when it took that out of a feed. Stored before the number: whoever reads a number in
-                                  order (acquire) reads the time of that one, or of a later one */
-    _Atomic uint64_t doomed;   /* by the parent: 1 + the number at which it is being killed (crew.h); 0: it is not */
-    _Atomic bool has_finished; /* the worker ends by itself */
+    _Atomic int64_t since_ns;    /* when it took that out of a feed. Stored before the number: whoever reads a number in
+                                    order (acquire) reads the time of that one, or of a later one */
+    _Atomic uint64_t first, end; /* map: the arguments of the chunk that `number` is in */
+    _Atomic int64_t began_ns;    /* when that argument's turn began, as of timeout.h */
+    _Atomic uint64_t doomed;     /* by the parent: 1 + the number at which it is being killed (crew.h); 0: it is not */
+    _Atomic bool has_finished;   /* the worker ends by itself */
 };
 
 /* Stores that the worker has taken this argument out of a feed. */

@@ -15,6 +15,7 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/workers/receive.h"
+#include "py/workers/timeout.h"
 
 #define STRETCH_NS INT64_C(5000000) /* how long results are taken in one go */
 #define ENDING_NS INT64_C(2000000)  /* how long one that ends is waited for without a look at what others have sent */
@@ -27,6 +28,7 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     engine->most = most;
     engine->owner = getpid();
     engine->look = false;
+    engine->due_ns = 0;
     size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
     engine->workers = PyMem_Calloc((size_t)most, sizeof *engine->workers);
     engine->awaited = PyMem_Calloc((size_t)most, sizeof *engine->awaited);
@@ -104,6 +106,7 @@ int sf_engine_start(struct sf_engine *engine)
     worker->gone = true; /* until it runs */
     struct sf_engine_claim *claim = sf_worker_board(worker);
     atomic_store_explicit(&claim->number, SF_ENGINE_NO_CLAIM, memory_order_relaxed); /* the fork orders all of it */
+    atomic_store_explicit(&claim->began_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&claim->doomed, 0, memory_order_relaxed);
     atomic_store_explicit(&claim->has_finished, false, memory_order_relaxed);
     if (start_worker(engine, worker)) {
@@ -195,7 +198,11 @@ void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char 
     struct sf_task *task = &worker->task;
     char at[40] = "";
     if (sf_task_collect(task, false, 0))
-        PyErr_Clear();                                              /* then there is its exit status */
+        PyErr_Clear(); /* then there is its exit status */
+    if (sf_timeout_has_passed(worker)) {
+        sf_timeout_raise(worker);
+        return;
+    }
     if (task->tag == SF_TAG_RAISED || task->tag == SF_TAG_BROKEN) { /* what ended it outside of f */
         Py_XDECREF(sf_task_result(task));
         assert(PyErr_Occurred());
@@ -243,6 +250,8 @@ static int try_results(void *what)
     int got = take_results(engine, true);
     if (got == 0 && engine->job->is_finished(engine))
         return 0;
+    if (engine->timeout_ns && got != SF_RAISED) /* that may be a copy of the parent */
+        sf_timeout_look(engine);
     if ((got == 0 || got == -EAGAIN) && engine->look) {
         engine->look = false;
         got = look_for_dead(engine);
@@ -260,6 +269,10 @@ static int try_results(void *what)
 static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct sf_engine *engine = what;
+    if (engine->timeout_ns) {
+        int64_t due_ns = engine->due_ns - sf_monotonic_ns();
+        timeout_ns = due_ns < timeout_ns ? due_ns : timeout_ns;
+    }
     if (engine->awaited_count) /* others may send results meanwhile */
         return sf_process_wait_any(engine->awaited, engine->awaited_count,
                                    timeout_ns < ENDING_NS ? timeout_ns : ENDING_NS);

@@ -4,9 +4,9 @@
  *     parent (engine.c, receive.c)                                 worker (worker.c)
  *
  *     where chunks come from, the job's own:
- *       map    arguments inherited by the fork, a shared counter  --> next_chunk
+ *       guided arguments inherited by the fork, a shared counter  --> next_chunk       (map)
  *       imap   chunks pushed into a feed ring (feed.h)            --> next_chunk --+
- *       merge  one chunk for each process (merge.c)                                | f, argument by argument
+ *       merge  one chunk for each process (merge.c), map too                       | f, argument by argument
  *                                                                                  |
  *     keep, fail  <-- opened  <-- arrival of each worker  <-- results ring <-- blocks of results, or what f raised
  *     extracted   <-- opened  <--                         <--              <-- merge only: what `extract` returned
@@ -47,9 +47,9 @@
 
 /* ---- in the parent ---- */
 
-/* Makes an engine without workers. f and star were filled in by the caller, all else is zero, or was given back by
- * sf_engine_fini. most: how many workers there may ever be, or
- * at a time where the job keeps going. 0, or -1 with an exception; sf_engine_fini in any case. */
+/* Makes an engine without workers. f, star, together, timeout_ns and blas_threads were filled in by the caller, all
+ * else is zero, or was given back by sf_engine_fini. most: how many workers there may ever be, or at a time where the
+ * job keeps going. 0, or -1 with an exception; sf_engine_fini in any case. */
 int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_t most);
 
 /* Whether a worker more may be started. */
@@ -72,7 +72,8 @@ bool sf_engine_has_finished(const struct sf_worker *worker);
 int sf_engine_look(struct sf_engine *engine);
 
 /* Raises what is known of the end of a worker: its own last exception, or ChildDied "<name> (pid n) <fate><where>".
- * claim: as of job->ended; if it is an argument, " at argument n" is said too. */
+ * claim: as of job->ended; if it is an argument, " at argument n" is said too. TimeoutError where the worker was killed
+ * because an argument took too long. */
 void sf_engine_raise_death(struct sf_worker *worker, uint64_t claim, const char *where);
 
 /* Waits until all workers have ended by themselves. 0, or -1 with an exception. */

@@ -19,6 +19,7 @@
 #define SF_ENGINE_ALONE 0x100u     /* it is one result, not a list of them */
 #define SF_ENGINE_EXTRACTED 0x200u /* it is what `extract` returned; its number is the first argument of the chunk */
 #define SF_ENGINE_WHAT_BYTES 160   /* what job->describe may write */
+#define SF_BLAS_THREADS_SHARE (-1)
 
 struct sf_engine;
 struct sf_worker;
@@ -73,13 +74,17 @@ struct sf_job {
 
     void (*at_exit)(struct sf_child *child); /* as in struct sf_child; may be NULL */
 
-    bool sends_whole;   /* all results of a chunk go together, rather than in blocks */
+    bool sends_whole;   /* all results of a chunk go together, rather than in blocks, unless the parent asks */
     bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
     bool keeps_going;   /* a new worker may take the place of one that is gone: there are `most` at a time, not ever */
 };
 
-struct sf_engine_board {   /* in shared memory */
-    _Atomic uint64_t next; /* map: the next chunk. Workers add; the parent stores the number of chunks to stop them */
+struct sf_engine_board { /* in shared memory */
+    /* map: the next argument that no worker has claimed. Workers move it on; the parent moves it to the end, to stop
+     * them. */
+    _Atomic uint64_t next;
+    _Atomic uint64_t chunks; /* map: how many were claimed, where the workers cut them */
+    _Atomic uint32_t asked; /* changes when the parent wants the results that a worker has, before its block is whole */
 
     struct sf_engine_claim claims[]; /* by worker */
 };
@@ -127,9 +132,13 @@ struct sf_engine {
     Py_ssize_t oldest;               /* all before this one are gone */
     pid_t *awaited;                  /* of workers that end soon, where the job waits for that: `most` places */
     size_t awaited_count;
-    uint32_t seen;     /* the ring's events before the last look at it */
-    bool look;         /* it is time to look for dead workers */
-    int64_t looked_ns; /* when that was last done */
+    Py_ssize_t together;  /* workers that may run at the same time; 0: `most` */
+    int64_t timeout_ns;   /* for each argument (timeout.h); 0: none */
+    int32_t blas_threads; /* in each worker (share.h), or SF_BLAS_THREADS_SHARE; 0: as they are */
+    int64_t due_ns;       /* with a timeout: when to look again whether it has passed */
+    uint32_t seen;        /* the ring's events before the last look at it */
+    bool look;            /* it is time to look for dead workers */
+    int64_t looked_ns;    /* when that was last done */
 };
 
 /* Whether this process made the engine. If not: false, with RuntimeError. Code of the program may call os.fork, and

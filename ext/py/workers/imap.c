@@ -5,6 +5,8 @@
 #include "py/base/arguments.h"
 #include "py/workers/call_arguments.h"
 #include "py/workers/imap_run.h"
+#include "py/workers/share.h"
+#include "py/workers/timeout.h"
 
 struct iterator {
     PyObject_HEAD struct sf_imap imap;
@@ -104,19 +106,21 @@ static PyType_Spec imap_spec = {
 
 static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs, bool is_ordered)
 {
-    static char *keywords[] = {"f", "args", "concurrency", "chunksize", NULL};
+    static char *keywords[] = {"f", "args", "concurrency", "chunksize", "timeout", "blas_threads", NULL};
     static PyTypeObject *type;
-    PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL;
+    PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL, *timeout = NULL, *blas_threads = NULL;
     int64_t concurrency = 0, chunksize = 1;
+    struct sf_engine limits = {.f = NULL};
     if (sf_call_has_executor(kwargs))
         return sf_call_on_executor(function, args, kwargs);
     if (!sf_argument_knows_keywords(function, "imap(f, args)", keywords, kwargs) ||
         !sf_call_has_one_iterable(function, "imap(lambda ab: f(*ab), zip(a_values, b_values))", args) ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, is_ordered ? "OO|OO:imap" : "OO|OO:imap_unordered", keywords, &f,
-                                     &iterable, &concurrency_object, &chunksize_object) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, is_ordered ? "OO|OO$OO:imap" : "OO|OO$OO:imap_unordered", keywords,
+                                     &f, &iterable, &concurrency_object, &chunksize_object, &timeout, &blas_threads) ||
         !sf_call_is_callable(f, iterable) ||
         sf_call_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
-        sf_call_integer(chunksize_object, "chunksize", 1, NULL, &chunksize))
+        sf_call_integer(chunksize_object, "chunksize", 1, NULL, &chunksize) ||
+        sf_timeout_read(timeout, &limits.timeout_ns) || sf_share_read(blas_threads, &limits))
         return NULL;
     if (!type && !(type = (PyTypeObject *)sf_type_from_spec(&imap_spec)))
         return NULL;
@@ -126,8 +130,10 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
         sf_source_free(source);
         return NULL;
     }
-    concurrency = concurrency ? concurrency : sf_cpus_count();
+    concurrency = concurrency ? concurrency : sf_cpus_share();
     concurrency = concurrency < SF_ENGINE_MOST_WORKERS ? concurrency : SF_ENGINE_MOST_WORKERS;
+    imap_of(self)->engine.timeout_ns = limits.timeout_ns;
+    imap_of(self)->engine.blas_threads = limits.blas_threads;
     sf_imap_init(imap_of(self), f, source, (Py_ssize_t)concurrency, (Py_ssize_t)chunksize, is_ordered);
     return self;
 }
@@ -146,21 +152,23 @@ static PyObject *imap_unordered_function(PyObject *module, PyObject *args, PyObj
 
 PyMethodDef sf_imap_functions[] = {
     {"imap", (PyCFunction)(void (*)(void))imap_function, METH_VARARGS | METH_KEYWORDS,
-     "imap(f, args, concurrency=0, chunksize=1, *, executor=None, local=None)\n--\n\n"
+     "imap(f, args, concurrency=0, chunksize=1, *, executor=None, local=None, timeout=None, blas_threads=None)\n--\n\n"
      "f(x) for x in args, in forked processes: an iterator over the results, in the order of args.\n\n"
      "args: any iterable, also an endless one, or one that waits for what is done with the results. It is asked as\n"
      "results are taken: at most 3 chunks for each worker ahead of the chunk whose results are being handed out. One\n"
      "that may block (all but lists, tuples, ranges, dicts, sets and strings) is asked in a Python thread of its own,\n"
      "so that results are handed out meanwhile. Arguments and results are pickled; f is not, it may be a lambda or a\n"
-     "closure. concurrency: how many workers, 0 or None: cpu_count(); they are forked as the first chunks are handed "
-     "out,\n"
-     "from the first next() on, and see everything as it is then. chunksize: arguments that travel together.\n\n"
+     "closure. concurrency: how many workers, 0 or None: cpu_count(), in a worker its share of the CPUs; they are\n"
+     "forked as the first chunks are handed out, from the first next() on, and see everything as it is then.\n"
+     "chunksize: arguments that travel together.\n\n"
+     "timeout: seconds that f may take for one argument; next() looks while it waits. A worker that takes longer is\n"
+     "killed, and TimeoutError, which names the argument, comes in its place. blas_threads: as of map().\n\n"
      "next() blocks until the next result is here. It raises what f raised, in the place of that result, with the\n"
      "worker's traceback as __cause__; what args raises, or that an argument cannot be pickled, after the results "
      "before\n"
      "it; what unpickling a result raises; ChildDied when a worker was killed or a result cannot be pickled. All of "
      "them\n"
-     "name the argument by its number, from 0 (the other results of its chunk are lost when it was killed). After any\n"
+     "name the argument by its number, from 0 (the other results of its chunk are lost with its worker). After any\n"
      "exception, and at the end, the workers are ended and reaped, and it is exhausted; so it is by close(), at the "
      "end\n"
      "of a with block, and when nobody refers to it any more. Only after an exception that comes from elsewhere "
@@ -170,7 +178,8 @@ PyMethodDef sf_imap_functions[] = {
      "args. What\n"
      "has begun goes on after close(). local=n: each of its workers shares a chunk among n processes that it forks."},
     {"imap_unordered", (PyCFunction)(void (*)(void))imap_unordered_function, METH_VARARGS | METH_KEYWORDS,
-     "imap_unordered(f, args, concurrency=0, chunksize=1, *, executor=None, local=None)\n--\n\n"
+     "imap_unordered(f, args, concurrency=0, chunksize=1, *, executor=None, local=None, timeout=None, "
+     "blas_threads=None)\n--\n\n"
      "f(x) for x in args, in forked processes: an iterator over the results, in the order in which they come.\n\n"
      "Otherwise like imap(); an exception comes after the results that are here, and others are lost."},
     {NULL, NULL, 0, NULL},

@@ -1,10 +1,9 @@
-/* snakefish.map and starmap: the arguments, and workers that take chunks of them from a shared counter as they become
- * free. The arguments are not copied: workers inherit them. With extract and merge it is merge.c that runs. */
+/* snakefish.map and starmap: the call, its arguments, and which way it runs: guided.c, or with extract and merge
+ * merge.c. The arguments are not copied: workers inherit them. */
 #include "py/workers/map_call.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/cpus.h"
@@ -13,107 +12,17 @@
 #include "py/base/errors.h"
 #include "py/base/types.h"
 #include "py/workers/call_arguments.h"
+#include "py/workers/guided.h"
 #include "py/workers/merge.h"
-
-/* ---- in the worker ---- */
-
-/* Claims by adding to the counter, then notes the claim. Killed in between, the chunk is found missing in the end. */
-static int next_by_counter(struct sf_worker *worker, struct sf_chunk *chunk)
-{
-    struct sf_map *map = sf_map_of(worker->engine);
-    /* relaxed: what the chunk is made of was there before the fork */
-    uint64_t number = atomic_fetch_add_explicit(&worker->engine->board->next, 1, memory_order_relaxed);
-    if (number >= (uint64_t)map->results.chunks)
-        return 0;
-    sf_map_chunk(map, (Py_ssize_t)number, chunk);
-    atomic_store_explicit(sf_worker_claim(worker), (uint64_t)chunk->at, memory_order_relaxed);
-    return 1;
-}
-
-/* ---- in the parent ---- */
-
-/* Once something has failed, the chunks that nobody has claimed do not matter: those before it were claimed earlier. */
-static void stop_counter(struct sf_engine *engine)
-{
-    const struct sf_results *results = &sf_map_of(engine)->results;
-    if (results->failure && engine->owner == getpid()) /* `progress` may have called os.fork */
-        atomic_store_explicit(&engine->board->next, (uint64_t)results->chunks, memory_order_relaxed);
-}
-
-static void keep_results(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
-{
-    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, values, count);
-    stop_counter(engine); /* `progress` may have raised */
-}
-
-static void fail_argument(struct sf_engine *engine, uint64_t number)
-{
-    struct sf_results *results = &sf_map_of(engine)->results;
-    sf_results_fail(results, (Py_ssize_t)number / results->chunk);
-    stop_counter(engine);
-}
-
-static void fail_by_death(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim, Py_ssize_t chunk)
-{
-    sf_map_raise_death(sf_map_of(engine), worker, claim, chunk);
-    sf_results_fail(&sf_map_of(engine)->results, chunk);
-    stop_counter(engine);
-}
-
-/* A worker whose exit status is not 0; the first worker if there is none. */
-static struct sf_worker *find_failed(const struct sf_engine *engine)
-{
-    for (Py_ssize_t i = 0; i < engine->started; i++)
-        if (engine->workers[i]->task.child.exit_status != 0)
-            return engine->workers[i];
-    return engine->workers[0];
-}
-
-static bool all_results_are_here(struct sf_engine *engine)
-{
-    struct sf_results *results = &sf_map_of(engine)->results;
-    return sf_results_are_finished(results, results->chunks);
-}
-
-static void counting_worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
-{
-    struct sf_results *results = &sf_map_of(engine)->results;
-    if (claim != SF_ENGINE_NO_CLAIM && !sf_results_has_chunk(results, (Py_ssize_t)claim / results->chunk))
-        fail_by_death(engine, worker, claim, (Py_ssize_t)claim / results->chunk);
-    if (engine->alive == 0 && !all_results_are_here(engine)) /* a chunk was claimed, and the claim not noted */
-        fail_by_death(engine, find_failed(engine), SF_ENGINE_NO_CLAIM, results->missing);
-}
-
-static const struct sf_job counter_job = {
-    .run = sf_worker_run,
-    .next_chunk = next_by_counter,
-    .describe = sf_map_describe,
-    .room = sf_map_room,
-    .keep = keep_results,
-    .fail = fail_argument,
-    .ended = counting_worker_ended,
-    .is_finished = all_results_are_here,
-};
-
-static int run_by_counter(struct sf_map *map)
-{
-    struct sf_engine *engine = &map->engine;
-    if (sf_engine_init(engine, &counter_job, map->workers))
-        return -1;
-    for (Py_ssize_t i = 0; i < map->workers; i++)
-        if (sf_engine_start(engine))
-            return -1;
-    if (sf_engine_wait(engine))
-        return -1;
-    return map->results.failure ? 0 : sf_engine_reap(engine);
-}
+#include "py/workers/share.h"
+#include "py/workers/timeout.h"
 
 static void log_map(const struct sf_map *map, uint32_t number)
 {
     static const char name[] = "map";
     uint32_t text = sf_log_text(name, sizeof name - 1);
     sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, number, text, SF_TASK_MAP);
-    sf_log_write(SF_EVENT_MAP, SF_PHASE_BEGIN, number, (uint64_t)map->results.chunks, (uint64_t)map->workers);
+    sf_log_write(SF_EVENT_MAP, SF_PHASE_BEGIN, number, (uint64_t)map->chunks, (uint64_t)map->workers);
 }
 
 static PyObject *run_map(struct sf_map *map)
@@ -124,13 +33,19 @@ static PyObject *run_map(struct sf_map *map)
     if (sf_log_enabled())
         log_map(map, number);
     int failed = sf_results_init(results);
+    if (!failed && results->progress && map->chunk &&
+        !(map->counted = PyMem_Calloc((size_t)map->chunks, sizeof(Py_ssize_t)))) {
+        PyErr_NoMemory();
+        failed = -1;
+    }
     if (!failed)
-        failed = map->extract ? sf_merge_run(map) : run_by_counter(map);
+        failed = map->extract ? sf_merge_run(map) : sf_guided_run(map);
     sf_engine_fini(&map->engine);
-    sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)results->chunks, (uint64_t)map->workers);
+    sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)map->chunks, (uint64_t)map->workers);
     if (!failed)
         all = sf_results_finish(results);
     sf_results_fini(results);
+    PyMem_Free(map->counted);
     return all;
 }
 
@@ -186,15 +101,18 @@ static bool has_extract(PyObject *args)
     return PyTuple_GET_ITEM(args, 3) == Py_None || PyCallable_Check(PyTuple_GET_ITEM(args, 3));
 }
 
-/* Chunks of `chunk` arguments, 0: an even split, for at most `concurrency` workers. */
+/* Chunks of `chunk` arguments for at most `concurrency` workers. 0: the workers cut them, or with extract and merge an
+ * even split. */
 static void split_arguments(struct sf_map *map, int64_t concurrency, int64_t chunk)
 {
-    struct sf_results *results = &map->results;
-    Py_ssize_t count = results->count;
-    results->chunk = chunk ? chunk : count / concurrency + (count % concurrency != 0);
-    results->chunk = results->chunk < count ? results->chunk : count;
-    results->chunks = results->chunk ? count / results->chunk + (count % results->chunk != 0) : 0;
-    map->workers = concurrency < results->chunks ? concurrency : results->chunks;
+    Py_ssize_t count = map->results.count;
+    if (!chunk && map->extract)
+        chunk = count / concurrency + (count % concurrency != 0);
+    map->chunk = chunk < count ? (Py_ssize_t)chunk : count;
+    map->chunks = map->chunk ? count / map->chunk + (count % map->chunk != 0) : 0;
+    Py_ssize_t most = map->chunk ? map->chunks : count;
+    map->workers = concurrency < most ? (Py_ssize_t)concurrency : most;
+    map->engine.together = map->workers;
 }
 
 /* Whether the third positional argument can be concurrency or extract. If not: false, with TypeError. */
@@ -210,28 +128,31 @@ static bool is_third(PyObject *args)
 
 /* What a call gives, as it is; all borrowed. */
 struct arguments {
-    PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals;
+    PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals, *timeout,
+        *blas_threads;
 };
 
 /* Both forms: extract and merge may come before concurrency. 0, or -1 with TypeError. */
 static int parse(const char *function, PyObject *args, PyObject *kwargs, struct arguments *to)
 {
-    static char *plain[] = {"f",     "args",     "concurrency", "chunksize", "extract",
-                            "merge", "progress", "rounds",      "globals",   NULL};
-    static char *merging[] = {"f",         "args",     "extract", "merge",   "concurrency",
-                              "chunksize", "progress", "rounds",  "globals", NULL};
+    static char *plain[] = {"f",        "args",   "concurrency", "chunksize", "extract",      "merge",
+                            "progress", "rounds", "globals",     "timeout",   "blas_threads", NULL};
+    static char *merging[] = {"f",        "args",   "extract", "merge",   "concurrency",  "chunksize",
+                              "progress", "rounds", "globals", "timeout", "blas_threads", NULL};
     bool is_star = strcmp(function, "starmap") == 0;
     if (!sf_argument_knows_keywords(function, is_star ? "starmap(f, args)" : "map(f, args)", plain, kwargs) ||
         !sf_call_has_one_iterable(function, "starmap(f, zip(a_values, b_values))", args) || !is_third(args))
         return -1;
     int parsed =
         has_extract(args)
-            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOO:starmap" : "OO|OOOO$OOO:map", merging,
-                                          &to->f, &to->iterable, &to->extract, &to->merge, &to->concurrency,
-                                          &to->chunksize, &to->progress, &to->rounds, &to->globals)
-            : PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OO$OOOOO:starmap" : "OO|OO$OOOOO:map", plain,
+            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOOOO:starmap" : "OO|OOOO$OOOOO:map",
+                                          merging, &to->f, &to->iterable, &to->extract, &to->merge, &to->concurrency,
+                                          &to->chunksize, &to->progress, &to->rounds, &to->globals, &to->timeout,
+                                          &to->blas_threads)
+            : PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OO$OOOOOOO:starmap" : "OO|OO$OOOOOOO:map", plain,
                                           &to->f, &to->iterable, &to->concurrency, &to->chunksize, &to->extract,
-                                          &to->merge, &to->progress, &to->rounds, &to->globals);
+                                          &to->merge, &to->progress, &to->rounds, &to->globals, &to->timeout,
+                                          &to->blas_threads);
     return parsed ? 0 : -1;
 }
 
@@ -265,10 +186,10 @@ static int read_arguments(const char *function, PyObject *args, PyObject *kwargs
     if (parse(function, args, kwargs, given) || !sf_call_is_callable(given->f, given->iterable) ||
         read_merging(given, map) ||
         sf_call_integer(given->concurrency, "concurrency", 0, "0: one for each CPU", &concurrency) ||
-        sf_call_integer(given->chunksize, "chunksize", 0, "0: an even split", &chunk))
+        sf_call_integer(given->chunksize, "chunksize", 0, "0: the processes decide", &chunk) ||
+        sf_timeout_read(given->timeout, &map->engine.timeout_ns) || sf_share_read(given->blas_threads, &map->engine))
         return -1;
     map->engine.f = given->f;
-    map->results.extracts = map->extract != NULL;
     if ((map->extract || given->globals) && !(map->globals = sf_caller_globals(given->globals, NULL)))
         return -1;
     /* No copy of what children can read where it is: a reference to each item would touch each item's page, here
@@ -280,7 +201,7 @@ static int read_arguments(const char *function, PyObject *args, PyObject *kwargs
     map->results.count = map->items ? PySequence_Size(map->items) : -1;
     if (map->results.count < 0)
         return -1;
-    split_arguments(map, concurrency ? concurrency : sf_cpus_count(), chunk);
+    split_arguments(map, concurrency ? concurrency : sf_cpus_share(), chunk);
     return 0;
 }
 
@@ -293,7 +214,7 @@ static PyObject *map_or_starmap(const char *function, PyObject *args, PyObject *
     PyObject *all = NULL, *bar;
     if (read_arguments(function, args, kwargs, &map, &given) == 0 &&
         open_progress(given.progress, map.results.count, &map.results.progress, &bar) == 0)
-        all = close_progress(bar, map.results.chunks ? run_map(&map) : PyList_New(0));
+        all = close_progress(bar, map.results.count ? run_map(&map) : PyList_New(0));
     Py_XDECREF(map.items);
     Py_XDECREF(map.globals);
     return all;
@@ -312,11 +233,14 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
 }
 
 #define MAP_DOC                                                                                                        \
-    "concurrency: how many processes at a time, 0 or None: cpu_count(). chunksize: arguments a process takes at "      \
-    "once, 0 or\n"                                                                                                     \
-    "None: an even split. Without extract and merge the processes take chunks as they become free. A list is read "    \
-    "where it\n"                                                                                                       \
-    "is, in the processes as here: change it when map has returned.\n\n"                                               \
+    "concurrency: how many processes at a time, 0 or None: cpu_count(), in a worker its share of the CPUs.\n"          \
+    "chunksize: arguments a process takes at once. Without extract and merge the processes take chunks as they "       \
+    "become\n"                                                                                                         \
+    "free. 0 or None: some milliseconds of work at once, and at most what is left / (2 * concurrency) arguments, "     \
+    "near\n"                                                                                                           \
+    "the end up to twice that; with extract and merge an even split. A list is read where it is, in the processes "    \
+    "as\n"                                                                                                             \
+    "here: change it when map has returned.\n\n"                                                                       \
     "With extract and merge each chunk has a process of its own, forked from the globals as they are at the call. "    \
     "There\n"                                                                                                          \
     "extract(globals) is called after the chunk; merge(globals, extracted) is called here for each chunk in the "      \
@@ -331,7 +255,13 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "The default chunksize makes one round of all: give one.\n\n"                                                      \
     "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal or a notebook; or a "  \
     "callable,\n"                                                                                                      \
-    "which is called here as progress(done, total) after each chunk, in arguments; what it raises ends the map.\n\n"   \
+    "which is called here as progress(done, total), in arguments: after each chunk, and in long ones several times\n"  \
+    "a second, as long as arguments are done. What it raises ends the map.\n\n"                                        \
+    "timeout: seconds that f may take for one argument. A process that takes longer is killed, and TimeoutError,\n"    \
+    "which names the argument, is what that argument raised. What f has started itself goes on.\n\n"                   \
+    "blas_threads: how many threads BLAS and OpenMP have in each process, 0: its share of the CPUs, None: as here.\n"  \
+    "It needs the package threadpoolctl. Where that is not installed, set OMP_NUM_THREADS and OPENBLAS_NUM_THREADS\n"  \
+    "before the program starts.\n\n"                                                                                   \
     "Blocks until all is done. Raises the exception of the earliest failing argument, with the child's traceback as\n" \
     "__cause__ (ChildDied when a process was killed), after the other processes are ended. Then nothing is merged; "   \
     "with\n"                                                                                                           \
@@ -345,11 +275,13 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
 PyMethodDef sf_map_functions[] = {
     {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,
      "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
-     " rounds=False, globals=None, executor=None, local=None)\n--\n\n"
+     " rounds=False, globals=None, executor=None, local=None,"
+     " timeout=None, blas_threads=None)\n--\n\n"
      "[f(x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {"starmap", (PyCFunction)(void (*)(void))starmap_function, METH_VARARGS | METH_KEYWORDS,
      "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
-     " rounds=False, globals=None, executor=None, local=None)\n--\n\n"
+     " rounds=False, globals=None, executor=None, local=None,"
+     " timeout=None, blas_threads=None)\n--\n\n"
      "[f(*x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {NULL, NULL, 0, NULL},
 };

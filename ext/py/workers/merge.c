@@ -24,9 +24,11 @@ static Py_ssize_t chunk_of(const struct sf_worker *worker)
 
 static int next_own_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
 {
+    const struct sf_map *map = sf_map_of(worker->engine);
+    Py_ssize_t number = chunk_of(worker);
     if (worker->chunks)
         return 0;
-    sf_map_chunk(sf_map_of(worker->engine), chunk_of(worker), chunk);
+    sf_map_begin_chunk(worker, (uint64_t)number, number * map->chunk, sf_map_chunk_end(map, number), chunk);
     return 1;
 }
 
@@ -41,54 +43,87 @@ static int extract_and_send(struct sf_worker *worker, const struct sf_chunk *chu
     sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, worker->task.child.task, 0, 0);
     if (!sf_child_is_self(&worker->task.child) || (!extracted && PyErr_ExceptionMatches(PyExc_SystemExit)))
         return -1;
-    int failed = sf_worker_send(worker, chunk->number * (uint64_t)map->results.chunk, true, extracted, &tag);
+    int failed = sf_worker_send(worker, chunk->number * (uint64_t)map->chunk, true, extracted, &tag);
     Py_XDECREF(extracted);
     return failed;
 }
 
 /* ---- in the parent ---- */
 
+/* The earliest chunk that has failed; 0: or `progress` raised. Without a failure the number of chunks. */
+static Py_ssize_t failed_chunk(const struct sf_map *map)
+{
+    const struct sf_results *results = &map->results;
+    return !results->failure ? map->chunks : results->failed < 0 ? 0 : results->failed / map->chunk;
+}
+
 /* Only chunks before the earliest failed one still matter. */
 static void end_later_chunks(struct sf_map *map)
 {
-    Py_ssize_t failed = map->results.failed_chunk - map->first;
-    for (Py_ssize_t i = failed < 0 ? 0 : failed; map->results.failure && i < map->engine.started; i++)
+    Py_ssize_t failed = failed_chunk(map) - map->first;
+    for (Py_ssize_t i = failed < 0 ? 0 : failed; i < map->engine.started; i++)
         sf_engine_end_worker(&map->engine, map->engine.workers[i]);
+}
+
+/* Whether all results of a chunk are here; what was extracted after it comes later. */
+static bool has_results(const struct sf_map *map, Py_ssize_t chunk)
+{
+    Py_ssize_t end = sf_map_chunk_end(map, chunk);
+    return sf_results_first_missing(&map->results, chunk * map->chunk, end) == end;
+}
+
+static Py_ssize_t room_in_chunk(struct sf_engine *engine, uint64_t number, bool extracted)
+{
+    const struct sf_map *map = sf_map_of(engine);
+    Py_ssize_t chunk = (Py_ssize_t)number / map->chunk;
+    if (extracted)
+        return has_results(map, chunk) && !map->extracted[chunk];
+    Py_ssize_t left = sf_map_chunk_end(map, chunk) - (Py_ssize_t)number;
+    Py_ssize_t room = sf_results_room(&map->results, number);
+    return room < left ? room : left;
 }
 
 static void keep_results(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
 {
-    sf_results_keep(&sf_map_of(engine)->results, (Py_ssize_t)number, values, count);
+    struct sf_map *map = sf_map_of(engine);
+    Py_ssize_t chunk = (Py_ssize_t)number / map->chunk;
+    sf_results_keep(&map->results, (Py_ssize_t)number, values, count);
+    if (has_results(map, chunk)) /* it is done when something was extracted after it */
+        return;
+    sf_map_tell(map, (Py_ssize_t)number, count, false);
+    end_later_chunks(map); /* `progress` may have raised */
 }
 
 static void keep_extracted(struct sf_engine *engine, uint64_t number, PyObject *value)
 {
     struct sf_map *map = sf_map_of(engine);
     map->ending++;
-    sf_results_keep_extracted(&map->results, (Py_ssize_t)number / map->results.chunk, value);
-    end_later_chunks(map); /* `progress` may have raised */
+    map->extracted[(Py_ssize_t)number / map->chunk] = value;
+    sf_map_tell(map, (Py_ssize_t)number, 0, true);
+    end_later_chunks(map);
 }
 
 static void fail_chunk(struct sf_engine *engine, uint64_t number)
 {
     struct sf_map *map = sf_map_of(engine);
-    sf_results_fail(&map->results, (Py_ssize_t)number / map->results.chunk);
+    sf_results_fail(&map->results, (Py_ssize_t)number);
     end_later_chunks(map);
 }
 
 static void merging_worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
 {
     struct sf_map *map = sf_map_of(engine);
-    Py_ssize_t chunk = chunk_of(worker);
-    if (sf_results_has_chunk(&map->results, chunk)) {
+    Py_ssize_t chunk = chunk_of(worker), first = chunk * map->chunk;
+    if (map->extracted[chunk]) {
         map->ending--;
         return;
     }
-    if (chunk >= map->results.failed_chunk)
+    if (chunk >= failed_chunk(map))
         return;
-    bool has_results = sf_results_misses_extracted(&map->results, chunk);
-    sf_map_raise_death(map, worker, has_results ? SF_ENGINE_NO_CLAIM : claim, chunk);
-    sf_results_fail(&map->results, chunk);
+    bool extracts = has_results(map, chunk);
+    sf_map_raise_death(map, worker, extracts ? SF_ENGINE_NO_CLAIM : claim,
+                       extracts ? "what it extracted after" : "its results for", first, sf_map_chunk_end(map, chunk));
+    sf_results_fail(&map->results, first);
     end_later_chunks(map);
 }
 
@@ -98,7 +133,7 @@ static int start_chunks(struct sf_engine *engine)
     while (!map->results.failure && engine->alive < map->workers && engine->started < engine->most)
         if (sf_engine_start(engine))
             return SF_RAISED;
-    return 0;
+    return sf_map_ask(engine);
 }
 
 static bool waits_to_start(struct sf_engine *engine)
@@ -110,7 +145,10 @@ static bool waits_to_start(struct sf_engine *engine)
 static bool round_is_whole(struct sf_engine *engine)
 {
     struct sf_map *map = sf_map_of(engine);
-    return sf_results_are_finished(&map->results, map->end);
+    Py_ssize_t failed = failed_chunk(map), end = failed < map->end ? failed : map->end;
+    while (map->whole < end && map->extracted[map->whole])
+        map->whole++;
+    return map->whole >= end;
 }
 
 static const struct sf_job merge_job = {
@@ -118,7 +156,7 @@ static const struct sf_job merge_job = {
     .next_chunk = next_own_chunk,
     .after_chunk = extract_and_send,
     .describe = sf_map_describe,
-    .room = sf_map_room,
+    .room = room_in_chunk,
     .keep = keep_results,
     .fail = fail_chunk,
     .extracted = keep_extracted,
@@ -132,7 +170,8 @@ static const struct sf_job merge_job = {
 static int merge_chunk(struct sf_map *map, Py_ssize_t chunk)
 {
     uint32_t task = map->engine.workers[chunk - map->first]->task.child.task;
-    PyObject *extracted = sf_results_take_extracted(&map->results, chunk);
+    PyObject *extracted = map->extracted[chunk];
+    map->extracted[chunk] = NULL;
     sf_log_write(SF_EVENT_MERGE, SF_PHASE_BEGIN, task, 0, 0);
     PyObject *merged = PyObject_CallFunctionObjArgs(map->merge, map->globals, extracted, NULL);
     if (!merged)
@@ -163,13 +202,22 @@ static int run_round(struct sf_map *map)
 
 int sf_merge_run(struct sf_map *map)
 {
-    Py_ssize_t step = map->rounds ? map->workers : map->results.chunks;
+    Py_ssize_t step = map->rounds ? map->workers : map->chunks;
     int failed = 0;
-    for (map->end = 0; !failed && !map->results.failure && map->end < map->results.chunks;) {
+    map->extracted = PyMem_Calloc((size_t)map->chunks, sizeof *map->extracted);
+    if (!map->extracted) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (map->end = 0; !failed && !map->results.failure && map->end < map->chunks;) {
         map->first = map->end;
-        map->end = map->first + step < map->results.chunks ? map->first + step : map->results.chunks;
+        map->end = map->first + step < map->chunks ? map->first + step : map->chunks;
         failed = run_round(map);
         sf_engine_fini(&map->engine);
     }
+    for (Py_ssize_t i = 0; i < map->chunks; i++)
+        Py_CLEAR(map->extracted[i]);
+    PyMem_Free(map->extracted);
+    map->extracted = NULL;
     return failed;
 }

@@ -52,8 +52,12 @@ static void keep_items(struct sf_engine *engine, uint64_t number, PyObject *list
 {
     Py_ssize_t count = PyList_GET_SIZE(list);
 #ifdef PYPY_VERSION /* its lists are no arrays of objects */
-    for (Py_ssize_t i = 0; i < count; i++)
-        engine->job->keep(engine, number + (uint64_t)i, (PyObject *const[]){PyList_GET_ITEM(list, i)}, 1);
+    PyObject *some[64];
+    for (Py_ssize_t i = 0, n; i < count; i += n) {
+        for (n = 0; n < 64 && i + n < count; n++)
+            some[n] = PyList_GET_ITEM(list, i + n);
+        engine->job->keep(engine, number + (uint64_t)i, some, n);
+    }
 #else
     if (count)
         engine->job->keep(engine, number, ((PyListObject *)list)->ob_item, count);

@@ -1,8 +1,5 @@
-/* What a map call has so far: the results that are here, in a list with holes, what was extracted, and the earliest
- * failure. Only the parent writes it.
- *
- * A chunk is whole when all its results are here and, where something is extracted after each chunk, that too: it comes
- * last, as if it were one result more. */
+/* What a map call has so far: the results that are here, in a list with holes, and the earliest failure. Only the
+ * parent writes it. It knows arguments by their numbers, and nothing of chunks. */
 #ifndef SF_PY_WORKERS_RESULTS_H
 #define SF_PY_WORKERS_RESULTS_H
 
@@ -12,57 +9,43 @@
 #include <stdint.h>
 
 struct sf_results {
-    Py_ssize_t count, chunk, chunks; /* arguments, arguments in a chunk, chunks; none is 0 */
-    bool extracts;                   /* something is extracted after each chunk */
-    PyObject *list;                  /* of the results, with holes where one is missing; owned */
-    Py_ssize_t *arrived;             /* by chunk: how many of its results are here, and what was extracted */
-    PyObject **extracted;            /* by chunk: until it is taken; owned; NULL without extracts */
-    PyObject *failure;               /* exception of the earliest failed chunk so far, owned */
-    Py_ssize_t failed_chunk;         /* its number; `chunks` if none has failed, -1: `progress` raised */
-    PyObject *progress; /* called with (arguments done, arguments) after each chunk; borrowed; may be NULL */
-    Py_ssize_t done;    /* arguments whose results are here */
-    Py_ssize_t missing; /* all chunks before this one are whole */
+    Py_ssize_t count;   /* of the arguments; not 0 */
+    PyObject *list;     /* of the results, with holes where one is missing; owned */
+    uint64_t *here;     /* a bit for each argument: its result is here */
+    Py_ssize_t done;    /* arguments that are done, as `progress` is told: the job counts them */
+    Py_ssize_t missing; /* all before this one are here */
+    PyObject *failure;  /* exception of the earliest failed argument so far; owned */
+    Py_ssize_t failed;  /* that argument; `count` if none has failed, -1: `progress` raised */
+    PyObject *progress; /* called with (arguments done, arguments); borrowed; may be NULL */
+    int64_t told_ns;    /* when it was last called, or the first result came; 0 before that */
 };
 
-/* count, chunk, chunks, extracts and progress are filled in, the rest is zero. 0, or -1 with an exception; then fini
- * too. */
+/* count and progress are filled in, the rest is zero. 0, or -1 with an exception; then fini too. */
 int sf_results_init(struct sf_results *results);
 void sf_results_fini(struct sf_results *results);
 
 /* The list, whole, as a new reference; or NULL with the failure raised. */
 PyObject *sf_results_finish(struct sf_results *results);
 
-/* The number of the argument after the chunk's last one. */
-Py_ssize_t sf_results_chunk_end(const struct sf_results *results, Py_ssize_t chunk);
-
-/* How many results may still come for a chunk if the next is that of argument `number`; 0: that is not the next,
- * because one before it could not be unpickled. */
+/* How many results may still come from argument `number` on, one after the other; 0: it is here already, or one before
+ * it has failed, so that it does not matter. */
 Py_ssize_t sf_results_room(const struct sf_results *results, uint64_t number);
 
-/* Keeps the results of `count` arguments from `number` on, at most sf_results_room, by references of its own. When
- * their chunk is whole, calls `progress`; what that raises counts as a failure before all chunks, so that nothing is
- * waited for any more. */
+/* Keeps the results of `count` arguments from `number` on, at most sf_results_room, by references of its own. */
 void sf_results_keep(struct sf_results *results, Py_ssize_t number, PyObject *const *values, Py_ssize_t count);
 
-/* Keeps what was extracted after a chunk whose results are all here; steals the reference. Calls `progress` likewise.
- */
-void sf_results_keep_extracted(struct sf_results *results, Py_ssize_t chunk, PyObject *value);
+/* Calls `progress`. What that raises counts as a failure before all arguments, so that nothing is waited for any more;
+ * then it is not called again. Runs code of the program. */
+void sf_results_tell(struct sf_results *results);
 
-/* Takes what was extracted after a whole chunk: a new reference. */
-PyObject *sf_results_take_extracted(struct sf_results *results, Py_ssize_t chunk);
+/* Takes the current exception as an argument's failure; the earliest argument's stays. */
+void sf_results_fail(struct sf_results *results, Py_ssize_t number);
 
-/* Takes the current exception as a chunk's failure; the earliest chunk's stays. */
-void sf_results_fail(struct sf_results *results, Py_ssize_t chunk);
+/* The first argument in [from, end) whose result is missing; `end` if all are here. */
+Py_ssize_t sf_results_first_missing(const struct sf_results *results, Py_ssize_t from, Py_ssize_t end);
 
-/* Whether the chunk is whole, or only what was extracted is missing. */
-bool sf_results_has_chunk(const struct sf_results *results, Py_ssize_t chunk);
-bool sf_results_misses_extracted(const struct sf_results *results, Py_ssize_t chunk);
-
-/* Whether nothing is waited for any more of the chunks before `end`: once one has failed, only those before it matter.
- */
+/* Whether nothing is waited for any more of the arguments before `end`: once one has failed, only those before it
+ * matter. */
 bool sf_results_are_finished(struct sf_results *results, Py_ssize_t end);
-
-/* "chunk 3, arguments 30 to 39" into a buffer of 80 bytes. */
-void sf_results_describe_chunk(const struct sf_results *results, Py_ssize_t chunk, char *what);
 
 #endif

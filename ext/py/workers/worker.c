@@ -10,16 +10,28 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 
 #include "core/log/log.h"
 #include "core/os/monotonic.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/message/departure.h"
+#include "py/workers/share.h"
+#include "py/workers/timeout.h"
 
 #define ALONE_BYTES (64 << 10)           /* of a result that travels alone, without being pickled */
 #define BLOCK_MOST ((Py_ssize_t)1 << 16) /* items in a block */
 #define BLOCK_NS INT64_C(2000000)        /* about how long a worker computes between two sends */
+#define BLOCK_GROWTH 4                   /* a block is at most so many times the one before it */
+
+/* Whether this process is one that f has forked from a worker: sf_child_is_self tells that too, by a system call. */
+static bool is_copy, hears_forks;
+
+static void note_copy(void)
+{
+    is_copy = true;
+}
 
 /* ---- walking over a chunk ---- */
 
@@ -47,8 +59,19 @@ static void end_chunk(struct sf_chunk *chunk)
     Py_CLEAR(chunk->failure);
 }
 
+/* f of an item. NULL: raised. */
+static PyObject *compute(const struct sf_engine *engine, PyObject *item)
+{
+    if (!engine->star)
+        return PyObject_CallOneArg(engine->f, item);
+    PyObject *arguments = PySequence_Tuple(item);
+    PyObject *value = arguments ? PyObject_CallObject(engine->f, arguments) : NULL;
+    Py_XDECREF(arguments);
+    return value;
+}
+
 /* f of the next item. NULL: raised. */
-static PyObject *compute_next(const struct sf_engine *engine, struct sf_chunk *chunk)
+static PyObject *compute_next(const struct sf_worker *worker, struct sf_chunk *chunk)
 {
     PyObject *item, *value;
     if (chunk->iterator)
@@ -62,13 +85,11 @@ static PyObject *compute_next(const struct sf_engine *engine, struct sf_chunk *c
     chunk->at++;
     if (!item)
         return NULL;
-    if (engine->star) {
-        PyObject *arguments = PySequence_Tuple(item);
-        value = arguments ? PyObject_CallObject(engine->f, arguments) : NULL;
-        Py_XDECREF(arguments);
-    } else {
-        value = PyObject_CallOneArg(engine->f, item);
-    }
+    if (worker->engine->timeout_ns)
+        sf_timeout_begin(worker);
+    value = compute(worker->engine, item);
+    if (worker->engine->timeout_ns)
+        sf_timeout_end(worker);
     Py_DECREF(item);
     return value;
 }
@@ -152,25 +173,30 @@ static bool is_large(PyObject *value)
            (PyByteArray_CheckExact(value) && PyByteArray_GET_SIZE(value) >= ALONE_BYTES);
 }
 
-/* Computes a block's results into the list, fewer where one is large, which is left in *large. 0, or -1: raised. */
+/* Computes a block's results into the list: fewer where one is large, which is left in *large, where the parent asks
+ * for what there is, or where f has forked, and this is the copy. 0, or -1: raised. */
 static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObject *list, PyObject **large)
 {
+    const _Atomic uint32_t *asks = &worker->engine->board->asked;
+    uint32_t asked = atomic_load_explicit(asks, memory_order_relaxed); /* it orders nothing */
     _Atomic uint64_t *claim = sf_worker_claim(worker);
-    Py_ssize_t block = worker->engine->job->sends_whole ? chunk->end : worker->block;
-    for (Py_ssize_t left = block; left > 0 && chunk->at < chunk->end && !*large; left--) {
+    Py_ssize_t left = worker->engine->job->sends_whole ? chunk->end : worker->block;
+    do {
         atomic_store_explicit(claim, argument_at(chunk), memory_order_relaxed); /* read after our death only */
-        PyObject *value = compute_next(worker->engine, chunk);
+        PyObject *value = compute_next(worker, chunk);
         if (!value)
             return -1;
         if (is_large(value)) {
             *large = value;
-            continue;
+            return 0;
         }
         int failed = PyList_Append(list, value);
         Py_DECREF(value);
         if (failed)
             return -1;
-    }
+        if (is_copy || atomic_load_explicit(asks, memory_order_relaxed) != asked)
+            break;
+    } while (--left > 0 && chunk->at < chunk->end);
     return 0;
 }
 
@@ -211,12 +237,17 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
     return go_on;
 }
 
-static void adapt_block(struct sf_worker *worker, int64_t took_ns)
+/* After `count` results in so many ns, sending them included: how many are to go together? Grows step by step, because
+ * the next arguments may take longer, and only by blocks that were whole; shrinks at once. */
+static void adapt_block(struct sf_worker *worker, Py_ssize_t count, int64_t took_ns)
 {
-    if (took_ns < BLOCK_NS / 2 && worker->block < BLOCK_MOST)
-        worker->block *= 2;
-    else if (took_ns > BLOCK_NS * 2 && worker->block > 1)
-        worker->block /= 2;
+    if (took_ns > BLOCK_NS * 2) {
+        int64_t fit = count * BLOCK_NS / took_ns;
+        worker->block = fit < 1 ? 1 : fit < worker->block ? (Py_ssize_t)fit : worker->block;
+    } else if (took_ns < BLOCK_NS / 2 && count >= worker->block) {
+        Py_ssize_t factor = took_ns < BLOCK_NS / 2 / BLOCK_GROWTH ? BLOCK_GROWTH : 2;
+        worker->block = worker->block * factor < BLOCK_MOST ? worker->block * factor : BLOCK_MOST;
+    }
 }
 
 /* Works through a chunk. Result as of work_block. */
@@ -230,8 +261,9 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
     int go_on = 1;
     while (go_on > 0 && chunk->at < chunk->end) {
         int64_t began_ns = sf_monotonic_ns();
+        Py_ssize_t first = chunk->at;
         go_on = work_block(worker, chunk);
-        adapt_block(worker, sf_monotonic_ns() - began_ns);
+        adapt_block(worker, chunk->at - first, sf_monotonic_ns() - began_ns);
     }
     if (go_on > 0 && chunk->failure) {
         sf_put_raised(Py_NewRef(chunk->failure));
@@ -261,10 +293,25 @@ static int work_next_chunk(struct sf_worker *worker)
     return go_on;
 }
 
+/* 0, or -1 with an exception. */
+static int begin_worker(const struct sf_worker *worker)
+{
+    int error = hears_forks ? 0 : pthread_atfork(NULL, NULL, note_copy);
+    if (error) {
+        sf_error(-error, "cannot start a worker");
+        return -1;
+    }
+    hears_forks = true;
+    is_copy = false; /* of the worker that has forked this one */
+    return sf_share_take(worker);
+}
+
 PyObject *sf_worker_run(struct sf_task *task)
 {
     struct sf_worker *worker = sf_worker_of(task);
     int go_on = 1;
+    if (begin_worker(worker))
+        return NULL;
     while (go_on > 0)
         go_on = work_next_chunk(worker);
     if (go_on < 0)

@@ -115,6 +115,8 @@ MAPPING = '''
 """wrong-map: one result is not right"""
 from contextlib import contextmanager
 
+own_chunks = True
+
 @contextmanager
 def pool(workers):
     def wrong(f, args, chunksize):

@@ -43,6 +43,22 @@ static int enter_group(const char *mount, const char *probe, char *group, size_t
     return write_file(path, pid);
 }
 
+TEST(processes_share_the_count_and_each_has_one_at_least)
+{
+    int count = sf_cpus_count();
+    CHECK_EQ(count, sf_cpus_share());
+    sf_cpus_share_among(1);
+    CHECK_EQ(count, sf_cpus_share());
+    sf_cpus_share_among(2);
+    CHECK_EQ(count / 2 ? count / 2 : 1, sf_cpus_share());
+    CHECK_EQ(count, sf_cpus_count());
+    for (int i = 0; i < 70; i++) /* no number is too large */
+        sf_cpus_share_among(INT64_MAX);
+    CHECK_EQ(1, sf_cpus_share());
+    sf_cpus_share_among(0);
+    CHECK_EQ(1, sf_cpus_share());
+}
+
 static int set(const char *group, const char *file, const char *value)
 {
     char path[512];

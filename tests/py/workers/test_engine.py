@@ -4,6 +4,7 @@ import itertools
 import operator
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -123,8 +124,12 @@ def test_the_death_of_a_map_worker_names_the_argument_it_was_at():
             os._exit(3)
         return x
 
-    with pytest.raises(ChildDied, match="status 3 at argument 13 .*chunk 0, arguments 0 to 19"):
+    with pytest.raises(ChildDied, match="status 3 at argument 13 .*its results for chunk 0, arguments 0 to 19$"):
+        snakefish.map(f, range(20), 1, 20)
+    with pytest.raises(ChildDied, match=r"status 3 at argument 13 .*its results for arguments? \d+( to \d+)?$") as caught:
         snakefish.map(f, range(20), 1)
+    first, last = re.search(r"arguments? (\d+)(?: to (\d+))?$", str(caught.value)).groups()
+    assert int(first) <= 13 <= int(last or first)
 
 
 def test_sys_exit_in_a_worker_brings_its_traceback_home():
@@ -175,6 +180,8 @@ def test_imap_and_map_work_in_little_address_space(check_program):
 
 def test_a_result_of_map_that_cannot_be_pickled_names_its_argument():
     with pytest.raises(ChildDied, match=r"argument 700, of chunk 1, arguments 500 to 999 \(.*lock\) cannot be pickled"):
+        snakefish.map(lambda x: threading.Lock() if x == 700 else x, range(1000), 2, 500)
+    with pytest.raises(ChildDied, match=r"its result for argument 700 \(.*lock\) cannot be pickled"):
         snakefish.map(lambda x: threading.Lock() if x == 700 else x, range(1000), 2)
 
 

@@ -83,13 +83,14 @@ def test_as_many_processes_as_concurrency_work_at_the_same_time_and_this_one_doe
     assert len(pids) == count and os.getpid() not in pids
 
 
-def test_the_default_chunk_is_an_even_split_and_there_are_never_more_processes_than_concurrency():
+def test_the_default_chunk_with_extract_and_merge_is_an_even_split_and_there_are_never_more_processes_than_concurrency():
     def work(_):
         return os.getpid()
 
-    assert len(set(parallel_map(work, range(100), concurrency=2, chunksize=1))) <= 2
-    pids = parallel_map(work, range(12), 4)
-    assert all(len(set(pids[i:i + 3])) == 1 for i in range(0, 12, 3))
+    for chunksize in (0, 1):
+        assert len(set(parallel_map(work, range(100), concurrency=2, chunksize=chunksize))) <= 2
+    pids = parallel_map(work, range(12), 4, extract=lambda g: 1, merge=lambda g, e: 1)
+    assert len(set(pids)) == 4 and all(len(set(pids[i:i + 3])) == 1 for i in range(0, 12, 3))
 
 
 def test_a_free_worker_takes_the_next_chunk():

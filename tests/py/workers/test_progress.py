@@ -4,6 +4,7 @@ import pty
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from conftest import children, environment
@@ -25,6 +26,43 @@ def test_it_is_told_of_every_chunk_in_arguments_done(more):
     done = [done for _, done, _ in told]
     steps = [b - a for a, b in zip([0, *done], done)]
     assert done[-1] == 10 and sorted(steps) == [1, 3, 3, 3]
+
+
+def test_a_chunk_that_is_half_done_counts_nothing_yet():
+    """Its first result is here when the other chunk is done."""
+    told = []
+    with snakefish.Channel(4096) as go:
+        def work(x):
+            if x == 1:
+                time.sleep(0.1)
+            return go.receive_pyobj(timeout=20) if x == 3 else x
+
+        def tell(done, total):
+            told.append(done)
+            if len(told) == 1:
+                go.send_pyobj("went on")
+
+        assert parallel_map(work, range(4), 2, 2, progress=tell) == [0, 1, 2, "went on"]
+    assert told == [2, 4]
+
+
+def test_without_a_chunksize_it_is_told_of_whatever_a_worker_has_claimed():
+    told = []
+    parallel_map(lambda x: time.sleep(0.006), range(20), 2, progress=lambda *both: told.append(both))
+    assert told == [(done, 20) for done in range(1, 21)]  # such long ones are claimed one by one
+    told.clear()
+    parallel_map(abs, range(50_000), 2, progress=lambda done, total: told.append(done))
+    assert told == sorted(set(told)) and told[-1] == 50_000 and 4 <= len(told) <= 1000
+
+
+@BOTH_WAYS
+def test_in_a_long_chunk_it_is_told_of_what_is_done_there(more):
+    """By then the results of thousands of quick arguments go together."""
+    told = []
+    got = parallel_map(lambda x: time.sleep(0.05 if x >= 9000 else 0) or x, range(9040), 1, 9040,
+                       progress=lambda done, total: told.append(done), **more)
+    assert got == list(range(9040)) and told == sorted(set(told)) and told[-1] == 9040
+    assert any(9000 < done < 9040 for done in told)
 
 
 def test_starmap_and_the_positional_form_tell_too():
@@ -148,6 +186,7 @@ except ZeroDivisionError:
 
 WATCHING_TQDM = """
 import threading
+import time
 
 class tqdm:
     monitor_interval = 10

@@ -21,17 +21,20 @@ def check_who(trial, died, chunk, begun):
     pids = {trial.slots[slot]: slot for slot in range(SLOTS) if trial.slots[slot]}
     check(died.exit_status == -9 and "signal 9" in str(died), "it does not say why:", died)
     check(died.pid in pids and trial.was_killed(pids[died.pid]), "it was not the victim:", died)
-    named = re.search(r"arguments (\d+) to (\d+)", str(died))
+    named = re.search(r"results? for (?:chunk \d+, )?arguments? (\d+)(?: to (\d+))?$", str(died)) or re.search(
+        r"extracted after chunk \d+, arguments (\d+) to (\d+)$", str(died))
     check(named, "it does not say which arguments:", died)
-    first, last = map(int, named.groups())
-    check(first % chunk == 0 and first <= last < min(first + chunk, COUNT), "no chunk has this range:", died)
+    first, last = (int(n) for n in (named.group(1), named.group(2) or named.group(1)))
+    check(first <= last < COUNT, "no chunk has this range:", died)
+    check(not chunk or first % chunk == 0 and last < first + chunk, "no chunk has this range:", died)
     of_victim = [i for i in range(COUNT) if begun[i] - 1 == pids[died.pid]]
     others = [i for i in range(first, last + 1) if begun[i] and begun[i] - 1 != pids[died.pid]]
     check(not others, "another worker has these arguments:", died, others, of_victim)
 
 
 def break_a_map(trial, merging):
-    workers, chunk = trial.chance.randint(1, 4), trial.chance.choice((1, 3, 10))
+    workers, chunksize = trial.chance.randint(1, 4), trial.chance.choice((0, 1, 3, 10))
+    chunk = chunksize or (-(-COUNT // workers) if merging else 0)  # 0: the workers cut the chunks
     size = trial.chance.choice((1, 1000, 300000))
     work = trial.chance.choice((0, 0.0003, 0.002))
     begun = mmap.mmap(-1, COUNT)
@@ -41,13 +44,13 @@ def break_a_map(trial, merging):
     def f(i, _=None):
         mine = [slot for slot in range(SLOTS) if trial.slots[slot] == os.getpid()]
         # Places are taken without a lock: a worker's own is that of its first argument.
-        slot = mine[0] if mine else i // chunk % SLOTS
+        slot = mine[0] if mine else i // (chunk or 1) % SLOTS
         begun[i] = slot + 1
         trial.sign_in(slot)
         busy(work)
         return bytes([i]) * size
 
-    options = {"concurrency": workers, "chunksize": chunk}
+    options = {"concurrency": workers, "chunksize": chunksize}
     if merging:
         options.update(extract=lambda g: [7] * size, merge=lambda g, extracted: merged.append(len(extracted)))
     right = [bytes([i]) * size for i in range(COUNT)]

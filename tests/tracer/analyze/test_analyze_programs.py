@@ -58,6 +58,16 @@ def test_a_known_serial_part(analyzed, db):
     assert by_process == [(near(0.8),), (near(0.8),)]  # half of the path is the child's, half the parent's
 
 
+def test_chunks_of_different_sizes_are_balanced_and_counted(analyzed, db):
+    """Quick arguments, of which the workers claim more and more at once, then four long ones that they share."""
+    found = analyzed("snakefish.map(lambda s: s and time.sleep(s), [0] * 5000 + [0.7] * 4, 2)")
+    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(2.8)
+    assert found["load_balance"] == near(1)
+    sizes = [size for size, in query(db, "SELECT b FROM span WHERE kind = 'chunk' ORDER BY a")]
+    assert sum(sizes) == 5004 and len(set(sizes)) > 3 and sizes[-1] == 1
+    assert query(db, "SELECT a, b FROM span WHERE kind = 'map'") == [(len(sizes), 2)]
+
+
 def test_a_known_late_sender(analyzed, db):
     """The child sends its second word 0.8 s after its first; the parent waits for it, and then works for 0.4 s."""
     analyzed("""
