@@ -55,8 +55,7 @@ void sf_timeout_end(const struct sf_worker *worker)
     /* acq_rel: the next claim is not noted before; partner: the exchange in look_at */
     if (began_ns == LATE ||
         !atomic_compare_exchange_strong_explicit(word, &began_ns, 0, memory_order_acq_rel, memory_order_relaxed))
-        for (;;)
-            pause(); /* LATE stays; SIGKILL is on its way */
+        kill(getpid(), SIGKILL); /* the parent does so just now; LATE stays */
 }
 
 /* ---- in the parent ---- */

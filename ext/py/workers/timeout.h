@@ -4,9 +4,9 @@
  * The worker notes when f begins, in its entry in shared memory; the parent looks while it waits, and kills. Both agree
  * by one word whether f was in time, so the error is raised exactly where the result is not sent:
  *
- *     0 (no argument) --worker: begin--> time of the beginning --worker: end--> 0; the result counts
- *                                                  \--parent: too long--> LATE; the worker stops, and waits to be
- * killed
+ *     0 (no argument) --begin--> when it began --end: in time--> 0; the result counts
+ *                                      \--parent: too long--> LATE; the parent kills the worker, which else would do so
+ *                                                             itself at the end
  *
  * The rest is as at any death of a worker: what it had sent is taken, then the job learns that it has ended
  * (sf_engine_raise_death). What a worker had computed and not sent yet is lost. */
