@@ -13,7 +13,9 @@ _REFUSED = {
     "concurrency": "the executor has its own workers. Say how many where you make it, or write local=n for n processes "
                    "in each",
     "rounds": "an executor's workers are not forked anew for each round. Leave out one of them",
-    "timeout": "an executor cannot end a task that runs. Leave out one of them",
+    "timeout": "an executor cannot end a task that runs. Leave out one of them, or make a snakefish.Executor with "
+               "task_timeout=",
+    "blas_threads": "the executor's workers run already. Limit their threads where it is made, by its initializer",
     "share": "an executor's workers share no memory with this process. Leave out one of them",
 }
 _NAMES = ("f", "args", "concurrency", "chunksize")
@@ -68,7 +70,7 @@ def _read(function, args, kwargs, globals):
 
 
 def _is_default(name, value):
-    return value is False if name == "rounds" else type(value) is int and value == 0
+    return value is False if name == "rounds" else name == "concurrency" and type(value) is int and value == 0
 
 
 def _read_local(local):
