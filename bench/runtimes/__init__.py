@@ -8,6 +8,7 @@ A runtime offers some of these. The region is the part of a sample whose time is
                        module.extract and module.merge; without it, bench/support/ready.py makes one of the map
     pipeline(source, args, stages)   a context manager: source(*args) and each of the stages, generators of which each
                        takes from the one before, run at the same time; yields the iterator of what the last one yields
+    submit(workers)    a context manager, outside the region: yields submit(f, *args) -> future, whose calls are in the region
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone
     echo()             a context manager: a process that sends back what it gets; yields (send, receive)
     stream(produce, message_bytes)   a context manager: a process that calls produce(send); yields receive

@@ -9,3 +9,9 @@ from bench.runtimes.multiprocessing import fork, version  # noqa: F401
 def pool(workers):
     with ProcessPoolExecutor(workers, mp_context=fork) as executor:
         yield lambda f, args, chunksize: list(executor.map(f, args, chunksize=chunksize))
+
+
+@contextmanager
+def submit(workers):
+    with ProcessPoolExecutor(workers, mp_context=fork) as executor:
+        yield executor.submit

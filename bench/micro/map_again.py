@@ -1,0 +1,33 @@
+"""map-again: 40 maps of 100 tasks each, one after the other: what a map costs besides its tasks"""
+from contextlib import contextmanager
+
+from bench.support.ready import mapper
+
+size = 40
+check_size = 2
+unit = operation = "map of 100 tasks"
+seconds = 0.2
+parallel = True
+targets = {"multiprocessing-warm": 1}
+
+TASKS = 100
+
+
+def square(x):
+    return x * x
+
+
+@contextmanager
+def ready(runtime, size, workers):
+    with mapper(runtime, workers, __name__) as run:
+
+        def again():
+            right = [x * x for x in range(TASKS)]
+            chunk = -(-TASKS // (4 * workers))
+            return b"%d\n" % sum(run(lambda map: map(square, list(range(TASKS)), chunk)) == right for _ in range(size))
+
+        yield again
+
+
+def expected(size):
+    return b"%d\n" % size

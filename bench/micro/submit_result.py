@@ -1,0 +1,28 @@
+"""submit-result: a task of nothing for an executor that is there: submit it, and wait for its result"""
+from contextlib import contextmanager
+
+size = 2000
+check_size = 20
+unit = operation = "submit and result"
+seconds = 0.4
+needs = "submit"
+targets = {"concurrent-futures": 4}
+
+
+def same(x):
+    return x
+
+
+@contextmanager
+def ready(runtime, size, workers):
+    with runtime.submit(workers) as submit:
+        submit(same, 0).result()  # its worker is there
+
+        def run():
+            return b"%d\n" % sum(submit(same, i).result() == i for i in range(size))
+
+        yield run
+
+
+def expected(size):
+    return b"%d\n" % size

@@ -1,0 +1,18 @@
+"""snakefish-executor: snakefish's Executor, made and used before the region"""
+from contextlib import contextmanager
+
+import snakefish
+
+own_chunks = True
+
+
+@contextmanager
+def warm(workers):
+    with snakefish.Executor(workers) as executor:
+        yield lambda f, args, chunksize: list(executor.map(f, args, chunksize=chunksize or 0))
+
+
+@contextmanager
+def submit(workers):
+    with snakefish.Executor(workers) as executor:
+        yield executor.submit
