@@ -26,6 +26,7 @@ What `bench show` compares it with:
     targets     {runtime: number}: snakefish is to be at least so many times as fast as that runtime; of the floor 1 / 2
                 means at most twice its time
 
+    also        runtimes that a standard run takes for it, too, besides those of `targets`
     full_only   True: a standard run leaves it out
 
 One that states sweep = (sizes) runs in all of them, and `bench show` says from which on a runtime beats sequential.

@@ -8,6 +8,7 @@ check_size = 2
 unit = operation = "map of 100 tasks"
 seconds = 0.2
 parallel = True
+also = ("snakefish-executor",)
 targets = {"multiprocessing-warm": 1}
 
 TASKS = 100

@@ -9,6 +9,7 @@ operations = mapping.one
 seconds = 0.05
 parallel = True
 floor_is = "the built-in map"
+also = ("snakefish-executor",)
 targets = {"multiprocessing": 2.5, "multiprocessing-warm": 1}
 expected = mapping.all_right
 

@@ -57,12 +57,14 @@ def runtimes(wanted):
 
 
 def takes(options, workload, runtime):
-    """Whether a run takes that workload under that runtime. A micro-benchmark adds the runtimes that its targets name."""
+    """Whether a run takes that workload under that runtime. A micro-benchmark adds the runtimes that its targets or `also`
+    name."""
     if options.full or options.runtimes:
         return True
     if workload.sweep:
         return runtime.name in SWEPT_RUNTIMES
-    return runtime.name in STANDARD_RUNTIMES or runtime.name in getattr(workload.module, "targets", {})
+    return any(runtime.name in names for names in (
+        STANDARD_RUNTIMES, getattr(workload.module, "targets", ()), getattr(workload.module, "also", ())))
 
 
 def size_of(options, workload):

@@ -22,6 +22,12 @@ def pool(workers):
     yield map
 
 
+@contextmanager
+def submit(workers):
+    with snakefish.Executor(workers) as executor:
+        yield executor.submit
+
+
 def fold(module, workers, f, args, chunksize):
     snakefish.map(f, args, module.extract, module.merge, concurrency=workers, chunksize=chunksize,
                   globals=vars(module))

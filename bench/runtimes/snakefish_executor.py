@@ -10,9 +10,3 @@ own_chunks = True
 def warm(workers):
     with snakefish.Executor(workers) as executor:
         yield lambda f, args, chunksize: list(executor.map(f, args, chunksize=chunksize or 0))
-
-
-@contextmanager
-def submit(workers):
-    with snakefish.Executor(workers) as executor:
-        yield executor.submit
