@@ -80,6 +80,7 @@ class Functions:
         self._by_number = {}
         self._numbers = {}  # the ids of a function's parts: its number
         self._kept = {}  # number: those ids, and the parts, which have to live as long as their ids are here
+        self._seconds = {}  # number: what a call took in its last map
         self._limit = _MOST
         self.next = self.inherited = 0
         self.generation = 0
@@ -122,6 +123,14 @@ class Functions:
         self.generation += 1
         self.inherited = self.next
 
+    def seconds(self, function):
+        """What a call of it took in its last map; None: there was none."""
+        return self._seconds.get(self._numbers.get(tuple(map(id, _parts(function)))))
+
+    def note_seconds(self, number, seconds):
+        if number in self._by_number:
+            self._seconds[number] = seconds
+
     def is_full(self):
         return len(self._by_number) > self._limit
 
@@ -130,6 +139,7 @@ class Functions:
         for number in sorted(self._by_number.keys() - used)[: len(self._by_number) - _KEPT]:
             key, _ = self._kept.pop(number)
             del self._numbers[key], self._by_number[number]
+            self._seconds.pop(number, None)
         self._limit = max(_MOST, 2 * len(self._by_number))
 
     def call(self, item):

@@ -19,6 +19,7 @@ from snakefish._snakefish import _Items
 
 _LEAST_S, _MOST_S = 0.003, 0.1  # what a chunk should take
 _FIRST_PARTS = 16  # the first chunks are this part of a worker's share, as nobody knows what they take
+_NEXT_PARTS = 4  # and this part where calls of the function were short in the map before
 _MORE = 2  # chunks under way besides those that workers are at
 
 
@@ -41,7 +42,9 @@ class Chunk(Task):
 
     def succeed(self, value):
         took, results = value
-        self.map.came_back(took / len(self.items))
+        seconds = took / len(self.items)
+        self.map.state.functions.note_seconds(self.number, seconds)
+        self.map.came_back(seconds)
         super().succeed(results)
 
     def fail(self, exception):
@@ -91,7 +94,9 @@ class Map:
         left = len(self.items) - self.at if self.buffersize is None else self.buffersize
         share = left / self.state.max_workers
         if not self.seconds:
-            return max(1, int(share / _FIRST_PARTS))
+            before = self.state.functions.seconds(self.fn)
+            parts = _NEXT_PARTS if before and share / _NEXT_PARTS * before < _LEAST_S else _FIRST_PARTS
+            return max(1, int(share / parts))
         return max(1, math.ceil(min(max(share / 2, _LEAST_S / self.seconds), _MOST_S / self.seconds)))
 
     def chunk(self, first, items):
