@@ -31,7 +31,7 @@ class _Preparation:
 
     def __call__(self):
         this = threading.current_thread()  # the one that forked, which is the main thread here
-        this.name, this._daemonic = "MainThread", False
+        this._name, this._daemonic = "MainThread", False  # `name` is watched by traces, for which a lane has a new thread then
         if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL, None):
             signal.signal(signal.SIGINT, _hear_and_ignore)
         if self.initializer is not None:

@@ -14,15 +14,13 @@ import sys
 import time
 import types
 
-_FROM_C = (
+_PICKLED = {  # from C: they cannot be redefined, and pickle finds them by their name
     types.BuiltinFunctionType,
     types.ClassMethodDescriptorType,
     types.MethodDescriptorType,
     types.MethodWrapperType,
     types.WrapperDescriptorType,
-)
-# These cannot be redefined, and pickle finds them by their name. In PyPy some are Python functions.
-_PICKLED = set(_FROM_C).difference([types.FunctionType])
+}.difference([types.FunctionType])  # which some of them are in PyPy
 _HEAP_TYPE = 1 << 9  # a class with this flag was made by a program, not by C (Py_TPFLAGS_HEAPTYPE)
 _MOST, _KEPT = 1000, 500  # functions: from the one number on the oldest are dropped, down to the other
 _PLACEHOLDER = getattr(functools, "Placeholder", object())

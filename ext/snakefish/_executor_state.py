@@ -24,7 +24,7 @@ from snakefish._snakefish import _Crew
 _NO_LIMIT = 0  # of a crew's tasks_per_worker
 
 states: "weakref.WeakSet[State]" = weakref.WeakSet()
-exiting = []  # the process that is at its end
+exiting: "list[int]" = []  # the process that is at its end
 
 
 class State:

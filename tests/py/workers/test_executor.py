@@ -80,11 +80,12 @@ def test_tasks_run_in_workers_that_stay(executor):
 
 def test_there_are_as_many_workers_as_tasks_need_and_at_most_max_workers(executor):
     gate = snakefish.Channel(1 << 16)
-    tasks = [executor.submit(gate.receive_pyobj) for _ in range(4)]
-    assert len(children()) == 2
+    tasks = [executor.submit(lambda: gate.receive_pyobj()) for _ in range(4)]
+    counts = {len(children()) for _ in range(20)}
     for n in range(4):
         gate.send_pyobj(n)
     assert sorted(task.result(LIMIT_S) for task in tasks) == [0, 1, 2, 3]
+    assert counts == {2}
     gate.dispose()
 
 

@@ -242,9 +242,10 @@ def child_submits(_):
 
 def test_a_program_that_forks_ends_in_both_processes(check_program):
     said = check_program("""
-        import os, snakefish, time
+        import os, snakefish, time, warnings
         executor = snakefish.Executor(2)
         tasks = [executor.submit(lambda n=n: (time.sleep(0.1), n)[1]) for n in range(4)]
+        warnings.simplefilter("ignore", DeprecationWarning)  # os.fork's own, of the manager's thread
         pid = os.fork()
         if pid == 0:
             try:
