@@ -27,8 +27,10 @@ LEFT_OUT = {
     "ProcessPoolExecutorTest.test_max_workers_negative": "max_workers=0 is allowed: as many as there are CPUs",
     "ProcessPoolExecutorTest.test_max_workers_too_large": "a limit of Windows",
     "ProcessPoolExecutorTest.test_killed_child": "an Executor goes on when a worker has died: only its task fails",
+    "ProcessPoolExecutorTest.test_saturation": "its function cannot be pickled, so the workers are just being forked anew",
     "ProcessPoolExecutorTest.test_traceback": "the remote traceback is of a class of ours",
     "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": "workers are always forked",
+    "ProcessPoolExecutorTest.test_python_finalization_error": "stops the second thread that is started: there is only one",
     "ExecutorDeadlockTest.test_error_at_task_unpickle": "the exception comes out, and nothing breaks",
     "ExecutorDeadlockTest.test_exit_during_func_exec_on_worker": "sys.exit() ends the worker, as in a Thread",
     "ExecutorDeadlockTest.test_error_during_result_pickle_on_worker": "ChildDied with the reason, as of a Thread",
@@ -155,6 +157,15 @@ class ProcessPoolExecutorTest:
             doomed.result()
         self.assertEqual(raised.exception.pid, pid)
         self.assertEqual(self.executor.submit(pow, 2, 8).result(), 256)
+
+    def test_saturation(self):
+        semaphore, count = self.get_context().Semaphore(0), 15 * self.worker_count
+        futures = [self.executor.submit(semaphore.acquire) for _ in range(count)]
+        while len(self.executor._processes) != self.worker_count:
+            time.sleep(0.001)
+        for _ in range(count):
+            semaphore.release()
+        self.assertEqual([future.result() for future in futures], [True] * count)
 
     def test_traceback(self):
         error = self.executor.submit(self._test_traceback).exception()

@@ -5,7 +5,7 @@ import itertools
 import textwrap
 
 import pytest
-from conftest import check_the_program, children, collect, settles
+from conftest import PYPY, check_the_program, children, collect, settles
 
 from snakefish import Executor, WorkerDied
 
@@ -80,7 +80,8 @@ def check(run):
 
 @pytest.mark.parametrize("first", NAMES)
 def test_every_future_ends_after_any_three_steps(first):
-    for rest in itertools.permutations([name for name in NAMES if name != first], 2):
+    orders = list(itertools.permutations([name for name in NAMES if name != first], 2))
+    for rest in orders[::5] if PYPY else orders:  # a collection takes PyPy most of a second
         run = scope["Run"](lambda: Executor(2))
         for name in (first, *rest):
             getattr(run, name)()

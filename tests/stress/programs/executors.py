@@ -347,9 +347,10 @@ def workers_of_an_executors_map_are_killed(trial):
     disturb_workers(trial, book)
     size = trial.chance.choice((1, 1000, 200000))
     chunksize = trial.chance.choice((0, 1, 3, 40))
+    work = trial.chance.choice((0.0005, 0.005))
 
     def f(number):
-        return book.run(number, lambda: busy(0.0005) or bytes([number]) * size)
+        return book.run(number, lambda: busy(work) or bytes([number]) * size)
 
     with new_executor(trial, workers) as executor:
         got = []
