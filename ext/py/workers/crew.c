@@ -221,6 +221,7 @@ static const struct sf_job crew_job = {
     .sends_whole = true,
     .raises_reason = true,
     .keeps_going = true,
+    .goes_on = true,
 };
 
 /* ---- calls under way, and the end ---- */

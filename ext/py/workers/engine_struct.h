@@ -77,6 +77,7 @@ struct sf_job {
     bool sends_whole;   /* all results of a chunk go together, rather than in blocks, unless the parent asks */
     bool raises_reason; /* what cannot be unpickled here fails with the reason itself, not with ChildDied */
     bool keeps_going;   /* a new worker may take the place of one that is gone: there are `most` at a time, not ever */
+    bool goes_on;       /* a worker takes the next chunk after one of which something has failed */
 };
 
 struct sf_engine_board { /* in shared memory */

@@ -276,15 +276,18 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
     return go_on;
 }
 
-/* Takes a chunk and works through it. 1: go on, 0: there is none, or something failed, and that was sent; -1: an
- * exception that ends the worker, or this process is a copy of it. */
+/* Takes a chunk and works through it. 1: go on, 0: there is none, or something failed that ends the worker, and that
+ * was sent; -1: an exception that ends the worker, or this process is a copy of it. */
 static int work_next_chunk(struct sf_worker *worker)
 {
     const struct sf_child *child = &worker->task.child;
     struct sf_chunk chunk = {.items = NULL};
     int go_on = worker->engine->job->next_chunk(worker, &chunk);
-    if (go_on > 0)
+    if (go_on > 0) {
         go_on = sf_child_is_self(child) ? work_chunk(worker, &chunk) : -1; /* unpickling arguments may have forked */
+        if (go_on == 0 && worker->engine->job->goes_on)
+            go_on = 1;
+    }
     end_chunk(&chunk);
     if (!sf_child_is_self(child)) /* so may freeing them, and the results */
         return -1;

@@ -78,6 +78,54 @@ def test_tasks_run_in_workers_that_stay(executor):
     assert len(pids) == 1 and os.getpid() not in pids and pids == children()
 
 
+def unpicklable():
+    return lambda: None
+
+
+class Unopenable:
+    """Its result raises when the parent unpickles it."""
+
+    def __reduce__(self):
+        return int, ("x",)
+
+
+def remember_a_task():
+    """How many tasks this worker has run so far."""
+    remember_a_task.count += 1
+    return remember_a_task.count
+
+
+remember_a_task.count = 0
+
+
+@pytest.mark.parametrize("fails", [lambda: 1 / 0, unpicklable, Unopenable, lambda: next(iter(())),
+                                   lambda: (_ for _ in ()).throw(KeyboardInterrupt("its own"))],
+                         ids=["raises", "result cannot be pickled", "result cannot be unpickled", "StopIteration",
+                              "KeyboardInterrupt"])
+def test_a_worker_stays_after_a_task_that_failed(fails):
+    with Executor(1) as executor:
+        for new in (fails, remember_a_task):  # each costs one generation
+            executor.submit(new).exception(LIMIT_S)
+        pid = executor.submit(os.getpid).result(LIMIT_S)
+        counted = executor.submit(remember_a_task).result(LIMIT_S)
+        for n in range(5):
+            assert executor.submit(fails).exception(LIMIT_S) is not None
+            assert executor.submit(remember_a_task).result(LIMIT_S) == counted + n + 1
+        with pytest.raises(ZeroDivisionError):
+            list(executor.map(divmod, [1, 2], [1, 0]))
+        assert executor.submit(os.getpid).result(LIMIT_S) == pid
+        assert children() == {pid}
+
+
+def test_a_task_that_fails_counts_for_max_tasks_per_child():
+    with Executor(1, max_tasks_per_child=2) as executor:
+        pids = []
+        for _ in range(3):
+            assert isinstance(executor.submit(int, "x").exception(LIMIT_S), ValueError)
+            pids.append(executor.submit(os.getpid).result(LIMIT_S))
+        assert len(set(pids)) == 3
+
+
 def test_there_are_as_many_workers_as_tasks_need_and_at_most_max_workers(executor):
     gate = snakefish.Channel(1 << 16)
     tasks = [executor.submit(lambda: gate.receive_pyobj()) for _ in range(4)]
