@@ -8,8 +8,18 @@ manager (_executor_manager.py) is a Python thread, the only one that takes event
 nothing here needs a lock, and submit() may be called anywhere: in a callback, in a signal handler, in what pickling
 calls. Whatever interrupts it, each step is one operation of a dict, a deque or the crew.
 
-The end. The manager sets `closed` and then looks whether anything is left to do; who adds a task looks afterwards
-whether it is `closed`. So one of them sees the other.
+The end. A task whose submit() returns after shutdown() was called is run, or submit() raises. There are two ways in, and
+the manager (_Manager.is_finished) closes both:
+
+    waiting: the manager sets `closed`, then looks whether a task waits. Who adds one looks afterwards whether it is
+        `closed`. So one of them sees the other. If both do, the future decides: the manager may begin with the task,
+        or the one that added it cancels it, and raises.
+    sent: the crew finds that no task is sent, and refuses all later ones, in one step (ext/py/workers/crew.h). Who is
+        refused raises; a worker that was forked for that ends with the others, or is killed when the crew is closed.
+
+Tasks that were sent go back to `waiting` by the manager only, so none is in between when it looks. `closed` may be
+taken back, but only after shutdown(): so who saw it is right to raise. Where the Executor is broken or killed, the
+manager fails what it finds in `waiting`, and who adds a task after that withdraws it.
 """
 
 import collections
@@ -82,9 +92,8 @@ class State:
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
         self.begin()
-        if self.closed:
-            for task in tasks:
-                self._withdraw(task)
+        if self.closed and any([self._is_withdrawn(task) for task in tasks]):
+            self.refuse()
 
     def queue(self, tasks):
         for task in tasks:
@@ -92,13 +101,15 @@ class State:
                 task.id = self.crew.number(len(self.waiting))
             self.waiting.append(task)
 
-    def _withdraw(self, task):
-        """The manager has ended meanwhile, perhaps without having seen this task."""
+    def _is_withdrawn(self, task):
+        """Whether nobody will run it. If not, the manager has begun with it."""
+        if not task.future.cancel():
+            return False
         try:
             self.waiting.remove(task)
         except ValueError:
-            return
-        self.refuse()
+            pass
+        return True
 
     def need_workers(self, more):
         """Forks what `more` tasks need. Raises if that fails and there is no worker at all."""
