@@ -69,6 +69,13 @@ class State:
 
     def submit(self, task):
         """Sends a task that nobody else has seen, or adds it."""
+        try:
+            self._send_or_add(task)
+        except BaseException:
+            self._begin_for_workers()
+            raise
+
+    def _send_or_add(self, task):
         self.need_workers(1)
         task.id = self.crew.number(len(self.waiting))
         if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
@@ -87,8 +94,12 @@ class State:
             raise
 
     def add(self, tasks):
-        self.need_workers(len(tasks))
-        self.queue(tasks)
+        try:
+            self.need_workers(len(tasks))
+            self.queue(tasks)
+        except BaseException:
+            self._begin_for_workers()
+            raise
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
         self.begin()
@@ -134,6 +145,11 @@ class State:
         """Starts the manager, once."""
         if not self.managers:
             threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
+
+    def _begin_for_workers(self):
+        """A signal handler has raised: workers that are there already need a manager, which ends them some day."""
+        if self.crew.alive:
+            self.begin()
 
     def is_sent(self, task, sent):
         """Whether the task has not to wait any more. sent: what crew.send() said of it. A callable whose parts cannot be

@@ -428,6 +428,24 @@ def test_an_interrupted_submit_leaves_the_executor_usable():
         signal.setitimer(signal.ITIMER_REAL, *rest)
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_executor_whose_first_submission_was_interrupted_leaves_no_worker(wait):
+    class Interruption(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise Interruption
+
+    executor = Executor(2)
+    executor._state.try_to_send = interrupt  # it is interrupted after the fork
+    with pytest.raises(Interruption):
+        executor.submit(abs, -1)
+    assert len(children()) == 1
+    executor.shutdown(wait=wait)
+    assert not (children() if wait else settles(children))
+    executor.shutdown()
+
+
 def test_a_collection_anywhere_ends_an_executor():
     """The weak reference's callback runs wherever the garbage collector does, in the manager too."""
     for n in range(5):
