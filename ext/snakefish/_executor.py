@@ -83,6 +83,11 @@ class Executor(_Executor):
         self._state = State(manage, workers, prepare, max_tasks_per_child, task_timeout, name or "executor")
         self._state.reference = weakref.ref(self, self._state.end)
 
+    @property
+    def _max_workers(self):
+        """A number. The standard library's executors have this attribute, and libraries such as dask read it."""
+        return self._state.max_workers
+
     def submit(self, fn, /, *args, **kwargs):
         """Has fn(*args, **kwargs) computed by a worker. Returns its concurrent.futures.Future. Does not block, but for a
         fork while there are fewer than max_workers."""

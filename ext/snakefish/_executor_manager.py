@@ -32,9 +32,8 @@ def manage(state):
     reason = None
     try:
         if manager.work():
-            reason = BrokenExecutor("the Executor ended before a worker had this task")
             manager.dismiss()
-        reason = state.broken or reason or BrokenExecutor("the workers were ended by Ctrl-C (KeyboardInterrupt)")
+        reason = state.broken or BrokenExecutor("the workers were ended by Ctrl-C (KeyboardInterrupt)")
     except BaseException as failure:
         reason = BrokenExecutor(f"the manager thread failed: {failure!r}")
         reason.__cause__ = failure
@@ -81,28 +80,31 @@ class _Manager:
         return False
 
     def is_finished(self):
-        """Whether nothing is left to do; if so it is closed."""
+        """Whether nothing is left to do; if so it is closed, and workers end by themselves. See _executor_state.py."""
         state = self.state
         if self.waiting or self.crew.under_way:
             return False
         state.closed = True
-        if self.waiting or self.crew.under_way:
-            state.closed = False
+        state.closed = not self.waiting and self.crew.finish()
         return state.closed
 
     def dismiss(self):
-        """Lets the workers end by themselves."""
-        self.crew.stop()
+        """Waits until the workers have ended by themselves."""
         while self.crew.alive and not self.state.killed:
             self.take_events(None)
 
     def give_up(self, exception):
         """Every task that is left fails, and workers that are left are killed."""
         self.state.shutdown = self.state.closed = True
-        for task in (*self.crew.close(), *self.waiting):
+        for task in self.crew.close():
             if isinstance(task, Task):
                 task.fail(exception)
-        self.waiting.clear()
+        while self.waiting:  # others may withdraw theirs meanwhile
+            try:
+                task = self.waiting.popleft()
+            except IndexError:
+                break
+            task.fail(exception)
 
     def cancel_waiting(self):
         while (task := self.first()) is not None:

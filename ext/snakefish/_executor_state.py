@@ -8,8 +8,18 @@ manager (_executor_manager.py) is a Python thread, the only one that takes event
 nothing here needs a lock, and submit() may be called anywhere: in a callback, in a signal handler, in what pickling
 calls. Whatever interrupts it, each step is one operation of a dict, a deque or the crew.
 
-The end. The manager sets `closed` and then looks whether anything is left to do; who adds a task looks afterwards
-whether it is `closed`. So one of them sees the other.
+The end. A task whose submit() returns after shutdown() was called is run, or submit() raises. There are two ways in, and
+the manager (_Manager.is_finished) closes both:
+
+    waiting: the manager sets `closed`, then looks whether a task waits. Who adds one looks afterwards whether it is
+        `closed`. So one of them sees the other. If both do, the future decides: the manager may begin with the task,
+        or the one that added it cancels it, and raises.
+    sent: the crew finds that no task is sent, and refuses all later ones, in one step (ext/py/workers/crew.h). Who is
+        refused raises; a worker that was forked for that ends with the others, or is killed when the crew is closed.
+
+Tasks that were sent go back to `waiting` by the manager only, so none is in between when it looks. `closed` may be
+taken back, but only after shutdown(): so who saw it is right to raise. Where the Executor is broken or killed, the
+manager fails what it finds in `waiting`, and who adds a task after that withdraws it.
 """
 
 import collections
@@ -59,6 +69,13 @@ class State:
 
     def submit(self, task):
         """Sends a task that nobody else has seen, or adds it."""
+        try:
+            self._send_or_add(task)
+        except BaseException:
+            self._begin_for_workers()
+            raise
+
+    def _send_or_add(self, task):
         self.need_workers(1)
         task.id = self.crew.number(len(self.waiting))
         if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
@@ -77,14 +94,17 @@ class State:
             raise
 
     def add(self, tasks):
-        self.need_workers(len(tasks))
-        self.queue(tasks)
+        try:
+            self.need_workers(len(tasks))
+            self.queue(tasks)
+        except BaseException:
+            self._begin_for_workers()
+            raise
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
         self.begin()
-        if self.closed:
-            for task in tasks:
-                self._withdraw(task)
+        if self.closed and any([self._is_withdrawn(task) for task in tasks]):
+            self.refuse()
 
     def queue(self, tasks):
         for task in tasks:
@@ -92,13 +112,15 @@ class State:
                 task.id = self.crew.number(len(self.waiting))
             self.waiting.append(task)
 
-    def _withdraw(self, task):
-        """The manager has ended meanwhile, perhaps without having seen this task."""
+    def _is_withdrawn(self, task):
+        """Whether nobody will run it. If not, the manager has begun with it."""
+        if not task.future.cancel():
+            return False
         try:
             self.waiting.remove(task)
         except ValueError:
-            return
-        self.refuse()
+            pass
+        return True
 
     def need_workers(self, more):
         """Forks what `more` tasks need. Raises if that fails and there is no worker at all."""
@@ -123,6 +145,11 @@ class State:
         """Starts the manager, once."""
         if not self.managers:
             threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
+
+    def _begin_for_workers(self):
+        """A signal handler has raised: workers that are there already need a manager, which ends them some day."""
+        if self.crew.alive:
+            self.begin()
 
     def is_sent(self, task, sent):
         """Whether the task has not to wait any more. sent: what crew.send() said of it. A callable whose parts cannot be

@@ -91,14 +91,17 @@ def collect():
 
 
 def children():
-    """Pids of this process's children, zombies included."""
-    found = set()
-    for task in os.listdir("/proc/self/task"):
+    """Pids of this process's children, zombies included. Those of a thread that ends meanwhile go to another thread, which
+    may have been looked at before: so this looks again until all threads were there."""
+    while True:
+        found, tasks = set(), os.listdir("/proc/self/task")
         try:
-            found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
-        except FileNotFoundError:
-            pass
-    return found
+            for task in tasks:
+                found.update(map(int, Path(f"/proc/self/task/{task}/children").read_text().split()))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if os.listdir("/proc/self/task") == tasks:
+            return found
 
 
 def descriptors():

@@ -37,15 +37,20 @@ def check(truth, *words):
 
 
 def children(pid="self"):
-    """Its children, zombies included."""
-    found = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children") as listed:
-                found += map(int, listed.read().split())
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return found
+    """Its children, zombies included. Those of a thread that ends meanwhile go to another thread, which may have been looked
+    at before: so this looks again until all threads were there."""
+    while os.path.exists(f"/proc/{pid}/task"):
+        found = []
+        try:
+            tasks = os.listdir(f"/proc/{pid}/task")
+            for task in tasks:
+                with open(f"/proc/{pid}/task/{task}/children") as listed:
+                    found += map(int, listed.read().split())
+            if os.listdir(f"/proc/{pid}/task") == tasks:
+                return found
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return []
 
 
 def descendants(pid="self"):

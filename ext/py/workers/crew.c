@@ -254,10 +254,29 @@ static int enter(struct sf_crew *crew)
     return 0;
 }
 
+/* The same for what brings tasks or workers. */
+static int enter_with_more(struct sf_crew *crew)
+{
+    if (crew->finished) {
+        PyErr_SetString(PyExc_RuntimeError, "its workers have been told to end");
+        return -1;
+    }
+    return enter(crew);
+}
+
 static void leave(struct sf_crew *crew)
 {
     if (--crew->users == 0 && crew->closed)
         free_crew(crew);
+}
+
+bool sf_crew_finish(struct sf_crew *crew)
+{
+    if (crew->closed || PyDict_Size(crew->sent) > 0)
+        return crew->closed;
+    crew->finished = true;
+    sf_feed_stop(&crew->feed);
+    return true;
 }
 
 PyObject *sf_crew_close(struct sf_crew *crew)
@@ -304,7 +323,7 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
 
 int sf_crew_start(struct sf_crew *crew)
 {
-    if (enter(crew))
+    if (enter_with_more(crew))
         return -1;
     int started = !sf_engine_has_place(&crew->engine) ? 0 : sf_engine_start(&crew->engine) ? -1 : 1;
     leave(crew);
@@ -331,9 +350,15 @@ static int send_item(struct sf_crew *crew, uint64_t number, PyObject *task, PyOb
         return -1;
     }
     PyList_SET_ITEM(items, 0, Py_NewRef(item));
-    crew->packing = true;
-    Py_ssize_t packed = sf_feed_pack(&crew->feed, number, items, is_bad);
-    crew->packing = false;
+    Py_ssize_t packed = 0;
+    if (crew->finished) { /* meanwhile; sf_crew_finish has not seen the task */
+        Py_DECREF(items);
+        PyErr_SetString(PyExc_RuntimeError, "its workers have been told to end");
+    } else {
+        crew->packing = true;
+        packed = sf_feed_pack(&crew->feed, number, items, is_bad);
+        crew->packing = false;
+    }
     bool is_ours = sf_engine_is_ours(&crew->engine); /* else pickling has called os.fork, and this is the new process */
     int error = packed && is_ours && !crew->closed ? sf_feed_push(&crew->feed) : 0;
     if (error && error != -EAGAIN)
@@ -353,7 +378,7 @@ static int send_item(struct sf_crew *crew, uint64_t number, PyObject *task, PyOb
 int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject *item, bool *is_bad)
 {
     *is_bad = false;
-    if (enter(crew))
+    if (enter_with_more(crew))
         return -1;
     int error = crew->feed.is_packed && !crew->packing ? sf_feed_push(&crew->feed) : 0;
     int sent = 0;

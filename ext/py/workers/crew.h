@@ -30,8 +30,13 @@
  * doomed. One of them sees what the other has stored (both orders are seq_cst): a worker that is doomed takes nothing
  * more, and waits until it is killed, or the doom is taken back.
  *
- * A worker ends by itself when it has done tasks_per_worker tasks, when it is retired (feed.h), and when the feed is
- * stopped and empty. */
+ * A worker ends by itself when it has done tasks_per_worker tasks, when it is retired (feed.h), and when the crew is
+ * finished.
+ *
+ * Finishing. sf_crew_finish() finds that no task is sent, and refuses all later ones, in one step under the interpreter
+ * lock. send() first notes its task and then looks whether the crew is finished, as code may run in between. So either
+ * finish() sees the task, or send() raises: no task is left over. A worker that is being forked meanwhile finds the
+ * feed stopped. If it is not there yet when the crew is closed, whoever forks it kills and reaps it. */
 #ifndef SF_PY_WORKERS_CREW_H
 #define SF_PY_WORKERS_CREW_H
 
@@ -59,6 +64,7 @@ struct sf_crew {
     bool refused;              /* another one found it so */
     bool waiting;              /* a wait() is under way */
     bool nudged;               /* the next wait(), or that one, returns at once */
+    bool finished;             /* nothing is sent any more, and nobody forked */
     bool closed;
     bool prepared; /* in a worker */
 };
@@ -89,6 +95,10 @@ PyObject *sf_crew_claims(const struct sf_crew *crew);
 
 /* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not, or it may not be killed. */
 int sf_crew_doom(struct sf_crew *crew, pid_t pid, uint64_t number);
+
+/* If no task is sent: from now on start() and send() raise RuntimeError, and workers end by themselves. Whether that is
+ * so. */
+bool sf_crew_finish(struct sf_crew *crew);
 
 /* Kills all workers and reaps them, and gives everything back: at once, or when the last call under way returns. Does
  * nothing in a worker. A list of the tasks that were sent, of which nothing will come; NULL with MemoryError. */

@@ -119,14 +119,11 @@ static PyObject *crew_retire(PyObject *self, PyObject *Py_UNUSED(unused))
     Py_RETURN_NONE;
 }
 
-static PyObject *crew_stop(PyObject *self, PyObject *Py_UNUSED(unused))
+static PyObject *crew_finish(PyObject *self, PyObject *Py_UNUSED(unused))
 {
-    struct sf_crew *crew = crew_of(self);
-    if (!crew->closed && sf_engine_is_ours(&crew->engine))
-        sf_feed_stop(&crew->feed);
-    if (PyErr_Occurred())
+    if (!sf_engine_is_ours(&crew_of(self)->engine))
         return NULL;
-    Py_RETURN_NONE;
+    return PyBool_FromLong(sf_crew_finish(crew_of(self)));
 }
 
 static PyObject *crew_close(PyObject *self, PyObject *Py_UNUSED(unused))
@@ -187,13 +184,13 @@ static void crew_dealloc(PyObject *self)
 }
 
 static PyMethodDef crew_methods[] = {
-    {"start", crew_start, METH_NOARGS, NULL}, {"number", crew_number, METH_O, NULL},
-    {"send", crew_send, METH_VARARGS, NULL},  {"wait", crew_wait, METH_O, NULL},
-    {"nudge", crew_nudge, METH_NOARGS, NULL}, {"claims", crew_claims, METH_NOARGS, NULL},
-    {"doom", crew_doom, METH_VARARGS, NULL},  {"sent", crew_sent, METH_NOARGS, NULL},
-    {"drop", crew_drop, METH_O, NULL},        {"retire", crew_retire, METH_NOARGS, NULL},
-    {"stop", crew_stop, METH_NOARGS, NULL},   {"close", crew_close, METH_NOARGS, NULL},
-    {"pids", crew_pids, METH_NOARGS, NULL},   {NULL, NULL, 0, NULL},
+    {"start", crew_start, METH_NOARGS, NULL},   {"number", crew_number, METH_O, NULL},
+    {"send", crew_send, METH_VARARGS, NULL},    {"wait", crew_wait, METH_O, NULL},
+    {"nudge", crew_nudge, METH_NOARGS, NULL},   {"claims", crew_claims, METH_NOARGS, NULL},
+    {"doom", crew_doom, METH_VARARGS, NULL},    {"sent", crew_sent, METH_NOARGS, NULL},
+    {"drop", crew_drop, METH_O, NULL},          {"retire", crew_retire, METH_NOARGS, NULL},
+    {"finish", crew_finish, METH_NOARGS, NULL}, {"close", crew_close, METH_NOARGS, NULL},
+    {"pids", crew_pids, METH_NOARGS, NULL},     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef crew_getset[] = {

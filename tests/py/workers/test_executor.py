@@ -499,6 +499,11 @@ def test_wrong_arguments_are_named():
             pickle.dumps(executor)
 
 
+def test_libraries_can_read_how_many_workers_there_are_at_most():
+    with Executor(3) as three, Executor() as many:
+        assert three._max_workers == 3 and many._max_workers == snakefish.cpu_count()
+
+
 def test_zero_and_none_workers_are_one_for_each_cpu():
     for count in (0, None):
         with Executor(count) as executor:

@@ -13,6 +13,7 @@ from conftest import PYPY, children, collect, finish_program, settles, start_pro
 
 import snakefish
 from snakefish import Executor
+from snakefish._executor_tasks import Task
 
 LIMIT_S = 20
 
@@ -179,6 +180,66 @@ def test_a_submission_that_a_shutdown_overtakes_ends_or_is_refused(is_used):
         assert executor.submit(Slow()).result(LIMIT_S) == 5
         executor.shutdown()
     assert not children()
+
+
+def test_a_submission_that_the_end_overtakes_just_before_it_is_sent_is_refused():
+    """The workers have been told to end by then, and one still lives."""
+    executor = Executor(1)
+    executor.submit(abs, 1).result(LIMIT_S)
+    state = executor._state
+    refuse, number = state.refuse, state.crew.number
+
+    def end_first():
+        refuse()
+        state.refuse = refuse
+        executor.shutdown()
+
+    state.refuse = end_first
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        executor.submit(abs, -1)
+    with pytest.raises(RuntimeError, match="have been"):
+        state.crew.send(number(-1), object(), None)
+    assert not children()
+
+
+def test_a_crew_that_is_finished_takes_nothing_more_and_one_that_has_tasks_is_not_finished():
+    with Executor(1) as executor:
+        executor.submit(abs, 1).result(LIMIT_S)
+        crew = executor._state.crew
+        task = executor.submit(time.sleep, 0.5)
+        assert not crew.finish()
+        assert task.result(LIMIT_S) is None
+        while crew.under_way:
+            time.sleep(0.001)
+        assert crew.finish()
+        for more in (crew.start, lambda: crew.send(crew.number(-1), "a task", None)):
+            with pytest.raises(RuntimeError, match="told to end"):
+                more()
+        assert crew.under_way == 0
+    assert not children()
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_task_that_meets_the_end_is_run_or_refused_and_never_both(is_seen):
+    """The manager closes, finds the task that another thread has just added, and goes on: that thread has seen `closed`."""
+    executor = Executor(1)
+    executor.submit(abs, 1).result(LIMIT_S)
+    state, ran = executor._state, snakefish.Channel(1 << 16)
+    task = Task(ran.send_pyobj, ("ran",), {})
+    task.resolve(state.functions)
+    state.shutdown = state.closed = True
+    if is_seen:
+        assert task.may_begin()
+        state.add([task])
+        assert list(state.waiting) in ([task], [])
+    else:
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+            state.add([task])
+        assert task.future.cancelled() and not state.waiting
+    state.closed = False
+    executor.shutdown()
+    assert len(ran) == is_seen and task.future.done()
+    ran.dispose()
 
 
 def test_many_tasks_leave_memory_and_descriptors_as_they_were():
@@ -365,6 +426,24 @@ def test_an_interrupted_submit_leaves_the_executor_usable():
     finally:
         signal.signal(signal.SIGALRM, old)
         signal.setitimer(signal.ITIMER_REAL, *rest)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_an_executor_whose_first_submission_was_interrupted_leaves_no_worker(wait):
+    class Interruption(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise Interruption
+
+    executor = Executor(2)
+    executor._state.try_to_send = interrupt  # it is interrupted after the fork
+    with pytest.raises(Interruption):
+        executor.submit(abs, -1)
+    assert len(children()) == 1
+    executor.shutdown(wait=wait)
+    assert not (children() if wait else settles(children))
+    executor.shutdown()
 
 
 def test_a_collection_anywhere_ends_an_executor():
