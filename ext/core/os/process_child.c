@@ -43,8 +43,7 @@ static void watch_parent(pid_t parent)
 void sf_process_child_prepare(struct sf_process_child *start)
 {
     sigset_t block;
-    sigemptyset(&block);
-    sigaddset(&block, SIGTERM);
+    sigfillset(&block);
     start->parent = getpid();
     start->by_main_thread = (pid_t)syscall(SYS_gettid) == start->parent;
     pthread_sigmask(SIG_BLOCK, &block, &start->mask);

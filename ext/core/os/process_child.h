@@ -12,8 +12,8 @@
  * - The child dies when its parent process dies, however that happens. A program that it execs does too if the main
  *   thread of the parent has forked. If another thread has, the program lives on.
  * - SIGTERM has its default action and is not blocked, whatever the parent does with it: else a parent that handles,
- *   ignores or blocks SIGTERM could not terminate its children by it. A SIGTERM between fork and begin is kept, and
- * ends the child then.
+ *   ignores or blocks SIGTERM could not terminate its children by it. Signals
+ *   that come between fork and begin are kept until then; a SIGTERM ends the child.
  *
  * Nothing here blocks or allocates. All is async-signal-safe. */
 #ifndef SF_CORE_OS_PROCESS_CHILD_H
@@ -29,7 +29,7 @@ struct sf_process_child {
     sigset_t mask;       /* of the thread that forks */
 };
 
-/* In the parent, right before the fork: blocks SIGTERM in this thread. */
+/* In the parent, right before the fork: blocks all signals in this thread. */
 void sf_process_child_prepare(struct sf_process_child *start);
 
 /* In the parent, right after the fork: restores the thread's signal mask. */

@@ -1,6 +1,10 @@
 /* Forking. See fork.h. What the interpreter and multiprocessing need before and after it is in protocol.c; what the
  * parent knows of the child afterwards is in child.c.
  *
+ * Signals that have handlers are delayed while the fork's hooks run: the interpreter prints and drops what is raised
+ * there. The parent's handlers run when it is back in its own code. The child's run once it is set up, and what they
+ * raise is the outcome of its body.
+ *
  * In the child the struct sf_child says NEW until sf_child_become: nothing may use it before. */
 #include "py/task/fork.h"
 
@@ -11,6 +15,7 @@
 #include "core/log/log.h"
 #include "core/log/usage.h"
 #include "core/os/process_child.h"
+#include "core/os/signal_delay.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
 #include "py/task/protocol.h"
@@ -53,6 +58,16 @@ struct start {
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
 };
 
+/* Handlers of signals that came before run here. 0, or -1 with an exception; then nothing is delayed. */
+static int delay_signals(void)
+{
+    sf_signal_delay_begin();
+    if (sf_check_signals() == 0)
+        return 0;
+    sf_signal_delay_end();
+    return -1;
+}
+
 /* To be called as late as possible: hooks may fork, and their children are not this child. */
 static void before_fork(struct start *start)
 {
@@ -64,6 +79,7 @@ static void after_fork(struct start *start, pid_t pid)
 {
     if (pid == 0) {
         start->child = getpid();
+        sf_signal_delay_adopt();
         start->had_sigterm_action = sf_process_child_begin(&start->process);
     } else {
         sf_process_child_forked(&start->process);
@@ -78,13 +94,21 @@ static pid_t fork_interpreter(struct start *start)
     Py_XDECREF(sys);
     Py_XDECREF(audited);
     PyObject *os = audited ? PyImport_ImportModule("os") : NULL;
-    if (!os || refuse_copy(start->caller)) { /* a hook's copy forks: its child ends at once (sf_process_child_begin) */
+    if (!os || delay_signals()) {
         Py_XDECREF(os);
+        return -1;
+    }
+    if (refuse_copy(start->caller)) { /* a hook's copy forks: its child ends at once (sf_process_child_begin) */
+        sf_signal_delay_end();
+        Py_DECREF(os);
         return -1;
     }
     before_fork(start);
     PyObject *pid = PyObject_CallMethod(os, "fork", NULL);
-    after_fork(start, getpid() == start->process.parent ? -1 : 0);
+    bool is_parent = getpid() == start->process.parent;
+    after_fork(start, is_parent ? -1 : 0);
+    if (is_parent)
+        sf_signal_delay_end();
     Py_DECREF(os);
     if (!pid && PyErr_ExceptionMatches(PyExc_OSError)) { /* as on CPython: RuntimeError with errno's text */
         PyObject *failure = sf_take_raised(), *number = PyObject_GetAttrString(failure, "errno");
@@ -102,21 +126,24 @@ static pid_t fork_interpreter(struct start *start)
 #else
 static pid_t fork_interpreter(struct start *start)
 {
-    if (PySys_Audit("os.fork", NULL))
+    if (PySys_Audit("os.fork", NULL) || delay_signals())
         return -1;
     PyOS_BeforeFork();
     if (getpid() != start->caller) {
         PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
+        sf_signal_delay_end();
         return refuse_copy(start->caller);
     }
     before_fork(start);
     pid_t pid = fork();
     int error = errno;
     after_fork(start, pid); /* before the hooks, which are code of the program */
-    if (pid == 0)
+    if (pid == 0) {
         PyOS_AfterFork_Child();
-    else
+    } else {
         PyOS_AfterFork_Parent(); /* also when the fork failed: it undoes what the before-hooks did */
+        sf_signal_delay_end();
+    }
     errno = error;
     if (pid < 0)
         sf_error(-error, "cannot fork");
@@ -130,7 +157,11 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
 {
     uint32_t task = self->task;
     sf_child_become(self, start->child, start->process.parent);
-    sf_protocol_begin(name, start->had_sigterm_action); /* if it raises, body finds the exception */
+    /* if one of these raises, body finds the exception */
+    int failed = sf_protocol_begin(name, start->had_sigterm_action);
+    sf_signal_delay_end();
+    if (!failed)
+        sf_check_signals();
     int status = body(context);
     assert(!PyErr_Occurred());
     sf_protocol_end();
