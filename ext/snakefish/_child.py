@@ -6,6 +6,7 @@ that both can be mixed in one program.
 import io
 import os
 import sys
+from _thread import get_ident
 
 from snakefish._streams import above_standard_streams, write_line
 
@@ -31,6 +32,33 @@ def warn_of_threads(this):
     from snakefish import _threads
 
     _threads.warn(this)
+
+
+def forget_imports():
+    """In the child, first: imports that other threads of the parent were in the midst of are not finished here, and nobody
+    would release the locks of their modules. Such a module is imported anew when it is asked for, as after an import that
+    has failed. Imports that the thread that forked is in the midst of go on."""
+    importlib, this = sys.modules["_frozen_importlib"], get_ident()
+    for name, reference in list(importlib._module_locks.items()):
+        lock = reference()
+        if lock is not None and lock.owner == this:
+            _forget_waiters(lock)
+            continue
+        importlib._module_locks.pop(name, None)
+        spec = getattr(sys.modules.get(name), "__spec__", None)
+        if lock is not None and lock.owner is not None and getattr(spec, "_initializing", False):
+            del sys.modules[name]
+    blocking = getattr(importlib._blocking_on, "data", importlib._blocking_on)  # 3.12 has a WeakValueDictionary there
+    for thread in list(blocking):
+        if thread != this:
+            blocking.pop(thread, None)
+
+
+def _forget_waiters(lock):
+    """Threads that wait for this lock of a module, or are about to, are not in the child."""
+    lock.lock._at_fork_reinit()
+    lock.wakeup._at_fork_reinit()
+    lock.waiters = type(lock.waiters)()  # an int; a list since 3.12
 
 
 class _Nothing(io.RawIOBase):

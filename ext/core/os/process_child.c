@@ -40,10 +40,15 @@ static void watch_parent(pid_t parent)
     sigaction(SIGURG, &action, NULL);
 }
 
-void sf_process_child_prepare(struct sf_process_child *start)
+void sf_process_child_prepare(struct sf_process_child *start, bool only_sigterm)
 {
     sigset_t block;
-    sigfillset(&block);
+    if (only_sigterm) {
+        sigemptyset(&block);
+        sigaddset(&block, SIGTERM);
+    } else {
+        sigfillset(&block);
+    }
     start->parent = getpid();
     start->by_main_thread = (pid_t)syscall(SYS_gettid) == start->parent;
     pthread_sigmask(SIG_BLOCK, &block, &start->mask);

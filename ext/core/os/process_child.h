@@ -1,7 +1,7 @@
 /* What a child of ours does first, and what the fork that makes it needs for that.
  *
  *     struct sf_process_child start;
- *     sf_process_child_prepare(&start);
+ *     sf_process_child_prepare(&start, false);
  *     pid = fork();
  *     if (pid == 0)
  *         sf_process_child_begin(&start);
@@ -29,8 +29,9 @@ struct sf_process_child {
     sigset_t mask;       /* of the thread that forks */
 };
 
-/* In the parent, right before the fork: blocks all signals in this thread. */
-void sf_process_child_prepare(struct sf_process_child *start);
+/* In the parent, right before the fork: blocks all signals in this thread. Where code of the program runs between this
+ * and begin, which may start programs that inherit what is blocked: only SIGTERM. */
+void sf_process_child_prepare(struct sf_process_child *start, bool only_sigterm);
 
 /* In the parent, right after the fork: restores the thread's signal mask. */
 void sf_process_child_forked(const struct sf_process_child *start);

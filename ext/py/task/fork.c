@@ -69,9 +69,9 @@ static int delay_signals(void)
 }
 
 /* To be called as late as possible: hooks may fork, and their children are not this child. */
-static void before_fork(struct start *start)
+static void before_fork(struct start *start, bool hooks_follow)
 {
-    sf_process_child_prepare(&start->process);
+    sf_process_child_prepare(&start->process, hooks_follow);
     sf_log_fork_as(start->task, start->name);
 }
 
@@ -103,7 +103,7 @@ static pid_t fork_interpreter(struct start *start)
         Py_DECREF(os);
         return -1;
     }
-    before_fork(start);
+    before_fork(start, true);
     PyObject *pid = PyObject_CallMethod(os, "fork", NULL);
     bool is_parent = getpid() == start->process.parent;
     after_fork(start, is_parent ? -1 : 0);
@@ -134,7 +134,7 @@ static pid_t fork_interpreter(struct start *start)
         sf_signal_delay_end();
         return refuse_copy(start->caller);
     }
-    before_fork(start);
+    before_fork(start, false);
     pid_t pid = fork();
     int error = errno;
     after_fork(start, pid); /* before the hooks, which are code of the program */

@@ -14,10 +14,11 @@
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
-    *set_wakeup_fd, *set_signal, *loaded_modules, *system_names;
+    *set_wakeup_fd, *set_signal, *loaded_modules, *system_names, *module_locks;
 /* functions of snakefish/_child.py, and what it has in place of standard input */
-static PyObject *warn_of_threads, *import_traceback, *take_over_multiprocessing, *make_named_factory, *forget_executors,
-    *forget_finalizers, *end_threads, *end_multiprocessing, *end_logging, *save_coverage, *make_empty_input;
+static PyObject *warn_of_threads, *import_traceback, *forget_imports, *take_over_multiprocessing, *make_named_factory,
+    *forget_executors, *forget_finalizers, *end_threads, *end_multiprocessing, *end_logging, *save_coverage,
+    *make_empty_input;
 static const struct {
     const char *module, *name;
     PyObject **to;
@@ -34,8 +35,10 @@ static const struct {
     {"_signal", "signal", &set_signal},
     {"sys", "modules", &loaded_modules},
     {"sys", "__dict__", &system_names},
+    {"_frozen_importlib", "_module_locks", &module_locks},
     {"snakefish._child", "warn_of_threads", &warn_of_threads},
     {"snakefish._child", "import_traceback", &import_traceback},
+    {"snakefish._child", "forget_imports", &forget_imports},
     {"snakefish._child", "take_over_multiprocessing", &take_over_multiprocessing},
     {"snakefish._child", "make_named_factory", &make_named_factory},
     {"snakefish._child", "forget_executors", &forget_executors},
@@ -405,6 +408,8 @@ int sf_protocol_begin(PyObject *name, bool had_sigterm_action)
     depth++;
     inherited = guarded;
     inherit_log_handlers();
+    if (PyDict_Size(module_locks) > 0 && call_function(forget_imports, NULL)) /* first: others may import */
+        return -1;
     if (exclude_inherited_from_gc() || empty_stdin())
         return -1;
     if (had_sigterm_action && forget_sigterm_handler())

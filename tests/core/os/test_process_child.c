@@ -46,7 +46,7 @@ static pid_t fork_child(bool *had_action)
 {
     struct sf_process_child start;
     bool had = false;
-    sf_process_child_prepare(&start);
+    sf_process_child_prepare(&start, false);
     pid_t pid = fork();
     if (pid == 0)
         had = sf_process_child_begin(&start);
@@ -189,7 +189,7 @@ TEST(a_handler_of_the_signal_that_tells_of_a_threads_end_goes_on_to_work)
 TEST(a_child_whose_parent_is_dead_already_ends_at_once)
 {
     struct sf_process_child start;
-    sf_process_child_prepare(&start);
+    sf_process_child_prepare(&start, false);
     start.parent = fork();
     if (start.parent == 0)
         _exit(0);
