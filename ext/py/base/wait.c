@@ -11,25 +11,33 @@
 
 #define POLL_PAUSE_NS 20000 /* the kernel adds some 50 microseconds */
 
-int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
+int sf_wait_seconds(PyObject *timeout, double *seconds)
 {
-    *deadline_ns = SF_FOREVER;
+    *seconds = INFINITY;
     if (!timeout || timeout == Py_None)
         return 0;
-    double seconds = PyFloat_AsDouble(timeout);
-    if (seconds == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError))
-            PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not %.200s",
-                         Py_TYPE(timeout)->tp_name);
-        else if (PyErr_ExceptionMatches(PyExc_OverflowError))
-            PyErr_Format(PyExc_ValueError, "timeout is out of range: None is for ever");
+    *seconds = PyFloat_AsDouble(timeout);
+    if (*seconds != -1.0 || !PyErr_Occurred())
+        return 0;
+    if (PyErr_ExceptionMatches(PyExc_TypeError))
+        PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not %.200s",
+                     Py_TYPE(timeout)->tp_name);
+    else if (PyErr_ExceptionMatches(PyExc_OverflowError))
+        PyErr_Format(PyExc_ValueError, "timeout is out of range: None is for ever");
+    return -1;
+}
+
+int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns)
+{
+    double seconds;
+    *deadline_ns = SF_FOREVER;
+    if (sf_wait_seconds(timeout, &seconds))
         return -1;
-    }
     if (isnan(seconds) || seconds < 0) {
         PyErr_Format(PyExc_ValueError, "timeout must be at least 0 seconds, not %R", timeout);
         return -1;
     }
-    if (seconds < 1e9) /* more is for ever */
+    if (seconds < SF_WAIT_MOST_S)
         *deadline_ns = sf_monotonic_ns() + (int64_t)ceil(seconds * 1e9);
     return 0;
 }

@@ -15,6 +15,12 @@
 #define SF_WAIT_BUSY_NS INT64_C(250000000) /* how long a call that does not block waits for a lock */
 #define SF_RAISED 1                        /* a Python exception is set */
 
+#define SF_WAIT_MOST_S 1e9 /* a longer timeout is for ever */
+
+/* Reads a timeout: a number of seconds; INFINITY for None and for NULL. What numbers are right, the caller says. 0, or
+ * -1 with an exception that names the argument. */
+int sf_wait_seconds(PyObject *timeout, double *seconds);
+
 /* A timeout argument (None: for ever; seconds >= 0) as a deadline on CLOCK_MONOTONIC in ns. Raises TypeError or
  * ValueError that name it: -1. */
 int sf_wait_deadline(PyObject *timeout, int64_t *deadline_ns);

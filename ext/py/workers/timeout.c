@@ -6,34 +6,26 @@
 #include <unistd.h>
 
 #include "core/os/monotonic.h"
+#include "py/base/wait.h"
 
 #define LATE INT64_C(-1)
 #define REAP_NS INT64_C(1000000) /* how often it is looked whether a worker that was killed is dead */
-#define MOST_SECONDS 1e9         /* more is for ever */
 
 int sf_timeout_read(PyObject *timeout, int64_t *timeout_ns)
 {
+    double seconds;
     *timeout_ns = 0;
-    if (!timeout || timeout == Py_None)
-        return 0;
-    if (PyBool_Check(timeout)) {
+    if (timeout && PyBool_Check(timeout)) {
         PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not the bool %R", timeout);
         return -1;
     }
-    double seconds = PyFloat_AsDouble(timeout);
-    if (seconds == -1.0 && PyErr_Occurred()) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError))
-            PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None, not %.200s",
-                         Py_TYPE(timeout)->tp_name);
-        else if (PyErr_ExceptionMatches(PyExc_OverflowError))
-            PyErr_Format(PyExc_ValueError, "timeout is out of range: None is for ever");
+    if (sf_wait_seconds(timeout, &seconds))
         return -1;
-    }
     if (isnan(seconds) || seconds <= 0) {
         PyErr_Format(PyExc_ValueError, "timeout must be more than 0 seconds, not %R: None is for ever", timeout);
         return -1;
     }
-    if (seconds < MOST_SECONDS)
+    if (seconds < SF_WAIT_MOST_S)
         *timeout_ns = (int64_t)ceil(seconds * (double)SF_NS_PER_S);
     return 0;
 }
