@@ -80,13 +80,9 @@ class Executor(_Executor):
             raise TypeError(f"name must be a str or None, not {type(name).__name__}")
         prepare = _Preparation(initializer, tuple(initargs))
         workers = workers or cpu_count()
+        self._max_workers = workers  # the standard library's executors have it, and libraries such as dask read it
         self._state = State(manage, workers, prepare, max_tasks_per_child, task_timeout, name or "executor")
         self._state.reference = weakref.ref(self, self._state.end)
-
-    @property
-    def _max_workers(self):
-        """A number. The standard library's executors have this attribute, and libraries such as dask read it."""
-        return self._state.max_workers
 
     def submit(self, fn, /, *args, **kwargs):
         """Has fn(*args, **kwargs) computed by a worker. Returns its concurrent.futures.Future. Does not block, but for a
