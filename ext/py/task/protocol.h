@@ -18,10 +18,10 @@ int sf_protocol_init(void); /* looks up what is called later. 0, or -1 with an e
  * exception. */
 int sf_protocol_prepare(void);
 
-/* In the child, first: lets go of what belongs to the parent (imports of its other threads, garbage, standard input, wake-up descriptor, finalizers,
- * executors, multiprocessing's children), and takes its name. name: str, for multiprocessing and logging.
- * had_sigterm_action: SIGTERM had another action than the default in the parent; Python is told that it is gone. 0, or
- * -1 with an exception. */
+/* In the child, first: lets go of what belongs to the parent (imports of its other threads, garbage, standard input,
+ * wake-up descriptor, finalizers, executors, multiprocessing's children), and takes its name. name: str, for
+ * multiprocessing and logging. had_sigterm_action: SIGTERM had another action than the default in the parent; Python is
+ * told that it is gone. 0, or -1 with an exception. */
 int sf_protocol_begin(PyObject *name, bool had_sigterm_action);
 
 /* In the child, last: waits for its threads, runs its exit handlers and finalizers, waits for its children, flushes.
