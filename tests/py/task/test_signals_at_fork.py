@@ -46,15 +46,16 @@ for _ in range({others}):
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 import warnings
 warnings.simplefilter("ignore")
+def forking():
+    signal.setitimer(signal.ITIMER_REAL, seeded.uniform(0.001, 0.004))
+    while calls == out:
+        {LOOPS[loop]}
 seeded, out, end = random.Random(1), 0, time.monotonic() + 1
 while time.monotonic() < end and calls == out:
     try:
-        signal.setitimer(signal.ITIMER_REAL, seeded.uniform(0.001, 0.004))
-        while calls == out:
-            {LOOPS[loop]}
+        forking()
     except Interruption:
         out += 1
-        t = g = None
 print(calls - out, out > 3, ignored, flush=True)
 os._exit(0)
 """)
