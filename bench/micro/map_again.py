@@ -1,4 +1,5 @@
 """map-again: 40 maps of 100 tasks each, one after the other: what a map costs besides its tasks"""
+import time
 from contextlib import contextmanager
 
 from bench.support.ready import mapper
@@ -8,6 +9,7 @@ check_size = 2
 unit = operation = "map of 100 tasks"
 seconds = 0.2
 parallel = True
+floor_is = "the built-in map"
 also = ("snakefish-executor",)
 targets = {"multiprocessing-warm": 1}
 
@@ -28,6 +30,13 @@ def ready(runtime, size, workers):
             return b"%d\n" % sum(run(lambda map: map(square, list(range(TASKS)), chunk)) == right for _ in range(size))
 
         yield again
+
+
+def floor(size, workers):
+    right = [x * x for x in range(TASKS)]
+    start = time.perf_counter_ns()
+    count = sum(list(map(square, range(TASKS))) == right for _ in range(size))
+    return b"%d\n" % count, time.perf_counter_ns() - start
 
 
 def expected(size):

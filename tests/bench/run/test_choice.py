@@ -43,10 +43,11 @@ def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_a
     assert plan.blocks == 6
 
 
-def test_a_micro_benchmark_brings_what_its_targets_name(job):
+def test_a_micro_benchmark_brings_the_runtimes_that_it_names(job):
     cells = {(c.workload, c.runtime) for c in job().cells}
     assert ("map-ints", "multiprocessing-warm") in cells and ("map-skewed", "multiprocessing-warm") not in cells
-    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-ints"}
+    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-again", "map-ints", "submit-result"}
+    assert {w for w, r in cells if r == "snakefish-executor"} == {"map-again", "map-ints"}
 
 
 def test_full_is_everything_but_the_optional(job, probed):
