@@ -2,14 +2,14 @@
 
     python3 tests/stress/soak.py [--build build] [--seed S] [--part NAME ...]
 
-Parts: faults (thousands of trials), executor (1,000 trials of an Executor whose workers are killed), reentrancy (ten
-minutes of the fuzzer, on both builds), many (10,000 of each kind of object, 100,000 tasks of an Executor), ring (its
-killed test with other seeds), tsan (the core's tests under ThreadSanitizer), references (an extension for the debug
-interpreter, if that is there), overcommit, bench (sessions of the bench that is killed and resumed), books (a thousand
-traced programs whose processes or collector are killed), clock (ten million events in order), flood (what the collector
-can take), hostile (hostile logs and traces through all commands), peers (CPython's own tests, plain and traced),
-kernel_cost (what the kernel's view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a
-minute, or FUZZ_SECONDS).
+Parts: faults (thousands of trials), executor (1,000 trials of an Executor whose workers are killed, and its steps in
+every order), reentrancy (ten minutes of the fuzzer, on both builds), many (10,000 of each kind of object, 100,000 tasks
+of an Executor), ring (its killed test with other seeds), tsan (the core's tests under ThreadSanitizer), references (an
+extension for the debug interpreter, if that is there), overcommit, bench (sessions of the bench that is killed and
+resumed), books (a thousand traced programs whose processes or collector are killed), clock (ten million events in
+order), flood (what the collector can take), hostile (hostile logs and traces through all commands), peers (CPython's
+own tests, plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every
+interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
 What a part says comes as it says it; the last line has the sums.
 """
 import argparse
@@ -40,7 +40,9 @@ def tsan_tests(build):
 def parts(build, seed):
     """Name -> list of (command, more environment)."""
     found = {"faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
-             "executor": [(script("run.py", "--file", "executors", "--trials", "1000", "--seed", str(seed), "--progress"), {})],
+             "executor": [(script("run.py", "--file", "executors", "--trials", "1000", "--seed", str(seed), "--progress"), {}),
+                          ([sys.executable, os.path.join(TOP, "tests", "run.py"), "--build", build, "py-executor"],
+                           {"SF_ALL_ORDERS": "yes"})],
              "reentrancy": [(script("reentrancy.py", "--cases", "1000000", "--seconds", "300", "--seed", str(seed),
                                     "--progress"), {"SF_BUILD": folder}) for folder in (build, build + "/asserts")],
              "many": [(script("many.py"), {})],
