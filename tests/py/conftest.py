@@ -136,6 +136,17 @@ def is_running(pid):
         return False
 
 
+def group_members(group):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.getpgid(int(pid)) == group and is_running(pid):
+                found.append(pid)
+        except ProcessLookupError:
+            pass
+    return found
+
+
 @pytest.fixture(autouse=True, scope="session")
 def collections_are_quick():
     """Excludes from collections what exists before the first test: visiting it each time would take half of the run."""

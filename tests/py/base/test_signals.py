@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from conftest import finish_program, is_running, settles, start_program
+from conftest import finish_program, group_members, is_running, settles, start_program
 
 from snakefish import Thread
 
@@ -52,17 +52,6 @@ if True:
     assert ended.stderr.count("Traceback") <= 1 and "Exception ignored" not in ended.stderr.replace(
         "Exception ignored in atexit callback", "") and len(ended.stderr.splitlines()) < 20, ended.stderr
     assert settles(lambda: group_members(program.pid)) == []
-
-
-def group_members(group):
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.getpgid(int(pid)) == group and is_running(pid):
-                found.append(pid)
-        except ProcessLookupError:
-            pass
-    return found
 
 
 def test_the_program_can_go_on_after_ctrl_c(check_program):

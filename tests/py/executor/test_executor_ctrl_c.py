@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from conftest import finish_program, is_running, settles, start_program
+from conftest import finish_program, group_members, settles, start_program
 
 BEGIN = """
 import asyncio, os, signal, subprocess, sys, threading, time
@@ -78,17 +78,6 @@ def interrupt(source, whole_group):
     took = time.monotonic() - started
     assert settles(lambda: group_members(program.pid)) == []
     return ended, took
-
-
-def group_members(group):
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.getpgid(int(pid)) == group and is_running(pid):
-                found.append(pid)
-        except ProcessLookupError:
-            pass
-    return found
 
 
 def check_interrupted(source, whole_group, statuses):
