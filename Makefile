@@ -3,7 +3,7 @@
 #   PYTHON=python3.12        the interpreter to build for and to test with (default: Debian's)
 #   SAN=address,undefined    build with sanitizers and asserts, under build/san-<names>/
 #   ASSERTS=yes              build with asserts, under build/asserts/
-#   JOBS=1                   for test: run one suite at a time, not three
+#   JOBS=1                   for test and stress: run one suite or part at a time, not three
 #   V=1                      show the commands
 #   DEPS=no                  do not look for packages to install
 #   RESUME=1                 for bench-full: continue the session that was interrupted
@@ -247,7 +247,7 @@ stress: deps                    ## thousands of faults, 10,000 objects, 10 milli
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tracer
 	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
-	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B)
+	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --jobs $(JOBS)
 
 fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); its findings are kept in build/fuzz
 	$(Q)$(MAKE) --no-print-directory fuzzers

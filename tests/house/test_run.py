@@ -8,6 +8,9 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import run as runner
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "stress"))
+import soak
+
 # Passes only if the other one runs at the same time.
 MEETS = "touch {me}; for i in $(seq 300); do test -e {other} && break; sleep 0.1; done; test -e {other} && echo 1 passed"
 LEAVES = "; status=$?; sleep 0.5; touch {me}-left; exit $status"
@@ -45,3 +48,18 @@ def test_a_suite_that_was_not_built_is_a_failure(tmp_path):
 
 def test_every_suite_that_is_named_exists(tmp_path):
     assert {*runner.ALONE, *runner.LONGEST, *runner.WITH_ASSERTS} <= set(runner.suites(str(tmp_path)))
+
+
+def test_every_part_of_make_stress_that_is_named_exists(tmp_path):
+    assert {*soak.ALONE, *soak.LONGEST} <= set(soak.parts(str(tmp_path), 1))
+
+
+def test_parts_of_make_stress_run_side_by_side_and_those_that_measure_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(soak, "TOP", str(tmp_path))
+    chosen = {name: [(["sh", "-c", script], {})] for name, script in {
+        "flood": IS_ALONE.replace("echo 2 passed", "echo 2 passed, 0 failed, 0 skipped"),
+        "many": (MEETS + LEAVES).format(me="core", other="fuzz"),
+        "ring": (MEETS + LEAVES).format(me="fuzz", other="core")}.items()}
+    assert list(soak.run_parts(chosen, 2)) == [[1, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert capsys.readouterr().out.splitlines()[-1].startswith("flood ")

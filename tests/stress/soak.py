@@ -1,6 +1,6 @@
-"""The long tests, one after the other: `make stress`.
+"""The long tests: `make stress`.
 
-    python3 tests/stress/soak.py [--build build] [--seed S] [--part NAME ...]
+    python3 tests/stress/soak.py [--build build] [--seed S] [--jobs N] [--part NAME ...]
 
 Parts: faults (thousands of trials), executor (1,000 trials of an Executor whose workers are killed, and its steps in
 every order), reentrancy (ten minutes of the fuzzer, on both builds), many (10,000 of each kind of object, 100,000 tasks
@@ -10,7 +10,9 @@ resumed), books (a thousand traced programs whose processes or collector are kil
 order), flood (what the collector can take), hostile (hostile logs and traces through all commands), peers (CPython's
 own tests, plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every
 interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
-What a part says comes as it says it; the last line has the sums.
+With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
+whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
+What a part says comes as it says it, with the part's name; the last line has the sums.
 """
 import argparse
 import glob
@@ -20,11 +22,14 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
+ALONE = ("overcommit", "flood", "kernel_cost")
+LONGEST = ("ring", "peers", "bench", "reentrancy")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
 
@@ -73,7 +78,7 @@ def parts(build, seed):
     return found
 
 
-def run(command, more):
+def run(name, command, more):
     """Its last line with counts, as numbers; its output is shown as it comes."""
     process = subprocess.Popen(command, cwd=TOP, env={**os.environ, **more}, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
@@ -82,17 +87,43 @@ def run(command, more):
         if re.match(r"\d+ passed, \d+ failed, \d+ skipped$", line):
             counts = [int(n) for n in re.findall(r"\d+", line)]
         elif not line.startswith(("ok ", "INFO:")):
-            print("  " + line, end="", flush=True)
+            print(f"  {name}: {line}", end="", flush=True)
     status = process.wait()
     if counts is None:  # a program without counts: a fuzzer, or make, which is no test
         return [0, 1, 0] if status else [int(command[0] != "make"), 0, 0]
     return counts if not status or counts[1] else [counts[0], 1, counts[2]]
 
 
+def run_part(name, commands):
+    """The sums of a part's counts."""
+    started, sums = time.monotonic(), [0, 0, 0]
+    if not commands:
+        reason = "there is no python3-dbg" if name == "references" else "not built"
+        print(f"  {name}: skip: {reason}", flush=True)
+        sums[2] = 1
+    for command, more in commands:
+        sums = [a + b for a, b in zip(sums, run(name, command, more))]
+    print("{:12} {} passed, {} failed, {} skipped  {:.1f} s".format(name, *sums, time.monotonic() - started), flush=True)
+    return sums
+
+
+def run_parts(chosen, jobs):
+    """The sums of each part as it ends."""
+    together = [name for name in chosen if jobs > 1 and name not in ALONE]
+    together.sort(key=lambda name: name not in LONGEST)
+    with ThreadPoolExecutor(jobs) as pool:
+        for done in as_completed([pool.submit(run_part, name, chosen[name]) for name in together]):
+            yield done.result()
+    for name in chosen:
+        if name not in together:
+            yield run_part(name, chosen[name])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
     parser.add_argument("--part", action="append", choices=[
         "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "hostile", "peers",
         "kernel_cost", "references", "overcommit", "installs", "fuzz"])
@@ -101,20 +132,11 @@ def main():
     os.environ["SF_BUILD"] = build
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     print(f"seed {options.seed}", flush=True)
+    chosen = {name: commands for name, commands in parts(build, options.seed).items()
+              if not options.part or name in options.part}
     total = [0, 0, 0]
-    for name, commands in parts(build, options.seed).items():
-        if options.part and name not in options.part:
-            continue
-        started, sums = time.monotonic(), [0, 0, 0]
-        print(name, flush=True)
-        if not commands:
-            reason = "there is no python3-dbg" if name == "references" else "not built"
-            print(f"  skip {name}: {reason}")
-            sums[2] = 1
-        for command, more in commands:
-            sums = [a + b for a, b in zip(sums, run(command, more))]
+    for sums in run_parts(chosen, max(1, options.jobs)):
         total = [a + b for a, b in zip(total, sums)]
-        print("{:12} {} passed, {} failed, {} skipped  {:.1f} s".format(name, *sums, time.monotonic() - started), flush=True)
     print("{} passed, {} failed, {} skipped".format(*total))
     return 1 if total[1] or not total[0] else 0
 
