@@ -30,16 +30,12 @@ class _Pickler(Pickler):
     def reducer_override(self, obj):
         if not isinstance(obj, BaseException) or type(obj) in copyreg.dispatch_table:
             return NotImplemented
-        reduced = obj.__reduce_ex__(_PROTOCOL)
-        if not isinstance(reduced, tuple) or reduced[0] is not type(obj):
-            return reduced  # the class has a way of its own
-        state = reduced[2:]
         if any(exception is obj for exception in self.tried):
-            state = ()
-        elif self.left_out is not None and state and isinstance(state[0], dict):
-            kept = {name: value for name, value in state[0].items() if self._can_pickle(obj, name, value)}
-            state = (kept, *state[1:])
-        return (remake, (type(obj), reduced[1], obj.args), *state)
+            reduced = reduce_exception(obj)
+            return reduced[:2] if reduced[0] is remake else reduced
+        if self.left_out is None:
+            return reduce_exception(obj)
+        return reduce_exception(obj, lambda name, value: self._can_pickle(obj, name, value))
 
     def _can_pickle(self, exception, name, value):
         try:
@@ -65,6 +61,18 @@ def pickle_exception(exception):
             raise reason from None
         lines = [f"(its attribute {name!r} stayed in the child: {why})\n" for name, why in left_out.items()]
         return pickler.file.getvalue(), "".join(lines)
+
+
+def reduce_exception(exception, can_travel=None):
+    """What its __reduce_ex__ returns, with `remake` in the place of its class, unless the class has a way of its own.
+    can_travel(name, value): of each attribute, whether it is kept; all are where that is None."""
+    reduced = exception.__reduce_ex__(_PROTOCOL)
+    if not isinstance(reduced, tuple) or reduced[0] is not type(exception):
+        return reduced
+    state = reduced[2:]
+    if can_travel is not None and state and isinstance(state[0], dict):
+        state = ({name: value for name, value in state[0].items() if can_travel(name, value)}, *state[1:])
+    return (remake, (type(exception), reduced[1], exception.args), *state)
 
 
 def remake(cls, arguments, args):

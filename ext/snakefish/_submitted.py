@@ -16,7 +16,7 @@ import time
 
 import snakefish
 from snakefish._child import exit_status, format_exception, summarise
-from snakefish._exceptions import pickle_exception, remake
+from snakefish._exceptions import pickle_exception, reduce_exception
 from snakefish._interruption import is_from_signal_handler
 
 _PROTOCOL = 5
@@ -167,13 +167,7 @@ class _ByValue:
         self.error, self.left_out = error, {}
 
     def __reduce__(self):
-        reduced = self.error.__reduce_ex__(_PROTOCOL)
-        if not isinstance(reduced, tuple) or reduced[0] is not self.error.__class__:
-            return reduced
-        state = reduced[2:]
-        if state and isinstance(state[0], dict):
-            state = ({name: value for name, value in state[0].items() if self._can_pack(name, value)}, *state[1:])
-        return (remake, (type(self.error), reduced[1], self.error.args), *state)
+        return reduce_exception(self.error, self._can_pack)
 
     def _can_pack(self, name, value):
         try:

@@ -83,6 +83,12 @@ def check_program():
     return check_the_program
 
 
+@pytest.fixture
+def executor():
+    with __import__("snakefish").Executor(2) as one:
+        yield one
+
+
 def collect():
     """Frees everything that nothing refers to. PyPy, which counts no references, needs several rounds for objects written
     in C: one to find them, and one to run what their end calls."""

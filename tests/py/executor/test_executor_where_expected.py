@@ -12,12 +12,6 @@ import snakefish
 from snakefish import Executor
 
 
-@pytest.fixture
-def executor():
-    with Executor(2) as one:
-        yield one
-
-
 def library(name):
     """The module; the test is skipped where it is not installed."""
     try:

@@ -18,12 +18,6 @@ LIMIT_S = 20
 FACTOR = 3
 
 
-@pytest.fixture
-def executor():
-    with Executor(2) as one:
-        yield one
-
-
 def cube(x):
     return x**3
 

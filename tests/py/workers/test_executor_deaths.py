@@ -17,12 +17,6 @@ LIMIT_S = 20
 
 
 @pytest.fixture
-def executor():
-    with Executor(2) as one:
-        yield one
-
-
-@pytest.fixture
 def gate():
     with snakefish.Channel(1 << 16) as one:
         yield one
@@ -78,7 +72,7 @@ def test_workers_that_are_killed_at_random_lose_exactly_their_tasks(seed):
     end = time.monotonic() + 4
     killed = failed = 0
     with Executor(3) as executor:
-        while time.monotonic() < end:
+        while killed <= 5 or time.monotonic() < end:
             tasks = [executor.submit(spin, rng.random() * 0.002, n) for n in range(30)]
             for pid in rng.sample(executor._state.crew.pids(), rng.randrange(2)):
                 time.sleep(rng.random() * 0.02)
@@ -93,7 +87,7 @@ def test_workers_that_are_killed_at_random_lose_exactly_their_tasks(seed):
                 except WorkerDied as died:
                     assert died.exit_status == -signal.SIGKILL and f", {n})" in died.task
                     failed += 1
-    assert failed <= killed and killed > 5
+    assert failed <= killed
 
 
 def spin(seconds, value):

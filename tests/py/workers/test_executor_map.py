@@ -17,12 +17,6 @@ LIMIT_S = 20
 
 
 @pytest.fixture
-def executor():
-    with Executor(2) as one:
-        yield one
-
-
-@pytest.fixture
 def channel():
     with snakefish.Channel(1 << 20) as one:
         yield one
