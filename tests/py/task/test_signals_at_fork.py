@@ -51,15 +51,15 @@ def forking():
     while calls == out:
         {LOOPS[loop]}
 seeded, out, end = random.Random(1), 0, time.monotonic() + 1
-while time.monotonic() < end and calls == out:
+while calls == out and (out <= 3 or time.monotonic() < end):
     try:
         forking()
     except Interruption:
         out += 1
-print(calls - out, out > 3, ignored, flush=True)
+print(calls - out, ignored, flush=True)
 os._exit(0)
 """)
-    assert (ended.stdout, ended.status) == ("0 True []\n", 0), ended
+    assert (ended.stdout, ended.status) == ("0 []\n", 0), ended
 
 
 @pytest.mark.parametrize("place", ["before", "after_in_parent"])

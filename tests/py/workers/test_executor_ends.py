@@ -411,7 +411,7 @@ def test_an_interrupted_submit_leaves_the_executor_usable():
     try:
         with Executor(2) as executor:
             end = time.monotonic() + 2
-            while time.monotonic() < end:
+            while interruptions <= 20 or time.monotonic() < end:
                 try:
                     signal.setitimer(signal.ITIMER_REAL, 0.0003)
                     for n in range(1000):
@@ -420,7 +420,6 @@ def test_an_interrupted_submit_leaves_the_executor_usable():
                     interruptions += 1
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
-            assert interruptions > 20
             for n, task in tasks:
                 assert task.result(LIMIT_S) == n
     finally:
