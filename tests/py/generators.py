@@ -1,4 +1,6 @@
 """Generator functions and helpers that the tests of Generators share. `total` is the global that they change."""
+import time
+
 from snakefish import Generator
 
 total = 0
@@ -36,3 +38,15 @@ def started(f, *arguments, **more):
     generator = Generator(f, *arguments, **more)
     generator.start()
     return generator
+
+
+def polled(generator):
+    """All its items, taken without waiting in next()."""
+    items = []
+    while True:
+        try:
+            items.append(generator.next(False))
+        except IndexError:
+            time.sleep(0.001)
+        except StopIteration:
+            return items

@@ -69,6 +69,19 @@ def is_running(pid):
         return False
 
 
+def kill_or_stop(pid, number, pause_s):
+    """Sends the signal, or with pause_s stops the process for so long."""
+    try:
+        if pause_s is None:
+            os.kill(pid, number)
+        else:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(pause_s)
+            os.kill(pid, signal.SIGCONT)
+    except ProcessLookupError:
+        pass
+
+
 class Trial:
     def __init__(self, name, seed):
         self.chance = random.Random(f"{name} {seed}")
@@ -123,17 +136,9 @@ class Trial:
             os._exit(0)
 
     def disturb_now(self, slot, pause_s=None):
-        pid = self.slots[slot]
-        try:
-            if pause_s is None:
-                self.killed[slot] = 1
-                os.kill(pid, signal.SIGKILL)
-            else:
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(pause_s)
-                os.kill(pid, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
+        if pause_s is None:
+            self.killed[slot] = 1
+        kill_or_stop(self.slots[slot], signal.SIGKILL, pause_s)
 
     def was_killed(self, slot):
         return bool(self.killed[slot])

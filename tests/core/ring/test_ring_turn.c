@@ -9,6 +9,20 @@ static struct sf_ring_turn *new_turn(void)
     return shared_memory(sizeof(struct sf_ring_turn));
 }
 
+/* A process that has the turn and keeps it. */
+static pid_t start_owner(struct sf_ring *ring, struct sf_ring_turn *turn)
+{
+    pid_t owner = fork();
+    if (owner == 0) {
+        CHECK(sf_ring_turn_take(ring, turn));
+        for (;;)
+            pause();
+    }
+    while (!sf_ring_turn_is_taken(turn))
+        usleep(1000);
+    return owner;
+}
+
 TEST(one_process_at_a_time_has_the_turn)
 {
     struct sf_ring *ring = new_ring(1024);
@@ -53,14 +67,7 @@ TEST(a_wait_ends_by_its_timeout_and_by_a_signal_while_the_owner_lives)
 {
     struct sf_ring *ring = new_ring(1024);
     struct sf_ring_turn *turn = new_turn();
-    pid_t owner = fork();
-    if (owner == 0) {
-        CHECK(sf_ring_turn_take(ring, turn));
-        for (;;)
-            pause();
-    }
-    while (!sf_ring_turn_is_taken(turn))
-        usleep(1000);
+    pid_t owner = start_owner(ring, turn);
     double start = now_s();
     CHECK_EQ(-ETIMEDOUT, sf_ring_turn_wait(ring, turn, 20 * MS));
     CHECK(now_s() - start >= 0.02);
@@ -75,14 +82,7 @@ TEST(the_turn_of_a_dead_process_can_be_taken)
 {
     struct sf_ring *ring = new_ring(1024);
     struct sf_ring_turn *turn = new_turn();
-    pid_t owner = fork();
-    if (owner == 0) {
-        CHECK(sf_ring_turn_take(ring, turn));
-        for (;;)
-            pause();
-    }
-    while (!sf_ring_turn_is_taken(turn))
-        usleep(1000);
+    pid_t owner = start_owner(ring, turn);
     kill(owner, SIGKILL);
     await_zombie(owner);
     CHECK(!sf_ring_turn_take(ring, turn)); /* by who has waited only: it asks whether the owner lives */

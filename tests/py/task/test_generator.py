@@ -7,7 +7,7 @@ import time
 
 import generators
 import pytest
-from generators import OwnError, add_total, count, failing, started, summing, take_total
+from generators import OwnError, add_total, count, failing, polled, started, summing, take_total
 
 from snakefish import Channel, ChildDied, Generator, Thread
 
@@ -82,17 +82,8 @@ def test_next_without_blocking_asks_once_and_then_polls():
 
 
 def test_polling_gets_everything_also_the_end():
-    got = []
     with started(count, args=(5,)) as generator:
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            try:
-                got.append(generator.next(False))
-            except IndexError:
-                time.sleep(0.001)
-            except StopIteration:
-                break
-    assert got == [0, 1, 2, 3, 4]
+        assert polled(generator) == [0, 1, 2, 3, 4]
 
 
 def test_a_timeout_of_next_passes_and_the_item_is_not_lost():

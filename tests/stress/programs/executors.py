@@ -15,7 +15,7 @@ import time
 import warnings
 
 import snakefish
-from trial import STOPPED, Skipped, check, children, is_running, program
+from trial import STOPPED, Skipped, check, children, is_running, kill_or_stop, program
 
 try:
     import numpy
@@ -183,17 +183,10 @@ def disturb_workers(trial, book, pause_s=None):
 
 
 def disturb_one(book, slot, pid, number, pause_s):
-    try:
-        if pause_s is None:
-            book.kills[2 * slot + 1] = number
-            book.kills[2 * slot] = pid
-            os.kill(pid, number)
-        else:
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(pause_s)
-            os.kill(pid, signal.SIGCONT)
-    except ProcessLookupError:
-        pass
+    if pause_s is None:
+        book.kills[2 * slot + 1] = number
+        book.kills[2 * slot] = pid
+    kill_or_stop(pid, number, pause_s)
 
 
 # ---- what came of it ----

@@ -43,6 +43,19 @@ static void have_log(void)
     CHECK_EQ(1, read(go[0], &byte, 1));
 }
 
+/* The same in a process that closes its descriptors. */
+static void have_log_without_descriptors(void)
+{
+    char byte;
+    CHECK_EQ(0, sf_log_attach(session.dir));
+    struct sf_log_header header = *sf_log_self.header;
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != ready[1] && fd != go[0])
+            close(fd);
+    CHECK_EQ(sizeof header, write(ready[1], &header, sizeof header));
+    CHECK_EQ(1, read(go[0], &byte, 1));
+}
+
 /* In the parent: opens the child's log, and looks who writes it. */
 static struct sf_log_header find(void)
 {
@@ -84,13 +97,7 @@ TEST(one_that_has_closed_the_descriptor_is_known_by_its_pid)
     begin();
     pid_t pid = fork();
     if (pid == 0) {
-        CHECK_EQ(0, sf_log_attach(session.dir));
-        struct sf_log_header header = *sf_log_self.header;
-        for (int fd = 3; fd < 1024; fd++)
-            if (fd != ready[1] && fd != go[0])
-                close(fd);
-        CHECK_EQ(sizeof header, write(ready[1], &header, sizeof header));
-        CHECK_EQ(1, read(go[0], &header, 1));
+        have_log_without_descriptors();
         _exit(0);
     }
     find();
@@ -148,23 +155,6 @@ static pid_t start_in_namespace(void (*act)(void))
     return pid;
 }
 
-static void keep_log(void)
-{
-    have_log();
-}
-
-static void keep_log_without_descriptors(void)
-{
-    char byte;
-    CHECK_EQ(0, sf_log_attach(session.dir));
-    struct sf_log_header header = *sf_log_self.header;
-    for (int fd = 3; fd < 1024; fd++)
-        if (fd != ready[1] && fd != go[0])
-            close(fd);
-    CHECK_EQ(sizeof header, write(ready[1], &header, sizeof header));
-    CHECK_EQ(1, read(go[0], &byte, 1));
-}
-
 static void expect_found(void (*act)(void))
 {
     if (geteuid())
@@ -184,12 +174,12 @@ static void expect_found(void (*act)(void))
 
 TEST(a_process_of_an_inner_namespace_is_found_by_its_lock)
 {
-    expect_found(keep_log);
+    expect_found(have_log);
 }
 
 TEST(one_of_an_inner_namespace_without_a_lock_is_found_in_proc)
 {
-    expect_found(keep_log_without_descriptors);
+    expect_found(have_log_without_descriptors);
 }
 
 /* Runs `act` as a collector in a pid namespace of its own, whose /proc is that of the namespace outside. */
@@ -214,7 +204,7 @@ static void in_inner_collector(void (*act)(void))
 
 static void find_one_further_in(void)
 {
-    pid_t pid = start_in_namespace(keep_log);
+    pid_t pid = start_in_namespace(have_log);
     CHECK_EQ(1, find().pid);
     CHECK(author.pid > 1);
     CHECK(!author.end_is_unknown);
