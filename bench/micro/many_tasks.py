@@ -6,13 +6,13 @@ which size of the tasks each runtime's time falls below the sequential loop's.
 from bench.support import mapping
 from bench.micro.map_skewed import at_once, step_by_step
 
-sweep = (100, 1000, 5000)
-size = 5000
+sweep = (100, 1000, 8000, 40_000)
+size = 8000
 check_size = 10
 unit = "steps a task"
 operation = "map"
 operations = mapping.one
-seconds = 1.3
+seconds = 10.4
 parallel = True
 full_only = True
 
