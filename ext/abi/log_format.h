@@ -113,6 +113,7 @@ enum sf_task_kind {
     SF_TASK_MAP = 3,
     SF_TASK_MAP_WORKER = 4,
     SF_TASK_PROCESS = 5, /* of multiprocessing */
+    SF_TASK_EXECUTOR_WORKER = 6,
 };
 /* What a CHANNEL event speaks of: a Channel, a pipe that trace.instrument has found, all its pipes that found no place
  * in its table. */
@@ -125,6 +126,7 @@ enum sf_wait {
     SF_WAIT_REQUEST = 4,
     SF_WAIT_ITEM = 5,
     SF_WAIT_THREAD = 6, /* for the end of a thread of its own process */
+    SF_WAIT_WORK = 7,   /* a worker, for arguments or tasks */
 };
 
 struct sf_record {

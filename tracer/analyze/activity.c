@@ -55,6 +55,7 @@ static enum category wait_category(int64_t what)
     return what == SF_WAIT_ROOM     ? CATEGORY_LATE_RECEIVER
            : what == SF_WAIT_CHILD  ? CATEGORY_LATE_CHILD
            : what == SF_WAIT_THREAD ? CATEGORY_LOCK
+           : what == SF_WAIT_WORK   ? CATEGORY_WAITING_FOR_WORK
                                     : CATEGORY_LATE_SENDER;
 }
 

@@ -280,11 +280,9 @@ static int64_t waited_for(const struct log_import_context *context, int64_t fami
 
 static const char *task_kind(uint64_t kind)
 {
-    static const char *const names[] = {[SF_TASK_THREAD] = "thread",
-                                        [SF_TASK_GENERATOR] = "generator",
-                                        [SF_TASK_MAP] = "map",
-                                        [SF_TASK_MAP_WORKER] = "map-worker",
-                                        [SF_TASK_PROCESS] = "process"};
+    static const char *const names[] = {[SF_TASK_THREAD] = "thread",   [SF_TASK_GENERATOR] = "generator",
+                                        [SF_TASK_MAP] = "map",         [SF_TASK_MAP_WORKER] = "map-worker",
+                                        [SF_TASK_PROCESS] = "process", [SF_TASK_EXECUTOR_WORKER] = "executor-worker"};
     return kind < sizeof names / sizeof *names ? names[kind] : NULL;
 }
 

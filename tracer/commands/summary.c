@@ -58,7 +58,7 @@ static void put_longest_wait(char *to, size_t size, sqlite3 *db)
     to[0] = '\0';
     rows_open(&rows, db,
               "SELECT l.category, total(l.ns) FROM ledger l WHERE l.category IN "
-              "('late sender', 'late receiver', 'late child', 'lock', 'page faults', 'no cpu') "
+              "('late sender', 'late receiver', 'late child', 'lock', 'waiting for work', 'page faults', 'no cpu') "
               "GROUP BY l.category HAVING total(l.ns) >= 1000000 ORDER BY total(l.ns) DESC LIMIT 1");
     if (rows_next(&rows))
         snprintf(to, size, ", most time lost to: %s (%.3f s)", (const char *)sqlite3_column_text(rows.s, 0),

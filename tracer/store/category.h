@@ -13,6 +13,7 @@
     X(LATE_RECEIVER, "late receiver", "waiting for room")                                                              \
     X(LATE_CHILD, "late child", "waiting for the end of a child")                                                      \
     X(LOCK, "lock", "waiting for a lock, a semaphore or a thread")                                                     \
+    X(WAITING_FOR_WORK, "waiting for work", "a worker without an argument or a task")                                  \
     X(MERGING, "merging", "the user's merge function")                                                                 \
     X(EXTRACTING, "extracting", "the user's extract function")                                                         \
     X(FORKING, "forking", "the fork in the parent, hooks included")                                                    \
@@ -42,7 +43,7 @@ static inline const char *category_name(enum category category)
 /* Is it waiting for another process or thread? */
 static inline bool category_is_wait(enum category category)
 {
-    return category >= CATEGORY_LATE_SENDER && category <= CATEGORY_LOCK;
+    return category >= CATEGORY_LATE_SENDER && category <= CATEGORY_WAITING_FOR_WORK;
 }
 
 #endif

@@ -1,11 +1,11 @@
--- The trace database, schema version 6 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 7 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -20,9 +20,9 @@ CREATE TABLE process(
   id INTEGER PRIMARY KEY, pid INTEGER NOT NULL, parent INTEGER REFERENCES process(id), name TEXT,
   exit_status INTEGER, start_ns INTEGER, end_ns INTEGER, task INTEGER REFERENCES task(id));
 
--- One row per Thread, Generator, map call, map worker, and instrumented Process of multiprocessing. process: the one
--- that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator | map | map-worker
--- | process.
+-- One row per Thread, Generator, map call, worker of map or of an Executor, and instrumented Process of multiprocessing.
+-- process: the one that runs it (a map call: its caller); creator: the one that started it. kind: thread | generator |
+-- map | map-worker | executor-worker | process.
 CREATE TABLE task(
   id INTEGER PRIMARY KEY, process INTEGER REFERENCES process(id), kind TEXT, name TEXT,
   creator INTEGER REFERENCES process(id));
@@ -169,6 +169,19 @@ CREATE VIEW message AS
       ORDER BY m.rowid LIMIT 1)
     WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0);
 
+-- One row per task that was handed to an Executor: a call of submit, or a chunk of its map. number: unique within owner,
+-- the process that submitted it. waiting: the tasks that waited before it. queueing_ns: until a worker began with it; the
+-- columns of a task that none began with are NULL. One that was sent again, because its worker died before it began, has
+-- the worker that ran it. run_ns: f and sending its result; until the worker's end where it died.
+CREATE VIEW submission AS
+  SELECT s.process AS owner, s.a AS number, s.b AS waiting, s.ns AS submit_ns, w.process AS worker,
+         w.start_ns - s.ns AS queueing_ns, w.start_ns AS run_begin_ns, w.duration_ns AS run_ns
+  FROM event_time s
+  LEFT JOIN (SELECT c.process, p.parent, c.a, c.start_ns, c.duration_ns FROM span c JOIN task t ON t.id = c.object
+             JOIN process p ON p.id = c.process
+             WHERE c.kind = 'chunk' AND t.kind = 'executor-worker') w ON w.parent = s.process AND w.a = s.a
+  WHERE s.kind = EVENT_SUBMIT;
+
 -- How many messages and bytes were in each Channel after each send and receive.
 CREATE VIEW channel_depth AS
   SELECT channel, ns, sum(step) OVER w AS messages, CAST(total(step * bytes) OVER w AS INTEGER) AS bytes FROM (
@@ -199,7 +212,8 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 -- moment belongs to the first of these categories that applies:
 --   no cpu             it was runnable without a CPU (sched_slice: wake_ns to start_ns)
 --   pickling, copying  a `pickled` or `copied` event covers it: from its b to its time
---   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child; thread: lock
+--   a `wait` span      by its reason: message, item, request: late sender; room: late receiver; child: late child; thread: lock;
+--                      work: waiting for work
 --                      (Scalasca's wait states; message.late_sender_ns is the part before the send began)
 --   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive,
 --                      result, write: copying; join, map, next: other. The user's own spans do not count here

@@ -7,7 +7,11 @@
 const char *sf_task_word(enum sf_task_kind kind)
 {
     static const char *const words[] = {
-        [SF_TASK_THREAD] = "Thread", [SF_TASK_GENERATOR] = "Generator", [SF_TASK_MAP_WORKER] = "map worker"};
+        [SF_TASK_THREAD] = "Thread",
+        [SF_TASK_GENERATOR] = "Generator",
+        [SF_TASK_MAP_WORKER] = "map worker",
+        [SF_TASK_EXECUTOR_WORKER] = "Executor worker",
+    };
     return words[kind];
 }
 

@@ -206,6 +206,7 @@ static void kill_at_program_end(struct sf_child *child)
 }
 
 static const struct sf_job crew_job = {
+    .kind = SF_TASK_EXECUTOR_WORKER,
     .run = run_worker,
     .next_chunk = next_from_feed,
     .describe = describe_task,

@@ -87,7 +87,7 @@ static int start_worker(struct sf_engine *engine, struct sf_worker *worker)
     if (job->name && !name)
         return -1;
     struct sf_task_call call = {.f = engine->f, .name = name};
-    int failed = sf_task_init(&worker->task, NULL, SF_TASK_MAP_WORKER, &call);
+    int failed = sf_task_init(&worker->task, NULL, job->kind, &call);
     Py_XDECREF(name);
     worker->task.run = job->run;
     worker->task.child.at_exit = job->at_exit;

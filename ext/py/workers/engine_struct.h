@@ -36,6 +36,7 @@ struct sf_chunk {
 
 /* What map, imap and merge each do in their own way. */
 struct sf_job {
+    enum sf_task_kind kind; /* of its workers */
     /* In the worker: the task's `run`, sf_worker_run. */
     PyObject *(*run)(struct sf_task *task);
     /* In the worker: fills in the next chunk, which is zeroed before, and notes the claim. 1, 0: there is none, -1 with

@@ -282,7 +282,7 @@ int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *
                  PyObject **failure)
 {
     struct taking taking = {.feed = feed, .taker = getpid(), .claim = claim};
-    struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_REQUEST, 0};
+    struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_WORK, 0};
     int got = sf_wait(&waiting, true, SF_FOREVER);
     if (!is_taker(&taking))
         return -1;

@@ -151,6 +151,7 @@ static void counting_worker_ended(struct sf_engine *engine, struct sf_worker *wo
 }
 
 static const struct sf_job guided_job = {
+    .kind = SF_TASK_MAP_WORKER,
     .run = sf_worker_run,
     .next_chunk = claim_chunk,
     .describe = sf_map_describe,

@@ -191,6 +191,7 @@ static bool has_next_or_end(struct sf_engine *engine)
 }
 
 static const struct sf_job imap_job = {
+    .kind = SF_TASK_MAP_WORKER,
     .run = sf_worker_run,
     .next_chunk = next_from_feed,
     .describe = describe_argument,

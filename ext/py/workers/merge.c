@@ -152,6 +152,7 @@ static bool round_is_whole(struct sf_engine *engine)
 }
 
 static const struct sf_job merge_job = {
+    .kind = SF_TASK_MAP_WORKER,
     .run = sf_worker_run,
     .next_chunk = next_own_chunk,
     .after_chunk = extract_and_send,

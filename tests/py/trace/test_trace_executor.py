@@ -34,4 +34,29 @@ def test_each_task_is_submitted_and_run_by_its_number(check_program, tmp_path):
         assert [waiting for _, waiting, _ in submitted[:6]] == [0, 1, 2, 3, 4, 5]
         assert [count for number, _, count in chunks if number == submitted[8][0]] == [1]  # the worker died in it
         assert db.one("SELECT count(*) FROM process") >= 3
+        died = db.rows("SELECT number FROM submission WHERE run_ns IS NOT NULL AND worker IS NOT NULL ORDER BY number")
+        assert died == [(number,) for number, _, _ in submitted]
         assert db.rows("SELECT name FROM stats WHERE severity <> 'info' AND value <> 0") == []
+
+
+def test_queueing_and_running_of_each_task_and_workers_without_work_are_told(check_program, tmp_path):
+    path = tmp_path / "run.db"
+    check_program("""
+        import sys, time
+        import snakefish
+        with snakefish.trace.session(sys.argv[1]), snakefish.Executor(1) as executor:
+            tasks = [executor.submit(time.sleep, 0.1) for _ in range(3)]
+            for task in tasks:
+                task.result()
+            time.sleep(0.3)
+            executor.submit(abs, -1).result()
+    """, path)
+    with Database(path) as db:
+        rows = db.rows("SELECT waiting, queueing_ns, run_ns FROM submission WHERE worker <> owner ORDER BY number")
+        assert [waiting for waiting, _, _ in rows] == [0, 1, 2, 0]
+        assert [queueing // 100_000_000 for _, queueing, _ in rows[1:3]] == [1, 2], rows
+        assert all(run >= 100_000_000 for _, _, run in rows[:3]), rows
+        ledger = dict(db.rows("SELECT category, ns FROM ledger l JOIN process p ON p.id = l.process JOIN task t ON t.id = p.task "
+                              "WHERE t.kind = 'executor-worker'"))
+        assert ledger["running"] >= 300_000_000 and ledger["waiting for work"] >= 300_000_000
+        assert ledger["late sender"] == 0

@@ -99,10 +99,11 @@ TEST(the_reason_of_a_wait_says_its_category)
     TRACE_SPAN(db, 1, 10, 20, WAIT, 0, SF_WAIT_ROOM, 0);
     TRACE_SPAN(db, 1, 20, 30, WAIT, 0, SF_WAIT_CHILD, 0);
     TRACE_SPAN(db, 1, 30, 40, WAIT, 0, SF_WAIT_REQUEST, 0);
-    TRACE_SPAN(db, 1, 40, 100, WAIT, 0, SF_WAIT_ITEM, 0);
+    TRACE_SPAN(db, 1, 40, 70, WAIT, 0, SF_WAIT_ITEM, 0);
+    TRACE_SPAN(db, 1, 70, 100, WAIT, 0, SF_WAIT_WORK, 0);
     struct seen seen = walk(db);
     CHECK_STRETCHES(seen, {10, CATEGORY_LATE_SENDER}, {20, CATEGORY_LATE_RECEIVER}, {30, CATEGORY_LATE_CHILD},
-                    {40, CATEGORY_LATE_SENDER}, {100, CATEGORY_LATE_SENDER});
+                    {40, CATEGORY_LATE_SENDER}, {70, CATEGORY_LATE_SENDER}, {100, CATEGORY_WAITING_FOR_WORK});
 }
 
 /* A send from 10 to 50 copies; in it, pickling took from 20 to 30. */

@@ -1,5 +1,5 @@
-"""snakefish-trace analyze on programs whose answer is known: it has to be right within 5 per cent. The programs sleep for
-most of a second where they are to be slow, so that a loaded machine changes little."""
+"""snakefish-trace analyze on programs whose answer is known: it has to be right within 5 per cent. The programs nap for
+most of a second where they are to be slow, and say how long each nap was: on a loaded machine it is longer than it should."""
 
 import os
 import subprocess
@@ -13,17 +13,28 @@ PYTHON = "/usr/bin/python3"
 pytestmark = pytest.mark.skipif(not list((BUILD / "lib").glob("snakefish/_snakefish*.so")), reason="the extension is not built")
 
 
+# nap(name, seconds) sleeps, and prints the name and how long that took.
+START = """
+import os, sys, time, snakefish
+from snakefish import Channel, Thread, trace
+def nap(name, seconds):
+    begin = time.monotonic()
+    time.sleep(seconds)
+    os.write(1, f"{name} {time.monotonic() - begin}\\n".encode())
+"""
+
+
 @pytest.fixture
 def analyzed(db):
     def run(program):
-        start = "import sys, time, snakefish\nfrom snakefish import Channel, Thread, trace\n"
-        code = start + "with trace.session(sys.argv[1]):\n" + textwrap.indent(textwrap.dedent(program), "    ")
+        code = START + "with trace.session(sys.argv[1]):\n" + textwrap.indent(textwrap.dedent(program), "    ")
         env = dict(os.environ, PYTHONPATH=str(BUILD / "lib"))
         env.pop("SNAKEFISH_TRACE", None)
-        subprocess.run([PYTHON, "-c", code, str(db)], env=env, check=True, timeout=60)
+        said = subprocess.run([PYTHON, "-c", code, str(db)], env=env, check=True, timeout=60, stdout=subprocess.PIPE, text=True)
         done = subprocess.run([TRACE, "analyze", str(db)], capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
-        return {name: value for name, value in query(db, "SELECT name, value FROM efficiency")}
+        naps = [line.split() for line in said.stdout.splitlines()]
+        return dict(query(db, "SELECT name, value FROM efficiency")), {name: float(seconds) for name, seconds in naps}
     return run
 
 
@@ -32,36 +43,38 @@ def near(value):
 
 
 def test_a_known_imbalance(analyzed, db):
-    found = analyzed("""
-        threads = [Thread(time.sleep, args=(seconds,)) for seconds in (0.5, 1.5)]
+    found, naps = analyzed("""
+        threads = [Thread(nap, args=nap_) for nap_ in (("short", 0.5), ("long", 1.5))]
         for t in threads: t.start()
         for t in threads: t.join()
         """)
+    mean, longest = sum(naps.values()) / 2, naps["long"]
     assert found["lanes"] == 2
-    assert found["load_balance"] == near(1 / 1.5)
-    assert found["parallel_efficiency"] == near(1 / 1.5)
+    assert found["load_balance"] == near(mean / longest)
+    assert found["parallel_efficiency"] == near(mean / longest)
     duration, saved = query(db, "SELECT duration_ns / 1e9, saved_ns / 1e9 FROM what_if WHERE what = 'imbalance'")[0]
-    assert duration == near(1) and saved == near(0.5)
+    assert duration == near(mean) and saved == near(longest - mean)
     on_path, imbalance = query(db, "SELECT ns / 1e9, imbalance_ns FROM path_activity WHERE activity = 'running'")[0]
-    assert on_path == near(1.5) and imbalance > 0
+    assert on_path == near(longest) and imbalance > 0
 
 
 def test_a_known_serial_part(analyzed, db):
-    found = analyzed("""
-        time.sleep(0.8)
-        snakefish.map(lambda s: time.sleep(s), [0.8, 0.8], 2, 1)
+    found, naps = analyzed("""
+        nap("serial", 0.8)
+        snakefish.map(lambda name: nap(name, 0.8), ["one", "other"], 2, 1)
         """)
-    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(2.4)
+    parallel = max(naps["one"], naps["other"])
+    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(sum(naps.values()))
     assert found["parallel_efficiency"] == near(0.75) and found["load_balance"] == near(0.75)
     by_process = query(db, """SELECT sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE activity = 'running'
                               GROUP BY process = 1 ORDER BY process = 1""")
-    assert by_process == [(near(0.8),), (near(0.8),)]  # half of the path is the child's, half the parent's
+    assert by_process == [(near(parallel),), (near(naps["serial"]),)]  # half of the path is the child's, half the parent's
 
 
 def test_chunks_of_different_sizes_are_balanced_and_counted(analyzed, db):
     """Quick arguments, of which the workers claim more and more at once, then four long ones that they share."""
-    found = analyzed("snakefish.map(lambda s: s and time.sleep(s), [0] * 5000 + [0.7] * 4, 2)")
-    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(2.8)
+    found, naps = analyzed("snakefish.map(lambda name: name and nap(name, 0.7), [None] * 5000 + list('abcd'), 2)")
+    assert found["lanes"] == 2 and found["useful_ns"] / 1e9 == near(sum(naps.values()))
     assert found["load_balance"] == near(1)
     sizes = [size for size, in query(db, "SELECT b FROM span WHERE kind = 'chunk' ORDER BY a")]
     assert sum(sizes) == 5004 and len(set(sizes)) > 3 and sizes[-1] == 1
@@ -70,46 +83,46 @@ def test_chunks_of_different_sizes_are_balanced_and_counted(analyzed, db):
 
 def test_a_known_late_sender(analyzed, db):
     """The child sends its second word 0.8 s after its first; the parent waits for it, and then works for 0.4 s."""
-    analyzed("""
+    _, naps = analyzed("""
         channel = Channel(4096)
         def late():
             channel.send_pyobj(0)
-            time.sleep(0.8)
+            nap("late", 0.8)
             channel.send_pyobj(1)
         t = Thread(late)
         t.start()
         channel.receive_pyobj()
         channel.receive_pyobj()
-        time.sleep(0.4)
+        nap("work", 0.4)
         t.join()
         """)
-    assert query(db, "SELECT late_sender_ns / 1e9 FROM message WHERE seq = 2") == [(near(0.8),)]
+    assert query(db, "SELECT late_sender_ns / 1e9 FROM message WHERE seq = 2") == [(near(naps["late"]),)]
     first = query(db, "SELECT late_sender_ns + latency_ns FROM message WHERE seq = 1")[0][0]  # until the child had begun
     booked = query(db, "SELECT ns FROM ledger WHERE process = 1 AND category = 'late sender'")[0][0]
-    assert (booked - first) / 1e9 == near(0.8)
+    assert (booked - first) / 1e9 == near(naps["late"])
     assert query(db, """SELECT process, sum(end_ns - start_ns) / 1e9 FROM critical_path WHERE activity = 'running'
-                        GROUP BY process""") == [(1, near(0.4)), (2, near(0.8))]
+                        GROUP BY process""") == [(1, near(naps["work"])), (2, near(naps["late"]))]
 
 
 def test_a_known_late_receiver_and_a_known_merge(analyzed, db):
     """The channel is full; 0.8 s after the sender said so, the parent reads from it. Merging takes 0.4 s."""
-    analyzed("""
+    _, naps = analyzed("""
         channel, word = Channel(4096), Channel(4096)
         def fill():
             channel.send_bytes(bytes(3000))
             word.send_pyobj("full")
             channel.send_bytes(bytes(3000), block=True)
-        t = Thread(fill, lambda g: 1, lambda g, e: time.sleep(0.4))
+        t = Thread(fill, lambda g: 1, lambda g, e: nap("merge", 0.4))
         t.start()
         word.receive_pyobj()
-        time.sleep(0.8)
+        nap("late", 0.8)
         channel.receive_bytes()
         channel.receive_bytes()
         t.join()
         """)
-    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 2 AND category = 'late receiver'") == [(near(0.8),)]
-    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'merging'") == [(near(0.4),)]
-    assert query(db, "SELECT saved_ns / 1e9 FROM what_if WHERE what = 'merge'") == [(near(0.4),)]
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 2 AND category = 'late receiver'") == [(near(naps["late"]),)]
+    assert query(db, "SELECT ns / 1e9 FROM ledger WHERE process = 1 AND category = 'merging'") == [(near(naps["merge"]),)]
+    assert query(db, "SELECT saved_ns / 1e9 FROM what_if WHERE what = 'merge'") == [(near(naps["merge"]),)]
 
 
 WAITS = """
