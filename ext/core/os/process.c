@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +28,18 @@ int sf_process_open_pidfd(pid_t child)
     return fd < 0 ? -errno : fd;
 }
 
-static bool has_inode_of_its_own(int pidfd)
+/* pidfs has one device, and is asked for once: the kernel does not change. */
+static bool has_inode_of_its_own(const struct sf_own_fd *pidfd)
 {
+    static _Atomic uint64_t known; /* its device and 1 more; no partner: every thread finds the same */
     struct statfs status;
-    return fstatfs(pidfd, &status) == 0 && status.f_type == PIDFS;
+    uint64_t device = (uint64_t)pidfd->device + 1;
+    if (atomic_load_explicit(&known, memory_order_relaxed) == device)
+        return true;
+    bool found = fstatfs(pidfd->fd, &status) == 0 && status.f_type == PIDFS;
+    if (found)
+        atomic_store_explicit(&known, device, memory_order_relaxed);
+    return found;
 }
 
 /* Whether one of the numbers in the text is this one. */
@@ -66,7 +75,7 @@ static bool is_of(int fd, pid_t child)
 int sf_process_get_pidfd(const struct sf_own_fd *pidfd, pid_t child)
 {
     int fd = sf_own_fd_get(pidfd);
-    return fd >= 0 && (has_inode_of_its_own(fd) || is_of(fd, child)) ? fd : -1;
+    return fd >= 0 && (has_inode_of_its_own(pidfd) || is_of(fd, child)) ? fd : -1;
 }
 
 void sf_process_close_pidfd(struct sf_own_fd *pidfd, pid_t child)

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "py/base/errors.h"
 #include "py/message/pickle.h"
@@ -208,7 +209,7 @@ static int guard_exit_handlers(void)
 {
     static PyMethodDef guard = {"snakefish_guard", run_guard, METH_NOARGS, NULL};
     long count = call_for_count(count_exit_functions);
-    if (count < 0 || (count == guarded && guard_process == getpid()))
+    if (count < 0 || (count == guarded && guard_process == sf_pid_own()))
         return count < 0 ? -1 : 0;
     note_finalizers();
     PyObject *number = PyLong_FromLong(depth);
@@ -218,7 +219,7 @@ static int guard_exit_handlers(void)
     if (!function || call_function(add_exit_function, function))
         return -1;
     guarded = count + 1; /* _ncallbacks counts unregistered handlers too */
-    guard_process = getpid();
+    guard_process = sf_pid_own();
     return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/log/log.h"
 #include "core/os/monotonic.h"
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
@@ -281,7 +282,7 @@ bool sf_crew_finish(struct sf_crew *crew)
 
 PyObject *sf_crew_close(struct sf_crew *crew)
 {
-    bool is_ours = crew->engine.owner == getpid();
+    bool is_ours = crew->engine.owner == sf_pid_own();
     PyObject *left = crew->sent ? PyDict_Values(crew->sent) : PyList_New(0);
     if (!crew->engine.f || (crew->users && (crew->closed || !is_ours)))
         return left; /* it is done, or will be; in a worker, which was forked within a start(), never */

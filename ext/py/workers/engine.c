@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/os/monotonic.h"
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
@@ -26,7 +27,7 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     assert(most > 0);
     engine->job = job;
     engine->most = most;
-    engine->owner = getpid();
+    engine->owner = sf_pid_own();
     engine->look = false;
     engine->due_ns = 0;
     size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
@@ -361,7 +362,7 @@ void sf_engine_kill(struct sf_engine *engine)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++) {
         struct sf_child *child = engine->workers[i] ? &engine->workers[i]->task.child : NULL;
-        if (child && child->state == SF_CHILD_RUNNING && child->owner == getpid())
+        if (child && child->state == SF_CHILD_RUNNING && child->owner == sf_pid_own())
             sf_child_signal(child, SIGKILL);
     }
 }

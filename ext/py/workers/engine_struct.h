@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "core/os/pid.h"
 #include "core/result/stream.h"
 #include "py/message/arrival.h"
 #include "py/task/task.h"
@@ -147,7 +148,7 @@ struct sf_engine {
  * stopped. */
 static inline bool sf_engine_is_ours(const struct sf_engine *engine)
 {
-    if (engine->owner == getpid())
+    if (engine->owner == sf_pid_own())
         return true;
     PyErr_Format(PyExc_RuntimeError, "its workers were started by process %d: only that process gets their results",
                  (int)engine->owner);
