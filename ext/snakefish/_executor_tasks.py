@@ -2,7 +2,9 @@
 
 import reprlib
 import sys
+import time
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
+from concurrent.futures._base import RUNNING
 
 from snakefish._snakefish import ChildDied
 
@@ -19,6 +21,31 @@ class WorkerDied(ChildDied, BrokenExecutor):
 WorkerDied.__module__ = "snakefish"
 
 
+class _Future(Future):
+    """The future of a task. Who waits for its result takes that without the manager where it can, which is faster."""
+
+    sent = None  # the State that has sent the task itself, and its number in the crew
+
+    def result(self, timeout=None):
+        return super().result(self._take(timeout))
+
+    def exception(self, timeout=None):
+        return super().exception(self._take(timeout))
+
+    def _take(self, timeout):
+        """What is left of the timeout."""
+        sent = self.sent
+        if sent is None or self._state != RUNNING:
+            return timeout
+        if timeout is None:
+            sent[0].take(sent[1], self, None)
+        elif timeout > 0:
+            end = time.monotonic() + timeout
+            sent[0].take(sent[1], self, timeout)
+            timeout = end - time.monotonic()
+        return timeout
+
+
 class Task:
     """A call, and the future that was handed out for it. id: its number in the crew, None before it has one. item and
     number: as of Functions.item.
@@ -31,7 +58,7 @@ class Task:
 
     def __init__(self, fn, args, kwargs):
         self.id = None
-        self.future = Future()
+        self.future = _Future()
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.begun = self.retried = self.is_whole = False
 
