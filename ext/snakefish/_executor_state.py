@@ -83,12 +83,8 @@ class State:
         elif task.may_begin() and not self.is_sent(task, self.try_to_send(task)):
             self.add([task])
         else:
-            task.future.sent = self, task.id
+            task.was_sent(self.crew, self.waiting)
             self.begin()
-
-    def take(self, number, future, timeout):
-        """Waits shortly for the result of a task that was sent, without the manager (ext/py/workers/direct.h)."""
-        self.crew.take(number, future, self.waiting, timeout)
 
     def try_to_send(self, task):
         """What crew.send() says."""

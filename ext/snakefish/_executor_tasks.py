@@ -1,8 +1,11 @@
 """What an Executor sends to its workers, and how it ends. Internal; for _executor.py and _executor_manager.py."""
 
+import functools
 import reprlib
 import sys
+import threading
 import time
+import weakref
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
 from concurrent.futures._base import RUNNING
 
@@ -21,29 +24,22 @@ class WorkerDied(ChildDied, BrokenExecutor):
 WorkerDied.__module__ = "snakefish"
 
 
-class _Future(Future):
-    """The future of a task. Who waits for its result takes that without the manager where it can, which is faster."""
+class _Condition(threading.Condition):
+    """That of a future whose task was sent. Who waits for the result takes it without the manager where it can, which is
+    faster. take(timeout): as the crew's. future: a weak reference, because the future refers to this."""
 
-    sent = None  # the State that has sent the task itself, and its number in the crew
-
-    def result(self, timeout=None):
-        return super().result(self._take(timeout))
-
-    def exception(self, timeout=None):
-        return super().exception(self._take(timeout))
-
-    def _take(self, timeout):
-        """What is left of the timeout."""
-        sent = self.sent
-        if sent is None or self._state != RUNNING:
-            return timeout
-        if timeout is None:
-            sent[0].take(sent[1], self, None)
-        elif timeout > 0:
-            end = time.monotonic() + timeout
-            sent[0].take(sent[1], self, timeout)
-            timeout = end - time.monotonic()
-        return timeout
+    def wait(self, timeout=None):
+        if timeout is None or timeout > 0:
+            begin = time.monotonic()
+            saved = self._release_save()
+            try:
+                self.take(timeout)
+            finally:
+                self._acquire_restore(saved)
+            if self.future()._state != RUNNING:
+                return True
+            timeout = None if timeout is None else begin + timeout - time.monotonic()
+        return super().wait(timeout)
 
 
 class Task:
@@ -58,7 +54,7 @@ class Task:
 
     def __init__(self, fn, args, kwargs):
         self.id = None
-        self.future = _Future()
+        self.future = Future()
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.begun = self.retried = self.is_whole = False
 
@@ -69,6 +65,13 @@ class Task:
         """Whether nobody has cancelled it; from then on nobody can."""
         self.begun = self.begun or self.future.set_running_or_notify_cancel()
         return self.begun
+
+    def was_sent(self, crew, waiting):
+        """By submit() itself. waiting: as of the crew's take()."""
+        condition = self.future._condition
+        condition.take = functools.partial(crew.take, self.id, waiting)
+        condition.future = weakref.ref(self.future)
+        condition.__class__ = _Condition
 
     def cancel(self):
         if self.future.cancel():

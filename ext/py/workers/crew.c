@@ -403,13 +403,13 @@ void sf_crew_attend(struct sf_crew *crew)
     sf_crew_nudge(crew);
 }
 
-int sf_crew_take(struct sf_crew *crew, uint64_t number, PyObject *future, PyObject *waiting, int64_t deadline_ns)
+int sf_crew_take(struct sf_crew *crew, uint64_t number, PyObject *waiting, int64_t deadline_ns)
 {
     PyObject *task = crew->closed ? NULL : find_task(crew, number);
     if (!task || enter(crew))
         return PyErr_Occurred() ? -1 : 0;
     Py_INCREF(task);
-    bool taken = sf_direct_take(crew, task, future, deadline_ns);
+    bool taken = sf_direct_take(crew, task, deadline_ns);
     if (taken && (crew->attended || PyObject_Size(waiting) != 0))
         sf_crew_nudge(crew);
     leave(crew);

@@ -78,12 +78,12 @@ static PyObject *crew_take(PyObject *self, PyObject *args)
 #else
 static PyObject *crew_take(PyObject *self, PyObject *args)
 {
-    PyObject *future, *waiting, *timeout;
+    PyObject *waiting, *timeout;
     unsigned long long number;
     int64_t deadline_ns;
-    if (!PyArg_ParseTuple(args, "KOOO:take", &number, &future, &waiting, &timeout) || sf_wait_deadline(timeout, &deadline_ns))
+    if (!PyArg_ParseTuple(args, "KOO:take", &number, &waiting, &timeout) || sf_wait_deadline(timeout, &deadline_ns))
         return NULL;
-    int taken = sf_crew_take(crew_of(self), number, future, waiting, deadline_ns);
+    int taken = sf_crew_take(crew_of(self), number, waiting, deadline_ns);
     return taken < 0 ? NULL : PyBool_FromLong(taken);
 }
 #endif

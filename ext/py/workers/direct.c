@@ -12,13 +12,13 @@
 
 #define LONGEST_NS INT64_C(10000000) /* who waits longer does not notice the manager's wake-up */
 
-static PyObject *name_condition, *name_lock, *name_waiters, *name_callbacks, *name_state, *name_result, *name_acquire,
+static PyObject *name_future, *name_condition, *name_lock, *name_waiters, *name_callbacks, *name_state, *name_result, *name_acquire,
     *name_release, *name_is_owned, *running, *finished;
 static const struct {
     const char *text;
     PyObject **to;
 } names[] = {
-    {"_condition", &name_condition}, {"_lock", &name_lock},         {"_waiters", &name_waiters},
+    {"future", &name_future},        {"_condition", &name_condition}, {"_lock", &name_lock},         {"_waiters", &name_waiters},
     {"_state", &name_state},         {"_result", &name_result},     {"_done_callbacks", &name_callbacks},
     {"acquire", &name_acquire},      {"release", &name_release},    {"_is_owned", &name_is_owned},
     {"RUNNING", &running},           {"FINISHED", &finished},
@@ -71,14 +71,16 @@ static bool settle_locked(PyObject *future, PyObject *condition, PyObject *lock,
     return settled;
 }
 
-/* Gives the future its result, if nobody is to be told. */
-static bool settle(PyObject *future, PyObject *value)
+/* Gives the task's future its result, if nobody is to be told. */
+static bool settle(PyObject *task, PyObject *value)
 {
-    PyObject *condition = PyObject_GetAttr(future, name_condition);
+    PyObject *future = PyObject_GetAttr(task, name_future);
+    PyObject *condition = future ? PyObject_GetAttr(future, name_condition) : NULL;
     PyObject *lock = condition ? PyObject_GetAttr(condition, name_lock) : NULL;
     bool settled = lock && settle_locked(future, condition, lock, value);
     Py_XDECREF(lock);
     Py_XDECREF(condition);
+    Py_XDECREF(future);
     PyErr_Clear();
     return settled;
 }
@@ -156,11 +158,11 @@ static PyObject *wait_for_result(struct sf_crew *crew, PyObject *task, int64_t e
     }
 }
 
-static bool take_borrowed(struct sf_crew *crew, PyObject *task, PyObject *future, int64_t end_ns)
+static bool take_borrowed(struct sf_crew *crew, PyObject *task, int64_t end_ns)
 {
     PyObject *event = wait_for_result(crew, task, end_ns);
     Py_ssize_t last = PyList_GET_SIZE(crew->events) - 1;
-    if (!event || !settle(future, PyTuple_GET_ITEM(event, 2)))
+    if (!event || !settle(task, PyTuple_GET_ITEM(event, 2)))
         return false;
     crew->taken++;
     Py_INCREF(event);
@@ -171,13 +173,13 @@ static bool take_borrowed(struct sf_crew *crew, PyObject *task, PyObject *future
     return true;
 }
 
-bool sf_direct_take(struct sf_crew *crew, PyObject *task, PyObject *future, int64_t deadline_ns)
+bool sf_direct_take(struct sf_crew *crew, PyObject *task, int64_t deadline_ns)
 {
     int64_t end_ns = sf_monotonic_ns() + LONGEST_NS;
     if (!may_borrow(crew))
         return false;
     borrow(&crew->engine);
-    bool taken = take_borrowed(crew, task, future, end_ns < deadline_ns ? end_ns : deadline_ns);
+    bool taken = take_borrowed(crew, task, end_ns < deadline_ns ? end_ns : deadline_ns);
     if (!taken)
         give_back(crew);
     return taken;

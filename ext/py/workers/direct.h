@@ -22,8 +22,8 @@
 
 int sf_direct_init(void); /* 0, or -1 with an exception */
 
-/* Waits for the result of a task that is sent, until deadline_ns and not for long, and gives it to the future. Whether
- * it did: else the future gets its outcome by the manager, as always. The exception state is left alone. */
-bool sf_direct_take(struct sf_crew *crew, PyObject *task, PyObject *future, int64_t deadline_ns);
+/* Waits for the result of a task that is sent, until deadline_ns and not for long, and gives it to task.future.
+ * Whether it did: else the future gets its outcome by the manager, as always. Clears the exception state. */
+bool sf_direct_take(struct sf_crew *crew, PyObject *task, int64_t deadline_ns);
 
 #endif
