@@ -15,6 +15,11 @@
 #include <unistd.h>
 
 #include "core/os/monotonic.h"
+
+#if __has_include(<sys/single_threaded.h>) /* glibc 2.32 */
+#include <sys/single_threaded.h>
+#define KNOWS_SINGLE /* what it says is true if it says so: from the first thread on it may say no for ever */
+#endif
 #define FIRST_PAUSE_NS                                                                                                 \
     INT64_C(200000) /* between two looks where there is no pidfd; each pause is twice the last one                     \
                      */
@@ -225,6 +230,10 @@ int sf_process_try_reap(pid_t child, int32_t *status)
 
 uint64_t sf_process_threads(void)
 {
+#ifdef KNOWS_SINGLE
+    if (__libc_single_threaded)
+        return 1;
+#endif
     struct stat tasks; /* a directory with one folder for each thread, and so many links */
     return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2 : 0;
 }

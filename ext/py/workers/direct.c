@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "core/log/log.h"
 #include "core/os/monotonic.h"
 #include "core/ring/ring_wait.h"
 #include "py/workers/receive.h"
@@ -144,23 +145,24 @@ static PyObject *wait_for_result(struct sf_crew *crew, PyObject *task, int64_t e
 {
     struct sf_engine *engine = &crew->engine;
     PyObject *event = NULL;
-    for (;;) {
+    int slept = 0;
+    while (slept != -EINTR && slept != -EPIPE && !crew->closed) {
         uint32_t seen = sf_ring_events(engine->ring);
         int64_t left_ns = end_ns - sf_monotonic_ns();
         if (take(crew, task, &event) == 0 || left_ns <= 0)
-            return event;
-        int slept;
+            break;
         Py_BEGIN_ALLOW_THREADS;
         slept = sf_ring_wait_event(engine->ring, seen, left_ns);
         Py_END_ALLOW_THREADS;
-        if (slept == -EINTR || slept == -EPIPE || crew->closed)
-            return NULL;
     }
+    return event;
 }
 
 static bool take_borrowed(struct sf_crew *crew, PyObject *task, int64_t end_ns)
 {
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, SF_WAIT_MESSAGE, 0);
     PyObject *event = wait_for_result(crew, task, end_ns);
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, SF_WAIT_MESSAGE, 0);
     Py_ssize_t last = PyList_GET_SIZE(crew->events) - 1;
     if (!event || !settle(task, PyTuple_GET_ITEM(event, 2)))
         return false;
