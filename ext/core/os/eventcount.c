@@ -5,8 +5,8 @@
  * bit came first, the notifier sees it and wakes. The second one sees all that the first one did before, because both
  * operations are release and acquire.
  *
- * Who writes: notifiers add to the count, sleepers and move set bit 0, and only wake_all clears it. wake_one wakes one sleeper
- * and leaves the bit, because others may still sleep. */
+ * Who writes: notifiers add to the count, sleepers and move set bit 0, and only wake_all clears it. wake_one wakes one
+ * sleeper and leaves the bit, because others may still sleep. */
 #include "core/os/eventcount.h"
 
 #include <limits.h>

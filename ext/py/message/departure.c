@@ -2,7 +2,6 @@
 #include "py/message/departure.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/pid.h"

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <stdint.h>
-#include <unistd.h>
 
 #include "core/os/pid.h"
 #include "core/os/process.h"

@@ -3,8 +3,6 @@
  * The memory before the bytes that were taken may be gone, so taking goes on where it stopped. */
 #include "py/task/packed.h"
 
-#include <unistd.h>
-
 #include "core/log/log.h"
 #include "core/os/pid.h"
 #include "py/base/errors.h"

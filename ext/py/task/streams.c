@@ -2,9 +2,9 @@
  *
  * A flush that has nothing to write costs little, but it writes into the stream's objects (it counts references), and
  * so copies a dozen pages in a process that has forked or was forked. Python does not say whether a stream holds
- * something. But the objects of its usual streams, a TextIOWrapper on a BufferedWriter or a FileIO, are structs of C. If a flush has
- * changed nothing in them, nothing was pending, and nothing is as long as they stay equal to the copies made then. Where they differ, or the stream is of another type or has a flush of the program's, it
- * is flushed. */
+ * something. But the objects of its usual streams, a TextIOWrapper on a BufferedWriter or a FileIO, are structs of C.
+ * If a flush has changed nothing in them, nothing was pending, and nothing is as long as they stay equal to the copies
+ * made then. Where they differ, or the stream is of another type or has a flush of the program's, it is flushed. */
 #include "py/task/streams.h"
 
 #include "py/base/compat.h"

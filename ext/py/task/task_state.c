@@ -2,7 +2,6 @@
 #include "py/task/task_state.h"
 
 #include <assert.h>
-#include <unistd.h>
 
 #include "core/os/pid.h"
 

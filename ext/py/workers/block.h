@@ -1,5 +1,5 @@
-/* The results of a block, in a worker, until they are sent: ints in an array (integers.h) as long as all are ints, else a
- * list of any objects. */
+/* The results of a block, in a worker, until they are sent: ints in an array (integers.h) as long as all are ints, else
+ * a list of any objects. */
 #ifndef SF_PY_WORKERS_BLOCK_H
 #define SF_PY_WORKERS_BLOCK_H
 
@@ -9,7 +9,7 @@
 
 #include "py/message/message.h"
 
-struct sf_block { /* all zero: empty, without memory */
+struct sf_block {   /* all zero: empty, without memory */
     PyObject *list; /* owned; NULL: all are in the array */
     int64_t *integers;
     Py_ssize_t count, room; /* of the array */
@@ -26,7 +26,8 @@ int sf_block_add(struct sf_block *block, PyObject *value);
 
 Py_ssize_t sf_block_count(const struct sf_block *block);
 
-/* Packs a block of ints, of two or more and not too many: true. Else false: it is to be packed as a list. The message points into the block.
+/* Packs a block of ints, of two or more and not too many: true. Else false: it is to be packed as a list. The message
+ * points into the block.
  */
 bool sf_block_pack(const struct sf_block *block, struct sf_message *message);
 

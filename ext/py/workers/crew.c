@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/monotonic.h"
@@ -17,7 +16,7 @@
 #include "py/workers/direct.h"
 #include "py/workers/receive.h"
 
-#define STRETCH_NS INT64_C(2000000)          /* how long events are gathered */
+#define STRETCH_NS INT64_C(2000000) /* how long events are gathered */
 
 static void describe_task(const struct sf_engine *engine, uint64_t number, bool extracted, char *what)
 {

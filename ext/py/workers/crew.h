@@ -61,8 +61,8 @@ int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject
 PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns);
 
 /* Waits shortly for the result of a task that is sent, in the thread that needs it, and gives it to task.future: see
- * direct.h. waiting: tasks that are sent when there are fewer; if there are some, wait() is woken. 1, 0: the future gets
- * its outcome by wait(), as always; -1 with an exception. */
+ * direct.h. waiting: tasks that are sent when there are fewer; if there are some, wait() is woken. 1, 0: the future
+ * gets its outcome by wait(), as always; -1 with an exception. */
 int sf_crew_take(struct sf_crew *crew, uint64_t number, PyObject *waiting, int64_t deadline_ns);
 
 /* From now on wait() sees each outcome, and sf_crew_take none. Wakes it. */

@@ -1,7 +1,7 @@
 /* Results without the manager. See direct.h.
  *
- * A future is given its result by calls of C code alone (its lock, its dict), so nothing comes between: neither a signal
- * handler nor another thread. It is the same as Future.set_result() where nobody is to be told. */
+ * A future is given its result by calls of C code alone (its lock, its dict), so nothing comes between: neither a
+ * signal handler nor another thread. It is the same as Future.set_result() where nobody is to be told. */
 #include "py/workers/direct.h"
 
 #include <errno.h>
@@ -13,16 +13,24 @@
 
 #define LONGEST_NS INT64_C(10000000) /* who waits longer does not notice the manager's wake-up */
 
-static PyObject *name_future, *name_condition, *name_lock, *name_waiters, *name_callbacks, *name_state, *name_result, *name_acquire,
-    *name_release, *name_is_owned, *running, *finished;
+static PyObject *name_future, *name_condition, *name_lock, *name_waiters, *name_callbacks, *name_state, *name_result,
+    *name_acquire, *name_release, *name_is_owned, *running, *finished;
 static const struct {
     const char *text;
     PyObject **to;
 } names[] = {
-    {"future", &name_future},        {"_condition", &name_condition}, {"_lock", &name_lock},         {"_waiters", &name_waiters},
-    {"_state", &name_state},         {"_result", &name_result},     {"_done_callbacks", &name_callbacks},
-    {"acquire", &name_acquire},      {"release", &name_release},    {"_is_owned", &name_is_owned},
-    {"RUNNING", &running},           {"FINISHED", &finished},
+    {"future", &name_future},
+    {"_condition", &name_condition},
+    {"_lock", &name_lock},
+    {"_waiters", &name_waiters},
+    {"_state", &name_state},
+    {"_result", &name_result},
+    {"_done_callbacks", &name_callbacks},
+    {"acquire", &name_acquire},
+    {"release", &name_release},
+    {"_is_owned", &name_is_owned},
+    {"RUNNING", &running},
+    {"FINISHED", &finished},
 };
 
 int sf_direct_init(void)

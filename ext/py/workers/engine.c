@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/os/monotonic.h"
 #include "core/os/pid.h"

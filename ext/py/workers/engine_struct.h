@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include "core/os/eventcount.h"
 #include "core/os/pid.h"

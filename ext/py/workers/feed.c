@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <unistd.h>
 
 #include "core/os/monotonic.h"
 #include "core/os/pid.h"

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "core/os/pid.h"
 #include "core/ring/ring_wait.h"

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 #include "core/os/futex.h"
 #include "core/os/monotonic.h"
@@ -153,7 +152,8 @@ static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
             continue;
         }
         make_ready(source);
-        if (source->owner != sf_pid_own()) /* the iterator forked, and came back in both: the child's thread just ends */
+        /* the iterator forked, and came back in both: the child's thread just ends */
+        if (source->owner != sf_pid_own())
             break;
         leave_threading();
         if (source->ring)

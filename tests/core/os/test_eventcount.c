@@ -110,7 +110,7 @@ TEST(those_who_are_moved_are_woken_at_the_other_place_only)
     CHECK(wait(&status) > 0 && status == 0);
     usleep(50000);
     CHECK_EQ(0, waitpid(-1, &status, WNOHANG)); /* the other one sleeps on */
-    sf_eventcount_move(&s->answer, &s->event); /* and back */
+    sf_eventcount_move(&s->answer, &s->event);  /* and back */
     sf_eventcount_notify_one(&s->event);
     CHECK(wait(&status) > 0 && status == 0);
 }
