@@ -75,6 +75,36 @@ def test_what_has_to_be_unpickled_and_what_is_raised_comes_by_the_manager(execut
     assert executor.submit(same, 7).result(LIMIT_S) == 7
 
 
+def by_callback(executor):
+    came = threading.Event()
+    executor.submit(same, 1).add_done_callback(lambda _: came.set())
+    assert came.wait(LIMIT_S)
+
+
+def by_manager(executor):
+    assert executor.submit(Boxed, 1).result(LIMIT_S).value == 1
+
+
+def in_another_thread(executor):
+    slow = executor.submit(later, 1, 0.002)
+    thread = threading.Thread(target=slow.result)
+    thread.start()
+    by_callback(executor)
+    thread.join()
+
+
+@pytest.mark.parametrize("get", [by_callback, by_manager, in_another_thread])
+def test_the_manager_is_there_at_once_for_what_is_not_waited_for(executor, get):
+    """It looks by itself every 100 ms: so a call of it that is missing costs 50 ms at the median."""
+    took = []
+    for n in range(31):
+        assert executor.submit(same, n).result(LIMIT_S) == n
+        begin = time.monotonic()
+        get(executor)
+        took.append(time.monotonic() - begin)
+    assert sorted(took)[len(took) // 2] < 0.03, took
+
+
 def test_what_waits_for_its_turn_goes_on_while_one_result_is_waited_for():
     with Executor(1) as executor:
         futures = [executor.submit(later, n, 0.002) for n in range(100)]
