@@ -8,10 +8,13 @@
 #include "py/message/message.h"
 #include "py/task/child.h"
 #include "py/task/function.h"
+#include "py/task/handlers.h"
 #include "py/task/kept.h"
 #include "py/task/protocol.h"
+#include "py/task/streams.h"
 #include "py/trace/constants.h"
 #include "py/trace/thread_names.h"
+#include "py/workers/direct.h"
 
 static PyMethodDef functions[] = {
     {"_at_exit", sf_child_at_exit, METH_NOARGS, "Stops running Generators, then waits for all running children."},
@@ -45,7 +48,8 @@ static int execute(PyObject *module)
     }
     sf_kept_init();
     sf_thread_names_init();
-    if (sf_errors_init(module) || sf_function_init() || sf_protocol_init() || sf_constants_add(module) ||
+    if (sf_errors_init(module) || sf_function_init() || sf_handlers_init() || sf_streams_init() || sf_protocol_init() ||
+        sf_direct_init() || sf_constants_add(module) ||
         add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||

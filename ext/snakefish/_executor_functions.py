@@ -150,20 +150,32 @@ class Functions:
         if isinstance(item, BaseException):
             vars(item)[UNOPENED] = True
             raise item
-        function, args, kwargs = item[:3]
+        is_chunk = type(item) is list
+        if is_chunk:
+            is_star, function, args, kwargs = item.pop(), item.pop(), (), None
+        else:
+            function, args, kwargs = item[:3]
         if type(function) is int:
             function = self._by_number.get(function)
             if function is None:
                 raise Refused(self.generation)
+        if is_chunk:
+            return _call_each(function, item, is_star)
         if len(item) > 3:
-            return _call_each(function, args, kwargs, *item[3:])
+            if args or kwargs:
+                function = functools.partial(function, *args, **kwargs or {})
+            return _call_each(function, *item[3:])
         return function(*args, **kwargs) if kwargs else function(*args)
 
 
-def _call_each(function, args, kwargs, items, is_star):
-    """For a chunk of a map (_executor_map.py): how many seconds it took, and the results."""
-    if args or kwargs:
-        function = functools.partial(function, *args, **kwargs or {})
+def chunk_item(number, items, is_star):
+    """What travels for a chunk of a map (_executor_map.py) whose function goes by its number. A flat list, because one of
+    numbers or strs is packed and opened fastest."""
+    return [*items, number, is_star]
+
+
+def _call_each(function, items, is_star):
+    """For a chunk: the results, and behind them how many seconds it took, for the same reason in one list."""
     results = []
     begin = time.perf_counter()
     try:
@@ -173,4 +185,5 @@ def _call_each(function, args, kwargs, items, is_star):
     except BaseException as raised:
         vars(raised)[RESULTS] = results
         raise
-    return time.perf_counter() - begin, results
+    results.append(time.perf_counter() - begin)
+    return results

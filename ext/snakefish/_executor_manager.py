@@ -57,6 +57,7 @@ class _Manager:
         self.probes = collections.deque()  # to be sent before what waits
         self.doomed = {}  # the pid of a worker that is killed for its task: that task
         self.deaths = 0  # in a row
+        self.taken = 0  # results without this thread, before the last death
         self.least_ahead = state.ahead
         self.outcomes, self.adapted_at = 0, time.monotonic()
         self.retry_at = 0.0
@@ -243,6 +244,8 @@ class _Manager:
             self.count_death(reason)
 
     def count_death(self, reason):
+        if self.crew.taken != self.taken:
+            self.taken, self.deaths = self.crew.taken, 0
         self.deaths += 1
         if self.deaths >= _MOST_DEATHS and self.state.broken is None:
             message = f"{self.deaths} workers in a row ended without any outcome; the last: {reason}"

@@ -13,13 +13,14 @@ import itertools
 import math
 import time
 
-from snakefish._executor_functions import RESULTS
+from snakefish._executor_functions import RESULTS, chunk_item
 from snakefish._executor_tasks import Task, name_of
 from snakefish._snakefish import _Items
 
 _LEAST_S, _MOST_S = 0.003, 0.1  # what a chunk should take
 _FIRST_PARTS = 16  # the first chunks are this part of a worker's share, as nobody knows what they take
 _NEXT_PARTS = 4  # and this part where calls of the function were short in the map before
+_LEAST_PARTS = 8  # near the end a chunk may take only this part of _LEAST_S, where else workers would have nothing
 _MORE = 2  # chunks under way besides those that workers are at
 
 
@@ -33,16 +34,19 @@ class Chunk(Task):
         self.map, self.first, self.items = map_, first, items
 
     def resolve(self, functions):
-        function, self.number = functions.item(self.fn, (), {}, self.is_whole)
-        self.item = (*function, self.items, self.map.is_star)
+        call, self.number = functions.item(self.fn, (), {}, self.is_whole)
+        function, args, kwargs = call
+        if type(self.items) is list and type(function) is int and not args and kwargs is None:
+            self.item = chunk_item(function, self.items, self.map.is_star)
+        else:
+            self.item = (*call, self.items, self.map.is_star)
 
     def cancel(self):
         self.map.is_over = True
         super().cancel()
 
-    def succeed(self, value):
-        took, results = value
-        seconds = took / len(self.items)
+    def succeed(self, results):
+        seconds = results.pop() / len(self.items)
         self.map.state.functions.note_seconds(self.number, seconds)
         self.map.came_back(seconds)
         super().succeed(results)
@@ -97,7 +101,9 @@ class Map:
             before = self.state.functions.seconds(self.fn)
             parts = _NEXT_PARTS if before and share / _NEXT_PARTS * before < _LEAST_S else _FIRST_PARTS
             return max(1, int(share / parts))
-        return max(1, math.ceil(min(max(share / 2, _LEAST_S / self.seconds), _MOST_S / self.seconds)))
+        least = _LEAST_S / self.seconds
+        even = max(share, least / _LEAST_PARTS)  # else one worker would have all that is left
+        return max(1, math.ceil(min(max(share / 2, least), even, _MOST_S / self.seconds)))
 
     def chunk(self, first, items):
         chunk = Chunk(self, first, items)

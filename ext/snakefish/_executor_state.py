@@ -4,9 +4,10 @@
                                             +--> waiting --> the manager --^              the manager --^
 
 A task is sent at once if no other waits and few are under way; else it waits, where it can still be cancelled. The
-manager (_executor_manager.py) is a Python thread, the only one that takes events and takes tasks out of `waiting`. So
-nothing here needs a lock, and submit() may be called anywhere: in a callback, in a signal handler, in what pickling
-calls. Whatever interrupts it, each step is one operation of a dict, a deque or the crew.
+manager (_executor_manager.py) is a Python thread, the only one that takes events and takes tasks out of `waiting`. (But who
+waits for a result may take that one without the manager: ext/py/workers/direct.h.) So nothing here needs a lock, and
+submit() may be called anywhere: in a callback, in a signal handler, in what pickling calls. Whatever interrupts it, each
+step is one operation of a dict, a deque or the crew.
 
 The end. A task whose submit() returns after shutdown() was called is run, or submit() raises. There are two ways in, and
 the manager (_Manager.is_finished) closes both:
@@ -83,6 +84,7 @@ class State:
         elif task.may_begin() and not self.is_sent(task, self.try_to_send(task)):
             self.add([task])
         else:
+            task.was_sent(self.crew, self.waiting)
             self.begin()
 
     def try_to_send(self, task):
@@ -173,7 +175,7 @@ class State:
         """Finishes what is there. May be called by the garbage collector, anywhere."""
         if self.owner == os.getpid():
             self.shutdown = True
-            self.crew.nudge()
+            self.crew.attend()
 
     def join(self):
         """Waits until the manager has ended."""

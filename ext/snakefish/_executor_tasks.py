@@ -1,8 +1,13 @@
 """What an Executor sends to its workers, and how it ends. Internal; for _executor.py and _executor_manager.py."""
 
+import functools
 import reprlib
 import sys
+import threading
+import time
+import weakref
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
+from concurrent.futures._base import RUNNING
 
 from snakefish._snakefish import ChildDied
 
@@ -17,6 +22,24 @@ class WorkerDied(ChildDied, BrokenExecutor):
 
 
 WorkerDied.__module__ = "snakefish"
+
+
+class _Condition(threading.Condition):
+    """That of a future whose task was sent. Who waits for the result takes it without the manager where it can, which is
+    faster. take(timeout): as the crew's. future: a weak reference, because the future refers to this."""
+
+    def wait(self, timeout=None):
+        if timeout is None or timeout > 0:
+            begin = time.monotonic()
+            saved = self._release_save()
+            try:
+                self.take(timeout)
+            finally:
+                self._acquire_restore(saved)
+            if self.future()._state != RUNNING:
+                return True
+            timeout = None if timeout is None else begin + timeout - time.monotonic()
+        return super().wait(timeout)
 
 
 class Task:
@@ -42,6 +65,13 @@ class Task:
         """Whether nobody has cancelled it; from then on nobody can."""
         self.begun = self.begun or self.future.set_running_or_notify_cancel()
         return self.begun
+
+    def was_sent(self, crew, waiting):
+        """By submit() itself. waiting: as of the crew's take()."""
+        condition = self.future._condition
+        condition.take = functools.partial(crew.take, self.id, waiting)
+        condition.future = weakref.ref(self.future)
+        condition.__class__ = _Condition
 
     def cancel(self):
         if self.future.cancel():

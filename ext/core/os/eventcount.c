@@ -5,8 +5,8 @@
  * bit came first, the notifier sees it and wakes. The second one sees all that the first one did before, because both
  * operations are release and acquire.
  *
- * Who writes: notifiers add to the count, sleepers set bit 0, and only wake_all clears it. wake_one wakes one sleeper
- * and leaves the bit, because others may still sleep. */
+ * Who writes: notifiers add to the count, sleepers and move set bit 0, and only wake_all clears it. wake_one wakes one
+ * sleeper and leaves the bit, because others may still sleep. */
 #include "core/os/eventcount.h"
 
 #include <limits.h>
@@ -32,4 +32,12 @@ void sf_eventcount_wake_all(struct sf_eventcount *event)
 {
     atomic_fetch_and_explicit(&event->word, ~UINT32_C(1), memory_order_acq_rel); /* partner: sf_eventcount_sleep */
     sf_futex_wake(&event->word, INT_MAX);
+}
+
+void sf_eventcount_move(struct sf_eventcount *from, struct sf_eventcount *to)
+{
+    atomic_fetch_add_explicit(&from->word, 2, memory_order_acq_rel); /* partner: sf_eventcount_sleep */
+    sf_futex_move(&from->word, &to->word);
+    atomic_fetch_or_explicit(&to->word, 1, memory_order_acq_rel); /* partner: the notify functions */
+    sf_eventcount_wake_all(from); /* clears its bit: a notification there finds nobody, and needs no system call */
 }

@@ -31,6 +31,11 @@ static inline uint32_t sf_eventcount_read(const struct sf_eventcount *event)
  */
 int sf_eventcount_sleep(struct sf_eventcount *event, uint32_t seen, int64_t timeout_ns);
 
+/* Those who sleep at `from` are woken by what is counted at `to` from now on. Nobody begins to sleep at `from` with a
+ * count that was read before. What was counted at `to` before this call wakes none of them: so the caller looks
+ * afterwards at what they wait for there, and notifies. Async-signal-safe. */
+void sf_eventcount_move(struct sf_eventcount *from, struct sf_eventcount *to);
+
 /* The slow parts of the two notify functions. They are called when a process may be asleep. */
 void sf_eventcount_wake_one(struct sf_eventcount *event);
 void sf_eventcount_wake_all(struct sf_eventcount *event);

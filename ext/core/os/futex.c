@@ -27,3 +27,10 @@ int sf_futex_wake(const _Atomic uint32_t *word, int count)
     errno = error;
     return woken < 0 ? 0 : (int)woken;
 }
+
+void sf_futex_move(const _Atomic uint32_t *from, const _Atomic uint32_t *to)
+{
+    int error = errno;
+    syscall(SYS_futex, from, FUTEX_REQUEUE, 0, (long)INT_MAX, to, 0);
+    errno = error;
+}

@@ -14,4 +14,7 @@ int sf_futex_wait(const _Atomic uint32_t *word, uint32_t expected, int64_t timeo
 /* Wakes up to `count` sleepers; returns how many. Never blocks. Async-signal-safe. */
 int sf_futex_wake(const _Atomic uint32_t *word, int count);
 
+/* Those who sleep on `from` sleep on `to` from now on, whatever the values are. Async-signal-safe. */
+void sf_futex_move(const _Atomic uint32_t *from, const _Atomic uint32_t *to);
+
 #endif

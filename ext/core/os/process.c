@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,11 @@
 #include <unistd.h>
 
 #include "core/os/monotonic.h"
+
+#if __has_include(<sys/single_threaded.h>) /* glibc 2.32 */
+#include <sys/single_threaded.h>
+#define KNOWS_SINGLE /* what it says is true if it says so: from the first thread on it may say no for ever */
+#endif
 #define FIRST_PAUSE_NS                                                                                                 \
     INT64_C(200000) /* between two looks where there is no pidfd; each pause is twice the last one                     \
                      */
@@ -27,10 +33,18 @@ int sf_process_open_pidfd(pid_t child)
     return fd < 0 ? -errno : fd;
 }
 
-static bool has_inode_of_its_own(int pidfd)
+/* pidfs has one device, and is asked for once: the kernel does not change. */
+static bool has_inode_of_its_own(const struct sf_own_fd *pidfd)
 {
+    static _Atomic uint64_t known; /* its device and 1 more; no partner: every thread finds the same */
     struct statfs status;
-    return fstatfs(pidfd, &status) == 0 && status.f_type == PIDFS;
+    uint64_t device = (uint64_t)pidfd->device + 1;
+    if (atomic_load_explicit(&known, memory_order_relaxed) == device)
+        return true;
+    bool found = fstatfs(pidfd->fd, &status) == 0 && status.f_type == PIDFS;
+    if (found)
+        atomic_store_explicit(&known, device, memory_order_relaxed);
+    return found;
 }
 
 /* Whether one of the numbers in the text is this one. */
@@ -66,7 +80,7 @@ static bool is_of(int fd, pid_t child)
 int sf_process_get_pidfd(const struct sf_own_fd *pidfd, pid_t child)
 {
     int fd = sf_own_fd_get(pidfd);
-    return fd >= 0 && (has_inode_of_its_own(fd) || is_of(fd, child)) ? fd : -1;
+    return fd >= 0 && (has_inode_of_its_own(pidfd) || is_of(fd, child)) ? fd : -1;
 }
 
 void sf_process_close_pidfd(struct sf_own_fd *pidfd, pid_t child)
@@ -216,6 +230,10 @@ int sf_process_try_reap(pid_t child, int32_t *status)
 
 uint64_t sf_process_threads(void)
 {
+#ifdef KNOWS_SINGLE
+    if (__libc_single_threaded)
+        return 1;
+#endif
     struct stat tasks; /* a directory with one folder for each thread, and so many links */
     return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > 2 ? tasks.st_nlink - 2 : 0;
 }

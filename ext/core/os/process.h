@@ -48,7 +48,7 @@ bool sf_process_is_dead(pid_t child);
 int sf_process_try_reap(pid_t child, int32_t *status);
 
 /* How many threads this process has, those of libraries too. 0: unknown, because /proc cannot be read. Takes a few
- * microseconds. */
+ * microseconds, or nothing where no thread was ever started. */
 uint64_t sf_process_threads(void);
 
 #endif

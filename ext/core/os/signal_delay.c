@@ -13,15 +13,10 @@ static _Atomic uint64_t noted;
 static _Atomic pid_t delaying; /* the process that delays; 0: none */
 static unsigned depth;         /* of pairs, in that process */
 
-static uint64_t bit_of(int signal_number)
-{
-    return UINT64_C(1) << (signal_number - 1);
-}
-
 /* A thread may still be in here after the end. Either it sees that, or the end sees what it has noted. */
 static void note(int signal_number)
 {
-    uint64_t bit = bit_of(signal_number);
+    uint64_t bit = sf_signal_delay_bit(signal_number);
     if (atomic_load(&delaying) == getpid()) {
         atomic_fetch_or(&noted, bit);
         if (atomic_load(&delaying) == getpid() || !(atomic_fetch_and(&noted, ~bit) & bit))
@@ -54,7 +49,7 @@ static void replace(int signal_number)
     if (action.sa_flags & (SA_SIGINFO | (int)SA_RESETHAND) || action.sa_handler == SIG_DFL ||
         action.sa_handler == SIG_IGN)
         return;
-    replaced |= bit_of(signal_number);
+    replaced |= sf_signal_delay_bit(signal_number);
     if (action.sa_handler == note) /* this process was forked by one that delays */
         return;
     saved[signal_number] = action;
@@ -70,7 +65,7 @@ static void restore(int signal_number)
         sigaction(signal_number, &saved[signal_number], NULL);
 }
 
-void sf_signal_delay_begin(void)
+void sf_signal_delay_begin(uint64_t signals)
 {
     if (atomic_load(&delaying) == getpid()) {
         depth++;
@@ -78,7 +73,8 @@ void sf_signal_delay_begin(void)
     }
     sf_signal_delay_adopt();
     for (int number = 1; number < NSIG; number++)
-        replace(number);
+        if (signals & sf_signal_delay_bit(number))
+            replace(number);
 }
 
 void sf_signal_delay_adopt(void)
@@ -94,12 +90,12 @@ void sf_signal_delay_end(void)
     if (own && --depth > 0)
         return;
     for (int number = 1; number < NSIG; number++)
-        if (replaced & bit_of(number))
+        if (replaced & sf_signal_delay_bit(number))
             restore(number);
     replaced = 0;
     atomic_store(&delaying, 0);
     uint64_t late = atomic_exchange(&noted, 0);
     for (int number = 1; own && number < NSIG; number++)
-        if (late & bit_of(number))
+        if (late & sf_signal_delay_bit(number))
             kill(getpid(), number);
 }

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/os/pid.h"
 #include "core/os/shm.h"
 
 #define PAGE ((uint64_t)SF_SHM_PAGE_BYTES)
@@ -98,17 +99,28 @@ static int map_file(void **page, uint64_t room)
     return error;
 }
 
-int sf_result_memory_map(struct sf_result_memory *memory)
+/* 0: no file may have a page. */
+static uint64_t room_of_file(void)
 {
     struct rlimit limit;
+    bool is_limited = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < ROOM;
+    return is_limited ? limit.rlim_cur & ~(PAGE - 1) : ROOM;
+}
+
+uint64_t sf_result_memory_room(void)
+{
+    uint64_t room = room_of_file();
+    return room ? room : PAGE;
+}
+
+int sf_result_memory_map(struct sf_result_memory *memory)
+{
     void *page = NULL;
-    uint64_t room = ROOM;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < ROOM)
-        room = limit.rlim_cur & ~(PAGE - 1);
+    uint64_t room = room_of_file();
     int error;
-    if (room >= PAGE) {
+    if (room) {
         error = map_file(&page, room);
-    } else { /* no file may have a page, but memory without a file */
+    } else { /* memory without a file */
         room = PAGE;
         error = sf_shm_map(&page, PAGE);
     }
@@ -117,8 +129,16 @@ int sf_result_memory_map(struct sf_result_memory *memory)
         return error;
     memory->page = page;
     memory->room = room;
-    memory->owner = getpid();
+    memory->owner = sf_pid_own();
     return 0;
+}
+
+bool sf_result_memory_renew(struct sf_result_memory *memory)
+{
+    if (memory->page->bytes > PAGE || memory->window || memory->owner != sf_pid_own())
+        return false;
+    memset(memory->page, 0, sizeof *memory->page);
+    return true;
 }
 
 static void close_window(struct sf_result_memory *memory)
@@ -146,7 +166,7 @@ void sf_result_memory_unmap(struct sf_result_memory *memory)
     if (!memory->page)
         return;
     close_window(memory);
-    if (memory->page->bytes >= FREED_BYTES && memory->owner == getpid())
+    if (memory->page->bytes >= FREED_BYTES && memory->owner == sf_pid_own())
         free_pages(memory);
     munmap(memory->page, PAGE);
     *memory = (struct sf_result_memory){0};

@@ -25,6 +25,7 @@
 #ifndef SF_CORE_RESULT_RESULT_MEMORY_H
 #define SF_CORE_RESULT_RESULT_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -54,6 +55,13 @@ struct sf_result_memory {
 /* Makes an empty one. 0 or -errno (-EMFILE, -ENFILE, -ENOMEM), and then *memory is none. Under a limit of file sizes
  * (RLIMIT_FSIZE) room is no more than that, but at least a page. */
 int sf_result_memory_map(struct sf_result_memory *memory);
+
+/* How many bytes one that is made now has room for: the limit of file sizes may change. */
+uint64_t sf_result_memory_room(void);
+
+/* In its owner, when nobody writes into it any more: empties it, to be used once more. False: it cannot be, because
+ * more was written than its first page holds. */
+bool sf_result_memory_renew(struct sf_result_memory *memory);
 
 /* Unmaps it in this process. In its owner it also frees the memory, which other processes may still have mapped. */
 void sf_result_memory_unmap(struct sf_result_memory *memory);

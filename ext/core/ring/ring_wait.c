@@ -37,6 +37,16 @@ void sf_ring_nudge(struct sf_ring *ring)
     sf_eventcount_notify_one(&ring->shared->message_event);
 }
 
+void sf_ring_send_away(struct sf_ring *ring, struct sf_eventcount *away)
+{
+    sf_eventcount_move(&ring->shared->message_event, away);
+}
+
+void sf_ring_call_back(struct sf_ring *ring, struct sf_eventcount *away)
+{
+    sf_eventcount_move(away, &ring->shared->message_event);
+}
+
 /* 0: yes, -EAGAIN: no, -ETIMEDOUT, -EINTR: the lock could not be had. */
 static int has_come(struct sf_ring *ring, const struct awaited *awaited, bool check, int64_t timeout_ns)
 {

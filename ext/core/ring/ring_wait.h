@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "core/os/eventcount.h"
 #include "core/ring/ring.h"
 
 /* Waits until there may be a message (room for `bytes`), for at most timeout_ns and at most SF_LIVENESS_PERIOD_NS:
@@ -20,6 +21,11 @@ void sf_ring_wake_all(struct sf_ring *ring);
 /* Wakes one process that waits for a message, although none has come, to look at something the caller has changed.
  * Async-signal-safe. */
 void sf_ring_nudge(struct sf_ring *ring);
+
+/* Who waits for a message in another thread sleeps at `away` from now on, where this thread waits in its place: no
+ * message wakes it. And the way back; after that the caller looks whether a message has come, and nudges. */
+void sf_ring_send_away(struct sf_ring *ring, struct sf_eventcount *away);
+void sf_ring_call_back(struct sf_ring *ring, struct sf_eventcount *away);
 
 /* For a wait that may also end by something other than a message. sf_ring_events counts messages and nudges. Read it
  * first, then check what is waited for, then call sf_ring_wait_event. It is like sf_ring_wait_message, but returns 0 at

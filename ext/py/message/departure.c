@@ -2,9 +2,9 @@
 #include "py/message/departure.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/os/pid.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/wait.h"
 #include "py/trace/stretch.h"
@@ -19,7 +19,7 @@ struct departure {
 static int try_push(void *what)
 {
     struct departure *departure = what;
-    if (departure->sender != getpid())
+    if (departure->sender != sf_pid_own())
         return -ECHILD;
     if (departure->cancel && atomic_load_explicit(departure->cancel, memory_order_acquire))
         return -ECANCELED;
@@ -39,7 +39,7 @@ int sf_departure_send(struct sf_ring *ring, const struct sf_message *message, ui
         ring,
         {.head = {source, tag, number, message->bytes, 0}, .parts = message->parts, .count = message->count},
         cancel,
-        getpid()};
+        sf_pid_own()};
     struct sf_waiting waiting = {try_push, sleep_until_room, &departure, SF_WAIT_ROOM, 0};
     uint64_t from = sf_stretch_begin(message->bytes);
     int error = sf_wait(&waiting, true, SF_FOREVER);

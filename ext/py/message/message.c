@@ -50,6 +50,12 @@ int sf_message_pack_buffer(struct sf_message *message, PyObject *object)
     return pack_view(message, SF_MESSAGE_BYTES, object);
 }
 
+void sf_message_pack_integers(struct sf_message *message, const int64_t *values, size_t count)
+{
+    clear(message);
+    set_body(message, sf_message_label(SF_MESSAGE_INTEGERS, (uint32_t)count), (void *)values, count * sizeof *values);
+}
+
 static void add_part(struct sf_message *message, const void *data, uint64_t bytes)
 {
     message->parts[message->count++] = (struct iovec){(void *)data, bytes};

@@ -9,6 +9,7 @@
  *     BYTEARRAY   the bytes of a bytearray
  *     PARTS       uint64 buffer[count] (its size, and flags), the pickle, then the buffers that go out of band (pickle
  *                 protocol 5)
+ *     INTEGERS    int64 each: a list of ints (integers.h); of map's workers only, and always in one piece
  *
  * The first eight bytes are the message's label. The others are its own bytes: what a Channel counts, and traces show.
  * They are never more than pickle.dumps(object, 5) has, and just as many for PLAIN and PICKLE.
@@ -44,7 +45,8 @@ enum sf_message_kind {
     SF_MESSAGE_BYTES,
     SF_MESSAGE_BYTEARRAY,
     SF_MESSAGE_PARTS,
-    SF_MESSAGE_PLAIN
+    SF_MESSAGE_PLAIN,
+    SF_MESSAGE_INTEGERS
 };
 
 /* A message to send. Its parts point to the object's own memory where possible, which stays as it is until
@@ -72,6 +74,9 @@ bool sf_message_can_pack(PyObject *object);
 
 /* Makes a BYTES message of any object with a contiguous buffer. 0, or -1 with TypeError or BufferError. */
 int sf_message_pack_buffer(struct sf_message *message, PyObject *object);
+
+/* Makes an INTEGERS message, which points to the values. */
+void sf_message_pack_integers(struct sf_message *message, const int64_t *values, size_t count);
 
 /* Copies the message into a reserved slot of message->bytes bytes. Releases the interpreter lock where that is long. */
 void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot);

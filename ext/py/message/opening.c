@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "py/message/incoming.h"
+#include "py/message/integers.h"
 #include "py/message/message.h"
 #include "py/message/pickle.h"
 
@@ -69,6 +70,8 @@ PyObject *sf_message_open(struct sf_ring *ring, const struct sf_ring_slot *slot,
     at += sizeof label;
     if (sf_message_kind_of(label) == SF_MESSAGE_PLAIN && bytes <= sizeof copy && !want_bytes)
         return sf_plain_read(copy + sizeof label, (uint32_t)(label >> 32));
+    if (sf_message_kind_of(label) == SF_MESSAGE_INTEGERS)
+        return sf_integers_open(ring, slot, at);
     if (want_bytes && sf_message_kind_of(label) == SF_MESSAGE_BYTEARRAY)
         label = sf_message_label(SF_MESSAGE_BYTES, 0);
     PyObject *object = open_any(ring, slot, at, label);

@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "core/ring/ring_idle.h"
 #include "py/base/errors.h"
@@ -26,9 +26,9 @@ static pid_t running_owner; /* the process whose list it is */
 static void own_list(void)
 {
     assert(sf_holds_interpreter_lock());
-    if (running_owner == getpid())
+    if (running_owner == sf_pid_own())
         return;
-    running_owner = getpid();
+    running_owner = sf_pid_own();
     running = NULL;
 }
 
@@ -92,7 +92,7 @@ void sf_child_become(struct sf_child *child, pid_t pid, pid_t parent)
 void sf_child_adopt(struct sf_child *child, pid_t pid, pid_t parent)
 {
     take_pid(child, pid, parent);
-    if (parent == getpid()) /* else a hook of this fork has called os.fork, and this is the process that made */
+    if (parent == sf_pid_own()) /* else a hook of this fork has called os.fork, and this is the process that made */
         list_add(child);
 }
 
@@ -161,7 +161,7 @@ void sf_child_forget(struct sf_child *child)
 
 bool sf_child_is_ours(const struct sf_child *child)
 {
-    if (child->state == SF_CHILD_NEW || child->owner == getpid())
+    if (child->state == SF_CHILD_NEW || child->owner == sf_pid_own())
         return true;
     PyErr_Format(PyExc_RuntimeError, "it was started by process %d: only that process can wait for it",
                  (int)child->owner);
@@ -170,7 +170,7 @@ bool sf_child_is_ours(const struct sf_child *child)
 
 bool sf_child_is_self(const struct sf_child *child)
 {
-    return child->state == SF_CHILD_RUNNING && child->pid == getpid();
+    return child->state == SF_CHILD_RUNNING && child->pid == sf_pid_own();
 }
 
 /* ---- the end of the program ---- */

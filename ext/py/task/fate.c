@@ -2,8 +2,8 @@
 #include "py/task/fate.h"
 
 #include <signal.h>
-#include <unistd.h>
 
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "py/task/task.h"
 #include "py/task/task_state.h"
@@ -118,7 +118,8 @@ static void report_extracted(struct sf_task *task, PyObject *self)
 
 void sf_fate_report(struct sf_task *task, PyObject *self)
 {
-    if (!task->name || task->child.state != SF_CHILD_REAPED || task->child.owner != getpid() || sf_task_is_busy(task))
+    if (!task->name || task->child.state != SF_CHILD_REAPED || task->child.owner != sf_pid_own() ||
+        sf_task_is_busy(task))
         return;
     PyObject *raised = sf_take_raised();
     if (sf_task_fetch(task))

@@ -14,10 +14,12 @@
 
 #include "core/log/log.h"
 #include "core/log/usage.h"
+#include "core/os/pid.h"
 #include "core/os/process_child.h"
 #include "core/os/signal_delay.h"
 #include "core/ring/ring.h"
 #include "py/base/errors.h"
+#include "py/task/handlers.h"
 #include "py/task/protocol.h"
 
 static int refuse_impossible(void)
@@ -39,7 +41,7 @@ static int refuse_impossible(void)
  * is started here is shared with the process that called, so that one alone forks. */
 static int refuse_copy(pid_t caller)
 {
-    if (getpid() == caller)
+    if (sf_pid_own() == caller)
         return 0;
     PyErr_Format(PyExc_RuntimeError,
                  "process %d starts this child: code that it runs before a fork (a flush, a warning, a hook) has "
@@ -61,7 +63,7 @@ struct start {
 /* Handlers of signals that came before run here. 0, or -1 with an exception; then nothing is delayed. */
 static int delay_signals(void)
 {
-    sf_signal_delay_begin();
+    sf_signal_delay_begin(sf_handlers_bits());
     if (sf_check_signals() == 0)
         return 0;
     sf_signal_delay_end();
@@ -78,7 +80,7 @@ static void before_fork(struct start *start, bool hooks_follow)
 static void after_fork(struct start *start, pid_t pid)
 {
     if (pid == 0) {
-        start->child = getpid();
+        start->child = sf_pid_own();
         sf_signal_delay_adopt();
         start->had_sigterm_action = sf_process_child_begin(&start->process);
     } else {
@@ -105,7 +107,7 @@ static pid_t fork_interpreter(struct start *start)
     }
     before_fork(start, true);
     PyObject *pid = PyObject_CallMethod(os, "fork", NULL);
-    bool is_parent = getpid() == start->process.parent;
+    bool is_parent = sf_pid_own() == start->process.parent;
     after_fork(start, is_parent ? -1 : 0);
     if (is_parent)
         sf_signal_delay_end();
@@ -129,7 +131,7 @@ static pid_t fork_interpreter(struct start *start)
     if (PySys_Audit("os.fork", NULL) || delay_signals())
         return -1;
     PyOS_BeforeFork();
-    if (getpid() != start->caller) {
+    if (sf_pid_own() != start->caller) {
         PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
         sf_signal_delay_end();
         return refuse_copy(start->caller);
@@ -175,7 +177,7 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
 int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context)
 {
     const char *name_utf8 = PyUnicode_AsUTF8(name);
-    struct start start = {.task = child->task, .name = name_utf8, .caller = getpid()};
+    struct start start = {.task = child->task, .name = name_utf8, .caller = sf_pid_own()};
     if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);

@@ -5,6 +5,7 @@
 #define DEEPEST 100            /* layers of wrapping; a callable may wrap itself */
 
 static PyObject *partial; /* functools.partial */
+static PyObject *name_name;
 
 int sf_function_init(void)
 {
@@ -15,7 +16,8 @@ int sf_function_init(void)
     }
     partial = functools ? PyObject_GetAttrString(functools, "partial") : NULL;
     Py_XDECREF(functools);
-    return partial ? 0 : -1;
+    name_name = PyUnicode_InternFromString("__name__");
+    return partial && name_name ? 0 : -1;
 }
 
 /* The attribute, or NULL without an exception where there is none, or with one for any other failure. */
@@ -49,7 +51,7 @@ static PyObject *unwrap(PyObject *f)
 
 PyObject *sf_function_name(PyObject *f)
 {
-    PyObject *name = PyObject_GetAttrString(f, "__name__");
+    PyObject *name = PyObject_GetAttr(f, name_name);
     if (!name || !PyUnicode_Check(name)) {
         PyErr_Clear();
         Py_XSETREF(name, PyUnicode_FromString(Py_TYPE(f)->tp_name));

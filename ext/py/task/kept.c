@@ -3,8 +3,8 @@
 
 #include <assert.h>
 #include <stdint.h>
-#include <unistd.h>
 
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "py/task/fate.h"
 #include "py/task/task_struct.h"
@@ -50,7 +50,7 @@ static bool is_own(const struct sf_kept_link *link, pid_t this_process)
 
 void sf_kept_add(struct sf_kept_link *link, PyObject *self, struct sf_task *task, bool keep)
 {
-    owner = getpid();
+    owner = sf_pid_own();
     link->self = self;
     link->task = task;
     put_before(keep ? &kept : &known, link);
@@ -64,7 +64,7 @@ void sf_kept_let_go(struct sf_kept_link *link)
     if (!link->kept)
         return;
     link->kept = false;
-    if (is_own(link, getpid()))
+    if (is_own(link, sf_pid_own()))
         put_before(&known, link);
     else
         take_out(link);
@@ -88,12 +88,12 @@ static void sweep(size_t count)
 {
     if (!count)
         return;
-    for (pid_t this_process = getpid(); count && kept.next != &kept; count--) {
+    for (pid_t this_process = sf_pid_own(); count && kept.next != &kept; count--) {
         struct sf_kept_link *link = kept.next;
         put_before(&kept, link);
         if (is_over(link, this_process)) {
             sf_kept_let_go(link); /* may run code of the program, which may fork */
-            this_process = getpid();
+            this_process = sf_pid_own();
         }
     }
 }
@@ -121,7 +121,7 @@ PyObject *sf_kept_sweep_function(PyObject *Py_UNUSED(module), PyObject *Py_UNUSE
 static size_t count_unreaped(void)
 {
     size_t count = 0;
-    pid_t self = getpid();
+    pid_t self = sf_pid_own();
     for (struct sf_kept_link *link = known.previous; link != &known && is_own(link, self); link = link->previous)
         count += link->task->child.state == SF_CHILD_RUNNING && is_over(link, self);
     return count;
@@ -161,7 +161,7 @@ bool sf_kept_make_room(void)
 /* Tells of those that have ended by now. Others may be started meanwhile: they are not looked at. */
 static void tell_at_end(void)
 {
-    if (owner != getpid())
+    if (owner != sf_pid_own())
         return;
     sweep(count_kept(SIZE_MAX));
     struct sf_kept_link telling = {.next = &telling, .previous = &telling};

@@ -3,9 +3,8 @@
  * The memory before the bytes that were taken may be gone, so taking goes on where it stopped. */
 #include "py/task/packed.h"
 
-#include <unistd.h>
-
 #include "core/log/log.h"
+#include "core/os/pid.h"
 #include "py/base/errors.h"
 #include "py/message/message.h"
 #include "py/trace/stretch.h"
@@ -26,7 +25,7 @@ static int begin(struct sf_packed *packed, const struct sf_result_part *part)
  * an exception. */
 static int check_owner(const struct sf_result_memory *memory)
 {
-    if (memory->owner == getpid())
+    if (memory->owner == sf_pid_own())
         return 0;
     PyErr_SetString(PyExc_RuntimeError, "this process was forked while a result was taken: it is its parent's");
     return -1;

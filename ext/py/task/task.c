@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "core/log/log.h"
+#include "core/os/pid.h"
+#include "core/result/result_spare.h"
 #include "py/base/arguments.h"
 #include "py/base/caller.h"
 #include "py/base/errors.h"
@@ -59,14 +61,24 @@ static int check_call(const struct sf_task_call *call)
     return 0;
 }
 
+/* A tuple: a new reference, or NULL with an exception. */
+static PyObject *args_of(const struct sf_task_call *call)
+{
+    if (!is_given(call->args))
+        return PyTuple_New(0);
+    if (PyTuple_CheckExact(call->args))
+        return Py_NewRef(call->args);
+    PyObject *list = sf_argument_list(call->args, "args"), *args = list ? PyList_AsTuple(list) : NULL;
+    Py_XDECREF(list);
+    return args;
+}
+
 int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, const struct sf_task_call *call)
 {
     if (check_call(call))
         return -1;
     /* All that may run code of the program comes first: an iterator in args might initialise this very task. */
-    PyObject *list = is_given(call->args) ? sf_argument_list(call->args, "args") : PyList_New(0), *name = NULL;
-    PyObject *args = list ? PyList_AsTuple(list) : NULL, *kwargs = NULL, *globals = NULL;
-    Py_XDECREF(list);
+    PyObject *args = args_of(call), *kwargs = NULL, *globals = NULL, *name = NULL;
     bool failed =
         !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
         ((is_given(call->extract) || is_given(call->globals)) && !(globals = sf_caller_globals(call->globals, self))) ||
@@ -99,13 +111,13 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
 int sf_task_start(struct sf_task *task)
 {
     assert(task->child.state == SF_CHILD_NEW && !task->memory.page && !task->joined);
-    int error = sf_result_memory_map(&task->memory);
+    int error = sf_result_spare_take(&task->memory);
     if (error) {
         sf_error(error, "cannot map memory for the result");
         return -1;
     }
     if (sf_task_occupy(task, SF_TASK_STARTING)) {
-        sf_result_memory_unmap(&task->memory);
+        sf_result_spare_give(&task->memory);
         return -1;
     }
     if (sf_log_enabled()) {
@@ -119,7 +131,7 @@ int sf_task_start(struct sf_task *task)
     task->busy = SF_TASK_IDLE;
     if (!failed)
         return 0;
-    sf_result_memory_unmap(&task->memory);
+    sf_result_spare_give(&task->memory); /* there is no child */
     return -1;
 }
 
@@ -151,7 +163,7 @@ int sf_task_collect(struct sf_task *task, bool block, int64_t deadline_ns)
     if (failed && sf_interruption_is_raised() && !task->disposed)
         task->memory = memory; /* the rest can be taken by another call */
     else
-        sf_result_memory_unmap(&memory);
+        sf_result_spare_give(&memory);
     return failed ? SF_RAISED : 0;
 }
 
@@ -340,7 +352,7 @@ PyObject *sf_task_result(struct sf_task *task)
 /* A child of this process that still runs, as far as is known. */
 static bool has_child(const struct sf_task *task)
 {
-    return task->name && task->child.state == SF_CHILD_RUNNING && task->child.owner == getpid();
+    return task->name && task->child.state == SF_CHILD_RUNNING && task->child.owner == sf_pid_own();
 }
 
 int sf_task_end(struct sf_task *task)

@@ -2,7 +2,8 @@
 #include "py/task/task_state.h"
 
 #include <assert.h>
-#include <unistd.h>
+
+#include "core/os/pid.h"
 
 const char *sf_task_word(enum sf_task_kind kind)
 {
@@ -86,7 +87,7 @@ static unsigned long this_thread(void)
 
 bool sf_task_is_busy(const struct sf_task *task)
 {
-    return task->busy != SF_TASK_IDLE && (task->busy_process == getpid() || task->busy_thread == this_thread());
+    return task->busy != SF_TASK_IDLE && (task->busy_process == sf_pid_own() || task->busy_thread == this_thread());
 }
 
 bool sf_task_is_busy_here(const struct sf_task *task)
@@ -114,6 +115,6 @@ int sf_task_occupy(struct sf_task *task, enum sf_task_busy busy)
     }
     task->busy = busy;
     task->busy_thread = this_thread();
-    task->busy_process = getpid();
+    task->busy_process = sf_pid_own();
     return 0;
 }

@@ -4,78 +4,19 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include "core/log/log.h"
 #include "core/os/monotonic.h"
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/workers/crew_worker.h"
+#include "py/workers/direct.h"
 #include "py/workers/receive.h"
 
-#define PREPARATION (SF_ENGINE_NO_CLAIM - 1) /* the number of what `prepare` raised */
-#define STRETCH_NS INT64_C(2000000)          /* how long events are gathered */
-
-static struct sf_crew *crew_of(const struct sf_engine *engine)
-{
-    return (struct sf_crew *)((char *)engine - offsetof(struct sf_crew, engine));
-}
-
-/* ---- in the worker ---- */
-
-/* 1, 0: it raised, and that was sent, or -1 with an exception that ends the worker. */
-static int prepare_worker(struct sf_crew *crew, struct sf_worker *worker)
-{
-    crew->prepared = true;
-    PyObject *done = crew->prepare ? PyObject_CallNoArgs(crew->prepare) : Py_NewRef(Py_None);
-    if (!sf_child_is_self(&worker->task.child)) {
-        Py_XDECREF(done);
-        return -1;
-    }
-    enum sf_tag tag;
-    int failed = done ? 0 : sf_worker_send(worker, PREPARATION, false, NULL, &tag);
-    int go_on = failed ? -1 : done != NULL;
-    Py_XDECREF(done);
-    return go_on;
-}
-
-/* The claim is cleared: stays here while the parent is about to kill this worker for what it has just done. */
-static void await_doom(const struct sf_worker *worker)
-{
-    atomic_thread_fence(memory_order_seq_cst); /* partner: sf_crew_doom */
-    while (atomic_load_explicit(&sf_worker_board(worker)->doomed, memory_order_relaxed))
-        usleep(1000);
-}
-
-static int next_from_feed(struct sf_worker *worker, struct sf_chunk *chunk)
-{
-    struct sf_crew *crew = crew_of(worker->engine);
-    int prepared = crew->prepared ? 1 : prepare_worker(crew, worker);
-    if (prepared <= 0)
-        return prepared;
-    await_doom(worker);
-    if (crew->tasks_per_worker && worker->chunks >= crew->tasks_per_worker)
-        return 0;
-    int got = sf_feed_take(&crew->feed, sf_worker_board(worker), &chunk->offset, &chunk->items, &chunk->failure);
-    if (got <= 0)
-        return got;
-    if (chunk->failure && PyList_Append(chunk->items, chunk->failure)) /* there are no items before it */
-        return -1;
-    Py_CLEAR(chunk->failure);
-    chunk->end = PyList_GET_SIZE(chunk->items);
-    chunk->number = chunk->offset;
-    return 1;
-}
-
-static PyObject *run_worker(struct sf_task *task)
-{
-    struct sf_worker *worker = sf_worker_of(task);
-    PyObject *done = sf_worker_run(task);
-    if (done && sf_child_is_self(&task->child))
-        sf_ring_nudge(worker->engine->ring); /* the parent waits for its end: see awaits_end */
-    return done;
-}
+#define STRETCH_NS INT64_C(2000000) /* how long events are gathered */
 
 static void describe_task(const struct sf_engine *engine, uint64_t number, bool extracted, char *what)
 {
@@ -87,7 +28,7 @@ static void describe_task(const struct sf_engine *engine, uint64_t number, bool 
 
 static PyObject *name_worker(const struct sf_engine *engine, uint32_t number)
 {
-    return PyUnicode_FromFormat("%U worker %u", crew_of(engine)->name, number + 1);
+    return PyUnicode_FromFormat("%U worker %u", sf_crew_of(engine)->name, number + 1);
 }
 
 /* ---- in the parent: what the engine asks for ---- */
@@ -120,13 +61,13 @@ static void add_event(struct sf_crew *crew, PyObject *event)
 static Py_ssize_t room_for_result(struct sf_engine *engine, uint64_t number, bool extracted)
 {
     (void)extracted; /* nothing is */
-    return number == PREPARATION || find_task(crew_of(engine), number) ? 1 : 0;
+    return number == SF_CREW_PREPARATION || find_task(sf_crew_of(engine), number) ? 1 : 0;
 }
 
 static void keep_result(struct sf_engine *engine, uint64_t number, PyObject *const *values, Py_ssize_t count)
 {
     (void)count; /* there is room for one */
-    struct sf_crew *crew = crew_of(engine);
+    struct sf_crew *crew = sf_crew_of(engine);
     PyObject *task = find_task(crew, number);
     if (!task)
         return;
@@ -136,10 +77,10 @@ static void keep_result(struct sf_engine *engine, uint64_t number, PyObject *con
 
 static void fail_result(struct sf_engine *engine, uint64_t number)
 {
-    struct sf_crew *crew = crew_of(engine);
+    struct sf_crew *crew = sf_crew_of(engine);
     PyObject *raised = sf_take_raised();
     PyObject *task = find_task(crew, number);
-    if (number == PREPARATION)
+    if (number == SF_CREW_PREPARATION)
         add_event(crew, Py_BuildValue("(iOO)", SF_CREW_BROKEN, Py_None, raised));
     else if (task)
         add_event(crew, Py_BuildValue("(iOO)", SF_CREW_ERROR, task, raised));
@@ -156,7 +97,7 @@ static PyObject *reason_of(struct sf_worker *worker)
 
 static void worker_ended(struct sf_engine *engine, struct sf_worker *worker, uint64_t claim)
 {
-    struct sf_crew *crew = crew_of(engine);
+    struct sf_crew *crew = sf_crew_of(engine);
     bool by_itself = sf_engine_has_finished(worker);
     PyObject *task = claim == SF_ENGINE_NO_CLAIM ? NULL : find_task(crew, claim);
     PyObject *reason = by_itself ? Py_NewRef(Py_None) : reason_of(worker);
@@ -174,7 +115,7 @@ static void worker_ended(struct sf_engine *engine, struct sf_worker *worker, uin
 /* Pushes what is packed. 0, or -errno. */
 static int push_packed(struct sf_engine *engine)
 {
-    struct sf_crew *crew = crew_of(engine);
+    struct sf_crew *crew = sf_crew_of(engine);
     int pushed = crew->feed.is_packed && !crew->packing ? sf_feed_push(&crew->feed) : 0;
     if (pushed == 0 && crew->refused && !crew->packing)
         sf_crew_nudge(crew);
@@ -183,7 +124,7 @@ static int push_packed(struct sf_engine *engine)
 
 static bool has_events(struct sf_engine *engine)
 {
-    const struct sf_crew *crew = crew_of(engine);
+    const struct sf_crew *crew = sf_crew_of(engine);
     return crew->nudged || crew->closed || PyList_GET_SIZE(crew->events) > 0;
 }
 
@@ -207,8 +148,8 @@ static void kill_at_program_end(struct sf_child *child)
 
 static const struct sf_job crew_job = {
     .kind = SF_TASK_EXECUTOR_WORKER,
-    .run = run_worker,
-    .next_chunk = next_from_feed,
+    .run = sf_crew_worker_run,
+    .next_chunk = sf_crew_worker_next,
     .describe = describe_task,
     .name = name_worker,
     .room = room_for_result,
@@ -282,7 +223,7 @@ bool sf_crew_finish(struct sf_crew *crew)
 
 PyObject *sf_crew_close(struct sf_crew *crew)
 {
-    bool is_ours = crew->engine.owner == getpid();
+    bool is_ours = crew->engine.owner == sf_pid_own();
     PyObject *left = crew->sent ? PyDict_Values(crew->sent) : PyList_New(0);
     if (!crew->engine.f || (crew->users && (crew->closed || !is_ours)))
         return left; /* it is done, or will be; in a worker, which was forked within a start(), never */
@@ -294,6 +235,7 @@ PyObject *sf_crew_close(struct sf_crew *crew)
     sf_engine_kill(&crew->engine);
     if (crew->engine.ring)
         sf_ring_nudge(crew->engine.ring);
+    sf_eventcount_notify_all(&crew->engine.away);
     return left;
 }
 
@@ -415,7 +357,7 @@ static int gather(struct sf_crew *crew, int64_t deadline_ns)
     struct sf_engine *engine = &crew->engine;
     int got = sf_engine_look(engine) || sf_engine_wait_until(engine, deadline_ns) ? SF_RAISED : 0;
     int64_t until_ns = sf_monotonic_ns() + STRETCH_NS;
-    while (!crew->closed && sf_monotonic_ns() < until_ns) {
+    while (!crew->closed && !engine->lent && sf_monotonic_ns() < until_ns) {
         if (got == 0)
             got = sf_receive_piece(engine);
         if (got == SF_RAISED && fail_unopened(engine))
@@ -455,12 +397,35 @@ PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns)
     return events;
 }
 
+void sf_crew_attend(struct sf_crew *crew)
+{
+    crew->attended = true;
+    sf_crew_nudge(crew);
+}
+
+int sf_crew_take(struct sf_crew *crew, uint64_t number, PyObject *waiting, int64_t deadline_ns)
+{
+    PyObject *task = crew->closed ? NULL : find_task(crew, number);
+    if (!task || enter(crew))
+        return PyErr_Occurred() ? -1 : 0;
+    Py_INCREF(task);
+    bool taken = sf_direct_take(crew, task, deadline_ns);
+    if (taken && (crew->attended || PyObject_Size(waiting) != 0))
+        sf_crew_nudge(crew);
+    leave(crew);
+    Py_DECREF(task);
+    return taken;
+}
+
 void sf_crew_nudge(struct sf_crew *crew)
 {
     crew->nudged = true;
     crew->refused = false;
-    if (!crew->closed && crew->engine.ring)
-        sf_ring_nudge(crew->engine.ring);
+    if (crew->closed || !crew->engine.ring)
+        return;
+    sf_ring_nudge(crew->engine.ring);
+    if (crew->engine.lent)
+        sf_eventcount_notify_all(&crew->engine.away);
 }
 
 PyObject *sf_crew_claims(const struct sf_crew *crew)

@@ -40,34 +40,7 @@
 #ifndef SF_PY_WORKERS_CREW_H
 #define SF_PY_WORKERS_CREW_H
 
-#include "py/workers/engine.h"
-#include "py/workers/feed.h"
-
-enum sf_crew_event {
-    SF_CREW_RESULT, /* (RESULT, task, value) */
-    SF_CREW_ERROR,  /* (ERROR, task, exception): what `call` raised, or what pickling or unpickling it did */
-    SF_CREW_ENDED,  /* (ENDED, task or None, pid, exit status or None, by itself, reason): a worker was reaped. reason:
-                       an  exception, ChildDied or its last one; None if it ended by itself */
-    SF_CREW_BROKEN, /* (BROKEN, None, exception): what `prepare` raised in a worker, which ends */
-};
-
-struct sf_crew {
-    struct sf_engine engine; /* f is owned: called with each item */
-    struct sf_feed feed;
-    PyObject *prepare;         /* called in each worker, first; owned; NULL: nothing */
-    PyObject *name;            /* of the crew, for its workers' names; owned */
-    PyObject *sent;            /* dict: number to task, in the order of sending */
-    PyObject *events;          /* list: what wait() returns next */
-    uint64_t tasks_per_worker; /* 0: no limit */
-    int users;                 /* calls under way that may release the interpreter lock */
-    bool packing;              /* a send() is pickling */
-    bool refused;              /* another one found it so */
-    bool waiting;              /* a wait() is under way */
-    bool nudged;               /* the next wait(), or that one, returns at once */
-    bool finished;             /* nothing is sent any more, and nobody forked */
-    bool closed;
-    bool prepared; /* in a worker */
-};
+#include "py/workers/crew_struct.h"
 
 /* All else is zero. Takes references. 0, or -1 with an exception; sf_crew_close in any case. */
 int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObject *name, Py_ssize_t workers,
@@ -86,6 +59,14 @@ int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject
 
 /* Waits until there are events, or it is nudged, or until deadline_ns. A list, or NULL with an exception. */
 PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns);
+
+/* Waits shortly for the result of a task that is sent, in the thread that needs it, and gives it to task.future: see
+ * direct.h. waiting: tasks that are sent when there are fewer; if there are some, wait() is woken. 1, 0: the future
+ * gets its outcome by wait(), as always; -1 with an exception. */
+int sf_crew_take(struct sf_crew *crew, uint64_t number, PyObject *waiting, int64_t deadline_ns);
+
+/* From now on wait() sees each outcome, and sf_crew_take none. Wakes it. */
+void sf_crew_attend(struct sf_crew *crew);
 
 /* Makes wait() return. Async-signal-safe but for Python's own rules. */
 void sf_crew_nudge(struct sf_crew *crew);

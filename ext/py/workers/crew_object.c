@@ -68,6 +68,32 @@ static PyObject *crew_wait(PyObject *self, PyObject *timeout)
     return sf_crew_wait(crew_of(self), deadline_ns);
 }
 
+#ifdef PYPY_VERSION /* whose locks are written in Python: see direct.c */
+static PyObject *crew_take(PyObject *self, PyObject *args)
+{
+    (void)self;
+    (void)args;
+    Py_RETURN_FALSE;
+}
+#else
+static PyObject *crew_take(PyObject *self, PyObject *args)
+{
+    PyObject *waiting, *timeout;
+    unsigned long long number;
+    int64_t deadline_ns;
+    if (!PyArg_ParseTuple(args, "KOO:take", &number, &waiting, &timeout) || sf_wait_deadline(timeout, &deadline_ns))
+        return NULL;
+    int taken = sf_crew_take(crew_of(self), number, waiting, deadline_ns);
+    return taken < 0 ? NULL : PyBool_FromLong(taken);
+}
+#endif
+
+static PyObject *crew_attend(PyObject *self, PyObject *Py_UNUSED(unused))
+{
+    sf_crew_attend(crew_of(self));
+    Py_RETURN_NONE;
+}
+
 static PyObject *crew_nudge(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     sf_crew_nudge(crew_of(self));
@@ -158,6 +184,12 @@ static PyObject *get_under_way(PyObject *self, void *unused)
     return PyLong_FromSsize_t(crew->sent ? PyDict_Size(crew->sent) : 0);
 }
 
+static PyObject *get_taken(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(crew_of(self)->taken);
+}
+
 static int crew_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
@@ -189,6 +221,7 @@ static PyMethodDef crew_methods[] = {
     {"nudge", crew_nudge, METH_NOARGS, NULL},   {"claims", crew_claims, METH_NOARGS, NULL},
     {"doom", crew_doom, METH_VARARGS, NULL},    {"sent", crew_sent, METH_NOARGS, NULL},
     {"drop", crew_drop, METH_O, NULL},          {"retire", crew_retire, METH_NOARGS, NULL},
+    {"take", crew_take, METH_VARARGS, NULL},    {"attend", crew_attend, METH_NOARGS, NULL},
     {"finish", crew_finish, METH_NOARGS, NULL}, {"close", crew_close, METH_NOARGS, NULL},
     {"pids", crew_pids, METH_NOARGS, NULL},     {NULL, NULL, 0, NULL},
 };
@@ -196,6 +229,7 @@ static PyMethodDef crew_methods[] = {
 static PyGetSetDef crew_getset[] = {
     {"alive", get_alive, NULL, "How many workers live.", NULL},
     {"under_way", get_under_way, NULL, "How many tasks are sent.", NULL},
+    {"taken", get_taken, NULL, "How many results wait() has not seen.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

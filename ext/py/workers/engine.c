@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/os/monotonic.h"
+#include "core/os/pid.h"
 #include "core/os/process.h"
 #include "core/os/shm.h"
 #include "core/result/stream.h"
@@ -26,7 +26,7 @@ int sf_engine_init(struct sf_engine *engine, const struct sf_job *job, Py_ssize_
     assert(most > 0);
     engine->job = job;
     engine->most = most;
-    engine->owner = getpid();
+    engine->owner = sf_pid_own();
     engine->look = false;
     engine->due_ns = 0;
     size_t bytes = sizeof *engine->board + (size_t)most * sizeof engine->board->claims[0];
@@ -183,7 +183,7 @@ bool sf_engine_has_finished(const struct sf_worker *worker)
 
 int sf_engine_look(struct sf_engine *engine)
 {
-    if (!sf_liveness_is_due(0, &engine->looked_ns))
+    if (engine->lent || !sf_liveness_is_due(0, &engine->looked_ns))
         return 0;
     int got = look_for_dead(engine);
     if (got == -EBUSY) /* the next look finds out */
@@ -243,9 +243,21 @@ static void note_awaited(struct sf_engine *engine)
             engine->awaited[engine->awaited_count++] = engine->workers[i]->task.child.pid;
 }
 
-static int try_results(void *what)
+/* Another thread takes the results. */
+static int try_lent(struct sf_engine *engine)
 {
-    struct sf_engine *engine = what;
+    if (!engine->is_away) /* it may have been woken in the other one's place */
+        sf_ring_nudge(engine->ring);
+    engine->is_away = true;
+    engine->away_seen = sf_eventcount_read(&engine->away);
+    return engine->job->is_finished(engine) ? 0 : -EAGAIN;
+}
+
+static int take_all(struct sf_engine *engine)
+{
+    if (engine->lent)
+        return try_lent(engine);
+    engine->is_away = false;
     engine->seen = sf_ring_events(engine->ring);
     int got = take_results(engine, true);
     if (got == 0 && engine->job->is_finished(engine))
@@ -266,9 +278,20 @@ static int try_results(void *what)
     return -EAGAIN;
 }
 
+static int try_results(void *what)
+{
+    struct sf_engine *engine = what;
+    engine->asleep = false;
+    int got = take_all(engine);
+    engine->asleep = got == -EAGAIN;
+    return got;
+}
+
 static int sleep_for_results(void *what, int64_t timeout_ns)
 {
     struct sf_engine *engine = what;
+    if (engine->is_away)
+        return sf_eventcount_sleep(&engine->away, engine->away_seen, timeout_ns);
     if (engine->timeout_ns) {
         int64_t due_ns = engine->due_ns - sf_monotonic_ns();
         timeout_ns = due_ns < timeout_ns ? due_ns : timeout_ns;
@@ -291,6 +314,7 @@ int sf_engine_wait_until(struct sf_engine *engine, int64_t deadline_ns)
 {
     struct sf_waiting waiting = {try_results, sleep_for_results, engine, SF_WAIT_MESSAGE, 0};
     int got = sf_wait(&waiting, true, deadline_ns);
+    engine->asleep = false;
     if (got == -ETIMEDOUT)
         got = 0;
     if (got && got != SF_RAISED)
@@ -361,7 +385,7 @@ void sf_engine_kill(struct sf_engine *engine)
 {
     for (Py_ssize_t i = 0; i < engine->started; i++) {
         struct sf_child *child = engine->workers[i] ? &engine->workers[i]->task.child : NULL;
-        if (child && child->state == SF_CHILD_RUNNING && child->owner == getpid())
+        if (child && child->state == SF_CHILD_RUNNING && child->owner == sf_pid_own())
             sf_child_signal(child, SIGKILL);
     }
 }

@@ -7,8 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <unistd.h>
 
+#include "core/os/eventcount.h"
+#include "core/os/pid.h"
 #include "core/result/stream.h"
 #include "py/message/arrival.h"
 #include "py/task/task.h"
@@ -141,6 +142,12 @@ struct sf_engine {
     uint32_t seen;        /* the ring's events before the last look at it */
     bool look;            /* it is time to look for dead workers */
     int64_t looked_ns;    /* when that was last done */
+    /* for direct.h: */
+    bool asleep;               /* the thread that waits for results does nothing else */
+    bool lent;                 /* another thread takes results in its place */
+    struct sf_eventcount away; /* where it sleeps meanwhile */
+    uint32_t away_seen;        /* the count there before its last look */
+    bool is_away;              /* as it was at its last look: so this is where it sleeps */
 };
 
 /* Whether this process made the engine. If not: false, with RuntimeError. Code of the program may call os.fork, and
@@ -148,7 +155,7 @@ struct sf_engine {
  * stopped. */
 static inline bool sf_engine_is_ours(const struct sf_engine *engine)
 {
-    if (engine->owner == getpid())
+    if (engine->owner == sf_pid_own())
         return true;
     PyErr_Format(PyExc_RuntimeError, "its workers were started by process %d: only that process gets their results",
                  (int)engine->owner);

@@ -3,9 +3,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <unistd.h>
 
 #include "core/os/monotonic.h"
+#include "core/os/pid.h"
 #include "core/os/shm.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
@@ -185,7 +185,7 @@ static int take_pieces(struct taking *taking)
 /* A signal handler may have called os.fork: the turn and the pieces are not the new process's. */
 static bool is_taker(const struct taking *taking)
 {
-    return taking->taker == getpid();
+    return taking->taker == sf_pid_own();
 }
 
 /* Whether a worker takes nothing more. */
@@ -281,7 +281,7 @@ static PyObject *open_taken(struct taking *taking, PyObject **failure)
 int sf_feed_take(struct sf_feed *feed, struct sf_engine_claim *claim, uint64_t *first, PyObject **items,
                  PyObject **failure)
 {
-    struct taking taking = {.feed = feed, .taker = getpid(), .claim = claim};
+    struct taking taking = {.feed = feed, .taker = sf_pid_own(), .claim = claim};
     struct sf_waiting waiting = {try_take, sleep_to_take, &taking, SF_WAIT_WORK, 0};
     int got = sf_wait(&waiting, true, SF_FOREVER);
     if (!is_taker(&taking))

@@ -16,6 +16,8 @@
  * in the order of the arguments. */
 #include "py/workers/guided.h"
 
+#include "core/os/pid.h"
+
 #define LEAST_PART 8 /* of a block */
 
 /* ---- in the worker ---- */
@@ -62,7 +64,7 @@ static int claim_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
 static void stop_counter(struct sf_engine *engine)
 {
     const struct sf_results *results = &sf_map_of(engine)->results;
-    if (results->failure && engine->owner == getpid()) /* `progress` may have called os.fork */
+    if (results->failure && engine->owner == sf_pid_own()) /* `progress` may have called os.fork */
         atomic_store_explicit(&engine->board->next, (uint64_t)results->count, memory_order_relaxed);
 }
 

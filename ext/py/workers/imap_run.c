@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
-#include <unistd.h>
 
+#include "core/os/pid.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
@@ -321,7 +321,7 @@ PyObject *sf_imap_next(struct sf_imap *imap)
     PyObject *value = NULL;
     if (imap->state == SF_IMAP_ENDED)
         return NULL;
-    if (imap->state != SF_IMAP_NEW && imap->engine.owner != getpid())
+    if (imap->state != SF_IMAP_NEW && imap->engine.owner != sf_pid_own())
         return PyErr_Format(PyExc_RuntimeError, "its workers were started by process %d: only that process can iterate",
                             (int)imap->engine.owner);
     if (imap->busy)
@@ -349,7 +349,7 @@ void sf_imap_close(struct sf_imap *imap)
         return;
     }
     imap->closing = true; /* the next() that runs does it, unless this is a worker, where none comes back */
-    if (imap->engine.owner != getpid())
+    if (imap->engine.owner != sf_pid_own())
         return;
     sf_engine_kill(&imap->engine); /* next() may wait for a worker to end by itself */
     if (imap->engine.ring)

@@ -183,13 +183,15 @@ static int open_failure(struct sf_engine *engine, bool *done)
     return 0;
 }
 
-/* Opens the unopened message. 0 or SF_RAISED. */
+/* Opens the unopened message. 0, SF_RAISED, or -ECANCELED: see receive.h. */
 static int open_whole(struct sf_engine *engine)
 {
     const struct sf_stream_head *head = &engine->unopened.head;
     bool is_awaited = engine->job->room(engine, head->number, head->tag & SF_ENGINE_EXTRACTED) > 0;
     bool done = !is_awaited; /* its chunk has failed meanwhile */
     int got = 0;
+    if (is_awaited && engine->lent && (!engine->unopened.opened || tag_of(head) != SF_TAG_RETURNED))
+        return -ECANCELED;
     if (is_awaited && tag_of(head) == SF_TAG_RETURNED)
         got = open_returned(engine, &done);
     else if (is_awaited)

@@ -17,7 +17,9 @@
 #include "py/workers/engine_struct.h"
 
 /* Takes a piece, and opens the message if it is whole. 0, -EAGAIN: there is none, -EBUSY: the ring's lock is held, so
- * that is not known, SF_RAISED or another -errno. In another process than the engine's: RuntimeError. */
+ * that is not known, SF_RAISED or another -errno. In another process than the engine's: RuntimeError. While the engine
+ * is lent (direct.h) -ECANCELED: what came has to be opened by code of the program, or is no value. It stays unopened.
+ */
 int sf_receive_piece(struct sf_engine *engine);
 
 /* Drops what is unopened. */

@@ -6,10 +6,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 #include "core/os/futex.h"
 #include "core/os/monotonic.h"
+#include "core/os/pid.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/arguments.h"
 
@@ -152,7 +152,8 @@ static PyObject *ask_in_thread(PyObject *capsule, PyObject *unused)
             continue;
         }
         make_ready(source);
-        if (source->owner != getpid()) /* the iterator forked, and came back in both: the child's thread just ends */
+        /* the iterator forked, and came back in both: the child's thread just ends */
+        if (source->owner != sf_pid_own())
             break;
         leave_threading();
         if (source->ring)
@@ -178,7 +179,7 @@ static int start_thread(struct sf_source *source)
     PyObject *module = run ? PyImport_ImportModule("_thread") : NULL;
     if (module) {
         source->references++;
-        source->owner = getpid();
+        source->owner = sf_pid_own();
         started = PyObject_CallMethod(module, "start_new_thread", "O(O)", run, function);
         if (!started)
             source->references--;

@@ -17,6 +17,8 @@
 #include "py/base/errors.h"
 #include "py/base/wait.h"
 #include "py/message/departure.h"
+#include "py/message/integers.h"
+#include "py/workers/block.h"
 #include "py/workers/share.h"
 #include "py/workers/timeout.h"
 
@@ -70,6 +72,18 @@ static PyObject *compute(const struct sf_engine *engine, PyObject *item)
     return value;
 }
 
+/* A new reference to an item, or to another number of the same value: each reference that is counted writes into the
+ * item, and so copies the page that it is in. Not for a NaN, which may be looked for by `is`. */
+static PyObject *reference_to(PyObject *item)
+{
+    int64_t integer;
+    if (sf_integers_get(item, &integer))
+        return PyLong_FromLongLong(integer);
+    if (PyFloat_CheckExact(item) && PyFloat_AS_DOUBLE(item) == PyFloat_AS_DOUBLE(item))
+        return PyFloat_FromDouble(PyFloat_AS_DOUBLE(item));
+    return Py_NewRef(item);
+}
+
 /* f of the next item. NULL: raised. */
 static PyObject *compute_next(const struct sf_worker *worker, struct sf_chunk *chunk)
 {
@@ -77,9 +91,9 @@ static PyObject *compute_next(const struct sf_worker *worker, struct sf_chunk *c
     if (chunk->iterator)
         item = PyIter_Next(chunk->iterator);
     else if (PyTuple_Check(chunk->items))
-        item = Py_NewRef(PyTuple_GET_ITEM(chunk->items, chunk->at));
+        item = reference_to(PyTuple_GET_ITEM(chunk->items, chunk->at));
     else if (chunk->at < PyList_GET_SIZE(chunk->items))
-        item = Py_NewRef(PyList_GET_ITEM(chunk->items, chunk->at));
+        item = reference_to(PyList_GET_ITEM(chunk->items, chunk->at));
     else
         item = PyErr_Format(PyExc_RuntimeError, "args was made shorter while map ran: leave it alone until then");
     chunk->at++;
@@ -165,7 +179,19 @@ static int send_list(struct sf_worker *worker, uint64_t first, PyObject *list)
     return go_on > 0 ? send_each(worker, first, list, count - 1, count) : go_on;
 }
 
+/* Sends a block's results. Result as of send_each. */
+static int send_block(struct sf_worker *worker, uint64_t first, struct sf_block *block)
+{
+    struct sf_message message;
+    if (sf_block_pack(block, &message))
+        return send_message(worker, first, SF_TAG_RETURNED, &message) ? -1 : 1;
+    PyObject *list = sf_block_list(block);
+    return list ? send_list(worker, first, list) : -1;
+}
+
 /* ---- working ---- */
+
+static struct sf_block results; /* of the block that this process is at */
 
 static bool is_large(PyObject *value)
 {
@@ -173,9 +199,9 @@ static bool is_large(PyObject *value)
            (PyByteArray_CheckExact(value) && PyByteArray_GET_SIZE(value) >= ALONE_BYTES);
 }
 
-/* Computes a block's results into the list: fewer where one is large, which is left in *large, where the parent asks
+/* Computes a block's results: fewer where one is large, which is left in *large, where the parent asks
  * for what there is, or where f has forked, and this is the copy. 0, or -1: raised. */
-static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObject *list, PyObject **large)
+static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObject **large)
 {
     const _Atomic uint32_t *asks = &worker->engine->board->asked;
     uint32_t asked = atomic_load_explicit(asks, memory_order_relaxed); /* it orders nothing */
@@ -190,9 +216,7 @@ static int compute_block(struct sf_worker *worker, struct sf_chunk *chunk, PyObj
             *large = value;
             return 0;
         }
-        int failed = PyList_Append(list, value);
-        Py_DECREF(value);
-        if (failed)
+        if (sf_block_add(&results, value))
             return -1;
         if (is_copy || atomic_load_explicit(asks, memory_order_relaxed) != asked)
             break;
@@ -207,23 +231,20 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
     uint64_t first = argument_at(chunk);
     if (!sf_child_is_self(&worker->task.child)) /* freeing the block before this one forked */
         return -1;
-    PyObject *large = NULL, *list = PyList_New(0), *raised = NULL;
-    int failed = list ? compute_block(worker, chunk, list, &large) : -1;
+    PyObject *large = NULL, *raised = NULL;
+    int failed = compute_block(worker, chunk, &large);
     if (!sf_child_is_self(&worker->task.child)) { /* f forked, and both came back: the results are not ours to send */
-        Py_XDECREF(list);
         Py_XDECREF(large);
         return -1;
     }
     /* The parent sees SystemExit by the exit status; the block is lost, as when the worker is killed. */
-    if (failed && PyErr_ExceptionMatches(PyExc_SystemExit)) {
-        Py_XDECREF(list);
+    if (failed && PyErr_ExceptionMatches(PyExc_SystemExit))
         return -1;
-    }
     if (failed)
         raised = sf_take_raised();
     enum sf_tag tag = SF_TAG_RETURNED;
-    uint64_t after = first + (uint64_t)(list ? PyList_GET_SIZE(list) : 0);
-    int go_on = list ? send_list(worker, first, list) : 1;
+    uint64_t after = first + (uint64_t)sf_block_count(&results);
+    int go_on = send_block(worker, first, &results);
     if (go_on > 0 && large)
         go_on = sf_worker_send(worker, after, false, large, &tag) ? -1 : tag == SF_TAG_RETURNED;
     if (go_on > 0 && raised) {
@@ -233,7 +254,7 @@ static int work_block(struct sf_worker *worker, struct sf_chunk *chunk)
     }
     Py_XDECREF(raised);
     Py_XDECREF(large);
-    Py_XDECREF(list);
+    sf_block_clear(&results);
     return go_on;
 }
 
@@ -305,7 +326,8 @@ static int begin_worker(const struct sf_worker *worker)
         return -1;
     }
     hears_forks = true;
-    is_copy = false; /* of the worker that has forked this one */
+    is_copy = false; /* of the worker that has forked this one, as what is in the block */
+    sf_block_forget(&results);
     return sf_share_take(worker);
 }
 

@@ -97,4 +97,30 @@ TEST(no_wake_up_is_lost_between_two_processes)
     CHECK_EQ(0, status);
 }
 
+TEST(those_who_are_moved_are_woken_at_the_other_place_only)
+{
+    struct shared *s = shared_events();
+    int status;
+    sleep_in_children(s, 2);
+    sf_eventcount_move(&s->event, &s->answer);
+    sf_eventcount_notify_all(&s->event);
+    usleep(50000);
+    CHECK_EQ(0, waitpid(-1, &status, WNOHANG));
+    sf_eventcount_notify_one(&s->answer);
+    CHECK(wait(&status) > 0 && status == 0);
+    usleep(50000);
+    CHECK_EQ(0, waitpid(-1, &status, WNOHANG)); /* the other one sleeps on */
+    sf_eventcount_move(&s->answer, &s->event);  /* and back */
+    sf_eventcount_notify_one(&s->event);
+    CHECK(wait(&status) > 0 && status == 0);
+}
+
+TEST(nobody_begins_to_sleep_where_others_were_moved_away_from_after_the_count_was_read)
+{
+    struct shared *s = shared_events();
+    uint32_t seen = sf_eventcount_read(&s->event);
+    sf_eventcount_move(&s->event, &s->answer);
+    CHECK_EQ(0, sf_eventcount_sleep(&s->event, seen, 1000 * MS));
+}
+
 TEST_MAIN()

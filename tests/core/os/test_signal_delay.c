@@ -37,8 +37,8 @@ TEST(a_signal_is_handled_at_the_last_end_whichever_thread_took_it)
     struct sigaction now;
     pthread_t thread;
     handle(on_signal);
-    sf_signal_delay_begin();
-    sf_signal_delay_begin();
+    sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL);
+    sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL);
     pthread_create(&thread, NULL, send_to_itself, NULL);
     pthread_join(thread, NULL);
     sf_signal_delay_end();
@@ -51,11 +51,26 @@ TEST(a_signal_is_handled_at_the_last_end_whichever_thread_took_it)
     CHECK_EQ(2, calls);
 }
 
+TEST(a_signal_that_is_not_asked_for_is_handled_at_once)
+{
+    handle(on_signal);
+    sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL & ~sf_signal_delay_bit(SIGUSR1));
+    raise(SIGUSR1);
+    CHECK_EQ(1, calls);
+    sf_signal_delay_end();
+    CHECK_EQ(1, calls);
+    sf_signal_delay_begin(sf_signal_delay_bit(SIGUSR1));
+    raise(SIGUSR1);
+    CHECK_EQ(1, calls);
+    sf_signal_delay_end();
+    CHECK_EQ(2, calls);
+}
+
 TEST(a_handler_that_was_set_meanwhile_stays_and_gets_the_signal)
 {
     struct sigaction other = {.sa_handler = on_other};
     handle(on_signal);
-    sf_signal_delay_begin();
+    sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL);
     raise(SIGUSR1);
     sigaction(SIGUSR1, &other, NULL);
     sf_signal_delay_end();
@@ -73,7 +88,7 @@ static int status_of(pid_t child)
 TEST(a_child_that_adopts_delays_its_own_signals_only)
 {
     handle(on_signal);
-    sf_signal_delay_begin();
+    sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL);
     raise(SIGUSR1); /* the parent's */
     pid_t child = fork();
     if (child == 0) {
@@ -81,7 +96,7 @@ TEST(a_child_that_adopts_delays_its_own_signals_only)
         sf_signal_delay_end();
         if (calls)
             _exit(1);
-        sf_signal_delay_begin();
+        sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL);
         raise(SIGUSR1);
         if (calls)
             _exit(2);
@@ -96,7 +111,7 @@ TEST(a_child_that_adopts_delays_its_own_signals_only)
 TEST(another_process_forked_meanwhile_handles_signals_at_once)
 {
     handle(on_signal);
-    sf_signal_delay_begin();
+    sf_signal_delay_begin(SF_SIGNAL_DELAY_ALL);
     raise(SIGUSR1);
     pid_t child = fork();
     if (child == 0) {

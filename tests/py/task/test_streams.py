@@ -26,6 +26,41 @@ def test_what_a_child_writes_to_any_layer_of_its_streams_comes_out_once(run_prog
                                     for word in f"{name} parent {name}".split()]
 
 
+def test_each_of_many_forks_finds_what_was_printed_since_the_last_one(check_program):
+    assert check_program("""
+        import sys, snakefish
+        def child(n):
+            if n % 3 == 0:
+                print("child", n)
+            if n % 5 == 0:
+                sys.stdout.buffer.write(b"layer\\n")
+        for n in range(1, 11):
+            if n % 2:
+                print("parent", n)
+            with snakefish.Thread(child, args=(n,)) as t:
+                t.start()
+        """).split("\n") == [line for n in range(1, 11) for line, said in (
+            (f"parent {n}", n % 2), (f"child {n}", n % 3 == 0), ("layer", n % 5 == 0)) if said] + [""]
+
+
+def test_a_flush_that_is_set_on_a_layer_of_a_stream_is_called_although_it_holds_nothing(check_program):
+    assert check_program("""
+        import os, sys, snakefish
+        def run(f):
+            with snakefish.Thread(f) as t:
+                t.start()
+        run(lambda: None)
+        run(lambda: None)
+        flush = sys.stdout.buffer.flush
+        def counted():
+            os.write(1, b"flush ")
+            flush()
+        sys.stdout.buffer.flush = counted
+        run(lambda: None)
+        del sys.stdout.buffer.flush
+        """).count("flush") >= 2
+
+
 def test_what_was_printed_before_a_fork_comes_out_once_and_in_order(check_program):
     assert check_program("""
         import sys, snakefish
