@@ -21,7 +21,7 @@
 #endif
 
 #define PAGE ((uint64_t)SF_SHM_PAGE_BYTES)
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE)
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW) /* nobody can cut it off below a mapping */
 #define MOST_BYTES ((uint64_t)1 << 46) /* more than an address space */
 
 static _Atomic int mapped; /* buffers that this process has; a fork copies them, and the number */
@@ -36,7 +36,8 @@ static int write_all(int fd, const char *from, uint64_t bytes)
             return -errno;
         at += n > 0 ? (uint64_t)n : 0;
     }
-    return fcntl(fd, F_ADD_SEALS, SEALS) ? -errno : 0;
+    /* nobody writes in any case: an older kernel cannot say so */
+    return fcntl(fd, F_ADD_SEALS, SEALS | F_SEAL_FUTURE_WRITE) && fcntl(fd, F_ADD_SEALS, SEALS) ? -errno : 0;
 }
 
 /* Beyond its limit a write would raise SIGXFSZ. */

@@ -11,8 +11,8 @@
  *     the file    [ a page for the receiver: how long the buffer is ][ the bytes of the buffer           ]
  *
  * The mapping is private and may be written: what is written belongs to the process that writes it, also after a fork,
- * as with any other memory. The file is sealed: nobody can write to it or cut it off any more, whoever else got the
- * descriptor by a fork.
+ * as with any other memory. The file is sealed: nobody can cut it off or write to it any more, whoever else got the
+ * descriptor by a fork. (Before Linux 5.1: cut it off.)
  *
  * Nothing stays: no name, and no descriptor between two calls. Whichever process is killed, at whatever moment, the
  * kernel frees what it held. A sender that is killed before the receiver has mapped the file takes it along.
@@ -35,7 +35,7 @@ struct sf_buffer_offer { /* what the sender tells */
 };
 
 /* In the sender: writes `bytes` bytes, at least 1, into a new file. 0 or -errno, and then *file is none (-EFBIG: more
- * than RLIMIT_FSIZE; -EINVAL: before Linux 5.1; -ENOMEM, -EMFILE, ...). */
+ * than RLIMIT_FSIZE; -ENOMEM, -EMFILE, ...). */
 int sf_buffer_file_write(struct sf_own_fd *file, const void *from, uint64_t bytes);
 
 /* What to tell about it. */

@@ -11,6 +11,12 @@
 #include "py/message/message.h"
 #include "py/trace/stretch.h"
 
+#ifdef PYPY_VERSION
+#define OFFERS false /* its arrays cannot own a mapping */
+#else
+#define OFFERS true
+#endif
+
 struct answer {
     const struct sf_offering *offering;
     pid_t sender;
@@ -74,7 +80,7 @@ static int offer_array(const struct sf_offering *offering, const struct iovec *p
 int sf_offer_arrays(const struct sf_offering *offering, struct sf_message *message)
 {
     uint64_t number = 0;
-    if (message->bytes < SF_OFFER_LEAST_BYTES)
+    if (!OFFERS || message->bytes < SF_OFFER_LEAST_BYTES)
         return 0;
     for (Py_ssize_t i = 0; i < message->viewed; i++) {
         bool taken = false;

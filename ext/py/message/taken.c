@@ -5,6 +5,7 @@
 
 #include "core/os/futex.h"
 #include "py/message/offer.h"
+#include "py/trace/stretch.h"
 
 /* 0 or -1: it was not taken. */
 static int take(struct sf_taken **place, const struct sf_buffer_offer *offer, uint64_t number, pid_t sender)
@@ -30,7 +31,10 @@ void sf_taken_add(struct sf_taken **taken, const struct sf_buffer_offer *offer, 
                   _Atomic uint32_t *answer)
 {
     uint32_t waits = SF_OFFER_MADE;
+    uint64_t from = sf_stretch_begin(offer->bytes);
     uint32_t says = take(taken, offer, number, sender) ? SF_OFFER_REFUSED : SF_OFFER_TAKEN;
+    if (says == SF_OFFER_TAKEN) /* what the sender waits for, as for the room that a copy makes in the ring */
+        sf_log_stretch(SF_EVENT_COPIED, from, offer->bytes);
     /* release: the partner is the load in offer.c, behind which the sender closes the file */
     if (atomic_compare_exchange_strong_explicit(answer, &waits, says, memory_order_release, memory_order_relaxed))
         sf_futex_wake(answer, INT_MAX);
