@@ -1,6 +1,6 @@
 /* Large buffers as files without a name. See buffer_file.h.
  *
- * Invariant: memory that is given out lies one page behind the beginning of a mapping of its own, and that page begins
+ * Invariant: memory that is given out lies one page behind the beginning of a region of its own, and that page begins
  * with the length of the buffer. */
 #include "core/result/buffer_file.h"
 
@@ -31,7 +31,7 @@ static _Atomic int mapped; /* buffers that this process has; a fork copies them,
 static int write_all(int fd, const char *from, uint64_t bytes)
 {
     for (uint64_t at = 0; at < bytes;) {
-        ssize_t n = pwrite(fd, from + at, bytes - at, (off_t)(PAGE + at));
+        ssize_t n = pwrite(fd, from + at, bytes - at, (off_t)at);
         if (n < 0 && errno != EINTR)
             return -errno;
         at += n > 0 ? (uint64_t)n : 0;
@@ -44,7 +44,7 @@ static int write_all(int fd, const char *from, uint64_t bytes)
 static bool is_within_limit(uint64_t bytes)
 {
     struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY || PAGE + bytes <= limit.rlim_cur;
+    return getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur;
 }
 
 int sf_buffer_file_write(struct sf_own_fd *file, const void *from, uint64_t bytes)
@@ -71,7 +71,7 @@ struct sf_buffer_offer sf_buffer_file_offer(const struct sf_own_fd *file, uint64
 static bool is_offered(const struct stat *status, const struct sf_buffer_offer *offer)
 {
     return S_ISREG(status->st_mode) && status->st_dev == offer->device && status->st_ino == offer->inode &&
-           (uint64_t)status->st_size == PAGE + offer->bytes;
+           (uint64_t)status->st_size == offer->bytes;
 }
 
 /* A descriptor of the offered file, or -errno. Where /proc is of another pid namespace, the path may be anything: it is
@@ -95,10 +95,28 @@ static int open_offered(pid_t sender, const struct sf_buffer_offer *offer)
     return -ESTALE;
 }
 
-static void *use(void *mapping, uint64_t bytes)
+/* A region for a buffer, which costs no memory but its first page. NULL: there is no address space. */
+static void *new_region(uint64_t bytes)
 {
-    *(uint64_t *)mapping = bytes;
-    return (char *)mapping + PAGE;
+    void *region = mmap(NULL, PAGE + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region == MAP_FAILED)
+        return NULL;
+    *(uint64_t *)region = bytes;
+    return (char *)region + PAGE;
+}
+
+/* Puts the file in the place of a region's memory. NULL, with errno: it cannot be mapped. */
+static void *map_file(int fd, uint64_t bytes)
+{
+    void *memory = new_region(bytes);
+    if (!memory)
+        return NULL;
+    if (mmap(memory, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) != MAP_FAILED)
+        return memory;
+    int error = errno;
+    munmap((char *)memory - PAGE, PAGE + bytes);
+    errno = error;
+    return NULL;
 }
 
 int sf_buffer_file_map(void **memory, pid_t sender, const struct sf_buffer_offer *offer)
@@ -109,17 +127,14 @@ int sf_buffer_file_map(void **memory, pid_t sender, const struct sf_buffer_offer
         atomic_fetch_sub_explicit(&mapped, 1, memory_order_relaxed);
         return -ENFILE;
     }
-    void *mapping = MAP_FAILED;
     int fd = open_offered(sender, offer), error = fd < 0 ? fd : 0;
     if (!error) {
-        mapping = mmap(NULL, PAGE + offer->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-        error = mapping == MAP_FAILED ? -errno : 0;
+        *memory = map_file(fd, offer->bytes);
+        error = *memory ? 0 : -errno;
         close(fd);
     }
     if (error)
         atomic_fetch_sub_explicit(&mapped, 1, memory_order_relaxed);
-    else
-        *memory = use(mapping, offer->bytes);
     return error;
 }
 
@@ -127,13 +142,10 @@ int sf_buffer_file_map(void **memory, pid_t sender, const struct sf_buffer_offer
 
 void *sf_buffer_new(uint64_t bytes)
 {
-    void *mapping = MAP_FAILED;
-    if (bytes <= MOST_BYTES)
-        mapping = mmap(NULL, PAGE + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping == MAP_FAILED)
-        return NULL;
-    atomic_fetch_add_explicit(&mapped, 1, memory_order_relaxed);
-    return use(mapping, bytes);
+    void *memory = bytes <= MOST_BYTES ? new_region(bytes) : NULL;
+    if (memory)
+        atomic_fetch_add_explicit(&mapped, 1, memory_order_relaxed);
+    return memory;
 }
 
 uint64_t sf_buffer_bytes(const void *memory)

@@ -8,10 +8,11 @@
  *     close  <----------------------------------     says that it has it, or not
  *                                                    free: unmaps it, and the kernel frees the memory
  *
- *     the file    [ a page for the receiver: how long the buffer is ][ the bytes of the buffer           ]
+ *     receiver's memory   [ a page of its own: how long it is ][ the mapped file ]
  *
  * The mapping is private and may be written: what is written belongs to the process that writes it, also after a fork,
- * as with any other memory. The file is sealed: nobody can cut it off or write to it any more, whoever else got the
+ * as with any other memory. A page costs a copy when it is first written. Until then a fork has nothing to do for the
+ * buffer. The file is sealed: nobody can cut it off or write to it any more, whoever else got the
  * descriptor by a fork. (Before Linux 5.1: cut it off.)
  *
  * Nothing stays: no name, and no descriptor between two calls. Whichever process is killed, at whatever moment, the
@@ -26,7 +27,7 @@
 
 #include "core/os/own_fd.h"
 
-#define SF_BUFFER_FILE_MOST 16384 /* mappings at a time: a process may have some 65,000 of all kinds */
+#define SF_BUFFER_FILE_MOST 16384 /* at a time; each is two mappings, of which a process may have some 65,000 */
 
 struct sf_buffer_offer { /* what the sender tells */
     int64_t fd;

@@ -113,7 +113,7 @@ TEST(nobody_can_cut_it_off_or_write_into_it)
     struct sf_own_fd file = write_buffer(2, BYTES);
     char *memory = map_buffer(&file, BYTES);
     CHECK(ftruncate(file.fd, 0) < 0 && errno == EPERM);
-    CHECK(pwrite(file.fd, "x", 1, 4096) < 0 && errno == EPERM);
+    CHECK(pwrite(file.fd, "x", 1, 0) < 0 && errno == EPERM);
     CHECK(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd, 0) == MAP_FAILED);
     CHECK(is_right(memory, 2, BYTES));
     sf_buffer_free(memory);
@@ -161,7 +161,7 @@ TEST(what_is_not_as_it_was_offered_is_refused)
     CHECK_EQ(-EINVAL, sf_buffer_file_map(&memory, getpid(), &offer));
     sf_own_fd_close(&file);
     int fd = memfd_create("not sealed", MFD_ALLOW_SEALING);
-    CHECK_EQ(0, ftruncate(fd, 4096 + BYTES));
+    CHECK_EQ(0, ftruncate(fd, BYTES));
     CHECK_EQ(0, sf_own_fd_take(&file, fd));
     offer = sf_buffer_file_offer(&file, BYTES);
     CHECK_EQ(-ESTALE, sf_buffer_file_map(&memory, getpid(), &offer));
@@ -183,10 +183,10 @@ TEST(limits_are_errors_and_leave_nothing)
     struct sf_own_fd file = write_buffer(6, BYTES), none;
     struct sf_buffer_offer offer = sf_buffer_file_offer(&file, BYTES);
     signal(SIGXFSZ, SIG_DFL);
-    limit(RLIMIT_FSIZE, BYTES);
+    limit(RLIMIT_FSIZE, BYTES - 1);
     CHECK_EQ(-EFBIG, sf_buffer_file_write(&none, data, BYTES));
     CHECK_EQ(-1, none.fd);
-    limit(RLIMIT_FSIZE, BYTES + 4096);
+    limit(RLIMIT_FSIZE, BYTES);
     CHECK_EQ(0, sf_buffer_file_write(&none, data, BYTES));
     sf_own_fd_close(&none);
     limit(RLIMIT_NOFILE, (rlim_t)file.fd + 1);
