@@ -16,13 +16,13 @@
 
 #include "core/os/shm.h"
 
-#ifndef F_SEAL_FUTURE_WRITE /* Linux 5.1. Unlike F_SEAL_WRITE it does not wait until the kernel lets go of the pages */
+#ifndef F_SEAL_FUTURE_WRITE /* Linux 5.1. F_SEAL_WRITE may wait for the kernel, this one does not */
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
 #define PAGE ((uint64_t)SF_SHM_PAGE_BYTES)
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW) /* nobody can cut it off below a mapping */
-#define MOST_BYTES ((uint64_t)1 << 46) /* more than an address space */
+#define MOST_BYTES ((uint64_t)1 << 46)      /* more than an address space */
 
 static _Atomic int mapped; /* buffers that this process has; a fork copies them, and the number */
 

@@ -1,8 +1,8 @@
 /* Arrays for what arrives. See array.h.
  *
- * numpy's C functions are found in the table that it gives to extensions, at the places that its ABI has fixed. An array
- * made by them runs no code of the program. While our allocator is set, other arrays may come to be, as in a garbage
- * collection: they get fresh memory of the same kind. */
+ * numpy's C functions are found in the table that it gives to extensions, at the places that its ABI has fixed. An
+ * array made by them runs no code of the program. While our allocator is set, other arrays may come to be, as in a
+ * garbage collection: they get fresh memory of the same kind. */
 #include "py/message/array.h"
 
 #include <stdbool.h>
@@ -50,8 +50,8 @@ static const union entry *find_table(void)
     static bool looked;
     static const char *const names[] = {"numpy._core._multiarray_umath", "numpy.core._multiarray_umath"};
     for (int i = 0; i < 2 && !looked; i++) {
-        PyObject *modules = PyImport_GetModuleDict();                    /* borrowed */
-        PyObject *module = PyDict_GetItemString(modules, names[i]);      /* borrowed */
+        PyObject *modules = PyImport_GetModuleDict();               /* borrowed */
+        PyObject *module = PyDict_GetItemString(modules, names[i]); /* borrowed */
         PyObject *capsule = module ? PyObject_GetAttrString(module, "_ARRAY_API") : NULL;
         const union entry *found = capsule ? PyCapsule_GetPointer(capsule, NULL) : NULL;
         if (found && found[FEATURE_VERSION].feature_version() >= NUMPY_1_22)

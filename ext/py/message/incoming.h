@@ -26,14 +26,14 @@
 
 /* All zeros: no message is under way. */
 struct sf_incoming {
-    uint64_t label, total; /* its first eight bytes; how long it is, with them. total 0: none is under way */
+    uint64_t label, total;  /* its first eight bytes; how long it is, with them. total 0: none is under way */
     struct sf_taken *taken; /* the buffers that went ahead of it, and come before it is under way; NULL: none */
     /* private */
-    uint64_t filled;  /* bytes of it that are there */
-    uint64_t *table;  /* of PARTS: the words of the buffers */
-    PyObject *body;   /* bytes: the pickle; or the bytes or bytearray object that was sent */
-    PyObject *blocks; /* list: one for each buffer */
-    char *next;       /* where the next byte goes, */
+    uint64_t filled;    /* bytes of it that are there */
+    uint64_t *table;    /* of PARTS: the words of the buffers */
+    PyObject *body;     /* bytes: the pickle; or the bytes or bytearray object that was sent */
+    PyObject *blocks;   /* list: one for each buffer */
+    char *next;         /* where the next byte goes, */
     uint64_t room : 63; /* and how many more go there */
     bool opened : 1;
 };

@@ -27,8 +27,8 @@
 
 #include "core/ring/ring.h"
 
-#define SF_OFFER_TAG 0x80000000u          /* of an offer's head on the stream, whose number is that of the offer */
-#define SF_OFFER_LEAST_BYTES (2u << 20)   /* less is copied sooner, through pages that are warm */
+#define SF_OFFER_TAG 0x80000000u        /* of an offer's head on the stream, whose number is that of the offer */
+#define SF_OFFER_LEAST_BYTES (2u << 20) /* less is copied sooner, through pages that are warm */
 
 enum sf_offer_answer { SF_OFFER_NONE = 0, SF_OFFER_MADE, SF_OFFER_TAKEN, SF_OFFER_REFUSED };
 

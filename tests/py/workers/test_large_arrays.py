@@ -122,15 +122,15 @@ def test_what_is_written_into_them_stays_in_the_process_that_writes():
 
 
 def test_a_child_keeps_what_its_parent_drops():
-    received = of_map(numpy.ones(LARGE))
+    received = [of_map(numpy.ones(LARGE))]
 
     def read():
         time.sleep(0.2)
-        return float(received.sum())
+        return float(received[0].sum())
 
     thread = snakefish.Thread(read)
     thread.start()
-    del received
+    received.clear()
     assert mapped() == 0
     thread.join()
     assert thread.get_result() == LARGE
