@@ -16,6 +16,7 @@ WAITS = {  # file: what limits its sleep
     "core/os/tsc.c": "the calibration's milliseconds",
     "core/ring/ring_turn.c": "its caller's timeout",
     "py/base/wait.c": "microseconds, for programs that poll",
+    "py/message/offer.c": "a slice of sf_wait",
     "py/task/generator_child.c": "a slice of sf_wait",
     "py/task/task.c": "a millisecond, in a slice of sf_wait",
     "py/trace/collector.c": "a slice of sf_wait",

@@ -19,7 +19,7 @@ static int begin(struct sf_arrival *arrival, struct sf_ring *ring, const struct 
                  const struct sf_ring_slot *slot)
 {
     if (head->offset == 0) {
-        sf_arrival_clear(arrival); /* of a message that its source did not finish */
+        arrival->again = false; /* of a message that its source did not finish */
         return sf_incoming_begin(&arrival->incoming, label_of(ring, slot), head->total);
     }
     if (arrival->incoming.total)

@@ -9,6 +9,7 @@
 
 #include "core/log/log.h"
 #include "core/os/shm.h"
+#include "py/message/array.h"
 #include "py/message/message.h"
 #include "py/message/pickle.h"
 #include "py/trace/stretch.h"
@@ -16,6 +17,12 @@
 static Py_ssize_t count_of(const struct sf_incoming *incoming)
 {
     return (Py_ssize_t)(incoming->label >> 32);
+}
+
+/* The bytes of a buffer that are in the message. */
+static uint64_t bytes_here(uint64_t word)
+{
+    return word & SF_MESSAGE_TAKEN ? 0 : word & SF_MESSAGE_BUFFER_BYTES;
 }
 
 static void go_on_at(struct sf_incoming *incoming, char *next, uint64_t room)
@@ -31,27 +38,26 @@ static PyObject *new_body(bool array, uint64_t bytes)
                  : PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes);
 }
 
-/* An array of bytes of numpy, and where its memory is. */
-static PyObject *new_array(uint64_t bytes, char **memory)
+/* An array of the next buffer that went ahead of the message. */
+static PyObject *new_taken(struct sf_incoming *incoming, uint64_t bytes)
 {
-    PyObject *module = PyImport_ImportModule("snakefish._arrays");
-    PyObject *array = module ? PyObject_CallMethod(module, "new", "K", (unsigned long long)bytes) : NULL;
-    Py_buffer view;
-    Py_XDECREF(module);
-    if (array && PyObject_GetBuffer(array, &view, PyBUF_WRITABLE))
-        Py_CLEAR(array);
-    if (array) {
-        *memory = view.buf;
-        PyBuffer_Release(&view); /* nobody else has the array, so its memory stays where it is */
-    }
+    void *memory = sf_taken_next(incoming->taken, bytes);
+    if (!memory)
+        return PyErr_Format(PyExc_RuntimeError, "a message arrived without an array of %llu bytes that belongs to it",
+                            (unsigned long long)bytes);
+    PyObject *array = sf_array_of(memory);
+    if (!array)
+        sf_taken_put_back(incoming->taken, memory);
     return array;
 }
 
-static PyObject *new_block(uint64_t word, char **memory)
+static PyObject *new_block(struct sf_incoming *incoming, uint64_t word, char **memory)
 {
     uint64_t bytes = word & SF_MESSAGE_BUFFER_BYTES;
+    if (word & SF_MESSAGE_TAKEN)
+        return new_taken(incoming, bytes);
     if (word & SF_MESSAGE_ARRAY)
-        return new_array(bytes, memory);
+        return sf_array_new(bytes, memory);
     bool writable = !(word & SF_MESSAGE_READ_ONLY);
     PyObject *block = new_body(writable, bytes);
     if (block)
@@ -64,11 +70,11 @@ static int begin_block(struct sf_incoming *incoming)
 {
     Py_ssize_t number = PyList_GET_SIZE(incoming->blocks);
     char *memory = NULL;
-    PyObject *block = new_block(incoming->table[number], &memory);
+    PyObject *block = new_block(incoming, incoming->table[number], &memory);
     int failed = block ? PyList_Append(incoming->blocks, block) : -1;
     Py_XDECREF(block);
     if (!failed)
-        go_on_at(incoming, memory, incoming->table[number] & SF_MESSAGE_BUFFER_BYTES);
+        go_on_at(incoming, memory, bytes_here(incoming->table[number]));
     return failed;
 }
 
@@ -77,7 +83,7 @@ static uint64_t body_bytes(const struct sf_incoming *incoming)
 {
     uint64_t bytes = incoming->total - SF_MESSAGE_LABEL_BYTES;
     for (Py_ssize_t i = 0; incoming->table && i < count_of(incoming); i++)
-        bytes -= sizeof *incoming->table + (incoming->table[i] & SF_MESSAGE_BUFFER_BYTES);
+        bytes -= sizeof *incoming->table + bytes_here(incoming->table[i]);
     return bytes;
 }
 
@@ -112,13 +118,27 @@ static int begin_table(struct sf_incoming *incoming)
     return 0;
 }
 
+static void drop_message(struct sf_incoming *incoming)
+{
+    PyMem_Free(incoming->table);
+    if (incoming->body && is_pickle(incoming))
+        sf_pickle_drop_bytes(incoming->body);
+    else
+        Py_XDECREF(incoming->body);
+    Py_XDECREF(incoming->blocks);
+    *incoming = (struct sf_incoming){.taken = incoming->taken};
+}
+
 int sf_incoming_begin(struct sf_incoming *incoming, uint64_t label, uint64_t total)
 {
-    assert(total >= SF_MESSAGE_LABEL_BYTES && incoming->total == 0);
-    *incoming = (struct sf_incoming){.label = label, .total = total, .filled = SF_MESSAGE_LABEL_BYTES};
+    assert(total >= SF_MESSAGE_LABEL_BYTES);
+    drop_message(incoming);
+    incoming->label = label;
+    incoming->total = total;
+    incoming->filled = SF_MESSAGE_LABEL_BYTES;
     int failed = sf_message_kind_of(label) == SF_MESSAGE_PARTS ? begin_table(incoming) : begin_body(incoming);
     if (failed)
-        sf_incoming_clear(incoming);
+        drop_message(incoming);
     return failed;
 }
 
@@ -235,11 +255,6 @@ PyObject *sf_incoming_open_singly(struct sf_incoming *incoming)
 
 void sf_incoming_clear(struct sf_incoming *incoming)
 {
-    PyMem_Free(incoming->table);
-    if (incoming->body && is_pickle(incoming))
-        sf_pickle_drop_bytes(incoming->body);
-    else
-        Py_XDECREF(incoming->body);
-    Py_XDECREF(incoming->blocks);
-    *incoming = (struct sf_incoming){.total = 0};
+    drop_message(incoming);
+    sf_taken_clear(&incoming->taken);
 }

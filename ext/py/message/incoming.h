@@ -9,6 +9,7 @@
  *     a buffer that may not be changed      into a bytes object           who unpickles it, for instance an array
  *     a buffer of an array                  into a new array of bytes     that array, which numpy's own type, shape and
  *                                                                         order are given to: it can be resized
+ *     the same, taken before (offer.h)      they are there                an array of bytes that owns that memory
  *     another buffer                        into a bytearray              who unpickles it
  *
  * All functions need the interpreter lock. Between next and advance it may be released. */
@@ -21,21 +22,24 @@
 #include <stdint.h>
 
 #include "core/ring/ring.h"
+#include "py/message/taken.h"
 
 /* All zeros: no message is under way. */
 struct sf_incoming {
-    uint64_t label, total; /* its first eight bytes; how long it is, with them. total 0: none is under way */
+    uint64_t label, total;  /* its first eight bytes; how long it is, with them. total 0: none is under way */
+    struct sf_taken *taken; /* the buffers that went ahead of it, and come before it is under way; NULL: none */
     /* private */
-    uint64_t filled;  /* bytes of it that are there */
-    uint64_t *table;  /* of PARTS: the words of the buffers */
-    PyObject *body;   /* bytes: the pickle; or the bytes or bytearray object that was sent */
-    PyObject *blocks; /* list: one for each buffer */
-    char *next;       /* where the next byte goes, */
-    uint64_t room;    /* and how many more go there */
-    bool opened;
+    uint64_t filled;    /* bytes of it that are there */
+    uint64_t *table;    /* of PARTS: the words of the buffers */
+    PyObject *body;     /* bytes: the pickle; or the bytes or bytearray object that was sent */
+    PyObject *blocks;   /* list: one for each buffer */
+    char *next;         /* where the next byte goes, */
+    uint64_t room : 63; /* and how many more go there */
+    bool opened : 1;
 };
 
-/* A message of so many bytes, the first eight of which have been read already. 0, or -1 with MemoryError. */
+/* A message of so many bytes, the first eight of which have been read already. Drops one that did not become whole.
+ * 0, or -1 with MemoryError. */
 int sf_incoming_begin(struct sf_incoming *incoming, uint64_t label, uint64_t total);
 
 /* Where the next bytes go, *room at most; NULL: all are there. */
@@ -65,7 +69,7 @@ PyObject *sf_incoming_open(struct sf_incoming *incoming);
  * or None if none did. Or NULL with an exception that is not about an item. */
 PyObject *sf_incoming_open_singly(struct sf_incoming *incoming);
 
-/* Drops what is there, if anything. */
+/* Drops what is there, if anything; also what was taken ahead. */
 void sf_incoming_clear(struct sf_incoming *incoming);
 
 #endif

@@ -110,6 +110,23 @@ static int pack_buffers(struct sf_message *message)
     return 0;
 }
 
+#define FIRST_BUFFER 2 /* in parts: before it are the table and the pickle */
+
+const struct iovec *sf_message_array(const struct sf_message *message, Py_ssize_t i)
+{
+    assert(i < message->viewed);
+    bool is_here = (message->table[1 + i] & (SF_MESSAGE_ARRAY | SF_MESSAGE_TAKEN)) == SF_MESSAGE_ARRAY;
+    return is_here ? &message->parts[FIRST_BUFFER + i] : NULL;
+}
+
+void sf_message_leave_out(struct sf_message *message, Py_ssize_t i)
+{
+    struct iovec *part = &message->parts[FIRST_BUFFER + i];
+    message->table[1 + i] |= SF_MESSAGE_TAKEN;
+    message->bytes -= part->iov_len;
+    part->iov_len = 0;
+}
+
 static int pack_pickle(struct sf_message *message, PyObject *object)
 {
     message->buffers = PyList_New(0);

@@ -8,7 +8,7 @@
  *     BYTES       the bytes of a bytes object
  *     BYTEARRAY   the bytes of a bytearray
  *     PARTS       uint64 buffer[count] (its size, and flags), the pickle, then the buffers that go out of band (pickle
- *                 protocol 5)
+ *                 protocol 5); large ones of results may have gone ahead of the message (offer.h)
  *     INTEGERS    int64 each: a list of ints (integers.h); of map's workers only, and always in one piece
  *
  * The first eight bytes are the message's label. The others are its own bytes: what a Channel counts, and traces show.
@@ -38,7 +38,8 @@
 /* In a buffer's word, above its size. */
 #define SF_MESSAGE_READ_ONLY (UINT64_C(1) << 63)
 #define SF_MESSAGE_ARRAY (UINT64_C(1) << 62) /* the buffer of a numpy array */
-#define SF_MESSAGE_BUFFER_BYTES (SF_MESSAGE_ARRAY - 1)
+#define SF_MESSAGE_TAKEN (UINT64_C(1) << 61) /* its bytes are not in the message: the receiver has them (offer.h) */
+#define SF_MESSAGE_BUFFER_BYTES (SF_MESSAGE_TAKEN - 1)
 
 enum sf_message_kind {
     SF_MESSAGE_PICKLE = 1,
@@ -77,6 +78,13 @@ int sf_message_pack_buffer(struct sf_message *message, PyObject *object);
 
 /* Makes an INTEGERS message, which points to the values. */
 void sf_message_pack_integers(struct sf_message *message, const int64_t *values, size_t count);
+
+/* A packed message's buffer number i (< message->viewed), if it is of a numpy array that may be changed and its bytes
+ * are in the message; else NULL. */
+const struct iovec *sf_message_array(const struct sf_message *message, Py_ssize_t i);
+
+/* The receiver has the bytes of this array already: they are not sent with the message. */
+void sf_message_leave_out(struct sf_message *message, Py_ssize_t i);
 
 /* Copies the message into a reserved slot of message->bytes bytes. Releases the interpreter lock where that is long. */
 void sf_message_put(const struct sf_message *message, struct sf_ring *ring, const struct sf_ring_slot *slot);

@@ -15,6 +15,7 @@ struct sf_engine_claim {
     _Atomic uint64_t first, end; /* map: the arguments of the chunk that `number` is in */
     _Atomic int64_t began_ns;    /* when that argument's turn began, as of timeout.h */
     _Atomic uint64_t doomed;     /* by the parent: 1 + the number at which it is being killed (crew.h); 0: it is not */
+    _Atomic uint32_t offer;      /* what became of the worker's last offer of an array (py/message/offer.h) */
     _Atomic bool has_finished;   /* the worker ends by itself */
 };
 

@@ -14,6 +14,7 @@
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
 #include "py/base/wait.h"
+#include "py/message/offer.h"
 #include "py/workers/receive.h"
 #include "py/workers/timeout.h"
 
@@ -108,6 +109,7 @@ int sf_engine_start(struct sf_engine *engine)
     atomic_store_explicit(&claim->number, SF_ENGINE_NO_CLAIM, memory_order_relaxed); /* the fork orders all of it */
     atomic_store_explicit(&claim->began_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&claim->doomed, 0, memory_order_relaxed);
+    atomic_store_explicit(&claim->offer, SF_OFFER_NONE, memory_order_relaxed);
     atomic_store_explicit(&claim->has_finished, false, memory_order_relaxed);
     if (start_worker(engine, worker)) {
         PyObject *raised = sf_take_raised();

@@ -14,7 +14,8 @@
  *
  * Messages in the results ring are streams of pieces (core/result/stream.h): `source` is the worker, `number` the
  * argument whose result comes first, `tag` an outcome and the bits below. The results of one chunk come from one worker
- * in the order of the arguments. receive.c opens them.
+ * in the order of the arguments. receive.c opens them. Large arrays go ahead of the message that they are in
+ * (py/message/offer.h).
  *
  * A worker as its parent sees it:
  *

@@ -6,6 +6,7 @@
 #include "py/base/errors.h"
 #include "py/base/interruption.h"
 #include "py/base/wait.h"
+#include "py/message/offer.h"
 
 static enum sf_tag tag_of(const struct sf_stream_head *head)
 {
@@ -201,10 +202,28 @@ static int open_whole(struct sf_engine *engine)
     return got;
 }
 
+/* An array that goes ahead of its message. */
+static void take_offer(struct sf_engine *engine)
+{
+    struct sf_unopened *piece = &engine->unopened;
+    struct sf_worker *worker = sender_of(engine);
+    struct sf_buffer_offer offer = {.bytes = 0}; /* such an offer is refused */
+    if (piece->bytes == sizeof offer)
+        sf_stream_copy(engine->ring, &piece->slot, 0, &offer, sizeof offer);
+    sf_ring_release(engine->ring, &piece->slot);
+    piece->state = SF_UNOPENED_NONE;
+    sf_taken_add(&worker->arrival.incoming.taken, &offer, piece->head.number, worker->task.child.pid,
+                 &sf_worker_board(worker)->offer);
+}
+
 /* Copies the pulled piece, and opens the message if it is whole. 0 or SF_RAISED. */
 static int take_piece(struct sf_engine *engine)
 {
     struct sf_unopened *piece = &engine->unopened;
+    if (piece->head.tag == SF_OFFER_TAG) {
+        take_offer(engine);
+        return 0;
+    }
     int whole = sf_arrival_keep(&sender_of(engine)->arrival, engine->ring, &piece->head, &piece->slot, piece->bytes,
                                 &piece->opened);
     if (whole < 0)

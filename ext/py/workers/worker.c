@@ -18,6 +18,7 @@
 #include "py/base/wait.h"
 #include "py/message/departure.h"
 #include "py/message/integers.h"
+#include "py/message/offer.h"
 #include "py/workers/block.h"
 #include "py/workers/share.h"
 #include "py/workers/timeout.h"
@@ -118,7 +119,11 @@ static int send_message(struct sf_worker *worker, uint64_t first, uint32_t tag, 
         sf_message_fini(message);
         return -1;
     }
-    int error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
+    struct sf_offering offering = {worker->engine->ring, worker->number, worker->engine->owner,
+                                   &sf_worker_board(worker)->offer};
+    int error = sf_offer_arrays(&offering, message);
+    if (!error)
+        error = sf_departure_send(worker->engine->ring, message, worker->number, tag, first, NULL);
     if (error && error != SF_RAISED && error != -ECHILD)
         sf_error(error, "cannot send results");
     sf_message_fini(message);

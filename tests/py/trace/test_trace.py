@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment, finish_program, settles, shared_memory, start_program
+from conftest import PYPY, environment, finish_program, settles, shared_memory, start_program
 from databases import BUSY, TRACER, Database, check_counts
 
 pytestmark = pytest.mark.skipif(not TRACER.exists(), reason="the collector is not built: make tracer")
@@ -551,6 +551,21 @@ def test_pickling_and_copying_are_recorded_with_bytes_and_beginning(check_progra
                           WHERE k.name IN ('pickled', 'copied') ORDER BY e.rowid""")
     size = len(pickle.dumps({"a": 1, "b": [2]}, pickle.HIGHEST_PROTOCOL))
     assert recorded == [("pickled", size, 1, 1), ("pickled", size, 1, 1), ("copied", 100_000, 1, 1)]
+
+
+@pytest.mark.skipif(PYPY, reason="its arrays cannot own a mapping")
+def test_an_array_that_is_mapped_is_copied_by_the_worker_and_taken_by_the_parent(check_program, tmp_path):
+    pytest.importorskip("numpy")
+    check_program("""
+        import numpy, sys, snakefish
+        from snakefish import trace
+        with trace.session(sys.argv[1]):
+            first, second = snakefish.map(lambda n: numpy.full(1 << 19, n), range(2), 1)
+        """, tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        copied = db.rows("""SELECT e.process, count(*), min(e.a), max(e.a), min(e.b < e.tsc) FROM event e
+                            JOIN event_kind k ON k.id = e.kind WHERE k.name = 'copied' AND e.a > 100000 GROUP BY 1 ORDER BY 1""")
+    assert copied == [(1, 2, 4 << 20, 4 << 20, 1), (2, 2, 4 << 20, 4 << 20, 1)]
 
 
 def test_a_message_that_was_given_back_is_one_row_of_message(check_program, tmp_path):
