@@ -2,23 +2,16 @@
 this runs. `_submitted_trace.py` is the worker's side.
 
 The caller writes SUBMIT for each chunk, with its number, and the worker CHUNK with the same one. What a remote worker has
-recorded comes with the chunk's result: the report. It goes into a log of the caller's session (ext/core/log/relay.h), one for
-each remote process, in the order in which it was recorded: a part that comes before an earlier one waits for that, at most
-until its map has ended. Parts that never come, and what was cut off, count as lost.
-
-Clocks. A report has two readings of the worker's counter and CLOCK_MONOTONIC, at the begin of what it recorded and at its end,
-and the worker's clock at the chunk's begin; the caller has noted its own when it sent the chunk (t0) and when the result was
-here (t3). With w1 and w2 as the worker's, the offset to add to the worker's clock is known to lie between t0 - w1 and t3 - w2,
-since nothing is received before it is sent. Each exchange with a machine gives such an interval. The offset is in all of them,
-so it is taken from the middle of their intersection, and half of its width is the error; it is what the fastest ways there and
-back leave open. Clocks drift: the intersection widens by 100 ppm of the time that passes. Where an exchange contradicts it,
-somebody has set a clock, and it begins anew. A machine of the same boot id, whose counter agrees with t0 and t3, has the same
-counter: no offset, no error.
+recorded comes with the chunk's result: the report, with a parcel for each process there. Parcels are kept until the map has
+ended, or until they are many, because each further exchange tells better how the clocks differ (`_submit_clock.py`). Then
+they go into logs of the caller's session (ext/core/log/relay.h), one for each remote process, in the order in which they were
+recorded. Those that never came, and what was cut off, count as lost.
 """
 
 import os
 import threading
 import zlib
+from collections import namedtuple
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
@@ -37,60 +30,60 @@ from snakefish._snakefish import (
     enabled,
 )
 from snakefish import _submitted_trace
+from snakefish._submit_clock import Clocks
 
-_DRIFT = 1e-4  # by which two clocks may run apart: far more than quartz does, less than a clock that is being set
-_WAITING = 64  # parts of one log that wait for an earlier one
-
-
-class Offset:
-    """What has to be added to a machine's clock, by all exchanges with it. Times in ns."""
-
-    def __init__(self):
-        self._low = self._high = self._at = None
-
-    def learn(self, low, high, now):
-        """It is in [low, high] by an exchange that ended now."""
-        if self._at is not None:
-            slack = int(abs(now - self._at) * _DRIFT) + 1
-            kept = max(low, self._low - slack), min(high, self._high + slack)
-            low, high = kept if kept[0] <= kept[1] else (low, high)
-        self._low, self._high, self._at = low, high, now
-
-    def estimate(self):
-        """(offset, how wrong it may be)."""
-        return (self._low + self._high) // 2, (self._high - self._low + 1) // 2
+_KEPT_PARCELS, _KEPT_BYTES = 1024, 1 << 22
+# What _remote_take gives for a log, as a tuple.
+_PARCEL = "pid start parent_pid parent_start family task name first end data lost torn is_over"
+Parcel = namedtuple("Parcel", _PARCEL)
 
 
 class _Log:
-    """The log of a remote process."""
+    """The log of a remote process. parent: that of the remote process that has forked it, or None."""
 
-    def __init__(self, relay, start_tsc):
-        self._relay, self.start_tsc = relay, start_tsc
-        self._next, self._lost, self._waiting = 0, 0, {}
+    def __init__(self, parcel, host, space, parent):
+        self._parcel, self._space, self._parent = parcel._replace(data=b""), space, parent
+        own = _submitted_trace.name_of(host, parcel.pid)
+        self._name = parcel.name if parent is None else f"{own} ".encode() + parcel.name
+        self._relay, self.start_tsc = None, 0  # 0: there is no relay yet
+        self._next, self._lost, self.is_over = 0, 0, False  # the record that comes next, how many were lost there
+        self._kept = {}  # parcels by their first record and their end
 
-    def add(self, line, error_ns, parcel):
-        first, end, data, lost, torn, is_over = parcel[7:]
-        if self._relay is None or first < self._next:  # it came after its map had ended, and was counted as lost
-            return
-        self._waiting[first] = line, error_ns, end, data, lost, torn
-        while self._next in self._waiting:
-            self._write(self._next)
-        if is_over or len(self._waiting) > _WAITING:
-            self.flush()
-        if is_over:
-            self._relay = None  # closes it
+    def keep(self, exchange, parcel):
+        self._kept[parcel.first, parcel.end] = exchange, parcel
 
-    def flush(self):
-        """What waits waits no longer."""
-        for first in sorted(self._waiting):
-            self._write(first)
+    def write(self, with_gaps):
+        """Writes what is kept: all, or what comes before the first gap. (parcels, bytes) that it has written."""
+        parcels = size = 0
+        for key in sorted(self._kept):
+            if key[0] > self._next and not with_gaps:
+                break
+            exchange, parcel = self._kept.pop(key)
+            if parcel.first >= self._next:  # else it counts as lost already
+                self._write(exchange, parcel)
+            parcels, size = parcels + 1, size + len(parcel.data)
+        return parcels, size
 
-    def _write(self, first):
-        line, error_ns, end, data, lost, torn = self._waiting.pop(first)
-        missing, cut = first - self._next, end - first - len(data) // 32
+    def _write(self, exchange, parcel):
+        line, error_ns = exchange.line()
+        self._open(line)
+        missing, cut = parcel.first - self._next, parcel.end - parcel.first - len(parcel.data) // _submitted_trace.RECORD_BYTES
         if self._relay is not None:
-            _snakefish._remote_write(self._relay, line, data, missing, cut, max(0, lost - self._lost), torn, error_ns)
-        self._next, self._lost = end, max(lost, self._lost)
+            _snakefish._remote_write(self._relay, line, parcel.data, missing, cut, max(0, parcel.lost - self._lost),
+                                     parcel.torn, error_ns)
+        self._next, self._lost = parcel.end, max(parcel.lost, self._lost)
+        if parcel.is_over:
+            self._relay, self.is_over = None, True  # this closes it
+
+    def _open(self, line):
+        if self.start_tsc:
+            return
+        if self._parent is not None:
+            self._parent._open(line)
+        of = self._parcel
+        self.start_tsc = _snakefish._remote_time(line, of.start)
+        self._relay = _snakefish._remote_relay(of.pid, of.parent_pid, of.task, self._space, of.family, of.start, self.start_tsc,
+                                               self._parent.start_tsc if self._parent else 0, self._name)
 
 
 class _Home:
@@ -99,49 +92,43 @@ class _Home:
     def __init__(self, directory, forks):
         self._key = directory, forks
         self.session, self.token = os.path.basename(directory), os.urandom(8)
-        self._boot, self._began = _submitted_trace.where()[1], clock()
-        self._offsets, self._logs, self._lock = {}, {}, threading.RLock()
+        self._clocks, self._logs, self._lock = Clocks(), {}, threading.RLock()
+        self._parcels = self._bytes = 0  # that are kept
 
     def is_of(self, directory, forks):
         return self._key == (directory, forks)
 
     def take(self, report, sent, came):
-        (host, boot, time_space, pid_space), (before, entered, ended), parcels = report
+        (host, boot, time_space, pid_space), clocks, parcels = report
         space = zlib.crc32(f"{boot} {pid_space}".encode()) & 0x7FFFFFFF or 1  # the kernel numbers its own from 0xf0000000 on
         with self._lock:
-            line, error_ns = self._line(boot, time_space, before, entered, ended, sent, came)
-            for parcel in parcels:
-                self._find(parcel, line, host, space).add(line, error_ns, parcel)
+            exchange = self._clocks.exchange(boot, time_space, clocks, sent, came)
+            for parcel in map(Parcel._make, parcels):
+                self._find(parcel, host, space).keep(exchange, parcel)
+                self._parcels, self._bytes = self._parcels + 1, self._bytes + len(parcel.data)
+            for with_gaps in (False, True):
+                if self._parcels > _KEPT_PARCELS or self._bytes > _KEPT_BYTES:
+                    self._write(with_gaps)
 
-    def flush(self):
+    def write_all(self):
+        """What is not here by now counts as lost."""
         with self._lock:
-            for log in self._logs.values():
-                log.flush()
+            self._write(True)
 
-    def _line(self, boot, time_space, before, entered, ended, sent, came):
-        """(how the worker's counter becomes this machine's, as ext/core/log/relay.h has it; how wrong that may be in ns)."""
-        held = entered[0], sent[0], came[0]
-        if boot and boot == self._boot and sent[0] <= entered[0] and ended[0] <= came[0]:
-            return (ended[0], ended[0], 1.0, *held), 0
-        offset = self._offsets.setdefault((boot, time_space), Offset())
-        offset.learn(sent[1] - entered[1], came[1] - ended[1], came[1])
-        add_ns, error_ns = offset.estimate()
-        ticks_each_ns = (came[0] - self._began[0]) / max(1, came[1] - self._began[1])
-        rate = (ended[1] - before[1]) / max(1, ended[0] - before[0]) * ticks_each_ns
-        end = came[0] + int((ended[1] + add_ns - came[1]) * ticks_each_ns)
-        return (ended[0], end, rate, *held), error_ns
+    def _write(self, with_gaps):
+        if not self.is_of(_snakefish._trace_directory(), _snakefish._trace_forks()):
+            self._logs.clear()  # the session is over
+        for key, log in list(self._logs.items()):
+            parcels, size = log.write(with_gaps)
+            self._parcels, self._bytes = self._parcels - parcels, self._bytes - size
+            if log.is_over:
+                del self._logs[key]
 
-    def _find(self, parcel, line, host, space):
-        pid, start, parent_pid, parent_start, family, task, name = parcel[:7]
-        log = self._logs.get((space, pid, start))
+    def _find(self, parcel, host, space):
+        log = self._logs.get((space, parcel.pid, parcel.start))
         if log is None:
-            parent = self._logs.get((space, parent_pid, parent_start)) if parent_start else None
-            own_name = _submitted_trace.name_of(host, pid)
-            name = name if parent is None else f"{own_name} ".encode() + name
-            start_tsc = _snakefish._remote_time(line, start)
-            relay = _snakefish._remote_relay(pid, parent_pid, task, space, family, start, start_tsc,
-                                             parent.start_tsc if parent else 0, name)
-            log = self._logs[space, pid, start] = _Log(relay, start_tsc)
+            parent = self._logs.get((space, parcel.parent_pid, parcel.parent_start)) if parcel.parent_start else None
+            log = self._logs[space, parcel.pid, parcel.start] = _Log(parcel, host, space, parent)
         return log
 
 
@@ -154,6 +141,12 @@ def _get_home():
     if _home is None or not _home.is_of(directory, forks):
         _home = _Home(directory, forks)
     return _home
+
+
+def write_all():
+    """Before this process leaves its session."""
+    if _home is not None:
+        _home.write_all()
 
 
 class Trace:
@@ -181,7 +174,8 @@ class Trace:
             self._home.take(report, sent, came)
 
     def end(self):
-        self._home.flush()
+        """The map has ended."""
+        self._home.write_all()
 
     def pickled(self, since, count):
         event(PICKLED, INSTANT, 0, count, since)

@@ -34,7 +34,8 @@ from snakefish._snakefish import (
     get_timestamp,
 )
 
-_RECORDS_EACH, _RECORDS_ALL = 2048, 8192  # of 32 bytes
+RECORD_BYTES = 32
+_RECORDS_EACH, _RECORDS_ALL = 2048, 8192
 _PREFIX = "snakefish-remote-"
 
 
@@ -141,7 +142,7 @@ class _Log:
                 continue
             if parcel[-1]:
                 os.unlink(os.path.join(self._directory, name))
-            most -= len(parcel[9]) // 32
+            most -= len(parcel[9]) // RECORD_BYTES
             parcels.append(parcel)
         return parcels
 
@@ -213,7 +214,7 @@ class Recording:
         self._end_chunk()
         parcels.append(_snakefish._remote_take_own(_RECORDS_EACH))
         parcels = [parcel for parcel in parcels if parcel is not None]
-        parcels += log.take_forked(_RECORDS_ALL - sum(len(parcel[9]) // 32 for parcel in parcels))
+        parcels += log.take_forked(_RECORDS_ALL - sum(len(parcel[9]) // RECORD_BYTES for parcel in parcels))
         before, log.seen = log.seen, clock()
         return where(), (before, self._entered, log.seen), parcels
 
