@@ -56,7 +56,7 @@ class Exchange:
         all exchanges until now."""
         held = self._entered[0], self._sent[0], self._came[0]
         if self._offset is None:
-            return (0, 0, 1.0, *held), 0
+            return (self._ended[0], self._ended[0], 1.0, *held), 0
         add_ns, error_ns = self._offset.estimate(self._came[1])
         ticks_each_ns = (self._came[0] - self._base[0]) / max(1, self._came[1] - self._base[1])
         ns_each_tick = (self._ended[1] - self._before[1]) / max(1, self._ended[0] - self._before[0])

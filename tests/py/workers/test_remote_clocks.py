@@ -92,7 +92,6 @@ def test_remote_events_are_where_the_trace_says_within_the_error_that_it_states(
         for x, (pid, before, after) in enumerate(told):
             tsc = marks[f"in {x}"]
             wrong_ns[pid].append(max(before - tsc, tsc - after, 0) * ns)
-        print({pids[pid]: (len(w), min(w), max(w)) for pid, w in wrong_ns.items()}, error_ns)
         for pid, wrong in wrong_ns.items():
             assert len(wrong) > 3 and max(wrong) <= error_ns[pids[pid]] + 1000, (pids[pid], max(wrong), error_ns)
         # causality: no chunk before it was submitted, no result before its chunk has ended
