@@ -34,8 +34,7 @@ from snakefish._submit_clock import Clocks
 
 _KEPT_PARCELS, _KEPT_BYTES = 1024, 1 << 22
 # What _remote_take gives for a log, as a tuple.
-_PARCEL = "pid start parent_pid parent_start family task name first end data lost torn is_over"
-Parcel = namedtuple("Parcel", _PARCEL)
+Parcel = namedtuple("Parcel", "pid start parent_pid parent_start family task name first end data lost torn is_over")
 
 
 class _Log:
@@ -191,4 +190,3 @@ class Trace:
 
     def merge(self, merge, *args):
         return span(merge, MERGE, 0, 0, 0, lambda error: (0, 0), *args)
-

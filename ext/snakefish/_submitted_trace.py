@@ -223,4 +223,3 @@ class Recording:
 
     def __exit__(self, *_):
         self.end()
-

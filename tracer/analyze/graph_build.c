@@ -94,9 +94,9 @@ static void require(struct build *build, int process, enum dependency_type type,
     chain->waited = GRAPH_NONE;
 }
 
-/* The WAIT span was for what its reason says. But two kinds are left open: only the end of the RECEIVE around a wait for a
- * message on a channel has the message's number, and only the CHUNK after a worker's wait for work has that of what was
- * submitted. */
+/* The WAIT span was for what its reason says. But two kinds are left open: only the end of the RECEIVE around a wait
+ * for a message on a channel has the message's number, and only the CHUNK after a worker's wait for work has that of
+ * what was submitted. */
 static void require_by_reason(struct build *build, int process)
 {
     const struct processes *processes = build->graph->processes;

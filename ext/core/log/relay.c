@@ -56,8 +56,8 @@ uint64_t sf_relay_time(const struct sf_relay_clock *clock, uint64_t tsc)
     return time > clock->high ? clock->high : time;
 }
 
-/* The file. The descriptor and its record lock go: a mapping is enough to hold the lease, and the lock would say that the
- * log is this process's own. */
+/* The file. The descriptor and its record lock go: a mapping is enough to hold the lease, and the lock would say that
+ * the log is this process's own. */
 static int make_file(struct sf_relay *relay, const struct sf_log_header *header, uint64_t start_tsc)
 {
     char name[64];
@@ -152,10 +152,8 @@ static void put(struct sf_relay *relay, const struct sf_record *record)
         return;
     }
     if (relay->lost_pending) {
-        struct sf_record gap = {.tsc = relay->last_tsc,
-                                .kind = SF_EVENT_LOST,
-                                .a = relay->lost_pending,
-                                .b = relay->last_tsc};
+        struct sf_record gap = {
+            .tsc = relay->last_tsc, .kind = SF_EVENT_LOST, .a = relay->lost_pending, .b = relay->last_tsc};
         relay->lost_pending = 0;
         store(relay, &gap);
     }
@@ -180,7 +178,8 @@ static struct sf_record translate(const struct sf_relay *relay, const struct sf_
         record.tsc = relay->last_tsc;
     if (from->kind == SF_EVENT_PICKLED || from->kind == SF_EVENT_COPIED || from->kind == SF_EVENT_LOST)
         record.b = sf_relay_time(clock, from->b);
-    if (from->kind == SF_EVENT_THREAD && from->a == relay->worker_start) /* the first thread, known by its log's start */
+    if (from->kind == SF_EVENT_THREAD &&
+        from->a == relay->worker_start) /* the first thread, known by its log's start */
         record.a = header_of(relay)->start_tsc;
     if (relay->lane < SF_LANE_MAX)
         exchange_lanes(relay, &record);

@@ -83,9 +83,8 @@ static PyObject *parcel_tuple(const struct sf_parcel *parcel)
     return Py_BuildValue("(IKIKKIyKKy#KIN)", h->pid, (unsigned long long)h->start_tsc, h->parent_pid,
                          (unsigned long long)h->parent_tsc, (unsigned long long)h->family_high << 32 | h->family,
                          h->task, name, (unsigned long long)parcel->first, (unsigned long long)parcel->end,
-                         (const char *)taken, (Py_ssize_t)(parcel->count * sizeof *taken),
-                         (unsigned long long)h->lost, parcel->is_over && torn == 1 ? 1u : 0u,
-                         PyBool_FromLong(parcel->is_over));
+                         (const char *)taken, (Py_ssize_t)(parcel->count * sizeof *taken), (unsigned long long)h->lost,
+                         parcel->is_over && torn == 1 ? 1u : 0u, PyBool_FromLong(parcel->is_over));
 }
 
 static PyObject *take_own(PyObject *Py_UNUSED(module), PyObject *args)
@@ -177,8 +176,8 @@ static PyObject *write_relay(PyObject *Py_UNUSED(module), PyObject *args)
     Py_ssize_t bytes;
     unsigned long long missing, cut, lost, torn, error_ns;
     struct sf_relay_clock clock;
-    if (!PyArg_ParseTuple(args, "OO!y#KKKKK:_remote_write", &capsule, &PyTuple_Type, &line, &data, &bytes, &missing, &cut,
-                          &lost, &torn, &error_ns) ||
+    if (!PyArg_ParseTuple(args, "OO!y#KKKKK:_remote_write", &capsule, &PyTuple_Type, &line, &data, &bytes, &missing,
+                          &cut, &lost, &torn, &error_ns) ||
         read_line(line, &clock))
         return NULL;
     struct sf_relay *relay = PyCapsule_GetPointer(capsule, relay_name);
@@ -204,7 +203,8 @@ PyMethodDef sf_remote_functions[] = {
     {"_remote_take_own", take_own, METH_VARARGS, "most: a parcel of this process's log; None: it has none."},
     {"_remote_take", take, METH_VARARGS, "file, most: a parcel of that log in the session's directory, or None."},
     {"_remote_relay", open_relay, METH_VARARGS,
-     "pid, parent_pid, task, space, family, its start, the start here, the parent's start here or 0, name: a log for it; "
+     "pid, parent_pid, task, space, family, its start, the start here, the parent's start here or 0, name: a log for "
+     "it; "
      "None: there is none."},
     {"_remote_time", time_here, METH_VARARGS, "line, timestamp: that time here."},
     {"_remote_write", write_relay, METH_VARARGS,

@@ -1,6 +1,6 @@
 /* Records leave the logs of a session that has no collector, and no record comes twice or is lost uncounted. */
-#include "core/log/parcel.h"
 #include "core/log/log_session.h"
+#include "core/log/parcel.h"
 #include "harness.h"
 
 #include <errno.h>

@@ -1,13 +1,13 @@
 /* A log that is written for a process of another host: times, lanes, losses, whose it is. */
-#include "core/log/relay.h"
 #include "core/log/log_session.h"
+#include "core/log/relay.h"
 #include "harness.h"
 
 #include <sys/wait.h>
 
 enum { RECORDS = 64, WORKER_START = 1000, START = 50000 };
-static const struct sf_log_header worker = {.pid = 4242, .parent_pid = 7, .space = 5, .start_tsc = WORKER_START,
-                                            .name = "node:4242"};
+static const struct sf_log_header worker = {
+    .pid = 4242, .parent_pid = 7, .space = 5, .start_tsc = WORKER_START, .name = "node:4242"};
 static const struct sf_relay_clock plain = {WORKER_START, START, 1, WORKER_START, START, 1000000};
 
 static struct sf_relay *relay;
@@ -106,7 +106,8 @@ TEST(times_inside_records_are_translated_too)
     sf_relay_write(relay, &plain, all, 3, 0);
     CHECK_EQ(START, records_of(theirs)[1].a); /* the first thread is known by its log's start */
     CHECK_EQ(START + 50, records_of(theirs)[2].b);
-    CHECK_EQ(WORKER_START + 93, records_of(theirs)[3].a); /* any other by a number that only has to be the same each time */
+    CHECK_EQ(WORKER_START + 93,
+             records_of(theirs)[3].a); /* any other by a number that only has to be the same each time */
     sf_relay_free(relay);
 }
 

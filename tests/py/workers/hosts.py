@@ -21,8 +21,8 @@ for name, mine, other in zip(names, *(sys.argv[5:7], sys.argv[6:4:-1])):
     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH", name.encode(), TUN_WITHOUT_HEADER))
     devices.append(device)
-    for words in (f"link set {name} netns {name}", f"-n {name} link set lo up", f"-n {name} addr add {mine} peer {other} dev {name}",
-                  f"-n {name} link set {name} up"):
+    for words in (f"link set {name} netns {name}", f"-n {name} link set lo up",
+                  f"-n {name} addr add {mine} peer {other} dev {name}", f"-n {name} link set {name} up"):
         subprocess.run(["ip", *words.split()], check=True)
 print("up", flush=True)
 under_way = []

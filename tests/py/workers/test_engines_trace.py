@@ -84,6 +84,6 @@ def test_loky_whose_workers_join_the_session(tmp_path):
     ended = finish_program(start_program(PROGRAM + """
 from joblib.externals import loky
 check(loky.ProcessPoolExecutor(2), sys.argv[1])
-"""  , path), limit_s=50)
+""", path), limit_s=50)
     assert ended.status == 0, ended.stderr
     check(path, ended.stdout, remote=False)
