@@ -16,6 +16,7 @@ A worker records for one caller at a time. A chunk that comes while another call
 traces, is not recorded.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -74,6 +75,12 @@ def _sweep(parent, prefix):
             shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
 
 
+def _start_in(name):
+    """Of the name of a log, log.<pid>.<tsc>: what sorts it by its start."""
+    start = name.split(".")[2:3]
+    return [(len(digits), digits) for digits in start]
+
+
 class _Log:
     """What this process has recorded for a caller and not brought yet."""
 
@@ -82,6 +89,7 @@ class _Log:
         self.running = 0  # traced chunks
         self.seen = 0, 0  # the clock as of the last report, or of the log's begin
         self.began = 0  # the counter as of the log's begin
+        self.where = None  # what where() says
         self._token, self._directory = None, ""
 
     def enter(self, token):
@@ -105,13 +113,17 @@ class _Log:
             self._directory = os.path.join(parent, f"{prefix}{os.getpid()}-{os.urandom(8).hex()}")
             os.mkdir(self._directory, 0o700)
             begun = _snakefish._remote_begin(self._directory, name_of(os.uname().nodename, os.getpid()))
+            for name in os.listdir(self._directory):  # this process's own log is mapped; what is there later is of others
+                os.unlink(os.path.join(self._directory, name))
         except (OSError, RuntimeError, MemoryError):
             begun = False
         if begun:
             self._token, self.seen = token, clock()
-            self.began = self.seen[0]
+            self.began, self.where = self.seen[0], where()
         else:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            if _snakefish._trace_directory() == self._directory:
+                _snakefish._remote_pause(True)
+            self._remove()
         return begun
 
     def _go_on(self):
@@ -126,6 +138,12 @@ class _Log:
         self.running -= 1
         if not self.running:
             _snakefish._remote_pause(True)
+            self._remove()
+
+    def _remove(self):
+        try:
+            os.rmdir(self._directory)
+        except OSError:  # processes that it has forked still run
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def take_forked(self, most):
@@ -135,13 +153,13 @@ class _Log:
             names = os.listdir(self._directory)
         except OSError:
             names = []
-        own = f"log.{os.getpid()}."
-        for name in sorted((name for name in names if not name.startswith(own)), key=lambda name: name.rpartition(".")[2]):
+        for name in sorted(names, key=_start_in):
             parcel = _snakefish._remote_take(name, min(most, _RECORDS_EACH))
             if parcel is None:
                 continue
             if parcel[-1]:
-                os.unlink(os.path.join(self._directory, name))
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(self._directory, name))
             most -= len(parcel[9]) // RECORD_BYTES
             parcels.append(parcel)
         return parcels
@@ -216,7 +234,7 @@ class Recording:
         parcels = [parcel for parcel in parcels if parcel is not None]
         parcels += log.take_forked(_RECORDS_ALL - sum(len(parcel[9]) // RECORD_BYTES for parcel in parcels))
         before, log.seen = log.seen, clock()
-        return where(), (before, self._entered, log.seen), parcels
+        return log.where, (before, self._entered, log.seen), parcels
 
     def __enter__(self):
         return self

@@ -1,5 +1,6 @@
 """The trace of maps on executors whose workers are other programs: what they have recorded comes with their results. That of
 workers on other hosts is in test_remote_clocks.py."""
+import json
 import os
 import re
 import subprocess
@@ -254,6 +255,11 @@ def long(x):
 with workers(1) as executor, trace.session(sys.argv[1]):
     snakefish.map(long, range(2), executor=executor, chunksize=1)
 """, path)
+    exported = tmp_path / "run.json"
+    subprocess.run([TRACER, "export", path, "-o", exported], check=True)
+    arrows = [event for event in json.loads(exported.read_text())["traceEvents"] if event["ph"] in "sf"]
+    assert [(event["ph"], event["name"]) for event in arrows] == [("s", "submit"), ("f", "submit")] * 2
+    assert all(sent["ts"] < come["ts"] for sent, come in zip(arrows[::2], arrows[1::2]))
     subprocess.run([TRACER, "analyze", path], check=True, stdout=subprocess.DEVNULL)
     with Database(path) as db:
         (worker, *_), = remote_processes(db)
