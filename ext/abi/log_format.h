@@ -49,6 +49,10 @@
  * Files that are cut short while they are mapped raise SIGBUS at the next access, in the writer. The writer then goes
  * on in memory of its own, which nobody reads: what it wrote is lost, and the collector sees the short file.
  *
+ * Relays. What a process on another host has recorded comes home with a result, and the process that gets it writes it
+ * into a log of this form (ext/core/log/relay.h). Its `pid` and `space` are then those of the other host: a space below
+ * 2^31, which no pid namespace of this machine has. Nobody has it locked, and it is over when the lease is free.
+ *
  * Spares. A process that needs a log takes one of spare.0, spare.1, ... if there is one, by renaming it to its own
  * log's name; else it makes a file. A spare has its full length and a header of zeros, and its pages are reserved from
  * the beginning as far as its blocks (st_blocks) reach. Its records may hold anything, because no count includes them.
@@ -56,7 +60,8 @@
  * The reader trusts nothing. It reads by pread(2), so a file that was cut short is an error and not a signal. It checks
  * the magic, the version, the sizes and every phase; head - tail > capacity is damage. It writes `tail` only.
  *
- * All numbers are in the machine's own byte order, because a log never leaves the machine. */
+ * All numbers are in the machine's own byte order, because a log never leaves the machine. Records do, between machines
+ * of the same byte order. */
 #ifndef SF_ABI_LOG_FORMAT_H
 #define SF_ABI_LOG_FORMAT_H
 

@@ -132,10 +132,15 @@ class Call:
         self.under_way = {}  # number: (first argument, end, items packed or as they are, future)
         self._owner, self._key, self._submitted = os.getpid(), os.urandom(16), 0
         self._shares, self._packed_job, self._task = _shares_memory(executor), None, None
+        self.trace = None  # of chunks that go to other programs; snakefish's Executor traces its own
         if _inherits(executor):
             self._task = _make_task(**vars(job))
         elif not self._shares:
             self._packed_job = _pack_job(job)
+            if snakefish.trace.enabled():
+                from snakefish._submit_trace import Trace
+
+                self.trace = Trace()
 
     # ---- submitting ----
 
@@ -143,7 +148,10 @@ class Call:
         """Submits a chunk. Raises BadArgument, and what the executor's submit raises."""
         end = first + len(items)
         if not self._shares:
+            since = self.trace and snakefish.get_timestamp()
             items = self._pack_items(items)
+            if self.trace:
+                self.trace.pickled(since, len(items))
         with_job = self._packed_job is not None and (
             len(self._packed_job) <= _SMALL_JOB_BYTES or self._submitted < self.workers)
         self._hand_over(number, first, end, items, with_job)
@@ -161,7 +169,12 @@ class Call:
             raise BadArgument(items[:count], reason) from reason
 
     def _hand_over(self, number, first, end, items, with_job):
-        if self._shares:
+        trace, done = self.trace, self.done
+        if trace:
+            job = self._packed_job if with_job else None
+            ticket = trace.submit(number, len(self.under_way))
+            future = self.executor.submit(_submitted.run_packed, self._key, job, first, items, ticket)
+        elif self._shares:
             future = self.executor.submit(self.job.run, first, items)
         elif self._task is not None:
             future = self.executor.submit(self._task, first, items)
@@ -169,8 +182,7 @@ class Call:
             job = self._packed_job if with_job else None
             future = self.executor.submit(_submitted.run_packed, self._key, job, first, items)
         self.under_way[number] = first, end, items, future
-        done = self.done
-        future.add_done_callback(lambda _: done.put(number))
+        future.add_done_callback(lambda _: (trace and trace.hear(number), done.put(number)))
 
     def fail(self, number, first, end, error):
         """Counts as a chunk that has failed for this reason."""
@@ -178,6 +190,10 @@ class Call:
         self.done.put(number)
 
     # ---- what comes back ----
+
+    def wait(self):
+        """What the queue `done` has next."""
+        return self.trace.wait(self.done.get) if self.trace else self.done.get()
 
     def open(self, number):
         """The Outcome of a chunk that is done, or None: it was submitted again. Raises only interruptions. It can be called
@@ -201,7 +217,8 @@ class Call:
         del self.under_way[number]
 
     def _unpack(self, came, number, first, end):
-        packed, packed_extracted, failure, seconds, where = came
+        packed, packed_extracted, failure, seconds, where = came[:5]
+        since = self.trace and snakefish.get_timestamp()
         what = f"its results for {describe(number, first, end)}"
         try:
             results = pickle.loads(packed)
@@ -211,6 +228,9 @@ class Call:
             if _submitted.is_interruption(reason):
                 raise
             return Outcome([], [], _died(f"a worker ({where}): {what} cannot be unpickled: {reason}", reason), seconds)
+        if self.trace:
+            self.trace.pickled(since, len(packed))
+            self.trace.take(number, came[5])
         return Outcome(results, extracted, failure and _unpack_failure(failure, first + len(results), where), seconds)
 
     def _explain(self, number, first, end, error):
@@ -242,6 +262,8 @@ class Call:
         under_way, self.under_way = self.under_way, {}
         if self._owner != os.getpid():  # a lock of a future may be held by a thread that is not here
             return
+        if self.trace:
+            self.trace.end()
         left = [future for *_, future in under_way.values() if not isinstance(future, BaseException)]
         cancelled = [future.cancel() for future in reversed(left[self.workers:])]
         if any(cancelled) and hasattr(self.executor, "_pending_work_items"):

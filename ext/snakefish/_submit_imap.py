@@ -99,7 +99,7 @@ class _Results:
                     if self._source.error is not None:
                         raise self._source.error
                     break
-                self._hear(self._call.done.get())
+                self._hear(self._call.wait())
         raise StopIteration
 
     def _feed(self):

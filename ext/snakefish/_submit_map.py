@@ -41,14 +41,14 @@ class _Run:
     def __init__(self, call, items, split, progress):
         self._call, self._items, self._split, self._progress = call, items, split, progress
         self._results, self._extracted = [None] * len(items), {}
-        self._next, self._chunks, self._done = 0, 0, 0
+        self._next, self.chunks, self._done = 0, 0, 0
         self._failed, self._failure = None, None  # the earliest failing chunk, and why
 
     def run(self):
         """(results, what was extracted in the order of the chunks)."""
         self._submit()
         while self._is_awaited():
-            self._take(self._call.done.get())
+            self._take(self._call.wait())
             self._submit()
         if self._failure is not None:
             raise self._failure
@@ -70,17 +70,17 @@ class _Run:
                 add_note(reason, f"argument {first + len(good)} cannot be pickled")
                 if good:
                     self._submit_chunk(first, good)
-                self._call.fail(self._chunks, first + len(good), end, reason)
+                self._call.fail(self.chunks, first + len(good), end, reason)
                 self._next = len(self._items)
             except Exception as error:  # the executor's; what was submitted before may fail for an earlier argument
                 if is_interruption(error):
                     raise
-                self._call.fail(self._chunks, first, end, error)
+                self._call.fail(self.chunks, first, end, error)
                 self._next = len(self._items)
 
     def _submit_chunk(self, first, items):
-        self._call.submit(self._chunks, first, items)
-        self._chunks += 1
+        self._call.submit(self.chunks, first, items)
+        self.chunks += 1
         self._next = first + len(items)
 
     def _take(self, number):
@@ -114,19 +114,23 @@ def run_map(executor, local, star, f, args, chunksize=0, extract=None, merge=Non
     try:
         told = shown if progress is True else progress or None
         split = Split(len(items), workers, local, chunksize or 0, extract is not None)
-        results, extracted = _Run(call, items, split, told).run()
+        run = _Run(call, items, split, told)
+        results, extracted = call.trace.run_map(f, workers, run) if call.trace else run.run()
     finally:
         call.cancel()
         if shown is not None:
             shown.close()
     for value in extracted:
-        _merge(merge, globals, value)
+        _merge(merge, globals, value, call.trace)
     return results
 
 
-def _merge(merge, globals, value):
+def _merge(merge, globals, value, trace):
     try:
-        merge(globals, value)
+        if trace:
+            trace.merge(merge, globals, value)
+        else:
+            merge(globals, value)
     except KeyError as error:
         add_note(error, f"merge was given the globals of module {globals.get('__name__')!r}, because code of that module "
                         "made the call; the argument globals= says others")

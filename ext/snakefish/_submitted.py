@@ -6,7 +6,8 @@ travels packed, as bytes, with a chunk; a worker keeps the last few, so that a l
     there: run_packed(key, packed job or None, first, packed items) -> None: send the job too
                                                                     or (results, extracted, failure, seconds, where)
 
-All in this tuple but the seconds is bytes and text, whatever f returns and raises: no executor has to pickle more.
+All in this tuple but the seconds is bytes and text, whatever f returns and raises: no executor has to pickle more. Where the
+caller is traced, a ticket is one argument more, and a report one element more: `_submitted_trace.py`.
 """
 
 import os
@@ -229,15 +230,22 @@ def _pack_extracted(extracted, first):
         return None, _pack_failure(reason, f"what it extracted after argument {first} and the next cannot be pickled")
 
 
-def run_job(job, first, packed_items):
-    """Runs a chunk, and packs what comes of it."""
+def run_job(job, first, packed_items, recording=None):
+    """Runs a chunk, and packs what comes of it. recording: see _submitted_trace.py."""
+    since = recording and recording.now()
     try:
         items = pickle.loads(packed_items)
     except Exception as reason:
         failure = _pack_failure(reason, f"arguments from {first} on cannot be unpickled in the worker")
         return pack([]), None, failure, 0.0, where()
+    if recording:
+        recording.pickled(since, len(packed_items))
+        recording.begin(len(items))
     results, extracted, error, seconds = job.run(first, items)
+    since = recording and recording.now()
     packed, failure = _pack_results(results, first)
+    if recording:
+        recording.pickled(since, len(packed))
     if failure is None and error is not None:
         failure = _pack_failure(error)
     packed_extracted = None
@@ -246,8 +254,20 @@ def run_job(job, first, packed_items):
     return packed, packed_extracted, failure, seconds, where()
 
 
-def run_packed(key, packed_job, first, packed_items):
+def run_packed(key, packed_job, first, packed_items, ticket=None):
     """What is submitted. None: this worker does not have the job; submit it again, with the job."""
+    if key not in _jobs and packed_job is None:
+        return None
+    if ticket is None:
+        return _run_packed(key, packed_job, first, packed_items, None)
+    from snakefish._submitted_trace import Recording
+
+    with Recording(ticket) as recording:
+        came = _run_packed(key, packed_job, first, packed_items, recording)
+        return came and (*came, recording.end())
+
+
+def _run_packed(key, packed_job, first, packed_items, recording):
     job = _jobs.get(key)
     if job is None:
         if packed_job is None:
@@ -259,4 +279,4 @@ def run_packed(key, packed_job, first, packed_items):
         while len(_jobs) >= _KEPT:
             _jobs.pop(next(iter(_jobs)), None)
         _jobs[key] = job
-    return run_job(job, first, packed_items)
+    return run_job(job, first, packed_items, recording)

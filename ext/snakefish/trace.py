@@ -150,8 +150,16 @@ def stop():
     _finish(session)
 
 
+def _write_remote():
+    """What remote workers have recorded and sent."""
+    remote = sys.modules.get("snakefish._submit_trace")
+    if remote:
+        remote.write_all()
+
+
 def _finish(session):
     _leave_environment()
+    _write_remote()
     _snakefish._trace_leave_threads()
     line = _snakefish._trace_finish(session)
     if line is None:
@@ -228,6 +236,7 @@ def uninstrument(library):
 
 
 def _stop_at_exit():
+    _write_remote()
     _snakefish._trace_leave_threads()
     session = _snakefish._trace_session()
     if session is not None:

@@ -104,7 +104,8 @@ class Reader:
 
     def count(self):
         """How many arrows there are of each name. Checks that both ends of each lie where they should."""
-        about = {"message": ("send", "receive"), "fork": ("fork", "process"), "join": ("process", "join")}
+        about = {"message": ("send", "receive"), "fork": ("fork", "process"), "join": ("process", "join"),
+                 "submit": ("process", "chunk")}
         for name, leaves, comes in self.arrows:
             assert about[name][0] in leaves.chain() and about[name][1] in comes.chain(), (name, leaves.event, comes.event)
         return collections.Counter(name for name, _, _ in self.arrows)

@@ -94,8 +94,9 @@ static void require(struct build *build, int process, enum dependency_type type,
     chain->waited = GRAPH_NONE;
 }
 
-/* The WAIT span was for what its reason says. But a wait for a message on a channel is left open: only the end of the
- * RECEIVE around it has the message's number. */
+/* The WAIT span was for what its reason says. But two kinds are left open: only the end of the RECEIVE around a wait
+ * for a message on a channel has the message's number, and only the CHUNK after a worker's wait for work has that of
+ * what was submitted. */
 static void require_by_reason(struct build *build, int process)
 {
     const struct processes *processes = build->graph->processes;
@@ -122,7 +123,8 @@ static void require_by_reason(struct build *build, int process)
             require(build, process, DEPENDENCY_END, other, 0);
         break;
     case SF_WAIT_REQUEST:
-        require(build, process, DEPENDENCY_REQUEST, chain->awaited, 0);
+        if (chain->awaited)
+            require(build, process, DEPENDENCY_REQUEST, chain->awaited, 0);
         break;
     case SF_WAIT_ITEM:
         require(build, process, DEPENDENCY_ITEM, processes_of_task(processes, chain->awaited), 0);
@@ -192,6 +194,13 @@ static void on_begin_of_first_thread(struct chain *chain, const struct activity_
     }
 }
 
+/* The first thread of a worker begins a chunk. If it has waited, it was for that. */
+static void on_begin_of_chunk(struct build *build, const struct activity_event *e)
+{
+    if (build->chains[e->process].waited != GRAPH_NONE)
+        require(build, e->process, DEPENDENCY_SUBMIT, build->graph->processes->rows[e->process].parent, e->a);
+}
+
 static void on_begin(struct build *build, const struct activity_event *e)
 {
     int child;
@@ -205,6 +214,10 @@ static void on_begin(struct build *build, const struct activity_event *e)
         break;
     case SF_EVENT_NEXT:
         provide(build, e->process, DEPENDENCY_REQUEST, e->object, 0);
+        break;
+    case SF_EVENT_CHUNK:
+        if (e->first_thread)
+            on_begin_of_chunk(build, e);
         break;
     default:
         break;
@@ -304,6 +317,8 @@ static void on_event(void *arg, const struct activity_event *e)
     assert(build->failed || build->chains[e->process].now_ns == e->ns);
     if (e->kind == SF_EVENT_EXIT) {
         provide_end(build, e->process);
+    } else if (e->kind == SF_EVENT_SUBMIT) {
+        provide(build, e->process, DEPENDENCY_SUBMIT, e->process, e->a);
     } else if (e->kind == SF_EVENT_PICKLED || e->kind == SF_EVENT_COPIED) {
         if (e->inside == SF_EVENT_ITEM)
             provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);

@@ -151,12 +151,23 @@ INSERT INTO stats(name, process, severity, value)
   UNION ALL
   SELECT key, NULL, iif(value, 'loss', 'info'), value FROM meta WHERE key GLOB 'kernel_lost_*';
 
+-- What remote workers have recorded (ext/core/log/relay.h): records that came, those that were lost on the way or there are
+-- `lost`, and how wrong their times may be. The numbers of their pid namespaces are below those of this machine's.
+CREATE TEMP TABLE remote(process INTEGER PRIMARY KEY);
+INSERT OR IGNORE INTO remote SELECT process FROM log WHERE space BETWEEN 1 AND 2147483647 AND host_pid IS NULL;
+INSERT INTO stats(name, process, severity, value)
+  SELECT names.name, r.process, 'info', iif(names.name = 'remote_records', r.came, r.error_ns)
+  FROM (SELECT process, sum(a) AS came, max(b) AS error_ns FROM event
+        WHERE EXISTS (SELECT 1 FROM remote) AND kind = EVENT_REMOTE GROUP BY process) r
+  JOIN remote USING (process) CROSS JOIN (SELECT 'remote_records' AS name UNION ALL SELECT 'remote_clock_error_ns') names;
+
 -- Processes of which nothing told the end, and that had ended before their logs were found: they end with what they
 -- are known to have done last.
 INSERT INTO stats(name, process, severity, value)
   SELECT 'unknown_ends', NULL, 'info', count(*) FROM (
     SELECT l.process FROM log l LEFT JOIN death d ON d.log = l.id LEFT JOIN kernel_life k ON k.process = l.process
     WHERE l.exit_tsc IS NULL AND d.tsc IS NULL AND l.seen_tsc IS NULL AND k.end_ns IS NULL AND NOT l.running
+      AND l.process NOT IN (SELECT process FROM remote)
     GROUP BY l.process) HAVING count(*) > 0;
 
 UPDATE thread SET start_ns = (
@@ -167,6 +178,7 @@ UPDATE thread SET start_ns = (
 INSERT INTO stats(name, process, severity, value)
   SELECT 'threads_without_lane', process, 'loss', count(*) FROM thread WHERE lane = 16383 GROUP BY process;
 
+DROP TABLE remote;
 DROP TABLE pipe;
 DROP VIEW account;
 DROP VIEW lifetime;

@@ -15,11 +15,13 @@ CREATE TEMP VIEW info_fact AS
     UNION ALL SELECT 4, 'duration', printf('%.6f s', value / 1e9) FROM meta WHERE key = 'duration_ns'
     UNION ALL SELECT 5, 'clock', printf('%.6f GHz, error at most %d ns', m.value / 1e9,
       (SELECT max(error_ns) FROM clock_snapshot)) FROM meta m WHERE m.key = 'tsc_hz'
-    UNION ALL SELECT 6, 'machine', m.value || ', ' || (SELECT value FROM meta WHERE key = 'cpus') || ' CPUs, '
+    UNION ALL SELECT 6, 'remote clocks', printf('%d processes, error of their times at most %.6f s', count(*), max(value) / 1e9)
+      FROM stats WHERE name = 'remote_clock_error_ns' HAVING count(*)
+    UNION ALL SELECT 7, 'machine', m.value || ', ' || (SELECT value FROM meta WHERE key = 'cpus') || ' CPUs, '
       || (SELECT value FROM meta WHERE key = 'kernel') FROM meta m WHERE m.key = 'cpu_model'
-    UNION ALL SELECT 7, 'events', (SELECT count(*) FROM event)
-    UNION ALL SELECT 8, 'books', value FROM stats WHERE name = 'books'
-    UNION ALL SELECT 9, 'kernel''s view', printf('%s; %d times on a CPU, %d page faults %s', m.value,
+    UNION ALL SELECT 8, 'events', (SELECT count(*) FROM event)
+    UNION ALL SELECT 9, 'books', value FROM stats WHERE name = 'books'
+    UNION ALL SELECT 10, 'kernel''s view', printf('%s; %d times on a CPU, %d page faults %s', m.value,
       (SELECT count(*) FROM sched_slice), (SELECT total(count) FROM fault), f.value)
       FROM meta m JOIN meta f ON f.key = 'kernel_faults' WHERE m.key = 'kernel_view') ORDER BY n;
 

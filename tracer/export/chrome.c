@@ -222,6 +222,7 @@ int chrome_write(sqlite3 *db, FILE *to)
     write_each(&c, "SELECT * FROM chrome_message", put_arrow);
     write_each(&c, "SELECT * FROM chrome_fork", put_arrow);
     write_each(&c, "SELECT * FROM chrome_join", put_arrow);
+    write_each(&c, "SELECT * FROM chrome_submit", put_arrow);
     fputs("\n]}\n", to);
     return c.error;
 }

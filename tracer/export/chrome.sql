@@ -146,3 +146,15 @@ CREATE TEMP VIEW chrome_join AS
   CROSS JOIN process_of c ON c.task = j.task CROSS JOIN shown_event e ON e.id = j.id
   CROSS JOIN event_time b ON b.id = e.begin
   CROSS JOIN shown q ON q.id = c.id CROSS JOIN shown p ON p.id = e.process WHERE q.id <> p.id;
+
+-- The chunks that were submitted to workers of other programs: those that have no task.
+CREATE TEMP TABLE submitted(submitter INTEGER, number INTEGER, chunk INTEGER, PRIMARY KEY(submitter, number)) WITHOUT ROWID;
+INSERT OR IGNORE INTO submitted
+  SELECT p.parent, e.a, e.rowid FROM event e CROSS JOIN process p ON p.id = e.process
+  WHERE e.kind = EVENT_CHUNK AND e.phase = 1 AND p.task IS NULL AND p.parent IS NOT NULL AND e.a IS NOT NULL;
+CREATE TEMP VIEW chrome_submit AS
+  SELECT 'submit', p.pid, s.tid, s.ns, s.ns, q.pid, c.tid, c.ns, c.ns
+  FROM shown_event s CROSS JOIN submitted t ON t.submitter = s.process AND t.number = s.a
+  CROSS JOIN shown_event c ON c.id = t.chunk
+  CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = c.process
+  WHERE s.kind = EVENT_SUBMIT;

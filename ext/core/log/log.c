@@ -35,6 +35,7 @@
 
 struct sf_log sf_log_self;
 static uint32_t (*thread_name)(uint32_t lane, uint64_t thread);
+static void (*when_closed)(void);
 
 /* The last numbers given out, shared by all processes of a family; made by the process at its root. */
 struct family {
@@ -65,7 +66,7 @@ static __thread struct {
     char name[SF_NAME_BYTES];
 } next_fork __attribute__((tls_model("initial-exec")));
 
-static void wake_collector(void)
+void sf_log_wake_collector(void)
 {
     /* relaxed: it only has to change; the collector looks at everything anyway */
     atomic_fetch_add_explicit((_Atomic uint32_t *)&sf_log_self.session->wake, 1, memory_order_relaxed);
@@ -104,6 +105,8 @@ static void close_log(void)
     own.mapped = own.lost_pending = own.woken_at = 0;
     own.texts = 0;
     own.era++;
+    if (when_closed)
+        when_closed();
 }
 
 /* The session's directory. It is opened once more by its path if the program has closed it, or if somebody has removed
@@ -203,7 +206,7 @@ bool sf_log_make_room(uint64_t tsc)
             uint64_t before = own.file.reserved;
             reserve_more_pages();
             if (own.file.reserved == before)
-                wake_collector(); /* it may find that there is more to be had by now */
+                sf_log_wake_collector(); /* it may find that there is more to be had by now */
         }
     }
     if (own.file.reserved < capacity && room > own.file.reserved)
@@ -212,7 +215,7 @@ bool sf_log_make_room(uint64_t tsc)
     /* Only once for each tail: the records that are lost until the collector comes must not cost a system call each. */
     if (used >= capacity / 2 && own.woken_at != tail + 1) {
         own.woken_at = tail + 1;
-        wake_collector();
+        sf_log_wake_collector();
     }
     /* After a loss a LOST record comes first, so two slots are needed. */
     if (log->head + (own.lost_pending ? 1 : 0) >= room)
@@ -260,6 +263,11 @@ static void introduce_threads(void)
     for (uint32_t lane = 0; lane < sf_lanes_end(); lane++)
         if (sf_lanes_holder(lane, &held))
             introduce_thread(lane, &held);
+}
+
+void sf_log_when_closed(void (*closed)(void))
+{
+    when_closed = closed;
 }
 
 uint64_t sf_log_enter_lane(void)
@@ -362,13 +370,23 @@ const char *sf_log_directory(void)
     return own.directory;
 }
 
+int sf_log_directory_fd(void)
+{
+    return sf_log_self.session ? open_directory() : -ENOENT;
+}
+
+uint64_t sf_log_start_tsc(void)
+{
+    return sf_log_self.header ? sf_log_self.header->start_tsc : 0;
+}
+
 void sf_log_request_stop(void)
 {
     uint32_t active = SF_SESSION_ACTIVE;
     if (!sf_log_self.session)
         return;
     atomic_compare_exchange_strong((_Atomic uint32_t *)&sf_log_self.session->state, &active, SF_SESSION_STOPPING);
-    wake_collector();
+    sf_log_wake_collector();
 }
 
 static void copy_name(char to[SF_NAME_BYTES], const char *from)
@@ -468,4 +486,10 @@ uint32_t sf_log_next_channel(void)
 uint64_t sf_log_family(void)
 {
     return family_number;
+}
+
+uint64_t sf_log_next_submit(void)
+{
+    static uint64_t last;
+    return ++last;
 }

@@ -40,8 +40,20 @@ void sf_log_detach(void);
 /* The directory of the session this process is in; "" if none. */
 const char *sf_log_directory(void);
 
+/* A descriptor of that directory, or -errno: it is gone, or there is none. It stays this file's. */
+int sf_log_directory_fd(void);
+
+/* When this process's log began; 0: it has none. */
+uint64_t sf_log_start_tsc(void);
+
 /* Asks the collector to finish (state STOPPING) and wakes it. */
 void sf_log_request_stop(void);
+
+/* Calls `closed` whenever this process's log is closed from now on: when it leaves its session, and in every child. */
+void sf_log_when_closed(void (*closed)(void));
+
+/* Wakes the session's collector. */
+void sf_log_wake_collector(void);
 
 /* The name of this process, for people: copied, cut at SF_NAME_BYTES - 1. Before sf_log_attach: a log that exists keeps
  * the name it has. */
@@ -57,6 +69,9 @@ void sf_log_fork_as(uint32_t task, const char *name);
 /* The next task or channel number, unique in the tree of forks below the first process that called sf_log_init. */
 uint32_t sf_log_next_task(void);
 uint32_t sf_log_next_channel(void);
+
+/* The next number of something submitted (SUBMIT), unique in this process. */
+uint64_t sf_log_next_submit(void);
 
 /* The family's number, a random one. Task and channel numbers are unique only within a family. */
 uint64_t sf_log_family(void);

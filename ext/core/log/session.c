@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/os/bus.h"
+#include "core/os/tsc.h"
 
 int sf_session_open(const char *directory)
 {
@@ -57,4 +58,34 @@ void sf_session_unmap(struct sf_session_header *session)
 {
     sf_bus_unguard(session);
     munmap(session, sizeof *session);
+}
+
+int sf_session_make(const char *directory, uint32_t log_records)
+{
+    struct sf_session_header header = {.magic = SF_SESSION_MAGIC,
+                                       .version = SF_ABI_VERSION,
+                                       .log_records = log_records,
+                                       .state = SF_SESSION_ACTIVE,
+                                       .start_tsc = sf_tsc_read()};
+    int directory_fd = sf_session_open(directory);
+    if (directory_fd < 0)
+        return directory_fd;
+    int fd = openat(directory_fd, SF_SESSION_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int error = fd < 0 ? -errno : 0;
+    ssize_t written = error ? 0 : write(fd, &header, sizeof header);
+    if (!error && written != (ssize_t)sizeof header)
+        error = written < 0 ? -errno : -ENOSPC;
+    if (fd >= 0)
+        close(fd);
+    close(directory_fd);
+    return error;
+}
+
+void sf_session_unlink(const char *directory)
+{
+    int directory_fd = sf_session_open(directory);
+    if (directory_fd < 0)
+        return;
+    unlinkat(directory_fd, SF_SESSION_FILE, 0);
+    close(directory_fd);
 }

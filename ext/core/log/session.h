@@ -15,4 +15,11 @@ int sf_session_map(int directory_fd, struct sf_session_header **out);
 
 void sf_session_unmap(struct sf_session_header *session);
 
+/* Makes an ACTIVE session, for logs of so many records, in a directory that has none. It is for this process and its
+ * forks, and has no collector: see parcel.h. 0 or -errno. */
+int sf_session_make(const char *directory, uint32_t log_records);
+
+/* Removes the session file: who has mapped it needs it no more, and others are to find none. */
+void sf_session_unlink(const char *directory);
+
 #endif

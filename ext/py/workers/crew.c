@@ -275,11 +275,10 @@ int sf_crew_start(struct sf_crew *crew)
 
 uint64_t sf_crew_number(const struct sf_crew *crew, int64_t waiting)
 {
-    static uint64_t last; /* of any crew; under the interpreter lock */
-    last++;
+    uint64_t number = sf_log_next_submit();
     if (waiting >= 0)
-        sf_log_write(SF_EVENT_SUBMIT, SF_PHASE_INSTANT, 0, last, (uint64_t)waiting + (uint64_t)count_sent(crew));
-    return last;
+        sf_log_write(SF_EVENT_SUBMIT, SF_PHASE_INSTANT, 0, number, (uint64_t)waiting + (uint64_t)count_sent(crew));
+    return number;
 }
 
 /* sf_crew_send, between enter and leave. */

@@ -260,6 +260,24 @@ def test_a_map_worker_and_its_parent_end_each_others_waits(db):
         (2, "running", 51, 80), (1, "handover", 80, 90), (1, "other", 90, 95), (1, "running", 95, 100)]
 
 
+def test_what_is_submitted_ends_the_wait_of_its_worker(db):
+    """The worker has no task: it is another program's. It waits from 20 to 60 for what was submitted at 50."""
+    t = Trace(db)
+    t.process(0, 100)
+    t.process(10, 95, parent=1)
+    t.instant(1, "submit", 5, a=7)
+    t.span(2, "chunk", 10, 20, None, 7, 1)
+    t.wait(1, "message", 6, 22)
+    t.wait(2, "request", 20, 60)
+    t.instant(1, "submit", 50, a=8)
+    t.wait(1, "message", 51, 92)
+    t.events.append((60 * MS, 1, 2, "chunk", None, 8, 1, 0, 1000))
+    t.events.append((90 * MS, 2, 2, "chunk", None, 8, 1, 0, 1000))
+    analyzed(t)
+    assert critical_path(db)[-5:] == [(1, "running", 22, 50), (2, "handover", 50, 60), (2, "running", 60, 90),
+                                      (1, "handover", 90, 92), (1, "running", 92, 100)]
+
+
 def test_messages_and_channels_have_their_times(db):
     """The receiver waits 5 ms before the first send begins; the second message lies 20 ms in the channel; nobody takes the
     third."""
