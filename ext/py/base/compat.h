@@ -6,6 +6,9 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #if PY_VERSION_HEX < 0x03090000
 #error "snakefish needs Python 3.9 or later"
 #endif
@@ -159,6 +162,25 @@ static inline int sf_is_finalizing(void)
 #else
     return _Py_IsFinalizing();
 #endif
+}
+
+/* Of an int, of exactly this type. False: it does not fit into 64 bits. */
+static inline bool sf_integer_value(PyObject *object, int64_t *value)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyUnstable_Long_IsCompact((PyLongObject *)object)) {
+        *value = PyUnstable_Long_CompactValue((PyLongObject *)object);
+        return true;
+    }
+#elif PY_VERSION_HEX >= 0x030B0000
+    if (Py_SIZE(object) >= -1 && Py_SIZE(object) <= 1) { /* 0 has one digit too, which is 0 */
+        *value = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
+        return true;
+    }
+#endif
+    int overflow;
+    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    return !overflow;
 }
 
 #endif

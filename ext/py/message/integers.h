@@ -14,11 +14,7 @@
 /* Whether the object is an int, of exactly this type, of 64 bits. */
 static inline bool sf_integers_get(PyObject *object, int64_t *value)
 {
-    int overflow;
-    if (!PyLong_CheckExact(object))
-        return false;
-    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    return !overflow;
+    return PyLong_CheckExact(object) && sf_integer_value(object, value);
 }
 
 /* The list of what is in the claimed slot from byte `at` on: a new reference, or NULL with MemoryError. */

@@ -248,30 +248,11 @@ static int write_text(struct sf_plain *plain, PyObject *text)
     return WRITTEN;
 }
 
-/* False: it does not fit into 64 bits. */
-static inline bool get_integer(PyObject *object, int64_t *value)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    if (PyUnstable_Long_IsCompact((PyLongObject *)object)) {
-        *value = PyUnstable_Long_CompactValue((PyLongObject *)object);
-        return true;
-    }
-#elif PY_VERSION_HEX >= 0x030B0000
-    if (Py_SIZE(object) >= -1 && Py_SIZE(object) <= 1) { /* 0 has one digit too, which is 0 */
-        *value = Py_SIZE(object) * (int64_t)((PyLongObject *)object)->ob_digit[0];
-        return true;
-    }
-#endif
-    int overflow;
-    *value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    return !overflow;
-}
-
 /* Where the next opcode goes; NULL: it does not fit into 64 bits. There is room for NUMBER_BYTES. */
 static inline char *put_integer(char *at, PyObject *object)
 {
     int64_t value;
-    if (!get_integer(object, &value))
+    if (!sf_integer_value(object, &value))
         return NULL;
     size_t bytes, head = 1;
     if ((uint64_t)value <= 0xffff) { /* most ints */
