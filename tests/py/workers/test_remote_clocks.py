@@ -30,7 +30,7 @@ def work(x):
 
 if __name__ == "__main__":
     client = Client(scheduler_file=sys.argv[1], set_as_default=False)
-    client.wait_for_workers(2, timeout=45)
+    client.wait_for_workers(1, timeout=45)
     with snakefish.trace.session(sys.argv[2]):
         told = snakefish.map(work, range(40), executor=client.get_executor(), chunksize=1)
     print(json.dumps(told))
@@ -41,7 +41,7 @@ if __name__ == "__main__":
 
 @contextlib.contextmanager
 def cluster(folder, near, far):
-    """A scheduler and a worker on one host, a worker of two threads on the other. Yields the scheduler's file."""
+    """A scheduler on one host, a worker of two threads on the other. Yields the scheduler's file."""
     file, started = str(folder / "scheduler.json"), []
     options = {"env": environment(), "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -51,9 +51,7 @@ def cluster(folder, near, far):
 
     try:
         start(near, "distributed.cli.dask_scheduler", "--port", "0")
-        for host, threads in ((near, 1), (far, 2)):
-            start(host, "distributed.cli.dask_worker", "--nthreads", str(threads), "--no-nanny", "--local-directory",
-                  str(folder / host.name))
+        start(far, "distributed.cli.dask_worker", "--nthreads", "2", "--no-nanny", "--local-directory", str(folder))
         while not os.path.exists(file):
             assert started[0].poll() is None, "the scheduler has ended"
             time.sleep(0.05)
@@ -77,23 +75,16 @@ def test_remote_events_are_where_the_trace_says_within_the_error_that_it_states(
     with Database(path) as db:
         assert db.state() == "complete" and db.losses() == []
         ns = 1e9 / db.one("SELECT value FROM meta WHERE key = 'tsc_hz'")
-        error_ns = dict(db.rows("SELECT p.name, s.value FROM stats s JOIN process p ON p.id = s.process "
-                                "WHERE s.name = 'remote_clock_error_ns'"))
-        pids = {int(name.rpartition(":")[2]): name for name in error_ns}
-        assert sorted(name.partition(":")[0] for name in pids.values()) == ["host-a", "host-b"]
-        there, back = delays_s
-        for name, error in error_ns.items():  # no clock can be told more exactly than by half of what the ways take
-            assert (0 if name.startswith("host-a") else (there + back) / 2 * 1e9) <= error < 5e9
-            assert name.startswith("host-b") or error == 0
+        (name, error_ns), = db.rows("SELECT p.name, s.value FROM stats s JOIN process p ON p.id = s.process "
+                                    "WHERE s.name = 'remote_clock_error_ns'")
+        assert {f"host-b:{pid}" for pid, _, _ in told} == {name}
+        assert sum(delays_s) / 2 * 1e9 <= error_ns < 5e9  # no clock is told more exactly than by half of what the ways take
         marks = dict(db.rows("SELECT t.text, e.tsc FROM event e JOIN text t ON t.id = e.object "
                              "JOIN event_kind k ON k.id = e.kind WHERE k.name = 'mark'"))
         assert len(marks) == 40
-        wrong_ns = {pid: [] for pid in pids}
-        for x, (pid, before, after) in enumerate(told):
+        for x, (_, before, after) in enumerate(told):
             tsc = marks[f"in {x}"]
-            wrong_ns[pid].append(max(before - tsc, tsc - after, 0) * ns)
-        for pid, wrong in wrong_ns.items():
-            assert len(wrong) > 3 and max(wrong) <= error_ns[pids[pid]] + 1000, (pids[pid], max(wrong), error_ns)
+            assert max(before - tsc, tsc - after) * ns <= error_ns + 1000, (x, before - tsc, tsc - after, error_ns)
         # causality: no chunk before it was submitted, no result before its chunk has ended
         assert db.one("SELECT count(*) FROM span c JOIN event_time s ON s.a = c.a JOIN event_kind k ON k.id = s.kind "
                       "WHERE c.kind = 'chunk' AND k.name = 'submit'") == 40
