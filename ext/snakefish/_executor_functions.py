@@ -82,8 +82,8 @@ class Functions:
         self._kept = {}  # number: those ids, and the parts, which have to live as long as their ids are here
         self._seconds = {}  # number: what a call took in its last map
         self._limit = _MOST
-        self.next = self.inherited = 0
-        self.generation = 0
+        self._next = itertools.count()
+        self.inherited = self.generation = 0
 
     def number(self, function):
         """The number of any callable, a new one if it has none."""
@@ -91,11 +91,10 @@ class Functions:
         key = tuple(map(id, parts))
         number = self._numbers.get(key)
         if number is None:
-            number = self.next
+            number = next(self._next)  # one step: another thread, or a signal handler, gets another number
             self._by_number[number] = function
             self._kept[number] = (key, parts)
             self._numbers[key] = number
-            self.next = number + 1
         return number
 
     def item(self, function, args, kwargs, whole):
@@ -121,7 +120,7 @@ class Functions:
     def inherit(self):
         """Before the first workers of a generation are forked: they will have all functions that are here."""
         self.generation += 1
-        self.inherited = self.next
+        self.inherited = next(self._next)
 
     def seconds(self, function):
         """What a call of it took in its last map; None: there was none."""
@@ -138,7 +137,8 @@ class Functions:
         """Drops the oldest functions, but for some, and for those with these numbers."""
         for number in sorted(self._by_number.keys() - used)[: len(self._by_number) - _KEPT]:
             key, _ = self._kept.pop(number)
-            del self._numbers[key], self._by_number[number]
+            self._numbers.pop(key, None)  # two threads may have given a function two numbers
+            del self._by_number[number]
             self._seconds.pop(number, None)
         self._limit = max(_MOST, 2 * len(self._by_number))
 

@@ -25,6 +25,7 @@ manager fails what it finds in `waiting`, and who adds a task after that withdra
 import collections
 import os
 import threading
+import time
 import weakref
 from concurrent.futures import BrokenExecutor
 
@@ -32,8 +33,9 @@ from snakefish._executor_functions import Functions, goes_whole
 from snakefish._snakefish import _Crew
 
 _NO_LIMIT = 0  # of a crew's tasks_per_worker
+_LOOK_S = 0.001  # how often it is looked whether other threads have forked
 
-states: "weakref.WeakSet[State]" = weakref.WeakSet()
+states: "weakref.WeakValueDictionary[int, State]" = weakref.WeakValueDictionary()  # by id
 exiting: "list[int]" = []  # the process that is at its end
 
 
@@ -52,14 +54,17 @@ class State:
         self.broken = None  # an exception: what every task gets from now on
         self.reference = None  # to the Executor, a weak one
         self._manage = manage
-        states.add(self)
+        states[id(self)] = self
 
-    def refuse(self):
-        """Raises if no more tasks can be taken."""
+    def refuse_copy(self):
         if self.owner != os.getpid():
             raise RuntimeError(
                 f"this Executor was made by process {self.owner}: only that process can use it. Make one here"
             )
+
+    def refuse(self):
+        """Raises if no more tasks can be taken."""
+        self.refuse_copy()
         if self.broken is not None:
             raise BrokenExecutor(*self.broken.args) from self.broken.__cause__
         if self.owner in exiting:
@@ -77,13 +82,12 @@ class State:
 
     def _send_or_add(self, task):
         self.need_workers(1)
+        self.begin()
         task.id = self.crew.number(len(self.waiting))
         if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
             self.add([task])
         elif task.may_begin() and not self.is_sent(task, self.try_to_send(task)):
             self.add([task])
-        else:
-            self.begin()
 
     def try_to_send(self, task):
         """What crew.send() says."""
@@ -96,13 +100,13 @@ class State:
     def add(self, tasks):
         try:
             self.need_workers(len(tasks))
+            self.begin()
             self.queue(tasks)
         except BaseException:
             self._begin_for_workers()
             raise
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
-        self.begin()
         if self.closed and any([self._is_withdrawn(task) for task in tasks]):
             self.refuse()
 
@@ -129,7 +133,7 @@ class State:
             try:
                 if not self.start_worker():
                     return
-            except RuntimeError:
+            except (RuntimeError, MemoryError):
                 if not self.crew.alive:
                     self.refuse()  # it may have ended meanwhile
                     raise
@@ -142,7 +146,7 @@ class State:
         return self.crew.start()
 
     def begin(self):
-        """Starts the manager, once."""
+        """Starts the manager, once. No task waits or is sent before: where no thread can be started, none is left over."""
         if not self.managers:
             threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
 
@@ -175,8 +179,26 @@ class State:
             self.shutdown = True
             self.crew.nudge()
 
+    def end_workers(self):
+        """Ends those that no manager ends, because the submit() that has forked them raised."""
+        if self.crew.alive and not self.managers:
+            try:
+                self.begin()
+            except RuntimeError:  # no thread can be started
+                self.crew.close()
+
     def join(self):
-        """Waits until the manager has ended."""
-        for thread in self.managers[:1]:
-            if thread is not threading.current_thread():
-                thread.join()
+        """Waits until all have ended: the manager, and workers that other threads are forking, which no manager may know.
+        The thread that calls may be forking one itself: this is a signal handler then."""
+        while not self.managers:
+            if self.crew.starting:
+                time.sleep(_LOOK_S)
+            elif self.crew.alive:
+                self.end_workers()
+                time.sleep(0)  # the manager may not have begun
+            elif self.crew.finish() and not (self.crew.starting or self.crew.alive):
+                return  # what others submit from now on is refused
+        if self.managers[0] is not threading.current_thread():
+            self.managers[0].join()
+        while self.crew.starting:
+            time.sleep(_LOOK_S)

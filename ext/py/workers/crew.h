@@ -51,6 +51,11 @@ enum sf_crew_event {
     SF_CREW_BROKEN, /* (BROKEN, None, exception): what `prepare` raised in a worker, which ends */
 };
 
+struct sf_crew_fork { /* a start() under way, on the stack of its thread */
+    unsigned long thread;
+    struct sf_crew_fork *next;
+};
+
 struct sf_crew {
     struct sf_engine engine; /* f is owned: called with each item */
     struct sf_feed feed;
@@ -60,6 +65,7 @@ struct sf_crew {
     PyObject *events;          /* list: what wait() returns next */
     uint64_t tasks_per_worker; /* 0: no limit */
     int users;                 /* calls under way that may release the interpreter lock */
+    struct sf_crew_fork *forks; /* those that are start() */
     bool packing;              /* a send() is pickling */
     bool refused;              /* another one found it so */
     bool waiting;              /* a wait() is under way */
@@ -76,11 +82,14 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
 /* Forks one more worker. 1, 0: there are `workers` already, -1 with an exception. */
 int sf_crew_start(struct sf_crew *crew);
 
+/* Whether another thread forks a worker. One that comes too late, as the crew is closed, is reaped once this is false. */
+bool sf_crew_is_starting(const struct sf_crew *crew);
+
 /* A new number for a task, which no other task of this process has. waiting: how many tasks of this crew wait to be
  * sent, for the trace's SUBMIT; -1: no such event is written. */
 uint64_t sf_crew_number(const struct sf_crew *crew, int64_t waiting);
 
-/* Sends an item. A task that is sent again keeps its number. 1, 0: not now (wait() is woken when it can be tried
+/* Sends an item. A task that is sent again has a new number. 1, 0: not now (wait() is woken when it can be tried
  * again), or -1 with an exception. *is_bad: that is pickle's, about the item. */
 int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject *item, bool *is_bad);
 

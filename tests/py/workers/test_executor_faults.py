@@ -1,0 +1,392 @@
+"""Executor: what programs, other threads and want of resources do to it at a bad moment. Every future ends, the workers
+end, and what cannot be done is said."""
+import concurrent.futures
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import threading
+import time
+import types
+
+import pytest
+from conftest import PYPY, children, descriptors, settles
+
+import snakefish
+from snakefish import Executor, WorkerDied
+from snakefish._executor_functions import Functions
+
+LIMIT_S = 20
+
+
+@pytest.fixture
+def gate():
+    with snakefish.Channel(1 << 16) as one:
+        yield one
+
+
+def outcomes(futures):
+    return [future.exception(LIMIT_S) or future.result() for future in futures]
+
+
+# ---- futures whose state the program sets ----
+
+
+def test_a_waiting_future_that_the_program_has_given_an_outcome_stays_as_it_is(gate, caplog):
+    with Executor(1) as executor:
+        busy = executor.submit(lambda: gate.receive_pyobj())
+        tasks = [executor.submit(abs, -n) for n in range(8)]
+        tasks[5].set_result("mine")
+        gate.send_pyobj(None)
+        assert outcomes(tasks) == [0, 1, 2, 3, 4, "mine", 6, 7]
+        assert busy.done()
+
+
+def test_a_waiting_future_that_the_program_has_set_running_is_run(gate, caplog):
+    with Executor(1) as executor:
+        executor.submit(lambda: gate.receive_pyobj())
+        tasks = [executor.submit(abs, -n) for n in range(8)]
+        assert tasks[5].set_running_or_notify_cancel()
+        gate.send_pyobj(None)
+        assert outcomes(tasks) == list(range(8))
+
+
+@pytest.mark.parametrize("with_map", [False, True])
+def test_a_callback_of_a_cancelled_future_may_raise_anything(gate, capsys, with_map):
+    def fail(_):
+        sys.exit("raised in a callback")
+
+    executor = Executor(1)
+    tasks = [executor.submit(lambda: gate.receive_pyobj()), *[executor.submit(abs, -n) for n in range(8)]]
+    tasks[5].add_done_callback(fail)
+    executor.shutdown(wait=False, cancel_futures=True)
+    gate.send_pyobj("released")
+    executor.shutdown()
+    assert tasks[0].result(0) == "released" and tasks[5].cancelled() and tasks[8].cancelled()
+    assert "raised in a callback" in capsys.readouterr().err
+
+
+class Ending:
+    def __repr__(self):
+        sys.exit(5)
+
+
+def test_arguments_that_cannot_be_shown_do_not_hide_the_death_of_a_worker(executor):
+    task = executor.submit(lambda _: os._exit(3), Ending())
+    with pytest.raises(WorkerDied, match="exit status 3"):
+        task.result(LIMIT_S)
+    assert executor.submit(abs, -1).result(LIMIT_S) == 1
+
+
+@pytest.mark.parametrize("failure", [MemoryError, SystemExit])
+def test_a_failure_of_the_manager_becomes_the_outcome_of_its_task(executor, monkeypatch, failure):
+    """As where there is no memory for the value: no other task suffers."""
+    def fail(*_):
+        raise failure("no room")
+
+    task = executor.submit(time.sleep, 0.2)
+    others = [executor.submit(abs, -n) for n in range(20)]
+    monkeypatch.setattr(executor._state, "refuse_copy", lambda: None)
+    monkeypatch.setattr("snakefish._executor_tasks.Task.succeed", fail)
+    assert [type(outcome) for outcome in outcomes([task, *others])] == [failure] * 21
+    monkeypatch.undo()
+    assert executor.submit(abs, -1).result(LIMIT_S) == 1
+
+
+# ---- tasks that come back to be sent again ----
+
+
+class Late:
+    """An instance of it can be unpickled where its module is: in processes that were forked later."""
+
+
+def make_late_module():
+    module = types.ModuleType("made_late")
+    exec("class Late:\n    def __call__(self):\n        return 'called'", module.__dict__)
+    sys.modules["made_late"] = module
+    return module
+
+
+@pytest.fixture
+def late():
+    yield make_late_module
+    sys.modules.pop("made_late", None)
+
+
+def test_what_was_sent_when_the_rest_is_cancelled_is_run_also_if_it_has_to_be_sent_again(gate, late):
+    executor = Executor(1)
+    busy = executor.submit(lambda: gate.receive_pyobj())
+    sent = executor.submit(pickle.dumps, late().Late())  # the worker has no such module
+    waiting = [executor.submit(abs, -1) for _ in range(5)]
+    (task,) = [task for task in executor._state.crew.sent().values() if task.future is sent]
+    number = task.id
+    executor.shutdown(wait=False, cancel_futures=True)
+    gate.send_pyobj(None)
+    assert b"made_late" in sent.result(LIMIT_S)
+    assert task.id > number  # what comes late for the old number is not about the task any more
+    assert busy.done() and waiting[-1].cancelled()
+    executor.shutdown()
+    assert not children()
+
+
+# ---- workers that die ----
+
+
+def test_tasks_that_each_end_their_worker_do_not_break_the_executor(executor):
+    tasks = [executor.submit(lambda: os._exit(3)) for _ in range(25)]
+    assert [type(task.exception(LIMIT_S)) for task in tasks] == [WorkerDied] * 25
+    assert executor.submit(abs, -1).result(LIMIT_S) == 1
+
+
+# ---- functions, submitted by several threads at once ----
+
+
+def test_functions_that_threads_submit_at_the_same_moment_are_not_taken_for_each_other():
+    """Wherever one thread is interrupted while it numbers a function, another one numbers its own."""
+    functions, depth = Functions(), []
+
+    def number_another(frame, event, _argument):
+        frame.f_trace_opcodes = True
+        if event == "opcode" and frame.f_code is Functions.number.__code__ and not depth:
+            depth.append(1)
+            sys.settrace(None)
+            own = eval(f"lambda: {len(made)}")
+            made.append((own, functions.number(own)))
+            sys.settrace(number_another)
+            depth.pop()
+        return number_another
+
+    made = []
+    for _ in range(3):
+        function = eval("lambda: None")
+        sys.settrace(number_another)
+        try:
+            number = functions.number(function)
+        finally:
+            sys.settrace(None)
+        made.append((function, number))
+    assert len(made) > 10
+    for function, number in made:
+        assert functions._by_number[number] is function
+
+
+def test_functions_that_were_numbered_twice_can_be_dropped():
+    functions = Functions()
+    for n in range(1200):
+        function = eval(f"lambda: {n}")
+        functions.number(function)
+        functions._numbers.clear()  # as where another thread numbers it meanwhile
+        functions.number(function)
+    functions.trim(set())
+    assert len(functions._by_number) == 500
+
+
+# ---- want of resources ----
+
+
+@pytest.fixture
+def no_descriptors():
+    """Makes that no descriptor can be opened, so that no worker can be forked."""
+    old, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def take():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, descriptors())) + 1, limits[1]))
+        try:
+            while True:
+                old.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            pass
+
+    def give():
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        while old:
+            os.close(old.pop())
+
+    take.undo = give
+    yield take
+    give()
+
+
+def test_forks_that_fail_for_a_while_leave_the_other_workers_tasks_alone(gate, no_descriptors):
+    with Executor(2, max_tasks_per_child=1) as executor:
+        busy = executor.submit(lambda: gate.receive_pyobj())
+        executor.submit(abs, -1).result(LIMIT_S)
+        waiting = [executor.submit(abs, -n) for n in range(5)]
+        no_descriptors()
+        time.sleep(3)  # 30 forks fail
+        no_descriptors.undo()
+        gate.send_pyobj("released")
+        assert outcomes([busy, *waiting]) == ["released", 0, 1, 2, 3, 4]
+
+
+def test_a_program_that_can_start_no_thread_is_told_and_nothing_runs_or_stays(monkeypatch):
+    def fail(_):
+        raise RuntimeError("can't start new thread")
+
+    read, write = os.pipe()
+    with Executor(2) as executor:
+        monkeypatch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            executor.submit(os.write, write, b"run")
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            executor.map(abs, [-1])
+    assert not settles(children)
+    os.close(write)
+    assert os.read(read, 9) == b""
+    os.close(read)
+
+
+@pytest.mark.skipif(PYPY, reason="its memory cannot be limited this way")
+@pytest.mark.parametrize("make", ["bytes", "lambda n: ['x' * n]"])
+def test_a_result_for_which_there_is_no_memory_is_its_tasks_failure(check_program, make):
+    assert check_program(f"""
+        import resource
+        from snakefish import Executor
+        with Executor(1) as executor:
+            print(executor.submit(abs, -1).result())
+            with open("/proc/self/statm") as statm:
+                used = int(statm.read().split()[0]) * resource.getpagesize()
+            _, hard = resource.getrlimit(resource.RLIMIT_AS)
+            resource.setrlimit(resource.RLIMIT_AS, (used + (40 << 20), hard))  # the worker is forked already
+            tasks = [executor.submit({make}, n) for n in (10, 200 << 20, 200 << 20, 10)]
+            for task in tasks:
+                error = task.exception()
+                print(type(error).__name__ if error else len(task.result()))
+            print(executor.submit(abs, -2).result())
+    """) == "1\n" + ("10\nMemoryError\nMemoryError\n10\n2\n" if make == "bytes" else "1\nMemoryError\nMemoryError\n1\n2\n")
+
+
+# ---- the end, while another thread submits ----
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("used", [False, True])
+def test_a_shutdown_waits_for_the_submission_that_another_thread_is_in(run_program, wait, used):
+    """Its fork takes long; then it runs, or is refused. In neither case is a worker left over."""
+    ended = run_program(f"""
+        import os, threading, time, warnings
+        from conftest import children
+        from snakefish import Executor
+        warnings.simplefilter("ignore")
+        begun, delay = threading.Event(), 0
+        def hook():
+            begun.set()
+            time.sleep(delay)
+        os.register_at_fork(after_in_parent=hook)
+        executor, outcomes = Executor(2), []
+        def submit():
+            try:
+                outcomes.append(executor.submit(abs, -1))
+            except RuntimeError as error:
+                outcomes.append(error)
+        if {used}:
+            executor.submit(abs, -1).result()
+            executor.submit(time.sleep, 0.05)
+            begun.clear()
+        delay = 0.7
+        thread = threading.Thread(target=submit)
+        thread.start()
+        begun.wait()
+        executor.shutdown(wait={wait})
+        if not {wait}:
+            thread.join()
+            time.sleep(0.5)
+        left = children()
+        thread.join()
+        (outcome,) = outcomes
+        print(*left, "refused" if isinstance(outcome, RuntimeError) else outcome.result(0))
+    """)
+    assert ended.stdout.strip() in ("1", "refused") and ended.status == 0, ended
+
+
+def test_a_signal_handler_may_shut_down_the_executor_whose_submission_it_interrupts(check_program):
+    assert check_program("""
+        import os, signal, threading, time
+        from snakefish import Executor
+        executor = Executor(1)
+        signal.signal(signal.SIGUSR1, lambda *_: executor.shutdown())
+        def hook():
+            os.kill(os.getpid(), signal.SIGUSR1)
+        os.register_at_fork(before=hook)
+        try:
+            print(executor.submit(abs, -1).result(0))
+        except RuntimeError as error:
+            print(error)
+        executor.shutdown()
+    """) in ("1\n", "cannot schedule new futures after shutdown\n")
+
+
+def test_executors_that_other_threads_make_at_the_programs_end_do_not_disturb_it(check_program):
+    assert check_program("""
+        import threading, sys
+        from snakefish import Executor
+        sys.setswitchinterval(1e-6)
+        executor = Executor(1)
+        task = executor.submit(print, "printed", flush=True)
+        kept = [Executor(1) for _ in range(300)]
+        def make():
+            while True:
+                Executor(1)
+        for _ in range(2):
+            threading.Thread(target=make, daemon=True).start()
+    """) == "printed\n"
+
+
+# ---- maps ----
+
+
+def test_the_iterator_of_a_map_tells_a_forked_child_whose_it_is(gate):
+    with Executor(1) as executor:
+        results = executor.map(lambda n: gate.receive_pyobj(), range(3), chunksize=1)
+
+        def child():
+            with pytest.raises(RuntimeError, match=f"process {os.getppid()}"):
+                next(results)
+            results.close()
+            return "done"
+
+        with snakefish.Thread(child) as thread:
+            thread.start()
+        assert thread.get_result() == "done"
+        for n in range(3):
+            gate.send_pyobj(n)
+        assert list(results) == [0, 1, 2]
+
+
+def test_an_iterator_can_be_closed_while_its_map_goes_on(executor):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            results = executor.map(abs, range(300), chunksize=1)
+            assert next(results) == 0
+            results.close()
+        assert executor.submit(abs, -1).result(LIMIT_S) == 1
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_the_chunk_of_a_map_that_was_sent_when_the_rest_is_cancelled_has_results(gate, late):
+    """Also if it has to be sent again."""
+    executor, got = Executor(1), []
+    busy = executor.submit(lambda: gate.receive_pyobj())
+    results = executor.map(pickle.dumps, [late().Late()] * 10, chunksize=2)  # the worker has no such module
+    assert not settles(lambda: executor._state.crew.under_way < 2)
+    executor.shutdown(wait=False, cancel_futures=True)
+    gate.send_pyobj(None)
+    with pytest.raises(concurrent.futures.CancelledError):
+        for result in results:
+            got.append(b"made_late" in result)
+    assert got == [True, True] and busy.done()
+    executor.shutdown()
+
+
+def test_programs_that_leave_in_the_midst_of_a_map_end():
+    ended = subprocess.run([sys.executable, "-c", """if True:
+        import snakefish, time
+        executor = snakefish.Executor(2)
+        results = executor.map(lambda n: time.sleep(0.01), range(50), chunksize=1)
+        next(results)
+    """], capture_output=True, text=True, timeout=LIMIT_S)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
