@@ -19,6 +19,7 @@ _SHORT_S = 0.001
 _ADAPT_S = 0.01  # how often their number is adapted
 _MOST_DEATHS = 20  # of workers in a row, without any outcome
 _RETRY_S = 0.1  # after a fork that failed
+_FIRST_S = 1  # how long it waits for the first task, at most: a signal handler may have raised before that
 
 
 def manage(state):
@@ -28,6 +29,7 @@ def manage(state):
     if state.managers[0] is not this:
         return
     _name_thread(b"sf-executor")  # so that forks by this thread warn of no others: the program cannot know of them
+    state.first.wait(_FIRST_S)  # else it might end before the submit() that has begun it has sent its task
     manager = _Manager(state)
     reason = None
     try:
@@ -96,15 +98,11 @@ class _Manager:
     def give_up(self, exception):
         """Every task that is left fails, and workers that are left are killed."""
         self.state.shutdown = self.state.closed = True
+        self.state.reason = exception
         for task in self.crew.close():
             if isinstance(task, Task):
                 task.fail(exception)
-        while self.waiting:  # others may withdraw theirs meanwhile
-            try:
-                task = self.waiting.popleft()
-            except IndexError:
-                break
-            task.fail(exception)
+        self.state.fail_waiting()
 
     def cancel_waiting(self):
         for task in self.waiting.copy():

@@ -19,7 +19,7 @@ the manager (_Manager.is_finished) closes both:
 
 Tasks that were sent go back to `waiting` by the manager only, so none is in between when it looks. `closed` may be
 taken back, but only after shutdown(): so who saw it is right to raise. Where the Executor is broken or killed, the
-manager fails what it finds in `waiting`, and who adds a task after that withdraws it.
+manager fails what it finds in `waiting`, and who adds a task after that withdraws it, or fails it if it was begun.
 """
 
 import collections
@@ -50,8 +50,10 @@ class State:
         self.waiting = collections.deque()  # tasks; only the manager takes them out
         self.ahead = max_workers + 1  # how many tasks may be under way
         self.managers = []  # threads; the first one is the manager
+        self.first = threading.Event()  # a task was sent, or waits, or none will: the manager may look
         self.shutdown = self.cancelled = self.killed = self.closed = False
         self.broken = None  # an exception: what every task gets from now on
+        self.reason = None  # an exception: the manager ends, and what is left fails with it
         self.reference = None  # to the Executor, a weak one
         self._manage = manage
         states[id(self)] = self
@@ -79,6 +81,8 @@ class State:
         except BaseException:
             self._begin_for_workers()
             raise
+        finally:
+            self.go()
 
     def _send_or_add(self, task):
         self.need_workers(1)
@@ -105,16 +109,29 @@ class State:
         except BaseException:
             self._begin_for_workers()
             raise
+        finally:
+            self.go()
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
         if self.closed and any([self._is_withdrawn(task) for task in tasks]):
             self.refuse()
+        if self.reason is not None:
+            self.fail_waiting()  # one that was begun, and could not be sent
 
     def queue(self, tasks):
         for task in tasks:
             if task.id is None:
                 task.id = self.crew.number(len(self.waiting))
             self.waiting.append(task)
+
+    def fail_waiting(self):
+        """The manager has ended, for a reason. It calls this too; so no task is left over, whoever sees it."""
+        while self.waiting:
+            try:
+                task = self.waiting.popleft()
+            except IndexError:  # another thread took it
+                break
+            task.fail(self.reason)
 
     def _is_withdrawn(self, task):
         """Whether nobody will run it. If not, the manager has begun with it."""
@@ -149,6 +166,10 @@ class State:
         """Starts the manager, once. No task waits or is sent before: where no thread can be started, none is left over."""
         if not self.managers:
             threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
+
+    def go(self):
+        if not self.first.is_set():
+            self.first.set()
 
     def _begin_for_workers(self):
         """A signal handler has raised: workers that are there already need a manager, which ends them some day."""

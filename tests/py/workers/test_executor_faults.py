@@ -317,20 +317,41 @@ def test_a_signal_handler_may_shut_down_the_executor_whose_submission_it_interru
     """) in ("1\n", "cannot schedule new futures after shutdown\n")
 
 
-def test_executors_that_other_threads_make_at_the_programs_end_do_not_disturb_it(check_program):
-    assert check_program("""
-        import threading, sys
-        from snakefish import Executor
-        sys.setswitchinterval(1e-6)
-        executor = Executor(1)
-        task = executor.submit(print, "printed", flush=True)
-        kept = [Executor(1) for _ in range(300)]
-        def make():
-            while True:
-                Executor(1)
-        for _ in range(2):
-            threading.Thread(target=make, daemon=True).start()
-    """) == "printed\n"
+def test_a_task_that_cannot_be_sent_when_the_executor_breaks_fails(executor, gate):
+    """Another thread's pickling is in its way, and keeps the workers there."""
+    class Slow:
+        def __reduce__(self):
+            pickling.set()
+            assert go_on.wait(LIMIT_S)
+            return int, ()
+
+    pickling, go_on, others = threading.Event(), threading.Event(), []
+    state = executor._state
+    executor.submit(abs, 1).result(LIMIT_S)
+    thread = threading.Thread(target=lambda: others.append(executor.submit(abs, Slow())))
+    thread.start()
+    assert pickling.wait(LIMIT_S)
+    send = state.try_to_send
+
+    def break_instead(task):
+        sent = send(task)
+        state.broken = concurrent.futures.BrokenExecutor("broken by the test")
+        state.crew.nudge()
+        state.managers[0].join(LIMIT_S)
+        return sent
+
+    state.try_to_send, state.max_workers = break_instead, 1  # so that no other worker is asked for
+    try:
+        task = executor.submit(abs, -1)
+        with pytest.raises(concurrent.futures.BrokenExecutor, match="by the test"):
+            task.result(LIMIT_S)
+    finally:
+        state.try_to_send = send
+        go_on.set()
+        thread.join()
+    assert not settles(children)
+    for other in others:
+        assert isinstance(other.exception(LIMIT_S), concurrent.futures.BrokenExecutor)
 
 
 # ---- maps ----
@@ -352,19 +373,6 @@ def test_the_iterator_of_a_map_tells_a_forked_child_whose_it_is(gate):
         for n in range(3):
             gate.send_pyobj(n)
         assert list(results) == [0, 1, 2]
-
-
-def test_an_iterator_can_be_closed_while_its_map_goes_on(executor):
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for _ in range(100):
-            results = executor.map(abs, range(300), chunksize=1)
-            assert next(results) == 0
-            results.close()
-        assert executor.submit(abs, -1).result(LIMIT_S) == 1
-    finally:
-        sys.setswitchinterval(interval)
 
 
 def test_the_chunk_of_a_map_that_was_sent_when_the_rest_is_cancelled_has_results(gate, late):
