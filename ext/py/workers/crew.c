@@ -481,7 +481,7 @@ PyObject *sf_crew_claims(const struct sf_crew *crew)
     PyObject *claims = PyList_New(0);
     for (Py_ssize_t i = 0; claims && !crew->closed && i < crew->engine.started; i++) {
         const struct sf_worker *worker = crew->engine.workers[i];
-        if (!worker || worker->gone)
+        if (!worker) /* one that is gone, and has a struct, is being forked: it may have begun to work */
             continue;
         const struct sf_engine_claim *claim = sf_worker_board(worker);
         uint64_t number = atomic_load_explicit(&claim->number, memory_order_acquire); /* partner: sf_claim_take */

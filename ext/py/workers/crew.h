@@ -99,7 +99,8 @@ PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns);
 /* Makes wait() return. Async-signal-safe but for Python's own rules. */
 void sf_crew_nudge(struct sf_crew *crew);
 
-/* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). */
+/* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). pid: 0 as long as
+ * another thread is in the fork of that worker, which may work already. */
 PyObject *sf_crew_claims(const struct sf_crew *crew);
 
 /* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not, or it may not be killed. */

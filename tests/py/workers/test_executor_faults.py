@@ -139,6 +139,37 @@ def test_tasks_that_each_end_their_worker_do_not_break_the_executor(executor):
     assert executor.submit(abs, -1).result(LIMIT_S) == 1
 
 
+def test_what_a_worker_is_at_is_known_while_the_thread_that_forks_it_is_still_in_the_fork(run_program):
+    """Else its task is taken for one that a dead worker has lost, and runs twice."""
+    ended = run_program("""
+        import os, threading, time, warnings
+        from snakefish._snakefish import _Crew
+        warnings.simplefilter("ignore")
+        in_fork = threading.Event()
+        def hook():
+            in_fork.set()
+            time.sleep(1)
+        os.register_at_fork(after_in_parent=hook)
+        crew = _Crew(time.sleep, None, 1, 0, "test")
+        thread = threading.Thread(target=crew.start)
+        thread.start()
+        in_fork.wait()
+        number = crew.number(-1)
+        crew.send(number, "a task", 60)
+        while thread.is_alive() and not crew.claims():
+            time.sleep(0.001)
+        print(thread.is_alive(), [(pid, at == number, task) for pid, at, task, _ in crew.claims()])
+        print(crew.doom(0, number))
+        thread.join()
+        (pid,) = crew.pids()
+        print(crew.doom(pid, number))
+        while not (events := crew.wait(1)):
+            pass
+        print([event[1:3] == ("a task", pid) for event in events])
+    """)
+    assert (ended.stdout, ended.status) == ("True [(0, True, 'a task')]\nFalse\nTrue\n[True]\n", 0), ended
+
+
 # ---- functions, submitted by several threads at once ----
 
 
