@@ -196,6 +196,17 @@ class Call:
             return None
         return Outcome(*came) if self._shares else self._unpack(came, number, first, end)
 
+    def is_done(self, number):
+        """Whether it can be opened. A number may come for a chunk whose submit was interrupted, and that was submitted again."""
+        if number not in self.under_way:
+            return False
+        future = self.under_way[number][-1]
+        return isinstance(future, BaseException) or future.done()
+
+    def refuse_copy(self):
+        if self._owner != os.getpid():
+            raise RuntimeError(f"this map was begun by process {self._owner}: only that process gets its results")
+
     def forget(self, number):
         """Its outcome was taken."""
         del self.under_way[number]
@@ -245,7 +256,11 @@ class Call:
         left = [future for *_, future in under_way.values() if not isinstance(future, BaseException)]
         cancelled = [future.cancel() for future in reversed(left[self.workers:])]
         if any(cancelled) and hasattr(self.executor, "_pending_work_items"):
-            _wake(self.executor)
+            lock = getattr(self.executor, "_shutdown_lock", None)
+            if lock is not None and lock.locked():  # by this thread, maybe: the garbage collector may run in its submit()
+                threading.Thread(target=_wake, args=(self.executor,), daemon=True).start()
+            else:
+                _wake(self.executor)
 
 
 def _wake(executor):

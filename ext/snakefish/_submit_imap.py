@@ -86,6 +86,7 @@ class _Results:
         self._came.clear()
 
     def _next(self):
+        self._call.refuse_copy()
         while not self._closed:
             if self._ready:
                 return self._ready.popleft()
@@ -138,7 +139,7 @@ class _Results:
         self._source.close()
 
     def _hear(self, number):
-        if number in self._call.under_way:
+        if self._call.is_done(number):
             self._came[number] = True
 
     def _open_next(self):
