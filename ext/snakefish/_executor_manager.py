@@ -29,10 +29,10 @@ def manage(state):
     if state.managers[0] is not this:
         return
     _name_thread(b"sf-executor")  # so that forks by this thread warn of no others: the program cannot know of them
-    state.first.wait(_FIRST_S)  # else it might end before the submit() that has begun it has sent its task
-    manager = _Manager(state)
     reason = None
     try:
+        state.first.wait(_FIRST_S)  # else it might end before the submit() that has begun it has sent its task
+        manager = _Manager(state)
         if manager.work():
             manager.dismiss()
         reason = state.broken or BrokenExecutor("the workers were ended by Ctrl-C (KeyboardInterrupt)")
@@ -41,7 +41,20 @@ def manage(state):
         reason.__cause__ = failure
         raise
     finally:
-        manager.give_up(reason)
+        try:
+            give_up(state, reason)
+        finally:
+            state.ended.set()
+
+
+def give_up(state, reason):
+    """Every task that is left fails, and workers that are left are killed."""
+    state.shutdown = state.closed = True
+    state.reason = reason
+    for task in state.crew.close():
+        if isinstance(task, Task):
+            task.fail(reason)
+    state.fail_waiting()
 
 
 def _name_thread(name):
@@ -94,15 +107,6 @@ class _Manager:
         """Waits until the workers have ended by themselves."""
         while self.crew.alive and not self.state.killed:
             self.take_events(None)
-
-    def give_up(self, exception):
-        """Every task that is left fails, and workers that are left are killed."""
-        self.state.shutdown = self.state.closed = True
-        self.state.reason = exception
-        for task in self.crew.close():
-            if isinstance(task, Task):
-                task.fail(exception)
-        self.state.fail_waiting()
 
     def cancel_waiting(self):
         for task in self.waiting.copy():

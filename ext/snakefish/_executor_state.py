@@ -50,6 +50,7 @@ class State:
         self.waiting = collections.deque()  # tasks; only the manager takes them out
         self.ahead = max_workers + 1  # how many tasks may be under way
         self.managers = []  # threads; the first one is the manager
+        self.ended = threading.Event()  # the manager has
         self.first = threading.Event()  # a task was sent, or waits, or none will: the manager may look
         self.shutdown = self.cancelled = self.killed = self.closed = False
         self.broken = None  # an exception: what every task gets from now on
@@ -220,6 +221,7 @@ class State:
             elif self.crew.finish() and not (self.crew.starting or self.crew.alive):
                 return  # what others submit from now on is refused
         if self.managers[0] is not threading.current_thread():
+            self.ended.wait()  # a join() that a signal handler has interrupted takes the thread for ended (Python 3.10, 3.11)
             self.managers[0].join()
         while self.crew.starting:
             time.sleep(_LOOK_S)

@@ -3,7 +3,9 @@ end, and what cannot be done is said."""
 import concurrent.futures
 import os
 import pickle
+import random
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -11,7 +13,7 @@ import time
 import types
 
 import pytest
-from conftest import PYPY, children, descriptors, settles
+from conftest import PYPY, children, collect, descriptors, settles
 
 import snakefish
 from snakefish import Executor, WorkerDied
@@ -331,6 +333,29 @@ def test_a_shutdown_waits_for_the_submission_that_another_thread_is_in(run_progr
     assert ended.stdout.strip() in ("1", "refused") and ended.status == 0, ended
 
 
+def test_a_shutdown_after_one_that_was_interrupted_waits_as_well():
+    class Interruption(Exception):
+        pass
+
+    def interrupt(*_):
+        raise Interruption
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    rest = signal.setitimer(signal.ITIMER_REAL, 0)
+    executor = Executor(1)
+    task = executor.submit(time.sleep, 1)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Interruption):
+            executor.shutdown()
+    finally:
+        signal.signal(signal.SIGALRM, old)
+        signal.setitimer(signal.ITIMER_REAL, *rest)
+    assert not task.done()
+    executor.shutdown()
+    assert task.done() and not children()
+
+
 def test_a_signal_handler_may_shut_down_the_executor_whose_submission_it_interrupts(check_program):
     assert check_program("""
         import os, signal, threading, time
@@ -429,3 +454,41 @@ def test_programs_that_leave_in_the_midst_of_a_map_end():
         next(results)
     """], capture_output=True, text=True, timeout=LIMIT_S)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+# ---- signal handlers that raise ----
+
+
+def use_executor(chance, futures):
+    """Returns the executor, or raises in the midst of it."""
+    with Executor(2) as executor:
+        futures += [executor.submit(abs, -n) for n in range(3)]
+        results = executor.map(lambda n: n, range(40), chunksize=chance.choice((0, 3)))
+        assert next(results) == 0 if chance.random() < 0.5 else list(results) == list(range(40))
+        futures.append(executor.submit(time.sleep, 0.01))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_executor_whose_use_is_interrupted_anywhere_ends_with_all_its_futures(seed):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    chance, interruptions, end = random.Random(seed), 0, time.monotonic() + 3
+    old = signal.signal(signal.SIGALRM, interrupt)
+    rest = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        while interruptions < 10 or time.monotonic() < end:
+            futures = []
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.choice((0.003, 0.02, 0.1)) * chance.random() + 1e-5)
+                use_executor(chance, futures)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interruptions += 1
+            collect()
+            assert not settles(children)
+            for future in futures:
+                future.exception(LIMIT_S)
+    finally:
+        signal.signal(signal.SIGALRM, old)
+        signal.setitimer(signal.ITIMER_REAL, *rest)
