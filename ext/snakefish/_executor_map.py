@@ -167,6 +167,8 @@ class Map:
         """The list of results of a chunk, or of each of its parts, and then what was raised instead of the next result."""
         failure = None
         self.state.refuse_copy()
+        if not chunk.future.done():
+            self.state.refuse_manager()
         try:
             results = chunk.future.result(None if end is None else end - time.monotonic())
         except BaseException as raised:

@@ -65,6 +65,14 @@ class State:
                 f"this Executor was made by process {self.owner}: only that process can use it. Make one here"
             )
 
+    def refuse_manager(self):
+        """Before a wait for results. The manager calls the futures' callbacks."""
+        if self.managers and threading.current_thread() is self.managers[0]:
+            raise RuntimeError(
+                "this callback of a future runs in the thread that takes the workers' results, which would wait for "
+                "itself: wait for results of this Executor in another thread"
+            )
+
     def refuse(self):
         """Raises if no more tasks can be taken."""
         self.refuse_copy()

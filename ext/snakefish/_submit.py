@@ -203,9 +203,12 @@ class Call:
         future = self.under_way[number][-1]
         return isinstance(future, BaseException) or future.done()
 
-    def refuse_copy(self):
+    def refuse_to_wait(self):
+        """Raises where the wait for a chunk would not end."""
         if self._owner != os.getpid():
             raise RuntimeError(f"this map was begun by process {self._owner}: only that process gets its results")
+        if self._task is not None:
+            self.executor._state.refuse_manager()
 
     def forget(self, number):
         """Its outcome was taken."""

@@ -86,7 +86,7 @@ class _Results:
         self._came.clear()
 
     def _next(self):
-        self._call.refuse_copy()
+        self._call.refuse_to_wait()
         while not self._closed:
             if self._ready:
                 return self._ready.popleft()

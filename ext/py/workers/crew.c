@@ -409,8 +409,8 @@ int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject
     return sent;
 }
 
-/* The current exception comes from taking or opening a message, in a thread in which no signal handler runs: it is about
- * that message (there may be no memory for it), and becomes its task's. Whether there is such a message. */
+/* The current exception comes from taking or opening a message, in a thread in which no signal handler runs: it is
+ * about that message (there may be no memory for it), and becomes its task's. Whether there is such a message. */
 static bool fail_unopened(struct sf_engine *engine)
 {
     const struct sf_unopened *unopened = &engine->unopened;

@@ -65,7 +65,6 @@ struct sf_crew {
     PyObject *events;          /* list: what wait() returns next */
     uint64_t tasks_per_worker; /* 0: no limit */
     int users;                 /* calls under way that may release the interpreter lock */
-    struct sf_crew_fork *forks; /* those that are start() */
     bool packing;              /* a send() is pickling */
     bool refused;              /* another one found it so */
     bool waiting;              /* a wait() is under way */
@@ -73,6 +72,8 @@ struct sf_crew {
     bool finished;             /* nothing is sent any more, and nobody forked */
     bool closed;
     bool prepared; /* in a worker */
+
+    struct sf_crew_fork *forks; /* calls of start() under way */
 };
 
 /* All else is zero. Takes references. 0, or -1 with an exception; sf_crew_close in any case. */
@@ -82,7 +83,7 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
 /* Forks one more worker. 1, 0: there are `workers` already, -1 with an exception. */
 int sf_crew_start(struct sf_crew *crew);
 
-/* Whether another thread forks a worker. One that comes too late, as the crew is closed, is reaped once this is false. */
+/* Whether another thread forks a worker. Once it is false, one that came too late for a closed crew is reaped. */
 bool sf_crew_is_starting(const struct sf_crew *crew);
 
 /* A new number for a task, which no other task of this process has. waiting: how many tasks of this crew wait to be
@@ -99,8 +100,8 @@ PyObject *sf_crew_wait(struct sf_crew *crew, int64_t deadline_ns);
 /* Makes wait() return. Async-signal-safe but for Python's own rules. */
 void sf_crew_nudge(struct sf_crew *crew);
 
-/* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). pid: 0 as long as
- * another thread is in the fork of that worker, which may work already. */
+/* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). pid: 0 as long
+ * as another thread is in the fork of that worker, which may work already. */
 PyObject *sf_crew_claims(const struct sf_crew *crew);
 
 /* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not, or it may not be killed. */

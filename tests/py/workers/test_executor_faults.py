@@ -446,6 +446,27 @@ def test_the_chunk_of_a_map_that_was_sent_when_the_rest_is_cancelled_has_results
     executor.shutdown()
 
 
+@pytest.mark.parametrize("wait", [
+    lambda executor: list(executor.map(abs, [-1])),
+    lambda executor: snakefish.map(abs, [-1], executor=executor),
+    lambda executor: list(snakefish.imap(abs, [-1], executor=executor)),
+])
+def test_a_callback_that_would_wait_for_the_thread_that_calls_it_is_told(executor, gate, wait):
+    told = []
+
+    def call(_):
+        try:
+            told.append(wait(executor))
+        except RuntimeError as error:
+            told.append(str(error))
+
+    task = executor.submit(lambda: gate.receive_pyobj())
+    task.add_done_callback(call)
+    gate.send_pyobj(None)
+    assert executor.submit(abs, -1).result(LIMIT_S) == 1
+    assert len(told) == 1 and "would wait for itself" in told[0]
+
+
 def test_programs_that_leave_in_the_midst_of_a_map_end():
     ended = subprocess.run([sys.executable, "-c", """if True:
         import snakefish, time
