@@ -10,9 +10,15 @@ and workers that have it have to be forked: a new generation.
 
 import functools
 import itertools
+import os
+import pickle
 import sys
 import time
 import types
+
+from snakefish._child import summarise
+from snakefish._exceptions import pickle_exception
+from snakefish._snakefish import ChildDied
 
 _PICKLED = {  # from C: they cannot be redefined, and pickle finds them by their name
     types.BuiltinFunctionType,
@@ -170,7 +176,35 @@ def _call_each(function, args, kwargs, items, is_star):
         results.extend(itertools.starmap(function, items) if is_star else map(function, items))
         if len(results) < len(items):
             raise RuntimeError("the function raised StopIteration")
-    except BaseException as raised:
-        vars(raised)[RESULTS] = results
+    except SystemExit:
         raise
+    except BaseException as raised:
+        results, failure = _failure_after(results, raised)
+        vars(failure)[RESULTS] = results
+        raise failure
     return time.perf_counter() - begin, results
+
+
+def _failure_after(results, raised):
+    """The results that can travel, up to the first one that cannot, and what comes in the place of the next one: why that
+    one cannot, or what was raised. Neither can travel if one of both cannot."""
+    for at, result in enumerate([] if _why_not(results) is None else results):
+        reason = _why_not(result)
+        if reason is not None:
+            return results[:at], reason
+    try:
+        pickle_exception(raised)
+    except Exception as reason:
+        died = ChildDied(f"what the function raised was {summarise(raised)}, an exception that cannot be pickled: {reason}")
+        died.pid, died.__cause__ = os.getpid(), raised
+        return results, died
+    return results, raised
+
+
+def _why_not(value):
+    """What pickling it raises, or None."""
+    try:
+        pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception as reason:
+        return reason
+    return None

@@ -446,6 +446,31 @@ def test_the_chunk_of_a_map_that_was_sent_when_the_rest_is_cancelled_has_results
     executor.shutdown()
 
 
+class Unpicklable(Exception):
+    def __reduce__(self):
+        raise LookupError("stays here")
+
+
+@pytest.mark.parametrize("values, right, failure", [
+    ([0, 1, ValueError("two"), 3], [0, 1], (ValueError, "two")),
+    ([0, threading.Lock(), ValueError("two"), 3], [0], (TypeError, "pickle")),
+    ([0, 1, Unpicklable("two"), 3], [0, 1], (snakefish.ChildDied, "Unpicklable.*cannot be pickled: stays here")),
+    ([0, threading.Lock(), Unpicklable("two"), 3], [0], (TypeError, "pickle")),
+    ([0, 1, KeyboardInterrupt("two"), 3], [0, 1], (KeyboardInterrupt, "two")),
+])
+def test_the_results_before_an_exception_come_whatever_of_them_can_be_pickled(executor, values, right, failure):
+    def give(n):
+        if isinstance(values[n], BaseException):
+            raise values[n]
+        return values[n]
+
+    got = []
+    with pytest.raises(failure[0], match=failure[1]):
+        for value in executor.map(give, range(4), chunksize=4):
+            got.append(value)
+    assert got == right
+
+
 @pytest.mark.parametrize("wait", [
     lambda executor: list(executor.map(abs, [-1])),
     lambda executor: snakefish.map(abs, [-1], executor=executor),
