@@ -203,9 +203,13 @@ class Call:
         future = self.under_way[number][-1]
         return isinstance(future, BaseException) or future.done()
 
+    def is_own(self):
+        """Whether this is the process that made it, and no fork of that."""
+        return self._owner == os.getpid()
+
     def refuse_to_wait(self):
         """Raises where the wait for a chunk would not end."""
-        if self._owner != os.getpid():
+        if not self.is_own():
             raise RuntimeError(f"this map was begun by process {self._owner}: only that process gets its results")
         if self._task is not None:
             self.executor._state.refuse_manager()
@@ -254,7 +258,7 @@ class Call:
         """Takes back what has not begun: what the workers have not got to. What runs goes on, as an executor cannot end it,
         and is not asked to stop: Dask logs an error for a task that ends after it was cancelled."""
         under_way, self.under_way = self.under_way, {}
-        if self._owner != os.getpid():  # a lock of a future may be held by a thread that is not here
+        if not self.is_own():  # a lock of a future may be held by a thread that is not here
             return
         left = [future for *_, future in under_way.values() if not isinstance(future, BaseException)]
         cancelled = [future.cancel() for future in reversed(left[self.workers:])]

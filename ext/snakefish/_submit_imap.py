@@ -81,7 +81,8 @@ class _Results:
 
     def _end(self):
         self._call.cancel()
-        self._source.close()
+        if self._call.is_own():  # else its thread is not here, and may have had a lock at the fork
+            self._source.close()
         self._ready.clear()
         self._came.clear()
 

@@ -4,6 +4,7 @@ import gc
 import os
 import threading
 import time
+import warnings
 
 import pytest
 from conftest import PYPY
@@ -29,6 +30,32 @@ def test_a_forked_child_is_told_whose_iterator_it_is():
         assert thread.get_result() == "done"
         go_on.set()
         assert list(results) == [0, 1, 2]
+
+
+def test_a_forked_child_can_drop_an_iterator_whatever_locks_other_threads_had():
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        results = snakefish.imap(abs, iter([-1, -2]), executor=executor)
+        assert next(results) == 1
+        locked, go_on = threading.Event(), threading.Event()
+
+        def hold():
+            with results._source._wanted._cond:  # as the thread does that asks for arguments
+                locked.set()
+                go_on.wait(LIMIT_S)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert locked.wait(LIMIT_S)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                child = snakefish.Thread(results.close)
+                child.start()
+            child.join(LIMIT_S)
+        finally:
+            go_on.set()
+            holder.join()
+        results.close()
 
 
 class Interruption(BaseException):
