@@ -2,7 +2,6 @@
 end, and what cannot be done is said."""
 import concurrent.futures
 import os
-import pickle
 import random
 import resource
 import signal
@@ -99,13 +98,14 @@ def test_a_failure_of_the_manager_becomes_the_outcome_of_its_task(executor, monk
 # ---- tasks that come back to be sent again ----
 
 
-class Late:
-    """An instance of it can be unpickled where its module is: in processes that were forked later."""
+def name_module(value):
+    return type(value).__module__
 
 
 def make_late_module():
+    """An instance of its class can be unpickled where the module is: in processes that were forked later."""
     module = types.ModuleType("made_late")
-    exec("class Late:\n    def __call__(self):\n        return 'called'", module.__dict__)
+    exec("class Late:\n    pass", module.__dict__)
     sys.modules["made_late"] = module
     return module
 
@@ -118,14 +118,15 @@ def late():
 
 def test_what_was_sent_when_the_rest_is_cancelled_is_run_also_if_it_has_to_be_sent_again(gate, late):
     executor = Executor(1)
+    executor._state.functions.number(name_module)  # so that the first worker has it
     busy = executor.submit(lambda: gate.receive_pyobj())
-    sent = executor.submit(pickle.dumps, late().Late())  # the worker has no such module
+    sent = executor.submit(name_module, late().Late())  # the worker has no such module
     waiting = [executor.submit(abs, -1) for _ in range(5)]
     (task,) = [task for task in executor._state.crew.sent().values() if task.future is sent]
     number = task.id
     executor.shutdown(wait=False, cancel_futures=True)
     gate.send_pyobj(None)
-    assert b"made_late" in sent.result(LIMIT_S)
+    assert sent.result(LIMIT_S) == "made_late"
     assert task.id > number  # what comes late for the old number is not about the task any more
     assert busy.done() and waiting[-1].cancelled()
     executor.shutdown()
@@ -434,15 +435,16 @@ def test_the_iterator_of_a_map_tells_a_forked_child_whose_it_is(gate):
 def test_the_chunk_of_a_map_that_was_sent_when_the_rest_is_cancelled_has_results(gate, late):
     """Also if it has to be sent again."""
     executor, got = Executor(1), []
+    executor._state.functions.number(name_module)  # so that the first worker has it
     busy = executor.submit(lambda: gate.receive_pyobj())
-    results = executor.map(pickle.dumps, [late().Late()] * 10, chunksize=2)  # the worker has no such module
+    results = executor.map(name_module, [late().Late()] * 10, chunksize=2)  # the worker has no such module
     assert not settles(lambda: executor._state.crew.under_way < 2)
     executor.shutdown(wait=False, cancel_futures=True)
     gate.send_pyobj(None)
     with pytest.raises(concurrent.futures.CancelledError):
         for result in results:
-            got.append(b"made_late" in result)
-    assert got == [True, True] and busy.done()
+            got.append(result)
+    assert got == ["made_late"] * 2 and busy.done()
     executor.shutdown()
 
 
@@ -453,9 +455,9 @@ class Unpicklable(Exception):
 
 @pytest.mark.parametrize("values, right, failure", [
     ([0, 1, ValueError("two"), 3], [0, 1], (ValueError, "two")),
-    ([0, threading.Lock(), ValueError("two"), 3], [0], (TypeError, "pickle")),
+    ([0, threading.Lock(), ValueError("two"), 3], [0], (Exception, "(?i)pickle.*lock")),
     ([0, 1, Unpicklable("two"), 3], [0, 1], (snakefish.ChildDied, "Unpicklable.*cannot be pickled: stays here")),
-    ([0, threading.Lock(), Unpicklable("two"), 3], [0], (TypeError, "pickle")),
+    ([0, threading.Lock(), Unpicklable("two"), 3], [0], (Exception, "(?i)pickle.*lock")),
     ([0, 1, KeyboardInterrupt("two"), 3], [0, 1], (KeyboardInterrupt, "two")),
 ])
 def test_the_results_before_an_exception_come_whatever_of_them_can_be_pickled(executor, values, right, failure):
