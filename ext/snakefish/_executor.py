@@ -137,6 +137,7 @@ class Executor(_Executor):
             return
         state.cancelled = state.cancelled or cancel_futures
         state.end()
+        state.end_workers()
         if wait:
             state.join()
 

@@ -10,9 +10,15 @@ and workers that have it have to be forked: a new generation.
 
 import functools
 import itertools
+import os
+import pickle
 import sys
 import time
 import types
+
+from snakefish._child import summarise
+from snakefish._exceptions import pickle_exception
+from snakefish._snakefish import ChildDied
 
 _PICKLED = {  # from C: they cannot be redefined, and pickle finds them by their name
     types.BuiltinFunctionType,
@@ -82,8 +88,8 @@ class Functions:
         self._kept = {}  # number: those ids, and the parts, which have to live as long as their ids are here
         self._seconds = {}  # number: what a call took in its last map
         self._limit = _MOST
-        self.next = self.inherited = 0
-        self.generation = 0
+        self._next = itertools.count()
+        self.inherited = self.generation = 0
 
     def number(self, function):
         """The number of any callable, a new one if it has none."""
@@ -91,11 +97,10 @@ class Functions:
         key = tuple(map(id, parts))
         number = self._numbers.get(key)
         if number is None:
-            number = self.next
+            number = next(self._next)  # one step: another thread, or a signal handler, gets another number
             self._by_number[number] = function
             self._kept[number] = (key, parts)
             self._numbers[key] = number
-            self.next = number + 1
         return number
 
     def item(self, function, args, kwargs, whole):
@@ -121,7 +126,7 @@ class Functions:
     def inherit(self):
         """Before the first workers of a generation are forked: they will have all functions that are here."""
         self.generation += 1
-        self.inherited = self.next
+        self.inherited = next(self._next)
 
     def seconds(self, function):
         """What a call of it took in its last map; None: there was none."""
@@ -138,7 +143,8 @@ class Functions:
         """Drops the oldest functions, but for some, and for those with these numbers."""
         for number in sorted(self._by_number.keys() - used)[: len(self._by_number) - _KEPT]:
             key, _ = self._kept.pop(number)
-            del self._numbers[key], self._by_number[number]
+            self._numbers.pop(key, None)  # two threads may have given a function two numbers
+            del self._by_number[number]
             self._seconds.pop(number, None)
         self._limit = max(_MOST, 2 * len(self._by_number))
 
@@ -182,8 +188,36 @@ def _call_each(function, items, is_star):
         results.extend(itertools.starmap(function, items) if is_star else map(function, items))
         if len(results) < len(items):
             raise RuntimeError("the function raised StopIteration")
-    except BaseException as raised:
-        vars(raised)[RESULTS] = results
+    except SystemExit:
         raise
+    except BaseException as raised:
+        results, failure = _failure_after(results, raised)
+        vars(failure)[RESULTS] = results
+        raise failure
     results.append(time.perf_counter() - begin)
     return results
+
+
+def _failure_after(results, raised):
+    """The results that can travel, up to the first one that cannot, and what comes in the place of the next one: why that
+    one cannot, or what was raised. Neither can travel if one of both cannot."""
+    for at, result in enumerate([] if _why_not(results) is None else results):
+        reason = _why_not(result)
+        if reason is not None:
+            return results[:at], reason
+    try:
+        pickle_exception(raised)
+    except Exception as reason:
+        died = ChildDied(f"what the function raised was {summarise(raised)}, an exception that cannot be pickled: {reason}")
+        died.pid, died.__cause__ = os.getpid(), raised
+        return results, died
+    return results, raised
+
+
+def _why_not(value):
+    """What pickling it raises, or None."""
+    try:
+        pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception as reason:
+        return reason
+    return None

@@ -19,6 +19,7 @@ _SHORT_S = 0.001
 _ADAPT_S = 0.01  # how often their number is adapted
 _MOST_DEATHS = 20  # of workers in a row, without any outcome
 _RETRY_S = 0.1  # after a fork that failed
+_FIRST_S = 1  # how long it waits for the first task, at most: a signal handler may have raised before that
 
 
 def manage(state):
@@ -28,9 +29,10 @@ def manage(state):
     if state.managers[0] is not this:
         return
     _name_thread(b"sf-executor")  # so that forks by this thread warn of no others: the program cannot know of them
-    manager = _Manager(state)
     reason = None
     try:
+        state.first.wait(_FIRST_S)  # else it might end before the submit() that has begun it has sent its task
+        manager = _Manager(state)
         if manager.work():
             manager.dismiss()
         reason = state.broken or BrokenExecutor("the workers were ended by Ctrl-C (KeyboardInterrupt)")
@@ -39,7 +41,20 @@ def manage(state):
         reason.__cause__ = failure
         raise
     finally:
-        manager.give_up(reason)
+        try:
+            give_up(state, reason)
+        finally:
+            state.ended.set()
+
+
+def give_up(state, reason):
+    """Every task that is left fails, and workers that are left are killed."""
+    state.shutdown = state.closed = True
+    state.reason = reason
+    for task in state.crew.close():
+        if isinstance(task, Task):
+            task.fail(reason)
+    state.fail_waiting()
 
 
 def _name_thread(name):
@@ -94,23 +109,10 @@ class _Manager:
         while self.crew.alive and not self.state.killed:
             self.take_events(None)
 
-    def give_up(self, exception):
-        """Every task that is left fails, and workers that are left are killed."""
-        self.state.shutdown = self.state.closed = True
-        for task in self.crew.close():
-            if isinstance(task, Task):
-                task.fail(exception)
-        while self.waiting:  # others may withdraw theirs meanwhile
-            try:
-                task = self.waiting.popleft()
-            except IndexError:
-                break
-            task.fail(exception)
-
     def cancel_waiting(self):
-        while (task := self.first()) is not None:
-            task.cancel()
-            self.remove(task)
+        for task in self.waiting.copy():
+            if task.cancel():  # else it was sent before, and has come back
+                self.remove(task)
 
     def take_events(self, timeout):
         """No variable here outlives the events, which refer to results."""
@@ -123,7 +125,7 @@ class _Manager:
             return
         events.reverse()
         while events:
-            self.handle(*events.pop())
+            self.handle_one(*events.pop())
 
     # ---- sending ----
 
@@ -175,7 +177,8 @@ class _Manager:
             return self.state.start_worker()
         except Exception as failure:
             self.retry_at = time.monotonic() + _RETRY_S
-            self.count_death(failure)
+            if not self.crew.alive:
+                self.count_death(failure)
             return False
 
     def adapt(self):
@@ -190,6 +193,17 @@ class _Manager:
         self.outcomes, self.adapted_at = 0, time.monotonic()
 
     # ---- what comes ----
+
+    def handle_one(self, kind, task, *rest):
+        """Whatever fails, for want of memory or in code of the program: the task has an outcome, and the others too."""
+        try:
+            self.handle(kind, task, *rest)
+        except BaseException as failure:
+            if isinstance(task, Task):
+                task.fail(failure)
+            else:
+                self.state.broken = BrokenExecutor(f"the manager thread failed: {failure!r}")
+                self.state.broken.__cause__ = failure
 
     def handle(self, kind, task, *rest):
         """An event: see enum sf_crew_event."""
@@ -221,7 +235,9 @@ class _Manager:
             task.fail(exception)
 
     def take_again(self, task, renew):
-        """Of a task that was not begun. renew: a newer worker is needed."""
+        """Of a task that was not begun. renew: a newer worker is needed. What is known of its old number is about the old
+        sending: a worker that still claims it, or a probe that finds it lost once more."""
+        task.id = self.crew.number(len(self.waiting))
         try:
             task.resolve(self.functions)
         except Exception as failure:
@@ -240,7 +256,9 @@ class _Manager:
             task.fail(TimeoutError(f"{task} took longer than task_timeout={seconds} s, and its worker was ended"))
         elif task:
             task.fail(worker_died(task, pid, exit_status, reason))
-        if not by_itself and not doomed:
+        if isinstance(task, Task):
+            self.deaths = 0  # that was its outcome
+        elif not by_itself and not doomed:
             self.count_death(reason)
 
     def count_death(self, reason):
@@ -248,7 +266,7 @@ class _Manager:
             self.taken, self.deaths = self.crew.taken, 0
         self.deaths += 1
         if self.deaths >= _MOST_DEATHS and self.state.broken is None:
-            message = f"{self.deaths} workers in a row ended without any outcome; the last: {reason}"
+            message = f"{self.deaths} workers in a row could not be forked, or ended without any outcome; the last: {reason}"
             self.state.broken = BrokenExecutor(message)
 
     def probe_came_back(self, probe):
@@ -295,7 +313,8 @@ def _is_interrupted():
 def _at_exit():
     """Finishes what was queued, before the program ends."""
     exiting[:] = [os.getpid()]
-    own = [state for state in states if state.owner == os.getpid()]
+    found = [reference() for reference in states.valuerefs()]  # a list at once: other threads may make executors
+    own = [state for state in found if state is not None and state.owner == os.getpid()]
     for state in own:
         state.killed = state.killed or _is_interrupted()
         state.end()

@@ -11,6 +11,7 @@ cheap, and not so long that results come in a few large heaps.
 import collections
 import itertools
 import math
+import os
 import time
 
 from snakefish._executor_functions import RESULTS, chunk_item
@@ -42,8 +43,9 @@ class Chunk(Task):
             self.item = (*call, self.items, self.map.is_star)
 
     def cancel(self):
-        self.map.is_over = True
-        super().cancel()
+        cancelled = super().cancel()
+        self.map.is_over = self.map.is_over or cancelled
+        return cancelled
 
     def succeed(self, results):
         seconds = results.pop() / len(self.items)
@@ -52,8 +54,10 @@ class Chunk(Task):
         super().succeed(results)
 
     def fail(self, exception):
-        self.map.came_back(None)
-        super().fail(exception)
+        try:
+            self.map.came_back(None)
+        finally:
+            super().fail(exception)
 
     def cannot_be_packed(self, reason):
         """One argument is bad: each goes on its own, so that those before it have results."""
@@ -140,7 +144,7 @@ class Map:
         if self.buffersize is not None or self.state.closed:
             return
         for chunk in self.take(1):
-            if self.state.cancelled:
+            if self.state.cancelled or self.is_over:
                 chunk.cancel()
             else:
                 self.state.queue([chunk])
@@ -158,12 +162,19 @@ class Map:
                 yield from self.opened(self.chunks.popleft(), end)
         finally:
             self.is_over = True
-            for chunk in self.chunks:
-                chunk.future.cancel()
+            self.cancel(self.chunks)
+
+    def cancel(self, chunks):
+        """Those of a copy, which a fork has made, are left alone: another thread may have had their locks then."""
+        while chunks and self.state.owner == os.getpid():
+            chunks.pop().future.cancel()
 
     def opened(self, chunk, end):
         """The list of results of a chunk, or of each of its parts, and then what was raised instead of the next result."""
         failure = None
+        self.state.refuse_copy()
+        if not chunk.future.done():
+            self.state.refuse_manager()
         try:
             results = chunk.future.result(None if end is None else end - time.monotonic())
         except BaseException as raised:
@@ -190,5 +201,4 @@ class Map:
             while parts:
                 yield from self.opened(parts.pop(), end)
         finally:
-            for part in parts:
-                part.future.cancel()
+            self.cancel(parts)

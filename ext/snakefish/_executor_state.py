@@ -20,12 +20,13 @@ the manager (_Manager.is_finished) closes both:
 
 Tasks that were sent go back to `waiting` by the manager only, so none is in between when it looks. `closed` may be
 taken back, but only after shutdown(): so who saw it is right to raise. Where the Executor is broken or killed, the
-manager fails what it finds in `waiting`, and who adds a task after that withdraws it.
+manager fails what it finds in `waiting`, and who adds a task after that withdraws it, or fails it if it was begun.
 """
 
 import collections
 import os
 import threading
+import time
 import weakref
 from concurrent.futures import BrokenExecutor
 
@@ -33,8 +34,9 @@ from snakefish._executor_functions import Functions, goes_whole
 from snakefish._snakefish import _Crew
 
 _NO_LIMIT = 0  # of a crew's tasks_per_worker
+_LOOK_S = 0.001  # how often it is looked whether other threads have forked
 
-states: "weakref.WeakSet[State]" = weakref.WeakSet()
+states: "weakref.WeakValueDictionary[int, State]" = weakref.WeakValueDictionary()  # by id
 exiting: "list[int]" = []  # the process that is at its end
 
 
@@ -49,18 +51,32 @@ class State:
         self.waiting = collections.deque()  # tasks; only the manager takes them out
         self.ahead = max_workers + 1  # how many tasks may be under way
         self.managers = []  # threads; the first one is the manager
+        self.ended = threading.Event()  # the manager has
+        self.first = threading.Event()  # a task was sent, or waits, or none will: the manager may look
         self.shutdown = self.cancelled = self.killed = self.closed = False
         self.broken = None  # an exception: what every task gets from now on
+        self.reason = None  # an exception: the manager ends, and what is left fails with it
         self.reference = None  # to the Executor, a weak one
         self._manage = manage
-        states.add(self)
+        states[id(self)] = self
 
-    def refuse(self):
-        """Raises if no more tasks can be taken."""
+    def refuse_copy(self):
         if self.owner != os.getpid():
             raise RuntimeError(
                 f"this Executor was made by process {self.owner}: only that process can use it. Make one here"
             )
+
+    def refuse_manager(self):
+        """Before a wait for results. The manager calls the futures' callbacks."""
+        if self.managers and threading.current_thread() is self.managers[0]:
+            raise RuntimeError(
+                "this callback of a future runs in the thread that takes the workers' results, which would wait for "
+                "itself: wait for results of this Executor in another thread"
+            )
+
+    def refuse(self):
+        """Raises if no more tasks can be taken."""
+        self.refuse_copy()
         if self.broken is not None:
             raise BrokenExecutor(*self.broken.args) from self.broken.__cause__
         if self.owner in exiting:
@@ -75,9 +91,12 @@ class State:
         except BaseException:
             self._begin_for_workers()
             raise
+        finally:
+            self.go()
 
     def _send_or_add(self, task):
         self.need_workers(1)
+        self.begin()
         task.id = self.crew.number(len(self.waiting))
         if self.waiting or task.number >= self.functions.inherited or self.crew.under_way >= self.ahead:
             self.add([task])
@@ -85,7 +104,6 @@ class State:
             self.add([task])
         else:
             task.was_sent(self.crew, self.waiting)
-            self.begin()
 
     def try_to_send(self, task):
         """What crew.send() says."""
@@ -98,21 +116,34 @@ class State:
     def add(self, tasks):
         try:
             self.need_workers(len(tasks))
+            self.begin()
             self.queue(tasks)
         except BaseException:
             self._begin_for_workers()
             raise
+        finally:
+            self.go()
         if self.crew.under_way < self.ahead:
             self.crew.nudge()
-        self.begin()
         if self.closed and any([self._is_withdrawn(task) for task in tasks]):
             self.refuse()
+        if self.reason is not None:
+            self.fail_waiting()  # one that was begun, and could not be sent
 
     def queue(self, tasks):
         for task in tasks:
             if task.id is None:
                 task.id = self.crew.number(len(self.waiting))
             self.waiting.append(task)
+
+    def fail_waiting(self):
+        """The manager has ended, for a reason. It calls this too; so no task is left over, whoever sees it."""
+        while self.waiting:
+            try:
+                task = self.waiting.popleft()
+            except IndexError:  # another thread took it
+                break
+            task.fail(self.reason)
 
     def _is_withdrawn(self, task):
         """Whether nobody will run it. If not, the manager has begun with it."""
@@ -131,7 +162,7 @@ class State:
             try:
                 if not self.start_worker():
                     return
-            except RuntimeError:
+            except (RuntimeError, MemoryError):
                 if not self.crew.alive:
                     self.refuse()  # it may have ended meanwhile
                     raise
@@ -144,9 +175,13 @@ class State:
         return self.crew.start()
 
     def begin(self):
-        """Starts the manager, once."""
+        """Starts the manager, once. No task waits or is sent before: where no thread can be started, none is left over."""
         if not self.managers:
             threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
+
+    def go(self):
+        if not self.first.is_set():
+            self.first.set()
 
     def _begin_for_workers(self):
         """A signal handler has raised: workers that are there already need a manager, which ends them some day."""
@@ -177,8 +212,27 @@ class State:
             self.shutdown = True
             self.crew.attend()
 
+    def end_workers(self):
+        """Ends those that no manager ends, because the submit() that has forked them raised."""
+        if self.crew.alive and not self.managers:
+            try:
+                self.begin()
+            except RuntimeError:  # no thread can be started
+                self.crew.close()
+
     def join(self):
-        """Waits until the manager has ended."""
-        for thread in self.managers[:1]:
-            if thread is not threading.current_thread():
-                thread.join()
+        """Waits until all have ended: the manager, and workers that other threads are forking, which no manager may know.
+        The thread that calls may be forking one itself: this is a signal handler then."""
+        while not self.managers:
+            if self.crew.starting:
+                time.sleep(_LOOK_S)
+            elif self.crew.alive:
+                self.end_workers()
+                time.sleep(0)  # the manager may not have begun
+            elif self.crew.finish() and not (self.crew.starting or self.crew.alive):
+                return  # what others submit from now on is refused
+        if self.managers[0] is not threading.current_thread():
+            self.ended.wait()  # a join() that a signal handler has interrupted takes the thread for ended (Python 3.10, 3.11)
+            self.managers[0].join()
+        while self.crew.starting:
+            time.sleep(_LOOK_S)

@@ -62,8 +62,12 @@ class Task:
         self.item, self.number = functions.item(self.fn, self.args, self.kwargs, self.is_whole)
 
     def may_begin(self):
-        """Whether nobody has cancelled it; from then on nobody can."""
-        self.begun = self.begun or self.future.set_running_or_notify_cancel()
+        """Whether nobody has cancelled it, or has given its future an outcome; from then on nobody can cancel it."""
+        if not self.begun:
+            try:
+                self.begun = self.future.set_running_or_notify_cancel()
+            except Exception:  # the program has set the future's state itself
+                self.begun = self.future.running()
         return self.begun
 
     def was_sent(self, crew, waiting):
@@ -74,8 +78,9 @@ class Task:
         condition.__class__ = _Condition
 
     def cancel(self):
-        if self.future.cancel():
-            self.future.set_running_or_notify_cancel()
+        """Whether nobody has to run it any more. If not, it was begun already."""
+        _settle(self.future.cancel)
+        return not self.may_begin()
 
     def succeed(self, value):
         _settle(self.future.set_result, value)
@@ -91,7 +96,7 @@ class Task:
         try:
             arguments = [reprlib.repr(value) for value in self.args]
             arguments += [f"{key}={reprlib.repr(value)}" for key, value in self.kwargs.items()]
-        except Exception:
+        except BaseException:  # this is the manager, which has to go on
             arguments = ["..."]
         return f"{name_of(self.fn)}({', '.join(arguments)})"
 
@@ -100,10 +105,10 @@ def name_of(function):
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
-def _settle(method, outcome):
+def _settle(method, *outcome):
     """Gives a future its outcome. What a callback raises may be anything; the manager has to go on."""
     try:
-        method(outcome)
+        method(*outcome)
     except InvalidStateError:
         pass  # the program has done so itself
     except BaseException:

@@ -212,6 +212,24 @@ class Call:
             return None
         return Outcome(*came) if self._shares else self._unpack(came, number, first, end)
 
+    def is_done(self, number):
+        """Whether it can be opened. A number may come for a chunk whose submit was interrupted, and that was submitted again."""
+        if number not in self.under_way:
+            return False
+        future = self.under_way[number][-1]
+        return isinstance(future, BaseException) or future.done()
+
+    def is_own(self):
+        """Whether this is the process that made it, and no fork of that."""
+        return self._owner == os.getpid()
+
+    def refuse_to_wait(self):
+        """Raises where the wait for a chunk would not end."""
+        if not self.is_own():
+            raise RuntimeError(f"this map was begun by process {self._owner}: only that process gets its results")
+        if self._task is not None:
+            self.executor._state.refuse_manager()
+
     def forget(self, number):
         """Its outcome was taken."""
         del self.under_way[number]
@@ -260,14 +278,18 @@ class Call:
         """Takes back what has not begun: what the workers have not got to. What runs goes on, as an executor cannot end it,
         and is not asked to stop: Dask logs an error for a task that ends after it was cancelled."""
         under_way, self.under_way = self.under_way, {}
-        if self._owner != os.getpid():  # a lock of a future may be held by a thread that is not here
+        if not self.is_own():  # a lock of a future may be held by a thread that is not here
             return
         if self.trace:
             self.trace.end()
         left = [future for *_, future in under_way.values() if not isinstance(future, BaseException)]
         cancelled = [future.cancel() for future in reversed(left[self.workers:])]
         if any(cancelled) and hasattr(self.executor, "_pending_work_items"):
-            _wake(self.executor)
+            lock = getattr(self.executor, "_shutdown_lock", None)
+            if lock is not None and lock.locked():  # by this thread, maybe: the garbage collector may run in its submit()
+                threading.Thread(target=_wake, args=(self.executor,), daemon=True).start()
+            else:
+                _wake(self.executor)
 
 
 def _wake(executor):

@@ -81,11 +81,13 @@ class _Results:
 
     def _end(self):
         self._call.cancel()
-        self._source.close()
+        if self._call.is_own():  # else its thread is not here, and may have had a lock at the fork
+            self._source.close()
         self._ready.clear()
         self._came.clear()
 
     def _next(self):
+        self._call.refuse_to_wait()
         while not self._closed:
             if self._ready:
                 return self._ready.popleft()
@@ -138,7 +140,7 @@ class _Results:
         self._source.close()
 
     def _hear(self, number):
-        if number in self._call.under_way:
+        if self._call.is_done(number):
             self._came[number] = True
 
     def _open_next(self):

@@ -46,6 +46,7 @@ class _Run:
 
     def run(self):
         """(results, what was extracted in the order of the chunks)."""
+        self._call.refuse_to_wait()
         self._submit()
         while self._is_awaited():
             self._take(self._call.wait())

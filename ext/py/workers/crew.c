@@ -268,9 +268,22 @@ int sf_crew_start(struct sf_crew *crew)
 {
     if (enter_with_more(crew))
         return -1;
+    struct sf_crew_fork fork = {(unsigned long)PyThread_get_thread_ident(), crew->forks}, **link = &crew->forks;
+    crew->forks = &fork;
     int started = !sf_engine_has_place(&crew->engine) ? 0 : sf_engine_start(&crew->engine) ? -1 : 1;
     leave(crew);
+    while (*link != &fork) /* later ones may still be under way */
+        link = &(*link)->next;
+    *link = fork.next;
     return started;
+}
+
+bool sf_crew_is_starting(const struct sf_crew *crew)
+{
+    const struct sf_crew_fork *fork = crew->forks;
+    while (fork && fork->thread == (unsigned long)PyThread_get_thread_ident())
+        fork = fork->next;
+    return fork != NULL;
 }
 
 uint64_t sf_crew_number(const struct sf_crew *crew, int64_t waiting)
@@ -338,15 +351,16 @@ int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject
     return sent;
 }
 
-/* The current exception comes from opening a message, in a thread in which no signal handler runs: it is about that
- * message, and becomes its task's. Whether there is such a message. */
+/* The current exception comes from taking or opening a message, in a thread in which no signal handler runs: it is
+ * about that message (there may be no memory for it), and becomes its task's. Whether there is such a message. */
 static bool fail_unopened(struct sf_engine *engine)
 {
     const struct sf_unopened *unopened = &engine->unopened;
-    if (unopened->state != SF_UNOPENED_MESSAGE || !PyErr_Occurred() || !engine->workers[unopened->head.source])
+    if (unopened->state == SF_UNOPENED_NONE || !PyErr_Occurred() || engine->owner != getpid() ||
+        !engine->workers[unopened->head.source])
         return false;
     fail_result(engine, unopened->head.number);
-    sf_receive_clear(engine);
+    sf_receive_drop(engine);
     return true;
 }
 
@@ -432,7 +446,7 @@ PyObject *sf_crew_claims(const struct sf_crew *crew)
     PyObject *claims = PyList_New(0);
     for (Py_ssize_t i = 0; claims && !crew->closed && i < crew->engine.started; i++) {
         const struct sf_worker *worker = crew->engine.workers[i];
-        if (!worker || worker->gone)
+        if (!worker) /* one that is gone, and has a struct, is being forked: it may have begun to work */
             continue;
         const struct sf_engine_claim *claim = sf_worker_board(worker);
         uint64_t number = atomic_load_explicit(&claim->number, memory_order_acquire); /* partner: sf_claim_take */

@@ -49,11 +49,14 @@ int sf_crew_init(struct sf_crew *crew, PyObject *call, PyObject *prepare, PyObje
 /* Forks one more worker. 1, 0: there are `workers` already, -1 with an exception. */
 int sf_crew_start(struct sf_crew *crew);
 
+/* Whether another thread forks a worker. Once it is false, one that came too late for a closed crew is reaped. */
+bool sf_crew_is_starting(const struct sf_crew *crew);
+
 /* A new number for a task, which no other task of this process has. waiting: how many tasks of this crew wait to be
  * sent, for the trace's SUBMIT; -1: no such event is written. */
 uint64_t sf_crew_number(const struct sf_crew *crew, int64_t waiting);
 
-/* Sends an item. A task that is sent again keeps its number. 1, 0: not now (wait() is woken when it can be tried
+/* Sends an item. A task that is sent again has a new number. 1, 0: not now (wait() is woken when it can be tried
  * again), or -1 with an exception. *is_bad: that is pickle's, about the item. */
 int sf_crew_send(struct sf_crew *crew, uint64_t number, PyObject *task, PyObject *item, bool *is_bad);
 
@@ -71,7 +74,8 @@ void sf_crew_attend(struct sf_crew *crew);
 /* Makes wait() return. Async-signal-safe but for Python's own rules. */
 void sf_crew_nudge(struct sf_crew *crew);
 
-/* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). */
+/* What living workers are at: a list of (pid, number, task, since when in seconds of time.monotonic()). pid: 0 as long
+ * as another thread is in the fork of that worker, which may work already. */
 PyObject *sf_crew_claims(const struct sf_crew *crew);
 
 /* Kills the worker if it is still at that number. 1: it will be reaped, 0: it is not, or it may not be killed. */

@@ -177,6 +177,12 @@ static PyObject *get_alive(PyObject *self, void *unused)
     return PyLong_FromSsize_t(crew_of(self)->engine.alive);
 }
 
+static PyObject *get_starting(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(sf_crew_is_starting(crew_of(self)));
+}
+
 static PyObject *get_under_way(PyObject *self, void *unused)
 {
     (void)unused;
@@ -228,6 +234,7 @@ static PyMethodDef crew_methods[] = {
 
 static PyGetSetDef crew_getset[] = {
     {"alive", get_alive, NULL, "How many workers live.", NULL},
+    {"starting", get_starting, NULL, "Whether another thread forks a worker.", NULL},
     {"under_way", get_under_way, NULL, "How many tasks are sent.", NULL},
     {"taken", get_taken, NULL, "How many results wait() has not seen.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -13,6 +13,11 @@ enum sf_crew_event {
     SF_CREW_BROKEN, /* (BROKEN, None, exception): what `prepare` raised in a worker, which ends */
 };
 
+struct sf_crew_fork { /* a start() under way, on the stack of its thread */
+    unsigned long thread;
+    struct sf_crew_fork *next;
+};
+
 struct sf_crew {
     struct sf_engine engine; /* f is owned: called with each item */
     struct sf_feed feed;
@@ -31,6 +36,8 @@ struct sf_crew {
     bool finished;             /* nothing is sent any more, and nobody forked */
     bool closed;
     bool prepared; /* in a worker */
+
+    struct sf_crew_fork *forks; /* calls of start() under way */
 };
 
 static inline struct sf_crew *sf_crew_of(const struct sf_engine *engine)

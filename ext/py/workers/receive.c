@@ -1,6 +1,7 @@
 /* Opening what workers send. See receive.h. */
 #include "py/workers/receive.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #include "py/base/errors.h"
@@ -25,6 +26,17 @@ void sf_receive_clear(struct sf_engine *engine)
     if (is_message)
         sf_arrival_clear(&sender_of(engine)->arrival);
     Py_CLEAR(engine->unopened.opened);
+}
+
+void sf_receive_drop(struct sf_engine *engine)
+{
+    assert(engine->job->keeps_going);
+    if (engine->unopened.state == SF_UNOPENED_PIECE) {
+        sf_ring_release(engine->ring, &engine->unopened.slot);
+        engine->unopened.state = SF_UNOPENED_NONE;
+        sf_arrival_clear(&sender_of(engine)->arrival);
+    }
+    sf_receive_clear(engine);
 }
 
 /* For messages: what came with this number. The name of the worker belongs to the engine. */
@@ -222,6 +234,11 @@ static int take_piece(struct sf_engine *engine)
     struct sf_unopened *piece = &engine->unopened;
     if (piece->head.tag == SF_OFFER_TAG) {
         take_offer(engine);
+        return 0;
+    }
+    if (engine->job->keeps_going && piece->head.offset > 0 && !sf_arrival_is_under_way(&sender_of(engine)->arrival)) {
+        sf_ring_release(engine->ring, &piece->slot); /* the rest of what was dropped */
+        piece->state = SF_UNOPENED_NONE;
         return 0;
     }
     int whole = sf_arrival_keep(&sender_of(engine)->arrival, engine->ring, &piece->head, &piece->slot, piece->bytes,

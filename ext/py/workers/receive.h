@@ -25,4 +25,8 @@ int sf_receive_piece(struct sf_engine *engine);
 /* Drops what is unopened. */
 void sf_receive_clear(struct sf_engine *engine);
 
+/* The same, where more is to be received: of a message that came in part, the rest is passed over when it comes. The
+ * job keeps going. */
+void sf_receive_drop(struct sf_engine *engine);
+
 #endif

@@ -160,7 +160,7 @@ def test_submissions_that_meet_a_shutdown_end_or_are_refused(threads_meet_at_eve
 
 
 @pytest.mark.parametrize("is_used", [True, False])
-def test_a_submission_that_a_shutdown_overtakes_ends_or_is_refused(is_used):
+def test_a_submission_that_a_shutdown_overtakes_is_refused(is_used):
     """The shutdown happens while submit() looks at the function."""
     class Slow:
         def __getattr__(self, name):
@@ -174,11 +174,8 @@ def test_a_submission_that_a_shutdown_overtakes_ends_or_is_refused(is_used):
     executor = Executor(1)
     if is_used:
         executor.submit(abs, 1).result(LIMIT_S)
-        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
-            executor.submit(Slow())
-    else:  # nothing was there to be waited for
-        assert executor.submit(Slow()).result(LIMIT_S) == 5
-        executor.shutdown()
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        executor.submit(Slow())
     assert not children()
 
 
