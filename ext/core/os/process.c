@@ -1,6 +1,7 @@
 /* Child processes in their parent. See process.h. */
 #include "core/os/process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -101,6 +102,7 @@ static bool is_reaped(pid_t child)
 
 int sf_process_signal(pid_t child, int signal_number)
 {
+    assert(child > 0); /* others are groups of processes */
     int error = -ESRCH, pidfd = sf_process_open_pidfd(child);
     /* Not reaped after the pidfd was opened, so the pidfd is the child's. Without one, nothing else in this process
      * reaps between the two calls, unless another thread waits for children that it has not started. */
