@@ -26,16 +26,12 @@ WorkerDied.__module__ = "snakefish"
 
 class _Condition(threading.Condition):
     """That of a future whose task was sent. Who waits for the result takes it without the manager where it can, which is
-    faster. take(timeout): as the crew's. future: a weak reference, because the future refers to this."""
+    faster. take(condition, timeout): as the crew's. future: a weak reference, because the future refers to this."""
 
     def wait(self, timeout=None):
         if timeout is None or timeout > 0:
             begin = time.monotonic()
-            saved = self._release_save()
-            try:
-                self.take(timeout)
-            finally:
-                self._acquire_restore(saved)
+            self.take(self, timeout)
             if self.future()._state != RUNNING:
                 return True
             timeout = None if timeout is None else begin + timeout - time.monotonic()

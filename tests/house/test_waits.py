@@ -21,7 +21,7 @@ WAITS = {  # file: what limits its sleep
     "py/task/task.c": "a millisecond, in a slice of sf_wait",
     "py/trace/collector.c": "a slice of sf_wait",
     "py/trace/instrument_message.c": "none: it sleeps where the call that it instruments would; EINTR runs signal handlers",
-    "py/workers/crew_worker.c": "a worker that is about to be killed: milliseconds, until that, or until its parent lets it go on",
+    "py/workers/crew_worker.c": "a worker that is about to be killed: milliseconds, until then or until its parent lets it go on",
     "py/workers/source.c": "a second of a thread of its own; milliseconds of the caller",
 }
 

@@ -76,14 +76,30 @@ static PyObject *crew_take(PyObject *self, PyObject *args)
     Py_RETURN_FALSE;
 }
 #else
+/* take(number, waiting, condition, timeout). Without the lock of the condition, which the caller holds. Between giving
+ * that back and taking it again there is no place for a signal handler to raise anything. */
 static PyObject *crew_take(PyObject *self, PyObject *args)
 {
-    PyObject *waiting, *timeout;
+    PyObject *waiting, *condition, *timeout;
     unsigned long long number;
     int64_t deadline_ns;
-    if (!PyArg_ParseTuple(args, "KOO:take", &number, &waiting, &timeout) || sf_wait_deadline(timeout, &deadline_ns))
+    if (!PyArg_ParseTuple(args, "KOOO:take", &number, &waiting, &condition, &timeout) ||
+        sf_wait_deadline(timeout, &deadline_ns))
+        return NULL;
+    PyObject *saved = PyObject_CallMethod(condition, "_release_save", NULL);
+    if (!saved)
         return NULL;
     int taken = sf_crew_take(crew_of(self), number, waiting, deadline_ns);
+    PyObject *raised = taken < 0 ? sf_take_raised() : NULL;
+    PyObject *restored = PyObject_CallMethod(condition, "_acquire_restore", "(O)", saved);
+    Py_DECREF(saved);
+    if (!restored) {
+        Py_XDECREF(raised);
+        return NULL;
+    }
+    Py_DECREF(restored);
+    if (raised)
+        sf_put_raised(raised);
     return taken < 0 ? NULL : PyBool_FromLong(taken);
 }
 #endif
