@@ -17,11 +17,11 @@ import pickle
 
 from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
-from snakefish._merge_kinds import MAPPED, SEQUENCES, Array, Bytes, Set, Tuple, Whole, copied, default_of, kind_of, lookup
+from snakefish._merge_kinds import MAPPED, SEQUENCES, Array, Bytes, Object, Set, Tuple, Whole, copied, default_of, kind_of, lookup
 from snakefish._merge_parts import array_parts, join_sequences, store_sequence
 from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, merger_of, same_leaf
 from snakefish._merge_snapshot import ROOT, Names, step, unpickled
-from snakefish._merge_view import View
+from snakefish._merge_view import View, is_reachable
 from snakefish._merge_writes import Writes
 
 
@@ -112,6 +112,11 @@ class Join:
         kind = None if now is ABSENT or child is ABSENT else _same_kind(now, child)
         if kind in (None, Whole, Tuple):
             return self._leaf(base, now, child, rule, path)
+        index = self.snapshot.index
+        if now is base and (kind is Object or id(child) in index) and is_reachable(self.snapshot, base, self.own):
+            return child  # the child refers to another object, and what the parent has changed in the old one is still there
+        if id(child) in index or (now is not base and id(now) in index):
+            return self._conflict("one task has replaced what the other has changed", path, base, now, child)
         return self._contents(kind, base, now, child, rule, path)
 
     def _leaf(self, base, now, child, rule, path):
@@ -157,7 +162,9 @@ class Join:
         base, kind = self.snapshot.lives[number], self.snapshot.kinds[number]
         if kind is Whole:
             return self._whole_value(number, now, rule, path)
-        if now is not base and _is_absent(kind, now, base):
+        if now is not base and kind is Object and is_reachable(self.snapshot, base):
+            return now  # the parent refers to another object, and the old one is merged where it is
+        if now is not base and (_is_absent(kind, now, base) or id(now) in self.snapshot.index):
             child = View(self.snapshot, self.data).value(base)
             what = "deleted" if now is ABSENT else "replaced"
             return self._conflict(f"one task has {what} what the other has changed", path,
@@ -225,7 +232,7 @@ class Join:
                 self.writes.store(kind, live, key, value)
         for key, number in ways.items():
             now = lookup(kind, live, key)
-            if now is ABSENT and self._is_elsewhere(kind, live, number):
+            if self._is_elsewhere(kind, live, number, now):
                 continue
             value = self._way(number, now, rule, [*path, step(kind, key)])
             if value is not now:
@@ -235,13 +242,13 @@ class Join:
         default = default_of(live)
         return 0 if default is ABSENT and rule is NAMED["sum"] else default
 
-    def _is_elsewhere(self, kind, live, number):
+    def _is_elsewhere(self, kind, live, number, now):
         """Whether the parent has moved a container within the one that held it; its changes are made there."""
         base = self.snapshot.lives[number]
-        if any(value is base for _, value in kind.parts(kind.shadow(live))):
-            self._met.add(number)
-            return True
-        return False
+        if now is base or not any(value is base for _, value in kind.parts(kind.shadow(live))):
+            return False
+        self._met.add(number)
+        return True
 
     def _set(self, shadow, live, own, ways, rule, path):
         if own:
@@ -273,7 +280,7 @@ class Join:
                 states[index] = value
         for index, number in ways.items():
             now = _item_now(shadow, theirs, index)
-            if now is ABSENT and self._is_elsewhere(kind, live, number):
+            if self._is_elsewhere(kind, live, number, now):
                 continue
             value = self._way(number, now, rule, [*path, step(kind, index)])
             if value is not now:

@@ -7,8 +7,8 @@ with the same keys and values. So the copy costs the container, never what is in
     parts(shadow)            [(key, value)] of the values that may be containers themselves
     changes(shadow, live)    what has changed since the copy was made, or None
     empty(live)              a new container of the same type, for build
-    fill(new, shadow, own, to)   puts the shadow's contents with the changes `own` into a new container; to(value) says
-                             what each value becomes
+    changed(shadow, own)     the shadow with these changes
+    fill(new, contents, to)  puts a shadow's contents into a new container; to(value) says what each value becomes
 
 A leaf is all that nobody can change in place: numbers, strings, functions, classes, and objects that cannot be pickled,
 such as locks. It has no kind.
@@ -87,8 +87,12 @@ class Dict:
         return new
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        for key, value in (own.apply(shadow) if own else shadow).items():
+    def changed(shadow, own):
+        return own.apply(shadow)
+
+    @staticmethod
+    def fill(new, contents, to):
+        for key, value in contents.items():
             dict.__setitem__(new, key, to(value))
 
 
@@ -104,21 +108,17 @@ class Ordered(Dict):
         return mapped_changes(shadow, dict(OrderedDict.items(live)))
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        for key, value in (own.apply(shadow) if own else shadow).items():
+    def fill(new, contents, to):
+        for key, value in contents.items():
             OrderedDict.__setitem__(new, key, to(value))
 
 
-class Object:
+class Object(Dict):
     """Objects whose attributes are all that they have: __dict__ and __slots__."""
 
     @staticmethod
     def shadow(live):
         return fields(live)
-
-    @staticmethod
-    def parts(shadow):
-        return others(shadow, LEAVES)
 
     @staticmethod
     def changes(shadow, live):
@@ -129,8 +129,8 @@ class Object:
         return object.__new__(type(live))
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        for name, value in (own.apply(shadow) if own else shadow).items():
+    def fill(new, contents, to):
+        for name, value in contents.items():
             object.__setattr__(new, name, to(value))
 
 
@@ -160,8 +160,12 @@ class List:
         return _new(live)
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        new.extend(map(to, own.apply(shadow) if own else shadow))
+    def changed(shadow, own):
+        return own.apply(shadow)
+
+    @staticmethod
+    def fill(new, contents, to):
+        new.extend(map(to, contents))
 
 
 class Deque(List):
@@ -205,8 +209,12 @@ class Bytes:
     empty = staticmethod(lambda live: _new(live))
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        new[:] = own.apply(shadow) if own else shadow
+    def changed(shadow, own):
+        return bytes(own.apply(shadow))
+
+    @staticmethod
+    def fill(new, contents, to):
+        new[:] = contents
 
 
 class Set:
@@ -228,8 +236,12 @@ class Set:
     empty = staticmethod(lambda live: _new(live))
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        set.update(new, map(to, shadow if own is None else (shadow - own[1]) | own[0]))
+    def changed(shadow, own):
+        return (shadow - own[1]) | own[0]
+
+    @staticmethod
+    def fill(new, contents, to):
+        set.update(new, map(to, contents))
 
 
 class Array:
@@ -262,10 +274,14 @@ class Array:
         return live.copy()
 
     @staticmethod
-    def fill(new, shadow, own, to):
-        new[...] = shadow
-        if own:
-            new.flat[slice(None) if own[0] is None else own[0]] = own[1]
+    def changed(shadow, own):
+        now = shadow.copy()
+        now.flat[slice(None) if own[0] is None else own[0]] = own[1]
+        return now
+
+    @staticmethod
+    def fill(new, contents, to):
+        new[...] = contents
 
 
 class Tuple:
@@ -416,7 +432,7 @@ def copied(kind, live):
     """A shallow copy of a container, of the same type."""
     if kind is Object:
         new = Object.empty(live)
-        Object.fill(new, fields(live), None, lambda value: value)
+        Object.fill(new, fields(live), lambda value: value)
         return new
     return copy.copy(live)
 

@@ -44,6 +44,9 @@ class Snapshot:
         self.index = {}
         self._owners, self._keys = [ROOT], [None]  # where each container was found
         self._more = {}  # and where else: {number: [(owner, key)]}
+        for label, value in self.shadows[ROOT].items():
+            if rules[label] is BY_TYPE and self._kind_of(ROOT, label, value) is None:
+                inferred(value, label)
         number = ROOT
         while number < len(self.lives):
             for key, value in self.kinds[number].parts(self.shadows[number]):
@@ -61,8 +64,6 @@ class Snapshot:
             return
         kind = self._kind_of(owner, key, value)
         if kind is None:
-            if owner == ROOT and self.rules[key] is BY_TYPE:
-                inferred(value, key)
             return
         shadow = kind.shadow(value)
         self.index[id(value)] = len(self.lives)
@@ -130,7 +131,7 @@ class Snapshot:
 
     def _pickled(self, own, ways):
         try:
-            if all(_holds_atoms(changes) for changes in own.values()):
+            if all(map(_holds_atoms, own.values())) and all(type(key) in ATOMS for keys in ways.values() for key in keys):
                 return pickle.dumps((own, ways), PROTOCOL)
             file = io.BytesIO()
             _Pickler(file, self.index, {number for number in own if self.kinds[number] is Whole}).dump((own, ways))

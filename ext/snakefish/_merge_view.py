@@ -3,10 +3,10 @@
 It is needed where a function merges whole values, and for what a Conflict tells; not for other merges.
 """
 
-from snakefish._merge_kinds import Tuple, Whole
-from snakefish._merge_snapshot import ROOT, unpickled
-
 import pickle
+
+from snakefish._merge_kinds import MAPPED, SEQUENCES, Bytes, Set, Tuple, Whole, kind_of
+from snakefish._merge_snapshot import ROOT, unpickled
 
 
 class View:
@@ -24,7 +24,10 @@ class View:
             number, new = self._todo.pop()
             snapshot = self.snapshot
             kind = snapshot.kinds[number]
-            kind.fill(new, snapshot.shadows[number], self.own.get(number), self._of)
+            contents = snapshot.shadows[number]
+            if number in self.own:
+                contents = kind.changed(contents, self.own[number])
+            kind.fill(new, contents, self._of)
         return built
 
     def variable(self, label):
@@ -50,3 +53,29 @@ class View:
             new = kind.empty(live)
             self._todo.append((number, new))
         return self._built.setdefault(number, new)
+
+
+def is_reachable(snapshot, container, own=None):
+    """Whether the variables still lead to a container of the fork: in the parent as it is now, or in the child, whose
+    changes are `own`. Walks all that they lead to."""
+    if own is None:
+        todo = list(snapshot.read().values())
+    else:
+        shadow = snapshot.shadows[ROOT]
+        todo = list((own[ROOT].apply(shadow) if ROOT in own else shadow).values())
+    met = {}
+    while todo:
+        value = todo.pop()
+        if value is container:
+            return True
+        kind = kind_of(value)
+        if id(value) in met or kind not in (*MAPPED, *SEQUENCES, Set, Tuple) or kind is Bytes:
+            continue
+        met[id(value)] = value
+        number = None if own is None else snapshot.index.get(id(value))
+        if number is None:
+            contents = kind.shadow(value)
+        else:
+            contents = kind.changed(snapshot.shadows[number], own[number]) if number in own else snapshot.shadows[number]
+        todo += (inner for _, inner in kind.parts(contents))
+    return False
