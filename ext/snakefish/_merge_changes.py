@@ -61,16 +61,13 @@ def list_changes(before, now):
 
 
 def changed(lives, shadows, first):
-    """The least index from `first` on at which a container may have changed, or -1. Dicts and lists are compared; a
-    container of another type may always have."""
+    """The least index from `first` on at which a container may have changed, or -1. In doubt it may: the kinds look again.
+    A shadow that is the container itself is that of a tuple."""
     for index in range(first, len(lives)):
         live, shadow = lives[index], shadows[index]
-        if type(shadow) is dict and isinstance(live, dict):
-            if dict_changes(shadow, live) is None:
-                continue
-        elif type(shadow) is list and isinstance(live, list) and list_changes(shadow, live) is None:
-            continue
-        return index
+        if shadow is not live and not (type(shadow) is dict is type(live) and dict_changes(shadow, live) is None or
+                                       type(shadow) is list is type(live) and list_changes(shadow, live) is None):
+            return index
     return -1
 
 
