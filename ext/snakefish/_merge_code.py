@@ -1,9 +1,8 @@
 """Which globals a function changes, read from its code. Internal; for _merge_explain.py.
 
-The code is not run. Its instructions are followed once from the first to the last, with a stack that holds for each value
+The code is not run. Its instructions are looked at once from the first to the last, with a stack that holds for each value
 the global that it came from, if any: total, table["a"], table.rows. A store into such a value, or a call of a method
-that changes lists, dicts or sets, is a change of that global. Jumps are not followed, so a value of an expression with a
-condition in it may be taken for another one; what is told is where to look.
+that changes lists, dicts or sets, is a change of that global. Where two branches meet, the stack of the first one counts.
 """
 
 import dis
@@ -15,6 +14,9 @@ update""".split())
 
 _CHANGES_NOTHING = frozenset(("NOP", "RESUME", "CACHE", "PRECALL", "KW_NAMES", "EXTENDED_ARG", "SETUP_LOOP", "POP_BLOCK",
                               "SETUP_FINALLY", "NOT_TAKEN"))
+_JUMPS = {*dis.hasjrel, *dis.hasjabs}
+_LEAVES = frozenset(("JUMP_FORWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RETURN_VALUE",
+                     "RETURN_CONST", "RAISE_VARARGS", "RERAISE"))  # what stands behind these does not follow them
 _POPS = ("STORE_", "POP_", "DELETE_", "RETURN_", "JUMP")  # these put nothing in the place of what they take
 
 
@@ -37,13 +39,21 @@ def changes_of(function, namespace):
 
 def _changes_in(code):
     """(name, how, line) of each change."""
-    line, stack = code.co_firstlineno, []
+    line, stack, falls_through = code.co_firstlineno, [], True
+    stacks = {}  # at the targets of jumps
 
     def pop():
         return stack.pop() if stack else None
 
     for instruction in dis.get_instructions(code):
         name, argument, value = instruction.opname, instruction.arg, instruction.argval
+        if not falls_through:
+            stack[:] = stacks.get(instruction.offset, ())
+        falls_through = name not in _LEAVES
+        if instruction.opcode in _JUMPS:
+            there = list(stack)
+            _push(there, instruction, jump=True)
+            stacks.setdefault(value, there)
         starts = instruction.starts_line
         if starts:
             line = getattr(instruction, "line_number", starts) or line
@@ -94,11 +104,11 @@ def _changes_in(code):
             _push(stack, instruction)
 
 
-def _push(stack, instruction):
+def _push(stack, instruction, jump=False):
     """An instruction that is not known: its values come from no global."""
     argument = instruction.arg if instruction.opcode >= dis.HAVE_ARGUMENT else None
     try:
-        effect = dis.stack_effect(instruction.opcode, argument, jump=False)
+        effect = dis.stack_effect(instruction.opcode, argument, jump=jump)
     except ValueError:
         effect = 0
     if effect > 0:

@@ -19,7 +19,7 @@ from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
 from snakefish._merge_kinds import MAPPED, SEQUENCES, Array, Bytes, Object, Set, Tuple, Whole, copied, default_of, kind_of, lookup
 from snakefish._merge_parts import array_parts, join_sequences, store_sequence
-from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, merger_of, same_leaf
+from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, is_number, merger_of, same_leaf
 from snakefish._merge_snapshot import ROOT, Names, step, unpickled
 from snakefish._merge_view import View, is_reachable
 from snakefish._merge_writes import Writes
@@ -108,7 +108,9 @@ class Join:
         if child is ABSENT and self.snapshot.index.get(id(base)) in self._met and now is base:
             return ABSENT  # the child has moved it, and what the parent has changed in it goes with it
         if base is ABSENT and default is not None:
-            base = default()
+            empty = default()
+            if type(empty) is type(now) or is_number(empty) and is_number(now):
+                base = empty
         kind = None if now is ABSENT or child is ABSENT else _same_kind(now, child)
         if kind in (None, Whole, Tuple):
             return self._leaf(base, now, child, rule, path)

@@ -69,7 +69,9 @@ class Dict:
 
     @staticmethod
     def shadow(live):
-        return dict.copy(live)
+        if type(live).__iter__ is dict.__iter__:
+            return dict.copy(live)
+        return dict(dict.items(live))  # dict.copy would call methods of the class
 
     @staticmethod
     def parts(shadow):

@@ -38,6 +38,8 @@ def same_leaf(one, other):
     if type(one) is float:
         return struct.pack("d", one) == struct.pack("d", other)
     try:
+        if hasattr(one, "__array__"):
+            return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
         return bool(one == other)
     except Exception:
         return False
