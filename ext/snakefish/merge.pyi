@@ -6,10 +6,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 _Rule = Union[None, str, Callable[..., Any]]
 _Share = Union[Iterable[str], Mapping[str, _Rule]]
 
-class _Absent:
-    def __bool__(self) -> Literal[False]: ...
-
-ABSENT: _Absent
+ABSENT: Any
 
 class Conflict(RuntimeError):  # attributes of one that the program has made itself are None
     variable: Union[str, Any]
