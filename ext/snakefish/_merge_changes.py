@@ -7,13 +7,16 @@ ext/py/base/changes.c; here they are for PyPy.
 
 ATOMS = frozenset((int, float, complex, str, bytes, bool, type(None)))  # the commonest types that nobody can change
 
+
 def others(container, leaves):
-    """[(key, value)] of the values whose type is not in the set `leaves`, in a dict, list or set. The key is the index in a
-    list, and the element itself in a set."""
-    if isinstance(container, set):
-        return [(element, element) for element in container if type(element) not in leaves]
-    items = container.items() if isinstance(container, dict) else enumerate(container)
-    return [(key, value) for key, value in items if type(value) not in leaves]
+    """[(key, value)] of the values whose type is not in the set `leaves`, and which are no tuples of ATOMS. In a list the
+    key is the index; what is no dict and no list is iterated over, and each element is its own key."""
+    if isinstance(container, dict):
+        items = container.items()
+    else:
+        items = enumerate(container) if isinstance(container, list) else zip(container, container)
+    return [(key, value) for key, value in items if type(value) not in leaves and not (
+            type(value) is tuple and all(type(item) in ATOMS for item in value))]
 
 
 def dict_changes(before, now):

@@ -4,7 +4,7 @@ A kind is what a merge knows of a type. Its copy of a container, the shadow, ref
 with the same keys and values. So the copy costs the container, never what is in it.
 
     shadow(live)             the copy
-    parts(shadow)            [(key, value)] of the values that may be containers themselves
+    parts(shadow)            [(key, value)] of the values that may be containers themselves; keys of dicts too, as InKey
     changes(shadow, live)    what has changed since the copy was made, or None
     empty(live)              a new container of the same type, for build
     changed(shadow, own)     the shadow with these changes
@@ -51,6 +51,24 @@ class Mapped:
         return now
 
 
+class InKey:
+    """The place of an object that is a key: nothing else can be put there, but the object can change."""
+
+    __slots__ = ("key",)
+
+    def __init__(self, key):
+        self.key = key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def __eq__(self, other):
+        return type(other) is InKey and self.key == other.key
+
+    def __reduce__(self):
+        return InKey, (self.key,)
+
+
 def mapped_changes(shadow, live):
     found = dict_changes(shadow, live)
     if found is None:
@@ -75,7 +93,9 @@ class Dict:
 
     @staticmethod
     def parts(shadow):
-        return others(shadow, LEAVES)
+        found = others(shadow, LEAVES)
+        found += [(InKey(key), key) for key, _ in others(shadow.keys(), LEAVES)]
+        return found
 
     @staticmethod
     def changes(shadow, live):
@@ -354,13 +374,29 @@ def kind_of(value):
             LEAVES.add(cls)
     kind = _kinds[cls]
     if kind is Tuple:
-        inside = [kind_of(part) for part in value if type(part) not in LEAVES]
-        return None if not any(inside) else Whole if Whole in inside else Tuple
+        return _kind_of_tuple(value)
     if kind in (Dict, Ordered, List, Deque, Set) and getattr(value, "__dict__", None):
         return Whole  # a subclass with attributes beside its items
     if kind is Array and value.dtype.hasobject:
         return Whole
     return kind
+
+
+def _kind_of_tuple(value):
+    """A tuple of leaves is a leaf; one with something in it that merges as a whole does so too, for nothing can be put into
+    a tuple."""
+    found, todo = None, [value]
+    for one in todo:
+        for part in one:
+            if type(part) in LEAVES:
+                continue
+            if isinstance(part, tuple):
+                todo.append(part)
+            elif kind_of(part) is not None:
+                if kind_of(part) is Whole:
+                    return Whole
+                found = Tuple
+    return found
 
 
 def _kind_of_class(cls, value):
@@ -395,7 +431,7 @@ def _is_leaf(cls):
     import numbers
 
     return (issubclass(cls, (numbers.Number, str, bytes, frozenset, type, enum.Enum, types.ModuleType)) or
-            cls.__module__ in _IMMUTABLE or cls.__module__.partition(".")[0] == "numpy" and not hasattr(cls, "__setitem__"))
+            cls.__module__.partition(".")[0] in _IMMUTABLE or cls.__module__.partition(".")[0] == "numpy" and not hasattr(cls, "__setitem__"))
 
 
 def _has_only_attributes(cls):
@@ -451,5 +487,3 @@ def default_of(live):
 
 def _new(live):
     return type(live).__new__(type(live))
-
-

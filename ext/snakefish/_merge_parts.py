@@ -85,5 +85,3 @@ def _merged(rule, base, now, child, indices, shape, leaf):
         place = tuple(int(step) for step in numpy.unravel_index(flat, shape))
         merged[at] = leaf(place[0] if len(place) == 1 else place, base[at], now[at], child[at])
     return merged
-
-

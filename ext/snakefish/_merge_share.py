@@ -12,7 +12,7 @@ def variables_of(share, namespace):
         given = dict(share) if isinstance(share, dict) else dict.fromkeys(share)
     except TypeError:
         raise TypeError(f"share is a list of names or a dict of rules, not {share!r}") from None
-    variables: dict = {}
+    variables = {}
     for label in given:
         if not isinstance(label, str):
             raise TypeError(f"share has {label!r}, which is not a name: write the name of a global as a string")

@@ -18,7 +18,7 @@ import pickle
 
 from snakefish._merge_changes import ATOMS, changed
 from snakefish._merge_conflict import ABSENT
-from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, Mapped, Object, Set, Whole, kind_of, mapped_changes
+from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, InKey, Mapped, Object, Set, Whole, kind_of, mapped_changes
 from snakefish._merge_rules import BY_TYPE, inferred
 from snakefish._merge_sequence import SequenceChanges
 
@@ -184,6 +184,8 @@ def _holds_still(kind, changes, key):
         return True
     if kind in SEQUENCES:
         return key not in changes.items and key not in changes.deleted
+    if type(key) is InKey:
+        return changes.values.get(key.key) is not ABSENT
     if kind is Set:
         return key not in changes[1]
     return key not in changes.values
@@ -193,6 +195,8 @@ def step(kind, key):
     """(how it is written, key) of one step down from a container."""
     if kind is Names:
         return key, key
+    if type(key) is InKey:
+        return f"<key {key.key!r}>", key.key
     if kind is Object:
         return f".{key}", key
     return f"[{key!r}]", key

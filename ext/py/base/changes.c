@@ -1,10 +1,10 @@
-/* Which slots of a container hold another object than in a copy of it that was made before: the loops of three-way merges,
- * for snakefish/_merge_changes.py, which has them in Python too and says what each returns.
+/* Which slots of a container hold another object than in a copy of it that was made before: the loops of three-way
+ * merges, for snakefish/_merge_changes.py, which has them in Python too and says what each returns.
  *
- * Objects are compared by identity, so the objects in the containers are neither read nor referred to: in a forked child no
- * page of theirs is copied. Python code runs in one place only, where a key is looked up because keys have gone or moved:
- * __hash__ and __eq__ of that key. It may change the container. So what is used after it is referred to before it; reading
- * on by PyDict_Next() is safe in any case, and a container whose size has changed is an error.
+ * Objects are compared by identity, so the objects in the containers are neither read nor referred to: in a forked
+ * child no page of theirs is copied. Python code runs in one place only: where a key is looked up, because keys have
+ * gone or moved, its __hash__ and __eq__ run. They may change the container. So what is used after a lookup is referred
+ * to before it. Reading on by PyDict_Next() is safe in any case, and a container whose size has changed is an error.
  *
  * PyPy has the loops in Python: there these functions are not in the module's table. */
 #include "py/base/types.h"
@@ -25,10 +25,20 @@ static bool is_atom(const PyTypeObject *type)
            type == Py_TYPE(Py_None) || type == &PyBytes_Type || type == &PyComplex_Type;
 }
 
-/* Appends (key, value) if the value's type is not in `leaves`. key NULL: the index. 0, or -1 with an exception. */
+static bool is_tuple_of_atoms(PyObject *value)
+{
+    Py_ssize_t i = 0;
+    if (!PyTuple_CheckExact(value))
+        return false;
+    while (i < PyTuple_GET_SIZE(value) && is_atom(Py_TYPE(PyTuple_GET_ITEM(value, i))))
+        i++;
+    return i == PyTuple_GET_SIZE(value);
+}
+
+/* Appends (key, value) if the value may be a container or hold one. key NULL: the index. 0, or -1 with an exception. */
 static int add_other(PyObject *found, PyObject *key, Py_ssize_t index, PyObject *value, PyObject *leaves)
 {
-    if (is_atom(Py_TYPE(value)))
+    if (is_atom(Py_TYPE(value)) || is_tuple_of_atoms(value))
         return 0;
     int failed = -1;
     Py_INCREF(value); /* a metaclass may have a __hash__ that runs now */
@@ -49,9 +59,9 @@ out:
     return failed;
 }
 
-static int add_others_of_set(PyObject *found, PyObject *set, PyObject *leaves)
+static int add_others_iterated(PyObject *found, PyObject *iterable, PyObject *leaves)
 {
-    PyObject *iterator = PyObject_GetIter(set);
+    PyObject *iterator = PyObject_GetIter(iterable);
     if (!iterator)
         return -1;
     PyObject *element;
@@ -81,7 +91,7 @@ static PyObject *others(PyObject *Py_UNUSED(module), PyObject *arguments)
         for (; !failed && at < PyList_GET_SIZE(container); at++)
             failed = add_other(found, NULL, at, PyList_GET_ITEM(container, at), leaves);
     } else {
-        failed = add_others_of_set(found, container, leaves);
+        failed = add_others_iterated(found, container, leaves);
     }
     if (!failed)
         return found;

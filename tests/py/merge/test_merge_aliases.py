@@ -1,4 +1,5 @@
 """Two names of one object are two names of one object after a merge, and cycles stay cycles."""
+import copy
 from collections import defaultdict
 
 from merging import Fork, shape
@@ -91,6 +92,48 @@ def test_cycles():
     assert ring[1] is ring and ring[2] is ring and len(ring) == 3
 
 
+def test_objects_that_are_keys_or_elements_are_the_parents():
+    node, other = Node("key"), Node("element")
+    variables = {"d": {node: 1, (node, other): 1}, "s": {other}, "l": []}
+    fork = Fork(variables)
+    for key in list(fork.child["d"]):
+        fork.child["d"][key] += 1
+        if isinstance(key, Node):
+            key.weight = 5
+            fork.child["l"].append(key)
+    fork.child["s"].clear()
+    variables["d"][node] += 10
+    fork.join()
+    assert variables == {"d": {node: 12, (node, other): 2}, "s": set(), "l": [node]} and node.weight == 5
+
+
+def test_both_change_containers_of_their_own_in_one_graph():
+    import random
+    for seed in range(200):
+        source = random.Random(seed)
+        made = [source.choice([dict, list, set])() for _ in range(8)]
+        for where in made[:6]:
+            for value in source.choices(made, k=3):
+                if isinstance(where, dict):
+                    where[source.choice("klmn")] = value
+                elif isinstance(where, list):
+                    where.append(value)
+        variables = {name: source.choice(made) for name in "abc"}
+        twin = copy.deepcopy(variables)
+        fork = Fork(variables)
+        in_parent, in_child, in_twin = (reachable(where) for where in (variables, fork.child, twin))
+        for number, both in enumerate(in_twin):
+            for container in (both, source.choice([in_parent, in_child])[number]):
+                if isinstance(container, dict):
+                    container.update(x=number, y=[number])
+                elif isinstance(container, list):
+                    container.append(number)
+                else:
+                    container.add(number)
+        fork.join()
+        assert shape(variables) == shape(twin), seed
+
+
 def test_a_long_chain():
     head = None
     for number in range(20000):
@@ -153,7 +196,7 @@ def reachable(variables):
     found, todo = [], list(variables.values())
     while todo:
         thing = todo.pop()
-        if isinstance(thing, (dict, list)) and not any(thing is one for one in found):
+        if isinstance(thing, (dict, list, set)) and not any(thing is one for one in found):
             found.append(thing)
-            todo += thing.values() if isinstance(thing, dict) else thing
+            todo += thing.values() if isinstance(thing, dict) else thing if isinstance(thing, list) else ()
     return found

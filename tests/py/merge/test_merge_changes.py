@@ -137,7 +137,8 @@ def hash_byte(item):
 @pytest.mark.parametrize("old, new, items, deleted, inserted", [
     ("abcd", "abcdef", {}, "", {4: "ef"}), ("abcd", "ab", {}, "23", {}), ("abcd", "aXcd", {1: "X"}, "", {}),
     ("abcd", "aXbcd", {}, "", {1: "X"}), ("abcd", "acd", {}, "1", {}), ("abcdefgh", "bcdefgXh", {}, "0", {7: "X"}),
-    ("abcd", "Xbcde", {0: "X"}, "", {4: "e"}), ("abcdefghijkl", "acdefghiXjklm", {}, "1", {9: "X", 12: "m"}), ("abc", "", {}, "012", {})])
+    ("abcd", "Xbcde", {0: "X"}, "", {4: "e"}),
+    ("abcdefghijkl", "acdefghiXjklm", {}, "1", {9: "X", 12: "m"}), ("abc", "", {}, "012", {})])
 def test_the_description_of_the_changes_is_the_short_one(old, new, items, deleted, inserted):
     own = Deque.changes(list(old), deque(new))
     assert own.items == items and own.deleted == set(map(int, deleted))

@@ -102,5 +102,3 @@ def test_merges_leave_no_reference():
         once()
     gc.collect()
     assert sys.getrefcount(leaf) == before
-
-
