@@ -92,6 +92,17 @@ def test_cycles():
     assert ring[1] is ring and ring[2] is ring and len(ring) == 3
 
 
+def test_the_parent_refers_to_another_object_and_the_child_has_changed_the_old_one():
+    first = Node("first")
+    second = Node("second", first)
+    variables = {"first": first, "second": second}
+    fork = Fork(variables)
+    second.after = Node("third")
+    fork.child["second"].after.weight = 5
+    fork.join()
+    assert first.weight == 5 and second.after.name == "third" and second.after.weight == 0
+
+
 def test_objects_that_are_keys_or_elements_are_the_parents():
     node, other = Node("key"), Node("element")
     variables = {"d": {node: 1, (node, other): 1}, "s": {other}, "l": []}

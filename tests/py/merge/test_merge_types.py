@@ -45,6 +45,17 @@ def test_two_changes_to_the_same_number_count_twice():
     assert merged(0, bind(1), bind(1)) == 2
 
 
+def test_a_value_that_is_put_there_again_is_no_change():
+    old = "".join(["some ", "text"])
+    again = lambda v: v["x"].update(k="".join(["some ", "text"]), n=int("1" * 30), f=float("0.5"))
+    base = {"k": old, "n": int("1" * 30), "f": float("0.5")}
+    fork = Fork({"x": base})
+    again(fork.child)
+    assert fork.difference() == b""
+    assert merged(dict(base), again, lambda v: v["x"].update(k="new", n=2)) == {**base, "k": "new", "n": 2}
+    assert conflict({"f": 0.0}, lambda v: v["x"].update(f=-0.0), lambda v: v["x"].update(f="c")).place == "x['f']"
+
+
 def test_sets():
     result = merged({1, 2, 3}, lambda v: (v["x"].add(4), v["x"].discard(1)), lambda v: (v["x"].add(5), v["x"].discard(2)))
     assert result == {3, 4, 5}
@@ -111,6 +122,12 @@ def test_ordered_dicts_keep_the_childs_order():
     result = merged(base, None, change)
     assert result is base and list(result.items()) == [("c", 3), ("a", 1), ("b", 2), ("d", 4)]
     assert list(merged(OrderedDict(a=1), put("p", 1), put("c", 1))) == ["a", "p", "c"]
+    base.move_to_end("b", last=False)
+    fork = Fork({"x": base})
+    assert fork.difference() == b""
+    fork.child["x"]["a"] += 1
+    fork.join()
+    assert list(base.items()) == [("b", 2), ("c", 3), ("a", 2), ("d", 4)]
 
 
 @pytest.mark.parametrize("make", [list, deque, lambda items: deque(items, 100)])
