@@ -17,7 +17,8 @@ import pickle
 
 from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
-from snakefish._merge_kinds import MAPPED, SEQUENCES, Array, Bytes, InKey, Object, Set, Tuple, Whole, copied, default_of, kind_of, lookup
+from snakefish._merge_kinds import (MAPPED, SEQUENCES, Array, Bytes, InKey, Object, Set, Tuple, Whole, copied, default_of,
+                                    kind_of, lookup)
 from snakefish._merge_parts import array_parts, join_sequences, store_sequence
 from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, is_number, merger_of, same_leaf
 from snakefish._merge_snapshot import ROOT, Names, step, unpickled
@@ -39,6 +40,7 @@ class Join:
         self._visited = {}  # id of a container of the parent: (the container, the number that it was visited for)
         self._pairs = {}  # (id of the parent's, id of the child's) of new containers that became one: both, so that they live
         self._whole = {}  # (id of the parent's, number): what came of a value that merges as a whole
+        self._by_functions = set()  # the variables that were merged as a whole
         self._changed = {}  # number: whether the parent has changed anything in it
 
     def run(self):
@@ -50,6 +52,8 @@ class Join:
             number = min(self._met - visited)
             visited.add(number)
             path = self.snapshot.path(*self.snapshot.places(number)[0])
+            if path[0][1] in self._by_functions:
+                continue  # it is in the value that the function has got
             self._visit(number, self.snapshot.lives[number], _of_parts(self.snapshot.rules[path[0][1]]), path)
             self._work()
         self.writes.commit()
@@ -71,7 +75,9 @@ class Join:
                 value = self._by_function(rule, path, base, now)
             else:
                 value = _AS_IT_IS
-            if value is _AS_IT_IS:
+            if value is not _AS_IT_IS:
+                self._by_functions.add(label)
+            else:
                 rule = _of_parts(rule)
                 value = (self._slot(base, now, own.values[label], rule, path) if own and label in own.values else
                          self._way(ways[label], now, rule, path))
@@ -128,7 +134,7 @@ class Join:
             base = View(self.snapshot).value(base)
         try:
             merger = merger_of(type(now))
-            if merger and not rule.takes_absent and type(now) is type(child):
+            if merger and rule in (BY_TYPE, NAMED["sum"]) and type(now) is type(child):
                 if base is ABSENT:
                     raise Undecided("both tasks have put one there, and there is none at the fork to merge from")
                 return merger(base, now, child)

@@ -153,7 +153,7 @@ class Object(Dict):
     @staticmethod
     def fill(new, contents, to):
         for name, value in contents.items():
-            object.__setattr__(new, name, to(value))
+            set_field(new, name, to(value))
 
 
 class List:
@@ -430,8 +430,9 @@ def _is_leaf(cls):
     import enum
     import numbers
 
+    package = cls.__module__.partition(".")[0]
     return (issubclass(cls, (numbers.Number, str, bytes, frozenset, type, enum.Enum, types.ModuleType)) or
-            cls.__module__.partition(".")[0] in _IMMUTABLE or cls.__module__.partition(".")[0] == "numpy" and not hasattr(cls, "__setitem__"))
+            package in _IMMUTABLE or package == "numpy" and not hasattr(cls, "__setitem__"))
 
 
 def _has_only_attributes(cls):
@@ -453,6 +454,16 @@ def fields(live):
         if value is not ABSENT:
             found[name] = value
     return found
+
+
+def set_field(live, name, value):
+    """Sets an attribute, or deletes it if the value is ABSENT. No code of the class runs."""
+    if name in copyreg._slotnames(type(live)):  # type: ignore[attr-defined]
+        object.__delattr__(live, name) if value is ABSENT else object.__setattr__(live, name, value)
+    elif value is ABSENT:
+        del live.__dict__[name]
+    else:
+        live.__dict__[name] = value
 
 
 def lookup(kind, live, key):

@@ -77,6 +77,13 @@ def _union(base, current, child):
         raise Undecided("union is for sets") from None
 
 
+def _chosen(choose, current, child):
+    try:
+        return choose(current, child)
+    except TypeError as reason:
+        raise Undecided(str(reason)) from None
+
+
 def _readonly(base, current, child):
     raise Undecided("it is readonly")
 
@@ -86,8 +93,8 @@ EITHER = Rule("either", "one task may change it, or both to the same value", eit
 NAMED = {rule.name: rule for rule in (
     Rule("sum", "current + (child - base); lists: both appends; arrays: the changes add", add_changes),
     Rule("union", "what is in one of both sets", _union),
-    Rule("max", "the larger value", lambda base, current, child: max(current, child)),
-    Rule("min", "the smaller value", lambda base, current, child: min(current, child)),
+    Rule("max", "the larger value", lambda base, current, child: _chosen(max, current, child)),
+    Rule("min", "the smaller value", lambda base, current, child: _chosen(min, current, child)),
     Rule("any", "current or child", lambda base, current, child: current or child),
     Rule("all", "current and child", lambda base, current, child: current and child),
     Rule("last", "the child's: who is joined last wins", lambda base, current, child: child, takes_absent=True),

@@ -10,7 +10,7 @@ child already.
 from collections import OrderedDict, deque
 
 from snakefish._merge_conflict import ABSENT
-from snakefish._merge_kinds import Bytes, Deque, Dict, List, Object, Ordered, Set, fields
+from snakefish._merge_kinds import Bytes, Deque, Dict, List, Object, Ordered, Set, fields, set_field
 
 _CLASSES = {Dict: dict, Ordered: OrderedDict, List: list, Deque: deque, Bytes: bytearray}
 
@@ -83,17 +83,14 @@ def _restore_dict(cls, live, items):
 
 def _store_attribute(undo, live, name, value):
     undo.append((_restore_attributes, (live, fields(live))))
-    if value is ABSENT:
-        object.__delattr__(live, name)
-    else:
-        object.__setattr__(live, name, value)
+    set_field(live, name, value)
 
 
 def _restore_attributes(live, values):
     for name in fields(live):
-        object.__delattr__(live, name)
+        set_field(live, name, ABSENT)
     for name, value in values.items():
-        object.__setattr__(live, name, value)
+        set_field(live, name, value)
 
 
 def _extend(undo, cls, live, values):

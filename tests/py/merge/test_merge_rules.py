@@ -79,13 +79,26 @@ def test_a_function_gets_whole_variables_of_three_versions():
     assert old == {"a": [1], "b": [2], "same": [1]} and old["a"] is old["same"]
     assert now is base and now["a"] == [1, "p"]
     assert new == {"a": [1, "c"], "b": [2], "same": [1, "c"], "c": [2]} and new["a"] is new["same"] and new["c"] is new["b"]
+    assert base["a"] == [1, "p"]
     assert merged(base, None, child, share=merge_tables)["a"] == [1, "p", "c"] and len(got) == 1
+
+
+def test_a_function_merges_alone_what_the_child_has_moved_in_its_variable():
+    base = {"a": [1], "n": 1}
+
+    def child(v):
+        v["x"]["a"].append("c")
+        v["x"]["b"] = v["x"].pop("a")
+
+    assert merged(base, lambda v: v["x"].update(n=2), child, share=lambda current, child: [current, child]) == [
+        {"a": [1], "n": 2}, {"b": [1, "c"], "n": 1}]
 
 
 def test_rules_that_do_not_fit_the_values_are_conflicts():
     assert "sum adds" in str(conflict("a", bind("b"), bind("c"), share="sum"))
     assert "union is for sets" in str(conflict(1.5, bind(2.5), bind(3.5), share="union"))
     assert conflict(1, bind(2), bind(3), share="either").place == "x"
+    assert "not supported between" in str(conflict(1, bind(2), bind("3"), share="max"))
 
 
 @pytest.mark.parametrize("share, error, words", [

@@ -224,6 +224,23 @@ def test_objects_with_slots():
     assert not hasattr(merged(Slotted(), None, lambda v: delattr(v["x"], "a")), "a")
 
 
+class Guarded:
+    """Its attributes cannot be set by assignment."""
+
+    def __init__(self):
+        self.__dict__.update(limit=1, name="n")
+
+    def __setattr__(self, name, value):
+        raise AttributeError(name)
+
+    limit = property(lambda self: self.__dict__["limit"])
+
+
+def test_attributes_that_the_class_guards():
+    result = merged(Guarded(), lambda v: vars(v["x"]).update(limit=2), lambda v: vars(v["x"]).update(limit=4, name="c"))
+    assert vars(result) == {"limit": 5, "name": "c"}
+
+
 def test_what_is_in_tuples_and_sets_merges_too():
     one, other = Plain(n=1), [1]
     result = merged({"t": (other, "a")}, lambda v: v["x"]["t"][0].append("p"), lambda v: v["x"]["t"][0].append("c"))
