@@ -52,7 +52,7 @@ def _changes_in(code):
         falls_through = name not in _LEAVES
         if instruction.opcode in _JUMPS:
             there = list(stack)
-            _push(there, instruction, jump=True)
+            _push(there, instruction, jump=not name.startswith("POP_JUMP"))  # these pop either way, which PyPy does not say
             stacks.setdefault(value, there)
         starts = instruction.starts_line
         if starts:

@@ -5,6 +5,7 @@ The rules are those of a snapshot. The changes are read from the function's code
 
 import functools
 import inspect
+import types
 
 from snakefish._merge_code import changes_of
 from snakefish._merge_kinds import (Array, Bytes, Deque, Dict, List, Object, Ordered, Set, Tuple, Whole, kind_of)
@@ -46,9 +47,9 @@ Explanation.__module__ = "snakefish.merge"
 def explained(f, share, namespace):
     function = unwrapped(f)
     if namespace is None:
-        namespace = getattr(function, "__globals__", None)
-        if namespace is None:
+        if not isinstance(function, types.FunctionType):
             raise TypeError(f"explain reads Python functions, and {f!r} is none; give globals=")
+        namespace = function.__globals__
     rules, errors, shared = {}, {}, set()
     for label in share if not isinstance(share, str) else [share]:
         one = {label: share[label]} if isinstance(share, dict) else [label]
@@ -60,7 +61,7 @@ def explained(f, share, namespace):
             rules[label] = _says(where[name], rule_of(given[label], label), label)
         except (TypeError, ValueError) as error:
             errors[label] = str(error)
-    found = changes_of(function, namespace) if hasattr(function, "__code__") else {}
+    found = changes_of(function, namespace) if isinstance(function, types.FunctionType) else {}
     return Explanation(getattr(function, "__qualname__", repr(f)), rules, errors,
                        {name: how for name, how in found.items() if name not in shared})
 

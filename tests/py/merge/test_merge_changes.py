@@ -157,6 +157,7 @@ def test_large_lists_take_no_time_that_grows_with_the_square():
     assert _merge_sequence.SequenceChanges(3).size() == 0
 
 
+@ONLY_C
 def test_the_shadow_of_a_subclass_is_a_plain_dict_of_its_items():
     class Loud(dict):
         def __getitem__(self, key):

@@ -4,6 +4,7 @@ import pickle
 from collections import OrderedDict, deque
 
 import pytest
+from conftest import PYPY
 from merging import Fork, conflict, merged, shape
 
 from snakefish import merge
@@ -164,6 +165,7 @@ def test_after_a_conflict_everything_is_as_it_was():
     assert shape(variables) == before and {name: id(value) for name, value in variables.items()} == ids
 
 
+@pytest.mark.skipif(PYPY, reason="PyPy resizes a bytearray that somebody looks at, so no write fails")
 def test_a_write_that_fails_undoes_those_before_it():
     variables = {"n": 1, "d": {"a": 1, "b": 2, "c": 3}, "o": OrderedDict(a=1, b=2), "s": {1}, "l": [1], "t": thing(),
                  "m": [1, 2], "z": bytearray(b"ab")}

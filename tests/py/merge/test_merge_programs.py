@@ -3,7 +3,10 @@ the semantics of concurrent revisions (Burckhardt, Baldassin and Leijen, OOPSLA 
 
 There a fork takes a snapshot, a task works on its own copy, and a join replaces each value of the joining task by
 merge(value at the fork of the joined task, value of the joining task, value of the joined task). The model does just that
-with whole copies of plain values. SNAKEFISH_MERGE_EXAMPLES=100000 runs as many examples.
+with whole copies of plain values. SNAKEFISH_MERGE_EXAMPLES=500 runs as many examples, in the time that a test may take; for
+many more, this file runs the first test as a program:
+
+    PYTHONPATH=build/lib:tests/py SNAKEFISH_MERGE_EXAMPLES=100000 python3 tests/py/merge/test_merge_programs.py
 """
 import copy
 import os
@@ -229,3 +232,8 @@ def test_the_model_finds_a_merge_that_loses_an_update():
     variables = copy.deepcopy(VARIABLES)
     run_model([("fork", [("add", 1), ("log", 1)]), ("fork", [("add", 1), ("log", 2)]), ("join", 1), ("join", 0)], variables)
     assert variables["n"] == 3 and variables["log"] == [2, 1]
+
+
+if __name__ == "__main__":
+    test_any_program_has_the_result_of_the_reference_model()
+    print(f"{EXAMPLES} programs have the result of the reference model")
