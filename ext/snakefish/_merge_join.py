@@ -230,9 +230,11 @@ class Join:
 
     def _mapped(self, kind, shadow, live, own, ways, rule, path):
         for key, child in own.values.items() if own else ():
-            now = lookup(kind, live, key)
-            value = self._slot(shadow.get(key, ABSENT), now, child, rule, [*path, step(kind, key)],
-                               lambda: self._default(live, rule))
+            now, base = lookup(kind, live, key), shadow.get(key, ABSENT)
+            if key in own.moved and type(child) in ATOMS and same_leaf(base, child):
+                value = now  # it has moved only
+            else:
+                value = self._slot(base, now, child, rule, [*path, step(kind, key)], lambda: self._default(live, rule))
             moved = key in own.moved and value is not ABSENT
             if moved and now is not ABSENT:
                 self.writes.store(kind, live, key, ABSENT)

@@ -103,6 +103,15 @@ def test_the_order_of_keys_is_the_childs_where_the_parent_has_left_it_alone():
     assert list(merged({"a": 1, "b": 2, "c": 3}, None, change).items()) == [("c", 3), ("a", 1), ("new", 1)]
 
 
+def test_a_key_that_has_only_moved_has_not_changed():
+    def again(v):
+        v["x"]["a"] = v["x"].pop("a")
+
+    for first, second in ((drop("a"), again), (again, drop("a"))):
+        assert merged({"a": 1, "b": 2}, first, second) == {"b": 2}
+    assert list(merged({"a": 1, "b": 2}, put("a", 5), again).items()) == [("b", 2), ("a", 5)]
+
+
 def test_counters_and_defaultdicts_merge_new_keys_from_their_empty_value():
     assert merged(Counter(a=1), call("update", "aab"), call("update", "abb")) == Counter(a=4, b=3)
     result = merged(defaultdict(int), lambda v: v["x"].__setitem__("k", 2), lambda v: v["x"].__setitem__("k", 5))
