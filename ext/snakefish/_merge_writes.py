@@ -18,6 +18,7 @@ _CLASSES = {Dict: dict, Ordered: OrderedDict, List: list, Deque: deque, Bytes: b
 class Writes:
     def __init__(self):
         self._todo = []  # (function, arguments)
+        self._copied = {}  # ids of the dicts that are copied for undo
 
     def store(self, kind, live, key, value):
         """A key, attribute, item or element gets a value; ABSENT: it goes."""
@@ -26,7 +27,7 @@ class Writes:
         elif kind is Set:
             self.update_set(live, set() if value is ABSENT else {value}, {key})
         elif value is ABSENT:
-            self._todo.append((_remove_key, (_CLASSES[kind], live, key)))
+            self._todo.append((self._remove_key, (kind, live, key)))
         else:
             self._todo.append((_store_item, (_CLASSES[kind], live, key, value)))
 
@@ -58,6 +59,13 @@ class Writes:
                 function(*arguments)
             raise
 
+    def _remove_key(self, undo, kind, live, key):
+        """A key that is stored again would stand at the end, so what undoes it is a copy: one for all keys of a dict."""
+        if id(live) not in self._copied:
+            self._copied[id(live)] = live
+            undo.append((_restore_dict, (_CLASSES[kind], live, kind.shadow(live))))
+        _CLASSES[kind].__delitem__(live, key)
+
 
 def _store_item(undo, cls, live, key, value):
     old = dict.get(live, key, ABSENT) if isinstance(live, dict) else live[key]
@@ -70,14 +78,9 @@ def _drop(cls, live, key):
         cls.__delitem__(live, key)
 
 
-def _remove_key(undo, cls, live, key):
-    undo.append((_restore_dict, (cls, live, list(cls.items(live)))))  # a key that is stored again would stand at the end
-    cls.__delitem__(live, key)
-
-
-def _restore_dict(cls, live, items):
+def _restore_dict(cls, live, contents):
     cls.clear(live)
-    for key, value in items:
+    for key, value in contents.items():
         cls.__setitem__(live, key, value)
 
 
@@ -118,14 +121,15 @@ def _replace_all(cls, live, values):
 
 
 def _update_set(undo, live, added, removed):
-    undo.append((_restore_set, (live, set(live))))
+    removed = removed & live
+    undo.append((_restore_set, (live, added - live, removed)))
     set.difference_update(live, removed)
     set.update(live, added)
 
 
-def _restore_set(live, elements):
-    set.clear(live)
-    set.update(live, elements)
+def _restore_set(live, added, removed):
+    set.difference_update(live, added)
+    set.update(live, removed)
 
 
 def _store_elements(undo, live, indices, values):

@@ -172,10 +172,10 @@ def test_a_write_that_fails_undoes_those_before_it():
     fork = Fork(variables)
     child = fork.child
     child["n"] = 2
-    del child["d"]["a"]
+    del child["d"]["a"], child["d"]["c"]
     child["d"]["b"] = 5
     child["o"].move_to_end("a")
-    child["s"].add(2)
+    child["s"].symmetric_difference_update({1, 2})
     child["l"].append(2)
     child["t"].name = "new"
     child["t"].more = 1
