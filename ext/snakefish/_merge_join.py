@@ -58,6 +58,10 @@ class Join:
             self._work()
         self.writes.commit()
 
+    def revert(self):
+        """Undoes run(). Of several joins the last one comes first, and nothing else may have changed the variables since."""
+        self.writes.revert()
+
     def _meet(self, number):
         self._met.add(number)
         return self.snapshot.lives[number]

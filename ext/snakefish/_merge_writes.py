@@ -18,7 +18,8 @@ _CLASSES = {Dict: dict, Ordered: OrderedDict, List: list, Deque: deque, Bytes: b
 class Writes:
     def __init__(self):
         self._todo = []  # (function, arguments)
-        self._copied = {}  # ids of the dicts that are copied for undo
+        self._undo = []  # (function, arguments), noted before each write: what restores what was there
+        self._copied = {}  # ids of the dicts that are copied for it
 
     def store(self, kind, live, key, value):
         """A key, attribute, item or element gets a value; ABSENT: it goes."""
@@ -50,14 +51,18 @@ class Writes:
         self._todo.append((_store_elements, (live, indices, values)))
 
     def commit(self):
-        undo = []  # (function, arguments), noted before the write: what restores what was there
         try:
             for write, arguments in self._todo:
-                write(undo, *arguments)
+                write(self._undo, *arguments)
         except BaseException:
-            for function, arguments in reversed(undo):
-                function(*arguments)
+            self.revert()
             raise
+
+    def revert(self):
+        """Undoes the writes, if nobody has written since: of several commits the last one comes first."""
+        while self._undo:
+            function, arguments = self._undo.pop()
+            function(*arguments)
 
     def _remove_key(self, undo, kind, live, key):
         """A key that is stored again would stand at the end, so what undoes it is a copy: one for all keys of a dict."""

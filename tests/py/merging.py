@@ -23,7 +23,9 @@ class Fork:
         return self.of_child.difference()
 
     def join(self, on_conflict="raise"):
-        Join(self.snapshot, self.difference(), on_conflict, ("boss", "worker")).run()
+        join = Join(self.snapshot, self.difference(), on_conflict, ("boss", "worker"))
+        join.run()
+        return join
 
 
 def merged(base, parent=None, child=None, share=None, on_conflict="raise"):

@@ -189,6 +189,28 @@ def test_a_write_that_fails_undoes_those_before_it():
     assert shape(variables) != before and variables["n"] == 2
 
 
+def test_joins_can_be_reverted_from_the_last_to_the_first():
+    variables = {"n": 1, "d": {"a": 1, "b": [1]}, "s": {1}, "o": OrderedDict(a=1, b=2), "q": deque("ab", 3)}
+    forks = [Fork(variables) for _ in range(3)]
+    for number, fork in enumerate(forks):
+        fork.child["n"] += 1
+        fork.child["d"][f"k{number}"] = fork.child["d"]["a"]
+        fork.child["d"]["b"].append(number)
+        fork.child["s"] ^= {1, number + 5}
+        fork.child["o"].move_to_end("a")
+        fork.child["q"].append(number)
+    del forks[1].child["d"]["a"]
+    states, joins = [shape(variables)], []
+    for fork in forks:
+        joins.append(fork.join())
+        states.append(shape(variables))
+    assert len(set(map(repr, states))) == 4
+    while joins:
+        assert shape(variables) == states.pop()
+        joins.pop().revert()
+    assert shape(variables) == states.pop()
+
+
 def test_what_a_function_raises_comes_out_and_nothing_is_merged():
     variables = {"n": 1, "x": 1}
     fork = Fork(variables, {"n": None, "x": lambda base, current, child: 1 // 0})
