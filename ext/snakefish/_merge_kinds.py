@@ -6,7 +6,7 @@ with the same keys and values. So the copy costs the container, never what is in
     shadow(live)             the copy
     parts(shadow)            [(key, value)] of the values that may be containers themselves; keys of dicts too, as InKey
     changes(shadow, live)    what has changed since the copy was made, or None
-    empty(live)              a new container of the same type, for build
+    empty(live)              a new container of the same type, to be filled
     changed(shadow, own)     the shadow with these changes
     fill(new, contents, to)  puts a shadow's contents into a new container; to(value) says what each value becomes
 
