@@ -51,7 +51,9 @@ def explained(f, share, namespace):
             raise TypeError(f"explain reads Python functions, and {f!r} is none; give globals=")
         namespace = function.__globals__
     rules, errors, shared = {}, {}, set()
-    for label in share if not isinstance(share, str) else [share]:
+    if isinstance(share, str):
+        variables_of(share, namespace)  # raises
+    for label in share:
         one = {label: share[label]} if isinstance(share, dict) else [label]
         try:
             variables, given = variables_of(one, namespace)

@@ -132,5 +132,10 @@ def test_variables_without_a_rule_are_told_one_by_one():
     assert "flag: error: " in str(found)
 
 
+def test_one_string_is_no_list_of_names():
+    with pytest.raises(TypeError, match="write share="):
+        merge.explain(count, "hits")
+
+
 def test_nothing_to_tell():
     assert str(merge.explain(lambda: None)) == "nothing is shared, and no change of a global is seen"
