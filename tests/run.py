@@ -76,9 +76,10 @@ def suites(build):
                       [sys.executable, os.path.join(stress, "flood.py")]]
     found["hostile"] = [[sys.executable, os.path.join(stress, "hostile.py"), "--cases", "40", "--reports", "20"]]
     # PyPy needs 150 s for all of tests/py, mostly to start processes; `make test-all-pythons` runs all of it
-    of_pypy = ["base/test_arguments", "base/test_timestamps", "message/test_channel", "message/test_channel_buffers",
-               "task/test_thread", "workers/test_map", "workers/test_map_blocks", "workers/test_imap",
-               "workers/test_engine", "workers/test_sources", "trace/test_trace"]
+    of_pypy = ["base/test_arguments", "base/test_timestamps", "merge/test_merge_types",
+               "message/test_channel", "message/test_channel_buffers", "task/test_thread",
+               "workers/test_map", "workers/test_map_blocks", "workers/test_imap", "workers/test_engine",
+               "workers/test_sources", "trace/test_trace"]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]
                         + [os.path.join("tests", "py", name + ".py") for name in of_pypy]]
     found["bench"] = pytest("bench")

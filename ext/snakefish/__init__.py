@@ -1,7 +1,8 @@
 """Parallel Python with threading semantics: functions and generators in forked processes.
 
 Thread, Generator, map and starmap run in child processes, Channel carries objects between them through shared memory,
-and changes to globals come back by extract and merge functions. `snakefish.trace` writes what happens into SQLite.
+and changes to globals come back by extract and merge functions; `snakefish.merge` makes these. `snakefish.trace` writes
+what happens into SQLite.
 
 In a child the garbage collector skips all objects that the child inherited (gc.freeze). Cycles of such objects are not
 freed before the child's end, unless f calls gc.unfreeze() first.
@@ -40,6 +41,7 @@ __all__ = [
     "imap",
     "imap_unordered",
     "map",
+    "merge",
     "starmap",
     "timestamp_frequency",
     "trace",
@@ -51,7 +53,11 @@ RuntimeError = RuntimeError  # programs of 2020 catch snakefish.RuntimeError; it
 
 
 def __getattr__(name):
-    """Executor and WorkerDied are imported when they are first needed: concurrent.futures takes long to import."""
+    """Executor, WorkerDied and the module merge are imported when they are first needed: they take long to import."""
+    if name == "merge":
+        import importlib
+
+        return importlib.import_module("snakefish.merge")
     if name not in ("Executor", "WorkerDied"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from snakefish import _executor

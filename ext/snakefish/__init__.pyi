@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Liter
 
 from typing_extensions import Buffer as _Buffer, Self  # type: ignore[attr-defined]  # 4.6 has Buffer
 
-from snakefish import trace as trace
+from snakefish import merge as merge, trace as trace
 
 _R = TypeVar("_R")
 _T = TypeVar("_T")

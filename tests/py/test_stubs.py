@@ -7,7 +7,7 @@ import pytest
 from conftest import PYPY
 
 import snakefish
-from snakefish import trace
+from snakefish import merge, trace
 
 NEEDS_DOCSTRINGS = pytest.mark.skipif(PYPY, reason="PyPy's C layer keeps neither docstrings nor signatures of methods")
 PACKAGE = Path(snakefish.__file__).parent
@@ -30,7 +30,9 @@ def definitions(body):
 
 
 STUBS = {"snakefish": definitions(ast.parse((PACKAGE / "__init__.pyi").read_text()).body),
+         "snakefish.merge": definitions(ast.parse((PACKAGE / "merge.pyi").read_text()).body),
          "snakefish.trace": definitions(ast.parse((PACKAGE / "trace.pyi").read_text()).body)}
+MODULES = {"snakefish": snakefish, "snakefish.merge": merge, "snakefish.trace": trace}
 
 
 def parameters(node, is_method):
@@ -66,19 +68,19 @@ def test_the_typed_marker_and_the_stubs_are_in_the_package():
 
 
 def test_stubs_and_runtime_have_the_same_names():
-    stub = set(filter(is_public, STUBS["snakefish"])) | {"trace"}
+    stub = set(filter(is_public, STUBS["snakefish"])) | {"merge", "trace"}
     assert stub == set(snakefish.__all__)
     assert all(hasattr(snakefish, name) for name in stub)
-    assert set(filter(is_public, STUBS["snakefish.trace"])) == set(trace.__all__)
+    for module in (merge, trace):
+        assert set(filter(is_public, STUBS[module.__name__])) == set(module.__all__)
 
 
-FUNCTIONS = [("snakefish", n) for n, d in STUBS["snakefish"].items() if isinstance(d[0], ast.FunctionDef)] + [
-    ("snakefish.trace", n) for n, d in STUBS["snakefish.trace"].items() if isinstance(d[0], ast.FunctionDef)]
+FUNCTIONS = [(module, n) for module, stub in STUBS.items() for n, d in stub.items() if isinstance(d[0], ast.FunctionDef)]
 
 
 @pytest.mark.parametrize("module,name", FUNCTIONS)
 def test_functions_have_the_signature_of_their_stub(module, name):
-    real = getattr(trace if module.endswith("trace") else snakefish, name)
+    real = getattr(MODULES[module], name)
     assert signature(real) in [parameters(node, False) for node in STUBS[module][name]]
 
 
@@ -138,6 +140,6 @@ def test_defaults_are_those_of_the_design():
 
 @NEEDS_DOCSTRINGS
 def test_everything_public_has_a_docstring():
-    things = [getattr(snakefish, n) for n in snakefish.__all__] + [getattr(trace, n) for n in trace.__all__]
+    things = [getattr(module, n) for module in MODULES.values() for n in module.__all__ if n != "ABSENT"]
     things += [getattr(getattr(snakefish, c), m) for c in CLASSES for m in members(CLASSES[c]) if is_public(m)]
     assert [t for t in things if not (inspect.getdoc(t) or "").strip()] == []

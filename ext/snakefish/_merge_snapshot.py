@@ -1,0 +1,203 @@
+"""The shared variables as they are at a fork, and what a child has changed since. Internal.
+
+A Snapshot is made in the parent right before the fork, and both sides have it afterwards. It numbers all containers that
+the variables lead to, and keeps a shadow of each (see _merge_kinds.py). So the child can tell what it has changed, the
+parent knows at the join what each value was at the fork, and both mean the same object by the same number: what refers to
+a container of the parent comes back as a reference to it, not as a copy.
+
+    difference()    in the child: its changes, as bytes; empty if there are none
+    _merge_join     in the parent: merges them
+
+The snapshot costs a copy of each container, at most once a fork; the leaves are not copied. The difference costs a
+comparison with these copies, and a pickle of what has changed. The comparison reads no leaf of dicts, lists and objects;
+that of sets goes through their elements, whose pages the child then copies.
+"""
+
+import io
+import itertools
+import pickle
+
+from snakefish._merge_changes import ATOMS, changed
+from snakefish._merge_conflict import ABSENT
+from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, InKey, Mapped, Object, Set, Whole, kind_of, mapped_changes
+from snakefish._merge_rules import BY_TYPE, inferred
+from snakefish._merge_sequence import SequenceChanges
+
+ROOT = 0  # the number of what holds the variables
+
+
+class Names:
+    """The kind of the root: its keys are the variables."""
+
+    parts = staticmethod(lambda shadow: [(label, value) for label, value in shadow.items() if type(value) not in LEAVES])
+
+
+class Snapshot:
+    """variables: {label: (namespace, name)}; rules: {label: Rule}.
+
+    kinds, lives, shadows    by the number of the container
+    index                    {id of a container: its number}
+    """
+
+    def __init__(self, variables, rules):
+        self.variables, self.rules = variables, rules
+        self.kinds, self.lives, self.shadows = [Names], [None], [self.read()]
+        self.index = {}
+        self._owners, self._keys = [ROOT], [None]  # where each container was found
+        self._more = {}  # and where else: {number: [(owner, key)]}
+        for label, value in self.shadows[ROOT].items():
+            if rules[label] is BY_TYPE and self._kind_of(ROOT, label, value) is None:
+                inferred(value, label)
+        number = ROOT
+        while number < len(self.lives):
+            for key, value in self.kinds[number].parts(self.shadows[number]):
+                self._add(number, key, value)
+            number += 1
+
+    def read(self):
+        """{label: value} as they are now."""
+        return {label: namespace[name] for label, (namespace, name) in self.variables.items() if name in namespace}
+
+    def _add(self, owner, key, value):
+        number = self.index.get(id(value))
+        if number is not None:
+            self._more.setdefault(number, []).append((owner, key))
+            return
+        kind = self._kind_of(owner, key, value)
+        if kind is None:
+            return
+        shadow = kind.shadow(value)
+        self.index[id(value)] = len(self.lives)
+        self.kinds.append(kind)
+        self.lives.append(value)
+        self.shadows.append(shadow)
+        self._owners.append(owner)
+        self._keys.append(key)
+
+    def _kind_of(self, owner, key, value):
+        try:
+            return kind_of(value)
+        except TypeError as reason:
+            if owner == ROOT and self.rules[key].whole:
+                return Whole  # a function merges it, which may know how
+            raise TypeError(f"share: {self.written(owner, key)}: {reason}") from None
+
+    def places(self, number):
+        """Where it was found at the fork: [(number of a container, key)]."""
+        return [(self._owners[number], self._keys[number]), *self._more.get(number, ())]
+
+    def written(self, owner, key):
+        """How a place is written in Python."""
+        return "".join(text for text, _ in self.path(owner, key))
+
+    def path(self, owner, key):
+        """[(how it is written, key)] from the variable down to a place."""
+        steps = [(owner, key)]
+        while owner != ROOT:
+            owner, key = self._owners[owner], self._keys[owner]
+            steps.append((owner, key))
+        return [step(self.kinds[owner], key) for owner, key in reversed(steps)]
+
+    # ---- in the child ----
+
+    def difference(self):
+        """What this process has changed since the snapshot, as bytes; empty if it has changed nothing."""
+        own = {}
+        changes = mapped_changes(self.shadows[ROOT], self.read())
+        if changes:
+            own[ROOT] = changes
+        number = changed(self.lives, self.shadows, 1)
+        while number > 0:
+            changes = self.kinds[number].changes(self.shadows[number], self.lives[number])
+            if changes is not None:
+                own[number] = changes
+            number = changed(self.lives, self.shadows, number + 1)
+        if not own:
+            return b""
+        return self._pickled(own, self._ways(own))
+
+    def _ways(self, own):
+        """{number: {key: number}}: through which places, that themselves hold what they held, the changes are reached."""
+        ways = {}
+        todo = [number for number in own if number != ROOT]
+        seen = set(todo)
+        for number in todo:
+            for owner, key in self.places(number):
+                if _holds_still(self.kinds[owner], own.get(owner), key):
+                    ways.setdefault(owner, {})[key] = number
+                    if owner != ROOT and owner not in seen:
+                        seen.add(owner)
+                        todo.append(owner)
+        return ways
+
+    def _pickled(self, own, ways):
+        try:
+            if all(map(_holds_atoms, own.values())) and all(type(key) in ATOMS for keys in ways.values() for key in keys):
+                return pickle.dumps((own, ways), PROTOCOL)
+            file = io.BytesIO()
+            _Pickler(file, self.index, {number for number in own if self.kinds[number] is Whole}).dump((own, ways))
+            return file.getvalue()
+        except Exception as error:
+            raise TypeError(f"what a task has changed in {', '.join(self.variables)} cannot be pickled, so it cannot come "
+                            f"back: {error}") from error
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles a container of the snapshot as its number. One that merges as a whole, and has changed, goes as it is."""
+
+    def __init__(self, file, index, as_they_are):
+        super().__init__(file, PROTOCOL)
+        self.index, self.as_they_are = index, as_they_are
+
+    def persistent_id(self, obj):
+        number = self.index.get(id(obj))
+        return None if number in self.as_they_are else number
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data, live_of):
+        super().__init__(io.BytesIO(data))
+        self.live_of = live_of
+
+    def persistent_load(self, number):
+        return self.live_of(number)
+
+
+def unpickled(data, live_of):
+    """(own, ways) of difference(). live_of(number): what stands for a container of the snapshot."""
+    return _Unpickler(data, live_of).load()
+
+
+def _holds_atoms(changes):
+    """Whether nothing in these changes could be a container of the snapshot: what most changes are."""
+    if isinstance(changes, Mapped):
+        values = (*changes.values, *changes.values.values())
+    elif isinstance(changes, SequenceChanges):
+        values = (*changes.items.values(), *itertools.chain(*changes.inserted.values()))
+    else:
+        return False
+    return all(type(value) in ATOMS or value is ABSENT for value in values)
+
+
+def _holds_still(kind, changes, key):
+    """Whether the container still holds at this place what it held."""
+    if changes is None:
+        return True
+    if kind in SEQUENCES:
+        return key not in changes.items and key not in changes.deleted
+    if type(key) is InKey:
+        return changes.values.get(key.key) is not ABSENT
+    if kind is Set:
+        return key not in changes[1]
+    return key not in changes.values
+
+
+def step(kind, key):
+    """(how it is written, key) of one step down from a container."""
+    if kind is Names:
+        return key, key
+    if type(key) is InKey:
+        return f"<key {key.key!r}>", key.key
+    if kind is Object:
+        return f".{key}", key
+    return f"[{key!r}]", key
