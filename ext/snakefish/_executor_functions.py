@@ -170,7 +170,7 @@ def _call_each(function, args, kwargs, items, is_star):
     """For a chunk of a map (_executor_map.py): how many seconds it took, and the results."""
     if args or kwargs:
         function = functools.partial(function, *args, **kwargs or {})
-    results = []
+    results, failure = [], None
     begin = time.perf_counter()
     try:
         results.extend(itertools.starmap(function, items) if is_star else map(function, items))
@@ -180,6 +180,7 @@ def _call_each(function, args, kwargs, items, is_star):
         raise
     except BaseException as raised:
         results, failure = _failure_after(results, raised)
+    if failure is not None:  # raised here, it refers to no other exception, which it would take along (tblib)
         vars(failure)[RESULTS] = results
         raise failure
     return time.perf_counter() - begin, results
@@ -196,7 +197,7 @@ def _failure_after(results, raised):
         pickle_exception(raised)
     except Exception as reason:
         died = ChildDied(f"what the function raised was {summarise(raised)}, an exception that cannot be pickled: {reason}")
-        died.pid, died.__cause__ = os.getpid(), raised
+        died.pid = os.getpid()
         return results, died
     return results, raised
 
