@@ -182,7 +182,7 @@ def chunk_item(number, items, is_star):
 
 def _call_each(function, items, is_star):
     """For a chunk: the results, and behind them how many seconds it took, for the same reason in one list."""
-    results = []
+    results, failure = [], None
     begin = time.perf_counter()
     try:
         results.extend(itertools.starmap(function, items) if is_star else map(function, items))
@@ -192,6 +192,7 @@ def _call_each(function, items, is_star):
         raise
     except BaseException as raised:
         results, failure = _failure_after(results, raised)
+    if failure is not None:  # raised here, it refers to no other exception, which it would take along (tblib)
         vars(failure)[RESULTS] = results
         raise failure
     results.append(time.perf_counter() - begin)
@@ -209,7 +210,7 @@ def _failure_after(results, raised):
         pickle_exception(raised)
     except Exception as reason:
         died = ChildDied(f"what the function raised was {summarise(raised)}, an exception that cannot be pickled: {reason}")
-        died.pid, died.__cause__ = os.getpid(), raised
+        died.pid = os.getpid()
         return results, died
     return results, raised
 

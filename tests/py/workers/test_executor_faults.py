@@ -467,10 +467,10 @@ def test_the_results_before_an_exception_come_whatever_of_them_can_be_pickled(ex
         return values[n]
 
     got = []
-    with pytest.raises(failure[0], match=failure[1]):
+    with pytest.raises(failure[0], match=failure[1]) as raised:
         for value in executor.map(give, range(4), chunksize=4):
             got.append(value)
-    assert got == right
+    assert got == right, raised.value
 
 
 @pytest.mark.parametrize("wait", [
