@@ -70,8 +70,11 @@ def is_running(pid):
 
 
 def kill_or_stop(pid, number, pause_s):
-    """Sends the signal, or with pause_s stops the process for so long."""
+    """Sends the signal, or with pause_s stops the process for so long. It may have ended: then its pid may be that of a
+    process that is not the trial's, which is in another group."""
     try:
+        if os.getpgid(pid) != os.getpgid(0):
+            return
         if pause_s is None:
             os.kill(pid, number)
         else:

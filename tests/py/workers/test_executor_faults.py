@@ -531,7 +531,9 @@ def test_an_executor_whose_use_is_interrupted_anywhere_ends_with_all_its_futures
                 signal.setitimer(signal.ITIMER_REAL, chance.choice((0.003, 0.02, 0.1)) * chance.random() + 1e-5)
                 use_executor(chance, futures)
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, RuntimeError) as error:
+                # a RuntimeError is the standard library's, where this comes between two steps of its locks
+                assert isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
                 interruptions += 1
             collect()
             assert not settles(children)
