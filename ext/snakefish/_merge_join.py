@@ -17,8 +17,9 @@ import pickle
 
 from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
-from snakefish._merge_kinds import (MAPPED, SEQUENCES, Array, Bytes, InKey, Object, Set, Tuple, Whole, copied, default_of,
-                                    kind_of, lookup)
+from snakefish._merge_kinds import (MAPPED, SEQUENCES, Array, Bytes, Object, Set, Tuple, Whole, copied, default_of, kind_of,
+                                    lookup)
+from snakefish._merge_mapped import InKey
 from snakefish._merge_parts import array_parts, join_sequences, store_sequence
 from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, is_number, merger_of, same_leaf
 from snakefish._merge_snapshot import ROOT, Names, step, unpickled

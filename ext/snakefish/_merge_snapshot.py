@@ -19,7 +19,8 @@ import pickle
 
 from snakefish._merge_changes import ATOMS, changed
 from snakefish._merge_conflict import ABSENT
-from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, InKey, Mapped, Object, Set, Whole, kind_of, mapped_changes
+from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, Object, Set, Whole, kind_of
+from snakefish._merge_mapped import InKey, Mapped, mapped_changes
 from snakefish._merge_rules import BY_TYPE, inferred
 from snakefish._merge_sequence import SequenceChanges
 
