@@ -18,7 +18,7 @@ BUILD = Path(os.environ.get("SF_BUILD", TOP / "build")).absolute()
 sys.path[:0] = [str(BUILD / "lib"), str(TOP / "tests")]
 
 __import__("own_shm").mount()  # where that is not permitted, other programs can disturb the tests
-__import__("snakefish")  # so that what the import opens is open before the first test
+snakefish = __import__("snakefish")  # so that what the import opens is open before the first test
 
 LIMIT_S = 60
 PYPY = sys.implementation.name == "pypy"
@@ -85,8 +85,29 @@ def check_program():
 
 @pytest.fixture
 def executor():
-    with __import__("snakefish").Executor(2) as one:
+    with snakefish.Executor(2) as one:
         yield one
+
+
+@pytest.fixture
+def gate():
+    """A Channel for what a test and its children say to each other."""
+    with snakefish.Channel(1 << 16) as one:
+        yield one
+
+
+def check_refused_in_a_fork(results):
+    """An iterator over results belongs to the process that has made it: a fork is told so, and may close it."""
+
+    def child():
+        with pytest.raises(RuntimeError, match=f"process {os.getppid()}"):
+            next(results)
+        results.close()
+        return "done"
+
+    with snakefish.Thread(child) as thread:
+        thread.start()
+    assert thread.get_result() == "done"
 
 
 def collect():

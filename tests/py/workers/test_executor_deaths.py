@@ -16,12 +16,6 @@ from snakefish import ChildDied, Executor, WorkerDied
 LIMIT_S = 20
 
 
-@pytest.fixture
-def gate():
-    with snakefish.Channel(1 << 16) as one:
-        yield one
-
-
 def pid_after(gate):
     """In a worker: says its pid, then waits."""
     gate.send_pyobj(os.getpid())

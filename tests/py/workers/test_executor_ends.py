@@ -18,12 +18,6 @@ from snakefish._executor_tasks import Task
 LIMIT_S = 20
 
 
-@pytest.fixture
-def gate():
-    with snakefish.Channel(1 << 16) as one:
-        yield one
-
-
 def occupy(executor, gate, count):
     """Tasks that keep so many workers busy until something is sent through the gate."""
     return [executor.submit(lambda: gate.receive_pyobj()) for _ in range(count)]

@@ -12,19 +12,13 @@ import time
 import types
 
 import pytest
-from conftest import PYPY, children, collect, descriptors, settles
+from conftest import PYPY, check_refused_in_a_fork, children, collect, descriptors, settles
 
 import snakefish
 from snakefish import Executor, WorkerDied
 from snakefish._executor_functions import Functions
 
 LIMIT_S = 20
-
-
-@pytest.fixture
-def gate():
-    with snakefish.Channel(1 << 16) as one:
-        yield one
 
 
 def outcomes(futures):
@@ -417,16 +411,7 @@ def test_a_task_that_cannot_be_sent_when_the_executor_breaks_fails(executor, gat
 def test_the_iterator_of_a_map_tells_a_forked_child_whose_it_is(gate):
     with Executor(1) as executor:
         results = executor.map(lambda n: gate.receive_pyobj(), range(3), chunksize=1)
-
-        def child():
-            with pytest.raises(RuntimeError, match=f"process {os.getppid()}"):
-                next(results)
-            results.close()
-            return "done"
-
-        with snakefish.Thread(child) as thread:
-            thread.start()
-        assert thread.get_result() == "done"
+        check_refused_in_a_fork(results)
         for n in range(3):
             gate.send_pyobj(n)
         assert list(results) == [0, 1, 2]

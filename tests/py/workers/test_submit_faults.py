@@ -1,13 +1,12 @@
 """Maps with executor=: forks, interruptions and the garbage collector at a bad moment. None of them waits for ever."""
 import concurrent.futures
 import gc
-import os
 import threading
 import time
 import warnings
 
 import pytest
-from conftest import PYPY
+from conftest import PYPY, check_refused_in_a_fork
 
 import snakefish
 
@@ -18,16 +17,7 @@ def test_a_forked_child_is_told_whose_iterator_it_is():
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         go_on = threading.Event()
         results = snakefish.imap(lambda n: go_on.wait(LIMIT_S) and n, range(3), executor=executor)
-
-        def child():
-            with pytest.raises(RuntimeError, match=f"process {os.getppid()}"):
-                next(results)
-            results.close()
-            return "done"
-
-        with snakefish.Thread(child) as thread:
-            thread.start()
-        assert thread.get_result() == "done"
+        check_refused_in_a_fork(results)
         go_on.set()
         assert list(results) == [0, 1, 2]
 
