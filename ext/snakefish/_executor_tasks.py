@@ -9,7 +9,7 @@ import weakref
 from concurrent.futures import BrokenExecutor, Future, InvalidStateError
 from concurrent.futures._base import RUNNING
 
-from snakefish._snakefish import ChildDied
+from snakefish._snakefish import _WAIT_MESSAGE, ChildDied, _instrument_wait, enabled
 
 
 class WorkerDied(ChildDied, BrokenExecutor):
@@ -25,17 +25,21 @@ WorkerDied.__module__ = "snakefish"
 
 
 class _Condition(threading.Condition):
-    """That of a future whose task was sent. Who waits for the result takes it without the manager where it can, which is
-    faster. take(condition, timeout): as the crew's. future: a weak reference, because the future refers to this."""
+    """That of a task's future. A trace has the waits of those who wait for the result. Once the task was sent, they take
+    it without the manager where they can, which is faster. take(condition, timeout): then as the crew's. future: then a
+    weak reference, because the future refers to this."""
+
+    take = None
 
     def wait(self, timeout=None):
-        if timeout is None or timeout > 0:
+        if self.take and (timeout is None or timeout > 0):
             begin = time.monotonic()
             self.take(self, timeout)
             if self.future()._state != RUNNING:
                 return True
             timeout = None if timeout is None else begin + timeout - time.monotonic()
-        return super().wait(timeout)
+        wait = super().wait
+        return _instrument_wait(wait, _WAIT_MESSAGE, None, timeout) if enabled() else wait(timeout)
 
 
 class Task:
@@ -51,6 +55,7 @@ class Task:
     def __init__(self, fn, args, kwargs):
         self.id = None
         self.future = Future()
+        self.future._condition.__class__ = _Condition
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.begun = self.retried = self.is_whole = False
 
@@ -69,9 +74,8 @@ class Task:
     def was_sent(self, crew, waiting):
         """By submit() itself. waiting: as of the crew's take()."""
         condition = self.future._condition
-        condition.take = functools.partial(crew.take, self.id, waiting)
         condition.future = weakref.ref(self.future)
-        condition.__class__ = _Condition
+        condition.take = functools.partial(crew.take, self.id, waiting)
 
     def cancel(self):
         """Whether nobody has to run it any more. If not, it was begun already."""

@@ -39,7 +39,7 @@ def test_each_task_is_submitted_and_run_by_its_number(check_program, tmp_path):
         assert db.rows("SELECT name FROM stats WHERE severity <> 'info' AND value <> 0") == []
 
 
-def test_queueing_and_running_of_each_task_and_workers_without_work_are_told(check_program, tmp_path):
+def test_queueing_and_running_of_each_task_and_who_waits_for_what_are_told(check_program, tmp_path):
     path = tmp_path / "run.db"
     check_program("""
         import sys, time
@@ -60,3 +60,5 @@ def test_queueing_and_running_of_each_task_and_workers_without_work_are_told(che
                               "WHERE t.kind = 'executor-worker'"))
         assert ledger["running"] >= 300_000_000 and ledger["waiting for work"] >= 290_000_000
         assert ledger["late sender"] == 0
+        waited = db.one("SELECT ns FROM ledger WHERE process = 1 AND category = 'late sender'")
+        assert waited >= 290_000_000  # for the results
