@@ -51,7 +51,7 @@ def parts(build, seed):
              "reentrancy": [(script("reentrancy.py", "--cases", "1000000", "--seconds", "300", "--seed", str(seed),
                                     "--progress"), {"SF_BUILD": folder}) for folder in (build, build + "/asserts")],
              "many": [(script("many.py"), {})],
-             "bench": [(script("bench_killed.py", "--rounds", "10", "--seed", str(seed)), {})],
+             "bench": [(script("bench_killed.py", "--rounds", "4", "--seed", str(seed)), {})],
              "ring": [([os.path.join(build, "asserts", "tests", "core", "ring", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
              "tsan": [(command, {}) for command in sorted([test] for test in tsan_tests(build))],

@@ -58,9 +58,13 @@ def record(path, what, when):
 @BOTH
 def test_the_directory(tmp_path, when):
     marks, losses, told = record(tmp_path / "run.db", "shutil.rmtree(session)", when)
-    assert losses["session_removed"] == 1 and losses["lost_logs"] >= 1
+    assert losses["session_removed"] == 1
     assert "somebody else has removed /dev/shm/snakefish-" in told and "no trace" in told
-    assert marks in ([41001] if when else [1000, 2000])  # the second child finds the directory that was made anew
+    # the second child finds the directory that was made anew; so may the first one, if the collector was quick
+    if when and "lost_logs" not in losses:
+        assert marks == 42001
+    else:
+        assert marks in ([41001] if when else [1000, 2000]) and losses["lost_logs"] >= 1
 
 
 @BOTH
