@@ -37,7 +37,7 @@ class Conflict(RuntimeError):
     reason = ""
 
     @classmethod
-    def about(cls, reason, place, base, current, child, tasks):
+    def _about(cls, reason, place, base, current, child, tasks):
         """place: the names and keys from the variable down, as pairs of (how it is written, key)."""
         written = "".join(text for text, _ in place)
         parent, joined = tasks

@@ -341,7 +341,7 @@ class Join:
             return child
         if self.snapshot.index.get(id(base)) is not None:
             base = View(self.snapshot).value(base)
-        conflict = Conflict.about(reason, path, base, now, child, self.tasks)
+        conflict = Conflict._about(reason, path, base, now, child, self.tasks)
         if self.policy == "raise":
             raise conflict
         return self.policy(conflict)

@@ -176,7 +176,9 @@ class Bytes:
             same += 1
         return sequence_changes(shadow, live, indices, same)
 
-    empty = staticmethod(lambda live: _new(live))
+    @staticmethod
+    def empty(live):
+        return _new(live)
 
     @staticmethod
     def changed(shadow, own):
@@ -203,7 +205,9 @@ class Set:
         added, removed = set.difference(live, shadow), shadow.difference(live)
         return (set(added), removed) if added or removed else None
 
-    empty = staticmethod(lambda live: _new(live))
+    @staticmethod
+    def empty(live):
+        return _new(live)
 
     @staticmethod
     def changed(shadow, own):
@@ -289,8 +293,8 @@ class Whole:
         return None if same_leaf(pickle.loads(shadow), live) and type(live).__eq__ is not object.__eq__ else live
 
 
-MAPPED = (Dict, Ordered, Object)
-SEQUENCES = (List, Deque, Bytes)
+MAPPED: tuple = (Dict, Ordered, Object)
+SEQUENCES: tuple = (List, Deque, Bytes)
 
 # Types of leaves that have no parts to look for. kind_of adds what it finds.
 _ALWAYS = {*ATOMS, frozenset, range, slice, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType,

@@ -30,7 +30,9 @@ ROOT = 0  # the number of what holds the variables
 class Names:
     """The kind of the root: its keys are the variables."""
 
-    parts = staticmethod(lambda shadow: [(label, value) for label, value in shadow.items() if type(value) not in LEAVES])
+    @staticmethod
+    def parts(shadow):
+        return [(label, value) for label, value in shadow.items() if type(value) not in LEAVES]
 
 
 class Snapshot:

@@ -46,8 +46,6 @@ def warm_up():
     def items():
         yield 1
 
-    with snakefish.Thread(int, lambda g: 1, lambda g, e: None) as thread:
-        thread.start()
     with snakefish.Generator(items) as generator:
         generator.start()
         next(generator)
@@ -56,6 +54,8 @@ def warm_up():
         channel.receive_pyobj()
     snakefish.map(int, [1], progress=lambda done, total: None)
     list(snakefish.imap(int, iter([1])))
+    with snakefish.Thread(int, lambda g: 1, lambda g, e: None) as thread:
+        thread.start()  # the last of them: its result memory is kept for the next one
     snakefish.wait([], 0)
     del thread, generator, channel
     gc.collect()

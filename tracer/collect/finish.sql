@@ -157,7 +157,7 @@ CREATE TEMP TABLE remote(process INTEGER PRIMARY KEY);
 INSERT OR IGNORE INTO remote SELECT process FROM log WHERE space BETWEEN 1 AND 2147483647 AND host_pid IS NULL;
 INSERT INTO stats(name, process, severity, value)
   SELECT names.name, r.process, 'info', iif(names.name = 'remote_records', r.came, r.error_ns)
-  FROM (SELECT process, sum(a) AS came, max(b) AS error_ns FROM event
+  FROM (SELECT process, CAST(total(a) AS INTEGER) AS came, max(b) AS error_ns FROM event
         WHERE EXISTS (SELECT 1 FROM remote) AND kind = EVENT_REMOTE GROUP BY process) r
   JOIN remote USING (process) CROSS JOIN (SELECT 'remote_records' AS name UNION ALL SELECT 'remote_clock_error_ns') names;
 
