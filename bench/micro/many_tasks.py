@@ -12,7 +12,7 @@ check_size = 10
 unit = "steps a task"
 operation = "map"
 operations = mapping.one
-seconds = 10.4
+seconds = 39
 parallel = True
 full_only = True
 
