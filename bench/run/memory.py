@@ -30,12 +30,16 @@ class PeakPss:
             self.reader.join()
 
     def _read_until_the_end(self, leader):
+        self._read(leader)  # at once: on a busy machine a short program has ended after the first pause
         while not self.ended.wait(EVERY_S):
-            found = [pss for pss in map(pss_bytes, tree(leader)) if pss is not None]
-            if found:
-                self.readings += 1
-                self.peak_bytes = max(self.peak_bytes or 0, sum(found))
-                self.processes = max(self.processes or 0, len(found))
+            self._read(leader)
+
+    def _read(self, leader):
+        found = [pss for pss in map(pss_bytes, tree(leader)) if pss is not None]
+        if found:
+            self.readings += 1
+            self.peak_bytes = max(self.peak_bytes or 0, sum(found))
+            self.processes = max(self.processes or 0, len(found))
 
 
 def tree(leader):
