@@ -11,7 +11,6 @@
 #include "py/task/handlers.h"
 #include "py/task/kept.h"
 #include "py/task/protocol.h"
-#include "py/task/streams.h"
 #include "py/trace/constants.h"
 #include "py/trace/thread_names.h"
 #include "py/workers/direct.h"
@@ -48,8 +47,8 @@ static int execute(PyObject *module)
     }
     sf_kept_init();
     sf_thread_names_init();
-    if (sf_errors_init(module) || sf_function_init() || sf_handlers_init() || sf_streams_init() || sf_protocol_init() ||
-        sf_direct_init() || sf_constants_add(module) ||
+    if (sf_errors_init(module) || sf_function_init() || sf_handlers_init() || sf_protocol_init() || sf_direct_init() ||
+        sf_constants_add(module) ||
         add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||

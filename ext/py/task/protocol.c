@@ -12,7 +12,6 @@
 #include "py/message/pickle.h"
 #include "py/task/child.h"
 #include "py/task/outcome.h"
-#include "py/task/streams.h"
 
 static PyObject *gc_freeze; /* NULL on PyPy, which has no gc.freeze */
 static PyObject *thread_count, *count_exit_functions, *add_exit_function, *clear_exit_functions, *run_exit_functions,
@@ -53,7 +52,7 @@ static const struct {
 };
 
 static PyObject *name_signal, *name_weakref, *name_executors, *name_multiprocessing, *name_logging, *name_functools,
-    *name_coverage, *name_closed, *name_stdin, *name_handlers, *name_factory;
+    *name_coverage, *name_flush, *name_closed, *name_stdin, *name_stdout, *name_stderr, *name_handlers, *name_factory;
 static const struct {
     const char *text;
     PyObject **to;
@@ -65,8 +64,11 @@ static const struct {
     {"logging", &name_logging},
     {"functools", &name_functools},
     {"coverage", &name_coverage},
+    {"flush", &name_flush},
     {"closed", &name_closed},
     {"stdin", &name_stdin},
+    {"stdout", &name_stdout},
+    {"stderr", &name_stderr},
     {"_handlerList", &name_handlers},
     {"_logRecordFactory", &name_factory},
 };
@@ -229,7 +231,40 @@ static int run_exit_handlers(void)
     return call_function(run_exit_functions, NULL);
 }
 
-/* ---- standard input ---- */
+/* ---- the standard streams ---- */
+
+/* A stream that is None, closed, without flush, or whose reader has gone is no failure. 0, or -1 with another
+ * exception: a signal handler's. */
+static int flush_stream(PyObject *name)
+{
+    PyObject *stream = PyDict_GetItemWithError(system_names, name); /* borrowed */
+    if (!stream || stream == Py_None)
+        return 0;
+    Py_INCREF(stream);
+    PyObject *flushed = PyObject_CallMethodObjArgs(stream, name_flush, NULL);
+    Py_DECREF(stream);
+    if (!flushed && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
+        !PyErr_ExceptionMatches(PyExc_OSError))
+        return -1;
+    PyErr_Clear();
+    Py_XDECREF(flushed);
+    return 0;
+}
+
+static int flush_streams(void)
+{
+    return flush_stream(name_stdout) || flush_stream(name_stderr) ? -1 : 0;
+}
+
+/* A flush that writes lets other threads and signal handlers run, which may print more. A flush that has nothing to
+ * write does not, so a second one leaves nothing that parent and child could both print. */
+static int flush_streams_fully(void)
+{
+    for (int i = 0; i < 2; i++)
+        if (flush_streams())
+            return -1;
+    return 0;
+}
 
 /* The empty input of a child whose own children need another one, because it has closed its own. 0, or -1 with an
  * exception. */
@@ -348,7 +383,7 @@ int sf_protocol_prepare(void)
         (sf_error_came_home && call_function(import_traceback, NULL)))
         return -1;
     sf_error_came_home = false;
-    return guard_exit_handlers() || sf_streams_flush_fully() ? -1 : note_logging();
+    return guard_exit_handlers() || flush_streams_fully() ? -1 : note_logging();
 }
 
 /* A full garbage collection visits every object. In a child most of them are inherited: visiting them takes time and
@@ -430,6 +465,6 @@ void sf_protocol_end(void)
         if (interrupted)
             break;
     }
-    sf_streams_flush();
+    flush_streams();
     PyErr_Clear();
 }

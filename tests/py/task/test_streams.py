@@ -149,8 +149,8 @@ def test_a_stream_whose_reader_has_gone_does_no_harm(check_program):
         import snakefish
         reader, writer = os.pipe()
         os.close(reader)
-        sys.stdout = open(writer, "w")
-        sys.stdout.write("lost")
+        gone = sys.stdout = open(writer, "w")
+        gone.write("lost")
         with snakefish.Thread(lambda: 5) as t:
             t.start()
         os.write(1, b"%d" % t.get_result())
