@@ -275,7 +275,8 @@ def recover_all(path, before):
             count += 1
             wrong += recover(session, path)
         else:
-            os.rmdir(session)  # its collector was killed between two system calls
+            with contextlib.suppress(FileNotFoundError):  # it was about to remove it
+                os.rmdir(session)  # its collector was killed between two system calls
     return count, wrong
 
 
