@@ -83,7 +83,7 @@ CREATE TEMP TABLE sent AS
   SELECT channel, sender, receiver, bytes, send_ns, receive_ns, latency_ns, queueing_ns,
          CASE WHEN bytes <= 64 THEN 0 WHEN bytes <= 1024 THEN 1 WHEN bytes <= 16384 THEN 2 WHEN bytes <= 262144 THEN 3
               WHEN bytes <= 4194304 THEN 4 ELSE 5 END AS size
-  FROM message;
+  FROM message WHERE channel IS NOT NULL;
 
 CREATE TEMP VIEW shown_pair AS
   SELECT sender, receiver, count(*) AS messages FROM sent GROUP BY 1, 2 ORDER BY 1, 2;
@@ -116,14 +116,16 @@ CREATE TEMP VIEW shown_percentile AS
   SELECT size, per_mille, CAST(latency_ns AS REAL) AS latency_ns, messages
   FROM ranked JOIN wanted ON place = (messages * per_mille + 999) / 1000 ORDER BY 1, 2;
 
--- The run in slots of equal length: the most messages that were in the channel in each, and how many at its end.
+-- The run in slots of equal length: the most messages that were in the channel in each, and how many at its end. Of a
+-- damaged trace what is outside of the run is in the first or the last slot, what is of no channel is left out, and there
+-- are never fewer than 0 messages.
 CREATE TEMP TABLE depth AS
   SELECT channel, slot, max(highest) AS highest, max(iif(place = changes, messages, 0)) AS at_end FROM (
     SELECT channel, slot, messages, messages AS highest, row_number() OVER w AS place,
            count(*) OVER (PARTITION BY channel, slot) AS changes FROM (
-      SELECT channel, ns, messages, row_number() OVER () AS nth,
-             CAST((ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER) AS slot
-      FROM channel_depth CROSS JOIN run CROSS JOIN page_limits)
+      SELECT channel, ns, max(0, messages) AS messages, row_number() OVER () AS nth,
+             max(0, min(channel_slots - 1, CAST((ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER))) AS slot
+      FROM channel_depth CROSS JOIN run CROSS JOIN page_limits WHERE channel IS NOT NULL)
     WINDOW w AS (PARTITION BY channel, slot ORDER BY ns, nth))
   GROUP BY channel, slot;
 
@@ -139,7 +141,8 @@ CREATE TEMP VIEW shown_depth AS SELECT channel, slot, highest, at_end FROM depth
 
 -- In the same slots: what was received.
 CREATE TEMP VIEW shown_flow AS
-  SELECT channel, CAST((receive_ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER) AS slot,
+  SELECT channel, max(0, min(channel_slots - 1,
+                             CAST((receive_ns - first_ns) / (last_ns - first_ns + 1.0) * channel_slots AS INTEGER))) AS slot,
          total(bytes) AS bytes, count(*) AS messages
   FROM sent CROSS JOIN run CROSS JOIN page_limits WHERE receive_ns IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
 

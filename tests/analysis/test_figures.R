@@ -146,6 +146,16 @@ test_that("a channel's depth stays what it was until something changes", {
   expect_equal(fill_depths(data.frame(slot = c(1, 3), highest = c(4, 3), at_end = c(2, 0)))[1:6], c(0, 4, 2, 3, 0, 0))
 })
 
+test_that("messages of no channel, and more that came than were sent, harm no figure", {
+  path <- make_trace_db(in_scratch("no_channel.db"))
+  change(path, "INSERT INTO event SELECT * FROM event WHERE kind = 15 AND phase = 2",
+         "UPDATE event SET object = NULL WHERE rowid = (SELECT min(rowid) FROM event WHERE kind = 14 AND phase = 2)")
+  trace <- load_trace(path)
+  expect_false(anyNA(trace$depths$channel))
+  expect_gte(min(trace$depths$highest, trace$depths$at_end), 0)
+  expect_drawn(figure_channels(trace))
+})
+
 test_that("percentiles are those of the messages", {
   trace <- load_trace(make_large_trace_db(in_scratch("l.db")))
   latencies <- with_database(in_scratch("l.db"), "SELECT latency_ns AS x FROM message WHERE receive_ns IS NOT NULL")$x

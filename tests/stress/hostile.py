@@ -52,6 +52,7 @@ class Case:
 
     def __init__(self, folder, tracer, limit):
         self.folder, self.tracer, self.limit, self.wrong = folder, tracer, limit, []
+        self.sentences = {}  # name of a command that failed: what it said
 
     def run(self, name, *command, cwd=None):
         """The command's standard output, or None: it failed."""
@@ -79,6 +80,8 @@ class Case:
             self.wrong.append(f"{name}: {said[-2000:]}")
         for text in texts:
             self.check_text(name, text)
+        if status:
+            self.sentences[name] = said
         return texts[0] if status == 0 else None
 
     def set_limit(self):
@@ -120,7 +123,7 @@ class Case:
             said["whole report"] = self.run("whole report", self.tracer, "report", path, "-o", path + ".report")
         for name, text in said.items():
             if ours and text is None:
-                self.wrong.append(f"{name}: failed on a trace that our collector made")
+                self.wrong.append(f"{name}: failed on a trace that our collector made: {self.sentences.get(name)}")
 
 
 # ---- sessions ----

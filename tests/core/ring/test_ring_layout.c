@@ -412,6 +412,7 @@ static void run_history(uint64_t usable, uint64_t enough, bool *grew, bool *was_
  * first as long as it is in flight. */
 TEST(room_is_exact_and_no_byte_in_flight_moves_whatever_the_history)
 {
+    SKIP_UNDER_TSAN("needs minutes for it, and it has one thread");
     static const uint64_t sizes[] = {1024, 1032, 65536, 65544, 70000, 131072, 150000, USABLE};
     bool grew = false, was_spliced = false, plain_again = false;
     for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++)
