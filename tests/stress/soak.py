@@ -9,7 +9,7 @@ extension for the debug interpreter, if that is there), overcommit, bench (sessi
 resumed), books (a thousand traced programs whose processes or collector are killed), clock (ten million events in
 order), flood (what the collector can take), hostile (hostile logs and traces through all commands), peers (CPython's
 own tests, plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every
-interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS).
+interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 What a part says comes as it says it, with the part's name; the last line has the sums.
@@ -51,18 +51,19 @@ def parts(build, seed):
              "reentrancy": [(script("reentrancy.py", "--cases", "1000000", "--seconds", "300", "--seed", str(seed),
                                     "--progress"), {"SF_BUILD": folder}) for folder in (build, build + "/asserts")],
              "many": [(script("many.py"), {})],
-             "bench": [(script("bench_killed.py", "--rounds", "4", "--seed", str(seed)), {})],
+             "bench": [(script("bench_killed.py", "--rounds", "10", "--seed", str(seed)), {})],
              "ring": [([os.path.join(build, "asserts", "tests", "core", "ring", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
              "tsan": [([test], {"TSAN_OPTIONS": "die_after_fork=0"}) for test in sorted(tsan_tests(build))],
              "books": [(script("books.py", "--trials", "1000", "--seed", str(seed), "--progress"), {})],
              "clock": [(script("clock.py", "--events", "10000000"), {})],
              "flood": [(script("flood.py", "--seconds", "30"), {})],
-             "hostile": [(script("hostile.py", "--cases", "1500", "--seed", str(seed), "--progress"), {})],
+             "hostile": [(script("hostile.py", "--cases", "3000", "--seed", str(seed), "--progress"), {})],
              "peers": [(script("peers.py"), {})],
              "kernel_cost": [(script("kernel_cost.py"), {})],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "installs": [(script("installs.py"), {})],
-             "fuzz": []}
+             "fuzz": [], "analyzer": [([sys.executable, os.path.join(TOP, "tests", "lint.py"), "clang-tidy"],
+                                       {"SF_WHOLE_ANALYSIS": "yes"})]}
     debug = shutil.which("python3-dbg")
     if debug:
         folder = os.path.join(build, "dbg")
@@ -126,7 +127,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
     parser.add_argument("--part", action="append", choices=[
         "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "hostile", "peers",
-        "kernel_cost", "references", "overcommit", "installs", "fuzz"])
+        "kernel_cost", "references", "overcommit", "installs", "fuzz", "analyzer"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
