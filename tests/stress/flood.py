@@ -41,7 +41,7 @@ def session_bytes(pid):
     """What the collector's session holds of /dev/shm now."""
     for entry in os.scandir("/dev/shm"):
         if entry.name.startswith(f"snakefish-{pid}-"):
-            return sum(log.stat().st_blocks * 512 for log in os.scandir(entry.path))
+            return sum(file.stat(follow_symlinks=False).st_blocks * 512 for file in os.scandir(entry.path))
     return 0
 
 
