@@ -17,6 +17,9 @@ _Task_ = TypeVar("_Task_", bound="_Task")
 
 _Extract = Callable[[Dict[str, Any]], _X]
 _Merge = Callable[[Dict[str, Any], _X], object]
+_MergeAll = Callable[[Dict[str, Any], Dict[str, Any], Dict[str, Any]], Mapping[str, Any]]
+_Share = Union[None, Iterable[str], Mapping[str, Any]]
+_OnConflict = Union[None, Literal["raise", "parent", "child"], Callable[[merge.Conflict], Any]]
 _Progress = Union[None, bool, Callable[[int, int], object]]
 
 class ChildDied(RuntimeError):  # attributes of one that the program has made itself are None
@@ -67,12 +70,15 @@ class Thread(_Task, Generic[_R]):
         self,
         f: Callable[..., _R],
         extract: None = None,
-        merge: None = None,
+        merge: Optional[_MergeAll] = None,
         *,
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
         globals: Optional[Dict[str, Any]] = None,
+        share: _Share = None,
+        on_conflict: _OnConflict = None,
+        share_check: bool = False,
     ) -> None: ...
     @overload
     def __init__(
@@ -94,13 +100,16 @@ class Generator(_Task, Generic[_R]):
         self,
         f: Callable[..., Iterator[_R]],
         extract: None = None,
-        merge: None = None,
+        merge: Optional[_MergeAll] = None,
         *,
         args: Sequence[Any] = (),
         kwargs: Optional[Mapping[str, Any]] = None,
         name: Optional[str] = None,
         prefetch: int = 0,
         globals: Optional[Dict[str, Any]] = None,
+        share: _Share = None,
+        on_conflict: _OnConflict = None,
+        share_check: bool = False,
     ) -> None: ...
     @overload
     def __init__(
@@ -126,9 +135,10 @@ class _Map(Protocol):
     @overload
     def __call__(
         self, f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 0, *,
-        extract: None = None, merge: None = None, progress: _Progress = None, rounds: Literal[False] = False,
+        extract: None = None, merge: Optional[_MergeAll] = None, progress: _Progress = None, rounds: bool = False,
         globals: Optional[Dict[str, Any]] = None, executor: Optional[_Executor] = None, local: Optional[int] = None,
         timeout: Optional[float] = None, blas_threads: Optional[int] = None,
+        share: _Share = None, on_conflict: _OnConflict = None, share_check: bool = False,
     ) -> List[_R]: ...
     @overload
     def __call__(
@@ -149,10 +159,11 @@ class _Starmap(Protocol):
     @overload
     def __call__(
         self, f: Callable[..., _R], args: Iterable[Iterable[Any]], concurrency: Optional[int] = 0,
-        chunksize: Optional[int] = 0, *, extract: None = None, merge: None = None, progress: _Progress = None,
-        rounds: Literal[False] = False, globals: Optional[Dict[str, Any]] = None,
+        chunksize: Optional[int] = 0, *, extract: None = None, merge: Optional[_MergeAll] = None, progress: _Progress = None,
+        rounds: bool = False, globals: Optional[Dict[str, Any]] = None,
         executor: Optional[_Executor] = None, local: Optional[int] = None,
         timeout: Optional[float] = None, blas_threads: Optional[int] = None,
+        share: _Share = None, on_conflict: _OnConflict = None, share_check: bool = False,
     ) -> List[_R]: ...
     @overload
     def __call__(

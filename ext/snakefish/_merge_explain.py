@@ -3,14 +3,12 @@
 The rules are those of a snapshot. The changes are read from the function's code, see _merge_code.py.
 """
 
-import functools
-import inspect
 import types
 
 from snakefish._merge_code import changes_of
 from snakefish._merge_kinds import (Array, Bytes, Deque, Dict, List, Object, Ordered, Set, Tuple, Whole, kind_of)
-from snakefish._merge_rules import BY_TYPE, NAMED, inferred, merger_of, rule_of
-from snakefish._merge_share import variables_of
+from snakefish._merge_rules import BY_TYPE, NAMED, inferred, merger_of
+from snakefish._merge_share import rules_of, unwrapped, variables_of
 
 _SAYS = {
     Dict: "by key", Ordered: "by key", Object: "by attribute",
@@ -52,33 +50,20 @@ def explained(f, share, namespace):
         namespace = function.__globals__
     rules, errors, shared = {}, {}, set()
     if isinstance(share, str):
-        variables_of(share, namespace)  # raises
+        rules_of(share)  # raises
     for label in share:
         one = {label: share[label]} if isinstance(share, dict) else [label]
         try:
-            variables, given = variables_of(one, namespace)
-            where, name = variables[label]
+            rule = rules_of(one)[label]
+            where, name = variables_of(one, namespace)[label]
             if where is namespace:
                 shared.add(name)
-            rules[label] = _says(where[name], rule_of(given[label], label), label)
+            rules[label] = _says(where[name], rule, label)
         except (TypeError, ValueError) as error:
             errors[label] = str(error)
     found = changes_of(function, namespace) if isinstance(function, types.FunctionType) else {}
     return Explanation(getattr(function, "__qualname__", repr(f)), rules, errors,
                        {name: how for name, how in found.items() if name not in shared})
-
-
-def unwrapped(f):
-    """The function behind functools.partial, functools.wraps and methods."""
-    while True:
-        if isinstance(f, functools.partial):
-            f = f.func
-        elif inspect.ismethod(f):
-            f = f.__func__
-        elif hasattr(f, "__wrapped__"):
-            f = f.__wrapped__
-        else:
-            return f
 
 
 def _says(value, rule, label):

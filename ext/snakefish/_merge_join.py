@@ -14,6 +14,7 @@ First everything is decided, then everything is written (see _merge_writes.py): 
 """
 
 import pickle
+from collections.abc import Mapping
 
 from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
@@ -29,10 +30,10 @@ from snakefish._merge_writes import Writes
 
 class Join:
     """policy: "raise", "parent", "child", or a function that gets the Conflict and returns the value. tasks: the names of
-    the parent's task and the child's."""
+    the parent's task and the child's. merge_all: a function that merges all variables, or None."""
 
-    def __init__(self, snapshot, data, policy="raise", tasks=("the parent", "the child")):
-        self.snapshot, self.data, self.policy, self.tasks = snapshot, data, policy, tasks
+    def __init__(self, snapshot, data, policy="raise", tasks=("the parent", "the child"), merge_all=None):
+        self.snapshot, self.data, self.policy, self.tasks, self.merge_all = snapshot, data, policy, tasks, merge_all
         self.writes = Writes()
         self.conflicts = 0
         self._met = set()  # numbers of containers that the changes refer to
@@ -46,6 +47,10 @@ class Join:
 
     def run(self):
         """Merges, or raises and has changed nothing."""
+        if self.merge_all:
+            self._by_one_function()
+            self.writes.commit()
+            return
         self._variables()
         self._work()
         visited = set()
@@ -88,6 +93,24 @@ class Join:
                          self._way(ways[label], now, rule, path))
             if value is not now:
                 self.writes.bind(namespace, name, value)
+
+    def _by_one_function(self):
+        """It gets {label: value} of the fork, of the parent and of the child, and returns it."""
+        base, child = View(self.snapshot), View(self.snapshot, self.data)
+        current = self.snapshot.read()
+        merged = self.merge_all(base.variables(), dict(current), child.variables())
+        if not isinstance(merged, Mapping):
+            raise TypeError(f"merge must return a dict of the merged values, not {type(merged).__name__}")
+        for label in merged:
+            if label not in self.snapshot.variables:
+                raise ValueError(f"merge has returned {label!r}, which is not shared")
+        own, ways = self.own.get(ROOT), self.ways.get(ROOT, {})
+        for label, (namespace, name) in self.snapshot.variables.items():
+            if label in merged:
+                if merged[label] is not current.get(label, ABSENT):
+                    self.writes.bind(namespace, name, merged[label])
+            elif label in ways or own and label in own.values:
+                raise ValueError(f"merge has returned no {label!r}, which the child has changed")
 
     def _by_function(self, rule, path, base, now):
         """What a function makes of a whole variable. _AS_IT_IS: it becomes the child's."""

@@ -1,21 +1,38 @@
-"""Reads share=: which globals, and which rule each is given. Internal; for merge.py and _merge_explain.py."""
+"""Reads share= and on_conflict=: which globals, and which rule each is given. Internal."""
 
+import functools
+import inspect
 import sys
 
+from snakefish._merge_rules import rule_of
 
-def variables_of(share, namespace):
-    """({label: (namespace, name)}, {label: rule or None}). share: names, or {name: rule}. A label is a name as it was given.
-    TypeError, or ValueError if there is no such global."""
+
+def rules_of(share):
+    """{label: Rule}. share: names, or {name: rule}. A label is a name as it was given. TypeError, or ValueError for a rule that
+    does not exist."""
     if isinstance(share, str):
         raise TypeError(f"share is a list of names or a dict, not one string: write share=[{share!r}]")
     try:
         given = dict(share) if isinstance(share, dict) else dict.fromkeys(share)
     except TypeError:
         raise TypeError(f"share is a list of names or a dict of rules, not {share!r}") from None
-    variables = {}
     for label in given:
         if not isinstance(label, str):
             raise TypeError(f"share has {label!r}, which is not a name: write the name of a global as a string")
+    return {label: rule_of(rule, label) for label, rule in given.items()}
+
+
+def policy_of(on_conflict):
+    """on_conflict, if it is one."""
+    if on_conflict in ("raise", "parent", "child") or callable(on_conflict):
+        return on_conflict
+    raise ValueError(f'on_conflict is "raise", "parent", "child" or a function, not {on_conflict!r}')
+
+
+def variables_of(labels, namespace):
+    """{label: (namespace, name)}. ValueError if there is no such global."""
+    variables = {}
+    for label in labels:
         module, colon, name = label.rpartition(":")
         if colon and module not in sys.modules:
             raise ValueError(f"share: {label!r}: no module {module!r} is imported")
@@ -26,4 +43,17 @@ def variables_of(share, namespace):
             if there is where and same == name:
                 raise ValueError(f"share has one global twice, as {other!r} and {label!r}")
         variables[label] = where, name
-    return variables, given
+    return variables
+
+
+def unwrapped(f):
+    """The function behind functools.partial, functools.wraps and methods."""
+    while True:
+        if isinstance(f, functools.partial):
+            f = f.func
+        elif inspect.ismethod(f):
+            f = f.__func__
+        elif hasattr(f, "__wrapped__"):
+            f = f.__wrapped__
+        else:
+            return f

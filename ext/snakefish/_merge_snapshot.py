@@ -105,19 +105,24 @@ class Snapshot:
 
     def difference(self):
         """What this process has changed since the snapshot, as bytes; empty if it has changed nothing."""
-        own = {}
+        own = dict(self._changes())
+        return self._pickled(own, self._ways(own)) if own else b""
+
+    def is_current(self):
+        """Whether nothing has changed since the snapshot."""
+        return next(self._changes(), None) is None
+
+    def _changes(self):
+        """(number, changes) of each container that has changed."""
         changes = mapped_changes(self.shadows[ROOT], self.read())
         if changes:
-            own[ROOT] = changes
+            yield ROOT, changes
         number = changed(self.lives, self.shadows, 1)
         while number > 0:
             changes = self.kinds[number].changes(self.shadows[number], self.lives[number])
             if changes is not None:
-                own[number] = changes
+                yield number, changes
             number = changed(self.lives, self.shadows, number + 1)
-        if not own:
-            return b""
-        return self._pickled(own, self._ways(own))
 
     def _ways(self, own):
         """{number: {key: number}}: through which places, that themselves hold what they held, the changes are reached."""

@@ -32,9 +32,16 @@ class View:
 
     def variable(self, label):
         """The value of a variable; KeyError if there is none."""
+        return self.value(self._roots()[label])
+
+    def variables(self):
+        """{label: value} of all variables."""
+        return {label: self.value(value) for label, value in self._roots().items()}
+
+    def _roots(self):
         own = self.own.get(ROOT)
         values = self.snapshot.shadows[ROOT]
-        return self.value((own.apply(values) if own else values)[label])
+        return own.apply(values) if own else values
 
     def _of(self, value):
         number = self.snapshot.index.get(id(value))

@@ -26,8 +26,8 @@ import sys
 from snakefish._merge_conflict import ABSENT, Conflict
 from snakefish._merge_explain import Explanation, explained
 from snakefish._merge_join import Join
-from snakefish._merge_rules import register, rule_of
-from snakefish._merge_share import variables_of
+from snakefish._merge_rules import register
+from snakefish._merge_share import policy_of, rules_of, variables_of
 from snakefish._merge_snapshot import Snapshot
 
 __all__ = ["ABSENT", "Conflict", "Explanation", "explain", "register", "three_way"]
@@ -45,11 +45,8 @@ def three_way(share, *, on_conflict="raise", globals=None):
     function that gets the Conflict and returns the value. ABSENT stands for what is not there.
 
     It copies the containers that the variables lead to, never what they hold. Does not block."""
-    if not (on_conflict in ("raise", "parent", "child") or callable(on_conflict)):
-        raise ValueError(f'on_conflict is "raise", "parent", "child" or a function, not {on_conflict!r}')
-    caller = sys._getframe(1).f_globals if globals is None else globals
-    variables, given = variables_of(share, caller)
-    snapshot = Snapshot(variables, {label: rule_of(rule, label) for label, rule in given.items()})
+    policy, rules = policy_of(on_conflict), rules_of(share)
+    snapshot = Snapshot(variables_of(rules, sys._getframe(1).f_globals if globals is None else globals), rules)
     merged = []  # one entry for each merge: a child that inherits one was forked too late
 
     def extract(_):
@@ -60,7 +57,7 @@ def three_way(share, *, on_conflict="raise", globals=None):
 
     def merge(_, changes):
         merged.append(None)
-        Join(snapshot, changes, on_conflict).run()
+        Join(snapshot, changes, policy).run()
 
     return extract, merge
 

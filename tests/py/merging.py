@@ -4,8 +4,7 @@ import copy
 
 from snakefish import merge
 from snakefish._merge_join import Join
-from snakefish._merge_rules import rule_of
-from snakefish._merge_share import variables_of
+from snakefish._merge_share import rules_of, variables_of
 from snakefish._merge_snapshot import Snapshot
 
 
@@ -13,9 +12,8 @@ class Fork:
     """parent: a dict of variables; child: the child's, to be changed as the child would."""
 
     def __init__(self, parent, share=None):
-        variables, given = variables_of(parent if share is None else share, parent)
-        given = dict.fromkeys(given) if share is None else given
-        self.snapshot = Snapshot(variables, {label: rule_of(rule, label) for label, rule in given.items()})
+        rules = rules_of(list(parent) if share is None else share)
+        self.snapshot = Snapshot(variables_of(rules, parent), rules)
         self.of_child, self.child = copy.deepcopy((self.snapshot, parent))
         self.of_child.index = {id(live): number for number, live in enumerate(self.of_child.lives) if number}
 

@@ -58,6 +58,8 @@ struct start {
     pid_t caller;            /* the process that called sf_fork_child */
     pid_t child;             /* in the child: its pid; another one in a process that a hook of this fork has made */
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
+    int (*before)(void *context); /* what the caller wants to do right before the fork */
+    void *context;
 };
 
 /* Handlers of signals that came before run here. 0, or -1 with an exception; then nothing is delayed. */
@@ -100,7 +102,8 @@ static pid_t fork_interpreter(struct start *start)
         Py_XDECREF(os);
         return -1;
     }
-    if (refuse_copy(start->caller)) { /* a hook's copy forks: its child ends at once (sf_process_child_begin) */
+    if (start->before(start->context) ||
+        refuse_copy(start->caller)) { /* a hook's copy forks: its child ends at once (sf_process_child_begin) */
         sf_signal_delay_end();
         Py_DECREF(os);
         return -1;
@@ -131,10 +134,12 @@ static pid_t fork_interpreter(struct start *start)
     if (PySys_Audit("os.fork", NULL) || delay_signals())
         return -1;
     PyOS_BeforeFork();
-    if (sf_pid_own() != start->caller) {
+    if (start->before(start->context) || refuse_copy(start->caller)) {
+        PyObject *raised = sf_take_raised();
         PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
         sf_signal_delay_end();
-        return refuse_copy(start->caller);
+        sf_put_raised(raised);
+        return -1;
     }
     before_fork(start, false);
     pid_t pid = fork();
@@ -174,10 +179,12 @@ static void run_child(struct sf_child *self, const struct start *start, PyObject
     _exit(status);
 }
 
-int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context)
+int sf_fork_child(struct sf_child *child, PyObject *name, int (*before)(void *context), int (*body)(void *context),
+                  void *context)
 {
     const char *name_utf8 = PyUnicode_AsUTF8(name);
-    struct start start = {.task = child->task, .name = name_utf8, .caller = sf_pid_own()};
+    struct start start = {
+        .task = child->task, .name = name_utf8, .caller = sf_pid_own(), .before = before, .context = context};
     if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);

@@ -6,9 +6,13 @@
 
 /* Forks a child that is NEW. In the parent: 0, or -1 with an exception; then there is no child.
  *
+ * Right before the fork before(context) runs in the parent, after the hooks that come before a fork (on PyPy before
+ * them). It may raise: then nothing is forked. Signals are delayed meanwhile.
+ *
  * In the child: runs body(context), which returns the exit status and leaves no exception behind (if setting up the
  * child raised, body finds that exception set), ends as the interpreter does (threads, exit handlers registered there,
  * flush), and never returns. name: str, for the trace and multiprocessing. */
-int sf_fork_child(struct sf_child *child, PyObject *name, int (*body)(void *context), void *context);
+int sf_fork_child(struct sf_child *child, PyObject *name, int (*before)(void *context), int (*body)(void *context),
+                  void *context);
 
 #endif

@@ -221,14 +221,17 @@ static int check_function(PyObject *f)
 
 static int generator_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "prefetch", "globals", NULL};
+    static char *keywords[] = {"f",        "extract", "merge", "args",        "kwargs",      "name",
+                               "prefetch", "globals", "share", "on_conflict", "share_check", NULL};
     struct sf_task_call call = {NULL};
     PyObject *prefetch = NULL;
     int64_t ahead = 0;
     struct sf_task *task = sf_task_of(self);
     if (!sf_argument_knows_keywords("Generator", "Generator(f, args=(1, 2))", keywords, kwargs) ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOO:Generator", keywords, &call.f, &call.extract,
-                                     &call.merge, &call.args, &call.kwargs, &call.name, &prefetch, &call.globals) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOOOOO:Generator", keywords, &call.f,
+                                     &call.extraction.extract, &call.extraction.merge, &call.args, &call.kwargs,
+                                     &call.name, &prefetch, &call.extraction.globals, &call.extraction.share,
+                                     &call.extraction.on_conflict, &call.extraction.share_check) ||
         !sf_argument_is_callable(call.f, "f", false) ||
         sf_argument_integer(prefetch, "prefetch", 0, "0: one item for each next()", &ahead) || check_function(call.f) ||
         sf_task_object_init_once(self, "Generator"))
@@ -320,11 +323,13 @@ static PyMethodDef methods[] = {
 };
 
 PyDoc_STRVAR(
-    doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0, globals=None)\n--\n\n"
+    doc, "Generator(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, prefetch=0, globals=None,"
+         " share=None, on_conflict=None, share_check=False)\n--\n\n"
          "Runs the generator function f(*args, **kwargs) in a forked process, one item for each next().\n\n"
          "prefetch: how many items the child may compute ahead of next(), from start() on. It also stops when\n"
          "some 4 MiB of pickled items are ahead. With 0 it computes an item only when next() asks for it.\n"
-         "RuntimeError when f is no generator function and wraps none. extract, merge and globals are as for Thread:\n"
+         "RuntimeError when f is no generator function and wraps none. extract, merge, globals and share are as for "
+         "Thread:\n"
          "extract runs when the generator has ended or join() has stopped it, merge runs in join(). A Generator is an\n"
          "iterator. As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
          "When nobody refers to a running Generator any more, its child is killed, with a ResourceWarning. What f\n"

@@ -11,7 +11,6 @@
 #include "core/os/pid.h"
 #include "core/result/result_spare.h"
 #include "py/base/arguments.h"
-#include "py/base/caller.h"
 #include "py/base/errors.h"
 #include "py/base/interruption.h"
 #include "py/base/wait.h"
@@ -38,14 +37,8 @@ static bool is_given(PyObject *argument)
 /* 0, or -1 with an exception that names the argument. */
 static int check_call(const struct sf_task_call *call)
 {
-    if (!sf_argument_is_callable(call->f, "f", false) ||
-        (call->extract && !sf_argument_is_callable(call->extract, "extract", true)) ||
-        (call->merge && !sf_argument_is_callable(call->merge, "merge", true)))
+    if (!sf_argument_is_callable(call->f, "f", false))
         return -1;
-    if (is_given(call->extract) != is_given(call->merge)) {
-        PyErr_SetString(PyExc_ValueError, "extract and merge go together: give both or neither");
-        return -1;
-    }
     if (is_given(call->name) && !PyUnicode_Check(call->name)) {
         PyErr_Format(PyExc_TypeError, "name must be a str or None, not %.200s", Py_TYPE(call->name)->tp_name);
         return -1;
@@ -78,10 +71,11 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     if (check_call(call))
         return -1;
     /* All that may run code of the program comes first: an iterator in args might initialise this very task. */
-    PyObject *args = args_of(call), *kwargs = NULL, *globals = NULL, *name = NULL;
+    PyObject *args = args_of(call), *kwargs = NULL, *name = NULL;
+    struct sf_extraction *extraction = NULL;
     bool failed =
         !args || (is_given(call->kwargs) && !(kwargs = PyDict_Copy(call->kwargs))) ||
-        ((is_given(call->extract) || is_given(call->globals)) && !(globals = sf_caller_globals(call->globals, self))) ||
+        sf_extraction_new(&extraction, call->f, self, &call->extraction) ||
         !(name = is_given(call->name) ? Py_NewRef(call->name) : default_name(sf_task_word(kind), kind, call->f));
     if (!failed && task->name) {
         PyErr_Format(PyExc_RuntimeError, "%U was initialised meanwhile: a %s is initialised once", task->name,
@@ -91,7 +85,7 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     if (failed) {
         Py_XDECREF(args);
         Py_XDECREF(kwargs);
-        Py_XDECREF(globals);
+        sf_extraction_free(extraction);
         Py_XDECREF(name);
         return -1;
     }
@@ -101,11 +95,15 @@ int sf_task_init(struct sf_task *task, PyObject *self, enum sf_task_kind kind, c
     task->f = Py_NewRef(call->f);
     task->args = args;
     task->kwargs = kwargs;
-    task->extract = Py_NewRef(is_given(call->extract) ? call->extract : Py_None);
-    task->merge = Py_NewRef(is_given(call->merge) ? call->merge : Py_None);
-    task->globals = globals;
+    task->extraction = extraction;
     task->name = name;
     return 0;
+}
+
+static int before_fork(void *context)
+{
+    struct sf_extraction *extraction = ((struct sf_task *)context)->extraction;
+    return extraction ? sf_extraction_fork(extraction) : 0;
 }
 
 int sf_task_start(struct sf_task *task)
@@ -127,7 +125,7 @@ int sf_task_start(struct sf_task *task)
         PyErr_Clear();
         sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, task->child.task, text, task->kind);
     }
-    int failed = sf_fork_child(&task->child, task->name, sf_task_child, task);
+    int failed = sf_fork_child(&task->child, task->name, before_fork, sf_task_child, task);
     task->busy = SF_TASK_IDLE;
     if (!failed)
         return 0;
@@ -208,14 +206,9 @@ int sf_task_merge(struct sf_task *task)
     if (!extracted)
         return 0;
     task->to_merge = NULL;
-    sf_log_write(SF_EVENT_MERGE, SF_PHASE_BEGIN, task->child.task, 0, 0);
-    PyObject *merged = PyObject_CallFunctionObjArgs(task->merge, task->globals, extracted, NULL);
-    sf_log_write(SF_EVENT_MERGE, SF_PHASE_END, task->child.task, 0, 0);
-    if (!merged)
-        sf_caller_note_key_error("merge", task->globals);
+    int failed = sf_extraction_merge(task->extraction, task->child.task, task->name, extracted);
     Py_DECREF(extracted);
-    Py_XDECREF(merged);
-    return merged ? 0 : -1;
+    return failed;
 }
 
 int sf_task_fetch(struct sf_task *task)
@@ -259,9 +252,9 @@ static void drop_call(struct sf_task *task)
     Py_CLEAR(task->f);
     Py_CLEAR(task->args);
     Py_CLEAR(task->kwargs);
-    Py_CLEAR(task->extract);
-    Py_CLEAR(task->merge);
-    Py_CLEAR(task->globals);
+    struct sf_extraction *extraction = task->extraction;
+    task->extraction = NULL;
+    sf_extraction_free(extraction);
     if (raised)
         sf_put_raised(raised);
 }
@@ -407,12 +400,9 @@ int sf_task_traverse(struct sf_task *task, visitproc visit, void *arg)
     Py_VISIT(task->f);
     Py_VISIT(task->args);
     Py_VISIT(task->kwargs);
-    Py_VISIT(task->extract);
-    Py_VISIT(task->merge);
-    Py_VISIT(task->globals);
     Py_VISIT(task->value);
     Py_VISIT(task->to_merge);
-    return 0;
+    return task->extraction ? sf_extraction_traverse(task->extraction, visit, arg) : 0;
 }
 
 void sf_task_clear(struct sf_task *task)

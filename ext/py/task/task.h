@@ -4,11 +4,11 @@
 
 #include "py/task/task_struct.h"
 
-/* What a task is made of; all borrowed. args: any iterable; kwargs: a dict; extract and merge: callables, both or
- * neither; globals: the dict that these get; name: a str. NULL or None for these: none; globals are then those of the
- * caller (py/base/caller.h), the name "<word>-<n> (<f>)". */
+/* What a task is made of; all borrowed. args: any iterable; kwargs: a dict; name: a str. NULL or None for these: none;
+ * the name is then "<word>-<n> (<f>)". */
 struct sf_task_call {
-    PyObject *f, *args, *kwargs, *extract, *merge, *globals, *name;
+    PyObject *f, *args, *kwargs, *name;
+    struct sf_extraction_call extraction;
 };
 
 /* Checks the call and takes references to what is in it. self: the Python object that the task is part of, or NULL.
@@ -27,7 +27,7 @@ int sf_task_fetch(struct sf_task *task);
 /* Unpickles what a collected task extracted, if anything. 0, or -1 with extract's exception. */
 int sf_task_open_extracted(struct sf_task *task);
 
-/* Merges what was opened, if anything, into task->globals. 0, or -1 with merge's exception. */
+/* Merges what was opened, if anything. 0, or -1 with an exception of the merge. */
 int sf_task_merge(struct sf_task *task);
 
 /* Collects, opens and merges in one JOIN span: the body of join (block) and try_join. 1: joined, 0: not yet (only when

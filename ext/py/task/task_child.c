@@ -10,7 +10,6 @@
 
 #include "core/log/log.h"
 #include "core/result/result_memory.h"
-#include "py/base/caller.h"
 #include "py/task/task_struct.h"
 
 /* Calls f: sets one of value and raised; neither in another process than the child, which may end without either. */
@@ -29,20 +28,14 @@ static void call_f(struct sf_task *task, PyObject **value, PyObject **raised)
         sf_log_write(SF_EVENT_RUN, SF_PHASE_END, number, outcome, 0);
 }
 
-/* Calls extract, if there is one: exactly one of extracted and failed is set then. */
+/* Extracts, if something is to come back: exactly one of extracted and failed is set then. */
 static void call_extract(struct sf_task *task, PyObject **extracted, PyObject **failed)
 {
-    uint32_t number = task->child.task;
     *extracted = *failed = NULL;
-    if (task->extract == Py_None)
+    if (!task->extraction || task->extraction->by_run)
         return;
-    sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_BEGIN, number, 0, 0);
-    *extracted = PyObject_CallOneArg(task->extract, task->globals);
-    if (!*extracted)
-        sf_caller_note_key_error("extract", task->globals);
+    *extracted = sf_extraction_extract(task->extraction, task->child.task);
     *failed = *extracted ? NULL : sf_take_raised();
-    if (sf_child_is_self(&task->child))
-        sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, number, 0, 0);
 }
 
 /* An outcome on its way into the result memory. */

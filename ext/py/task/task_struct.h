@@ -17,7 +17,7 @@
  *
  *     STARTING     start(), from its first hook to the fork
  *     COLLECTING   join(), once the child is reaped: reads what it left, and unpickles what was extracted
- *     MERGING      join(): calls merge
+ *     MERGING      join(): merges
  *     OPENING      get_result(): unpickles the result
  *
  * Each of these may run code of the program: hooks, merge, __setstate__, signal handlers. If that code, or another
@@ -28,7 +28,7 @@
  * What an interruption (Ctrl-C, lack of memory) cuts short stays: the result memory until all is taken out of it, an
  * outcome until it is opened (outcome.h). The call can be made again.
  *
- *     in the child (task_child.c): run f, run extract, write both outcomes into the result memory, _exit
+ *     in the child (task_child.c): run f, extract, write both outcomes into the result memory, _exit
  *     in the parent (task.c):      everything else
  *
  * The child writes the result memory once, whole; the parent takes it after the child's death. All fields belong to the
@@ -39,6 +39,7 @@
 #include "abi/log_format.h"
 #include "core/result/result_memory.h"
 #include "py/task/child.h"
+#include "py/task/extraction.h"
 #include "py/task/outcome.h"
 #include "py/task/packed.h"
 
@@ -50,8 +51,7 @@ struct sf_task {
     struct sf_child child;
     /* The call; owned, and NULL once it is joined or disposed, so that nothing is kept that nobody needs. */
     PyObject *f, *args, *kwargs;             /* args: tuple; kwargs: dict or NULL */
-    PyObject *extract, *merge;               /* None where not given */
-    PyObject *globals;                       /* dict that extract and merge get; NULL without them */
+    struct sf_extraction *extraction;        /* owned; NULL: nothing but the result comes back */
     PyObject *name;                          /* owned str; NULL: not initialised */
     PyObject *(*run)(struct sf_task *task);  /* in the child: calls f; a new reference, or NULL with an exception */
     void (*stop)(struct sf_task *task);      /* asks the child to end, before a join; NULL: it ends by itself */

@@ -15,11 +15,14 @@ static PyObject *run_thread(struct sf_task *task)
 
 static int thread_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"f", "extract", "merge", "args", "kwargs", "name", "globals", NULL};
+    static char *keywords[] = {"f",       "extract", "merge",       "args",        "kwargs", "name",
+                               "globals", "share",   "on_conflict", "share_check", NULL};
     struct sf_task_call call = {NULL};
     if (!sf_argument_knows_keywords("Thread", "Thread(f, args=(1, 2))", keywords, kwargs) ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOO:Thread", keywords, &call.f, &call.extract, &call.merge,
-                                     &call.args, &call.kwargs, &call.name, &call.globals) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO$OOOOOOO:Thread", keywords, &call.f, &call.extraction.extract,
+                                     &call.extraction.merge, &call.args, &call.kwargs, &call.name,
+                                     &call.extraction.globals, &call.extraction.share, &call.extraction.on_conflict,
+                                     &call.extraction.share_check) ||
         sf_task_object_init_once(self, "Thread"))
         return -1;
     sf_task_of(self)->run = run_thread;
@@ -80,16 +83,26 @@ static PyMethodDef methods[] = {
 };
 
 PyDoc_STRVAR(
-    doc, "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, globals=None)\n--\n\n"
-         "Runs f(*args, **kwargs) in a forked process, which sees everything as it is at start().\n\n"
-         "extract(globals) runs in the child after f, also when f raised. Its result is pickled, and\n"
-         "merge(globals, extracted) runs in join(). Both get the globals() of the code that makes the Thread, each in\n"
-         "its own process; or the dict given as globals.\n"
-         "As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
-         "A started Thread runs to its end, also when nobody refers to it any more; the program's end waits for it.\n"
-         "Only dispose(), kill() and terminate() end it earlier. What nobody joins is not merged.\n"
-         "If f raised or the child died, and nobody has called get_result() before the Thread is disposed of or\n"
-         "collected, or the program ends, the exception is printed by sys.unraisablehook.");
+    doc,
+    "Thread(f, extract=None, merge=None, *, args=(), kwargs=None, name=None, globals=None,"
+    " share=None, on_conflict=None, share_check=False)\n--\n\n"
+    "Runs f(*args, **kwargs) in a forked process, which sees everything as it is at start().\n\n"
+    "extract(globals) runs in the child after f, also when f raised. Its result is pickled, and\n"
+    "merge(globals, extracted) runs in join(). Both get the globals() of the code that makes the Thread, each in\n"
+    "its own process; or the dict given as globals.\n\n"
+    "share: names of globals, or {name: rule}, of the module of f, or of the dict given as globals; or\n"
+    "\"module:name\". What the child changes in them is merged in join() into what they are then: numbers add their\n"
+    "changes, sets unite, dicts and lists merge by their parts. help(snakefish.merge) has the rules. start() copies\n"
+    "the containers that they lead to, and raises ValueError or TypeError for a name that does not exist, or a value\n"
+    "without a merge; other threads must not change them meanwhile. join() merges all or nothing.\n"
+    "on_conflict: \"raise\" (snakefish.merge.Conflict, the default), \"parent\", \"child\", or a function of the\n"
+    "Conflict that returns the value. merge, with share: merge(base, current, child) gets dicts of the shared\n"
+    "globals at the fork, here and in the child, and returns a dict of the merged values.\n\n"
+    "As a context manager it joins at the end of the block, or kills the child if the block raised.\n"
+    "A started Thread runs to its end, also when nobody refers to it any more; the program's end waits for it.\n"
+    "Only dispose(), kill() and terminate() end it earlier. What nobody joins is not merged.\n"
+    "If f raised or the child died, and nobody has called get_result() before the Thread is disposed of or\n"
+    "collected, or the program ends, the exception is printed by sys.unraisablehook.");
 
 static PyType_Slot slots[] = {
     SF_TASK_OBJECT_SLOTS, {Py_tp_doc, (void *)doc}, {Py_tp_init, thread_init}, {Py_tp_methods, methods}, {0, NULL},

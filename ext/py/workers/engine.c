@@ -90,6 +90,8 @@ static int start_worker(struct sf_engine *engine, struct sf_worker *worker)
     struct sf_task_call call = {.f = engine->f, .name = name};
     int failed = sf_task_init(&worker->task, NULL, job->kind, &call);
     Py_XDECREF(name);
+    if (!failed && engine->extraction && !(worker->task.extraction = sf_extraction_copy(engine->extraction)))
+        failed = -1;
     worker->task.run = job->run;
     worker->task.child.at_exit = job->at_exit;
     return failed || !sf_engine_is_ours(engine) || sf_task_start(&worker->task) ? -1 : 0;

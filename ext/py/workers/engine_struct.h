@@ -123,9 +123,10 @@ struct sf_unopened {
 
 struct sf_engine {
     const struct sf_job *job;
-    PyObject *f; /* borrowed */
-    bool star;   /* f(*argument) */
-    pid_t owner; /* the process that made it */
+    PyObject *f;                            /* borrowed */
+    bool star;                              /* f(*argument) */
+    const struct sf_extraction *extraction; /* what each worker sends after its chunk; borrowed, NULL: nothing */
+    pid_t owner;                            /* the process that made it */
     struct sf_engine_board *board;
     size_t board_bytes;
     struct sf_ring *ring; /* of results */

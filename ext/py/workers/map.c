@@ -8,7 +8,6 @@
 #include "core/log/log.h"
 #include "core/os/cpus.h"
 #include "py/base/arguments.h"
-#include "py/base/caller.h"
 #include "py/base/errors.h"
 #include "py/base/types.h"
 #include "py/workers/call_arguments.h"
@@ -39,7 +38,7 @@ static PyObject *run_map(struct sf_map *map)
         failed = -1;
     }
     if (!failed)
-        failed = map->extract ? sf_merge_run(map) : sf_guided_run(map);
+        failed = map->extraction ? sf_merge_run(map) : sf_guided_run(map);
     sf_engine_fini(&map->engine);
     sf_log_write(SF_EVENT_MAP, SF_PHASE_END, number, (uint64_t)map->chunks, (uint64_t)map->workers);
     if (!failed)
@@ -106,7 +105,7 @@ static bool has_extract(PyObject *args)
 static void split_arguments(struct sf_map *map, int64_t concurrency, int64_t chunk)
 {
     Py_ssize_t count = map->results.count;
-    if (!chunk && map->extract)
+    if (!chunk && map->extraction)
         chunk = count / concurrency + (count % concurrency != 0);
     map->chunk = chunk < count ? (Py_ssize_t)chunk : count;
     map->chunks = map->chunk ? count / map->chunk + (count % map->chunk != 0) : 0;
@@ -128,51 +127,50 @@ static bool is_third(PyObject *args)
 
 /* What a call gives, as it is; all borrowed. */
 struct arguments {
-    PyObject *f, *iterable, *extract, *merge, *concurrency, *chunksize, *progress, *rounds, *globals, *timeout,
-        *blas_threads;
+    PyObject *f, *iterable, *concurrency, *chunksize, *progress, *rounds, *timeout, *blas_threads;
+    struct sf_extraction_call extraction;
 };
 
 /* Both forms: extract and merge may come before concurrency. 0, or -1 with TypeError. */
 static int parse(const char *function, PyObject *args, PyObject *kwargs, struct arguments *to)
 {
-    static char *plain[] = {"f",        "args",   "concurrency", "chunksize", "extract",      "merge",
-                            "progress", "rounds", "globals",     "timeout",   "blas_threads", NULL};
-    static char *merging[] = {"f",        "args",   "extract", "merge",   "concurrency",  "chunksize",
-                              "progress", "rounds", "globals", "timeout", "blas_threads", NULL};
+    static char *plain[] = {"f",           "args",        "concurrency", "chunksize", "extract",      "merge",
+                            "progress",    "rounds",      "globals",     "timeout",   "blas_threads", "share",
+                            "on_conflict", "share_check", NULL};
+    static char *merging[] = {"f",           "args",        "extract", "merge",   "concurrency",  "chunksize",
+                              "progress",    "rounds",      "globals", "timeout", "blas_threads", "share",
+                              "on_conflict", "share_check", NULL};
+    struct sf_extraction_call *back = &to->extraction;
     bool is_star = strcmp(function, "starmap") == 0;
     if (!sf_argument_knows_keywords(function, is_star ? "starmap(f, args)" : "map(f, args)", plain, kwargs) ||
         !sf_call_has_one_iterable(function, "starmap(f, zip(a_values, b_values))", args) || !is_third(args))
         return -1;
     int parsed =
         has_extract(args)
-            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOOOO:starmap" : "OO|OOOO$OOOOO:map",
-                                          merging, &to->f, &to->iterable, &to->extract, &to->merge, &to->concurrency,
-                                          &to->chunksize, &to->progress, &to->rounds, &to->globals, &to->timeout,
-                                          &to->blas_threads)
-            : PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OO$OOOOOOO:starmap" : "OO|OO$OOOOOOO:map", plain,
-                                          &to->f, &to->iterable, &to->concurrency, &to->chunksize, &to->extract,
-                                          &to->merge, &to->progress, &to->rounds, &to->globals, &to->timeout,
-                                          &to->blas_threads);
+            ? PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OOOO$OOOOOOOO:starmap" : "OO|OOOO$OOOOOOOO:map",
+                                          merging, &to->f, &to->iterable, &back->extract, &back->merge,
+                                          &to->concurrency, &to->chunksize, &to->progress, &to->rounds, &back->globals,
+                                          &to->timeout, &to->blas_threads, &back->share, &back->on_conflict,
+                                          &back->share_check)
+            : PyArg_ParseTupleAndKeywords(args, kwargs, is_star ? "OO|OO$OOOOOOOOOO:starmap" : "OO|OO$OOOOOOOOOO:map",
+                                          plain, &to->f, &to->iterable, &to->concurrency, &to->chunksize,
+                                          &back->extract, &back->merge, &to->progress, &to->rounds, &back->globals,
+                                          &to->timeout, &to->blas_threads, &back->share, &back->on_conflict,
+                                          &back->share_check);
     return parsed ? 0 : -1;
 }
 
-/* extract, merge and rounds. 0, or -1 with an exception. */
+/* What comes back from the chunks, and rounds. 0, or -1 with an exception. */
 static int read_merging(const struct arguments *given, struct sf_map *map)
 {
-    if (!sf_argument_is_callable(given->extract, "extract", true) ||
-        !sf_argument_is_callable(given->merge, "merge", true))
+    if (sf_extraction_new(&map->extraction, given->f, NULL, &given->extraction))
         return -1;
-    if ((given->extract == Py_None) != (given->merge == Py_None)) {
-        PyErr_SetString(PyExc_ValueError, "extract and merge go together: give both or neither");
-        return -1;
-    }
-    map->extract = given->extract == Py_None ? NULL : given->extract;
-    map->merge = given->merge == Py_None ? NULL : given->merge;
     int rounds = PyObject_IsTrue(given->rounds);
     map->rounds = rounds > 0;
-    if (map->rounds && !map->extract) {
-        PyErr_SetString(PyExc_ValueError, "rounds=True needs extract and merge, which pass something on from one round "
-                                          "to the next");
+    if (map->rounds && !map->extraction) {
+        PyErr_SetString(PyExc_ValueError,
+                        "rounds=True needs share, or extract and merge, which pass something on from one "
+                        "round to the next");
         return -1;
     }
     return rounds < 0 ? -1 : 0;
@@ -190,8 +188,6 @@ static int read_arguments(const char *function, PyObject *args, PyObject *kwargs
         sf_timeout_read(given->timeout, &map->engine.timeout_ns) || sf_share_read(given->blas_threads, &map->engine))
         return -1;
     map->engine.f = given->f;
-    if ((map->extract || given->globals) && !(map->globals = sf_caller_globals(given->globals, NULL)))
-        return -1;
     /* No copy of what children can read where it is: a reference to each item would touch each item's page, here
      * before the fork and once more, page by page copied, after it. */
     PyObject *iterable = given->iterable;
@@ -210,13 +206,13 @@ static PyObject *map_or_starmap(const char *function, PyObject *args, PyObject *
     if (sf_call_has_executor(kwargs))
         return sf_call_on_executor(function, args, kwargs);
     struct sf_map map = {.engine = {.star = strcmp(function, "starmap") == 0}};
-    struct arguments given = {.extract = Py_None, .merge = Py_None, .rounds = Py_False};
+    struct arguments given = {.rounds = Py_False};
     PyObject *all = NULL, *bar;
     if (read_arguments(function, args, kwargs, &map, &given) == 0 &&
         open_progress(given.progress, map.results.count, &map.results.progress, &bar) == 0)
         all = close_progress(bar, map.results.count ? run_map(&map) : PyList_New(0));
     Py_XDECREF(map.items);
-    Py_XDECREF(map.globals);
+    sf_extraction_free(map.extraction);
     return all;
 }
 
@@ -248,9 +244,14 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "args: the same result at any concurrency. Both get the globals() of the code that calls map, or the dict "        \
     "`globals`. As\n"                                                                                                  \
     "positional arguments they come before concurrency.\n\n"                                                           \
-    "rounds=True, with extract and merge: processes are forked in rounds, one for each of `concurrency` chunks. What " \
-    "a round\n"                                                                                                        \
-    "has extracted is merged at its end, in the order of args, so the next round sees it, and no more than that is "   \
+    "share: names of globals, or {name: rule}: what f changes in them is merged here, as of Thread; each chunk has "   \
+    "a\n"                                                                                                              \
+    "process of its own, and the merges are in the order of args. If one raises Conflict, all are taken back.\n"       \
+    "on_conflict, and merge without extract: as of Thread.\n\n"                                                        \
+    "rounds=True, with share or with extract and merge: processes are forked in rounds, one for each of "              \
+    "`concurrency`\n"                                                                                                  \
+    "chunks. What a round has changed or extracted is merged at its end, in the order of args, so the next round "     \
+    "sees it, and no more than that is "                                                                               \
     "kept.\n"                                                                                                          \
     "The default chunksize makes one round of all: give one.\n\n"                                                      \
     "progress: True shows a bar on stderr (tqdm's where it is installed), if that is a terminal or a notebook; or a "  \
@@ -276,12 +277,12 @@ PyMethodDef sf_map_functions[] = {
     {"map", (PyCFunction)(void (*)(void))map_function, METH_VARARGS | METH_KEYWORDS,
      "map(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
      " rounds=False, globals=None, executor=None, local=None,"
-     " timeout=None, blas_threads=None)\n--\n\n"
+     " timeout=None, blas_threads=None, share=None, on_conflict=None, share_check=False)\n--\n\n"
      "[f(x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {"starmap", (PyCFunction)(void (*)(void))starmap_function, METH_VARARGS | METH_KEYWORDS,
      "starmap(f, args, concurrency=0, chunksize=0, *, extract=None, merge=None, progress=None,"
      " rounds=False, globals=None, executor=None, local=None,"
-     " timeout=None, blas_threads=None)\n--\n\n"
+     " timeout=None, blas_threads=None, share=None, on_conflict=None, share_check=False)\n--\n\n"
      "[f(*x) for x in args], in forked processes; f may be a lambda or a closure.\n\n" MAP_DOC},
     {NULL, NULL, 0, NULL},
 };

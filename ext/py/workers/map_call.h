@@ -12,11 +12,10 @@
 struct sf_map {
     struct sf_engine engine;
     struct sf_results results;
-    PyObject *items;           /* the arguments: a list, tuple or range; owned */
-    Py_ssize_t workers;        /* processes at a time */
-    Py_ssize_t chunk, chunks;  /* arguments in a chunk, and how many chunks; 0: the workers decide */
-    PyObject *extract, *merge; /* borrowed; both NULL where not given */
-    PyObject *globals;         /* dict that extract and merge get; owned; NULL without them */
+    PyObject *items;                  /* the arguments: a list, tuple or range; owned */
+    Py_ssize_t workers;               /* processes at a time */
+    Py_ssize_t chunk, chunks;         /* arguments in a chunk, and how many chunks; 0: the workers decide */
+    struct sf_extraction *extraction; /* owned; NULL: only results come back */
     bool rounds;
     Py_ssize_t *counted; /* by chunk: arguments that `progress` was told of; NULL without it, and without chunks */
     int64_t asked_ns;    /* when the workers were last asked for the results that they have */

@@ -1,18 +1,16 @@
-/* map with extract and merge: one process for each chunk, at most map->workers at a time. It sends the chunk's results,
- * then what it has extracted. What was extracted is merged in the order of the chunks, so that the outcome does not
- * depend on which came first.
+/* map with share, or with extract and merge: one process for each chunk, at most map->workers at a time. It sends the
+ * chunk's results, then what it has extracted. What was extracted is merged in the order of the chunks, so that the
+ * outcome does not depend on which came first.
  *
  *     a round: [map->first, map->end)     fork a process for each chunk --> all are whole --> merge them, in order
  *
  * There is one round, of all chunks, so that each starts from the globals as they are at the call, and nothing is
- * merged when one fails. With map->rounds there are rounds of map->workers chunks: each starts from what the rounds
- * before have merged, and no more is kept than what one round has extracted. */
+ * merged when one fails; with share, also when a merge fails. With map->rounds there are rounds of map->workers chunks:
+ * each starts from what the rounds before have merged, and no more is kept than what one round has extracted. */
 #include "py/workers/merge.h"
 
 #include <assert.h>
 
-#include "core/log/log.h"
-#include "py/base/caller.h"
 #include "py/base/wait.h"
 
 /* ---- in the worker ---- */
@@ -36,11 +34,7 @@ static int extract_and_send(struct sf_worker *worker, const struct sf_chunk *chu
 {
     struct sf_map *map = sf_map_of(worker->engine);
     enum sf_tag tag;
-    sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_BEGIN, worker->task.child.task, 0, 0);
-    PyObject *extracted = PyObject_CallOneArg(map->extract, map->globals);
-    if (!extracted)
-        sf_caller_note_key_error("extract", map->globals);
-    sf_log_write(SF_EVENT_EXTRACT, SF_PHASE_END, worker->task.child.task, 0, 0);
+    PyObject *extracted = sf_extraction_extract(worker->task.extraction, worker->task.child.task);
     if (!sf_child_is_self(&worker->task.child) || (!extracted && PyErr_ExceptionMatches(PyExc_SystemExit)))
         return -1;
     int failed = sf_worker_send(worker, chunk->number * (uint64_t)map->chunk, true, extracted, &tag);
@@ -170,17 +164,12 @@ static const struct sf_job merge_job = {
 
 static int merge_chunk(struct sf_map *map, Py_ssize_t chunk)
 {
-    uint32_t task = map->engine.workers[chunk - map->first]->task.child.task;
+    const struct sf_task *task = &map->engine.workers[chunk - map->first]->task;
     PyObject *extracted = map->extracted[chunk];
     map->extracted[chunk] = NULL;
-    sf_log_write(SF_EVENT_MERGE, SF_PHASE_BEGIN, task, 0, 0);
-    PyObject *merged = PyObject_CallFunctionObjArgs(map->merge, map->globals, extracted, NULL);
-    if (!merged)
-        sf_caller_note_key_error("merge", map->globals);
-    sf_log_write(SF_EVENT_MERGE, SF_PHASE_END, task, 0, 0);
+    int failed = sf_extraction_merge(task->extraction, task->child.task, task->name, extracted);
     Py_DECREF(extracted);
-    Py_XDECREF(merged);
-    return merged ? 0 : -1;
+    return failed;
 }
 
 /* 0, or -1 with an exception other than the failure. */
@@ -195,9 +184,17 @@ static int run_round(struct sf_map *map)
     assert(engine->started == engine->most);
     if (sf_engine_reap(engine))
         return -1;
-    for (Py_ssize_t chunk = map->first; chunk < map->end; chunk++)
-        if (merge_chunk(map, chunk) || !sf_engine_is_ours(engine))
+    if (sf_extraction_begin(map->extraction))
+        return -1;
+    for (Py_ssize_t chunk = map->first; chunk < map->end; chunk++) {
+        int failed = merge_chunk(map, chunk);
+        if (!sf_engine_is_ours(engine))
             return -1;
+        if (failed) {
+            sf_extraction_revert(map->extraction);
+            return -1;
+        }
+    }
     return 0;
 }
 
@@ -205,6 +202,7 @@ int sf_merge_run(struct sf_map *map)
 {
     Py_ssize_t step = map->rounds ? map->workers : map->chunks;
     int failed = 0;
+    map->engine.extraction = map->extraction;
     map->extracted = PyMem_Calloc((size_t)map->chunks, sizeof *map->extracted);
     if (!map->extracted) {
         PyErr_NoMemory();

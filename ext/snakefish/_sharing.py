@@ -1,0 +1,84 @@
+"""share=: what a child changes in these globals is merged into its parent's. Internal; C calls it, in py/task/extraction.c.
+
+    parent, right before the fork    ancestor = sharing.fork()        the state that both sides have in common
+    child, after f                   data = ancestor.changes()        what it has changed, as bytes
+    parent, at the join              ancestor.merge(data, name)       all of it, or an exception and nothing
+
+A Sharing belongs to one Thread or Generator, or to one call of map, whose children may have one ancestor.
+"""
+
+import sys
+import types
+
+from snakefish._merge_join import Join
+from snakefish._merge_rules import Rule, takes
+from snakefish._merge_share import policy_of, rules_of, unwrapped, variables_of
+from snakefish._merge_snapshot import Snapshot
+
+
+class Sharing:
+    def __init__(self, f, share, on_conflict, merge, check, globals, globals_are_given):
+        """The arguments of the call; None: not given. globals: the dict `globals`, or if that is not given those of the caller,
+        for an f that has no globals of its own. TypeError, or ValueError for a rule that does not exist. Whether the names
+        exist is seen at the fork."""
+        self.rules = rules_of(() if share is None else share)
+        self.policy = policy_of("raise" if on_conflict is None else on_conflict)
+        self.merge_all = merge
+        if merge is not None:
+            if not takes(merge, 3):
+                raise TypeError(f"merge with share must take (base, current, child), each a dict of the shared globals; "
+                                f"{merge!r} does not")
+            if isinstance(share, dict) and any(rule is not None for rule in share.values()):
+                raise ValueError("merge decides about all that is shared, so share= is a list of names: leave out the rules "
+                                 "or merge")
+            self.rules = {label: Rule("merge", "merge(base, current, child)", None, takes_absent=True, whole=True)
+                          for label in self.rules}
+        self.namespace = globals if globals_are_given else globals_of(f, globals)
+        self._last = None  # the newest snapshot
+        self._joins = None  # those that revert() takes back; None: begin() was not called
+
+    def fork(self):
+        """The Ancestor of a child that is forked now. Other threads must not change the shared globals meanwhile."""
+        if self._last is None or not self._last.is_current():
+            self._last = Snapshot(variables_of(self.rules, self.namespace), self.rules)
+        return Ancestor(self, self._last)
+
+    def merged(self, join):
+        if self._joins is not None:
+            self._joins.append(join)
+
+    def begin(self):
+        """From here on merges can be taken back."""
+        self._joins = []
+
+    def revert(self):
+        """Takes back what was merged since begin()."""
+        while self._joins:
+            self._joins.pop().revert()
+
+
+class Ancestor:
+    def __init__(self, sharing, snapshot):
+        self.sharing, self.snapshot = sharing, snapshot
+
+    def changes(self):
+        return self.snapshot.difference()
+
+    def merge(self, data, child):
+        """child: its name, for Conflict."""
+        if data:
+            sharing = self.sharing
+            join = Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)
+            join.run()
+            sharing.merged(join)
+
+
+def globals_of(f, otherwise):
+    """The globals that names in share= mean: those of the module of f, behind its wrappers. f may be a callable object. A
+    function in C has none: `otherwise`."""
+    function = unwrapped(f)
+    if not isinstance(function, (types.FunctionType, type)):
+        function = unwrapped(getattr(type(function), "__call__", None))
+    if isinstance(function, type):
+        return getattr(sys.modules.get(function.__module__), "__dict__", otherwise)
+    return getattr(function, "__globals__", otherwise)
