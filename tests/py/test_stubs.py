@@ -133,7 +133,8 @@ def test_defaults_are_those_of_the_design():
     assert defaults(snakefish.Generator.next) == {"block": True, "timeout": None}
     assert defaults(snakefish.map) == {"concurrency": 0, "chunksize": 0, "extract": None, "merge": None,
                                         "progress": None, "rounds": False, "globals": None, "executor": None,
-                                        "local": None, "timeout": None, "blas_threads": None}
+                                        "local": None, "timeout": None, "blas_threads": None, "share": None, "on_conflict": None,
+                                        "share_check": False}
     assert defaults(snakefish.imap) == {"concurrency": 0, "chunksize": 1, "executor": None, "local": None,
                                         "timeout": None, "blas_threads": None}
 

@@ -282,6 +282,7 @@ def test_names_are_globals_of_the_module_of_f_behind_its_wrappers(tmp_path, monk
             def __init__(self):
                 f(100000)
     """)
+
     @functools.wraps(module.f)
     def wrapped():
         module.f(10)
