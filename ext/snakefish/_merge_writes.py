@@ -59,10 +59,12 @@ class Writes:
             raise
 
     def revert(self):
-        """Undoes the writes, if nobody has written since: of several commits the last one comes first."""
+        """Undoes the writes, if nobody has written since: of several commits the last one comes first. If it is interrupted
+        it can be called again: to undo a write twice does no harm."""
         while self._undo:
-            function, arguments = self._undo.pop()
+            function, arguments = self._undo[-1]
             function(*arguments)
+            self._undo.pop()
 
     def _remove_key(self, undo, kind, live, key):
         """A key that is stored again would stand at the end, so what undoes it is a copy: one for all keys of a dict."""

@@ -35,7 +35,7 @@ class Sharing:
                           for label in self.rules}
         self.namespace = globals if globals_are_given else globals_of(f, globals)
         self._last = None  # the newest snapshot
-        self._joins = None  # those that revert() takes back; None: begin() was not called
+        self.joins = []  # since begin(), those under way too
 
     def fork(self):
         """The Ancestor of a child that is forked now. Other threads must not change the shared globals meanwhile."""
@@ -43,18 +43,15 @@ class Sharing:
             self._last = Snapshot(variables_of(self.rules, self.namespace), self.rules)
         return Ancestor(self, self._last)
 
-    def merged(self, join):
-        if self._joins is not None:
-            self._joins.append(join)
-
     def begin(self):
         """From here on merges can be taken back."""
-        self._joins = []
+        self.joins = []
 
     def revert(self):
-        """Takes back what was merged since begin()."""
-        while self._joins:
-            self._joins.pop().revert()
+        """Takes back what was merged since begin(), and what an interruption has left half merged."""
+        while self.joins:
+            self.joins[-1].revert()
+            self.joins.pop()
 
 
 class Ancestor:
@@ -69,8 +66,8 @@ class Ancestor:
         if data:
             sharing = self.sharing
             join = Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)
+            sharing.joins.append(join)
             join.run()
-            sharing.merged(join)
 
 
 def globals_of(f, otherwise):

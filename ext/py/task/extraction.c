@@ -3,8 +3,10 @@
 
 #include "core/log/log.h"
 #include "core/os/pid.h"
+#include "core/os/signal_delay.h"
 #include "py/base/arguments.h"
 #include "py/base/caller.h"
+#include "py/task/handlers.h"
 
 static PyObject *given(PyObject *argument)
 {
@@ -150,16 +152,20 @@ int sf_extraction_begin(const struct sf_extraction *extraction)
     return begun ? 0 : -1;
 }
 
-void sf_extraction_revert(const struct sf_extraction *extraction)
+bool sf_extraction_revert(const struct sf_extraction *extraction)
 {
     if (!extraction->sharing)
-        return;
-    PyObject *raised = sf_take_raised(), *reverted = PyObject_CallMethod(extraction->sharing, "revert", NULL);
+        return false;
+    PyObject *raised = sf_take_raised();
+    sf_signal_delay_begin(sf_handlers_bits());
+    PyObject *reverted = PyObject_CallMethod(extraction->sharing, "revert", NULL);
+    sf_signal_delay_end();
     if (!reverted)
         PyErr_WriteUnraisable(extraction->sharing);
     Py_XDECREF(reverted);
     if (raised)
         sf_put_raised(raised);
+    return true;
 }
 
 void sf_extraction_free(struct sf_extraction *extraction)

@@ -44,11 +44,12 @@ PyObject *sf_extraction_extract(const struct sf_extraction *extraction, uint32_t
 /* In the parent, in a MERGE span. name: of the child. 0, or -1 with an exception. */
 int sf_extraction_merge(const struct sf_extraction *extraction, uint32_t task, PyObject *name, PyObject *extracted);
 
-/* map: what is merged from here on can be taken back. 0, or -1 with an exception. Nothing happens without share=. */
+/* With share= what is merged from here on, also for copies, can be taken back. 0, or -1 with an exception. */
 int sf_extraction_begin(const struct sf_extraction *extraction);
 
-/* Takes back what was merged since then, with share=. Leaves the exception state alone. */
-void sf_extraction_revert(const struct sf_extraction *extraction);
+/* Takes back what was merged since then, while signals are delayed. Whether it can: only with share=. Leaves the
+ * exception state alone. */
+bool sf_extraction_revert(const struct sf_extraction *extraction);
 
 /* Leaves the exception state alone. NULL is nothing. */
 void sf_extraction_free(struct sf_extraction *extraction);

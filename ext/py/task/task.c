@@ -206,9 +206,17 @@ int sf_task_merge(struct sf_task *task)
     if (!extracted)
         return 0;
     task->to_merge = NULL;
-    int failed = sf_extraction_merge(task->extraction, task->child.task, task->name, extracted);
-    Py_DECREF(extracted);
-    return failed;
+    if (sf_extraction_begin(task->extraction) == 0 &&
+        sf_extraction_merge(task->extraction, task->child.task, task->name, extracted) == 0) {
+        Py_DECREF(extracted);
+        return 0;
+    }
+    /* A merge by share can be made again, for nothing of it is left; what a merge by hand has done nobody knows. */
+    if (sf_extraction_revert(task->extraction) && sf_interruption_is_raised() && !task->disposed)
+        task->to_merge = extracted;
+    else
+        Py_DECREF(extracted);
+    return -1;
 }
 
 int sf_task_fetch(struct sf_task *task)
@@ -270,8 +278,8 @@ static int take_over(struct sf_task *task)
         task->busy = SF_TASK_MERGING;
         if (!opened || sf_task_merge(task))
             got = SF_RAISED;
-        task->joined = !sf_packed_is_there(
-            &task->extracted); /* also when merge raised: the child is reaped and its result is here */
+        /* also when merge raised: the child is reaped and its result is here */
+        task->joined = !sf_packed_is_there(&task->extracted) && !task->to_merge;
     } else if (!task->memory.page) {
         task->joined = true; /* its result could not be read */
     }

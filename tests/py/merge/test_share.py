@@ -1,5 +1,6 @@
 """share= of Thread, Generator, map and starmap: names, ancestors, merges of all or nothing, and what a fork's hooks change."""
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -14,10 +15,14 @@ from snakefish import merge
 hits, seen, best, table, text = 0, set(), 100, {}, "start"
 
 
-@pytest.fixture(autouse=True)
-def fresh():
+def begin():
     global hits, seen, best, table, text
     hits, seen, best, table, text = 0, set(), 100, {}, "start"
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    begin()
 
 
 def hit(x):
@@ -196,6 +201,83 @@ def test_an_exception_of_a_rule_in_a_late_chunk_takes_all_back():
     with pytest.raises(OverflowError):
         snakefish.map(hit, range(4), 2, 1, share={"hits": "sum", "best": rule})
     assert hits == 0
+
+
+def test_a_join_that_is_interrupted_has_merged_nothing_and_the_next_one_merges_all():
+    interruptions = [KeyboardInterrupt(), MemoryError()]
+
+    def rule(current, child):
+        if interruptions:
+            raise interruptions.pop()
+        return min(current, child)
+    threads = [snakefish.Thread(hit, args=(x,), share={"hits": "sum", "best": rule}) for x in (5, 3)]
+    for t in threads:
+        t.start()
+    threads[0].join()
+    for interruption in (MemoryError, KeyboardInterrupt):
+        with pytest.raises(interruption):
+            threads[1].join()
+        assert (hits, best) == (1, 5)
+    threads[1].join()
+    assert (hits, best) == (2, 3)
+    threads[1].join()
+    assert hits == 2
+
+
+class Late(Exception):
+    pass
+
+
+def test_a_join_that_a_signal_interrupts_anywhere_merges_once():
+    def late(signum, frame):
+        raise Late
+
+    def change():
+        global hits
+        hits += 1
+        for number in range(300):
+            table[number] = [number]
+    handler = signal.signal(signal.SIGALRM, late)
+    interrupted = 0
+    try:
+        for trial in range(60):
+            begin()
+            t = snakefish.Thread(change, share=["hits", "table", "seen"])
+            t.start()
+            snakefish.wait([t])
+            table["here"] = trial
+            for attempt in itertools.count(1):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, attempt * (trial + 1) * 25e-6)
+                    t.join()
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                    break
+                except Late:
+                    interrupted += 1
+                    assert (hits, len(table)) in ((0, 1), (1, 301)), "it has merged nothing, or all"
+            assert (hits, len(table)) == (1, 301) and table[299] == [299]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    assert interrupted
+
+
+def test_an_interruption_between_the_last_write_and_the_end_of_the_join_takes_the_writes_back():
+    def interrupt(frame, event, _):
+        if event == "return" and frame.f_code.co_name == "merge" and frame.f_globals["__name__"] == "snakefish._sharing":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+    t = snakefish.Thread(hit, args=(1,), share=["hits", "table"])
+    t.start()
+    sys.setprofile(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            t.join()
+    finally:
+        sys.setprofile(None)
+    assert (hits, table) == (0, {})
+    t.join()
+    assert (hits, table) == (1, {1: 1})
 
 
 def test_on_conflict_of_a_thread():

@@ -92,6 +92,7 @@ def options(chance, kind, place):
     found = {"kind": kind, "size": chance.choice((0, 0, 100, 70_000, 700_000))}
     if kind in ("thread", "generator"):
         found["merge"] = place in MERGING or chance.random() < 0.4
+        found["shares"] = found["merge"] and place != "extract" and chance.random() < 0.5
         found["number"] = chance.randrange(100)
     if kind == "thread":
         found["raises"] = place in ("str", "unraisable") or chance.random() < 0.15

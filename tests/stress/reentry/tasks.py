@@ -28,6 +28,8 @@ class Task(Subject):
         begun_by = os.getpid()  # first, because it makes nothing that a collection comes with
         self.book.note(Ran(begun_by), f"{self.name}@{self.world.parent_home}")
         self.world.arm_child()
+        if self.options["shares"]:
+            self.globals["value"] = Value(self.options["number"] + 100, self.options["size"])
 
     def extract(self, _):
         at("extract")
@@ -38,7 +40,16 @@ class Task(Subject):
         self.check_value(value, self.options["number"] + 100)
         at("merge")
 
+    def merge_shared(self, base, current, child):
+        self.check_value(child["value"], self.options["number"] + 100)
+        at("merge")  # first, because what interrupts it undoes the merge, and the next join makes it again
+        self.book.note("merged", self.mine())
+        return child
+
     def folds(self):
+        if self.options["shares"]:
+            self.globals = {"value": None}
+            return dict(share=["value"], merge=self.merge_shared, globals=self.globals)
         return dict(extract=self.extract, merge=self.merge) if self.options["merge"] else {}
 
     def do_init(self):
