@@ -78,4 +78,5 @@ def globals_of(f, otherwise):
         function = unwrapped(getattr(type(function), "__call__", None))
     if isinstance(function, type):
         return getattr(sys.modules.get(function.__module__), "__dict__", otherwise)
-    return getattr(function, "__globals__", otherwise)
+    found = getattr(function, "__globals__", None)  # PyPy's own functions have None
+    return otherwise if found is None else found

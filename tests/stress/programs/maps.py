@@ -32,14 +32,51 @@ def check_who(trial, died, chunk, begun):
     check(not others, "another worker has these arguments:", died, others, of_victim)
 
 
-def break_a_map(trial, merging):
+class ByHand:
+    """Extracts and merges so many bytes for each chunk."""
+
+    def __init__(self, size):
+        self.size, self.merged = size, []
+        self.options = dict(extract=lambda g: [7] * size, merge=lambda g, extracted: self.merged.append(len(extracted)))
+
+    def work(self, i):
+        pass
+
+    def check_all(self, chunks):
+        check(self.merged == [self.size] * chunks, self.merged)
+
+    def check_nothing(self):
+        check(not self.merged, "a map that raises merges nothing:", self.merged)
+
+
+class Shared:
+    """Each argument changes a count and a dict."""
+
+    def __init__(self, size):
+        self.globals = {"count": 0, "marks": {}}
+        self.size, self.options = size, dict(share=["count", "marks"], globals=self.globals)
+
+    def work(self, i):
+        self.globals["count"] += 1
+        self.globals["marks"][i] = bytes([i]) * self.size
+
+    def check_all(self, chunks):
+        check(self.globals == {"count": COUNT, "marks": {i: bytes([i]) * self.size for i in range(COUNT)}},
+              "it is not merged whole:", self.globals["count"], list(self.globals["marks"]))
+        check(list(self.globals["marks"]) == list(range(COUNT)), "it is not merged in order")
+
+    def check_nothing(self):
+        check(self.globals == {"count": 0, "marks": {}}, "a map that raises merges nothing:", self.globals["count"])
+
+
+def break_a_map(trial, merging=None):
     workers, chunksize = trial.chance.randint(1, 4), trial.chance.choice((0, 1, 3, 10))
     chunk = chunksize or (-(-COUNT // workers) if merging else 0)  # 0: the workers cut the chunks
     size = trial.chance.choice((1, 1000, 300000))
     work = trial.chance.choice((0, 0.0003, 0.002))
     begun = mmap.mmap(-1, COUNT)
     trial.disturb([trial.chance.randrange(workers)])
-    merged = []
+    back = merging(size) if merging else None
 
     def f(i, _=None):
         mine = [slot for slot in range(SLOTS) if trial.slots[slot] == os.getpid()]
@@ -48,11 +85,13 @@ def break_a_map(trial, merging):
         begun[i] = slot + 1
         trial.sign_in(slot)
         busy(work)
+        if back:
+            back.work(i)
         return bytes([i]) * size
 
     options = {"concurrency": workers, "chunksize": chunksize}
-    if merging:
-        options.update(extract=lambda g: [7] * size, merge=lambda g, extracted: merged.append(len(extracted)))
+    if back:
+        options.update(back.options)
     right = [bytes([i]) * size for i in range(COUNT)]
     try:
         if trial.chance.random() < 0.5:
@@ -63,10 +102,12 @@ def break_a_map(trial, merging):
         left = [pid for pid in children() if pid != trial.killer]
         check(not left, "workers are left:", left)
         check_who(trial, died, chunk, begun)
-        check(not merged, "a map that raises merges nothing:", merged)
+        if back:
+            back.check_nothing()
     else:
         check(got == right, "wrong results")
-        check(merged == ([size] * -(-COUNT // chunk) if merging else []), merged)
+        if back:
+            back.check_all(-(-COUNT // chunk))
     trial.end_killer()
     check(not any(is_running(pid) for pid in trial.slots[:SLOTS] if pid), "a worker runs on")
     check(snakefish.map(abs, [-1, -2, -3], 2) == [1, 2, 3], "the next map")
@@ -74,12 +115,17 @@ def break_a_map(trial, merging):
 
 @program
 def workers_of_map_are_killed(trial):
-    break_a_map(trial, False)
+    break_a_map(trial)
 
 
 @program
 def workers_of_a_merging_map_are_killed(trial):
-    break_a_map(trial, True)
+    break_a_map(trial, ByHand)
+
+
+@program
+def workers_of_a_map_that_shares_are_killed(trial):
+    break_a_map(trial, Shared)
 
 
 @program
