@@ -58,9 +58,51 @@ struct start {
     pid_t caller;            /* the process that called sf_fork_child */
     pid_t child;             /* in the child: its pid; another one in a process that a hook of this fork has made */
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
-    int (*before)(void *context); /* what the caller wants to do right before the fork */
+    int (*before)(void *context); /* of sf_fork_child */
     void *context;
+    PyObject *refusal; /* what `before` has raised; owned, NULL: nothing */
 };
+
+#ifdef PYPY_VERSION
+int sf_fork_init(void)
+{
+    return 0; /* fork_interpreter calls `before` itself: a hook could not stop the fork */
+}
+#else
+static _Thread_local struct start *starting; /* what this thread forks, while its hooks run */
+
+/* The hook. Python code must not run after the hooks: then the interpreter holds locks of its own (in 3.14 that of its
+ * list of threads), and a thread that waits for these has the interpreter lock. */
+static PyObject *call_before(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    struct start *start = starting;
+    if (start && start->caller == sf_pid_own()) {
+        Py_CLEAR(start->refusal); /* a hook has forked too: this is the later one */
+        if (start->before(start->context))
+            start->refusal = sf_take_raised(); /* the interpreter would print it and go on */
+    }
+    Py_RETURN_NONE;
+}
+
+/* Hooks run in the reverse order of their registration. */
+int sf_fork_init(void)
+{
+    static PyMethodDef method = {"before_fork", call_before, METH_NOARGS, NULL};
+    PyObject *os = PyImport_ImportModule("os"), *hook = os ? PyCFunction_New(&method, NULL) : NULL;
+    PyObject *add = hook ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+    PyObject *none = PyTuple_New(0), *keywords = add ? Py_BuildValue("{sO}", "before", hook) : NULL;
+    PyObject *added = none && keywords ? PyObject_Call(add, none, keywords) : NULL;
+    Py_XDECREF(os);
+    Py_XDECREF(hook);
+    Py_XDECREF(add);
+    Py_XDECREF(none);
+    Py_XDECREF(keywords);
+    Py_XDECREF(added);
+    return added ? 0 : -1;
+}
+#endif
 
 /* Handlers of signals that came before run here. 0, or -1 with an exception; then nothing is delayed. */
 static int delay_signals(void)
@@ -133,12 +175,16 @@ static pid_t fork_interpreter(struct start *start)
 {
     if (PySys_Audit("os.fork", NULL) || delay_signals())
         return -1;
+    starting = start;
     PyOS_BeforeFork();
-    if (start->before(start->context) || refuse_copy(start->caller)) {
-        PyObject *raised = sf_take_raised();
+    starting = NULL;
+    if (start->refusal || sf_pid_own() != start->caller) {
         PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
         sf_signal_delay_end();
-        sf_put_raised(raised);
+        if (refuse_copy(start->caller))
+            Py_CLEAR(start->refusal);
+        else
+            sf_put_raised(start->refusal);
         return -1;
     }
     before_fork(start, false);

@@ -126,6 +126,48 @@ def test_what_a_hook_of_the_fork_changes_counts_once():
     assert (done.stdout, done.stderr) == ("101\n303\n", "")
 
 
+def test_threads_that_start_while_the_ancestor_is_copied_stop_nothing():
+    """A value that is pickled runs code of the program."""
+    program = """
+        import os, sys, threading, snakefish
+        class Slow:
+            def __getstate__(self):
+                threading.Thread(target=int).start()
+                return {"a": 1}
+            def __reduce__(self):
+                self.__getstate__()
+                return Slow, ()
+            def __eq__(self, other):
+                threading.Thread(target=int).start()
+                return True
+            __hash__ = object.__hash__
+        sys.setswitchinterval(1e-6)
+        class Ended(Exception):
+            pass
+        table, stop = {n: [n] for n in range(5000)}, threading.Event()
+        slow = Slow()
+        def start_threads():
+            while not stop.is_set():
+                t = threading.Thread(target=int)
+                t.start()
+                t.join()
+        other = threading.Thread(target=start_threads)
+        other.start()
+        def change():
+            table[5].append(1)
+        for _ in range(8):
+            t = snakefish.Thread(change, share=["table", "slow"])
+            t.start()
+            t.join()
+        stop.set()
+        other.join()
+        print(len(table[5]))
+    """
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)], capture_output=True, text=True,
+                          timeout=100)
+    assert (done.stdout, done.stderr) == ("9\n", "")
+
+
 def test_a_generator_merges_at_its_join():
     def numbers():
         for x in range(3):
