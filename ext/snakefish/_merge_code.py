@@ -1,119 +1,147 @@
 """Which globals a function changes, read from its code. Internal; for _merge_explain.py.
 
-The code is not run. Its instructions are looked at once from the first to the last, with a stack that holds for each value
-the global that it came from, if any: total, table["a"], table.rows. A store into such a value, or a call of a method
-that changes lists, dicts or sets, is a change of that global. Where two branches meet, the stack of the first one counts.
+The code is not run: _merge_pass.py looks at its instructions, and here the calls in it are followed: into functions of the
+same module, into those that are made in the code, and into all others that get a part of a global.
 """
 
-import dis
+import builtins
+import functools
+import inspect
 import types
 
-METHODS = frozenset("""add append appendleft clear difference_update discard extend extendleft fill insert intersection_update
-move_to_end pop popitem popleft put remove resize reverse rotate setdefault sort subtract symmetric_difference_update
-update""".split())
+from snakefish._merge_pass import Made, Pass
+from snakefish._merge_things import (FUNCTIONS, UNKNOWN, Instance, Thing, either, holding, is_atom, is_function,
+                                     new_container, parts, returned)
 
-_CHANGES_NOTHING = frozenset(("NOP", "RESUME", "CACHE", "PRECALL", "KW_NAMES", "EXTENDED_ARG", "SETUP_LOOP", "POP_BLOCK",
-                              "SETUP_FINALLY", "NOT_TAKEN"))
-_JUMPS = {*dis.hasjrel, *dis.hasjabs}
-_LEAVES = frozenset(("JUMP_FORWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "RETURN_VALUE",
-                     "RETURN_CONST", "RAISE_VARARGS", "RERAISE"))  # what stands behind these does not follow them
-_POPS = ("STORE_", "POP_", "DELETE_", "RETURN_", "JUMP")  # these put nothing in the place of what they take
+MOST = 300  # pieces of code that are looked at
+DEEPEST = 40  # calls in calls
 
 
-def changes_of(function, namespace):
-    """{name: ["total = ... in line 3", ...]} of the globals in `namespace` that the function changes, or one that it calls."""
-    found, seen, todo = {}, set(), [function.__code__]
-    for code in todo:
-        if code in seen:
-            continue
-        seen.add(code)
-        for name, how, line in _changes_in(code):
-            found.setdefault(name, []).append(f"{how} in line {line}")
-        todo += [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
-        for name in code.co_names:
-            called = namespace.get(name)
-            if isinstance(called, types.FunctionType) and called.__globals__ is namespace:
-                todo.append(called.__code__)
-    return {name: list(dict.fromkeys(how)) for name, how in found.items()}
+def changes_of(functions, namespace):
+    """{name: ["total = ... in line 3", ...]} of the globals in `namespace` that these functions change, or what they call. A
+    global of another module is "module:name"."""
+    reader = Reader(namespace)
+    for function in functions:
+        reader.call(Thing(None, "", 0, function), [], {}, 0)
+    return {name: list(dict.fromkeys(how)) for name, how in reader.found.items()}
 
 
-def _changes_in(code):
-    """(name, how, line) of each change."""
-    line, stack, falls_through = code.co_firstlineno, [], True
-    stacks = {}  # at the targets of jumps
+class Reader:
+    """found: {name: [how and where]}."""
 
-    def pop():
-        return stack.pop() if stack else None
+    def __init__(self, namespace):
+        self.namespace, self.found = namespace, {}
+        self._names = {id(value): name for name, value in namespace.items() if not is_atom(value)}
+        self._results = {}  # of the pieces of code that were looked at
+        self._depth = 0
 
-    for instruction in dis.get_instructions(code):
-        name, argument, value = instruction.opname, instruction.arg, instruction.argval
-        if not falls_through:
-            stack[:] = stacks.get(instruction.offset, ())
-        falls_through = name not in _LEAVES
-        if instruction.opcode in _JUMPS:
-            there = list(stack)
-            _push(there, instruction, jump=not name.startswith("POP_JUMP"))  # these pop either way, which PyPy does not say
-            stacks.setdefault(value, there)
-        starts = instruction.starts_line
-        if starts:
-            line = getattr(instruction, "line_number", starts) or line
-        if name in ("STORE_GLOBAL", "DELETE_GLOBAL"):
-            yield value, f"{value} = ..." if name == "STORE_GLOBAL" else f"del {value}", line
-            if name == "STORE_GLOBAL":
-                pop()
-        elif name == "LOAD_GLOBAL":
-            _push(stack, instruction)
-            if dis.stack_effect(instruction.opcode, argument) == 1:  # else it is called, and stands beside a NULL
-                stack[-1] = (value, value)
-        elif name in ("LOAD_ATTR", "LOAD_METHOD"):
-            root = pop()
-            if root and value in METHODS:
-                yield root[0], f"{root[1]}.{value}()", line
-            wide = name == "LOAD_METHOD" or dis.stack_effect(instruction.opcode, argument) == 1
-            stack += [(root[0], f"{root[1]}.{value}") if root else None] + [None] * wide
-        elif name == "BINARY_SUBSCR" or (name == "BINARY_OP" and instruction.argrepr == "[]"):
-            pop()
-            root = pop()
-            stack.append((root[0], f"{root[1]}[...]") if root else None)
-        elif name in ("STORE_SUBSCR", "DELETE_SUBSCR"):
-            pop()
-            root = pop()
-            if name == "STORE_SUBSCR":
-                pop()
-            if root:
-                yield root[0], f"{root[1]}[...] = ..." if name == "STORE_SUBSCR" else f"del {root[1]}[...]", line
-        elif name in ("STORE_ATTR", "DELETE_ATTR"):
-            root = pop()
-            if name == "STORE_ATTR":
-                pop()
-            if root:
-                yield root[0], f"{root[1]}.{value} = ..." if name == "STORE_ATTR" else f"del {root[1]}.{value}", line
-        elif name in ("COPY", "DUP_TOP"):
-            depth = argument if name == "COPY" else 1
-            stack.append(stack[-depth] if len(stack) >= depth else None)
-        elif name == "DUP_TOP_TWO":
-            stack += stack[-2:] if len(stack) >= 2 else [None, None]
-        elif name == "SWAP":
-            if len(stack) >= argument:
-                stack[-1], stack[-argument] = stack[-argument], stack[-1]
-        elif name in ("ROT_TWO", "ROT_THREE", "ROT_FOUR", "ROT_N"):
-            count = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4}.get(name, argument)
-            if len(stack) >= count:
-                stack.insert(len(stack) - count, stack.pop())
-        elif name not in _CHANGES_NOTHING:
-            _push(stack, instruction)
+    def change(self, things, how, line):
+        for thing in things:
+            if thing.name and not thing.new:
+                self.found.setdefault(thing.name, []).append(f"{how.format(thing.text)} in line {line}")
+
+    def known(self, text, value, name=None):
+        """The things that an object is which is there just now."""
+        if is_atom(value):
+            return ()
+        name = name or self._names.get(id(value))
+        return (Thing(name, name or text, 0, value),)
+
+    def load_global(self, name, namespace):
+        if name not in namespace and hasattr(builtins, name):
+            return self.known(name, getattr(builtins, name))
+        return self.known(name, namespace.get(name, UNKNOWN), name if namespace is self.namespace else None)
+
+    def call(self, thing, arguments, keywords, line):
+        """What comes out of a call. arguments: the things that each is; keywords: {name: things}, "*" is for those of **."""
+        function = thing.value
+        if thing.owner:
+            arguments = [thing.owner, *arguments]
+        while not (isinstance(function, Made) or is_function(function)):
+            if isinstance(function, functools.partial):
+                arguments = [*(self.known("", value) for value in function.args), *arguments]
+                keywords = {**{name: self.known(name, value) for name, value in function.keywords.items()}, **keywords}
+                function = function.func
+            elif isinstance(function, types.MethodType):
+                arguments = [self.known("self", function.__self__), *arguments]
+                function = function.__func__
+            elif isinstance(function, type):
+                return self._made(function, thing, arguments, keywords, line)
+            elif is_function(inspect.getattr_static(type(function), "__call__", None)):
+                arguments = [self.known(thing.text, function, thing.name), *arguments]
+                function = inspect.getattr_static(type(function), "__call__")
+            elif is_function(inspect.getattr_static(function, "__wrapped__", None)):
+                function = inspect.getattr_static(function, "__wrapped__")
+            else:
+                return self._without_code(thing, function, arguments, keywords, line)
+        if isinstance(function, Made):
+            return self.code(function.code, function.namespace, {**function.free, **_bound(function.code, arguments, keywords)})
+        given = {**self._inherited(function), **_bound(function.__code__, arguments, keywords)}
+        foreign = function.__globals__ is not self.namespace and thing.text
+        if foreign and not any(one.name for things in given.values() for one in things):
+            return ()
+        return self.code(function.__code__, function.__globals__, given)
+
+    def _made(self, cls, thing, arguments, keywords, line):
+        """An object of a class."""
+        init = next((vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)), None)
+        if not is_function(init):
+            found = self._without_code(thing, cls, arguments, keywords, line)
+            return found or (Thing(None, "object", 0, Instance(cls)),)
+        made = Thing(None, "object", 0, Instance(cls))
+        self.call(Thing(None, thing.text, 0, init), [(made,), *arguments], keywords, line)
+        return (made,)
+
+    def _inherited(self, function):
+        """{name: things} of its default arguments and of the variables of the functions around it."""
+        code, defaults = function.__code__, function.__defaults__ or ()
+        values = dict(zip(code.co_varnames[code.co_argcount - len(defaults):], defaults), **function.__kwdefaults__ or {})
+        for name, cell in zip(code.co_freevars, function.__closure__ or ()):
+            try:
+                values[name] = cell.cell_contents
+            except ValueError:  # nothing is in it yet
+                pass
+        return {name: self.known(name, value) for name, value in values.items()}
+
+    def _without_code(self, thing, function, arguments, keywords, line):
+        name = thing.text.rpartition(".")[2]
+        if function is builtins.globals:
+            return (Thing(None, "globals()", 0, self.namespace),)
+        if function is functools.partial or function in (map, filter):
+            given = arguments[1:] if function is functools.partial else [parts(things, "[...]") for things in arguments[1:]]
+            for called in arguments[0] if arguments else ():  # sooner or later
+                self.call(called, given, keywords, line)
+            return new_container(_all(arguments[1:]))
+        if name in FUNCTIONS and arguments and not thing.owner:
+            self.change(arguments[0], name + "({})", line)
+        self.change(keywords.get("out", ()), f"{name}(out={{}})", line)
+        return returned(name, _all(arguments))
+
+    def code(self, code, namespace, given):
+        """Looks at it once for each that it is given: {local or free variable: things}. What it returns."""
+        key = code, tuple(sorted((name, tuple(thing.key() for thing in things)) for name, things in given.items() if things))
+        if key not in self._results and len(self._results) < MOST and self._depth < DEEPEST:
+            self._results[key] = ()  # for who calls itself
+            self._depth += 1
+            self._results[key] = Pass(self, code, namespace, given).run()
+            self._depth -= 1
+        return self._results.get(key, ())
 
 
-def _push(stack, instruction, jump=False):
-    """An instruction that is not known: its values come from no global."""
-    argument = instruction.arg if instruction.opcode >= dis.HAVE_ARGUMENT else None
-    try:
-        effect = dis.stack_effect(instruction.opcode, argument, jump=jump)
-    except ValueError:
-        effect = 0
-    if effect > 0:
-        stack += [None] * effect
-    elif effect < 0:
-        del stack[effect:]
-    if stack and effect <= 0 and not instruction.opname.startswith(_POPS):
-        stack[-1] = None
+def _bound(code, arguments, keywords):
+    """{parameter: things}"""
+    names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+    others = list(code.co_varnames[len(names):])
+    given = dict(zip(names[:code.co_argcount], arguments))
+    for name in names[len(given):] if "*" in keywords else ():
+        given[name] = keywords["*"]
+    given.update((name, things) for name, things in keywords.items() if name in names)
+    if code.co_flags & 4:  # *args
+        given[others.pop(0)] = holding(*arguments[code.co_argcount:])
+    if code.co_flags & 8:  # **kwargs
+        given[others.pop(0)] = holding(*(things for name, things in keywords.items() if name not in names))
+    return given
+
+
+def _all(values):
+    return functools.reduce(either, values, ())

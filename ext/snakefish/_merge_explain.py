@@ -56,12 +56,11 @@ def explained(f, share, namespace):
         try:
             rule = rules_of(one)[label]
             where, name = variables_of(one, namespace)[label]
-            if where is namespace:
-                shared.add(name)
+            shared.add(name if where is namespace else f"{where.get('__name__')}:{name}")
             rules[label] = _says(where[name], rule, label)
         except (TypeError, ValueError) as error:
             errors[label] = str(error)
-    found = changes_of(function, namespace) if isinstance(function, types.FunctionType) else {}
+    found = changes_of((f, function), namespace)
     return Explanation(getattr(function, "__qualname__", repr(f)), rules, errors,
                        {name: how for name, how in found.items() if name not in shared})
 

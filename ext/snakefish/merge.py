@@ -66,6 +66,7 @@ def explain(f, share=(), *, globals=None):
     """A dry run: the rule of each shared variable, and the globals that f changes, as far as its code shows it, but that are
     not shared, so that changes in a child are lost. Returns an Explanation; print it.
 
-    Read are f, the functions in it, and those of its module that it calls by name. What goes through other names, such as
-    a parameter that is one of these globals, is not seen. share and globals as for three_way; the globals are f's."""
+    Read are f, what decorates it, the functions in it, those of its module that it names, and all that it hands a part of
+    a global to. The code is not run, so calls of what is in a container, by getattr or by exec are not seen.
+    share and globals as for three_way; the globals are f's. A global of another module is told as "module:name"."""
     return explained(f, share, globals)
