@@ -369,7 +369,7 @@ def _kind_of_class(cls, value):
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(cls, numpy.ndarray):
         return Array if cls is numpy.ndarray else Whole
-    if _has_only_attributes(cls):
+    if has_only_attributes(cls):
         return Object
     try:
         Whole.shadow(value)
@@ -387,7 +387,7 @@ def _is_leaf(cls):
             package in _IMMUTABLE or package == "numpy" and not hasattr(cls, "__setitem__"))
 
 
-def _has_only_attributes(cls):
+def has_only_attributes(cls):
     """Whether all of its classes are written in Python: no state is hidden in C."""
     for base in cls.__mro__[:-1]:
         new = vars(base).get("__new__")

@@ -14,6 +14,7 @@ from snakefish._merge_join import Join
 from snakefish._merge_rules import Rule, takes
 from snakefish._merge_share import policy_of, rules_of, unwrapped, variables_of
 from snakefish._merge_snapshot import Snapshot
+from snakefish._share_check import Watch, warn
 
 
 class Sharing:
@@ -35,13 +36,16 @@ class Sharing:
                           for label in self.rules}
         self.namespace = globals if globals_are_given else globals_of(f, globals)
         self._last = None  # the newest snapshot
+        self.f, self._checks, self._watch = f, bool(check), None
         self.joins = []  # since begin(), those under way too
 
     def fork(self):
         """The Ancestor of a child that is forked now. Other threads must not change the shared globals meanwhile."""
         if self._last is None or not self._last.is_current():
             self._last = Snapshot(variables_of(self.rules, self.namespace), self.rules)
-        return Ancestor(self, self._last)
+        if self._checks and (self._watch is None or self._watch.shared is not self._last or not self._watch.is_current()):
+            self._watch = Watch(self.namespace, self._last)
+        return Ancestor(self, self._last, self._watch)
 
     def begin(self):
         """From here on merges can be taken back."""
@@ -55,16 +59,22 @@ class Sharing:
 
 
 class Ancestor:
-    def __init__(self, sharing, snapshot):
-        self.sharing, self.snapshot = sharing, snapshot
+    def __init__(self, sharing, snapshot, watch):
+        self.sharing, self.snapshot, self.watch = sharing, snapshot, watch
 
     def changes(self):
-        return self.snapshot.difference()
+        """bytes; with share_check, if something was changed that is not shared, (bytes, the names)."""
+        data = self.snapshot.difference()
+        names = self.watch.changed() if self.watch else ()
+        return (data, names) if names else data
 
     def merge(self, data, child):
         """child: its name, for Conflict."""
+        sharing = self.sharing
+        if isinstance(data, tuple):
+            data, names = data
+            warn(sharing.f, sharing.namespace, names)
         if data:
-            sharing = self.sharing
             join = Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)
             sharing.joins.append(join)
             join.run()

@@ -214,7 +214,7 @@ def _names(python, unnamed, libraries):
     return ", ".join(names)
 
 
-def _place():
+def place():
     """The innermost frame that is not this package's."""
     package = os.path.dirname(__file__) + os.sep
     frame = outermost = sys._getframe(1)
@@ -248,7 +248,7 @@ def warn(this):
         f"this process has other threads than the one that forks ({count}: {_names(python, unnamed, libraries)}). "
         "A lock that one of them holds stays locked for ever in the child, which may deadlock"
     )
-    frame = _place()
+    frame = place()
     file = frame.f_code.co_filename
     warnings.warn_explicit(
         _Text(text),

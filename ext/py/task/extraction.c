@@ -60,7 +60,9 @@ static int check(const struct sf_extraction_call *call, bool *shares)
         return -1;
     *shares = given(call->share) || checks;
     const char *wrong = NULL;
-    if (*shares && given(call->extract))
+    if (checks && !given(call->share) && given(call->extract))
+        wrong = "share_check does not go with extract: nobody can tell what extract brings back";
+    else if (*shares && given(call->extract))
         wrong = "share does not go with extract: share the globals, or bring them back by extract and merge";
     else if (!*shares && given(call->on_conflict))
         wrong = "on_conflict goes with share: it says what becomes of a shared global that both have changed";

@@ -247,7 +247,7 @@ static PyObject *starmap_function(PyObject *module, PyObject *args, PyObject *kw
     "share: names of globals, or {name: rule}: what f changes in them is merged here, as of Thread; each chunk has "   \
     "a\n"                                                                                                              \
     "process of its own, and the merges are in the order of args. If one raises Conflict, all are taken back.\n"       \
-    "on_conflict, and merge without extract: as of Thread.\n\n"                                                        \
+    "on_conflict, share_check, and merge without extract: as of Thread.\n\n"                                           \
     "rounds=True, with share or with extract and merge: processes are forked in rounds, one for each of "              \
     "`concurrency`\n"                                                                                                  \
     "chunks. What a round has changed or extracted is merged at its end, in the order of args, so the next round "     \
