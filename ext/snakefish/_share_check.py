@@ -67,6 +67,10 @@ class Watch(Snapshot):
             return Outline
         return kind
 
+    def is_current_beside(self, shared):
+        """Whether nothing has changed, and what is shared now consists of the same objects."""
+        return self.shared.index.keys() == shared.index.keys() and self.is_current()
+
     def changed(self):
         """The names of the variables that this process has changed or made, sorted."""
         names = {name for name, value in list(self.namespace.items())

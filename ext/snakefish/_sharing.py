@@ -43,7 +43,7 @@ class Sharing:
         """The Ancestor of a child that is forked now. Other threads must not change the shared globals meanwhile."""
         if self._last is None or not self._last.is_current():
             self._last = Snapshot(variables_of(self.rules, self.namespace), self.rules)
-        if self._checks and (self._watch is None or self._watch.shared is not self._last or not self._watch.is_current()):
+        if self._checks and not (self._watch and self._watch.is_current_beside(self._last)):
             self._watch = Watch(self.namespace, self._last)
         return Ancestor(self, self._last, self._watch)
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 
 import pytest
 import snakefish
-from snakefish import _share_check
+from snakefish import _share_check, _sharing
 
 hits, flag, words, rows, seen = 0, False, {"a": {"b": [1]}}, [[1], [2]], {1}
 counts, groups, queue, raw, text = Counter(), defaultdict(list), deque([1]), bytearray(b"ab"), "old"
@@ -198,6 +198,22 @@ def test_a_warning_that_is_an_error_comes_out_of_join_and_nothing_is_merged():
             t.join()
     t.join()
     assert hits == before
+
+
+def test_the_record_is_used_again_unless_a_global_or_what_is_shared_has_changed(monkeypatch):
+    monkeypatch.setitem(globals(), "alias", [1])
+
+    sharing = _sharing.Sharing(hit, ["rows"], None, None, True, globals(), False)
+    first = sharing.fork().watch
+    assert sharing.fork().watch is first
+    rows.append(words["a"])
+    try:
+        second = sharing.fork().watch
+        assert second is not first and id(words["a"]) in first.index and id(words["a"]) not in second.index
+        alias.append(1)  # noqa: F821
+        assert sharing.fork().watch is not second
+    finally:
+        rows.pop()
 
 
 def test_an_exception_of_f_hides_no_warning():
