@@ -16,6 +16,7 @@ that of sets goes through their elements, whose pages the child then copies.
 import io
 import itertools
 import pickle
+import weakref
 
 from snakefish._merge_changes import ATOMS, changed
 from snakefish._merge_conflict import ABSENT
@@ -46,6 +47,7 @@ class Snapshot:
         self.variables, self.rules = variables, rules
         self.kinds, self.lives, self.shadows = [Names], [None], [self.read()]
         self.index = {}
+        self._users = set()  # weak references to who needs it as it is; see _merge_latest.py
         self._owners, self._keys = [ROOT], [None]  # where each container was found
         self._more = {}  # and where else: {number: [(owner, key)]}
         for label, value in self.shadows[ROOT].items():
@@ -56,6 +58,14 @@ class Snapshot:
             for key, value in self.kinds[number].parts(self.shadows[number]):
                 self._add(number, key, value)
             number += 1
+
+    def is_used(self):
+        return any(user() is not None for user in list(self._users))
+
+    def use(self, user):
+        """It is used as long as the object `user` lives. Other threads may call this at the same time."""
+        self._users.difference_update([other for other in list(self._users) if other() is None])
+        self._users.add(weakref.ref(user))
 
     def read(self):
         """{label: value} as they are now."""

@@ -11,9 +11,9 @@ import sys
 import types
 
 from snakefish._merge_join import Join
+from snakefish._merge_latest import snapshot_for
 from snakefish._merge_rules import Rule, takes
 from snakefish._merge_share import policy_of, rules_of, unwrapped, variables_of
-from snakefish._merge_snapshot import Snapshot
 
 
 class Sharing:
@@ -39,9 +39,13 @@ class Sharing:
 
     def fork(self):
         """The Ancestor of a child that is forked now. Other threads must not change the shared globals meanwhile."""
-        if self._last is None or not self._last.is_current():
-            self._last = Snapshot(variables_of(self.rules, self.namespace), self.rules)
-        return Ancestor(self, self._last)
+        ancestor = Ancestor(self)
+        if self._last is not None and self._last.is_current():
+            self._last.use(ancestor)
+        else:
+            self._last = snapshot_for(ancestor, variables_of(self.rules, self.namespace), self.rules)
+        ancestor.snapshot = self._last
+        return ancestor
 
     def begin(self):
         """From here on merges can be taken back."""
@@ -55,8 +59,10 @@ class Sharing:
 
 
 class Ancestor:
-    def __init__(self, sharing, snapshot):
-        self.sharing, self.snapshot = sharing, snapshot
+    """It needs its snapshot as long as it lives: an interrupted merge is done again."""
+
+    def __init__(self, sharing):
+        self.sharing, self.snapshot = sharing, None
 
     def changes(self):
         return self.snapshot.difference()
