@@ -27,6 +27,7 @@ What `bench show` compares it with:
                 means at most twice its time
 
     also        runtimes that a standard run takes for it, too, besides those of `targets`
+    sizes       in all of these it runs in a full run, each compared on its own; other runs take `size` alone
     full_only   True: a standard run leaves it out
 
 One that states sweep = (sizes) runs in all of them, and `bench show` says from which on a runtime beats sequential.

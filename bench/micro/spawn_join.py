@@ -3,9 +3,10 @@
 Of two operations that take turns one by one, each pays the page faults that the fork of the other one has left in this
 process. In a block each pays its own.
 """
-import os
 import time
 from contextlib import contextmanager
+
+from bench.support.bare_fork import fork_wait
 
 size = 400
 check_size = 5
@@ -20,19 +21,6 @@ BLOCK = 50
 
 def empty():
     return None
-
-
-def fork_wait(f):
-    """What the kernel alone needs. Returns None where f returned, else the exit status."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            f()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    return None if status == 0 else status
 
 
 def floor_ns(count=1):

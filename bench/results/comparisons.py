@@ -4,10 +4,10 @@ from bench.results.samples import strong
 
 # (runtime, base)
 COMPARED = (("snakefish", "multiprocessing"), ("snakefish-traced", "snakefish"),
-            ("snakefish-own", "multiprocessing-published"))
+            ("snakefish-own", "multiprocessing-published"), ("snakefish", "snakefish-by-hand"))
 CONTROL = ("snakefish-again", "snakefish")
 NO_RIVALS = {"sequential", "ceiling", "floor", "snakefish", "snakefish-again", "snakefish-traced", "snakefish-channels",
-             "snakefish-own"}
+             "snakefish-own", "snakefish-by-hand"}
 KINDS = ("program", "micro")
 
 

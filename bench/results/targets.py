@@ -7,7 +7,8 @@ from bench.run import catalog
 
 OURS = "snakefish"
 FLOOR = "floor"
-NO_PEERS = (OURS, "snakefish-traced", "snakefish-again", "snakefish-channels", "sequential", "threading", FLOOR)
+NO_PEERS = (OURS, "snakefish-traced", "snakefish-again", "snakefish-channels", "snakefish-by-hand", "sequential",
+            "threading", FLOOR)
 
 
 def module_of(name):

@@ -85,6 +85,11 @@ class Workload:
         return getattr(self.module, "sweep", ())
 
     @property
+    def sizes(self):
+        """The sizes that a full run takes; None stands for the workload's own, or all of its sweep."""
+        return getattr(self.module, "sizes", (None,))
+
+    @property
     def full_only(self):
         """Whether a standard run leaves it out."""
         return not (self.kind == "micro" or self.official) or getattr(self.module, "full_only", False)

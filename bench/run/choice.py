@@ -67,11 +67,13 @@ def takes(options, workload, runtime):
         STANDARD_RUNTIMES, getattr(workload.module, "targets", ()), getattr(workload.module, "also", ())))
 
 
-def size_of(options, workload):
-    """The size to run; None for the workload's own, or all of its sweep."""
+def sizes_of(options, workload):
+    """The sizes to run; None stands for the workload's own, or all of its sweep."""
     if options.official:
-        return workload.official
-    return options.size or (workload.check_size if options.quick else None)
+        return (workload.official,)
+    if options.size or not options.full:
+        return (options.size or (workload.check_size if options.quick else None),)
+    return workload.sizes
 
 
 def make(options):
@@ -88,8 +90,9 @@ def make(options):
         for runtime in (r for r in found if r.present and takes(options, workload, r)):
             # the standard run takes the A/A control at the largest number of workers only
             counts = workers if options.full or runtime.name != CONTROL else workers[-1:]
-            cells += plan.cells(workload, [runtime], counts, size_of(options, workload), cpus,
-                                weak=options.full and workload.kind == "program")
+            for size in sizes_of(options, workload):
+                cells += plan.cells(workload, [runtime], counts, size, cpus,
+                                    weak=options.full and workload.kind == "program")
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed

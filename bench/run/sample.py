@@ -16,7 +16,7 @@ from bench.run import catalog
 from bench.support import ready
 
 OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
-          "session", "submit")
+          "session", "submit", "changing", "counting")
 now_ns = time.perf_counter_ns
 
 

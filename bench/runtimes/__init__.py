@@ -9,6 +9,11 @@ A runtime offers some of these. The region is the part of a sample whose time is
     pipeline(source, args, stages)   a context manager: source(*args) and each of the stages, generators of which each
                        takes from the one before, run at the same time; yields the iterator of what the last one yields
     submit(workers)    a context manager, outside the region: yields submit(f, *args) -> future, whose calls are in the region
+    changing(make)     a context manager, outside the region: the program has a table, make() -> {int: int}; yields
+                       (run, contents). run(change) calls change(table) in a new process, which returns what it has
+                       changed, and brings that into the program's table; contents() -> dict is what the program has in it
+    counting()         a context manager, outside the region: the program has a counter; yields run(steps) -> counter: a new
+                       process adds 1 to it so many times
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone
     echo()             a context manager: a process that sends back what it gets; yields (send, receive)
     stream(produce, message_bytes)   a context manager: a process that calls produce(send); yields receive

@@ -13,6 +13,8 @@ CHANNEL_BYTES = 1 << 20
 PIPELINE_BYTES = 1 << 24
 PREFETCH = 16
 
+table, counter = {}, 0  # globals that processes share
+
 
 @contextmanager
 def pool(workers):
@@ -29,8 +31,7 @@ def submit(workers):
 
 
 def fold(module, workers, f, args, chunksize):
-    snakefish.map(f, args, module.extract, module.merge, concurrency=workers, chunksize=chunksize,
-                  globals=vars(module))
+    snakefish.map(f, args, workers, chunksize, share=module.share)
 
 
 @contextmanager
@@ -96,6 +97,34 @@ def stream(produce, message_bytes):
             thread.start()
             yield channel.receive_pyobj
             thread.join()
+
+
+@contextmanager
+def changing(make):
+    global table
+    table = make()
+
+    def run(change):
+        with snakefish.Thread(lambda: change(table), share=["table"]) as thread:
+            thread.start()
+
+    yield run, table.copy
+
+
+def count(steps):
+    global counter
+    for _ in range(steps):
+        counter += 1
+
+
+@contextmanager
+def counting():
+    def run(steps):
+        with snakefish.Thread(count, args=(steps,), share=["counter"]) as thread:
+            thread.start()
+        return counter
+
+    yield run
 
 
 @contextmanager

@@ -21,9 +21,10 @@ A program of several maps states `program(size, workers, map)` in place of the l
 results in order, and takes a third argument, the chunk size. By `needs` it may ask for another function than a map:
 
     needs = "fold"       program(size, workers, fold): `fold(f, args)` returns nothing, f changes globals of its module.
-                         extract(globals) returns what a chunk has changed, in the process where it ran, and
-                         merge(globals, extracted) brings that into the program's globals. Where a chunk does not run
-                         in a fork of the program, carry() returns what it needs of the program's globals, and
-                         begin(carried) sets the globals for the chunk
+                         share says which, as snakefish takes it. For all other runtimes extract(globals) returns
+                         what a chunk has changed, in the process where it ran, and merge(globals, extracted) brings
+                         that into the program's globals. Where a chunk does not run in a fork of the program, carry()
+                         returns what it needs of the program's globals, and begin(carried) sets the globals for the
+                         chunk
     needs = "pipeline"   program(size, workers, pipeline): see bench/runtimes
 """

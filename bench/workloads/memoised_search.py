@@ -16,6 +16,7 @@ ROUNDS = 4
 CHUNKS = 32
 
 cache = {1: 1}  # number: terms of its chain
+share = {"cache": "either"}
 known = 1  # how many of them a chunk began with
 
 

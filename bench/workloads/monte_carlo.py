@@ -13,6 +13,7 @@ needs = "fold"
 DARTS = 100_000
 
 thrown = hits = 0
+share = ["thrown", "hits"]
 
 
 def growth(size):

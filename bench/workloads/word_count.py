@@ -1,7 +1,7 @@
 """word-count: counts the words of a text in a global dictionary; each worker's is merged into the program's
 
-What extract and merge are for: the work function changes a global. Workers read their own part of a file; a dictionary
-of some 20,000 words comes back for each chunk.
+What share= is for, or extract and merge: the work function changes a global. Workers read their own part of a file; a
+dictionary of some 20,000 words comes back for each chunk.
 """
 import os
 import random
@@ -21,6 +21,7 @@ CHUNKS_PER_WORKER = 2
 SHOWN = 100
 
 words = {}
+share = {"words": "sum"}
 
 
 def growth(size):

@@ -18,10 +18,10 @@ from collections.abc import Mapping
 
 from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
-from snakefish._merge_kinds import (MAPPED, SEQUENCES, Array, Bytes, Object, Set, Tuple, Whole, copied, default_of, kind_of,
-                                    lookup)
+from snakefish._merge_kinds import (MAPPED, SEQUENCES, Array, Bytes, Dict, Object, Set, Tuple, Whole, copied, default_of,
+                                    kind_of, lookup)
 from snakefish._merge_mapped import InKey
-from snakefish._merge_parts import array_parts, join_sequences, store_sequence
+from snakefish._merge_parts import array_parts, join_sequences, merge_atoms, store_sequence
 from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, is_number, merger_of, same_leaf
 from snakefish._merge_snapshot import ROOT, Names, step, unpickled
 from snakefish._merge_view import View, is_reachable
@@ -257,7 +257,7 @@ class Join:
                 self._way(number, lookup(kind, live, key), rule, [*path, step(kind, key)])
 
     def _mapped(self, kind, shadow, live, own, ways, rule, path):
-        for key, child in own.values.items() if own else ():
+        def decide(key, child):
             now, base = lookup(kind, live, key), shadow.get(key, ABSENT)
             if key in own.moved and type(child) in ATOMS and same_leaf(base, child):
                 value = now  # it has moved only
@@ -268,6 +268,12 @@ class Join:
                 self.writes.store(kind, live, key, ABSENT)
             if moved or value is not now:
                 self.writes.store(kind, live, key, value)
+
+        if own and kind is Dict:
+            merge_atoms(shadow, live, own, rule, lambda values: self.writes.update(live, values), decide)
+        elif own:
+            for key, child in own.values.items():
+                decide(key, child)
         for key, number in ways.items():
             if type(key) is InKey:
                 self._met.add(number)

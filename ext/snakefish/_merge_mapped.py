@@ -7,11 +7,11 @@ from snakefish._merge_rules import same_leaf
 
 class Mapped:
     """Changes of what has names: keys, attributes, globals. values: {key: new value, or ABSENT for one that is gone}, in
-    the child's order; moved: the keys that stand behind others now."""
+    the child's order; moved: the set of the keys that stand behind others now."""
 
     __slots__ = ("values", "moved")
 
-    def __init__(self, values, moved=()):
+    def __init__(self, values, moved=frozenset()):
         self.values, self.moved = values, moved
 
     def __reduce__(self):
@@ -50,9 +50,10 @@ def mapped_changes(shadow, live):
     if found is None:
         return None
     gone, held, moved = found
-    values = dict.fromkeys(gone, ABSENT)
+    values, behind = dict.fromkeys(gone, ABSENT), frozenset(moved)
     for key, value in held:
         before = shadow.get(key, ABSENT)
-        if key in moved or before is ABSENT or type(value) not in ATOMS or not same_leaf(before, value):
+        if (type(before) is not type(value) or key in behind or type(value) not in ATOMS or
+                not same_leaf(before, value)):
             values[key] = value
-    return Mapped(values, tuple(moved)) if values else None
+    return Mapped(values, behind) if values else None

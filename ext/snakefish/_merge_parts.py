@@ -1,7 +1,45 @@
-"""How the items of two sequences, and the elements of two arrays, come together. Internal; for _merge_join.py."""
+"""How the items of two sequences, the elements of two arrays, and the atoms of two dicts come together. Internal; for
+_merge_join.py."""
 
+from collections import Counter, defaultdict
+
+from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT
-from snakefish._merge_rules import NAMED
+from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, merger_of
+
+
+def merge_atoms(shadow, live, own, rule, update, decide):
+    """The commonest changes of a dict, many at once: atoms in the place of what the parent has not changed, and ints that both
+    have changed, if the rule adds them or takes equal ones. update(values) writes these, decide(key, child) is for each
+    other change. They are called in the child's order."""
+    adds, finds_equal = rule in (BY_TYPE, NAMED["sum"]) and not merger_of(int), rule is EITHER
+    empty, moved, get, values = _empty_count(live, rule), own.moved, shadow.get, {}
+    for key, child in own.values.items():
+        if type(child) in ATOMS and key not in moved:
+            now, base = dict.get(live, key, ABSENT), get(key, ABSENT)
+            if now is base and (base is ABSENT or type(base) in ATOMS):
+                values[key] = child
+                continue
+            if type(child) is int is type(now):
+                base = empty if base is ABSENT else base
+                if adds and type(base) is int:
+                    values[key] = now + (child - base)
+                    continue
+                if finds_equal and now == child:
+                    continue
+        if values:
+            update(values)
+            values = {}
+        decide(key, child)
+    if values:
+        update(values)
+
+
+def _empty_count(live, rule):
+    """What a count merges from if its key is new to both tasks; None: another value, or none."""
+    if isinstance(live, defaultdict):
+        return 0 if live.default_factory is int else None
+    return 0 if rule is NAMED["sum"] or isinstance(live, Counter) else None
 
 
 def join_sequences(shadow, live, own, theirs, states):

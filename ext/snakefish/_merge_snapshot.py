@@ -14,15 +14,15 @@ that of sets goes through their elements, whose pages the child then copies.
 """
 
 import io
-import itertools
 import pickle
+import weakref
 
 from snakefish._merge_changes import ATOMS, changed
 from snakefish._merge_conflict import ABSENT
 from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, Object, Set, Whole, kind_of
-from snakefish._merge_mapped import InKey, Mapped, mapped_changes
+from snakefish._merge_mapped import InKey, mapped_changes
+from snakefish._merge_packed import holds_atoms, is_pickle, packed_atoms, unpacked_atoms
 from snakefish._merge_rules import BY_TYPE, inferred
-from snakefish._merge_sequence import SequenceChanges
 
 ROOT = 0  # the number of what holds the variables
 
@@ -46,6 +46,7 @@ class Snapshot:
         self.variables, self.rules = variables, rules
         self.kinds, self.lives, self.shadows = [Names], [None], [self.read()]
         self.index = {}
+        self._users = set()  # weak references to who needs it as it is; see _merge_latest.py
         self._owners, self._keys = [ROOT], [None]  # where each container was found
         self._more = {}  # and where else: {number: [(owner, key)]}
         for label, value in self.shadows[ROOT].items():
@@ -56,6 +57,14 @@ class Snapshot:
             for key, value in self.kinds[number].parts(self.shadows[number]):
                 self._add(number, key, value)
             number += 1
+
+    def is_used(self):
+        return any(user() is not None for user in list(self._users))
+
+    def use(self, user):
+        """It is used as long as the object `user` lives. Other threads may call this at the same time."""
+        self._users.difference_update([other for other in list(self._users) if other() is None])
+        self._users.add(weakref.ref(user))
 
     def read(self):
         """{label: value} as they are now."""
@@ -140,8 +149,8 @@ class Snapshot:
 
     def _pickled(self, own, ways):
         try:
-            if all(map(_holds_atoms, own.values())) and all(type(key) in ATOMS for keys in ways.values() for key in keys):
-                return pickle.dumps((own, ways), PROTOCOL)
+            if all(map(holds_atoms, own.values())) and all(type(key) in ATOMS for keys in ways.values() for key in keys):
+                return packed_atoms(own, ways)
             file = io.BytesIO()
             _Pickler(file, self.index, {number for number in own if self.kinds[number] is Whole}).dump((own, ways))
             return file.getvalue()
@@ -173,18 +182,7 @@ class _Unpickler(pickle.Unpickler):
 
 def unpickled(data, live_of):
     """(own, ways) of difference(). live_of(number): what stands for a container of the snapshot."""
-    return _Unpickler(data, live_of).load()
-
-
-def _holds_atoms(changes):
-    """Whether nothing in these changes could be a container of the snapshot: what most changes are."""
-    if isinstance(changes, Mapped):
-        values = (*changes.values, *changes.values.values())
-    elif isinstance(changes, SequenceChanges):
-        values = (*changes.items.values(), *itertools.chain(*changes.inserted.values()))
-    else:
-        return False
-    return all(type(value) in ATOMS or value is ABSENT for value in values)
+    return _Unpickler(data, live_of).load() if is_pickle(data) else unpacked_atoms(data)
 
 
 def _holds_still(kind, changes, key):

@@ -32,6 +32,10 @@ class Writes:
         else:
             self._todo.append((_store_item, (_CLASSES[kind], live, key, value)))
 
+    def update(self, live, values):
+        """Of a dict: several keys get their values."""
+        self._todo.append((_update, (live, values)))
+
     def bind(self, namespace, name, value):
         """A global gets a value; ABSENT: it goes."""
         self.store(Dict, namespace, name, value)
@@ -78,6 +82,18 @@ def _store_item(undo, cls, live, key, value):
     old = dict.get(live, key, ABSENT) if isinstance(live, dict) else live[key]
     undo.append((_drop, (cls, live, key)) if old is ABSENT else (cls.__setitem__, (live, key, old)))
     cls.__setitem__(live, key, value)
+
+
+def _update(undo, live, values):
+    undo.append((_restore_items, (live, values, {key: dict.__getitem__(live, key) for key in values.keys() & dict.keys(live)})))
+    dict.update(live, values)
+
+
+def _restore_items(live, values, old):
+    for key in values:
+        if key not in old:
+            _drop(dict, live, key)
+    dict.update(live, old)
 
 
 def _drop(cls, live, key):

@@ -11,9 +11,9 @@ import sys
 import types
 
 from snakefish._merge_join import Join
+from snakefish._merge_latest import snapshot_for
 from snakefish._merge_rules import Rule, takes
 from snakefish._merge_share import policy_of, rules_of, unwrapped, variables_of
-from snakefish._merge_snapshot import Snapshot
 from snakefish._share_check import Watch, warn
 
 
@@ -41,11 +41,17 @@ class Sharing:
 
     def fork(self):
         """The Ancestor of a child that is forked now. Other threads must not change the shared globals meanwhile."""
-        if self._last is None or not self._last.is_current():
-            self._last = Snapshot(variables_of(self.rules, self.namespace), self.rules)
-        if self._checks and not (self._watch and self._watch.is_current_beside(self._last)):
-            self._watch = Watch(self.namespace, self._last)
-        return Ancestor(self, self._last, self._watch)
+        ancestor = Ancestor(self)
+        if self._last is not None and self._last.is_current():
+            self._last.use(ancestor)
+        else:
+            self._last = snapshot_for(ancestor, variables_of(self.rules, self.namespace), self.rules)
+        ancestor.snapshot = self._last
+        if self._checks:
+            if not (self._watch and self._watch.is_current_beside(self._last)):
+                self._watch = Watch(self.namespace, self._last)
+            ancestor.watch = self._watch
+        return ancestor
 
     def begin(self):
         """From here on merges can be taken back."""
@@ -59,8 +65,10 @@ class Sharing:
 
 
 class Ancestor:
-    def __init__(self, sharing, snapshot, watch):
-        self.sharing, self.snapshot, self.watch = sharing, snapshot, watch
+    """It needs its snapshot as long as it lives: an interrupted merge is done again."""
+
+    def __init__(self, sharing):
+        self.sharing, self.snapshot, self.watch = sharing, None, None
 
     def changes(self):
         """bytes; with share_check, if something was changed that is not shared, (bytes, the names)."""

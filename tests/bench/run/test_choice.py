@@ -46,7 +46,7 @@ def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_a
 def test_a_micro_benchmark_brings_the_runtimes_that_it_names(job):
     cells = {(c.workload, c.runtime) for c in job().cells}
     assert ("map-ints", "multiprocessing-warm") in cells and ("map-skewed", "multiprocessing-warm") not in cells
-    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-again", "map-ints", "submit-result"}
+    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-again", "map-ints", "share-increments", "submit-result"}
     assert {w for w, r in cells if r == "snakefish-executor"} == {"map-again", "map-ints"}
 
 
@@ -58,6 +58,8 @@ def test_full_is_everything_but_the_optional(job, probed):
                                    and not catalog.workload(name).lacks}
     assert {c.series for c in plan.cells} == {"strong", "weak", "both", "sweep"}
     assert plan.blocks == 10
+    assert {c.size for c in plan.cells if c.workload == "share-one"} == {1000, 100_000, 1_000_000}
+    assert {c.size for c in job().cells if c.workload == "share-one"} == {1_000_000}
     for c in plan.cells:  # they take seconds to start
         assert c.runtime not in ("dask", "mpi") or (c.workload in ("mandelbrot", "many-tasks") and c.workers > 1)
     assert "many-tasks" in {c.workload for c in plan.cells} - {c.workload for c in job().cells}

@@ -7,7 +7,8 @@ from bench.run import blocks, catalog, plan
 from bench.support import ready
 
 PROGRAMS = [name for name in catalog.workload_names() if catalog.kind(name) == "program"]
-RUNTIMES = [name for name in catalog.names("runtimes") if name not in ("floor", "multiprocessing-simplequeue")]
+FOR_MICRO = ("floor", "multiprocessing-simplequeue", "multiprocessing-manager", "multiprocessing-shared-memory")
+RUNTIMES = [name for name in catalog.names("runtimes") if name not in FOR_MICRO]
 SMALL = {"binary-trees": 6, "fannkuch-redux": 6, "fasta": 300, "k-nucleotide": 300, "regex-redux": 300, "mandelbrot": 40,
          "spectral-norm": 20, "monte-carlo": 3, "memoised-search": 1000, "image-filter": 40, "life": 10}
 SLOW_TO_START = {"joblib": ("spectral-norm", "memoised-search")}  # a second for each sample
@@ -47,7 +48,7 @@ def test_output_is_that_of_the_sequential_program(found, right, runtime):
 def test_runtime_says_what_it_is(found, runtime):
     if not found[runtime].present:
         pytest.skip(found[runtime].reason)
-    assert found[runtime].doc and set(found[runtime].offers) & {"pool", "warm", "copies", "programs"}
+    assert found[runtime].doc and set(found[runtime].offers) & {"pool", "warm", "fold", "copies", "programs"}
 
 
 def test_programs_of_the_published_style_are_run_instead_of_a_map_of_the_workloads_tasks(found, monkeypatch):
