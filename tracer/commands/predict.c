@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analyze/predict.h"
+#include "predict/ceiling.h"
+#include "predict/predict.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "commands/commands.h"
@@ -12,7 +13,7 @@
 #include "store/inserts.h"
 
 static const char usage[] =
-    "usage: snakefish-trace predict [--cpus N,N,...] [--json] FILE\n"
+    "usage: snakefish-trace predict [--cpus N,N,...] [--ceiling BENCH] [--json] FILE\n"
     "\n"
     "Says how long the traced run would take on other numbers of CPUs, what limits it there, and from how many CPUs "
     "on\n"
@@ -24,6 +25,9 @@ static const char usage[] =
     "  speedup    against one CPU\n"
     "\n"
     "  --cpus N,N,...  numbers from 1 to 4096, at most 64; default 1,2,4,8,16,32,64\n"
+    "  --ceiling BENCH a bench database, of the machine that is predicted for: tasks take longer where others work, "
+    "by\n"
+    "                  as much as its independent copies of programs do\n"
     "  --json          print one JSON object instead\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
@@ -113,13 +117,15 @@ static int run(const char *path, struct predict *predicting, bool json, struct s
 int cmd_predict(int argc, char **argv)
 {
     static const struct option options[] = {{"cpus", required_argument, NULL, 'c'},
+                                            {"ceiling", required_argument, NULL, 'l'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct command_line line = command_line(argc, argv, "+:h", options, usage);
     int cpus[PREDICT_COUNT_MOST];
     struct predict predicting = {.cpus = cpus, .count = read_cpus(cpus, "1,2,4,8,16,32,64")};
-    const char *path = NULL;
+    static double slowdowns[PREDICT_CPUS_MOST + 1];
+    const char *path = NULL, *ceiling = NULL;
     struct sentence why;
     bool json = false;
     for (int next; (next = command_next(&line)) != COMMAND_END;) {
@@ -129,6 +135,8 @@ int cmd_predict(int argc, char **argv)
             return command_usage(usage,
                                  "--cpus needs numbers from 1 to %d with commas between them, at most %d, not %s",
                                  PREDICT_CPUS_MOST, PREDICT_COUNT_MOST, optarg);
+        else if (next == 'l')
+            ceiling = optarg;
         else if (next == COMMAND_OPERAND && path)
             return command_usage(usage, "predict takes one trace, and %s is one too many", optarg);
         else if (next == COMMAND_OPERAND)
@@ -138,7 +146,8 @@ int cmd_predict(int argc, char **argv)
         return line.status;
     if (!path)
         return command_usage(usage, "predict needs a trace");
-    if (run(path, &predicting, json, &why)) {
+    predicting.slowdowns = ceiling ? slowdowns : NULL;
+    if ((ceiling && ceiling_read(slowdowns, PREDICT_CPUS_MOST, ceiling, &why)) || run(path, &predicting, json, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;
     }

@@ -1,10 +1,9 @@
 /* A map's call in a simulation: its process and its workers, by the rules of the map. See simulate.h for the model. */
-#ifndef SF_TRACER_ANALYZE_MAP_RUN_H
-#define SF_TRACER_ANALYZE_MAP_RUN_H
+#ifndef SF_TRACER_PREDICT_MAP_RUN_H
+#define SF_TRACER_PREDICT_MAP_RUN_H
 
-#include "analyze/actors.h"
-#include "analyze/maps.h"
-#include "analyze/simulate.h"
+#include "predict/actors.h"
+#include "predict/maps.h"
 
 struct message { /* results that have been sent and not been taken */
     double take_ns;
@@ -28,7 +27,7 @@ struct map_run {
 struct map_runs {
     struct actors *actors;
     const struct program *program;
-    const struct simulate_changes *changes;
+    const struct map_changes *changes;
     struct map_run *rows; /* one for each map */
     uint32_t count;
     struct message *messages;
@@ -37,7 +36,7 @@ struct map_runs {
 
 /* 0 or -ENOMEM; fini in every case. */
 int map_runs_init(struct map_runs *runs, struct actors *actors, const struct program *program, const struct maps *maps,
-                  const struct simulate_changes *changes);
+                  const struct map_changes *changes);
 void map_runs_fini(struct map_runs *runs);
 
 /* The actor calls the map. share: of the CPUs. False: it has called it before. */

@@ -1,6 +1,6 @@
 /* The program is made in three passes: the calls of maps are found among the marks; the graph's order says who has
  * provided what each step requires; then the steps of each process become operations. */
-#include "analyze/program.h"
+#include "predict/program.h"
 
 #include <assert.h>
 #include <errno.h>

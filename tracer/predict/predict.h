@@ -1,7 +1,7 @@
 /* How long a run would take on other numbers of CPUs, how sure that is, and what keeps it from being faster. See
  * simulate.h for the model. */
-#ifndef SF_TRACER_ANALYZE_PREDICT_H
-#define SF_TRACER_ANALYZE_PREDICT_H
+#ifndef SF_TRACER_PREDICT_PREDICT_H
+#define SF_TRACER_PREDICT_PREDICT_H
 
 #include <sqlite3.h>
 #include <stdint.h>
@@ -21,18 +21,16 @@ struct prediction {
 };
 
 struct predict {
-    const int *cpus; /* rising, from 1 to PREDICT_CPUS_MOST */
-    int count;       /* at most PREDICT_COUNT_MOST */
-    double (*slowdown)(void *arg,
-                       int cpus); /* how many times as long work takes where so many CPUs work; NULL: as long */
-    void *arg;
+    const int *cpus;         /* rising, from 1 to PREDICT_CPUS_MOST */
+    int count;               /* at most PREDICT_COUNT_MOST */
+    const double *slowdowns; /* [1..PREDICT_CPUS_MOST], of ceiling.h; NULL: nobody is slower because others work */
 
     struct prediction predictions[PREDICT_COUNT_MOST];
     int enough;               /* the fewest of the CPUs with which it is within 2 % of its shortest */
     uint32_t maps, processes; /* maps that were handed out again; processes that did what they did in the run */
 };
 
-/* Fills in what is behind `arg`. Nothing is stored. 0, -ENOMEM or -EIO, with the reason. */
+/* Fills in what is behind `slowdowns`. Nothing is stored. 0, -ENOMEM or -EIO, with the reason. */
 int predict(struct predict *predict, sqlite3 *db, struct sentence *why);
 
 #endif

@@ -1,6 +1,6 @@
 /* Simulations: one with the times of the run for each number of CPUs, with its path, and some in which times are drawn
  * anew. The draws are the same for each number of CPUs, and the same in each call, so that results can be compared. */
-#include "analyze/predict.h"
+#include "predict/predict.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "analyze/graph_build.h"
-#include "analyze/simulate.h"
 #include "base/text.h"
+#include "predict/simulate.h"
 
 enum { DRAWS = 100, DRAWS_LEAST = 20 };
 
@@ -29,9 +29,10 @@ struct predicting {
     double drawn_s[DRAWS];
 };
 
-static double slowdown_at(const struct predict *predict, int cpus)
+/* The changes of all simulations. */
+static struct map_changes changes_of(const struct predicting *p)
 {
-    return predict->slowdown ? predict->slowdown(predict->arg, cpus) : 1;
+    return (struct map_changes){.slowdowns = p->predict->slowdowns, .slowdowns_most = PREDICT_CPUS_MOST};
 }
 
 /* ---- the interval ---- */
@@ -80,7 +81,9 @@ static int by_value(const void *a, const void *b)
 static int find_interval(struct predicting *p, struct prediction *prediction)
 {
     uint64_t state = 1;
-    struct simulate_changes changes = {p->unit_factors, p->map_fork_ns, slowdown_at(p->predict, prediction->cpus)};
+    struct map_changes changes = changes_of(p);
+    changes.unit_factors = p->unit_factors;
+    changes.map_fork_ns = p->map_fork_ns;
     double most = DRAWN_OPS / (p->program.op_count + 1.0);
     int draws = most > DRAWS ? DRAWS : most < DRAWS_LEAST ? DRAWS_LEAST : (int)most;
     prediction->low = prediction->high = prediction->seconds;
@@ -219,7 +222,7 @@ static void say_limit(struct predicting *p, const struct simulate_path *path, in
 /* The seconds on so many CPUs, and the limit there. Negative: no memory. */
 static double seconds_on(struct predicting *p, int cpus, struct simulate_path *path, int *limit)
 {
-    struct simulate_changes changes = {.slowdown = slowdown_at(p->predict, cpus)};
+    struct map_changes changes = changes_of(p);
     double ns = simulate(&p->maps, &p->program, cpus, &changes, path);
     *limit = limit_of(path);
     return ns / 1e9;

@@ -7,8 +7,8 @@
  *
  * An actor's trail leads back through what it had to wait for: each of its segments lies behind the one before it,
  * which is another actor's where that has woken it. */
-#ifndef SF_TRACER_ANALYZE_ACTORS_H
-#define SF_TRACER_ANALYZE_ACTORS_H
+#ifndef SF_TRACER_PREDICT_ACTORS_H
+#define SF_TRACER_PREDICT_ACTORS_H
 
 #include <stdbool.h>
 #include <stddef.h>

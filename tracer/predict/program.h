@@ -6,8 +6,8 @@
  *
  * What a program leaves out, because it depends on the number of CPUs: the time without a CPU, the waits of a map's
  * process for its workers, and those of the workers for room for results. */
-#ifndef SF_TRACER_ANALYZE_PROGRAM_H
-#define SF_TRACER_ANALYZE_PROGRAM_H
+#ifndef SF_TRACER_PREDICT_PROGRAM_H
+#define SF_TRACER_PREDICT_PROGRAM_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* What ext/py/workers/ does, in the time that it took. The rules of claims are those of guided.c and worker.c there. */
-#include "analyze/map_run.h"
+#include "predict/map_run.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +18,7 @@ enum owner_stage { OWNER_CALLED, OWNER_STARTS, OWNER_FORKS, OWNER_TAKES, OWNER_M
 enum worker_stage { WORKER_FORKED, WORKER_BEGINS, WORKER_CLAIMS, WORKER_TASKS, WORKER_SENDS, WORKER_SENT, WORKER_ENDS };
 
 int map_runs_init(struct map_runs *runs, struct actors *actors, const struct program *program, const struct maps *maps,
-                  const struct simulate_changes *changes)
+                  const struct map_changes *changes)
 {
     *runs = (struct map_runs){.actors = actors, .program = program, .changes = changes, .count = maps->count};
     runs->rows = calloc((size_t)maps->count + 1, sizeof *runs->rows);
@@ -211,10 +211,18 @@ bool map_runs_step_owner(struct map_runs *runs, uint32_t actor)
 
 /* ---- a worker ---- */
 
-static double factor_of(const struct map_runs *runs, const struct map *map, uint32_t unit)
+static double slowdown_of(const struct map_changes *changes, uint32_t workers)
 {
-    const struct simulate_changes *changes = runs->changes;
-    double slowdown = changes->slowdown > 0 ? changes->slowdown : 1;
+    uint32_t most = (uint32_t)changes->slowdowns_most;
+    return changes->slowdowns ? changes->slowdowns[workers < most ? workers : most] : 1;
+}
+
+/* Of the unit's time in f. What it took in the run has the slowdown of as many workers as the map had there. */
+static double factor_of(const struct map_runs *runs, const struct map_run *run, uint32_t unit)
+{
+    const struct map_changes *changes = runs->changes;
+    const struct map *map = run->map;
+    double slowdown = slowdown_of(changes, run->workers) / slowdown_of(changes, (uint32_t)map->workers);
     return changes->unit_factors ? slowdown * changes->unit_factors[map->first_unit + unit] : slowdown;
 }
 
@@ -231,7 +239,7 @@ static void claim_part(struct map_runs *runs, struct map_run *run, struct actor 
 {
     const struct unit *unit = &run->map->units[run->next_unit];
     double part = arguments / unit->arguments;
-    worker->task_ns += part * unit->task_ns * factor_of(runs, run->map, run->next_unit);
+    worker->task_ns += part * unit->task_ns * factor_of(runs, run, run->next_unit);
     worker->send_ns += part * unit->send_ns;
     worker->take_ns += part * unit->take_ns;
     worker->claimed += arguments;
@@ -254,7 +262,7 @@ static void claim_unit(struct map_runs *runs, struct map_run *run, struct actor 
     worker->at = unit->from;
     worker->end = unit->to;
     worker->process = unit->worker;
-    worker->factor = factor_of(runs, run->map, run->next_unit);
+    worker->factor = factor_of(runs, run, run->next_unit);
     worker->take_ns = unit->take_ns;
     worker->claimed = unit->arguments;
     run->left -= unit->arguments;

@@ -1,7 +1,7 @@
 /* Processor sharing. Where the actors want more CPUs than there are, each has the same part of what it wants: work of
  * left_ns that takes the part c of a CPU takes left_ns x (c x slowdown + 1 - c). Times are doubles: whole ns stay exact
  * while nobody is slowed down. */
-#include "analyze/actors.h"
+#include "predict/actors.h"
 
 #include <assert.h>
 #include <stdlib.h>

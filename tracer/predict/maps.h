@@ -1,9 +1,9 @@
 /* The calls of maps of a program, as work that can be handed out again: units of work, what each costs the worker and
  * the map's process, and what forking, starting and ending take besides. */
-#ifndef SF_TRACER_ANALYZE_MAPS_H
-#define SF_TRACER_ANALYZE_MAPS_H
+#ifndef SF_TRACER_PREDICT_MAPS_H
+#define SF_TRACER_PREDICT_MAPS_H
 
-#include "analyze/program.h"
+#include "predict/program.h"
 
 /* How chunks are handed out; ext/py/workers/ has the rules. */
 enum map_rule {
@@ -51,6 +51,14 @@ struct maps {
     uint32_t count, unit_count;
     double *forks_ns; /* of all forks of workers, to draw from */
     uint32_t fork_count;
+};
+
+/* Where the maps are others than in the run; all zero: nowhere. */
+struct map_changes {
+    const double *unit_factors; /* for each unit of all maps, of its time in f; NULL: 1 */
+    const double *map_fork_ns;  /* for each map: in place of its fork_ns; NULL: that */
+    const double *slowdowns;    /* [n]: how many times as long f takes where n workers are at it; NULL: as long */
+    int slowdowns_most;         /* the last n */
 };
 
 /* The program must outlive it. 0 or -ENOMEM; fini in every case. */

@@ -11,17 +11,10 @@
  *   - All other processes are forked where they were, and do what they did. A message is received in the order of the
  *     sends; a receive waits for one.
  *   - Neither memory nor caches are shared: nobody is slower because others work. */
-#ifndef SF_TRACER_ANALYZE_SIMULATE_H
-#define SF_TRACER_ANALYZE_SIMULATE_H
+#ifndef SF_TRACER_PREDICT_SIMULATE_H
+#define SF_TRACER_PREDICT_SIMULATE_H
 
-#include "analyze/maps.h"
-
-/* Where the program is another one than in the run; all zero: nowhere. */
-struct simulate_changes {
-    const double *unit_factors; /* for each unit of all maps, of its time in f; NULL: 1 */
-    const double *map_fork_ns;  /* for each map: in place of its fork_ns; NULL: that */
-    double slowdown;            /* of the work of maps' workers, where others work too; 0: 1 */
-};
+#include "predict/maps.h"
 
 /* The longest path of a simulation, backwards from its end: who had to wait for whom. */
 struct simulate_path {
@@ -35,7 +28,7 @@ struct simulate_path {
 };
 
 /* The duration in ns; the path too, if it is not NULL. cpus: at least 1. -1: no memory. */
-double simulate(const struct maps *maps, const struct program *program, int cpus,
-                const struct simulate_changes *changes, struct simulate_path *path);
+double simulate(const struct maps *maps, const struct program *program, int cpus, const struct map_changes *changes,
+                struct simulate_path *path);
 
 #endif

@@ -2,15 +2,15 @@
  *
  * It always ends: every operation is done once. Where an order of claims that never was leaves all waiting for each
  * other, the first one that waits for an operation goes on without it. */
-#include "analyze/simulate.h"
+#include "predict/simulate.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "analyze/map_run.h"
 #include "base/array.h"
+#include "predict/map_run.h"
 
 struct provided {
     double ns; /* when; negative: not yet */
@@ -344,7 +344,7 @@ static int walk_back(const struct simulation *s, struct simulate_path *path)
 /* ---- all of it ---- */
 
 static int simulation_init(struct simulation *s, const struct maps *maps, const struct program *program, int cpus,
-                           const struct simulate_changes *changes)
+                           const struct map_changes *changes)
 {
     size_t steps = (size_t)program->graph->count + 1, processes = (size_t)program->graph->processes->count + 1,
            queues = (size_t)program->queue_count + 1;
@@ -365,8 +365,8 @@ static int simulation_init(struct simulation *s, const struct maps *maps, const 
     return 0;
 }
 
-double simulate(const struct maps *maps, const struct program *program, int cpus,
-                const struct simulate_changes *changes, struct simulate_path *path)
+double simulate(const struct maps *maps, const struct program *program, int cpus, const struct map_changes *changes,
+                struct simulate_path *path)
 {
     struct simulation s = {.program = program, .maps = maps, .last = ACTORS_NONE};
     assert(cpus >= 1);

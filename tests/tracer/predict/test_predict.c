@@ -1,10 +1,10 @@
 /* Predictions whose durations are worked out by hand, from stored traces. Where they are closed forms, they come out
  * exactly: Amdahl's law, equal tasks, one long task, a parent that takes results one by one. */
-#include "hand_trace.h"
+#include "tracer/analyze/hand_trace.h"
 
 #include "analyze/graph_build.h"
-#include "analyze/predict.h"
-#include "analyze/simulate.h"
+#include "predict/predict.h"
+#include "predict/simulate.h"
 
 struct fixture {
     sqlite3 *db;
@@ -34,7 +34,7 @@ static void fixture_close(struct fixture *f)
 /* The duration, which is a whole number in all of these. */
 static int64_t lasts(const struct fixture *f, int cpus)
 {
-    struct simulate_changes none = {0};
+    struct map_changes none = {0};
     struct simulate_path path;
     double ns = simulate(&f->maps, &f->program, cpus, &none, &path), sum = 0;
     CHECK(ns == (double)(int64_t)ns);

@@ -1,6 +1,6 @@
 /* Each map is read from the marks of its process and of its workers. Nothing in a trace is trusted: a chunk may have no
  * end, no arguments or more than there can be, and its worker no end. */
-#include "analyze/maps.h"
+#include "predict/maps.h"
 
 #include <assert.h>
 #include <errno.h>
