@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,6 +31,7 @@ TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 FROM = (1, 2)
 WITHIN = 0.05
 AT_ONCE = 32  # processes of programs that run side by side
+STARTING_S = 2  # a program begins so long after the one before it, which needs a CPU until then
 
 
 def record(path, name, workers, scale):
@@ -55,12 +58,19 @@ def predicted(path, cpus):
 
 
 def record_all(folder, names, workers, scale):
-    """Name -> what is wrong. With many workers few programs run at once, so that they do not disturb each other."""
-    wrong = {name: [] for name in names}
+    """Name -> what is wrong. Few programs run at once where they have many workers, and none begins together with another
+    one, so that they do not disturb each other."""
+    wrong, starting = {name: [] for name in names}, threading.Lock()
+
+    def record_one(name, count, at_once):
+        with starting:
+            time.sleep(STARTING_S * min(scale, 1) if at_once > 1 else 0)
+        return record(os.path.join(folder, f"{name}-{count}.db"), name, count, scale)
+
     for count in workers:
-        with ThreadPoolExecutor(max(1, AT_ONCE // count)) as pool:
-            found = pool.map(lambda name: record(os.path.join(folder, f"{name}-{count}.db"), name, count, scale), names)
-            for name, sentences in zip(names, found):
+        at_once = max(1, AT_ONCE // count)
+        with ThreadPoolExecutor(at_once) as pool:
+            for name, sentences in zip(names, pool.map(lambda name: record_one(name, count, at_once), names)):
                 wrong[name] += sentences
     return wrong
 

@@ -143,7 +143,7 @@ def results_that_take_long(workers):
 
 @program
 def large_results(workers):
-    snakefish.map(lambda n: nap(0.6) and bytes(4_000_000), range(192), concurrency=workers)
+    snakefish.map(lambda n: nap(0.6) and bytes(1_000_000), range(192), concurrency=workers)
 
 
 @program

@@ -21,7 +21,8 @@ struct reading {
     struct maps *maps;
     const uint32_t *marks, *mark_first; /* those of the program */
     double *bytes;                      /* of each unit */
-    int64_t over_ns;                    /* when the last worker has ended, and the last result was taken */
+    size_t cost_room;
+    int64_t over_ns; /* when the last worker has ended, and the last result was taken */
 };
 
 static double mean(double sum, double count)
@@ -32,6 +33,82 @@ static double mean(double sum, double count)
 static double not_negative(double ns)
 {
     return ns > 0 ? ns : 0;
+}
+
+/* ---- costs ---- */
+
+/* 0 or -ENOMEM. */
+static int add_cost(struct reading *r, enum cost_kind kind, double ns)
+{
+    struct maps *maps = r->maps;
+    struct cost *grown = array_grow(maps->costs, maps->cost_count, &r->cost_room, sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    maps->costs = grown;
+    grown[maps->cost_count++] = (struct cost){not_negative(ns), r->map->region->process, kind};
+    return 0;
+}
+
+static int by_process_and_kind(const void *a, const void *b)
+{
+    const struct cost *x = a, *y = b;
+    if (x->process != y->process)
+        return x->process < y->process ? -1 : 1;
+    return x->kind != y->kind ? (x->kind < y->kind ? -1 : 1) : 0;
+}
+
+static int by_cost(const void *a, const void *b)
+{
+    const struct cost *x = a, *y = b;
+    int order = by_process_and_kind(a, b);
+    return order ? order : (x->ns > y->ns) - (x->ns < y->ns);
+}
+
+/* The costs of that kind, of which there are *count. */
+static const struct cost *find_costs(const struct maps *maps, int process, enum cost_kind kind, size_t *count)
+{
+    struct cost sought = {0, process, kind};
+    size_t low = 0, high = maps->cost_count, end;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (by_process_and_kind(&maps->costs[middle], &sought) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (end = low; end < maps->cost_count && !by_process_and_kind(&maps->costs[end], &sought);)
+        end++;
+    *count = end - low;
+    return &maps->costs[low];
+}
+
+/* The lower median; `otherwise` if there is none. */
+static double median_cost(const struct maps *maps, int process, enum cost_kind kind, double otherwise)
+{
+    size_t count;
+    const struct cost *costs = find_costs(maps, process, kind, &count);
+    return count ? costs[(count - 1) / 2].ns : otherwise;
+}
+
+/* A process whose maps all had one worker does not say what is between two forks. It is taken to be no longer than a
+ * fork, and than what was before the first one. */
+static void find_medians(struct maps *maps)
+{
+    if (maps->cost_count)
+        qsort(maps->costs, maps->cost_count, sizeof *maps->costs, by_cost);
+    for (uint32_t i = 0; i < maps->count; i++) {
+        struct map *map = &maps->rows[i];
+        int process = map->region->process;
+        size_t forks;
+        map->forks = find_costs(maps, process, COST_FORK, &forks);
+        map->fork_count = forks < UINT32_MAX ? (uint32_t)forks : UINT32_MAX;
+        map->fork_ns = median_cost(maps, process, COST_FORK, 0);
+        map->between_ns = median_cost(maps, process, COST_BETWEEN, fmin(map->lead_ns, map->fork_ns));
+        map->latency_ns = median_cost(maps, process, COST_LATENCY, 0);
+        map->begin_ns = median_cost(maps, process, COST_BEGIN, 0);
+        map->end_ns = median_cost(maps, process, COST_END, 0);
+        map->again_ns = median_cost(maps, process, COST_AGAIN, map->between_ns);
+    }
 }
 
 /* ---- units ---- */
@@ -145,7 +222,7 @@ static int read_workers(struct reading *r)
 {
     struct map *map = r->map;
     struct chunks chunks = {0};
-    double begins_ns = 0, ends_ns = 0, cpus = 0, busy = 0;
+    double cpus = 0, busy = 0;
     int error = 0;
     for (uint32_t i = 0; i < map->region->worker_count && !error; i++) {
         int worker = map->region->workers[i];
@@ -154,15 +231,14 @@ static int read_workers(struct reading *r)
                 end_ns = end_of_worker(r, worker);
         error = read_chunks(r, worker, &chunks, &begun_ns, &ended_ns);
         r->over_ns = end_ns > r->over_ns ? end_ns : r->over_ns;
-        if (chunks.count == before)
+        if (error || chunks.count == before)
             continue;
-        begins_ns += not_negative((double)(begun_ns - start_ns));
-        ends_ns += not_negative((double)(end_ns - ended_ns));
+        error = add_cost(r, COST_BEGIN, (double)(begun_ns - start_ns));
+        if (!error)
+            error = add_cost(r, COST_END, (double)(end_ns - ended_ns));
         cpus += r->program->cpu[worker];
         busy++;
     }
-    map->begin_ns = mean(begins_ns, busy);
-    map->end_ns = mean(ends_ns, busy);
     map->cpu = mean(cpus, busy);
     if (!error)
         error = keep_units(r, &chunks);
@@ -183,17 +259,34 @@ static int64_t last_end_before(const struct reading *r, int count, int64_t ns)
     return last_ns;
 }
 
-/* The forks, and what they say of the rule. 0 or -ENOMEM. */
-static int read_forks(struct reading *r, size_t *fork_room)
+/* A fork of a worker begins, which is the number `next` of them; the one before it ended at forked_ns, and the last
+ * merge at merged_ns. 0 or -ENOMEM. */
+static int read_fork(struct reading *r, int next, int64_t ns, int64_t forked_ns, int64_t merged_ns)
+{
+    struct map *map = r->map;
+    int64_t start_ns = r->graph->processes->rows[map->region->workers[next]].start_ns, free_ns;
+    int error = add_cost(r, COST_LATENCY, (double)(start_ns - ns));
+    if (error)
+        return error;
+    if (next == 0) {
+        map->lead_ns = (double)(ns - program_mark_ns(r->program, map->region->begin));
+        return 0;
+    }
+    if (map->rule != MAP_PROCESSES || next < map->workers)
+        return add_cost(r, COST_BETWEEN, (double)(ns - forked_ns));
+    free_ns = last_end_before(r, next, ns);
+    return add_cost(r, COST_AGAIN, (double)(ns - (free_ns > merged_ns ? free_ns : merged_ns)));
+}
+
+/* The forks and merges of the map's process. 0 or -ENOMEM. */
+static int read_forks(struct reading *r)
 {
     struct map *map = r->map;
     const struct region *region = map->region;
-    int64_t begin_ns = program_mark_ns(r->program, region->begin), fork_ns = 0, forked_ns = 0;
-    double between_ns = 0, forks_ns = 0, latency_ns = 0, again_ns = 0, forks = 0, pairs = 0, again = 0;
+    int64_t fork_ns = 0, forked_ns = 0, merged_ns = INT64_MIN;
     bool merged = false, in_fork = false;
-    int64_t merged_ns = INT64_MIN;
-    int next = 0; /* forks come in the order of region->workers */
-    for (uint32_t i = r->mark_first[region->process]; i < r->mark_first[region->process + 1]; i++) {
+    int next = 0, error = 0; /* forks come in the order of region->workers */
+    for (uint32_t i = r->mark_first[region->process]; i < r->mark_first[region->process + 1] && !error; i++) {
         uint32_t at = r->marks[i];
         const struct mark *mark = &r->graph->marks[at];
         int64_t ns = program_mark_ns(r->program, at);
@@ -203,61 +296,19 @@ static int read_forks(struct reading *r, size_t *fork_room)
             merged = true;
             merged_ns = ns;
             map->rule = MAP_PROCESSES;
-        }
-        if (mark->kind != SF_EVENT_FORK)
-            continue;
-        if (mark->phase == SF_PHASE_END && in_fork) {
-            double *grown = array_grow(r->maps->forks_ns, r->maps->fork_count, fork_room, sizeof *grown);
-            if (!grown)
-                return -ENOMEM;
-            r->maps->forks_ns = grown;
-            grown[r->maps->fork_count++] = (double)(ns - fork_ns);
-            forks_ns += (double)(ns - fork_ns);
+        } else if (mark->kind == SF_EVENT_FORK && mark->phase == SF_PHASE_END && in_fork) {
+            error = add_cost(r, COST_FORK, (double)(ns - fork_ns));
             forked_ns = ns;
-            forks++;
             in_fork = false;
-        }
-        int child = processes_of_task(r->graph->processes, mark->object);
-        if (mark->phase != SF_PHASE_BEGIN || next >= (int)region->worker_count || child != region->workers[next])
-            continue;
-        next++;
-        in_fork = true;
-        fork_ns = ns;
-        latency_ns += not_negative((double)(r->graph->processes->rows[child].start_ns - ns));
-        map->rounds |= merged;
-        if (next == 1) {
-            map->lead_ns = (double)(ns - begin_ns);
-        } else if (map->rule != MAP_PROCESSES || next <= map->workers) {
-            between_ns += (double)(ns - forked_ns);
-            pairs++;
-        } else {
-            int64_t free_ns = last_end_before(r, next - 1, ns);
-            again_ns += (double)(ns - (free_ns > merged_ns ? free_ns : merged_ns));
-            again++;
+        } else if (mark->kind == SF_EVENT_FORK && mark->phase == SF_PHASE_BEGIN && next < (int)region->worker_count &&
+                   processes_of_task(r->graph->processes, mark->object) == region->workers[next]) {
+            in_fork = true;
+            fork_ns = ns;
+            map->rounds |= merged;
+            error = read_fork(r, next++, ns, forked_ns, merged_ns);
         }
     }
-    map->again_ns = mean(again_ns, again);
-    map->fork_ns = mean(forks_ns, forks);
-    map->latency_ns = mean(latency_ns, next);
-    map->between_ns = pairs > 0 ? between_ns / pairs : -1;
-    return 0;
-}
-
-/* A map of one worker does not say what is between two forks. Another map of the run does, or else it is taken to be no
- * longer than a fork, and than what was before the first one. */
-static void guess_between(struct maps *maps)
-{
-    double known_ns = 0, known = 0;
-    for (uint32_t i = 0; i < maps->count; i++)
-        if (maps->rows[i].between_ns >= 0) {
-            known_ns += maps->rows[i].between_ns;
-            known++;
-        }
-    for (uint32_t i = 0; i < maps->count; i++) {
-        struct map *map = &maps->rows[i];
-        if (map->between_ns < 0)
-            map->between_ns = known > 0 ? known_ns / known : fmin(map->lead_ns, map->fork_ns);
-    }
+    return error;
 }
 
 /* What the map's process did with results, and at the end. */
@@ -298,7 +349,7 @@ static bool has_extracted(const struct reading *r)
     return false;
 }
 
-static int read_map(struct reading *r, uint32_t at, size_t *fork_room)
+static int read_map(struct reading *r, uint32_t at)
 {
     struct map *map = &r->maps->rows[at];
     const struct region *region = &r->program->regions[at];
@@ -314,7 +365,7 @@ static int read_map(struct reading *r, uint32_t at, size_t *fork_room)
         map->rule = MAP_PROCESSES;
     int error = read_workers(r);
     if (!error)
-        error = read_forks(r, fork_room);
+        error = read_forks(r);
     if (!error)
         read_taking(r);
     map->is_split = map->rule == MAP_PROCESSES && map->unit_count == (uint32_t)map->workers && !map->rounds;
@@ -334,13 +385,12 @@ int maps_init(struct maps *maps, const struct program *program)
                         .maps = maps,
                         .marks = program->marks,
                         .mark_first = program->mark_first};
-    size_t fork_room = 0;
     *maps = (struct maps){.rows = calloc((size_t)program->region_count + 1, sizeof *maps->rows)};
     int error = maps->rows ? 0 : -ENOMEM;
     while (!error && maps->count < program->region_count)
-        error = read_map(&r, maps->count++, &fork_room);
+        error = read_map(&r, maps->count++);
     if (!error)
-        guess_between(maps);
+        find_medians(maps);
     return error;
 }
 
@@ -349,6 +399,6 @@ void maps_fini(struct maps *maps)
     for (uint32_t i = 0; i < maps->count; i++)
         free(maps->rows[i].units);
     free(maps->rows);
-    free(maps->forks_ns);
+    free(maps->costs);
     *maps = (struct maps){0};
 }

@@ -3,6 +3,8 @@
 #ifndef SF_TRACER_PREDICT_MAPS_H
 #define SF_TRACER_PREDICT_MAPS_H
 
+#include <stddef.h>
+
 #include "predict/program.h"
 
 /* How chunks are handed out; ext/py/workers/ has the rules. */
@@ -23,6 +25,14 @@ struct unit {
     bool plain;
 };
 
+/* One observation of what a worker costs. */
+enum cost_kind { COST_FORK, COST_BETWEEN, COST_LATENCY, COST_BEGIN, COST_END, COST_AGAIN };
+struct cost {
+    double ns;
+    int process; /* the map's */
+    enum cost_kind kind;
+};
+
 struct map {
     struct unit *units;              /* in the order of the arguments */
     uint32_t unit_count, first_unit; /* first_unit: how many the maps before have */
@@ -33,24 +43,28 @@ struct map {
     bool is_split;  /* MAP_PROCESSES: as many chunks as workers: another number of workers has another one of chunks */
     bool is_nested; /* called in a worker of another map: has the worker's share of the CPUs */
     int workers;    /* in the run, at a time */
-    /* Means over the workers, of what each costs: */
-    double lead_ns;    /* the map's process, from the call to the first fork */
+    /* What each worker costs. These are the lower medians of all workers that the map's process has had: what is longer
+     * has been kept from a CPU, or was the first of its kind. */
     double between_ns; /* the map's process, between two forks */
-    double again_ns;   /* MAP_PROCESSES: the map's process, from a worker's end or a merge to the next fork */
     double fork_ns;    /* the map's process, in a fork */
-    double latency_ns; /* from the begin of the fork to the worker's begin */
     double begin_ns;   /* the worker, until its first chunk */
     double end_ns;     /* the worker, after its last chunk */
+    double latency_ns; /* from the begin of the fork to the worker's begin */
     double cpu;        /* the workers' share of a CPU, while they neither wait nor end */
-    double merge_ns;   /* the map's process, for each unit */
-    double ending_ns;  /* the map's process, after the last worker's end and the last result, without merges */
+    /* And the map, besides: */
+    double lead_ns;           /* the map's process, from the call to the first fork */
+    double again_ns;          /* MAP_PROCESSES: the map's process, from a worker's end or a merge to the next fork */
+    double merge_ns;          /* the map's process, for each unit */
+    double ending_ns;         /* the map's process, after the last worker's end and the last result, without merges */
+    const struct cost *forks; /* the costs of all forks that fork_ns is the median of, to draw from */
+    uint32_t fork_count;
 };
 
 struct maps {
     struct map *rows; /* one for each region of the program */
     uint32_t count, unit_count;
-    double *forks_ns; /* of all forks of workers, to draw from */
-    uint32_t fork_count;
+    struct cost *costs; /* sorted */
+    size_t cost_count;
 };
 
 /* Where the maps are others than in the run; all zero: nowhere. */

@@ -64,10 +64,7 @@ static void draw(struct predicting *p, uint64_t *state)
             const struct unit *from = &map->units[random_below(state, map->unit_count)], *to = &map->units[u];
             p->unit_factors[map->first_unit + u] = to->task_ns > 0 ? per_argument(from) / per_argument(to) : 1;
         }
-        if (p->maps.fork_count)
-            p->map_fork_ns[i] = p->maps.forks_ns[random_below(state, p->maps.fork_count)];
-        else
-            p->map_fork_ns[i] = map->fork_ns;
+        p->map_fork_ns[i] = map->fork_count ? map->forks[random_below(state, map->fork_count)].ns : map->fork_ns;
     }
 }
 
