@@ -1,5 +1,6 @@
 """How right `snakefish-trace predict` is: programs whose tasks sleep (sleepers.py) are traced at 1, 2, 4, ... 64 workers, and
-what the traces at 1 and at 2 workers predict for 4 to 64 is compared with what the others measured.
+what the traces at 1 and at 2 workers predict for 4 to 64, on the CPUs that are there, is compared with what the others
+measured.
 
     python3 tests/stress/predict.py [--scale S] [--program NAME ...] [--workers 1,2,4,8,16,32,64] [--keep DIRECTORY] [--strict]
 
@@ -30,6 +31,7 @@ from truth import open_trace, wrongs_of  # noqa: E402
 TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 FROM = (1, 2)
 WITHIN = 0.05
+CPUS = len(os.sched_getaffinity(0))
 AT_ONCE = 32  # processes of programs that run side by side
 STARTING_S = 2  # a program begins so long after the one before it, which needs a CPU until then
 
@@ -52,8 +54,8 @@ def measured_s(path):
 
 def predicted(path, cpus):
     """Number of CPUs -> prediction."""
-    said = subprocess.run([TRACER, "predict", "--json", "--cpus", ",".join(map(str, cpus)), path], check=True,
-                          stdout=subprocess.PIPE, text=True).stdout
+    said = subprocess.run([TRACER, "predict", "--json", "--cpus", ",".join(map(str, cpus)), "--machine", str(CPUS), path],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
     return {p["cpus"]: p for p in json.loads(said)["predictions"]}
 
 

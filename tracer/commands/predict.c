@@ -4,16 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "predict/ceiling.h"
-#include "predict/predict.h"
 #include "base/json.h"
 #include "base/table.h"
 #include "commands/commands.h"
+#include "predict/ceiling.h"
+#include "predict/predict.h"
 #include "store/database.h"
 #include "store/inserts.h"
 
 static const char usage[] =
-    "usage: snakefish-trace predict [--cpus N,N,...] [--ceiling BENCH] [--json] FILE\n"
+    "usage: snakefish-trace predict [--cpus N,N,...] [--machine N] [--ceiling BENCH] [--json] FILE\n"
     "\n"
     "Says how long the traced run would take on other numbers of CPUs, what limits it there, and from how many CPUs "
     "on\n"
@@ -25,6 +25,7 @@ static const char usage[] =
     "  speedup    against one CPU\n"
     "\n"
     "  --cpus N,N,...  numbers from 1 to 4096, at most 64; default 1,2,4,8,16,32,64\n"
+    "  --machine N     there are only N CPUs: above that maps have more workers than there are CPUs\n"
     "  --ceiling BENCH a bench database, of the machine that is predicted for: tasks take longer where others work, "
     "by\n"
     "                  as much as its independent copies of programs do\n"
@@ -116,13 +117,12 @@ static int run(const char *path, struct predict *predicting, bool json, struct s
 
 int cmd_predict(int argc, char **argv)
 {
-    static const struct option options[] = {{"cpus", required_argument, NULL, 'c'},
-                                            {"ceiling", required_argument, NULL, 'l'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"cpus", required_argument, NULL, 'c'},    {"ceiling", required_argument, NULL, 'l'},
+        {"machine", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {0}};
     struct command_line line = command_line(argc, argv, "+:h", options, usage);
-    int cpus[PREDICT_COUNT_MOST];
+    int cpus[PREDICT_COUNT_MOST], machine[PREDICT_COUNT_MOST] = {0};
     struct predict predicting = {.cpus = cpus, .count = read_cpus(cpus, "1,2,4,8,16,32,64")};
     static double slowdowns[PREDICT_CPUS_MOST + 1];
     const char *path = NULL, *ceiling = NULL;
@@ -137,6 +137,8 @@ int cmd_predict(int argc, char **argv)
                                  PREDICT_CPUS_MOST, PREDICT_COUNT_MOST, optarg);
         else if (next == 'l')
             ceiling = optarg;
+        else if (next == 'm' && read_cpus(machine, optarg) != 1)
+            return command_usage(usage, "--machine needs a number from 1 to %d, not %s", PREDICT_CPUS_MOST, optarg);
         else if (next == COMMAND_OPERAND && path)
             return command_usage(usage, "predict takes one trace, and %s is one too many", optarg);
         else if (next == COMMAND_OPERAND)
@@ -146,6 +148,7 @@ int cmd_predict(int argc, char **argv)
         return line.status;
     if (!path)
         return command_usage(usage, "predict needs a trace");
+    predicting.machine = machine[0];
     predicting.slowdowns = ceiling ? slowdowns : NULL;
     if ((ceiling && ceiling_read(slowdowns, PREDICT_CPUS_MOST, ceiling, &why)) || run(path, &predicting, json, &why)) {
         output_note("%s", why.text);

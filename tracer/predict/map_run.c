@@ -112,7 +112,7 @@ static bool owner_works(struct map_runs *runs, uint32_t actor, double ns, enum a
 {
     const struct map_run *run = &runs->rows[runs->actors->rows[actor].call];
     int process = run->map->region->process;
-    return actors_work(runs->actors, actor, ns, runs->program->cpu[process], activity, process,
+    return actors_work(runs->actors, actor, ns, program_cpu(&runs->program->cpu[process], activity), activity, process,
                        (uint32_t)(run - runs->rows));
 }
 
@@ -301,8 +301,8 @@ static void adapt_block(struct actor *worker, double took_ns)
 static bool worker_works(struct map_runs *runs, uint32_t actor, double ns, enum activity activity)
 {
     struct actor *worker = &runs->actors->rows[actor];
-    return actors_work(runs->actors, actor, ns, runs->rows[worker->crew].map->cpu, activity, worker->crew,
-                       activity == ACTIVITY_TASKS ? worker->task : 0);
+    return actors_work(runs->actors, actor, ns, program_cpu(&runs->rows[worker->crew].map->cpu, activity), activity,
+                       worker->crew, activity == ACTIVITY_TASKS ? worker->task : 0);
 }
 
 bool map_runs_step_worker(struct map_runs *runs, uint32_t actor)

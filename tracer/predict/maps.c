@@ -222,7 +222,7 @@ static int read_workers(struct reading *r)
 {
     struct map *map = r->map;
     struct chunks chunks = {0};
-    double cpus = 0, busy = 0;
+    double busy = 0;
     int error = 0;
     for (uint32_t i = 0; i < map->region->worker_count && !error; i++) {
         int worker = map->region->workers[i];
@@ -236,10 +236,11 @@ static int read_workers(struct reading *r)
         error = add_cost(r, COST_BEGIN, (double)(begun_ns - start_ns));
         if (!error)
             error = add_cost(r, COST_END, (double)(end_ns - ended_ns));
-        cpus += r->program->cpu[worker];
+        map->cpu.running += r->program->cpu[worker].running;
+        map->cpu.other += r->program->cpu[worker].other;
         busy++;
     }
-    map->cpu = mean(cpus, busy);
+    map->cpu = (struct cpu_share){mean(map->cpu.running, busy), mean(map->cpu.other, busy)};
     if (!error)
         error = keep_units(r, &chunks);
     free(chunks.rows);

@@ -45,12 +45,12 @@ struct map {
     int workers;    /* in the run, at a time */
     /* What each worker costs. These are the lower medians of all workers that the map's process has had: what is longer
      * has been kept from a CPU, or was the first of its kind. */
-    double between_ns; /* the map's process, between two forks */
-    double fork_ns;    /* the map's process, in a fork */
-    double begin_ns;   /* the worker, until its first chunk */
-    double end_ns;     /* the worker, after its last chunk */
-    double latency_ns; /* from the begin of the fork to the worker's begin */
-    double cpu;        /* the workers' share of a CPU, while they neither wait nor end */
+    double between_ns;    /* the map's process, between two forks */
+    double fork_ns;       /* the map's process, in a fork */
+    double begin_ns;      /* the worker, until its first chunk */
+    double end_ns;        /* the worker, after its last chunk */
+    double latency_ns;    /* from the begin of the fork to the worker's begin */
+    struct cpu_share cpu; /* means over the map's workers */
     /* And the map, besides: */
     double lead_ns;           /* the map's process, from the call to the first fork */
     double again_ns;          /* MAP_PROCESSES: the map's process, from a worker's end or a merge to the next fork */
@@ -72,6 +72,7 @@ struct map_changes {
     const double *unit_factors; /* for each unit of all maps, of its time in f; NULL: 1 */
     const double *map_fork_ns;  /* for each map: in place of its fork_ns; NULL: that */
     const double *slowdowns;    /* [n]: how many times as long f takes where n workers are at it; NULL: as long */
+    int machine;                /* the CPUs that are there, where maps have more workers; 0: as many as workers */
     int slowdowns_most;         /* the last n */
 };
 

@@ -32,7 +32,8 @@ struct predicting {
 /* The changes of all simulations. */
 static struct map_changes changes_of(const struct predicting *p)
 {
-    return (struct map_changes){.slowdowns = p->predict->slowdowns, .slowdowns_most = PREDICT_CPUS_MOST};
+    return (struct map_changes){
+        .slowdowns = p->predict->slowdowns, .slowdowns_most = PREDICT_CPUS_MOST, .machine = p->predict->machine};
 }
 
 /* ---- the interval ---- */

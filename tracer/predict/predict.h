@@ -23,6 +23,7 @@ struct prediction {
 struct predict {
     const int *cpus;         /* rising, from 1 to PREDICT_CPUS_MOST */
     int count;               /* at most PREDICT_COUNT_MOST */
+    int machine;             /* as in struct map_changes */
     const double *slowdowns; /* [1..PREDICT_CPUS_MOST], of ceiling.h; NULL: nobody is slower because others work */
 
     struct prediction predictions[PREDICT_COUNT_MOST];

@@ -333,23 +333,41 @@ static void find_launches(struct making *m)
     }
 }
 
-/* By what each process says at its end of its CPU time; without that it was on a CPU always. */
-static void find_cpu(struct making *m)
+/* The CPU time that the process has told of; negative: it has not. */
+static double cpu_time(const struct making *m, int process)
 {
     const struct program *program = m->program;
+    double ns = -1;
+    for (uint32_t i = program->mark_first[process]; i < program->mark_first[process + 1]; i++) {
+        const struct mark *mark = &m->graph->marks[program->marks[i]];
+        if (mark->kind == SF_EVENT_USAGE)
+            ns = (ns < 0 ? 0 : ns) + (mark->a > 0 ? (double)mark->a : 0);
+    }
+    return ns;
+}
+
+static double share_of(double cpu_ns, double ns)
+{
+    return cpu_ns >= ns ? 1 : cpu_ns > 0 ? cpu_ns / ns : 0;
+}
+
+static void find_cpu(struct making *m)
+{
     for (int p = 0; p < m->graph->processes->count; p++) {
-        double work_ns = 0, cpu_ns = -1;
+        double running_ns = 0, other_ns = 0, cpu_ns = cpu_time(m, p);
+        struct cpu_share *cpu = &m->program->cpu[p];
         for (uint32_t i = m->step_first[p]; i < m->step_first[p + 1]; i++) {
             const struct step *step = &m->graph->steps[m->steps[i]];
-            if (!graph_is_wait(step) && step->category != CATEGORY_NO_CPU)
-                work_ns += (double)(step->to_ns - step->from_ns);
+            if (step->category == CATEGORY_RUNNING)
+                running_ns += (double)(step->to_ns - step->from_ns);
+            else if (!graph_is_wait(step) && step->category != CATEGORY_NO_CPU)
+                other_ns += (double)(step->to_ns - step->from_ns);
         }
-        for (uint32_t i = m->program->mark_first[p]; i < m->program->mark_first[p + 1]; i++) {
-            const struct mark *mark = &m->graph->marks[m->program->marks[i]];
-            if (mark->kind == SF_EVENT_USAGE)
-                cpu_ns = (cpu_ns < 0 ? 0 : cpu_ns) + (mark->a > 0 ? (double)mark->a : 0);
-        }
-        program->cpu[p] = cpu_ns < 0 || cpu_ns >= work_ns ? 1 : cpu_ns / work_ns;
+        cpu->running = cpu->other = 1;
+        if (cpu_ns < 0)
+            continue;
+        cpu->other = share_of(cpu_ns, other_ns);
+        cpu->running = share_of(cpu_ns - other_ns, running_ns);
     }
 }
 

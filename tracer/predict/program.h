@@ -55,6 +55,12 @@ struct launch {
     bool is_worker;    /* of a map: not launched */
 };
 
+/* The part of a process's time that it was on a CPU. Its own work may have been sleep; the rest, such as forking and
+ * pickling, needs a CPU as long as the process has used one for so long at all. */
+struct cpu_share {
+    double running, other; /* from 0 to 1 */
+};
+
 struct program {
     const struct graph *graph;
     struct op *ops; /* those of process p are [first[p], first[p + 1]) */
@@ -63,7 +69,7 @@ struct program {
     uint32_t *marks, *mark_first; /* the graph's marks of each process, in order: likewise */
     uint32_t op_count;
     struct launch *launches; /* one for each process */
-    double *cpu;             /* the share of each process's time outside of waits that it was on a CPU */
+    struct cpu_share *cpu;   /* likewise */
     uint32_t queue_count;
     struct region *regions; /* the calls of maps */
     uint32_t region_count;
@@ -80,6 +86,12 @@ struct region {
 /* The graph must outlive it. 0 or -ENOMEM; fini in every case. */
 int program_init(struct program *program, const struct graph *graph);
 void program_fini(struct program *program);
+
+/* The part of a CPU that an activity of the process takes. */
+static inline double program_cpu(const struct cpu_share *cpu, int activity)
+{
+    return activity == ACTIVITY_RUNNING || activity == ACTIVITY_TASKS ? cpu->running : cpu->other;
+}
 
 /* The time of a mark. */
 static inline int64_t program_mark_ns(const struct program *program, uint32_t mark)

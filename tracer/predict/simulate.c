@@ -39,6 +39,7 @@ struct simulation {
     uint32_t *child_of_step,
         *child_of_end;    /* the first process that is launched then + 1; of a step, of a process's end */
     uint32_t *next_child; /* the next one likewise */
+    double cpus;          /* that maps have workers for */
     uint32_t last;        /* the actor that ended last; ACTORS_NONE: none */
     double end_ns;
 };
@@ -220,7 +221,7 @@ static bool do_op(struct simulation *s, uint32_t at)
     case OP_WORK:
     case OP_PAUSE:
         return actors_work(&s->actors, at, op->ns * (is_task ? actor->factor : 1),
-                           op->kind == OP_WORK ? s->program->cpu[actor->process] : 0,
+                           op->kind == OP_WORK ? program_cpu(&s->program->cpu[actor->process], op->activity) : 0,
                            is_task ? ACTIVITY_TASKS : op->activity, actor->crew >= 0 ? actor->crew : actor->process,
                            actor->task);
     case OP_PROVIDE:
@@ -234,7 +235,7 @@ static bool do_op(struct simulation *s, uint32_t at)
     case OP_RECEIVE:
         return receive(s, at, op);
     default:
-        map_runs_begin(&s->runs, at, op->what, map_runs_share(&s->runs, at, s->actors.cpus));
+        map_runs_begin(&s->runs, at, op->what, map_runs_share(&s->runs, at, s->cpus));
         return false;
     }
 }
@@ -348,7 +349,8 @@ static int simulation_init(struct simulation *s, const struct maps *maps, const 
 {
     size_t steps = (size_t)program->graph->count + 1, processes = (size_t)program->graph->processes->count + 1,
            queues = (size_t)program->queue_count + 1;
-    s->actors.cpus = cpus;
+    s->actors.cpus = changes->machine > 0 && changes->machine < cpus ? changes->machine : cpus;
+    s->cpus = cpus;
     s->actors.lack = ACTIVITY_NO_CPU;
     s->provided = malloc(steps * sizeof *s->provided);
     s->queues = malloc(queues * sizeof *s->queues);
