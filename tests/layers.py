@@ -31,7 +31,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ORDER = {
     "ext": [["abi"], ["core/os"], ["core/ring"], ["core/log"], ["core/result"], ["py/base"], ["py/trace"], ["py/message"],
             ["py/task"], ["py/workers"], ["py/module.c"]],
-    "tracer": [["abi"], ["base"], ["store"], ["analyze"], ["kernel"], ["collect"], ["export"], ["commands"]],
+    "tracer": [["abi"], ["base"], ["store"], ["analyze"], ["predict"], ["kernel"], ["collect"], ["export"], ["commands"]],
     "bench": [["__init__.py"], ["support"], ["floor", "workloads", "micro", "runtimes"], ["run"], ["results"],
               ["__main__.py"]],
 }

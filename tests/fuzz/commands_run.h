@@ -240,12 +240,13 @@ static void read_trace(const char *path, const char *json, bool ours)
     } all[] = {{cmd_info, {"info", path}},
                {cmd_analyze, {"analyze", path}},
                {cmd_analyze, {"analyze", "--json", path}},
-               {cmd_export, {"export", path, "-o", json}}};
+               {cmd_export, {"export", path, "-o", json}},
+               {cmd_predict, {"predict", "--json", "--cpus", "1,3,100", path}}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         struct said said = command_run(all[i].command, all[i].words);
         REQUIRE(!ours || said.status == COMMAND_OK, "%s: %s", all[i].words[0], said.err);
-        if (i == 2 && said.status == COMMAND_OK)
-            REQUIRE(json_is_valid(said.out), "analyze --json: %s", said.out);
+        if ((i == 2 || i == 4) && said.status == COMMAND_OK)
+            REQUIRE(json_is_valid(said.out), "%s --json: %s", all[i].words[0], said.out);
         if (i == 3 && said.status == COMMAND_OK) {
             char *text = read_whole(json);
             REQUIRE(json_is_valid(text), "export: %s", text);

@@ -110,9 +110,11 @@ class Case:
         said = {"info": self.run("info", self.tracer, "info", path),
                 "analyze": self.run("analyze", self.tracer, "analyze", path),
                 "analyze --json": self.run("analyze --json", self.tracer, "analyze", "--json", path),
+                "predict --json": self.run("predict --json", self.tracer, "predict", "--json", path),
                 "export": self.run("export", self.tracer, "export", path, "-o", exported)}
-        if said["analyze --json"] is not None:
-            self.check_json("analyze --json", said["analyze --json"])
+        for name in ("analyze --json", "predict --json"):
+            if said[name] is not None:
+                self.check_json(name, said[name])
         if said["export"] is not None:
             with open(exported, "rb") as file:
                 self.check_json("export", file.read())

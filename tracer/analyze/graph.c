@@ -177,5 +177,6 @@ void graph_fini(struct graph *graph)
 {
     free(graph->steps);
     free(graph->order);
+    free(graph->marks);
     *graph = (struct graph){0};
 }

@@ -29,11 +29,24 @@ struct step {
     bool goes_on; /* part of a wait that went on: it was ended in a later part */
 };
 
+/* A begin, an end or an instant that says which steps belong together: of MAP, CHUNK and FORK of a first thread, of
+ * SEND and RECEIVE that have a message, EXIT, PICKLED, USAGE, EXTRACT and MERGE. It is right behind a step, whose end
+ * is its time, and no step goes on over one. */
+struct mark {
+    int64_t object, a, b; /* as in the table `event` */
+    uint32_t step;        /* of the same process */
+    uint32_t dependency;  /* of SEND and RECEIVE: the message's number */
+    int process;
+    unsigned char kind, phase;
+};
+
 struct graph {
     const struct processes *processes;
     struct step *steps; /* of one process in the order of time; those of several processes are mixed */
     uint32_t count;
-    uint32_t *order;        /* all steps, sorted by their ends; each after the step before it and after its provider */
+    uint32_t *order;    /* all steps, sorted by their ends; each after the step before it and after its provider */
+    struct mark *marks; /* likewise */
+    uint32_t mark_count;
     uint32_t dependencies;  /* the highest number of a dependency */
     int64_t from_ns, to_ns; /* the first start, the last end */
 };

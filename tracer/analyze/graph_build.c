@@ -16,6 +16,7 @@ struct chain {
     uint32_t last;           /* its last step; GRAPH_NONE: none */
     uint32_t waited;         /* its last wait, until an event says what that was for; GRAPH_NONE: none */
     bool forked;             /* its parent's FORK was seen */
+    bool marked;             /* the last step is not to go on */
     bool in_wait;            /* a WAIT span is open: */
     int64_t reason, awaited; /* a and b of that WAIT */
 };
@@ -24,7 +25,7 @@ struct build {
     struct graph *graph;
     struct chain *chains;
     struct dependencies *dependencies;
-    size_t room;
+    size_t room, mark_room;
     bool failed; /* no memory */
 };
 
@@ -48,6 +49,7 @@ static struct step *add_step(struct build *build, int process, int64_t from_ns, 
                           .category = category};
     build->chains[process].last = graph->count++;
     build->chains[process].now_ns = to_ns;
+    build->chains[process].marked = false;
     return step;
 }
 
@@ -142,7 +144,7 @@ static void on_stretch(void *arg, const struct stretch *s)
     uint32_t last = chain->last;
     assert(build->failed || chain->now_ns == s->from_ns);
     struct step *step = last != GRAPH_NONE ? &graph->steps[last] : NULL;
-    if (step && step->category == s->category && !step->required && !step->provided && !step->starts)
+    if (step && step->category == s->category && !step->required && !step->provided && !step->starts && !chain->marked)
         step->to_ns = chain->now_ns = s->to_ns;
     else
         step = add_step(build, s->process, s->from_ns, s->to_ns, (unsigned char)s->category);
@@ -309,6 +311,53 @@ static void provide_end(struct build *build, int process)
         provide(build, process, DEPENDENCY_CHILD_END, parent, 0);
 }
 
+static bool is_marked(const struct activity_event *e)
+{
+    switch (e->kind) {
+    case SF_EVENT_MAP:
+    case SF_EVENT_CHUNK:
+    case SF_EVENT_FORK:
+    case SF_EVENT_EXTRACT:
+    case SF_EVENT_MERGE:
+    case SF_EVENT_PICKLED:
+        return e->first_thread;
+    case SF_EVENT_SEND:
+    case SF_EVENT_RECEIVE:
+        return e->phase == SF_PHASE_END && e->a;
+    case SF_EVENT_EXIT:
+    case SF_EVENT_USAGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void mark(struct build *build, const struct activity_event *e)
+{
+    struct graph *graph = build->graph;
+    struct chain *chain = &build->chains[e->process];
+    struct mark *grown = graph->mark_count < GRAPH_NONE - 1
+                             ? array_grow(graph->marks, graph->mark_count, &build->mark_room, sizeof *grown)
+                             : NULL;
+    if (!grown) {
+        build->failed = true;
+        return;
+    }
+    graph->marks = grown;
+    bool is_message = e->kind == SF_EVENT_SEND || e->kind == SF_EVENT_RECEIVE;
+    assert(build->failed || graph->steps[chain->last].to_ns == e->ns);
+    grown[graph->mark_count++] =
+        (struct mark){.object = e->object,
+                      .a = e->a,
+                      .b = e->b,
+                      .step = chain->last,
+                      .dependency = is_message ? number_of(build, DEPENDENCY_MESSAGE, e->object, e->a) : 0,
+                      .process = e->process,
+                      .kind = (unsigned char)e->kind,
+                      .phase = (unsigned char)e->phase};
+    chain->marked = true;
+}
+
 /* An item or a result counts as provided when it is pickled: its span ends later, after the other process has it. A
  * child counts as ended at its EXIT event: the kernel takes it off its CPU later, when its parent already goes on. */
 static void on_event(void *arg, const struct activity_event *e)
@@ -333,6 +382,8 @@ static void on_event(void *arg, const struct activity_event *e)
     } else if (e->phase == SF_PHASE_END) {
         on_end(build, e);
     }
+    if (is_marked(e))
+        mark(build, e);
 }
 
 /* A child whose FORK was not seen counts as forked when it begins. */

@@ -17,6 +17,7 @@ static const struct {
     {"collect", cmd_collect, "recover a session whose collector died"},
     {"info", cmd_info, "show what is in a trace, and what was lost"},
     {"analyze", cmd_analyze, "show where the time went, and what would make the program faster"},
+    {"predict", cmd_predict, "say how long the run would take on other numbers of CPUs"},
     {"report", cmd_report, "write an HTML page with figures"},
     {"export", cmd_export, "write a trace as Chrome trace JSON, for the Perfetto UI or speedscope"},
     {"events", cmd_events, "print the table of events"},

@@ -179,10 +179,10 @@ static PyObject *next_item(PyObject *self, bool block, int64_t deadline)
         return NULL;
     }
     generator->busy = true;
+    sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0); /* before the child can have the request */
     if (!generator->awaited)
         request_item(generator);
     struct sf_waiting waiting = {try_item, sleep_for_item, generator, SF_WAIT_ITEM, task->child.task};
-    sf_log_write(SF_EVENT_NEXT, SF_PHASE_BEGIN, task->child.task, 0, 0);
     generator->check_child = !block; /* a call that does not block checks each time */
     int got = sf_wait(&waiting, block, deadline);
     if (!block)

@@ -15,7 +15,7 @@ MOST = 2 ** 63 - 1
 
 def commands(path):
     return {"info": ["info", path], "analyze": ["analyze", path], "json": ["analyze", "--json", path],
-            "export": ["export", path, "-o", f"{path}.json"]}
+            "predict": ["predict", "--json", path], "export": ["export", path, "-o", f"{path}.json"]}
 
 
 def index(path):
@@ -35,6 +35,7 @@ def reads_all(path):
         assert (done.returncode, done.stderr) == (0, ""), (name, done)
         said[name] = done.stdout
     json.loads(said["json"])
+    json.loads(said["predict"])
     with open(f"{path}.json") as exported:
         json.load(exported)
     return said

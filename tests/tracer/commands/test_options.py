@@ -6,7 +6,7 @@ import pytest
 
 from tracing import PROGRAM, meta, trace
 
-COMMANDS = ["record", "serve", "collect", "info", "analyze", "report", "export", "events"]
+COMMANDS = ["record", "serve", "collect", "info", "analyze", "predict", "report", "export", "events"]
 
 
 def refused(*args):

@@ -1,0 +1,106 @@
+"""`snakefish-trace predict`: what it prints, for programs whose tasks sleep. tests/stress/predict.py compares with the clock."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import sys
+
+import pytest
+
+from tracing import BUILD, ROOT, trace
+
+SLEEPERS = ROOT / "tests" / "stress" / "sleepers.py"
+KEYS = ["cpus", "seconds", "low", "high", "speedup", "efficiency", "limit"]
+
+
+def traced(db, program, workers):
+    """A short run."""
+    done = trace("record", "-q", "-o", db, "--", sys.executable, SLEEPERS, program, workers, 0.01,
+                 env={**os.environ, "PYTHONPATH": str(BUILD / "lib")})
+    assert done.returncode == 0, done.stderr
+    return db
+
+
+def predictions(db, *options):
+    done = trace("predict", "--json", *options, db)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert list(said) == ["predictions", "enough"]
+    return said["predictions"]
+
+
+@pytest.mark.parametrize("program", ["heavy_tailed", "merges_in_rounds", "merges_of_an_even_split", "pipeline",
+                                     "nested_threads", "generator_between_maps"])
+def test_each_kind_of_program_has_a_prediction_with_an_interval_and_a_limit(db, program):
+    found = predictions(traced(db, program, 2))
+    assert [p["cpus"] for p in found] == [1, 2, 4, 8, 16, 32, 64]
+    for p in found:
+        assert list(p) == KEYS
+        assert 0 < p["low"] <= p["seconds"] <= p["high"]
+        assert p["speedup"] == pytest.approx(found[0]["seconds"] / p["seconds"])
+        assert p["efficiency"] == pytest.approx(p["speedup"] / p["cpus"])
+        assert p["limit"]
+    assert found[1]["seconds"] < found[0]["seconds"]  # nine tenths of each of them can be shared out
+
+
+def test_it_says_the_same_each_time_and_leaves_the_trace_as_it_is(db):
+    traced(db, "even", 2)
+    before = hashlib.sha256(db.read_bytes()).hexdigest()
+    assert predictions(db) == predictions(db)
+    assert hashlib.sha256(db.read_bytes()).hexdigest() == before
+
+
+def test_text(db):
+    traced(db, "even", 2)
+    said = trace("predict", "--cpus", "64,2,64,1", db).stdout.splitlines()
+    assert said[1] == "prediction"
+    assert said[2].split() == ["cpus", "s", "low", "high", "faster", "efficiency", "limit"]
+    assert [line.split()[0] for line in said[3:6]] == ["1", "2", "64"]
+    assert said[3].split()[4] == "1.00x"
+
+
+def test_a_program_without_maps_is_said_to_have_none(db):
+    code = "import snakefish\nwith snakefish.Thread(int): pass"
+    done = trace("record", "-q", "-o", db, "--", sys.executable, "-c", code,
+                 env={**os.environ, "PYTHONPATH": str(BUILD / "lib")})
+    assert done.returncode == 0, done.stderr
+    assert trace("predict", db).stdout.startswith("no map was called: ")
+
+
+@pytest.mark.parametrize("cpus", ["", "0", "-1", "2,", "2,x", "1,,2", "4097", ",".join(["1"] * 65), "1 2"])
+def test_wrong_numbers_of_cpus_are_refused(cpus, db):
+    done = trace("predict", "--cpus", cpus, db)
+    assert done.returncode == 2 and done.stdout == "" and "--cpus needs numbers from 1 to 4096" in done.stderr
+
+
+# ---- the machine's ceiling ----
+
+def bench(path, *estimates, cpus=8):
+    """A bench database with rows (program, runtime, workers, median_ns)."""
+    db = sqlite3.connect(path)
+    db.executescript((ROOT / "bench" / "run" / "schema.sql").read_text())
+    db.execute("PRAGMA foreign_keys=OFF")
+    db.execute("INSERT INTO machine VALUES(1, 'effective_cpus', ?)", (cpus,))
+    db.executemany("INSERT INTO estimate VALUES(1, ?, 1, ?, ?, 6, ?, NULL, NULL, ?)",
+                   [(*row, row[-1]) for row in estimates])
+    db.commit()
+    db.close()
+    return path
+
+
+def test_a_ceiling_makes_tasks_longer_where_others_work(db, tmp_path):
+    """Copies of the program take twice as long on 4 CPUs as alone, so 4 workers are twice as slow, and 2 by a third."""
+    traced(db, "even", 1)
+    ceiling = bench(tmp_path / "bench.db", ("p", "sequential", 1, 1000), ("p", "ceiling", 4, 500), ("p", "ceiling", 16, 9999))
+    plain, slow = predictions(db), predictions(db, "--ceiling", ceiling)
+    factors = [b["seconds"] / a["seconds"] for a, b in zip(plain, slow)]
+    assert factors[0] == 1
+    assert 1.1 < factors[1] < 4 / 3 < factors[2] <= 2
+
+
+def test_what_is_no_bench_with_a_ceiling_is_refused(db, tmp_path):
+    traced(db, "even", 1)
+    for path in (db, tmp_path / "missing.db", bench(tmp_path / "bench.db", ("p", "sequential", 1, 1000))):
+        done = trace("predict", "--ceiling", path, db)
+        assert done.returncode == 1 and done.stdout == "" and str(path) in done.stderr

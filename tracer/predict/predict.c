@@ -1,0 +1,318 @@
+/* Simulations: one with the times of the run for each number of CPUs, with its path, and some in which times are drawn
+ * anew. The draws are the same for each number of CPUs, and the same in each call, so that results can be compared. */
+#include "predict/predict.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "analyze/graph_build.h"
+#include "base/text.h"
+#include "predict/simulate.h"
+
+enum { DRAWS = 100, DRAWS_LEAST = 20 };
+
+#define DRAWN_OPS 2e7 /* all draws of a number of CPUs together do about so many operations */
+#define ENOUGH 1.02
+#define ONE_TASK 0.9 /* of the tasks on the path: then it is the longest one that counts */
+
+struct predicting {
+    struct predict *predict;
+    sqlite3 *db;
+    struct processes processes;
+    struct graph graph;
+    struct program program;
+    struct maps maps;
+    double *unit_factors, *map_fork_ns;
+    double drawn_s[DRAWS];
+};
+
+/* The changes of all simulations. */
+static struct map_changes changes_of(const struct predicting *p)
+{
+    return (struct map_changes){
+        .slowdowns = p->predict->slowdowns, .slowdowns_most = PREDICT_CPUS_MOST, .machine = p->predict->machine};
+}
+
+/* ---- the interval ---- */
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static uint32_t random_below(uint64_t *state, uint32_t count)
+{
+    return (uint32_t)(next_random(state) % count);
+}
+
+static double per_argument(const struct unit *unit)
+{
+    return unit->task_ns / unit->arguments;
+}
+
+/* Each unit's time in f becomes that of some unit of its map, argument by argument. */
+static void draw(struct predicting *p, uint64_t *state)
+{
+    for (uint32_t i = 0; i < p->maps.count; i++) {
+        const struct map *map = &p->maps.rows[i];
+        for (uint32_t u = 0; u < map->unit_count; u++) {
+            const struct unit *from = &map->units[random_below(state, map->unit_count)], *to = &map->units[u];
+            p->unit_factors[map->first_unit + u] = to->task_ns > 0 ? per_argument(from) / per_argument(to) : 1;
+        }
+        p->map_fork_ns[i] = map->fork_count ? map->forks[random_below(state, map->fork_count)].ns : map->fork_ns;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* 0 or -ENOMEM. */
+static int find_interval(struct predicting *p, struct prediction *prediction)
+{
+    uint64_t state = 1;
+    struct map_changes changes = changes_of(p);
+    changes.unit_factors = p->unit_factors;
+    changes.map_fork_ns = p->map_fork_ns;
+    double most = DRAWN_OPS / (p->program.op_count + 1.0);
+    int draws = most > DRAWS ? DRAWS : most < DRAWS_LEAST ? DRAWS_LEAST : (int)most;
+    prediction->low = prediction->high = prediction->seconds;
+    if (!p->maps.unit_count)
+        return 0;
+    for (int i = 0; i < draws; i++) {
+        draw(p, &state);
+        p->drawn_s[i] = simulate(&p->maps, &p->program, prediction->cpus, &changes, NULL) / 1e9;
+        if (p->drawn_s[i] < 0)
+            return -ENOMEM;
+    }
+    qsort(p->drawn_s, (size_t)draws, sizeof *p->drawn_s, by_value);
+    int cut = draws / 40;
+    prediction->low = fmin(prediction->seconds, p->drawn_s[cut]);
+    prediction->high = fmax(prediction->seconds, p->drawn_s[draws - 1 - cut]);
+    return 0;
+}
+
+/* ---- the limit, in words ---- */
+
+/* A kind of limit: what most of the path goes into. The same kind at two numbers of CPUs is one limit. */
+enum limit_kind {
+    LIMIT_NONE, /* the tasks: more CPUs help */
+    LIMIT_LONGEST_TASK,
+    LIMIT_ACTIVITY, /* and that activity */
+};
+
+static int limit_of(const struct simulate_path *path)
+{
+    int most = 0;
+    for (int i = 1; i < ACTIVITY_COUNT; i++)
+        if (path->ns[i] > path->ns[most])
+            most = i;
+    if (most == ACTIVITY_NO_CPU)
+        return LIMIT_NONE;
+    if (most != ACTIVITY_TASKS)
+        return LIMIT_ACTIVITY + most;
+    return path->longest_ns >= ONE_TASK * path->ns[most] && path->tasks <= (uint32_t)path->maps ? LIMIT_LONGEST_TASK
+                                                                                                : LIMIT_NONE;
+}
+
+/* 0.41 s, 41 ms, 41 us */
+static const char *shown_time(char *text, size_t size, double ns)
+{
+    if (ns >= 1e9)
+        snprintf(text, size, "%.3g s", ns / 1e9);
+    else if (ns >= 1e6)
+        snprintf(text, size, "%.3g ms", ns / 1e6);
+    else
+        snprintf(text, size, "%.3g us", ns / 1e3);
+    return text;
+}
+
+/* The name of a process, which the program has chosen. */
+static void name_process(struct predicting *p, int process, char *name, size_t size)
+{
+    sqlite3_stmt *s = NULL;
+    snprintf(name, size, "a process");
+    if (process == PROCESS_NONE ||
+        sqlite3_prepare_v2(p->db, "SELECT coalesce(name, 'process ' || id) FROM process WHERE id = ?", -1, &s, NULL) !=
+            SQLITE_OK)
+        return;
+    sqlite3_bind_int64(s, 1, p->processes.rows[process].id);
+    if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_text(s, 0))
+        text_clean(name, size, (const char *)sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+    sqlite3_finalize(s);
+}
+
+static void say_running(struct predicting *p, const struct simulate_path *path, const char *time, char *text,
+                        size_t size)
+{
+    char name[100], part[40];
+    name_process(p, path->busiest, name, sizeof name);
+    snprintf(text, size, "what %s does itself, %s", name, shown_time(part, sizeof part, path->busiest_ns));
+    if (path->busiest_ns < 0.99 * path->ns[ACTIVITY_RUNNING])
+        snprintf(text, size, "what processes do outside of maps, %s, most of it %s", time, name);
+}
+
+static void say_activity(struct predicting *p, const struct simulate_path *path, int activity, char *text, size_t size)
+{
+    char time[40], each[40];
+    double ns = path->ns[activity];
+    uint32_t maps = path->maps ? path->maps : 1;
+    shown_time(time, sizeof time, ns);
+    shown_time(each, sizeof each, ns / maps);
+    switch (activity) {
+    case ACTIVITY_RUNNING:
+        say_running(p, path, time, text, size);
+        break;
+    case ACTIVITY_FORKING:
+        snprintf(text, size, "forking, %s", time);
+        break;
+    case ACTIVITY_STARTING:
+        snprintf(text, size, "begin and end of processes, %s", time);
+        break;
+    case ACTIVITY_TAKING:
+        snprintf(text, size, "the parent's unpickling, %s%s", each, maps > 1 ? " a map" : "");
+        break;
+    case ACTIVITY_PICKLING:
+        snprintf(text, size, "pickling and copying, %s", time);
+        break;
+    case ACTIVITY_MERGING:
+        snprintf(text, size, "merges, %s%s", each, maps > 1 ? " a map" : "");
+        break;
+    case ACTIVITY_ENDING:
+        snprintf(text, size, "the ends of maps, %s", time);
+        break;
+    case ACTIVITY_HANDOVER:
+        snprintf(text, size, "handing over, %s", time);
+        break;
+    case ACTIVITY_WAITING:
+        snprintf(text, size, "waiting for what is not in the trace, %s", time);
+        break;
+    default:
+        snprintf(text, size, "other than the program's work, %s", time);
+    }
+}
+
+static void say_limit(struct predicting *p, const struct simulate_path *path, int limit, int from, struct sentence *say)
+{
+    char text[300], time[40];
+    if (limit == LIMIT_NONE) {
+        snprintf(say->text, sizeof say->text, "%s",
+                 path->ns[ACTIVITY_NO_CPU] > path->ns[ACTIVITY_TASKS] ? "more processes than CPUs" : "the tasks");
+        return;
+    }
+    if (limit == LIMIT_LONGEST_TASK)
+        snprintf(text, sizeof text, "the longest task, %s", shown_time(time, sizeof time, path->longest_ns));
+    else
+        say_activity(p, path, limit - LIMIT_ACTIVITY, text, sizeof text);
+    snprintf(say->text, sizeof say->text, "from %d CPU%s on %s", from, from == 1 ? "" : "s", text);
+}
+
+/* ---- one number of CPUs ---- */
+
+/* The seconds on so many CPUs, and the limit there. Negative: no memory. */
+static double seconds_on(struct predicting *p, int cpus, struct simulate_path *path, int *limit)
+{
+    struct map_changes changes = changes_of(p);
+    double ns = simulate(&p->maps, &p->program, cpus, &changes, path);
+    *limit = limit_of(path);
+    return ns / 1e9;
+}
+
+/* The first number of CPUs in (below, cpus] with that limit, which is the limit on cpus; by halving. */
+static int first_with(struct predicting *p, int below, int cpus, int limit)
+{
+    while (cpus - below > 1) {
+        int middle = below + (cpus - below) / 2, there;
+        struct simulate_path path;
+        if (seconds_on(p, middle, &path, &there) >= 0 && there == limit)
+            cpus = middle;
+        else
+            below = middle;
+    }
+    return cpus;
+}
+
+static void find_enough(struct predict *predict)
+{
+    double least_s = predict->predictions[0].seconds;
+    int i = 0;
+    for (int k = 1; k < predict->count; k++)
+        least_s = fmin(least_s, predict->predictions[k].seconds);
+    while (predict->predictions[i].seconds > least_s * ENOUGH)
+        i++;
+    predict->enough = predict->predictions[i].cpus;
+}
+
+static int predict_all(struct predicting *p)
+{
+    struct predict *predict = p->predict;
+    struct simulate_path path;
+    int before = 0, limit_before = -1, from = 1;
+    double alone_s = seconds_on(p, 1, &path, &limit_before);
+    if (alone_s < 0)
+        return -ENOMEM;
+    for (int i = 0; i < predict->count; i++) {
+        struct prediction *prediction = &predict->predictions[i];
+        int limit;
+        *prediction = (struct prediction){.cpus = predict->cpus[i]};
+        prediction->seconds = seconds_on(p, prediction->cpus, &path, &limit);
+        if (prediction->seconds < 0 || find_interval(p, prediction))
+            return -ENOMEM;
+        prediction->speedup = prediction->seconds > 0 ? alone_s / prediction->seconds : 1;
+        if (limit != limit_before)
+            from = first_with(p, before ? before : 1, prediction->cpus, limit);
+        say_limit(p, &path, limit, from, &prediction->limit);
+        before = prediction->cpus;
+        limit_before = limit;
+    }
+    find_enough(predict);
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+static int predict_program(struct predicting *p)
+{
+    int error = graph_build(&p->graph, p->db, &p->processes);
+    if (!error)
+        error = program_init(&p->program, &p->graph);
+    if (!error)
+        error = maps_init(&p->maps, &p->program);
+    if (error)
+        return error;
+    p->unit_factors = malloc(((size_t)p->maps.unit_count + 1) * sizeof *p->unit_factors);
+    p->map_fork_ns = malloc(((size_t)p->maps.count + 1) * sizeof *p->map_fork_ns);
+    if (!p->unit_factors || !p->map_fork_ns)
+        return -ENOMEM;
+    p->predict->maps = p->maps.count;
+    p->predict->processes = 0;
+    for (int i = 0; i < p->processes.count; i++)
+        p->predict->processes += !p->program.launches[i].is_worker;
+    return predict_all(p);
+}
+
+int predict(struct predict *predict, sqlite3 *db, struct sentence *why)
+{
+    struct predicting p = {.predict = predict, .db = db};
+    assert(predict->count >= 1 && predict->count <= PREDICT_COUNT_MOST);
+    int error = processes_init(&p.processes, db);
+    if (!error)
+        error = predict_program(&p);
+    if (error)
+        output_explain(why, error, "%s", error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+    free(p.unit_factors);
+    free(p.map_fork_ns);
+    maps_fini(&p.maps);
+    program_fini(&p.program);
+    graph_fini(&p.graph);
+    processes_fini(&p.processes);
+    return error;
+}

@@ -1,0 +1,37 @@
+/* How long a run would take on other numbers of CPUs, how sure that is, and what keeps it from being faster. See
+ * simulate.h for the model. */
+#ifndef SF_TRACER_PREDICT_PREDICT_H
+#define SF_TRACER_PREDICT_PREDICT_H
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#include "base/output.h"
+
+enum { PREDICT_CPUS_MOST = 4096, PREDICT_COUNT_MOST = 64 };
+
+struct prediction {
+    int cpus;
+    double seconds;
+    /* The middle 95 % of simulations in which each task takes as long as another one of its map did, drawn anew, and
+     * each map's forks as long as another one; and `seconds`. */
+    double low, high;
+    double speedup;        /* the seconds on one CPU / these */
+    struct sentence limit; /* what most of the time on the longest path goes into */
+};
+
+struct predict {
+    const int *cpus;         /* rising, from 1 to PREDICT_CPUS_MOST */
+    int count;               /* at most PREDICT_COUNT_MOST */
+    int machine;             /* as in struct map_changes */
+    const double *slowdowns; /* [1..PREDICT_CPUS_MOST], of ceiling.h; NULL: nobody is slower because others work */
+
+    struct prediction predictions[PREDICT_COUNT_MOST];
+    int enough;               /* the fewest of the CPUs with which it is within 2 % of its shortest */
+    uint32_t maps, processes; /* maps that were handed out again; processes that did what they did in the run */
+};
+
+/* Fills in what is behind `slowdowns`. Nothing is stored. 0, -ENOMEM or -EIO, with the reason. */
+int predict(struct predict *predict, sqlite3 *db, struct sentence *why);
+
+#endif
