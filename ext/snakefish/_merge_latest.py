@@ -6,7 +6,12 @@ the last snapshot is kept, and at the next fork it gets what has changed since.
 
 It is kept only if it consists of dicts and lists of atoms: nobody notices how long these live. It stays as it is as long
 as a child needs it, in the parent and in the child itself.
+
+It must not keep alive what the program has dropped. So each collection of garbage drops a snapshot whose variables are bound to
+other containers, and a full one also a snapshot in which anything has changed.
 """
+
+import gc
 
 from snakefish._merge_changes import ATOMS, changed, dict_changes, list_changes, others
 from snakefish._merge_kinds import Dict, List
@@ -14,6 +19,7 @@ from snakefish._merge_snapshot import ROOT, Snapshot
 
 _latest: list = []  # at most one. Who renews it takes it out, so that no thread or signal handler meets it half renewed
 _ATOMS = set(ATOMS)
+_CAN_DROP = hasattr(gc, "callbacks")  # not on PyPy, where a new copy writes no reference counts
 
 
 def snapshot_for(user, variables, rules):
@@ -28,9 +34,24 @@ def snapshot_for(user, variables, rules):
     else:
         keep = True
     snapshot.use(user)
-    if keep:
+    if keep and _CAN_DROP:
         _latest[:] = [snapshot]
+        if _drop_stale not in gc.callbacks:
+            gc.callbacks.append(_drop_stale)
     return snapshot
+
+
+def _drop_stale(phase, info):
+    """A callback of the garbage collector."""
+    if phase == "start" and _latest:
+        snapshot = _latest[0]
+        if _is_bound_elsewhere(snapshot) or info["generation"] == 2 and not snapshot.is_current():
+            _latest.clear()
+
+
+def _is_bound_elsewhere(snapshot):
+    return any(id(value) in snapshot.index and snapshot.variables[label][0].get(snapshot.variables[label][1]) is not value
+               for label, value in snapshot.shadows[ROOT].items())
 
 
 def _is_of(snapshot, variables, rules):

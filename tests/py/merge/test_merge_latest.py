@@ -1,5 +1,8 @@
 """The snapshot of the last fork is used again: brought up to date it is what a new one would be, and it never changes under a
 child that needs it."""
+import gc
+import sys
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -180,3 +183,18 @@ def test_a_child_that_forks_itself_keeps_its_own_ancestor():
             t.start()
         assert set(table) == {"child", "grandchild", "later"}
         table.clear()
+
+
+@pytest.mark.skipif(not hasattr(gc, "callbacks"), reason="the collector has no callbacks here, so nothing is kept")
+@pytest.mark.parametrize("drop, generation", [(lambda v: v.update(table={}), 0), (lambda v: v.pop("table"), 0),
+                                              (lambda v: v["rows"].clear(), 2), (lambda v: v.clear(), 0)])
+def test_what_the_program_has_dropped_does_not_live_on_in_the_snapshot(drop, generation):
+    variables = begin()
+    dropped = variables["rows"]["row"] if generation else variables["table"]
+    before = sys.getrefcount(dropped)
+    snapshot_for(User(), variables_of(RULES, variables), RULES)
+    gc.collect(generation)
+    assert sys.getrefcount(dropped) > before, "it is kept as long as the program has it"
+    drop(variables)
+    gc.collect(generation)
+    assert sys.getrefcount(dropped) == before - 1
