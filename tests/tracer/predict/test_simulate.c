@@ -76,6 +76,22 @@ TEST(a_chunk_of_a_map_without_chunksize_is_cut_into_its_arguments)
     fixture_close(&f);
 }
 
+/* 1000 arguments of 10 us: the claims grow to some milliseconds, and shrink towards the end. By a second implementation
+ * of the rule, one worker claims 15 times; three end at 334 arguments. */
+TEST(short_arguments_are_claimed_by_the_guided_rule)
+{
+    const int64_t tasks[] = {10000000};
+    struct fixture f = map_of(0, tasks, 1, 1000, 0);
+    struct map_changes none = {0};
+    struct simulate_path path;
+    fixture_open(&f);
+    CHECK(simulate(&f.maps, &f.program, 1, &none, &path) > 10000099);
+    CHECK_EQ(15, path.tasks);
+    double ns = simulate(&f.maps, &f.program, 3, &none, NULL);
+    CHECK(ns > 3340099 && ns < 3340101);
+    fixture_close(&f);
+}
+
 /* With chunksize it stays whole. */
 TEST(a_chunk_of_a_map_with_chunksize_stays_whole)
 {
