@@ -64,14 +64,14 @@ void actors_fini(struct actors *actors);
 uint32_t actors_add(struct actors *actors, uint32_t trail);
 
 /* The actor works for so long, on that part of a CPU. False: no time, so it goes on. */
-bool actors_work(struct actors *actors, uint32_t actor, double ns, double cpu, int activity, int who, uint32_t detail);
+bool actors_work(struct actors *actors, uint32_t at, double ns, double cpu, int activity, int who, uint32_t detail);
 
 /* The actor goes on so long after something happened at from_ns, whose trail this is. False: that is over, and the
  * trail is the actor's own as before. */
-bool actors_pause_after(struct actors *actors, uint32_t actor, double from_ns, double ns, uint32_t trail, int activity);
+bool actors_pause_after(struct actors *actors, uint32_t at, double from_ns, double ns, uint32_t trail, int activity);
 
 /* A blocked actor goes on, because of what has just happened: the trail is of that. */
-void actors_wake(struct actors *actors, uint32_t actor, uint32_t trail);
+void actors_wake(struct actors *actors, uint32_t at, uint32_t trail);
 
 /* The next one to step. ACTORS_NONE: nobody is ready. */
 uint32_t actors_next(struct actors *actors);

@@ -188,7 +188,8 @@ static int keep_units(struct reading *r, struct chunks *chunks)
 {
     struct map *map = r->map;
     double sum = 0;
-    qsort(chunks->rows, chunks->count, sizeof *chunks->rows, by_number);
+    if (chunks->count)
+        qsort(chunks->rows, chunks->count, sizeof *chunks->rows, by_number);
     map->units = calloc(chunks->count + 1, sizeof *map->units);
     r->bytes = calloc(chunks->count + 1, sizeof *r->bytes);
     if (!map->units || !r->bytes)

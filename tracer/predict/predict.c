@@ -150,14 +150,11 @@ static void name_process(struct predicting *p, int process, char *name, size_t s
     sqlite3_finalize(s);
 }
 
-static void say_running(struct predicting *p, const struct simulate_path *path, const char *time, char *text,
-                        size_t size)
+static void say_running(struct predicting *p, const struct simulate_path *path, char *text, size_t size)
 {
-    char name[100], part[40];
+    char name[100], time[40];
     name_process(p, path->busiest, name, sizeof name);
-    snprintf(text, size, "what %s does itself, %s", name, shown_time(part, sizeof part, path->busiest_ns));
-    if (path->busiest_ns < 0.99 * path->ns[ACTIVITY_RUNNING])
-        snprintf(text, size, "what processes do outside of maps, %s, most of it %s", time, name);
+    snprintf(text, size, "what %s does itself, %s", name, shown_time(time, sizeof time, path->busiest_ns));
 }
 
 static void say_activity(struct predicting *p, const struct simulate_path *path, int activity, char *text, size_t size)
@@ -169,7 +166,7 @@ static void say_activity(struct predicting *p, const struct simulate_path *path,
     shown_time(each, sizeof each, ns / maps);
     switch (activity) {
     case ACTIVITY_RUNNING:
-        say_running(p, path, time, text, size);
+        say_running(p, path, text, size);
         break;
     case ACTIVITY_FORKING:
         snprintf(text, size, "forking, %s", time);

@@ -11,6 +11,8 @@
 #include "analyze/dependencies.h"
 #include "base/array.h"
 
+enum { LEVELS_MOST = 64 };
+
 /* What is needed only while the program is made. */
 struct making {
     struct program *program;
@@ -316,6 +318,25 @@ static void drop_unwanted(struct program *program, const bool *wanted)
 
 /* ---- processes ---- */
 
+/* The region whose worker each process is, or descends from. */
+static void find_maps(struct making *m)
+{
+    const struct program *program = m->program;
+    const struct processes *processes = m->graph->processes;
+    for (int p = 0; p < processes->count; p++)
+        program->launches[p].map = -1;
+    for (uint32_t i = 0; i < program->region_count; i++)
+        for (uint32_t w = 0; w < program->regions[i].worker_count; w++)
+            program->launches[program->regions[i].workers[w]].map = (int)i;
+    for (int p = 0; p < processes->count; p++) {
+        int at = p;
+        for (int level = 0; level < LEVELS_MOST && at != PROCESS_NONE && program->launches[at].map < 0; level++)
+            at = processes->rows[at].parent;
+        if (at != PROCESS_NONE)
+            program->launches[p].map = program->launches[at].map;
+    }
+}
+
 static void find_launches(struct making *m)
 {
     const struct graph *graph = m->graph;
@@ -405,6 +426,7 @@ static int make(struct making *m)
         return error;
     for (int p = 0; p < processes; p++)
         find_regions(m, p);
+    find_maps(m);
     find_launches(m);
     find_cpu(m);
     for (int p = 0; p < processes; p++)

@@ -52,6 +52,7 @@ struct launch {
     uint32_t provider; /* the step that forks it; GRAPH_NONE: see below */
     int after;         /* without that: the process whose end it follows, or PROCESS_NONE: it starts by itself */
     double lag_ns;     /* so long after that, or after the begin of the run */
+    int map;           /* the map whose worker it is, or that of one of its ancestors, at most 64 above it; -1: none */
     bool is_worker;    /* of a map: not launched */
 };
 

@@ -216,14 +216,17 @@ static bool do_op(struct simulation *s, uint32_t at)
 {
     struct actor *actor = &s->actors.rows[at];
     const struct op *op = &s->program->ops[actor->at++];
-    bool is_task = actor->crew >= 0 && (op->activity == ACTIVITY_RUNNING || op->activity == ACTIVITY_OTHER);
+    int map =
+        actor->crew >= 0 ? actor->crew : s->program->launches[actor->process].map; /* the task's, also in children */
+    bool is_task =
+        map >= 0 && (op->activity == ACTIVITY_RUNNING || (actor->crew >= 0 && op->activity == ACTIVITY_OTHER));
     switch (op->kind) {
     case OP_WORK:
     case OP_PAUSE:
         return actors_work(&s->actors, at, op->ns * (is_task ? actor->factor : 1),
                            op->kind == OP_WORK ? program_cpu(&s->program->cpu[actor->process], op->activity) : 0,
-                           is_task ? ACTIVITY_TASKS : op->activity, actor->crew >= 0 ? actor->crew : actor->process,
-                           actor->task);
+                           is_task ? ACTIVITY_TASKS : op->activity, is_task ? map : actor->process,
+                           actor->crew >= 0 ? actor->task : (uint32_t)actor->process);
     case OP_PROVIDE:
         provide(s, op->what, actor->trail);
         return false;
