@@ -19,9 +19,13 @@ def costs_begin():
 
 
 class Costs:
-    """The time of each variable, and its bytes or conflicts. None stands for what is no single variable's part."""
+    """The time of each variable, and its bytes or conflicts. None stands for what is no single variable's part.
+
+    variables    for Snapshot.variable
+    """
 
     def __init__(self):
+        self.variables = {}
         self._ns, self._counts = {None: 0}, {}
         self._label, self._since = None, perf_counter_ns()
 
