@@ -96,7 +96,7 @@ CREATE TEMP VIEW shown_process AS
 CREATE TEMP VIEW shown_merge AS
   SELECT coalesce(variable, '-') AS variable, tasks, bytes, printf('%9.6f', extract_ns / 1e9) AS "extract s",
          printf('%9.6f', merge_ns / 1e9) AS "merge s", conflicts,
-         CASE WHEN variable IS NULL THEN 'of no single variable: finding changes, unpickling, storing'
+         CASE WHEN variable IS NULL THEN 'of no single variable: the search for changes, storing them'
            WHEN tasks = 0 AND extract_ns > 0 THEN 'compared, and no task has changed it: it need not be shared'
            WHEN bytes >= 1e6 AND bytes * 2 > (SELECT total(bytes) FROM merge_cost)
              THEN 'most of the bytes: share only what other tasks need'

@@ -183,7 +183,7 @@ CREATE VIEW submission AS
   WHERE s.kind = EVENT_SUBMIT;
 
 -- What sharing variables between tasks has cost (snakefish.merge, share=): one row per variable, and one whose variable is
--- NULL for what is no single variable's part: the search for what has changed, unpickling, storing. tasks: that have
+-- NULL for what is no single variable's part: the search for what has changed, storing it. tasks: that have
 -- changed it; NULL's: that have looked. bytes: of their changes. A container that several variables lead to counts for the
 -- first of them. conflicts: also those that on_conflict has settled. All of it lies within the `extract` spans of the tasks
 -- and the `merge` spans of those that join them.

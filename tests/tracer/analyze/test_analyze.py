@@ -337,7 +337,7 @@ merges by variable
   table         2  2000100   0.005000   0.005000          2  most of the bytes: share only what other tasks need
   fixed         0        0   0.000750   0.000000          0  compared, and no task has changed it: it need not be shared
   hits          1        8   0.000250   0.000500          0  
-  -             2        0   0.001000   0.001500          0  of no single variable: finding changes, unpickling, storing
+  -             2        0   0.001000   0.001500          0  of no single variable: the search for changes, storing them
 """
 
 
