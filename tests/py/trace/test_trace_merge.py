@@ -23,8 +23,7 @@ def work(task):
     title = f"task {task}'s"
 def run(on_conflict):
     share = {**dict.fromkeys(["counter", "table", "other_name", "blob", "unchanged"]), "title": "either"}
-    threads = [Thread(work, *merge.three_way(share, on_conflict=on_conflict), args=(task,), name=f"task {task}")
-               for task in range(3)]
+    threads = [Thread(work, share=share, on_conflict=on_conflict, args=(task,), name=f"task {task}") for task in range(3)]
     for t in threads:
         t.start()
     for t in threads:
@@ -99,12 +98,31 @@ def test_a_map_and_a_readonly_variable(check_program, tmp_path):
         with snakefish.trace.session(sys.argv[1]):
             share = {"hits": "sum", "fixed": "readonly"}
             snakefish.map(f, range(6), *snakefish.merge.three_way(share, on_conflict="child"), 2, 2)
+            snakefish.map(f, range(6), 2, 2, share=share, on_conflict="child")
         print(hits, fixed)
     """, path)
-    assert out == "6 [7]\n"  # a list's numbers add their changes
+    assert out == "12 [-5]\n"  # a list's numbers add their changes: 1 + 0 + 2 + 4, then 7 - 6 - 4 - 2
     with Database(path) as db:
         found = costs(db)
-        assert found["hits"][::2] == (3, 0) and found["fixed"][::2] == (2, 2)  # 1 was there
+        assert found["hits"][::2] == (6, 0) and found["fixed"][::2] == (5, 5)  # the first 1 was there
+
+
+def test_a_function_that_merges_all_has_no_single_variable_to_tell(check_program, tmp_path):
+    path = tmp_path / "run.db"
+    check_program("""
+        import sys, snakefish
+        hits, log = 0, []
+        def f(n):
+            global hits
+            hits += 1
+            log.append(n)
+        with snakefish.trace.session(sys.argv[1]):
+            snakefish.map(f, range(2), 2, 1, share=["hits", "log"], merge=lambda base, current, child: child)
+        assert hits == 1 and log == [1]
+    """, path)
+    with Database(path) as db:
+        assert {name: row[::2] for name, row in costs(db).items()} == {"hits": (2, 0), "log": (2, 0), None: (2, 0)}
+        assert db.rows("SELECT variable FROM merge_cost WHERE merge_ns > 0") == [(None,)]
 
 
 def test_without_a_trace_nothing_is_written_and_hand_written_merges_have_no_variables(check_program, tmp_path):
