@@ -146,6 +146,16 @@ CREATE TEMP VIEW shown_flow AS
          total(bytes) AS bytes, count(*) AS messages
   FROM sent CROSS JOIN run CROSS JOIN page_limits WHERE receive_ns IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2;
 
+-- Shared variables, the costliest first, those that are too many together; what is of no single variable (named = 0) last.
+CREATE TEMP VIEW shown_merges AS
+  SELECT CASE WHEN NOT named THEN 'of no single variable' WHEN count(*) > 1 THEN printf('%d other variables', count(*))
+           ELSE variable END AS variable, named, max(tasks) AS tasks, total(bytes) AS bytes,
+         total(extract_ns) AS extract_ns, total(merge_ns) AS merge_ns, total(conflicts) AS conflicts
+  FROM (SELECT *, variable IS NOT NULL AS named, row_number() OVER (
+          PARTITION BY variable IS NOT NULL ORDER BY extract_ns + merge_ns DESC, variable) AS place FROM merge_cost)
+  CROSS JOIN page_limits
+  GROUP BY named, min(place, variables) ORDER BY named DESC, min(place, variables);
+
 CREATE TEMP VIEW shown_events AS
   SELECT k.name AS kind, count(*) AS events FROM event e JOIN event_kind k ON k.id = e.kind
   GROUP BY k.id ORDER BY events DESC, k.id;

@@ -24,6 +24,7 @@ from snakefish._merge_mapped import InKey
 from snakefish._merge_parts import array_parts, join_sequences, merge_atoms, store_sequence
 from snakefish._merge_rules import BY_TYPE, EITHER, NAMED, Undecided, is_number, merger_of, same_leaf
 from snakefish._merge_snapshot import ROOT, Names, step, unpickled
+from snakefish._merge_trace import MERGED, costs_begin
 from snakefish._merge_view import View, is_reachable
 from snakefish._merge_writes import Writes
 
@@ -35,9 +36,9 @@ class Join:
     def __init__(self, snapshot, data, policy="raise", tasks=("the parent", "the child"), merge_all=None):
         self.snapshot, self.data, self.policy, self.tasks, self.merge_all = snapshot, data, policy, tasks, merge_all
         self.writes = Writes()
-        self.conflicts = 0
+        self._costs = costs_begin()
         self._met = set()  # numbers of containers that the changes refer to
-        self.own, self.ways = unpickled(data, self._meet) if data else ({}, {})
+        self.own, self.ways = unpickled(data, self._meet, self._costs) if data else ({}, {})
         self._todo = []  # visits to come: (number, container, rule, path)
         self._visited = {}  # id of a container of the parent: (the container, the number that it was visited for)
         self._pairs = {}  # (id of the parent's, id of the child's) of new containers that became one: both, so that they live
@@ -47,10 +48,19 @@ class Join:
 
     def run(self):
         """Merges, or raises and has changed nothing."""
-        if self.merge_all:
-            self._by_one_function()
+        try:
+            if self.merge_all:
+                self._by_one_function()
+            else:
+                self._by_rules()
+            if self._costs:
+                self._costs.turn_to(None)
             self.writes.commit()
-            return
+        finally:
+            if self._costs:
+                self._costs.write(MERGED)
+
+    def _by_rules(self):
         self._variables()
         self._work()
         visited = set()
@@ -62,7 +72,6 @@ class Join:
                 continue  # it is in the value that the function has got
             self._visit(number, self.snapshot.lives[number], _of_parts(self.snapshot.rules[path[0][1]]), path)
             self._work()
-        self.writes.commit()
 
     def revert(self):
         """Undoes run(). Of several joins the last one comes first, and nothing else may have changed the variables since."""
@@ -79,6 +88,8 @@ class Join:
         for label, (namespace, name) in self.snapshot.variables.items():
             if label not in ways and not (own and label in own.values):
                 continue
+            if self._costs:
+                self._costs.turn_to(label)
             rule, path = self.snapshot.rules[label], [step(Names, label)]
             base, now = self.snapshot.shadows[ROOT].get(label, ABSENT), namespace.get(name, ABSENT)
             if rule is NAMED["readonly"] or rule.whole and self._differs(base, now):
@@ -121,7 +132,7 @@ class Join:
             child = ABSENT
         if rule is NAMED["readonly"]:
             if self.policy == "child":
-                self.conflicts += 1
+                self._count_conflict(path)
                 return _AS_IT_IS
             return self._conflict("it is readonly, and a task has changed it", path, base, now, child)
         if (now is ABSENT or child is ABSENT) and not rule.takes_absent:
@@ -236,6 +247,8 @@ class Join:
     def _work(self):
         while self._todo:
             number, live, rule, path = self._todo.pop(0)
+            if self._costs:
+                self._costs.turn_to(path[0][1])
             own, ways = self.own.get(number), self.ways.get(number, {})
             if (own is not None or ways) and self.snapshot.kinds[number] is not Whole:
                 self._merge(self.snapshot.kinds[number], self.snapshot.shadows[number], live, own, ways, rule, path)
@@ -361,9 +374,13 @@ class Join:
                     todo.append(part)
         return False
 
+    def _count_conflict(self, path):
+        if self._costs:
+            self._costs.count(path[0][1], 1)
+
     def _conflict(self, reason, path, base, now, child):
         """What on_conflict says; raises Conflict if it says "raise"."""
-        self.conflicts += 1
+        self._count_conflict(path)
         if self.policy == "parent":
             return now
         if self.policy == "child":

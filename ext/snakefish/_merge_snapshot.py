@@ -20,9 +20,10 @@ import weakref
 from snakefish._merge_changes import ATOMS, changed
 from snakefish._merge_conflict import ABSENT
 from snakefish._merge_kinds import LEAVES, PROTOCOL, SEQUENCES, Object, Set, Whole, kind_of
-from snakefish._merge_mapped import InKey, mapped_changes
+from snakefish._merge_mapped import InKey, Mapped, mapped_changes
 from snakefish._merge_packed import holds_atoms, is_pickle, packed_atoms, unpacked_atoms
 from snakefish._merge_rules import BY_TYPE, inferred
+from snakefish._merge_trace import EXTRACTED, costs_begin
 
 ROOT = 0  # the number of what holds the variables
 
@@ -98,6 +99,15 @@ class Snapshot:
         """Where it was found at the fork: [(number of a container, key)]."""
         return [(self._owners[number], self._keys[number]), *self._more.get(number, ())]
 
+    def variable(self, number, known):
+        """The first variable that leads to a container. known: {number: variable}, of those that were asked for before. Ask
+        in the order of numbers, in which an owner comes before what it holds: else a long chain takes long."""
+        met = number
+        while met not in known and self._owners[met] != ROOT:
+            met = self._owners[met]
+        known[number] = known[met] if met in known else self._keys[met]
+        return known[number]
+
     def written(self, owner, key):
         """How a place is written in Python."""
         return "".join(text for text, _ in self.path(owner, key))
@@ -114,21 +124,29 @@ class Snapshot:
 
     def difference(self):
         """What this process has changed since the snapshot, as bytes; empty if it has changed nothing."""
-        own = dict(self._changes())
-        return self._pickled(own, self._ways(own)) if own else b""
+        costs = costs_begin()
+        own = dict(self._changes(costs))
+        data = self._pickled(own, self._ways(own), costs) if own else b""
+        if costs:
+            costs.write(EXTRACTED)
+        return data
 
     def is_current(self):
         """Whether nothing has changed since the snapshot."""
         return next(self._changes(), None) is None
 
-    def _changes(self):
+    def _changes(self, costs=None):
         """(number, changes) of each container that has changed."""
         changes = mapped_changes(self.shadows[ROOT], self.read())
         if changes:
             yield ROOT, changes
         number = changed(self.lives, self.shadows, 1)
         while number > 0:
+            if costs:
+                costs.turn_to(self.variable(number, costs.variables))
             changes = self.kinds[number].changes(self.shadows[number], self.lives[number])
+            if costs:
+                costs.turn_to(None)
             if changes is not None:
                 yield number, changes
             number = changed(self.lives, self.shadows, number + 1)
@@ -147,16 +165,38 @@ class Snapshot:
                         todo.append(owner)
         return ways
 
-    def _pickled(self, own, ways):
+    def _pickled(self, own, ways, costs):
         try:
             if all(map(holds_atoms, own.values())) and all(type(key) in ATOMS for keys in ways.values() for key in keys):
+                for label, part in self._parts(own, ways, costs) if costs else ():
+                    costs.count(label, len(packed_atoms(*part)))  # once more, to see how many bytes each has
                 return packed_atoms(own, ways)
             file = io.BytesIO()
-            _Pickler(file, self.index, {number for number in own if self.kinds[number] is Whole}).dump((own, ways))
+            pickler = _Pickler(file, self.index, {number for number in own if self.kinds[number] is Whole})
+            for label, part in self._parts(own, ways, costs) if costs else ():
+                pickler.dump(label)
+                before = file.tell()
+                pickler.dump(part)
+                costs.count(label, file.tell() - before)
+            pickler.dump((own, ways))  # which only refers to what the pickler has met before
             return file.getvalue()
         except Exception as error:
             raise TypeError(f"what a task has changed in {', '.join(self.variables)} cannot be pickled, so it cannot come "
                             f"back: {error}") from error
+
+
+    def _parts(self, own, ways, costs):
+        """(variable, (own, ways)) of each variable that has any."""
+        parts = {label: ({ROOT: Mapped({label: value})}, {}) for label, value in own[ROOT].values.items()} if ROOT in own else {}
+        for number in sorted({*own, *ways} - {ROOT}):
+            part = parts.setdefault(self.variable(number, costs.variables), ({}, {}))
+            for of_variable, of_all in zip(part, (own, ways)):
+                if number in of_all:
+                    of_variable[number] = of_all[number]
+        for label, part in parts.items():
+            costs.turn_to(label)
+            yield label, part
+        costs.turn_to(None)
 
 
 class _Pickler(pickle.Pickler):
@@ -172,17 +212,27 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data, live_of):
-        super().__init__(io.BytesIO(data))
+    def __init__(self, file, live_of):
+        super().__init__(file)
         self.live_of = live_of
 
     def persistent_load(self, number):
         return self.live_of(number)
 
 
-def unpickled(data, live_of):
-    """(own, ways) of difference(). live_of(number): what stands for a container of the snapshot."""
-    return _Unpickler(data, live_of).load() if is_pickle(data) else unpacked_atoms(data)
+def unpickled(data, live_of, costs=None):
+    """(own, ways) of difference(). live_of(number): what stands for a container of the snapshot. It is the last of the
+    pickles; before it stand a variable's name and its part, of each."""
+    if not is_pickle(data):
+        return unpacked_atoms(data)
+    file = io.BytesIO(data)
+    unpickler = _Unpickler(file, live_of)
+    loaded = unpickler.load()
+    while file.tell() < len(data):
+        if costs:
+            costs.turn_to(loaded if type(loaded) is str else None)
+        loaded = unpickler.load()
+    return loaded
 
 
 def _holds_still(kind, changes, key):

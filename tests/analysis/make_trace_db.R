@@ -128,6 +128,22 @@ make_trace_db <- function(path, killed = FALSE, state = "complete", stats = NULL
 kernels_view <- "INSERT INTO sched_slice VALUES(2, 101, 0, 6000000, 40000000, 'preempted', NULL, 5500000),
                                                (2, 101, 1, 60000000, 78000000, 'exited', NULL, 40000000)"
 
+# What shared variables add to it: both tasks have changed `table`, one of them `hits`; two changes did not agree. others:
+# so many more variables.
+shared_variables <- function(others = 0) {
+  kinds <- read_event_kinds()
+  names <- c("table", "hits", sprintf("variable_%d", seq_len(others)))
+  row <- function(process, ms, kind, text, a, ns) {
+    sprintf("INSERT INTO event VALUES(%d, 0, %.0f, %d, %s, %.0f, %.0f, 0, 0, NULL)", process, 1000 + 2e6 * ms,
+            kinds$id[match(kind, kinds$name)], if (is.na(text)) "NULL" else text + 10, a, ns)
+  }
+  c(sprintf("INSERT INTO text VALUES(%d, '%s')", seq_along(names) + 10, names),
+    row(2, 74, "extracted", 1, 3e6, 1.2e6), row(2, 74, "extracted", 2, 40, 1e5), row(2, 74, "extracted", NA, 0, 6e5),
+    row(3, 84, "extracted", 1, 2e6, 1.1e6), row(3, 84, "extracted", NA, 0, 5e5), row(1, 82, "merged", 1, 0, 2e6),
+    row(1, 82, "merged", 2, 0, 2e5), row(1, 82, "merged", NA, 0, 1e6), row(1, 93, "merged", 1, 2, 15e5),
+    row(1, 93, "merged", NA, 0, 4e5), vapply(seq_len(others), function(i) row(2, 74, "extracted", 2 + i, 1, 1000 + i), ""))
+}
+
 # Many short-lived workers and many messages: what must not become a smear.
 make_large_trace_db <- function(path, rounds = 30, workers = 3, messages = 40) {
   ms <- 1e6

@@ -165,6 +165,28 @@ test_that("percentiles are those of the messages", {
   expect_equal(max(trace$depths$highest), with_database(in_scratch("l.db"), "SELECT max(messages) AS x FROM channel_depth")$x)
 })
 
+test_that("shared variables have their bars and their table, where there are any", {
+  expect_missing(figure_merges(load_trace(make_trace_db(in_scratch("t.db")))), "no merge of shared variables")
+  trace <- load_trace(change(make_trace_db(in_scratch("shared.db")), shared_variables()))
+  figure <- figure_merges(trace)
+  expect_drawn(figure, phone = TRUE)
+  expect_match(figure$finding, "took 8.60 ms, 3 % of the processes' time; .table. most of it, 5.80 ms, with 4.77 MiB of 2 tasks")
+  expect_match(figure$finding, "2 conflicts[.]$")
+  expect_equal(merge_table(trace)$variable, c("table", "hits", "of no single variable"))
+  expect_equal(merge_text(trace$merges, FALSE), c("4.77 MiB of 2 tasks, 2 conflicts", "40.0 bytes of 1 task", ""))
+  expect_equal(merge_text(trace$merges, TRUE), c("4.77 MiB, 2 conflicts", "40.0 bytes", ""))
+})
+
+test_that("of many shared variables the costliest have a bar each, and the others one", {
+  trace <- load_trace(change(make_trace_db(in_scratch("many_shared.db")), shared_variables(others = 30)))
+  expect_equal(trace$merges$variable, c("table", "hits", sprintf("variable_%d", 30:19), "18 other variables",
+                                        "of no single variable"))
+  expect_equal(trace$merges$bytes[15], 18)
+  expect_drawn(figure_merges(trace))
+  fits <- load_trace(change(make_trace_db(in_scratch("fifteen.db")), shared_variables(others = 13)))
+  expect_equal(fits$merges$variable[15], "variable_1")
+})
+
 test_that("many processes: a bar for each name, not for each process", {
   trace <- load_trace(make_large_trace_db(in_scratch("l.db")))
   expect_equal(levels(ledger_bars(trace$ledger, trace$processes)$rows$bar), c("worker, 90 processes", "program.py"))

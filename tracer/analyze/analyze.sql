@@ -92,6 +92,17 @@ CREATE TEMP VIEW shown_process AS
          l.category, l.ns * 100.0 / nullif(p.end_ns - p.start_ns, 0) AS percent
   FROM process p JOIN ledger l ON l.process = p.id;
 
+-- The costliest variables first; what is no single variable's part stands last. Below 1 MB bytes do not matter.
+CREATE TEMP VIEW shown_merge AS
+  SELECT coalesce(variable, '-') AS variable, tasks, bytes, printf('%9.6f', extract_ns / 1e9) AS "extract s",
+         printf('%9.6f', merge_ns / 1e9) AS "merge s", conflicts,
+         CASE WHEN variable IS NULL THEN 'of no single variable: the search for changes, storing them'
+           WHEN tasks = 0 AND extract_ns > 0 THEN 'compared, and no task has changed it: it need not be shared'
+           WHEN bytes >= 1e6 AND bytes * 2 > (SELECT total(bytes) FROM merge_cost)
+             THEN 'most of the bytes: share only what other tasks need'
+           ELSE '' END AS ''
+  FROM merge_cost ORDER BY variable IS NULL, extract_ns + merge_ns DESC, variable;
+
 CREATE TEMP VIEW shown_channel AS
   SELECT channel, messages, received, bytes, senders AS "from", receivers AS "to", depth_max AS deepest,
          printf('%.0f', messages_per_s) AS "messages/s", printf('%.1f', bytes_per_s / 1e6) AS "MB/s",

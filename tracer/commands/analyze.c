@@ -20,10 +20,11 @@ static const char usage[] =
     "  what if        how much faster it would be if forks, merges, transfers, ... cost nothing\n"
     "  critical path  what the end of the run had to wait for, from its beginning on\n"
     "  ledger         the time of every process, by what it was spent on\n"
+    "  merges         what sharing each variable has cost: bytes, times, conflicts\n"
     "  channels       throughput, depth, latency\n"
     "\n"
     "The results are also stored in the trace, if it can be written: tables ledger, critical_path, path_activity,\n"
-    "efficiency and what_if. channels and messages are views. tracer/store/schema.sql defines them all.\n"
+    "efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines them all.\n"
     "\n"
     "  --json  print one JSON object instead, with times in ns\n"
     "\n"
@@ -81,6 +82,8 @@ static int print_text(sqlite3 *db)
         error = query && table_print(db, "ledger, per cent of each process's life", query, ROWS_MAX) >= 0 ? 0 : -EIO;
     sqlite3_free(query);
     if (!error)
+        error = table_print(db, "merges by variable", "SELECT * FROM shown_merge", ROWS_MAX) >= 0 ? 0 : -EIO;
+    if (!error)
         error = table_print(db, "channels", "SELECT * FROM shown_channel", ROWS_MAX) >= 0 ? 0 : -EIO;
     return error;
 }
@@ -95,6 +98,7 @@ static int print_json(sqlite3 *db)
         {"processes", "SELECT id, pid, parent, name, start_ns, end_ns, exit_status FROM process ORDER BY id"},
         {"ledger", "SELECT l.process, l.category, l.ns FROM ledger l JOIN category c ON c.name = l.category "
                    "ORDER BY l.process, c.id"},
+        {"merges", "SELECT * FROM merge_cost ORDER BY variable IS NULL, variable"},
         {"channels", "SELECT * FROM channel_use ORDER BY channel"}};
     int error = 0;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays && !error; i++) {

@@ -14,8 +14,8 @@
     X(LATE_CHILD, "late child", "waiting for the end of a child")                                                      \
     X(LOCK, "lock", "waiting for a lock, a semaphore or a thread")                                                     \
     X(WAITING_FOR_WORK, "waiting for work", "a worker without an argument or a task")                                  \
-    X(MERGING, "merging", "the user's merge function")                                                                 \
-    X(EXTRACTING, "extracting", "the user's extract function")                                                         \
+    X(MERGING, "merging", "the user's merge function, or merging shared variables")                                    \
+    X(EXTRACTING, "extracting", "the user's extract function, or finding changes of shared variables")                 \
     X(FORKING, "forking", "the fork in the parent, hooks included")                                                    \
     X(PAGE_FAULTS, "page faults", "by the kernel's view")                                                              \
     X(NO_CPU, "no cpu", "runnable without a CPU, by the kernel's view")                                                \

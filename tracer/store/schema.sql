@@ -1,11 +1,11 @@
--- The trace database, schema version 7 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 8 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -181,6 +181,20 @@ CREATE VIEW submission AS
              JOIN process p ON p.id = c.process
              WHERE c.kind = 'chunk' AND t.kind = 'executor-worker') w ON w.parent = s.process AND w.a = s.a
   WHERE s.kind = EVENT_SUBMIT;
+
+-- What sharing variables between tasks has cost (snakefish.merge, share=): one row per variable, and one whose variable is
+-- NULL for what is no single variable's part: the search for what has changed, storing it. tasks: that have
+-- changed it; NULL's: that have looked. bytes: of their changes. A container that several variables lead to counts for the
+-- first of them. conflicts: also those that on_conflict has settled. All of it lies within the `extract` spans of the tasks
+-- and the `merge` spans of those that join them.
+CREATE VIEW merge_cost AS
+  SELECT (SELECT t.text FROM text t WHERE t.id = e.object) AS variable,
+         sum(e.kind = EVENT_EXTRACTED AND (e.a > 0 OR e.object IS NULL)) AS tasks,
+         CAST(total(iif(e.kind = EVENT_EXTRACTED, e.a, 0)) AS INTEGER) AS bytes,
+         CAST(total(iif(e.kind = EVENT_EXTRACTED, e.b, 0)) AS INTEGER) AS extract_ns,
+         CAST(total(iif(e.kind = EVENT_MERGED, e.b, 0)) AS INTEGER) AS merge_ns,
+         CAST(total(iif(e.kind = EVENT_MERGED, e.a, 0)) AS INTEGER) AS conflicts
+  FROM event e WHERE e.kind IN (EVENT_EXTRACTED, EVENT_MERGED) GROUP BY e.object;
 
 -- How many messages and bytes were in each Channel after each send and receive.
 CREATE VIEW channel_depth AS

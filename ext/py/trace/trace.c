@@ -1,6 +1,7 @@
 /* snakefish.trace in C: joining a session, and marks. Spans are in span.c; collector.c starts the collector. */
 #include "py/base/types.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 
@@ -17,6 +18,23 @@ static PyObject *mark(PyObject *Py_UNUSED(module), PyObject *text)
 {
     if (!sf_texts_check(text) || sf_texts_write(text, SF_EVENT_MARK, SF_PHASE_INSTANT, 0, 0))
         return NULL;
+    Py_RETURN_NONE;
+}
+
+/* What a shared variable has cost: ext/snakefish/_merge_trace.py. A name that cannot be written is left out, because a
+ * trace must not end what the program does. */
+static PyObject *variable(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int kind;
+    PyObject *name;
+    unsigned long long a, b;
+    if (!PyArg_ParseTuple(args, "iOKK:_trace_variable", &kind, &name, &a, &b))
+        return NULL;
+    assert(kind == SF_EVENT_EXTRACTED || kind == SF_EVENT_MERGED);
+    if (name == Py_None || !sf_texts_check(name) || sf_texts_write(name, kind, SF_PHASE_INSTANT, a, b)) {
+        PyErr_Clear();
+        sf_log_write(kind, SF_PHASE_INSTANT, 0, a, b);
+    }
     Py_RETURN_NONE;
 }
 
@@ -89,6 +107,7 @@ PyMethodDef sf_trace_functions[] = {
      "mark(name, /)\n--\n\nWrites a mark with that name (a str) into the trace; does nothing when tracing is off.\n"
      "Does not block. TypeError when name is no str, ValueError when UTF-8 cannot encode it."},
     {"enabled", enabled, METH_NOARGS, "enabled()\n--\n\nWhether this process writes events."},
+    {"_trace_variable", variable, METH_VARARGS, "Writes what a shared variable, or None, has cost: kind, name, a, b."},
     {"_trace_attach", attach, METH_VARARGS,
      "Joins the session in a directory; the second argument names this process."},
     {"_trace_rename", rename_process, METH_O, "Gives this process another name."},

@@ -305,6 +305,48 @@ def add_log(t, process):
     t.db.execute("INSERT INTO log(process, first_seq, file, pid) VALUES(?, 0, ?, ?)", (process, f"log.{process}", 100 + process))
 
 
+def shared(path):
+    """Two tasks change `table`, one changes `hits` too, and both compare `fixed`. In ms, of two_threads:
+
+    first   extract 33 .. 35: table 100 bytes 1, hits 8 bytes 0.25, fixed 0.25; the rest 0.5
+    second  extract 75 .. 75: table 2,000,000 bytes 4, fixed 0.5; the rest 0.5
+    parent  merge 46 .. 50: table 2, hits 0.5, the rest 1; 82 .. 86: table 3 with 2 conflicts, the rest 0.5
+    """
+    t = two_threads(path)
+    t.rows("text", (1, "table"), (2, "hits"), (3, "fixed"))
+    for process, at, kind, text, a, ms in (
+            (2, 35, "extracted", 1, 100, 1), (2, 35, "extracted", 2, 8, 0.25), (2, 35, "extracted", 3, 0, 0.25),
+            (2, 35, "extracted", None, 0, 0.5), (3, 75, "extracted", 1, 2_000_000, 4), (3, 75, "extracted", 3, 0, 0.5),
+            (3, 75, "extracted", None, 0, 0.5), (1, 50, "merged", 1, 0, 2), (1, 50, "merged", 2, 0, 0.5),
+            (1, 50, "merged", None, 0, 1), (1, 86, "merged", 1, 2, 3), (1, 86, "merged", None, 0, 0.5)):
+        t.instant(process, kind, at, text, a, int(ms * MS))
+    return t
+
+
+def test_merges_have_their_cost_by_variable(db):
+    path = analyzed(shared(db))
+    assert query(path, "SELECT * FROM merge_cost ORDER BY variable") == [
+        (None, 2, 0, MS, 3 * MS // 2, 0), ("fixed", 0, 0, 3 * MS // 4, 0, 0), ("hits", 1, 8, MS // 4, MS // 2, 0),
+        ("table", 2, 2_000_100, 5 * MS, 5 * MS, 2)]
+    assert json.loads(trace("analyze", "--json", path).stdout)["merges"][1] == {
+        "variable": "hits", "tasks": 1, "bytes": 8, "extract_ns": MS // 4, "merge_ns": MS // 2, "conflicts": 0}
+    said = trace("analyze", path).stdout
+    assert said[said.index("merges by variable\n"):said.index("\nchannels")] == """\
+merges by variable
+  variable  tasks    bytes  extract s  merge s    conflicts  
+  table         2  2000100   0.005000   0.005000          2  most of the bytes: share only what other tasks need
+  fixed         0        0   0.000750   0.000000          0  compared, and no task has changed it: it need not be shared
+  hits          1        8   0.000250   0.000500          0  
+  -             2        0   0.001000   0.001500          0  of no single variable: the search for changes, storing them
+"""
+
+
+def test_without_shared_variables_there_are_no_merges_by_variable(db):
+    path = analyzed(two_threads(db))
+    assert "merges by variable" not in trace("analyze", path).stdout
+    assert json.loads(trace("analyze", "--json", path).stdout)["merges"] == []
+
+
 def test_children_without_a_log_are_told_first(db):
     """Of two children that were forked one has a log. A third was reaped, and a log found no room."""
     t = two_threads(db)
@@ -386,7 +428,7 @@ def test_running_time_is_not_doubted_where_the_kernel_has_seen_it_or_the_process
 def test_json_says_the_same_as_the_tables(db):
     path = two_threads(db).close()
     found = json.loads(trace("analyze", "--json", path).stdout)
-    assert set(found) == {"notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "channels"}
+    assert set(found) == {"notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "merges", "channels"}
     assert [(r["process"], r["category"], r["ns"]) for r in found["ledger"] if r["ns"]] == query(
         path, "SELECT l.* FROM ledger l JOIN category c ON c.name = l.category WHERE ns ORDER BY l.process, c.id")
     assert {r["name"]: r["value"] for r in found["efficiency"]}["lanes"] == 2

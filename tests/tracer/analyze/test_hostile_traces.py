@@ -49,6 +49,8 @@ def test_sums_of_numbers_near_the_end_of_64_bits(db):
     for seq in range(1, 4):
         made.span(1, "send", 1, 2, 1, seq, MOST)
         made.span(2, "receive", 1, 3, 1, seq, MOST)
+        made.instant(2, "extracted", 3, 1, MOST, MOST)
+        made.instant(1, "merged", 3, None, -MOST, MOST)
     made.rows("fault", *[(1, 101, "copy-on-write", "user", 1000, 2000, MOST, MOST, 0)] * 3)
     made.close()
     reads_all(db)

@@ -135,6 +135,29 @@ def test_spans_that_do_not_nest_are_async_events_and_the_others_nest(db):
     assert complete == stored
 
 
+def test_what_each_shared_variable_has_cost_stands_in_the_spans_of_its_task(db):
+    reader = exported_python(db, """
+        import snakefish
+        hits, table = 0, {}
+        def f():
+            global hits
+            hits += 1
+            table["key"] = bytes(1000)
+        with snakefish.Thread(f, *snakefish.merge.three_way(["hits", "table"])) as t:
+            t.start()
+        """)
+    spans = {(e["pid"], e["name"]): (ns(e["ts"]), ns(e["ts"]) + ns(e["dur"])) for e in reader.events if e["ph"] == "X"}
+    costs = [e for e in reader.events if e["ph"] == "i" and e["cat"] in ("extracted", "merged")]
+    assert [(e["cat"], e["name"]) for e in sorted(costs, key=lambda e: (e["cat"], e["name"]))] == [
+        ("extracted", "extracted"), ("extracted", "hits"), ("extracted", "table"),
+        ("merged", "hits"), ("merged", "merged"), ("merged", "table")]
+    for event in costs:
+        start, end = spans[event["pid"], {"extracted": "extract", "merged": "merge"}[event["cat"]]]
+        assert start <= ns(event["ts"]) <= end and event["args"]["ns"] > 0
+        assert set(event["args"]) == {"ns", "bytes" if event["cat"] == "extracted" else "conflicts"}
+    assert 1000 < next(e["args"]["bytes"] for e in costs if e["name"] == "table" and e["cat"] == "extracted") < 1100
+
+
 def test_each_thread_has_a_row_of_its_own_with_its_name(db):
     reader = exported_python(db, """
         import threading
