@@ -436,7 +436,7 @@ def test_the_globals_that_it_changes_are_found(f, names):
 def test_callables_that_are_no_functions():
     for f, names in ((account, {"account"}), (account.enter, {"account"}), (Counting, {"hits"}),
                      (functools.partial(put, words), {"words"}), (functools.partial(logged(count), 1), {"log", "hits"})):
-        assert set(merge.explain(f, globals=globals()).unshared) == names, f
+        assert set(merge.explain(f).unshared) == names, f
 
 
 def test_a_shared_global_of_another_module_is_not_told():
