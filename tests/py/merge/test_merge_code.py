@@ -4,7 +4,9 @@ import collections
 import dataclasses
 import functools
 import heapq
+import logging
 import operator
+import queue as queues
 import random
 
 import pytest
@@ -59,7 +61,7 @@ class Counting:
         count(1)
 
 
-account = Account()
+account, logger, orders = Account(), logging.getLogger("merge code"), queues.Queue()
 
 
 def count(n):
@@ -346,6 +348,13 @@ def own_methods():
     account.enter(3)
     Account.count()
     account.notice(1)
+
+
+@changes("orders", "account")
+def methods_of_other_modules():
+    logger.warning("its caches are its own")
+    orders.put(1)
+    random.Random.seed(account, 1)
 
 
 @changes("account")
