@@ -54,13 +54,14 @@ class Reader:
 
     def call(self, thing, arguments, keywords, line):
         """What comes out of a call. arguments: the things that each is; keywords: {name: things}, "*" is for those of **."""
-        function = thing.value
+        function, handed = thing.value, [*arguments, *keywords.values()]
         if thing.owner:
             arguments = [thing.owner, *arguments]
         while not (isinstance(function, Made) or is_function(function)):
             if isinstance(function, functools.partial):
                 arguments = [*(self.known("", value) for value in function.args), *arguments]
                 keywords = {**{name: self.known(name, value) for name, value in function.keywords.items()}, **keywords}
+                handed = [*arguments, *keywords.values()]
                 function = function.func
             elif isinstance(function, types.MethodType):
                 arguments = [self.known("self", function.__self__), *arguments]
@@ -76,11 +77,12 @@ class Reader:
                 return self._without_code(thing, function, arguments, keywords, line)
         if isinstance(function, Made):
             return self.code(function.code, function.namespace, {**function.free, **_bound(function.code, arguments, keywords)})
-        given = {**self._inherited(function), **_bound(function.__code__, arguments, keywords)}
-        foreign = function.__globals__ is not self.namespace and thing.text
-        if foreign and not any(one.name for things in given.values() for one in things):
-            return ()
-        return self.code(function.__code__, function.__globals__, given)
+        inherited = self._inherited(function)
+        if function.__globals__ is not self.namespace and thing.text and not any(
+                one.name for things in (*handed, *inherited.values()) for one in things):
+            return ()  # another module's, with nothing of ours but its own object, if it is a method
+        return self.code(function.__code__, function.__globals__,
+                         {**inherited, **_bound(function.__code__, arguments, keywords)})
 
     def _made(self, cls, thing, arguments, keywords, line):
         """An object of a class."""

@@ -3,12 +3,10 @@
 The rules are those of a snapshot. The changes are read from the function's code, see _merge_code.py.
 """
 
-import types
-
 from snakefish._merge_code import changes_of
 from snakefish._merge_kinds import (Array, Bytes, Deque, Dict, List, Object, Ordered, Set, Tuple, Whole, kind_of)
 from snakefish._merge_rules import BY_TYPE, NAMED, inferred, merger_of
-from snakefish._merge_share import rules_of, unwrapped, variables_of
+from snakefish._merge_share import globals_of, rules_of, unwrapped, variables_of
 
 _SAYS = {
     Dict: "by key", Ordered: "by key", Object: "by attribute",
@@ -45,9 +43,9 @@ Explanation.__module__ = "snakefish.merge"
 def explained(f, share, namespace):
     function = unwrapped(f)
     if namespace is None:
-        if not isinstance(function, types.FunctionType):
+        namespace = globals_of(f, None)
+        if namespace is None:
             raise TypeError(f"explain reads Python functions, and {f!r} is none; give globals=")
-        namespace = function.__globals__
     rules, errors, shared = {}, {}, set()
     if isinstance(share, str):
         rules_of(share)  # raises

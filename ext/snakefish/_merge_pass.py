@@ -9,7 +9,7 @@ import dis
 import sys
 import types
 
-from snakefish._merge_things import METHODS, UNKNOWN, Thing, either, holding, is_function, new_container, parts
+from snakefish._merge_things import METHODS, Thing, either, holding, is_function, new_container, parts
 
 _NOTHING = frozenset(("NOP", "RESUME", "CACHE", "PRECALL", "EXTENDED_ARG", "SETUP_LOOP", "POP_BLOCK", "SETUP_FINALLY",
                       "NOT_TAKEN", "GET_ITER", "GET_YIELD_FROM_ITER", "LIST_TO_TUPLE", "COPY_FREE_VARS", "MAKE_CELL"))
@@ -64,26 +64,20 @@ class Pass:
 
     def _arrive(self, offset, falls_through):
         there = self._there.get(offset)
-        if not falls_through:  # a handler of exceptions begins with what nobody has noted
-            self.stack, self.variables = (list(there[0]), dict(there[1])) if there else ([], dict(self.ever))
+        if falls_through:
+            if there:
+                _meet(self.stack, self.variables, there)
         elif there:
-            common = min(len(self.stack), len(there[0]))
-            for depth in range(1, common + 1):
-                self.stack[-depth] = either(self.stack[-depth], there[0][-depth])
-            for name, things in there[1].items():
-                self.variables[name] = either(self.variables.get(name, ()), things)
+            self.stack, self.variables = list(there[0]), dict(there[1])
+        else:  # a handler of exceptions: nobody has noted what it begins with
+            self.stack, self.variables = [], dict(self.ever)
 
     def _jump(self, instruction):
-        stack = list(self.stack)
+        stack, variables = list(self.stack), dict(self.variables)
         # those that pop do so either way, which PyPy does not say
         _apply(stack, instruction, jump=not instruction.opname.startswith("POP_JUMP"))
-        known = self._there.get(instruction.argval)
-        variables = dict(self.variables)
-        if known:
-            for depth in range(1, min(len(stack), len(known[0])) + 1):
-                stack[-depth] = either(stack[-depth], known[0][-depth])
-            for name, things in known[1].items():
-                variables[name] = either(variables.get(name, ()), things)
+        if instruction.argval in self._there:
+            _meet(stack, variables, self._there[instruction.argval])
         self._there[instruction.argval] = stack, variables
 
     def _pop(self):
@@ -91,9 +85,7 @@ class Pass:
 
     def _take(self, count):
         """The topmost values, the uppermost last."""
-        taken = self.stack[len(self.stack) - count:] if count and count <= len(self.stack) else self.stack[:] if count else []
-        del self.stack[len(self.stack) - len(taken):]
-        return [()] * (count - len(taken)) + taken
+        return [self._pop() for _ in range(count)][::-1]
 
     def _other(self, instruction):
         """An instruction that is not known: its values come from no global."""
@@ -131,8 +123,7 @@ class Pass:
 
     def _global(self, name):
         things = self.reader.load_global(name, self.namespace)
-        self._named += (thing for thing in things
-                        if is_function(thing.value) and thing.value.__globals__ is self.reader.namespace)
+        self._named += (thing for thing in things if self._is_ours(thing.value))
         return things
 
     def _store_global(self, instruction):
@@ -174,8 +165,12 @@ class Pass:
         """A method that changes what it is called on. Whether it is called at all nobody looks at."""
         if name in METHODS:
             for thing in owner:
-                if not isinstance(thing.value, (types.ModuleType, type)) and thing.attribute(name).value is UNKNOWN:
+                if not isinstance(thing.value, (types.ModuleType, type)) and not self._is_ours(thing.attribute(name).value):
                     self.reader.change((thing,), f"{{}}.{name}()", self.line)
+
+    def _is_ours(self, function):
+        """Whether it is a function of the module, so that it can be looked at."""
+        return is_function(function) and function.__globals__ is self.reader.namespace
 
     def _store_attribute(self, instruction):
         name, owner = instruction.argval, self._pop()
@@ -254,14 +249,12 @@ class Pass:
         self.stack.append(left if in_place else new_container(either(left, right)))
 
     def _make_function(self, instruction):
-        flags = instruction.arg or 0
-        code = ()
         if sys.version_info < (3, 11):
             self._pop()  # its name
-        code = self._pop()
-        self._take(bin(flags).count("1"))
-        self.stack.append(tuple(Thing(None, "function", 0, Made(thing.value, self.namespace, _free(thing.value, self.variables)))
-                                for thing in code if isinstance(thing.value, types.CodeType)))
+        codes = [thing.value for thing in self._pop() if isinstance(thing.value, types.CodeType)]
+        self._take(bin(instruction.arg or 0).count("1"))  # defaults, annotations, the variables around it
+        self.stack.append(tuple(Thing(None, "function", 0, Made(code, self.namespace, _free(code, self.variables)))
+                                for code in codes))
 
     def _set_function_attribute(self, instruction):
         made, _ = self._pop(), self._pop()
@@ -357,6 +350,14 @@ _STEPS = {name: step for step, names in {
     Pass._swap: "SWAP",
     Pass._rotate: "ROT_TWO ROT_THREE ROT_FOUR ROT_N",
 }.items() for name in names.split()}
+
+
+def _meet(stack, variables, there):
+    """Two ways meet: a value may be what it is on either."""
+    for depth in range(1, min(len(stack), len(there[0])) + 1):
+        stack[-depth] = either(stack[-depth], there[0][-depth])
+    for name, things in there[1].items():
+        variables[name] = either(variables.get(name, ()), things)
 
 
 def _names(instruction):

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+import types
 
 from snakefish._merge_rules import rule_of
 
@@ -57,3 +58,15 @@ def unwrapped(f):
             f = f.__wrapped__
         else:
             return f
+
+
+def globals_of(f, otherwise):
+    """The globals that names in share= mean: those of the module of f, behind its wrappers. f may be a callable object. A
+    function in C has none: `otherwise`."""
+    function = unwrapped(f)
+    if not isinstance(function, (types.FunctionType, type)):
+        function = unwrapped(getattr(type(function), "__call__", None))
+    if isinstance(function, type):
+        return getattr(sys.modules.get(function.__module__), "__dict__", otherwise)
+    found = getattr(function, "__globals__", None)  # PyPy's own functions have None
+    return otherwise if found is None else found

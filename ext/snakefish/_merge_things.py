@@ -13,7 +13,7 @@ UNKNOWN = object()
 
 # Methods and functions that change what they are called on, or their first argument.
 METHODS = frozenset("""add append appendleft clear difference_update discard extend extendleft fill insert intersection_update
-itemset move_to_end partition pop popitem popleft put remove resize reverse rotate setdefault setfield sort subtract
+itemset move_to_end pop popitem popleft put remove resize reverse rotate setdefault setfield sort subtract
 symmetric_difference_update update __delitem__ __iadd__ __ior__ __setattr__ __setitem__""".split())
 FUNCTIONS = frozenset("""copyto delattr delitem fill_diagonal heapify heappop heappush heappushpop heapreplace iadd iand insort
 insort_left insort_right ior isub ixor place put putmask setattr setitem shuffle""".split())

@@ -7,13 +7,10 @@
 A Sharing belongs to one Thread or Generator, or to one call of map, whose children may have one ancestor.
 """
 
-import sys
-import types
-
 from snakefish._merge_join import Join
 from snakefish._merge_latest import snapshot_for
 from snakefish._merge_rules import Rule, takes
-from snakefish._merge_share import policy_of, rules_of, unwrapped, variables_of
+from snakefish._merge_share import globals_of, policy_of, rules_of, variables_of
 from snakefish._share_check import Watch, warn
 
 
@@ -86,15 +83,3 @@ class Ancestor:
             join = Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)
             sharing.joins.append(join)
             join.run()
-
-
-def globals_of(f, otherwise):
-    """The globals that names in share= mean: those of the module of f, behind its wrappers. f may be a callable object. A
-    function in C has none: `otherwise`."""
-    function = unwrapped(f)
-    if not isinstance(function, (types.FunctionType, type)):
-        function = unwrapped(getattr(type(function), "__call__", None))
-    if isinstance(function, type):
-        return getattr(sys.modules.get(function.__module__), "__dict__", otherwise)
-    found = getattr(function, "__globals__", None)  # PyPy's own functions have None
-    return otherwise if found is None else found

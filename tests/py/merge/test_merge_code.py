@@ -4,7 +4,9 @@ import collections
 import dataclasses
 import functools
 import heapq
+import logging
 import operator
+import queue as queues
 import random
 
 import pytest
@@ -59,7 +61,7 @@ class Counting:
         count(1)
 
 
-account = Account()
+account, logger, orders = Account(), logging.getLogger("merge code"), queues.Queue()
 
 
 def count(n):
@@ -348,6 +350,13 @@ def own_methods():
     account.notice(1)
 
 
+@changes("orders", "account")
+def methods_of_other_modules():
+    logger.warning("its caches are its own")
+    orders.put(1)
+    random.Random.seed(account, 1)
+
+
 @changes("account")
 def object_that_is_called():
     account(1)
@@ -436,7 +445,7 @@ def test_the_globals_that_it_changes_are_found(f, names):
 def test_callables_that_are_no_functions():
     for f, names in ((account, {"account"}), (account.enter, {"account"}), (Counting, {"hits"}),
                      (functools.partial(put, words), {"words"}), (functools.partial(logged(count), 1), {"log", "hits"})):
-        assert set(merge.explain(f, globals=globals()).unshared) == names, f
+        assert set(merge.explain(f).unshared) == names, f
 
 
 def test_a_shared_global_of_another_module_is_not_told():
