@@ -16,7 +16,8 @@ from bench.run import catalog
 from bench.support import ready
 
 OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
-          "session", "submit", "changing", "counting")
+          "session", "submit", "changing", "comparing",
+          "counting")
 now_ns = time.perf_counter_ns
 
 

@@ -12,6 +12,8 @@ A runtime offers some of these. The region is the part of a sample whose time is
     changing(make)     a context manager, outside the region: the program has a table, make() -> {int: int}; yields
                        (run, contents). run(change) calls change(table) in a new process, which returns what it has
                        changed, and brings that into the program's table; contents() -> dict is what the program has in it
+    comparing(make)    a context manager, outside the region: the program has such a table; yields run() -> the changes since
+                       the table was copied, for which it copies the table and compares it, with no other process
     counting()         a context manager, outside the region: the program has a counter; yields run(steps) -> counter: a new
                        process adds 1 to it so many times
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone

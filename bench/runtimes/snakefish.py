@@ -111,6 +111,18 @@ def changing(make):
     yield run, table.copy
 
 
+@contextmanager
+def comparing(make):
+    global table
+    table = make()
+
+    def run():
+        extract, _ = snakefish.merge.three_way(["table"])
+        return extract(None)
+
+    yield run
+
+
 def count(steps):
     global counter
     for _ in range(steps):
