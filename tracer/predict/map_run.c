@@ -315,7 +315,7 @@ bool map_runs_step_worker(struct map_runs *runs, uint32_t actor)
         switch (worker->stage) {
         case WORKER_FORKED:
             worker->stage = WORKER_BEGINS;
-            busy = actors_work(runs->actors, actor, map->latency_ns, 0, ACTIVITY_STARTING, worker->crew, 0);
+            busy = actors_work(runs->actors, actor, map->latency_ns, 1, ACTIVITY_STARTING, worker->crew, 0);
             break;
         case WORKER_BEGINS:
             worker->stage = WORKER_CLAIMS;

@@ -241,7 +241,7 @@ static int read_workers(struct reading *r)
         map->cpu.other += r->program->cpu[worker].other;
         busy++;
     }
-    map->cpu = (struct cpu_share){mean(map->cpu.running, busy), mean(map->cpu.other, busy)};
+    map->cpu = (struct cpu_share){mean(map->cpu.running, busy), mean(map->cpu.other, busy), 1};
     if (!error)
         error = keep_units(r, &chunks);
     free(chunks.rows);

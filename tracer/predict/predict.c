@@ -11,6 +11,7 @@
 #include "analyze/graph_build.h"
 #include "base/text.h"
 #include "predict/simulate.h"
+#include "store/rows.h"
 
 enum { DRAWS = 100, DRAWS_LEAST = 20 };
 
@@ -280,7 +281,8 @@ static int predict_program(struct predicting *p)
 {
     int error = graph_build(&p->graph, p->db, &p->processes);
     if (!error)
-        error = program_init(&p->program, &p->graph);
+        error = program_init(&p->program, &p->graph,
+                             rows_number(p->db, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'cpus'"));
     if (!error)
         error = maps_init(&p->maps, &p->program);
     if (error)

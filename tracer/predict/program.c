@@ -263,8 +263,9 @@ static void add_step(struct making *m, uint32_t at)
     if (graph_is_wait(step)) {
         add_wait(m, at);
     } else {
+        double work = step->category == CATEGORY_RUNNING ? m->program->cpu[step->process].work : 1;
         if (step->category != CATEGORY_NO_CPU && step->to_ns > step->from_ns)
-            add_op(m, OP_WORK, (double)(step->to_ns - step->from_ns), 0, activity_of(step->category));
+            add_op(m, OP_WORK, (double)(step->to_ns - step->from_ns) * work, 0, activity_of(step->category));
         if (provider != GRAPH_NONE && !is_message && !m->removed[provider])
             await(m, provider, 0);
     }
@@ -354,44 +355,6 @@ static void find_launches(struct making *m)
     }
 }
 
-/* The CPU time that the process has told of; negative: it has not. */
-static double cpu_time(const struct making *m, int process)
-{
-    const struct program *program = m->program;
-    double ns = -1;
-    for (uint32_t i = program->mark_first[process]; i < program->mark_first[process + 1]; i++) {
-        const struct mark *mark = &m->graph->marks[program->marks[i]];
-        if (mark->kind == SF_EVENT_USAGE)
-            ns = (ns < 0 ? 0 : ns) + (mark->a > 0 ? (double)mark->a : 0);
-    }
-    return ns;
-}
-
-static double share_of(double cpu_ns, double ns)
-{
-    return cpu_ns >= ns ? 1 : cpu_ns > 0 ? cpu_ns / ns : 0;
-}
-
-static void find_cpu(struct making *m)
-{
-    for (int p = 0; p < m->graph->processes->count; p++) {
-        double running_ns = 0, other_ns = 0, cpu_ns = cpu_time(m, p);
-        struct cpu_share *cpu = &m->program->cpu[p];
-        for (uint32_t i = m->step_first[p]; i < m->step_first[p + 1]; i++) {
-            const struct step *step = &m->graph->steps[m->steps[i]];
-            if (step->category == CATEGORY_RUNNING)
-                running_ns += (double)(step->to_ns - step->from_ns);
-            else if (!graph_is_wait(step) && step->category != CATEGORY_NO_CPU)
-                other_ns += (double)(step->to_ns - step->from_ns);
-        }
-        cpu->running = cpu->other = 1;
-        if (cpu_ns < 0)
-            continue;
-        cpu->other = share_of(cpu_ns, other_ns);
-        cpu->running = share_of(cpu_ns - other_ns, running_ns);
-    }
-}
-
 static int make_arrays(struct making *m)
 {
     struct program *program = m->program;
@@ -415,7 +378,7 @@ static int make_arrays(struct making *m)
                : -ENOMEM;
 }
 
-static int make(struct making *m)
+static int make(struct making *m, int64_t cpus)
 {
     int error = make_arrays(m), processes = m->graph->processes->count;
     if (!error)
@@ -428,7 +391,9 @@ static int make(struct making *m)
         find_regions(m, p);
     find_maps(m);
     find_launches(m);
-    find_cpu(m);
+    error = cpu_shares_find(m->program->cpu, m->graph, cpus);
+    if (error)
+        return error;
     for (int p = 0; p < processes; p++)
         add_process(m, p);
     m->program->first[processes] = m->program->op_count;
@@ -438,11 +403,11 @@ static int make(struct making *m)
     return 0;
 }
 
-int program_init(struct program *program, const struct graph *graph)
+int program_init(struct program *program, const struct graph *graph, int64_t cpus)
 {
     struct making m = {.program = program, .graph = graph};
     *program = (struct program){.graph = graph};
-    int error = make(&m);
+    int error = make(&m, cpus);
     free(m.steps);
     free(m.step_first);
     free(m.needs);

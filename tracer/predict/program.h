@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "analyze/graph.h"
+#include "predict/cpu_shares.h"
 
 /* What time is spent on: a part of what a prediction says of its longest path. */
 enum activity {
@@ -56,12 +57,6 @@ struct launch {
     bool is_worker;    /* of a map: not launched */
 };
 
-/* The part of a process's time that it was on a CPU. Its own work may have been sleep; the rest, such as forking and
- * pickling, needs a CPU as long as the process has used one for so long at all. */
-struct cpu_share {
-    double running, other; /* from 0 to 1 */
-};
-
 struct program {
     const struct graph *graph;
     struct op *ops; /* those of process p are [first[p], first[p + 1]) */
@@ -84,8 +79,9 @@ struct region {
     int *workers; /* processes, in the order of their forks */
 };
 
-/* The graph must outlive it. 0 or -ENOMEM; fini in every case. */
-int program_init(struct program *program, const struct graph *graph);
+/* The graph must outlive it. cpus: of the machine of the run; 0: not known. Where all of them were in use, the time of
+ * a process that it was on none was lack of a CPU, and not sleep. 0 or -ENOMEM; fini in every case. */
+int program_init(struct program *program, const struct graph *graph, int64_t cpus);
 void program_fini(struct program *program);
 
 /* The part of a CPU that an activity of the process takes. */

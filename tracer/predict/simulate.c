@@ -52,12 +52,13 @@ static void launch(struct simulation *s, int process, double lag_ns, uint32_t tr
     if (actor == ACTORS_NONE)
         return;
     struct actor *row = &s->actors.rows[actor];
+    bool is_forked = s->program->launches[process].provider != GRAPH_NONE; /* then it works until its first record */
     row->process = row->who = process;
     row->at = s->program->first[process];
     row->end = s->program->first[process + 1];
     if (lag_ns > 0) { /* it is busy at once */
         s->actors.ready_count--;
-        actors_work(&s->actors, actor, lag_ns, 0, ACTIVITY_STARTING, process, 0);
+        actors_work(&s->actors, actor, lag_ns, is_forked, ACTIVITY_STARTING, process, 0);
     }
 }
 

@@ -9,6 +9,7 @@
 
 struct fixture {
     sqlite3 *db;
+    int cpus; /* of the machine of the run; 0: not known */
     struct processes processes;
     struct graph graph;
     struct program program;
@@ -19,7 +20,7 @@ static inline void fixture_open(struct fixture *f)
 {
     CHECK_EQ(0, processes_init(&f->processes, f->db));
     CHECK_EQ(0, graph_build(&f->graph, f->db, &f->processes));
-    CHECK_EQ(0, program_init(&f->program, &f->graph));
+    CHECK_EQ(0, program_init(&f->program, &f->graph, f->cpus));
     CHECK_EQ(0, maps_init(&f->maps, &f->program));
 }
 

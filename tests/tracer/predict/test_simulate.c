@@ -154,6 +154,23 @@ TEST(work_is_slowed_down_and_sleep_is_not)
     fixture_close(&f);
 }
 
+/* The same on a machine of 2 CPUs, which were in use all the time: that was no sleep, but lack of a CPU. */
+TEST(where_all_cpus_were_in_use_a_process_that_was_on_none_did_not_sleep)
+{
+    struct fixture f = threads(500);
+    f.cpus = 2;
+    fixture_open(&f);
+    CHECK_EQ(2000, lasts(&f, 1));
+    CHECK_EQ(1000, lasts(&f, 2));
+    CHECK_EQ(500, lasts(&f, 4));
+    fixture_close(&f);
+    f = threads(500);
+    f.cpus = 3;
+    fixture_open(&f);
+    CHECK_EQ(1000, lasts(&f, 4));
+    fixture_close(&f);
+}
+
 TEST(results_are_taken_one_by_one)
 {
     struct fixture f = map_with_results();
