@@ -19,7 +19,12 @@ from snakefish._merge_snapshot import ROOT, Snapshot
 
 _latest: list = []  # at most one. Who renews it takes it out, so that no thread or signal handler meets it half renewed
 _ATOMS = set(ATOMS)
-_CAN_DROP = hasattr(gc, "callbacks")  # not on PyPy, where a new copy writes no reference counts
+try:
+    from snakefish._snakefish import _stale_dropper
+except ImportError:  # PyPy, whose collector calls nobody. There a new copy writes no reference counts, and nothing is kept
+    _drop_stale = None
+else:
+    _drop_stale = _stale_dropper(_latest)  # a callback of the garbage collector
 
 
 def snapshot_for(user, variables, rules):
@@ -34,24 +39,13 @@ def snapshot_for(user, variables, rules):
     else:
         keep = True
     snapshot.use(user)
-    if keep and _CAN_DROP:
+    if keep and _drop_stale:
+        snapshot.bound = [(*snapshot.variables[label], value) for label, value in snapshot.shadows[ROOT].items()
+                          if id(value) in snapshot.index]
         _latest[:] = [snapshot]
         if _drop_stale not in gc.callbacks:
             gc.callbacks.append(_drop_stale)
     return snapshot
-
-
-def _drop_stale(phase, info):
-    """A callback of the garbage collector."""
-    if phase == "start" and _latest:
-        snapshot = _latest[0]
-        if _is_bound_elsewhere(snapshot) or info["generation"] == 2 and not snapshot.is_current():
-            _latest.clear()
-
-
-def _is_bound_elsewhere(snapshot):
-    return any(id(value) in snapshot.index and snapshot.variables[label][0].get(snapshot.variables[label][1]) is not value
-               for label, value in snapshot.shadows[ROOT].items())
 
 
 def _is_of(snapshot, variables, rules):

@@ -287,7 +287,60 @@ static PyObject *changed(PyObject *Py_UNUSED(module), PyObject *arguments)
     return PyLong_FromSsize_t(i < PyList_GET_SIZE(lives) ? i : -1);
 }
 
+/* ---- the snapshot that is kept for the next fork (snakefish/_merge_latest.py) ---- */
+
+/* bound: a list of (namespace, name, container). */
+static bool is_bound_elsewhere(PyObject *bound)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(bound); i++) {
+        PyObject *place = PyList_GET_ITEM(bound, i);
+        PyObject *now = PyDict_GetItemWithError(PyTuple_GET_ITEM(place, 0), PyTuple_GET_ITEM(place, 1)); /* borrowed */
+        if (now != PyTuple_GET_ITEM(place, 2))
+            return true;
+    }
+    return false;
+}
+
+static bool is_stale(PyObject *snapshot, bool look_at_all)
+{
+    PyObject *bound = PyObject_GetAttrString(snapshot, "bound"), *lives = PyObject_GetAttrString(snapshot, "lives"),
+             *shadows = PyObject_GetAttrString(snapshot, "shadows");
+    bool stale = !bound || !lives || !shadows || is_bound_elsewhere(bound);
+    for (Py_ssize_t i = 1; !stale && look_at_all && i < PyList_GET_SIZE(lives); i++)
+        stale = !is_unchanged(PyList_GET_ITEM(shadows, i), PyList_GET_ITEM(lives, i));
+    Py_XDECREF(bound);
+    Py_XDECREF(lives);
+    Py_XDECREF(shadows);
+    return stale;
+}
+
+/* Called by the garbage collector. In C, because no signal handler runs here: what one raises would be printed and
+ * lost.
+ */
+static PyObject *drop_stale(PyObject *latest, PyObject *arguments)
+{
+    PyObject *phase, *info;
+    if (!PyArg_ParseTuple(arguments, "UO!", &phase, &PyDict_Type, &info))
+        return NULL;
+    PyObject *generation = PyDict_GetItemString(info, "generation"); /* borrowed */
+    bool is_full = generation && PyLong_AsLong(generation) >= 2;
+    if (PyUnicode_CompareWithASCIIString(phase, "start") == 0 && PyList_GET_SIZE(latest) == 1 &&
+        is_stale(PyList_GET_ITEM(latest, 0), is_full) && PyList_SetSlice(latest, 0, 1, NULL))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *stale_dropper(PyObject *Py_UNUSED(module), PyObject *latest)
+{
+    static PyMethodDef method = {"drop_stale", drop_stale, METH_VARARGS, NULL};
+    if (PyList_Check(latest))
+        return PyCFunction_New(&method, latest);
+    PyErr_SetString(PyExc_TypeError, "_stale_dropper takes a list");
+    return NULL;
+}
+
 PyMethodDef sf_changes_functions[] = {
+    {"_stale_dropper", stale_dropper, METH_O, "For _merge_latest.py."},
     {"_others", others, METH_VARARGS, "For _merge_changes.py."},
     {"_dict_changes", dict_changes, METH_VARARGS, "For _merge_changes.py."},
     {"_list_changes", list_changes, METH_VARARGS, "For _merge_changes.py."},
