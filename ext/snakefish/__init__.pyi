@@ -196,6 +196,8 @@ def imap(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
     executor: Optional[_Executor] = None, local: Optional[int] = None,
     timeout: Optional[float] = None, blas_threads: Optional[int] = None,
+    share: _Share = None, on_conflict: _OnConflict = None, merge: Optional[_MergeAll] = None,
+    globals: Optional[Dict[str, Any]] = None,
 ) -> _Results[_R]: ...
 def imap_unordered(
     f: Callable[[_T], _R], args: Iterable[_T], concurrency: Optional[int] = 0, chunksize: Optional[int] = 1, *,
@@ -214,6 +216,7 @@ class Executor(_Executor):
         task_timeout: Optional[float] = None,
         name: Optional[str] = None,
     ) -> None: ...
+    # share=, on_conflict= and merge= are among the kwargs, as fn may have parameters of these names itself
     def submit(self, fn: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _Future[_R]: ...
     def map(
         self,

@@ -4,6 +4,7 @@ _executor_map.py."""
 import operator
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -41,6 +42,18 @@ class _Preparation:
 def _check_callable(fn):
     if not callable(fn):
         raise TypeError(f"fn must be callable, not {type(fn).__name__}")
+
+
+def _new_task(fn, args, kwargs, globals):
+    """Of a call with share=. globals: the caller's."""
+    from snakefish._executor_share import SharedTask, takes_share
+
+    if takes_share(fn):
+        return Task(fn, args, kwargs)
+    if kwargs["share"] is None:
+        del kwargs["share"]
+        return Task(fn, args, kwargs)
+    return SharedTask(fn, args, kwargs, globals)
 
 
 class Executor(_Executor):
@@ -86,13 +99,23 @@ class Executor(_Executor):
 
     def submit(self, fn, /, *args, **kwargs):
         """Has fn(*args, **kwargs) computed by a worker. Returns its concurrent.futures.Future. Does not block, but for a
-        fork while there are fewer than max_workers."""
+        fork while there are fewer than max_workers.
+
+        share: names of globals, or {name: rule}, as for Thread; on_conflict and merge, which go with it, too. fn gets the
+        values that they have now, and what it changes in them is merged by the first call of the Future's result() or
+        exception(), in the thread that calls: the order of these calls is the order of the merges. What fn changes before
+        it raises is merged too. If that raises, as with Conflict, nothing of the task is merged, result() raises it each
+        time, and exception() returns it. Changes that nobody has merged when the Future is collected, or at the program's
+        end, are lost, and sys.unraisablehook is told. The values are pickled for each task (TypeError names one that cannot
+        be), so in a worker the variables are other objects: what refers to the old ones in another way, such as a default
+        argument, does not see them. A fn that has a parameter `share` gets it as all others, and nothing is merged; one
+        that has a parameter `on_conflict` or `merge` gets it by functools.partial."""
         state = self._state
         state.refuse()
         _check_callable(fn)
-        task = Task(fn, args, kwargs)
-        task.resolve(state.functions)
-        state.submit(task)
+        task = Task(fn, args, kwargs) if "share" not in kwargs else _new_task(fn, args, kwargs, sys._getframe(1).f_globals)
+        if task.prepare(state.functions):
+            state.submit(task)
         return task.future
 
     def map(self, fn, *iterables, timeout=None, chunksize=0, buffersize=None):

@@ -8,6 +8,7 @@ and workers that have it have to be forked: a new generation.
     number < inherited: all workers of this generation have it
 """
 
+import collections
 import functools
 import itertools
 import os
@@ -34,6 +35,10 @@ NO_NUMBER = -1
 # Attributes of exceptions on their way home:
 UNOPENED = "_snakefish_unopened"  # it is why an item cannot be unpickled in the worker
 RESULTS = "_snakefish_results"  # of a chunk, before the call that raised
+
+
+# An item with share=: see _executor_share.py. function: as of Functions.item
+SharedItem = collections.namedtuple("SharedItem", "function packed_parcel packed_call")
 
 
 class Refused(Exception):
@@ -156,15 +161,14 @@ class Functions:
         if isinstance(item, BaseException):
             vars(item)[UNOPENED] = True
             raise item
+        if type(item) is SharedItem:
+            return self._call_shared(item)
         is_chunk = type(item) is list
         if is_chunk:
             is_star, function, args, kwargs = item.pop(), item.pop(), (), None
         else:
             function, args, kwargs = item[:3]
-        if type(function) is int:
-            function = self._by_number.get(function)
-            if function is None:
-                raise Refused(self.generation)
+        function = self._found(function)
         if is_chunk:
             return _call_each(function, item, is_star)
         if len(item) > 3:
@@ -172,6 +176,25 @@ class Functions:
                 function = functools.partial(function, *args, **kwargs or {})
             return _call_each(function, *item[3:])
         return function(*args, **kwargs) if kwargs else function(*args)
+
+    def _found(self, function):
+        """The function of an item, which may be a number."""
+        if type(function) is int:
+            function = self._by_number.get(function)
+            if function is None:
+                raise Refused(self.generation)
+        return function
+
+    def _call_shared(self, item):
+        from snakefish._submitted_share import SharedCall
+
+        function = self._found(item.function)
+        try:
+            call = SharedCall(function, item.packed_parcel, item.packed_call)
+        except Exception as reason:
+            vars(reason)[UNOPENED] = True
+            raise
+        return call.run()
 
 
 def chunk_item(number, items, is_star):

@@ -42,6 +42,12 @@ class _Condition(threading.Condition):
         return _instrument_wait(wait, _WAIT_MESSAGE, None, timeout) if enabled() else wait(timeout)
 
 
+def watched(future):
+    """The future, whose waits a trace has."""
+    future._condition.__class__ = _Condition
+    return future
+
+
 class Task:
     """A call, and the future that was handed out for it. id: its number in the crew, None before it has one. item and
     number: as of Functions.item.
@@ -54,10 +60,14 @@ class Task:
 
     def __init__(self, fn, args, kwargs):
         self.id = None
-        self.future = Future()
-        self.future._condition.__class__ = _Condition
+        self.future = watched(Future())
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.begun = self.retried = self.is_whole = False
+
+    def prepare(self, functions):
+        """Whether it can be submitted. If not, its future says why."""
+        self.resolve(functions)
+        return True
 
     def resolve(self, functions):
         self.item, self.number = functions.item(self.fn, self.args, self.kwargs, self.is_whole)

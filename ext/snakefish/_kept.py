@@ -7,21 +7,21 @@ import types
 _MESSAGE = "Exception never retrieved"
 
 
-def tell(owner, exception):
+def tell(owner, exception, message=_MESSAGE):
     """Tells sys.unraisablehook. Where that is Python's own, which prints no __cause__, the whole is printed here: the
     cause is the traceback in the child. owner: what the message names, by its repr."""
     if getattr(sys, "unraisablehook", None) in (None, getattr(sys, "__unraisablehook__", None)):
-        _print(owner, exception)
+        _print(owner, exception, message)
     else:
-        sys.unraisablehook(_arguments(type(exception), exception, exception.__traceback__, _MESSAGE, owner))
+        sys.unraisablehook(_arguments(type(exception), exception, exception.__traceback__, message, owner))
 
 
-def _print(owner, exception):
+def _print(owner, exception, message):
     import traceback
 
     if sys.stderr is not None:
         lines = traceback.format_exception(type(exception), exception, exception.__traceback__)
-        sys.stderr.write(f"{_MESSAGE}: {owner!r}\n{''.join(lines)}")
+        sys.stderr.write(f"{message}: {owner!r}\n{''.join(lines)}")
         sys.stderr.flush()
 
 

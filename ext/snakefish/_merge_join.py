@@ -38,7 +38,7 @@ class Join:
         self.writes = Writes()
         self._costs = costs_begin()
         self._met = set()  # numbers of containers that the changes refer to
-        self.own, self.ways = unpickled(data, self._meet, self._costs) if data else ({}, {})
+        self.own, self.ways = unpickled(data, self._meet, snapshot.twins, self._costs) if data else ({}, {})
         self._todo = []  # visits to come: (number, container, rule, path)
         self._visited = {}  # id of a container of the parent: (the container, the number that it was visited for)
         self._pairs = {}  # (id of the parent's, id of the child's) of new containers that became one: both, so that they live

@@ -8,11 +8,14 @@ a container of the parent comes back as a reference to it, not as a copy.
     difference()    in the child: its changes, as bytes; empty if there are none
     _merge_join     in the parent: merges them
 
+Where the child is no fork (_submitted_share.py), the containers travel to it in the order of their numbers.
+
 The snapshot costs a copy of each container, at most once a fork; the leaves are not copied. The difference costs a
 comparison with these copies, and a pickle of what has changed. The comparison reads no leaf of dicts, lists and objects;
 that of sets goes through their elements, whose pages the child then copies.
 """
 
+import functools
 import io
 import pickle
 import weakref
@@ -50,6 +53,8 @@ class Snapshot:
         self._users = set()  # weak references to who needs it as it is; see _merge_latest.py
         self._owners, self._keys = [ROOT], [None]  # where each container was found
         self._more = {}  # and where else: {number: [(owner, key)]}
+        self._dumps = dumps
+        self.know([])
         for label, value in self.shadows[ROOT].items():
             if rules[label] is BY_TYPE and self._kind_of(ROOT, label, value) is None:
                 inferred(value, label)
@@ -70,6 +75,34 @@ class Snapshot:
     def read(self):
         """{label: value} as they are now."""
         return {label: namespace[name] for label, (namespace, name) in self.variables.items() if name in namespace}
+
+    @classmethod
+    def arrived(cls, variables, values, kinds, lives, dumps):
+        """A snapshot of another process, of objects that have come from there by pickle. dumps: as _dumps."""
+        self = cls.__new__(cls)
+        self.variables, self.rules, self.kinds, self.lives, self._dumps = variables, {}, kinds, lives, dumps
+        self._users = set()
+        self.shadows = [values, *(kind.shadow(live) for kind, live in zip(kinds[1:], lives[1:]))]
+        self.index = {id(live): number for number, live in enumerate(lives) if number}
+        self._owners, self._keys, self._more = [None] * len(lives), [None] * len(lives), {}
+        for owner, (kind, shadow) in enumerate(zip(kinds, self.shadows)):
+            for key, value in kind.parts(shadow):
+                number = self.index.get(id(value))
+                if number is not None and self._owners[number] is None:
+                    self._owners[number], self._keys[number] = owner, key
+                elif number is not None:
+                    self._more.setdefault(number, []).append((owner, key))
+        return self
+
+    def know(self, twins):
+        """twins: what both sides have besides, in the same order: functions and classes that have travelled by value. They go
+        as numbers too, below 0, and come out as the other side's own."""
+        self.twins, self.twin_index = twins, {id(twin): -1 - number for number, twin in enumerate(twins)}
+
+    def number_of(self, obj):
+        """The number of a container or twin; None: it has none."""
+        number = self.index.get(id(obj))
+        return self.twin_index.get(id(obj)) if number is None else number
 
     def _add(self, owner, key, value):
         number = self.index.get(id(value))
@@ -171,18 +204,30 @@ class Snapshot:
                 for label, part in self._parts(own, ways, costs) if costs else ():
                     costs.count(label, len(packed_atoms(*part)))  # once more, to see how many bytes each has
                 return packed_atoms(own, ways)
-            file = io.BytesIO()
-            pickler = _Pickler(file, self.index, {number for number in own if self.kinds[number] is Whole})
-            for label, part in self._parts(own, ways, costs) if costs else ():
-                pickler.dump(label)
-                before = file.tell()
-                pickler.dump(part)
-                costs.count(label, file.tell() - before)
-            pickler.dump((own, ways))  # which only refers to what the pickler has met before
-            return file.getvalue()
+            as_they_are = {number for number in own if self.kinds[number] is Whole}
+
+            def number_of(obj):
+                number = self.number_of(obj)
+                return None if number in as_they_are else number
+
+            if costs and self._dumps is dumps:
+                return self._counted(own, ways, number_of, costs)
+            return self._dumps((own, ways), number_of)
         except Exception as error:
             raise TypeError(f"what a task has changed in {', '.join(self.variables)} cannot be pickled, so it cannot come "
                             f"back: {error}") from error
+
+    def _counted(self, own, ways, number_of, costs):
+        """Pickles them after the parts of each variable, whose bytes are counted."""
+        file = io.BytesIO()
+        pickler = _numbering(pickle.Pickler)(file, number_of)
+        for label, part in self._parts(own, ways, costs):
+            pickler.dump(label)
+            before = file.tell()
+            pickler.dump(part)
+            costs.count(label, file.tell() - before)
+        pickler.dump((own, ways))  # which only refers to what the pickler has met before
+        return file.getvalue()
 
     def _parts(self, own, ways, costs):
         """(variable, (own, ways)) of each variable that has any."""
@@ -198,34 +243,43 @@ class Snapshot:
         costs.turn_to(None)
 
 
-class _Pickler(pickle.Pickler):
-    """Pickles a container of the snapshot as its number. One that merges as a whole, and has changed, goes as it is."""
+def dumps(value, number_of, pickler=pickle.Pickler):
+    """The pickle of a value, in which objects go as their numbers. number_of(object): its number, or None: it goes as it is.
+    pickler: pickle.Pickler, or a class derived from it."""
+    file = io.BytesIO()
+    _numbering(pickler)(file, number_of).dump(value)
+    return file.getvalue()
 
-    def __init__(self, file, index, as_they_are):
-        super().__init__(file, PROTOCOL)
-        self.index, self.as_they_are = index, as_they_are
 
-    def persistent_id(self, obj):
-        number = self.index.get(id(obj))
-        return None if number in self.as_they_are else number
+@functools.lru_cache(None)
+def _numbering(pickler):
+    class Numbering(pickler):
+        def __init__(self, file, number_of):
+            super().__init__(file, PROTOCOL)
+            self._number_of = number_of
+
+        def persistent_id(self, obj):
+            return self._number_of(obj)
+
+    return Numbering
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file, live_of):
+    def __init__(self, file, live_of, twins):
         super().__init__(file)
-        self.live_of = live_of
+        self.live_of, self.twins = live_of, twins
 
     def persistent_load(self, number):
-        return self.live_of(number)
+        return self.live_of(number) if number > 0 else self.twins[-1 - number]
 
 
-def unpickled(data, live_of, costs=None):
-    """(own, ways) of difference(). live_of(number): what stands for a container of the snapshot. It is the last of the
-    pickles; before it stand a variable's name and its part, of each."""
+def unpickled(data, live_of, twins, costs=None):
+    """What dumps() has pickled, or packed_atoms(). live_of(number): what stands for a container of the snapshot. twins: as of
+    Snapshot.know. It is the last of the pickles; before it may stand a variable's name and its part, of each."""
     if not is_pickle(data):
         return unpacked_atoms(data)
     file = io.BytesIO(data)
-    unpickler = _Unpickler(file, live_of)
+    unpickler = _Unpickler(file, live_of, twins)
     loaded = unpickler.load()
     while file.tell() < len(data):
         if costs:

@@ -15,7 +15,7 @@ class View:
 
     def __init__(self, snapshot, data=b""):
         self.snapshot, self._built, self._todo = snapshot, {}, []
-        self.own = unpickled(data, self._container)[0] if data else {}
+        self.own = unpickled(data, self._container, snapshot.twins)[0] if data else {}
 
     def value(self, value):
         """What a value of the parent, as it was at the fork, is in this view."""

@@ -66,6 +66,7 @@ class Ancestor:
 
     def __init__(self, sharing):
         self.sharing, self.snapshot, self.watch = sharing, None, None
+        self._under_way = [], []  # of merge_all: the changes, and the joins of those that are merged or half merged
 
     def changes(self):
         """bytes; with share_check, if something was changed that is not shared, (bytes, the names)."""
@@ -80,6 +81,33 @@ class Ancestor:
             data, names = data
             warn(sharing.f, sharing.namespace, names)
         if data:
-            join = Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)
+            join = self._join(data, child)
             sharing.joins.append(join)
             join.run()
+
+    def merge_all(self, changes):
+        """changes: a list of (data, name of a child). Merges them in this order and empties the list, or raises and has merged
+        nothing. After an interruption it can be called again: if the list is not empty."""
+        self._take_back()
+        joins = []
+        self._under_way = changes, joins
+        try:
+            for data, child in changes:
+                if data:
+                    joins.append(self._join(data, child))
+                    joins[-1].run()
+            changes.clear()
+        except BaseException:
+            self._take_back()
+            raise
+
+    def _take_back(self):
+        """Undoes what is half done: also what a second interruption has left."""
+        changes, joins = self._under_way
+        while changes and joins:
+            joins[-1].revert()
+            joins.pop()
+
+    def _join(self, data, child):
+        sharing = self.sharing
+        return Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)

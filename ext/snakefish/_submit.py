@@ -21,7 +21,8 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadP
 
 import snakefish
 from snakefish import _submitted
-from snakefish._child import RemoteTraceback, summarise
+from snakefish._child import summarise
+from snakefish._submit_failure import died_of, unpack_failure
 
 _SMALL_JOB_BYTES = 1 << 16  # it travels with each chunk
 _REAPED_S = 1  # within which the processes of a broken pool are reaped
@@ -49,7 +50,7 @@ def check_executor(executor):
 
 def count_workers(executor, nodes=False):
     """How many tasks it runs at once; for Dask, nodes=True counts the workers and not their threads."""
-    if _inherits(executor):
+    if inherits(executor):
         return executor._state.max_workers
     client = getattr(executor, "_client", None)
     if hasattr(client, "nthreads"):  # Dask
@@ -78,15 +79,15 @@ def _shares_memory(executor):
         executor, getattr(concurrent.futures, "InterpreterPoolExecutor", ()))
 
 
-def _inherits(executor):
+def inherits(executor):
     return isinstance(executor, snakefish.Executor)
 
 
-def _pack_job(job):
+def _pack_job(job, shared):
     try:
-        return _submitted.pack(job, leaves_program=True)
+        return _submitted.pack(job, leaves_program=True) if shared is None else shared.pack_job(job)
     except Exception as reason:
-        if _submitted.is_interruption(reason):
+        if _submitted.is_interruption(reason) or shared is not None and shared.has_refused(reason):
             raise
         what = "f" if job.extract is None else "f or extract"
         if _submitted.find_cloudpickle() is None:
@@ -96,10 +97,13 @@ def _pack_job(job):
         raise pickle.PicklingError(f"{what} cannot be pickled for the executor's workers: {reason}. {advice}") from reason
 
 
-def _make_task(f, star, lazy, local, extract, globals):
+def _make_task(f, star, lazy, local, extract, globals, shared):
     """The job as a closure over these. For the same ones snakefish's Executor finds the number that it gave it before."""
-    return lambda first, packed_items: _submitted.run_job(
-        _submitted.Job(f, star, lazy, local, extract, globals), first, packed_items)
+    if shared is None:
+        return lambda first, packed_items: _submitted.run_job(
+            _submitted.Job(f, star, lazy, local, extract, globals), first, packed_items)
+    return lambda key, packed_parcel, first, packed_items: _submitted.run_inherited(
+        _submitted.Job(f, star, lazy, local, extract, globals), first, packed_items, key, packed_parcel)
 
 
 def _fates(executor):
@@ -124,19 +128,26 @@ def _describe_fates(fates):
 
 
 class Call:
-    """One map on one executor. Made, used and cancelled by one process: in a fork of it nothing happens."""
+    """One map on one executor. Made, used and cancelled by one process: in a fork of it nothing happens. shared: a Shared of
+    _submit_share.py, whose parcel the job has; or None."""
 
-    def __init__(self, executor, job, workers):
+    def __init__(self, executor, job, workers, shared=None):
         self.executor, self.job, self.workers = executor, job, workers
         self.done = queue.SimpleQueue()  # numbers of chunks; None: something else has happened
         self.under_way = {}  # number: (first argument, end, items packed or as they are, future)
         self._owner, self._key, self._submitted = os.getpid(), os.urandom(16), 0
-        self._shares, self._packed_job, self._task = _shares_memory(executor), None, None
+        self._shares, self._shared = _shares_memory(executor), shared
+        if shared is not None:
+            if self._shares:
+                raise ValueError(_submitted.SHARED_BY_THREADS)
+            _submitted.owners[self._key] = self._owner
+        self._packed_job, self._task = None, None
         self.trace = None  # of chunks that go to other programs; snakefish's Executor traces its own
-        if _inherits(executor):
+        if inherits(executor):
             self._task = _make_task(**vars(job))
+            self._packed_job = shared and shared.pack_parcel()
         elif not self._shares:
-            self._packed_job = _pack_job(job)
+            self._packed_job = _pack_job(job, shared)
             if snakefish.trace.enabled():
                 from snakefish._submit_trace import Trace
 
@@ -159,6 +170,8 @@ class Call:
 
     def _pack_items(self, items):
         try:
+            if self._shared is not None:
+                return self._shared.pack_items(items)
             return _submitted.pack(items, leaves_program=self._task is None)
         except Exception as error:
             if _submitted.is_interruption(error):
@@ -170,16 +183,17 @@ class Call:
 
     def _hand_over(self, number, first, end, items, with_job):
         trace, done = self.trace, self.done
+        job = self._packed_job if with_job else None
         if trace:
-            job = self._packed_job if with_job else None
             ticket = trace.submit(number, len(self.under_way))
             future = self.executor.submit(_submitted.run_packed, self._key, job, first, items, ticket)
         elif self._shares:
             future = self.executor.submit(self.job.run, first, items)
-        elif self._task is not None:
+        elif self._task is not None and self._packed_job is None:
             future = self.executor.submit(self._task, first, items)
+        elif self._task is not None:
+            future = self.executor.submit(self._task, self._key, job, first, items)
         else:
-            job = self._packed_job if with_job else None
             future = self.executor.submit(_submitted.run_packed, self._key, job, first, items)
         self.under_way[number] = first, end, items, future
         future.add_done_callback(lambda _: (trace and trace.hear(number), done.put(number)))
@@ -213,7 +227,8 @@ class Call:
         return Outcome(*came) if self._shares else self._unpack(came, number, first, end)
 
     def is_done(self, number):
-        """Whether it can be opened. A number may come for a chunk whose submit was interrupted, and that was submitted again."""
+        """Whether it can be opened. A number may come for a chunk whose submit was interrupted, so that it was submitted
+        again."""
         if number not in self.under_way:
             return False
         future = self.under_way[number][-1]
@@ -240,16 +255,19 @@ class Call:
         what = f"its results for {describe(number, first, end)}"
         try:
             results = pickle.loads(packed)
+            if self._shared is not None:
+                results = list(map(self._shared.loads, results))
             what = f"what it extracted after {describe(number, first, end)}"
             extracted = pickle.loads(packed_extracted) if packed_extracted else []
         except Exception as reason:
             if _submitted.is_interruption(reason):
                 raise
-            return Outcome([], [], _died(f"a worker ({where}): {what} cannot be unpickled: {reason}", reason), seconds)
+            return Outcome([], [], died_of(f"a worker ({where}): {what} cannot be unpickled: {reason}", reason), seconds)
         if self.trace:
             self.trace.pickled(since, len(packed))
             self.trace.take(number, came[5])
-        return Outcome(results, extracted, failure and _unpack_failure(failure, first + len(results), where), seconds)
+        failure = failure and unpack_failure(failure, f"argument {first + len(results)}", where)
+        return Outcome(results, extracted, failure, seconds)
 
     def _explain(self, number, first, end, error):
         """The exception for a chunk that the executor did not run to its end."""
@@ -257,7 +275,7 @@ class Call:
         if isinstance(error, BrokenExecutor) or type(error).__name__ in _DEATHS:
             of_snakefish = isinstance(error, snakefish.ChildDied)
             fates = _describe_fates([(error.pid, error.exit_status)] if of_snakefish else _fates(self.executor))
-            died = _died(f"a worker of the {name}{fates} died before it had sent its results for {chunk}", error)
+            died = died_of(f"a worker of the {name}{fates} died before it had sent its results for {chunk}", error)
             if of_snakefish:
                 died.pid, died.exit_status, died.name = error.pid, error.exit_status, error.name
             return died
@@ -278,6 +296,7 @@ class Call:
         """Takes back what has not begun: what the workers have not got to. What runs goes on, as an executor cannot end it,
         and is not asked to stop: Dask logs an error for a task that ends after it was cancelled."""
         under_way, self.under_way = self.under_way, {}
+        _submitted.owners.pop(self._key, None)
         if not self.is_own():  # a lock of a future may be held by a thread that is not here
             return
         if self.trace:
@@ -303,25 +322,3 @@ def _wake(executor):
 
 def describe(number, first, end):
     return f"chunk {number}, arguments {first} to {end - 1}"
-
-
-def _died(text, cause):
-    died = snakefish.ChildDied(text)
-    died.__cause__ = cause
-    return died
-
-
-def _unpack_failure(failure, argument, where):
-    """What was raised there, with its traceback as its cause."""
-    packed, sentence, text = failure
-    cause = RemoteTraceback(f"{text.rstrip()}\n(in a worker: {where})")
-    if packed is None:
-        return _died(f"a worker ({where}): {sentence}", cause)
-    try:
-        error = pickle.loads(packed)
-    except Exception as reason:
-        if _submitted.is_interruption(reason):
-            raise
-        return _died(f"a worker ({where}): what f raised for argument {argument} cannot be unpickled: {reason}", cause)
-    error.__cause__ = cause
-    return error

@@ -8,23 +8,28 @@ it comes in its place.
 import threading
 from collections import deque
 
-from snakefish._submit import BadArgument, Call, add_note, count_workers
+from snakefish._submit import BadArgument, Call, Outcome, add_note, count_workers, describe
 from snakefish._submit_source import Source, iter_of
 from snakefish._submitted import Job, is_interruption
 
 _AHEAD = 3  # chunks for each worker
 
 
-def imap(executor, local, is_ordered, f, args, chunksize=1):
+def imap(executor, local, is_ordered, f, args, chunksize=1, shared=None):
+    """shared: a Shared of _submit_share.py, or None."""
     chunksize = 1 if chunksize is None else chunksize
     if local is not None and chunksize < max(2, local):
         raise ValueError(f"local={local} divides each chunk among the processes of a worker: write chunksize=, at least "
                          f"{max(2, local)} (imap's default is 1)")
     iterator = iter_of(args)
     workers = count_workers(executor, nodes=local is not None)
-    call = Call(executor, Job(f, False, True, local, None, None), workers)
+    if shared is not None:
+        job = Job(f, False, True, local, None, shared.globals, shared.parcel)
+    else:
+        job = Job(f, False, True, local, None, None)
+    call = Call(executor, job, workers, shared)
     source = Source(args, iterator, chunksize, _nudger(call.done))
-    return _Results(call, source, is_ordered)
+    return _Results(call, source, is_ordered, shared)
 
 
 def _nudger(done):
@@ -35,13 +40,14 @@ def _nudger(done):
 class _Results:
     """The iterator that imap and imap_unordered return."""
 
-    def __init__(self, call, source, is_ordered):
-        self._call, self._source, self._is_ordered = call, source, is_ordered
+    def __init__(self, call, source, is_ordered, shared):
+        self._call, self._source, self._is_ordered, self._shared = call, source, is_ordered, shared
         self._lock = threading.Lock()  # held by next()
         self._ready = deque()  # results that can be handed out
         self._came = {}  # chunks that are done and not opened, in the order in which they came
         self._turn = 0  # the chunk that is handed out next, if in order
         self._at = 0, 0, None  # chunks and arguments that are submitted; the next chunk, once it was taken
+        self._opened = None  # the chunk that comes next, while it is merged
         self._failure, self._closed = None, False
 
     def __iter__(self):
@@ -148,8 +154,18 @@ class _Results:
         number = self._turn if self._is_ordered else next(iter(self._came), None)
         if number not in self._came:
             return False
-        outcome = self._call.open(number)
+        if self._opened is None:
+            self._opened = self._open(number)
+        outcome, to_merge = self._opened
+        if outcome is not None and self._shared is not None:
+            try:
+                self._shared.merge_all(to_merge)
+            except Exception as failure:
+                if is_interruption(failure):
+                    raise
+                outcome = Outcome([], [], failure, outcome.seconds)
         self._came.pop(number)
+        self._opened = None
         if outcome is None:  # it was submitted again
             return True
         self._call.forget(number)
@@ -159,6 +175,13 @@ class _Results:
         if self._failure is not None and not self._is_ordered:
             self._take_rest()
         return True
+
+    def _open(self, number):
+        """(the outcome of a chunk, what is to be merged first)."""
+        first, end, *_ = self._call.under_way[number]
+        outcome = self._call.open(number)
+        chunk = describe(number, first, end)
+        return outcome, [(data, chunk) for data in outcome.extracted] if outcome is not None else []
 
     def _take_rest(self):
         """Before an exception come the results that are here."""

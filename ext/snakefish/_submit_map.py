@@ -7,7 +7,7 @@ small that the executor's own time for a task would count.
 """
 
 from snakefish._progress import bar
-from snakefish._submit import BadArgument, Call, add_note, count_workers
+from snakefish._submit import BadArgument, Call, add_note, count_workers, describe
 from snakefish._submitted import Job, is_interruption
 
 _LEAST_S = 0.05  # that a chunk is to take: a task costs Dask about a millisecond, the others less
@@ -45,7 +45,7 @@ class _Run:
         self._failed, self._failure = None, None  # the earliest failing chunk, and why
 
     def run(self):
-        """(results, what was extracted in the order of the chunks)."""
+        """(results, what was extracted in the order of the chunks, and from which chunk: [(value, chunk)])."""
         self._call.refuse_to_wait()
         self._submit()
         while self._is_awaited():
@@ -53,7 +53,7 @@ class _Run:
             self._submit()
         if self._failure is not None:
             raise self._failure
-        return self._results, [value for number in sorted(self._extracted) for value in self._extracted[number]]
+        return self._results, [(value, chunk) for _, (chunk, values) in sorted(self._extracted.items()) for value in values]
 
     def _is_awaited(self):
         """Whether there are chunks that matter: once one has failed, those before it."""
@@ -97,41 +97,53 @@ class _Run:
                 self._failed, self._failure = number, outcome.failure
             return
         self._results[first:end] = outcome.results
-        self._extracted[number] = outcome.extracted
+        self._extracted[number] = describe(number, first, end), outcome.extracted
         self._split.learn(end - first, outcome.seconds)
         self._done += end - first
         if self._progress is not None and self._failed is None:
             self._progress(self._done, len(self._items))
 
 
-def run_map(executor, local, star, f, args, chunksize=0, extract=None, merge=None, progress=None, globals=None):
+def run_map(executor, local, star, f, args, chunksize=0, extract=None, merge=None, progress=None, globals=None,
+            shared=None):
+    """shared: a Shared of _submit_share.py, or None."""
     items = args if type(args) in (list, tuple, range) else list(args)
-    job = Job(f, star, False, local, extract, globals if extract is not None else None)
+    if shared is not None:
+        job = Job(f, star, False, local, None, shared.globals, shared.parcel)
+    else:
+        job = Job(f, star, False, local, extract, globals if extract is not None else None)
     if not items:
         return []
     workers = count_workers(executor, nodes=local is not None)
-    call = Call(executor, job, workers)
+    call = Call(executor, job, workers, shared)
     shown = bar(len(items)) if progress is True else None
     try:
         told = shown if progress is True else progress or None
-        split = Split(len(items), workers, local, chunksize or 0, extract is not None)
+        split = Split(len(items), workers, local, chunksize or 0, extract is not None or shared is not None)
         run = _Run(call, items, split, told)
         results, extracted = call.trace.run_map(f, workers, run) if call.trace else run.run()
     finally:
         call.cancel()
         if shown is not None:
             shown.close()
-    for value in extracted:
+    if shared is not None:
+        _traced(call.trace, shared.merge_all, extracted)
+        return results
+    for value, _ in extracted:
         _merge(merge, globals, value, call.trace)
     return results
 
 
+def _traced(trace, merge, *arguments):
+    if trace:
+        trace.merge(merge, *arguments)
+    else:
+        merge(*arguments)
+
+
 def _merge(merge, globals, value, trace):
     try:
-        if trace:
-            trace.merge(merge, globals, value)
-        else:
-            merge(globals, value)
+        _traced(trace, merge, globals, value)
     except KeyError as error:
         add_note(error, f"merge was given the globals of module {globals.get('__name__')!r}, because code of that module "
                         "made the call; the argument globals= says others")

@@ -8,7 +8,7 @@ iterable is at its end, or when the source is closed and the iterator returns.
 import threading
 from collections import deque
 
-_CANNOT_BLOCK = frozenset({list, tuple, range, dict, set, frozenset, str, bytes, bytearray})
+CANNOT_BLOCK = frozenset({list, tuple, range, dict, set, frozenset, str, bytes, bytearray})
 
 
 def iter_of(iterable):
@@ -26,7 +26,7 @@ class Source:
         self._ready = deque()
         self._wanted = threading.Semaphore(0)  # one for each chunk that the thread may ask for
         self._asked = 0  # chunks that were asked for and not taken
-        self._has_thread = type(iterable) in _CANNOT_BLOCK
+        self._has_thread = type(iterable) in CANNOT_BLOCK
         self._in_place = self._has_thread
         self.error = None  # what the iterator raised instead of an argument
         self.at_end = False

@@ -15,7 +15,7 @@ import pickle
 import sys
 import time
 
-import snakefish
+from snakefish import _snakefish as snakefish  # its package needs the Executor, which needs this
 from snakefish._child import exit_status, format_exception, summarise
 from snakefish._exceptions import pickle_exception, reduce_exception
 from snakefish._interruption import is_from_signal_handler
@@ -23,6 +23,9 @@ from snakefish._interruption import is_from_signal_handler
 _PROTOCOL = 5
 _KEPT = 8  # jobs
 _jobs: dict = {}  # key: Job, the last ones that ran here
+owners: dict = {}  # of calls with share= under way: key: the process that has made it, also in forks of that
+SHARED_BY_THREADS = ("share= does not go with an executor whose workers are threads of this process: they would change its "
+                     "globals themselves. Leave executor= out, or take an executor with processes")
 
 
 # ---- packing ----
@@ -42,12 +45,13 @@ def is_interruption(error):
     return isinstance(error, MemoryError) or is_from_signal_handler(error)
 
 
-def pack(value, leaves_program=False):
+def pack(value, leaves_program=False, number_of=None):
     """The pickle of a value. What pickle cannot, and where it leaves the program what is defined in __main__, which
-    other programs do not have, goes by cloudpickle, if that is installed. Raises what pickling raised."""
+    other programs do not have, goes by cloudpickle, if that is installed. Raises what pickling raised. number_of: as of
+    _merge_snapshot.dumps; None: no object goes as a number."""
     packed, reason = b"", None
     try:
-        packed = pickle.dumps(value, _PROTOCOL)
+        packed = _dumps(value, number_of, pickle, "Pickler")
     except Exception as error:
         if is_interruption(error):
             raise
@@ -56,10 +60,18 @@ def pack(value, leaves_program=False):
         return packed
     cloudpickle = find_cloudpickle()
     if cloudpickle is not None:
-        return cloudpickle.dumps(value, _PROTOCOL)
+        return _dumps(value, number_of, cloudpickle, "CloudPickler")
     if reason is not None:
         raise reason
     return packed
+
+
+def _dumps(value, number_of, module, pickler):
+    if number_of is None:
+        return module.dumps(value, _PROTOCOL)
+    from snakefish._merge_snapshot import dumps
+
+    return dumps(value, number_of, getattr(module, pickler))
 
 
 def pack_singly(values):
@@ -85,15 +97,16 @@ def _anchor(globals):
 class Job:
     """What a map does with each chunk. star: f takes an argument's items. lazy: results before an exception are wanted.
     local: so many processes share a chunk, 0: one for each CPU, None: the worker computes it itself. extract: runs after
-    the chunk, in a fork of the worker, with `globals`: so what the chunk changes stays there."""
+    the chunk, in a fork of the worker, with `globals`: so what the chunk changes stays there. shared: what share= names,
+    a Parcel of _submitted_share.py in the caller, and Opened in the worker; None: nothing."""
 
-    def __init__(self, f, star, lazy, local, extract, globals):
+    def __init__(self, f, star, lazy, local, extract, globals, shared=None):
         self.f, self.star, self.lazy, self.local = f, star, lazy, local
-        self.extract, self.globals = extract, globals
+        self.extract, self.globals, self.shared = extract, globals, shared
 
     def __getstate__(self):
         state = dict(self.__dict__)
-        if self.extract is not None:
+        if self.globals is not None:
             name = self.globals.get("__name__")
             is_module = name != "__main__" and getattr(sys.modules.get(name), "__dict__", None) is self.globals
             by_name = is_module or find_cloudpickle() is None
@@ -106,6 +119,11 @@ class Job:
             self.globals = vars(__import__(self.globals, fromlist=["*"]))
         elif self.globals is not None:
             self.globals = self.globals.__globals__
+        if self.shared is not None:
+            self.shared = self.shared.open(self.f, self.globals)
+
+    def loads(self, packed_items):
+        return pickle.loads(packed_items) if self.shared is None else self.shared.loads(packed_items)
 
     def run(self, first, items):
         """(results, what was extracted, what was raised or None, seconds): the results are those before it. first: the
@@ -195,7 +213,7 @@ def _pack_exception(error):
                                for name, why in by_value.left_out.items())
 
 
-def _pack_failure(error, sentence=None):
+def pack_failure(error, sentence=None):
     """(packed exception or None, sentence or None, traceback). sentence: what could not be done; error is the reason."""
     try:
         text = format_exception(error)
@@ -220,34 +238,37 @@ def _pack_results(results, first):
     if reason is None:
         raise of_all
     kind = type(results[count]).__name__
-    return packed, _pack_failure(reason, f"its result for argument {first + count} ({kind}) cannot be pickled")
+    return packed, pack_failure(reason, f"its result for argument {first + count} ({kind}) cannot be pickled")
 
 
 def _pack_extracted(extracted, first):
     try:
         return pack(extracted), None
     except Exception as reason:
-        return None, _pack_failure(reason, f"what it extracted after argument {first} and the next cannot be pickled")
+        return None, pack_failure(reason, f"what it extracted after argument {first} and the next cannot be pickled")
 
 
 def run_job(job, first, packed_items, recording=None):
     """Runs a chunk, and packs what comes of it. recording: see _submitted_trace.py."""
     since = recording and recording.now()
     try:
-        items = pickle.loads(packed_items)
+        items = job.loads(packed_items)
     except Exception as reason:
-        failure = _pack_failure(reason, f"arguments from {first} on cannot be unpickled in the worker")
+        failure = pack_failure(reason, f"arguments from {first} on cannot be unpickled in the worker")
         return pack([]), None, failure, 0.0, where()
     if recording:
         recording.pickled(since, len(packed_items))
         recording.begin(len(items))
+    if job.shared is not None:
+        packed, packed_extracted, failure, seconds = job.shared.run(job, first, items)
+        return packed, packed_extracted, failure, seconds, where()
     results, extracted, error, seconds = job.run(first, items)
     since = recording and recording.now()
     packed, failure = _pack_results(results, first)
     if recording:
         recording.pickled(since, len(packed))
     if failure is None and error is not None:
-        failure = _pack_failure(error)
+        failure = pack_failure(error)
     packed_extracted = None
     if failure is None and job.extract is not None:
         packed_extracted, failure = _pack_extracted(extracted, first)
@@ -256,6 +277,8 @@ def run_job(job, first, packed_items, recording=None):
 
 def run_packed(key, packed_job, first, packed_items, ticket=None):
     """What is submitted. None: this worker does not have the job; submit it again, with the job."""
+    if owners.get(key) == os.getpid():
+        return pack([]), None, pack_failure(ValueError(SHARED_BY_THREADS)), 0.0, where()
     if key not in _jobs and packed_job is None:
         return None
     if ticket is None:
@@ -275,8 +298,26 @@ def _run_packed(key, packed_job, first, packed_items, recording):
         try:
             job = pickle.loads(packed_job)
         except Exception as reason:
-            return pack([]), None, _pack_failure(reason, "f cannot be unpickled in the worker"), 0.0, where()
-        while len(_jobs) >= _KEPT:
-            _jobs.pop(next(iter(_jobs)), None)
-        _jobs[key] = job
+            return pack([]), None, pack_failure(reason, "f cannot be unpickled in the worker"), 0.0, where()
+        _keep(key, job)
     return run_job(job, first, packed_items, recording)
+
+
+def run_inherited(job, first, packed_items, key, packed_parcel):
+    """The same of a job that this worker has, but for what share= names."""
+    if key not in _jobs:
+        if packed_parcel is None:
+            return None
+        try:
+            job.shared = pickle.loads(packed_parcel).open(job.f, job.globals)
+        except Exception as reason:
+            failure = pack_failure(reason, "what share= names cannot be unpickled in the worker")
+            return pack([]), None, failure, 0.0, where()
+        _keep(key, job)
+    return run_job(_jobs[key], first, packed_items)
+
+
+def _keep(key, job):
+    while len(_jobs) >= _KEPT:
+        _jobs.pop(next(iter(_jobs)), None)
+    _jobs[key] = job

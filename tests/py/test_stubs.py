@@ -136,7 +136,8 @@ def test_defaults_are_those_of_the_design():
                                         "local": None, "timeout": None, "blas_threads": None, "share": None, "on_conflict": None,
                                         "share_check": False}
     assert defaults(snakefish.imap) == {"concurrency": 0, "chunksize": 1, "executor": None, "local": None,
-                                        "timeout": None, "blas_threads": None}
+                                        "timeout": None, "blas_threads": None, "share": None, "on_conflict": None,
+                                        "merge": None, "globals": None}
 
 
 @NEEDS_DOCSTRINGS

@@ -104,24 +104,12 @@ static PyType_Spec imap_spec = {
 
 /* ---- the functions ---- */
 
-static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs, bool is_ordered)
+/* limits: timeout_ns and blas_threads. An imap of the default concurrency where that is 0, or NULL with an exception.
+ */
+static PyObject *make_imap(PyObject *f, PyObject *iterable, int64_t concurrency, int64_t chunksize,
+                           const struct sf_engine *limits, bool is_ordered)
 {
-    static char *keywords[] = {"f", "args", "concurrency", "chunksize", "timeout", "blas_threads", NULL};
     static PyTypeObject *type;
-    PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL, *timeout = NULL, *blas_threads = NULL;
-    int64_t concurrency = 0, chunksize = 1;
-    struct sf_engine limits = {.f = NULL};
-    if (sf_call_has_executor(kwargs))
-        return sf_call_on_executor(function, args, kwargs);
-    if (!sf_argument_knows_keywords(function, "imap(f, args)", keywords, kwargs) ||
-        !sf_call_has_one_iterable(function, "imap(lambda ab: f(*ab), zip(a_values, b_values))", args) ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, is_ordered ? "OO|OO$OO:imap" : "OO|OO$OO:imap_unordered", keywords,
-                                     &f, &iterable, &concurrency_object, &chunksize_object, &timeout, &blas_threads) ||
-        !sf_call_is_callable(f, iterable) ||
-        sf_call_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
-        sf_call_integer(chunksize_object, "chunksize", 1, NULL, &chunksize) ||
-        sf_timeout_read(timeout, &limits.timeout_ns) || sf_share_read(blas_threads, &limits))
-        return NULL;
     if (!type && !(type = (PyTypeObject *)sf_type_from_spec(&imap_spec)))
         return NULL;
     struct sf_source *source = sf_source_new(iterable, (Py_ssize_t)chunksize);
@@ -132,9 +120,60 @@ static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs
     }
     concurrency = concurrency ? concurrency : sf_cpus_share();
     concurrency = concurrency < SF_ENGINE_MOST_WORKERS ? concurrency : SF_ENGINE_MOST_WORKERS;
-    imap_of(self)->engine.timeout_ns = limits.timeout_ns;
-    imap_of(self)->engine.blas_threads = limits.blas_threads;
+    imap_of(self)->engine.timeout_ns = limits->timeout_ns;
+    imap_of(self)->engine.blas_threads = limits->blas_threads;
     sf_imap_init(imap_of(self), f, source, (Py_ssize_t)concurrency, (Py_ssize_t)chunksize, is_ordered);
+    return self;
+}
+
+/* Whether the call has one of the keywords of share=, which Python reads too. */
+static bool has_share(PyObject *kwargs)
+{
+    static const char *const names[] = {"share", "on_conflict", "merge", "globals"};
+    for (size_t i = 0; kwargs && i < sizeof names / sizeof names[0]; i++)
+        if (PyDict_GetItemString(kwargs, names[i]))
+            return true;
+    return false;
+}
+
+static PyObject *new_imap(const char *function, PyObject *args, PyObject *kwargs, bool is_ordered)
+{
+    static char *keywords[] = {"f", "args", "concurrency", "chunksize", "timeout", "blas_threads", NULL};
+    PyObject *f, *iterable, *concurrency_object = NULL, *chunksize_object = NULL, *timeout = NULL, *blas_threads = NULL;
+    int64_t concurrency = 0, chunksize = 1;
+    struct sf_engine limits = {.f = NULL};
+    if (sf_call_has_executor(kwargs) || has_share(kwargs))
+        return sf_call_on_executor(function, args, kwargs);
+    if (!sf_argument_knows_keywords(function, "imap(f, args)", keywords, kwargs) ||
+        !sf_call_has_one_iterable(function, "imap(lambda ab: f(*ab), zip(a_values, b_values))", args) ||
+        !PyArg_ParseTupleAndKeywords(args, kwargs, is_ordered ? "OO|OO$OO:imap" : "OO|OO$OO:imap_unordered", keywords,
+                                     &f, &iterable, &concurrency_object, &chunksize_object, &timeout, &blas_threads) ||
+        !sf_call_is_callable(f, iterable) ||
+        sf_call_integer(concurrency_object, "concurrency", 0, "0: one for each CPU", &concurrency) ||
+        sf_call_integer(chunksize_object, "chunksize", 1, NULL, &chunksize) ||
+        sf_timeout_read(timeout, &limits.timeout_ns) || sf_share_read(blas_threads, &limits))
+        return NULL;
+    return make_imap(f, iterable, concurrency, chunksize, &limits, is_ordered);
+}
+
+/* _imap_at_once(f, args, concurrency, blas_threads, blocks): an imap with chunks of one, in order, whose workers are
+ * all forked by the first next(). blocks: whether args may, which their type does not say. For
+ * snakefish/_shared_imap.py. */
+static PyObject *imap_at_once(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *f, *iterable, *blas_threads, *self;
+    Py_ssize_t concurrency, most;
+    int blocks;
+    struct sf_engine limits = {.f = NULL};
+    if (!PyArg_ParseTuple(args, "OOnnOp", &f, &iterable, &concurrency, &most, &blas_threads, &blocks) ||
+        sf_share_read(blas_threads, &limits) || !(self = make_imap(f, iterable, concurrency, 1, &limits, true)))
+        return NULL;
+    imap_of(self)->at_once = true;
+    if (imap_of(self)->workers > most)
+        imap_of(self)->workers = most;
+    if (!blocks)
+        sf_source_ask_in_place(imap_of(self)->source);
     return self;
 }
 
@@ -151,8 +190,10 @@ static PyObject *imap_unordered_function(PyObject *module, PyObject *args, PyObj
 }
 
 PyMethodDef sf_imap_functions[] = {
+    {"_imap_at_once", imap_at_once, METH_VARARGS, NULL},
     {"imap", (PyCFunction)(void (*)(void))imap_function, METH_VARARGS | METH_KEYWORDS,
-     "imap(f, args, concurrency=0, chunksize=1, *, executor=None, local=None, timeout=None, blas_threads=None)\n--\n\n"
+     "imap(f, args, concurrency=0, chunksize=1, *, executor=None, local=None, timeout=None, blas_threads=None, "
+     "share=None, on_conflict=None, merge=None, globals=None)\n--\n\n"
      "f(x) for x in args, in forked processes: an iterator over the results, in the order of args.\n\n"
      "args: any iterable, also an endless one, or one that waits for what is done with the results. It is asked as\n"
      "results are taken: at most 3 chunks for each worker ahead of the chunk whose results are being handed out. One\n"
@@ -176,7 +217,20 @@ PyMethodDef sf_imap_functions[] = {
      "what a signal handler raises, no memory) the results that had come can still be taken.\n\n"
      "executor: the chunks are tasks of this concurrent.futures.Executor, as for map(); they begin in the order of "
      "args. What\n"
-     "has begun goes on after close(). local=n: each of its workers shares a chunk among n processes that it forks."},
+     "has begun goes on after close(). local=n: each of its workers shares a chunk among n processes that it forks.\n\n"
+     "share: names of globals, or {name: rule}, as of Thread, with on_conflict and merge, and globals for whose they "
+     "are.\n"
+     "All chunks start from the state at the first next(), when all workers are forked (with executor: from that of "
+     "the\n"
+     "call, which travels); a worker runs each in a fork of its own. What a chunk has changed is merged right before "
+     "its\n"
+     "first result is handed out, in the order of args: so the merges are those of map, at any concurrency. If f "
+     "raises,\n"
+     "what was changed before is merged; of a chunk that takes too long or whose process dies, nothing. Conflict comes "
+     "in\n"
+     "the place of its chunk's results. What was not taken is not merged. imap_unordered has no share: the order of "
+     "its\n"
+     "merges would be another one each time."},
     {"imap_unordered", (PyCFunction)(void (*)(void))imap_unordered_function, METH_VARARGS | METH_KEYWORDS,
      "imap_unordered(f, args, concurrency=0, chunksize=1, *, executor=None, local=None, timeout=None, "
      "blas_threads=None)\n--\n\n"

@@ -252,7 +252,7 @@ static void stop_imap(struct sf_imap *imap)
         sf_put_raised(raised);
 }
 
-/* Maps the rings. 0, or -1 with an exception. */
+/* Maps the rings, and forks the workers where that is due. 0, or -1 with an exception. */
 static int begin_imap(struct sf_imap *imap)
 {
     imap->state = SF_IMAP_RUNNING;
@@ -263,6 +263,9 @@ static int begin_imap(struct sf_imap *imap)
         sf_error(error, "cannot map the memory for arguments");
     else
         sf_source_connect(imap->source, imap->engine.ring);
+    while (!error && imap->at_once && imap->engine.started < imap->workers)
+        if (sf_engine_start(&imap->engine))
+            return -1;
     return error ? -1 : 0;
 }
 

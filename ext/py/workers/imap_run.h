@@ -35,6 +35,7 @@ struct sf_imap {
     Py_ssize_t workers;       /* at most */
     uint64_t chunks;          /* handed to the workers so far */
     enum sf_imap_state state;
+    bool at_once; /* all workers are forked by the first next() */
     bool busy, closing;
 };
 

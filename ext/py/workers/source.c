@@ -66,6 +66,12 @@ struct sf_source *sf_source_new(PyObject *iterable, Py_ssize_t chunk)
     return source;
 }
 
+void sf_source_ask_in_place(struct sf_source *source)
+{
+    assert(!source->has_thread);
+    source->blocks = false;
+}
+
 void sf_source_connect(struct sf_source *source, struct sf_ring *ring)
 {
     source->ring = ring;

@@ -25,6 +25,9 @@ struct sf_source;
 /* NULL with TypeError, or with what iter() raised. chunk: arguments in one. */
 struct sf_source *sf_source_new(PyObject *iterable, Py_ssize_t chunk);
 
+/* Says that the iterable cannot block, where its type does not: it is asked in place. Before all that follows. */
+void sf_source_ask_in_place(struct sf_source *source);
+
 /* The ring that is to be nudged from now on. It has to live until sf_source_close. */
 void sf_source_connect(struct sf_source *source, struct sf_ring *ring);
 
