@@ -8,6 +8,13 @@ from snakefish._merge_share import rules_of, variables_of
 from snakefish._merge_snapshot import Snapshot
 
 
+class Unpicklable:
+    """Not even by PyPy with cloudpickle, which take locks."""
+
+    def __reduce__(self):
+        raise TypeError("cannot pickle it")
+
+
 class Fork:
     """parent: a dict of variables; child: the child's, to be changed as the child would."""
 

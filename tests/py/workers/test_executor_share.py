@@ -5,10 +5,10 @@ import functools
 import gc
 import os
 import sys
-import threading
 
 import pytest
 from conftest import collect
+from merging import Unpicklable
 
 import snakefish
 from snakefish.merge import Conflict
@@ -215,11 +215,11 @@ def test_a_worker_that_dies_merges_nothing(executor):
 def test_what_cannot_be_pickled(executor):
     with pytest.raises(ValueError, match="has no global 'hitz'"):
         executor.submit(bump, 1, share=["hitz"])
-    assert isinstance(executor.submit(bump, threading.Lock(), share=["hits"]).exception(), TypeError)
+    assert isinstance(executor.submit(bump, Unpicklable(), share=["hits"]).exception(), TypeError)
     with pytest.raises(TypeError, match="what a task has changed in hits, words cannot be pickled"):
-        executor.submit(lambda: (bump(1), words.update(x=threading.Lock())), share=["hits", "words"]).result()
+        executor.submit(lambda: (bump(1), words.update(x=Unpicklable())), share=["hits", "words"]).result()
     assert (hits, words) == (0, {})
-    words["lock"] = threading.Lock()
+    words["lock"] = Unpicklable()
     with pytest.raises(TypeError, match="share: 'words' cannot be pickled"):
         executor.submit(bump, 1, share=["hits", "words"])
     with pytest.raises(TypeError, match="must take .base, current, child."):

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from conftest import check_refused_in_a_fork, children
+from merging import Unpicklable
 
 import snakefish
 from snakefish import imap
@@ -120,7 +121,7 @@ def test_an_argument_that_is_shared_is_the_variable_there():
 
 
 def test_closures_and_values_that_cannot_be_pickled():
-    words["lock"] = threading.Lock()
+    words["lock"] = Unpicklable()
     by = 3
     assert list(imap(lambda x: bump(by * x) if words["lock"] else None, [1, 2], 2, share=["hits", "words"])) == [3, 6]
     assert hits == 9
@@ -189,13 +190,13 @@ def test_timeout():
 
 
 def test_results_and_changes_that_cannot_be_pickled():
-    results = imap(lambda x: threading.Lock() if bump(x) == 2 else x, [1, 2, 3], 2, share=["hits"])
+    results = imap(lambda x: Unpicklable() if bump(x) == 2 else x, [1, 2, 3], 2, share=["hits"])
     assert next(results) == 1
-    with pytest.raises(snakefish.ChildDied, match="its result for argument 1 .lock. cannot be pickled"):
+    with pytest.raises(snakefish.ChildDied, match="its result for argument 1 .Unpicklable. cannot be pickled"):
         next(results)
     assert hits == 3  # the task has ended, so what it has changed is merged
     with pytest.raises(TypeError, match="what a task has changed in words cannot be pickled"):
-        list(imap(lambda x: words.update(lock=threading.Lock()), [1], share=["words"]))
+        list(imap(lambda x: words.update(lock=Unpicklable()), [1], share=["words"]))
     assert words == {}
 
 
@@ -205,7 +206,7 @@ def test_arguments_that_raise_or_cannot_be_pickled():
         yield 2
         raise LookupError("no more")
 
-    for args, count, failure, text in (([1, 2, threading.Lock(), 3], 2, TypeError, "cannot pickle"),
+    for args, count, failure, text in (([1, 2, Unpicklable(), 3], 2, TypeError, "cannot pickle"),
                                        (ask(), 2, LookupError, "no more")):
         for chunksize in 1, 2, 3:
             results = imap(bump, args if count == 2 and isinstance(args, list) else ask(), 2, chunksize, share=["hits"])

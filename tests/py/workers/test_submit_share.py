@@ -4,12 +4,11 @@ import functools
 import os
 import signal
 import sys
-import threading
 from collections import Counter, defaultdict, deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
-from merging import shape
+from merging import Unpicklable, shape
 
 import snakefish
 from snakefish.merge import Conflict
@@ -324,7 +323,7 @@ def test_a_worker_that_dies(processes):
 
 
 def remember(x):
-    words[x] = threading.Lock()
+    words[x] = Unpicklable()
 
 
 def test_changes_that_cannot_be_pickled(executor):
@@ -334,7 +333,7 @@ def test_changes_that_cannot_be_pickled(executor):
 
 
 def test_values_that_cannot_be_pickled_are_named_at_the_call(executor):
-    words["lock"] = threading.Lock()
+    words["lock"] = Unpicklable()
     asked = []
     arguments = (asked.append(x) or x for x in range(3))
     if executor is None:
