@@ -38,11 +38,14 @@ def nothing(size, round):
 
 def rounds_of(rounds, keys, rehearsed=True, before=lambda table: None):
     """(operations, ready, floor) of a micro-benchmark of so many processes, one after the other. keys(size, round): those that
-    a process changes. rehearsed: a process that changes nothing has come before. before(table): what the program has to do
-    before each fork, for the floor."""
+    a process changes. rehearsed: a process that changes nothing has come before; else one that has another table.
+    before(table): what the program has to do before each fork, for the floor."""
     @contextmanager
     def ready(runtime, size, workers):
         counted = []
+        if not rehearsed:
+            with runtime.changing(partial(table_of, check_size)) as (run, _):  # imports what it needs
+                run(partial(change, nothing, check_size, 0))
         with runtime.changing(partial(table_of, size)) as (run, contents):
             if rehearsed:
                 run(partial(change, nothing, size, 0))
