@@ -184,7 +184,6 @@ class Snapshot:
             raise TypeError(f"what a task has changed in {', '.join(self.variables)} cannot be pickled, so it cannot come "
                             f"back: {error}") from error
 
-
     def _parts(self, own, ways, costs):
         """(variable, (own, ways)) of each variable that has any."""
         parts = {label: ({ROOT: Mapped({label: value})}, {}) for label, value in own[ROOT].values.items()} if ROOT in own else {}
