@@ -76,8 +76,9 @@ class Watch(Snapshot):
         names = {name for name, value in list(self.namespace.items())
                  if name not in self._names and type(name) is str and not _is_pythons(name) and
                  not isinstance(value, types.ModuleType)}
+        known = {}
         for number, changes in self._changes():
-            names.update(changes.values if number == ROOT else [self.path(*self.places(number)[0])[0][1]])
+            names.update(changes.values if number == ROOT else [self.variable(number, known)])
         return sorted(names)
 
 

@@ -21,7 +21,7 @@ from test_merge_programs import SHARE, VARIABLES, Clash, change, changes, plain,
 import snakefish
 from snakefish import merge
 
-EXAMPLES = max(20, int(os.environ.get("SNAKEFISH_MERGE_EXAMPLES", "0")) // 10)
+EXAMPLES = max(10, int(os.environ.get("SNAKEFISH_MERGE_EXAMPLES", "0")) // 10)
 few = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 SPACE = globals()
 SPACE.update(VARIABLES)
