@@ -48,8 +48,9 @@ static int execute(PyObject *module)
     }
     sf_kept_init();
     sf_thread_names_init();
-    if (sf_errors_init(module) || sf_function_init() || sf_handlers_init() || sf_fork_init() || sf_protocol_init() || sf_direct_init() ||
-        sf_constants_add(module) || add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
+    if (sf_errors_init(module) || sf_function_init() || sf_handlers_init() || sf_fork_init() || sf_protocol_init() ||
+        sf_direct_init() || sf_constants_add(module) ||
+        add_type(module, sf_type_from_spec(&sf_channel_spec), "Channel") ||
         add_type(module, sf_type_from_spec(&sf_thread_spec), "Thread") ||
         add_type(module, sf_type_from_spec(&sf_generator_spec), "Generator") ||
         add_type(module, sf_type_from_spec(&sf_crew_spec), "_Crew") ||

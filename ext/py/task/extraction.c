@@ -96,17 +96,17 @@ int sf_extraction_new(struct sf_extraction **extraction, PyObject *f, PyObject *
     return 0;
 }
 
-struct sf_extraction *sf_extraction_copy(const struct sf_extraction *from)
+struct sf_extraction *sf_extraction_copy(const struct sf_extraction *extraction)
 {
-    struct sf_extraction *to = allocate();
-    if (!to)
+    struct sf_extraction *copy = allocate();
+    if (!copy)
         return NULL;
-    to->extract = Py_XNewRef(from->extract);
-    to->merge = Py_XNewRef(from->merge);
-    to->globals = Py_XNewRef(from->globals);
-    to->sharing = Py_XNewRef(from->sharing);
-    to->by_run = true;
-    return to;
+    copy->extract = Py_XNewRef(extraction->extract);
+    copy->merge = Py_XNewRef(extraction->merge);
+    copy->globals = Py_XNewRef(extraction->globals);
+    copy->sharing = Py_XNewRef(extraction->sharing);
+    copy->by_run = true;
+    return copy;
 }
 
 int sf_extraction_fork(struct sf_extraction *extraction)

@@ -178,13 +178,12 @@ static pid_t fork_interpreter(struct start *start)
     starting = start;
     PyOS_BeforeFork();
     starting = NULL;
-    if (start->refusal || sf_pid_own() != start->caller) {
+    if (start->refusal || refuse_copy(start->caller)) {
+        PyObject *raised = start->refusal ? start->refusal : sf_take_raised();
         PyOS_AfterFork_Parent(); /* undoes what the before-hooks did */
         sf_signal_delay_end();
-        if (refuse_copy(start->caller))
-            Py_CLEAR(start->refusal);
-        else
-            sf_put_raised(start->refusal);
+        if (raised)
+            sf_put_raised(raised);
         return -1;
     }
     before_fork(start, false);
