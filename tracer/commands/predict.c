@@ -82,7 +82,7 @@ static int print_text(sqlite3 *db, const struct predict *predict)
     if (table_print(
             db, "prediction",
             "SELECT cpus, printf('%.6f', seconds) AS s, printf('%.6f', low) AS low, printf('%.6f', high) AS high, "
-            "printf('%.2fx', speedup) AS faster, printf('%.1f %%', 100 * efficiency) AS efficiency, \"limit\" "
+            "printf('%.2fx', speedup) AS speedup, printf('%.1f %%', 100 * efficiency) AS efficiency, \"limit\" "
             "FROM prediction ORDER BY cpus",
             PREDICT_COUNT_MOST) < 0)
         return -EIO;

@@ -55,7 +55,7 @@ def test_text(db):
     traced(db, "even", 2)
     said = trace("predict", "--cpus", "64,2,64,1", db).stdout.splitlines()
     assert said[1] == "prediction"
-    assert said[2].split() == ["cpus", "s", "low", "high", "faster", "efficiency", "limit"]
+    assert said[2].split() == ["cpus", "s", "low", "high", "speedup", "efficiency", "limit"]
     assert [line.split()[0] for line in said[3:6]] == ["1", "2", "64"]
     assert said[3].split()[4] == "1.00x"
 
