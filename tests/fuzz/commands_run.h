@@ -208,7 +208,7 @@ static int load_for_report(sqlite3 *db)
         "CREATE TEMP TABLE drawn(process INTEGER PRIMARY KEY);"
         "INSERT INTO drawn SELECT id FROM process WHERE start_ns IS NOT NULL ORDER BY start_ns, id LIMIT 40;"
         "CREATE TEMP TABLE page_limits AS SELECT 700 AS timeline_columns, 300 AS channel_slots, 60 AS arrows, "
-        "512 AS arrow_stretches;";
+        "512 AS arrow_stretches, 15 AS variables;";
     static char *script;
     char query[128];
     sqlite3_stmt *views = NULL;
