@@ -77,7 +77,7 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
 {
     struct load_balance load;
     struct replay_costs costs = replay_costs_all(0);
-    costs.category[CATEGORY_RUNNING] = costs.unknown_wait = 1;
+    costs.category[CATEGORY_RUNNING] = costs.category[CATEGORY_SLEEPING] = costs.unknown_wait = 1;
     int error = load_balance_measure(&load, graph);
     double duration = (double)(graph->to_ns - graph->from_ns), ideal = error ? -1 : replay(graph, &costs);
     if (ideal < 0)
@@ -90,9 +90,10 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
     } figures[] = {
         {"duration_ns", duration, "from the first start to the last end"},
         {"useful_ns", load.useful_ns, "time in running, of all processes"},
-        {"lanes", load.slots, "as many ran at once"}, /* the users' name for slots */
+        {"at_once", load.at_once, "as many processes ran, or lacked a CPU, at once"},
+        {"lanes", load.slots, "of these, as many as there are CPUs"}, /* the users' name for slots */
         {"largest_ns", load.largest_ns, "useful time of the fullest lane"},
-        {"ideal_ns", ideal, "duration if nothing but running took time"},
+        {"ideal_ns", ideal, "duration if nothing but running and sleeping took time"},
         {"parallel_efficiency", balance * communication, "useful / (lanes x duration)"},
         {"load_balance", balance, "mean / largest useful time of a lane"},
         {"communication_efficiency", communication, "largest / duration"},

@@ -72,6 +72,19 @@ static double end_of_step(const struct step *step, double now, const struct depe
     return required ? later(end, required->is_ns) : end;
 }
 
+/* Graham's bound: what needs a CPU takes at least that long on all of them. It says something only of a replay without
+ * the waits for a CPU; and only with the kernel's view, because without it they are in what seems to need one. */
+static double least_on_cpus(const struct graph *graph, const struct replay_costs *costs)
+{
+    double work_ns = 0;
+    if (!graph->cpus || costs->category[CATEGORY_NO_CPU] >= 1 || !graph->knows_no_cpu)
+        return 0;
+    for (uint32_t i = 0; i < graph->count; i++)
+        if (category_is_on_cpu(graph->steps[i].category))
+            work_ns += duration_of(&graph->steps[i], costs);
+    return work_ns / graph->cpus;
+}
+
 double replay(const struct graph *graph, const struct replay_costs *costs)
 {
     const struct processes *processes = graph->processes;
@@ -105,5 +118,5 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
     assert(!processes->count || end >= (double)graph->from_ns);
     free(dependencies);
     free(now);
-    return processes->count ? end - (double)graph->from_ns : 0;
+    return processes->count ? later(end - (double)graph->from_ns, least_on_cpus(graph, costs)) : 0;
 }

@@ -17,7 +17,8 @@ struct replay_costs {
 /* All factors the same. */
 struct replay_costs replay_costs_all(double factor);
 
-/* The duration from the first start to the last end, in ns. With all factors 1 it is that of the run. -1: no memory. */
+/* The duration from the first start to the last end, in ns. With all factors 1 it is that of the run. Where waits for a
+ * CPU are to cost less, it is at least what the work takes on all CPUs. -1: no memory. */
 double replay(const struct graph *graph, const struct replay_costs *costs);
 
 #endif

@@ -249,4 +249,29 @@ TEST(whatever_becomes_cheaper_no_graph_lasts_longer)
     }
 }
 
+/* Two processes run for 10 each after waits for a CPU of 30: without these waits the run takes 10 on two CPUs, and 20
+ * on one. Without the kernel's view a wait for a CPU is not known, and the work seems longer than it was. */
+TEST(without_waits_for_a_cpu_the_work_still_takes_its_time_on_the_cpus)
+{
+    for (int cpus = 0; cpus <= 2; cpus++) {
+        struct hand_graph h;
+        struct replay_costs costs = replay_costs_all(1);
+        hand_init(&h);
+        for (int p = 0; p < 2; p++) {
+            hand_process(&h, 0, PROCESS_NONE, 0);
+            hand_step(&h, p, 30, CATEGORY_NO_CPU);
+            hand_step(&h, p, 40, CATEGORY_RUNNING);
+        }
+        hand_link(&h);
+        h.graph.cpus = cpus;
+        h.graph.knows_no_cpu = true;
+        CHECK(replay(&h.graph, &costs) == 40);
+        costs.category[CATEGORY_NO_CPU] = 0;
+        CHECK(replay(&h.graph, &costs) == (cpus == 1 ? 20 : 10));
+        h.graph.knows_no_cpu = false;
+        CHECK(replay(&h.graph, &costs) == 10);
+        graph_fini(&h.graph);
+    }
+}
+
 TEST_MAIN()
