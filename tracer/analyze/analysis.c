@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analyze/advice.h"
 #include "analyze/critical_path.h"
 #include "analyze/graph_build.h"
 #include "analyze/ledger.h"
@@ -15,7 +16,8 @@
 #include "store/inserts.h"
 #include "store/rows.h"
 
-static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
+static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if",
+                                            "advice"};
 
 static int run_sql(sqlite3 *db, const char *sql)
 {
@@ -123,7 +125,7 @@ static int put_what_if(struct inserts *inserts, const char *what, const struct g
 static int write_what_if(sqlite3 *db, const struct graph *graph)
 {
     struct replay_costs as_it_was = replay_costs_all(1), fork = as_it_was, merge = as_it_was, transfer = as_it_was,
-                        copy = as_it_was, cpu = as_it_was, even = as_it_was;
+                        copy = as_it_was, cpu = as_it_was, even = as_it_was, processes = as_it_was;
     double *factors = load_balance_level(graph);
     struct inserts inserts;
     int error = 0, insert_error;
@@ -131,7 +133,10 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
         return -ENOMEM;
     fork.category[CATEGORY_FORKING] = 0;
     merge.category[CATEGORY_MERGING] = merge.category[CATEGORY_EXTRACTING] = 0;
-    transfer.category[CATEGORY_PICKLING] = transfer.category[CATEGORY_COPYING] = transfer.handover = 0;
+    transfer.category[CATEGORY_PICKLING] = transfer.category[CATEGORY_COPYING] = 0;
+    transfer.handover = transfer.end_handover = 0;
+    processes.category[CATEGORY_FORKING] = processes.category[CATEGORY_STARTING] = 0;
+    processes.category[CATEGORY_ENDING] = processes.end_handover = 0;
     copy.copy_on_write = 0;
     cpu.category[CATEGORY_NO_CPU] = 0;
     even.running = factors;
@@ -141,6 +146,7 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
         const char
             *measured; /* this query has a row, which is 1, where the trace measured it; NULL: every trace does */
     } questions[] = {{"fork", &fork, NULL},
+                     {"processes", &processes, NULL},
                      {"merge", &merge, NULL},
                      {"transfer", &transfer, NULL},
                      {"copy-on-write", &copy, "SELECT 1 FROM fault LIMIT 1"},
@@ -199,6 +205,8 @@ static int fill_tables(sqlite3 *db, const struct processes *processes)
         error = write_efficiency(db, &graph);
     if (!error)
         error = write_what_if(db, &graph);
+    if (!error)
+        error = advice_fill(db, &graph);
     graph_fini(&graph);
     return error;
 }

@@ -7,6 +7,7 @@
 #include "analyze/analysis.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "base/text.h"
 #include "commands/commands.h"
 #include "store/database.h"
 #include "store/rows.h"
@@ -14,7 +15,7 @@
 static const char usage[] =
     "usage: snakefish-trace analyze [--json] FILE\n"
     "\n"
-    "Shows where the time of a run went, and what would make it faster:\n"
+    "Says in at most three sentences what to change, and shows where the time of a run went:\n"
     "\n"
     "  efficiency     the POP tree: parallel efficiency = load balance x serialisation x transfer\n"
     "  what if        how much faster it would be if forks, merges, transfers, ... cost nothing\n"
@@ -23,8 +24,9 @@ static const char usage[] =
     "  merges         what sharing each variable has cost: bytes, times, conflicts\n"
     "  channels       throughput, depth, latency\n"
     "\n"
-    "The results are also stored in the trace, if it can be written: tables ledger, critical_path, path_activity,\n"
-    "efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines them all.\n"
+    "The results are also stored in the trace, if it can be written: tables advice, ledger, critical_path,\n"
+    "path_activity, efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines\n"
+    "them all.\n"
     "\n"
     "  --json  print one JSON object instead, with times in ns\n"
     "\n"
@@ -57,12 +59,17 @@ static char *process_query(sqlite3 *db)
     return sqlite3_str_finish(sql);
 }
 
-static int print_notes(sqlite3 *db)
+/* Each row is a sentence. `before` is printed before the first one. */
+static int print_sentences(sqlite3 *db, const char *sql, const char *before)
 {
     struct rows rows;
-    rows_open(&rows, db, "SELECT note FROM shown_note");
-    while (rows_next(&rows))
-        output_print("%s\n", (const char *)sqlite3_column_text(rows.s, 0));
+    rows_open(&rows, db, sql);
+    for (; rows_next(&rows); before = "") {
+        const char *text = (const char *)sqlite3_column_text(rows.s, 0);
+        char clean[1024];
+        text_clean(clean, sizeof clean, text ? text : "", text ? strlen(text) : 0);
+        output_print("%s%s\n", before, clean);
+    }
     return rows_close(&rows);
 }
 
@@ -72,7 +79,9 @@ static int print_text(sqlite3 *db)
                                             {"what if", "SELECT * FROM shown_what_if"},
                                             {"critical path", "SELECT * FROM shown_path"},
                                             {"ledger, all processes", "SELECT * FROM shown_ledger"}};
-    int error = print_notes(db);
+    int error = print_sentences(db, "SELECT sentence FROM advice ORDER BY rank", "");
+    if (!error)
+        error = print_sentences(db, "SELECT note FROM shown_note", "\n");
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
         int rows = table_print(db, tables[i][0], tables[i][1], ROWS_MAX);
         error = rows < 0 ? rows : 0;
@@ -91,6 +100,7 @@ static int print_text(sqlite3 *db)
 static int print_json(sqlite3 *db)
 {
     static const char *const arrays[][2] = {
+        {"advice", "SELECT disease, sentence, gain FROM advice ORDER BY rank"},
         {"notes", "SELECT note FROM shown_note"},
         {"efficiency", "SELECT name, value, doc FROM efficiency"},
         {"what_if", "SELECT * FROM what_if"},

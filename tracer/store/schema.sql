@@ -1,11 +1,11 @@
--- The trace database, schema version 8 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 9 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -273,7 +273,14 @@ CREATE TABLE path_activity(activity TEXT PRIMARY KEY, ns INTEGER, share REAL, me
 CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 
 -- What if something cost nothing: the graph is replayed without it. Everything else takes the time that it took, and no
--- process does another one's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) |
+-- process does another one's work. what: fork | processes (fork, begin and end of a child, the wait for its end) |
+-- merge (and extract) | transfer (pickling, copying, handing over) |
 -- copy-on-write | no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of
 -- their times). measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
+
+-- What to change, the most important first: at most three. disease: a word, as listed in tracer/README.md; none, if
+-- nothing stands out. sentence: the disease, its cure, the gain. gain: how many times as fast the program is without it,
+-- at least; NULL: that is not known. It is three quarters of what a replay without the disease gains, because a cure
+-- seldom costs nothing, and no more than the CPUs can give.
+CREATE TABLE advice(rank INTEGER PRIMARY KEY, disease TEXT, sentence TEXT, gain REAL);

@@ -119,9 +119,10 @@ def test_the_pop_tree_is_that_worked_out_by_hand(db):
 
 def test_what_if_replays_the_graph_without_it(db):
     """imbalance: each thread runs for 34. The first one sends at 47.1 instead of 32, the second goes on at 50.1, and from
-    there it has 27.2 to run: so the run would last longer, not shorter."""
+    there it has 27.2 to run: so the run would last longer, not shorter. processes: the forks, 2, and the second thread's begin,
+    1, its end, 2, and the wait for that, 1."""
     analyzed(two_threads(db))
-    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 9, "imbalance": pytest.approx(-2.311, abs=0.001)}
+    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 9, "processes": 6, "imbalance": pytest.approx(-2.311, abs=0.001)}
 
 
 def test_time_without_a_cpu_and_page_faults_are_taken_from_what_the_process_did(db):
@@ -432,7 +433,8 @@ def test_running_time_is_not_doubted_where_the_kernel_has_seen_it_or_the_process
 def test_json_says_the_same_as_the_tables(db):
     path = two_threads(db).close()
     found = json.loads(trace("analyze", "--json", path).stdout)
-    assert set(found) == {"notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "merges", "channels"}
+    assert set(found) == {"advice", "notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "merges",
+                          "channels"}
     assert [(r["process"], r["category"], r["ns"]) for r in found["ledger"] if r["ns"]] == query(
         path, "SELECT l.* FROM ledger l JOIN category c ON c.name = l.category WHERE ns ORDER BY l.process, c.id")
     assert {r["name"]: r["value"] for r in found["efficiency"]}["lanes"] == 2
