@@ -8,12 +8,13 @@
 #include "base/json.h"
 #include "base/table.h"
 #include "base/text.h"
+#include "commands/against.h"
 #include "commands/commands.h"
 #include "store/database.h"
 #include "store/rows.h"
 
 static const char usage[] =
-    "usage: snakefish-trace analyze [--json] FILE\n"
+    "usage: snakefish-trace analyze [--json] [--against OTHER] FILE\n"
     "\n"
     "Says in at most three sentences what to change, and shows where the time of a run went:\n"
     "\n"
@@ -28,7 +29,8 @@ static const char usage[] =
     "path_activity, efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines\n"
     "them all.\n"
     "\n"
-    "  --json  print one JSON object instead, with times in ns\n"
+    "  --against OTHER  compare with another run: print how many times as fast FILE is, and what differs\n"
+    "  --json           print one JSON object instead, with times in ns\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
     "example      snakefish-trace analyze run.db\n";
@@ -119,7 +121,17 @@ static int print_json(sqlite3 *db)
     return error;
 }
 
-static int analyze(const char *path, bool json, struct sentence *why)
+static int print_against(sqlite3 *db, bool json)
+{
+    if (json)
+        output_print("{\n");
+    int error = against_print(db, json);
+    if (json)
+        output_print("\n}\n");
+    return error;
+}
+
+static int analyze(const char *path, const char *against, bool json, struct sentence *why)
 {
     sqlite3 *db;
     int error = database_open(&db, path, why);
@@ -127,6 +139,13 @@ static int analyze(const char *path, bool json, struct sentence *why)
         return error;
     struct sentence reason;
     error = analysis_fill(db, &reason);
+    if (!error && against) {
+        error = against_load(db, against, why);
+        if (!error && print_against(db, json))
+            error = output_explain(why, -EIO, "cannot compare %s: %s", path, sqlite3_errmsg(db));
+        sqlite3_close(db);
+        return error;
+    }
     if (!error && (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK || (json ? print_json(db) : print_text(db))))
         error = output_explain(&reason, -EIO, "%s", sqlite3_errmsg(db));
     if (error)
@@ -137,14 +156,19 @@ static int analyze(const char *path, bool json, struct sentence *why)
 
 int cmd_analyze(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"against", required_argument, NULL, 'a'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct command_line line = command_line(argc, argv, "+:h", options, usage);
-    const char *path = NULL;
+    const char *path = NULL, *against = NULL;
     struct sentence why;
     bool json = false;
     for (int next; (next = command_next(&line)) != COMMAND_END;) {
         if (next == 'j')
             json = true;
+        else if (next == 'a')
+            against = optarg;
         else if (path)
             return command_usage(usage, "analyze takes one trace, and %s is one too many", optarg);
         else
@@ -154,7 +178,7 @@ int cmd_analyze(int argc, char **argv)
         return line.status;
     if (!path)
         return command_usage(usage, "analyze needs a trace");
-    if (analyze(path, json, &why)) {
+    if (analyze(path, against, json, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;
     }

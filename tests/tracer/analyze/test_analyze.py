@@ -441,6 +441,29 @@ def test_json_says_the_same_as_the_tables(db):
     assert any("without the kernel's view" in r["note"] for r in found["notes"])
 
 
+def test_two_runs_are_compared(db, tmp_path):
+    """The other run forks one thread less, and takes 60 in place of 90."""
+    path = two_threads(db).close()
+    other = Trace(tmp_path / "other.db")
+    other.process(0, 60)
+    other.process(12, 44, parent=1, task=1)
+    other.span(1, "fork", 10, 12, 1)
+    other.span(1, "join", 14, 50, 1)
+    other.wait(1, "child", 14, 45, 1)
+    other.span(2, "run", 13, 40, 1)
+    done = trace("analyze", other.close(), "--against", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    first = done.stdout.splitlines()[0]
+    assert first == ("0.060 s against 0.090 s: 1.50x as fast; most of the difference is running: 0.049 s against 0.082 s, of all "
+                     "processes")
+    rows = {line.split("  ")[1].strip(): line.split()[-3:] for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert rows["late child"] == ["0.031000", "0.062000", "-0.031000"] and rows["pickling"][0] == "0.000000"
+    found = json.loads(trace("analyze", "--json", "--against", path, other.path).stdout)["against"]
+    assert {"kind": "efficiency", "name": "duration_ns", "value": 60 * MS, "against": 90 * MS} in found
+    missing = trace("analyze", path, "--against", tmp_path / "none.db")
+    assert missing.returncode == 1 and "none.db" in missing.stderr and missing.stdout == ""
+
+
 def test_a_database_that_cannot_be_written_is_analysed_all_the_same(db):
     path = two_threads(db).close()
     other = sqlite3.connect(path, isolation_level=None)
