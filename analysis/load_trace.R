@@ -39,6 +39,7 @@ load_trace <- function(path) {
     faults_estimated = read(db, path, "SELECT EXISTS(SELECT 1 FROM fault WHERE estimate)")[[1]] == 1,
     activities = read(db, path, "SELECT activity, CAST(ns AS REAL) AS ns, share FROM path_activity
                                  ORDER BY ns DESC, activity"),
+    advice = read(db, path, "SELECT disease, sentence, gain FROM advice ORDER BY rank"),
     efficiency = read(db, path, "SELECT name, value, doc FROM efficiency ORDER BY name"),
     what_if = read(db, path, "SELECT what, CAST(duration_ns AS REAL) AS duration_ns, CAST(saved_ns AS REAL) AS saved_ns,
                                      speedup FROM what_if WHERE measured ORDER BY saved_ns DESC, what"),

@@ -66,7 +66,7 @@ make_report <- function(options) {
   report <- list(
     benches = benches, traces = traces, compared = if (any(!whole)) loaded[!whole] else traces,
     notices = notices(benches, loaded), directory = options$output,
-    verdicts = c(vapply(benches, bench_verdict, ""), if (length(benches) == 0) vapply(traces, trace_verdict, "")),
+    verdicts = c(vapply(benches, bench_verdict, ""), if (length(benches) == 0) unlist(lapply(traces, trace_verdicts))),
     machines = if (length(benches) > 0) vapply(benches, machine_line, "") else trace_machines(traces),
     command = paste(c("Rscript analysis/report.R", sprintf("--bench %s", vapply(benches, `[[`, "", "file")),
                       sprintf("--trace %s", vapply(traces, `[[`, "", "file")),

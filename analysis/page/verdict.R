@@ -45,6 +45,12 @@ trace_verdict <- function(trace) {
            format_percent(value("parallel_efficiency")), counted(value("lanes"), "process", "processes")), ".")
 }
 
+# What the trace says of the run, and then what `snakefish-trace analyze` says first: what to change.
+trace_verdicts <- function(trace) {
+  sentences <- trace$advice$sentence
+  c(trace_verdict(trace), if (length(sentences) > 0) paste0(toupper(substr(sentences, 1, 1)), substring(sentences, 2), "."))
+}
+
 # The A/A control, as one line.
 noise_line <- function(bench) paste("Noise (A/A):", sub("^The margin", "the margin", margin_text(bench)))
 

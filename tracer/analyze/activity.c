@@ -32,6 +32,7 @@ struct lane {
     int64_t now_ns;
     double tracing_ns; /* what writing events has cost and has not been charged to a stretch yet */
     bool after_loss;   /* records were lost just before: until the next event it is not known which spans are open */
+    bool began, ended; /* of a process that was forked for a task: the span of its f has begun, has ended */
 };
 
 struct walk {
@@ -47,7 +48,11 @@ static enum category current_category(const struct walk *walk, int process)
     const struct lane *lane = &walk->lanes[process];
     if (lane->depth)
         return lane->stack[lane->depth - 1].category;
-    return walk->processes->rows[process].task || lane->after_loss ? CATEGORY_OTHER : CATEGORY_RUNNING;
+    if (lane->after_loss)
+        return CATEGORY_OTHER;
+    if (!walk->processes->rows[process].task)
+        return CATEGORY_RUNNING;
+    return lane->ended ? CATEGORY_ENDING : lane->began ? CATEGORY_OTHER : CATEGORY_STARTING;
 }
 
 static enum category wait_category(int64_t what)
@@ -180,6 +185,10 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
     if (!first_thread)
         return;
     lane->after_loss = kind == SF_EVENT_LOST;
+    if (kind == SF_EVENT_RUN) {
+        lane->began = true;
+        lane->ended = phase == SF_PHASE_END;
+    }
     if (kind == SF_EVENT_LOST)
         lane->depth = 0;
     else if (phase == SF_PHASE_BEGIN)
@@ -205,7 +214,7 @@ static int pass_over_events(struct walk *walk, sqlite3 *db, const struct timebas
         walk->lanes[i].now_ns = walk->processes->rows[i].start_ns;
         walk->lanes[i].depth = 0;
         walk->lanes[i].tracing_ns = 0;
-        walk->lanes[i].after_loss = false;
+        walk->lanes[i].after_loss = walk->lanes[i].began = walk->lanes[i].ended = false;
     }
     rows_open(&rows, db,
               "SELECT rowid, process, tsc, kind, object, a, b, phase, lane, begin FROM event ORDER BY rowid");

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "analyze/advice.h"
 #include "analyze/critical_path.h"
 #include "analyze/graph_build.h"
 #include "analyze/ledger.h"
@@ -15,7 +16,8 @@
 #include "store/inserts.h"
 #include "store/rows.h"
 
-static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if"};
+static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if",
+                                            "advice"};
 
 static int run_sql(sqlite3 *db, const char *sql)
 {
@@ -77,7 +79,7 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
 {
     struct load_balance load;
     struct replay_costs costs = replay_costs_all(0);
-    costs.category[CATEGORY_RUNNING] = costs.unknown_wait = 1;
+    costs.category[CATEGORY_RUNNING] = costs.category[CATEGORY_SLEEPING] = costs.unknown_wait = 1;
     int error = load_balance_measure(&load, graph);
     double duration = (double)(graph->to_ns - graph->from_ns), ideal = error ? -1 : replay(graph, &costs);
     if (ideal < 0)
@@ -90,9 +92,10 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
     } figures[] = {
         {"duration_ns", duration, "from the first start to the last end"},
         {"useful_ns", load.useful_ns, "time in running, of all processes"},
-        {"lanes", load.slots, "as many ran at once"}, /* the users' name for slots */
+        {"at_once", load.at_once, "as many processes ran, or lacked a CPU, at once"},
+        {"lanes", load.slots, "of these, as many as there are CPUs"}, /* the users' name for slots */
         {"largest_ns", load.largest_ns, "useful time of the fullest lane"},
-        {"ideal_ns", ideal, "duration if nothing but running took time"},
+        {"ideal_ns", ideal, "duration if nothing but running and sleeping took time"},
         {"parallel_efficiency", balance * communication, "useful / (lanes x duration)"},
         {"load_balance", balance, "mean / largest useful time of a lane"},
         {"communication_efficiency", communication, "largest / duration"},
@@ -122,7 +125,7 @@ static int put_what_if(struct inserts *inserts, const char *what, const struct g
 static int write_what_if(sqlite3 *db, const struct graph *graph)
 {
     struct replay_costs as_it_was = replay_costs_all(1), fork = as_it_was, merge = as_it_was, transfer = as_it_was,
-                        copy = as_it_was, cpu = as_it_was, even = as_it_was;
+                        copy = as_it_was, cpu = as_it_was, even = as_it_was, processes = as_it_was;
     double *factors = load_balance_level(graph);
     struct inserts inserts;
     int error = 0, insert_error;
@@ -130,7 +133,10 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
         return -ENOMEM;
     fork.category[CATEGORY_FORKING] = 0;
     merge.category[CATEGORY_MERGING] = merge.category[CATEGORY_EXTRACTING] = 0;
-    transfer.category[CATEGORY_PICKLING] = transfer.category[CATEGORY_COPYING] = transfer.handover = 0;
+    transfer.category[CATEGORY_PICKLING] = transfer.category[CATEGORY_COPYING] = 0;
+    transfer.handover = transfer.end_handover = 0;
+    processes.category[CATEGORY_FORKING] = processes.category[CATEGORY_STARTING] = 0;
+    processes.category[CATEGORY_ENDING] = processes.end_handover = 0;
     copy.copy_on_write = 0;
     cpu.category[CATEGORY_NO_CPU] = 0;
     even.running = factors;
@@ -140,6 +146,7 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
         const char
             *measured; /* this query has a row, which is 1, where the trace measured it; NULL: every trace does */
     } questions[] = {{"fork", &fork, NULL},
+                     {"processes", &processes, NULL},
                      {"merge", &merge, NULL},
                      {"transfer", &transfer, NULL},
                      {"copy-on-write", &copy, "SELECT 1 FROM fault LIMIT 1"},
@@ -198,6 +205,8 @@ static int fill_tables(sqlite3 *db, const struct processes *processes)
         error = write_efficiency(db, &graph);
     if (!error)
         error = write_what_if(db, &graph);
+    if (!error)
+        error = advice_fill(db, &graph);
     graph_fini(&graph);
     return error;
 }

@@ -62,11 +62,11 @@ CREATE TEMP VIEW shown_note AS
 
 CREATE TEMP VIEW shown_efficiency AS
   WITH line(n, name, label) AS (VALUES
-    (1, 'duration_ns', 'duration'), (2, 'ideal_ns', 'ideal duration'), (3, 'useful_ns', 'useful time'), (4, 'lanes', 'lanes'),
-    (5, 'parallel_efficiency', 'parallel efficiency'), (6, 'load_balance', '  load balance'),
-    (7, 'communication_efficiency', '  x communication'), (8, 'serialisation', '      serialisation'),
-    (9, 'transfer', '      x transfer'))
-  SELECT l.label AS '', CASE WHEN l.n <= 3 THEN printf('%9.6f s', e.value / 1e9) WHEN l.n = 4 THEN printf('%9d', e.value)
+    (1, 'duration_ns', 'duration'), (2, 'ideal_ns', 'ideal duration'), (3, 'useful_ns', 'useful time'), (4, 'at_once', 'at once'), (5, 'lanes', 'lanes'),
+    (6, 'parallel_efficiency', 'parallel efficiency'), (7, 'load_balance', '  load balance'),
+    (8, 'communication_efficiency', '  x communication'), (9, 'serialisation', '      serialisation'),
+    (10, 'transfer', '      x transfer'))
+  SELECT l.label AS '', CASE WHEN l.n <= 3 THEN printf('%9.6f s', e.value / 1e9) WHEN l.n <= 5 THEN printf('%9d', e.value)
                         ELSE printf('%9.1f %%', e.value * 100) END AS '', e.doc AS ''
   FROM line l JOIN efficiency e USING(name) WHERE e.value IS NOT NULL ORDER BY l.n;
 

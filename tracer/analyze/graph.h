@@ -49,6 +49,8 @@ struct graph {
     uint32_t mark_count;
     uint32_t dependencies;  /* the highest number of a dependency */
     int64_t from_ns, to_ns; /* the first start, the last end */
+    int cpus;               /* of the machine; 0: not known */
+    bool knows_no_cpu;      /* by the kernel's view */
 };
 
 /* Puts the steps in order and finds their providers: fills `order`, and of each step `provider`, `outside` and

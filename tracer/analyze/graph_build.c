@@ -3,12 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "abi/log_format.h"
 #include "analyze/activity.h"
 #include "analyze/dependencies.h"
 #include "base/array.h"
+#include "store/rows.h"
 
 /* The chain of one process while it is read. */
 struct chain {
@@ -416,7 +418,10 @@ int graph_build(struct graph *graph, sqlite3 *db, const struct processes *proces
 {
     struct build build = {.graph = graph};
     struct activity_visitor visitor = {&build, on_stretch, on_event, on_child, on_process_end};
-    *graph = (struct graph){.processes = processes};
+    int64_t cpus = rows_number(db, "SELECT value FROM meta WHERE key = 'cpus'");
+    *graph = (struct graph){.processes = processes,
+                            .cpus = cpus > 0 && cpus < INT_MAX ? (int)cpus : 0,
+                            .knows_no_cpu = rows_number(db, "SELECT 1 FROM sched_slice LIMIT 1") == 1};
     build.chains = calloc((size_t)processes->count + 1, sizeof *build.chains);
     build.dependencies = dependencies_new();
     int error = build.chains && build.dependencies ? 0 : -ENOMEM;

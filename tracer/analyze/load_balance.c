@@ -1,4 +1,5 @@
-/* Sweeps over the bursts of all processes, in the order in which they began.
+/* How many slots there are is found by a sweep over the bursts of all processes, in the order in which they began; what
+ * is in them, by laying whole processes into them.
  *
  * A burst is a time in which a process had useful work to do. Where it lost its CPU in the middle of that, the wait
  * for a CPU is a burst too, because the process still occupies its slot; but that burst has no useful time in it. */
@@ -22,11 +23,6 @@ struct burst {
 struct bursts {
     struct burst *rows;
     size_t count;
-};
-
-struct slot {
-    int64_t until_ns; /* it is taken until then */
-    double useful_ns;
 };
 
 static int by_begin(const void *a, const void *b)
@@ -118,56 +114,83 @@ static int fewest_slots(const double *at_once, size_t most)
     return most ? 1 : 0;
 }
 
-static struct slot *choose_slot(struct slot *slots, int count, const struct burst *burst, int own)
+static int by_useful(const void *a, const void *b)
 {
-    struct slot *emptiest = &slots[0], *emptiest_free = NULL;
-    if (own >= 0 && slots[own].until_ns <= burst->from_ns)
-        return &slots[own];
-    for (int i = 0; i < count; i++) {
-        struct slot *slot = &slots[i];
-        if (slot->until_ns <= burst->from_ns && (!emptiest_free || slot->useful_ns < emptiest_free->useful_ns))
-            emptiest_free = slot;
-        if (slot->useful_ns < emptiest->useful_ns)
-            emptiest = slot;
-    }
-    return emptiest_free ? emptiest_free : emptiest;
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
 }
 
-static int fill_slots(struct load_balance *balance, const struct bursts *bursts, int processes)
+/* The useful time of the fullest slot, if each process goes into the emptiest one, the longest first. So it depends on
+ * how long the processes ran, and not on the order in which they were started. What does not fit into the run's time
+ * goes into the next one. */
+static double fill_slots(const double *useful_ns, int processes, double *slots, int count, double duration_ns)
 {
-    struct slot *slots = malloc(((size_t)balance->slots + 1) * sizeof *slots);
-    int *own = malloc(((size_t)processes + 1) * sizeof *own); /* the slot of each process; -1: it had none yet */
-    if (!slots || !own) {
+    double largest_ns = 0;
+    for (int p = 0; p < processes && useful_ns[p] > 0; p++)
+        for (double left_ns = useful_ns[p]; left_ns > 0;) {
+            int emptiest = 0;
+            for (int i = 1; i < count; i++)
+                emptiest = slots[i] < slots[emptiest] ? i : emptiest;
+            double room_ns = duration_ns - slots[emptiest];
+            double part_ns = room_ns > 0 && room_ns < left_ns ? room_ns : left_ns;
+            slots[emptiest] += part_ns;
+            left_ns -= part_ns;
+            largest_ns = slots[emptiest] > largest_ns ? slots[emptiest] : largest_ns;
+        }
+    return largest_ns;
+}
+
+/* The useful time of each process, sorted, and that of all. */
+static int measure_slots(struct load_balance *balance, const struct bursts *bursts, const struct graph *graph,
+                         double share)
+{
+    int processes = graph->processes->count;
+    double *slots = calloc((size_t)balance->slots + 1, sizeof *slots);
+    double *useful_ns = calloc((size_t)processes + 1, sizeof *useful_ns);
+    if (!slots || !useful_ns) {
         free(slots);
-        free(own);
+        free(useful_ns);
         return -ENOMEM;
     }
-    for (int i = 0; i < balance->slots; i++)
-        slots[i] = (struct slot){.until_ns = INT64_MIN};
-    for (int p = 0; p < processes; p++)
-        own[p] = -1;
     assert(!bursts->count || balance->slots > 0);
     for (size_t i = 0; i < bursts->count; i++) {
-        const struct burst *burst = &bursts->rows[i];
-        struct slot *slot = choose_slot(slots, balance->slots, burst, own[burst->process]);
-        if (slot->until_ns <= burst->from_ns) {
-            slot->until_ns = burst->to_ns;
-            own[burst->process] = (int)(slot - slots);
-        }
-        slot->useful_ns += burst->useful_ns;
-        balance->useful_ns += burst->useful_ns;
+        useful_ns[bursts->rows[i].process] += bursts->rows[i].useful_ns * share;
+        balance->useful_ns += bursts->rows[i].useful_ns * share;
     }
-    for (int i = 0; i < balance->slots; i++)
-        balance->largest_ns = slots[i].useful_ns > balance->largest_ns ? slots[i].useful_ns : balance->largest_ns;
+    qsort(useful_ns, (size_t)processes, sizeof *useful_ns, by_useful);
+    balance->largest_ns =
+        fill_slots(useful_ns, processes, slots, balance->slots, (double)(graph->to_ns - graph->from_ns));
     free(slots);
-    free(own);
+    free(useful_ns);
     return 0;
+}
+
+/* Without the kernel's view a process that waits for a CPU seems to run. Where more processes ran at once than there
+ * are CPUs, they have shared these: the part of their time that they can have had a CPU. */
+static double share_of_cpus(const double *at_once, size_t most, int cpus)
+{
+    double wanted = 0, had = 0;
+    for (size_t k = 1; k <= most; k++) {
+        wanted += (double)k * at_once[k];
+        had += (double)(cpus && k > (size_t)cpus ? (size_t)cpus : k) * at_once[k];
+    }
+    return wanted > 0 ? had / wanted : 1;
+}
+
+/* Keeps those in which something useful was done. */
+static void drop_waits_for_cpu(struct bursts *bursts)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < bursts->count; i++)
+        if (bursts->rows[i].useful_ns > 0)
+            bursts->rows[kept++] = bursts->rows[i];
+    bursts->count = kept;
 }
 
 int load_balance_measure(struct load_balance *balance, const struct graph *graph)
 {
     struct bursts bursts = {0};
-    double *at_once = NULL;
+    double *at_once = NULL, *useful_at_once = NULL;
     size_t most = 0;
     *balance = (struct load_balance){0};
     int error = collect_bursts(&bursts, graph);
@@ -175,9 +198,16 @@ int load_balance_measure(struct load_balance *balance, const struct graph *graph
         error = count_at_once(&bursts, &at_once, &most);
     if (!error) {
         balance->slots = fewest_slots(at_once, most);
-        error = fill_slots(balance, &bursts, graph->processes->count);
+        balance->at_once = balance->slots;
+        if (graph->cpus && balance->slots > graph->cpus)
+            balance->slots = graph->cpus;
+        drop_waits_for_cpu(&bursts);
+        error = count_at_once(&bursts, &useful_at_once, &most);
     }
+    if (!error)
+        error = measure_slots(balance, &bursts, graph, share_of_cpus(useful_at_once, most, graph->cpus));
     free(at_once);
+    free(useful_at_once);
     free(bursts.rows);
     return error;
 }

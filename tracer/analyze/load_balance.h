@@ -8,13 +8,13 @@
 #include "analyze/graph.h"
 
 struct load_balance {
-    int slots;         /* POP's p: the fewest slots that hold 99 % of the useful time */
-    double useful_ns;  /* of all processes */
+    int at_once;       /* as many slots hold 99 % of the useful time */
+    int slots;         /* POP's p: as many, and at most as many as there are CPUs */
+    double useful_ns;  /* of all processes; where more ran at once than there are CPUs, their share of these */
     double largest_ns; /* the useful time of the fullest slot */
 };
 
-/* A process keeps its slot while it can, else it takes the emptiest free one. Useful time that finds no free slot
- * counts to the emptiest one. 0 or -ENOMEM. */
+/* Each process goes into the emptiest slot, the longest first. 0 or -ENOMEM. */
 int load_balance_measure(struct load_balance *balance, const struct graph *graph);
 
 /* For each process the factor for its running time that levels the load: siblings (children of one process) that

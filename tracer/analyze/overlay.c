@@ -37,9 +37,9 @@ static const char *const queries[TABLE_COUNT] = {
                "WHERE s.tid = p.pid AND s.wake_ns < s.start_ns ORDER BY 1, 2",
     [WAITS] =
         "SELECT k.process, k.start_ns, k.end_ns, CASE k.what WHEN 'child' THEN ?1 WHEN 'full pipe' THEN ?2 WHEN "
-        "'full socket' THEN ?2 WHEN 'futex' THEN ?3 WHEN 'file lock' THEN ?3 ELSE ?4 END, 0, 0 FROM kernel_wait k "
-        "JOIN process p ON p.id = k.process WHERE k.tid = p.pid AND k.start_ns < k.end_ns AND k.what NOT IN "
-        "('sleep', 'fault', 'other') ORDER BY 1, 2",
+        "'full socket' THEN ?2 WHEN 'futex' THEN ?3 WHEN 'file lock' THEN ?3 WHEN 'sleep' THEN ?5 ELSE ?4 END, 0, 0 "
+        "FROM kernel_wait k JOIN process p ON p.id = k.process WHERE k.tid = p.pid AND k.start_ns < k.end_ns AND "
+        "k.what NOT IN ('fault', 'other') ORDER BY 1, 2",
     /* end_ns is when the last fault began or later, so that fault may end after it */
     [FAULTS] = "SELECT f.process, f.start_ns, max(f.end_ns, f.start_ns + total(f.cost_ns)), 0, total(f.cost_ns), "
                "total(iif(f.kind = 'copy-on-write', f.cost_ns, 0)) FROM fault f JOIN process p ON p.id = f.process "
@@ -58,6 +58,7 @@ static int read_table(struct overlay *overlay, enum table table, sqlite3 *db)
         sqlite3_bind_int(rows.s, 2, CATEGORY_LATE_RECEIVER);
         sqlite3_bind_int(rows.s, 3, CATEGORY_LOCK);
         sqlite3_bind_int(rows.s, 4, CATEGORY_LATE_SENDER);
+        sqlite3_bind_int(rows.s, 5, CATEGORY_SLEEPING);
     }
     while (rows_next(&rows)) {
         int process = processes_find(overlay->processes, rows_integer(&rows, 0));
@@ -185,12 +186,13 @@ static struct overlay_part first_part(struct overlay *overlay, int process, int6
         part.category = CATEGORY_NO_CPU;
         return part;
     }
-    if (category == CATEGORY_RUNNING || category == CATEGORY_OTHER) {
+    if (category == CATEGORY_RUNNING || category == CATEGORY_OTHER || category == CATEGORY_STARTING ||
+        category == CATEGORY_ENDING) {
         struct interval *wait = interval_at(overlay, WAITS, process, from_ns, &part.to_ns);
         if (wait)
             part.category = (enum category)wait->what;
     }
-    if (!category_is_wait(part.category))
+    if (category_is_on_cpu(part.category))
         *slot = interval_at(overlay, FAULTS, process, from_ns, &part.to_ns);
     assert(from_ns == to_ns ||
            (from_ns < part.to_ns && part.to_ns <= to_ns)); /* so going on from its end makes progress */

@@ -13,7 +13,11 @@ struct dependency {
 
 struct replay_costs replay_costs_all(double factor)
 {
-    struct replay_costs costs = {.handover = factor, .unknown_wait = factor, .copy_on_write = factor};
+    struct replay_costs costs = {.handover = factor,
+                                 .end_handover = factor,
+                                 .room = factor,
+                                 .unknown_wait = factor,
+                                 .copy_on_write = factor};
     for (int i = 0; i < CATEGORY_COUNT; i++)
         costs.category[i] = factor;
     return costs;
@@ -27,11 +31,12 @@ static double later(double a, double b)
 /* What the step takes, if it is no wait for another process. */
 static double duration_of(const struct step *step, const struct replay_costs *costs)
 {
-    double own = (double)graph_own_ns(step) * costs->category[step->category];
+    double factor = costs->category[step->category], own = (double)graph_own_ns(step) * factor;
     if (step->category == CATEGORY_RUNNING && costs->running)
         own *= costs->running[step->process];
-    return own + (double)(step->fault_ns - step->copy_ns) * costs->category[CATEGORY_PAGE_FAULTS] +
-           (double)step->copy_ns * costs->copy_on_write + (double)step->tracing_ns * costs->category[CATEGORY_TRACING];
+    return own + (double)(step->fault_ns - step->copy_ns) * costs->category[CATEGORY_PAGE_FAULTS] * factor +
+           (double)step->copy_ns * costs->copy_on_write * factor +
+           (double)step->tracing_ns * costs->category[CATEGORY_TRACING];
 }
 
 /* When a wait ends, if it begins at `now`. */
@@ -39,13 +44,16 @@ static double end_of_wait(const struct step *step, double now, const struct depe
                           const struct replay_costs *costs)
 {
     double lasted = (double)(step->to_ns - step->from_ns);
+    double handover = step->category == CATEGORY_LATE_CHILD ? costs->end_handover : costs->handover;
     if (step->goes_on)
         return now; /* a later part ends it */
+    if (step->category == CATEGORY_LATE_RECEIVER && costs->room == 0)
+        return now;
     if (!required)
         return now + lasted * costs->unknown_wait;
     if (required->was_ns > step->from_ns)
-        return later(now, required->is_ns + (double)(step->to_ns - required->was_ns) * costs->handover);
-    return later(now + lasted * costs->handover, required->is_ns); /* it was there: all of the wait was handover */
+        return later(now, required->is_ns + (double)(step->to_ns - required->was_ns) * handover);
+    return later(now + lasted * handover, required->is_ns); /* it was there: all of the wait was handover */
 }
 
 /* When a process starts. `ends`: when the others end, if they have ended by then. */
@@ -70,6 +78,24 @@ static double end_of_step(const struct step *step, double now, const struct depe
         return end_of_wait(step, now, required, costs);
     double end = now + duration_of(step, costs);
     return required ? later(end, required->is_ns) : end;
+}
+
+double replay_work(const struct graph *graph, const struct replay_costs *costs)
+{
+    double work_ns = 0;
+    for (uint32_t i = 0; i < graph->count; i++)
+        if (category_is_on_cpu(graph->steps[i].category))
+            work_ns += duration_of(&graph->steps[i], costs);
+    return work_ns;
+}
+
+/* Graham's bound: what needs a CPU takes at least that long on all of them. It says something only of a replay without
+ * the waits for a CPU; and only with the kernel's view, because without it they are in what seems to need one. */
+static double least_on_cpus(const struct graph *graph, const struct replay_costs *costs)
+{
+    if (!graph->cpus || costs->category[CATEGORY_NO_CPU] >= 1 || !graph->knows_no_cpu)
+        return 0;
+    return replay_work(graph, costs) / graph->cpus;
 }
 
 double replay(const struct graph *graph, const struct replay_costs *costs)
@@ -105,5 +131,5 @@ double replay(const struct graph *graph, const struct replay_costs *costs)
     assert(!processes->count || end >= (double)graph->from_ns);
     free(dependencies);
     free(now);
-    return processes->count ? end - (double)graph->from_ns : 0;
+    return processes->count ? later(end - (double)graph->from_ns, least_on_cpus(graph, costs)) : 0;
 }

@@ -447,6 +447,7 @@ int collect_run(const struct collect_job *job, struct sentence *why)
     struct finish_facts facts = {
         .clock = job->clock, .state = job->state, .session = session, .in_another_file = job->in_another_file};
     struct ids *ids = ids_new(job->store);
+    struct idle_cpu run;
     int error = ids ? 0 : output_explain(why, -ENOMEM, "no memory");
 
     c.context = (struct log_import_context){.store = job->store,
@@ -461,7 +462,9 @@ int collect_run(const struct collect_job *job, struct sentence *why)
         goto out;
     c.open_max = discover_limit();
     store_begin(job->store);
+    idle_cpu_watch(&run);
     error = loop(&c);
+    facts.idle_share = job->recovering ? -1 : idle_cpu_share(&run);
     facts.stopped = session_state(session) == SF_SESSION_STOPPING;
     facts.made_logs = session_made_logs(session); /* what is made after it is empty */
     session_set_state(session, SF_SESSION_CLOSED);

@@ -68,6 +68,8 @@ int finish_database(struct store *store, const struct finish_facts *facts)
     put_stat(store, "clock_not_invariant", !clock_is_invariant(), "loss");
     store_stat(store, "clock_error_ns", 0, "info", facts->clock->worst_error_ns);
     store_meta_number(store, "event_cost_ps", (int64_t)(event_cost_measure(facts->clock->open.ns_per_tick) * 1000));
+    if (facts->idle_share >= 0)
+        store_meta_number(store, "cpu_idle_percent", (int64_t)(facts->idle_share * 100 + 0.5));
     fill_ledger(store);
     store_meta_number(store, "duration_ns", facts->clock->open.ns);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(facts->clock) + 0.5));

@@ -23,6 +23,10 @@ void idle_cpu_watch(struct idle_cpu *idle_cpu);
  * quarters of one CPU's time or more? false also if that is not known. Reads /proc/stat; does not block. */
 bool idle_cpu_is_there(const struct idle_cpu *idle_cpu);
 
+/* The share of the time since the watch was started in which those CPUs were idle, 0 to 1: what all programs of the
+ * machine left of them. -1: not known, or too short. */
+double idle_cpu_share(const struct idle_cpu *idle_cpu);
+
 /* /proc/stat counts in hundredths of a second, which is too coarse for shorter times. */
 #define IDLE_CPU_WINDOW_NS (50 * NS_PER_MS)
 

@@ -7,14 +7,16 @@
 #include "analyze/analysis.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "base/text.h"
+#include "commands/against.h"
 #include "commands/commands.h"
 #include "store/database.h"
 #include "store/rows.h"
 
 static const char usage[] =
-    "usage: snakefish-trace analyze [--json] FILE\n"
+    "usage: snakefish-trace analyze [--json] [--against OTHER] FILE\n"
     "\n"
-    "Shows where the time of a run went, and what would make it faster:\n"
+    "Says in at most three sentences what to change, and shows where the time of a run went:\n"
     "\n"
     "  efficiency     the POP tree: parallel efficiency = load balance x serialisation x transfer\n"
     "  what if        how much faster it would be if forks, merges, transfers, ... cost nothing\n"
@@ -23,10 +25,12 @@ static const char usage[] =
     "  merges         what sharing each variable has cost: bytes, times, conflicts\n"
     "  channels       throughput, depth, latency\n"
     "\n"
-    "The results are also stored in the trace, if it can be written: tables ledger, critical_path, path_activity,\n"
-    "efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines them all.\n"
+    "The results are also stored in the trace, if it can be written: tables advice, ledger, critical_path,\n"
+    "path_activity, efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines\n"
+    "them all.\n"
     "\n"
-    "  --json  print one JSON object instead, with times in ns\n"
+    "  --against OTHER  compare with another run: print how many times as fast FILE is, and what differs\n"
+    "  --json           print one JSON object instead, with times in ns\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
     "example      snakefish-trace analyze run.db\n";
@@ -57,12 +61,17 @@ static char *process_query(sqlite3 *db)
     return sqlite3_str_finish(sql);
 }
 
-static int print_notes(sqlite3 *db)
+/* Each row is a sentence. `before` is printed before the first one. */
+static int print_sentences(sqlite3 *db, const char *sql, const char *before)
 {
     struct rows rows;
-    rows_open(&rows, db, "SELECT note FROM shown_note");
-    while (rows_next(&rows))
-        output_print("%s\n", (const char *)sqlite3_column_text(rows.s, 0));
+    rows_open(&rows, db, sql);
+    for (; rows_next(&rows); before = "") {
+        const char *text = (const char *)sqlite3_column_text(rows.s, 0);
+        char clean[1024];
+        text_clean(clean, sizeof clean, text ? text : "", text ? strlen(text) : 0);
+        output_print("%s%s\n", before, clean);
+    }
     return rows_close(&rows);
 }
 
@@ -72,7 +81,9 @@ static int print_text(sqlite3 *db)
                                             {"what if", "SELECT * FROM shown_what_if"},
                                             {"critical path", "SELECT * FROM shown_path"},
                                             {"ledger, all processes", "SELECT * FROM shown_ledger"}};
-    int error = print_notes(db);
+    int error = print_sentences(db, "SELECT sentence FROM advice ORDER BY rank", "");
+    if (!error)
+        error = print_sentences(db, "SELECT note FROM shown_note", "\n");
     for (size_t i = 0; i < sizeof tables / sizeof *tables && !error; i++) {
         int rows = table_print(db, tables[i][0], tables[i][1], ROWS_MAX);
         error = rows < 0 ? rows : 0;
@@ -91,6 +102,7 @@ static int print_text(sqlite3 *db)
 static int print_json(sqlite3 *db)
 {
     static const char *const arrays[][2] = {
+        {"advice", "SELECT disease, sentence, gain FROM advice ORDER BY rank"},
         {"notes", "SELECT note FROM shown_note"},
         {"efficiency", "SELECT name, value, doc FROM efficiency"},
         {"what_if", "SELECT * FROM what_if"},
@@ -109,7 +121,17 @@ static int print_json(sqlite3 *db)
     return error;
 }
 
-static int analyze(const char *path, bool json, struct sentence *why)
+static int print_against(sqlite3 *db, bool json)
+{
+    if (json)
+        output_print("{\n");
+    int error = against_print(db, json);
+    if (json)
+        output_print("\n}\n");
+    return error;
+}
+
+static int analyze(const char *path, const char *against, bool json, struct sentence *why)
 {
     sqlite3 *db;
     int error = database_open(&db, path, why);
@@ -117,6 +139,13 @@ static int analyze(const char *path, bool json, struct sentence *why)
         return error;
     struct sentence reason;
     error = analysis_fill(db, &reason);
+    if (!error && against) {
+        error = against_load(db, against, why);
+        if (!error && print_against(db, json))
+            error = output_explain(why, -EIO, "cannot compare %s: %s", path, sqlite3_errmsg(db));
+        sqlite3_close(db);
+        return error;
+    }
     if (!error && (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK || (json ? print_json(db) : print_text(db))))
         error = output_explain(&reason, -EIO, "%s", sqlite3_errmsg(db));
     if (error)
@@ -127,14 +156,19 @@ static int analyze(const char *path, bool json, struct sentence *why)
 
 int cmd_analyze(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"against", required_argument, NULL, 'a'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct command_line line = command_line(argc, argv, "+:h", options, usage);
-    const char *path = NULL;
+    const char *path = NULL, *against = NULL;
     struct sentence why;
     bool json = false;
     for (int next; (next = command_next(&line)) != COMMAND_END;) {
         if (next == 'j')
             json = true;
+        else if (next == 'a')
+            against = optarg;
         else if (path)
             return command_usage(usage, "analyze takes one trace, and %s is one too many", optarg);
         else
@@ -144,7 +178,7 @@ int cmd_analyze(int argc, char **argv)
         return line.status;
     if (!path)
         return command_usage(usage, "analyze needs a trace");
-    if (analyze(path, json, &why)) {
+    if (analyze(path, against, json, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;
     }

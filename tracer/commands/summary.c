@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "abi/log_format.h"
+#include "analyze/analysis.h"
 #include "base/output.h"
 #include "store/database.h"
 #include "store/rows.h"
@@ -50,8 +51,23 @@ static int64_t ask(sqlite3 *db, const char *what)
     return rows_number(db, sql);
 }
 
-/* What all processes together waited for most, with a comma in front; empty: no millisecond
- * was. */
+/* A trace with more events is not analyzed here: nobody wants to wait for that when the program has ended. */
+#define EVENTS_MAX 300000
+
+/* The first sentence of the advice, with a semicolon in front; empty: there is none. */
+static void put_advice(char *to, size_t size, sqlite3 *db)
+{
+    struct rows rows;
+    to[0] = '\0';
+    if (analysis_fill(db, NULL))
+        return;
+    rows_open(&rows, db, "SELECT sentence FROM advice WHERE sentence IS NOT NULL ORDER BY rank LIMIT 1");
+    if (rows_next(&rows))
+        snprintf(to, size, "; %s", (const char *)sqlite3_column_text(rows.s, 0));
+    rows_close(&rows);
+}
+
+/* What all processes together waited for most, with a comma in front; empty: no millisecond was. */
 static void put_longest_wait(char *to, size_t size, sqlite3 *db)
 {
     struct rows rows;
@@ -92,7 +108,7 @@ static const char *plural(int64_t n)
 
 void summary_note(const char *path)
 {
-    char name[512], wait[128], losses[256];
+    char name[512], said[512], losses[256];
     struct sentence why;
     sqlite3 *db;
     if (database_open(&db, path, &why)) {
@@ -100,13 +116,16 @@ void summary_note(const char *path)
         return;
     }
     quote(name, sizeof name, path);
-    put_longest_wait(wait, sizeof wait, db);
     int64_t processes = ask(db, "count(*) FROM process"), events = ask(db, "count(*) FROM event");
+    if (events <= EVENTS_MAX)
+        put_advice(said, sizeof said, db);
+    else
+        put_longest_wait(said, sizeof said, db);
     int kinds = put_losses(losses, sizeof losses, db);
     if (!kinds && summary_says_nothing(db))
         output_note("%s", summary_no_events);
     else
         output_note("%" PRId64 " process%s, %" PRId64 " event%s, %s%s; next: snakefish-trace %s %s", processes,
-                    processes == 1 ? "" : "es", events, plural(events), losses, wait, kinds ? "info" : "analyze", name);
+                    processes == 1 ? "" : "es", events, plural(events), losses, said, kinds ? "info" : "analyze", name);
     sqlite3_close(db);
 }

@@ -11,7 +11,8 @@ bool summary_says_nothing(sqlite3 *db);
 /* Said of such a trace: why there may be none, and how to get some. */
 extern const char summary_no_events[];
 
-/* Writes the line to standard error: processes, events, losses, what was waited for most, and the next command. */
+/* Writes the line to standard error: processes, events, losses, what to change (of a very large trace only what
+ * was waited for most), and the next command. It stores the analysis, as `analyze` does. */
 void summary_note(const char *path);
 
 #endif

@@ -29,7 +29,7 @@ static void sum_times(struct times *times, const struct graph *graph)
         double ns = (double)(step->to_ns - step->from_ns);
         if (step->category == CATEGORY_RUNNING)
             times[step->process].running_ns += ns;
-        else if (!graph_is_wait(step) && step->category != CATEGORY_NO_CPU)
+        else if (category_is_on_cpu(step->category))
             times[step->process].other_ns += ns;
     }
     for (uint32_t i = 0; i < graph->mark_count; i++) {

@@ -264,7 +264,9 @@ static void add_step(struct making *m, uint32_t at)
         add_wait(m, at);
     } else {
         double work = step->category == CATEGORY_RUNNING ? m->program->cpu[step->process].work : 1;
-        if (step->category != CATEGORY_NO_CPU && step->to_ns > step->from_ns)
+        if (step->category == CATEGORY_SLEEPING)
+            add_op(m, OP_PAUSE, (double)(step->to_ns - step->from_ns), 0, ACTIVITY_WAITING);
+        else if (step->category != CATEGORY_NO_CPU && step->to_ns > step->from_ns)
             add_op(m, OP_WORK, (double)(step->to_ns - step->from_ns) * work, 0, activity_of(step->category));
         if (provider != GRAPH_NONE && !is_message && !m->removed[provider])
             await(m, provider, 0);

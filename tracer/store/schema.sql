@@ -1,11 +1,11 @@
--- The trace database, schema version 8 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 9 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -232,8 +232,9 @@ CREATE TABLE category(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, doc TEX
 --   the innermost span around it: extract, merge, fork by their names; run, chunk, item: running; send, receive,
 --                      result, write: copying; join, map, next: other. The user's own spans do not count here
 --   kernel_wait        pipe, socket, poll: late sender; full pipe, full socket: late receiver; child: late child;
---                      futex, file lock: lock
---   running            if the process was not forked for a task; otherwise, and after lost records: other
+--                      futex, file lock: lock; sleep: sleeping
+--   starting, ending   outside of all spans, if the process was forked for a task: before the span of f, after it
+--   running            outside of all spans, if it was not; after lost records: other
 -- Then two categories are subtracted from these: page faults (fault.cost_ns, in proportion from what the process did on
 -- a CPU in that slot) and tracing (the number of events times meta.event_cost_ps, measured when the trace was
 -- finished). Without the kernel's view page faults and no cpu are 0, and their time is in the other categories.
@@ -259,18 +260,27 @@ CREATE TABLE critical_path(
 CREATE TABLE path_activity(activity TEXT PRIMARY KEY, ns INTEGER, share REAL, mean_ns INTEGER, imbalance_ns INTEGER);
 
 -- The POP tree (pop-coe.eu): parallel efficiency = load balance x serialisation x transfer.
---   useful         the time in `running`
---   lanes          p: how many processes ran at once. POP has a fixed number of processes; here they come and go. So
---                  each process takes a slot while it is useful, and keeps it while it can, also while it waits for a
---                  CPU; p is the smallest number of slots that has room for 99 % of the useful time
---   load balance   the mean useful time of a slot / the largest
---   ideal ns       the longest path through the graph if only useful time, and waits of unknown cause, take time
---   serialisation  the largest useful time of a slot / ideal; over 1 if the graph allows more at once than p
+--   useful         the time in `running`; where more processes ran at once than there are CPUs (as they do without the
+--                  kernel's view, which knows when they had none), their share of these
+--   at once        the smallest number of processes at once that has room for 99 % of the useful time, counting those too
+--                  that lost their CPU in the middle of it
+--   lanes          p: as many, and at most as many as the machine has CPUs. POP has a fixed number of processes; here
+--                  they come and go. So each goes into the emptiest lane, the longest first, whenever it was started
+--   load balance   the mean useful time of a lane / the largest
+--   ideal ns       the longest path through the graph if only running, sleeping, and waits of unknown cause take time
+--   serialisation  the largest useful time of a lane / ideal; over 1 if the graph allows more at once than p
 --   transfer       ideal / duration
 CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 
 -- What if something cost nothing: the graph is replayed without it. Everything else takes the time that it took, and no
--- process does another one's work. what: fork | merge (and extract) | transfer (pickling, copying, handing over) |
+-- process does another one's work. what: fork | processes (fork, begin and end of a child, the wait for its end) |
+-- merge (and extract) | transfer (pickling, copying, handing over) |
 -- copy-on-write | no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of
 -- their times). measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
+
+-- What to change, the most important first: at most three. disease: a word, as listed in tracer/README.md; none, if
+-- nothing stands out. sentence: the disease, its cure, the gain. gain: how many times as fast the program is without it,
+-- at least; NULL: that is not known. It is three quarters of what a replay without the disease gains, because a cure
+-- seldom costs nothing, and no more than the CPUs can give.
+CREATE TABLE advice(rank INTEGER PRIMARY KEY, disease TEXT, sentence TEXT, gain REAL);

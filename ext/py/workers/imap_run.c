@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "core/log/log.h"
 #include "core/os/pid.h"
 #include "core/ring/ring_wait.h"
 #include "py/base/errors.h"
@@ -318,6 +319,19 @@ static PyObject *take_left(struct sf_imap *imap, bool *is_outcome)
     return sf_window_has_next(&imap->window) ? sf_window_take(&imap->window) : NULL;
 }
 
+/* What next() does is snakefish's time, and not the program's: a span of the iterator's own task. */
+static void log_next(struct sf_imap *imap, unsigned phase)
+{
+    static const char name[] = "imap";
+    if (!sf_log_enabled())
+        return;
+    if (!imap->task) {
+        imap->task = sf_log_next_task();
+        sf_log_write(SF_EVENT_TASK, SF_PHASE_INSTANT, imap->task, sf_log_text(name, sizeof name - 1), SF_TASK_MAP);
+    }
+    sf_log_write(SF_EVENT_NEXT, phase, imap->task, 0, 0);
+}
+
 PyObject *sf_imap_next(struct sf_imap *imap)
 {
     bool is_outcome = true;
@@ -331,12 +345,14 @@ PyObject *sf_imap_next(struct sf_imap *imap)
         return PyErr_Format(PyExc_RuntimeError, "it is in next() already, for another Python thread or below a signal "
                                                 "handler: let one finish first");
     imap->busy = true;
+    log_next(imap, SF_PHASE_BEGIN);
     if (imap->state == SF_IMAP_STOPPED)
         value = take_left(imap, &is_outcome);
     else if (imap->state == SF_IMAP_RUNNING || begin_imap(imap) == 0)
         value = wait_for_next(imap, &is_outcome);
     if (!value && !is_outcome && !imap->closing && imap->state == SF_IMAP_RUNNING)
         stop_imap(imap);
+    log_next(imap, SF_PHASE_END);
     imap->busy = false;
     if (imap->closing)
         Py_CLEAR(value);

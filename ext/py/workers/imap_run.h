@@ -34,6 +34,7 @@ struct sf_imap {
     Py_ssize_t chunksize;     /* arguments in a chunk */
     Py_ssize_t workers;       /* at most */
     uint64_t chunks;          /* handed to the workers so far */
+    uint32_t task;            /* its number in a trace; 0: it has none yet */
     enum sf_imap_state state;
     bool at_once; /* all workers are forked by the first next() */
     bool busy, closing;

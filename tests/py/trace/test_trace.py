@@ -191,6 +191,26 @@ def test_the_life_of_tasks_is_recorded_in_spans(check_program, tmp_path):
         assert db.losses() == []
 
 
+def test_what_imap_itself_does_is_not_the_programs_work(check_program, tmp_path):
+    """Each next() is a span of the iterator's own task; what the program does with a result is outside of it."""
+    path = tmp_path / "run.db"
+    check_program("""
+        import sys, time
+        import snakefish
+        with snakefish.trace.session(sys.argv[1]):
+            for _ in snakefish.imap(abs, range(3), 2):
+                time.sleep(0.1)
+            list(snakefish.imap(abs, range(2), 1))
+    """, path)
+    with Database(path) as db:
+        assert db.rows("SELECT t.kind, t.name, count(*) FROM span s JOIN task t ON t.id = s.object WHERE s.kind = 'next' "
+                       "AND s.process = 1 AND s.closed GROUP BY t.id ORDER BY t.id") == [("map", "imap", 4), ("map", "imap", 3)]
+        inside = db.one("SELECT sum(duration_ns) FROM span WHERE kind = 'next'")
+        ledger = dict(db.rows("SELECT category, ns FROM ledger WHERE process = 1"))
+        life = db.one("SELECT end_ns - start_ns FROM process WHERE id = 1")
+        assert ledger["other"] > 0 and 300_000_000 <= ledger["running"] <= life - inside
+
+
 def test_the_workers_of_imap_are_told_as_those_of_map_are(check_program, tmp_path):
     check_program("""
         import sys, snakefish
@@ -203,7 +223,7 @@ def test_the_workers_of_imap_are_told_as_those_of_map_are(check_program, tmp_pat
         """, tmp_path / "run.db")
     with Database(tmp_path / "run.db") as db:
         assert sorted(db.rows("SELECT kind, name FROM task")) == [
-            ("map-worker", "imap worker 1 (work)"), ("map-worker", "imap worker 1 (work)"),
+            ("map", "imap"), ("map", "imap"), ("map-worker", "imap worker 1 (work)"), ("map-worker", "imap worker 1 (work)"),
             ("map-worker", "imap worker 2 (work)")]
         assert sorted(db.rows("SELECT a, b FROM span WHERE kind = 'chunk'")) == [(0, 1), (0, 3), (1, 1), (1, 3), (2, 1), (2, 3),
                                                                                (3, 1)]

@@ -89,7 +89,7 @@ TEST(outside_of_all_spans_a_process_with_a_task_does_not_run_its_function)
     sqlite3 *db = one_process(1);
     TRACE_SPAN(db, 1, 10, 90, RUN, 1, 0, 0);
     struct seen seen = walk(db);
-    CHECK_STRETCHES(seen, {10, CATEGORY_OTHER}, {90, CATEGORY_RUNNING}, {100, CATEGORY_OTHER});
+    CHECK_STRETCHES(seen, {10, CATEGORY_STARTING}, {90, CATEGORY_RUNNING}, {100, CATEGORY_ENDING});
 }
 
 TEST(the_reason_of_a_wait_says_its_category)

@@ -69,17 +69,17 @@ def what_if(db):
 def test_the_ledger_counts_every_moment_once(db):
     analyzed(two_threads(db))
     assert ledger(db, 1) == {"running": 14, "forking": 4, "late child": 62, "merging": 8, "other": 2}
-    assert ledger(db, 2) == {"running": 18, "copying": 4, "pickling": 3, "extracting": 2, "other": 5}
-    assert ledger(db, 3) == {"running": 50, "copying": 3, "pickling": 2, "late sender": 8, "other": 3}
-    assert query(db, "SELECT count(*) FROM ledger GROUP BY process") == [(15,)] * 3
+    assert ledger(db, 2) == {"running": 18, "copying": 4, "pickling": 3, "extracting": 2, "starting": 1, "ending": 4}
+    assert ledger(db, 3) == {"running": 50, "copying": 3, "pickling": 2, "late sender": 8, "starting": 1, "ending": 2}
+    assert query(db, "SELECT count(*) FROM ledger GROUP BY process") == [(18,)] * 3
 
 
 def test_the_critical_path_goes_over_at_each_wait_to_the_process_that_ended_it(db):
     analyzed(two_threads(db))
     assert critical_path(db) == [
-        (1, "running", 0, 10), (2, "forking", 10, 12), (2, "other", 12, 13), (2, "running", 13, 30),
+        (1, "running", 0, 10), (2, "forking", 10, 12), (2, "starting", 12, 13), (2, "running", 13, 30),
         (2, "copying", 30, 32), (3, "handover", 32, 34), (3, "copying", 34, 35), (3, "running", 35, 75),
-        (3, "pickling", 75, 77), (3, "copying", 77, 78), (3, "other", 78, 80), (1, "handover", 80, 81),
+        (3, "pickling", 75, 77), (3, "copying", 77, 78), (3, "ending", 78, 80), (1, "handover", 80, 81),
         (1, "other", 81, 82), (1, "merging", 82, 86), (1, "running", 86, 90)]
     running = query(db, "SELECT ns, share, mean_ns, imbalance_ns FROM path_activity WHERE activity = 'running'")[0]
     assert running == (71 * MS, pytest.approx(71 / 90), 82 * MS // 3, 71 * MS - 82 * MS // 3)
@@ -102,16 +102,16 @@ def test_a_childs_exit_event_ends_its_parents_wait_though_the_kernel_sees_it_end
 
 
 def test_the_pop_tree_is_that_worked_out_by_hand(db):
-    """Useful time: the parent and the second thread share a slot, 14 + 50; the first thread has the other, 18. When nothing
+    """Useful time: the second thread has a lane, 50; the parent and the first thread share the other, 14 + 18. When nothing
     but running takes time, the parent forks at 10, the first thread sends at 27, the second one runs on until 67, and the
     parent until 71."""
     analyzed(two_threads(db))
     found = dict(query(db, "SELECT name, value FROM efficiency"))
     assert found["lanes"] == 2
     assert (found["duration_ns"], found["useful_ns"], found["largest_ns"], found["ideal_ns"]) == (
-        90 * MS, 82 * MS, 64 * MS, 71 * MS)
-    assert found["load_balance"] == pytest.approx(41 / 64)
-    assert found["serialisation"] == pytest.approx(64 / 71)
+        90 * MS, 82 * MS, 50 * MS, 71 * MS)
+    assert found["load_balance"] == pytest.approx(41 / 50)
+    assert found["serialisation"] == pytest.approx(50 / 71)
     assert found["transfer"] == pytest.approx(71 / 90)
     assert found["parallel_efficiency"] == pytest.approx(82 / 180)
     assert found["load_balance"] * found["serialisation"] * found["transfer"] == pytest.approx(found["parallel_efficiency"])
@@ -119,9 +119,10 @@ def test_the_pop_tree_is_that_worked_out_by_hand(db):
 
 def test_what_if_replays_the_graph_without_it(db):
     """imbalance: each thread runs for 34. The first one sends at 47.1 instead of 32, the second goes on at 50.1, and from
-    there it has 27.2 to run: so the run would last longer, not shorter."""
+    there it has 27.2 to run: so the run would last longer, not shorter. processes: the forks, 2, and the second thread's begin,
+    1, its end, 2, and the wait for that, 1."""
     analyzed(two_threads(db))
-    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 9, "imbalance": pytest.approx(-2.311, abs=0.001)}
+    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 9, "processes": 6, "imbalance": pytest.approx(-2.311, abs=0.001)}
 
 
 def test_time_without_a_cpu_and_page_faults_are_taken_from_what_the_process_did(db):
@@ -131,10 +132,11 @@ def test_time_without_a_cpu_and_page_faults_are_taken_from_what_the_process_did(
     t.rows("fault", (2, 102, "copy-on-write", "user", 13 * MS, 23 * MS, 100, MS, 1),
            (3, 103, "first-write", "user", 26 * MS, 36 * MS, 100, MS, 1))
     analyzed(t)
-    assert ledger(db, 2) == {"running": 12, "copying": 4, "pickling": 3, "extracting": 2, "other": 5, "no cpu": 5,
-                             "page faults": 1}
+    assert ledger(db, 2) == {"running": 12, "copying": 4, "pickling": 3, "extracting": 2, "starting": 1, "ending": 4,
+                             "no cpu": 5, "page faults": 1}
     # of the slot's 10 ms the second thread waited for 8: half of the cost comes from its copying, half from its running
-    assert ledger(db, 3) == {"running": 49.5, "copying": 2.5, "pickling": 2, "late sender": 8, "other": 3, "page faults": 1}
+    assert ledger(db, 3) == {"running": 49.5, "copying": 2.5, "pickling": 2, "late sender": 8, "starting": 1, "ending": 2,
+                             "page faults": 1}
     assert what_if(db)["copy-on-write"] == 1
     assert what_if(db)["no cpu"] == 5
     assert "an estimate: counted" in trace("analyze", db).stdout
@@ -146,7 +148,8 @@ def test_a_wait_that_was_interrupted_is_still_one_wait(db):
     t.rows("sched_slice", (3, 103, 0, 29 * MS, 30 * MS, "blocked", None, 28 * MS),
            (3, 103, 0, 33.5 * MS, 40 * MS, "blocked", 2, 33 * MS))
     analyzed(t)
-    assert ledger(db, 3) == {"running": 50, "copying": 3, "pickling": 2, "late sender": 6.5, "no cpu": 1.5, "other": 3}
+    assert ledger(db, 3) == {"running": 50, "copying": 3, "pickling": 2, "late sender": 6.5, "no cpu": 1.5, "starting": 1,
+                             "ending": 2}
     assert critical_path(db)[4:9] == [
         (2, "copying", 30, 32), (3, "handover", 32, 33), (3, "no cpu", 33, 33.5), (3, "late sender", 33.5, 34),
         (3, "copying", 34, 35)]
@@ -174,7 +177,7 @@ def test_waits_that_only_the_kernel_saw_have_their_categories(db):
            (1, 101, "full pipe", 88 * MS, 90 * MS), (1, 101, "file lock", 90 * MS, 93 * MS),
            (1, 101, "other", 93 * MS, 95 * MS), (1, 101, "fault", 95 * MS, 96 * MS))
     analyzed(t)
-    assert ledger(db, 1) == {"running": 42, "late child": 41, "late sender": 7, "late receiver": 3, "lock": 7}
+    assert ledger(db, 1) == {"running": 39, "late child": 41, "late sender": 7, "late receiver": 3, "lock": 7, "sleeping": 3}
     assert critical_path(db)[:3] == [(1, "running", 0, 10), (2, "running", 10, 60), (1, "handover", 60, 61)]
 
 
@@ -256,7 +259,7 @@ def test_a_map_worker_and_its_parent_end_each_others_waits(db):
     t.wait(2, "room", 41, 51)
     analyzed(t)
     assert critical_path(db) == [
-        (1, "running", 0, 5), (1, "other", 5, 8), (2, "forking", 8, 10), (2, "other", 10, 11), (2, "running", 11, 30),
+        (1, "running", 0, 5), (1, "other", 5, 8), (2, "forking", 8, 10), (2, "starting", 10, 11), (2, "running", 11, 30),
         (2, "pickling", 30, 40), (1, "handover", 40, 48), (1, "copying", 48, 50), (2, "handover", 50, 51),
         (2, "running", 51, 80), (1, "handover", 80, 90), (1, "other", 90, 95), (1, "running", 95, 100)]
 
@@ -430,11 +433,35 @@ def test_running_time_is_not_doubted_where_the_kernel_has_seen_it_or_the_process
 def test_json_says_the_same_as_the_tables(db):
     path = two_threads(db).close()
     found = json.loads(trace("analyze", "--json", path).stdout)
-    assert set(found) == {"notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "merges", "channels"}
+    assert set(found) == {"advice", "notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "merges",
+                          "channels"}
     assert [(r["process"], r["category"], r["ns"]) for r in found["ledger"] if r["ns"]] == query(
         path, "SELECT l.* FROM ledger l JOIN category c ON c.name = l.category WHERE ns ORDER BY l.process, c.id")
     assert {r["name"]: r["value"] for r in found["efficiency"]}["lanes"] == 2
     assert any("without the kernel's view" in r["note"] for r in found["notes"])
+
+
+def test_two_runs_are_compared(db, tmp_path):
+    """The other run forks one thread less, and takes 60 in place of 90."""
+    path = two_threads(db).close()
+    other = Trace(tmp_path / "other.db")
+    other.process(0, 60)
+    other.process(12, 44, parent=1, task=1)
+    other.span(1, "fork", 10, 12, 1)
+    other.span(1, "join", 14, 50, 1)
+    other.wait(1, "child", 14, 45, 1)
+    other.span(2, "run", 13, 40, 1)
+    done = trace("analyze", other.close(), "--against", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    first = done.stdout.splitlines()[0]
+    assert first == ("0.060 s against 0.090 s: 1.50x as fast; most of the difference is running: 0.049 s against 0.082 s, of all "
+                     "processes")
+    rows = {line.split("  ")[1].strip(): line.split()[-3:] for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert rows["late child"] == ["0.031000", "0.062000", "-0.031000"] and rows["pickling"][0] == "0.000000"
+    found = json.loads(trace("analyze", "--json", "--against", path, other.path).stdout)["against"]
+    assert {"kind": "efficiency", "name": "duration_ns", "value": 60 * MS, "against": 90 * MS} in found
+    missing = trace("analyze", path, "--against", tmp_path / "none.db")
+    assert missing.returncode == 1 and "none.db" in missing.stderr and missing.stdout == ""
 
 
 def test_a_database_that_cannot_be_written_is_analysed_all_the_same(db):

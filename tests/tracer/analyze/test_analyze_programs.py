@@ -179,7 +179,7 @@ for _ in waits:
 
 CATEGORY = {"pipe": "late sender", "socket": "late sender", "poll": "late sender", "select": "late sender",
             "full pipe": "late receiver", "full socket": "late receiver", "lock": "lock", "join": "lock", "flock": "lock",
-            "lockf": "lock", "child": "late child", "sleep": "running"}
+            "lockf": "lock", "child": "late child", "sleep": "sleeping"}
 
 
 def test_a_known_wait_that_only_the_kernel_saw(db):
@@ -194,7 +194,8 @@ def test_a_known_wait_that_only_the_kernel_saw(db):
     assert {name for *_, name in said} == set(CATEGORY)
     for pid, waited_ns, cpu_ns, name in said:
         found = dict(query(db, f"""SELECT category, ns FROM ledger JOIN process p ON p.id = process WHERE p.pid = {pid} AND
-                                   category IN ('running', 'late sender', 'late receiver', 'late child', 'lock', 'no cpu')"""))
+                                   category IN ('running', 'late sender', 'late receiver', 'late child', 'lock', 'no cpu',
+                                                'sleeping')"""))
         no_cpu_ns, booked_ns = found.pop("no cpu"), found.pop(CATEGORY[name])
         assert int(waited_ns) * 0.95 - no_cpu_ns <= booked_ns <= int(waited_ns) * 1.05 + int(cpu_ns), (name, no_cpu_ns)
         assert sum(found.values()) < int(waited_ns) * 0.05 + int(cpu_ns), (name, cpu_ns, found)

@@ -29,7 +29,7 @@ TEST(processes_that_run_one_after_the_other_share_a_slot)
     CHECK_EQ(40, balance.largest_ns);
 }
 
-/* The third begins when the first has ended, and goes into its slot: 10 + 30 and 20. */
+/* The third runs longest, 30, and has a slot for itself; the others have one, 20 + 10. */
 TEST(as_many_slots_are_needed_as_run_at_once)
 {
     struct hand_graph h;
@@ -40,18 +40,68 @@ TEST(as_many_slots_are_needed_as_run_at_once)
     struct load_balance balance = measured(&h);
     CHECK_EQ(2, balance.slots);
     CHECK_EQ(60, balance.useful_ns);
-    CHECK_EQ(40, balance.largest_ns);
+    CHECK_EQ(30, balance.largest_ns);
 }
 
-/* The third begins when both slots are free, of which one holds 10 and one 30. */
-TEST(a_new_process_takes_the_emptiest_free_slot)
+/* A parent that ran for 5 before it forked four children, which run for 10 to 80 and were started in any order. */
+TEST(the_order_in_which_children_start_changes_nothing)
+{
+    static const int orders[][4] = {{10, 20, 30, 80}, {80, 30, 20, 10}, {20, 80, 10, 30}, {30, 10, 80, 20}};
+    for (int i = 0; i < 4; i++) {
+        struct hand_graph h;
+        hand_init(&h);
+        add_runner(&h, 0, 5);
+        for (int child = 0; child < 4; child++)
+            add_runner(&h, 5 + child, 5 + child + orders[i][child]);
+        struct load_balance balance = measured(&h);
+        CHECK_EQ(4, balance.slots);
+        CHECK_EQ(145, balance.useful_ns);
+        CHECK_EQ(80, balance.largest_ns);
+    }
+}
+
+/* Six ran at once for 10 on two CPUs: each of them can have had a CPU for a third of its time. Those that lost their
+ * CPU are counted as at once, but have no share. */
+TEST(there_are_no_more_slots_than_cpus)
 {
     struct hand_graph h;
     hand_init(&h);
-    add_runner(&h, 0, 30);
-    add_runner(&h, 0, 10);
-    add_runner(&h, 40, 50);
-    CHECK_EQ(30, measured(&h).largest_ns);
+    for (int i = 0; i < 6; i++)
+        add_runner(&h, 0, 30);
+    h.graph.cpus = 2;
+    struct load_balance balance = measured(&h);
+    CHECK_EQ(6, balance.at_once);
+    CHECK_EQ(2, balance.slots);
+    CHECK(balance.useful_ns > 59.9 && balance.useful_ns < 60.1);
+    CHECK(balance.largest_ns > 29.9 && balance.largest_ns < 30.1);
+    hand_init(&h);
+    for (int p = 0; p < 4; p++) {
+        hand_process(&h, 0, PROCESS_NONE, 0);
+        hand_step(&h, p, 1 + 10 * (p / 2), CATEGORY_RUNNING);
+        hand_step(&h, p, 11 + 10 * (p / 2), CATEGORY_NO_CPU);
+        hand_step(&h, p, 21 + 10 * (p / 2), CATEGORY_RUNNING);
+    }
+    h.graph.cpus = 2;
+    balance = measured(&h);
+    CHECK_EQ(4, balance.at_once);
+    CHECK_EQ(2, balance.slots);
+}
+
+/* Three processes that run for 60 of 100, two at once: no slot holds more than the run lasted. */
+TEST(a_slot_holds_no_more_than_the_run_lasted)
+{
+    struct hand_graph h;
+    hand_init(&h);
+    add_runner(&h, 0, 60);
+    add_runner(&h, 40, 100);
+    int p = hand_process(&h, 0, PROCESS_NONE, 0);
+    hand_step(&h, p, 40, CATEGORY_RUNNING);
+    hand_step(&h, p, 60, CATEGORY_OTHER);
+    hand_step(&h, p, 80, CATEGORY_RUNNING);
+    struct load_balance balance = measured(&h);
+    CHECK_EQ(2, balance.slots);
+    CHECK_EQ(180, balance.useful_ns);
+    CHECK_EQ(100, balance.largest_ns);
 }
 
 /* 5 of 1005 ns run at once with others: less than 1 %. 20 of 1020 are more. */

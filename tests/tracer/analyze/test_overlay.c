@@ -119,7 +119,7 @@ TEST(each_wait_in_the_kernel_has_its_category)
                  {"child", CATEGORY_LATE_CHILD},
                  {"futex", CATEGORY_LOCK},
                  {"file lock", CATEGORY_LOCK},
-                 {"sleep", CATEGORY_RUNNING},
+                 {"sleep", CATEGORY_SLEEPING},
                  {"fault", CATEGORY_RUNNING},
                  {"other", CATEGORY_RUNNING}};
     enum { COUNT = sizeof waits / sizeof *waits };

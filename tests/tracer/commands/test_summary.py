@@ -33,6 +33,12 @@ def test_the_next_command_can_be_pasted_into_a_shell(tmp_path, monkeypatch, name
     assert done.returncode == 0, done
 
 
+def test_it_says_the_first_sentence_of_the_advice(db):
+    line = last_line("-o", db, "--", PROGRAM, "run", "200")
+    sentence = trace("analyze", db).stdout.splitlines()[0]
+    assert f"; {sentence}; next: " in line
+
+
 def test_losses_lead_to_info(db):
     line = last_line("-o", db, "--", PROGRAM, "orphan", "1")
     assert "lost: processes_running 1" in line and shlex.split(line.split("next: ")[1])[1] == "info"

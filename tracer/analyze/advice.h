@@ -1,0 +1,11 @@
+/* What a user should change: at most three sentences, each a disease, its cure, and how much faster the program is
+ * without it, at least. */
+#ifndef SF_TRACER_ANALYZE_ADVICE_H
+#define SF_TRACER_ANALYZE_ADVICE_H
+
+#include "analyze/graph.h"
+
+/* Replaces what is in the table `advice`, from the other tables of the analysis. 0, -ENOMEM or -EIO. */
+int advice_fill(sqlite3 *db, const struct graph *graph);
+
+#endif

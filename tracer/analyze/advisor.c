@@ -1,0 +1,121 @@
+/* See advisor.h. Gains are those of a quiet machine: what other programs took of the CPUs is left out on both sides. */
+#include "analyze/advisor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "abi/log_format.h"
+#include "store/rows.h"
+
+static double sum(const struct advisor *advisor, const char *sql)
+{
+    return (double)rows_number(advisor->db, sql);
+}
+
+/* The CPU time that the processes say they had, of the time that they seem to have needed; 1: not known. */
+static double read_cpu_share(const struct advisor *advisor)
+{
+    char sql[256];
+    struct replay_costs costs = replay_costs_all(1);
+    double work_ns = replay_work(advisor->graph, &costs);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT CAST(total(ns) AS INTEGER) FROM (SELECT max(min(max(a), 1e15), 0) AS ns FROM event WHERE kind = %d "
+        "GROUP BY process)",
+        SF_EVENT_USAGE);
+    double had_ns = sum(advisor, sql);
+    return advisor->graph->knows_no_cpu || had_ns <= 0 || had_ns >= work_ns ? 1 : had_ns / work_ns;
+}
+
+int advisor_init(struct advisor *advisor, sqlite3 *db, const struct graph *graph)
+{
+    *advisor = (struct advisor){.db = db, .graph = graph, .as_it_was = replay_costs_all(1)};
+    int error = facts_init(&advisor->facts, db, graph->processes);
+    if (!error)
+        error = load_balance_measure(&advisor->load, graph);
+    if (error)
+        return error;
+    advisor->as_it_was.category[CATEGORY_NO_CPU] = 0;
+    advisor->base_ns = replay(graph, &advisor->as_it_was);
+    if (advisor->base_ns < 0)
+        return -ENOMEM;
+    advisor->cpus = graph->cpus > 1 ? graph->cpus : 1;
+    for (int p = 0; p < graph->processes->count; p++)
+        advisor->children += graph->processes->rows[p].task != 0;
+    advisor->idle =
+        sum(advisor, "SELECT coalesce((SELECT value FROM meta WHERE key = 'cpu_idle_percent'), -100)") / 100;
+    advisor->path_ns = sum(advisor, "SELECT CAST(total(ns) AS INTEGER) FROM path_activity WHERE activity <> 'no cpu'");
+    advisor->cpu_share = read_cpu_share(advisor);
+    return 0;
+}
+
+void advisor_fini(struct advisor *advisor)
+{
+    facts_fini(&advisor->facts);
+}
+
+static double faster(const struct advisor *advisor, double ns, double work_ns)
+{
+    double least_ns = work_ns * advisor->cpu_share / advisor->cpus;
+    ns = ns > least_ns ? ns : least_ns;
+    return ns > 0 && advisor->base_ns > ns ? advisor->base_ns / ns : 1;
+}
+
+double advisor_speedup(const struct advisor *advisor, const struct replay_costs *costs)
+{
+    return faster(advisor, replay(advisor->graph, costs), replay_work(advisor->graph, costs));
+}
+
+double advisor_speedup_to(const struct advisor *advisor, double ns)
+{
+    return faster(advisor, ns, replay_work(advisor->graph, &advisor->as_it_was));
+}
+
+static double category_ns(const struct advisor *advisor, const char *select, enum category category)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql, select, category_name(category));
+    return sum(advisor, sql);
+}
+
+double advisor_path_share(const struct advisor *advisor, enum category category)
+{
+    double ns = category_ns(advisor, "SELECT ns FROM path_activity WHERE activity = '%s'", category);
+    return advisor->path_ns > 0 ? ns / advisor->path_ns : 0;
+}
+
+double advisor_all_ns(const struct advisor *advisor, enum category category)
+{
+    return category_ns(advisor, "SELECT CAST(total(ns) AS INTEGER) FROM ledger WHERE category = '%s'", category);
+}
+
+double advisor_children_ns(const struct advisor *advisor, enum category category)
+{
+    return category_ns(advisor,
+                       "SELECT CAST(total(ns) AS INTEGER) FROM ledger WHERE category = '%s' AND process IN "
+                       "(SELECT id FROM process WHERE task IS NOT NULL)",
+                       category);
+}
+
+double advisor_process_ns(const struct advisor *advisor, int process, enum category category)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT ns FROM ledger WHERE process = %" PRId64 " AND category = '%s'",
+             advisor->graph->processes->rows[process].id, category_name(category));
+    return sum(advisor, sql);
+}
+
+const char *advisor_name(const struct advisor *advisor, int process, char *to, size_t size)
+{
+    struct rows rows;
+    int64_t id = process == PROCESS_NONE ? 0 : advisor->graph->processes->rows[process].id;
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT name FROM process WHERE id = %" PRId64 " AND name IS NOT NULL", id);
+    snprintf(to, size, "process %" PRId64, id);
+    rows_open(&rows, advisor->db, sql);
+    if (rows_next(&rows) && sqlite3_column_text(rows.s, 0))
+        snprintf(to, size, "%.60s", (const char *)sqlite3_column_text(rows.s, 0));
+    rows_close(&rows);
+    return to;
+}

@@ -1,0 +1,108 @@
+/* See against.h. The other trace has a connection of its own, because none of its tables is to be trusted more than
+ * those of the first; only names and numbers come over. */
+#include "commands/against.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "analyze/analysis.h"
+#include "base/json.h"
+#include "base/table.h"
+#include "store/database.h"
+#include "store/rows.h"
+
+static const char tables[] = "CREATE TEMP TABLE against(kind TEXT, name TEXT, value REAL, PRIMARY KEY(kind, name));"
+                             "CREATE TEMP VIEW here AS "
+                             "SELECT 'efficiency' AS kind, name, value FROM efficiency UNION ALL "
+                             "SELECT 'ledger', category, total(ns) FROM ledger GROUP BY category UNION ALL "
+                             "SELECT 'processes', '', count(*) FROM process;"
+                             /* what differs, in the order in which it is shown */
+                             "CREATE TEMP VIEW difference AS SELECT c.id, c.name AS category, h.value AS ns, "
+                             "coalesce(o.value, 0) AS against_ns, h.value - coalesce(o.value, 0) AS more_ns "
+                             "FROM category c JOIN here h ON h.kind = 'ledger' AND h.name = c.name "
+                             "LEFT JOIN against o ON o.kind = 'ledger' AND o.name = c.name "
+                             "WHERE h.value > 0 OR o.value > 0;";
+
+static const char figures[] = "SELECT 'efficiency', name, value FROM efficiency UNION ALL "
+                              "SELECT 'ledger', category, total(ns) FROM ledger GROUP BY category UNION ALL "
+                              "SELECT 'processes', '', count(*) FROM process";
+
+static int copy_figures(sqlite3 *to, sqlite3 *from)
+{
+    struct rows rows;
+    sqlite3_stmt *s = NULL;
+    rows_open(&rows, from, figures);
+    if (sqlite3_prepare_v2(to, "INSERT OR REPLACE INTO against VALUES(?, ?, ?)", -1, &s, NULL) != SQLITE_OK)
+        rows.error = -EIO;
+    while (rows_next(&rows)) {
+        for (int i = 0; i < 3; i++)
+            sqlite3_bind_value(s, i + 1, sqlite3_column_value(rows.s, i));
+        if (sqlite3_step(s) != SQLITE_DONE)
+            rows_fail(&rows);
+        sqlite3_reset(s);
+    }
+    sqlite3_finalize(s);
+    return rows_close(&rows);
+}
+
+int against_load(sqlite3 *db, const char *path, struct sentence *why)
+{
+    sqlite3 *other;
+    struct sentence reason = {""};
+    int error = database_open(&other, path, why);
+    if (error)
+        return error;
+    error = analysis_fill(other, &reason);
+    if (error)
+        output_explain(why, error, "cannot analyse %s: %s", path, reason.text);
+    else if (sqlite3_exec(db, tables, NULL, NULL, NULL) != SQLITE_OK || copy_figures(db, other))
+        error = output_explain(why, -EIO, "cannot compare with %s: %s", path, sqlite3_errmsg(db));
+    sqlite3_close(other);
+    return error;
+}
+
+/* How much faster, and the category in which most of the difference is. */
+static const char sentence[] =
+    "WITH run AS (SELECT h.value AS ns, o.value AS against_ns FROM here h JOIN against o ON o.kind = h.kind AND o.name "
+    "= "
+    "h.name WHERE h.kind = 'efficiency' AND h.name = 'duration_ns'), most AS (SELECT * FROM difference WHERE (more_ns "
+    "> 0) "
+    "= (SELECT ns > against_ns FROM run) ORDER BY abs(more_ns) DESC LIMIT 1) "
+    "SELECT printf('%.3f s against %.3f s: %.2fx as fast%s', ns / 1e9, against_ns / 1e9, against_ns / nullif(ns, 0), "
+    "coalesce((SELECT printf('; most of the difference is %s: %.3f s against %.3f s, of all processes', category, "
+    "most.ns / 1e9, most.against_ns / 1e9) FROM most WHERE abs(more_ns) > 0), '')) FROM run";
+
+static const char shown_figures[] =
+    "SELECT replace(replace(h.name, '_ns', ''), '_', ' ') AS figure, iif(h.name GLOB '*_ns', printf('%.6f s', h.value "
+    "/ "
+    "1e9), "
+    "iif(h.name IN ('lanes', 'at_once'), printf('%d', h.value), printf('%.1f %%', h.value * 100))) AS this, "
+    "iif(h.name GLOB '*_ns', printf('%.6f s', o.value / 1e9), iif(h.name IN ('lanes', 'at_once'), printf('%d', "
+    "o.value), "
+    "printf('%.1f %%', o.value * 100))) AS against FROM here h JOIN against o USING(kind, name) WHERE kind = "
+    "'efficiency' "
+    "AND h.name <> 'largest_ns'";
+
+static const char shown_ledger[] =
+    "SELECT category, printf('%.6f', ns / 1e9) AS \"s\", printf('%.6f', against_ns / 1e9) AS "
+    "\"against s\", printf('%+.6f', more_ns / 1e9) AS \"more s\" FROM difference ORDER BY id";
+
+int against_print(sqlite3 *db, bool json)
+{
+    struct rows rows;
+    if (json) {
+        output_print("\"against\": ");
+        return json_rows(stdout, db,
+                         "SELECT kind, name, h.value AS value, o.value AS against FROM here h LEFT JOIN against o "
+                         "USING(kind, name)");
+    }
+    rows_open(&rows, db, sentence);
+    while (rows_next(&rows))
+        output_print("%s\n", (const char *)sqlite3_column_text(rows.s, 0));
+    int error = rows_close(&rows);
+    if (!error && table_print(db, "efficiency", shown_figures, 60) < 0)
+        error = -EIO;
+    if (!error && table_print(db, "ledger, all processes", shown_ledger, 60) < 0)
+        error = -EIO;
+    return error;
+}
