@@ -153,7 +153,7 @@ def run_in_forks(f, star, shared, first, items, processes, timeout=None):
     """(pickles of the results, what each fork has changed, failure or None). processes: forks, 0: one for each CPU."""
     processes = processes or snakefish.cpu_count()
     size = -(-len(items) // processes)
-    changes: list = []
+    changes = []
     try:
         came = snakefish.map(_InFork(f, star, shared), list(enumerate(items, first)), lambda _: shared.changes(),
                              lambda _, more: changes.append(more), processes, size, globals={}, timeout=timeout)
