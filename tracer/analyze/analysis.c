@@ -16,8 +16,8 @@
 #include "store/inserts.h"
 #include "store/rows.h"
 
-static const char *const result_tables[] = {"ledger", "critical_path", "path_activity", "efficiency", "what_if",
-                                            "advice"};
+static const char *const result_tables[] = {"ledger",     "critical_path", "path_activity",
+                                            "efficiency", "what_if",       "advice"};
 
 static int run_sql(sqlite3 *db, const char *sql)
 {

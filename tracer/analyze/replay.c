@@ -13,11 +13,8 @@ struct dependency {
 
 struct replay_costs replay_costs_all(double factor)
 {
-    struct replay_costs costs = {.handover = factor,
-                                 .end_handover = factor,
-                                 .room = factor,
-                                 .unknown_wait = factor,
-                                 .copy_on_write = factor};
+    struct replay_costs costs = {
+        .handover = factor, .end_handover = factor, .room = factor, .unknown_wait = factor, .copy_on_write = factor};
     for (int i = 0; i < CATEGORY_COUNT; i++)
         costs.category[i] = factor;
     return costs;

@@ -12,7 +12,7 @@ struct finish_facts {
     bool in_another_file; /* a dead collector has stored a part of the session, and not in this file */
     bool stopped;         /* by trace.stop(): then processes may still run, and that is no loss */
     struct session *session;
-    double idle_share; /* of the CPUs, while the program ran; -1: not known */
+    double idle_share;  /* of the CPUs, while the program ran; -1: not known */
     unsigned made_logs; /* by processes that found the session active; files that were removed before they were found
                            are among them */
     unsigned unopened_logs; /* there was no descriptor for them */
