@@ -27,8 +27,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 600  # of one suite
 WORDS = ("passed", "failed", "skipped")
-WITH_ASSERTS = ("py", "py-workers", "py-executor", "py-trace", "tracer", "reentrancy", "hostile")
-LONGEST = ("py", "py-workers", "analysis", "py-executor", "py-trace", "bench", "tracer", "py-pypy")
+WITH_ASSERTS = ("py", "py-merge", "py-workers", "py-executor", "py-trace", "tracer", "reentrancy", "hostile")
+LONGEST = ("py", "py-workers", "py-merge", "analysis", "py-executor", "py-trace", "bench", "tracer", "py-pypy")
 ALONE = ("truth",)
 
 
@@ -61,7 +61,8 @@ def suites(build):
                      for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
     found["tracer-c"] = programs(asserts, "tracer")
     found["tracer"] = pytest("tracer")
-    found["py"] = pytest("py", "py/workers", "py/executor", "py/trace")
+    found["py"] = pytest("py", "py/merge", "py/workers", "py/executor", "py/trace")
+    found["py-merge"] = pytest("py/merge")
     found["py-workers"] = pytest("py/workers")
     found["py-executor"] = pytest("py/executor")
     found["py-trace"] = pytest("py/trace")
