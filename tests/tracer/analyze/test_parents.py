@@ -107,7 +107,7 @@ subprocess.run([sys.executable, "-c", "import snakefish, time\\nwhile time.proce
 
 def test_a_parent_that_sleeps_where_no_event_says_so_is_told(run, db):
     run(*program("import subprocess; subprocess.run(['sleep', '0.4']); time.sleep(0.3)"))
-    [note] = [note for note in notes(db) if "on no CPU" in note]
+    [note] = [note for note in notes(db) if "of the running time" in note]
     assert 0.6 < float(note.split("running time ")[1].split()[0]) < 0.9
 
 
