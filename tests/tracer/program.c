@@ -86,6 +86,30 @@ static void kill_child(void)
     W_INSTANT(REAP, 1, (uint64_t)pid, (uint64_t)(int64_t)-WTERMSIG(status));
 }
 
+/* Returns in the parent once the child has its log: a child that had none would not be waited for. */
+static void leave_orphan(long seconds)
+{
+    int ready[2];
+    char nothing;
+    if (pipe(ready))
+        abort();
+    if (fork() == 0) {
+        writer_open(dir, 0, "orphan");
+        close(ready[1]);
+        close(STDOUT_FILENO); /* its reader should wait for the program only */
+        close(STDERR_FILENO);
+        for (long i = 0; i < seconds * 1000; i++) {
+            W_INSTANT(MARK, 0, 0, 0);
+            pause_ms(1);
+        }
+        exit(0);
+    }
+    close(ready[1]);
+    while (read(ready[0], &nothing, 1) > 0)
+        ;
+    close(ready[0]);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -124,14 +148,7 @@ int main(int argc, char **argv)
         pause_ms(n * 1000);
         W_INSTANT(MARK, 1, 1, 0);
     }
-    if (strcmp(what, "orphan") == 0 && fork() == 0) {
-        writer_open(dir, 0, "orphan");
-        close(STDOUT_FILENO); /* its reader should wait for the program only */
-        close(STDERR_FILENO);
-        for (long i = 0; i < n * 1000; i++) {
-            W_INSTANT(MARK, 0, 0, 0);
-            pause_ms(1);
-        }
-    }
+    if (strcmp(what, "orphan") == 0)
+        leave_orphan(n);
     return 0;
 }
