@@ -31,7 +31,7 @@ static void tell(struct inserts *inserts, int rank, const char *disease, const s
     double gain = 1 + KEPT * (finding->speedup - 1);
     int n = snprintf(sentence, sizeof sentence, "%s: %s", finding->what, finding->cure);
     if (gain >= 1.05 && n > 0 && (size_t)n < sizeof sentence)
-        snprintf(sentence + n, sizeof sentence - (size_t)n, ": at least %.1fx", gain);
+        snprintf(sentence + n, sizeof sentence - (size_t)n, ": about %.1fx", gain);
     inserts_row(inserts, "issr", (int64_t)rank, disease, sentence, gain);
 }
 

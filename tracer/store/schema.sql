@@ -280,7 +280,7 @@ CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
 
 -- What to change, the most important first: at most three. disease: a word, as listed in tracer/README.md; none, if
--- nothing stands out. sentence: the disease, its cure, the gain. gain: how many times as fast the program is without it,
--- at least; NULL: that is not known. It is three quarters of what a replay without the disease gains, because a cure
+-- nothing stands out. sentence: the disease, its cure, the gain. gain: about how many times as fast the program is
+-- without it; NULL: that is not known. It is three quarters of what a replay without the disease gains, because a cure
 -- seldom costs nothing, and no more than the CPUs can give.
 CREATE TABLE advice(rank INTEGER PRIMARY KEY, disease TEXT, sentence TEXT, gain REAL);

@@ -397,15 +397,15 @@ def test_cpu_time_of_children_without_a_log_is_told(db):
     t.rows("meta", ("cpus", 2))
     t.instant(2, "usage", 59, a=15 * MS, b=5 * MS)
     t.instant(1, "usage", 99, a=100 * MS, b=60 * MS)
-    assert not any("without a log" in note for note in notes(t))  # 20 ms are no more than what a process's end may take
+    assert not any("without a log" in note for note in notes(t))  # 20 ms are no more than what two begins may take
     t = Trace(db.with_name("more.db"))
     t.process(0, 100)
     t.process(10, 60, parent=1)
     t.process(20, 30, parent=1)
     t.rows("meta", ("cpus", 2))
     t.instant(2, "usage", 59, a=15 * MS, b=5 * MS)
-    t.instant(1, "usage", 99, a=100 * MS, b=140 * MS)
-    assert notes(t)[0].startswith("children without a log used 0.100 s of CPU time: what they did is missing here")
+    t.instant(1, "usage", 99, a=100 * MS, b=440 * MS)
+    assert notes(t)[0].startswith("children without a log used 0.400 s of CPU time: what they did is missing here")
 
 
 @pytest.mark.parametrize("used, told", [(95, False), (40, True)])
