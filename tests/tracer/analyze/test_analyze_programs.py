@@ -44,7 +44,7 @@ def near(value):
 
 def test_a_known_imbalance(analyzed, db):
     found, naps = analyzed("""
-        threads = [Thread(nap, args=nap_) for nap_ in (("short", 0.5), ("long", 1.5))]
+        threads = [Thread(nap, args=nap_) for nap_ in (("short", 1.5), ("long", 4.5))]
         for t in threads: t.start()
         for t in threads: t.join()
         """)
