@@ -158,6 +158,8 @@ static int look_for_dead(struct sf_engine *engine)
         struct sf_worker *worker = engine->workers[i];
         if (is_gone(engine, i))
             continue;
+        if (!sf_engine_is_ours(engine)) /* what was taken before, or the job, has called os.fork */
+            return SF_RAISED;
         int got = sf_child_wait(&worker->task.child, false, 0);
         if (got == -EAGAIN)
             continue;
