@@ -61,7 +61,7 @@ def test_without_rounds_all_start_from_the_globals_of_the_call():
 
 def test_rounds_without_extract_and_merge_are_refused():
     for function in (parallel_map, starmap):
-        with pytest.raises(ValueError, match="rounds=True needs extract and merge"):
+        with pytest.raises(ValueError, match="rounds=True needs share, or extract and merge"):
             function(abs, [(1,)], rounds=True)
     assert parallel_map(abs, [-1], rounds=False) == [1]
 

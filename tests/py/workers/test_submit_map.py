@@ -451,8 +451,7 @@ def test_a_death_in_a_local_process_is_told_as_map_tells_it(executor):
     ({"concurrency": 2}, "concurrency= does not go with executor=: the executor has its own workers"),
     ({"rounds": True, "extract": len, "merge": len}, "rounds= does not go with executor=: .*Leave out one of them"),
     ({"timeout": 1}, "timeout= does not go with executor="),
-    ({"blas_threads": 0}, "blas_threads= does not go with executor=: .*initializer"),
-    ({"share": [1]}, "share= does not go with executor=")])
+    ({"blas_threads": 0}, "blas_threads= does not go with executor=: .*initializer")])
 def test_what_does_not_go_together_says_what_to_write(keywords, words):
     with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match=words):
         parallel_map(square, [1], executor=threads, **keywords)
