@@ -299,7 +299,8 @@ context = multiprocessing.get_context("fork")
 def write(w):
     for i in range(10 ** 9):
         w.send_bytes(b"x" * (i % 5000))
-def read(r):
+def read(r, begun):
+    begun.value = 1
     try:
         while True:
             r.recv_bytes(5000)
@@ -310,8 +311,11 @@ for _ in range(6):
     writer = context.Process(target=write, args=(w,))
     writer.start()
     for _ in range(5):
-        reader = context.Process(target=read, args=(r,))
+        begun = context.RawValue("b", 0)
+        reader = context.Process(target=read, args=(r, begun))
         reader.start()
+        while not begun.value:  # on a busy machine that takes longer than a reader has
+            time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.02))
         reader.kill()
         reader.join()
