@@ -13,8 +13,8 @@ parent has put another container in the place of one that the child has changed,
 First everything is decided, then everything is written (see _merge_writes.py): all of a join, or nothing.
 """
 
+import collections.abc
 import pickle
-from collections.abc import Mapping
 
 from snakefish._merge_changes import ATOMS
 from snakefish._merge_conflict import ABSENT, Conflict
@@ -110,7 +110,7 @@ class Join:
         base, child = View(self.snapshot), View(self.snapshot, self.data)
         current = self.snapshot.read()
         merged = self.merge_all(base.variables(), dict(current), child.variables())
-        if not isinstance(merged, Mapping):
+        if not isinstance(merged, collections.abc.Mapping):
             raise TypeError(f"merge must return a dict of the merged values, not {type(merged).__name__}")
         for label in merged:
             if label not in self.snapshot.variables:

@@ -253,15 +253,11 @@ def dumps(value, number_of, pickler=pickle.Pickler):
 
 @functools.lru_cache(None)
 def _numbering(pickler):
-    class Numbering(pickler):
-        def __init__(self, file, number_of):
-            super().__init__(file, PROTOCOL)
-            self._number_of = number_of
+    def begin(self, file, number_of):
+        pickler.__init__(self, file, PROTOCOL)
+        self._number_of = number_of
 
-        def persistent_id(self, obj):
-            return self._number_of(obj)
-
-    return Numbering
+    return type("Numbering", (pickler,), {"__init__": begin, "persistent_id": lambda self, obj: self._number_of(obj)})
 
 
 class _Unpickler(pickle.Unpickler):

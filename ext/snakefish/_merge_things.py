@@ -25,7 +25,7 @@ OrderedDict popitem reversed sample set sorted tuple union values""".split())
 _PAIRS = frozenset("enumerate items pairwise product zip zip_longest".split())
 _THE_SAME = frozenset("ravel reshape squeeze swapaxes transpose view".split())
 
-CHANGES_IN_PLACE = (list, set, dict, collections.deque, bytearray)
+CHANGES_IN_PLACE: tuple = (list, set, dict, collections.deque, bytearray)
 
 
 class Thing:
