@@ -31,10 +31,10 @@ from snakefish._merge_writes import Writes
 
 class Join:
     """policy: "raise", "parent", "child", or a function that gets the Conflict and returns the value. tasks: the names of
-    the parent's task and the child's. merge_all: a function that merges all variables, or None."""
+    the parent's task and the child's. merge_function: a function that merges all variables, or None."""
 
-    def __init__(self, snapshot, data, policy="raise", tasks=("the parent", "the child"), merge_all=None):
-        self.snapshot, self.data, self.policy, self.tasks, self.merge_all = snapshot, data, policy, tasks, merge_all
+    def __init__(self, snapshot, data, policy="raise", tasks=("the parent", "the child"), merge_function=None):
+        self.snapshot, self.data, self.policy, self.tasks, self.merge_function = snapshot, data, policy, tasks, merge_function
         self.writes = Writes()
         self._costs = costs_begin()
         self._met = set()  # numbers of containers that the changes refer to
@@ -49,7 +49,7 @@ class Join:
     def run(self):
         """Merges, or raises and has changed nothing."""
         try:
-            if self.merge_all:
+            if self.merge_function:
                 self._by_one_function()
             else:
                 self._by_rules()
@@ -109,7 +109,7 @@ class Join:
         """It gets {label: value} of the fork, of the parent and of the child, and returns it."""
         base, child = View(self.snapshot), View(self.snapshot, self.data)
         current = self.snapshot.read()
-        merged = self.merge_all(base.variables(), dict(current), child.variables())
+        merged = self.merge_function(base.variables(), dict(current), child.variables())
         if not isinstance(merged, collections.abc.Mapping):
             raise TypeError(f"merge must return a dict of the merged values, not {type(merged).__name__}")
         for label in merged:

@@ -231,7 +231,8 @@ class Snapshot:
 
     def _parts(self, own, ways, costs):
         """(variable, (own, ways)) of each variable that has any."""
-        parts = {label: ({ROOT: Mapped({label: value})}, {}) for label, value in own[ROOT].values.items()} if ROOT in own else {}
+        bound = own[ROOT].values if ROOT in own else {}
+        parts = {label: ({ROOT: Mapped({label: value})}, {}) for label, value in bound.items()}
         for number in sorted({*own, *ways} - {ROOT}):
             part = parts.setdefault(self.variable(number, costs.variables), ({}, {}))
             for of_variable, of_all in zip(part, (own, ways)):

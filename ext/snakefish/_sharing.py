@@ -21,7 +21,7 @@ class Sharing:
         exist is seen at the fork."""
         self.rules = rules_of(() if share is None else share)
         self.policy = policy_of("raise" if on_conflict is None else on_conflict)
-        self.merge_all = merge
+        self.merge_function = merge
         if merge is not None:
             if not takes(merge, 3):
                 raise TypeError(f"merge with share must take (base, current, child), each a dict of the shared globals; "
@@ -110,4 +110,4 @@ class Ancestor:
 
     def _join(self, data, child):
         sharing = self.sharing
-        return Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_all)
+        return Join(self.snapshot, data, sharing.policy, ("the parent", child), sharing.merge_function)

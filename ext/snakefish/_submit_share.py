@@ -15,7 +15,7 @@ import types
 
 from snakefish._merge_snapshot import dumps
 from snakefish._submitted import find_cloudpickle, is_interruption, pack
-from snakefish._submitted_share import Parcel, globals_of, is_copied, is_found, loads
+from snakefish._submitted_share import Parcel, is_copied, is_found, loads, own_globals
 
 _PROTOCOL = 5
 
@@ -98,7 +98,7 @@ class Shared:
     def _keep_twin(self, obj):
         """A number_of that gives no numbers."""
         if _goes_by_value(obj) and id(obj) not in self._twins:
-            if is_copied(obj, globals_of(obj)):
+            if is_copied(obj, own_globals(obj)):
                 self._refuse_copy(obj)
             self._twins.add(id(obj))
             self.parcel.twins.append(obj)
@@ -110,7 +110,7 @@ class Shared:
         return number
 
     def _refuse_copy(self, function):
-        names = self._names.get(id(globals_of(function)), set()) & set(_names_in(getattr(function, "__code__", None)))
+        names = self._names.get(id(own_globals(function)), set()) & set(_names_in(getattr(function, "__code__", None)))
         if names:
             raise _Refused(f"share: {function.__module__}.{function.__qualname__} uses {', '.join(sorted(names))}, but goes to "
                            "the executor's workers by value, and gets a copy there of the globals that it uses: what it "

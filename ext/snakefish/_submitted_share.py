@@ -34,7 +34,7 @@ class Parcel:
         self.values, self.kinds, self.lives = snapshot.shadows[ROOT], snapshot.kinds, snapshot.lives
         self.variables, self.twins = {}, []
         function = unwrapped(f)
-        own = None if is_copied(function, globals_of(function)) else globals_of(function)
+        own = None if is_copied(function, own_globals(function)) else own_globals(function)
         for label, (namespace, name) in snapshot.variables.items():
             module = namespace.get("__name__")
             if namespace is own:
@@ -57,7 +57,7 @@ class Parcel:
         variables = {}
         for label, (whose, name) in self.variables.items():
             if whose == _OF_F:
-                namespace = globals_of(unwrapped(f))
+                namespace = own_globals(unwrapped(f))
             elif whose == _OF_CALL:
                 namespace = globals
             else:
@@ -117,7 +117,7 @@ def loads(packed, snapshot):
     return unpickled(packed, snapshot.lives.__getitem__, snapshot.twins)
 
 
-def globals_of(function):
+def own_globals(function):
     """Those of a Python function; None for a class or a callable object, which may have several."""
     return getattr(function, "__globals__", None)
 
