@@ -76,8 +76,9 @@ static PyObject *crew_take(PyObject *self, PyObject *args)
     Py_RETURN_FALSE;
 }
 #else
-/* take(number, waiting, condition, timeout). Without the lock of the condition, which the caller holds. Between giving
- * that back and taking it again there is no place for a signal handler to raise anything. */
+/* take(number, waiting, condition, timeout). Without the lock of the condition, which the caller holds. A signal that came
+ * meanwhile is handled without it too: the manager needs it to give the future its outcome, and what a handler calls may
+ * wait for the manager. */
 static PyObject *crew_take(PyObject *self, PyObject *args)
 {
     PyObject *waiting, *condition, *timeout;
@@ -90,6 +91,8 @@ static PyObject *crew_take(PyObject *self, PyObject *args)
     if (!saved)
         return NULL;
     int taken = sf_crew_take(crew_of(self), number, waiting, deadline_ns);
+    if (taken >= 0 && PyErr_CheckSignals())
+        taken = -1;
     PyObject *raised = taken < 0 ? sf_take_raised() : NULL;
     PyObject *restored = PyObject_CallMethod(condition, "_acquire_restore", "(O)", saved);
     Py_DECREF(saved);

@@ -26,6 +26,13 @@ def refused(submit, *arguments):
     except RuntimeError as error:
         say("cannot schedule new futures" in str(error) and "refused" or error)
 
+def count_threads(limit_s=5):
+    # one that was joined may be in the kernel for a moment
+    end = time.monotonic() + limit_s
+    while (count := len(os.listdir("/proc/self/task"))) > 1 and time.monotonic() < end:
+        time.sleep(0.01)
+    return count
+
 def end():
     say("end", time.monotonic())
 
@@ -76,7 +83,7 @@ ENDS = {
     "collected by a function's end": ("def f():\n    e = Executor(2)\n    e.submit(work, 0.1, 1)\n    e.submit(work, 0.1, 2)\n"
                                       "f()",
                                       "1|2"),
-    "with": ("with Executor(2) as e:\n    e.submit(work, 0.1, 'done')\nsay(len(os.listdir('/proc/self/task')))", "done|1"),
+    "with": ("with Executor(2) as e:\n    e.submit(work, 0.1, 'done')\nsay(count_threads())", "done|1"),
     "shutdown": (QUEUED + "e.shutdown()\nrefused(e.submit, work, 0, 1)", "0|1|2|3|4|5|refused"),
     "shutdown without wait": (QUEUED + "e.shutdown(wait=False)\nrefused(e.submit, work, 0, 1)", "0|1|2|3|4|5|refused"),
     "shutdown without wait, idle": ("e = Executor(2)\ne.submit(work, 0, 'done').result()\ne.shutdown(wait=False)", "done"),
@@ -360,6 +367,25 @@ end()
     lines = [line for line in ended.stdout.splitlines() if not line.startswith("end ") and line != "handled"]
     assert ended.status == 0 and lines in (["called", "True"], ["called"]), ended
     assert ended.stderr == "", ended
+
+
+@pytest.mark.parametrize("call", ["e.shutdown()", "wait([future])"])
+def test_a_signal_handler_at_the_begin_of_a_wait_for_a_result_may_wait_for_the_manager(call):
+    """Who waits first takes the result without the manager, and holds no lock that the manager needs."""
+    ended = run_the_program(BEGIN + f"""
+e = Executor(1)
+assert e.submit(abs, -1).result() == 1
+future = e.submit(time.sleep, 0.2)
+def handler(*_):
+    {call}
+    say("handled", future.done())
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.004)
+future.result()
+signal.setitimer(signal.ITIMER_REAL, 0)
+e.shutdown()
+""", limit_s=20)
+    assert (ended.stdout, ended.stderr, ended.status) == ("handled True\n", "", 0), ended
 
 
 # ---- the same, from outside ----
