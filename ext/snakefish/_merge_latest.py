@@ -4,14 +4,16 @@ A new snapshot copies all containers, and so writes the reference count of each 
 costs a page fault then, and another one when the old copy is freed: some fifty times what the fork and a comparison take. So
 the last snapshot is kept, and at the next fork it gets what has changed since.
 
-It is kept only if it consists of dicts and lists of atoms: nobody notices how long these live. It stays as it is as long
-as a child needs it, in the parent and in the child itself.
+It is kept only if it consists of dicts and lists of atoms, nobody notices how long these live, and if the variables are
+globals of modules. It stays as it is as long as a child needs it, in the parent and in the child itself.
 
-It must not keep alive what the program has dropped. So each collection of garbage drops a snapshot whose variables are bound to
-other containers, and a full one also a snapshot in which anything has changed.
+It must not keep alive what the program has dropped. So each collection of garbage drops a snapshot of a module that is gone, or
+whose variables are bound to other containers, and a full one also a snapshot in which anything has changed.
 """
 
 import gc
+import sys
+import weakref
 
 from snakefish._merge_changes import ATOMS, changed, dict_changes, list_changes, others
 from snakefish._merge_kinds import Dict, List
@@ -39,9 +41,9 @@ def snapshot_for(user, variables, rules):
     else:
         keep = True
     snapshot.use(user)
-    if keep and _drop_stale:
-        snapshot.bound = [(*snapshot.variables[label], value) for label, value in snapshot.shadows[ROOT].items()
-                          if id(value) in snapshot.index]
+    bound = _bound(snapshot) if keep and _drop_stale else None
+    if bound is not None:
+        snapshot.bound = bound
         _latest[:] = [snapshot]
         if _drop_stale not in gc.callbacks:
             gc.callbacks.append(_drop_stale)
@@ -55,8 +57,23 @@ def _is_of(snapshot, variables, rules):
                 snapshot.variables[label][1] == name for label, (where, name) in variables.items()))
 
 
+def _bound(snapshot):
+    """[(weak reference to the module, name, container or None)] of the variables; None if one is no global of a module, whose
+    namespace nobody else may refer to."""
+    bound = []
+    for label, (namespace, name) in snapshot.variables.items():
+        module = sys.modules.get(namespace.get("__name__"))
+        if getattr(module, "__dict__", None) is not namespace:
+            return None
+        value = snapshot.shadows[ROOT].get(label)
+        bound.append((weakref.ref(module), name, value if id(value) in snapshot.index else None))
+    return bound
+
+
 def _is_plain(snapshot):
-    """Whether there are dicts and lists only, and atoms in them."""
+    """Whether there are dicts and lists only, and atoms in them. A rule that is a function may hold anything."""
+    if any(rule.whole for rule in snapshot.rules.values()):
+        return False
     if not _are_atoms(value for value in snapshot.shadows[ROOT].values() if id(value) not in snapshot.index):
         return False
     for kind, shadow in zip(snapshot.kinds[1:], snapshot.shadows[1:]):

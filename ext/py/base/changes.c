@@ -289,23 +289,30 @@ static PyObject *changed(PyObject *Py_UNUSED(module), PyObject *arguments)
 
 /* ---- the snapshot that is kept for the next fork (snakefish/_merge_latest.py) ---- */
 
-/* bound: a list of (namespace, name, container). */
-static bool is_bound_elsewhere(PyObject *bound)
+/* place: (weak reference to a module, name, container; or None: no matter what it is bound to). */
+static bool is_bound_still(PyObject *place)
 {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(bound); i++) {
-        PyObject *place = PyList_GET_ITEM(bound, i);
-        PyObject *now = PyDict_GetItemWithError(PyTuple_GET_ITEM(place, 0), PyTuple_GET_ITEM(place, 1)); /* borrowed */
-        if (now != PyTuple_GET_ITEM(place, 2))
-            return true;
-    }
-    return false;
+    PyObject *module = PyObject_CallNoArgs(PyTuple_GET_ITEM(place, 0)), *container = PyTuple_GET_ITEM(place, 2);
+    bool is_still = module && PyModule_Check(module) &&
+                    (container == Py_None ||
+                     PyDict_GetItemWithError(PyModule_GetDict(module), PyTuple_GET_ITEM(place, 1)) == container);
+    Py_XDECREF(module);
+    return is_still;
+}
+
+static bool are_bound_still(PyObject *bound)
+{
+    Py_ssize_t i = 0;
+    while (i < PyList_GET_SIZE(bound) && is_bound_still(PyList_GET_ITEM(bound, i)))
+        i++;
+    return i == PyList_GET_SIZE(bound);
 }
 
 static bool is_stale(PyObject *snapshot, bool look_at_all)
 {
     PyObject *bound = PyObject_GetAttrString(snapshot, "bound"), *lives = PyObject_GetAttrString(snapshot, "lives"),
              *shadows = PyObject_GetAttrString(snapshot, "shadows");
-    bool stale = !bound || !lives || !shadows || is_bound_elsewhere(bound);
+    bool stale = !bound || !lives || !shadows || !are_bound_still(bound);
     for (Py_ssize_t i = 1; !stale && look_at_all && i < PyList_GET_SIZE(lives); i++)
         stale = !is_unchanged(PyList_GET_ITEM(shadows, i), PyList_GET_ITEM(lives, i));
     Py_XDECREF(bound);

@@ -2,6 +2,8 @@
 child that needs it."""
 import gc
 import sys
+import types
+import weakref
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -30,6 +32,9 @@ class User:
 @pytest.fixture(autouse=True)
 def nothing_is_kept():
     _merge_latest._latest.clear()
+    yield
+    for name in [name for name in sys.modules if name.startswith("snakefish_test_latest")]:
+        del sys.modules[name]
 
 
 def change(variables, step):
@@ -62,8 +67,15 @@ def change(variables, step):
         variables["rows"][arguments[0]] = [1, 2]
 
 
-def begin():
-    return {"table": {key: 1 for key in "abc"}, "items": [1, 2, 3], "count": 0, "name": "x", "rows": {"row": {"a": 1}}}
+def new_module(name, /, **variables):
+    """The globals of a module."""
+    module = sys.modules[name] = types.ModuleType(name)
+    vars(module).update(variables)
+    return vars(module)
+
+
+def begin(name="snakefish_test_latest"):
+    return new_module(name, table={key: 1 for key in "abc"}, items=[1, 2, 3], count=0, name="x", rows={"row": {"a": 1}})
 
 
 RULES = rules_of({"table": None, "items": None, "count": None, "name": "last", "rows": None})
@@ -123,14 +135,40 @@ def test_what_changes_between_forks_makes_no_new_snapshot(step):
 @pytest.mark.parametrize("value", [object(), {1, 2}, len, [{"x": [object()]}], {(1, len): 2}, {object(): 1}, (1, [2])])
 def test_objects_are_not_kept_after_their_task(value):
     """Nobody waits for a fork until what the program has deleted is gone."""
-    variables = {"x": {"y": value}}
+    variables = new_module("snakefish_test_latest", x={"y": value})
     of = variables_of(rules_of(["x"]), variables)
     snapshot_for(User(), of, rules_of(["x"]))
     assert not _merge_latest._latest
 
 
+def test_a_function_that_is_a_rule_is_not_kept_after_its_task():
+    variables, rules = begin(), rules_of({"count": lambda current, child: child})
+    snapshot_for(User(), variables_of(rules, variables), rules)
+    assert not _merge_latest._latest
+
+
+def test_globals_of_no_module_are_not_kept_after_their_task():
+    """Nobody else may refer to them: a namespace that a function was made with, or a module that was replaced."""
+    for variables in ({**begin()}, begin()):
+        begin()
+        snapshot_for(User(), variables_of(RULES, variables), RULES)
+        assert not _merge_latest._latest
+
+
+@pytest.mark.parametrize("share", [["count"], ["count", "table"]])
+def test_the_globals_of_a_module_that_is_dropped_do_not_live_on_in_the_snapshot(share):
+    variables, rules = begin(), rules_of(share)
+    thing = variables["thing"] = User()
+    dropped = weakref.ref(thing)
+    snapshot_for(User(), variables_of(rules, variables), rules)
+    assert _merge_latest._latest
+    del sys.modules["snakefish_test_latest"], thing, variables
+    gc.collect(0)
+    assert not dropped()
+
+
 def test_other_variables_and_other_rules_have_another_snapshot():
-    variables, others = begin(), begin()
+    variables, others = begin(), begin("snakefish_test_latest_others")
     of = variables_of(RULES, variables)
     snapshot = snapshot_for(User(), of, RULES)
     less, mixed = rules_of({"table": None}), {**RULES, "count": RULES["name"]}
@@ -189,7 +227,7 @@ def test_a_child_that_forks_itself_keeps_its_own_ancestor():
 
 
 @pytest.mark.parametrize("drop, generation", [(lambda v: v.update(table={}), 0), (lambda v: v.pop("table"), 0),
-                                              (lambda v: v["rows"].clear(), 2), (lambda v: v.clear(), 0)])
+                                              (lambda v: v["rows"].clear(), 2), (lambda v: [v.pop(name) for name in RULES], 0)])
 def test_what_the_program_has_dropped_does_not_live_on_in_the_snapshot(drop, generation):
     variables = begin()
     dropped = variables["rows"]["row"] if generation else variables["table"]
