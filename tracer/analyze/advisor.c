@@ -6,7 +6,10 @@
 #include <stdio.h>
 
 #include "abi/log_format.h"
+#include "base/text.h"
 #include "store/rows.h"
+
+#define NAME_BYTES 61 /* of a process, in a sentence */
 
 static double sum(const struct advisor *advisor, const char *sql)
 {
@@ -115,7 +118,8 @@ const char *advisor_name(const struct advisor *advisor, int process, char *to, s
     snprintf(to, size, "process %" PRId64, id);
     rows_open(&rows, advisor->db, sql);
     if (rows_next(&rows) && sqlite3_column_text(rows.s, 0))
-        snprintf(to, size, "%.60s", (const char *)sqlite3_column_text(rows.s, 0));
+        text_clean(to, size < NAME_BYTES ? size : NAME_BYTES, (const char *)sqlite3_column_text(rows.s, 0),
+                   (size_t)sqlite3_column_bytes(rows.s, 0));
     rows_close(&rows);
     return to;
 }

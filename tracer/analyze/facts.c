@@ -81,6 +81,13 @@ static void on_wait(struct facts *facts, struct progress *progress, const struct
         *(for_room ? &waits->room_ns : &waits->message_ns) += e->ns - progress->wait_from_ns;
 }
 
+/* `more` is from a log, which may hold anything. */
+static void add(int64_t *sum, int64_t more)
+{
+    if (more > 0 && __builtin_add_overflow(*sum, more, sum))
+        *sum = INT64_MAX;
+}
+
 static void on_chunk(struct facts *facts, struct progress *progress, const struct activity_event *e)
 {
     if (e->phase == SF_PHASE_BEGIN) {
@@ -93,7 +100,7 @@ static void on_chunk(struct facts *facts, struct progress *progress, const struc
         return;
     progress->in_chunk = false;
     facts->chunks++;
-    facts->arguments += e->b > 0 ? e->b : 0;
+    add(&facts->arguments, e->b);
     if (e->ns - progress->chunk_from_ns > facts->longest_chunk_ns) {
         facts->longest_chunk_ns = e->ns - progress->chunk_from_ns;
         facts->longest_chunk = e->a;
@@ -129,13 +136,13 @@ static void on_event(void *arg, const struct activity_event *e)
     case SF_EVENT_SEND:
         if (e->phase == SF_PHASE_END && e->b > 0) {
             facts->messages++;
-            facts->message_bytes += e->b;
+            add(&facts->message_bytes, e->b);
         }
         break;
     case SF_EVENT_PICKLED:
         progress->has_pickled |= e->first_thread;
         if (e->inside == SF_EVENT_CHUNK || e->inside == SF_EVENT_RESULT || e->inside == SF_EVENT_ITEM)
-            facts->result_bytes += e->a > 0 ? e->a : 0;
+            add(&facts->result_bytes, e->a);
         break;
     default:
         break;

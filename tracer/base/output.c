@@ -54,6 +54,24 @@ void output_print(const char *format, ...)
     va_end(args);
 }
 
+int output_character(const char *text)
+{
+    uint32_t code;
+    int length = text_next(text, &code);
+    if (text_is_visible(code))
+        output_print("%.*s", length, text);
+    else
+        output_print("?");
+    return length;
+}
+
+void output_sentence(const char *text)
+{
+    while (*text)
+        text += output_character(text);
+    output_print("\n");
+}
+
 void output_line(const char *format, ...)
 {
     char text[1024];

@@ -20,6 +20,13 @@ void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes to standard output, buffered. */
 void output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Writes the first character of a text from outside, '?' where a terminal should not get it. Returns its length in bytes.
+ * The text must not be empty. */
+int output_character(const char *text);
+
+/* Writes such a text, and a newline. */
+void output_sentence(const char *text);
+
 /* Writes one line to standard output, unbuffered: a program reads it from a pipe. It is no error if that program has
  * ended. */
 void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -29,17 +29,11 @@ static const char *cell(sqlite3_stmt *s, int column)
 /* Prints a cell, cut if it is too long and filled up to `width`. Control characters would break the table. */
 static void output_cell(const char *text, int width, bool right, bool last)
 {
-    int blanks = width - width_of(text), length;
-    uint32_t code;
+    int blanks = width - width_of(text);
     if (right)
         output_print("%*s", blanks > 0 ? blanks : 0, "");
-    for (int n = 0; *text && n < WIDTH_MAX; text += length, n++) {
-        length = text_next(text, &code);
-        if (text_is_visible(code))
-            output_print("%.*s", length, text);
-        else
-            output_print("?");
-    }
+    for (int n = 0; *text && n < WIDTH_MAX; n++)
+        text += output_character(text);
     if (!right && !last)
         output_print("%*s", blanks > 0 ? blanks : 0, "");
     output_print("%s", last ? "\n" : "  ");

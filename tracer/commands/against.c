@@ -98,7 +98,7 @@ int against_print(sqlite3 *db, bool json)
     }
     rows_open(&rows, db, sentence);
     while (rows_next(&rows))
-        output_print("%s\n", (const char *)sqlite3_column_text(rows.s, 0));
+        output_sentence((const char *)sqlite3_column_text(rows.s, 0));
     int error = rows_close(&rows);
     if (!error && table_print(db, "efficiency", shown_figures, 60) < 0)
         error = -EIO;

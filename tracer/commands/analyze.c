@@ -1,13 +1,11 @@
 /* snakefish-trace analyze: fills the analysis's tables and prints them. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "analyze/analysis.h"
 #include "base/json.h"
+#include "base/output.h"
 #include "base/table.h"
-#include "base/text.h"
 #include "commands/against.h"
 #include "commands/commands.h"
 #include "store/database.h"
@@ -68,9 +66,8 @@ static int print_sentences(sqlite3 *db, const char *sql, const char *before)
     rows_open(&rows, db, sql);
     for (; rows_next(&rows); before = "") {
         const char *text = (const char *)sqlite3_column_text(rows.s, 0);
-        char clean[1024];
-        text_clean(clean, sizeof clean, text ? text : "", text ? strlen(text) : 0);
-        output_print("%s%s\n", before, clean);
+        output_print("%s", before);
+        output_sentence(text ? text : "");
     }
     return rows_close(&rows);
 }
