@@ -16,8 +16,7 @@ from bench.run import catalog
 from bench.support import ready
 
 OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
-          "session", "submit", "changing", "comparing",
-          "counting")
+          "session", "submit", "changing", "comparing", "counting", "counting_tasks")
 now_ns = time.perf_counter_ns
 
 

@@ -16,6 +16,7 @@ A runtime offers some of these. The region is the part of a sample whose time is
                        the table was copied, for which it copies the table and compares it, with no other process
     counting()         a context manager, outside the region: the program has a counter; yields run(steps) -> counter: a new
                        process adds 1 to it so many times
+    counting_tasks()   the same, but a task of a worker that is there does
     spawn_join(f)      runs f() in a new process, returns its result when that process is gone
     echo()             a context manager: a process that sends back what it gets; yields (send, receive)
     stream(produce, message_bytes)   a context manager: a process that calls produce(send); yields receive

@@ -34,3 +34,15 @@ def counting():
             return counter.value
 
         yield run
+
+
+@contextmanager
+def counting_tasks():
+    with fork.Manager() as manager, fork.Pool(1) as pool:
+        counter = manager.Value("q", 0)
+
+        def run(steps):
+            pool.apply(add, (counter, steps))
+            return counter.value
+
+        yield run

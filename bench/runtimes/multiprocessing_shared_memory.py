@@ -52,3 +52,25 @@ def counting():
         return counter.value
 
     yield run
+
+
+@contextmanager
+def counting_tasks():
+    counter = fork.Value("q", 0)
+    with fork.Pool(1, _keep, (counter,)) as pool:
+
+        def run(steps):
+            pool.apply(_add_to_kept, (steps,))
+            return counter.value
+
+        yield run
+
+
+def _keep(counter):
+    """In the worker: a Value cannot be an argument of a task."""
+    global kept
+    kept = counter
+
+
+def _add_to_kept(steps):
+    add(kept, steps)

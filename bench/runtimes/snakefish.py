@@ -140,6 +140,18 @@ def counting():
 
 
 @contextmanager
+def counting_tasks():
+    with snakefish.Executor(1) as executor:
+        executor.submit(abs, 0).result()
+
+        def run(steps):
+            executor.submit(count, steps, share=["counter"]).result()
+            return counter
+
+        yield run
+
+
+@contextmanager
 def tracing(path=None):
     """Traces into path; without one, into a database that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="bench-trace-") as folder:

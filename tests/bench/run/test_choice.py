@@ -46,7 +46,7 @@ def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_a
 def test_a_micro_benchmark_brings_the_runtimes_that_it_names(job):
     cells = {(c.workload, c.runtime) for c in job().cells}
     assert ("map-ints", "multiprocessing-warm") in cells and ("map-skewed", "multiprocessing-warm") not in cells
-    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-again", "map-ints", "share-increments", "submit-result"}
+    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-again", "map-ints", "share-task", "submit-result"}
     assert {w for w, r in cells if r == "snakefish-executor"} == {"map-again", "map-ints"}
 
 
