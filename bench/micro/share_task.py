@@ -1,13 +1,15 @@
 """share-task: a task of a worker that is there, which adds 1 to a shared counter, 1000 times"""
 from contextlib import contextmanager
 
-from bench.micro.share_increments import STEPS, expected, output  # noqa: F401
+from bench.micro.share_increments import STEPS, expected, loop, output  # noqa: F401
+from bench.support.byte_echo import echo_bytes
 
 size = 100
 check_size = 2
 unit = operation = "task that counts to 1000"
 seconds = 0.2
 needs = "counting_tasks"
+floor_is = "a byte to another process and back, by pipes, and the loop there"
 targets = {"multiprocessing-manager": 20}
 
 
@@ -15,3 +17,8 @@ targets = {"multiprocessing-manager": 20}
 def ready(runtime, size, workers):
     with runtime.counting_tasks() as run:
         yield lambda: [run(STEPS) for _ in range(size)][-1]
+
+
+def floor(size, workers):
+    right, ns = echo_bytes(size, loop)
+    return right * STEPS, ns

@@ -1,7 +1,7 @@
 """submit-result: a task of nothing for an executor that is there: submit it, and wait for its result"""
-import os
-import time
 from contextlib import contextmanager
+
+from bench.support.byte_echo import echo_bytes
 
 size = 2000
 check_size = 20
@@ -28,23 +28,7 @@ def ready(runtime, size, workers):
 
 
 def floor(size, workers):
-    to_read, to_write = os.pipe()
-    back_read, back_write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(to_write)
-        while byte := os.read(to_read, 1):
-            os.write(back_write, byte)
-        os._exit(0)
-    start = time.perf_counter_ns()
-    right = 0
-    for i in range(size):
-        os.write(to_write, b"%c" % (i % 256))
-        right += os.read(back_read, 1)[0] == i % 256
-    ns = time.perf_counter_ns() - start
-    for fd in (to_write, to_read, back_read, back_write):
-        os.close(fd)
-    os.waitpid(pid, 0)
+    right, ns = echo_bytes(size)
     return b"%d\n" % right, ns
 
 
