@@ -135,9 +135,11 @@ static void look_for_lock(const struct advisor *a, struct finding *f)
              "l.process WHERE p.task IS NOT NULL AND p.id <> %" PRId64,
              manager != 0, manager);
     double share = (double)rows_number(a->db, sql) / 1000;
+    double life_ns = (double)rows_number(a->db, "SELECT CAST(avg(end_ns - start_ns) AS INTEGER) FROM process WHERE "
+                                                "task IS NOT NULL AND name NOT GLOB '*Manager-[0-9]*'");
     if (share < 0.3)
         return;
-    f->speedup = advisor_speedup_to(a, a->base_ns * (1 - share));
+    f->speedup = advisor_speedup_to(a, a->base_ns - share * (life_ns < a->base_ns ? life_ns : a->base_ns));
     if (manager) {
         TELL(f->what, "workers wait for a Manager, its locks or its objects, for %.0f %% of their time", share * 100);
         TELL(f->cure, "ask it less often: add up in the worker first, and return that or tell it once");
@@ -199,7 +201,8 @@ static void look_for_tiny_tasks(const struct advisor *a, struct finding *f)
         factors[p] = a->graph->processes->rows[p].task ? left : 1;
     struct replay_costs costs = a->as_it_was;
     costs.running = factors;
-    costs.category[CATEGORY_OTHER] = costs.category[CATEGORY_TRACING] = costs.handover = costs.unknown_wait = 0;
+    costs.category[CATEGORY_TRACING] = 0;
+    costs.category[CATEGORY_OTHER] = costs.handover = costs.unknown_wait = 0.15; /* something is left for each result */
     costs.category[CATEGORY_PICKLING] = 0.25; /* each value for itself takes at least four times as long as in a list */
     costs.category[CATEGORY_COPYING] = 0.1;
     f->speedup = advisor_speedup(a, &costs);

@@ -1,9 +1,9 @@
-"""Each task changes an inherited array of 60 MB in place: the kernel copies its pages. Cure: read only."""
+"""Each task changes an inherited array of 30 MB in place: the kernel copies its pages. Cure: read only."""
 import sys
 
 import snakefish
 
-big = bytearray(60_000_000)
+big = bytearray(30_000_000)
 
 
 def work(i):
@@ -14,7 +14,7 @@ def work(i):
 
 
 threads = []
-for i in range(6):
+for i in range(4):
     threads = [snakefish.Thread(work, args=(k,)) for k in range(2)]
     for thread in threads:
         thread.start()

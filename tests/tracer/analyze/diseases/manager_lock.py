@@ -20,7 +20,7 @@ def work(lock, total, shares):
 
 with multiprocessing.get_context("fork").Manager() as manager:
     lock, total = manager.Lock(), manager.Value("i", 0)
-    threads = [snakefish.Thread(work, args=(lock, total, 200)) for _ in range(4)]
+    threads = [snakefish.Thread(work, args=(lock, total, 400)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -13,11 +13,11 @@ def work(n):
 
 def task(i):
     global found
-    found = work(300_000) if CURED else i
+    found = work(1_500_000) if CURED else i
 
 
 def merge(g, value):
-    g["total"] += value if CURED else work(300_000)
+    g["total"] += value if CURED else work(1_500_000)
 
 
 threads = [snakefish.Thread(task, lambda g: g["found"], merge, args=(i,)) for i in range(12)]
