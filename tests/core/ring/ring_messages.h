@@ -13,6 +13,7 @@
 #include "harness.h"
 
 #define MS INT64_C(1000000)
+#define SOON_NS (1000 * MS) /* for what needs no wait; the process may have to wait for a CPU */
 
 struct message {
     uint32_t sender;

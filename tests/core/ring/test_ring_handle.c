@@ -70,7 +70,7 @@ TEST(a_process_that_has_freed_its_handle_does_not_hold_the_ring)
             pause();
     }
     CHECK(read(freed[0], &byte, 1) == 1);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, SOON_NS));
 }
 
 TEST(a_process_that_has_executed_a_program_does_not_hold_the_ring)
@@ -90,9 +90,9 @@ TEST(a_process_that_has_executed_a_program_does_not_hold_the_ring)
     CHECK(read(pipes[0], &byte, 1) == 1); /* the shell runs */
     if (sf_identity_alive(pid, sf_identity_now()))
         SKIP("an exec cannot be noticed here");
-    CHECK_EQ(0, sf_ring_wait_room(ring, 900, 1 * MS)); /* what it was writing is lost */
+    CHECK_EQ(0, sf_ring_wait_room(ring, 900, SOON_NS)); /* what it was writing is lost */
     CHECK_EQ(0, reserve(ring, 900, &slot));
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, SOON_NS));
 }
 
 TEST(each_process_of_nested_forks_holds_the_ring)
@@ -159,8 +159,8 @@ TEST(a_named_child_killed_before_it_ran_is_noticed)
     CHECK_EQ(-ETIMEDOUT, sf_ring_wait_message(ring, 1 * MS));
     kill(pid, SIGKILL);
     await_zombie(pid);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(other, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, SOON_NS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(other, SOON_NS));
 }
 
 TEST(more_forks_than_slots_do_no_harm)
@@ -175,7 +175,7 @@ TEST(more_forks_than_slots_do_no_harm)
         CHECK_EQ(0, status);
         CHECK_EQ(n, receive(ring).number);
     }
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, SOON_NS));
 }
 
 TEST_MAIN()

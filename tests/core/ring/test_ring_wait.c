@@ -37,7 +37,7 @@ TEST(a_wait_for_what_is_there_returns_at_once)
 TEST(a_wait_returns_epipe_when_alone_but_not_while_a_child_has_yet_to_run)
 {
     struct sf_ring *ring = new_ring(1024);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, SOON_NS));
     pid_t pid = fork();
     if (pid == 0)
         for (;;)
@@ -46,10 +46,10 @@ TEST(a_wait_returns_epipe_when_alone_but_not_while_a_child_has_yet_to_run)
     sf_ring_name_child(pid); /* it may be killed before it has run */
     kill(pid, SIGKILL);
     await_zombie(pid);
-    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_message(ring, SOON_NS));
     while (send_message(ring, 0, 0, 8) == 0)
         ;
-    CHECK_EQ(-EPIPE, sf_ring_wait_room(ring, 8, 1 * MS));
+    CHECK_EQ(-EPIPE, sf_ring_wait_room(ring, 8, SOON_NS));
 }
 
 TEST(a_sleeping_receiver_is_woken_and_one_for_each_message)
@@ -161,7 +161,7 @@ TEST(a_nudge_or_a_message_between_the_look_and_the_sleep_is_not_missed)
 {
     struct sf_ring *ring = new_ring(1024);
     uint32_t seen = sf_ring_events(ring);
-    CHECK_EQ(-EPIPE, sf_ring_wait_event(ring, seen, 1 * MS)); /* nothing has happened, and nobody else is there */
+    CHECK_EQ(-EPIPE, sf_ring_wait_event(ring, seen, SOON_NS)); /* nothing has happened, and nobody else is there */
     sf_ring_nudge(ring);
     double start = now_s();
     CHECK_EQ(0, sf_ring_wait_event(ring, seen, SF_LIVENESS_PERIOD_NS));
