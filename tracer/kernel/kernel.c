@@ -59,6 +59,7 @@ static const char *const fault_kinds[KERNEL_FAULT_KINDS] = {[KERNEL_FIRST_READ] 
                                                             [KERNEL_READ_AGAIN] = "first-read",
                                                             [KERNEL_FIRST_WRITE] = "first-write",
                                                             [KERNEL_COPY_ON_WRITE] = "copy-on-write"};
+static const char huge_kind[] = "huge-first-write";
 
 static const char *const modes[KERNEL_MODES] = {[KERNEL_USER] = "user", [KERNEL_KERNEL] = "kernel"};
 
@@ -136,22 +137,28 @@ static void take_slice(struct kernel *k, const struct kernel_slice *r)
 
 static void take_faults(struct kernel *k, uint32_t pid, uint32_t tid, const struct kernel_faults *f)
 {
-    int64_t row = known_process(k, pid, f->first_ns);
-    for (unsigned fault_class = 0; row && fault_class < KERNEL_FAULT_CLASSES; fault_class++) {
-        if (!f->count[fault_class] && !f->cost_ns[fault_class])
-            continue;
+    struct store_fault fault = {.process = known_process(k, pid, f->first_ns),
+                                .tid = tid,
+                                .start_ns = session_ns(k, f->first_ns),
+                                .end_ns = session_ns(k, f->end_ns),
+                                .estimate = !k->probe.timed};
+    for (unsigned fault_class = 0; fault.process && fault_class < KERNEL_FAULT_CLASSES; fault_class++) {
         unsigned kind = fault_class % KERNEL_FAULT_KINDS;
-        struct store_fault fault = {.process = row,
-                                    .tid = tid,
-                                    .kind = fault_kinds[kind],
-                                    .mode = modes[fault_class / KERNEL_FAULT_KINDS],
-                                    .start_ns = session_ns(k, f->first_ns),
-                                    .end_ns = session_ns(k, f->end_ns),
-                                    .count = f->count[fault_class],
-                                    .cost_ns = k->probe.timed ? (int64_t)f->cost_ns[fault_class]
-                                                              : k->cost_ns[kind] * (int64_t)f->count[fault_class],
-                                    .estimate = !k->probe.timed};
-        store_fault(k->store, &fault);
+        fault.kind = fault_kinds[kind];
+        fault.mode = modes[fault_class / KERNEL_FAULT_KINDS];
+        fault.count = f->count[fault_class];
+        fault.cost_ns = k->probe.timed ? (int64_t)f->cost_ns[fault_class] : k->cost_ns[kind] * fault.count;
+        if (fault.count || fault.cost_ns)
+            store_fault(k->store, &fault);
+    }
+    fault.kind = huge_kind;
+    fault.estimate = false;
+    for (unsigned mode = 0; fault.process && mode < KERNEL_MODES; mode++) {
+        fault.mode = modes[mode];
+        fault.count = f->huge[mode];
+        fault.cost_ns = (int64_t)f->huge_ns[mode];
+        if (fault.count || fault.cost_ns)
+            store_fault(k->store, &fault);
     }
 }
 

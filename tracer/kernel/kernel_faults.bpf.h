@@ -74,6 +74,40 @@ int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsig
     return fault(address, error_code, KERNEL_KERNEL);
 }
 
+/* Huge pages, where faults are not timed one by one. To clear one takes as long as hundreds of small ones, or thousands
+ * where a hypervisor has to find the memory first; so these are always timed. The kernel takes a page: if it is a huge
+ * one, the fault that is being handled is one of a huge page. Who has slept meanwhile is not known any more, and the
+ * fault counts as a small one. */
+SEC("tp_btf/mm_page_alloc")
+int BPF_PROG(on_page, void *page, unsigned int order)
+{
+    if (order != KERNEL_HUGE_ORDER)
+        return 0;
+    struct kernel_cpu *c = this_cpu();
+    if (!c || !c->pid || c->tid != (__u32)bpf_get_current_pid_tgid())
+        return 0;
+    __u32 fault_class = c->fault_class & (KERNEL_FAULT_CLASSES - 1);
+    if (fault_class % KERNEL_FAULT_KINDS != KERNEL_FIRST_WRITE || !c->faults.count[fault_class])
+        return 0;
+    c->faults.count[fault_class]--;
+    c->faults.huge[fault_class / KERNEL_FAULT_KINDS & (KERNEL_MODES - 1)]++;
+    c->huge_ns = bpf_ktime_get_ns();
+    return 0;
+}
+
+/* The page is cleared, and counts as the process's. */
+SEC("tp_btf/rss_stat")
+int BPF_PROG(on_page_counted)
+{
+    struct kernel_cpu *c = this_cpu();
+    if (!c || !c->huge_ns)
+        return 0;
+    if (c->tid == (__u32)bpf_get_current_pid_tgid())
+        c->faults.huge_ns[c->fault_class / KERNEL_FAULT_KINDS & (KERNEL_MODES - 1)] += bpf_ktime_get_ns() - c->huge_ns;
+    c->huge_ns = 0;
+    return 0;
+}
+
 /* The cost of faults, where the kernel allows functions to be traced. A fault may sleep and end in a later slice than
  * it began in; then its cost is in the record of the later one. */
 SEC("fentry/handle_mm_fault")

@@ -12,6 +12,7 @@ enum {
     /* A slot: page faults of a thread within one slice and this time are one record. The clock, which costs as much as
      * the rest of counting a fault, is read only at the first fault after a tick of the timer. */
     KERNEL_SLOT_NS = 2000000,
+    KERNEL_HUGE_ORDER = 9, /* a huge page is 2^9 pages */
 };
 
 enum kernel_record_type { KERNEL_SLICE = 1, KERNEL_FAULTS, KERNEL_FORK, KERNEL_EXEC, KERNEL_EXIT };
@@ -70,6 +71,8 @@ struct kernel_faults {
     __u64 end_ns;   /* a time after the last fault */
     __u64 cost_ns[KERNEL_FAULT_CLASSES];
     __u32 count[KERNEL_FAULT_CLASSES];
+    __u32 huge[KERNEL_MODES];    /* first writes to huge pages, which are not in `count`, */
+    __u64 huge_ns[KERNEL_MODES]; /* and what they took */
 };
 
 struct kernel_faults_record {
@@ -111,6 +114,7 @@ struct kernel_cpu {
     __u32 tid;         /* the thread whose page faults are counted; 0: set at the next fault */
     __u32 pid;         /* its process; 0: it is not traced */
     __u32 fault_class; /* of its last fault */
+    __u64 huge_ns;     /* when that has got its huge page; 0: it has none, or has used it */
     __s32 interrupts;  /* how many are running, one inside the other */
     struct kernel_faults faults;
 };
