@@ -17,6 +17,14 @@ def add(counter, steps):
         counter.value += 1
 
 
+def counted(counter, add):
+    def run(steps):
+        in_process(add, counter, steps)
+        return counter.value
+
+    return run
+
+
 @contextmanager
 def changing(make):
     with fork.Manager() as manager:
@@ -27,13 +35,7 @@ def changing(make):
 @contextmanager
 def counting():
     with fork.Manager() as manager:
-        counter = manager.Value("q", 0)
-
-        def run(steps):
-            in_process(add, counter, steps)
-            return counter.value
-
-        yield run
+        yield counted(manager.Value("q", 0), add)
 
 
 @contextmanager

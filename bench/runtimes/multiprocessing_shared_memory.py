@@ -4,7 +4,7 @@ from multiprocessing.shared_memory import SharedMemory
 
 from bench.runtimes import package
 from bench.runtimes.multiprocessing import fork, version  # noqa: F401
-from bench.runtimes.multiprocessing_manager import in_process
+from bench.runtimes.multiprocessing_manager import counted, in_process
 
 numpy = package("numpy", debian="python3-numpy")
 ITEM = 8  # bytes of an int64
@@ -45,13 +45,7 @@ def changing(make):
 
 @contextmanager
 def counting():
-    counter = fork.Value("q", 0)
-
-    def run(steps):
-        in_process(add, counter, steps)
-        return counter.value
-
-    yield run
+    yield counted(fork.Value("q", 0), add)
 
 
 @contextmanager

@@ -11,11 +11,11 @@ iterable that may block in a thread of its own.
 
 import os
 import pickle
-import threading
 from collections import deque
 
 from snakefish import _snakefish
 from snakefish._merge_share import variables_of
+from snakefish._results import Results
 from snakefish._submit import add_note, describe
 from snakefish._submit_failure import unpack_failure
 from snakefish._submit_source import CANNOT_BLOCK, iter_of
@@ -99,48 +99,23 @@ class _Worker:
         return self._ancestor.changes()
 
 
-class _Results:
-    """The iterator that imap returns. begin(ancestor): the chunks' outcomes."""
+class _Results(Results):
+    """The iterator that imap returns. What was not taken is not merged. begin(ancestor): the chunks' outcomes."""
 
     def __init__(self, sharing, begin):
+        super().__init__()
         self._sharing, self._begin, self._owner = sharing, begin, os.getpid()
-        self._lock = threading.Lock()  # held by next()
         self._ancestor = self._chunks = None
         self._came = self._to_merge = None  # a chunk whose results are not ready yet, and what of it is not merged
-        self._number, self._ready, self._failure, self._closed = 0, deque(), None, False
+        self._number, self._ready, self._failure = 0, deque(), None
 
-    def __iter__(self):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def __next__(self):
+    def _refuse(self):
         if self._owner != os.getpid():
             raise RuntimeError(f"this imap was made by process {self._owner}: only that process can iterate")
-        if not self._lock.acquire(False):
-            raise RuntimeError("next() of this imap is under way elsewhere: one at a time")
-        try:
-            return self._next()
-        finally:
-            if self._closed:
-                self._end()
-            self._lock.release()
 
-    def close(self):
-        """Ends and reaps the workers; what was not taken is lost, and not merged. While a next() runs, that one does it when it
-        comes back."""
-        self._closed = True
-        if self._lock.acquire(False):
-            try:
-                self._end()
-            finally:
-                self._lock.release()
-        elif self._chunks is not None:
-            self._chunks.close()  # its next() comes back
+    def _call_back(self):
+        if self._chunks is not None:
+            self._chunks.close()
 
     def _end(self):
         chunks, self._chunks = self._chunks, None

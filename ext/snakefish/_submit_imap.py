@@ -5,9 +5,9 @@ handed out. What ends it (an exception of f, of the arguments, the death of a wo
 it comes in its place.
 """
 
-import threading
 from collections import deque
 
+from snakefish._results import Results
 from snakefish._submit import BadArgument, Call, Outcome, add_note, count_workers, describe
 from snakefish._submit_source import Source, iter_of
 from snakefish._submitted import Job, is_interruption
@@ -37,49 +37,21 @@ def _nudger(done):
     return lambda: done.put(None)
 
 
-class _Results:
-    """The iterator that imap and imap_unordered return."""
+class _Results(Results):
+    """The iterator that imap and imap_unordered return. close() takes back what the executor has not begun."""
 
     def __init__(self, call, source, is_ordered, shared):
+        super().__init__()
         self._call, self._source, self._is_ordered, self._shared = call, source, is_ordered, shared
-        self._lock = threading.Lock()  # held by next()
         self._ready = deque()  # results that can be handed out
         self._came = {}  # chunks that are done and not opened, in the order in which they came
         self._turn = 0  # the chunk that is handed out next, if in order
         self._at = 0, 0, None  # chunks and arguments that are submitted; the next chunk, once it was taken
         self._opened = None  # the chunk that comes next, while it is merged
-        self._failure, self._closed = None, False
+        self._failure = None
 
-    def __iter__(self):
-        return self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def __next__(self):
-        if not self._lock.acquire(False):
-            raise RuntimeError("next() of this imap is under way elsewhere: one at a time")
-        try:
-            return self._next()
-        finally:
-            if self._closed:
-                self._end()
-            self._lock.release()
-
-    def close(self):
-        """Takes back what the executor has not begun; results that were not taken are lost. While a next() runs, that one
-        does it when it comes back."""
-        self._closed = True
-        if self._lock.acquire(False):
-            try:
-                self._end()
-            finally:
-                self._lock.release()
-        else:
-            self._call.done.put(None)
+    def _call_back(self):
+        self._call.done.put(None)
 
     def __del__(self):
         if not getattr(self, "_closed", True):
