@@ -160,42 +160,26 @@ static void say_running(struct predicting *p, const struct simulate_path *path, 
 
 static void say_activity(struct predicting *p, const struct simulate_path *path, int activity, char *text, size_t size)
 {
-    char time[40], each[40];
-    double ns = path->ns[activity];
-    uint32_t maps = path->maps ? path->maps : 1;
-    shown_time(time, sizeof time, ns);
-    shown_time(each, sizeof each, ns / maps);
-    switch (activity) {
-    case ACTIVITY_RUNNING:
+    static const struct {
+        const char *name;
+        bool each; /* its time is told for each map */
+    } shown[ACTIVITY_COUNT] = {[ACTIVITY_FORKING] = {"forking", false},
+                               [ACTIVITY_STARTING] = {"begin and end of processes", false},
+                               [ACTIVITY_TAKING] = {"the parent's unpickling", true},
+                               [ACTIVITY_PICKLING] = {"pickling and copying", false},
+                               [ACTIVITY_MERGING] = {"merges", true},
+                               [ACTIVITY_ENDING] = {"the ends of maps", false},
+                               [ACTIVITY_HANDOVER] = {"handing over", false},
+                               [ACTIVITY_WAITING] = {"waiting for what is not in the trace", false}};
+    if (activity == ACTIVITY_RUNNING) {
         say_running(p, path, text, size);
-        break;
-    case ACTIVITY_FORKING:
-        snprintf(text, size, "forking, %s", time);
-        break;
-    case ACTIVITY_STARTING:
-        snprintf(text, size, "begin and end of processes, %s", time);
-        break;
-    case ACTIVITY_TAKING:
-        snprintf(text, size, "the parent's unpickling, %s%s", each, maps > 1 ? " a map" : "");
-        break;
-    case ACTIVITY_PICKLING:
-        snprintf(text, size, "pickling and copying, %s", time);
-        break;
-    case ACTIVITY_MERGING:
-        snprintf(text, size, "merges, %s%s", each, maps > 1 ? " a map" : "");
-        break;
-    case ACTIVITY_ENDING:
-        snprintf(text, size, "the ends of maps, %s", time);
-        break;
-    case ACTIVITY_HANDOVER:
-        snprintf(text, size, "handing over, %s", time);
-        break;
-    case ACTIVITY_WAITING:
-        snprintf(text, size, "waiting for what is not in the trace, %s", time);
-        break;
-    default:
-        snprintf(text, size, "other than the program's work, %s", time);
+        return;
     }
+    char time[40];
+    const char *name = shown[activity].name ? shown[activity].name : "other than the program's work";
+    bool each = shown[activity].each && path->maps > 1;
+    shown_time(time, sizeof time, each ? path->ns[activity] / path->maps : path->ns[activity]);
+    snprintf(text, size, "%s, %s%s", name, time, each ? " a map" : "");
 }
 
 static void say_limit(struct predicting *p, const struct simulate_path *path, int limit, int from, struct sentence *say)
