@@ -20,8 +20,8 @@ void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Writes to standard output, buffered. */
 void output_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes the first character of a text from outside, '?' where a terminal should not get it. Returns its length in bytes.
- * The text must not be empty. */
+/* Writes the first character of a text from outside, '?' where a terminal should not get it. Returns its length in
+ * bytes. The text must not be empty. */
 int output_character(const char *text);
 
 /* Writes such a text, and a newline. */

@@ -76,9 +76,9 @@ static PyObject *crew_take(PyObject *self, PyObject *args)
     Py_RETURN_FALSE;
 }
 #else
-/* take(number, waiting, condition, timeout). Without the lock of the condition, which the caller holds. A signal that came
- * meanwhile is handled without it too: the manager needs it to give the future its outcome, and what a handler calls may
- * wait for the manager. */
+/* take(number, waiting, condition, timeout). Without the lock of the condition, which the caller holds. A signal that
+ * came meanwhile is handled without it too: the manager needs it to give the future its outcome, and what a handler
+ * calls may wait for the manager. */
 static PyObject *crew_take(PyObject *self, PyObject *args)
 {
     PyObject *waiting, *condition, *timeout;
