@@ -134,7 +134,7 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
     fork.category[CATEGORY_FORKING] = 0;
     merge.category[CATEGORY_MERGING] = merge.category[CATEGORY_EXTRACTING] = 0;
     transfer.category[CATEGORY_PICKLING] = transfer.category[CATEGORY_COPYING] = 0;
-    transfer.handover = transfer.end_handover = 0;
+    transfer.handover = 0; /* a child still ends, which is a cost of `processes` */
     processes.category[CATEGORY_FORKING] = processes.category[CATEGORY_STARTING] = 0;
     processes.category[CATEGORY_ENDING] = processes.end_handover = 0;
     copy.copy_on_write = 0;

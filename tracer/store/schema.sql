@@ -275,9 +275,10 @@ CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 
 -- What if something cost nothing: the graph is replayed without it. Everything else takes the time that it took, and no
 -- process does another one's work. what: fork | processes (fork, begin and end of a child, the wait for its end) |
--- merge (and extract) | transfer (pickling, copying, handing over) |
+-- merge (and extract) | transfer (pickling, copying, handing over messages and results) |
 -- copy-on-write | no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of
--- their times). measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
+-- their times). The first four are lower bounds: what else such a change takes away stays in the replay. measured: 0 if
+-- the trace has no data about it (copy-on-write and no cpu without the kernel's view).
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
 
 -- What to change, the most important first: at most three. disease: a word, as listed in tracer/README.md; none, if

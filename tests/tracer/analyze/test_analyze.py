@@ -122,7 +122,43 @@ def test_what_if_replays_the_graph_without_it(db):
     there it has 27.2 to run: so the run would last longer, not shorter. processes: the forks, 2, and the second thread's begin,
     1, its end, 2, and the wait for that, 1."""
     analyzed(two_threads(db))
-    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 9, "processes": 6, "imbalance": pytest.approx(-2.311, abs=0.001)}
+    assert what_if(db) == {"fork": 2, "merge": 4, "transfer": 8, "processes": 6, "imbalance": pytest.approx(-2.311, abs=0.001)}
+
+
+def test_who_sends_less_still_waits_for_the_end_of_its_child(db):
+    """The wait for the second thread goes on for 1 after its end: that is a cost of processes, and of no transfer."""
+    t = Trace(db)
+    t.process(0, 60)
+    t.process(2, 50, parent=1, task=1)
+    t.span(1, "fork", 0, 2, 1)
+    t.span(1, "join", 2, 51, 1)
+    t.wait(1, "child", 2, 51, 1)
+    t.instant(2, "start", 2, 1)
+    t.span(2, "run", 2, 50, 1)
+    t.instant(2, "exit", 50, 1)
+    analyzed(t)
+    assert (what_if(db)["transfer"], what_if(db)["processes"]) == (0, 3)
+
+
+def test_page_faults_vanish_with_the_transfer_in_which_they_happened(db):
+    """Half of the second thread's pickling, from 75 to 77, is page faults: without the transfer it has none of both."""
+    t = two_threads(db)
+    t.rows("fault", (3, 103, "first-write", "user", 75 * MS, 77 * MS, 100, MS, 1))
+    analyzed(t)
+    assert (ledger(db, 3)["pickling"], ledger(db, 3)["page faults"]) == (1, 1)
+    assert what_if(db)["transfer"] == 8
+
+
+def test_a_what_if_that_is_a_lower_bound_says_at_least(db):
+    path = two_threads(db).close()
+    bounds = {row["what"]: (row["bound"], row["doc"]) for row in json.loads(trace("analyze", "--json", path).stdout)["what_if"]}
+    assert {what for what, (bound, _) in bounds.items() if bound == "at least"} == {"fork", "processes", "merge", "transfer"}
+    assert all(bound in (None, "at least") and doc for bound, doc in bounds.values())
+    shown = trace("analyze", path).stdout
+    for what in ("fork", "processes", "merge", "transfer", "imbalance"):
+        line = next(line for line in shown.splitlines() if line.startswith(f"  {what} "))
+        bound, doc = bounds[what]
+        assert line.endswith(f"x   {bound}: {doc}" if bound else f"x   {doc}"), line
 
 
 def test_time_without_a_cpu_and_page_faults_are_taken_from_what_the_process_did(db):
@@ -154,7 +190,7 @@ def test_a_wait_that_was_interrupted_is_still_one_wait(db):
         (2, "copying", 30, 32), (3, "handover", 32, 33), (3, "no cpu", 33, 33.5), (3, "late sender", 33.5, 34),
         (3, "copying", 34, 35)]
     assert what_if(db)["no cpu"] == 0.5
-    assert what_if(db)["transfer"] == 8.5  # the time without a CPU stays
+    assert what_if(db)["transfer"] == 7.5  # the time without a CPU stays
 
 
 def test_more_faults_than_there_is_time_for_take_all_of_it_and_no_more(db):
