@@ -7,10 +7,10 @@ every order), reentrancy (ten minutes of the fuzzer, on both builds), many (10,0
 of an Executor), ring (its killed test with other seeds), tsan (the core's tests under ThreadSanitizer), references (an
 extension for the debug interpreter, if that is there), overcommit, bench (sessions of the bench that is killed and
 resumed), books (a thousand traced programs whose processes or collector are killed), clock (ten million events in
-order), flood (what the collector can take), predict (what a trace predicts, against what is measured: figures), hostile
-(hostile logs and traces through all commands), peers (CPython's own tests, plain and traced), kernel_cost (what the kernel's
-view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS), analyzer
-(clang's, as far as it goes by itself).
+order), flood (what the collector can take), predict (what a trace predicts, against what is measured: figures), what_if
+(what its what-ifs say, against what the changes gain), hostile (hostile logs and traces through all commands), peers
+(CPython's own tests, plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every
+interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 What a part says comes as it says it, with the part's name; the last line has the sums.
@@ -29,7 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
-ALONE = ("overcommit", "flood", "kernel_cost", "predict")
+ALONE = ("overcommit", "flood", "kernel_cost", "predict", "what_if")
 LONGEST = ("ring", "peers", "bench", "reentrancy")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
@@ -60,6 +60,7 @@ def parts(build, seed):
              "clock": [(script("clock.py", "--events", "10000000"), {})],
              "flood": [(script("flood.py", "--seconds", "30"), {})],
              "predict": [(script("predict.py"), {})],
+             "what_if": [(script("what_if.py"), {})],
              "hostile": [(script("hostile.py", "--cases", "3000", "--seed", str(seed), "--progress"), {})],
              "peers": [(script("peers.py"), {})],
              "kernel_cost": [(script("kernel_cost.py"), {})],
@@ -128,8 +129,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
     parser.add_argument("--part", action="append", choices=[
-        "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "predict", "hostile",
-        "peers", "kernel_cost", "references", "overcommit", "installs", "fuzz", "analyzer"])
+        "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "predict", "what_if",
+        "hostile", "peers", "kernel_cost", "references", "overcommit", "installs", "fuzz", "analyzer"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
