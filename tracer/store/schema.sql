@@ -74,10 +74,11 @@ CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER
 
 -- One row per slice: a time of a thread on a CPU. state, how it ended: preempted (it stayed runnable), blocked (asleep;
 -- a signal would wake it), uninterruptible (asleep; no signal would), stopped (by a signal or a debugger), exited,
--- running (it has not ended; end_ns is the session's end). wake_ns: when it became runnable before this slice: its
--- fork, its wake-up, or, if it was preempted, the end of the slice before; NULL: not known. So it was blocked from the
--- end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns. waker: the process that woke
--- or forked it; NULL: there was no wake-up, or it came from an interrupt (a timer, a device) or an untraced process.
+-- running (it has not ended; end_ns is the end of its process or the session's). wake_ns: when it became runnable
+-- before this slice: its fork, its wake-up, or, if it was preempted, the end of the slice before; NULL: not known. So
+-- it was blocked from the end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns.
+-- waker: the process that woke or forked it; NULL: there was no wake-up, or it came from an interrupt (a timer, a
+-- device) or an untraced process.
 CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
@@ -112,7 +113,7 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 -- number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
 -- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
 -- process that says so, 0 the collector. kernel_life: starts
--- and ends of processes by the kernel's view.
+-- and ends of processes by the kernel's view; start_ns NULL: it was there before the session.
 CREATE TABLE log(
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
   parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,

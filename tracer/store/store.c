@@ -28,7 +28,7 @@
              "start_tsc <= (SELECT max(start_tsc) FROM log WHERE process = ?1) ORDER BY start_tsc DESC LIMIT 1) "      \
              "WHERE id = ?1 AND parent IS NULL")                                                                       \
     X(PROCESS_WITHOUT_LOG,                                                                                             \
-      "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
+      "SELECT process FROM kernel_life k WHERE pid = ?1 AND coalesce(start_ns, 0) <= ?2 + 1000000 AND "                \
       "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
       "ORDER BY start_ns DESC LIMIT 1")                                                                                \
     X(ADD_LOG, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                                \
@@ -364,8 +364,8 @@ int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, 
     if (process)
         run_statement(store, S_PID, "ii", process, (int64_t)pid);
     else
-        process = run_statement(store, S_KERNEL_PROCESS, "iosi", (int64_t)pid, parent, name, start_ns);
-    run_statement(store, S_KERNEL_LIFE, "iii", process, (int64_t)pid, start_ns);
+        process = run_statement(store, S_KERNEL_PROCESS, "ioso", (int64_t)pid, parent, name, start_ns);
+    run_statement(store, S_KERNEL_LIFE, "iio", process, (int64_t)pid, start_ns);
     return process;
 }
 

@@ -117,7 +117,8 @@ void store_log_name(struct store *store, int64_t log, const char *name);
 void store_log(struct store *store, const struct store_log *log);
 
 /* A process of the kernel's view; returns its id. parent: 0 for none. name NULL: the kernel's view did not see its
- * fork; if there is a log of that pid, it is the log's process. */
+ * fork; if there is a log of that pid, it is the log's process. start_ns 0: it was there before the session, and its
+ * life in the trace begins with its log. */
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns);
 
 /* Names a process, unless it has a log, whose name counts. */
