@@ -322,6 +322,11 @@ static void interpret(struct log_import *import, const struct log_import_context
         if (e->object)
             store_channel(context->store, e->object, channel_kind(r->b), e->a, k->process);
         break;
+    case SF_EVENT_CHANNEL_NAME:
+        e->a = ids_get(context->ids, STORE_TEXT, k->id, r->a);
+        if (e->object)
+            store_channel_name(context->store, e->object, e->a);
+        break;
     case SF_EVENT_WAIT:
         e->b = waited_for(context, store_family(&import->reader.header), r->a, r->b);
         break;

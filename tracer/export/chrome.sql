@@ -40,7 +40,9 @@ CREATE TEMP VIEW shown_event AS
          coalesce(CASE phase WHEN 1 THEN (SELECT f.start_ns FROM fitted f WHERE f.slice = t.id)
                              WHEN 2 THEN (SELECT f.end_ns FROM fitted f WHERE f.slice = t.begin) END, t.ns) AS ns,
          coalesce((SELECT r.tid FROM row r WHERE r.process = t.process AND r.lane = t.lane AND r.first_seq <= t.seq
-                   ORDER BY r.first_seq DESC LIMIT 1), t.lane) AS tid
+                   ORDER BY r.first_seq DESC LIMIT 1), t.lane) AS tid,
+         CASE WHEN kind IN (EVENT_CHANNEL, EVENT_SEND, EVENT_RECEIVE, EVENT_WRITE) THEN object
+              WHEN kind = EVENT_WAIT AND a IN (1, 2) THEN nullif(b, 0) END AS channel
   FROM event_time t; -- a damaged trace may have events before all threads
 
 -- Spans by the rows of their begin and end (NULL: it never ended), with the viewer's row in which they began. moved: they
@@ -102,13 +104,16 @@ CREATE TEMP VIEW chrome_thread AS
   ORDER BY process, tid;
 
 -- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is
--- shown with the events that refer to it; THREAD events too: the rows have their names. id: of spans that do not nest.
+-- shown with the events that refer to it; THREAD and CHANNEL_NAME events too: their names are shown elsewhere. id: of
+-- spans that do not nest. A wait for a message or for room (1 and 2 of enum sf_wait) has its channel as its object.
 CREATE TEMP VIEW chrome_event AS
-  SELECT p.pid, s.tid, k.name AS kind, k.object,
-         CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
-           WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)
-           WHEN 'channel' THEN 'channel ' || e.object END AS label,
-         k.a AS a_name, e.a, k.b AS b_name, e.b, s.ns AS start_ns, iif(w.closed, e.ns, coalesce(
+  SELECT p.pid, s.tid, k.name AS kind, iif(e.channel IS NULL, k.object, 'channel') AS object,
+         CASE WHEN e.channel IS NOT NULL THEN coalesce((SELECT name FROM channel WHERE id = e.channel), 'channel ' || e.channel)
+           WHEN k.object = 'text' THEN (SELECT text FROM text WHERE id = e.object)
+           WHEN k.object = 'task' THEN (
+             SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object) END AS label,
+         k.a AS a_name, e.a, iif(e.kind = EVENT_WAIT AND e.channel IS NOT NULL, NULL, k.b) AS b_name, e.b,
+         s.ns AS start_ns, iif(w.closed, e.ns, coalesce(
            (SELECT f.end_ns FROM fitted f WHERE f.slice = w.begin), max(p.end_ns, e.ns))) AS end_ns,
          w.closed, e.phase = 0 AS instant, (SELECT o.event FROM overlapping o WHERE o.event = w.begin) AS id,
          e.tid AS end_tid
@@ -117,7 +122,7 @@ CREATE TEMP VIEW chrome_event AS
         UNION ALL SELECT rowid, rowid, 1 FROM event WHERE phase = 0) w
   CROSS JOIN shown_event e ON e.id = w.id CROSS JOIN shown_event s ON s.id = w.begin
   CROSS JOIN event_kind k ON k.id = e.kind CROSS JOIN shown p ON p.id = e.process
-  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD)
+  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD, EVENT_CHANNEL_NAME)
   ORDER BY s.process, s.tid, s.id;
 
 -- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none. From the last to

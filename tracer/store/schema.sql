@@ -1,11 +1,11 @@
--- The trace database, schema version 9 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 10 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -29,9 +29,9 @@ CREATE TABLE task(
 
 -- One row per Channel, and per direction of an instrumented pipe. capacity_bytes: NULL if its creation was not traced.
 -- kind: channel | pipe | other pipes (all instrumented pipes above the 65,535 that can be told apart; their messages have
--- no numbers); NULL as capacity_bytes.
+-- no numbers); NULL as capacity_bytes. name: as the program has given it, not necessarily unique; NULL: it has none.
 CREATE TABLE channel(
-  id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id), kind TEXT);
+  id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id), kind TEXT, name TEXT);
 
 -- Names of marks and spans, each once.
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -213,7 +213,7 @@ CREATE VIEW channel_use AS
            max(coalesce(receive_ns, send_ns)) AS last_ns, avg(latency_ns) AS latency_mean_ns,
            max(latency_ns) AS latency_max_ns, avg(queueing_ns) AS queueing_mean_ns
     FROM message GROUP BY channel)
-  SELECT m.channel, c.capacity_bytes, m.messages, m.received, m.bytes, m.senders, m.receivers, m.first_ns, m.last_ns,
+  SELECT m.channel, c.name, c.capacity_bytes, m.messages, m.received, m.bytes, m.senders, m.receivers, m.first_ns, m.last_ns,
          m.messages * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS messages_per_s,
          m.bytes * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS bytes_per_s,
          m.latency_mean_ns, m.latency_max_ns, m.queueing_mean_ns, d.depth_max

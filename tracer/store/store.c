@@ -66,6 +66,7 @@
             "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")                   \
     X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                                 \
     X(CHANNEL, "UPDATE channel SET kind = ?2, capacity_bytes = ?3, creator = coalesce(creator, ?4) WHERE id = ?1")     \
+    X(CHANNEL_NAME, "UPDATE channel SET name = (SELECT text FROM text WHERE id = ?2) WHERE id = ?1")                   \
     X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                     \
     X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                  \
     X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                     \
@@ -437,6 +438,11 @@ void store_task(struct store *store, int64_t task, const char *kind, int64_t nam
 void store_channel(struct store *store, int64_t channel, const char *kind, int64_t capacity_bytes, int64_t creator)
 {
     run_statement(store, S_CHANNEL, "isio", channel, kind, capacity_bytes, creator);
+}
+
+void store_channel_name(struct store *store, int64_t channel, int64_t name)
+{
+    run_statement(store, S_CHANNEL_NAME, "io", channel, name);
 }
 
 int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number)

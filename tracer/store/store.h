@@ -141,6 +141,7 @@ void store_open_span(struct store *store, int64_t event);
 
 void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);
 void store_channel(struct store *store, int64_t channel, const char *kind, int64_t capacity_bytes, int64_t creator);
+void store_channel_name(struct store *store, int64_t channel, int64_t name);
 
 /* The row ids of the numbers that processes use: finding and adding them. `scope`: see ids.h. */
 enum store_object { STORE_TASK = 't', STORE_CHANNEL = 'c', STORE_TEXT = 'x' };

@@ -293,6 +293,24 @@ def test_a_child_that_ends_after_its_parent_is_cut_to_it(db):
     assert times == {"p1": (0, 10_000_000), "run": (1_000_000, 5_000_000), "send": (2_000_000, 4_999_999)}
 
 
+def test_waits_for_channels_are_shown_with_their_names(db):
+    reader = exported_python(db, """
+        import snakefish, time
+        named, other = snakefish.Channel(4096, name='requests "now"'), snakefish.Channel(4096)
+        with snakefish.Thread(lambda: (named.receive_pyobj(), other.receive_pyobj())) as t:
+            t.start()
+            for channel in named, other:
+                time.sleep(0.2)  # it waits meanwhile
+                channel.send_pyobj(1)
+        """)
+    waits = [e["args"] for e in reader.events if e.get("cat") == "wait" and e["args"].get("channel")]
+    number = query(db, "SELECT id FROM channel WHERE name IS NULL")[0][0]
+    assert {args["channel"] for args in waits} == {'requests "now"', f"channel {number}"}
+    assert not any("number of the task or channel" in args for args in waits)
+    sends = {e["args"]["channel"] for e in reader.events if e.get("cat") in ("send", "receive")}
+    assert sends == {args["channel"] for args in waits}
+
+
 def test_names_are_escaped_and_arguments_there(db):
     events = exported(db, PROGRAM, "run", "2").events
     names = {e["args"]["name"] for e in events if e["name"] == "process_name"}
@@ -338,7 +356,7 @@ def test_info_of_a_whole_trace(db):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert "no losses" in done.stdout
     assert ["send", "10", "5"] in lines
-    assert ["1", "65536", "1", "5", "5", "320"] in lines
+    assert ["1", "65536", "1", "5", "5", "320", "-"] in lines
     assert any(line[:5] == ["2", str(query(db, "SELECT pid FROM process WHERE id = 2")[0][0]), "1", "worker", "sender"]
                for line in lines)
 
