@@ -72,6 +72,7 @@ def start(path, *, kernel=False):
     Where `snakefish-trace record` or SNAKEFISH_TRACE traces the program, this joins that trace: stderr says in which file
     the events are, nothing is written to `path`, and stop() does not end the trace. `kernel` has no effect then.
     When a signal handler raises meanwhile, as Ctrl-C does, nothing is left of what was started.
+    This process's life in the trace is from the end of this call to the call of stop(): what they take is not counted.
     kernel=True records the kernel's view too: times on and off the CPUs, page faults and waits of this process and all
     it forks from now on. It needs root, and takes some tenths of a second to start. Where it is not possible, a
     sentence on stderr and in the database says why, and the trace goes on without it.
@@ -115,10 +116,10 @@ def _start(session, kernel):
         session.directory = _snakefish._trace_launch(
             session, [os.fsencode(word) for word in command], _streams.stderr_is_there()
         )
-        _snakefish._trace_attach(session.directory, _process_name())
-        _snakefish._trace_go(session)
         os.environ[_SESSION_ENV] = session.directory  # for programs started by exec from here
         _tree.extend()
+        _snakefish._trace_attach(session.directory, _process_name())  # late: this process's life in the trace begins here
+        _snakefish._trace_go(session)
     except BaseException:
         _snakefish._trace_abandon(session)
         if session.directory and os.environ.get(_SESSION_ENV) == session.directory:

@@ -127,7 +127,7 @@ def test_defaults_are_those_of_the_design():
     def defaults(f):
         return {p.name: p.default for p in inspect.signature(f).parameters.values() if p.default is not p.empty}
 
-    assert defaults(snakefish.Channel) == {"size": 2 << 30}
+    assert defaults(snakefish.Channel) == {"size": 2 << 30, "name": None}
     assert defaults(snakefish.Channel.send_pyobj) == {"block": False, "timeout": None}
     assert defaults(snakefish.Channel.receive_pyobj) == {"block": True, "timeout": None}
     assert defaults(snakefish.Generator.next) == {"block": True, "timeout": None}

@@ -63,6 +63,30 @@ class Reader:
                 (s.parent.children if s.parent else self.roots[lane]).append(s)
                 open_.append(s)
 
+    def frames(self):
+        """How many slices there are, opened and closed as speedscope does: it adds ts and dur as floats, sorts opens and closes
+        by their times, and can tell the order of two equal times of two opens only, where the longer one is first."""
+        lanes = collections.defaultdict(list)
+        for event in self.events:
+            if event["ph"] == "X":
+                lanes[event["pid"], event["tid"]].append(event)
+        for lane, slices in lanes.items():
+            opens = sorted(slices, key=lambda e: (e["ts"], -e["dur"]))
+            assert len({(e["ts"], e["dur"]) for e in opens}) == len(opens), lane
+            edges = [(e["ts"], 1, e) for e in opens]
+            edges += [(e["ts"] + e["dur"], 0, e) for e in slices]
+            edges.sort(key=lambda edge: edge[0])  # stable: opens of one time stay in their order
+            stack, before = [], (float("-inf"), 1)
+            for at, is_open, event in edges:
+                assert at > before[0] or (at == before[0] and is_open and before[1]), (lane, event)
+                before = at, is_open
+                if is_open:
+                    stack.append(event)
+                else:
+                    assert stack.pop() is event, (lane, event)
+            assert not stack
+        return sum(map(len, lanes.values()))
+
     def innermost(self, event):
         """The slice that an arrow's end binds to."""
         found, level = None, self.roots[event["pid"], event["tid"]]

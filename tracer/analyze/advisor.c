@@ -109,17 +109,31 @@ double advisor_process_ns(const struct advisor *advisor, int process, enum categ
     return sum(advisor, sql);
 }
 
-const char *advisor_name(const struct advisor *advisor, int process, char *to, size_t size)
+/* The name that the query finds, as it can be printed; or else `what` and the number. */
+static const char *name_of(const struct advisor *advisor, const char *sql, const char *what, int64_t id, char *to,
+                           size_t size)
 {
     struct rows rows;
-    int64_t id = process == PROCESS_NONE ? 0 : advisor->graph->processes->rows[process].id;
-    char sql[128];
-    snprintf(sql, sizeof sql, "SELECT name FROM process WHERE id = %" PRId64 " AND name IS NOT NULL", id);
-    snprintf(to, size, "process %" PRId64, id);
+    snprintf(to, size, "%s%" PRId64, what, id);
     rows_open(&rows, advisor->db, sql);
     if (rows_next(&rows) && sqlite3_column_text(rows.s, 0))
         text_clean(to, size < NAME_BYTES ? size : NAME_BYTES, (const char *)sqlite3_column_text(rows.s, 0),
                    (size_t)sqlite3_column_bytes(rows.s, 0));
     rows_close(&rows);
     return to;
+}
+
+const char *advisor_name(const struct advisor *advisor, int process, char *to, size_t size)
+{
+    int64_t id = process == PROCESS_NONE ? 0 : advisor->graph->processes->rows[process].id;
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT name FROM process WHERE id = %" PRId64 " AND name IS NOT NULL", id);
+    return name_of(advisor, sql, "process ", id, to, size);
+}
+
+const char *advisor_channel(const struct advisor *advisor, int64_t channel, char *to, size_t size)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT name FROM channel WHERE id = %" PRId64 " AND name IS NOT NULL", channel);
+    return name_of(advisor, sql, "", channel, to, size);
 }

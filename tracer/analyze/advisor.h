@@ -43,7 +43,8 @@ double advisor_all_ns(const struct advisor *advisor, enum category category);
 double advisor_children_ns(const struct advisor *advisor, enum category category);
 double advisor_process_ns(const struct advisor *advisor, int process, enum category category);
 
-/* The process's name, or its number. Returns `to`. */
+/* The process's or the Channel's name, or its number. Returns `to`. */
 const char *advisor_name(const struct advisor *advisor, int process, char *to, size_t size);
+const char *advisor_channel(const struct advisor *advisor, int64_t channel, char *to, size_t size);
 
 #endif

@@ -119,7 +119,7 @@ CREATE TEMP VIEW shown_merge AS
   FROM merge_cost ORDER BY variable IS NULL, extract_ns + merge_ns DESC, variable;
 
 CREATE TEMP VIEW shown_channel AS
-  SELECT channel, messages, received, bytes, senders AS "from", receivers AS "to", depth_max AS deepest,
+  SELECT coalesce(name, channel) AS channel, messages, received, bytes, senders AS "from", receivers AS "to", depth_max AS deepest,
          printf('%.0f', messages_per_s) AS "messages/s", printf('%.1f', bytes_per_s / 1e6) AS "MB/s",
          printf('%.1f', latency_mean_ns / 1e3) AS "latency us", printf('%.1f', queueing_mean_ns / 1e3) AS "queueing us"
-  FROM channel_use ORDER BY channel;
+  FROM channel_use ORDER BY channel_use.channel;

@@ -154,7 +154,7 @@ static void look_for_lock(const struct advisor *a, struct finding *f)
 static void look_for_channel(const struct advisor *a, struct finding *f)
 {
     const struct channel_waits *worst = NULL;
-    char sql[160], name[80], size[32];
+    char sql[160], name[80], channel[80], size[32];
     for (size_t i = 0; i < a->facts.wait_count; i++)
         if (!worst || a->facts.waits[i].room_ns > worst->room_ns)
             worst = &a->facts.waits[i];
@@ -166,8 +166,8 @@ static void look_for_channel(const struct advisor *a, struct finding *f)
         struct replay_costs costs = a->as_it_was;
         costs.room = 0;
         f->speedup = advisor_speedup(a, &costs);
-        TELL(f->what, "channel %" PRId64 " is too small: its senders wait for room, and then its receiver for messages",
-             worst->channel);
+        TELL(f->what, "channel %s is too small: its senders wait for room, and then its receiver for messages",
+             advisor_channel(a, worst->channel, channel, sizeof channel));
         TELL(f->cure, "Channel(%" PRId64 ") instead of %s, or more", round_up((double)capacity * 20),
              bytes_of(capacity, size, sizeof size));
         return;
@@ -177,8 +177,8 @@ static void look_for_channel(const struct advisor *a, struct finding *f)
     int receiver = processes_find(a->graph->processes, rows_number(a->db, sql));
     double work = receiver == PROCESS_NONE ? 0 : advisor_process_ns(a, receiver, CATEGORY_RUNNING);
     f->speedup = advisor_speedup_to(a, a->base_ns - work / 2);
-    TELL(f->what, "%s takes messages from channel %" PRId64 " too slowly: its senders wait for room",
-         advisor_name(a, receiver, name, sizeof name), worst->channel);
+    TELL(f->what, "%s takes messages from channel %s too slowly: its senders wait for room",
+         advisor_name(a, receiver, name, sizeof name), advisor_channel(a, worst->channel, channel, sizeof channel));
     TELL(f->cure, "let the senders do a part of its work, or several processes receive");
 }
 

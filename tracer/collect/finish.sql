@@ -46,20 +46,49 @@ UPDATE process SET
 FROM lifetime WHERE lifetime.process = process.id;
 
 -- The kernel's view has forks and exits themselves. If its collector was killed, a process ends with its last slice.
-UPDATE kernel_life SET end_ns = coalesce(s.end_ns, kernel_life.start_ns)
+UPDATE kernel_life SET end_ns = coalesce(s.end_ns, kernel_life.start_ns, 0)
 FROM (SELECT k.process, max(s.end_ns) AS end_ns FROM kernel_life k LEFT JOIN sched_slice s ON s.process = k.process
       WHERE k.end_ns IS NULL GROUP BY k.process) s
 WHERE s.process = kernel_life.process;
 
+-- Of a process that was there before the session, or goes on after it, a log knows better when it was traced: its start
+-- and its stop of the trace take time themselves, which is not the program's.
 UPDATE process SET
-  start_ns = min(coalesce(process.start_ns, k.start_ns), k.start_ns),
-  end_ns = max(k.end_ns, coalesce(iif(k.running IS 0, l.last_ns, process.end_ns), k.end_ns)),
+  start_ns = coalesce(min(process.start_ns, k.start_ns), process.start_ns, k.start_ns, 0),
+  end_ns = iif(k.running IS 1, coalesce(process.end_ns, k.end_ns),
+               max(k.end_ns, coalesce(iif(k.running IS 0, l.last_ns, process.end_ns), k.end_ns))),
   exit_status = coalesce(k.exit_status, process.exit_status)
 FROM kernel_life k LEFT JOIN (
   SELECT l.process, (SELECT c.ns + CAST((l.last_tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
                      WHERE c.from_tsc <= l.last_tsc ORDER BY c.from_tsc DESC LIMIT 1) AS last_ns
   FROM (SELECT process, max(last_tsc) AS last_tsc FROM log GROUP BY process) l) l ON l.process = k.process
 WHERE k.process = process.id;
+
+-- What the kernel has seen of them outside of that life goes.
+CREATE TEMP TABLE cut_life(process INTEGER PRIMARY KEY, start_ns INTEGER, end_ns INTEGER);
+INSERT INTO cut_life SELECT p.id, p.start_ns, p.end_ns FROM process p JOIN kernel_life k ON k.process = p.id
+WHERE k.start_ns IS NULL OR k.running IS 1;
+DELETE FROM sched_slice WHERE EXISTS (
+  SELECT 1 FROM cut_life c WHERE c.process = sched_slice.process AND NOT (
+    sched_slice.end_ns > c.start_ns AND sched_slice.start_ns < c.end_ns));
+UPDATE sched_slice SET
+  start_ns = max(sched_slice.start_ns, c.start_ns), wake_ns = max(sched_slice.wake_ns, c.start_ns),
+  end_ns = min(sched_slice.end_ns, c.end_ns), state = iif(sched_slice.end_ns > c.end_ns, 'running', state)
+FROM cut_life c WHERE c.process = sched_slice.process AND (
+  min(sched_slice.start_ns, coalesce(wake_ns, sched_slice.start_ns)) < c.start_ns OR sched_slice.end_ns > c.end_ns);
+DELETE FROM kernel_wait WHERE EXISTS (
+  SELECT 1 FROM cut_life c WHERE c.process = kernel_wait.process AND NOT (
+    kernel_wait.end_ns > c.start_ns AND kernel_wait.start_ns < c.end_ns));
+UPDATE kernel_wait SET
+  start_ns = max(kernel_wait.start_ns, c.start_ns), end_ns = min(kernel_wait.end_ns, c.end_ns)
+FROM cut_life c WHERE c.process = kernel_wait.process AND (
+  kernel_wait.start_ns < c.start_ns OR kernel_wait.end_ns > c.end_ns);
+DELETE FROM fault WHERE EXISTS (
+  SELECT 1 FROM cut_life c WHERE c.process = fault.process AND (
+    fault.end_ns < c.start_ns OR fault.start_ns > c.end_ns));
+UPDATE fault SET start_ns = max(fault.start_ns, c.start_ns), end_ns = min(fault.end_ns, c.end_ns)
+FROM cut_life c WHERE c.process = fault.process AND (fault.start_ns < c.start_ns OR fault.end_ns > c.end_ns);
+DROP TABLE cut_life;
 
 -- Waits that the events have too are removed from the kernel's view. The LIMIT skips the pass if there is no such view.
 CREATE TEMP TABLE user_wait(process, start_ns, end_ns, PRIMARY KEY(process, start_ns)) WITHOUT ROWID;

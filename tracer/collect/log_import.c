@@ -322,6 +322,11 @@ static void interpret(struct log_import *import, const struct log_import_context
         if (e->object)
             store_channel(context->store, e->object, channel_kind(r->b), e->a, k->process);
         break;
+    case SF_EVENT_CHANNEL_NAME:
+        e->a = ids_get(context->ids, STORE_TEXT, k->id, r->a);
+        if (e->object)
+            store_channel_name(context->store, e->object, e->a);
+        break;
     case SF_EVENT_WAIT:
         e->b = waited_for(context, store_family(&import->reader.header), r->a, r->b);
         break;
@@ -338,6 +343,9 @@ static void interpret(struct log_import *import, const struct log_import_context
     case SF_EVENT_EXIT:
         k->exit_tsc = r->tsc;
         k->exit_status = e->a;
+        break;
+    case SF_EVENT_USAGE:
+        import->usage_tsc = r->tsc;
         break;
     case SF_EVENT_REAP:
         store_reap(context->store, e->a, r->tsc, k->process, e->b);
@@ -472,9 +480,12 @@ static void put_open_span(void *arg, int64_t event)
 
 /* When the process ended, or until when it ran, if nobody has watched its end: what it did after that is not known. 0:
  * it had ended before its log was found, or it cannot be seen from here; so its last record is all that is known of its
- * end. */
+ * end. A process that runs and has written its USAGE last has stopped the trace: what follows is the time that stopping
+ * takes, and not the program's. */
 static uint64_t seen_tsc(struct log_import *import, bool running)
 {
+    if (running && import->usage_tsc && import->usage_tsc == import->counts.last_tsc)
+        return import->usage_tsc;
     uint64_t died_tsc = running ? 0 : deaths_tsc(import->deaths, import->death);
     if (!running && import->author.end_is_unknown)
         return 0;

@@ -30,6 +30,7 @@ struct log_import {
     uint32_t death;        /* number of that watch */
     uint64_t alive_tsc;    /* when its process was last seen to run */
     uint64_t over_tsc;     /* when its process was first seen to be dead; 0: it was not */
+    uint64_t usage_tsc;    /* its last USAGE record; 0: it has written none */
     bool refused;          /* not a log of this session; kept, so that it is not opened again */
     bool ended;            /* everything is stored; after the next commit the file can be removed */
     bool changed;          /* counts are newer than the stored ones */

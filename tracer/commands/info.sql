@@ -45,7 +45,7 @@ CREATE TEMP VIEW info_task AS
 
 CREATE TEMP VIEW info_channel AS
   SELECT c.id, c.capacity_bytes AS "capacity bytes", c.creator AS "made by", coalesce(m.sent, 0) AS sent,
-         coalesce(m.received, 0) AS received, coalesce(m.bytes, 0) AS bytes
+         coalesce(m.received, 0) AS received, coalesce(m.bytes, 0) AS bytes, c.name
   FROM channel c LEFT JOIN (
     SELECT object, sum(kind = EVENT_SEND) AS sent, sum(kind = EVENT_RECEIVE) AS received,
            CAST(total(iif(kind = EVENT_SEND, b, 0)) AS INTEGER) AS bytes

@@ -3,7 +3,7 @@
  * pid is the process's pid; processes that had the same pid get numbers above all pids instead. A row in the viewer is
  * a tid: a thread, with its spans, or with the kernel's view a row for the times of a thread on its CPUs. Those rows
  * have tids above all threads, so they are shown below them, and show also what the thread waited for where its own row
- * does not. Spans are complete events (X), outer ones before inner ones, so that spans with equal times nest correctly.
+ * does not. Spans are complete events (X), outer ones before inner ones; nesting.h keeps their ends apart.
  * Spans that overlap others in their row without nesting are pairs of async events (b, e) of one id, category and name,
  * which the viewer draws in rows of their own. Each process has a slice from its start to its end, around its instants
  * and the ends of its arrows: both ends of an arrow must lie inside a slice. A counter shows how many page faults the
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "export/nesting.h"
 #include "export/overlaps.h"
 
 struct chrome {
@@ -23,6 +24,8 @@ struct chrome {
     FILE *to;
     bool comma;
     int64_t arrows;
+    int64_t pid, tid;     /* of the row of a thread's times on CPUs that is being written */
+    struct nesting strip; /* in that row */
     int error;
 };
 
@@ -144,10 +147,16 @@ static void put_event(struct chrome *c, sqlite3_stmt *s)
 
 static void put_cpu_row(struct chrome *c, sqlite3_stmt *s)
 {
-    int64_t start_ns = sqlite3_column_int64(s, 4);
-    open_event(c, "X", sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1), text(s, 2), text(s, 3));
+    int64_t pid = sqlite3_column_int64(s, 0), tid = sqlite3_column_int64(s, 1);
+    if (pid != c->pid || tid != c->tid)
+        c->strip = (struct nesting){0};
+    c->pid = pid;
+    c->tid = tid;
+    int64_t end_ns = nesting_end(&c->strip, sqlite3_column_int64(s, 5));
+    int64_t start_ns = nesting_begin(&c->strip, sqlite3_column_int64(s, 4));
+    open_event(c, "X", pid, tid, text(s, 2), text(s, 3));
     put_time(c, "ts", start_ns);
-    put_duration(c, start_ns, sqlite3_column_int64(s, 5));
+    put_duration(c, start_ns, end_ns);
     fputs(",\"args\":{", c->to);
     if (text(s, 6)) {
         fputs("\"ended\":", c->to);
@@ -211,6 +220,8 @@ int chrome_write(sqlite3 *db, FILE *to)
     if (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
         return -EIO;
     int error = overlaps_find(db);
+    if (!error)
+        error = nesting_fit(db);
     if (error)
         return error;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", to);

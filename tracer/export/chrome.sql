@@ -31,18 +31,30 @@ INSERT INTO row SELECT process, 0, 0, 0, name FROM (
 INSERT OR IGNORE INTO row
   SELECT DISTINCT process, lane, 0, lane, iif(lane = 16383, 'threads without a lane', 'lane ' || lane) FROM event;
 
+-- Slices with other times than the trace's, so that they nest strictly (nesting.c fills it). slice: the row of a span's
+-- begin, or -process. NULL: that time stays.
+CREATE TEMP TABLE fitted(slice INTEGER PRIMARY KEY, start_ns INTEGER, end_ns INTEGER);
+
 CREATE TEMP VIEW shown_event AS
-  SELECT *, coalesce((SELECT r.tid FROM row r WHERE r.process = t.process AND r.lane = t.lane AND r.first_seq <= t.seq
-                      ORDER BY r.first_seq DESC LIMIT 1), t.lane) AS tid
+  SELECT id, process, seq, kind, object, a, b, phase, lane, begin,
+         coalesce(CASE phase WHEN 1 THEN (SELECT f.start_ns FROM fitted f WHERE f.slice = t.id)
+                             WHEN 2 THEN (SELECT f.end_ns FROM fitted f WHERE f.slice = t.begin) END, t.ns) AS ns,
+         coalesce((SELECT r.tid FROM row r WHERE r.process = t.process AND r.lane = t.lane AND r.first_seq <= t.seq
+                   ORDER BY r.first_seq DESC LIMIT 1), t.lane) AS tid,
+         CASE WHEN kind IN (EVENT_CHANNEL, EVENT_SEND, EVENT_RECEIVE, EVENT_WRITE) THEN object
+              WHEN kind = EVENT_WAIT AND a IN (1, 2) THEN nullif(b, 0) END AS channel
   FROM event_time t; -- a damaged trace may have events before all threads
 
 -- Spans by the rows of their begin and end (NULL: it never ended), with the viewer's row in which they began. moved: they
 -- ended in another one. For overlaps.c, which fills `overlapping` with the begins of those that do not nest in their row.
 CREATE TEMP TABLE drawn_span(
-  first INTEGER PRIMARY KEY, last INTEGER, process INTEGER, tid INTEGER, of_user INTEGER, moved INTEGER);
+  first INTEGER PRIMARY KEY, last INTEGER, process INTEGER, tid INTEGER, of_user INTEGER, moved INTEGER,
+  start_ns INTEGER, end_ns INTEGER);
 INSERT OR IGNORE INTO drawn_span
   SELECT w.begin, w.id, s.process, s.tid, s.kind = EVENT_SPAN,
-         w.id IS NOT NULL AND s.tid <> (SELECT e.tid FROM shown_event e WHERE e.id = w.id)
+         w.id IS NOT NULL AND s.tid <> (SELECT e.tid FROM shown_event e WHERE e.id = w.id), s.ns,
+         coalesce((SELECT e.ns FROM event_time e WHERE e.id = w.id),
+                  max((SELECT p.end_ns FROM shown p WHERE p.id = s.process), s.ns))
   FROM (SELECT rowid AS id, begin FROM event WHERE phase = 2 AND begin IS NOT NULL
         UNION ALL SELECT NULL, event FROM open_span) w
   CROSS JOIN shown_event s ON s.id = w.begin;
@@ -52,6 +64,19 @@ CREATE TEMP VIEW span_end AS
   UNION ALL SELECT process, tid, last, first, of_user, moved FROM drawn_span WHERE last IS NOT NULL
   ORDER BY process, tid, place;
 
+-- Begins and ends of all that is drawn as a slice in a row of spans, from the last to the first; for nesting.c. The row of
+-- the process's first thread has the process around its spans. What never ended ends last, the outermost at the very end.
+CREATE TEMP VIEW drawn_edge AS
+  SELECT process, tid, slice, ns, is_end FROM (
+    SELECT process, tid, first AS place, first AS slice, start_ns AS ns, 0 AS is_end FROM drawn_span
+    WHERE first NOT IN (SELECT event FROM overlapping)
+    UNION ALL
+    SELECT process, tid, coalesce(last, 9223372036854775807), first, end_ns, 1 FROM drawn_span
+    WHERE first NOT IN (SELECT event FROM overlapping)
+    UNION ALL SELECT id, 0, -1, -id, start_ns, 0 FROM shown WHERE start_ns IS NOT NULL
+    UNION ALL SELECT id, 0, 9223372036854775807, -id, end_ns, 1 FROM shown WHERE start_ns IS NOT NULL)
+  ORDER BY process, tid, place DESC, slice;
+
 CREATE TEMP TABLE fork_end(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO fork_end
   SELECT object, rowid FROM event WHERE kind = EVENT_FORK AND phase = 2 AND begin IS NOT NULL AND object IS NOT NULL;
@@ -60,7 +85,8 @@ CREATE TEMP TABLE process_of(task INTEGER PRIMARY KEY, id);
 INSERT OR REPLACE INTO process_of SELECT task, id FROM process WHERE task IS NOT NULL;
 
 CREATE TEMP VIEW chrome_process AS
-  SELECT pid, name, id, start_ns, end_ns, exit_status FROM shown ORDER BY id;
+  SELECT s.pid, s.name, s.id, coalesce(f.start_ns, s.start_ns), coalesce(f.end_ns, s.end_ns), s.exit_status
+  FROM shown s LEFT JOIN fitted f ON f.slice = -s.id ORDER BY s.id;
 
 -- Rows for the threads' times on CPUs have tids above all lanes, so that they are shown below them.
 CREATE TEMP VIEW chrome_thread AS
@@ -78,13 +104,17 @@ CREATE TEMP VIEW chrome_thread AS
   ORDER BY process, tid;
 
 -- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is
--- shown with the events that refer to it; THREAD events too: the rows have their names. id: of spans that do not nest.
+-- shown with the events that refer to it; THREAD and CHANNEL_NAME events too: their names are shown elsewhere. id: of
+-- spans that do not nest. A wait for a message or for room (1 and 2 of enum sf_wait) has its channel as its object.
 CREATE TEMP VIEW chrome_event AS
-  SELECT p.pid, s.tid, k.name AS kind, k.object,
-         CASE k.object WHEN 'text' THEN (SELECT text FROM text WHERE id = e.object)
-           WHEN 'task' THEN (SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object)
-           WHEN 'channel' THEN 'channel ' || e.object END AS label,
-         k.a AS a_name, e.a, k.b AS b_name, e.b, s.ns AS start_ns, iif(w.closed, e.ns, max(p.end_ns, e.ns)) AS end_ns,
+  SELECT p.pid, s.tid, k.name AS kind, iif(e.channel IS NULL, k.object, 'channel') AS object,
+         CASE WHEN e.channel IS NOT NULL THEN coalesce((SELECT name FROM channel WHERE id = e.channel), 'channel ' || e.channel)
+           WHEN k.object = 'text' THEN (SELECT text FROM text WHERE id = e.object)
+           WHEN k.object = 'task' THEN (
+             SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object) END AS label,
+         k.a AS a_name, e.a, iif(e.kind = EVENT_WAIT AND e.channel IS NOT NULL, NULL, k.b) AS b_name, e.b,
+         s.ns AS start_ns, iif(w.closed, e.ns, coalesce(
+           (SELECT f.end_ns FROM fitted f WHERE f.slice = w.begin), max(p.end_ns, e.ns))) AS end_ns,
          w.closed, e.phase = 0 AS instant, (SELECT o.event FROM overlapping o WHERE o.event = w.begin) AS id,
          e.tid AS end_tid
   FROM (SELECT rowid AS id, begin, 1 AS closed FROM event WHERE phase = 2 AND begin IS NOT NULL
@@ -92,10 +122,11 @@ CREATE TEMP VIEW chrome_event AS
         UNION ALL SELECT rowid, rowid, 1 FROM event WHERE phase = 0) w
   CROSS JOIN shown_event e ON e.id = w.id CROSS JOIN shown_event s ON s.id = w.begin
   CROSS JOIN event_kind k ON k.id = e.kind CROSS JOIN shown p ON p.id = e.process
-  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD)
+  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD, EVENT_CHANNEL_NAME)
   ORDER BY s.process, s.tid, s.id;
 
--- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none.
+-- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none. From the last to
+-- the first, as nesting.h wants it.
 CREATE TEMP VIEW chrome_cpu AS
   SELECT p.pid, 4194304 + k.tid AS tid, k.category, k.name, k.start_ns, k.end_ns, k.state, k.waker
   FROM (SELECT process, tid, 'cpu' AS category, 'on CPU ' || cpu AS name, start_ns, end_ns, state, waker
@@ -107,7 +138,7 @@ CREATE TEMP VIEW chrome_cpu AS
         SELECT process, tid, 'blocked', 'blocked: ' || what, start_ns, end_ns, NULL, NULL FROM kernel_wait
         WHERE start_ns < end_ns) k
   CROSS JOIN shown p ON p.id = k.process
-  ORDER BY k.process, k.tid, k.start_ns, k.end_ns;
+  ORDER BY k.process, k.tid, k.start_ns DESC, k.end_ns DESC;
 
 -- How many page faults each process has had up to a time, by kind; none at its start.
 CREATE TEMP VIEW chrome_faults AS
@@ -128,7 +159,7 @@ CREATE TEMP VIEW chrome_message AS
   CROSS JOIN shown_event r ON r.id = (
     SELECT m.rowid FROM event m WHERE m.object = s.object AND m.a = s.a AND m.kind = EVENT_RECEIVE AND m.phase = 2
     ORDER BY m.rowid LIMIT 1)
-  CROSS JOIN event_time sb ON sb.id = s.begin CROSS JOIN event_time rb ON rb.id = r.begin
+  CROSS JOIN shown_event sb ON sb.id = s.begin CROSS JOIN shown_event rb ON rb.id = r.begin
   CROSS JOIN shown p ON p.id = s.process CROSS JOIN shown q ON q.id = r.process
   WHERE s.kind = EVENT_SEND AND s.phase = 2 AND s.a > 0;
 
@@ -136,15 +167,16 @@ CREATE TEMP VIEW chrome_fork AS
   SELECT 'fork', p.pid, e.tid, b.ns, e.ns, q.pid, 0, max(t.ns, q.start_ns), max(t.ns, q.start_ns)
   FROM (SELECT process, object, min(ns) AS ns FROM event_time WHERE kind = EVENT_START AND lane = 0 GROUP BY 1, 2) t
   CROSS JOIN fork_end f ON f.task = t.object CROSS JOIN shown_event e ON e.id = f.id
-  CROSS JOIN event_time b ON b.id = e.begin
+  CROSS JOIN shown_event b ON b.id = e.begin
   CROSS JOIN shown p ON p.id = e.process CROSS JOIN shown q ON q.id = t.process;
 
 CREATE TEMP VIEW chrome_join AS
-  SELECT 'join', q.pid, 0, q.start_ns, q.end_ns, p.pid, e.tid, b.ns, e.ns
+  SELECT 'join', q.pid, 0, q.start_ns,
+         coalesce((SELECT f.end_ns FROM fitted f WHERE f.slice = -q.id), q.end_ns), p.pid, e.tid, b.ns, e.ns
   FROM (SELECT object AS task, max(rowid) AS id FROM event WHERE kind = EVENT_JOIN AND phase = 2 AND begin IS NOT NULL
         GROUP BY object) j
   CROSS JOIN process_of c ON c.task = j.task CROSS JOIN shown_event e ON e.id = j.id
-  CROSS JOIN event_time b ON b.id = e.begin
+  CROSS JOIN shown_event b ON b.id = e.begin
   CROSS JOIN shown q ON q.id = c.id CROSS JOIN shown p ON p.id = e.process WHERE q.id <> p.id;
 
 -- The chunks that were submitted to workers of other programs: those that have no task.

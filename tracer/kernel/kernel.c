@@ -235,7 +235,7 @@ static void describe(struct kernel *k)
             comm[strcspn(comm, "\n")] = '\0';
         if (f)
             fclose(f);
-        add_process(k, (uint32_t)k->root, 0, comm, (uint64_t)k->start_ns);
+        add_process(k, (uint32_t)k->root, 0, comm, (uint64_t)k->start_ns); /* 0 in the session: it was there before */
     }
     store_meta_text(k->store, "kernel_view", "running");
     store_meta_text(k->store, "kernel_faults", !k->probe.faults ? "none" : k->probe.timed ? "measured" : "estimated");
@@ -294,8 +294,9 @@ static void take_remaining_faults(struct kernel *k, uint64_t now)
     free(cpus);
 }
 
-/* Stores what the kernel's side still holds: the slices and waits of threads that have not ended. */
-static void take_remaining(struct kernel *k, uint64_t now)
+/* Stores what the kernel's side still holds: the slices and waits of threads that have not ended. Processes that have
+ * not end at `stop`: what follows is the time that detaching the probes takes. */
+static void take_remaining(struct kernel *k, uint64_t stop, uint64_t now)
 {
     struct bpf_map *threads = k->probe.bpf->maps.threads;
     __u32 tid, *at = NULL;
@@ -320,7 +321,7 @@ static void take_remaining(struct kernel *k, uint64_t now)
     take_remaining_faults(k, now);
     struct bpf_map *processes = k->probe.bpf->maps.processes;
     for (at = NULL; bpf_map__get_next_key(processes, at, &tid, sizeof tid) == 0; at = &tid)
-        store_kernel_end(k->store, known_process(k, tid, now), session_ns(k, now), 0, true);
+        store_kernel_end(k->store, known_process(k, tid, now), session_ns(k, stop), 0, true);
 }
 
 void kernel_close(struct kernel *k)
@@ -329,10 +330,11 @@ void kernel_close(struct kernel *k)
         return;
     if (k->store) {
         store_meta_number(k->store, "kernel_lost_calls", (int64_t)kernel_probe_missed(&k->probe));
+        struct clock_snapshot stop = clock_take(0);
         kernel_probe_detach(&k->probe);
         struct clock_snapshot now = clock_take(0);
         kernel_poll(k);
-        take_remaining(k, (uint64_t)now.monotonic_ns);
+        take_remaining(k, (uint64_t)stop.monotonic_ns, (uint64_t)now.monotonic_ns);
         store_losses(k);
         store_meta_text(k->store, "kernel_view", "complete");
     }

@@ -1,11 +1,11 @@
--- The trace database, schema version 9 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 10 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -29,9 +29,9 @@ CREATE TABLE task(
 
 -- One row per Channel, and per direction of an instrumented pipe. capacity_bytes: NULL if its creation was not traced.
 -- kind: channel | pipe | other pipes (all instrumented pipes above the 65,535 that can be told apart; their messages have
--- no numbers); NULL as capacity_bytes.
+-- no numbers); NULL as capacity_bytes. name: as the program has given it, not necessarily unique; NULL: it has none.
 CREATE TABLE channel(
-  id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id), kind TEXT);
+  id INTEGER PRIMARY KEY, capacity_bytes INTEGER, creator INTEGER REFERENCES process(id), kind TEXT, name TEXT);
 
 -- Names of marks and spans, each once.
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -74,10 +74,11 @@ CREATE TABLE clock_segment(from_tsc INTEGER PRIMARY KEY, tsc INTEGER, ns INTEGER
 
 -- One row per slice: a time of a thread on a CPU. state, how it ended: preempted (it stayed runnable), blocked (asleep;
 -- a signal would wake it), uninterruptible (asleep; no signal would), stopped (by a signal or a debugger), exited,
--- running (it has not ended; end_ns is the session's end). wake_ns: when it became runnable before this slice: its
--- fork, its wake-up, or, if it was preempted, the end of the slice before; NULL: not known. So it was blocked from the
--- end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns. waker: the process that woke
--- or forked it; NULL: there was no wake-up, or it came from an interrupt (a timer, a device) or an untraced process.
+-- running (it has not ended; end_ns is the end of its process or the session's). wake_ns: when it became runnable
+-- before this slice: its fork, its wake-up, or, if it was preempted, the end of the slice before; NULL: not known. So
+-- it was blocked from the end of the slice before to wake_ns, and runnable without a CPU from wake_ns to start_ns.
+-- waker: the process that woke or forked it; NULL: there was no wake-up, or it came from an interrupt (a timer, a
+-- device) or an untraced process.
 CREATE TABLE sched_slice(
   process INTEGER NOT NULL, tid INTEGER, cpu INTEGER, start_ns INTEGER, end_ns INTEGER, state TEXT,
   waker INTEGER REFERENCES process(id), wake_ns INTEGER);
@@ -112,7 +113,7 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 -- number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
 -- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
 -- process that says so, 0 the collector. kernel_life: starts
--- and ends of processes by the kernel's view.
+-- and ends of processes by the kernel's view; start_ns NULL: it was there before the session.
 CREATE TABLE log(
   id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL, file TEXT NOT NULL, pid INTEGER,
   parent_pid INTEGER, family INTEGER, start_tsc INTEGER, first_tsc INTEGER, last_tsc INTEGER, exit_tsc INTEGER,
@@ -212,7 +213,7 @@ CREATE VIEW channel_use AS
            max(coalesce(receive_ns, send_ns)) AS last_ns, avg(latency_ns) AS latency_mean_ns,
            max(latency_ns) AS latency_max_ns, avg(queueing_ns) AS queueing_mean_ns
     FROM message GROUP BY channel)
-  SELECT m.channel, c.capacity_bytes, m.messages, m.received, m.bytes, m.senders, m.receivers, m.first_ns, m.last_ns,
+  SELECT m.channel, c.name, c.capacity_bytes, m.messages, m.received, m.bytes, m.senders, m.receivers, m.first_ns, m.last_ns,
          m.messages * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS messages_per_s,
          m.bytes * 1e9 / nullif(m.last_ns - m.first_ns, 0) AS bytes_per_s,
          m.latency_mean_ns, m.latency_max_ns, m.queueing_mean_ns, d.depth_max

@@ -28,7 +28,7 @@
              "start_tsc <= (SELECT max(start_tsc) FROM log WHERE process = ?1) ORDER BY start_tsc DESC LIMIT 1) "      \
              "WHERE id = ?1 AND parent IS NULL")                                                                       \
     X(PROCESS_WITHOUT_LOG,                                                                                             \
-      "SELECT process FROM kernel_life k WHERE pid = ?1 AND start_ns <= ?2 + 1000000 AND "                             \
+      "SELECT process FROM kernel_life k WHERE pid = ?1 AND coalesce(start_ns, 0) <= ?2 + 1000000 AND "                \
       "coalesce(end_ns, ?2) >= ?2 AND NOT EXISTS (SELECT 1 FROM log WHERE log.process = k.process) "                   \
       "ORDER BY start_ns DESC LIMIT 1")                                                                                \
     X(ADD_LOG, "UPDATE process SET name = ?2, task = ?3 WHERE id = ?1")                                                \
@@ -66,6 +66,7 @@
             "name), process = coalesce(?4, process), creator = coalesce(?5, creator) WHERE id = ?1")                   \
     X(NEW_CHANNEL, "INSERT INTO channel(capacity_bytes) VALUES(NULL)")                                                 \
     X(CHANNEL, "UPDATE channel SET kind = ?2, capacity_bytes = ?3, creator = coalesce(creator, ?4) WHERE id = ?1")     \
+    X(CHANNEL_NAME, "UPDATE channel SET name = (SELECT text FROM text WHERE id = ?2) WHERE id = ?1")                   \
     X(NUMBER, "SELECT id FROM number WHERE type = ? AND scope = ? AND number = ?")                                     \
     X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                  \
     X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                     \
@@ -364,8 +365,8 @@ int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, 
     if (process)
         run_statement(store, S_PID, "ii", process, (int64_t)pid);
     else
-        process = run_statement(store, S_KERNEL_PROCESS, "iosi", (int64_t)pid, parent, name, start_ns);
-    run_statement(store, S_KERNEL_LIFE, "iii", process, (int64_t)pid, start_ns);
+        process = run_statement(store, S_KERNEL_PROCESS, "ioso", (int64_t)pid, parent, name, start_ns);
+    run_statement(store, S_KERNEL_LIFE, "iio", process, (int64_t)pid, start_ns);
     return process;
 }
 
@@ -437,6 +438,11 @@ void store_task(struct store *store, int64_t task, const char *kind, int64_t nam
 void store_channel(struct store *store, int64_t channel, const char *kind, int64_t capacity_bytes, int64_t creator)
 {
     run_statement(store, S_CHANNEL, "isio", channel, kind, capacity_bytes, creator);
+}
+
+void store_channel_name(struct store *store, int64_t channel, int64_t name)
+{
+    run_statement(store, S_CHANNEL_NAME, "io", channel, name);
 }
 
 int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number)

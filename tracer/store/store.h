@@ -117,7 +117,8 @@ void store_log_name(struct store *store, int64_t log, const char *name);
 void store_log(struct store *store, const struct store_log *log);
 
 /* A process of the kernel's view; returns its id. parent: 0 for none. name NULL: the kernel's view did not see its
- * fork; if there is a log of that pid, it is the log's process. */
+ * fork; if there is a log of that pid, it is the log's process. start_ns 0: it was there before the session, and its
+ * life in the trace begins with its log. */
 int64_t store_kernel_process(struct store *store, uint32_t pid, int64_t parent, const char *name, int64_t start_ns);
 
 /* Names a process, unless it has a log, whose name counts. */
@@ -140,6 +141,7 @@ void store_open_span(struct store *store, int64_t event);
 
 void store_task(struct store *store, int64_t task, const char *kind, int64_t name, int64_t process, int64_t creator);
 void store_channel(struct store *store, int64_t channel, const char *kind, int64_t capacity_bytes, int64_t creator);
+void store_channel_name(struct store *store, int64_t channel, int64_t name);
 
 /* The row ids of the numbers that processes use: finding and adding them. `scope`: see ids.h. */
 enum store_object { STORE_TASK = 't', STORE_CHANNEL = 'c', STORE_TEXT = 'x' };

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/os/debug.h"
@@ -178,6 +179,7 @@ void sf_ring_free(struct sf_ring *ring)
     sf_debug(SF_DEBUG_RING, "%p freed here", (void *)ring->shared);
     sf_holders_leave(&ring->shared->holders, ring->tag);
     sf_shm_unmap(ring->shared, ring->mapped);
+    free(ring->name);
     free(ring);
 }
 
@@ -202,4 +204,22 @@ void sf_ring_set_number(struct sf_ring *ring, uint32_t number)
 uint32_t sf_ring_number(const struct sf_ring *ring)
 {
     return atomic_load_explicit(&ring->shared->number, memory_order_relaxed);
+}
+
+int sf_ring_set_name(struct sf_ring *ring, const char *name, size_t bytes)
+{
+    assert(!ring->name);
+    ring->name = malloc(bytes + 1);
+    if (!ring->name)
+        return -ENOMEM;
+    memcpy(ring->name, name, bytes);
+    ring->name[bytes] = '\0';
+    ring->name_bytes = bytes;
+    return 0;
+}
+
+const char *sf_ring_name(const struct sf_ring *ring, size_t *bytes)
+{
+    *bytes = ring->name_bytes;
+    return ring->name;
 }

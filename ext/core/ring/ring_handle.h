@@ -41,6 +41,11 @@ void sf_ring_name_child(pid_t child);
 void sf_ring_set_number(struct sf_ring *ring, uint32_t number);
 uint32_t sf_ring_number(const struct sf_ring *ring);
 
+/* A name for people, set once, in this process and those forked from it later. 0 or -ENOMEM. sf_ring_name: it may hold
+ * NUL; NULL: there is none. It lives as long as the ring. */
+int sf_ring_set_name(struct sf_ring *ring, const char *name, size_t bytes);
+const char *sf_ring_name(const struct sf_ring *ring, size_t *bytes);
+
 /* Calls visit for every ring that this process holds. visit must not make or free rings. */
 void sf_ring_each(void (*visit)(struct sf_ring *ring, void *context), void *context);
 

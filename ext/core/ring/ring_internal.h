@@ -75,6 +75,8 @@ struct sf_ring {
     _Atomic int64_t head_checked_ns; /* when the holder of the frame at the head was last looked up; no partner */
     int64_t idle_checked_ns;         /* when ring_idle.c last looked whether others are idle */
     int mark;                        /* ring_idle.c's */
+    char *name;                      /* UTF-8, of name_bytes bytes; NULL: it has none */
+    size_t name_bytes;
     struct sf_ring_fork forks[SF_RING_FORKS_KEPT];
     struct sf_ring *previous, *following; /* all of this process's; under ring_handle.c's mutex */
 };

@@ -16,6 +16,8 @@
 #include "py/base/interruption.h"
 #include "py/base/wait.h"
 #include "py/message/message.h"
+#include "py/trace/channels.h"
+#include "py/trace/texts.h"
 
 #define DEFAULT_BYTES (INT64_C(2) << 30)
 
@@ -74,13 +76,34 @@ static void dispose(struct channel *channel)
     end_use(channel);
 }
 
+/* Makes the ring. 0, or -1 with MemoryError. */
+static int make_ring(struct channel *channel, uint64_t bytes, const char *name, Py_ssize_t name_bytes)
+{
+    struct sf_ring *ring;
+    int error = sf_ring_new_counting(&ring, bytes, SF_MESSAGE_LABEL_BYTES);
+    if (!error && name) {
+        error = sf_ring_set_name(ring, name, (size_t)name_bytes);
+        if (error)
+            sf_ring_free(ring);
+    }
+    if (error) {
+        sf_error(error, "cannot map the Channel's memory");
+        return -1;
+    }
+    sf_ring_set_number(ring, sf_log_next_channel());
+    channel->ring = ring;
+    return 0;
+}
+
 static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"size", NULL};
+    static char *keywords[] = {"size", "name", NULL};
     struct channel *channel = (struct channel *)self;
-    PyObject *size = NULL;
+    PyObject *size = NULL, *name = Py_None;
     int64_t bytes = DEFAULT_BYTES;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:Channel", keywords, &size))
+    const char *utf8 = NULL;
+    Py_ssize_t name_bytes = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O$O:Channel", keywords, &size, &name))
         return -1;
     if (channel->ring || channel->disposed) {
         PyErr_SetString(PyExc_RuntimeError, "a Channel is initialised once: make a new one");
@@ -92,14 +115,11 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     if (sf_argument_integer(size, "size", 1, "in bytes", &bytes))
         return -1;
-    int error = sf_ring_new_counting(&channel->ring, (uint64_t)bytes, SF_MESSAGE_LABEL_BYTES);
-    if (error) {
-        sf_error(error, "cannot map the Channel's memory");
+    if (name != Py_None && (!sf_texts_check(name) || !(utf8 = PyUnicode_AsUTF8AndSize(name, &name_bytes))))
         return -1;
-    }
-    uint32_t number = sf_log_next_channel();
-    sf_ring_set_number(channel->ring, number);
-    sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, number, (uint64_t)bytes, 0);
+    if (make_ring(channel, (uint64_t)bytes, utf8, name_bytes))
+        return -1;
+    sf_channels_log(channel->ring);
     return 0;
 }
 
@@ -365,8 +385,17 @@ static PyObject *channel_repr(PyObject *self)
     struct channel *channel = (struct channel *)self;
     if (!channel->ring || channel->disposed)
         return PyUnicode_FromString("<snakefish.Channel, disposed>");
-    return PyUnicode_FromFormat("<snakefish.Channel %u, %lld bytes>", (unsigned)sf_ring_number(channel->ring),
-                                (long long)sf_ring_capacity(channel->ring));
+    size_t name_bytes;
+    const char *utf8 = sf_ring_name(channel->ring, &name_bytes);
+    unsigned number = (unsigned)sf_ring_number(channel->ring);
+    long long bytes = (long long)sf_ring_capacity(channel->ring);
+    if (!utf8)
+        return PyUnicode_FromFormat("<snakefish.Channel %u, %lld bytes>", number, bytes);
+    PyObject *name = PyUnicode_DecodeUTF8(utf8, (Py_ssize_t)name_bytes, NULL), *repr = NULL;
+    if (name)
+        repr = PyUnicode_FromFormat("<snakefish.Channel %u, %R, %lld bytes>", number, name, bytes);
+    Py_XDECREF(name);
+    return repr;
 }
 
 /* Without this an empty Channel would be false, because it has a length. */
@@ -428,7 +457,7 @@ static PyMemberDef members[] = {
 };
 
 PyDoc_STRVAR(
-    doc, "Channel(size=2147483648)\n--\n\n"
+    doc, "Channel(size=2147483648, *, name=None)\n--\n\n"
          "A queue of objects in shared memory, for any number of senders and receivers: in this process and\n"
          "in those forked from it after the Channel was made.\n\n"
          "size: bytes of the messages that it holds together, at least 1. A message counts the bytes of its pickle,\n"
@@ -440,6 +469,7 @@ PyDoc_STRVAR(
          "system, but for 8 MiB: when the Channel is drained, or found empty, up to 5 seconds after it had grown\n"
          "(the larger, the later, so that a stream of large messages is not slowed). A receive that waits does it;\n"
          "without any further call the memory stays until dispose().\n\n"
+         "name: a str for people: repr() and traces show it.\n\n"
          "ValueError when size is too small, MemoryError when no address space is left. Each message is received\n"
          "once, whole; messages of one sender arrive in order. As a context manager it disposes of itself.");
 

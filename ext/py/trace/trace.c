@@ -10,6 +10,7 @@
 #include "core/ring/ring.h"
 #include "py/base/arguments.h"
 #include "py/base/errors.h"
+#include "py/trace/channels.h"
 #include "py/trace/collector.h"
 #include "py/trace/instrument.h"
 #include "py/trace/texts.h"
@@ -48,7 +49,7 @@ static void log_channel(struct sf_ring *ring, void *context)
 {
     (void)context;
     if (sf_ring_number(ring))
-        sf_log_write(SF_EVENT_CHANNEL, SF_PHASE_INSTANT, sf_ring_number(ring), sf_ring_capacity(ring), 0);
+        sf_channels_log(ring);
 }
 
 static PyObject *attach(PyObject *Py_UNUSED(module), PyObject *args)

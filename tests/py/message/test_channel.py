@@ -228,6 +228,26 @@ def test_dispose_is_idempotent_and_ends_this_process_share_only():
     assert "disposed" in repr(channel)
 
 
+def test_a_name_is_shown_here_and_in_what_is_forked():
+    assert repr(Channel(4096, name=None)).count("'") == 0 and "4096" in repr(Channel(4096))
+    for name in "requests", "", "wörter", "it's\n\x1b[31m\u202e\0" + "x" * 100_000:
+        with Channel(4096, name=name) as channel:
+            assert f", {name!r}, 4096 bytes>" in repr(channel)
+            with Thread(lambda: repr(channel)) as task:
+                task.start()
+            assert task.get_result() == repr(channel)
+
+
+def test_a_name_is_a_str_that_can_be_written_and_given_by_keyword():
+    for wrong in b"requests", 7:
+        with pytest.raises(TypeError, match="name must be a str"):
+            Channel(4096, name=wrong)
+    with pytest.raises(ValueError, match="UTF-8"):
+        Channel(4096, name="\ud800")
+    with pytest.raises(TypeError):
+        Channel(4096, "requests")
+
+
 def test_a_value_that_cannot_be_pickled_sends_nothing():
     with Channel(4096) as channel:
         with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):

@@ -33,6 +33,31 @@ back.send_pyobj("untraced")
         assert db.one("SELECT count(*) FROM channel WHERE capacity_bytes = 32768") == 2
 
 
+def test_channels_have_their_names_also_those_that_existed_before(check_program, tmp_path):
+    check_program("""
+import sys, snakefish
+from snakefish import Channel
+channels = [Channel(1000, name="requests"), Channel(1001), Channel(1002, name="a\\0b" + "x" * 100_000)]
+with snakefish.trace.session(sys.argv[1]):
+    channels += [Channel(1003, name="replies"), Channel(1004, name="replies"), Channel(1005)]
+    def make():
+        with Channel(1006, name="of a child") as channel:
+            channel.send_pyobj(1)
+    with snakefish.Thread(make) as task:
+        task.start()
+with snakefish.trace.session(sys.argv[1] + ".second"):
+    channels[0].send_pyobj(1)
+""", tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        names = dict(db.rows("SELECT capacity_bytes, name FROM channel"))
+        assert db.one("SELECT name FROM channel_use") == "of a child"
+    cut = names.pop(1002)
+    assert cut.startswith("a\u2400bxxx") and "cut" in cut and len(cut) < 5000
+    assert names == {1000: "requests", 1001: None, 1003: "replies", 1004: "replies", 1005: None, 1006: "of a child"}
+    with Database(str(tmp_path / "run.db") + ".second") as db:
+        assert db.one("SELECT name FROM channel_use") == "requests"
+
+
 def test_a_message_has_the_bytes_that_count_in_its_channel(check_program, tmp_path):
     """Those of its pickle, or of the bytes object."""
     check_program("""

@@ -42,7 +42,7 @@ def two_threads(path):
     t.wait(3, "message", 26, 34, 1)
     t.span(3, "result", 75, 78, 2)
     t.instant(3, "pickled", 77, a=10, b=75 * MS)
-    t.rows("channel", (1, 4096, 1, "channel"))
+    t.rows("channel", (1, 4096, 1, "channel", None))
     return t
 
 
@@ -316,6 +316,16 @@ def test_what_is_submitted_ends_the_wait_of_its_worker(db):
     analyzed(t)
     assert critical_path(db)[-5:] == [(1, "running", 22, 50), (2, "handover", 50, 60), (2, "running", 60, 90),
                                       (1, "handover", 90, 92), (1, "running", 92, 100)]
+
+
+def test_a_channel_is_shown_by_its_name_and_not_what_a_terminal_must_not_get(db):
+    t = two_threads(db)
+    t.db.execute("UPDATE channel SET name = 'requests' || char(27) || '[31m' || char(8238)")
+    analyzed(t)
+    for command in "analyze", "info":
+        out = trace(command, db).stdout
+        assert "requests" in out and not set("\x1b\u202e").intersection(out), command
+    assert query(db, "SELECT name LIKE 'requests%' FROM channel_use") == [(1,)]
 
 
 def test_messages_and_channels_have_their_times(db):

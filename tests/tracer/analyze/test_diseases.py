@@ -25,7 +25,7 @@ DISEASES = {
     "oversubscription": ("oversubscription", "processes want a CPU at once", "concurrency="),
     "manager_lock": ("lock", "wait for a Manager", "ask it less often"),
     "large_forks": ("processes", "100 processes are forked", "fewer that do more each"),
-    "slow_consumer": ("channel", "slow_consumer.py takes messages from channel 1 too slowly", "let the senders do a part"),
+    "slow_consumer": ("channel", "slow_consumer.py takes messages from channel results too slowly", "let the senders do a part"),
     "small_channel": ("channel", "channel 1 is too small", "Channel(200000) instead of 6.0 KB"),
     "merging": ("merge", "merging takes", "merge less"),
 }

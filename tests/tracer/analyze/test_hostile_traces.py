@@ -45,7 +45,7 @@ def test_sums_of_numbers_near_the_end_of_64_bits(db):
     made = Trace(str(db))
     made.process(0, 10)
     made.process(1, 9)
-    made.rows("channel", (1, MOST, 1, "channel"))
+    made.rows("channel", (1, MOST, 1, "channel", None))
     for seq in range(1, 4):
         made.span(1, "send", 1, 2, 1, seq, MOST)
         made.span(2, "receive", 1, 3, 1, seq, MOST)
@@ -73,7 +73,7 @@ def test_a_message_that_is_received_again_and_again_is_one_message(db):
     made = Trace(str(db))
     made.process(0, 10)
     made.process(0, 10)
-    made.rows("channel", (1, 4096, 1, "channel"))
+    made.rows("channel", (1, 4096, 1, "channel", None))
     count = 20_000
     for n in range(count):
         made.span(1, "send", 1 + n / 10_000, 1.00001 + n / 10_000, 1, 1, 64)

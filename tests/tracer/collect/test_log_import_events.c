@@ -63,8 +63,13 @@ TEST(tasks_and_channels_have_rows_of_their_own)
     writer_text(1, "worker");
     W_INSTANT(TASK, 7, 1, SF_TASK_THREAD);
     W_INSTANT(CHANNEL, 9, 4096, 0);
+    writer_text(2, "requests\x1b[31m");
+    W_INSTANT(CHANNEL_NAME, 9, 2, 0);
     W_INSTANT(TASK, 8, 0, 99); /* an unknown kind */
     look_and_take(import);
+    CHECK_EQ(1, now("SELECT count(*) FROM channel WHERE name LIKE 'requests%' AND capacity_bytes = 4096"));
+    CHECK_EQ(1, now("SELECT count(*) FROM event e JOIN event_kind k ON k.id = e.kind JOIN text t ON t.id = e.a"
+                    " WHERE k.name = 'channel_name' AND t.text LIKE 'requests%'"));
     CHECK_EQ(1, now("SELECT count(*) FROM task WHERE kind = 'thread' AND name = 'worker' AND creator = 1"));
     CHECK_EQ(1, now("SELECT count(*) FROM task WHERE kind IS NULL"));
     CHECK_EQ(4096, now("SELECT capacity_bytes FROM channel WHERE creator = 1"));

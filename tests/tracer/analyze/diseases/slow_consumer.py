@@ -4,7 +4,7 @@ import sys
 import snakefish
 
 CURED = "cured" in sys.argv
-channel = snakefish.Channel(4096)
+channel = snakefish.Channel(4096, name="results")
 
 
 def work(n):
