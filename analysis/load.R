@@ -39,7 +39,8 @@ required_columns <- list(
     ledger = c("process", "category", "ns"), sched_slice = c("process", "start_ns", "end_ns", "wake_ns"),
     critical_path = c("step", "process", "start_ns", "end_ns"), path_activity = c("activity", "ns", "share"),
     efficiency = c("name", "value"), what_if = c("what", "duration_ns", "saved_ns", "speedup", "measured"),
-    advice = c("disease", "sentence", "gain")))
+    advice = c("disease", "sentence", "gain"),
+    prediction = c("cpus", "seconds", "low", "high", "speedup", "efficiency", "limit", "enough", "measured")))
 
 stop_with <- function(...) {
   stop(structure(class = c("report_error", "error", "condition"), list(message = paste0(...), call = NULL)))

@@ -43,8 +43,22 @@ load_trace <- function(path) {
     efficiency = read(db, path, "SELECT name, value, doc FROM efficiency ORDER BY name"),
     what_if = read(db, path, "SELECT what, CAST(duration_ns AS REAL) AS duration_ns, CAST(saved_ns AS REAL) AS saved_ns,
                                      speedup FROM what_if WHERE measured ORDER BY saved_ns DESC, what"),
+    prediction = read_prediction(db, path),
     stats = read(db, path, "SELECT s.name, p.pid, s.severity, CAST(s.value AS TEXT) AS value
                             FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"))
+}
+
+# What can be drawn on log scales: a trace may say anything.
+read_prediction <- function(db, path) {
+  rows <- read(db, path, "
+    SELECT CAST(cpus AS REAL) AS cpus, seconds, low, high, speedup, efficiency, CAST(\"limit\" AS TEXT) AS \"limit\",
+           enough IS 1 AS enough, CASE WHEN measured BETWEEN 1e-9 AND 1e9 THEN measured END AS measured
+    FROM prediction
+    WHERE cpus BETWEEN 1 AND 4096 AND low BETWEEN 1e-9 AND seconds AND seconds <= high AND high <= 1e9
+      AND speedup BETWEEN 0 AND 1e6 AND efficiency BETWEEN 0 AND 1e6 AND \"limit\" IS NOT NULL
+    ORDER BY cpus LIMIT 64")
+  rows$measured <- as.numeric(rows$measured)
+  rows
 }
 
 # The trace's file is not changed: what trace.sql makes is in temporary files while the connection is open.

@@ -8,7 +8,8 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
                                  [--seed N]
 
   --bench BENCH.DB   what `python3 -m bench run` wrote; several for several machines or commits
-  --trace TRACE.DB   what snakefish-trace wrote, after `snakefish-trace analyze`; several for several runs
+  --trace TRACE.DB   what snakefish-trace wrote, after `snakefish-trace analyze` and, for the times on other
+                     numbers of CPUs, `predict --store`; several for several runs
   --beside TRACE.DB  a trace that only the figures that compare traces show
   -o DIRECTORY       where the report goes (build/report)
   --seed N           of the resampling that gives fitted curves their bands (1); the same databases and seed give the
@@ -18,9 +19,9 @@ parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "draw
            "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/figure_speedup",
            "figures/figure_efficiency", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
            "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
-           "figures/figure_merges", "figures/figure_lost", "figures/figure_what_if", "figures/figure_latency",
-           "figures/figure_channels", "figures/figure_events", "page/notices", "page/verdict", "page/tables",
-           "page/understanding", "page/sections")
+           "figures/figure_merges", "figures/figure_lost", "figures/figure_what_if", "figures/figure_prediction",
+           "figures/figure_latency", "figures/figure_channels", "figures/figure_events", "page/notices", "page/verdict",
+           "page/tables", "page/understanding", "page/sections")
 
 # This file's directory, which holds the other files, wherever the report is called from.
 source_directory <- function() {

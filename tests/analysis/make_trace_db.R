@@ -128,6 +128,17 @@ make_trace_db <- function(path, killed = FALSE, state = "complete", stats = NULL
 kernels_view <- "INSERT INTO sched_slice VALUES(2, 101, 0, 6000000, 40000000, 'preempted', NULL, 5500000),
                                                (2, 101, 1, 60000000, 78000000, 'exited', NULL, 40000000)"
 
+# What `predict --store` adds to it: so many seconds on one CPU, of which `serial` cannot be shared out; measured with 2
+# workers on a machine of `cpus`. Beyond 16 CPUs it gets slower.
+predicted <- function(alone = 4, serial = 0.2, cpus = 2) {
+  counts <- 2^(0:6)
+  seconds <- serial + (alone - serial) / counts + 0.01 * pmax(0, counts - 16)
+  limit <- ifelse(counts < 16, "the tasks", "from 14 CPUs on what program.py does itself, 0.2 s")
+  c(sprintf("INSERT INTO prediction VALUES(%.0f, %.9f, %.9f, %.9f, %.9f, %.9f, '%s', %d, %s)", counts, seconds, 0.95 * seconds,
+            1.1 * seconds, alone / seconds, alone / seconds / counts, limit, counts >= 16, ifelse(counts == 2, "2.2", "NULL")),
+    sprintf("INSERT INTO meta VALUES('cpus', %s)", cpus))
+}
+
 # What shared variables add to it: both tasks have changed `table`, one of them `hits`; two changes did not agree. others:
 # so many more variables.
 shared_variables <- function(others = 0) {

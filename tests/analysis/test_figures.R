@@ -187,6 +187,84 @@ test_that("of many shared variables the costliest have a bar each, and the other
   expect_equal(fits$merges$variable[15], "variable_1")
 })
 
+predicted_run <- function(name, ...) load_trace(change(make_trace_db(in_scratch(paste0(name, ".db"))), predicted(...)))
+layer_of <- function(figure, geom) {
+  plot <- figure$draw(FALSE)$plot
+  grDevices::pdf(NULL)
+  built <- on_device(ggplot2::ggplot_build(plot))
+  built$data[vapply(plot$layers, function(layer) inherits(layer$geom, geom), TRUE)]
+}
+
+test_that("a prediction is solid within the CPUs of the machine and dashed beyond, with its band and the measured point", {
+  figure <- figure_prediction(list(predicted_run("predicted")))
+  expect_drawn(figure, phone = TRUE)
+  lines <- layer_of(figure, "GeomLine")
+  lines <- bind(lapply(lines, function(line) line[c("x", "y", "linetype", "colour")]))
+  lines <- lines[lines$colour != faint, ]
+  expect_equal(2^lines$x[lines$linetype == "solid"], 1:2)
+  expect_equal(2^lines$x[lines$linetype == "22"], 2^(1:6))
+  band <- layer_of(figure, "GeomRibbon")[[1]]
+  expect_equal(10^c(band$ymin[1], band$ymax[1]), c(3.8e9, 4.4e9))
+  points <- layer_of(figure, "GeomPoint")
+  expect_equal(c(2^points[[1]]$x, 10^points[[1]]$y), c(16, 0.4375e9))  # from here on more do not help
+  measured <- points[[2]][is.finite(points[[2]]$y), ]
+  expect_equal(c(2^measured$x, 10^measured$y), c(2, 2.2e9))
+  expect_equal(figure$finding, paste(
+    "predicted took 2.20 s on 2 CPUs, where 2.10 s is predicted. On 16 CPUs it would take 438 ms, 9.14 times as fast as on one,",
+    "and more do not help. The limit there: from 14 CPUs on what program.py does itself, 0.2 s."))
+  expect_match(figure$caption, "Vertical line: the machine's 2 CPUs")
+  expect_equal(nrow(prediction_table(list(predicted_run("predicted")))), 7)
+})
+
+test_that("the tested error of predictions is that of the tracer's README", {
+  readme <- gsub("\\s+", " ", paste(readLines(file.path(repository, "tracer/README.md")), collapse = " "))
+  for (told in c("in 233 of 260 cases", "Half were within 0.7 %", "The worst, by 42 %",
+                 "with 32 in 46 of 52, with 64 in 31 of 52", "took 0.96 to 1.12 times what the trace with 1 predicts")) {
+    expect_match(readme, told, fixed = TRUE)
+  }
+  expect_equal(46 + 31, 77)
+  for (told in c("233 of 260", "0.7 %", "42 %", "77 of 104", "0.96 to 1.12")) expect_match(prediction_tested, told, fixed = TRUE)
+})
+
+test_that("snakefish stands beside multiprocessing in the panel of their program, others in one panel, many in their own", {
+  pair <- lapply(c("life-snakefish", "life-multiprocessing", "fasta-snakefish"), predicted_run)
+  rows <- prediction_rows(pair)
+  expect_equal(levels(rows$panel), c("life", "fasta"))
+  expect_equal(levels(rows$series), c("snakefish", "multiprocessing"))
+  expect_drawn(figure_prediction(pair), phone = TRUE)
+  two <- label_apart(list(predicted_run("one"), predicted_run("one", alone = 8)))
+  expect_equal(nlevels(prediction_rows(two)$panel), 1)
+  expect_equal(nlevels(prediction_rows(two)$series), 2)
+  expect_drawn(figure_prediction(two))
+  many <- label_apart(rep(two[1], most_predicted_series + 1))
+  expect_equal(nlevels(prediction_rows(many)$panel), length(many))
+  expect_drawn(figure_prediction(many))
+  expect_match(figure_prediction(many)$finding, "^Of 7 traced runs .* would gain most by more CPUs, and .* least[.]$")
+})
+
+test_that("of a machine that is not known all is dashed; a run with more workers than CPUs is told as such", {
+  unknown <- figure_prediction(list(predicted_run("elsewhere", cpus = "'x'")))
+  expect_drawn(unknown)
+  expect_false(grepl("Vertical", unknown$caption))
+  expect_equal(unique(layer_of(unknown, "GeomLine")[[2]]$linetype), "22")
+  few <- figure_prediction(list(predicted_run("few", cpus = 1)))
+  expect_match(few$finding, "^few took 2.20 s with 2 workers, ")
+  expect_match(few$caption, "more workers than CPUs")
+})
+
+test_that("without a prediction, or with one that cannot be, the page says how to get one", {
+  path <- make_trace_db(in_scratch("t.db"))
+  expect_missing(figure_prediction(list(load_trace(path))), "snakefish-trace report stores one")
+  expect_null(prediction_table(list(load_trace(path))))
+  change(path, "INSERT INTO prediction VALUES(0, 1, 1, 1, 1, 1, 'zero CPUs', 1, 1), (1, 'x', 1, 1, 1, 1, 'no number', 1, 1),
+         (2, -1, -1, -1, 1, 1, 'negative', 1, 1), (4, 9e999, 1, 9e999, 1, 1, 'endless', 1, 1),
+         (8, 0, 0, 0, 1, 1, 'no time', 1, 1), (16, 2, 3, 1, 1, 1, 'outside of its interval', 1, 1),
+         (32, 1, 1, 1, NULL, 1, 'no speedup', 1, 1)")
+  expect_missing(figure_prediction(list(load_trace(path))), "snakefish-trace report stores one")
+  change(path, "INSERT INTO prediction VALUES(64, 1, 1, 1, 1, 1, x'1b5b', 'x', 'x')")
+  expect_drawn(figure_prediction(list(load_trace(path))), phone = TRUE)
+})
+
 test_that("many processes: a bar for each name, not for each process", {
   trace <- load_trace(make_large_trace_db(in_scratch("l.db")))
   expect_equal(levels(ledger_bars(trace$ledger, trace$processes)$rows$bar), c("worker, 90 processes", "program.py"))

@@ -1,5 +1,5 @@
 bench_db <- computed(make_bench_db(in_scratch("bench.db"), blocks = 6, workers = 1:2))
-trace_db <- make_trace_db(in_scratch("trace.db"), killed = TRUE)
+trace_db <- change(make_trace_db(in_scratch("trace.db"), killed = TRUE), predicted())
 page_of <- function(directory) paste(readLines(file.path(directory, "index.html"), encoding = "UTF-8"), collapse = "\n")
 tags <- function(page, name) regmatches(page, gregexpr(sprintf("<%s[ >][^>]*>?", name), page))[[1]]
 
@@ -10,8 +10,8 @@ test_that("both databases, relative paths, another directory: one page and its f
   expect_equal(done$out[length(done$out)], "out put/index.html")
   expect_match(done$out[1], "^snakefish runs these 2 programs 1.2")
   directory <- in_scratch("out put")
-  names <- c("channels", "efficiency", "events", "latency", "ledger", "lost_speedup", "micro", "ratio", "run_times", "serial",
-             "speedup", "timeline", "tracing", "what_if")
+  names <- c("channels", "efficiency", "events", "latency", "ledger", "lost_speedup", "micro", "prediction", "ratio", "run_times",
+             "serial", "speedup", "timeline", "tracing", "what_if")
   expect_setequal(list.files(directory), c("index.html", outer(names, c(".svg", ".pdf", ".csv"), paste0)))
   page <- page_of(directory)
   expect_match(page, "snakefish runs these 2 programs 1.2")

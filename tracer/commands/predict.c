@@ -8,12 +8,11 @@
 #include "base/table.h"
 #include "commands/commands.h"
 #include "predict/ceiling.h"
-#include "predict/predict.h"
+#include "predict/prediction_table.h"
 #include "store/database.h"
-#include "store/inserts.h"
 
 static const char usage[] =
-    "usage: snakefish-trace predict [--cpus N,N,...] [--machine N] [--ceiling BENCH] [--json] FILE\n"
+    "usage: snakefish-trace predict [--cpus N,N,...] [--machine N] [--ceiling BENCH] [--json] [--store] FILE\n"
     "\n"
     "Says how long the traced run would take on other numbers of CPUs, what limits it there, and from how many CPUs "
     "on\n"
@@ -30,6 +29,9 @@ static const char usage[] =
     "by\n"
     "                  as much as its independent copies of programs do\n"
     "  --json          print one JSON object instead\n"
+    "  --store         store it in the trace too, so that `snakefish-trace report` draws it; also on as many CPUs as "
+    "the\n"
+    "                  machine of the run had, four times as many, and as the maps had workers\n"
     "\n"
     "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
     "example      snakefish-trace predict --cpus 4,16,64 run.db\n";
@@ -58,23 +60,6 @@ static int read_cpus(int *cpus, const char *text)
     return kept;
 }
 
-static int put_predictions(sqlite3 *db, const struct predict *predict)
-{
-    struct inserts inserts;
-    if (sqlite3_exec(db,
-                     "CREATE TEMP TABLE prediction(cpus INTEGER, seconds REAL, low REAL, high REAL, speedup REAL, "
-                     "efficiency REAL, \"limit\" TEXT)",
-                     NULL, NULL, NULL) != SQLITE_OK)
-        return -EIO;
-    inserts_open(&inserts, db, "INSERT INTO prediction VALUES(?, ?, ?, ?, ?, ?, ?)");
-    for (int i = 0; i < predict->count; i++) {
-        const struct prediction *p = &predict->predictions[i];
-        inserts_row(&inserts, "irrrrrs", (int64_t)p->cpus, p->seconds, p->low, p->high, p->speedup,
-                    p->speedup / p->cpus, p->limit.text);
-    }
-    return inserts_close(&inserts);
-}
-
 static int print_text(sqlite3 *db, const struct predict *predict)
 {
     if (!predict->maps)
@@ -94,12 +79,13 @@ static int print_text(sqlite3 *db, const struct predict *predict)
 static int print_json(sqlite3 *db, const struct predict *predict)
 {
     output_print("{\"predictions\": ");
-    int error = json_rows(stdout, db, "SELECT * FROM prediction ORDER BY cpus");
+    int error = json_rows(
+        stdout, db, "SELECT cpus, seconds, low, high, speedup, efficiency, \"limit\" FROM prediction ORDER BY cpus");
     output_print(",\n\"enough\": %d}\n", predict->enough);
     return error;
 }
 
-static int run(const char *path, struct predict *predicting, bool json, struct sentence *why)
+static int run(const char *path, struct predict *predicting, bool json, bool store, struct sentence *why)
 {
     sqlite3 *db;
     struct sentence reason;
@@ -107,7 +93,11 @@ static int run(const char *path, struct predict *predicting, bool json, struct s
     if (error)
         return error;
     error = predict(predicting, db, &reason);
-    if (!error && (put_predictions(db, predicting) || (json ? print_json(db, predicting) : print_text(db, predicting))))
+    if (!error && prediction_table_make(db, predicting))
+        error = output_explain(&reason, -EIO, "%s", sqlite3_errmsg(db));
+    if (!error && store)
+        error = prediction_table_store(db, &reason);
+    if (!error && (json ? print_json(db, predicting) : print_text(db, predicting)))
         error = output_explain(&reason, -EIO, "%s", sqlite3_errmsg(db));
     if (error)
         output_explain(why, error, "cannot predict from %s: %s", path, reason.text);
@@ -117,24 +107,31 @@ static int run(const char *path, struct predict *predicting, bool json, struct s
 
 int cmd_predict(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"cpus", required_argument, NULL, 'c'},    {"ceiling", required_argument, NULL, 'l'},
-        {"machine", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {0}};
+    static const struct option options[] = {{"cpus", required_argument, NULL, 'c'},
+                                            {"ceiling", required_argument, NULL, 'l'},
+                                            {"machine", required_argument, NULL, 'm'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"store", no_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct command_line line = command_line(argc, argv, "+:h", options, usage);
-    int cpus[PREDICT_COUNT_MOST], machine[PREDICT_COUNT_MOST] = {0};
-    struct predict predicting = {.cpus = cpus, .count = read_cpus(cpus, "1,2,4,8,16,32,64")};
+    int asked[PREDICT_COUNT_MOST], machine[PREDICT_COUNT_MOST] = {0};
+    struct predict predicting = {.cpus = predict_usual_cpus, .count = PREDICT_USUAL_COUNT};
     static double slowdowns[PREDICT_CPUS_MOST + 1];
     const char *path = NULL, *ceiling = NULL;
     struct sentence why;
-    bool json = false;
+    bool json = false, store = false;
     for (int next; (next = command_next(&line)) != COMMAND_END;) {
         if (next == 'j')
             json = true;
-        else if (next == 'c' && !(predicting.count = read_cpus(cpus, optarg)))
+        else if (next == 's')
+            store = true;
+        else if (next == 'c' && !(predicting.count = read_cpus(asked, optarg)))
             return command_usage(usage,
                                  "--cpus needs numbers from 1 to %d with commas between them, at most %d, not %s",
                                  PREDICT_CPUS_MOST, PREDICT_COUNT_MOST, optarg);
+        else if (next == 'c')
+            predicting.cpus = asked;
         else if (next == 'l')
             ceiling = optarg;
         else if (next == 'm' && read_cpus(machine, optarg) != 1)
@@ -148,9 +145,14 @@ int cmd_predict(int argc, char **argv)
         return line.status;
     if (!path)
         return command_usage(usage, "predict needs a trace");
+    if (store && (ceiling || machine[0]))
+        return command_usage(usage, "--store goes with neither --ceiling nor --machine: the report draws the run as "
+                                    "it was");
+    predicting.with_run = store;
     predicting.machine = machine[0];
     predicting.slowdowns = ceiling ? slowdowns : NULL;
-    if ((ceiling && ceiling_read(slowdowns, PREDICT_CPUS_MOST, ceiling, &why)) || run(path, &predicting, json, &why)) {
+    if ((ceiling && ceiling_read(slowdowns, PREDICT_CPUS_MOST, ceiling, &why)) ||
+        run(path, &predicting, json, store, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;
     }

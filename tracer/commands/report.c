@@ -10,6 +10,7 @@
 
 #include "analyze/analysis.h"
 #include "commands/commands.h"
+#include "predict/prediction_table.h"
 #include "store/database.h"
 #include "store/rows.h"
 
@@ -17,9 +18,10 @@ static const char usage[] =
     "usage: snakefish-trace report [-o DIRECTORY] FILE ...\n"
     "\n"
     "Writes DIRECTORY/index.html and its figures as SVG, PDF and CSV: where the speed-up went, the timeline, the\n"
-    "ledger, channels. A trace that was not analysed yet is analysed first, and the results are stored in it. With\n"
-    "several traces, the first figures compare them. Needs R (r-base-core and what else `make deps` installs) and\n"
-    "the checkout of snakefish that this program was built in.\n"
+    "ledger, channels, what `snakefish-trace predict` says. A trace that was not analysed yet is analysed first, and\n"
+    "its times on other numbers of CPUs are predicted; the results are stored in it. With several traces, the first\n"
+    "figures compare them. Needs R (r-base-core and what else `make deps` installs) and the checkout of snakefish\n"
+    "that this program was built in.\n"
     "\n"
     "  -o, --output DIRECTORY  where to write (build/report)\n"
     "\n"
@@ -63,7 +65,18 @@ static int find_script(char path[PATH_MAX], struct sentence *why)
                           "analysis/report.R of its own to run: use build/bin/snakefish-trace of a checkout");
 }
 
-/* The report reads the tables that the analysis fills. A trace that cannot be written is reported without them. */
+/* The page lacks a figure without it, and nothing else; it says which. */
+static void predict_once(sqlite3 *db)
+{
+    struct predict usual = {.cpus = predict_usual_cpus, .count = PREDICT_USUAL_COUNT, .with_run = true};
+    struct sentence why;
+    if (!rows_number(db, "SELECT count(*) FROM prediction") && !predict(&usual, db, &why) &&
+        !prediction_table_make(db, &usual))
+        prediction_table_store(db, &why);
+}
+
+/* The report reads the tables that the analysis and the prediction fill. A trace that cannot be written is reported
+ * without them. */
 static int analyse_once(const char *path, struct sentence *why)
 {
     sqlite3 *db;
@@ -73,6 +86,8 @@ static int analyse_once(const char *path, struct sentence *why)
         return error;
     if (!rows_number(db, "SELECT 1 FROM critical_path LIMIT 1") && analysis_fill(db, &reason))
         error = output_explain(why, -EIO, "cannot analyse %s: %s", path, reason.text);
+    if (!error && !sqlite3_db_readonly(db, "main"))
+        predict_once(db);
     sqlite3_close(db);
     return error;
 }

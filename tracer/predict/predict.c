@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "analyze/graph_build.h"
 #include "base/text.h"
@@ -19,6 +20,8 @@ enum { DRAWS = 100, DRAWS_LEAST = 20 };
 #define ENOUGH 1.02
 #define ONE_TASK 0.9 /* of the tasks on the path: then it is the longest one that counts */
 
+const int predict_usual_cpus[PREDICT_USUAL_COUNT] = {1, 2, 4, 8, 16, 32, 64};
+
 struct predicting {
     struct predict *predict;
     sqlite3 *db;
@@ -28,6 +31,8 @@ struct predicting {
     struct maps maps;
     double *unit_factors, *map_fork_ns;
     double drawn_s[DRAWS];
+    int64_t machine; /* the CPUs of the machine of the run; 0: not known */
+    int cpus[PREDICT_COUNT_MOST];
 };
 
 /* The changes of all simulations. */
@@ -222,6 +227,47 @@ static int first_with(struct predicting *p, int below, int cpus, int limit)
     return cpus;
 }
 
+/* ---- on which numbers of CPUs ---- */
+
+/* Keeps the numbers rising. */
+static void add_cpus(struct predicting *p, int64_t cpus)
+{
+    int at = 0, *count = &p->predict->count;
+    while (at < *count && p->cpus[at] < cpus)
+        at++;
+    if (cpus < 1 || cpus > PREDICT_CPUS_MOST || *count == PREDICT_COUNT_MOST || (at < *count && p->cpus[at] == cpus))
+        return;
+    memmove(p->cpus + at + 1, p->cpus + at, (size_t)(*count - at) * sizeof *p->cpus);
+    p->cpus[at] = (int)cpus;
+    ++*count;
+}
+
+/* What the run was measured on: a map in a worker has that worker's share. */
+static void find_measured(struct predicting *p)
+{
+    int64_t workers = 0;
+    for (uint32_t i = 0; i < p->maps.count; i++)
+        if (!p->maps.rows[i].is_nested && p->maps.rows[i].workers > workers)
+            workers = p->maps.rows[i].workers;
+    if (!p->maps.count)
+        workers = p->machine;
+    p->predict->measured_cpus = workers >= 1 && workers <= PREDICT_CPUS_MOST ? (int)workers : 0;
+    p->predict->measured_s = (double)(p->graph.to_ns - p->graph.from_ns) / 1e9;
+}
+
+static void choose_cpus(struct predicting *p)
+{
+    memcpy(p->cpus, p->predict->cpus, (size_t)p->predict->count * sizeof *p->cpus);
+    find_measured(p);
+    if (!p->predict->with_run)
+        return;
+    add_cpus(p, p->predict->measured_cpus);
+    add_cpus(p, p->machine);
+    add_cpus(p, p->machine > PREDICT_CPUS_MOST ? 0 : 4 * p->machine);
+}
+
+/* ---- all of them ---- */
+
 static void find_enough(struct predict *predict)
 {
     double least_s = predict->predictions[0].seconds;
@@ -244,7 +290,7 @@ static int predict_all(struct predicting *p)
     for (int i = 0; i < predict->count; i++) {
         struct prediction *prediction = &predict->predictions[i];
         int limit;
-        *prediction = (struct prediction){.cpus = predict->cpus[i]};
+        *prediction = (struct prediction){.cpus = p->cpus[i]};
         prediction->seconds = seconds_on(p, prediction->cpus, &path, &limit);
         if (prediction->seconds < 0 || find_interval(p, prediction))
             return -ENOMEM;
@@ -264,9 +310,9 @@ static int predict_all(struct predicting *p)
 static int predict_program(struct predicting *p)
 {
     int error = graph_build(&p->graph, p->db, &p->processes);
+    p->machine = rows_number(p->db, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'cpus'");
     if (!error)
-        error = program_init(&p->program, &p->graph,
-                             rows_number(p->db, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'cpus'"));
+        error = program_init(&p->program, &p->graph, p->machine);
     if (!error)
         error = maps_init(&p->maps, &p->program);
     if (error)
@@ -279,6 +325,7 @@ static int predict_program(struct predicting *p)
     p->predict->processes = 0;
     for (int i = 0; i < p->processes.count; i++)
         p->predict->processes += !p->program.launches[i].is_worker;
+    choose_cpus(p);
     return predict_all(p);
 }
 

@@ -4,11 +4,15 @@
 #define SF_TRACER_PREDICT_PREDICT_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/output.h"
 
-enum { PREDICT_CPUS_MOST = 4096, PREDICT_COUNT_MOST = 64 };
+enum { PREDICT_CPUS_MOST = 4096, PREDICT_COUNT_MOST = 64, PREDICT_USUAL_COUNT = 7 };
+
+/* The numbers of CPUs where nobody asks for others. */
+extern const int predict_usual_cpus[PREDICT_USUAL_COUNT];
 
 struct prediction {
     int cpus;
@@ -23,11 +27,15 @@ struct prediction {
 struct predict {
     const int *cpus;         /* rising, from 1 to PREDICT_CPUS_MOST */
     int count;               /* at most PREDICT_COUNT_MOST */
+    bool with_run;           /* also on as many as the machine of the run had, four times as many, and as its maps had
+                              * workers, while there is room; `count` counts these too */
     int machine;             /* as in struct map_changes */
     const double *slowdowns; /* [1..PREDICT_CPUS_MOST], of ceiling.h; NULL: nobody is slower because others work */
 
     struct prediction predictions[PREDICT_COUNT_MOST];
-    int enough;               /* the fewest of the CPUs with which it is within 2 % of its shortest */
+    double measured_s; /* how long the run took */
+    int measured_cpus; /* as many as its maps had workers, at most; without maps, as its machine had; 0: unknown */
+    int enough;        /* the fewest of the CPUs with which it is within 2 % of its shortest */
     uint32_t maps, processes; /* maps that were handed out again; processes that did what they did in the run */
 };
 

@@ -287,3 +287,12 @@ CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGE
 -- without it; NULL: that is not known. It is three quarters of what a replay without the disease gains, because a cure
 -- seldom costs nothing, and no more than the CPUs can give.
 CREATE TABLE advice(rank INTEGER PRIMARY KEY, disease TEXT, sentence TEXT, gain REAL);
+
+-- What `snakefish-trace predict --store` and `report` have stored: how long the run would take on so many CPUs. Empty
+-- until then. low, high: the middle 95 % when the tasks' times are drawn anew. speedup: against one CPU. limit: what most
+-- of the longest path goes into, in words. enough: 1 where more CPUs than these do not help. measured: how long the run
+-- took, in seconds, in the row of as many CPUs as its maps had workers, or, if it called no map, as the machine has; else
+-- NULL.
+CREATE TABLE prediction(
+  cpus INTEGER PRIMARY KEY, seconds REAL, low REAL, high REAL, speedup REAL, efficiency REAL, "limit" TEXT,
+  enough INTEGER, measured REAL);

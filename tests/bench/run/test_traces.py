@@ -11,6 +11,7 @@ def test_a_program_is_traced_under_both_runtimes(bench, program, tmp_path):
         with sqlite3.connect(tmp_path / "traces" / f"injected-{runtime}.db") as db:
             assert db.execute("SELECT count(*) > 1 FROM process").fetchone() == (1,), runtime
             assert db.execute("SELECT value > 0 FROM efficiency WHERE name = 'useful_ns'").fetchone() == (1,)
+            assert db.execute("SELECT count(*) > 1 FROM prediction").fetchone() == (1,)
     assert "no workload" in bench("trace", "nothing", code=2)[1]
     assert "not with names" in bench("trace", "--full", "injected", code=2)[1]
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tracing import BUILD, ROOT, trace
+from tracing import BUILD, ROOT, query, trace
 
 SLEEPERS = ROOT / "tests" / "stress" / "sleepers.py"
 KEYS = ["cpus", "seconds", "low", "high", "speedup", "efficiency", "limit"]
@@ -72,6 +72,58 @@ def test_a_program_without_maps_is_said_to_have_none(db):
 def test_wrong_numbers_of_cpus_are_refused(cpus, db):
     done = trace("predict", "--cpus", cpus, db)
     assert done.returncode == 2 and done.stdout == "" and "--cpus needs numbers from 1 to 4096" in done.stderr
+
+
+# ---- stored, for the report ----
+
+def stored(db):
+    connection = sqlite3.connect(db)
+    connection.row_factory = sqlite3.Row
+    rows = [dict(row) for row in connection.execute("SELECT * FROM prediction ORDER BY cpus")]
+    connection.close()
+    return rows
+
+
+def test_what_is_stored_is_what_is_said_with_the_measured_time_at_as_many_cpus_as_workers(db):
+    said = predictions(traced(db, "even", 3), "--store")
+    rows = stored(db)
+    assert len(rows) == len(said)
+    for row, one in zip(rows, said):  # JSON has 9 digits
+        assert {key: row[key] for key in KEYS} == {**one, **{key: pytest.approx(one[key], rel=1e-6) for key in KEYS[1:-1]}}
+    assert {1, 2, 3, 4, 64} <= {row["cpus"] for row in rows}  # 3 workers
+    (measured,) = [row for row in rows if row["measured"] is not None]
+    assert measured["cpus"] == 3
+    assert measured["measured"] == pytest.approx(measured["seconds"], rel=0.3)
+    assert [row["enough"] for row in rows] == sorted(row["enough"] for row in rows) and rows[-1]["enough"] == 1
+    predictions(db, "--store", "--cpus", "5")  # in place of those before
+    assert 5 in {row["cpus"] for row in stored(db)} and 64 not in {row["cpus"] for row in stored(db)}
+
+
+def test_without_maps_the_measured_time_is_that_of_the_machine(db):
+    code = "import snakefish\nwith snakefish.Thread(int): pass"
+    done = trace("record", "-q", "-o", db, "--", sys.executable, "-c", code,
+                 env={**os.environ, "PYTHONPATH": str(BUILD / "lib")})
+    assert done.returncode == 0, done.stderr
+    predictions(db, "--store")
+    ((cpus,),) = query(db, "SELECT value FROM meta WHERE key = 'cpus'")
+    assert [row["cpus"] for row in stored(db) if row["measured"] is not None] == [cpus]
+    assert 4 * cpus in {row["cpus"] for row in stored(db)}
+
+
+def test_a_trace_that_cannot_be_written_stores_nothing_and_says_so(db):
+    traced(db, "even", 1)
+    connection = sqlite3.connect(db, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    done = trace("predict", "--store", db)
+    connection.close()
+    assert done.returncode == 1 and done.stdout == "" and "cannot predict from" in done.stderr and "locked" in done.stderr
+    assert stored(db) == []
+
+
+@pytest.mark.parametrize("options", [("--machine", "2"), ("--ceiling", "bench.db")])
+def test_what_another_machine_would_do_is_not_stored(options, db):
+    done = trace("predict", "--store", *options, db)
+    assert done.returncode == 2 and "--store goes with neither --ceiling nor --machine" in done.stderr
 
 
 # ---- the machine's ceiling ----

@@ -4,10 +4,11 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
-from tracing import PROGRAM, TRACE, query, record, trace
+from tracing import BUILD, PROGRAM, TRACE, query, record, trace
 
 
 @pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")
@@ -20,8 +21,9 @@ def test_a_trace_is_analysed_and_its_page_is_written(db, tmp_path):
     assert page == str(tmp_path / "page" / "index.html") and "CPU" in machine
     assert done.stdout.startswith("The traced run took ")
     assert query(db, "SELECT count(*) FROM critical_path")[0][0] > 0
+    assert query(db, "SELECT count(*) >= 7, count(measured) FROM prediction") == [(1, 1)]
     names = os.listdir(tmp_path / "page")
-    assert {"index.html", "timeline.svg", "timeline.pdf", "timeline.csv", "lost_speedup.svg"} <= set(names)
+    assert {"index.html", "timeline.svg", "timeline.pdf", "timeline.csv", "lost_speedup.svg", "prediction.svg"} <= set(names)
 
 
 @pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")
@@ -62,6 +64,41 @@ def test_names_reach_neither_the_terminal_nor_the_page_as_commands(db, tmp_path)
     assert not set("\x1b\u202e\u009b").intersection(done.stdout + done.stderr)
     page = (tmp_path / "page" / "index.html").read_text()
     assert "&lt;script&gt;alert(1)" in page and "<script>alert(1)" not in page
+
+
+@pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")
+def test_the_report_draws_the_prediction_that_is_stored(db, tmp_path):
+    record(db, PROGRAM, "run", "50")
+    assert trace("predict", "--store", "--cpus", "3,100", db).returncode == 0
+    stored = query(db, "SELECT * FROM prediction")
+    done = trace("report", db, "-o", tmp_path / "page", timeout=300)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert query(db, "SELECT * FROM prediction") == stored
+    rows = (tmp_path / "page" / "prediction.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[1] for row in rows] == [str(cpus) for cpus, *_ in stored]
+
+
+@pytest.mark.skipif(not shutil.which("Rscript"), reason="no Rscript")
+def test_traces_that_lie_are_reported_with_or_without_a_prediction(db, tmp_path):
+    """Maps with any numbers, processes that last no time, a machine of any number of CPUs, a prediction of anything."""
+    done = trace("record", "-q", "-o", db, "--", sys.executable, "-c", "import snakefish; snakefish.map(abs, range(50))",
+                 env={**os.environ, "PYTHONPATH": str(BUILD / "lib")})
+    assert done.returncode == 0, done
+    lies = ["UPDATE event SET b = 9223372036854775807 WHERE phase = 1", "UPDATE event SET a = -5, b = -5",
+            "UPDATE process SET end_ns = start_ns", "DELETE FROM event", "UPDATE process SET parent = id",
+            "UPDATE meta SET value = 9223372036854775807 WHERE key = 'cpus'", "UPDATE meta SET value = 'x' WHERE key = 'cpus'",
+            "INSERT INTO prediction VALUES(0, 'x', -1, x'00', 9e999, NULL, x'ff', 'x', -9e999), "
+            "(2, 1, 1, 1, 1, 1, x'1b5b333100ff', 7, 'x')"]
+    paths = [tmp_path / f"lie{number}.db" for number in range(len(lies))]
+    for path, lie in zip(paths, lies):
+        shutil.copy(db, path)
+        connection = sqlite3.connect(path)
+        connection.execute(lie)
+        connection.commit()
+        connection.close()
+    done = trace("report", *paths, "-o", tmp_path / "page", timeout=600)
+    assert done.returncode == 0, done
+    assert "On other numbers of CPUs" in (tmp_path / "page" / "index.html").read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("Rscript"), reason="a small disk needs root, and R")

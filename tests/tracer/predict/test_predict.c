@@ -55,6 +55,38 @@ TEST(an_interval_comes_from_how_much_tasks_differ)
     sqlite3_close(g.db);
 }
 
+/* The run had one worker, on a machine of 3 CPUs. */
+TEST(a_prediction_for_the_report_has_the_run_and_its_machine_and_keeps_the_numbers_rising)
+{
+    int64_t tasks[8];
+    const int cpus[] = {2, 8}, all[] = {1, 2, 3, 8, 12};
+    equal(tasks, 8, 1000);
+    struct fixture f = map_of(500, tasks, 8, 1, 1);
+    struct predict p = {.cpus = cpus, .count = 2, .with_run = true};
+    trace_sql(f.db, "INSERT INTO meta VALUES('cpus', 3)");
+    predicted(&f, &p);
+    CHECK_EQ(5, p.count);
+    for (int i = 0; i < p.count; i++)
+        CHECK_EQ(all[i], p.predictions[i].cpus);
+    CHECK_EQ(1, p.measured_cpus);
+    CHECK(p.measured_s == 8600e-9 && p.predictions[0].seconds == p.measured_s);
+    sqlite3_close(f.db);
+}
+
+TEST(a_full_list_of_cpus_stays_as_it_is)
+{
+    int64_t tasks[1] = {1000};
+    int cpus[PREDICT_COUNT_MOST];
+    for (int i = 0; i < PREDICT_COUNT_MOST; i++)
+        cpus[i] = i + 2;
+    struct fixture f = map_of(0, tasks, 1, 1, 1);
+    struct predict p = {.cpus = cpus, .count = PREDICT_COUNT_MOST, .with_run = true};
+    predicted(&f, &p);
+    CHECK_EQ(PREDICT_COUNT_MOST, p.count);
+    CHECK_EQ(2, p.predictions[0].cpus);
+    sqlite3_close(f.db);
+}
+
 TEST(a_trace_without_processes_lasts_no_time)
 {
     const int cpus[] = {1, 64};
