@@ -25,7 +25,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LIMIT_SECONDS = 1200  # of one suite, also on a slow machine
+LIMIT_SECONDS = 1800  # of one suite, also on a slow machine
 WORDS = ("passed", "failed", "skipped")
 WITH_ASSERTS = ("py", "py-merge", "py-workers", "py-executor", "py-trace", "tracer", "reentrancy", "hostile")
 LONGEST = ("py", "py-workers", "py-merge", "analysis", "py-executor", "py-trace", "bench", "tracer", "py-pypy")

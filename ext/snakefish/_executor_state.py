@@ -104,6 +104,8 @@ class State:
             self.add([task])
         else:
             task.was_sent(self.crew, self.waiting)
+            if self.crew.alive < min(self.max_workers, self.crew.under_way):
+                self.crew.nudge()  # a worker that was counted has ended, and was not missed before the task was sent
 
     def try_to_send(self, task):
         """What crew.send() says."""

@@ -60,6 +60,28 @@ def test_workers_that_are_killed_while_idle_cost_nothing(executor):
     assert executor.submit(abs, -1).result(LIMIT_S) == 1
 
 
+def test_a_worker_that_ends_right_before_a_task_is_sent_is_replaced(executor, gate, monkeypatch):
+    """Before it is sent, the manager does not miss the worker; afterwards nothing else comes that would make it look."""
+    busy, state = executor.submit(gate.receive_pyobj), executor._state
+    begin = state.begin
+
+    def begin_and_end():
+        begin()
+        state.new_generation()  # who is idle ends
+        assert not settles(lambda: state.crew.alive > 1)
+        time.sleep(0.1)  # the manager sleeps again
+
+    assert not settles(lambda: not state.crew.claims())
+    monkeypatch.setattr(state, "begin", begin_and_end)
+    task = executor.submit(abs, -2)
+    monkeypatch.undo()
+    try:
+        assert task.result(LIMIT_S) == 2
+    finally:
+        gate.send_pyobj("finished")
+    assert busy.result(LIMIT_S) == "finished"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_that_are_killed_at_random_lose_exactly_their_tasks(seed):
     rng = random.Random(seed)
