@@ -209,11 +209,11 @@ static double second_age; /* of the process when it makes its second log, as a s
 /* Two logs by the same pid, 10 ms or more apart. */
 static void write_two_logs(void)
 {
-    int64_t first_ns = clock_now_ns();
+    uint64_t first_tsc = writer_log->start_tsc;
     write_1000();
     usleep(10000);
     CHECK_EQ(0, writer_open(recorded.session.dir, 0, "second"));
-    writer_log->age_ns = (uint64_t)(second_age * (double)(clock_now_ns() - first_ns));
+    writer_log->age_ns = (uint64_t)(second_age * (double)(writer_tsc() - first_tsc) * recorded.clock.open.ns_per_tick);
     write_1000();
 }
 
