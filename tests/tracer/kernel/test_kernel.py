@@ -58,7 +58,7 @@ def work():
     b = bytearray(3_000_000)
     for _ in range(20):
         time.sleep(0.002)
-    sum(range(3_000_000))
+    sum(range(15_000_000))
 reap(child(work))
 """)
     row = row_of(db, pid)
@@ -69,8 +69,8 @@ reap(child(work))
         [(seen,)] = query(db, f"SELECT count(*) FROM sched_slice WHERE process = {row} AND state {states} 'preempted'")
         assert abs(seen - int(expected)) <= 1  # the parent may reap before the last switch is accounted
     [(ns,)] = query(db, f"SELECT sum(end_ns - start_ns) FROM sched_slice WHERE process = {row}")
-    # 10 %: the kernel reads other clocks in a switch, and counts time of interrupts and of other machines for no process
-    assert ns / 1e9 >= float(cpu_s) * 0.9
+    # 5 %: the kernel reads other clocks in a switch, and counts time of interrupts and of other machines for no process
+    assert ns / 1e9 >= float(cpu_s) * 0.95
     not_lost(db)
 
 
