@@ -71,9 +71,6 @@ class Executor(_Executor):
 
     If a worker dies, the task that it ran fails with WorkerDied, and the other tasks go on.
 
-    A signal handler should not wait for results, nor for shutdown(): if it interrupts the thread at the moment at which that
-    holds a future's lock, before it waits for the result, it waits for ever, as with the standard library's executors.
-
     The end of the with block, shutdown(), and the end of the program finish what was submitted. Ctrl-C ends the workers
     at once. Only the process that made an Executor can use it.
     """

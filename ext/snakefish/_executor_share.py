@@ -11,10 +11,10 @@ import inspect
 import os
 import threading
 import weakref
-from concurrent.futures import Future
 
 from snakefish._executor_functions import SharedItem, goes_whole
-from snakefish._executor_tasks import Task, watched
+from snakefish._executor_future import TaskFuture
+from snakefish._executor_tasks import Task
 from snakefish._kept import tell
 from snakefish._sharing import Sharing
 from snakefish._submit_failure import unpack_failure
@@ -46,7 +46,7 @@ class SharedTask(Task):
         super().__init__(fn, args, kwargs)
         shared = Shared(Sharing(fn, *given, False, globals, False), fn, are_forks=True)
         self.packed_parcel, self.pack_items = shared.pack_parcel(), shared.pack_items
-        self.future = watched(SharedFuture(shared.merge_all, str(self), list(shared.parcel.variables)))
+        self.future = SharedFuture(shared.merge_all, str(self), list(shared.parcel.variables))
 
     def prepare(self, functions):
         try:
@@ -83,7 +83,7 @@ class SharedTask(Task):
             super().fail(unpack_failure(failure, str(self), of_worker))
 
 
-class SharedFuture(Future):
+class SharedFuture(TaskFuture):
     """merge: Ancestor.merge_all. changes: its argument, what the task has changed and nobody has merged."""
 
     def __init__(self, merge, task, variables):

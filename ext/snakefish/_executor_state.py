@@ -31,9 +31,11 @@ import weakref
 from concurrent.futures import BrokenExecutor
 
 from snakefish._executor_functions import Functions, goes_whole
+from snakefish._sleepers import Event, start_thread
 from snakefish._snakefish import _Crew
 
 _NO_LIMIT = 0  # of a crew's tasks_per_worker
+_LAST_S = 0.1  # what the manager's last instructions may take
 _LOOK_S = 0.001  # how often it is looked whether other threads have forked
 
 states: "weakref.WeakValueDictionary[int, State]" = weakref.WeakValueDictionary()  # by id
@@ -51,8 +53,8 @@ class State:
         self.waiting = collections.deque()  # tasks; only the manager takes them out
         self.ahead = max_workers + 1  # how many tasks may be under way
         self.managers = []  # threads; the first one is the manager
-        self.ended = threading.Event()  # the manager has
-        self.first = threading.Event()  # a task was sent, or waits, or none will: the manager may look
+        self.ended = Event()  # the manager has
+        self.first = Event()  # a task was sent, or waits, or none will: the manager may look
         self.shutdown = self.cancelled = self.killed = self.closed = False
         self.broken = None  # an exception: what every task gets from now on
         self.reason = None  # an exception: the manager ends, and what is left fails with it
@@ -179,7 +181,7 @@ class State:
     def begin(self):
         """Starts the manager, once. No task waits or is sent before: where no thread can be started, none is left over."""
         if not self.managers:
-            threading.Thread(target=self._manage, args=(self,), name="snakefish-executor-manager", daemon=True).start()
+            start_thread(self._manage, self, "snakefish-executor-manager")
 
     def go(self):
         if not self.first.is_set():
@@ -234,7 +236,7 @@ class State:
             elif self.crew.finish() and not (self.crew.starting or self.crew.alive):
                 return  # what others submit from now on is refused
         if self.managers[0] is not threading.current_thread():
-            self.ended.wait()  # a join() that a signal handler has interrupted takes the thread for ended (Python 3.10, 3.11)
-            self.managers[0].join()
+            self.ended.wait()
+            self.managers[0].join(_LAST_S)  # not for ever: a signal handler may have interrupted this same join()
         while self.crew.starting:
             time.sleep(_LOOK_S)

@@ -3,13 +3,10 @@
 import functools
 import reprlib
 import sys
-import threading
-import time
-import weakref
-from concurrent.futures import BrokenExecutor, Future, InvalidStateError
-from concurrent.futures._base import RUNNING
+from concurrent.futures import BrokenExecutor
 
-from snakefish._snakefish import _WAIT_MESSAGE, ChildDied, _instrument_wait, enabled
+from snakefish._executor_future import TaskFuture
+from snakefish._snakefish import ChildDied
 
 
 class WorkerDied(ChildDied, BrokenExecutor):
@@ -24,30 +21,6 @@ class WorkerDied(ChildDied, BrokenExecutor):
 WorkerDied.__module__ = "snakefish"
 
 
-class _Condition(threading.Condition):
-    """That of a task's future. A trace has the waits of those who wait for the result. Once the task was sent, they take
-    it without the manager where they can, which is faster. take(condition, timeout): then as the crew's. future: then a
-    weak reference, because the future refers to this."""
-
-    take = None
-
-    def wait(self, timeout=None):
-        if self.take and (timeout is None or timeout > 0):
-            begin = time.monotonic()
-            self.take(self, timeout)
-            if self.future()._state != RUNNING:
-                return True
-            timeout = None if timeout is None else begin + timeout - time.monotonic()
-        wait = super().wait
-        return _instrument_wait(wait, _WAIT_MESSAGE, None, timeout) if enabled() else wait(timeout)
-
-
-def watched(future):
-    """The future, whose waits a trace has."""
-    future._condition.__class__ = _Condition
-    return future
-
-
 class Task:
     """A call, and the future that was handed out for it. id: its number in the crew, None before it has one. item and
     number: as of Functions.item.
@@ -60,7 +33,7 @@ class Task:
 
     def __init__(self, fn, args, kwargs):
         self.id = None
-        self.future = watched(Future())
+        self.future = TaskFuture()
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.begun = self.retried = self.is_whole = False
 
@@ -74,30 +47,24 @@ class Task:
 
     def may_begin(self):
         """Whether nobody has cancelled it, or has given its future an outcome; from then on nobody can cancel it."""
-        if not self.begun:
-            try:
-                self.begun = self.future.set_running_or_notify_cancel()
-            except Exception:  # the program has set the future's state itself
-                self.begun = self.future.running()
+        self.begun = self.begun or self.future.begin()
         return self.begun
 
     def was_sent(self, crew, waiting):
         """By submit() itself. waiting: as of the crew's take()."""
-        condition = self.future._condition
-        condition.future = weakref.ref(self.future)
-        condition.take = functools.partial(crew.take, self.id, waiting)
+        self.future.take = functools.partial(crew.take, self.id, waiting)
 
     def cancel(self):
         """Whether nobody has to run it any more. If not, it was begun already."""
-        _settle(self.future.cancel)
+        _tell_of_failure(self.future.cancel)
         return not self.may_begin()
 
     def succeed(self, value):
-        _settle(self.future.set_result, value)
+        _tell_of_failure(self.future.finish, value)
 
     def fail(self, exception):
         if self.may_begin():
-            _settle(self.future.set_exception, exception)
+            _tell_of_failure(self.future.finish, None, exception)
 
     def cannot_be_packed(self, reason):
         self.fail(reason)
@@ -115,12 +82,10 @@ def name_of(function):
     return getattr(function, "__qualname__", None) or type(function).__qualname__
 
 
-def _settle(method, *outcome):
-    """Gives a future its outcome. What a callback raises may be anything; the manager has to go on."""
+def _tell_of_failure(method, *arguments):
+    """What a callback of a future raises may be anything; the manager has to go on."""
     try:
-        method(*outcome)
-    except InvalidStateError:
-        pass  # the program has done so itself
+        method(*arguments)
     except BaseException:
         sys.excepthook(*sys.exc_info())
 

@@ -76,33 +76,15 @@ static PyObject *crew_take(PyObject *self, PyObject *args)
     Py_RETURN_FALSE;
 }
 #else
-/* take(number, waiting, condition, timeout). Without the lock of the condition, which the caller holds. A signal that
- * came meanwhile is handled without it too: the manager needs it to give the future its outcome, and what a handler
- * calls may wait for the manager. */
+/* take(number, waiting, timeout) */
 static PyObject *crew_take(PyObject *self, PyObject *args)
 {
-    PyObject *waiting, *condition, *timeout;
+    PyObject *waiting, *timeout;
     unsigned long long number;
     int64_t deadline_ns;
-    if (!PyArg_ParseTuple(args, "KOOO:take", &number, &waiting, &condition, &timeout) ||
-        sf_wait_deadline(timeout, &deadline_ns))
-        return NULL;
-    PyObject *saved = PyObject_CallMethod(condition, "_release_save", NULL);
-    if (!saved)
+    if (!PyArg_ParseTuple(args, "KOO:take", &number, &waiting, &timeout) || sf_wait_deadline(timeout, &deadline_ns))
         return NULL;
     int taken = sf_crew_take(crew_of(self), number, waiting, deadline_ns);
-    if (taken >= 0 && PyErr_CheckSignals())
-        taken = -1;
-    PyObject *raised = taken < 0 ? sf_take_raised() : NULL;
-    PyObject *restored = PyObject_CallMethod(condition, "_acquire_restore", "(O)", saved);
-    Py_DECREF(saved);
-    if (!restored) {
-        Py_XDECREF(raised);
-        return NULL;
-    }
-    Py_DECREF(restored);
-    if (raised)
-        sf_put_raised(raised);
     return taken < 0 ? NULL : PyBool_FromLong(taken);
 }
 #endif

@@ -319,24 +319,13 @@ say(all(counts), e.submit(abs, -2).result())
 
 # ---- a handler ----
 
-def run_with_few_tries(source, tries=3):
-    """A known fault, which the docstring of Executor tells: in the few instructions between taking a future's lock and waiting
-    for its result, a handler that waits for the manager waits for ever. Not each time, so it is tried again."""
-    for left in reversed(range(tries)):
-        try:
-            return run_the_program(source, limit_s=15)
-        except pytest.fail.Exception:
-            if not left:
-                raise
-
-
 @pytest.mark.parametrize("call", ["e.submit(work, 0, 'handled')", "e.shutdown(wait=False)", "e.shutdown()",
                                   "e.shutdown(cancel_futures=True)", "[f.cancel() for f in futures]", "wait(futures)",
                                   "sys.exit(0)"])
 @pytest.mark.parametrize("during", ["submit", "result", "shutdown", "map"])
 def test_a_signal_handler_may_call_it_during_any_call(call, during):
     """The program ends, and every future with it; what an operation is refused for is a RuntimeError."""
-    ended = run_with_few_tries(BEGIN + f"""
+    ended = run_the_program(BEGIN + f"""
 e = Executor(2)
 futures = []
 def handler(*_):
@@ -383,7 +372,7 @@ end()
 @pytest.mark.parametrize("call", ["e.shutdown()", "wait([future])"])
 def test_a_signal_handler_at_the_begin_of_a_wait_for_a_result_may_wait_for_the_manager(call):
     """Who waits first takes the result without the manager, and holds no lock that the manager needs."""
-    ended = run_with_few_tries(BEGIN + f"""
+    ended = run_the_program(BEGIN + f"""
 e = Executor(1)
 assert e.submit(abs, -1).result() == 1
 future = e.submit(time.sleep, 0.2)

@@ -34,7 +34,7 @@ def where(x):
 def test_it_is_a_concurrent_futures_executor_with_its_futures(executor):
     assert isinstance(executor, concurrent.futures.Executor)
     future = executor.submit(square, 3)
-    assert type(future) is concurrent.futures.Future and future.result() == 9
+    assert isinstance(future, concurrent.futures.Future) and future.result() == 9
 
 
 def test_as_completed_gives_futures_as_they_end(executor):

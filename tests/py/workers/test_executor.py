@@ -47,7 +47,7 @@ class Scale:
 def test_it_is_an_executor_that_hands_out_futures(executor):
     assert isinstance(executor, concurrent.futures.Executor)
     future = executor.submit(cube, 3)
-    assert type(future) is concurrent.futures.Future
+    assert isinstance(future, concurrent.futures.Future)
     assert future.result(LIMIT_S) == 27 and future.done() and not future.cancelled()
 
 
