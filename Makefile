@@ -4,6 +4,7 @@
 #   SAN=address,undefined    build with sanitizers and asserts, under build/san-<names>/
 #   ASSERTS=yes              build with asserts, under build/asserts/
 #   JOBS=1                   for test and stress: run one suite or part at a time, not three
+#   TRIES=1                  for test: what has failed is not tried a second time, alone
 #   V=1                      show the commands
 #   DEPS=no                  do not look for packages to install
 #   RESUME=1                 for bench-full: continue the session that was interrupted
@@ -13,6 +14,7 @@ CC     ?= gcc
 SAN    ?=
 ASSERTS ?=
 JOBS   ?= 3
+TRIES  ?= 2
 V      ?=
 comma  := ,
 
@@ -233,7 +235,7 @@ test: deps                      ## build everything and run all tests
 	$(Q)$(build-all) all $(TRACED) fuzzers
 	$(Q)$(build-all) ASSERTS=yes B=$(B)/asserts ext tracer core-tests tracer-tests
 	$(Q)$(build-all) SAN=address,undefined core-tests
-	$(Q)$(PYTHON) tests/run.py --build $(B) --asserts --jobs $(JOBS)
+	$(Q)$(PYTHON) tests/run.py --build $(B) --asserts --jobs $(JOBS) --tries $(TRIES)
 
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)

@@ -11,7 +11,8 @@ The C tests are those of <build>/asserts, where asserts are live (`make core-tes
 that `make ext && python3 tests/run.py py` tests what was just built.
 
 With --jobs 2 or more, suites run side by side first, then those in ALONE one after the other: these measure what a machine
-takes that has nothing else to do. `make test` has three jobs: tests wait a lot, so this is the quickest on two CPUs.
+takes that has nothing else to do. `make test` has three jobs: tests wait a lot, so this is the quickest on two CPUs. At
+the end what has failed is tried a second time, alone (second_try.py), unless --tries 1 says otherwise.
 """
 
 import argparse
@@ -23,6 +24,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from second_try import try_again
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 1800  # of one suite, also on a slow machine
@@ -129,24 +132,26 @@ def worth_showing(output, failed):
 
 
 def run_suite(name, commands, build, logs):
-    """(counts, the lines to print) of one suite."""
-    counts, seconds, lines = dict.fromkeys(WORDS, 0), 0.0, []
+    """(counts, the lines to print, the failures: see second_try.try_again) of one suite."""
+    counts, seconds, lines, failures = dict.fromkeys(WORDS, 0), 0.0, [], []
     if not commands:
-        return dict(counts, failed=1), [f"{name}: no tests: was it built?"]
+        return dict(counts, failed=1), [f"{name}: no tests: was it built?"], []
     with open(os.path.join(logs, name + ".log"), "w") as log:
         for command in commands:
             output, status, took = run(command, environment(build))
             log.write("$ " + " ".join(command) + "\n" + output + "\n")
             got = count(output, status)
             lines += worth_showing(output, got["failed"])
+            if got["failed"]:
+                failures.append((name, command, output, got["failed"], environment(build)))
             counts = {word: counts[word] + got[word] for word in WORDS}
             seconds += took
     lines.append("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds))
-    return counts, lines
+    return counts, lines, failures
 
 
 def results(chosen, build_of, logs, jobs):
-    """(counts, lines) of each suite as it ends."""
+    """(counts, lines, failures) of each suite as it ends."""
     together = [name for name in chosen if jobs > 1 and name not in ALONE]
     together.sort(key=lambda name: name not in LONGEST)  # they start first, so that none of them is left alone at the end
     with ThreadPoolExecutor(jobs) as pool:
@@ -162,6 +167,7 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--asserts", action="store_true", help="the build with asserts, for " + ", ".join(WITH_ASSERTS))
     parser.add_argument("--jobs", type=int, default=1, help="how many suites run at a time")
+    parser.add_argument("--tries", type=int, default=2, help="1: what has failed is not tried again, alone")
     parser.add_argument("suite", nargs="*")
     options = parser.parse_args()
     # a shell that starts a command in the background has it ignore SIGINT; the tests of Ctrl-C would inherit that
@@ -179,9 +185,16 @@ def main():
     def build_of(name):
         return asserts_build(build) if options.asserts and name in WITH_ASSERTS else build
 
-    for counts, lines in results(chosen, build_of, logs, max(1, options.jobs)):
+    failed = []
+    for counts, lines, failures in results(chosen, build_of, logs, max(1, options.jobs)):
         print("\n".join(lines), flush=True)
+        failed += failures
         total = {word: total[word] + counts[word] for word in WORDS}
+    if failed and options.tries > 1:
+        passed, lines = try_again(failed, run, count)
+        print("\n".join(lines), flush=True)
+        total["failed"] -= passed
+        total["passed"] += passed
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**total))
     return 1 if total["failed"] or not total["passed"] else 0
 

@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import run as runner
+import second_try
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "stress"))
 import soak
@@ -37,13 +38,55 @@ def test_suites_run_side_by_side_and_those_that_measure_alone(tmp_path, monkeypa
         "core": (MEETS + LEAVES).format(me="core", other="fuzz"),
         "fuzz": (MEETS + LEAVES).format(me="fuzz", other="core")}.items()}
     found = list(runner.results(chosen, lambda name: str(tmp_path), str(tmp_path), 2))
-    assert [counts["failed"] for counts, _ in found] == [0, 0, 0]
-    assert [counts["passed"] for counts, _ in found] == [1, 1, 2] and found[2][1][-1].startswith("truth ")
+    assert [counts["failed"] for counts, *_ in found] == [0, 0, 0]
+    assert [counts["passed"] for counts, *_ in found] == [1, 1, 2] and found[2][1][-1].startswith("truth ")
 
 
 def test_a_suite_that_was_not_built_is_a_failure(tmp_path):
-    counts, lines = runner.run_suite("core", [], str(tmp_path), str(tmp_path))
+    counts, lines, _ = runner.run_suite("core", [], str(tmp_path), str(tmp_path))
     assert counts["failed"] == 1 and lines == ["core: no tests: was it built?"]
+
+
+PROGRAMS = {  # a test that never passes, one that passes the second time, one that always does
+    "test_never.py": "def test_never():\n    assert False, 'never'\n",
+    "test_seldom.py": "import os, pytest\n@pytest.mark.parametrize('what', ['a - b'])\ndef test_seldom(what):\n"
+                      "    seen = os.path.exists('seen')\n    open('seen', 'w').close()\n    assert seen, 'not seen'\n",
+    "test_always.py": "def test_always():\n    open('always', 'a').write('x')\n",
+}
+
+
+def run_twice(tmp_path, monkeypatch, capsys, names, *options):
+    """(exit status, stdout) of a run of one suite with the tests of these files."""
+    monkeypatch.setattr(runner, "TOP", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["run.py", "--build", str(tmp_path / "build"), *options])
+    monkeypatch.setattr(runner, "suites", lambda build: {"py": runner.pytest("py")})
+    (tmp_path / "tests" / "py").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "tests" / "py" / name).write_text(PROGRAMS[name])
+    return runner.main(), capsys.readouterr().out
+
+
+def test_what_fails_once_is_shown_and_counted_as_passed_if_it_passes_alone(tmp_path, monkeypatch, capsys):
+    status, out = run_twice(tmp_path, monkeypatch, capsys, ["test_seldom.py", "test_always.py"])
+    assert status == 0 and out.endswith("\n2 passed, 0 failed, 0 skipped\n"), out
+    assert "assert seen, 'not seen'" in out
+    assert "py: passed alone, having failed beside others: tests/py/test_seldom.py::test_seldom[a - b]" in out
+    assert (tmp_path / "always").read_text() == "x", "what has passed is not run again"
+
+
+def test_what_fails_twice_has_failed(tmp_path, monkeypatch, capsys):
+    status, out = run_twice(tmp_path, monkeypatch, capsys, PROGRAMS)
+    assert status == 1 and "py: failed again, alone" in out and out.endswith("\n1 passed, 2 failed, 0 skipped\n"), out
+
+
+def test_with_one_try_what_fails_once_has_failed(tmp_path, monkeypatch, capsys):
+    status, out = run_twice(tmp_path, monkeypatch, capsys, ["test_seldom.py", "test_always.py"], "--tries", "1")
+    assert status == 1 and out.endswith("\n1 passed, 1 failed, 0 skipped\n"), out
+
+
+def test_where_many_tests_have_failed_none_is_tried_again():
+    names = "\n".join(f"FAILED tests/py/test_a.py::test_{n} - AssertionError: {n}" for n in range(second_try.MOST + 1))
+    assert second_try.command_of(runner.pytest("py")[0], "= short test summary info =\n" + names) is None
 
 
 def test_every_suite_that_is_named_exists(tmp_path):
