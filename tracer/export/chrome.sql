@@ -145,7 +145,8 @@ CREATE TEMP VIEW chrome_faults AS
   SELECT p.pid, f.ns, total(f.copied) OVER w AS "copy-on-write", total(f.written) OVER w AS "first-write",
          total(f.read) OVER w AS "first-read"
   FROM (SELECT process, end_ns AS ns, total(iif(kind = 'copy-on-write', count, 0)) AS copied,
-               total(iif(kind = 'first-write', count, 0)) AS written, total(iif(kind = 'first-read', count, 0)) AS read
+               total(iif(kind IN ('first-write', 'file-write'), count, 0)) AS written,
+               total(iif(kind IN ('first-read', 'file-read'), count, 0)) AS read
         FROM fault GROUP BY process, end_ns
         UNION ALL SELECT id, start_ns, 0, 0, 0 FROM process WHERE id IN (SELECT process FROM fault)) f
   CROSS JOIN shown p ON p.id = f.process

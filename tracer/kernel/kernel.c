@@ -55,10 +55,11 @@ static const char *const wait_names[KERNEL_WHATS] = {
     [KERNEL_POLL] = "poll",           [KERNEL_CHILD] = "child",         [KERNEL_SLEEP] = "sleep",
     [KERNEL_FAULT] = "fault",         [KERNEL_OTHER] = "other"};
 
-static const char *const fault_kinds[KERNEL_FAULT_KINDS] = {[KERNEL_FIRST_READ] = "first-read",
-                                                            [KERNEL_READ_AGAIN] = "first-read",
-                                                            [KERNEL_FIRST_WRITE] = "first-write",
-                                                            [KERNEL_COPY_ON_WRITE] = "copy-on-write"};
+static const char *const fault_kinds[KERNEL_FAULT_KINDS] = {
+    [KERNEL_FIRST_READ] = "first-read",   [KERNEL_READ_AGAIN] = "first-read",
+    [KERNEL_FIRST_WRITE] = "first-write", [KERNEL_COPY_ON_WRITE] = "copy-on-write",
+    [KERNEL_FILE_READ] = "file-read",     [KERNEL_FILE_READ_AGAIN] = "file-read",
+    [KERNEL_FILE_WRITE] = "file-write",   [KERNEL_FILE_COPY] = "copy-on-write"};
 static const char huge_kind[] = "huge-first-write";
 
 static const char *const modes[KERNEL_MODES] = {[KERNEL_USER] = "user", [KERNEL_KERNEL] = "kernel"};

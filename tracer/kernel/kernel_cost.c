@@ -2,9 +2,9 @@
  * Pages are accessed in batches, because part of the cost arises once for many pages. The median of the batches is
  * taken, because an interrupt or another process may disturb some.
  *
- * First writes go to fresh anonymous memory. Copy-on-write: a forked child writes to pages that its parent has written
- * and keeps. First reads are those of a mapped file in the page cache, as after a fork in libraries: one fault maps the
- * pages around it too. */
+ * First reads and writes go to fresh anonymous memory. Copy-on-write: a forked child writes to pages that its parent
+ * has written and keeps. Reads of a file: a mapped one in the page cache, as after a fork in libraries: one fault maps
+ * the pages around it too. Writes of a file: fresh shared memory. */
 #include "kernel/kernel_cost.h"
 
 #include <errno.h>
@@ -70,7 +70,7 @@ static int64_t copy_on_write(char *memory, double ns_per_tick)
     return cost_ns;
 }
 
-static int64_t first_read(double ns_per_tick)
+static int64_t read_of_file(double ns_per_tick)
 {
     enum { FAULTS = 64 };
     static const char page[PAGE_BYTES];
@@ -92,6 +92,19 @@ static int64_t first_read(double ns_per_tick)
     return cost_ns;
 }
 
+/* Of the first access to each page of fresh memory. */
+static int64_t fresh(int flags, int write, double ns_per_tick)
+{
+    const size_t bytes = (size_t)PAGES * PAGE_BYTES;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return 0;
+    madvise(memory, bytes, MADV_NOHUGEPAGE);
+    int64_t cost_ns = fault_ns(memory, PAGE_BYTES, PAGES, write, ns_per_tick);
+    munmap(memory, bytes);
+    return cost_ns;
+}
+
 void kernel_cost_measure(int64_t cost_ns[KERNEL_FAULT_KINDS], double ns_per_tick)
 {
     const size_t bytes = (size_t)PAGES * PAGE_BYTES;
@@ -103,5 +116,8 @@ void kernel_cost_measure(int64_t cost_ns[KERNEL_FAULT_KINDS], double ns_per_tick
         cost_ns[KERNEL_COPY_ON_WRITE] = copy_on_write(memory, ns_per_tick);
         munmap(memory, bytes);
     }
-    cost_ns[KERNEL_FIRST_READ] = cost_ns[KERNEL_READ_AGAIN] = first_read(ns_per_tick);
+    cost_ns[KERNEL_FILE_COPY] = cost_ns[KERNEL_COPY_ON_WRITE];
+    cost_ns[KERNEL_FIRST_READ] = cost_ns[KERNEL_READ_AGAIN] = fresh(MAP_PRIVATE, 0, ns_per_tick);
+    cost_ns[KERNEL_FILE_READ] = cost_ns[KERNEL_FILE_READ_AGAIN] = read_of_file(ns_per_tick);
+    cost_ns[KERNEL_FILE_WRITE] = fresh(MAP_SHARED, 1, ns_per_tick);
 }

@@ -57,7 +57,8 @@ static __always_inline int fault(__u64 address, __u64 error_code, int mode)
         return 0;
     if (!c->faults.first_ns || c->ticks != bpf_jiffies64())
         keep_slot(c);
-    c->fault_class = mode * KERNEL_FAULT_KINDS + (error_code & (KERNEL_FAULT_KINDS - 1));
+    c->fault_class = mode * KERNEL_FAULT_KINDS + (error_code & (KERNEL_OF_FILE - 1));
+    c->counted = 0;
     c->faults.count[c->fault_class & (KERNEL_FAULT_CLASSES - 1)]++;
     return 0;
 }
@@ -74,7 +75,7 @@ int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsig
     return fault(address, error_code, KERNEL_KERNEL);
 }
 
-/* Huge pages, where faults are not timed one by one. To clear one takes as long as hundreds of small ones, or thousands
+/* Huge pages and those of files, where faults are not timed one by one. To clear one takes as long as hundreds of small ones, or thousands
  * where a hypervisor has to find the memory first; so these are always timed. The kernel takes a page: if it is a huge
  * one, the fault that is being handled is one of a huge page. Who has slept meanwhile is not known any more, and the
  * fault counts as a small one. */
@@ -95,16 +96,31 @@ int BPF_PROG(on_page, void *page, unsigned int order)
     return 0;
 }
 
-/* The page is cleared, and counts as the process's. */
+static __always_inline void count_as_file(struct kernel_cpu *c)
+{
+    __u32 fault_class = c->fault_class & (KERNEL_FAULT_CLASSES - 1);
+    if (fault_class & KERNEL_OF_FILE || !c->faults.count[fault_class])
+        return;
+    c->faults.count[fault_class]--;
+    c->faults.count[(fault_class | KERNEL_OF_FILE) & (KERNEL_FAULT_CLASSES - 1)]++;
+}
+
+/* The page counts as the process's, as one of a file or not, and a huge one is cleared. (A read of memory that nobody has
+ * written maps the one page of zeros, which does not count.) */
 SEC("tp_btf/rss_stat")
-int BPF_PROG(on_page_counted)
+int BPF_PROG(on_page_counted, void *mm, int member)
 {
     struct kernel_cpu *c = this_cpu();
-    if (!c || !c->huge_ns)
+    if (!c || c->counted)
         return 0;
-    if (c->tid == (__u32)bpf_get_current_pid_tgid())
-        c->faults.huge_ns[c->fault_class / KERNEL_FAULT_KINDS & (KERNEL_MODES - 1)] += bpf_ktime_get_ns() - c->huge_ns;
+    if (c->tid == (__u32)bpf_get_current_pid_tgid()) {
+        if (c->huge_ns)
+            c->faults.huge_ns[c->fault_class / KERNEL_FAULT_KINDS & (KERNEL_MODES - 1)] += bpf_ktime_get_ns() - c->huge_ns;
+        else if (member == MM_FILEPAGES || member == MM_SHMEMPAGES)
+            count_as_file(c);
+    }
     c->huge_ns = 0;
+    c->counted = 1;
     return 0;
 }
 

@@ -92,7 +92,7 @@ static int check_system(struct kernel_probe *probe, struct sentence *why)
         if (!has_tracepoint(btf, needed[i]))
             error = output_explain(why, -ESRCH, "no kernel's view: this kernel lacks the tracepoint %s", needed[i]);
     probe->faults = has_tracepoint(btf, "page_fault_user") && has_tracepoint(btf, "page_fault_kernel");
-    probe->huge = probe->faults && has_tracepoint(btf, "mm_page_alloc") && has_tracepoint(btf, "rss_stat");
+    probe->pages = probe->faults && has_tracepoint(btf, "mm_page_alloc") && has_tracepoint(btf, "rss_stat");
     btf__free(btf);
     return error;
 }
@@ -109,8 +109,8 @@ static int load(struct kernel_probe *probe, pid_t root, bool timed)
         bpf_map__set_max_entries(bpf->maps.records, bytes);
         bpf_program__set_autoload(bpf->progs.on_user_fault, probe->faults);
         bpf_program__set_autoload(bpf->progs.on_kernel_fault, probe->faults);
-        bpf_program__set_autoload(bpf->progs.on_page, probe->huge && !timed);
-        bpf_program__set_autoload(bpf->progs.on_page_counted, probe->huge && !timed);
+        bpf_program__set_autoload(bpf->progs.on_page, probe->pages && !timed);
+        bpf_program__set_autoload(bpf->progs.on_page_counted, probe->pages && !timed);
         bpf_program__set_autoload(bpf->progs.on_fault_begin, timed);
         bpf_program__set_autoload(bpf->progs.on_fault_end, timed);
         error = kernel_bpf__load(bpf);

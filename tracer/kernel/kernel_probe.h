@@ -12,7 +12,7 @@ struct kernel_probe {
     struct kernel_bpf *bpf; /* the skeleton; its links hold the programs in the kernel; owned */
     bool faults;            /* page faults are counted */
     bool timed;             /* page faults are counted and timed */
-    bool huge;              /* those of huge pages can be told from others, and are timed */
+    bool pages;             /* those of huge pages and of files can be told from others; the huge ones are timed */
 };
 
 /* Loads and attaches all programs that this kernel allows. root: see kernel_open. -errno and a sentence: it allows too

@@ -45,12 +45,18 @@ enum kernel_what {
     KERNEL_WHATS
 };
 
-/* By the processor's error code: bit 0: the page was present; bit 1: the access was a write. */
+/* By the processor's error code: bit 0: the page was present; bit 1: the access was a write. Bit 2: the page is one of
+ * a file or of shared memory; such a fault maps the pages around it too, where they are there already. */
 enum kernel_fault_kind {
     KERNEL_FIRST_READ,
     KERNEL_READ_AGAIN,
     KERNEL_FIRST_WRITE,
     KERNEL_COPY_ON_WRITE,
+    KERNEL_OF_FILE,
+    KERNEL_FILE_READ = KERNEL_OF_FILE + KERNEL_FIRST_READ,
+    KERNEL_FILE_READ_AGAIN,
+    KERNEL_FILE_WRITE,
+    KERNEL_FILE_COPY,
     KERNEL_FAULT_KINDS
 };
 enum { KERNEL_USER, KERNEL_KERNEL, KERNEL_MODES };
@@ -114,6 +120,7 @@ struct kernel_cpu {
     __u32 tid;         /* the thread whose page faults are counted; 0: set at the next fault */
     __u32 pid;         /* its process; 0: it is not traced */
     __u32 fault_class; /* of its last fault */
+    __u32 counted;     /* whether that one's page counts as the process's */
     __u64 huge_ns;     /* when that has got its huge page; 0: it has none, or has used it */
     __s32 interrupts;  /* how many are running, one inside the other */
     struct kernel_faults faults;

@@ -50,6 +50,9 @@ struct task_struct {
     struct files_struct *files;
 } CORE;
 
+/* What rss_stat counts; the kernel's enum has no name. */
+enum { MM_FILEPAGES, MM_ANONPAGES, MM_SWAPENTS, MM_SHMEMPAGES };
+
 #if defined __TARGET_ARCH_x86
 struct pt_regs {
     unsigned long orig_ax, di;
