@@ -92,7 +92,7 @@ CREATE TEMP VIEW shown_what_if AS
 
 CREATE TEMP VIEW shown_path AS
   SELECT activity, printf('%9.6f', ns / 1e9) AS "s", printf('%5.1f %%', share * 100) AS share,
-         coalesce(printf('%9.6f', imbalance_ns / 1e9), '-') AS "imbalance s"
+         iif(imbalance_ns IS NULL, '-', printf('%9.6f', imbalance_ns / 1e9)) AS "imbalance s"
   FROM path_activity ORDER BY ns DESC, activity;
 
 CREATE TEMP VIEW shown_ledger AS
@@ -106,6 +106,38 @@ CREATE TEMP VIEW shown_process AS
   SELECT p.id AS process, substr(coalesce(p.name, '-'), 1, 20) AS name, printf('%.6f', (p.end_ns - p.start_ns) / 1e9) AS "life s",
          l.category, l.ns * 100.0 / nullif(p.end_ns - p.start_ns, 0) AS percent
   FROM process p JOIN ledger l ON l.process = p.id;
+
+-- What threads beside the first did, whose time is not in the ledger: by the kernel's view on a CPU, runnable, and blocked;
+-- by their own events pickling and copying, which is part of that. NULL: nothing says so.
+CREATE TEMP VIEW other_thread AS
+  WITH part(process, tid, cpu_ns, no_cpu_ns, blocked_ns, pickling_ns, copying_ns) AS (
+    SELECT process, tid, end_ns - start_ns, max(0, start_ns - coalesce(wake_ns, start_ns)), 0, NULL, NULL FROM sched_slice
+    UNION ALL SELECT process, tid, 0, 0, end_ns - start_ns, NULL, NULL FROM kernel_wait
+    UNION ALL
+    SELECT e.process, (SELECT t.tid FROM thread t WHERE t.process = e.process AND t.lane = e.lane AND t.since_tsc <= e.tsc
+                       ORDER BY t.since_tsc DESC LIMIT 1), NULL, NULL, NULL,
+           iif(e.kind = EVENT_PICKLED, max(0, e.tsc - e.b) * c.ns_per_tick, 0),
+           iif(e.kind = EVENT_COPIED, max(0, e.tsc - e.b) * c.ns_per_tick, 0)
+    FROM event e CROSS JOIN (SELECT ns_per_tick FROM clock_segment ORDER BY from_tsc LIMIT 1) c
+    WHERE e.kind IN (EVENT_PICKLED, EVENT_COPIED) AND e.lane > 0)
+  SELECT p.id AS process, p.name AS process_name, part.tid,
+         (SELECT max(t.name) FROM thread t WHERE t.process = p.id AND t.tid = part.tid) AS name,
+         iif(count(cpu_ns), CAST(total(cpu_ns) AS INTEGER), NULL) AS cpu_ns,
+         iif(count(no_cpu_ns), CAST(total(no_cpu_ns) AS INTEGER), NULL) AS no_cpu_ns,
+         iif(count(blocked_ns), CAST(total(blocked_ns) AS INTEGER), NULL) AS blocked_ns,
+         iif(count(pickling_ns), CAST(total(pickling_ns) AS INTEGER), NULL) AS pickling_ns,
+         iif(count(copying_ns), CAST(total(copying_ns) AS INTEGER), NULL) AS copying_ns
+  FROM part CROSS JOIN process p ON p.id = part.process
+  WHERE part.tid <> p.pid GROUP BY p.id, part.tid;
+
+CREATE TEMP VIEW shown_thread AS
+  SELECT process, substr(coalesce(process_name, '-'), 1, 20) AS name, coalesce(name, tid) AS thread,
+         iif(cpu_ns IS NULL, '-', printf('%9.6f', cpu_ns / 1e9)) AS "on CPU s",
+         iif(no_cpu_ns IS NULL, '-', printf('%9.6f', no_cpu_ns / 1e9)) AS "no cpu s",
+         iif(blocked_ns IS NULL, '-', printf('%9.6f', blocked_ns / 1e9)) AS "blocked s",
+         iif(pickling_ns IS NULL, '-', printf('%9.6f', pickling_ns / 1e9)) AS "pickling s",
+         iif(copying_ns IS NULL, '-', printf('%9.6f', copying_ns / 1e9)) AS "copying s"
+  FROM other_thread ORDER BY max(coalesce(cpu_ns, 0), coalesce(pickling_ns, 0) + coalesce(copying_ns, 0)) DESC, process, tid;
 
 -- The costliest variables first; what is no single variable's part stands last. Below 1 MB bytes do not matter.
 CREATE TEMP VIEW shown_merge AS

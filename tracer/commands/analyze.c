@@ -90,6 +90,8 @@ static int print_text(sqlite3 *db)
         error = query && table_print(db, "ledger, per cent of each process's life", query, ROWS_MAX) >= 0 ? 0 : -EIO;
     sqlite3_free(query);
     if (!error)
+        error = table_print(db, "threads beside the first", "SELECT * FROM shown_thread", ROWS_MAX) >= 0 ? 0 : -EIO;
+    if (!error)
         error = table_print(db, "merges by variable", "SELECT * FROM shown_merge", ROWS_MAX) >= 0 ? 0 : -EIO;
     if (!error)
         error = table_print(db, "channels", "SELECT * FROM shown_channel", ROWS_MAX) >= 0 ? 0 : -EIO;
@@ -107,6 +109,7 @@ static int print_json(sqlite3 *db)
         {"processes", "SELECT id, pid, parent, name, start_ns, end_ns, exit_status FROM process ORDER BY id"},
         {"ledger", "SELECT l.process, l.category, l.ns FROM ledger l JOIN category c ON c.name = l.category "
                    "ORDER BY l.process, c.id"},
+        {"threads", "SELECT * FROM other_thread ORDER BY process, tid"},
         {"merges", "SELECT * FROM merge_cost ORDER BY variable IS NULL, variable"},
         {"channels", "SELECT * FROM channel_use ORDER BY channel"}};
     int error = 0;

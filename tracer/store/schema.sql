@@ -86,11 +86,11 @@ CREATE TABLE sched_slice(
 -- Page faults of a thread within one slice and about 2 ms (at most one tick of the timer more). kind: copy-on-write (a
 -- write to a page that is present, as after a fork), first-write and first-read (of a page that is not), file-write and
 -- file-read (the same of a page of a file or of shared memory), huge-first-write (of a huge page). Where all faults are
--- measured, the last three are not told from the others; elsewhere huge-first-write alone is measured. mode: user code or kernel. start_ns:
--- the first fault of that time, of any kind. end_ns: a time after the last one and before the next one, or the slice's
--- end. estimate 0: cost_ns was measured; then a row of count 0 has the cost of a fault that
--- began in an earlier slice. estimate 1: cost_ns is count times what a fault of that kind costs, the median of faults
--- that the collector caused at the start (meta.kernel_*_ns; the same for both modes).
+-- measured, the last three are not told from the others; elsewhere huge-first-write alone is measured. mode: user code
+-- or kernel. start_ns: the first fault of that time, of any kind. end_ns: a time after the last one and before the next
+-- one, or the slice's end. estimate 0: cost_ns was measured; then a row of count 0 has the cost of a fault that began in
+-- an earlier slice. estimate 1: cost_ns is count times what a fault of that kind costs, the median of faults that the
+-- collector caused at the start (meta.kernel_*_ns; the same for both modes).
 CREATE TABLE fault(
   process INTEGER NOT NULL, tid INTEGER, kind TEXT, mode TEXT, start_ns INTEGER, end_ns INTEGER, count INTEGER,
   cost_ns INTEGER, estimate INTEGER);

@@ -479,8 +479,8 @@ def test_running_time_is_not_doubted_where_the_kernel_has_seen_it_or_the_process
 def test_json_says_the_same_as_the_tables(db):
     path = two_threads(db).close()
     found = json.loads(trace("analyze", "--json", path).stdout)
-    assert set(found) == {"advice", "notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "merges",
-                          "channels"}
+    assert set(found) == {"advice", "notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "threads",
+                          "merges", "channels"}
     assert [(r["process"], r["category"], r["ns"]) for r in found["ledger"] if r["ns"]] == query(
         path, "SELECT l.* FROM ledger l JOIN category c ON c.name = l.category WHERE ns ORDER BY l.process, c.id")
     assert {r["name"]: r["value"] for r in found["efficiency"]}["lanes"] == 2

@@ -1,13 +1,14 @@
 """snakefish-trace analyze on programs whose answer is known: it has to be right within 5 per cent. The programs nap for
 most of a second where they are to be slow, and say how long each nap was: on a loaded machine it is longer than it should."""
 
+import json
 import os
 import subprocess
 import textwrap
 
 import pytest
 
-from tracing import BUILD, TRACE, meta, query, record
+from tracing import BUILD, TRACE, meta, query, record, trace
 
 PYTHON = "/usr/bin/python3"
 pytestmark = pytest.mark.skipif(not list((BUILD / "lib").glob("snakefish/_snakefish*.so")), reason="the extension is not built")
@@ -40,6 +41,21 @@ def analyzed(db):
 
 def near(value):
     return pytest.approx(value, rel=0.05)
+
+
+def test_what_other_threads_of_a_program_pickle_is_theirs(db):
+    """A Pool's threads do its pickling; the ledger has the first thread's only."""
+    trace("record", "-q", "-o", db, "--instrument", "all", "--", PYTHON, "-c", textwrap.dedent("""
+        import multiprocessing
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            pool.map(len, [list(range(1000))] * 50, 1)
+        """), env=dict(os.environ, PYTHONPATH=str(BUILD / "lib")))
+    done = subprocess.run([TRACE, "analyze", "--json", str(db)], capture_output=True, text=True, check=True)
+    threads = {one["name"].partition(" ")[2]: one for one in json.loads(done.stdout)["threads"] if one["process"] == 1}
+    for name in "(_handle_tasks)", "(_handle_results)":
+        assert threads[name]["pickling_ns"] > 0 and threads[name]["cpu_ns"] is None
+    shown = subprocess.run([TRACE, "analyze", str(db)], capture_output=True, text=True, check=True).stdout
+    assert [line for line in shown.splitlines() if "(_handle_tasks)" in line and " -  " in line], shown
 
 
 def test_a_known_imbalance(analyzed, db):

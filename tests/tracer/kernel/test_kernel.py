@@ -1,5 +1,6 @@
 """The kernel's view: --kernel and trace.start(kernel=True)."""
 
+import json
 import os
 import shutil
 import signal
@@ -279,6 +280,32 @@ print(os.getpid(), pid)
     assert len(waits) > 15 and {waker for _, waker, _ in waits} == {None}
     assert all(ns > 1_900_000 for _, _, ns in waits)
     assert (child,) in query(db, f"SELECT waker FROM sched_slice WHERE process = {parent} AND waker IS NOT NULL")
+
+
+def test_analyze_says_what_threads_beside_the_first_did(view, db):
+    """They need not be Python's: no event is theirs."""
+    out = record_python(db, """
+import threading, time
+def spin():
+    while time.thread_time() < 0.2:
+        pass
+    print(threading.get_native_id(), time.thread_time_ns(), flush=True)
+def nap():
+    begin = time.monotonic_ns()
+    time.sleep(0.2)
+    print(threading.get_native_id(), time.monotonic_ns() - begin, flush=True)
+for f in spin, nap:
+    t = threading.Thread(target=f)
+    t.start()
+    t.join()
+""")
+    (spun, spun_ns), (napped, napped_ns) = [map(int, line) for line in out]
+    done = subprocess.run([TRACE, "analyze", "--json", str(db)], capture_output=True, text=True, check=True)
+    threads = {one["tid"]: one for one in json.loads(done.stdout)["threads"]}
+    assert set(threads) == {spun, napped} and {one["process"] for one in threads.values()} == {1}
+    assert threads[spun]["cpu_ns"] == pytest.approx(spun_ns, rel=0.1) and threads[spun]["pickling_ns"] is None
+    assert threads[napped]["blocked_ns"] == pytest.approx(napped_ns, rel=0.1) and threads[napped]["cpu_ns"] < napped_ns / 2
+    assert "threads beside the first" in subprocess.run([TRACE, "analyze", str(db)], capture_output=True, text=True).stdout
 
 
 def test_a_program_that_execs_stays_one_process(view, db):
