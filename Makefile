@@ -244,7 +244,7 @@ test-peers: deps                ## run CPython's tests of multiprocessing and ex
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers.py
 
-stress: deps                    ## thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
+stress: deps                    ## the long tests, thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers compile_commands.json
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tracer
 	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer

@@ -1,6 +1,6 @@
 """Runs the test suites and adds up their results: `make test`.
 
-    python3 tests/run.py [--build build] [--asserts] [--jobs N] [SUITE ...]
+    python3 tests/run.py [--build build] [--asserts] [--long] [--jobs N] [SUITE ...]
 
 Each suite ends with "N passed, N failed, N skipped" (or pytest's own last line). Its whole output goes to
 <build>/test-logs/<suite>.log; failures, and skips with their reasons, are shown here. The last line has the sums; the exit
@@ -9,6 +9,8 @@ status is 1 when anything failed.
 The C tests are those of <build>/asserts, where asserts are live (`make core-tests tracer-tests` makes them). With
 --asserts the suites in WITH_ASSERTS run with that build too, as they do under `make test`; without it, with <build>, so
 that `make ext && python3 tests/run.py py` tests what was just built.
+
+Tests with pytest's marker `long` are left out. With --long they alone are run, of all suites: a part of `make stress`.
 
 With --jobs 2 or more, suites run side by side first, then those in ALONE one after the other: these measure what a machine
 takes that has nothing else to do. `make test` has three jobs: tests wait a lot, so this is the quickest on two CPUs. At
@@ -33,6 +35,8 @@ WORDS = ("passed", "failed", "skipped")
 WITH_ASSERTS = ("py", "py-merge", "py-workers", "py-executor", "py-trace", "tracer", "reentrancy", "hostile")
 LONGEST = ("py", "py-workers", "py-merge", "analysis", "py-executor", "py-trace", "bench", "tracer", "py-pypy")
 ALONE = ("truth",)
+SHORT = ["-m", "not long"]
+NO_TESTS = 5  # pytest's exit status when it has left out all
 
 
 def programs(build, part):
@@ -42,7 +46,8 @@ def programs(build, part):
 
 def pytest(folder, *without):
     rest = [word for other in without for word in ("--ignore", os.path.join("tests", other))]
-    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *rest, os.path.join("tests", folder)]]
+    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *SHORT, *rest,
+             os.path.join("tests", folder)]]
 
 
 def asserts_build(build):
@@ -85,10 +90,17 @@ def suites(build):
                "workers/test_map", "workers/test_map_blocks", "workers/test_imap", "workers/test_engine",
                "workers/test_sources", "trace/test_trace"]
     found["py-pypy"] = [[sys.executable, os.path.join("tests", "pythons.py"), "--build", build, "--only", "pypy", "--skips"]
-                        + [os.path.join("tests", "py", name + ".py") for name in of_pypy]]
+                        + SHORT + [os.path.join("tests", "py", name + ".py") for name in of_pypy]]
     found["bench"] = pytest("bench")
     found["analysis"] = [["Rscript", os.path.join("tests", "analysis", "run.R")], *pytest("analysis")]
     return found
+
+
+def long_suites(build):
+    """Name -> commands that run the long tests alone. PyPy's are among those of the others."""
+    found = {name: [command for command in commands if "not long" in command] for name, commands in suites(build).items()}
+    return {name: [["long" if word == "not long" else word for word in command] for command in commands]
+            for name, commands in found.items() if commands and name != "py-pypy"}
 
 
 def count(output, status):
@@ -140,7 +152,7 @@ def run_suite(name, commands, build, logs):
         for command in commands:
             output, status, took = run(command, environment(build))
             log.write("$ " + " ".join(command) + "\n" + output + "\n")
-            got = count(output, status)
+            got = dict.fromkeys(WORDS, 0) if status == NO_TESTS and "long" in command else count(output, status)
             lines += worth_showing(output, got["failed"])
             if got["failed"]:
                 failures.append((name, command, output, got["failed"], environment(build)))
@@ -166,6 +178,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--asserts", action="store_true", help="the build with asserts, for " + ", ".join(WITH_ASSERTS))
+    parser.add_argument("--long", action="store_true", help="the long tests alone, which make test leaves out")
     parser.add_argument("--jobs", type=int, default=1, help="how many suites run at a time")
     parser.add_argument("--tries", type=int, default=2, help="1: what has failed is not tried again, alone")
     parser.add_argument("suite", nargs="*")
@@ -175,7 +188,7 @@ def main():
     build = os.path.abspath(options.build)
     logs = os.path.join(build, "test-logs")
     os.makedirs(logs, exist_ok=True)
-    found = suites(build)
+    found = long_suites(build) if options.long else suites(build)
     unknown = set(options.suite) - set(found)
     if unknown:
         parser.error(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(found)}")

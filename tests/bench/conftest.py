@@ -10,7 +10,8 @@ import pytest
 
 TOP = Path(__file__).resolve().parents[2]
 LIBRARY = Path(os.environ.get("SF_BUILD", TOP / "build")).absolute() / "lib"
-sys.path[:0] = [str(TOP), str(LIBRARY)]
+sys.path[:0] = [str(TOP), str(LIBRARY), str(TOP / "tests")]
+from matrix import pytest_collection_modifyitems  # noqa: E402, F401
 
 
 class Bench:

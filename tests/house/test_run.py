@@ -89,6 +89,24 @@ def test_where_many_tests_have_failed_none_is_tried_again():
     assert second_try.command_of(runner.pytest("py")[0], "= short test summary info =\n" + names) is None
 
 
+def test_a_long_test_is_left_to_the_run_of_long_ones_and_runs_there_alone(tmp_path, monkeypatch):
+    """Of each kind one: a suite without a long test passes too."""
+    for folder, mark in (("bench", "@pytest.mark.long"), ("house", "")):
+        (tmp_path / "tests" / folder).mkdir(parents=True)
+        (tmp_path / "tests" / folder / "test_one.py").write_text(
+            f"import pytest\n\n\n{mark}\ndef test_one():\n    pass\n\n\ndef test_other():\n    assert {not mark}\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\nmarkers = ['long']\n")
+    monkeypatch.setattr(runner, "TOP", str(tmp_path))
+    build = str(tmp_path)
+
+    def counts(suites, name):
+        return tuple(runner.run_suite(name, suites(build)[name], build, build)[0].values())
+
+    assert counts(runner.long_suites, "bench") == (1, 0, 0) and counts(runner.suites, "bench") == (0, 1, 0)
+    assert counts(runner.long_suites, "house") == (0, 0, 0) and counts(runner.suites, "house") == (2, 0, 0)
+    assert not {"core", "fuzz", "py-pypy"} & set(runner.long_suites(build))
+
+
 def test_every_suite_that_is_named_exists(tmp_path):
     assert {*runner.ALONE, *runner.LONGEST, *runner.WITH_ASSERTS} <= set(runner.suites(str(tmp_path)))
 

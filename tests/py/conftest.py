@@ -18,6 +18,7 @@ BUILD = Path(os.environ.get("SF_BUILD", TOP / "build")).absolute()
 sys.path[:0] = [str(BUILD / "lib"), str(TOP / "tests")]
 
 __import__("own_shm").mount()  # where that is not permitted, other programs can disturb the tests
+pytest_collection_modifyitems = __import__("matrix").pytest_collection_modifyitems
 snakefish = __import__("snakefish")  # so that what the import opens is open before the first test
 
 LIMIT_S = 60

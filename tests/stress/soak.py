@@ -2,15 +2,16 @@
 
     python3 tests/stress/soak.py [--build build] [--seed S] [--jobs N] [--part NAME ...]
 
-Parts: faults (thousands of trials), executor (1,000 trials of an Executor whose workers are killed, and its steps in
-every order), reentrancy (ten minutes of the fuzzer, on both builds), many (10,000 of each kind of object, 100,000 tasks
-of an Executor), ring (its killed test with other seeds), tsan (the core's tests under ThreadSanitizer), references (an
-extension for the debug interpreter, if that is there), overcommit, bench (sessions of the bench that is killed and
-resumed), books (a thousand traced programs whose processes or collector are killed), clock (ten million events in
-order), flood (what the collector can take), predict (what a trace predicts, against what is measured: figures), what_if
-(what its what-ifs say, against what the changes gain), hostile (hostile logs and traces through all commands), peers
-(CPython's own tests, plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every
-interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
+Parts: long (the tests that `make test` leaves out), faults (thousands of trials), executor (1,000 trials of an Executor
+whose workers are killed, and its steps in every order), reentrancy (ten minutes of the fuzzer, on both builds), many
+(10,000 of each kind of object, 100,000 tasks of an Executor), ring (its killed test with other seeds), tsan (the core's
+tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there), overcommit, bench
+(sessions of the bench that is killed and resumed), books (a thousand traced programs whose processes or collector are
+killed), clock (ten million events in order), flood (what the collector can take), predict (what a trace predicts,
+against what is measured: figures), what_if (what its what-ifs say, against what the changes gain), hostile (hostile
+logs and traces through all commands), peers (CPython's own tests, plain and traced), kernel_cost (what the kernel's
+view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS),
+analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 What a part says comes as it says it, with the part's name; the last line has the sums.
@@ -30,7 +31,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
 ALONE = ("overcommit", "flood", "kernel_cost", "predict", "what_if")
-LONGEST = ("ring", "peers", "bench", "reentrancy")  # they start first, so that none of them is left alone at the end
+LONGEST = ("ring", "peers", "long", "bench", "reentrancy")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
 
@@ -45,10 +46,11 @@ def tsan_tests(build):
 
 def parts(build, seed):
     """Name -> list of (command, more environment)."""
-    found = {"faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
+    suites = [sys.executable, os.path.join(TOP, "tests", "run.py"), "--build", build, "--tries", "1"]
+    found = {"long": [([*suites, "--asserts", "--long"], {})],
+             "faults": [(script("run.py", "--trials", "5000", "--seed", str(seed), "--progress"), {})],
              "executor": [(script("run.py", "--file", "executors", "--trials", "1000", "--seed", str(seed), "--progress"), {}),
-                          ([sys.executable, os.path.join(TOP, "tests", "run.py"), "--build", build, "py-executor"],
-                           {"SF_ALL_ORDERS": "yes"})],
+                          ([*suites, "py-executor"], {"SF_ALL_ORDERS": "yes"})],
              "reentrancy": [(script("reentrancy.py", "--cases", "1000000", "--seconds", "300", "--seed", str(seed),
                                     "--progress"), {"SF_BUILD": folder}) for folder in (build, build + "/asserts")],
              "many": [(script("many.py"), {})],
@@ -129,8 +131,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
     parser.add_argument("--part", action="append", choices=[
-        "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "predict", "what_if",
-        "hostile", "peers", "kernel_cost", "references", "overcommit", "installs", "fuzz", "analyzer"])
+        "long", "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "predict",
+        "what_if", "hostile", "peers", "kernel_cost", "references", "overcommit", "installs", "fuzz", "analyzer"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build

@@ -8,6 +8,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import own_shm  # noqa: E402
+from matrix import pytest_collection_modifyitems  # noqa: E402, F401
 import tracing  # noqa: E402
 
 own_shm.mount()  # where this user is not allowed to, other programs can disturb
