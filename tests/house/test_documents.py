@@ -1,6 +1,7 @@
 """What the READMEs and CONTRIBUTING.md say is so: their programs print what stands there, and what they name exists."""
 
 import ast
+import functools
 import glob
 import json
 import os
@@ -209,8 +210,9 @@ def test_the_tests_can_fail():
 # ---- commands ----
 
 
-def help_of(command):
-    return run(command + ["--help"]).stdout
+@functools.lru_cache(maxsize=None)  # the documents show some commands often
+def help_of(*command):
+    return run([*command, "--help"]).stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -223,9 +225,9 @@ def test_every_command_takes_the_options_that_stand_there(document):
                 assert re.search(rf"^{target}:", makefile, re.M) or os.path.exists(os.path.join(readme.TOP, target)), line
             continue
         if words[0] == "snakefish-trace":
-            shown = help_of([os.path.join(readme.BUILD, "bin", "snakefish-trace"), words[1]])
+            shown = help_of(os.path.join(readme.BUILD, "bin", "snakefish-trace"), words[1])
         elif words[1:3] == ["-m", "bench"]:
-            shown = help_of([sys.executable, "-m", "bench", words[3]])
+            shown = help_of(sys.executable, "-m", "bench", words[3])
         elif words[1].endswith(".py") and "/" in words[1]:
             path = os.path.join(readme.TOP, words[1])
             assert os.path.exists(path), line

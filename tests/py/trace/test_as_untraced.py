@@ -82,6 +82,7 @@ def events(database):
         return db.execute("SELECT count(*) FROM event").fetchone()[0]
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_are_closed_in_every_process(tmp_path, closed, how):
@@ -98,6 +99,7 @@ def test_closed_standard_streams_are_closed_in_every_process(tmp_path, closed, h
     assert events(tmp_path / "run.db") > 10
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("more", [{"SNAKEFISH_TRACE": "/nowhere/run.db"}, {"SNAKEFISH_TRACE_INSTRUMENT": "a library"},
                                   {"SNAKEFISH_DEBUG": "log,ring,nothing"}], ids=lambda more: next(iter(more)))
 @pytest.mark.parametrize("exits", ["'words'", "3", "None"])
@@ -181,6 +183,7 @@ def test_a_program_in_a_directory_that_was_removed_is_traced(tmp_path, how):
     assert said[0] == 0 and said[1].startswith(b"snakefish: no trace: ") and said[1].endswith(b"\n[1]\n")
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("argv", ["[]", "None", "['']", "[b'bytes', 3]", "['\\udce9']", "['nul\\0here']", "3", "['-m']"])
 def test_whatever_the_program_has_put_into_sys_argv(tmp_path, how, argv):

@@ -47,6 +47,7 @@ WAYS = [["program.py"], ["./program.py"], ["-m", "package"], ["-mpackage"], ["-m
         ["-c", LOOK], ["directory"], ["program.zip"], ["-"], ["--", "program.py"], ["-O", "-W", "error", "program.py"]]
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("words", WAYS, ids=lambda words: " ".join(words)[:12])
 def test_a_program_sees_what_it_sees_under_python3(tmp_path, words, how):
@@ -56,6 +57,7 @@ def test_a_program_sees_what_it_sees_under_python3(tmp_path, words, how):
     assert (status, err) == (0, "") and "'a', '-b', '--'" in out
 
 
+@pytest.mark.diagonal
 @pytest.mark.skipif(PYPY, reason="PyPy has not all of these options")
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("options", [["-O"], ["-OO", "-B"], ["-W", "error", "-Wdefault"], ["-X", "dev"], ["-Xutf8"], ["-bb"],
@@ -75,6 +77,7 @@ def test_an_option_that_keeps_the_trace_out_is_told_and_the_program_runs(tmp_pat
     assert (status, out) == plain[:2] and "with -S Python does not load what traces" in err
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "", "LC_CTYPE": "", "LANG": "C"}, {"LC_ALL": "C.UTF-8"},
                                     {"LC_ALL": "", "LC_CTYPE": "POSIX", "LANG": "", "PYTHONCOERCECLOCALE": "0"}], ids=str)
@@ -107,6 +110,7 @@ ENDS = {
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("source", ENDS.values(), ids=ENDS)
 def test_it_ends_as_under_python3(tmp_path, source, how):
@@ -167,6 +171,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
 @pytest.mark.parametrize("words", [["program.py"], ["-m", "program"]], ids=" ".join)

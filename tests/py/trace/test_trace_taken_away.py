@@ -95,6 +95,7 @@ def test_its_place(tmp_path, when):
     os.rmdir(moved.readlink())  # what was in it is removed
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("what", ["os.truncate(session + '/session', 0)", "os.truncate(session + '/session', 20)",
                                   "pathlib.Path(session, 'session').write_bytes(bytes(4096))"])
@@ -104,6 +105,7 @@ def test_the_session_page_is_cut_or_overwritten(tmp_path, when, what):
     assert marks < ALL
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("size", [0, 100, 8192])
 def test_the_logs_are_cut(tmp_path, when, size):

@@ -53,6 +53,7 @@ def sends(directory):
 # ---- what a program sees ----
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("path", [None, "", ":", "relative:", "/nowhere:/else", LIB], ids=repr)
 def test_a_recorded_program_sees_what_it_sees_without(tmp_path, path, how):
@@ -112,6 +113,7 @@ def test_a_sitecustomize_of_the_programs_is_run_as_without(tmp_path, source):
     assert not source or "own/sitecustomize.py" in out[1] or "Error in sitecustomize" in out[2]
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("words", [["program.py"], ["-m", "program"], ["-c", "import snakefish; print(snakefish.x)"]],
                          ids=" ".join)
 @pytest.mark.parametrize("kind", ["snakefish.py", "snakefish/__init__.py"])
@@ -199,6 +201,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", ["option", "environment", "module"])
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_events_of_the_processes_of_every_start_method_count(tmp_path, method, how):
@@ -263,6 +266,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
 @pytest.mark.parametrize("start", ["subprocess", "subprocess, environment", "posix_spawn", "posix_spawnp", "execve"])
 def test_a_program_joins_whether_the_trace_is_started_first_or_the_library_instrumented(tmp_path, start, order):

@@ -43,8 +43,9 @@ KERNEL = {
 many_cpus = pytest.mark.skipif(os.cpu_count() > 8, reason="it has too many CPUs")
 
 
-def named(diseases):
-    return [pytest.param(name, marks=many_cpus if name in ("oversubscription", "native_threads") else ()) for name in diseases]
+def named(diseases, long=()):
+    marks = {name: [many_cpus] if name in ("oversubscription", "native_threads") else [] for name in diseases}
+    return [pytest.param(name, marks=marks[name] + [pytest.mark.long] * (name in long)) for name in diseases]
 
 
 def record_program(db, name, *options):
@@ -75,7 +76,7 @@ def test_the_first_sentence_names_the_disease(db, name):
     check_first_sentence(db, *DISEASES[name])
 
 
-@pytest.mark.parametrize("name", named(KERNEL))
+@pytest.mark.parametrize("name", named(KERNEL, long=("large_results", "oversubscription")))  # they do without it, above
 def test_with_the_kernels_view_the_first_sentence_names_the_disease(db, name):
     record_program(db, name, "--kernel")
     if meta(db, "kernel_view") != "complete":
