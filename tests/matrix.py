@@ -8,8 +8,9 @@ import pytest
 
 
 def first(count, values):
-    """The values for parametrize, of which all after the first `count` are long."""
-    return [pytest.param(value, marks=pytest.mark.long) if at >= count else value for at, value in enumerate(values)]
+    """The values for parametrize, of which all after the first `count` are long. A tuple is the values of several parameters."""
+    return [pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=[pytest.mark.long] * (at >= count))
+            for at, value in enumerate(values)]
 
 
 def is_on_diagonal(place, sizes):

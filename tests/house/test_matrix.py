@@ -9,6 +9,7 @@ import matrix
 
 SOURCE = """
 import pytest
+from matrix import first
 
 @pytest.mark.diagonal
 @pytest.mark.parametrize("a, also", [(0, 0), (1, 0), (2, 0)])
@@ -19,6 +20,14 @@ def test_both(a, also, b):
 @pytest.mark.parametrize("a", range(3))
 @pytest.mark.parametrize("b", range(3))
 def test_all(a, b):
+    pass
+
+@pytest.mark.parametrize("a", first(1, range(3)))
+def test_one(a):
+    pass
+
+@pytest.mark.parametrize("a, b", first(1, [(1, 2), (3, 4)]))
+def test_pair(a, b):
     pass
 """
 
@@ -37,4 +46,5 @@ def test_the_other_cells_are_long_where_a_test_asks_for_that(tmp_path):
                            "test_cells.py"], cwd=tmp_path, capture_output=True, text=True,
                           env={**os.environ, "PYTHONPATH": os.path.dirname(matrix.__file__)})
     found = [line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line]
-    assert found[:3] == ["test_both[x-0-0]", "test_both[x-2-0]", "test_both[y-1-0]"] and len(found) == 3 + 9, done.stdout
+    assert found[:3] == ["test_both[x-0-0]", "test_both[x-2-0]", "test_both[y-1-0]"], done.stdout
+    assert found[3 + 9:] == ["test_one[0]", "test_pair[1-2]"]
