@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Optional
 
 import numpy
-from scipy.special import stdtr
+import scipy  # noqa: F401 so that it is missed at once; its functions are imported where they are used, which is seldom
 
 RESAMPLES = 4000
 LEVEL = 0.95
@@ -156,6 +156,7 @@ def p_value(value, drawn, blocks):
     beyond = min(numpy.count_nonzero(drawn <= 1), numpy.count_nonzero(drawn >= 1))
     spread = numpy.log(drawn).std(ddof=1)
     # resamples that differ by rounding alone have no spread
+    from scipy.special import stdtr
     tails = 2 * stdtr(blocks - 1, -abs(numpy.log(value)) / spread) if spread > 1e-12 else 0.0
     return float(max(min(1.0, 2 * beyond / len(drawn)), tails))
 

@@ -3,6 +3,7 @@
 A workload that cannot be imported raises Broken. A runtime is imported in a fresh process only (bench/run/sample.py),
 because an extension that crashes at import would end the whole bench.
 """
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -31,7 +32,12 @@ def folders():
 
 def names(part):
     """The names in one part of the catalog ('workloads', 'micro' or 'runtimes'), sorted."""
-    found = {p.stem for folder in folders() for p in (folder / part).glob("[a-z]*.py")}
+    return list(names_in(part, tuple(folders())))
+
+
+@functools.lru_cache(maxsize=None)  # asked for each workload, and files do not come and go meanwhile
+def names_in(part, places):
+    found = {p.stem for folder in places for p in (folder / part).glob("[a-z]*.py")}
     return sorted(stem.replace("_", "-") for stem in found)
 
 

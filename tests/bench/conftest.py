@@ -11,7 +11,10 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 LIBRARY = Path(os.environ.get("SF_BUILD", TOP / "build")).absolute() / "lib"
 sys.path[:0] = [str(TOP), str(LIBRARY), str(TOP / "tests")]
+from bench.run import blocks, catalog  # noqa: E402
 from matrix import pytest_collection_modifyitems  # noqa: E402, F401
+
+OURS = "snakefish"  # the runtime that runs all
 
 
 class Bench:
@@ -56,6 +59,30 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def found():
+    """What every runtime is and offers, by its name: asked once, because each answer takes a process with its libraries."""
+    return {name: blocks.probe(name) for name in catalog.names("runtimes")}
+
+
+def shared_out(runs):
+    """Of what each runtime runs ({runtime: names}) a part: each runtime has one at least, each name is on one at least, and the
+    first runtime of this project has all."""
+    parts = {runtime: list(names) if runtime == OURS else [] for runtime, names in runs.items()}
+
+    def times(name):
+        return sum(name in part for part in parts.values())
+
+    for runtime in sorted(runs, key=lambda runtime: len(runs[runtime])):
+        if runs[runtime] and not parts[runtime]:
+            parts[runtime].append(min(runs[runtime], key=times))
+    for name in sorted({name for names in runs.values() for name in names}):
+        others = [runtime for runtime in runs if name in runs[runtime] and runtime != OURS]
+        if others and not any(name in parts[runtime] for runtime in others):
+            parts[min(others, key=lambda runtime: len(parts[runtime]))].append(name)
+    return parts
 
 
 # A program of one map over four tasks; the injected ones differ in their work function.

@@ -7,6 +7,7 @@ import scipy.stats
 
 from bench.results import statistics
 from bench.results.statistics import Estimate
+from matrix import first
 
 BLOCKS = statistics.FEWEST_BLOCKS
 
@@ -202,7 +203,7 @@ def test_a_target_is_unsure_where_the_interval_holds_it():
 
 # -- simulated sessions whose truth is known
 
-@pytest.mark.parametrize("blocks, outliers", ((6, 0.0), (6, 0.1), (8, 0.1), (10, 0.0)))
+@pytest.mark.parametrize("blocks, outliers", first(2, ((6, 0.1), (10, 0.0), (6, 0.0), (8, 0.1))))
 def test_the_interval_covers_the_truth(blocks, outliers):
     draw, covered, sessions = numpy.random.RandomState(11), 0, 800
     for _ in range(sessions):

@@ -51,9 +51,10 @@ def test_damaged_database_is_told_and_no_traceback(bench, program):
     bench("show", bench.db)
 
 
-def test_a_folder_and_an_impossible_path_are_refused(bench, tmp_path):
-    assert "Is a directory" in bench("run", "-o", tmp_path, "--quick", code=2)[1]
-    assert "Traceback" not in bench("run", "-o", "/proc/bench.db", *QUICK[:1], code=2)[1]
+def test_a_folder_and_an_impossible_path_are_refused(bench, program, tmp_path):
+    bench.add("workloads", "injected", program())
+    assert "Is a directory" in bench("run", "-o", tmp_path, *QUICK, code=2)[1]
+    assert "Traceback" not in bench("run", "-o", "/proc/bench.db", *QUICK, code=2)[1]
     assert "there is no bench database" in bench("show", tmp_path / "none.db", code=2)[1]
 
 

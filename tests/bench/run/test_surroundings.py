@@ -81,7 +81,8 @@ def test_lines_of_json_that_a_program_prints_are_its_own(bench):
 
 
 def test_the_bench_works_without_docstrings_and_with_an_empty_environment():
-    for flags, env in (["-OO"], None), ([], {}):
-        done = subprocess.run([sys.executable, *flags, "-m", "bench", "list"], env=env, capture_output=True, text=True,
+    for flags, env, command, said in ((["-OO"], None, ["list"], "workloads"),
+                                      ([], {}, ["run", "--dry-run", "--quick", "--runtimes", "sequential"], "fannkuch-redux")):
+        done = subprocess.run([sys.executable, *flags, "-m", "bench", *command], env=env, capture_output=True, text=True,
                               cwd=TOP, timeout=60)
-        assert done.returncode == 0 and "workloads" in done.stdout, done
+        assert done.returncode == 0 and said in done.stdout, done

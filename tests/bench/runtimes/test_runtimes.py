@@ -5,18 +5,15 @@ import pytest
 
 from bench.run import blocks, catalog, plan
 from bench.support import ready
+from conftest import shared_out
 
 PROGRAMS = [name for name in catalog.workload_names() if catalog.kind(name) == "program"]
 FOR_MICRO = ("floor", "multiprocessing-simplequeue", "multiprocessing-manager", "multiprocessing-shared-memory")
 RUNTIMES = [name for name in catalog.names("runtimes") if name not in FOR_MICRO]
+OTHERS = [name for name in RUNTIMES if name != "sequential"]
 SMALL = {"binary-trees": 6, "fannkuch-redux": 6, "fasta": 300, "k-nucleotide": 300, "regex-redux": 300, "mandelbrot": 40,
          "spectral-norm": 20, "monte-carlo": 3, "memoised-search": 1000, "image-filter": 40, "life": 10}
 SLOW_TO_START = {"joblib": ("spectral-norm", "memoised-search")}  # a second for each sample
-
-
-@pytest.fixture(scope="module")
-def found():
-    return {name: blocks.probe(name) for name in RUNTIMES}
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +29,34 @@ def sample(*arguments):
     return answer
 
 
-@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "sequential"])
-def test_output_is_that_of_the_sequential_program(found, right, runtime):
-    if not found[runtime].present:
-        pytest.skip(found[runtime].reason)
-    programs = [w for w in map(catalog.workload, SLOW_TO_START.get(runtime, right)) if w.runs_on(found[runtime])]
+def runs(found, right):
+    """The programs that each runtime can run."""
+    return {name: [program for program in SLOW_TO_START.get(name, right) if catalog.workload(program).runs_on(found[name])]
+            for name in OTHERS if found[name].present}
+
+
+def check_outputs(found, right, runtime, programs):
     assert programs
-    for workload in programs:
+    for workload in map(catalog.workload, programs):
         for workers in workload.worker_counts(found[runtime], (1, 3) if workload.name == "spectral-norm" else (2,), 2):
             size = SMALL.get(workload.name, workload.check_size)
             assert sample(workload.name, size, runtime, workers)["output_sha256"] == right[workload.name], workload.name
+
+
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_output_is_that_of_the_sequential_program(found, right, runtime):
+    """Every program and every runtime, but not every pair."""
+    if not found[runtime].present:
+        pytest.skip(found[runtime].reason)
+    check_outputs(found, right, runtime, shared_out(runs(found, right))[runtime])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_output_of_every_program_is_that_of_the_sequential_one(found, right, runtime):
+    if not found[runtime].present:
+        pytest.skip(found[runtime].reason)
+    check_outputs(found, right, runtime, runs(found, right)[runtime])
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
