@@ -1,5 +1,6 @@
 """What the tests of the Python package share: programs in a fresh interpreter, a time limit for every test, and a check
 after it that no child, no descriptor and nothing in /dev/shm is left behind."""
+import ctypes
 import faulthandler
 import gc
 import os
@@ -181,6 +182,12 @@ def collections_are_quick():
     collect()
     if not PYPY:
         gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forks_are_quick():
+    """Gives the memory that earlier modules have freed back to the kernel, because each fork copies the tables of all pages."""
+    getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from matrix import first
 
 from snakefish import Channel, ChildDied, Thread
 
@@ -153,7 +154,7 @@ def test_an_endless_recursion_in_f_is_a_recursion_error_here():
 # ---- deaths while others wait ----
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(2, range(6)))
 def test_receivers_go_on_when_senders_are_killed_at_random(seed):
     import random
     chance = random.Random(seed)
@@ -184,7 +185,7 @@ def test_receivers_go_on_when_senders_are_killed_at_random(seed):
     channel.dispose()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first(2, range(4)))
 def test_senders_go_on_when_receivers_are_killed_at_random(seed):
     import random
     chance = random.Random(seed)

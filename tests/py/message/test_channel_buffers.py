@@ -15,6 +15,7 @@ def through(obj, size=1 << 24):
         return channel.receive_pyobj()
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 100, 8191, 8192, 65536, 65537, 3 << 20])
 @pytest.mark.parametrize("kind", [bytes, bytearray])
 def test_bytes_and_bytearrays_come_back_as_what_they_were(kind, size):

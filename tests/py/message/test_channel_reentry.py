@@ -138,6 +138,7 @@ def usable_or_disposed(channel):
     channel.dispose()
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("how", ["by itself", "in a thread"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("thing", [CallsWhenPickled, CallsWhenUnpickled, DropsWhenUnpickled, DropsWeakly])
@@ -159,6 +160,7 @@ def test_from_pickling_and_unpickling(thing, method, how):
     usable_or_disposed(channel)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("outer", ["receive", "send"])
 def test_from_a_signal_handler_that_interrupts_a_wait(outer, method, handler):
@@ -204,6 +206,7 @@ class Alarm(Exception):
     pass
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("size", [0, 100_000, 2_500_000])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError, Alarm])
 def test_what_was_being_received_when_an_interruption_came_is_still_there(error, size, handler):

@@ -83,6 +83,7 @@ def test_a_long_text_that_stands_in_a_message_many_times_travels_once():
     assert there_and_back({i: text for i in range(1000)}) == {i: text for i in range(1000)}
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("count", [0, 1, 30, 31, 1000, 131_071, 131_072, 200_000])
 @pytest.mark.parametrize("make", [int, float, str, lambda i: (i, i)])
 def test_lists_of_any_length_arrive(make, count):

@@ -44,6 +44,7 @@ ENDS = {
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("cls", CLASSES)
 def test_a_joined_one_keeps_nothing_of_its_call(cls, end):

@@ -268,6 +268,7 @@ def failing():
     raise Failure
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("padding", [0, 100_000, 3 << 20])
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, MemoryError, SystemExit])
 def test_an_item_whose_unpickling_is_interrupted_comes_at_the_next_call(interruption, padding, during_unpickling):

@@ -184,6 +184,7 @@ CALLS = {
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("traced", [False, True], ids=["untraced", "traced"])
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_the_warning_names_the_programs_line(run_program, tmp_path, call, traced):

@@ -113,6 +113,7 @@ CASES = [
 ]
 
 
+@pytest.mark.diagonal
 @ways
 @pytest.mark.parametrize("make, attributes", CASES, ids=[type(make()).__name__ for make, _ in CASES])
 def test_an_exception_comes_out_with_its_class_its_args_and_its_attributes(way, make, attributes):

@@ -86,6 +86,7 @@ def test_a_running_task_keeps_no_descriptor_of_its_result():
     assert task.get_result() == b"x"
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("who", ["parent", "child", "both"])
 @pytest.mark.parametrize("size", [10, 5 * MIB])
 def test_a_result_arrives_though_all_descriptors_are_closed_and_become_files(who, size, check_program):

@@ -40,6 +40,7 @@ def test_the_child_is_up_to_n_items_ahead_from_the_start_on(channel, n):
             assert comes_to(channel, n + taken) == n + taken
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("n", [1, 3, 7, 1000, 1 << 70 >> 8])
 @pytest.mark.parametrize("items", [0, 1, 6, 300])
 def test_items_and_the_end_come_in_order(n, items):

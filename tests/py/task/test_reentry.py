@@ -331,6 +331,7 @@ def use(task):
         task.get_result()
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind, f", [(Thread, nap), (Generator, napping)], ids=["Thread", "Generator"])
 @pytest.mark.parametrize("method", METHODS)
@@ -366,6 +367,7 @@ def test_every_method_at_every_place_works_or_raises_runtime_error(method, kind,
     assert task.is_alive() is False and not os.path.exists(f"/proc/{task.pid}")
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("where", ["f", "extract", "__reduce__"])
 @pytest.mark.parametrize("kind", [Thread, Generator])
 @pytest.mark.parametrize("method", METHODS)

@@ -89,6 +89,7 @@ def f(n):
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("where", IN_WORKER)
 def test_a_copy_of_a_worker_neither_takes_nor_sends(where, call, run_program):
@@ -178,6 +179,7 @@ PARENTS = {
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.skipif(PYPY, reason="its os.fork calls the hooks itself")
 @pytest.mark.parametrize("call", PARENTS)
 @pytest.mark.parametrize("where", BEFORE_WORKERS)
@@ -262,6 +264,7 @@ f = lambda n: (Closes(), abs(n))[1]
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("kind", ["imap", "imap_unordered"])
 @pytest.mark.parametrize("where", [where for where in CLOSES if not (PYPY and "__del__" in where)])
 def test_close_in_a_worker_does_nothing_to_it(where, kind, check_program):

@@ -13,6 +13,7 @@ import warnings
 import pytest
 import snakefish
 from conftest import children
+from matrix import first
 from snakefish import ChildDied, imap, imap_unordered
 
 BOTH = pytest.mark.parametrize("any_imap", [imap, imap_unordered])
@@ -64,7 +65,7 @@ def outcome(call):
 # ---- workers that are killed ----
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(2, range(6)))
 def test_map_with_workers_killed_at_random_gives_all_results_or_child_died(seed):
     chance = random.Random(seed)
     chunksize, count = chance.choice([(1, 300), (7, 3000), (0, 30000)])
@@ -77,7 +78,7 @@ def test_map_with_workers_killed_at_random_gives_all_results_or_child_died(seed)
 
 
 @BOTH
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(2, range(6)))
 def test_imap_with_workers_killed_at_random_gives_good_results_then_child_died(any_imap, seed):
     chance = random.Random(seed)
     size = chance.choice([100, 70000, 3 * MIB])
@@ -98,6 +99,7 @@ def test_imap_with_workers_killed_at_random_gives_good_results_then_child_died(a
             assert isinstance(got, ChildDied) or got == 40
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("chunksize", [1, 2])
 @pytest.mark.parametrize("victims", ["first", "second", "both"])
@@ -145,6 +147,7 @@ def test_sys_exit_in_a_worker_brings_its_traceback_home():
 # ---- arguments and results of any size ----
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("chunksize", [1, 3, 50])
 def test_chunks_larger_than_the_ring_pass_whole(any_imap, chunksize):
@@ -152,6 +155,7 @@ def test_chunks_larger_than_the_ring_pass_whole(any_imap, chunksize):
     assert sorted(any_imap(len, (bytes(n) for n in sizes), 2, chunksize)) == sorted(sizes)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("kind", [bytes, bytearray])
 @pytest.mark.parametrize("size", [0, 1, MIB - 40, MIB, 5 * MIB])
 def test_arguments_keep_their_type_at_any_size(kind, size):
@@ -199,6 +203,7 @@ def raise_it(kind, *arguments):
     raise kind(*arguments)
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("error", [IndexError, EOFError, TimeoutError, StopIteration, BlockingIOError])
 def test_what_unpickling_a_result_raises_is_raised_and_hangs_nobody(any_imap, error):

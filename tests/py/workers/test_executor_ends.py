@@ -340,6 +340,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "parent alone"])
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_ctrl_c_ends_all_within_a_second_with_one_traceback(name, whole_group):

@@ -22,6 +22,7 @@ def channel():
         yield one
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("chunksize", [0, 1, 7, 1000])
 @pytest.mark.parametrize("buffersize", [None, 1, 5, 1000])
 @pytest.mark.parametrize("count", [0, 1, 100])

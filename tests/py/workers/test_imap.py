@@ -11,6 +11,7 @@ import weakref
 
 import pytest
 from conftest import PYPY, children, settles
+from matrix import first
 
 import snakefish
 from snakefish import Channel, ChildDied, imap, imap_unordered
@@ -25,6 +26,7 @@ def channel():
         yield one
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("concurrency", [0, 1, 3])
 @pytest.mark.parametrize("chunksize", [1, 4, 1000])
 @pytest.mark.parametrize("count", [0, 1, 4, 50])
@@ -71,6 +73,7 @@ def test_results_come_while_others_are_computed(any_imap, channel):
     assert list(results) == ["second"]
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("concurrency,chunksize", [(1, 1), (2, 1), (2, 5)])
 def test_endless_arguments_are_taken_a_few_chunks_ahead(any_imap, concurrency, chunksize):
@@ -233,6 +236,7 @@ def test_stop_iteration_of_f_is_its_exception_with_the_remote_traceback(any_imap
     assert children() == before
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("how,words,status", [
     (lambda: os.kill(os.getpid(), signal.SIGKILL), r"signal 9 \(Killed\) at argument 6", -9),
@@ -254,7 +258,7 @@ def test_a_worker_that_dies_is_child_died_that_names_how_and_the_argument(any_im
     assert children() == before
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", first(3, range(8)))
 def test_a_worker_killed_at_any_moment_is_noticed(seed):
     def kill_one():
         time.sleep(0.02 * seed)
@@ -303,6 +307,7 @@ def test_a_process_that_f_forks_and_that_comes_back_does_not_speak_for_the_worke
 # ---- its end ----
 
 
+@pytest.mark.diagonal
 @BOTH
 @pytest.mark.parametrize("how", ["close", "with", "drop", "cycle"])
 def test_an_early_end_reaps_workers_in_the_middle_of_their_work(any_imap, how):

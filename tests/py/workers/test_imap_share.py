@@ -48,6 +48,7 @@ def fail_at_3(x):
     return x
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("make", [list, iter])  # what is asked in place, and by a thread
 @pytest.mark.parametrize("concurrency, chunksize", [(1, 1), (2, 1), (3, 2), (2, 100)])
 def test_the_result_is_that_of_a_map(make, concurrency, chunksize):

@@ -73,6 +73,7 @@ FROM_ELSEWHERE = pytest.mark.parametrize("what,error", [(interrupt, KeyboardInte
                                          ids=["Ctrl-C", "memory", "handler"])
 
 
+@pytest.mark.diagonal
 @BOTH_WAYS
 @FROM_ELSEWHERE
 @pytest.mark.parametrize("chunksize", [1, 4])
@@ -84,6 +85,7 @@ def test_what_comes_while_map_unpickles_passes_through(what, error, more, chunks
     assert type(caught.value) is error and children() == before
 
 
+@pytest.mark.diagonal
 @BOTH
 @FROM_ELSEWHERE
 @pytest.mark.parametrize("chunksize", [1, 4])

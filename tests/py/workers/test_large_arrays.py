@@ -75,6 +75,7 @@ def test_from_two_mib_on():
         assert mapped() == count and received.sum() == bytes
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("dtype", [">i4", "c16", "S7", "?", [("a", "i4"), ("b", "f8")], "V5", "(2,2)f4"], ids=str)
 @pytest.mark.parametrize("order", "CF")
 def test_of_all_types_shapes_and_orders(dtype, order):

@@ -17,6 +17,7 @@ def square(x):
     return x * x
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("concurrency", [0, 1, 2, 7, 100])
 @pytest.mark.parametrize("chunksize", [0, 1, 3, 1000])
 @pytest.mark.parametrize("count", [0, 1, 2, 10])
@@ -180,6 +181,7 @@ def fail_late_and_early(x):
     return x
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("more", [{}, {"extract": take, "merge": put}], ids=["counter", "merge"])
 @pytest.mark.parametrize("concurrency,chunksize", [(1, 1), (4, 1), (2, 2), (8, 1)])
 def test_the_exception_of_the_earliest_failing_argument_is_raised(concurrency, chunksize, more):
@@ -206,6 +208,7 @@ def test_the_other_workers_are_ended_and_reaped():
             os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("more", [{}, {"extract": take, "merge": put}], ids=["counter", "merge"])
 @pytest.mark.parametrize("how,status,words", [
     (lambda: os.kill(os.getpid(), signal.SIGKILL), -9, "signal 9"), (lambda: os._exit(0), 0, "status 0"),

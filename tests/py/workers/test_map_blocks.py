@@ -10,6 +10,7 @@ from conftest import PYPY
 MIB = 1 << 20
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("chunksize", [0, 1, 7, 1000])
 @pytest.mark.parametrize("make", [range, lambda n: list(range(n)), lambda n: tuple(range(n)), lambda n: iter(range(n))])
 def test_results_of_many_small_tasks_come_back_in_order(make, chunksize):
@@ -55,6 +56,7 @@ def test_large_results_between_small_ones_come_back_each_in_its_place():
     assert snakefish.map(work, range(60), 2, 9) == [work(n) for n in range(60)]
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("kind", [bytes, bytearray])
 @pytest.mark.parametrize("size", [0, 65535, 65536, MIB - 100, MIB, 9 * MIB])
 def test_results_keep_their_type_at_any_size(kind, size):

@@ -50,6 +50,7 @@ class Library:
 library = Library()
 
 
+@pytest.mark.diagonal
 @BOTH_WAYS
 @pytest.mark.parametrize("f", [hit, library.logged(hit), functools.partial(library.call, hit), lambda n: hit(n)],
                          ids=["own", "wrapped", "library", "lambda"])

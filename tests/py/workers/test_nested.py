@@ -27,6 +27,7 @@ def workers_by_default(way):
     return max(WAYS[way](siblings, range(3 * CPUS)))
 
 
+@pytest.mark.diagonal
 @EVERY_WAY
 @pytest.mark.parametrize("outer", sorted({1, 2, CPUS, 2 * CPUS}))
 def test_a_map_in_a_worker_has_the_workers_share_of_the_cpus(way, outer):

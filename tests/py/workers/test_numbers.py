@@ -16,6 +16,7 @@ def same(x):
     return x
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("values", [
     EDGES,
     [*EDGES, 2**63, -(2**63) - 1, 2**200],  # these fit into no array

@@ -3,6 +3,7 @@ always within the error that is told."""
 import random
 
 import pytest
+from matrix import first
 
 from snakefish._submit_clock import Exchange, Offset
 
@@ -27,7 +28,7 @@ def clock(here_ns):
     return int(here_ns * TICKS_HERE), here_ns
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", first(10, range(40)))
 def test_the_truth_is_within_the_error(seed):
     rng = random.Random(seed)
     remote = Remote(rng.randrange(-10**6, 10**6) * S + 10**7 * S, rng.uniform(-9e-5, 9e-5))

@@ -64,6 +64,7 @@ def later_for_0(x):
     return x
 
 
+@pytest.mark.diagonal
 @pytest.mark.parametrize("chunksize", [1, 3, None])
 @BOTH
 def test_results_come_in_order_or_as_they_come(executor, form, chunksize):

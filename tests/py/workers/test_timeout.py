@@ -23,6 +23,7 @@ FORMS = {
 ALL = pytest.mark.parametrize("form", FORMS)
 
 
+@pytest.mark.diagonal
 @ALL
 @pytest.mark.parametrize("chunksize", [1, 3])
 @pytest.mark.parametrize("how", ["sleeps", "computes", "hears no signal"])
@@ -121,6 +122,7 @@ def test_a_wrong_timeout_is_refused_by_name(form, value, error, words):
         FORMS[form](abs, [1], timeout=value)
 
 
+@pytest.mark.diagonal
 @ALL
 @pytest.mark.parametrize("value", [None, 1e300, float("inf"), 10 ** 12, 30])
 def test_none_and_long_timeouts(form, value):

@@ -46,6 +46,7 @@ class Point:
         return type(other) is Point and self.x == other.x
 
 
+@pytest.mark.diagonal
 @EVERY_MAP
 @pytest.mark.parametrize("chunksize", [0, 1, 7])
 def test_a_result_of_map_that_cannot_be_pickled_names_its_argument(form, chunksize):
@@ -71,6 +72,7 @@ def test_an_exception_of_map_that_cannot_be_pickled_names_its_argument(form):
     assert "in work" in str(caught.value.__cause__)
 
 
+@pytest.mark.diagonal
 @EVERY_MAP
 @CHUNKS
 def test_a_result_of_map_that_cannot_be_unpickled_names_its_argument(form, chunksize):
@@ -102,6 +104,7 @@ def test_a_death_in_map_with_merge_says_where(rounds, at):
                      merge=lambda g, extracted: None, rounds=rounds)
 
 
+@pytest.mark.diagonal
 @EVERY_IMAP
 @CHUNKS
 @pytest.mark.parametrize("what", ["pickled", "unpickled"])
@@ -121,6 +124,7 @@ def test_a_bad_result_of_imap_names_its_argument_and_loses_none_before_it(form, 
     assert children() == before
 
 
+@pytest.mark.diagonal
 @EVERY_IMAP
 @CHUNKS
 def test_a_bad_argument_of_imap_is_named_and_the_results_before_it_come(form, chunksize):
