@@ -36,6 +36,9 @@ WITH_ASSERTS = ("py", "py-merge", "py-workers", "py-executor", "py-trace", "trac
 LONGEST = ("py", "py-workers", "py-merge", "analysis", "py-executor", "py-trace", "bench", "tracer", "py-pypy")
 ALONE = ("truth",)
 SHORT = ["-m", "not long"]
+# Files that import numpy, and py/message, which imports hypothesis too, run in processes of their own: with these in its
+# memory a process takes half as long again to fork, or more, and most tests fork.
+ARRAYS = ("py/workers/test_large_arrays.py", "py/workers/test_map_blocks.py")
 NO_TESTS = 5  # pytest's exit status when it has left out all
 
 
@@ -69,9 +72,9 @@ def suites(build):
                      for path in sorted(glob.glob(os.path.join(build, "fuzz", "fuzz_*"))) if not path.endswith(".d")]
     found["tracer-c"] = programs(asserts, "tracer")
     found["tracer"] = pytest("tracer")
-    found["py"] = pytest("py", "py/merge", "py/workers", "py/executor", "py/trace")
+    found["py"] = pytest("py", "py/merge", "py/workers", "py/executor", "py/trace", "py/message") + pytest("py/message")
     found["py-merge"] = pytest("py/merge")
-    found["py-workers"] = pytest("py/workers")
+    found["py-workers"] = pytest("py/workers", *ARRAYS) + [command for file in ARRAYS for command in pytest(file)]
     found["py-executor"] = pytest("py/executor")
     found["py-trace"] = pytest("py/trace")
     stress = os.path.join("tests", "stress")

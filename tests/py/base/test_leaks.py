@@ -19,22 +19,27 @@ def memory_kib():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
 
 
-@pytest.mark.parametrize("rounds", first(1, [60, 150]))  # what leaves one object in a round is found in 60
-def test_hundreds_one_after_the_other_leave_nothing(rounds):
-    def one_round():
-        with Thread(lambda: [1] * 100, lambda g: 1, lambda g, e: None) as task:
-            task.start()
-        task.get_result()
-        with Generator(forever) as generator:
-            generator.start()
-            generator.next()
-        with Channel(4096) as channel:
-            channel.send_pyobj(1)
-            channel.receive_pyobj()
-        snakefish.map(abs, [1, 2], 2)
-        with snakefish.Executor(1) as executor:
-            assert executor.submit(abs, -1).result() == 1 and list(executor.map(abs, [-1])) == [1]
+def tasks():
+    with Thread(lambda: [1] * 100, lambda g: 1, lambda g, e: None) as task:
+        task.start()
+    task.get_result()
+    with Generator(forever) as generator:
+        generator.start()
+        generator.next()
+    with Channel(4096) as channel:
+        channel.send_pyobj(1)
+        channel.receive_pyobj()
 
+
+def workers():
+    snakefish.map(abs, [1, 2], 2)
+    with snakefish.Executor(1) as executor:
+        assert executor.submit(abs, -1).result() == 1 and list(executor.map(abs, [-1])) == [1]
+
+
+@pytest.mark.parametrize("rounds", first(1, [60, 150]))  # what leaves one object in a round is found in 60
+@pytest.mark.parametrize("one_round", [tasks, workers])
+def test_hundreds_one_after_the_other_leave_nothing(one_round, rounds):
     for _ in range(20):
         one_round()
     gc.collect()
