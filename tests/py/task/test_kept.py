@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 from conftest import PYPY, children, collect, descriptors, is_running, settles
+from matrix import first
 
 from snakefish import Channel, Generator, Thread, wait
 
@@ -128,9 +129,10 @@ def test_the_library_lets_go_of_one_that_is(end):
     assert reference() is None and pid not in children()
 
 
-def test_those_that_nobody_joins_leave_no_zombies_and_no_descriptors():
+@pytest.mark.parametrize("count", first(1, [150, 400]))
+def test_those_that_nobody_joins_leave_no_zombies_and_no_descriptors(count):
     before, most = len(descriptors()), 0
-    for _ in range(400):
+    for _ in range(count):
         Thread(int).start()
         most = max(most, len(children()))
     assert most < (350 if PYPY else 60)  # PyPy frees what is garbage when it likes
