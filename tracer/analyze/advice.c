@@ -2,6 +2,7 @@
 #include "analyze/advice.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "analyze/advisor.h"
@@ -12,8 +13,10 @@ enum { SENTENCES = 3, DISEASES_MAX = 32 };
 
 #define WORTH_TELLING 1.1 /* times as fast */
 
-/* A cure seldom costs nothing: a part of what a replay without the disease gains. */
-#define KEPT 0.75
+/* A cure seldom costs nothing: so much of what a replay saves is promised. */
+#define KEPT 0.85
+
+#define WORTH_PROMISING 1.1 /* less is said as 1.0x */
 
 static double weight_of(const struct finding *finding)
 {
@@ -25,14 +28,23 @@ static bool is_worth_telling(const struct finding *finding)
     return finding->speedup > 0 && weight_of(finding) >= WORTH_TELLING;
 }
 
+/* As it is printed: rounded down, because it is a bound. 0: none. */
+static double promise_of(const struct finding *finding)
+{
+    if (!(finding->at_least > 1))
+        return 0;
+    double gain = floor(10 / (1 - KEPT * (1 - 1 / finding->at_least))) / 10;
+    return gain >= WORTH_PROMISING ? gain : 0;
+}
+
 static void tell(struct inserts *inserts, int rank, const char *disease, const struct finding *finding)
 {
     char sentence[512];
-    double gain = 1 + KEPT * (finding->speedup - 1);
+    double gain = promise_of(finding);
     int n = snprintf(sentence, sizeof sentence, "%s: %s", finding->what, finding->cure);
-    if (gain >= 1.05 && n > 0 && (size_t)n < sizeof sentence)
-        snprintf(sentence + n, sizeof sentence - (size_t)n, ": about %.1fx", gain);
-    inserts_row(inserts, "issr", (int64_t)rank, disease, sentence, gain);
+    if (gain > 0 && n > 0 && (size_t)n < sizeof sentence)
+        snprintf(sentence + n, sizeof sentence - (size_t)n, ": at least %.1fx", gain);
+    inserts_row(inserts, "issr", (int64_t)rank, disease, sentence, gain > 0 ? gain : NAN);
 }
 
 /* Nothing stands out: how much of what the CPUs could do the program's own work was. Or most of what looks like its
@@ -52,7 +64,7 @@ static void tell_health(struct inserts *inserts, const struct advisor *advisor)
                  "nothing stands out: the program's own work is %.0f %% of what %d CPU%s can do in this time",
                  could_ns > 0 ? advisor->load.useful_ns / could_ns * 100 : 0, advisor->cpus,
                  advisor->cpus == 1 ? "" : "s");
-    inserts_row(inserts, "issr", (int64_t)1, advisor->cpu_share < 0.5 ? "no cpu" : "none", sentence, 1.0);
+    inserts_row(inserts, "issr", (int64_t)1, advisor->cpu_share < 0.5 ? "no cpu" : "none", sentence, NAN);
 }
 
 /* Others on the machine took the CPUs, while the program had no more processes than there are. */

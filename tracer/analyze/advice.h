@@ -1,5 +1,5 @@
-/* What a user should change: at most three sentences, each a disease, its cure, and how much faster the program is
- * without it. */
+/* What a user should change: at most three sentences, each a disease, its cure, and, where that can be said, how many
+ * times as fast the program is at least without it. */
 #ifndef SF_TRACER_ANALYZE_ADVICE_H
 #define SF_TRACER_ANALYZE_ADVICE_H
 

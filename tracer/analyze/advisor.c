@@ -1,4 +1,5 @@
-/* See advisor.h. Gains are those of a quiet machine: what other programs took of the CPUs is left out on both sides. */
+/* See advisor.h. Gains are those of a quiet machine, without a trace: what other programs took of the CPUs is left out
+ * on both sides, and so is tracing. */
 #include "analyze/advisor.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ int advisor_init(struct advisor *advisor, sqlite3 *db, const struct graph *graph
         error = load_balance_measure(&advisor->load, graph);
     if (error)
         return error;
-    advisor->as_it_was.category[CATEGORY_NO_CPU] = 0;
+    advisor->as_it_was.category[CATEGORY_NO_CPU] = advisor->as_it_was.category[CATEGORY_TRACING] = 0;
     advisor->base_ns = replay(graph, &advisor->as_it_was);
     if (advisor->base_ns < 0)
         return -ENOMEM;

@@ -16,7 +16,7 @@ struct advisor {
     const struct graph *graph;
     struct facts facts;
     struct load_balance load;
-    struct replay_costs as_it_was; /* as it would have been if no other program had taken the CPUs */
+    struct replay_costs as_it_was; /* as it would have been untraced, and if no other program had taken the CPUs */
     double base_ns;                /* its duration */
     double cpu_share;              /* of the time that processes seem to need a CPU, that in which they had one */
     double path_ns;                /* the critical path without waits for a CPU */

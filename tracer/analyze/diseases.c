@@ -1,5 +1,7 @@
 /* Each function finds one disease by what only that one does to the ledger, the graph or the facts, and asks a replay
- * what the run would have been without it. Shares are those of the critical path: what the end had to wait for. */
+ * what the run would have been without it. Shares are those of the critical path: what the end had to wait for. A gain
+ * is promised (at_least) where the cure, done as it says, takes away what was measured, and what is left is known: not
+ * of cures such as "hold the lock for less". */
 #include "analyze/diseases.h"
 
 #include <inttypes.h>
@@ -13,6 +15,7 @@
 #define MUCH_COPIED 20000000 /* bytes; any child copies some of the interpreter's */
 #define LONG_NS 100000000.0  /* an interpreter takes less to begin */
 #define SHORT_CHUNK_NS 100000.0
+#define MANY_ARGUMENTS 8 /* in a chunk: it can be divided */
 
 enum {
     OVERSUBSCRIPTION,
@@ -74,7 +77,10 @@ static void look_for_oversubscription(const struct advisor *a, struct finding *f
     costs.end_handover = kept;
     f->speedup = advisor_speedup(a, &costs);
     f->weight = (double)at_once / a->cpus;
-    TELL(f->what, "%d processes want a CPU at once, and there are %d CPUs", at_once, a->cpus);
+    char cost[80] = "";
+    if (f->speedup >= 1.05)
+        TELL(cost, "; beginning and ending them takes %.0f %% of the time", (1 - 1 / f->speedup) * 100);
+    TELL(f->what, "%d processes want a CPU at once, and there are %d CPUs%s", at_once, a->cpus, cost);
     TELL(f->cure, "no more workers than CPUs, concurrency=%d", a->cpus);
 }
 
@@ -83,11 +89,13 @@ static void look_for_native_threads(const struct advisor *a, struct finding *f)
 {
     double threads = (double)rows_number(
         a->db, "SELECT count(*) FROM (SELECT s.process, s.tid, total(s.end_ns - s.start_ns) AS ns FROM sched_slice s "
-               "JOIN process p ON p.id = s.process WHERE p.task IS NOT NULL GROUP BY 1, 2 HAVING ns > 0.1 * (SELECT "
+               "JOIN process p ON p.id = s.process WHERE p.task IS NOT NULL AND coalesce(p.name, '') NOT GLOB "
+               "'*Manager-[0-9]*' GROUP BY 1, 2 HAVING ns > 0.1 * (SELECT "
                "max(on_cpu) FROM (SELECT total(t.end_ns - t.start_ns) AS on_cpu FROM sched_slice t WHERE t.process = "
                "s.process GROUP BY t.tid)))");
     double work = (double)rows_number(a->db, "SELECT CAST(total(end_ns - start_ns) AS INTEGER) FROM sched_slice");
-    if (!a->children || threads < 1.9 * a->children || threads / a->children * workers_of(a) < 1.5 * a->cpus)
+    if (!a->children || threads < 1.9 * a->children || threads / a->children * workers_of(a) < 1.5 * a->cpus ||
+        a->idle >= 0.5)
         return;
     double least_ns = work / a->cpus;
     f->speedup = advisor_speedup_to(a, least_ns > a->base_ns / 2 ? least_ns : a->base_ns / 2);
@@ -95,6 +103,15 @@ static void look_for_native_threads(const struct advisor *a, struct finding *f)
     TELL(f->what, "each of %d workers runs %.0f threads, and there are %d CPUs", workers_of(a), threads / a->children,
          a->cpus);
     TELL(f->cure, "one thread in each worker, blas_threads=1 if they are those of BLAS or OpenMP");
+}
+
+/* Twice the workers need half of the time for a map's chunks, and the longest chunk: Graham's bound. */
+static double asleep_on_more_workers(const struct advisor *a, double share)
+{
+    if (!a->graph->knows_no_cpu || a->facts.chunks < 4 * workers_of(a))
+        return 0;
+    double forks_ns = advisor_all_ns(a, CATEGORY_FORKING) + advisor_all_ns(a, CATEGORY_STARTING);
+    return advisor_speedup_to(a, a->base_ns * (1 - share / 2) + (double)a->facts.longest_chunk_ns + forks_ns);
 }
 
 /* With the kernel's view sleep is known. Without it, what ran on no CPU while CPUs were idle waited for something. */
@@ -108,6 +125,7 @@ static void look_for_sleep(const struct advisor *a, struct finding *f)
         return;
     f->speedup = advisor_speedup_to(a, a->base_ns * (1 - share / 2));
     f->weight = 1 / (1.01 - share);
+    f->at_least = asleep_on_more_workers(a, share);
     if (a->children && running + advisor_children_ns(a, CATEGORY_SLEEPING) > 0) {
         TELL(f->what, "tasks sleep, or wait for something outside, for %.0f %% of the time", share * 100);
         TELL(f->cure, "more of them at once, as they need no CPU meanwhile: concurrency=%d or more", workers_of(a) * 2);
@@ -141,6 +159,7 @@ static void look_for_lock(const struct advisor *a, struct finding *f)
         return;
     f->speedup = advisor_speedup_to(a, a->base_ns - share * (life_ns < a->base_ns ? life_ns : a->base_ns));
     if (manager) {
+        f->at_least = f->speedup;
         TELL(f->what, "workers wait for a Manager, its locks or its objects, for %.0f %% of their time", share * 100);
         TELL(f->cure, "ask it less often: add up in the worker first, and return that or tell it once");
     } else {
@@ -165,7 +184,7 @@ static void look_for_channel(const struct advisor *a, struct finding *f)
     if ((double)worst->message_ns >= 0.3 * (double)worst->room_ns) {
         struct replay_costs costs = a->as_it_was;
         costs.room = 0;
-        f->speedup = advisor_speedup(a, &costs);
+        f->at_least = f->speedup = advisor_speedup(a, &costs);
         TELL(f->what, "channel %s is too small: its senders wait for room, and then its receiver for messages",
              advisor_channel(a, worst->channel, channel, sizeof channel));
         TELL(f->cure, "Channel(%" PRId64 ") instead of %s, or more", round_up((double)capacity * 20),
@@ -177,8 +196,12 @@ static void look_for_channel(const struct advisor *a, struct finding *f)
     int receiver = processes_find(a->graph->processes, rows_number(a->db, sql));
     double work = receiver == PROCESS_NONE ? 0 : advisor_process_ns(a, receiver, CATEGORY_RUNNING);
     f->speedup = advisor_speedup_to(a, a->base_ns - work / 2);
-    TELL(f->what, "%s takes messages from channel %s too slowly: its senders wait for room",
-         advisor_name(a, receiver, name, sizeof name), advisor_channel(a, worst->channel, channel, sizeof channel));
+    snprintf(sql, sizeof sql, "SELECT count(DISTINCT process) FROM event WHERE kind = %d AND object = %" PRId64,
+             SF_EVENT_SEND, worst->channel);
+    double lives_ns = a->base_ns * (double)rows_number(a->db, sql), share = (double)worst->room_ns / (lives_ns + 1);
+    TELL(f->what, "%s takes messages from channel %s too slowly: its senders wait for room for %.0f %% of the time",
+         advisor_name(a, receiver, name, sizeof name), advisor_channel(a, worst->channel, channel, sizeof channel),
+         (share < 1 ? share : 1) * 100);
     TELL(f->cure, "let the senders do a part of its work, or several processes receive");
 }
 
@@ -205,7 +228,7 @@ static void look_for_tiny_tasks(const struct advisor *a, struct finding *f)
     costs.category[CATEGORY_OTHER] = costs.handover = costs.unknown_wait = 0.15; /* something is left for each result */
     costs.category[CATEGORY_PICKLING] = 0.25; /* each value for itself takes at least four times as long as in a list */
     costs.category[CATEGORY_COPYING] = 0.1;
-    f->speedup = advisor_speedup(a, &costs);
+    f->at_least = f->speedup = advisor_speedup(a, &costs);
     f->weight = f->speedup * 1.2;
     free(factors);
     double arguments = (double)(facts->arguments > 0 ? facts->arguments : 1);
@@ -223,7 +246,8 @@ static void look_for_transfer(const struct advisor *a, struct finding *f)
     bool messages = a->facts.message_bytes > a->facts.result_bytes;
     int64_t bytes = messages ? a->facts.message_bytes : a->facts.result_bytes;
     costs.category[CATEGORY_PICKLING] = costs.category[CATEGORY_COPYING] = 0;
-    if (advisor_speedup(a, &costs) < 1.05 && bytes < 10000000)
+    f->at_least = advisor_speedup(a, &costs);
+    if (f->at_least < 1.05 && bytes < 10000000)
         return;
     costs.handover = 0; /* it may be another thread that pickles */
     f->speedup = advisor_speedup(a, &costs);
@@ -238,7 +262,7 @@ static void look_for_merge(const struct advisor *a, struct finding *f)
     double share = advisor_path_share(a, CATEGORY_MERGING) + advisor_path_share(a, CATEGORY_EXTRACTING);
     int parallel = workers_of(a) < a->cpus ? workers_of(a) : a->cpus;
     costs.category[CATEGORY_MERGING] = costs.category[CATEGORY_EXTRACTING] = 1.0 / (parallel > 1 ? parallel : 2);
-    f->speedup = advisor_speedup(a, &costs);
+    f->at_least = f->speedup = advisor_speedup(a, &costs);
     TELL(f->what, "merging takes %.0f %% of the time, one child after the other", share * 100);
     TELL(f->cure, "do more in the children, and merge less");
 }
@@ -252,8 +276,12 @@ static void look_for_copy_on_write(const struct advisor *a, struct finding *f)
         return;
     costs.copy_on_write = 0;
     f->speedup = advisor_speedup(a, &costs);
-    TELL(f->what, "the kernel copies what children change of the memory that they share with their parent: %s",
-         bytes_of(pages * 4096, size, sizeof size));
+    costs.copy_on_write = 0.5; /* memory that they make themselves has to be zeroed */
+    if (!rows_number(a->db, "SELECT count(*) FROM fault WHERE kind = 'copy-on-write' AND estimate"))
+        f->at_least = advisor_speedup(a, &costs);
+    TELL(f->what,
+         "the kernel copies what children change of their parent's memory, %s, which takes %.0f %% of the time",
+         bytes_of(pages * 4096, size, sizeof size), (1 - 1 / f->speedup) * 100);
     TELL(f->cure, "let them only read it, and make what they change themselves");
 }
 
@@ -267,7 +295,7 @@ static void look_for_processes(const struct advisor *a, struct finding *f)
     double kept = (double)a->cpus / (double)a->facts.forks;
     costs.category[CATEGORY_FORKING] = costs.category[CATEGORY_STARTING] = costs.category[CATEGORY_ENDING] = kept;
     costs.end_handover = kept;
-    f->speedup = advisor_speedup(a, &costs);
+    f->at_least = f->speedup = advisor_speedup(a, &costs);
     TELL(f->what, "%" PRId64 " processes are forked, at %.1f ms each to begin and end", a->facts.forks,
          each_ns / (double)a->facts.forks / 1e6);
     TELL(f->cure, "fewer that do more each: map with %d workers, or an Executor; and fork before large data is made",
@@ -288,6 +316,9 @@ static void look_for_imbalance(const struct advisor *a, struct finding *f)
         return;
     }
     f->speedup = advisor_speedup(a, &costs);
+    if (a->facts.longest_arguments >=
+        MANY_ARGUMENTS) /* one of them may be as long as the others together, but no more */
+        f->at_least = 1 / (1 - (1 - 1 / f->speedup) / 2);
     free(factors);
     for (int p = 0; p < a->graph->processes->count; p++) {
         if (!a->graph->processes->rows[p].task)
@@ -315,7 +346,7 @@ static void look_for_serial(const struct advisor *a, struct finding *f)
     if (forker == PROCESS_NONE || a->graph->processes->rows[forker].task || serial_ns < LONG_NS ||
         serial_ns < 0.2 * a->base_ns)
         return;
-    f->speedup = advisor_speedup_to(a, a->base_ns - serial_ns + serial_ns / a->cpus);
+    f->at_least = f->speedup = advisor_speedup_to(a, a->base_ns - serial_ns + serial_ns / a->cpus);
     TELL(f->what, "%s works alone for %.0f %% of the time, before its first fork",
          advisor_name(a, forker, name, sizeof name), serial_ns / a->base_ns * 100);
     TELL(f->cure, "do that in the children, each its part");

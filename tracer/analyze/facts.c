@@ -104,6 +104,7 @@ static void on_chunk(struct facts *facts, struct progress *progress, const struc
     if (e->ns - progress->chunk_from_ns > facts->longest_chunk_ns) {
         facts->longest_chunk_ns = e->ns - progress->chunk_from_ns;
         facts->longest_chunk = e->a;
+        facts->longest_arguments = e->b;
         facts->longest_worker = e->process;
     }
 }

@@ -21,6 +21,7 @@ struct facts {
     int64_t chunk_work_ns;       /* and of that what was before a first result was pickled: the rest is snakefish's */
     int64_t longest_chunk_ns;    /* and of these the longest one: */
     int64_t longest_chunk;       /* its number, */
+    int64_t longest_arguments;   /* how many arguments it has, */
     int longest_worker;          /* and who went through it */
     int64_t maps_with_chunksize; /* calls of map and starmap: those that say a chunksize, */
     int64_t maps;                /* and all of them */

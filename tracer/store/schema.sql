@@ -284,9 +284,9 @@ CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
 
 -- What to change, the most important first: at most three. disease: a word, as listed in tracer/README.md; none, if
--- nothing stands out. sentence: the disease, its cure, the gain. gain: about how many times as fast the program is
--- without it; NULL: that is not known. It is three quarters of what a replay without the disease gains, because a cure
--- seldom costs nothing, and no more than the CPUs can give.
+-- nothing stands out. sentence: the disease, its cure, the gain. gain: at least how many times as fast the program is
+-- without it, as the sentence says; NULL: no number can be promised. It is what a replay without the disease saves, less
+-- a part that the cure may cost, and no more than the CPUs can give.
 CREATE TABLE advice(rank INTEGER PRIMARY KEY, disease TEXT, sentence TEXT, gain REAL);
 
 -- What `snakefish-trace predict --store` and `report` have stored: how long the run would take on so many CPUs. Empty
