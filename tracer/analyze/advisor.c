@@ -17,19 +17,43 @@ static double sum(const struct advisor *advisor, const char *sql)
     return (double)rows_number(advisor->db, sql);
 }
 
-/* The CPU time that the processes say they had, of the time that they seem to have needed; 1: not known. */
-static double read_cpu_share(const struct advisor *advisor)
+/* The CPU time that the processes say they had. */
+static double read_cpu_ns(const struct advisor *advisor)
 {
     char sql[256];
-    struct replay_costs costs = replay_costs_all(1);
-    double work_ns = replay_work(advisor->graph, &costs);
     snprintf(
         sql, sizeof sql,
         "SELECT CAST(total(ns) AS INTEGER) FROM (SELECT max(min(max(a), 1e15), 0) AS ns FROM event WHERE kind = %d "
         "GROUP BY process)",
         SF_EVENT_USAGE);
-    double had_ns = sum(advisor, sql);
+    return sum(advisor, sql);
+}
+
+/* What they had of the time that they seem to have needed; 1: not known. */
+static double cpu_share_of(const struct advisor *advisor, double had_ns)
+{
+    struct replay_costs costs = replay_costs_all(1);
+    double work_ns = replay_work(advisor->graph, &costs);
     return advisor->graph->knows_no_cpu || had_ns <= 0 || had_ns >= work_ns ? 1 : had_ns / work_ns;
+}
+
+/* What a fair scheduler gives to as many processes as there are CPUs, beside the others. These are as many as used the
+ * CPUs, at least; and as many as made the program's own processes wait, if they did. */
+static double free_cpus_of(const struct advisor *advisor, double had_ns)
+{
+    double duration_ns = (double)(advisor->graph->to_ns - advisor->graph->from_ns), share = advisor->cpu_share;
+    double cpus = advisor->cpus;
+    if (advisor->idle < 0 || had_ns <= 0 || duration_ns <= 0)
+        return cpus;
+    if (advisor->graph->knows_no_cpu)
+        share = had_ns / (had_ns + advisor_all_ns(advisor, CATEGORY_NO_CPU));
+    else if (advisor->idle >= 0.5)
+        share = 1; /* it slept */
+    double used = had_ns / duration_ns, wanted = used / share > 1 ? used / share : 1;
+    double others = cpus * (1 - advisor->idle) - used;
+    if (share < 0.9 && others < cpus / share - wanted)
+        others = cpus / share - wanted;
+    return others > 0 ? cpus * cpus / (others + cpus) : cpus;
 }
 
 int advisor_init(struct advisor *advisor, sqlite3 *db, const struct graph *graph)
@@ -50,7 +74,9 @@ int advisor_init(struct advisor *advisor, sqlite3 *db, const struct graph *graph
     advisor->idle =
         sum(advisor, "SELECT coalesce((SELECT value FROM meta WHERE key = 'cpu_idle_percent'), -100)") / 100;
     advisor->path_ns = sum(advisor, "SELECT CAST(total(ns) AS INTEGER) FROM path_activity WHERE activity <> 'no cpu'");
-    advisor->cpu_share = read_cpu_share(advisor);
+    double had_ns = read_cpu_ns(advisor);
+    advisor->cpu_share = cpu_share_of(advisor, had_ns);
+    advisor->free_cpus = free_cpus_of(advisor, had_ns);
     return 0;
 }
 
@@ -59,21 +85,31 @@ void advisor_fini(struct advisor *advisor)
     facts_fini(&advisor->facts);
 }
 
-static double faster(const struct advisor *advisor, double ns, double work_ns)
+static double faster(const struct advisor *advisor, double ns, double work_ns, double cpus)
 {
-    double least_ns = work_ns * advisor->cpu_share / advisor->cpus;
+    double least_ns = work_ns * advisor->cpu_share / cpus;
     ns = ns > least_ns ? ns : least_ns;
     return ns > 0 && advisor->base_ns > ns ? advisor->base_ns / ns : 1;
 }
 
 double advisor_speedup(const struct advisor *advisor, const struct replay_costs *costs)
 {
-    return faster(advisor, replay(advisor->graph, costs), replay_work(advisor->graph, costs));
+    return faster(advisor, replay(advisor->graph, costs), replay_work(advisor->graph, costs), advisor->cpus);
 }
 
 double advisor_speedup_to(const struct advisor *advisor, double ns)
 {
-    return faster(advisor, ns, replay_work(advisor->graph, &advisor->as_it_was));
+    return faster(advisor, ns, replay_work(advisor->graph, &advisor->as_it_was), advisor->cpus);
+}
+
+double advisor_at_least(const struct advisor *advisor, const struct replay_costs *costs)
+{
+    return faster(advisor, replay(advisor->graph, costs), replay_work(advisor->graph, costs), advisor->free_cpus);
+}
+
+double advisor_at_least_to(const struct advisor *advisor, double ns)
+{
+    return faster(advisor, ns, replay_work(advisor->graph, &advisor->as_it_was), advisor->free_cpus);
 }
 
 static double category_ns(const struct advisor *advisor, const char *select, enum category category)

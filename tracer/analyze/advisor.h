@@ -21,6 +21,7 @@ struct advisor {
     double cpu_share;              /* of the time that processes seem to need a CPU, that in which they had one */
     double path_ns;                /* the critical path without waits for a CPU */
     int cpus;                      /* at least 1 */
+    double free_cpus;              /* those that it can have beside other programs */
     int children;                  /* processes that were forked for a task */
     double idle;                   /* the share of the CPUs' time that nobody used, 0 to 1; -1: not known */
 };
@@ -34,6 +35,10 @@ double advisor_speedup(const struct advisor *advisor, const struct replay_costs 
 
 /* The same if it took that long instead of base_ns, with all of its work still to be done. */
 double advisor_speedup_to(const struct advisor *advisor, double ns);
+
+/* The same as promises: no more than the CPUs allow that it can have beside other programs. */
+double advisor_at_least(const struct advisor *advisor, const struct replay_costs *costs);
+double advisor_at_least_to(const struct advisor *advisor, double ns);
 
 /* The activity's share of the critical path without waits for a CPU, 0 to 1. */
 double advisor_path_share(const struct advisor *advisor, enum category category);

@@ -111,7 +111,7 @@ static double asleep_on_more_workers(const struct advisor *a, double share)
     if (!a->graph->knows_no_cpu || a->facts.chunks < 4 * workers_of(a))
         return 0;
     double forks_ns = advisor_all_ns(a, CATEGORY_FORKING) + advisor_all_ns(a, CATEGORY_STARTING);
-    return advisor_speedup_to(a, a->base_ns * (1 - share / 2) + (double)a->facts.longest_chunk_ns + forks_ns);
+    return advisor_at_least_to(a, a->base_ns * (1 - share / 2) + (double)a->facts.longest_chunk_ns + forks_ns);
 }
 
 /* With the kernel's view sleep is known. Without it, what ran on no CPU while CPUs were idle waited for something. */
@@ -159,7 +159,7 @@ static void look_for_lock(const struct advisor *a, struct finding *f)
         return;
     f->speedup = advisor_speedup_to(a, a->base_ns - share * (life_ns < a->base_ns ? life_ns : a->base_ns));
     if (manager) {
-        f->at_least = f->speedup;
+        f->at_least = advisor_at_least_to(a, a->base_ns / f->speedup);
         TELL(f->what, "workers wait for a Manager, its locks or its objects, for %.0f %% of their time", share * 100);
         TELL(f->cure, "ask it less often: add up in the worker first, and return that or tell it once");
     } else {
@@ -184,7 +184,8 @@ static void look_for_channel(const struct advisor *a, struct finding *f)
     if ((double)worst->message_ns >= 0.3 * (double)worst->room_ns) {
         struct replay_costs costs = a->as_it_was;
         costs.room = 0;
-        f->at_least = f->speedup = advisor_speedup(a, &costs);
+        f->speedup = advisor_speedup(a, &costs);
+        f->at_least = advisor_at_least(a, &costs);
         TELL(f->what, "channel %s is too small: its senders wait for room, and then its receiver for messages",
              advisor_channel(a, worst->channel, channel, sizeof channel));
         TELL(f->cure, "Channel(%" PRId64 ") instead of %s, or more", round_up((double)capacity * 20),
@@ -228,7 +229,8 @@ static void look_for_tiny_tasks(const struct advisor *a, struct finding *f)
     costs.category[CATEGORY_OTHER] = costs.handover = costs.unknown_wait = 0.15; /* something is left for each result */
     costs.category[CATEGORY_PICKLING] = 0.25; /* each value for itself takes at least four times as long as in a list */
     costs.category[CATEGORY_COPYING] = 0.1;
-    f->at_least = f->speedup = advisor_speedup(a, &costs);
+    f->speedup = advisor_speedup(a, &costs);
+    f->at_least = advisor_at_least(a, &costs);
     f->weight = f->speedup * 1.2;
     free(factors);
     double arguments = (double)(facts->arguments > 0 ? facts->arguments : 1);
@@ -246,9 +248,9 @@ static void look_for_transfer(const struct advisor *a, struct finding *f)
     bool messages = a->facts.message_bytes > a->facts.result_bytes;
     int64_t bytes = messages ? a->facts.message_bytes : a->facts.result_bytes;
     costs.category[CATEGORY_PICKLING] = costs.category[CATEGORY_COPYING] = 0;
-    f->at_least = advisor_speedup(a, &costs);
-    if (f->at_least < 1.05 && bytes < 10000000)
+    if (advisor_speedup(a, &costs) < 1.05 && bytes < 10000000)
         return;
+    f->at_least = advisor_at_least(a, &costs);
     costs.handover = 0; /* it may be another thread that pickles */
     f->speedup = advisor_speedup(a, &costs);
     TELL(f->what, "pickling and copying take %.0f %% of the time: %s of %s", (1 - 1 / f->speedup) * 100,
@@ -262,7 +264,8 @@ static void look_for_merge(const struct advisor *a, struct finding *f)
     double share = advisor_path_share(a, CATEGORY_MERGING) + advisor_path_share(a, CATEGORY_EXTRACTING);
     int parallel = workers_of(a) < a->cpus ? workers_of(a) : a->cpus;
     costs.category[CATEGORY_MERGING] = costs.category[CATEGORY_EXTRACTING] = 1.0 / (parallel > 1 ? parallel : 2);
-    f->at_least = f->speedup = advisor_speedup(a, &costs);
+    f->speedup = advisor_speedup(a, &costs);
+    f->at_least = advisor_at_least_to(a, a->base_ns / f->speedup); /* the work is still to be done */
     TELL(f->what, "merging takes %.0f %% of the time, one child after the other", share * 100);
     TELL(f->cure, "do more in the children, and merge less");
 }
@@ -295,7 +298,8 @@ static void look_for_processes(const struct advisor *a, struct finding *f)
     double kept = (double)a->cpus / (double)a->facts.forks;
     costs.category[CATEGORY_FORKING] = costs.category[CATEGORY_STARTING] = costs.category[CATEGORY_ENDING] = kept;
     costs.end_handover = kept;
-    f->at_least = f->speedup = advisor_speedup(a, &costs);
+    f->speedup = advisor_speedup(a, &costs);
+    f->at_least = advisor_at_least(a, &costs);
     TELL(f->what, "%" PRId64 " processes are forked, at %.1f ms each to begin and end", a->facts.forks,
          each_ns / (double)a->facts.forks / 1e6);
     TELL(f->cure, "fewer that do more each: map with %d workers, or an Executor; and fork before large data is made",
@@ -318,7 +322,7 @@ static void look_for_imbalance(const struct advisor *a, struct finding *f)
     f->speedup = advisor_speedup(a, &costs);
     if (a->facts.longest_arguments >=
         MANY_ARGUMENTS) /* one of them may be as long as the others together, but no more */
-        f->at_least = 1 / (1 - (1 - 1 / f->speedup) / 2);
+        f->at_least = advisor_at_least_to(a, a->base_ns * (1 + 1 / f->speedup) / 2);
     free(factors);
     for (int p = 0; p < a->graph->processes->count; p++) {
         if (!a->graph->processes->rows[p].task)
@@ -346,7 +350,8 @@ static void look_for_serial(const struct advisor *a, struct finding *f)
     if (forker == PROCESS_NONE || a->graph->processes->rows[forker].task || serial_ns < LONG_NS ||
         serial_ns < 0.2 * a->base_ns)
         return;
-    f->at_least = f->speedup = advisor_speedup_to(a, a->base_ns - serial_ns + serial_ns / a->cpus);
+    f->speedup = advisor_speedup_to(a, a->base_ns - serial_ns + serial_ns / a->cpus);
+    f->at_least = advisor_at_least_to(a, a->base_ns / f->speedup);
     TELL(f->what, "%s works alone for %.0f %% of the time, before its first fork",
          advisor_name(a, forker, name, sizeof name), serial_ns / a->base_ns * 100);
     TELL(f->cure, "do that in the children, each its part");

@@ -11,21 +11,27 @@
 #include "store/database.h"
 #include "store/rows.h"
 
+/* What is compared of a trace: the efficiencies, the ledger, how many processes it has, and what its tasks needed for
+ * how many arguments. Its own numbers are bounded, because a log may hold anything. */
+#define FIGURES                                                                                                        \
+    "SELECT 'efficiency' AS kind, name, value FROM efficiency UNION ALL "                                              \
+    "SELECT 'ledger', category, total(ns) FROM ledger GROUP BY category UNION ALL "                                    \
+    "SELECT 'processes', '', count(*) FROM process UNION ALL "                                                         \
+    "SELECT 'tasks', 'arguments', total(max(min(b, 1e15), 0)) FROM event WHERE phase = 2 AND kind = "                  \
+    "(SELECT id FROM event_kind WHERE name = 'chunk') UNION ALL "                                                      \
+    "SELECT 'tasks', 'cpu_ns', total(ns) FROM (SELECT max(min(max(a), 1e15), 0) AS ns FROM event WHERE kind = "        \
+    "(SELECT id FROM event_kind WHERE name = 'usage') AND process IN (SELECT id FROM process WHERE task IS NOT NULL) " \
+    "GROUP BY process)"
+
+static const char figures[] = FIGURES;
 static const char tables[] = "CREATE TEMP TABLE against(kind TEXT, name TEXT, value REAL, PRIMARY KEY(kind, name));"
-                             "CREATE TEMP VIEW here AS "
-                             "SELECT 'efficiency' AS kind, name, value FROM efficiency UNION ALL "
-                             "SELECT 'ledger', category, total(ns) FROM ledger GROUP BY category UNION ALL "
-                             "SELECT 'processes', '', count(*) FROM process;"
+                             "CREATE TEMP VIEW here AS " FIGURES ";"
                              /* what differs, in the order in which it is shown */
                              "CREATE TEMP VIEW difference AS SELECT c.id, c.name AS category, h.value AS ns, "
                              "coalesce(o.value, 0) AS against_ns, h.value - coalesce(o.value, 0) AS more_ns "
                              "FROM category c JOIN here h ON h.kind = 'ledger' AND h.name = c.name "
                              "LEFT JOIN against o ON o.kind = 'ledger' AND o.name = c.name "
                              "WHERE h.value > 0 OR o.value > 0;";
-
-static const char figures[] = "SELECT 'efficiency', name, value FROM efficiency UNION ALL "
-                              "SELECT 'ledger', category, total(ns) FROM ledger GROUP BY category UNION ALL "
-                              "SELECT 'processes', '', count(*) FROM process";
 
 static int copy_figures(sqlite3 *to, sqlite3 *from)
 {
@@ -72,6 +78,26 @@ static const char sentence[] =
     "coalesce((SELECT printf('; most of the difference is %s: %.3f s against %.3f s, of all processes', category, "
     "most.ns / 1e9, most.against_ns / 1e9) FROM most WHERE abs(more_ns) > 0), '')) FROM run";
 
+/* The disease that only two runs show: with more workers the same arguments need more CPU time. Less than 50 ms tell
+ * nothing, and other programs make a difference of some ten per cent. Nobody knows how much a cure gains. */
+static const char shared[] =
+    "WITH run AS (SELECT arguments.value AS arguments, o.value AS other_arguments,"
+    " max(at.value, of.value) AS many, min(at.value, of.value) AS few,"
+    " iif(at.value > of.value, cpu.value, ou.value) AS many_ns,"
+    " iif(at.value > of.value, ou.value, cpu.value) AS few_ns"
+    " FROM here arguments JOIN against o USING(kind, name),"
+    " here cpu JOIN against ou ON ou.kind = cpu.kind AND ou.name = cpu.name,"
+    " here at JOIN against of ON of.kind = at.kind AND of.name = at.name"
+    " WHERE arguments.kind = 'tasks' AND arguments.name = 'arguments'"
+    " AND cpu.kind = 'tasks' AND cpu.name = 'cpu_ns'"
+    " AND at.kind = 'efficiency' AND at.name = 'at_once') "
+    "SELECT 'shared memory' AS disease, printf('the same %d arguments need %.1f times as much"
+    " CPU time with %d at once as with %d: the workers share the memory''s bandwidth, caches or"
+    " cores, or spin for each other: go through memory in smaller blocks, or smaller types;"
+    " more workers gain little', arguments, many_ns / few_ns, many, few) AS sentence, NULL AS gain"
+    " FROM run WHERE arguments > 0 AND arguments = other_arguments AND many > few"
+    " AND few_ns > 5e7 AND many_ns > 1.3 * few_ns";
+
 static const char shown_figures[] =
     "SELECT replace(replace(h.name, '_ns', ''), '_', ' ') AS figure, iif(h.name GLOB '*_ns', printf('%.6f s', h.value "
     "/ "
@@ -83,23 +109,34 @@ static const char shown_figures[] =
     "'efficiency' "
     "AND h.name <> 'largest_ns'";
 
+static const char json_figures[] =
+    "SELECT kind, name, h.value AS value, o.value AS against FROM here h LEFT JOIN against o USING(kind, name)";
+
 static const char shown_ledger[] =
     "SELECT category, printf('%.6f', ns / 1e9) AS \"s\", printf('%.6f', against_ns / 1e9) AS "
     "\"against s\", printf('%+.6f', more_ns / 1e9) AS \"more s\" FROM difference ORDER BY id";
 
-int against_print(sqlite3 *db, bool json)
+/* That column of each row. */
+static int print_sentences(sqlite3 *db, const char *sql, int column)
 {
     struct rows rows;
-    if (json) {
-        output_print("\"against\": ");
-        return json_rows(stdout, db,
-                         "SELECT kind, name, h.value AS value, o.value AS against FROM here h LEFT JOIN against o "
-                         "USING(kind, name)");
-    }
-    rows_open(&rows, db, sentence);
+    rows_open(&rows, db, sql);
     while (rows_next(&rows))
-        output_sentence((const char *)sqlite3_column_text(rows.s, 0));
-    int error = rows_close(&rows);
+        output_sentence((const char *)sqlite3_column_text(rows.s, column));
+    return rows_close(&rows);
+}
+
+int against_print(sqlite3 *db, bool json)
+{
+    if (json) {
+        output_print("\"advice\": ");
+        int error = json_rows(stdout, db, shared);
+        output_print(",\n\"against\": ");
+        return error ? error : json_rows(stdout, db, json_figures);
+    }
+    int error = print_sentences(db, shared, 1);
+    if (!error)
+        error = print_sentences(db, sentence, 0);
     if (!error && table_print(db, "efficiency", shown_figures, 60) < 0)
         error = -EIO;
     if (!error && table_print(db, "ledger, all processes", shown_ledger, 60) < 0)

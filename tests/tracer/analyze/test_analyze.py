@@ -510,6 +510,57 @@ def test_two_runs_are_compared(db, tmp_path):
     assert missing.returncode == 1 and "none.db" in missing.stderr and missing.stdout == ""
 
 
+@pytest.mark.parametrize("idle_percent, cpu_share, promised", [(44, 1, 1.6), (0, 0.5, 1.3)])
+def test_no_more_is_promised_than_the_cpus_that_a_program_has_beside_others_allow(db, idle_percent, cpu_share, promised):
+    """0.8 s alone, and 0.1 s in two children: divided among 2 CPUs 0.5 s in place of 0.9. Among those that work besides, 0.6."""
+    t = Trace(db)
+    t.rows("meta", ("cpus", "2"), ("cpu_idle_percent", str(idle_percent)))
+    t.process(0, 900)
+    t.wait(1, "child", 802, 899, 1)
+    for task in 1, 2:
+        t.process(800, 900, parent=1, task=task)
+        t.span(1, "fork", 800, 801, task)
+        t.instant(1 + task, "start", 800, task)
+        t.span(1 + task, "run", 800, 899, task)
+        t.instant(1 + task, "usage", 899, a=int(100 * MS * cpu_share))
+    t.instant(1, "usage", 899, a=int(800 * MS * cpu_share))
+    analyzed(t)
+    assert query(db, "SELECT disease, gain FROM advice WHERE rank = 1") == [("serial part", promised)]
+
+
+def map_of(path, workers, cpu_ms, arguments=40):
+    """A map whose workers have that CPU time together."""
+    t = Trace(path)
+    t.process(0, 100)
+    t.wait(1, "child", 7, 95, 1)
+    for i in range(workers):
+        t.process(10, 90, parent=1, task=i + 1)
+        t.span(1, "fork", 5, 6, i + 1)
+        t.instant(2 + i, "start", 10, i + 1)
+        t.span(2 + i, "run", 11, 89, i + 1)
+        t.span(2 + i, "chunk", 12, 88, i + 1, i + 1, arguments // workers)
+        t.instant(2 + i, "usage", 89, a=cpu_ms * MS // workers)
+    return t.close()
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_two_runs_show_that_workers_slow_each_other_down(tmp_path, first):
+    runs = {workers: map_of(tmp_path / f"{workers}.db", workers, 75 * workers) for workers in (1, 2)}
+    words = "analyze", runs[first], "--against", runs[3 - first]
+    said = trace(*words).stdout.splitlines()[0]
+    assert said.startswith("the same 40 arguments need 2.0 times as much CPU time with 2 at once as with 1: "), said
+    found = json.loads(trace(*words, "--json").stdout)
+    assert found["advice"] == [{"disease": "shared memory", "sentence": said, "gain": None}]
+    assert {"kind": "tasks", "name": "arguments", "value": 40, "against": 40} in found["against"]
+
+
+@pytest.mark.parametrize("cpu_ms, arguments", [(90, 40), (150, 20)])
+def test_the_same_cpu_time_or_other_work_is_no_sign_of_that(tmp_path, cpu_ms, arguments):
+    one, two = map_of(tmp_path / "1.db", 1, 75), map_of(tmp_path / "2.db", 2, cpu_ms, arguments)
+    assert "s against " in trace("analyze", two, "--against", one).stdout.splitlines()[0]
+    assert json.loads(trace("analyze", two, "--against", one, "--json").stdout)["advice"] == []
+
+
 def test_a_database_that_cannot_be_written_is_analysed_all_the_same(db):
     path = two_threads(db).close()
     other = sqlite3.connect(path, isolation_level=None)
