@@ -229,14 +229,13 @@ static void look_for_tiny_tasks(const struct advisor *a, struct finding *f)
     costs.category[CATEGORY_OTHER] = costs.handover = costs.unknown_wait = 0.15; /* something is left for each result */
     costs.category[CATEGORY_PICKLING] = 0.25; /* each value for itself takes at least four times as long as in a list */
     costs.category[CATEGORY_COPYING] = 0.1;
-    f->speedup = advisor_speedup(a, &costs);
-    f->at_least = advisor_at_least(a, &costs);
+    f->speedup = advisor_speedup(a, &costs); /* no promise: an event for each of them makes the traced run too slow */
     f->weight = f->speedup * 1.2;
     free(factors);
     double arguments = (double)(facts->arguments > 0 ? facts->arguments : 1);
     int64_t size = round_up(500000 / (work_ns / arguments + 1)), most = (int64_t)(arguments / (4 * workers_of(a)));
-    TELL(f->what, "%" PRId64 " chunks of %.1f us of work each: handing them out takes longer", facts->chunks,
-         work_ns / chunks / 1e3);
+    TELL(f->what, "%" PRId64 " chunks of %.1f us of work each: handing them out takes %.0f %% of the time",
+         facts->chunks, work_ns / chunks / 1e3, (1 - 1 / f->speedup) * 100);
     TELL(f->cure, "chunksize=%" PRId64 " or more%s", size < most || most < 1 ? size : most,
          facts->maps_with_chunksize ? ", or none, and map finds one" : "");
 }
