@@ -1,15 +1,16 @@
-"""One sample, in a fresh interpreter: python3 -m bench.run.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB]
+"""One sample, in a fresh interpreter: python3 -m bench.run.sample WORKLOAD SIZE RUNTIME WORKERS [TRACE_DB [--kernel]]
 
-Runs the workload once, with no warm-up, and writes one line of JSON. Imports little, because each import adds to the
-sample's time. With --probe RUNTIME it writes what that runtime is and offers; with --output before the other arguments it
-prints the output, and nothing else. With --answer FD before all others the JSON goes to that descriptor: standard output is
-the program's, which may print anything.
+Runs the workload once, with no warm-up, and writes one line of JSON. With TRACE_DB, the region is traced into that file. Imports
+little, because each import adds to the sample's time. With --probe RUNTIME it writes what that runtime is and offers; with
+--prepare WORKLOAD SIZE it makes the input, and runs nothing; with --output before the other arguments it prints the output, and
+nothing else. With --answer FD before all others the JSON goes to that descriptor: standard output is the program's, which may
+print anything.
 """
 import json
 import os
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 
 from bench.run import catalog
@@ -20,7 +21,7 @@ OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", 
 now_ns = time.perf_counter_ns
 
 
-def run(workload_name, size, runtime_name, workers, trace=None):
+def run(workload_name, size, runtime_name, workers, trace=None, kernel=False):
     """Returns the output, and what bench/run/schema.sql calls run_ns, import_ns, region_ns, floor_ns, operations, output_*."""
     start = now_ns()
     workload = catalog.workload(workload_name)
@@ -31,8 +32,7 @@ def run(workload_name, size, runtime_name, workers, trace=None):
         workload.prepare(size)
     prepared = now_ns()
 
-    session = getattr(runtime, "session", nullcontext)
-    with session(trace) if trace else session():
+    with traced(runtime, trace, kernel) if trace else getattr(runtime, "session", nullcontext)():
         output, region_ns, floor_ns = measure(workload, runtime, size, workers)
     end = now_ns()
     return output, {
@@ -44,6 +44,17 @@ def run(workload_name, size, runtime_name, workers, trace=None):
         "output_bytes": len(output),
         "output_sha256": sha256(output).hexdigest(),
     }
+
+
+@contextmanager
+def traced(runtime, path, kernel):
+    """Begins after the input was made and all was imported, so that the trace holds the region and no more."""
+    import snakefish  # other runtimes run without it
+
+    if hasattr(runtime, "instrument"):
+        snakefish.trace.instrument(runtime.instrument)
+    with snakefish.trace.session(path, kernel=bool(kernel)):
+        yield
 
 
 def measure(workload, runtime, size, workers):
@@ -110,6 +121,9 @@ def main(arguments):
         arguments = arguments[2:]
     if arguments[0] == "--probe":
         answer = probe(arguments[1])
+    elif arguments[0] == "--prepare":
+        catalog.workload(arguments[1]).prepare(int(arguments[2]))
+        return
     else:
         print_output = arguments[0] == "--output"
         workload, size, runtime, workers, *trace = arguments[print_output:]

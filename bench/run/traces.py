@@ -1,8 +1,14 @@
 """`python3 -m bench trace`: programs traced under snakefish and, instrumented, under multiprocessing, a database each, so
-that the report can show beside each other where their time went."""
+that the report can show beside each other where their time went.
+
+Traced is the region, as bench/run/sample.py has it. The input is made before, in a process of its own: else the first
+runtime would make it for the other one.
+"""
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 from bench.run import blocks, catalog, machine
 from bench.run.choice import Usage
@@ -40,18 +46,36 @@ def trace(names, full, directory, workers, kernel):
             if workload.lacks:
                 print(f"{workload.name} is absent: {workload.lacks}", file=sys.stderr)
                 continue
+            if not sample(lifeline, "--prepare", workload.name, workload.size):
+                failed += 1
+                continue
             for runtime in (runtime for runtime in runtimes if workload.runs_on(runtime)):
                 path = os.path.abspath(os.path.join(directory, f"{workload.name}-{runtime.name}.db"))
-                env = environment(lifeline)
-                if runtime.name == "multiprocessing":
-                    env["SNAKEFISH_TRACE_INSTRUMENT"] = runtime.name
                 (count, *_) = workload.worker_counts(runtime, [workers or cpus], cpus) or [runtime.min_workers]
-                command = [tracer, "record", *["--kernel"] * kernel, "-o", path, "--", sys.executable,
-                           SAMPLE, workload.name, workload.size, runtime.name, count]
-                done = subprocess.run([str(word) for word in command], cwd=TOP, env=env, stdout=subprocess.DEVNULL)
-                # what the report shows of it: where the time went, and the time on other numbers of CPUs
-                failed += done.returncode != 0 or any(
-                    subprocess.run([tracer, *words, path], stdout=subprocess.DEVNULL).returncode
-                    for words in (["analyze"], ["predict", "--store"]))
+                went_well = sample(lifeline, workload.name, workload.size, runtime.name, count, path, *["--kernel"] * kernel)
+                went_well = went_well and analysed(tracer, path)
+                if went_well:
+                    print(f"bench: {workload.name}, {runtime.name}: {told(path)}", file=sys.stderr)
+                failed += not went_well
                 print(path)
     return 1 if failed else 0
+
+
+def sample(lifeline, *arguments):
+    """Whether it went well."""
+    command = [sys.executable, SAMPLE, *map(str, arguments)]
+    return subprocess.run(command, cwd=TOP, env=environment(lifeline), stdout=subprocess.DEVNULL).returncode == 0
+
+
+def analysed(tracer, path):
+    """Whether the trace now has what the report shows of it: where the time went, and the time on other numbers of CPUs."""
+    return not any(subprocess.run([tracer, *words, path], stdout=subprocess.DEVNULL).returncode
+                   for words in (["analyze"], ["predict", "--store"]))
+
+
+def told(path):
+    """What the trace says first, and before that what is missing in it."""
+    with closing(sqlite3.connect(path)) as db:
+        lost = db.execute("SELECT name FROM stats WHERE severity <> 'info' GROUP BY name").fetchall()
+        advice = db.execute("SELECT sentence FROM advice ORDER BY rank LIMIT 1").fetchall()
+    return "; ".join([*(f"{name}: see snakefish-trace info {path}" for (name,) in lost), *(said for (said,) in advice)])

@@ -23,7 +23,9 @@ A runtime offers some of these. The region is the part of a sample whose time is
     programs         {workload: run(size, workers) -> output}: whole programs, written for that runtime alone
     floor(workload, size, workers)   measures itself: returns (value, ns)
     copies(workload, size, workers)  runs as many sequential programs at once as workers: returns (output, ns)
-    session(path=None) a context manager around the region, which is not timed: such as a trace session
+    session()          a context manager around the region, which is not timed: such as a trace session. Where the sample
+                       itself is to be traced, that takes its place
+    instrument         the library that snakefish.trace.instrument records, in a trace of this runtime
     max_workers        1 for a runtime that cannot use more
     min_workers        of a runtime that makes no sense with fewer
     one_memory         True: its workers share their globals, so programs that change globals cannot run on it

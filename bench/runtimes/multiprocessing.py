@@ -6,6 +6,7 @@ from bench.support.forking import echo, fork, pool  # noqa: F401
 
 version = platform.python_version()
 own_chunks = True
+instrument = "multiprocessing"
 
 
 def _send_result(f, pipe):

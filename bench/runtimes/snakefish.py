@@ -152,8 +152,8 @@ def counting_tasks():
 
 
 @contextmanager
-def tracing(path=None):
-    """Traces into path; without one, into a database that is thrown away."""
+def tracing():
+    """Traces into a database that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="bench-trace-") as folder:
-        with snakefish.trace.session(path or os.path.join(folder, "trace.db")):
+        with snakefish.trace.session(os.path.join(folder, "trace.db")):
             yield snakefish.trace

@@ -2,7 +2,7 @@
 
 A pool that a program makes itself, whose messages are in the trace: `bench run --trace` records it.
 """
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 from bench.runtimes.snakefish import snakefish, version  # noqa: F401
 
@@ -37,7 +37,3 @@ def pool(workers):
         yield map
         for _ in threads:
             tasks.send_pyobj(None, block=True)
-
-
-def session(path=None):
-    return snakefish.trace.session(path) if path else nullcontext()
