@@ -2,7 +2,7 @@
 # class "report_error"), for a reader who knows the file and not this code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 3, trace = 10)
+schema_versions <- c(bench = 3, trace = 11)
 
 # The tables and columns that the report reads.
 required_columns <- list(
@@ -38,7 +38,7 @@ required_columns <- list(
     channel_depth = c("channel", "ns", "messages"), category = c("id", "name", "doc"),
     ledger = c("process", "category", "ns"), sched_slice = c("process", "start_ns", "end_ns", "wake_ns"),
     critical_path = c("step", "process", "start_ns", "end_ns"), path_activity = c("activity", "ns", "share"),
-    efficiency = c("name", "value"), what_if = c("what", "duration_ns", "saved_ns", "speedup", "measured"),
+    efficiency = c("name", "value"), what_if = c("what", "duration_ns", "saved_ns", "speedup", "measured", "bound", "doc"),
     advice = c("disease", "sentence", "gain"),
     prediction = c("cpus", "seconds", "low", "high", "speedup", "efficiency", "limit", "enough", "measured")))
 

@@ -42,7 +42,9 @@ load_trace <- function(path) {
     advice = read(db, path, "SELECT disease, sentence, gain FROM advice ORDER BY rank"),
     efficiency = read(db, path, "SELECT name, value, doc FROM efficiency ORDER BY name"),
     what_if = read(db, path, "SELECT what, CAST(duration_ns AS REAL) AS duration_ns, CAST(saved_ns AS REAL) AS saved_ns,
-                                     speedup FROM what_if WHERE measured ORDER BY saved_ns DESC, what"),
+                                     speedup, coalesce(CAST(bound AS TEXT), '') AS bound,
+                                     coalesce(CAST(doc AS TEXT), '') AS doc
+                              FROM what_if WHERE measured ORDER BY saved_ns DESC, what"),
     prediction = read_prediction(db, path),
     stats = read(db, path, "SELECT s.name, p.pid, s.severity, CAST(s.value AS TEXT) AS value
                             FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"))

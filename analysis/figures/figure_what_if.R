@@ -1,10 +1,11 @@
-# What if something cost nothing: how much faster the run would be.
+# What if something cost nothing: how much faster the run would be. Where the trace calls that a bound ("at least"), so do
+# the figure, its finding and the table.
 
 max_what_if_panels <- 6
 
 figure_what_if <- function(traces) {
   title <- "What if it cost nothing"
-  rows <- bind(lapply(traces, function(trace) if (nrow(trace$what_if) > 0) data.frame(trace = trace$label, trace$what_if)))
+  rows <- what_if_rows(traces)
   if (is.null(rows)) return(missing_figure("what_if", title, not_analysed))
   rows$trace <- factor(rows$trace, unique(rows$trace))
   best <- tapply(rows$speedup, rows$what, max)
@@ -13,13 +14,22 @@ figure_what_if <- function(traces) {
   new_figure("what_if", title, if (many) draw_best(rows) else draw_panels(rows), what_if_finding(rows), paste0(
     "The run is replayed from its trace without the one cost. Everything else takes the time that it took, and every ",
     "process keeps its work. Costs that the trace did not measure are left out. Below 1 the run would be slower, because ",
-    "waits would move.", if (many) " Of each run only what would gain most."), rows)
+    "waits would move.",
+    if (any(rows$bound != "")) paste0(" \u201c", rows$bound[rows$bound != ""][1], "\u201d: a change that takes this cost away ",
+                                      "takes others along, which the replay keeps."),
+    if (many) " Of each run only what would gain most."), rows)
+}
+
+what_if_rows <- function(traces) {
+  rows <- bind(lapply(traces, function(trace) if (nrow(trace$what_if) > 0) data.frame(trace = trace$label, trace$what_if)))
+  if (!is.null(rows)) rows$bound <- shorten(rows$bound, 12)
+  rows
 }
 
 # A panel for each run, with a row for each cost.
 draw_panels <- function(rows) {
   panels <- nlevels(rows$trace)
-  rows$text <- what_if_text(rows$speedup, rows$saved_ns)
+  rows$text <- what_if_text(rows)
   function(narrow) {
     columns <- panel_columns(panels, narrow)
     # the numbers stand to the right of 1, also those of points to its left
@@ -36,7 +46,7 @@ draw_panels <- function(rows) {
 draw_best <- function(rows) {
   rows <- bind(lapply(split_by(rows, "trace"), function(own) own[which.max(own$speedup), ]))
   rows$trace <- factor(rows$trace, rev(rows$trace))
-  rows$text <- sprintf("%s, without \u201c%s\u201d: %s", rows$trace, rows$what, what_if_text(rows$speedup, rows$saved_ns))
+  rows$text <- sprintf("%s, without \u201c%s\u201d: %s", rows$trace, rows$what, what_if_text(rows))
   function(narrow) {
     plot <- what_if_plot(transform(rows, text = ""), "trace", narrow, if (narrow) 3.6 else 8) +
       ggplot2::geom_text(data = rows, ggplot2::aes(x = 1, y = as.integer(trace) + 0.3, label = paste0(" ", text)), hjust = 0,
@@ -60,9 +70,21 @@ what_if_plot <- function(rows, y, narrow, panel_inches) {
     report_theme(narrow)
 }
 
-what_if_text <- function(speedup, saved_ns) {
-  ifelse(saved_ns == 0, "no change", sprintf("%s (%s%s)", format_digits(speedup), ifelse(saved_ns < 0, "+", "\u2212"),
-                                             format_duration(abs(saved_ns))))
+what_if_text <- function(rows) {
+  ifelse(rows$saved_ns == 0, "no change",
+         sprintf("%s (%s%s)", times_as_fast_text(rows), ifelse(rows$saved_ns < 0, "+", "\u2212"),
+                 format_duration(abs(rows$saved_ns))))
+}
+
+# "at least 1.23", "1.23"
+times_as_fast_text <- function(rows) trimws(paste(rows$bound, format_digits(rows$speedup)))
+
+what_if_table <- function(traces) {
+  rows <- what_if_rows(traces)
+  if (is.null(rows)) return(NULL)
+  table <- data.frame(check.names = FALSE, run = rows$trace, without = rows$what, "it would take" = format_duration(rows$duration_ns),
+                      "times as fast" = times_as_fast_text(rows), assumed = rows$doc)
+  if (length(unique(rows$trace)) == 1) table[-1] else table
 }
 
 what_if_finding <- function(rows) {
@@ -72,11 +94,11 @@ what_if_finding <- function(rows) {
     counts <- sort(table(as.character(best$what[best$speedup >= 1.005])), decreasing = TRUE)
     best <- best[which.max(best$speedup), ]
     if (length(counts) > 0) return(sprintf("Most would be gained without \u201c%s\u201d in %s: it would be %s times as fast. %s",
-      best$what, best$trace, format_digits(best$speedup),
+      best$what, best$trace, times_as_fast_text(best),
       sprintf("What costs most: %s.", in_words(sprintf("%s in %d of %d", names(counts), counts, traces)))))
   }
   sentences <- ifelse(best$speedup < 1.005, sprintf("No single cost slowed %s by more than 0.5 %%.", best$trace),
                       sprintf("Without \u201c%s\u201d %s would have been %s times as fast.", best$what, best$trace,
-                              format_digits(best$speedup)))
+                              times_as_fast_text(best)))
   paste(sentences, collapse = " ")
 }

@@ -5,7 +5,8 @@ report_sections <- function(report) {
     if (length(report$benches) > 1) list(section("Sessions", list(figure_sessions(report$benches)))),
     unlist(Map(bench_sections, report$benches, seq_along(report$benches), length(report$benches)), recursive = FALSE),
     if (length(report$compared) > 0) list(
-      section("Where the speedup went", list(figure_lost(report$compared), figure_what_if(report$compared))),
+      section("Where the speedup went", list(figure_lost(report$compared), figure_what_if(report$compared)),
+              list(list(title = "What if", rows = what_if_table(report$compared)))),
       section("On other numbers of CPUs", list(figure_prediction(report$compared)),
               list(list(title = "Predictions", rows = prediction_table(report$compared))))),
     unlist(Map(trace_sections, report$traces, seq_along(report$traces), length(report$traces)), recursive = FALSE))

@@ -216,6 +216,31 @@ test_that("a prediction is solid within the CPUs of the machine and dashed beyon
   expect_equal(nrow(prediction_table(list(predicted_run("predicted")))), 7)
 })
 
+test_that("a what-if that is a bound says at least in the figure, in its finding and in the table, and an estimate does not", {
+  path <- make_trace_db(in_scratch("bounds.db"))
+  trace <- load_trace(path)
+  bounded <- trace$what_if$what[trace$what_if$bound == "at least"]
+  expect_setequal(bounded, c("fork", "processes", "merge", "transfer"))
+  figure <- figure_what_if(list(trace))
+  texts <- trimws(layer_of(figure, "GeomText")[[1]]$label)
+  expect_setequal(trace$what_if$what[grepl("^at least [0-9]", texts)], bounded)
+  expect_match(figure$finding, "^Without .merge. bounds would have been at least 1[.][0-9]+ times as fast[.]$")
+  expect_match(figure$caption, "at least.: a change that takes this cost away")
+  table <- what_if_table(list(trace))
+  expect_setequal(table$without[grepl("^at least [0-9]", table[["times as fast"]])], bounded)
+  expect_equal(table$assumed[table$without == "imbalance"], "as if children ran equally long")
+  many <- figure_what_if(label_apart(rep(list(trace), max_what_if_panels + 1)))
+  expect_match(layer_of(many, "GeomText")[[1]]$label, "without .merge.: at least 1[.]")
+  expect_match(many$finding, "it would be at least 1[.][0-9]+ times as fast")
+
+  estimates <- load_trace(change(path, "UPDATE what_if SET bound = NULL, doc = NULL"))
+  figure <- figure_what_if(list(estimates))
+  expect_false(any(grepl("at least", c(figure$finding, figure$caption, layer_of(figure, "GeomText")[[1]]$label))))
+  lies <- load_trace(change(path, "UPDATE what_if SET bound = printf('%1000c', 'x'), doc = x'1b5b'"))
+  expect_drawn(figure_what_if(list(lies)), phone = TRUE)
+  expect_true(all(nchar(layer_of(figure_what_if(list(lies)), "GeomText")[[1]]$label) < 50))
+})
+
 test_that("the tested error of predictions is that of the tracer's README", {
   readme <- gsub("\\s+", " ", paste(readLines(file.path(repository, "tracer/README.md")), collapse = " "))
   for (told in c("in 233 of 260 cases", "Half were within 0.7 %", "The worst, by 42 %",

@@ -111,14 +111,25 @@ static int write_efficiency(sqlite3 *db, const struct graph *graph)
 
 /* ---- what if ---- */
 
-static int put_what_if(struct inserts *inserts, const char *what, const struct graph *graph,
-                       const struct replay_costs *costs, bool measured)
+/* The change that a question stands for takes away more than its cost: it gains as much or more. */
+#define LOWER_BOUND "at least"
+
+struct question {
+    const char *what;
+    const struct replay_costs *costs;
+    const char *bound; /* LOWER_BOUND; NULL: an estimate */
+    const char *doc;
+    const char *measured; /* this query has a row, which is 1, where the trace measured it; NULL: every trace does */
+};
+
+static int put_what_if(struct inserts *inserts, sqlite3 *db, const struct graph *graph, const struct question *asked)
 {
-    double duration = (double)(graph->to_ns - graph->from_ns), changed = replay(graph, costs);
+    double duration = (double)(graph->to_ns - graph->from_ns), changed = replay(graph, asked->costs);
     if (changed < 0)
         return -ENOMEM;
-    inserts_row(inserts, "siiri", what, (int64_t)changed, (int64_t)(duration - changed),
-                changed > 0 ? duration / changed : NAN, (int64_t)measured);
+    inserts_row(inserts, "siiriss", asked->what, (int64_t)changed, (int64_t)(duration - changed),
+                changed > 0 ? duration / changed : NAN, (int64_t)(!asked->measured || rows_number(db, asked->measured)),
+                asked->bound, asked->doc);
     return 0;
 }
 
@@ -140,22 +151,18 @@ static int write_what_if(sqlite3 *db, const struct graph *graph)
     copy.copy_on_write = 0;
     cpu.category[CATEGORY_NO_CPU] = 0;
     even.running = factors;
-    const struct {
-        const char *what;
-        const struct replay_costs *costs;
-        const char
-            *measured; /* this query has a row, which is 1, where the trace measured it; NULL: every trace does */
-    } questions[] = {{"fork", &fork, NULL},
-                     {"processes", &processes, NULL},
-                     {"merge", &merge, NULL},
-                     {"transfer", &transfer, NULL},
-                     {"copy-on-write", &copy, "SELECT 1 FROM fault LIMIT 1"},
-                     {"no cpu", &cpu, "SELECT 1 FROM sched_slice LIMIT 1"},
-                     {"imbalance", &even, NULL}};
-    inserts_open(&inserts, db, "INSERT INTO what_if VALUES(?, ?, ?, ?, ?)");
+    const struct question questions[] = {
+        {"fork", &fork, LOWER_BOUND, "begin, page faults and end of the children stay", NULL},
+        {"processes", &processes, LOWER_BOUND, "page faults and cold caches after the forks stay", NULL},
+        {"merge", &merge, LOWER_BOUND, "pickling what is extracted stays", NULL},
+        {"transfer", &transfer, LOWER_BOUND, "making what is sent, and its page faults, stay", NULL},
+        {"copy-on-write", &copy, NULL, "as if children only read", "SELECT 1 FROM fault LIMIT 1"},
+        {"no cpu", &cpu, NULL, "as if each process had a CPU", "SELECT 1 FROM sched_slice LIMIT 1"},
+        {"imbalance", &even, NULL, "as if children ran equally long", NULL},
+    };
+    inserts_open(&inserts, db, "INSERT INTO what_if VALUES(?, ?, ?, ?, ?, ?, ?)");
     for (size_t i = 0; i < sizeof questions / sizeof *questions && !error; i++)
-        error = put_what_if(&inserts, questions[i].what, graph, questions[i].costs,
-                            !questions[i].measured || rows_number(db, questions[i].measured));
+        error = put_what_if(&inserts, db, graph, &questions[i]);
     insert_error = inserts_close(&inserts);
     free(factors);
     return error ? error : insert_error;

@@ -72,23 +72,10 @@ CREATE TEMP VIEW shown_efficiency AS
                         ELSE printf('%9.1f %%', e.value * 100) END AS '', e.doc AS ''
   FROM line l JOIN efficiency e USING(name) WHERE e.value IS NOT NULL ORDER BY l.n;
 
--- bound: "at least" where the change that a question stands for takes away more than its cost, so that it gains as much or
--- more; NULL: an estimate.
-CREATE TEMP VIEW what_if_said AS
-  WITH said(what, bound, doc) AS (VALUES
-    ('fork', 'at least', 'begin, page faults and end of the children stay'),
-    ('processes', 'at least', 'page faults and cold caches after the forks stay'),
-    ('merge', 'at least', 'pickling what is extracted stays'),
-    ('transfer', 'at least', 'making what is sent, and its page faults, stay'),
-    ('copy-on-write', NULL, 'as if children only read'),
-    ('no cpu', NULL, 'as if each process had a CPU'),
-    ('imbalance', NULL, 'as if children ran equally long'))
-  SELECT w.*, s.bound, s.doc FROM what_if w LEFT JOIN said s USING(what);
-
 CREATE TEMP VIEW shown_what_if AS
   SELECT what AS without, printf('%9.6f', duration_ns / 1e9) AS "s", printf('%9.6f', saved_ns / 1e9) AS "saved s",
          printf('%.2fx', speedup) AS faster, iif(bound IS NULL, '', bound || ': ') || coalesce(doc, '') AS ''
-  FROM what_if_said WHERE measured ORDER BY saved_ns DESC, what;
+  FROM what_if WHERE measured ORDER BY saved_ns DESC, what;
 
 CREATE TEMP VIEW shown_path AS
   SELECT activity, printf('%9.6f', ns / 1e9) AS "s", printf('%5.1f %%', share * 100) AS share,

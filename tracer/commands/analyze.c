@@ -105,7 +105,7 @@ static int print_json(sqlite3 *db)
         {"advice", "SELECT disease, sentence, gain FROM advice ORDER BY rank"},
         {"notes", "SELECT note FROM shown_note"},
         {"efficiency", "SELECT name, value, doc FROM efficiency"},
-        {"what_if", "SELECT * FROM what_if_said"},
+        {"what_if", "SELECT * FROM what_if"},
         {"critical_path", "SELECT * FROM path_activity ORDER BY ns DESC, activity"},
         {"processes", "SELECT id, pid, parent, name, start_ns, end_ns, exit_status FROM process ORDER BY id"},
         {"ledger", "SELECT l.process, l.category, l.ns FROM ledger l JOIN category c ON c.name = l.category "

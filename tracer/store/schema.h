@@ -6,7 +6,7 @@
 
 #include "base/output.h"
 
-#define SCHEMA_VERSION 10
+#define SCHEMA_VERSION 11
 
 /* The statements of schema.sql, with the ids of the events filled in. */
 extern const char schema_statements[];

@@ -1,11 +1,11 @@
--- The trace database, schema version 10 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 11 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 10;
+PRAGMA user_version = 11;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -279,9 +279,11 @@ CREATE TABLE efficiency(name TEXT PRIMARY KEY, value REAL, doc TEXT);
 -- process does another one's work. what: fork | processes (fork, begin and end of a child, the wait for its end) |
 -- merge (and extract) | transfer (pickling, copying, handing over messages and results) |
 -- copy-on-write | no cpu | imbalance (children of one process that ran at the same time: each runs for the mean of
--- their times). The first four are lower bounds: what else such a change takes away stays in the replay. measured: 0 if
--- the trace has no data about it (copy-on-write and no cpu without the kernel's view).
-CREATE TABLE what_if(what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER);
+-- their times). measured: 0 if the trace has no data about it (copy-on-write and no cpu without the kernel's view).
+-- bound: "at least" where such a change takes away more than the one cost, which the replay keeps, so that it gains as much
+-- or more; NULL: an estimate. doc: what stays, or what is assumed, in words.
+CREATE TABLE what_if(
+  what TEXT PRIMARY KEY, duration_ns INTEGER, saved_ns INTEGER, speedup REAL, measured INTEGER, bound TEXT, doc TEXT);
 
 -- What to change, the most important first: at most three. disease: a word, as listed in tracer/README.md; none, if
 -- nothing stands out. sentence: the disease, its cure, the gain. gain: at least how many times as fast the program is

@@ -155,6 +155,7 @@ def test_a_what_if_that_is_a_lower_bound_says_at_least(db):
     assert {what for what, (bound, _) in bounds.items() if bound == "at least"} == {"fork", "processes", "merge", "transfer"}
     assert all(bound in (None, "at least") and doc for bound, doc in bounds.values())
     shown = trace("analyze", path).stdout
+    assert {what: (bound, doc) for what, bound, doc in query(path, "SELECT what, bound, doc FROM what_if")} == bounds
     for what in ("fork", "processes", "merge", "transfer", "imbalance"):
         line = next(line for line in shown.splitlines() if line.startswith(f"  {what} "))
         bound, doc = bounds[what]
