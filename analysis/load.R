@@ -35,7 +35,7 @@ required_columns <- list(
     event_kind = c("id", "name", "phase", "object"), stats = c("name", "process", "severity", "value"),
     event_time = c("id", "process", "lane", "kind", "object", "phase", "begin", "ns"), open_span = "event",
     message = c("channel", "sender", "receiver", "bytes", "send_ns", "receive_ns", "latency_ns", "queueing_ns"),
-    channel_depth = c("channel", "ns", "messages"), category = c("id", "name", "doc"),
+    channel = c("id", "name"), channel_depth = c("channel", "ns", "messages"), category = c("id", "name", "doc"),
     ledger = c("process", "category", "ns"), sched_slice = c("process", "start_ns", "end_ns", "wake_ns"),
     critical_path = c("step", "process", "start_ns", "end_ns"), path_activity = c("activity", "ns", "share"),
     efficiency = c("name", "value"), what_if = c("what", "duration_ns", "saved_ns", "speedup", "measured", "bound", "doc"),

@@ -33,12 +33,15 @@ CREATE TEMP TABLE nested_span AS
   WHERE step = 1;
 DROP TABLE whole_span;
 
--- Long spans and open spans, one by one.
+-- Long spans and open spans, one by one. text: what a bar says where it is not its kind alone: the name that the program has
+-- given, behind the kind where it is that of a channel.
 CREATE TEMP VIEW shown_span AS
   SELECT s.process, s.thread, s.depth, k.name AS kind, CAST(s.start_ns AS REAL) AS start_ns,
-         CAST(s.end_ns AS REAL) AS end_ns, s.closed, CASE WHEN k.object = 'text' THEN x.text END AS text
+         CAST(s.end_ns AS REAL) AS end_ns, s.closed,
+         CASE k.object WHEN 'text' THEN x.text WHEN 'channel' THEN k.name || ' ' || nullif(c.name, '') END AS text
   FROM nested_span s CROSS JOIN run JOIN event_kind k ON k.id = s.kind
   LEFT JOIN text x ON k.object = 'text' AND x.id = s.object
+  LEFT JOIN channel c ON k.object = 'channel' AND c.id = s.object
   WHERE s.closed = 0 OR s.end_ns - s.start_ns >= column_ns
   ORDER BY s.process, s.thread, s.start_ns, s.depth;
 
@@ -130,7 +133,8 @@ CREATE TEMP TABLE depth AS
   GROUP BY channel, slot;
 
 CREATE TEMP VIEW shown_channel AS
-  SELECT channel, count(*) AS messages, count(receive_ns) AS received, total(bytes) AS bytes,
+  SELECT channel, (SELECT CAST(nullif(c.name, '') AS TEXT) FROM channel c WHERE c.id = channel) AS name,
+         count(*) AS messages, count(receive_ns) AS received, total(bytes) AS bytes,
          count(DISTINCT sender) AS senders, count(DISTINCT receiver) AS receivers,
          CAST(max(coalesce(receive_ns, send_ns)) - min(send_ns) AS REAL) AS ns, avg(latency_ns) AS latency_ns,
          avg(queueing_ns) AS queueing_ns, max(d.depth_max) AS depth_max

@@ -10,6 +10,7 @@ figure_channels <- function(trace) {
   slots <- page_limits$channel_slots
   unit <- duration_unit(length_ns)
   slot_s <- length_ns / slots / 1e9
+  shown$name <- channel_names(trace$channels)[seq_len(nrow(shown))]
   rows <- bind(lapply(shown$channel, function(channel) {
     depths <- fill_depths(trace$depths[trace$depths$channel == channel, ])
     flow <- trace$flows[trace$flows$channel == channel, ]
@@ -19,9 +20,9 @@ figure_channels <- function(trace) {
           data.frame(channel = channel, what = "MB/s taken out", slot = seq_along(bytes) - 1, value = bytes / slot_s / 1e6))
   }))
   rows$time <- (rows$slot + 0.5) / slots * length_ns / unit$ns
-  rows$panel <- factor(sprintf("channel %d: %s", rows$channel, rows$what),
-                       unlist(lapply(shown$channel, sprintf, fmt = c("channel %d: messages in it",
-                                                                     "channel %d: MB/s taken out"))))
+  rows$name <- shown$name[match(rows$channel, shown$channel)]
+  rows$panel <- sprintf("channel %s: %s", rows$name, rows$what)
+  rows$panel <- factor(rows$panel, unique(rows$panel))
   draw <- function(narrow) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(time, value)) +
       ggplot2::facet_wrap(~panel, ncol = if (narrow) 1 else 2, scales = "free_y") +
@@ -41,9 +42,16 @@ figure_channels <- function(trace) {
             slots),
     if (nrow(trace$channels) > max_channels) sprintf(" The %d with most messages, of %d.", max_channels,
                                                      nrow(trace$channels))),
-    data.frame(channel = rows$channel, what = rows$what, time_ns = round(rows$time * unit$ns),
+    data.frame(channel = rows$channel, name = rows$name, what = rows$what, time_ns = round(rows$time * unit$ns),
                value = signif(rows$value, 6)),
     width = 9)
+}
+
+# The names that the program has given, those of two channels with their numbers too; the number of one that has no name.
+channel_names <- function(rows) {
+  names <- ifelse(is.na(rows$name), format(rows$channel, trim = TRUE, scientific = FALSE), shorten(rows$name, 18))
+  twice <- names %in% names[duplicated(names)]
+  ifelse(twice & !is.na(rows$name), sprintf("%s (%.0f)", names, rows$channel), names)
 }
 
 # The most messages in each part of the run: at least as many as were there when the part before ended.
@@ -64,9 +72,9 @@ channels_finding <- function(trace) {
   rows <- trace$channels
   busiest <- rows[1, ]
   left <- sum(rows$messages - rows$received)
-  paste0(sprintf("%s carried %s, %s in all; the busiest, channel %d, up to %s at a time and %s.",
+  paste0(sprintf("%s carried %s, %s in all; the busiest, channel %s, up to %s at a time and %s.",
                  counted(nrow(rows), "channel"), counted(sum(rows$messages), "message"), format_bytes(sum(rows$bytes)),
-                 busiest$channel, format_count(busiest$depth_max),
+                 channel_names(rows)[1], format_count(busiest$depth_max),
                  if (busiest$ns > 0) sprintf("%s messages/s", format_digits(busiest$messages / busiest$ns * 1e9))
                  else "all at once"),
          if (left > 0) sprintf(" %s never received.", if (left == 1) "One message was" else
@@ -76,8 +84,9 @@ channels_finding <- function(trace) {
 channel_table <- function(trace, limit = 50) {
   rows <- trace$channels
   if (nrow(rows) == 0) return(NULL)
+  rows$name <- channel_names(rows)
   rows <- rows[seq_len(min(limit, nrow(rows))), ]
-  data.frame(check.names = FALSE, channel = rows$channel, messages = format_count(rows$messages),
+  data.frame(check.names = FALSE, channel = rows$name, messages = format_count(rows$messages),
              received = format_count(rows$received), senders = rows$senders, receivers = rows$receivers,
              bytes = format_bytes(rows$bytes), "messages/s" = format_digits(rows$messages / rows$ns * 1e9),
              "MB/s" = format_digits(rows$bytes / rows$ns * 1e3), deepest = format_count(rows$depth_max),

@@ -106,12 +106,15 @@ span_bars <- function(bars, kinds, in_unit, column, narrow) {
     ggplot2::scale_colour_manual(values = colours))
 }
 
-# The name in the bar, where the bar is long enough. A span of the user shows the name that the user gave.
+# The name in the bar, where the bar is long enough. A span of the user shows the name that the user gave; one of a channel
+# that has a name shows its kind and that name, or its kind alone where no more has room.
 span_names <- function(bars, kinds, in_unit, length_ns, row_height, narrow) {
   bars <- bars[bars$share == 1, ]
   bars$name <- ifelse(is.na(bars$text), bars$kind, bars$text)
-  wide <- (bars$end_ns - bars$start_ns) / length_ns > (nchar(bars$name) + 1) * if (narrow) 0.024 else 0.0105
-  bars <- bars[wide, ]
+  room <- (bars$end_ns - bars$start_ns) / length_ns / if (narrow) 0.024 else 0.0105
+  of_channel <- startsWith(as.character(bars$name), paste0(bars$kind, " "))
+  bars$name <- ifelse(of_channel & room <= nchar(bars$name) + 1, bars$kind, bars$name)
+  bars <- bars[room > nchar(bars$name) + 1, ]
   if (nrow(bars) == 0 || row_height < 0.14) return(NULL)
   colour <- ifelse(bars$closed == 1, text_on(kind_colours(kinds)[bars$kind]), ink)
   ggplot2::geom_text(data = bars, ggplot2::aes(x = in_unit((start_ns + end_ns) / 2), y = row + 0.52, label = name),

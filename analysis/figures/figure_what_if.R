@@ -82,8 +82,9 @@ times_as_fast_text <- function(rows) trimws(paste(rows$bound, format_digits(rows
 what_if_table <- function(traces) {
   rows <- what_if_rows(traces)
   if (is.null(rows)) return(NULL)
-  table <- data.frame(check.names = FALSE, run = rows$trace, without = rows$what, "it would take" = format_duration(rows$duration_ns),
-                      "times as fast" = times_as_fast_text(rows), assumed = rows$doc)
+  table <- data.frame(check.names = FALSE, run = rows$trace, without = rows$what,
+                      "it would take" = format_duration(rows$duration_ns), "times as fast" = times_as_fast_text(rows),
+                      assumed = rows$doc)
   if (length(unique(rows$trace)) == 1) table[-1] else table
 }
 

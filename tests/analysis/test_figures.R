@@ -106,6 +106,13 @@ test_that("an axis of durations has a few ticks, however wide it is", {
   }
 })
 
+layer_of <- function(figure, geom) {
+  plot <- figure$draw(FALSE)$plot
+  grDevices::pdf(NULL)
+  built <- on_device(ggplot2::ggplot_build(plot))
+  built$data[vapply(plot$layers, function(layer) inherits(layer$geom, geom), TRUE)]
+}
+
 trace_figures <- list(figure_timeline, figure_ledger, figure_latency, figure_channels, figure_events)
 
 test_that("all figures of a run, of one with a killed process, of a large one", {
@@ -144,6 +151,31 @@ test_that("with the kernel's view a strip shows the times on a CPU and those wit
 
 test_that("a channel's depth stays what it was until something changes", {
   expect_equal(fill_depths(data.frame(slot = c(1, 3), highest = c(4, 3), at_end = c(2, 0)))[1:6], c(0, 4, 2, 3, 0, 0))
+})
+
+test_that("a channel has the name that the program gave it: panels, finding, table, data and the bars of the timeline", {
+  named <- function(name) {
+    file <- make_trace_db(in_scratch("named.db"), killed = TRUE)
+    load_trace(change(file, sprintf("INSERT INTO channel VALUES(1, 4096, 1, 'channel', '%s')", name)))
+  }
+  labels_of <- function(trace) unlist(lapply(layer_of(figure_timeline(trace), "GeomText"), `[[`, "label"))
+  trace <- named("in")
+  figure <- figure_channels(trace)
+  expect_drawn(figure, phone = TRUE)
+  panels <- ggplot2::ggplot_build(figure$draw(FALSE)$plot)$layout$layout$panel
+  expect_equal(as.character(panels), c("channel in: messages in it", "channel in: MB/s taken out"))
+  expect_match(figure$finding, "the busiest, channel in, up to")
+  expect_equal(c(unique(figure$data$name), channel_table(trace)$channel), c("in", "in"))
+  expect_true("send in" %in% figure_timeline(trace)$data$text)
+  expect_true("send in" %in% labels_of(trace))
+
+  long <- named(strrep("requests ", 9))  # the bar has room for its kind alone
+  expect_true("send" %in% labels_of(long))
+  expect_false(any(grepl("requests", labels_of(long))))
+  expect_equal(nchar(channel_names(long$channels)), 18)
+  expect_equal(channel_table(named(""))$channel, "1")
+  rows <- data.frame(channel = c(1, 2, 3e5, 12), name = c("a", "a", NA, "b"))
+  expect_equal(channel_names(rows), c("a (1)", "a (2)", "300000", "b"))
 })
 
 test_that("messages of no channel, and more that came than were sent, harm no figure", {
@@ -188,12 +220,6 @@ test_that("of many shared variables the costliest have a bar each, and the other
 })
 
 predicted_run <- function(name, ...) load_trace(change(make_trace_db(in_scratch(paste0(name, ".db"))), predicted(...)))
-layer_of <- function(figure, geom) {
-  plot <- figure$draw(FALSE)$plot
-  grDevices::pdf(NULL)
-  built <- on_device(ggplot2::ggplot_build(plot))
-  built$data[vapply(plot$layers, function(layer) inherits(layer$geom, geom), TRUE)]
-}
 
 test_that("a prediction is solid within the CPUs of the machine and dashed beyond, with its band and the measured point", {
   figure <- figure_prediction(list(predicted_run("predicted")))
