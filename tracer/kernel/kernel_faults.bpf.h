@@ -75,10 +75,10 @@ int BPF_PROG(on_kernel_fault, unsigned long address, struct pt_regs *regs, unsig
     return fault(address, error_code, KERNEL_KERNEL);
 }
 
-/* Huge pages and those of files, where faults are not timed one by one. To clear one takes as long as hundreds of small ones, or thousands
- * where a hypervisor has to find the memory first; so these are always timed. The kernel takes a page: if it is a huge
- * one, the fault that is being handled is one of a huge page. Who has slept meanwhile is not known any more, and the
- * fault counts as a small one. */
+/* Huge pages and those of files, where faults are not timed one by one. To clear one takes as long as hundreds of small
+ * ones, or thousands where a hypervisor has to find the memory first; so these are always timed. The kernel takes a
+ * page: if it is a huge one, the fault that is being handled is one of a huge page. Who has slept meanwhile is not
+ * known any more, and the fault counts as a small one. */
 SEC("tp_btf/mm_page_alloc")
 int BPF_PROG(on_page, void *page, unsigned int order)
 {
@@ -105,8 +105,8 @@ static __always_inline void count_as_file(struct kernel_cpu *c)
     c->faults.count[(fault_class | KERNEL_OF_FILE) & (KERNEL_FAULT_CLASSES - 1)]++;
 }
 
-/* The page counts as the process's, as one of a file or not, and a huge one is cleared. (A read of memory that nobody has
- * written maps the one page of zeros, which does not count.) */
+/* The page counts as the process's, as one of a file or not, and a huge one is cleared. (A read of memory that nobody
+ * has written maps the one page of zeros, which does not count.) */
 SEC("tp_btf/rss_stat")
 int BPF_PROG(on_page_counted, void *mm, int member)
 {
@@ -115,7 +115,8 @@ int BPF_PROG(on_page_counted, void *mm, int member)
         return 0;
     if (c->tid == (__u32)bpf_get_current_pid_tgid()) {
         if (c->huge_ns)
-            c->faults.huge_ns[c->fault_class / KERNEL_FAULT_KINDS & (KERNEL_MODES - 1)] += bpf_ktime_get_ns() - c->huge_ns;
+            c->faults.huge_ns[c->fault_class / KERNEL_FAULT_KINDS & (KERNEL_MODES - 1)] +=
+                bpf_ktime_get_ns() - c->huge_ns;
         else if (member == MM_FILEPAGES || member == MM_SHMEMPAGES)
             count_as_file(c);
     }
