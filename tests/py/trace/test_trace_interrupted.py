@@ -75,7 +75,7 @@ with trace.session(path):
 check_nothing_is_left()
 print(interrupted)
 """, tmp_path / "run.db")
-    assert int(out) > 10
+    assert int(out) > 3  # few, if the machine was busy while `took` was measured
     with Database(tmp_path / "run.db") as db:
         assert db.rows("SELECT text FROM text") == [("after all",)]
 
@@ -94,7 +94,7 @@ for seconds in delays(2 * took):
     check_nothing_is_left()
 print(interrupted)
 """, tmp_path / "run.db")
-    assert int(out) > 10
+    assert int(out) > 3  # few, if the machine was busy while `took` was measured
 
 
 def test_a_stop_that_was_interrupted_can_be_called_again_and_completes_the_database(check_program, tmp_path):
