@@ -264,7 +264,6 @@ static void look_for_merge(const struct advisor *a, struct finding *f)
     int parallel = workers_of(a) < a->cpus ? workers_of(a) : a->cpus;
     costs.category[CATEGORY_MERGING] = costs.category[CATEGORY_EXTRACTING] = 1.0 / (parallel > 1 ? parallel : 2);
     f->speedup = advisor_speedup(a, &costs);
-    f->at_least = advisor_at_least_to(a, a->base_ns / f->speedup); /* the work is still to be done */
     TELL(f->what, "merging takes %.0f %% of the time, one child after the other", share * 100);
     TELL(f->cure, "do more in the children, and merge less");
 }
