@@ -34,8 +34,6 @@ int trace_file_identify(const char *path, struct sentence *why)
     if (st.st_size == 0)
         return TRACE_FILE_EMPTY;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT)
-        return TRACE_FILE_NONE; /* it was removed meanwhile */
     if (fd < 0)
         return output_explain(why, -errno, "cannot open %s: %s", path, strerror(errno));
     ssize_t n = pread(fd, header, sizeof header, 0);
@@ -83,8 +81,8 @@ static int lock_file(int fd, const char *path, struct sentence *why)
 static int open_locked(const char *path, int flags, int *lock, struct sentence *why)
 {
     int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-    if (fd < 0 && errno == (flags & O_CREAT ? EEXIST : ENOENT))
-        return busy(path, why); /* made, or replaced, since it was looked for */
+    if (fd < 0 && errno == EEXIST)
+        return busy(path, why); /* made since it was looked for */
     if (fd < 0)
         return output_explain(why, -errno, "cannot make %s: %s", path, strerror(errno));
     int error = lock_file(fd, path, why);
@@ -105,15 +103,14 @@ static int check(const char *path, struct sentence *why)
 {
     if (!path[0])
         return output_explain(why, -EINVAL, "the database's name is empty");
-    int is = trace_file_identify(path, why), error = 0;
-    int fd = is == TRACE_FILE_NONE ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0) {
+    int is = trace_file_identify(path, why);
+    if (is < 0)
+        return is;
+    int error = check_parent(path, why), fd = is == TRACE_FILE_NONE ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (!error && fd >= 0)
         error = lock_file(fd, path, why);
-        is = error ? error : trace_file_identify(path, why); /* again: another collector may have been at it */
-        close(fd);                                           /* which frees the lock */
-    }
-    if (is >= 0)
-        error = check_parent(path, why);
+    if (fd >= 0)
+        close(fd); /* which frees the lock */
     return error ? error : is;
 }
 
