@@ -22,7 +22,7 @@ __import__("own_shm").mount()  # where that is not permitted, other programs can
 pytest_collection_modifyitems = __import__("matrix").pytest_collection_modifyitems
 snakefish = __import__("snakefish")  # so that what the import opens is open before the first test
 
-LIMIT_S = 120  # a test that takes 10 s here and now may take five times as long on another day
+LIMIT_S = 60
 PYPY = sys.implementation.name == "pypy"
 
 

@@ -34,6 +34,8 @@ int trace_file_identify(const char *path, struct sentence *why)
     if (st.st_size == 0)
         return TRACE_FILE_EMPTY;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return TRACE_FILE_NONE; /* it was removed meanwhile */
     if (fd < 0)
         return output_explain(why, -errno, "cannot open %s: %s", path, strerror(errno));
     ssize_t n = pread(fd, header, sizeof header, 0);
@@ -103,14 +105,15 @@ static int check(const char *path, struct sentence *why)
 {
     if (!path[0])
         return output_explain(why, -EINVAL, "the database's name is empty");
-    int is = trace_file_identify(path, why);
-    if (is < 0)
-        return is;
-    int error = check_parent(path, why), fd = is == TRACE_FILE_NONE ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    if (!error && fd >= 0)
+    int is = trace_file_identify(path, why), error = 0;
+    int fd = is == TRACE_FILE_NONE ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0) {
         error = lock_file(fd, path, why);
-    if (fd >= 0)
-        close(fd); /* which frees the lock */
+        is = error ? error : trace_file_identify(path, why); /* again: another collector may have been at it */
+        close(fd);                                           /* which frees the lock */
+    }
+    if (is >= 0)
+        error = check_parent(path, why);
     return error ? error : is;
 }
 
@@ -140,7 +143,9 @@ int trace_file_make(const char *path, int *lock, struct sentence *why)
     }
     if (is == TRACE_FILE_TRACE) {
         char real[PATH_MAX];
-        error = realpath(path, real) ? open_locked(real, O_RDONLY, &old, why) : busy(path, why);
+        error = realpath(path, real) ? open_locked(real, O_RDONLY, &old, why) : -ENOENT;
+        if (error == -ENOENT)
+            return busy(path, why); /* it was there before: another collector is replacing it */
         if (error)
             return error;
         error = remove_old(real, true, why);

@@ -52,10 +52,13 @@ others = sessions()
 trace.start(path)
 trace.stop()
 descriptors = len(os.listdir("/proc/self/fd"))
-begun = time.perf_counter()
-trace.start(path)
-took = time.perf_counter() - begun
-trace.stop()
+def time_start():
+    begun = time.perf_counter()
+    trace.start(path)
+    took = time.perf_counter() - begun
+    trace.stop()
+    return took
+took = min(time_start() for _ in range(3))  # a busy machine makes one longer, and then most delays would be too long
 STEPS = 80
 def delays(seconds):
     return [(step + 1) * 1.2 * seconds / STEPS for step in range(STEPS)]
@@ -75,7 +78,7 @@ with trace.session(path):
 check_nothing_is_left()
 print(interrupted)
 """, tmp_path / "run.db")
-    assert int(out) > 3  # few, if the machine was busy while `took` was measured
+    assert int(out) > 10
     with Database(tmp_path / "run.db") as db:
         assert db.rows("SELECT text FROM text") == [("after all",)]
 
@@ -94,7 +97,7 @@ for seconds in delays(2 * took):
     check_nothing_is_left()
 print(interrupted)
 """, tmp_path / "run.db")
-    assert int(out) > 3  # few, if the machine was busy while `took` was measured
+    assert int(out) > 10
 
 
 def test_a_stop_that_was_interrupted_can_be_called_again_and_completes_the_database(check_program, tmp_path):

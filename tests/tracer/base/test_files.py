@@ -1,5 +1,6 @@
 """Which files snakefish-trace replaces, refuses and leaves alone."""
 
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -83,6 +84,16 @@ def test_every_name_is_the_name_of_a_file(tmp_path, monkeypatch, name):
     assert trace("info", "--", name).returncode == 0
     assert sorted(os.listdir(tmp_path)) == sorted(["mine.db", name])
     assert (tmp_path / "mine.db").read_bytes() == before
+
+
+def test_a_file_that_another_recorder_is_just_making_is_busy_and_not_foreign(db):
+    db.write_bytes(b"the begin of a page")
+    with open(db) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = record(db, PROGRAM, "exit", "0")
+    assert done.returncode == 1 and "being written by another" in done.stderr, done
+    assert "nor any SQLite database" in record(db, PROGRAM, "exit", "0").stderr
+    assert db.read_bytes() == b"the begin of a page"
 
 
 @pytest.mark.parametrize("older", [None, "empty", "trace"])
