@@ -2,7 +2,7 @@
 # class "report_error"), for a reader who knows the file and not this code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 3, trace = 11)
+schema_versions <- c(bench = 3, trace = 12)
 
 # The tables and columns that the report reads.
 required_columns <- list(

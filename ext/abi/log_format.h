@@ -86,6 +86,7 @@
 #define SF_LOG_DEFAULT_RECORDS (1u << 17) /* 4 MiB of records */
 #define SF_TEXT_BYTES_MAX 4096            /* of a text in TEXT records, with its NUL */
 #define SF_NAME_BYTES 48                  /* of a process's name, with its NUL */
+#define SF_SAMPLE_HZ_MAX 1000u
 #define SF_FIRST_THREAD_NAME "MainThread" /* of lane 0, while no THREAD record says another one */
 
 /* What happened. */
@@ -203,7 +204,7 @@ struct sf_session_header {
     uint32_t lost_logs;     /* processes that could not make a log; atomic */
     uint64_t start_tsc;
     uint32_t made_logs; /* processes that made one; atomic: a log that is gone before it was found is missed */
-    uint32_t pad;
+    uint32_t sample_hz; /* stacks a second of CPU time that every thread of Python is to take (SAMPLE); 0: none */
     uint64_t reserved_bytes; /* of pages, by all writers together, since the session began; atomic */
     uint64_t may_reserve;    /* how far reserved_bytes may go; 0: as far as the file system lets it */
 };
@@ -211,6 +212,7 @@ static_assert(sizeof(struct sf_session_header) == 64, "session header");
 static_assert(offsetof(struct sf_session_header, state) == 16 && offsetof(struct sf_session_header, wake) == 20 &&
                   offsetof(struct sf_session_header, lost_logs) == 28 &&
                   offsetof(struct sf_session_header, made_logs) == 40 &&
+                  offsetof(struct sf_session_header, sample_hz) == 44 &&
                   offsetof(struct sf_session_header, may_reserve) == 56,
               "session header layout");
 

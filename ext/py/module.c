@@ -60,7 +60,7 @@ static int execute(PyObject *module)
         PyModule_AddFunctions(module, sf_clock_functions) || PyModule_AddFunctions(module, sf_trace_functions) ||
         PyModule_AddFunctions(module, sf_thread_names_functions) ||
         PyModule_AddFunctions(module, sf_programs_functions) || PyModule_AddFunctions(module, sf_remote_functions) ||
-        PyModule_AddFunctions(module, sf_changes_functions) ||
+        PyModule_AddFunctions(module, sf_changes_functions) || PyModule_AddFunctions(module, sf_samples_functions) ||
         PyModule_AddFunctions(module, sf_instrument_message_functions) ||
         PyModule_AddFunctions(module, sf_instrument_pipe_functions) ||
         PyModule_AddFunctions(module, sf_instrument_task_functions))

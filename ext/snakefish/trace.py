@@ -8,6 +8,7 @@ program starts joins its trace.
 """
 
 import atexit
+import operator
 import os
 import sys
 
@@ -64,7 +65,7 @@ class _Session:
         self.directory = ""
 
 
-def start(path, *, kernel=False):
+def start(path, *, kernel=False, sample_hz=0):
     """Starts the collector and traces this process and everything it forks from now on into the database at `path`.
 
     Blocks until the collector is ready (some ms). An older trace at `path` is replaced. RuntimeError when any other
@@ -76,8 +77,25 @@ def start(path, *, kernel=False):
     kernel=True records the kernel's view too: times on and off the CPUs, page faults and waits of this process and all
     it forks from now on. It needs root, and takes some tenths of a second to start. Where it is not possible, a
     sentence on stderr and in the database says why, and the trace goes on without it.
+    sample_hz=199 takes the stack of each thread of Python 199 times in each second of CPU time that it uses, in this process
+    and all that it forks or starts: the functions that the time was spent in are then in the trace. From 1 to 1000; 0, none.
+    It uses one real-time signal, and has to be begun in the main thread. PyPy has no samples.
     """
-    _start(_Session(os.path.abspath(os.fspath(path))), kernel)
+    _start(_Session(os.path.abspath(os.fspath(path))), kernel, _checked_hz(sample_hz))
+
+
+def _checked_hz(hz):
+    hz = operator.index(hz)
+    if not 0 <= hz <= 1000:
+        raise ValueError(f"sample_hz must be from 0 to 1000, not {hz}")
+    return hz
+
+
+def _sample():
+    """Begins to take samples, where the session wants them."""
+    why = _snakefish._trace_sample()
+    if why:
+        _streams.write_line(f"snakefish: no samples in process {os.getpid()}: {why}")
 
 
 def _mine():
@@ -85,7 +103,7 @@ def _mine():
     return _inner[0] if _inner and _inner[1] == _snakefish._trace_forks() else None
 
 
-def _join(session, kernel):
+def _join(session, kernel, sample_hz):
     """Whether there is a session from the environment, which `session` joins."""
     global _inner
     if not _outer or not enabled() or _snakefish._trace_directory() != _outer:
@@ -101,17 +119,21 @@ def _join(session, kernel):
         line = f"snakefish: this program is traced already: the events that it wants in {session.path} go to {where}"
         if kernel:
             line += ", and kernel=True has no effect: `snakefish-trace record --kernel` records the kernel's view"
+        if sample_hz:
+            line += ", and sample_hz has no effect: `snakefish-trace record --sample` takes samples"
         _streams.write_line(line.encode("utf-8", "backslashreplace").decode())
     _inner = session, _snakefish._trace_forks()
     return True
 
 
-def _start(session, kernel):
-    if _join(session, kernel):
+def _start(session, kernel, sample_hz):
+    if _join(session, kernel, sample_hz):
         return
     command = [_find_collector(), "serve", "-o", session.path, "--root", str(os.getpid())]
     if kernel:
         command.append("--kernel")
+    if sample_hz:
+        command += ["--sample", str(sample_hz)]
     try:
         session.directory = _snakefish._trace_launch(
             session, [os.fsencode(word) for word in command], _streams.stderr_is_there()
@@ -120,6 +142,7 @@ def _start(session, kernel):
         _tree.extend()
         _snakefish._trace_attach(session.directory, _process_name())  # late: this process's life in the trace begins here
         _snakefish._trace_go(session)
+        _sample()
     except BaseException:
         _snakefish._trace_abandon(session)
         if session.directory and os.environ.get(_SESSION_ENV) == session.directory:
@@ -162,6 +185,7 @@ def _finish(session):
     _leave_environment()
     _write_remote()
     _snakefish._trace_leave_threads()
+    _snakefish._trace_sample_end()
     line = _snakefish._trace_finish(session)
     if line is None:
         raise RuntimeError(
@@ -177,15 +201,15 @@ def _finish(session):
     )
 
 
-def session(path, *, kernel=False):
-    """trace.start(path) at the beginning of the block, trace.stop() at its end, also when the block raises."""
+def session(path, *, kernel=False, sample_hz=0):
+    """trace.start(path, ...) at the beginning of the block, trace.stop() at its end, also when the block raises."""
     import contextlib  # takes long
 
     @contextlib.contextmanager
     def block():
         mine, is_started = _Session(os.path.abspath(os.fspath(path))), False
         try:
-            _start(mine, kernel)
+            _start(mine, kernel, _checked_hz(sample_hz))
             is_started = True
             yield
         finally:
@@ -237,6 +261,7 @@ def uninstrument(library):
 
 
 def _stop_at_exit():
+    _snakefish._trace_sample_end()
     _write_remote()
     _snakefish._trace_leave_threads()
     session = _snakefish._trace_session()
@@ -270,6 +295,14 @@ def _reach(directory):
     return None
 
 
+def _wanted_hz():
+    word = os.environ.get("SNAKEFISH_TRACE_SAMPLE") or "0"
+    try:
+        return _checked_hz(int(word))
+    except ValueError:
+        raise RuntimeError(f"SNAKEFISH_TRACE_SAMPLE must be a number from 0 to 1000, not {word}") from None
+
+
 def _start_from_environment():
     """At import: joins the session of the `snakefish-trace record` that runs this program, or starts one for
     SNAKEFISH_TRACE. Where that fails, it prints why to stderr, and the program goes on without a trace.
@@ -284,8 +317,9 @@ def _start_from_environment():
             if directory:
                 _snakefish._trace_attach(directory, _process_name())
                 _tree.extend()
+                _sample()
         elif path:
-            start(path)
+            start(path, sample_hz=_wanted_hz())
         _outer = _snakefish._trace_directory()
     except (RuntimeError, OSError, MemoryError) as error:
         _streams.write_line(f"snakefish: no trace: {error}")

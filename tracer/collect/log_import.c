@@ -327,6 +327,16 @@ static void interpret(struct log_import *import, const struct log_import_context
         if (e->object)
             store_channel_name(context->store, e->object, e->a);
         break;
+    case SF_EVENT_FRAME:
+        e->a = ids_get(context->ids, STORE_TEXT, k->id, r->a);
+        e->object = ids_set_frame(context->ids, k->id, r->object, e->a,
+                                  ids_get(context->ids, STORE_TEXT, k->id, r->b & UINT32_MAX), (int64_t)(r->b >> 32));
+        break;
+    case SF_EVENT_STACK:
+        e->a = ids_get(context->ids, STORE_STACK, k->id, r->a);
+        e->b = ids_get(context->ids, STORE_FRAME, k->id, r->b);
+        e->object = ids_set_stack(context->ids, k->id, r->object, e->a, e->b);
+        break;
     case SF_EVENT_WAIT:
         e->b = waited_for(context, store_family(&import->reader.header), r->a, r->b);
         break;
@@ -358,7 +368,7 @@ static void interpret(struct log_import *import, const struct log_import_context
 static int64_t object_id(const struct log_import *import, const struct log_import_context *context,
                          const struct sf_record *r)
 {
-    enum { TASK, CHANNEL, TEXT, NONE };
+    enum { TASK, CHANNEL, TEXT, FRAME, STACK, NONE };
     static const unsigned char types[] = {
 #define X(id, name, phase, object, a, b, doc) [id] = (object),
 #include "abi/events.def"
@@ -369,6 +379,8 @@ static int64_t object_id(const struct log_import *import, const struct log_impor
         return ids_get(context->ids, STORE_TASK, store_family(&import->reader.header), r->object);
     case CHANNEL:
         return ids_get(context->ids, STORE_CHANNEL, store_family(&import->reader.header), r->object);
+    case STACK: /* what a STACK or FRAME record itself defines has no row yet either */
+        return r->kind == SF_EVENT_STACK ? 0 : ids_get(context->ids, STORE_STACK, import->counts.id, r->object);
     case TEXT: /* a TEXT record's number has no row before the text is complete: see interpret */
         return r->kind == SF_EVENT_TEXT ? 0 : ids_get(context->ids, STORE_TEXT, import->counts.id, r->object);
     default:

@@ -328,6 +328,12 @@ void session_set_state(struct session *session, uint32_t state)
     session->last.state = state;
 }
 
+void session_set_sample_hz(struct session *session, uint32_t hz)
+{
+    write_field(session, &hz, sizeof hz, offsetof(struct sf_session_header, sample_hz));
+    session->last.sample_hz = hz;
+}
+
 uint32_t session_lost_logs(struct session *session)
 {
     read_page(session);

@@ -27,6 +27,9 @@ struct session {
  * is ACTIVE from here on. */
 int session_make(struct session *session, uint32_t log_records, uint64_t start_tsc, struct sentence *why);
 
+/* How many stacks of Python are to be sampled in each second of CPU time. For processes that join from now on. */
+void session_set_sample_hz(struct session *session, uint32_t hz);
+
 /* Takes over the session at `dir`, whose collector has died. Refuses the session of another user, and one that is still
  * being collected. Blocks for up to a second while some process holds the lock. */
 int session_take(struct session *session, const char *dir, struct sentence *why);

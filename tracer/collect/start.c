@@ -52,6 +52,7 @@ int start_database(struct store *store, const struct session *session, const str
     store_meta_text(store, "started", when);
     store_meta_number(store, "started_realtime_ns", clock->first.realtime_ns);
     store_meta_number(store, "log_records", session->last.log_records);
+    store_meta_number(store, "sample_hz", session->last.sample_hz);
     store_meta_number(store, "schema_version", SCHEMA_VERSION);
     store_meta_number(store, "abi_version", SF_ABI_VERSION);
     store_meta_text(store, "snakefish_trace", TRACER_VERSION);

@@ -82,6 +82,13 @@ uint32_t command_log_records(const char *argument)
     return !argument[0] || *end || n < 256 || n > 1ul << 24 || (n & (n - 1)) ? 0 : (uint32_t)n;
 }
 
+uint32_t command_sample_hz(const char *argument)
+{
+    char *end;
+    unsigned long n = strtoul(argument, &end, 10);
+    return !argument[0] || *end || n > SF_SAMPLE_HZ_MAX ? 0 : (uint32_t)n;
+}
+
 struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root)
 {
     struct kernel *kernel = NULL;

@@ -56,6 +56,9 @@ int command_in(int argc, char **argv, const char *usage, const char **in);
 /* The value of --log-records, a power of two from 256 to 2^24; 0: it is something else. */
 uint32_t command_log_records(const char *argument);
 
+/* The argument of --sample: stacks in a second of CPU time. 0: it is not from 1 to SF_SAMPLE_HZ_MAX. */
+uint32_t command_sample_hz(const char *argument);
+
 /* Opens the kernel's view if `wanted`. NULL: it is not wanted, or not possible; then standard error and meta say why.
  * root: see kernel_open. */
 struct kernel *command_kernel(bool wanted, struct store *store, const struct clock *clock, pid_t root);

@@ -23,8 +23,8 @@
 #include "store/database.h"
 
 static const char usage[] =
-    "usage: snakefish-trace record [-o FILE] [-q] [--instrument LIBRARY] [--no-load] [--kernel] [--log-records N]\n"
-    "                              [--] PROGRAM [ARGUMENT...]\n"
+    "usage: snakefish-trace record [-o FILE] [-q] [--instrument LIBRARY] [--no-load] [--kernel] [--sample HZ]\n"
+    "                              [--log-records N] [--] PROGRAM [ARGUMENT...]\n"
     "\n"
     "Runs the program with tracing on, in all its processes that are Python or use snakefish. The program's input,\n"
     "output and signals are its own; record writes to standard error only. It ends when the program has ended and the\n"
@@ -42,6 +42,8 @@ static const char usage[] =
     "  --kernel           record the kernel's view too: times on and off the CPUs, page faults and waits, of the\n"
     "                     program and of every process that it starts. Needs root. Where the system does not allow\n"
     "                     it, a message says why, and the trace is made without\n"
+    "  --sample HZ        take the stack of each thread of Python so often in each second of CPU time that it uses,\n"
+    "                     1 to 1000; 199 is usual. The functions that the time was spent in are then in the trace\n"
     "  --log-records N    events that the log of one process holds until they are collected: a power of two from\n"
     "                     256 to 16777216 (131072, which is 4 MiB); fewer where memory is short. 64 times as\n"
     "                     many may wait to be stored\n"
@@ -65,9 +67,11 @@ static void on_signal(int signal)
     errno = error;
 }
 
-/* What the program is to find in its environment. */
 struct wishes {
-    const char *instrument; /* NULL: nothing is said */
+    const char *path;
+    uint32_t log_records, sample_hz; /* sample_hz 0: no samples */
+    bool kernel, quiet;
+    const char *instrument; /* for the program's environment; NULL: nothing is said */
     bool load;
 };
 
@@ -203,8 +207,7 @@ static int status_of(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int record(const char *path, const struct wishes *wishes, uint32_t log_records, bool with_kernel, bool quiet,
-                  char **argv)
+static int record(const struct wishes *wishes, char **argv)
 {
     static struct recording recording;
     struct sentence why;
@@ -217,13 +220,14 @@ static int record(const char *path, const struct wishes *wishes, uint32_t log_re
         return 127;
     }
     recording_raise_limit(&files);
-    if (recording_open(&recording, path, log_records, &why)) {
+    if (recording_open(&recording, wishes->path, wishes->log_records, &why)) {
         output_note("%s", why.text);
         return COMMAND_FAILED;
     }
+    session_set_sample_hz(&recording.session, wishes->sample_hz);
     struct program program = {.store = recording.store};
     signal_session = &recording.session;
-    recording.kernel = command_kernel(with_kernel, recording.store, &recording.clock, 0);
+    recording.kernel = command_kernel(wishes->kernel, recording.store, &recording.clock, 0);
     int error = launch(&program, &recording.session, wishes, &files, argv, &exec_error);
     if (error || exec_error) {
         output_note("cannot run %s: %s", argv[0], strerror(exec_error ? exec_error : -error));
@@ -243,8 +247,8 @@ static int record(const char *path, const struct wishes *wishes, uint32_t log_re
     if (!error) {
         if (session_remove(&recording.session, &why))
             output_note("%s", why.text);
-        if (!quiet)
-            summary_note(path);
+        if (!wishes->quiet)
+            summary_note(wishes->path);
     }
     program_pid = 0;
     signal_session = NULL;
@@ -254,36 +258,39 @@ static int record(const char *path, const struct wishes *wishes, uint32_t log_re
 
 int cmd_record(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"output", required_argument, NULL, 'o'}, {"quiet", no_argument, NULL, 'q'},
-        {"kernel", no_argument, NULL, 'k'},       {"log-records", required_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},         {"instrument", required_argument, NULL, 'i'},
-        {"no-load", no_argument, NULL, 'n'},      {0}};
+    static const struct option options[] = {{"output", required_argument, NULL, 'o'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            {"kernel", no_argument, NULL, 'k'},
+                                            {"log-records", required_argument, NULL, 'l'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"instrument", required_argument, NULL, 'i'},
+                                            {"no-load", no_argument, NULL, 'n'},
+                                            {"sample", required_argument, NULL, 's'},
+                                            {0}};
     struct command_line line = command_line(argc, argv, "+:hqo:", options, usage);
-    struct wishes wishes = {.load = true};
-    const char *path = "snakefish.db";
-    uint32_t log_records = SF_LOG_DEFAULT_RECORDS;
-    bool kernel = false, quiet = false;
+    struct wishes wishes = {.path = "snakefish.db", .log_records = SF_LOG_DEFAULT_RECORDS, .load = true};
     int next;
     while ((next = command_next(&line)) != COMMAND_END && next != COMMAND_OPERAND) {
         if (next == 'o')
-            path = optarg;
+            wishes.path = optarg;
         else if (next == 'q')
-            quiet = true;
+            wishes.quiet = true;
         else if (next == 'k')
-            kernel = true;
+            wishes.kernel = true;
         else if (next == 'n')
             wishes.load = false;
         else if (next == 'i' && strcmp(optarg, "all") && strcmp(optarg, "multiprocessing"))
             return command_usage(usage, "--instrument must be multiprocessing or all, not %s", optarg);
         else if (next == 'i')
             wishes.instrument = optarg;
-        else if (next == 'l' && !(log_records = command_log_records(optarg)))
+        else if (next == 'l' && !(wishes.log_records = command_log_records(optarg)))
             return command_usage(usage, "--log-records must be a power of two from 256 to 16777216, not %s", optarg);
+        else if (next == 's' && !(wishes.sample_hz = command_sample_hz(optarg)))
+            return command_usage(usage, "--sample must be a number from 1 to %u, not %s", SF_SAMPLE_HZ_MAX, optarg);
     }
     if (line.status != COMMAND_GO_ON)
         return line.status;
     if (next != COMMAND_OPERAND)
         return command_usage(usage, "record needs the program to run");
-    return record(path, &wishes, log_records, kernel, quiet, line.rest);
+    return record(&wishes, line.rest);
 }

@@ -23,14 +23,14 @@
 #include "commands/commands.h"
 
 static const char usage[] =
-    "usage: snakefish-trace serve -o FILE --root PID [--log-records N] [--kernel]\n"
+    "usage: snakefish-trace serve -o FILE --root PID [--log-records N] [--kernel] [--sample HZ]\n"
     "\n"
     "Collects from process PID and its descendants until one of them stops the session or PID has ended. Detaches\n"
     "from the caller. Writes to standard output `session DIR`, and at the end `done` or `error MESSAGE`. Used by\n"
     "snakefish.trace.start().\n"
     "\n"
     "  --root PID  the process\n"
-    "  -o, --output FILE, --log-records N, --kernel: as for `record`\n"
+    "  -o, --output FILE, --log-records N, --kernel, --sample HZ: as for `record`\n"
     "\n"
     "exit status  0 the collector has started; 1 it has not; 2 wrong usage\n";
 
@@ -97,8 +97,15 @@ static void drop_inherited(int keep)
     recording_raise_limit(&files);
 }
 
+struct wishes {
+    const char *path;
+    pid_t root;
+    uint32_t log_records, sample_hz; /* sample_hz 0: no samples */
+    bool kernel;
+};
+
 /* The collector, detached. A byte into `ready` tells the first process that it has started. */
-static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool with_kernel, int ready)
+static int serve(const struct wishes *wishes, int ready)
 {
     struct sentence why;
     struct liveness root;
@@ -106,18 +113,19 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
 
     drop_inherited(ready);
     ready = 3;
-    liveness_open(&root, root_pid, 0);
-    if (recording_open(&recording, path, log_records, &why)) {
+    liveness_open(&root, wishes->root, 0);
+    if (recording_open(&recording, wishes->path, wishes->log_records, &why)) {
         output_line("error %s", why.text);
         return COMMAND_FAILED;
     }
-    start_command_of(command, sizeof command, root_pid);
-    if (start_database(recording.store, &recording.session, &recording.clock, command, root_pid)) {
+    session_set_sample_hz(&recording.session, wishes->sample_hz);
+    start_command_of(command, sizeof command, wishes->root);
+    if (start_database(recording.store, &recording.session, &recording.clock, command, wishes->root)) {
         output_line("error %s", store_why(recording.store)->text);
         recording_discard(&recording);
         return COMMAND_FAILED;
     }
-    recording.kernel = command_kernel(with_kernel, recording.store, &recording.clock, root_pid);
+    recording.kernel = command_kernel(wishes->kernel, recording.store, &recording.clock, wishes->root);
     output_line("session %s", recording.session.dir);
     while (write(ready, "", 1) < 0 && errno == EINTR)
         ;
@@ -142,7 +150,7 @@ static int serve(const char *path, uint32_t log_records, pid_t root_pid, bool wi
     return error ? COMMAND_FAILED : COMMAND_OK;
 }
 
-static int detach(const char *path, uint32_t log_records, pid_t root, bool kernel)
+static int detach(const struct wishes *wishes)
 {
     int ready[2], status = COMMAND_FAILED;
     char byte;
@@ -160,7 +168,7 @@ static int detach(const char *path, uint32_t log_records, pid_t root, bool kerne
         if (collector)
             _exit(0);
         close(ready[0]);
-        exit(serve(path, log_records, root, kernel, ready[1]));
+        exit(serve(wishes, ready[1]));
     }
     int error = errno;
     close(ready[1]);
@@ -184,29 +192,31 @@ int cmd_serve(int argc, char **argv)
                                             {"root", required_argument, NULL, 'r'},
                                             {"log-records", required_argument, NULL, 'l'},
                                             {"kernel", no_argument, NULL, 'k'},
+                                            {"sample", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct command_line line = command_line(argc, argv, "+:ho:", options, usage);
-    const char *path = NULL;
-    uint32_t log_records = SF_LOG_DEFAULT_RECORDS;
+    struct wishes wishes = {.log_records = SF_LOG_DEFAULT_RECORDS};
     long root = 0;
-    bool kernel = false;
     for (int next; (next = command_next(&line)) != COMMAND_END;) {
         char *end = NULL;
         if (next == 'o')
-            path = optarg;
+            wishes.path = optarg;
         else if (next == 'k')
-            kernel = true;
+            wishes.kernel = true;
         else if (next == 'r' && ((root = strtol(optarg, &end, 10)) <= 0 || root > INT_MAX || *end))
             return command_usage(usage, "--root must be a process id, not %s", optarg);
-        else if (next == 'l' && !(log_records = command_log_records(optarg)))
+        else if (next == 'l' && !(wishes.log_records = command_log_records(optarg)))
             return command_usage(usage, "--log-records must be a power of two from 256 to 16777216, not %s", optarg);
+        else if (next == 's' && !(wishes.sample_hz = command_sample_hz(optarg)))
+            return command_usage(usage, "--sample must be a number from 1 to %u, not %s", SF_SAMPLE_HZ_MAX, optarg);
         else if (next == COMMAND_OPERAND)
             return command_usage(usage, "serve takes options only, not %s", optarg);
     }
     if (line.status != COMMAND_GO_ON)
         return line.status;
-    if (!path || !root)
+    if (!wishes.path || !root)
         return command_usage(usage, "serve needs -o and --root");
-    return detach(path, log_records, (pid_t)root, kernel);
+    wishes.root = (pid_t)root;
+    return detach(&wishes);
 }

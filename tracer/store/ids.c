@@ -38,6 +38,16 @@ static struct slot *slot_of(struct ids *ids, int type, int64_t scope, uint64_t n
     return &ids->slots[hash >> 52 & (SLOTS - 1)];
 }
 
+/* What stands for a number whose record was lost; 0: a new row. */
+static int64_t lost(struct store *store, enum store_object type)
+{
+    if (type == STORE_TASK || type == STORE_CHANNEL)
+        return 0;
+    int64_t text = store_text(store, "(lost text)");
+    int64_t frame = type == STORE_TEXT ? 0 : store_frame(store, text, 0, 0);
+    return type == STORE_TEXT ? text : type == STORE_FRAME ? frame : store_stack(store, 0, frame);
+}
+
 int64_t ids_get(struct ids *ids, enum store_object type, int64_t scope, uint64_t number)
 {
     if (!number)
@@ -47,15 +57,30 @@ int64_t ids_get(struct ids *ids, enum store_object type, int64_t scope, uint64_t
         return p->id;
     int64_t id = store_number(ids->store, type, scope, number);
     if (!id) {
-        int64_t text = type == STORE_TEXT ? store_text(ids->store, "(lost text)") : 0;
-        id = store_new_number(ids->store, type, scope, number, text);
+        id = store_new_number(ids->store, type, scope, number, lost(ids->store, type));
     }
     *p = (struct slot){number, scope, id, type};
     return id;
 }
 
+static int64_t set(struct ids *ids, enum store_object type, int64_t scope, uint64_t number, int64_t id)
+{
+    store_new_number(ids->store, type, scope, number, id);
+    *slot_of(ids, type, scope, number) = (struct slot){number, scope, id, type};
+    return id;
+}
+
+int64_t ids_set_frame(struct ids *ids, int64_t log, uint64_t number, int64_t function, int64_t file, int64_t line)
+{
+    return set(ids, STORE_FRAME, log, number, store_frame(ids->store, function, file, line));
+}
+
+int64_t ids_set_stack(struct ids *ids, int64_t log, uint64_t number, int64_t parent, int64_t frame)
+{
+    return set(ids, STORE_STACK, log, number, store_stack(ids->store, parent, frame));
+}
+
 void ids_set_text(struct ids *ids, int64_t log, uint64_t number, const char *text)
 {
-    int64_t id = store_new_number(ids->store, STORE_TEXT, log, number, store_text(ids->store, text));
-    *slot_of(ids, STORE_TEXT, log, number) = (struct slot){number, log, id, STORE_TEXT};
+    set(ids, STORE_TEXT, log, number, store_text(ids->store, text));
 }

@@ -6,7 +6,7 @@
 
 #include "base/output.h"
 
-#define SCHEMA_VERSION 11
+#define SCHEMA_VERSION 12
 
 /* The statements of schema.sql, with the ids of the events filled in. */
 extern const char schema_statements[];

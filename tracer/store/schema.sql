@@ -1,11 +1,11 @@
--- The trace database, schema version 11 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
+-- The trace database, schema version 12 (PRAGMA user_version). snakefish-trace writes it; any program may read it.
 --
 -- Names ending in _ns are nanoseconds since the session started, in _bytes bytes; tsc is the raw timestamp counter.
 -- EVENT_SEND is the id of SEND in ext/abi/events.def: the Makefile replaces it, and keeps build/gen/store/schema.sql.
 -- `meta` says where the trace comes from, `stats` what is missing in it.
 
 PRAGMA application_id = 0x534e4b46; -- "SNKF": snakefish-trace replaces only files that have it
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;
 
 -- state: running | complete | recovered; clock, machine, command, start of the session: see `snakefish-trace info`
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -35,6 +35,15 @@ CREATE TABLE channel(
 
 -- Names of marks and spans, each once.
 CREATE TABLE text(id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+
+-- Stacks of Python, empty without --sample. A frame is a line of a function, a stack a frame and the stack that has called
+-- it (parent; NULL: the outermost). function: with its class from Python 3.11 on. A frame "(lost text)" stands for records
+-- that were lost, "(outer frames left out)" for the outer frames of a stack of more than 128.
+CREATE TABLE frame(
+  id INTEGER PRIMARY KEY, function TEXT NOT NULL, file TEXT, line INTEGER NOT NULL, UNIQUE(function, file, line));
+CREATE TABLE stack(
+  id INTEGER PRIMARY KEY, parent INTEGER REFERENCES stack(id), frame INTEGER NOT NULL REFERENCES frame(id),
+  UNIQUE(parent, frame));
 
 -- The kinds of events, from ext/abi/events.def. phase: span | instant. object: task | channel | text | none; a, b: what
 -- these columns of `event` mean.
@@ -111,7 +120,7 @@ CREATE TABLE stats(name TEXT NOT NULL, process INTEGER REFERENCES process(id), s
 -- have seq from first_seq on. pid and parent_pid: in the process's own pid namespace, which is `space`, and in its
 -- parent's; host_pid: in the collector's, NULL: not known; parent_tsc: start_tsc of the log of the parent, 0: not known,
 -- NULL: it had none.
--- number: the rows of task, channel ('t', 'c'; scope: the family) and text ('x'; scope: the
+-- number: the rows of task, channel ('t', 'c'; scope: the family), text, frame and stack ('x', 'f', 's'; scope: the
 -- log) by the numbers that the processes use. reap: deaths of children, as their parents saw them; reaper: the
 -- process that says so, 0 the collector. kernel_life: starts
 -- and ends of processes by the kernel's view; start_ns NULL: it was there before the session.
@@ -139,6 +148,30 @@ CREATE VIEW event_time AS
          (SELECT c.ns + CAST((e.tsc - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
           WHERE c.from_tsc <= e.tsc ORDER BY c.from_tsc DESC LIMIT 1) AS ns
   FROM event e;
+
+-- Samples of Python's stacks, about meta.sample_hz in each second of a thread's CPU time: one row for each time that the
+-- stack was taken. cpu_ns: the CPU time since the sample before; ns: when that much was used. stack NULL: none was taken before the process ended.
+CREATE VIEW sample AS
+  SELECT e.process, e.lane,
+         (SELECT c.ns + CAST((e.b - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c
+          WHERE c.from_tsc <= e.b ORDER BY c.from_tsc DESC LIMIT 1) AS ns,
+         e.object AS stack, e.a AS cpu_ns
+  FROM event e WHERE e.kind = EVENT_SAMPLE;
+
+-- CPU time by function, of each process. task_kind: what the process was forked for; NULL: not by snakefish. self_ns: in the
+-- function itself, and in C code that it has called; total_ns: in what it has called, too, once where it calls itself.
+CREATE VIEW function_time AS
+  WITH RECURSIVE use AS MATERIALIZED (
+    SELECT process, stack, sum(cpu_ns) AS ns FROM sample WHERE stack NOT NULL GROUP BY process, stack),
+  walk(process, leaf, stack, ns, is_self) AS (
+    SELECT process, stack, stack, ns, 1 FROM use
+    UNION ALL SELECT w.process, w.leaf, s.parent, w.ns, 0 FROM walk w JOIN stack s ON s.id = w.stack WHERE s.parent NOT NULL),
+  once AS (
+    SELECT w.process, w.leaf, f.function, f.file, max(w.is_self) AS is_self, w.ns
+    FROM walk w JOIN stack s ON s.id = w.stack JOIN frame f ON f.id = s.frame GROUP BY w.process, w.leaf, f.function, f.file)
+  SELECT o.process, t.kind AS task_kind, o.function, o.file, sum(o.ns * o.is_self) AS self_ns, sum(o.ns) AS total_ns
+  FROM once o JOIN process p ON p.id = o.process LEFT JOIN task t ON t.id = p.task
+  GROUP BY o.process, o.function, o.file;
 
 -- Begin and end in one row; a and b are those of the end, the lane is that of the begin. closed = 0: it never ended, and
 -- end_ns is the process's end.

@@ -71,7 +71,13 @@
     X(NEW_NUMBER, "INSERT OR REPLACE INTO number VALUES(?, ?, ?, ?)")                                                  \
     X(CATEGORY, "INSERT OR REPLACE INTO category VALUES(?, ?, ?)")                                                     \
     X(TEXT, "SELECT id FROM text WHERE text = ?")                                                                      \
-    X(NEW_TEXT, "INSERT INTO text(text) VALUES(?)")
+    X(NEW_TEXT, "INSERT INTO text(text) VALUES(?)")                                                                    \
+    X(FRAME, "SELECT id FROM frame WHERE function = (SELECT text FROM text WHERE id = ?1) AND "                        \
+             "file IS (SELECT text FROM text WHERE id = ?2) AND line = ?3")                                            \
+    X(NEW_FRAME, "INSERT INTO frame(function, file, line) VALUES((SELECT text FROM text WHERE id = ?1), "              \
+                 "(SELECT text FROM text WHERE id = ?2), ?3)")                                                         \
+    X(STACK, "SELECT id FROM stack WHERE parent IS ? AND frame = ?")                                                   \
+    X(NEW_STACK, "INSERT INTO stack(parent, frame) VALUES(?, ?)")
 
 enum statement {
 #define X(name, sql) S_##name,
@@ -152,8 +158,9 @@ static int prepare_statements(struct store **out, struct database *database, str
 static void put_kinds(struct store *store)
 {
     enum { INSTANT, SPAN };
-    enum { TASK, CHANNEL, TEXT, NONE };
-    static const char *const phases[] = {"instant", "span"}, *const objects[] = {"task", "channel", "text", "none"};
+    enum { TASK, CHANNEL, TEXT, FRAME, STACK, NONE };
+    static const char *const phases[] = {"instant", "span"}, *const objects[] = {"task",  "channel", "text",
+                                                                                 "frame", "stack",   "none"};
     char name[32];
 #define X(id, NAME_, phase, object, a, b, doc)                                                                         \
     for (size_t i = 0; i < sizeof #NAME_; i++)                                                                         \
@@ -464,4 +471,16 @@ int64_t store_text(struct store *store, const char *text)
 {
     int64_t id = run_statement(store, S_TEXT, "s", text);
     return id ? id : run_statement(store, S_NEW_TEXT, "s", text);
+}
+
+int64_t store_frame(struct store *store, int64_t function, int64_t file, int64_t line)
+{
+    int64_t id = run_statement(store, S_FRAME, "ioi", function, file, line);
+    return id ? id : run_statement(store, S_NEW_FRAME, "ioi", function, file, line);
+}
+
+int64_t store_stack(struct store *store, int64_t parent, int64_t frame)
+{
+    int64_t id = run_statement(store, S_STACK, "oi", parent, frame);
+    return id ? id : run_statement(store, S_NEW_STACK, "oi", parent, frame);
 }

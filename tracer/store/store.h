@@ -144,9 +144,14 @@ void store_channel(struct store *store, int64_t channel, const char *kind, int64
 void store_channel_name(struct store *store, int64_t channel, int64_t name);
 
 /* The row ids of the numbers that processes use: finding and adding them. `scope`: see ids.h. */
-enum store_object { STORE_TASK = 't', STORE_CHANNEL = 'c', STORE_TEXT = 'x' };
+enum store_object { STORE_TASK = 't', STORE_CHANNEL = 'c', STORE_TEXT = 'x', STORE_FRAME = 'f', STORE_STACK = 's' };
 int64_t store_number(struct store *store, enum store_object type, int64_t scope, uint64_t number); /* 0: unknown */
 int64_t store_new_number(struct store *store, enum store_object type, int64_t scope, uint64_t number, int64_t id);
 int64_t store_text(struct store *store, const char *text); /* the id of this text, which has one row */
+
+/* The ids of this frame and this stack, which have one row each. function, file: rows of `text`; file 0: none. parent:
+ * the calling stack; 0: none. */
+int64_t store_frame(struct store *store, int64_t function, int64_t file, int64_t line);
+int64_t store_stack(struct store *store, int64_t parent, int64_t frame);
 
 #endif

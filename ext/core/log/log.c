@@ -290,6 +290,17 @@ void sf_log_rename_thread(uint64_t thread, uint32_t text)
         log_thread(lane, &held, text);
 }
 
+void sf_log_write_for(uint64_t thread, enum sf_event_kind kind, uint32_t object, uint64_t a, uint64_t b)
+{
+    if (sf_lanes_own > SF_LANE_MAX && sf_log_enabled())
+        sf_log_enter_lane();
+    uint32_t mine = sf_lanes_own, lane = sf_lanes_of(thread);
+    if (lane <= SF_LANE_MAX)
+        sf_lanes_own = lane;
+    sf_log_write(kind, SF_PHASE_INSTANT, object, a, b);
+    sf_lanes_own = mine;
+}
+
 uint32_t sf_log_text(const char *text, uint64_t bytes)
 {
     if (!sf_log_enabled() || !sf_log_self.header)

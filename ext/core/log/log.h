@@ -148,6 +148,10 @@ static inline void sf_log_write_fenced(enum sf_event_kind kind, enum sf_phase ph
         sf_log_write_at(sf_tsc_read_fenced(), kind, phase, object, a, b);
 }
 
+/* Writes an event with the time of now in the lane of that thread (pthread_self) of this process; in the calling
+ * thread's if it has none of its own. */
+void sf_log_write_for(uint64_t thread, enum sf_event_kind kind, uint32_t object, uint64_t a, uint64_t b);
+
 /* A stretch of time that is recorded by one event at its end. begin: the time of now, 0 if events are not wanted.
  * Cheaper than a span, for what need not be seen while it lasts. */
 static inline uint64_t sf_log_stretch_begin(void)

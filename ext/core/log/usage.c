@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "core/log/log.h"
+#include "core/log/sampler.h"
 
 struct usage {
     uint64_t own_ns, children_ns;
@@ -36,6 +37,7 @@ void sf_usage_write(void)
 {
     if (!sf_log_enabled())
         return;
+    sf_sampler_finish();
     struct usage now = usage_now(), then = before.forks == sf_log_forks() ? before.usage : (struct usage){0, 0};
     sf_log_write(SF_EVENT_USAGE, SF_PHASE_INSTANT, 0, now.own_ns - then.own_ns, now.children_ns - then.children_ns);
 }

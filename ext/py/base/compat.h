@@ -5,6 +5,9 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
+#if !defined(PYPY_VERSION) && PY_VERSION_HEX < 0x030B0000
+#include <frameobject.h>
+#endif
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -77,6 +80,18 @@ static inline const char *sf_builtin_doc(PyObject *function)
 
 #if defined(PYPY_VERSION) && !defined(PyRange_Check)
 #define PyRange_Check(object) Py_IS_TYPE(object, &PyRange_Type) /* range cannot be subclassed */
+#endif
+
+/* Where a frame stands in its code: another number for each instruction. */
+#ifndef PYPY_VERSION
+static inline int sf_frame_instruction(PyFrameObject *frame)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyFrame_GetLasti(frame);
+#else
+    return frame->f_lasti;
+#endif
+}
 #endif
 
 #ifdef PYPY_VERSION

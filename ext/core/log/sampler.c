@@ -1,0 +1,288 @@
+/* See sampler.h.
+ *
+ * Invariants
+ * - thread[0] is the interpreter's main thread, and has a timer while `on`.
+ * - tid is written before the timer is made, and is 0 where there is none; so the handler finds a thread's place by the
+ *   value that its signal carries. */
+#include "core/log/sampler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log/log.h"
+#include "core/os/debug.h"
+#include "core/os/tsc.h"
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid /* of older C libraries */
+#endif
+
+struct sampled {
+    pid_t tid; /* 0: the place is free */
+    uint64_t thread;
+    timer_t cpu_timer, delay_timer;
+    uint64_t deadline_ns, interval_ns; /* of cpu_timer: of the thread's CPU time; since the deadline before */
+    uint64_t first_ns;                 /* the thread's CPU time when its sampling began */
+    uint64_t sample_ns;                /* when the delay is over: of the thread's CPU time */
+    long waits;                        /* how often it had waited when the delay began */
+    _Atomic uint64_t waiting_ns;       /* what was used up to the deadlines whose delay is not over */
+    uint64_t random;                   /* the generator's state */
+    _Atomic uint64_t due_ns;
+    _Atomic uint64_t tsc; /* when the first of it came due */
+};
+
+static struct sampled sampled[SF_SAMPLER_THREADS];
+static __thread unsigned own_place __attribute__((tls_model("initial-exec"))); /* + 1; 0: this thread has none */
+static int sample_signal, wake_signal;
+static void (*ask)(int);            /* the interpreter's handler of sample_signal */
+static uint64_t period_ns, tick_ns; /* between two samples; of the kernel's timer */
+static bool on;
+
+/* A number below `end`: the generator is xorshift64 (Marsaglia 2003), because the handler may not call rand(). */
+static uint64_t random_below(struct sampled *mine, uint64_t end)
+{
+    mine->random ^= mine->random << 13;
+    mine->random ^= mine->random >> 7;
+    mine->random ^= mine->random << 17;
+    return mine->random % end;
+}
+
+static int set_timer(timer_t timer, int flags, uint64_t ns)
+{
+    struct itimerspec times = {.it_value = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)}};
+    return timer_settime(timer, flags, &times, NULL) ? -errno : 0;
+}
+
+enum { CPU, DELAY, TIMERS }; /* a timer's value is its place * TIMERS + one of these */
+
+static uint64_t cpu_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* How often this thread has waited for something. */
+static long waits(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
+}
+
+/* The kernel notices a deadline at its next tick. Ticks are also when it takes the CPU from a thread: so without the
+ * delay the samples of a busy machine would lie on a grid of the thread's CPU time. */
+static void on_deadline(struct sampled *mine)
+{
+    uint64_t now_ns = cpu_time_ns(), used_ns = now_ns - mine->first_ns;
+    uint64_t delay_ns = 1 + random_below(mine, 1 + (used_ns / 4 < tick_ns ? used_ns / 4 : tick_ns));
+    atomic_fetch_add_explicit(&mine->waiting_ns, mine->interval_ns, memory_order_relaxed);
+    mine->sample_ns = now_ns + delay_ns;
+    mine->waits = waits();
+    mine->interval_ns = period_ns / 2 + random_below(mine, period_ns);
+    mine->deadline_ns += mine->interval_ns;
+    set_timer(mine->delay_timer, 0, delay_ns);
+    set_timer(mine->cpu_timer, TIMER_ABSTIME, mine->deadline_ns);
+}
+
+/* The delay passes on the machine's clock. If the thread had no CPU in that time, it goes on; if it waits, it ends,
+ * because a thread that waits is not to be woken again and again. */
+static void on_delay_over(struct sampled *mine, int signal)
+{
+    uint64_t now_ns = cpu_time_ns();
+    if (now_ns < mine->sample_ns && mine->waits == waits()) {
+        set_timer(mine->delay_timer, 0, mine->sample_ns - now_ns);
+        return;
+    }
+    uint64_t ns = atomic_exchange_explicit(&mine->waiting_ns, 0, memory_order_relaxed);
+    if (!atomic_load_explicit(&mine->due_ns, memory_order_relaxed))
+        atomic_store_explicit(&mine->tsc, sf_tsc_read(), memory_order_relaxed);
+    /* release: who takes what is due sees its time */
+    atomic_fetch_add_explicit(&mine->due_ns, ns, memory_order_release);
+    if (mine == sampled)
+        ask(signal);
+    else
+        syscall(SYS_tgkill, getpid(), sampled[0].tid, wake_signal);
+}
+
+static void on_sample_signal(int signal, siginfo_t *info, void *context)
+{
+    int error = errno;
+    unsigned value = (unsigned)info->si_value.sival_int;
+    (void)context;
+    if (info->si_code == SI_TIMER && value < SF_SAMPLER_THREADS * TIMERS) {
+        if (value % TIMERS == CPU)
+            on_deadline(&sampled[value / TIMERS]);
+        else
+            on_delay_over(&sampled[value / TIMERS], signal);
+    }
+    errno = error;
+}
+
+static void on_wake_signal(int signal)
+{
+    int error = errno;
+    (void)signal;
+    ask(sample_signal);
+    errno = error;
+}
+
+static int make_timer(timer_t *timer, clockid_t clock, const struct sampled *mine, int which)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = sample_signal};
+    event.sigev_value.sival_int = (int)(mine - sampled) * TIMERS + which;
+    event.sigev_notify_thread_id = mine->tid;
+    return timer_create(clock, &event, timer) ? -errno : 0;
+}
+
+/* Gives the calling thread its timers. 0 or -errno. */
+static int start_timers(unsigned place)
+{
+    struct sampled *mine = &sampled[place];
+    *mine = (struct sampled){.tid = (pid_t)syscall(SYS_gettid), .thread = (uint64_t)pthread_self()};
+    if (getrandom(&mine->random, sizeof mine->random, GRND_NONBLOCK) != sizeof mine->random)
+        mine->random = sf_tsc_read();
+    mine->random |= 1; /* it must not be 0 */
+    mine->first_ns = cpu_time_ns();
+    mine->deadline_ns = mine->first_ns + 1 + random_below(mine, period_ns);
+    mine->interval_ns = period_ns;
+    int error = make_timer(&mine->cpu_timer, CLOCK_THREAD_CPUTIME_ID, mine, CPU);
+    if (!error && (error = make_timer(&mine->delay_timer, CLOCK_MONOTONIC, mine, DELAY)))
+        timer_delete(mine->cpu_timer);
+    if (error) {
+        mine->tid = 0;
+        return error;
+    }
+    own_place = place + 1;
+    return set_timer(mine->cpu_timer, TIMER_ABSTIME, mine->deadline_ns);
+}
+
+static void end_timers(unsigned place)
+{
+    if (sampled[place].tid) {
+        timer_delete(sampled[place].cpu_timer);
+        timer_delete(sampled[place].delay_timer);
+    }
+    sampled[place].tid = 0;
+}
+
+/* Sets the handlers. The timers' signal restarts system calls; the other is to end a wait of the main thread's. */
+static int set_handlers(void)
+{
+    sigset_t mask;
+    struct sigaction before;
+    struct sigaction sample = {.sa_sigaction = on_sample_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
+    struct sigaction wake = {.sa_handler = on_wake_signal, .sa_flags = SA_ONSTACK};
+    if (sigaction(sample_signal, NULL, &before))
+        return -errno;
+    if (before.sa_sigaction != on_sample_signal)
+        ask = before.sa_handler;
+    sigemptyset(&mask);
+    sigaddset(&mask, sample_signal);
+    sigaddset(&mask, wake_signal);
+    if (sigaction(sample_signal, &sample, NULL) || sigaction(wake_signal, &wake, NULL))
+        return -errno;
+    return -pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+}
+
+static void start_in_child(void)
+{
+    memset(sampled, 0, sizeof sampled);
+    own_place = 0;
+    on = on && sf_log_enabled() && sf_log_self.header;
+    int error = on ? start_timers(0) : 0;
+    if (error) {
+        sf_debug(SF_DEBUG_LOG, "no samples in this process: %s", strerror(-error));
+        on = false;
+    }
+}
+
+int sf_sampler_begin(int signal, int waking_signal)
+{
+    static bool has_child_handler; /* inherited, like what it says */
+    if (!sf_log_enabled() || !sf_log_self.session->sample_hz)
+        return 0;
+    sf_sampler_end(); /* of a session that is over */
+    sample_signal = signal;
+    wake_signal = waking_signal;
+    period_ns = UINT64_C(1000000000) / sf_log_self.session->sample_hz;
+    struct timespec tick;
+    tick_ns = clock_getres(CLOCK_MONOTONIC_COARSE, &tick) ? 0 : (uint64_t)tick.tv_nsec;
+    int error = set_handlers();
+    if (!error && !has_child_handler) {
+        error = -pthread_atfork(NULL, NULL, start_in_child);
+        has_child_handler = !error;
+    }
+    if (!error)
+        error = start_timers(0);
+    on = !error;
+    return error;
+}
+
+void sf_sampler_end(void)
+{
+    on = false;
+    for (unsigned place = 0; place < SF_SAMPLER_THREADS; place++)
+        end_timers(place);
+}
+
+/* What is due, and what waits for its delay. */
+static bool take_all(unsigned place, struct sf_sample_due *due)
+{
+    uint64_t waiting_ns = atomic_exchange_explicit(&sampled[place].waiting_ns, 0, memory_order_relaxed);
+    if (!sf_sampler_take(place, due))
+        due->tsc = sf_tsc_read();
+    due->cpu_ns += waiting_ns;
+    return due->cpu_ns;
+}
+
+void sf_sampler_finish(void)
+{
+    struct sf_sample_due due;
+    if (on && sf_log_enabled() && take_all(0, &due))
+        sf_log_write(SF_EVENT_SAMPLE, SF_PHASE_INSTANT, 0, due.cpu_ns, due.tsc);
+}
+
+bool sf_sampler_is_on(void)
+{
+    return on;
+}
+
+void sf_sampler_enter(void)
+{
+    if (!on || own_place)
+        return;
+    for (unsigned place = 1; place < SF_SAMPLER_THREADS; place++)
+        if (!sampled[place].tid) {
+            start_timers(place);
+            return;
+        }
+}
+
+bool sf_sampler_leave(struct sf_sample_due *due)
+{
+    bool is_due = own_place > 1 && take_all(own_place - 1, due);
+    if (own_place > 1)
+        end_timers(own_place - 1);
+    own_place = 0;
+    return is_due;
+}
+
+bool sf_sampler_take(unsigned thread, struct sf_sample_due *due)
+{
+    struct sampled *from = &sampled[thread];
+    due->tsc = atomic_load_explicit(&from->tsc, memory_order_relaxed);
+    due->thread = from->thread;
+    /* acquire: see on_sample_signal. What comes due just now is counted, with the time of the one before */
+    due->cpu_ns = atomic_load_explicit(&from->due_ns, memory_order_relaxed)
+                      ? atomic_exchange_explicit(&from->due_ns, 0, memory_order_acquire)
+                      : 0;
+    return due->cpu_ns;
+}

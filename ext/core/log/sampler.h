@@ -1,0 +1,60 @@
+/* Says when a stack is to be taken: about once in each period of CPU time of a thread (trace.start(sample_hz=)).
+ *
+ * Each sampled thread has a timer on its own CPU clock (timer_create), and a second one for a delay. When the thread
+ * has used enough, the kernel sends a real-time signal to that thread, and one more after a random delay of at most a
+ * tick of the kernel's timer. So a thread that sleeps is not interrupted but in that first tick, and neither SIGPROF
+ * nor setitimer are used, which belong to the program. The signal handler takes no stack. It counts, and asks the
+ * interpreter, which takes the stack at its next safe point:
+ *
+ *     its time comes, a delay passes --> handler: notes what is due, ask() --> the interpreter: sf_sampler_take, writes
+ * SAMPLE
+ *
+ * ask() is the interpreter's own handler of that signal, and has to run in its main thread. Another thread's handler
+ * sends a second signal there, which ends a wait as any signal of the program's would.
+ *
+ * The time between two samples is random, from a half to one and a half periods; else a loop that takes about a period
+ * would always be met at the same place. The first time is from 0 to a period. So threads that live shorter than a
+ * period have, all together, as many samples as their CPU time has periods. A sample stands for the CPU time since the
+ * one before.
+ *
+ * Forks: timers are not inherited. In every child, the thread that has forked gets one, if the session still runs. An
+ * exec ends all. Everything here needs the interpreter lock, but for the handler. Nothing blocks. */
+#ifndef SF_CORE_LOG_SAMPLER_H
+#define SF_CORE_LOG_SAMPLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SF_SAMPLER_THREADS 64 /* that are sampled at the same time; the first is the interpreter's main thread */
+
+/* Samples the calling thread, the interpreter's main thread, as often as the session says (sample_hz); does nothing if
+ * it says 0. `signal` is a real-time signal that the interpreter handles; its handler, as it is now, is replaced, and
+ * that of waking_signal, another one. 0, or -errno: -EAGAIN: the user may have no more timers (RLIMIT_SIGPENDING). */
+int sf_sampler_begin(int signal, int waking_signal);
+
+/* Ends the timers. The signal's handler stays, because a signal may be on its way. */
+void sf_sampler_end(void);
+
+/* Whether this process takes samples. */
+bool sf_sampler_is_on(void);
+
+/* Samples the calling thread too. Nothing if all places are taken. */
+void sf_sampler_enter(void);
+
+/* Writes what is due in the main thread without a stack: no safe point will come any more. */
+void sf_sampler_finish(void);
+
+/* What is due in a sampled thread. */
+struct sf_sample_due {
+    uint64_t thread; /* pthread_self() */
+    uint64_t cpu_ns; /* that the sample stands for */
+    uint64_t tsc;    /* when that much was used; of several periods, the first */
+};
+
+/* Ends that. Whether something is due in this thread, which is taken. */
+bool sf_sampler_leave(struct sf_sample_due *due);
+
+/* Takes what is due in the thread of that number, below SF_SAMPLER_THREADS; false: nothing. */
+bool sf_sampler_take(unsigned thread, struct sf_sample_due *due);
+
+#endif
