@@ -162,10 +162,13 @@ static void read_event(struct walk *walk, const struct rows *rows, const struct 
     bool first_thread = rows_integer(rows, LANE) == 0;
     ns = ns > life->end_ns ? life->end_ns : ns < lane->now_ns ? lane->now_ns : ns;
     assert(lane->now_ns <= ns && ns <= life->end_ns);
-    if (first_thread && (kind == SF_EVENT_PICKLED || kind == SF_EVENT_COPIED)) {
+    if (first_thread && (kind == SF_EVENT_PICKLED || kind == SF_EVENT_COPIED || kind == SF_EVENT_SAMPLE)) {
+        enum category spent = kind == SF_EVENT_PICKLED  ? CATEGORY_PICKLING
+                              : kind == SF_EVENT_COPIED ? CATEGORY_COPYING
+                                                        : CATEGORY_TRACING;
         int64_t from_ns = timebase_ns(timebase, (uint64_t)rows_integer(rows, B));
         spend(walk, process, from_ns < ns ? from_ns : ns, current_category(walk, process));
-        spend(walk, process, ns, kind == SF_EVENT_PICKLED ? CATEGORY_PICKLING : CATEGORY_COPYING);
+        spend(walk, process, ns, spent);
     } else {
         spend(walk, process, ns, current_category(walk, process));
     }

@@ -149,8 +149,8 @@ CREATE VIEW event_time AS
           WHERE c.from_tsc <= e.tsc ORDER BY c.from_tsc DESC LIMIT 1) AS ns
   FROM event e;
 
--- Samples of Python's stacks, about meta.sample_hz in each second of a thread's CPU time: one row for each time that the
--- stack was taken. cpu_ns: the CPU time since the sample before; ns: when that much was used. stack NULL: none was taken before the process ended.
+-- Samples of Python's stacks, about meta.sample_hz in each second of a thread's CPU time. cpu_ns: the CPU time since the
+-- sample before; ns: when the stack was taken. stack NULL: none was taken before the thread ended.
 CREATE VIEW sample AS
   SELECT e.process, e.lane,
          (SELECT c.ns + CAST((e.b - c.tsc) * c.ns_per_tick AS INTEGER) FROM clock_segment c

@@ -36,7 +36,6 @@ struct sampled {
     _Atomic uint64_t waiting_ns;       /* what was used up to the deadlines whose delay is not over */
     uint64_t random;                   /* the generator's state */
     _Atomic uint64_t due_ns;
-    _Atomic uint64_t tsc; /* when the first of it came due */
 };
 
 static struct sampled sampled[SF_SAMPLER_THREADS];
@@ -102,10 +101,7 @@ static void on_delay_over(struct sampled *mine, int signal)
         return;
     }
     uint64_t ns = atomic_exchange_explicit(&mine->waiting_ns, 0, memory_order_relaxed);
-    if (!atomic_load_explicit(&mine->due_ns, memory_order_relaxed))
-        atomic_store_explicit(&mine->tsc, sf_tsc_read(), memory_order_relaxed);
-    /* release: who takes what is due sees its time */
-    atomic_fetch_add_explicit(&mine->due_ns, ns, memory_order_release);
+    atomic_fetch_add_explicit(&mine->due_ns, ns, memory_order_relaxed);
     if (mine == sampled)
         ask(signal);
     else
@@ -162,6 +158,21 @@ static int start_timers(unsigned place)
     }
     own_place = place + 1;
     return set_timer(mine->cpu_timer, TIMER_ABSTIME, mine->deadline_ns);
+}
+
+/* Writes what is due, and what waits for its delay, without a stack. By the thread itself. */
+static void write_rest(unsigned place)
+{
+    uint64_t thread, ns = atomic_exchange_explicit(&sampled[place].waiting_ns, 0, memory_order_relaxed);
+    ns += sf_sampler_take(place, &thread);
+    if (ns && sf_log_enabled())
+        sf_log_write(SF_EVENT_SAMPLE, SF_PHASE_INSTANT, 0, ns, sf_tsc_read());
+}
+
+void sf_sampler_finish(void)
+{
+    if (on)
+        write_rest(0);
 }
 
 static void end_timers(unsigned place)
@@ -228,26 +239,10 @@ int sf_sampler_begin(int signal, int waking_signal)
 
 void sf_sampler_end(void)
 {
+    sf_sampler_finish();
     on = false;
     for (unsigned place = 0; place < SF_SAMPLER_THREADS; place++)
         end_timers(place);
-}
-
-/* What is due, and what waits for its delay. */
-static bool take_all(unsigned place, struct sf_sample_due *due)
-{
-    uint64_t waiting_ns = atomic_exchange_explicit(&sampled[place].waiting_ns, 0, memory_order_relaxed);
-    if (!sf_sampler_take(place, due))
-        due->tsc = sf_tsc_read();
-    due->cpu_ns += waiting_ns;
-    return due->cpu_ns;
-}
-
-void sf_sampler_finish(void)
-{
-    struct sf_sample_due due;
-    if (on && sf_log_enabled() && take_all(0, &due))
-        sf_log_write(SF_EVENT_SAMPLE, SF_PHASE_INSTANT, 0, due.cpu_ns, due.tsc);
 }
 
 bool sf_sampler_is_on(void)
@@ -266,23 +261,20 @@ void sf_sampler_enter(void)
         }
 }
 
-bool sf_sampler_leave(struct sf_sample_due *due)
+void sf_sampler_leave(void)
 {
-    bool is_due = own_place > 1 && take_all(own_place - 1, due);
-    if (own_place > 1)
+    if (own_place > 1) {
+        write_rest(own_place - 1);
         end_timers(own_place - 1);
+    }
     own_place = 0;
-    return is_due;
 }
 
-bool sf_sampler_take(unsigned thread, struct sf_sample_due *due)
+uint64_t sf_sampler_take(unsigned thread, uint64_t *which)
 {
     struct sampled *from = &sampled[thread];
-    due->tsc = atomic_load_explicit(&from->tsc, memory_order_relaxed);
-    due->thread = from->thread;
-    /* acquire: see on_sample_signal. What comes due just now is counted, with the time of the one before */
-    due->cpu_ns = atomic_load_explicit(&from->due_ns, memory_order_relaxed)
-                      ? atomic_exchange_explicit(&from->due_ns, 0, memory_order_acquire)
-                      : 0;
-    return due->cpu_ns;
+    *which = from->thread;
+    return atomic_load_explicit(&from->due_ns, memory_order_relaxed)
+               ? atomic_exchange_explicit(&from->due_ns, 0, memory_order_relaxed)
+               : 0;
 }

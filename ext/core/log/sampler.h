@@ -32,7 +32,8 @@
  * that of waking_signal, another one. 0, or -errno: -EAGAIN: the user may have no more timers (RLIMIT_SIGPENDING). */
 int sf_sampler_begin(int signal, int waking_signal);
 
-/* Ends the timers. The signal's handler stays, because a signal may be on its way. */
+/* Ends the timers, and writes what is still due in the main thread, without a stack. The signals' handlers stay,
+ * because a signal may be on its way. */
 void sf_sampler_end(void);
 
 /* Whether this process takes samples. */
@@ -41,20 +42,14 @@ bool sf_sampler_is_on(void);
 /* Samples the calling thread too. Nothing if all places are taken. */
 void sf_sampler_enter(void);
 
-/* Writes what is due in the main thread without a stack: no safe point will come any more. */
+/* Ends that; writes what is still due, without a stack. */
+void sf_sampler_leave(void);
+
+/* Writes what is due in the main thread without a stack: none will be taken any more. By the main thread. */
 void sf_sampler_finish(void);
 
-/* What is due in a sampled thread. */
-struct sf_sample_due {
-    uint64_t thread; /* pthread_self() */
-    uint64_t cpu_ns; /* that the sample stands for */
-    uint64_t tsc;    /* when that much was used; of several periods, the first */
-};
-
-/* Ends that. Whether something is due in this thread, which is taken. */
-bool sf_sampler_leave(struct sf_sample_due *due);
-
-/* Takes what is due in the thread of that number, below SF_SAMPLER_THREADS; false: nothing. */
-bool sf_sampler_take(unsigned thread, struct sf_sample_due *due);
+/* Takes what is due in the thread of that number, below SF_SAMPLER_THREADS: ns of CPU time, which the next sample
+ * stands for; 0: nothing. *which: that thread, as pthread_self() gives it. */
+uint64_t sf_sampler_take(unsigned thread, uint64_t *which);
 
 #endif

@@ -22,6 +22,7 @@
 #include "core/log/sampler.h"
 #include "core/os/tsc.h"
 #include "py/trace/texts.h"
+#include "py/trace/thread_names.h"
 
 #ifdef PYPY_VERSION
 
@@ -188,18 +189,18 @@ static uint32_t stack_of_thread(uint64_t thread)
 /* The handler of the signal, which the interpreter calls: (signal's number, frame). Raises nothing. */
 static PyObject *take(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    struct sf_sample_due due;
     if (!sf_log_enabled())
         sf_sampler_end();
     for (unsigned thread = 0; sf_sampler_is_on() && thread < SF_SAMPLER_THREADS; thread++) {
-        if (!sf_sampler_take(thread, &due))
-            continue;
+        uint64_t which, cpu_ns = sf_sampler_take(thread, &which), tsc = cpu_ns ? sf_tsc_read() : 0;
         uint32_t stack = 0;
+        if (!cpu_ns)
+            continue;
         if (thread)
-            stack = stack_of_thread(due.thread);
+            stack = stack_of_thread(which);
         else if (count == 2 && PyFrame_Check(args[1]))
             stack = number_of_stack((PyFrameObject *)args[1]);
-        sf_log_write_for(due.thread, SF_EVENT_SAMPLE, stack, due.cpu_ns, due.tsc);
+        sf_log_write_for(which, SF_EVENT_SAMPLE, stack, cpu_ns, tsc);
     }
     PyErr_Clear();
     Py_RETURN_NONE;
@@ -257,12 +258,12 @@ static PyObject *run_sampled(PyObject *function, PyObject *args, PyObject *kwarg
     if (sf_sampler_is_on() && sf_log_enabled()) {
         if (sf_lanes_own > SF_LANE_MAX)
             sf_log_enter_lane();
+        if (PyMethod_Check(function)) /* Thread._bootstrap */
+            sf_thread_names_tell(PyMethod_GET_SELF(function));
         sf_sampler_enter();
     }
     PyObject *result = PyObject_Call(function, args, kwargs);
-    struct sf_sample_due due;
-    if (sf_sampler_leave(&due))
-        sf_log_write(SF_EVENT_SAMPLE, SF_PHASE_INSTANT, 0, due.cpu_ns, due.tsc);
+    sf_sampler_leave();
     return result;
 }
 

@@ -9,6 +9,8 @@
 
 #include "py/base/types.h"
 
+#include <pthread.h>
+
 #include "core/log/log.h"
 #include "py/trace/texts.h"
 
@@ -135,6 +137,18 @@ static uint32_t name_of(uint32_t lane, uint64_t thread)
 void sf_thread_names_init(void)
 {
     sf_log_name_threads_by(name_of);
+}
+
+void sf_thread_names_tell(PyObject *thread)
+{
+    PyObject *type = attribute(threading(), "Thread");
+    uint32_t number =
+        type && PyType_Check(type) && PyObject_TypeCheck(thread, (PyTypeObject *)type) ? name_number(thread, NULL) : 0;
+    set_watching(true);
+    if (number)
+        sf_log_rename_thread((uint64_t)pthread_self(), number);
+    Py_XDECREF(type);
+    PyErr_Clear();
 }
 
 static PyObject *leave_threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
