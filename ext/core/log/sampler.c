@@ -29,20 +29,17 @@ struct sampled {
     pid_t tid; /* 0: the place is free */
     uint64_t thread;
     timer_t cpu_timer, delay_timer;
-    uint64_t deadline_ns, interval_ns; /* of cpu_timer: of the thread's CPU time; since the deadline before */
-    uint64_t first_ns;                 /* the thread's CPU time when its sampling began */
-    uint64_t sample_ns;                /* when the delay is over: of the thread's CPU time */
-    long waits;                        /* how often it had waited when the delay began */
-    _Atomic uint64_t waiting_ns;       /* what was used up to the deadlines whose delay is not over */
-    uint64_t random;                   /* the generator's state */
-    _Atomic uint64_t due_ns;
+    uint64_t target_ns, interval_ns; /* when the next sample is due: of the thread's CPU time; since the one before */
+    long waits;                      /* how often the thread had waited when it was last seen to run */
+    uint64_t random;                 /* the generator's state */
+    _Atomic uint64_t due_ns;         /* CPU time that no sample stands for yet */
 };
 
 static struct sampled sampled[SF_SAMPLER_THREADS];
 static __thread unsigned own_place __attribute__((tls_model("initial-exec"))); /* + 1; 0: this thread has none */
 static int sample_signal, wake_signal;
-static void (*ask)(int);            /* the interpreter's handler of sample_signal */
-static uint64_t period_ns, tick_ns; /* between two samples; of the kernel's timer */
+static void (*ask)(int); /* the interpreter's handler of sample_signal */
+static uint64_t period_ns;
 static bool on;
 
 /* A number below `end`: the generator is xorshift64 (Marsaglia 2003), because the handler may not call rand(). */
@@ -76,36 +73,35 @@ static long waits(void)
     return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
 }
 
-/* The kernel notices a deadline at its next tick. Ticks are also when it takes the CPU from a thread: so without the
- * delay the samples of a busy machine would lie on a grid of the thread's CPU time. */
-static void on_deadline(struct sampled *mine)
+/* The time has come: asks for a sample, and sets the next time. Several at once where the kernel was late. */
+static void come_due(struct sampled *mine, uint64_t now_ns, int signal)
 {
-    uint64_t now_ns = cpu_time_ns(), used_ns = now_ns - mine->first_ns;
-    uint64_t delay_ns = 1 + random_below(mine, 1 + (used_ns / 4 < tick_ns ? used_ns / 4 : tick_ns));
-    atomic_fetch_add_explicit(&mine->waiting_ns, mine->interval_ns, memory_order_relaxed);
-    mine->sample_ns = now_ns + delay_ns;
-    mine->waits = waits();
-    mine->interval_ns = period_ns / 2 + random_below(mine, period_ns);
-    mine->deadline_ns += mine->interval_ns;
-    set_timer(mine->delay_timer, 0, delay_ns);
-    set_timer(mine->cpu_timer, TIMER_ABSTIME, mine->deadline_ns);
-}
-
-/* The delay passes on the machine's clock. If the thread had no CPU in that time, it goes on; if it waits, it ends,
- * because a thread that waits is not to be woken again and again. */
-static void on_delay_over(struct sampled *mine, int signal)
-{
-    uint64_t now_ns = cpu_time_ns();
-    if (now_ns < mine->sample_ns && mine->waits == waits()) {
-        set_timer(mine->delay_timer, 0, mine->sample_ns - now_ns);
-        return;
+    while (mine->target_ns <= now_ns) {
+        atomic_fetch_add_explicit(&mine->due_ns, mine->interval_ns, memory_order_relaxed);
+        mine->interval_ns = period_ns * 4 / 5 + random_below(mine, period_ns * 2 / 5);
+        mine->target_ns += mine->interval_ns;
     }
-    uint64_t ns = atomic_exchange_explicit(&mine->waiting_ns, 0, memory_order_relaxed);
-    atomic_fetch_add_explicit(&mine->due_ns, ns, memory_order_relaxed);
     if (mine == sampled)
         ask(signal);
     else
         syscall(SYS_tgkill, getpid(), sampled[0].tid, wake_signal);
+}
+
+/* The thread runs, or has run until it was interrupted. The delay passes on the machine's clock, so the thread may have
+ * had less CPU time than that: if it had to give its CPU away, the rest is waited for again. If it waits, or has
+ * waited, a delay would wake it; then the CPU timer is to say when it runs again. The kernel notices that at its next
+ * tick only, which is when it takes a CPU from a thread, too: samples at those times alone would lie on a grid. */
+static void look(struct sampled *mine, bool is_running, int signal)
+{
+    uint64_t now_ns = cpu_time_ns();
+    long before = mine->waits;
+    mine->waits = waits();
+    if (mine->target_ns <= now_ns)
+        come_due(mine, now_ns, signal);
+    if (is_running || mine->waits == before)
+        set_timer(mine->delay_timer, 0, mine->target_ns - now_ns);
+    else
+        set_timer(mine->cpu_timer, TIMER_ABSTIME, now_ns + 1);
 }
 
 static void on_sample_signal(int signal, siginfo_t *info, void *context)
@@ -114,10 +110,7 @@ static void on_sample_signal(int signal, siginfo_t *info, void *context)
     unsigned value = (unsigned)info->si_value.sival_int;
     (void)context;
     if (info->si_code == SI_TIMER && value < SF_SAMPLER_THREADS * TIMERS) {
-        if (value % TIMERS == CPU)
-            on_deadline(&sampled[value / TIMERS]);
-        else
-            on_delay_over(&sampled[value / TIMERS], signal);
+        look(&sampled[value / TIMERS], value % TIMERS == CPU, signal);
     }
     errno = error;
 }
@@ -146,9 +139,10 @@ static int start_timers(unsigned place)
     if (getrandom(&mine->random, sizeof mine->random, GRND_NONBLOCK) != sizeof mine->random)
         mine->random = sf_tsc_read();
     mine->random |= 1; /* it must not be 0 */
-    mine->first_ns = cpu_time_ns();
-    mine->deadline_ns = mine->first_ns + 1 + random_below(mine, period_ns);
+    uint64_t first_ns = 1 + random_below(mine, period_ns);
+    mine->target_ns = cpu_time_ns() + first_ns;
     mine->interval_ns = period_ns;
+    mine->waits = waits();
     int error = make_timer(&mine->cpu_timer, CLOCK_THREAD_CPUTIME_ID, mine, CPU);
     if (!error && (error = make_timer(&mine->delay_timer, CLOCK_MONOTONIC, mine, DELAY)))
         timer_delete(mine->cpu_timer);
@@ -157,14 +151,13 @@ static int start_timers(unsigned place)
         return error;
     }
     own_place = place + 1;
-    return set_timer(mine->cpu_timer, TIMER_ABSTIME, mine->deadline_ns);
+    return set_timer(mine->delay_timer, 0, first_ns);
 }
 
-/* Writes what is due, and what waits for its delay, without a stack. By the thread itself. */
+/* Writes what is due without a stack. By the thread itself. */
 static void write_rest(unsigned place)
 {
-    uint64_t thread, ns = atomic_exchange_explicit(&sampled[place].waiting_ns, 0, memory_order_relaxed);
-    ns += sf_sampler_take(place, &thread);
+    uint64_t thread, ns = sf_sampler_take(place, &thread);
     if (ns && sf_log_enabled())
         sf_log_write(SF_EVENT_SAMPLE, SF_PHASE_INSTANT, 0, ns, sf_tsc_read());
 }
@@ -224,8 +217,6 @@ int sf_sampler_begin(int signal, int waking_signal)
     sample_signal = signal;
     wake_signal = waking_signal;
     period_ns = UINT64_C(1000000000) / sf_log_self.session->sample_hz;
-    struct timespec tick;
-    tick_ns = clock_getres(CLOCK_MONOTONIC_COARSE, &tick) ? 0 : (uint64_t)tick.tv_nsec;
     int error = set_handlers();
     if (!error && !has_child_handler) {
         error = -pthread_atfork(NULL, NULL, start_in_child);

@@ -1,18 +1,17 @@
 /* Says when a stack is to be taken: about once in each period of CPU time of a thread (trace.start(sample_hz=)).
  *
- * Each sampled thread has a timer on its own CPU clock (timer_create), and a second one for a delay. When the thread
- * has used enough, the kernel sends a real-time signal to that thread, and one more after a random delay of at most a
- * tick of the kernel's timer. So a thread that sleeps is not interrupted but in that first tick, and neither SIGPROF
- * nor setitimer are used, which belong to the program. The signal handler takes no stack. It counts, and asks the
- * interpreter, which takes the stack at its next safe point:
+ * Each sampled thread has two timers (timer_create) that send it a real-time signal: one on the machine's clock, for
+ * the exact time while it runs, and one on its own CPU clock, which says that it runs again after a wait. So a wait is
+ * interrupted at most once, and only if the thread was on a CPU at a tick of the kernel's timer since the wait before.
+ * Neither SIGPROF nor setitimer are used, which belong to the program. The signal handler takes no stack. It counts,
+ * and asks the interpreter, which takes the stack at its next safe point:
  *
- *     its time comes, a delay passes --> handler: notes what is due, ask() --> the interpreter: sf_sampler_take, writes
- * SAMPLE
+ *     the time comes --> handler: notes what is due, ask() --> the interpreter: sf_sampler_take, writes SAMPLE
  *
  * ask() is the interpreter's own handler of that signal, and has to run in its main thread. Another thread's handler
  * sends a second signal there, which ends a wait as any signal of the program's would.
  *
- * The time between two samples is random, from a half to one and a half periods; else a loop that takes about a period
+ * The time between two samples is random, from 0.8 to 1.2 periods; else a loop that takes about a period
  * would always be met at the same place. The first time is from 0 to a period. So threads that live shorter than a
  * period have, all together, as many samples as their CPU time has periods. A sample stands for the CPU time since the
  * one before.
