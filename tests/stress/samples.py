@@ -80,7 +80,8 @@ def check_truth(path, processes, turns):
                                 "GROUP BY function"))
     found = {name: 100 * ns / sum(times.values()) for name, ns in times.items()}
     shares = ", ".join(f"{name} {found.get(name, 0):.1f}" for name in SHARES)
-    print(f"samples: {processes} processes, loops of {turns:6}: {samples} samples, {shares}; {seconds:.3f} s of {used:.3f} s", flush=True)
+    print(f"samples: {processes} processes, loops of {turns:6}: {samples} samples, {shares}; {seconds:.3f} s of {used:.3f} s",
+          flush=True)
     wrong += [f"{name} has {found.get(name, 0):.2f} hundredths" for name, share in SHARES.items()
               if abs(found.get(name, 0) - share) > 3.5]
     if abs(seconds / used - 1) > 0.02:
@@ -113,8 +114,8 @@ def show_cost(folder, workload, rounds):
             took[hz] = cpu_seconds(command, SNAKEFISH_TRACE=os.path.join(folder, "cost.db"), SNAKEFISH_TRACE_SAMPLE=hz)
         ratios.append(took["199"] / took["0"])
     quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
-    print(f"samples: {workload.name:16} {quartiles[1]:.4f} of the CPU time without samples [{quartiles[0]:.4f}, {quartiles[2]:.4f}: "
-          f"the middle half of {rounds}]", flush=True)
+    print(f"samples: {workload.name:16} {quartiles[1]:.4f} of the CPU time without samples "
+          f"[{quartiles[0]:.4f}, {quartiles[2]:.4f}: the middle half of {rounds}]", flush=True)
 
 
 def main():
@@ -136,8 +137,8 @@ def main():
             means = {name: statistics.mean(run.get(name, 0) for run in runs) for name in SHARES}
             within = sum(all(abs(run.get(name, 0) - share) <= 2 for name, share in SHARES.items()) for run in runs)
             wrong = any(abs(means[name] - share) > 1 for name, share in SHARES.items())
-            print(f"{'FAIL' if wrong else 'samples:'} {processes} processes: {within} of {len(runs)} runs are within 2 hundredths; means: "
-                  + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()), flush=True)
+            print(f"{'FAIL' if wrong else 'samples:'} {processes} processes: {within} of {len(runs)} runs are within 2 hundredths; "
+                  "means: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()), flush=True)
             passed, failed = passed + (not wrong), failed + wrong
         if options.cost_rounds:
             show_depth(os.path.join(folder, "deep.db"))

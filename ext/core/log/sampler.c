@@ -87,6 +87,9 @@ static void come_due(struct sampled *mine, uint64_t now_ns, int signal)
         syscall(SYS_tgkill, getpid(), sampled[0].tid, wake_signal);
 }
 
+/* CPU time that shows that a thread runs again: more than what is left to do in the handler. */
+enum { RUNS_NS = 100000 };
+
 /* The thread runs, or has run until it was interrupted. The delay passes on the machine's clock, so the thread may have
  * had less CPU time than that: if it had to give its CPU away, the rest is waited for again. If it waits, or has
  * waited, a delay would wake it; then the CPU timer is to say when it runs again. The kernel notices that at its next
@@ -101,7 +104,7 @@ static void look(struct sampled *mine, bool is_running, int signal)
     if (is_running || mine->waits == before)
         set_timer(mine->delay_timer, 0, mine->target_ns - now_ns);
     else
-        set_timer(mine->cpu_timer, TIMER_ABSTIME, now_ns + 1);
+        set_timer(mine->cpu_timer, TIMER_ABSTIME, now_ns + RUNS_NS);
 }
 
 static void on_sample_signal(int signal, siginfo_t *info, void *context)

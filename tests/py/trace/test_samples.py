@@ -64,7 +64,11 @@ with trace.session(sys.argv[1], sample_hz=199):
 
 PROCESSES = {
     "map": ("", "snakefish.map(work, [300] * 2, 2)"),
-    "Thread": ("", "ts = [snakefish.Thread(work, args=(300,)) for _ in range(2)]; [t.start() for t in ts]; [t.join() for t in ts]"),
+    "Thread": ("", """
+ts = [snakefish.Thread(work, args=(300,)) for _ in range(2)]
+[t.start() for t in ts]
+[t.join() for t in ts]
+"""),
     "os.fork": ("import os", """
 pid = os.fork()
 if not pid:
