@@ -137,8 +137,8 @@ def main():
             means = {name: statistics.mean(run.get(name, 0) for run in runs) for name in SHARES}
             within = sum(all(abs(run.get(name, 0) - share) <= 2 for name, share in SHARES.items()) for run in runs)
             wrong = any(abs(means[name] - share) > 1 for name, share in SHARES.items())
-            print(f"{'FAIL' if wrong else 'samples:'} {processes} processes: {within} of {len(runs)} runs are within 2 hundredths; "
-                  "means: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()), flush=True)
+            print(f"{'FAIL' if wrong else 'samples:'} {processes} processes: {within} of {len(runs)} runs are within 2 "
+                  "hundredths; means: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()), flush=True)
             passed, failed = passed + (not wrong), failed + wrong
         if options.cost_rounds:
             show_depth(os.path.join(folder, "deep.db"))
