@@ -11,7 +11,8 @@ killed), clock (ten million events in order), flood (what the collector can take
 against what is measured: figures), what_if (what its what-ifs say, against what the changes gain), advice (what its
 first sentence says, against what the cure gains), samples (where samples of stacks say that the CPU time went, against
 where it did, and what they cost), hostile (hostile logs and traces through all commands), peers (CPython's own tests,
-plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
+plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every interpreter), fuzz
+(each fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 What a part says comes as it says it, with the part's name; the last line has the sums.
