@@ -46,6 +46,21 @@ class Trace:
     def instant(self, process, kind, at, object=None, a=0, b=0, lane=0):
         self.events.append((at * MS, 0, process, kind, object, a, b, lane, None))
 
+    def sample(self, process, at, *frames, ms=5, lane=0):
+        """A sample of that stack, which stands for so many ms. frames: "function:line" from the outermost; file is m.py."""
+        stack = None
+        for name, line in (frame.split(":") for frame in frames):
+            frame = self.number("frame", "function = ? AND file = ? AND line = ?", name, "m.py", int(line))
+            stack = self.number("stack", "parent IS ? AND frame = ?", stack, frame)
+        self.instant(process, "sample", at, stack, ms * MS, at * MS, lane=lane)
+
+    def number(self, table, where, *values):
+        """The id of the row with these values, which is made if there is none."""
+        row = self.db.execute(f"SELECT id FROM {table} WHERE {where}", values).fetchone()
+        if row:
+            return row[0]
+        return self.db.execute(f"INSERT INTO {table} VALUES(NULL, {', '.join('?' * len(values))})", values).lastrowid
+
     def rows(self, table, *rows):
         for row in rows:
             self.db.execute(f"INSERT INTO {table} VALUES({', '.join('?' * len(row))})", row)

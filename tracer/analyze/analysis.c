@@ -9,6 +9,7 @@
 
 #include "analyze/advice.h"
 #include "analyze/critical_path.h"
+#include "analyze/functions.h"
 #include "analyze/graph_build.h"
 #include "analyze/ledger.h"
 #include "analyze/load_balance.h"
@@ -16,8 +17,8 @@
 #include "store/inserts.h"
 #include "store/rows.h"
 
-static const char *const result_tables[] = {"ledger",     "critical_path", "path_activity",
-                                            "efficiency", "what_if",       "advice"};
+static const char *const result_tables[] = {"ledger",  "critical_path", "path_activity", "efficiency",
+                                            "what_if", "advice",        "frame_time"};
 
 static int run_sql(sqlite3 *db, const char *sql)
 {
@@ -204,6 +205,8 @@ static int fill_tables(sqlite3 *db, const struct processes *processes)
     int error = empty_tables(db);
     if (!error)
         error = ledger_fill(db, processes);
+    if (!error)
+        error = functions_fill(db);
     if (!error)
         error = graph_build(&graph, db, processes);
     if (!error)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "analyze/functions.h"
 #include "analyze/ledger.h"
 #include "analyze/processes.h"
 #include "base/output.h"
@@ -36,13 +37,15 @@ static int64_t lost_logs(struct store *store, const struct finish_facts *facts)
     return session_lost_logs(facts->session) + facts->unopened_logs + (removed > 0 ? removed : 0);
 }
 
-static void fill_ledger(struct store *store)
+static void fill_tables(struct store *store)
 {
     sqlite3 *db = store_connection(store);
     struct processes processes;
     int error = processes_init(&processes, db);
     if (!error)
         error = ledger_fill(db, &processes);
+    if (!error)
+        error = functions_fill(db);
     processes_fini(&processes);
     if (error)
         store_fail(store, error);
@@ -70,7 +73,7 @@ int finish_database(struct store *store, const struct finish_facts *facts)
     store_meta_number(store, "event_cost_ps", (int64_t)(event_cost_measure(facts->clock->open.ns_per_tick) * 1000));
     if (facts->idle_share >= 0)
         store_meta_number(store, "cpu_idle_percent", (int64_t)(facts->idle_share * 100 + 0.5));
-    fill_ledger(store);
+    fill_tables(store);
     store_meta_number(store, "duration_ns", facts->clock->open.ns);
     store_meta_number(store, "tsc_hz", (int64_t)(clock_hz(facts->clock) + 0.5));
     store_meta_text(store, "state", facts->state);

@@ -158,20 +158,46 @@ CREATE VIEW sample AS
          e.object AS stack, e.a AS cpu_ns
   FROM event e WHERE e.kind = EVENT_SAMPLE;
 
+-- CPU time by the lines that samples have found: filled when the trace is finished, and again by `snakefish-trace analyze`.
+-- span NULL: of all of the process; else span | run | chunk: of what its thread did inside of such spans, of which object is
+-- the text or task; a sample counts for each that was open around it. self_ns: in the line itself, and in C code that
+-- it has called; samples: how many have found it so. total_ns: in what it has called, too; where a function calls itself,
+-- only its innermost line has it, so that the sum over the lines of a function is its time.
+CREATE TABLE frame_time(
+  process INTEGER NOT NULL REFERENCES process(id), span TEXT, object INTEGER, frame INTEGER NOT NULL REFERENCES frame(id),
+  self_ns INTEGER, total_ns INTEGER, samples INTEGER);
+
 -- CPU time by function, of each process. task_kind: what the process was forked for; NULL: not by snakefish. self_ns: in the
 -- function itself, and in C code that it has called; total_ns: in what it has called, too, once where it calls itself.
 CREATE VIEW function_time AS
-  WITH RECURSIVE use AS MATERIALIZED (
-    SELECT process, stack, sum(cpu_ns) AS ns FROM sample WHERE stack NOT NULL GROUP BY process, stack),
-  walk(process, leaf, stack, ns, is_self) AS (
-    SELECT process, stack, stack, ns, 1 FROM use
-    UNION ALL SELECT w.process, w.leaf, s.parent, w.ns, 0 FROM walk w JOIN stack s ON s.id = w.stack WHERE s.parent NOT NULL),
-  once AS (
-    SELECT w.process, w.leaf, f.function, f.file, max(w.is_self) AS is_self, w.ns
-    FROM walk w JOIN stack s ON s.id = w.stack JOIN frame f ON f.id = s.frame GROUP BY w.process, w.leaf, f.function, f.file)
-  SELECT o.process, t.kind AS task_kind, o.function, o.file, sum(o.ns * o.is_self) AS self_ns, sum(o.ns) AS total_ns
-  FROM once o JOIN process p ON p.id = o.process LEFT JOIN task t ON t.id = p.task
-  GROUP BY o.process, o.function, o.file;
+  SELECT n.process, t.kind AS task_kind, f.function, f.file, sum(n.self_ns) AS self_ns, sum(n.total_ns) AS total_ns
+  FROM frame_time n JOIN frame f ON f.id = n.frame JOIN process p ON p.id = n.process LEFT JOIN task t ON t.id = p.task
+  WHERE n.span IS NULL GROUP BY n.process, f.function, f.file;
+
+-- The same of each span by name, in all processes: the user's spans, and `run` and `chunk` of tasks. name: of the span,
+-- or of the task's kind.
+CREATE VIEW span_function_time AS
+  SELECT n.span AS kind, iif(n.span = 'span', x.text, t.kind) AS name, f.function, f.file,
+         sum(n.self_ns) AS self_ns, sum(n.total_ns) AS total_ns
+  FROM frame_time n JOIN frame f ON f.id = n.frame LEFT JOIN text x ON n.span = 'span' AND x.id = n.object
+  LEFT JOIN task t ON n.span <> 'span' AND t.id = n.object
+  WHERE n.span NOT NULL GROUP BY 1, 2, f.function, f.file;
+
+-- The same for each kind of task, in all processes. task: a task's kind; parent: of processes that were not forked for one.
+-- line: the one that most of the function's own time is in, or, if it has none, most of its total time. share: of the kind.
+CREATE VIEW task_function_time AS
+  WITH line AS (
+    SELECT coalesce(t.kind, 'parent') AS task, f.function, f.file, f.line, sum(n.self_ns) AS self_ns,
+           sum(n.total_ns) AS total_ns, sum(n.samples) AS samples
+    FROM frame_time n JOIN frame f ON f.id = n.frame JOIN process p ON p.id = n.process LEFT JOIN task t ON t.id = p.task
+    WHERE n.span IS NULL GROUP BY 1, f.function, f.file, f.line),
+  ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY task, function, file ORDER BY self_ns DESC, total_ns DESC, line) AS place
+    FROM line)
+  SELECT task, function, file, max(iif(place = 1, line, NULL)) AS line, sum(self_ns) AS self_ns, sum(total_ns) AS total_ns,
+         sum(samples) AS samples, sum(self_ns) * 1.0 / nullif(sum(sum(self_ns)) OVER (PARTITION BY task), 0) AS self_share,
+         sum(total_ns) * 1.0 / nullif(sum(sum(self_ns)) OVER (PARTITION BY task), 0) AS total_share
+  FROM ranked GROUP BY task, function, file;
 
 -- Begin and end in one row; a and b are those of the end, the lane is that of the begin. closed = 0: it never ended, and
 -- end_ns is the process's end.
