@@ -126,6 +126,18 @@ CREATE TEMP VIEW shown_thread AS
          iif(copying_ns IS NULL, '-', printf('%9.6f', copying_ns / 1e9)) AS "copying s"
   FROM other_thread ORDER BY max(coalesce(cpu_ns, 0), coalesce(pickling_ns, 0) + coalesce(copying_ns, 0)) DESC, process, tid;
 
+-- The first functions of each kind of task, by their own time.
+CREATE TEMP VIEW first_function AS
+  SELECT *, row_number() OVER (PARTITION BY task ORDER BY self_ns DESC, total_ns DESC, function, file) AS place,
+         sum(self_ns) OVER (PARTITION BY task) AS task_ns
+  FROM task_function_time WHERE self_ns > 0;
+
+CREATE TEMP VIEW shown_function AS
+  SELECT task, function, replace(file, rtrim(file, replace(file, '/', '')), '') || ':' || line AS line,
+         printf('%9.3f', self_ns / 1e9) AS "s", printf('%5.1f %%', self_share * 100) AS self,
+         printf('%5.1f %%', total_share * 100) AS "with callees", samples
+  FROM first_function WHERE place <= 5 ORDER BY task_ns DESC, task, place;
+
 -- The costliest variables first; what is no single variable's part stands last. Below 1 MB bytes do not matter.
 CREATE TEMP VIEW shown_merge AS
   SELECT coalesce(variable, '-') AS variable, tasks, bytes, printf('%9.6f', extract_ns / 1e9) AS "extract s",

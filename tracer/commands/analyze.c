@@ -20,12 +20,13 @@ static const char usage[] =
     "  what if        how much faster it would be if forks, merges, transfers, ... cost nothing\n"
     "  critical path  what the end of the run had to wait for, from its beginning on\n"
     "  ledger         the time of every process, by what it was spent on\n"
+    "  functions      of samples of Python's stacks (record --sample): where the CPU time of each kind of task went\n"
     "  merges         what sharing each variable has cost: bytes, times, conflicts\n"
     "  channels       throughput, depth, latency\n"
     "\n"
     "The results are also stored in the trace, if it can be written: tables advice, ledger, critical_path,\n"
-    "path_activity, efficiency and what_if. channels, merges and messages are views. tracer/store/schema.sql defines\n"
-    "them all.\n"
+    "path_activity, efficiency, what_if and frame_time. functions, channels, merges and messages are views.\n"
+    "tracer/store/schema.sql defines them all.\n"
     "\n"
     "  --against OTHER  compare with another run: print how many times as fast FILE is, and what differs; and whether\n"
     "                   the same arguments needed more CPU time with more workers\n"
@@ -93,6 +94,8 @@ static int print_text(sqlite3 *db)
     if (!error)
         error = table_print(db, "threads beside the first", "SELECT * FROM shown_thread", ROWS_MAX) >= 0 ? 0 : -EIO;
     if (!error)
+        error = table_print(db, "functions by CPU time", "SELECT * FROM shown_function", ROWS_MAX) >= 0 ? 0 : -EIO;
+    if (!error)
         error = table_print(db, "merges by variable", "SELECT * FROM shown_merge", ROWS_MAX) >= 0 ? 0 : -EIO;
     if (!error)
         error = table_print(db, "channels", "SELECT * FROM shown_channel", ROWS_MAX) >= 0 ? 0 : -EIO;
@@ -111,6 +114,8 @@ static int print_json(sqlite3 *db)
         {"ledger", "SELECT l.process, l.category, l.ns FROM ledger l JOIN category c ON c.name = l.category "
                    "ORDER BY l.process, c.id"},
         {"threads", "SELECT * FROM other_thread ORDER BY process, tid"},
+        {"functions", "SELECT task, function, file, line, self_ns, total_ns, samples, self_share, total_share "
+                      "FROM first_function WHERE place <= 100 ORDER BY task_ns DESC, task, place"},
         {"merges", "SELECT * FROM merge_cost ORDER BY variable IS NULL, variable"},
         {"channels", "SELECT * FROM channel_use ORDER BY channel"}};
     int error = 0;

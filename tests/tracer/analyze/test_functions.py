@@ -1,5 +1,6 @@
 """CPU time by function, by samples of Python's stacks: hand-made traces with answers worked out by hand."""
 
+import json
 import sqlite3
 
 import pytest
@@ -103,3 +104,37 @@ def test_stacks_that_no_collector_writes_end(db):
         t.instant(1, "sample", 20, stack, 5 * MS)
     path, _ = analyzed(t)
     assert times(path, "function_time", "function") == {"f": (10, 15), "g": (5, 5)}
+
+
+def test_analyze_shows_the_first_functions_of_each_kind_of_task_by_their_own_time(db):
+    _, said = analyzed(sampled(db))
+    table = said.split("functions by CPU time\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split() for line in table] == [
+        ["task", "function", "line", "s", "self", "with", "callees", "samples"],
+        ["thread", "g", "m.py:8", "0.030", "42.9", "%", "42.9", "%", "3"],
+        ["thread", "f", "m.py:4", "0.020", "28.6", "%", "35.7", "%", "3"],
+        ["thread", "h", "m.py:1", "0.015", "21.4", "%", "21.4", "%", "3"],
+        ["thread", "run", "m.py:1", "0.005", "7.1", "%", "85.7", "%", "1"],
+        ["parent", "load", "m.py:10", "0.005", "100.0", "%", "100.0", "%", "1"]]
+
+
+def test_the_json_has_them_with_their_files_and_without_samples_there_are_none(db, tmp_path):
+    path, _ = analyzed(sampled(db))
+    functions = json.loads(trace("analyze", "--json", path).stdout)["functions"]
+    assert functions[0] == {"task": "thread", "function": "g", "file": "m.py", "line": 8, "self_ns": 30 * MS,
+                            "total_ns": 30 * MS, "samples": 3, "self_share": pytest.approx(3 / 7),
+                            "total_share": pytest.approx(3 / 7)}
+    bare = Trace(tmp_path / "bare.db")
+    bare.process(0, 10)
+    path, said = analyzed(bare)
+    assert "functions" not in said
+    assert json.loads(trace("analyze", "--json", path).stdout)["functions"] == []
+
+
+def test_more_than_five_functions_of_a_kind_are_not_shown(db):
+    t = Trace(db)
+    t.process(0, 100)
+    for i in range(8):
+        t.sample(1, 5, f"f{i}:1", ms=i + 1)
+    _, said = analyzed(t)
+    assert [name in said for name in ("f7", "f3", "f2")] == [True, True, False]
