@@ -7,6 +7,8 @@ from tracing import BUILD, ROOT, event_kinds
 
 MS = 1_000_000
 WAIT = {"message": 1, "room": 2, "child": 3, "request": 4, "item": 5, "thread": 6}
+OBJECTS = {int(number): name.lower() for number, name in re.findall(
+    r"^X\((\d+), \w+, \w+, (\w+),", (ROOT / "ext/abi/events.def").read_text(), re.M)}  # of each kind of events, by its id
 
 
 def categories():
@@ -21,7 +23,8 @@ class Trace:
         self.path, self.kinds, self.events, self.spans = path, event_kinds(), [], 0
         self.db = sqlite3.connect(path)
         self.db.executescript((BUILD / "gen/store/schema.sql").read_text())
-        self.db.executemany("INSERT INTO event_kind(id, name) VALUES(?, ?)", [(i, n) for n, i in self.kinds.items()])
+        self.db.executemany("INSERT INTO event_kind(id, name, object) VALUES(?, ?, ?)",
+                            [(i, n, OBJECTS[i]) for n, i in self.kinds.items()])
         self.db.executemany("INSERT INTO category(name, doc) VALUES(?, ?)", categories())
         self.db.execute("INSERT INTO clock_segment VALUES(0, 0, 0, 1.0)")
 

@@ -39,7 +39,7 @@ static double promise_of(const struct finding *finding)
 
 static void tell(struct inserts *inserts, int rank, const char *disease, const struct finding *finding)
 {
-    char sentence[512];
+    char sentence[640];
     double gain = promise_of(finding);
     int n = snprintf(sentence, sizeof sentence, "%s: %s", finding->what, finding->cure);
     if (gain > 0 && n > 0 && (size_t)n < sizeof sentence)
@@ -51,7 +51,7 @@ static void tell(struct inserts *inserts, int rank, const char *disease, const s
  * work was on no CPU, and the trace cannot say why. */
 static void tell_health(struct inserts *inserts, const struct advisor *advisor)
 {
-    char sentence[256];
+    char sentence[512], function[160];
     double could_ns = (double)advisor->cpus * advisor->base_ns;
     if (advisor->cpu_share < 0.5)
         snprintf(
@@ -61,9 +61,9 @@ static void tell_health(struct inserts *inserts, const struct advisor *advisor)
             (1 - advisor->cpu_share) * 100);
     else
         snprintf(sentence, sizeof sentence,
-                 "nothing stands out: the program's own work is %.0f %% of what %d CPU%s can do in this time",
+                 "nothing stands out: the program's own work is %.0f %% of what %d CPU%s can do in this time%s",
                  could_ns > 0 ? advisor->load.useful_ns / could_ns * 100 : 0, advisor->cpus,
-                 advisor->cpus == 1 ? "" : "s");
+                 advisor->cpus == 1 ? "" : "s", advisor_function(advisor, PROCESS_NONE, function, sizeof function));
     inserts_row(inserts, "issr", (int64_t)1, advisor->cpu_share < 0.5 ? "no cpu" : "none", sentence, NAN);
 }
 

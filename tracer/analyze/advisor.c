@@ -12,6 +12,10 @@
 
 #define NAME_BYTES 61 /* of a process, in a sentence */
 
+/* Fewer samples, or a smaller part of them, name no function. */
+#define SAMPLES_ENOUGH 20
+#define PERCENT_ENOUGH 20
+
 static double sum(const struct advisor *advisor, const char *sql)
 {
     return (double)rows_number(advisor->db, sql);
@@ -173,4 +177,53 @@ const char *advisor_channel(const struct advisor *advisor, int64_t channel, char
     char sql[128];
     snprintf(sql, sizeof sql, "SELECT name FROM channel WHERE id = %" PRId64 " AND name IS NOT NULL", channel);
     return name_of(advisor, sql, "", channel, to, size);
+}
+
+/* The first column of the row is the function's sentence part. lines: a query for frame, ns, samples. The line is the
+ * one with most of the function's time. */
+static const char *first_function(const struct advisor *advisor, const char *lines, char *to, size_t size)
+{
+    struct rows rows;
+    char sql[1024];
+    snprintf(
+        sql, sizeof sql,
+        "SELECT percent, function || ' (' || replace(file, rtrim(file, replace(file, '/', '')), '') || ':' || line "
+        "|| ')' FROM (SELECT *, ns * 100.0 / sum(ns) OVER () AS percent FROM (SELECT f.function, f.file, f.line, "
+        "max(n.ns), total(n.ns) AS ns, total(n.samples) AS samples FROM (%s) n JOIN frame f ON f.id = n.frame "
+        "GROUP BY f.function, f.file)) WHERE samples >= %d AND percent >= %d ORDER BY ns DESC LIMIT 1",
+        lines, SAMPLES_ENOUGH, PERCENT_ENOUGH);
+    to[0] = '\0';
+    rows_open(&rows, advisor->db, sql);
+    if (rows_next(&rows)) {
+        char name[NAME_BYTES * 2];
+        text_clean(name, sizeof name, (const char *)sqlite3_column_text(rows.s, 1),
+                   (size_t)sqlite3_column_bytes(rows.s, 1));
+        snprintf(to, size, ", %.0f %% of it in %s", sqlite3_column_double(rows.s, 0), name);
+    }
+    rows_close(&rows);
+    return to;
+}
+
+const char *advisor_function(const struct advisor *advisor, int process, char *to, size_t size)
+{
+    char lines[256], only[64] = "";
+    if (process != PROCESS_NONE)
+        snprintf(only, sizeof only, " AND process = %" PRId64, advisor->graph->processes->rows[process].id);
+    snprintf(lines, sizeof lines,
+             "SELECT frame, total(self_ns) AS ns, total(samples) AS samples FROM frame_time WHERE span IS NULL%s "
+             "GROUP BY frame",
+             only);
+    return first_function(advisor, lines, to, size);
+}
+
+const char *advisor_function_before_forks(const struct advisor *advisor, int process, char *to, size_t size)
+{
+    char lines[512];
+    int64_t id = process == PROCESS_NONE ? 0 : advisor->graph->processes->rows[process].id;
+    snprintf(lines, sizeof lines,
+             "SELECT k.frame, total(s.cpu_ns) AS ns, count(*) AS samples FROM sample s JOIN stack k ON k.id = s.stack "
+             "WHERE s.process = %" PRId64 " AND s.ns < (SELECT min(ns) FROM event_time WHERE process = %" PRId64
+             " AND kind = %d) GROUP BY k.frame",
+             id, id, SF_EVENT_FORK);
+    return first_function(advisor, lines, to, size);
 }

@@ -48,6 +48,14 @@ double advisor_all_ns(const struct advisor *advisor, enum category category);
 double advisor_children_ns(const struct advisor *advisor, enum category category);
 double advisor_process_ns(const struct advisor *advisor, int process, enum category category);
 
+/* The function that most of the CPU time is in, of a process (PROCESS_NONE: of all), by the samples of Python's stacks:
+ * as
+ * ", 58 % of it in f (m.py:12)". Empty if there are too few samples, or no function has much. Returns `to`. */
+const char *advisor_function(const struct advisor *advisor, int process, char *to, size_t size);
+
+/* The same of what the process did before its first fork. */
+const char *advisor_function_before_forks(const struct advisor *advisor, int process, char *to, size_t size);
+
 /* The process's or the Channel's name, or its number. Returns `to`. */
 const char *advisor_name(const struct advisor *advisor, int process, char *to, size_t size);
 const char *advisor_channel(const struct advisor *advisor, int64_t channel, char *to, size_t size);

@@ -173,7 +173,7 @@ static void look_for_lock(const struct advisor *a, struct finding *f)
 static void look_for_channel(const struct advisor *a, struct finding *f)
 {
     const struct channel_waits *worst = NULL;
-    char sql[160], name[80], channel[80], size[32];
+    char sql[160], name[80], channel[80], size[32], function[160];
     for (size_t i = 0; i < a->facts.wait_count; i++)
         if (!worst || a->facts.waits[i].room_ns > worst->room_ns)
             worst = &a->facts.waits[i];
@@ -203,7 +203,10 @@ static void look_for_channel(const struct advisor *a, struct finding *f)
     TELL(f->what, "%s takes messages from channel %s too slowly: its senders wait for room for %.0f %% of the time",
          advisor_name(a, receiver, name, sizeof name), advisor_channel(a, worst->channel, channel, sizeof channel),
          (share < 1 ? share : 1) * 100);
-    TELL(f->cure, "let the senders do a part of its work, or several processes receive");
+    if (receiver != PROCESS_NONE)
+        advisor_function(a, receiver, function, sizeof function);
+    TELL(f->cure, "let the senders do a part of its work%s, or several processes receive",
+         receiver != PROCESS_NONE ? function : "");
 }
 
 /* ---- what it costs to be parallel ---- */
@@ -311,7 +314,7 @@ static void look_for_imbalance(const struct advisor *a, struct finding *f)
     struct replay_costs costs = a->as_it_was;
     double *factors = load_balance_level(a->graph), most_ns = 0, sum_ns = 0;
     int most = PROCESS_NONE;
-    char name[80];
+    char name[80], function[160] = "";
     costs.running = factors;
     if (!factors || a->children < 2) {
         free(factors);
@@ -332,8 +335,10 @@ static void look_for_imbalance(const struct advisor *a, struct finding *f)
             most = p;
         }
     }
-    TELL(f->what, "the work is uneven: %s runs for %.2g s, the mean is %.2g s",
-         advisor_name(a, most, name, sizeof name), most_ns / 1e9, sum_ns / a->children / 1e9);
+    if (most != PROCESS_NONE)
+        advisor_function(a, most, function, sizeof function);
+    TELL(f->what, "the work is uneven: %s runs for %.2g s%s, the mean is %.2g s",
+         advisor_name(a, most, name, sizeof name), most_ns / 1e9, function, sum_ns / a->children / 1e9);
     TELL(f->cure, "%s",
          a->facts.maps_with_chunksize ? "leave chunksize out, or make it smaller"
          : a->facts.chunks            ? "smaller arguments, the long ones first"
@@ -344,14 +349,15 @@ static void look_for_serial(const struct advisor *a, struct finding *f)
 {
     double serial_ns = (double)a->facts.before_forks_ns;
     int forker = a->facts.forker;
-    char name[80];
+    char name[80], function[160];
     if (forker == PROCESS_NONE || a->graph->processes->rows[forker].task || serial_ns < LONG_NS ||
         serial_ns < 0.2 * a->base_ns)
         return;
     f->speedup = advisor_speedup_to(a, a->base_ns - serial_ns + serial_ns / a->cpus);
     f->at_least = advisor_at_least_to(a, a->base_ns / f->speedup);
-    TELL(f->what, "%s works alone for %.0f %% of the time, before its first fork",
-         advisor_name(a, forker, name, sizeof name), serial_ns / a->base_ns * 100);
+    TELL(f->what, "%s works alone for %.0f %% of the time, before its first fork%s",
+         advisor_name(a, forker, name, sizeof name), serial_ns / a->base_ns * 100,
+         advisor_function_before_forks(a, forker, function, sizeof function));
     TELL(f->cure, "do that in the children, each its part");
 }
 

@@ -10,8 +10,8 @@ struct finding {
     double speedup;  /* without the disease, by a replay; 0: the trace does not have it, or it costs next to nothing */
     double at_least; /* what the cure gains for certain, done as it says: that is promised; 0: nobody knows that */
     double weight;   /* how important it is beside others; 0: as its speedup */
-    char what[160];  /* the disease, in words */
-    char cure[160];
+    char what[300];  /* the disease, in words */
+    char cure[300];
 };
 
 struct disease {

@@ -138,3 +138,124 @@ def test_more_than_five_functions_of_a_kind_are_not_shown(db):
         t.sample(1, 5, f"f{i}:1", ms=i + 1)
     _, said = analyzed(t)
     assert [name in said for name in ("f7", "f3", "f2")] == [True, True, False]
+
+
+def map_of(path, workers, argument_ms, f_ms, samples, usage_ms=0):
+    """A map of 10 arguments on so many workers; each argument takes so long, and f has so much CPU time of it."""
+    t = Trace(path)
+    t.process(0, 2000)
+    t.span(1, "join", 0, 1995, 1)
+    t.wait(1, "child", 0, 1990, for_=1)
+    each = 10 // workers
+    for worker in range(1, workers + 1):
+        t.process(0, 1990, parent=1, task=worker)
+        t.span(worker + 1, "run", 1, 1989, worker)
+        t.span(worker + 1, "chunk", 1, 1 + each * argument_ms, worker, b=each)
+        t.instant(worker + 1, "usage", 1989, a=usage_ms * MS // workers)
+        for i in range(samples // workers):
+            t.sample(worker + 1, 2 + i, "run:1", "f:3", ms=10 * f_ms / samples)
+            t.sample(worker + 1, 2 + i, "run:1", "g:7", ms=1)
+    return t.close()
+
+
+def against(path, other, *options):
+    done = trace("analyze", path, "--against", other, *options)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def test_the_differential_names_the_function_that_needs_more_time_per_argument_in_company(tmp_path):
+    one, five = map_of(tmp_path / "one.db", 1, 100, 20, 400), map_of(tmp_path / "five.db", 5, 150, 30, 400)
+    said = against(five, one)
+    assert "f (m.py:3) needs 1.50x the CPU time: 30 ms per argument against 20 ms" in said.splitlines()
+    table = said.split("functions, their own CPU time per argument\n")[1].splitlines()
+    assert table[1].split() == ["f", "(m.py:3)", "30.000", "20.000", "+10.000", "1.50x", "400", "400"]
+    assert table[2].split() == ["g", "(m.py:7)", "40.000", "40.000", "+0.000", "1.00x", "400", "400", "within", "the", "samples'",
+                                "chance"]
+    assert "f (m.py:3) needs 0.67x the CPU time: 20 ms per argument against 30 ms" in against(one, five).splitlines()
+    first = json.loads(against(five, one, "--json"))["functions"][0]
+    assert first == {"per": "argument", "function": "f", "file": "m.py", "line": 3, "ns": 30 * MS, "against_ns": 20 * MS,
+                     "more_ns": 10 * MS, "total_ns": 30 * MS, "against_total_ns": 20 * MS, "samples": 400,
+                     "against_samples": 400, "differs": 1}
+
+
+def test_what_differs_within_the_chance_of_the_samples_gets_no_sentence(tmp_path):
+    one, five = map_of(tmp_path / "one.db", 1, 100, 20, 10), map_of(tmp_path / "five.db", 5, 150, 30, 10)
+    said = against(five, one)
+    assert "needs" not in said and "functions, their own CPU time per argument" in said
+
+
+def test_the_advice_on_shared_memory_names_the_function_that_has_most_of_the_difference(tmp_path):
+    runs = [map_of(tmp_path / f"{n}.db", n, 100, f_ms, 400, usage_ms=10 * f_ms) for n, f_ms in ((1, 20), (2, 30))]
+    for one, other in (runs, runs[::-1]):
+        assert against(one, other).startswith("the same 10 arguments need 1.5 times as much CPU time with 2 at once as with 1, "
+                                              "most of the difference in f (m.py:3): the workers share")
+
+
+def test_without_arguments_the_differential_is_per_task_or_per_run_and_without_samples_there_is_none(tmp_path):
+    def run(name, threads, ms, samples=50):
+        t = Trace(tmp_path / name)
+        t.process(0, 500)
+        for task in range(1, threads + 1):
+            t.process(1, 400, parent=1, task=task)
+        for i in range(samples):
+            t.sample(2 if threads else 1, 5, "f:1", ms=ms)
+        return t.close()
+    two, one, none, bare = run("two.db", 2, 8), run("one.db", 1, 2), run("none.db", 0, 4), run("bare.db", 1, 1, 0)
+    assert "f (m.py:1) needs 2.00x the CPU time: 200 ms per task against 100 ms" in against(two, one)
+    assert "f (m.py:1) needs 2.00x the CPU time: 400 ms per run against 200 ms" in against(two, none)
+    assert "functions" not in against(two, bare) and "functions" not in against(bare, two)
+    assert json.loads(against(two, bare, "--json"))["functions"] == []
+
+
+def advice(made):
+    path, _ = analyzed(made)
+    return query(path, "SELECT sentence FROM advice ORDER BY rank")[0][0]
+
+
+def test_the_advice_names_the_function_that_most_of_the_work_is_in_and_its_part(tmp_path):
+    """A program that works alone before its first fork, and one whose second thread works three times as long. What the
+    first one does after its forks, and the other one in other threads, does not count."""
+    serial = Trace(tmp_path / "serial.db")
+    serial.rows("meta", ("cpus", 2))
+    serial.process(0, 1000)
+    for task in 1, 2:
+        serial.process(800, 990, parent=1, task=task)
+        serial.span(1, "fork", 790 + task, 791 + task, task)
+        serial.span(task + 1, "run", 801, 989, task)
+    for i in range(100):
+        serial.sample(1, i * 7, "main:1", "parse:12" if i < 75 else "read:5", ms=7)
+        serial.sample(1, 900, "main:1", "after:1", ms=7)
+    assert " before its first fork, 75 % of it in parse (m.py:12): do that" in advice(serial)
+
+    uneven = Trace(tmp_path / "uneven.db")
+    uneven.rows("meta", ("cpus", 2))
+    uneven.process(0, 1000)
+    for task, end in (1, 300), (2, 990):
+        uneven.process(10, end, parent=1, task=task)
+        uneven.span(1, "fork", 8 + task, 9 + task, task)
+        uneven.instant(task + 1, "start", 10, task)
+        uneven.span(task + 1, "run", 11, end - 1, task)
+    uneven.span(1, "join", 12, 995, 2)
+    uneven.wait(1, "child", 12, 992, for_=2)
+    for i in range(100):
+        uneven.sample(2, 20, "short:1")
+        uneven.sample(3, 20, "long:8" if i % 4 else "other:1")
+    assert " runs for 0.98 s, 75 % of it in long (m.py:8), the mean is " in advice(uneven)
+
+
+def test_few_samples_name_no_function(tmp_path):
+    t = Trace(tmp_path / "few.db")
+    t.process(0, 100)
+    for i in range(19):
+        t.sample(1, 5, "f:1")
+    assert "m.py" not in advice(t)
+
+
+def test_of_a_healthy_program_the_advice_names_the_function_too(db):
+    t = Trace(db)
+    t.process(0, 100)
+    for i in range(25):
+        t.sample(1, 4 * i, "f:1", ms=4)
+    assert advice(t) == ("nothing stands out: the program's own work is 100 % of what 1 CPU can do in this time, 100 % of it in "
+                         "f (m.py:1)")
