@@ -47,6 +47,21 @@ class Reader:
         self.nest()
         self.bind()
         self.pairs = self.pair()                    # [(b, e)] of async events
+        self.samples = self.read_samples(document)  # [((pid, tid), ns, [names from the outermost], weight)]
+
+    @staticmethod
+    def read_samples(document):
+        """Samples by their stack frames, whose ids are strings (the samples' "sf" may be a number)."""
+        frames, samples = document.get("stackFrames", {}), []
+        assert ("samples" in document) == ("stackFrames" in document)
+
+        def names(sf):
+            frame = frames[str(sf)]
+            return (names(frame["parent"]) if "parent" in frame else []) + [frame["name"]]
+        for sample in document.get("samples", ()):
+            assert set(sample) == {"cpu", "pid", "tid", "name", "ts", "sf", "weight"}, sample
+            samples.append(((sample["pid"], sample["tid"]), ns(sample["ts"]), names(sample["sf"]), sample["weight"]))
+        return samples
 
     def nest(self):
         lanes = collections.defaultdict(list)

@@ -18,6 +18,7 @@
 #include "base/json.h"
 #include "export/nesting.h"
 #include "export/overlaps.h"
+#include "store/rows.h"
 
 struct chrome {
     sqlite3 *db;
@@ -116,7 +117,7 @@ static void put_event(struct chrome *c, sqlite3_stmt *s)
             end_ns = sqlite3_column_int64(s, 10);
     int64_t id = sqlite3_column_int64(s, 13); /* 0: none */
     bool instant = sqlite3_column_int(s, 12);
-    bool of_text = object && strcmp(object, "text") == 0 && label, comma = false;
+    bool of_text = object && (strcmp(object, "text") == 0 || strcmp(object, "stack") == 0) && label, comma = false;
     const char *name = of_text ? label : kind;
     open_event(c, instant ? "i" : id ? "b" : "X", pid, sqlite3_column_int64(s, 1), kind, name);
     put_time(c, "ts", start_ns);
@@ -202,6 +203,28 @@ static void put_arrow(struct chrome *c, sqlite3_stmt *s)
     fprintf(c->to, ",\"id\":%" PRId64 ",\"bp\":\"e\"}", c->arrows);
 }
 
+static void put_stack(struct chrome *c, sqlite3_stmt *s)
+{
+    fprintf(c->to, "%s\n\"%" PRId64 "\":{\"name\":", c->comma ? "," : "", (int64_t)sqlite3_column_int64(s, 0));
+    json_string(c->to, text(s, 2));
+    fputs(",\"category\":", c->to);
+    json_string(c->to, text(s, 3));
+    if (sqlite3_column_type(s, 1) != SQLITE_NULL)
+        fprintf(c->to, ",\"parent\":\"%" PRId64 "\"", (int64_t)sqlite3_column_int64(s, 1));
+    fputc('}', c->to);
+    c->comma = true;
+}
+
+static void put_sample(struct chrome *c, sqlite3_stmt *s)
+{
+    fprintf(c->to, "%s\n{\"cpu\":0,\"pid\":%" PRId64 ",\"tid\":%" PRId64 ",\"name\":\"sample\"", c->comma ? "," : "",
+            (int64_t)sqlite3_column_int64(s, 0), (int64_t)sqlite3_column_int64(s, 1));
+    put_time(c, "ts", sqlite3_column_int64(s, 2));
+    fprintf(c->to, ",\"sf\":%" PRId64 ",\"weight\":%" PRId64 "}", (int64_t)sqlite3_column_int64(s, 3),
+            (int64_t)sqlite3_column_int64(s, 4));
+    c->comma = true;
+}
+
 static void write_each(struct chrome *c, const char *sql, void (*put)(struct chrome *c, sqlite3_stmt *s))
 {
     sqlite3_stmt *s = NULL;
@@ -214,14 +237,18 @@ static void write_each(struct chrome *c, const char *sql, void (*put)(struct chr
         c->error = -EIO;
 }
 
-int chrome_write(sqlite3 *db, FILE *to)
+int chrome_prepare(sqlite3 *db)
 {
-    struct chrome c = {.db = db, .to = to};
     if (sqlite3_exec(db, views, NULL, NULL, NULL) != SQLITE_OK)
         return -EIO;
     int error = overlaps_find(db);
-    if (!error)
-        error = nesting_fit(db);
+    return error ? error : nesting_fit(db);
+}
+
+int chrome_write(sqlite3 *db, FILE *to)
+{
+    struct chrome c = {.db = db, .to = to};
+    int error = chrome_prepare(db);
     if (error)
         return error;
     fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[", to);
@@ -234,6 +261,16 @@ int chrome_write(sqlite3 *db, FILE *to)
     write_each(&c, "SELECT * FROM chrome_fork", put_arrow);
     write_each(&c, "SELECT * FROM chrome_join", put_arrow);
     write_each(&c, "SELECT * FROM chrome_submit", put_arrow);
-    fputs("\n]}\n", to);
+    fputs("\n]", to);
+    if (rows_number(db, "SELECT 1 FROM stack LIMIT 1")) {
+        c.comma = false;
+        fputs(",\"stackFrames\":{", to);
+        write_each(&c, "SELECT * FROM chrome_stack", put_stack);
+        c.comma = false;
+        fputs("\n},\"samples\":[", to);
+        write_each(&c, "SELECT * FROM chrome_sample", put_sample);
+        fputs("\n]", to);
+    }
+    fputs("}\n", to);
     return c.error;
 }

@@ -35,6 +35,10 @@ INSERT OR IGNORE INTO row
 -- begin, or -process. NULL: that time stays.
 CREATE TEMP TABLE fitted(slice INTEGER PRIMARY KEY, start_ns INTEGER, end_ns INTEGER);
 
+-- A line of a function as it is shown.
+CREATE TEMP VIEW frame_name AS
+  SELECT id, function || iif(file IS NULL OR file = '', '', ' (' || file || ':' || line || ')') AS name FROM frame;
+
 CREATE TEMP VIEW shown_event AS
   SELECT id, process, seq, kind, object, a, b, phase, lane, begin,
          coalesce(CASE phase WHEN 1 THEN (SELECT f.start_ns FROM fitted f WHERE f.slice = t.id)
@@ -67,7 +71,7 @@ CREATE TEMP VIEW span_end AS
 -- Begins and ends of all that is drawn as a slice in a row of spans, from the last to the first; for nesting.c. The row of
 -- the process's first thread has the process around its spans. What never ended ends last, the outermost at the very end.
 CREATE TEMP VIEW drawn_edge AS
-  SELECT process, tid, slice, ns, is_end FROM (
+  SELECT process, tid, slice, ns, is_end, place FROM (
     SELECT process, tid, first AS place, first AS slice, start_ns AS ns, 0 AS is_end FROM drawn_span
     WHERE first NOT IN (SELECT event FROM overlapping)
     UNION ALL
@@ -105,14 +109,16 @@ CREATE TEMP VIEW chrome_thread AS
 
 -- Spans, those that never ended (closed = 0), and instants, outer spans first. TEXT events are left out: their text is
 -- shown with the events that refer to it; THREAD and CHANNEL_NAME events too: their names are shown elsewhere. id: of
--- spans that do not nest. A wait for a message or for room (1 and 2 of enum sf_wait) has its channel as its object.
+-- spans that do not nest. A wait for a message or for room (1 and 2 of enum sf_wait) has its channel as its object. A sample
+-- is called as its innermost frame; what it stands for is in the samples of the file, too.
 CREATE TEMP VIEW chrome_event AS
   SELECT p.pid, s.tid, k.name AS kind, iif(e.channel IS NULL, k.object, 'channel') AS object,
          CASE WHEN e.channel IS NOT NULL THEN coalesce((SELECT name FROM channel WHERE id = e.channel), 'channel ' || e.channel)
            WHEN k.object = 'text' THEN (SELECT text FROM text WHERE id = e.object)
+           WHEN k.object = 'stack' THEN (SELECT name FROM frame_name WHERE id = (SELECT frame FROM stack WHERE id = e.object))
            WHEN k.object = 'task' THEN (
              SELECT coalesce(name, kind || ' ' || id, 'task ' || id) FROM task WHERE id = e.object) END AS label,
-         k.a AS a_name, e.a, iif(e.kind = EVENT_WAIT AND e.channel IS NOT NULL, NULL, k.b) AS b_name, e.b,
+         k.a AS a_name, e.a, iif(e.kind = EVENT_WAIT AND e.channel IS NOT NULL OR e.kind = EVENT_SAMPLE, NULL, k.b) AS b_name, e.b,
          s.ns AS start_ns, iif(w.closed, e.ns, coalesce(
            (SELECT f.end_ns FROM fitted f WHERE f.slice = w.begin), max(p.end_ns, e.ns))) AS end_ns,
          w.closed, e.phase = 0 AS instant, (SELECT o.event FROM overlapping o WHERE o.event = w.begin) AS id,
@@ -122,8 +128,19 @@ CREATE TEMP VIEW chrome_event AS
         UNION ALL SELECT rowid, rowid, 1 FROM event WHERE phase = 0) w
   CROSS JOIN shown_event e ON e.id = w.id CROSS JOIN shown_event s ON s.id = w.begin
   CROSS JOIN event_kind k ON k.id = e.kind CROSS JOIN shown p ON p.id = e.process
-  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD, EVENT_CHANNEL_NAME)
+  WHERE e.kind NOT IN (EVENT_TEXT, EVENT_THREAD, EVENT_CHANNEL_NAME, EVENT_FRAME, EVENT_STACK)
   ORDER BY s.process, s.tid, s.id;
+
+-- Stacks, by their innermost frame and the stack that has called it; and samples, in the order of each thread.
+CREATE TEMP VIEW chrome_stack AS
+  SELECT k.id, (SELECT p.id FROM stack p JOIN frame g ON g.id = p.frame WHERE p.id = k.parent AND p.id < k.id), n.name, f.file
+  FROM stack k CROSS JOIN frame f ON f.id = k.frame CROSS JOIN frame_name n ON n.id = f.id ORDER BY k.id;
+CREATE TEMP VIEW shown_sample AS
+  SELECT e.process, e.tid, e.seq, e.ns, e.object AS stack, max(e.a, 0) AS cpu_ns
+  FROM shown_event e CROSS JOIN stack k ON k.id = e.object CROSS JOIN frame f ON f.id = k.frame WHERE e.kind = EVENT_SAMPLE;
+CREATE TEMP VIEW chrome_sample AS
+  SELECT p.pid, s.tid, s.ns, s.stack, s.cpu_ns FROM shown_sample s CROSS JOIN shown p ON p.id = s.process
+  ORDER BY s.process, s.tid, s.seq;
 
 -- The kernel's view of each thread: on which CPU it was, and between those times, why it was on none. From the last to
 -- the first, as nesting.h wants it.
