@@ -3,8 +3,10 @@
 
 # What fits on a page. timeline_columns: of the timeline, each as wide as the shortest span that can be seen.
 # channel_slots: of the figure of channels. arrows: of the timeline; arrow_stretches: parts of the run in each of which a
-# sender and a receiver have one arrow, where there are more messages than that. variables: of the figure of merges.
-page_limits <- data.frame(timeline_columns = 700, channel_slots = 300, arrows = 60, arrow_stretches = 512, variables = 15)
+# sender and a receiver have one arrow, where there are more messages than that. variables: of the figure of merges. functions: of
+# each kind of task in the figure of functions.
+page_limits <- data.frame(timeline_columns = 700, channel_slots = 300, arrows = 60, arrow_stretches = 512, variables = 15,
+                          functions = 6)
 
 load_trace <- function(path) {
   db <- open_database(path, "trace")
@@ -30,6 +32,7 @@ load_trace <- function(path) {
     open_spans = read(db, path, "SELECT count(*) FROM open_span")[[1]],
     pairs = shown("pair"), arrows = shown("arrow"), latencies = shown("latency"), percentiles = shown("percentile"),
     channels = shown("channel"), depths = shown("depth"), flows = shown("flow"), merges = shown("merges"),
+    functions = shown("functions"),
     events_by_kind = shown("events"),
     kinds = read(db, path, "SELECT name FROM event_kind WHERE phase = 'span' ORDER BY id")$name,
     categories = read(db, path, "SELECT name, doc FROM category ORDER BY id"),

@@ -160,6 +160,15 @@ CREATE TEMP VIEW shown_merges AS
   CROSS JOIN page_limits
   GROUP BY named, min(place, variables) ORDER BY named DESC, min(place, variables);
 
+-- The first functions of each kind of task by their own CPU time. place: of the line's file only its name is shown.
+CREATE TEMP VIEW shown_functions AS
+  SELECT task, function, replace(file, rtrim(file, replace(file, '/', '')), '') || ':' || line AS place, file, line,
+         CAST(self_ns AS REAL) AS self_ns, CAST(total_ns AS REAL) AS total_ns, samples, self_share, task_ns
+  FROM (SELECT *, row_number() OVER (PARTITION BY task ORDER BY self_ns DESC, total_ns DESC, function, file) AS nth,
+               CAST(sum(self_ns) OVER (PARTITION BY task) AS REAL) AS task_ns
+        FROM task_function_time WHERE self_ns > 0) CROSS JOIN page_limits
+  WHERE nth <= functions ORDER BY task_ns DESC, task, nth;
+
 CREATE TEMP VIEW shown_events AS
   SELECT k.name AS kind, count(*) AS events FROM event e JOIN event_kind k ON k.id = e.kind
   GROUP BY k.id ORDER BY events DESC, k.id;

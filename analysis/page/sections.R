@@ -50,6 +50,8 @@ captioned <- function(tables, caption) lapply(tables, function(table) c(table, l
 trace_sections <- function(trace, number, files) {
   of_file(list(
     section("The traced run", list(figure_timeline(trace), figure_ledger(trace))),
+    section("Functions", if (nrow(trace$functions) > 0) list(figure_functions(trace)),
+            list(list(title = "Functions by CPU time", rows = function_table(trace)))),
     section("Shared variables", if (nrow(trace$merges) > 0) list(figure_merges(trace)),
             list(list(title = "Merges by variable", rows = merge_table(trace)))),
     section("Channels", list(figure_latency(trace), figure_channels(trace)),

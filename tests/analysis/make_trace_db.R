@@ -155,6 +155,20 @@ shared_variables <- function(others = 0) {
     row(1, 93, "merged", NA, 0, 4e5), vapply(seq_len(others), function(i) row(2, 74, "extracted", 2 + i, 1, 1000 + i), ""))
 }
 
+# What samples of stacks add to it, as the collector has summed them up: the parent, and functions of its Threads. others: so
+# many more functions.
+sampled_functions <- function(others = 0) {
+  frame <- function(id, name, line) sprintf("INSERT INTO frame VALUES(%d, '%s', '/home/program.py', %d)", id, name, line)
+  time <- function(process, frame, self_ms, total_ms) {
+    sprintf("INSERT INTO frame_time VALUES(%d, NULL, NULL, %d, %.0f, %.0f, %.0f)", process, frame, self_ms * 1e6, total_ms * 1e6,
+            self_ms / 5)
+  }
+  c(frame(1, "main", 3), frame(2, "work", 12), frame(3, "work", 14), frame(4, "solve", 30), time(1, 1, 20, 20),
+    time(2, 2, 5, 40), time(2, 3, 0, 10), time(2, 4, 45, 45), time(3, 4, 40, 40), time(3, 2, 0, 40),
+    frame(10 + seq_len(others), sprintf("other_%d", seq_len(others)), seq_len(others)),
+    vapply(seq_len(others), function(i) time(2, 10 + i, 1, 1), ""))
+}
+
 # Many short-lived workers and many messages: what must not become a smear.
 make_large_trace_db <- function(path, rounds = 30, workers = 3, messages = 40) {
   ms <- 1e6

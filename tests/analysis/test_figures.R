@@ -219,6 +219,25 @@ test_that("of many shared variables the costliest have a bar each, and the other
   expect_equal(fits$merges$variable[15], "variable_1")
 })
 
+test_that("functions have their bars by kind of task and their table, where there are samples", {
+  expect_missing(figure_functions(load_trace(make_trace_db(in_scratch("t.db")))), "no samples of stacks")
+  trace <- load_trace(change(make_trace_db(in_scratch("functions.db")), sampled_functions()))
+  figure <- figure_functions(trace)
+  expect_drawn(figure, phone = TRUE)
+  expect_equal(figure$finding, paste0("Most CPU time of kind \u201cthread\u201d was in \u201csolve\u201d (program.py:30): ",
+                                      "85.0 ms, 94 % of it; of \u201cparent\u201d in \u201cmain\u201d, 100 %."))
+  expect_equal(trace$functions$`function`, c("solve", "work", "main"))
+  expect_equal(trace$functions$line, c(30, 12, 3))
+  expect_equal(function_table(trace)$itself, c("85.0 ms", "5.00 ms", "20.0 ms"))
+  expect_equal(function_table(trace)$`with what it called`, c("85.0 ms", "90.0 ms", "20.0 ms"))
+})
+
+test_that("of many functions of a kind of task the first six are drawn", {
+  trace <- load_trace(change(make_trace_db(in_scratch("many_functions.db")), sampled_functions(others = 30)))
+  expect_equal(trace$functions$`function`, c("solve", "work", sprintf("other_%d", c(1, 10, 11, 12)), "main"))
+  expect_drawn(figure_functions(trace))
+})
+
 predicted_run <- function(name, ...) load_trace(change(make_trace_db(in_scratch(paste0(name, ".db"))), predicted(...)))
 
 test_that("a prediction is solid within the CPUs of the machine and dashed beyond, with its band and the measured point", {

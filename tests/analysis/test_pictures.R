@@ -4,6 +4,7 @@ wide <- load_computed(make_wide_db(in_scratch("pictures.db")))
 trace <- load_trace(make_trace_db(in_scratch("pictures_trace.db"), killed = TRUE))
 sharing <- load_trace(change(make_trace_db(in_scratch("pictures_shared.db")), shared_variables()))
 foreseen <- load_trace(change(make_trace_db(in_scratch("pictures_predicted.db")), predicted()))
+sampled <- load_trace(change(make_trace_db(in_scratch("pictures_sampled.db")), sampled_functions()))
 pictures_of <- function(figure) vapply(c(FALSE, TRUE), function(narrow) render_svg(figure, narrow)$svg, "")
 matches <- function(pattern, text) regmatches(text, gregexpr(pattern, text))[[1]]
 times_written <- function(word, svg) length(matches(sprintf(">%s</text>", word), svg))
@@ -14,7 +15,7 @@ test_that("on a machine of 8 CPUs every figure is drawn, and every letter is lig
                lapply(list(figure_timeline, figure_ledger, figure_latency, figure_channels, figure_events),
                       function(make) make(trace)),
                list(figure_merges(sharing), figure_lost(list(trace)), figure_what_if(list(trace)),
-                    figure_prediction(list(foreseen))))
+                    figure_prediction(list(foreseen)), figure_functions(sampled)))
   on_bars <- c(text_on("#000000"), text_on("#FFFFFF"))
   for (figure in figures) {
     svg <- render_svg(figure, TRUE)$svg

@@ -27,11 +27,12 @@ test_that("every figure draws what it drew", {
   trace <- load_trace(change(make_trace_db(in_scratch("fixed_trace.db"), killed = TRUE), kernels_view))
   sharing <- load_trace(change(make_trace_db(in_scratch("fixed_shared.db")), shared_variables()))
   foreseen <- load_trace(change(make_trace_db(in_scratch("fixed_predicted.db")), predicted()))
+  sampled <- load_trace(change(make_trace_db(in_scratch("fixed_sampled.db")), sampled_functions()))
   figures <- list(figure_ratio(bench), figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench),
                   figure_micro(bench), figure_tracing(bench), figure_serial(bench), figure_fits(wide),
                   figure_memory(wide), figure_sessions(list(bench, wide)), figure_timeline(trace), figure_ledger(trace),
                   figure_lost(list(trace)), figure_what_if(list(trace)), figure_latency(trace), figure_channels(trace),
-                  figure_events(trace), figure_merges(sharing), figure_prediction(list(foreseen)))
+                  figure_events(trace), figure_merges(sharing), figure_prediction(list(foreseen)), figure_functions(sampled))
   found <- data.frame(figure = vapply(figures, `[[`, "", "name"), hash = vapply(figures, drawn_hash, ""))
   if (identical(Sys.getenv("SNAPSHOTS"), "update")) utils::write.csv(found, snapshots, row.names = FALSE)
   expect_equal(found, utils::read.csv(snapshots))
