@@ -21,7 +21,7 @@ static const char usage[] =
     "              view also, below each process's own rows, one row for each of its threads, which shows when it was\n"
     "              on a CPU and why not, and a count of the process's page faults so far. Times are in us since the\n"
     "              session's start. Samples of Python's stacks are marks, named by their line, and also the file's\n"
-    "              stackFrames and samples, which chrome://tracing shows and the Perfetto UI does not\n"
+    "              stackFrames and samples, which the Perfetto UI does not read\n"
     "  speedscope  speedscope's own JSON: for each thread a profile of its samples, in CPU time (flame graphs: \"Left\n"
     "              Heavy\", \"Sandwich\"), and one of its spans\n"
     "  collapsed   a line for each stack, \"kind of task;frame;...;frame samples\", for makers of flame graphs\n"

@@ -481,7 +481,7 @@ def test_json_says_the_same_as_the_tables(db):
     path = two_threads(db).close()
     found = json.loads(trace("analyze", "--json", path).stdout)
     assert set(found) == {"advice", "notes", "efficiency", "what_if", "critical_path", "processes", "ledger", "threads",
-                          "merges", "channels"}
+                          "functions", "merges", "channels"}
     assert [(r["process"], r["category"], r["ns"]) for r in found["ledger"] if r["ns"]] == query(
         path, "SELECT l.* FROM ledger l JOIN category c ON c.name = l.category WHERE ns ORDER BY l.process, c.id")
     assert {r["name"]: r["value"] for r in found["efficiency"]}["lanes"] == 2
