@@ -72,7 +72,8 @@ def parser():
     sizes.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
     sizes.add_argument("--official", action="store_true", help="the sizes of the Benchmarks Game's own measurements, "
                        "and only its programs: many hours")
-    run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {choice.BLOCKS}")
+    run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {choice.BLOCKS}; what needs no "
+                     f"verdict is in {choice.OTHER_BLOCKS} of them")
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
     run.add_argument("--limit", type=float, metavar="S", help=f"end a sample after S seconds, default {LIMIT_S}; with "
                      f"--official {OFFICIAL_LIMIT_S}")
@@ -114,7 +115,7 @@ def parser():
 
 
 def print_plan(job, full):
-    print(f"{job.samples} samples, {len(job.cells)} in each block, seed {job.seed}; estimated "
+    print(f"{job.samples} samples, {len(job.cells)} in a block, seed {job.seed}; estimated "
           f"{spoken(job.estimate().left_s())}, more where programs do not scale", file=sys.stderr)
     if full:
         for number in range(job.blocks):

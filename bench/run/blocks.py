@@ -21,7 +21,8 @@ from bench.support.paths import TOP
 PROBE_LIMIT_S = 30
 # 40 maps of about 2 ms: few enough to see each in a timeline. It uses Channels, so that the trace holds messages.
 TRACED = ("spectral-norm", 100, "snakefish-channels")
-NO_MEMORY = ("snakefish-again", "ceiling")  # they use as much as snakefish, and as several sequential programs
+# they use as much as snakefish, as it and its log, and as several sequential programs
+NO_MEMORY = ("snakefish-again", "snakefish-traced", "ceiling")
 
 
 class Stopped(BaseException):
@@ -51,7 +52,7 @@ class Plan:
 
     @property
     def samples(self):
-        return self.blocks * len(self.cells)
+        return sum(cell.blocks or self.blocks for cell in self.cells)
 
     @property
     def cells_of_memory(self):
@@ -238,7 +239,7 @@ def fail(job, progress, sentence):
 
 
 def blocks(job, store, progress, lifeline, right, estimate):
-    """Runs every cell once in each block, except those that the store has from before."""
+    """Runs every cell once in each of its blocks, except those that the store has from before."""
     there = {(row["block"], cell_of(row)): row["status"] for row in store.of_session("sample")}
     timed_out = {cell: block for (block, cell), status in there.items() if status == "timeout"}
     begun = datetime.fromisoformat(store.rows("SELECT started FROM session WHERE id = ?", store.session)[0]["started"])
@@ -248,9 +249,9 @@ def blocks(job, store, progress, lifeline, right, estimate):
             job.failures.append(f"{cell}, block {number}: {status}: before it was resumed")
     done = len(there)
     for number in range(job.blocks):
-        for position, cell in enumerate(plan.block(job.cells, job.seed, number)):
-            if (number, cell) in there:
-                continue
+        there_before = sum(block == number for block, _ in there)
+        left = [cell for cell in plan.block(job.cells, job.seed, number) if (number, cell) not in there]
+        for position, cell in enumerate(left, there_before):
             progress.show(done, estimate.left_s(), cell)
             begin, begin_ns = time.monotonic(), time.time_ns() - offset_ns
             if cell in timed_out:

@@ -1,14 +1,16 @@
 """Which workloads and runtimes a run takes, and how much of them: standard, --quick or --full."""
 import random
 import sys
+from dataclasses import replace
 
 from bench.run import blocks, catalog, machine, plan
 
 STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling",
                      "floor")
+TRACED = "snakefish-traced"
 SWEPT_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
-CONTROL = "snakefish-again"
-BLOCKS = 6
+BLOCKS = 10  # of what gets a verdict: programs under snakefish and its rivals, and the A/A control
+OTHER_BLOCKS = 6  # of all else in a standard run: in micro-benchmarks, runtimes differ by much more
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 2
 SAME = ("cpu_model", "effective_cpus", "kernel", "python", "numpy_version", "joblib_version", "extension_sha256",
@@ -63,6 +65,8 @@ def takes(options, workload, runtime):
         return True
     if workload.sweep:
         return runtime.name in SWEPT_RUNTIMES
+    if runtime.name == plan.CONTROL:
+        return workload.kind == "program"
     return any(runtime.name in names for names in (
         STANDARD_RUNTIMES, getattr(workload.module, "targets", ()), getattr(workload.module, "also", ())))
 
@@ -88,15 +92,20 @@ def make(options):
     cells = []
     for workload in taken:
         for runtime in (r for r in found if r.present and takes(options, workload, r)):
-            # the standard run takes the A/A control at the largest number of workers only
-            counts = workers if options.full or runtime.name != CONTROL else workers[-1:]
+            # the standard run takes these at the largest number of workers only
+            counts = workers if options.full or runtime.name not in (plan.CONTROL, TRACED) else workers[-1:]
             for size in sizes_of(options, workload):
                 cells += plan.cells(workload, [runtime], counts, size, cpus,
                                     weak=options.full and workload.kind == "program")
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
-    block_count = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else BLOCKS)
+    block_count = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else None)
+    if block_count is None:
+        programs = {workload.name for workload in taken if workload.kind == "program"}
+        cells = [cell if cell.workload in programs and plan.is_compared(cell.runtime) else replace(cell, blocks=OTHER_BLOCKS)
+                 for cell in cells]
+        block_count = max(cell.blocks or BLOCKS for cell in cells)
     return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace)
 
 

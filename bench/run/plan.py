@@ -1,15 +1,21 @@
 """What a run will do: its cells, their order in each block, and how long that takes."""
 import random
+from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Optional
 
 START_S = 0.08  # an interpreter's start, imports and exit
 WEAK_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
 WEAK_TOLERANCE = 0.02  # of the work that each worker gets in the weak series
+OURS = "snakefish"
+CONTROL = "snakefish-again"  # it is compared with OURS too
+EXECUTOR = "snakefish-executor"
+REFERENCES = ("sequential", "ceiling", "floor")
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One combination that is measured once in each block."""
+    """One combination that is measured once in each of its blocks."""
 
     workload: str
     size: int
@@ -17,6 +23,7 @@ class Cell:
     workers: int
     series: str = field(default="strong", compare=False)  # strong | weak | both | sweep
     work: float = field(default=1.0, compare=False)  # against the size in the strong series
+    blocks: Optional[int] = field(default=None, compare=False)  # it is in so many, from the first on; None: in all
 
     def __str__(self):
         return f"{self.workload} {self.size} {self.runtime} x{self.workers}"
@@ -65,11 +72,42 @@ def weak_size(workload, size, workers):
     return (best, growth(best) / growth(size)) if near else (None, None)
 
 
+def is_rival(runtime):
+    """Whether that runtime is another library's, which snakefish is to be faster than."""
+    return runtime not in REFERENCES and not runtime.startswith(OURS)
+
+
+def is_compared(runtime):
+    """Whether a verdict needs that runtime."""
+    return is_rival(runtime) or runtime in (OURS, CONTROL, EXECUTOR)
+
+
 def block(cells, seed, number):
-    """The cells in the order of that block, which depends on the arguments only."""
-    order = sorted(cells)
-    random.Random(f"{seed}/{number}").shuffle(order)
-    return order
+    """The cells of that block in their order, which depends on the arguments only.
+
+    The runtimes of one workload, size and number of workers are next to each other, because what disturbs the machine for a
+    while then disturbs both sides of a ratio. These groups are in random order, and so is each of them."""
+    draw = random.Random(f"{seed}/{number}")
+    groups = defaultdict(list)
+    for cell in sorted(cells):
+        if cell.blocks is None or number < cell.blocks:
+            groups[cell.workload, cell.size, cell.workers].append(cell)
+    order = list(groups.values())
+    draw.shuffle(order)
+    return [cell for group in order for cell in side_by_side(group, draw)]
+
+
+def side_by_side(group, draw):
+    """The cells of a group in random order, but with snakefish in the middle of those that it is compared with for a verdict:
+    so each of these pairs is as near to each other as can be, and either of the two is the first as often as not."""
+    draw.shuffle(group)
+    own = [cell for cell in group if cell.runtime == OURS]
+    near = [cell for cell in group if is_compared(cell.runtime) and cell not in own]
+    others = [cell for cell in group if cell not in own and cell not in near]
+    middle = (len(near) + draw.randrange(2)) // 2
+    near[middle:middle] = own
+    at = draw.randrange(len(others) + 1)
+    return [*others[:at], *near, *others[at:]]
 
 
 def guess_s(cell, workload, cpus):
@@ -89,7 +127,7 @@ class Estimate:
     def __init__(self, cells, blocks, guess, once_more=()):
         """once_more: the cells that run again after the blocks, for their memory, which takes longer than a sample."""
         self.guess_of, self.guess = guess, {cell: guess(cell) for cell in cells}
-        self.left = {cell: blocks for cell in cells}
+        self.left = {cell: cell.blocks or blocks for cell in cells}
         self.seen = {}  # cell: [samples, seconds]
         self.once_more = set(once_more)
         self.taken_s, self.expected_s = 0.0, 0.0  # by those that were run once more

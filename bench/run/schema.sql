@@ -1,11 +1,11 @@
--- The bench database, schema version 3 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
+-- The bench database, schema version 4 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
 -- 'unknown'; neither means zero. One file holds many sessions; a row belongs to one of them.
--- Version 2 had all but the results; readers of the bench convert it.
+-- Versions 2 and 3 had all samples; readers of the bench convert them.
 
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 -- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
@@ -39,17 +39,19 @@ CREATE TABLE runtime(
 --   strong  the workload keeps its size, the workers change; micro-benchmarks are in it too
 --   weak    the size grows with the workers, so that each has as much to do; both: in both of these series
 --   sweep   a micro-benchmark in several sizes, one series
--- work: how much there is to do at this size, as a multiple of the size in the strong series.
+-- work: how much there is to do at this size, as a multiple of the size in the strong series. blocks: it is in so many, from
+-- the first on; NULL: in all.
 CREATE TABLE cell(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
-  workers INTEGER NOT NULL, series TEXT NOT NULL, work REAL NOT NULL,
+  workers INTEGER NOT NULL, series TEXT NOT NULL, work REAL NOT NULL, blocks INTEGER,
   PRIMARY KEY(session, workload, size, runtime, workers),
   FOREIGN KEY(session, workload, size) REFERENCES workload(session, name, size),
   FOREIGN KEY(session, runtime) REFERENCES runtime(session, name)) WITHOUT ROWID;
 
 -- One row per fresh interpreter process, committed when that process has ended. A block holds every combination of
--- workload, size, runtime and workers once, in random order: position is the place in it. Blocks and positions start
--- at 0. Compare runtimes within a block, never across. workers is 1 for the sequential runtime; for kind 'micro' it is 1,
+-- workload, size, runtime and workers once, in random order, but for one workload's runtimes at one number of workers, which
+-- are next to each other: position is the place in it. Blocks and positions start at 0. Compare runtimes within a block, never
+-- across. workers is 1 for the sequential runtime; for kind 'micro' it is 1,
 -- or the CPUs where the operation is a parallel map.
 --
 -- status, output_ok:

@@ -10,8 +10,9 @@ from bench.run import machine
 
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
-VERSION = 3
-OLDEST_READABLE = 2  # lacks the results; the other tables are the same
+VERSION = 4
+OLDEST_READABLE = 2
+MEASURED = ("session", "machine", "workload", "runtime", "cell", "sample", "memory", "warning")  # the others follow from them
 HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
 
 
@@ -74,13 +75,13 @@ def open_for_reading(path):
 
 
 def _converted(uri):
-    """A database in memory with the schema of this version and the rows of an older one."""
+    """A database in memory with the schema of this version and what an older one has measured."""
     database = sqlite3.connect(":memory:", uri=True)
     database.executescript(SCHEMA.read_text())
     database.execute("ATTACH ? AS old", (uri,))
-    tables = "SELECT name FROM old.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-    for (table,) in database.execute(tables).fetchall():
-        database.execute(f"INSERT INTO main.{table} SELECT * FROM old.{table}")
+    for table in MEASURED:
+        columns = ", ".join(name for (name,) in database.execute("SELECT name FROM pragma_table_info(?, 'old')", (table,)))
+        database.execute(f"INSERT INTO main.{table}({columns}) SELECT {columns} FROM old.{table}")
     database.commit()
     database.execute("DETACH old")
     return database

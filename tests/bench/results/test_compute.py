@@ -239,8 +239,9 @@ def test_a_session_without_a_right_output_has_no_results(path):
 
 
 def made_old(path):
-    """Makes it what version 2 was: without the results."""
+    """Makes it what version 2 was: without the results, and the number of blocks of a cell."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("ALTER TABLE cell DROP COLUMN blocks")
         for view in ("comparison_block", "speedup_block"):
             database.execute(f"DROP VIEW {view}")
         for table in compute.TABLES:
@@ -267,23 +268,23 @@ def test_a_database_of_version_2_is_read_and_left_as_it_is(path, tmp_path, capsy
     with compute.files([old, new]) as (copy, same):
         assert copy != old and same == new
         with closing(sqlite3.connect(copy)) as database:
-            assert database.execute("PRAGMA user_version").fetchone() == (3,)
+            assert database.execute("PRAGMA user_version").fetchone() == (4,)
             assert len(database.execute("SELECT * FROM comparison").fetchall()) == 4
     assert old.read_bytes() == before
 
 
 def test_a_database_of_version_2_is_not_written_to(path):
     old = made_old(fill(path))
-    with pytest.raises(StoreError, match="of version 2, and this bench writes version 3: choose another path"):
+    with pytest.raises(StoreError, match="of version 2, and this bench writes version 4: choose another path"):
         Store(old)
 
 
-@pytest.mark.parametrize("version", (1, 4))
+@pytest.mark.parametrize("version", (1, 5))
 def test_other_versions_are_refused_in_one_sentence(path, version):
     fill(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
-    with pytest.raises(StoreError, match=f"of version {version}, and this bench reads versions 2 to 3"), compute.opened(path):
+    with pytest.raises(StoreError, match=f"of version {version}, and this bench reads versions 2 to 4"), compute.opened(path):
         pass
 
 

@@ -39,8 +39,24 @@ def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_a
     for name, cells in programs(plan).items():
         size = catalog.workload(name).size
         assert cells == {("sequential", 1, size), ("ceiling", 4, size), ("snakefish-again", 4, size),
-                         *((r, n, size) for r in ("snakefish", "snakefish-traced", "multiprocessing") for n in (1, 4))}
-    assert plan.blocks == 6
+                         ("snakefish-traced", 4, size), *((r, n, size) for r in ("snakefish", "multiprocessing") for n in (1, 4))}
+    assert plan.blocks == 10
+    assert {c.runtime for c in plan.cells if c.blocks is None} == {"snakefish", "snakefish-again", "multiprocessing"}
+    assert {catalog.kind(c.workload) for c in plan.cells if c.blocks is None} == {"program"}
+    assert {c.blocks for c in plan.cells} == {None, 6}
+
+
+def test_blocks_that_are_asked_for_are_those_of_every_workload(job):
+    plan = job(blocks=20)
+    assert plan.samples == 20 * len(plan.cells)
+    assert job(filter="micro").blocks == 6 and job(quick=True).blocks == 2
+
+
+def test_a_standard_run_takes_less_than_the_eight_minutes_that_are_promised(monkeypatch, probed):
+    monkeypatch.setattr(choice.blocks, "probe", probed.get)
+    monkeypatch.setattr(choice.machine, "effective_cpus", lambda: 2)
+    plan = choice.make(SimpleNamespace(**{**DEFAULTS, "memory": True}))
+    assert plan.estimate().left_s() < 490  # guesses are higher than what an idle machine takes
 
 
 def test_a_micro_benchmark_brings_the_runtimes_that_it_names(job):

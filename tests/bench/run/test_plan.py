@@ -1,5 +1,7 @@
 """The order of the samples, and the time they take."""
 from collections import Counter
+from dataclasses import replace
+from itertools import groupby
 
 from bench.run import catalog, plan
 
@@ -34,13 +36,55 @@ def test_order_for_a_seed_stays_what_it_was():
     """A stored seed is worth something only as long as it gives the same order."""
     letters = [plan.Cell(c, 1, "r", 1) for c in "abcdef"]
     assert "".join(c.workload for c in plan.block(letters, 42, 0)) == "efbadc"
+    one = [plan.Cell("a", 1, r, 2) for r in ("ceiling", "multiprocessing", "snakefish", "snakefish-again")]
+    assert [c.runtime for c in plan.block(one, 42, 0)] == ["ceiling", "snakefish-again", "snakefish", "multiprocessing"]
+
+
+def group_of(cell):
+    return cell.workload, cell.size, cell.workers
+
+
+def test_runtimes_of_one_workload_and_number_of_workers_are_next_to_each_other():
+    all_cells = cells()
+    for number in range(20):
+        groups = [key for key, _ in groupby(plan.block(all_cells, 3, number), group_of)]
+        assert len(groups) == len(set(groups))
+
+
+RIVALS = ("multiprocessing", "snakefish-again", "joblib", "snakefish-executor")
+
+
+def places(runtimes, blocks=400):
+    """In each block, the place of each runtime."""
+    one = [plan.Cell("a", 1, name, 2) for name in runtimes]
+    return [{cell.runtime: k for k, cell in enumerate(plan.block(one, 1, number))} for number in range(blocks)]
+
+
+def test_snakefish_is_in_the_middle_of_those_that_it_is_compared_with():
+    for count in range(1, 5):
+        for of in places(("ceiling", "sequential", "snakefish", "snakefish-traced", *RIVALS[:count])):
+            apart = sorted(of[rival] - of["snakefish"] for rival in RIVALS[:count])
+            assert len(apart) == len(set(apart)) and max(map(abs, apart)) <= (count + 1) // 2
+
+
+def test_either_of_a_pair_is_the_first_as_often_as_not():
+    for count in range(1, 5):
+        found = places(("ceiling", "snakefish", "snakefish-traced", *RIVALS[:count]))
+        for rival in (*RIVALS[:count], "ceiling", "snakefish-traced"):
+            assert abs(sum(of[rival] < of["snakefish"] for of in found) / len(found) - 0.5) < 0.1
+
+
+def test_a_cell_with_fewer_blocks_is_in_the_first_of_them():
+    whole, part = plan.Cell("a", 1, "r", 1), replace(plan.Cell("b", 1, "r", 1), blocks=2)
+    assert [part in plan.block([whole, part], 1, number) for number in range(3)] == [True, True, False]
+    assert plan.Estimate([whole, part], 5, lambda cell: 1.0).left_s() == 7
 
 
 def test_no_cell_is_always_first():
     all_cells = cells()[:50]
-    first = Counter(plan.block(all_cells, 1, n)[0] for n in range(300))
+    first = Counter(plan.block(all_cells, 1, n)[0] for n in range(1000))
     assert len(first) == len(all_cells)
-    assert max(first.values()) < 5 * 300 / len(all_cells)
+    assert max(first.values()) < 5 * 1000 / len(all_cells)
 
 
 def test_sequential_runs_with_one_worker_and_so_do_micro_benchmarks_that_are_not_parallel():
