@@ -16,11 +16,11 @@ required_columns <- list(
     warning = c("session", "text"),
     sample = c("session", "block", "workload", "size", "runtime", "workers", "status", "error", "region_ns", "operations",
                "floor_ns", "output_ok"),
-    computed = c("session", "samples", "level", "resamples", "fewest_blocks", "practical_margin"),
+    computed = c("session", "samples", "level", "resamples", "fewest_blocks", "power", "practical_margin"),
     estimate = c("session", "workload", "size", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns"),
-    noise = c("session", "kind", "comparisons", "largest", "margin"),
+    noise = c("session", "kind", "comparisons", "largest", "different", "margin"),
     comparison = c("session", "kind", "runtime", "base", "workload", "size", "workers", "blocks", "time_ns", "base_ns",
-                   "times_as_fast", "low", "high", "p", "margin", "verdict"),
+                   "times_as_fast", "low", "high", "p", "margin", "verdict", "family", "detectable", "more_blocks"),
     comparison_block = c("session", "runtime", "base", "workload", "size", "workers", "block", "times_as_fast"),
     overall = c("session", "runtime", "base", "workers", "comparisons", "times_as_fast", "low", "high"),
     speedup = c("session", "workload", "size", "runtime", "workers", "blocks", "base_ns", "time_ns", "speedup", "low", "high",
@@ -123,7 +123,8 @@ load_bench <- function(path, seed) {
   every <- load_samples(of_session)
   usable <- every[every$ok == 1 & is.finite(every$region_ns) & every$operations > 0, ]
   if (nrow(usable) == 0) stop_with(path, " holds no sample with a right output: ", failure_sentences(every)[1])
-  method <- of_session("SELECT samples, level, resamples, fewest_blocks, practical_margin FROM computed WHERE session = ?")
+  method <- of_session("SELECT samples, level, resamples, fewest_blocks, power, practical_margin
+                       FROM computed WHERE session = ?")
   if (nrow(method) == 0 || method$samples != nrow(every)) {
     stop_with(path, " has no results of its samples yet: `python3 -m bench show ", path, "` computes them.")
   }
@@ -136,7 +137,7 @@ load_bench <- function(path, seed) {
   bench <- list(
     file = basename(path), label = file_label(path), session = session, seed = seed, every_sample = every,
     all_samples = samples, right = nrow(good), method = method, machine = machine, cpus = machine_cpus(machine),
-    # the control serves the margin only: no figure shows it as a runtime
+    # the control shows the noise: no figure shows it as a runtime
     samples = with_floors(good[good$runtime != control_runtime, ]),
     sessions = read(db, path, "SELECT count(*) FROM session")[[1]],
     warnings = of_session("SELECT text FROM warning WHERE session = ?")$text,
@@ -174,11 +175,11 @@ load_results <- function(of_session, names) {
   speedups <- with_blocks(of_programs("speedup"), with_program(of_session(
     "SELECT * FROM speedup_block WHERE session = ?"), names), c("program", "runtime", "workers"), "speedup")
   check_results(compared, speedups)
-  pair <- function(runtime, base) {
-    none_is_null(compared[compared$runtime == runtime & compared$base == base & !is.na(compared$verdict), ])
-  }
+  judged <- none_is_null(compared[!is.na(compared$verdict), ])
+  if (!is.null(compared)) compared$verdict[is.na(compared$verdict)] <- no_verdict
+  pair <- function(runtime, base) none_is_null(compared[compared$runtime == runtime & compared$base == base, ])
   rivals <- sort(setdiff(compared$base[compared$runtime == "snakefish"], "multiprocessing"))
-  list(times = none_is_null(times[times$runtime != control_runtime, ]),
+  list(times = none_is_null(times[times$runtime != control_runtime, ]), judged = judged,
        ratios = pair("snakefish", "multiprocessing"), tracing = pair("snakefish-traced", "snakefish"),
        rivals = lapply(stats::setNames(nm = rivals), function(base) pair("snakefish", base)),
        speedups = none_is_null(speedups[speedups$runtime != control_runtime, ]),
@@ -199,6 +200,9 @@ none_is_null <- function(rows) {
   rownames(rows) <- NULL
   rows
 }
+
+# What stands where a comparison is shown without a verdict.
+no_verdict <- "no verdict"
 
 # Adds to each row its blocks' values, for the dots of a figure: by_block, a list.
 with_blocks <- function(rows, blocks, columns, value) {

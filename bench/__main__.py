@@ -1,4 +1,4 @@
-"""python3 -m bench run | list | output | show | compare | export | trace | report"""
+"""python3 -m bench run | list | output | show | compare | export | trace | simulate | report"""
 import argparse
 import importlib
 import os
@@ -48,10 +48,20 @@ def parser():
             raise ValueError
         return int(text)
 
+    def blocks_or_more(text):
+        return choice.More(at_least_one(text[1:])) if text.startswith("+") else at_least_one(text)
+
+    def margin(text):
+        share = float(text.rstrip("%")) / 100
+        if not 0 < share < 1:
+            raise ValueError
+        return share
+
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
                                   epilog=EXIT_CODES,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = top.add_subparsers(dest="command", required=True, metavar="run|list|output|show|compare|export|trace|report")
+    commands = top.add_subparsers(dest="command", required=True,
+                                  metavar="run|list|output|show|compare|export|trace|simulate|report")
 
     run = commands.add_parser("run", help="run the samples into a database")
     run.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench "
@@ -72,15 +82,18 @@ def parser():
     sizes.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
     sizes.add_argument("--official", action="store_true", help="the sizes of the Benchmarks Game's own measurements, "
                        "and only its programs: many hours")
-    run.add_argument("--blocks", type=at_least_one, metavar="N", help=f"default {choice.BLOCKS}; what needs no "
+    run.add_argument("--blocks", type=blocks_or_more, metavar="N", help=f"default {choice.BLOCKS}; what needs no "
                      f"verdict is in {choice.OTHER_BLOCKS} of them")
+    run.add_argument("--margin", type=margin, default=plan.MARGIN, metavar="PERCENT", help="a difference below this makes no "
+                     f"practical difference, default {plan.MARGIN:.0%}".replace("%", "%%"))
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
     run.add_argument("--limit", type=float, metavar="S", help=f"end a sample after S seconds, default {LIMIT_S}; with "
                      f"--official {OFFICIAL_LIMIT_S}")
     run.add_argument("--memory", action=argparse.BooleanOptionalAction, default=None, help="a pass that reads each "
                      "program's peak memory; default: not with --quick")
     run.add_argument("--resume", action="store_true", help="go on with the database's last session, where it was "
-                     "interrupted; takes no other option but -o and --trace")
+                     "interrupted; takes no other option but -o and --trace. With --blocks +N, also where it was not: what is "
+                     "in the most blocks gets N more; --filter says of which workloads")
     run.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     run.add_argument("--trace", metavar="DB", help="also trace one run of spectral-norm into this trace database")
 
@@ -105,6 +118,10 @@ def parser():
     traced.add_argument("-o", "--output", default="build/traces", metavar="DIRECTORY", help="default build/traces")
     traced.add_argument("--workers", type=at_least_one, metavar="N", help="default: all CPUs")
     traced.add_argument("--kernel", action="store_true", help="with the kernel's view (needs root)")
+    simulated = commands.add_parser("simulate", help="how often verdicts are wrong, and what they find: on made-up noise, and on "
+                                    "that of databases")
+    simulated.add_argument("database", nargs="*", help="their recorded noise too; sessions of ten blocks or more")
+    simulated.add_argument("--sessions", type=at_least_one, default=1000, metavar="N", help="for each row, default 1000")
     reported = commands.add_parser("report", help="write the report: an HTML page with figures (needs R)")
     reported.add_argument("database", nargs="*", default=[DEFAULT_DB], help="several: machines or commits beside each other")
     reported.add_argument("--trace", metavar="DB", action="append", default=[], help="also report on this trace; may be repeated")
@@ -148,7 +165,8 @@ def refuse_other_files(options):
 def refuse_with_resume(options):
     """Refuses options that --resume would have to ignore: the session goes on as it was planned."""
     asked, plain = vars(options), vars(parser().parse_args(["run"]))
-    for name in asked.keys() - {"resume", "output", "trace"}:
+    allowed = {"resume", "output", "trace"} | ({"blocks", "filter"} if isinstance(options.blocks, choice.More) else set())
+    for name in sorted(asked.keys() - allowed):
         if asked[name] != plain[name]:
             raise Usage(f"--resume goes on with the session as it was planned: not with --{name.replace('_', '-')}")
 
@@ -170,7 +188,7 @@ def run(options, arguments):
     try:
         store = Store(options.output, fresh=options.fresh)
         if options.resume:
-            job = choice.resumed(store)
+            job = choice.resumed(store, options.blocks, options.filter)
     except StoreError as error:
         raise Usage(error) from error
     with store:
@@ -246,6 +264,7 @@ READERS = {
     "export": lambda options: results("export").export(options.database, options.session),
     "trace": lambda options: traces.trace(options.workload, options.full, options.output, options.workers,
                                          options.kernel),
+    "simulate": lambda options: results("simulate").simulate(options.database, options.sessions),
     "report": lambda options: results("report").report(options.database, options.trace, options.beside, options.output),
 }
 

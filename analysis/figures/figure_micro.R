@@ -56,8 +56,9 @@ duration_ticks <- function(limits) {
 
 peers_finding <- function(ratios) {
   extremes <- ratios[c(which.max(ratios$times_as_fast), which.min(ratios$times_as_fast)), ]
-  sprintf("Of %s that multiprocessing has too, snakefish's are %s: from %s.",
-          counted(nrow(ratios), "operation"), in_words(verdict_counts(table(factor(ratios$verdict, names(verdict_shapes))))),
+  verdicts <- verdict_counts(ratios$verdict)
+  sprintf("Of %s that multiprocessing has too, snakefish's are %sfrom %s.",
+          counted(nrow(ratios), "operation"), if (length(verdicts) > 0) paste0(in_words(verdicts), ": ") else "",
           paste(sprintf("%s times as fast (%s)", format_digits(extremes$times_as_fast), extremes$program), collapse = " to "))
 }
 

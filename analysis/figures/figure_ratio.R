@@ -70,11 +70,11 @@ ratio_figure <- function(name, title, rows, method, axis, finding, reading) {
     picture(plot, 1.1 + 0.12 * panels + 0.26 * nrow(rows))
   }
   new_figure(name, title, draw, finding, paste0(
-    reading, " The two are compared within each block (ticks: one block each); the ratio is that of the median times. ",
+    reading, " The two are compared within each block (ticks: one block each); the ratio is that of their geometric means. ",
     interval_caption(rows, method), " Grey band: the margin within which there is no practical difference, ",
-    format_percent(method$practical_margin), " or, where that is more, what snakefish differs from itself by."),
+    format_percent(method$practical_margin), "."),
     rows[c("program", "workers", "runtime", "base", "time_ns", "base_ns", "times_as_fast", "low", "high", "p", "blocks", "margin",
-           "verdict")])
+           "verdict", "family", "detectable", "more_blocks")])
 }
 
 verdict_legend <- function(narrow) ggplot2::guide_legend(ncol = if (narrow) 2 else 4)
@@ -94,9 +94,10 @@ tracing_finding <- function(rows) {
 
 format_change <- function(share) paste0(ifelse(share < 0, "\u2212", "+"), format_percent(abs(share), 1))
 
-verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22)
+verdict_shapes <- c("faster" = 24, "slower" = 25, "no practical difference" = 21, "inconclusive" = 22, "no verdict" = 23)
 verdict_fills <- c("faster" = okabe_ito[["blue"]], "slower" = okabe_ito[["vermillion"]],
-                   "no practical difference" = okabe_ito[["sky"]], "inconclusive" = "white")
+                   "no practical difference" = okabe_ito[["sky"]], "inconclusive" = "white",
+                   "no verdict" = "white")
 
 ratio_ticks <- function(reach) {
   ticks <- sort(c(10^(-4:4), 2 * 10^(-4:4), 5 * 10^(-4:4)))
@@ -123,17 +124,21 @@ no_ratio <- function(bench) {
 }
 
 ratio_finding <- function(rows) {
-  counts <- table(factor(rows$verdict, names(verdict_shapes)))
+  judged <- rows[rows$verdict != no_verdict, ]
   extremes <- rows[unique(c(which.min(rows$times_as_fast), which.max(rows$times_as_fast))), ]
   told <- sprintf("%s times as fast in %s at %s", ratio_text(extremes$times_as_fast, extremes$low, extremes$high),
                   extremes$program, counted(extremes$workers, "worker"))
-  sprintf("Of %s with multiprocessing, snakefish is %s. It is %s.", counted(nrow(rows), "comparison"),
-          in_words(verdict_counts(counts)), if (length(told) == 1) told else paste("between", paste(told, collapse = " and ")))
+  verdicts <- if (nrow(judged) == 0) "No comparison with multiprocessing has a verdict" else
+    sprintf("Of %s with multiprocessing, snakefish is %s", counted(nrow(judged), "comparison"),
+            in_words(verdict_counts(judged$verdict)))
+  sprintf("%s. It is %s.", verdicts, if (length(told) == 1) told else paste("between", paste(told, collapse = " and ")))
 }
 
-# counts: a table of verdicts
-verdict_counts <- function(counts) {
+# Without those that have none.
+verdict_counts <- function(verdicts) {
+  counts <- table(factor(verdicts, setdiff(names(verdict_shapes), no_verdict)))
   counts <- counts[counts > 0]
+  if (length(counts) == 0) return(character())
   text <- c("faster" = "faster in %d", "slower" = "slower in %d",
             "no practical difference" = "not practically different in %d", "inconclusive" = "not told apart in %d")
   mapply(function(name, n) sprintf(text[[name]], n), names(counts), as.vector(counts), USE.NAMES = FALSE)

@@ -15,8 +15,9 @@ html_table <- function(rows) {
          "\n</tbody></table></div>")
 }
 
-# A table for each pair of runtimes; where nothing can be compared, a table of the times.
+# The verdicts, and a table for each pair of runtimes; where nothing can be compared, a table of the times.
 ratio_tables <- function(bench) {
+  verdicts <- if (!is.null(bench$judged)) list(list(title = "The verdicts", rows = verdict_table(bench$judged)))
   pairs <- list(list(title = "snakefish against multiprocessing", rows = bench$ratios),
                 list(title = "What tracing costs: snakefish traced against snakefish", rows = bench$tracing))
   pairs <- c(pairs, lapply(names(bench$rivals), function(rival) {
@@ -24,7 +25,18 @@ ratio_tables <- function(bench) {
   }))
   pairs <- Filter(function(pair) !is.null(pair$rows), pairs)
   if (length(pairs) == 0) return(list(list(title = "Nothing to compare: the times alone", rows = time_table(bench))))
-  lapply(pairs, function(pair) list(title = pair$title, rows = ratio_table(pair$rows)))
+  c(verdicts, lapply(pairs, function(pair) list(title = pair$title, rows = ratio_table(pair$rows))))
+}
+
+# Of each verdict what was compared, and what would have been found.
+verdict_table <- function(rows) {
+  rows <- rows[order(rows$micro, rows$program, rows$workers), ]
+  more <- ifelse(is.na(rows$more_blocks), "", sprintf(": %s would decide it", counted(rows$more_blocks, "more block")))
+  data.frame(check.names = FALSE, program = rows$program, workers = rows$workers, runtime = rows$runtime,
+             "fastest of the others" = rows$base,
+             "times as fast [interval]" = ratio_text(rows$times_as_fast, rows$low, rows$high),
+             "would have been found" = ifelse(is.na(rows$detectable), "", format_percent(rows$detectable)),
+             blocks = rows$blocks, verdict = paste0(rows$verdict, more))
 }
 
 ratio_table <- function(rows) {
@@ -45,22 +57,21 @@ time_table <- function(bench) {
 
 ratio_table_caption <- function(bench) {
   paste0(
-    "Times are medians over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
-    "runtime is faster. Verdict: no practical difference when the whole interval is within the margin; faster or slower ",
-    "when the ratio is outside of it and significant at ", format_percent(bench$method$level), " among all comparisons of ",
-    "its kind (Holm); inconclusive otherwise, and with fewer than ", bench$method$fewest_blocks, " blocks. ", margin_text(bench))
+    "Times are geometric means over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
+    "runtime is faster. A verdict is on the fastest of the other libraries, at one worker and at all CPUs: no practical ",
+    "difference when the whole interval is within ", format_percent(bench$method$practical_margin), " of 1; faster or ",
+    "slower when that is significant at ", format_percent(bench$method$level), " among all verdicts of its kind (Holm); inconclusive otherwise, and ",
+    "with fewer than ", bench$method$fewest_blocks, " blocks. Would have been found: such a difference, with a probability of ",
+    format_percent(bench$method$power), ". A/A control: ", control_text(bench))
 }
 
-# The margins, and where they come from.
-margin_text <- function(bench) {
+# What the A/A control says.
+control_text <- function(bench) {
   noise <- bench$noise[bench$noise$comparisons > 0, ]
-  if (nrow(noise) == 0) {
-    return(sprintf("The margin is %s; the session has no A/A control.", format_percent(bench$method$practical_margin)))
-  }
-  kinds <- c(program = "programs", micro = "micro-benchmarks")
-  paste0("The margin is ", in_words(sprintf("%s for %s (snakefish differs from itself by up to %s in %s)",
-    format_percent(noise$margin, 1), kinds[noise$kind], format_percent(noise$largest, 1),
-    counted(noise$comparisons, "comparison"))), ".")
+  if (nrow(noise) == 0) return("the session has none.")
+  kinds <- c(program = "of programs", micro = "of micro-benchmarks")
+  paste0("snakefish differs from itself by up to ", in_words(sprintf("%s in %s %s, of which %d would be called a difference",
+    format_percent(noise$largest, 1), counted(noise$comparisons, "comparison"), kinds[noise$kind], noise$different)), ".")
 }
 
 weak_table <- function(rows) {
@@ -131,7 +142,8 @@ bench_measured <- function(bench) {
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",
       "included, the interpreter's start and its imports not. Micro-benchmarks: that time divided by the operations. ",
-      sprintf("Intervals hold %g %%, from %s resamples of whole blocks; fewer than %d blocks have none.",
+      sprintf(paste("Intervals hold %g %%: those of medians from %s resamples of whole blocks, those of ratios by Student's t;",
+                    "fewer than %d blocks have none."),
               100 * bench$method$level, format_count(bench$method$resamples), bench$method$fewest_blocks)),
       csv = csv_text(sample_rows(bench)), csv_name = paste0(bench$label, "-samples.csv"),
       csv_text = sprintf("All %s as CSV.", counted(nrow(bench$every_sample), "sample")),

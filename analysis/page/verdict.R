@@ -19,7 +19,7 @@ bench_verdict <- function(bench) {
   if (is.na(workers)) return("No verdict on programs: the session has only micro-benchmarks.")
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
   overall <- overall_at(bench, workers)
-  counts <- table(factor(rows$verdict, names(verdict_shapes)))
+  verdicts <- verdict_counts(rows$verdict)
   programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
   if (is.null(overall)) {
     return(sprintf("No ratio over %s: no block holds all of them under snakefish and multiprocessing at %s.", programs,
@@ -31,8 +31,9 @@ bench_verdict <- function(bench) {
     return(sprintf("%s, but %s %s too few for a verdict.", sentence, counted(max(rows$blocks), "block"),
                    if (max(rows$blocks) == 1) "is" else "are"))
   }
+  if (length(verdicts) == 0) return(paste0(sentence, "."))
   if (nrow(rows) == 1) return(sprintf("%s: %s.", sentence, rows$verdict))
-  sprintf("%s: %s.", sentence, in_words(verdict_counts(counts)))
+  sprintf("%s: %s.", sentence, in_words(verdicts))
 }
 
 trace_verdict <- function(trace) {
@@ -52,7 +53,7 @@ trace_verdicts <- function(trace) {
 }
 
 # The A/A control, as one line.
-noise_line <- function(bench) paste("Noise (A/A):", sub("^The margin", "the margin", margin_text(bench)))
+noise_line <- function(bench) paste("Noise (A/A):", control_text(bench))
 
 trace_machines <- function(traces) {
   vapply(traces, function(trace) {

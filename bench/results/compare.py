@@ -1,8 +1,10 @@
 """Prints what two sessions differ by: each cell's time, and whether they come to the same comparisons of runtimes.
 
-Their blocks have nothing in common, so each session's are resampled independently of the other's.
+Their blocks have nothing in common, so these ratios are not paired.
 """
 from contextlib import ExitStack
+
+import numpy
 
 from bench.results import compute, samples, statistics
 from bench.results.comparisons import CONTROL
@@ -48,10 +50,10 @@ class _Side:
                             for row in rows("SELECT * FROM comparison WHERE session = ?")}
 
     def pair(self, key):
-        """The times of base and runtime in the blocks that have both."""
+        """The log ratios of base and runtime in the blocks that have both."""
         runtime, base, workload, size, workers = key
         costs = self.measured[workload, size].costs
-        return statistics.paired([costs[base, workers], costs[runtime, workers]])
+        return statistics.log_ratios(costs[base, workers], costs[runtime, workers])
 
 
 def _times(a, b):
@@ -60,7 +62,7 @@ def _times(a, b):
     for key in a.measured.keys() & b.measured.keys():
         first, second = a.measured[key], b.measured[key]
         for cell in sorted(first.costs.keys() & second.costs.keys()):
-            of = statistics.quotient([list(first.costs[cell].values())], [list(second.costs[cell].values())])
+            of = statistics.quotient(*(numpy.log(list(side.costs[cell].values())) for side in (first, second)))
             found.setdefault(first.kind, []).append((f"{key[0]} {key[1]} {cell[0]} x{cell[1]}", of))
     return {kind: sorted(found[kind], key=lambda row: row[0]) for kind in sorted(found, reverse=True)}
 

@@ -13,22 +13,22 @@ from tempfile import TemporaryDirectory
 from bench.results import comparisons, samples, scaling, statistics, targets
 from bench.run.store import VERSION, StoreError, open_for_reading, version_of
 
-METHOD = 1  # goes up whenever the same samples would give other results
+METHOD = 2  # goes up whenever the same samples would give other results
 TABLES = ("estimate", "noise", "comparison", "overall", "speedup", "weak_scaling", "break_even", "target", "computed")
 
 
 def compute(database, session):
     """Replaces the results of that session, all of them at once. Raises sqlite3.Error where it cannot write."""
     measured = samples.measured(database, session)
-    compared, noise, overall = comparisons.rows(measured)
+    compared, noise, overall = comparisons.rows(measured, margin(database, session), cpus(database, session))
     results = {
         "estimate": estimates(measured), "noise": noise, "comparison": compared, "overall": overall,
         "speedup": scaling.speedups(measured), "weak_scaling": scaling.weak(measured),
-        "break_even": scaling.break_evens(measured), "target": targets.rows(measured),
+        "break_even": scaling.break_evens(measured), "target": targets.rows(measured, comparisons.priors(measured)),
         "computed": [{"method": METHOD, "inputs_sha256": inputs_sha256(database, session),
                       "samples": count(database, session), "level": statistics.LEVEL,
                       "resamples": statistics.RESAMPLES, "fewest_blocks": statistics.FEWEST_BLOCKS,
-                      "practical_margin": statistics.PRACTICAL}]}
+                      "power": statistics.POWER, "practical_margin": margin(database, session)}]}
     database.execute("BEGIN IMMEDIATE")
     try:
         for table in TABLES:
@@ -60,13 +60,26 @@ def estimates(measured):
     return found
 
 
+def margin(database, session):
+    return database.execute("SELECT margin FROM session WHERE id = ?", (session,)).fetchone()[0]
+
+
+def cpus(database, session):
+    """How many CPUs the session could use; None where that is not known."""
+    row = database.execute("SELECT value FROM machine WHERE session = ? AND key = 'effective_cpus'", (session,)).fetchone()
+    try:
+        return float(row[0])
+    except (TypeError, ValueError):  # no such fact, or "unknown"
+        return None
+
+
 def count(database, session):
     return database.execute("SELECT count(*) FROM sample WHERE session = ?", (session,)).fetchone()[0]
 
 
 def inputs_sha256(database, session):
-    """Of all that the results follow from: the right samples, and the targets of this checkout."""
-    digest = sha256()
+    """Of all that the results follow from: the right samples, the margin, and the targets of this checkout."""
+    digest = sha256(repr((margin(database, session), cpus(database, session))).encode())
     for row in database.execute(samples.SAMPLES, (session,)):
         digest.update(repr(tuple(row)).encode())
     for (name,) in database.execute("SELECT DISTINCT name FROM workload WHERE session = ? AND kind = 'micro' ORDER BY 1",

@@ -16,7 +16,7 @@ def speedups(all_measured):
         for (runtime, workers), by_block in sorted(m.costs.items()) if m.kind == "program" else ():
             of = statistics.times_as_fast(base, by_block) if (runtime, workers) != BASE else None
             if of:
-                base_ns, time_ns = map(float, statistics.medians_of(statistics.paired([base, by_block])))
+                base_ns, time_ns = statistics.geometric_means(statistics.paired([base, by_block]))
                 found.append({
                     "workload": m.name, "size": m.size, "runtime": runtime, "workers": workers, "blocks": of.blocks,
                     "base_ns": base_ns, "time_ns": time_ns, "speedup": of.value, "low": of.low, "high": of.high,

@@ -3,7 +3,7 @@ import os
 from collections import Counter, defaultdict
 
 from bench.results import compute
-from bench.results.comparisons import CONTROL, COMPARED
+from bench.results.comparisons import COMPARED, CONTROL, OURS
 from bench.results.statistics import NOT_MEASURED, REACHED
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
@@ -71,9 +71,10 @@ class _Shown:
             print("  no right output: nothing to compare")
             return
         self.times(of, workload["kind"])
+        there = {row["base"] for row in self.rows(
+            "SELECT base FROM target WHERE session = ? AND workload = ? AND size = ?", *of)}
         for runtime, base in self.pairs(of):
-            # what a micro-benchmark is against multiprocessing stands among its targets
-            if not (workload["kind"] == "micro" and base == "multiprocessing"):
+            if runtime != OURS or base not in there:  # else it stands among the targets
                 self.comparison(of, runtime, base)
         self.targets(of)
 
@@ -104,9 +105,8 @@ class _Shown:
         print(f"  {title(runtime, base)}")
         for row in self.rows("SELECT * FROM comparison WHERE session = ? AND workload = ? AND size = ? AND runtime = ? "
                              "AND base = ? ORDER BY workers", *of, runtime, base):
-            verdict = row["verdict"] if row["low"] is not None else f"{row['verdict']}: too few blocks"
             print(f"  {'':<21}{row['workers']:>13}{row['blocks']:>8}{row['times_as_fast']:>8.3f}      "
-                  f"{interval(row['low'], row['high'], 3):<18}{verdict}")
+                  f"{interval(row['low'], row['high'], 3):<18}{verdict_text(row)}".rstrip())
 
     def targets(self, of):
         rows = self.rows("SELECT * FROM target WHERE session = ? AND workload = ? AND size = ? "
@@ -191,10 +191,18 @@ class _Shown:
                   "--blocks.")
         for row in self.rows("SELECT * FROM noise WHERE session = ? AND comparisons > 0 ORDER BY kind DESC"):
             print(f"A/A control, {KINDS[row['kind']]}: snakefish differs from itself by up to {row['largest']:.1%} in "
-                  f"{row['comparisons']} comparison{'s' * (row['comparisons'] > 1)};\nno difference below {row['margin']:.1%}.")
-        print("Times as fast: above 1 the first one is faster. A difference is larger than "
-              f"{self.method['practical_margin']:.0%} and than the A/A\ncontrol's, and significant at "
-              f"{self.method['level']:.0%} among all comparisons of its kind (Holm).")
+                  f"{row['comparisons']} comparison{'s' * (row['comparisons'] > 1)}, of which {row['different']} would be called "
+                  "a difference.")
+        print("Times as fast: above 1 the first one is faster. Faster and slower are significant at "
+              f"{self.method['level']:.0%} among all\nverdicts of their kind (Holm); no practical difference is an interval "
+              f"within {self.method['practical_margin']:.2g} of 1.")
+
+
+def verdict_text(row):
+    """The verdict of a row of `comparison`; "" without one."""
+    if row["verdict"] is None:
+        return ""
+    return row["verdict"] if row["low"] is not None else f"{row['verdict']}: too few blocks"
 
 
 def title(runtime, base):

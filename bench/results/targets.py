@@ -4,11 +4,9 @@ from statistics import median
 from bench.results import statistics
 from bench.results.samples import strong
 from bench.run import catalog
+from bench.run.plan import OURS, is_rival
 
-OURS = "snakefish"
 FLOOR = "floor"
-NO_PEERS = (OURS, "snakefish-traced", "snakefish-again", "snakefish-channels", "snakefish-by-hand", "sequential",
-            "threading", FLOOR)
 
 
 def module_of(name):
@@ -21,26 +19,27 @@ def module_of(name):
 
 def best_peer(costs):
     """(runtime, workers) of the fastest other runtime, None without one. costs: {(runtime, workers): {block: ns}}."""
-    peers = [key for key in costs if key[0] not in NO_PEERS]
+    peers = [key for key in costs if is_rival(key[0]) and key[0] != "threading"]
     return min(peers, key=lambda key: (median(costs[key].values()), key), default=None)
 
 
-def rows(all_measured):
+def rows(all_measured, priors):
+    """priors: see bench/results/comparisons.py, whose intervals these are."""
     found = []
     for m in strong(all_measured):
         if m.kind == "micro":
             module = module_of(m.name)
-            found += of_workload(m, getattr(module, "targets", {}), getattr(module, "floor_is", None))
+            found += of_workload(m, getattr(module, "targets", {}), getattr(module, "floor_is", None), priors)
     return found
 
 
-def of_workload(m, targets, floor_is):
+def of_workload(m, targets, floor_is, priors):
     """targets: {base: how many times as fast snakefish is to be at least}."""
     mine = next((key for key in sorted(m.costs) if key[0] == OURS), None)
     best = best_peer(m.costs) if mine else None
     found = []
     for base in dict.fromkeys([*([best[0]] if best else []), *targets, FLOOR]):
-        of, target = against(m, mine, base), targets.get(base)
+        of, target = against(m, mine, base, priors), targets.get(base)
         if of or target is not None:
             found.append({
                 "workload": m.name, "size": m.size, "base": base, "best_peer": int(best is not None and base == best[0]),
@@ -51,13 +50,12 @@ def of_workload(m, targets, floor_is):
     return found
 
 
-def against(m, mine, base):
+def against(m, mine, base, priors):
     """How many times as fast snakefish is as that base; None where that was not measured."""
     if mine is None:
         return None
     if base == FLOOR and m.floors.get(mine):
-        # Measured by turns with the operation, so each sample has a ratio of its own.
-        own, floors = statistics.paired([m.costs[mine], m.floors[mine]])
-        return statistics.median([floor / ns for ns, floor in zip(own, floors)])
+        return statistics.times_as_fast(m.floors[mine], m.costs[mine])  # measured by turns with the operation
     workers = next((key[1] for key in sorted(m.costs) if key[0] == base), None)
-    return statistics.times_as_fast(m.costs.get((base, workers), {}), m.costs[mine])
+    prior = priors.get((m.kind, workers)) if is_rival(base) and workers == mine[1] else None
+    return statistics.times_as_fast(m.costs.get((base, workers), {}), m.costs[mine], prior)

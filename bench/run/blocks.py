@@ -45,6 +45,7 @@ class Plan:
     limit_s: float
     memory: bool = False
     trace: Optional[str] = None
+    margin: float = plan.MARGIN
     failures: list = field(default_factory=list)
 
     def workload(self, name):
@@ -156,7 +157,7 @@ def record(job, store, command):
     facts = machine.facts()
     with store.transaction():
         store.start_session(command=command, seed=job.seed, blocks=job.blocks, samples=job.samples, limit_s=job.limit_s,
-                            memory=int(job.memory), trace=job.trace and os.path.basename(job.trace))
+                            memory=int(job.memory), trace=job.trace and os.path.basename(job.trace), margin=job.margin)
         store.add_machine(facts)
         for r in job.runtimes:
             store.add("runtime", name=r.name, status="present" if r.present else "absent", reason=r.reason,

@@ -1,7 +1,7 @@
 """Which workloads and runtimes a run takes, and how much of them: standard, --quick or --full."""
 import random
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bench.run import blocks, catalog, machine, plan
 
@@ -19,6 +19,13 @@ SAME = ("cpu_model", "effective_cpus", "kernel", "python", "numpy_version", "job
 
 class Usage(Exception):
     """The command line asks for what is not there."""
+
+
+@dataclass(frozen=True)
+class More:
+    """So many blocks more than a session has."""
+
+    blocks: int
 
 
 def workloads(options):
@@ -82,6 +89,8 @@ def sizes_of(options, workload):
 
 def make(options):
     """The plan of a run."""
+    if isinstance(options.blocks, More):
+        raise Usage(f"--blocks +{options.blocks.blocks} is for a session that is there: with --resume")
     taken, found = workloads(options), runtimes(options.runtimes)
     found = [r for r in found if any(takes(options, w, r) for w in taken)]
     for r in found:
@@ -106,12 +115,14 @@ def make(options):
         cells = [cell if cell.workload in programs and plan.is_compared(cell.runtime) else replace(cell, blocks=OTHER_BLOCKS)
                  for cell in cells]
         block_count = max(cell.blocks or BLOCKS for cell in cells)
-    return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace)
+    return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace,
+                       margin=options.margin)
 
 
-def resumed(store):
-    """The plan of the last session of the store; only what is needed to go on."""
-    session = store.continue_session()
+def resumed(store, more=None, wanted=""):
+    """The plan of the last session of the store; only what is needed to go on. more: a More, for the workloads that the filter
+    `wanted` matches."""
+    session = store.continue_session(even_complete=more is not None)
     known = {row["key"]: row["value"] for row in store.of_session("machine")}
     changed = [key for key in SAME if known.get(key) != machine.shown(getattr(machine, key)())]
     if changed:
@@ -119,10 +130,29 @@ def resumed(store):
                     "compare; start a new one")
     planned = [plan.Cell(**{key: value for key, value in row.items() if key != "session"})
                for row in store.of_session("cell")]
+    if more:
+        planned = with_more(planned, session["blocks"], more.blocks, wanted)
     names = sorted({cell.workload for cell in planned})
     found = [blocks.probe(name) for name in sorted({cell.runtime for cell in planned})]
     for r in found:
         if not r.present:
             raise Usage(f"{r.name} was there when the session started, and is absent now: {r.reason}")
-    return blocks.Plan([catalog.workload(name) for name in names], found, planned, session["blocks"], session["seed"],
-                       session["limit_s"], memory=bool(session["memory"]), trace=session["trace"])
+    job = blocks.Plan([catalog.workload(name) for name in names], found, planned, session["blocks"], session["seed"],
+                      session["limit_s"], memory=bool(session["memory"]), trace=session["trace"], margin=session["margin"])
+    if more:
+        job.blocks = max(cell.blocks for cell in planned)
+        store.extend(planned, job.blocks, job.samples)
+        if session["status"] == "complete":
+            job.trace = None  # it is there
+    return job
+
+
+def with_more(planned, block_count, more, wanted):
+    """The cells, of which those that have so many more blocks that are in the most of them, of the workloads that the filter
+    matches: in a standard session, those that a verdict needs."""
+    planned = [replace(cell, blocks=cell.blocks or block_count) for cell in planned]
+    chosen = [cell for cell in planned if matches(wanted, f"{catalog.kind(cell.workload)}/{cell.workload}")]
+    if not chosen:
+        raise Usage(f"no workload of the session has '{wanted}' in its name")
+    most = max(cell.blocks for cell in chosen)
+    return [replace(cell, blocks=most + more) if cell in chosen and cell.blocks == most else cell for cell in planned]

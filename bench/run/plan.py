@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 START_S = 0.08  # an interpreter's start, imports and exit
+MARGIN = 0.03  # a ratio nearer to 1 than this makes no practical difference
 WEAK_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
 WEAK_TOLERANCE = 0.02  # of the work that each worker gets in the weak series
 OURS = "snakefish"

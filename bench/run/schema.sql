@@ -10,11 +10,12 @@ PRAGMA user_version = 4;
 -- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
 -- blocks: how many were planned; samples: how many samples that makes. limit_s: when a sample is ended. memory: whether
--- the pass that fills the table `memory` is part of it; trace: the file of the traced run, NULL where there is none.
+-- the pass that fills the table `memory` is part of it; trace: the file of the traced run, NULL where there is none. margin: a
+-- ratio nearer to 1 than this makes no practical difference.
 CREATE TABLE session(
   id INTEGER PRIMARY KEY, started TEXT NOT NULL, finished TEXT, status TEXT NOT NULL, command TEXT NOT NULL,
   seed INTEGER NOT NULL, blocks INTEGER NOT NULL, samples INTEGER NOT NULL, limit_s REAL NOT NULL,
-  memory INTEGER NOT NULL, trace TEXT);
+  memory INTEGER NOT NULL, trace TEXT, margin REAL NOT NULL DEFAULT 0.03);
 
 -- The machine and the build, one fact a row: bench/run/machine.py says what each key means. value: text or a number.
 CREATE TABLE machine(
@@ -123,12 +124,13 @@ CREATE VIEW measurement AS
 -- there are with all that the row compares.
 
 -- What the results of a session were computed from, and how. method: the version of the definitions; inputs_sha256: of the
--- right samples and the targets; samples: how many the session had. level: of the intervals, from so many resamples of
--- whole blocks. practical_margin: the least margin of any comparison.
+-- right samples, the margin and the targets; samples: how many the session had. level: of the intervals and of the verdicts of
+-- a family; power: with which `detectable` is found. resamples: of whole blocks, for the medians' intervals. practical_margin:
+-- the session's.
 CREATE TABLE computed(
   session INTEGER PRIMARY KEY REFERENCES session(id), method INTEGER NOT NULL, inputs_sha256 TEXT NOT NULL,
   samples INTEGER NOT NULL, level REAL NOT NULL, resamples INTEGER NOT NULL, fewest_blocks INTEGER NOT NULL,
-  practical_margin REAL NOT NULL);
+  power REAL NOT NULL, practical_margin REAL NOT NULL);
 
 -- The time of one operation of each cell: the median over the blocks, with its interval, and the mean. A floor that is
 -- measured within the samples of snakefish has a row as runtime 'floor'.
@@ -137,23 +139,31 @@ CREATE TABLE estimate(
   workers INTEGER NOT NULL, blocks INTEGER NOT NULL, median_ns REAL NOT NULL, low_ns REAL, high_ns REAL,
   mean_ns REAL NOT NULL, PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
 
--- Of each kind (program | micro) the noise by the A/A control, which is snakefish against itself (snakefish-again): how
--- many comparisons it made, the largest distance of one from 1 (NULL without any), and the margin: ratios from
--- 1 / (1 + margin) to 1 + margin are called no difference.
+-- Of each kind (program | micro) the A/A control, which is snakefish against itself (snakefish-again): how many comparisons it
+-- made, the largest distance of one from 1 (NULL without any), and how many of them would have been called faster or slower
+-- (`different`): with a share of 1 - level of all sessions there is one. margin: the session's.
 CREATE TABLE noise(
   session INTEGER NOT NULL REFERENCES session(id), kind TEXT NOT NULL, comparisons INTEGER NOT NULL, largest REAL,
-  margin REAL NOT NULL, PRIMARY KEY(session, kind)) WITHOUT ROWID;
+  different INTEGER NOT NULL, margin REAL NOT NULL, PRIMARY KEY(session, kind)) WITHOUT ROWID;
 
 -- How many times as fast `runtime` with so many workers is as `base` with so many base_workers, at the same workload and
--- size. time_ns, base_ns: their medians over the common blocks. p: two-sided, of the ratio being 1, not adjusted for the
--- number of comparisons. verdict: faster | slower (outside of the margin, and significant among all comparisons of this
--- pair and kind), no practical difference (the whole interval is within the margin), inconclusive (all else); NULL for
--- the control.
+-- size. time_ns, base_ns: their geometric means over the common blocks. p: two-sided, of the ratio being 1, not adjusted for
+-- the number of comparisons.
+--
+-- verdict: of snakefish and snakefish-executor against the fastest of the other libraries, with one worker and with as many as
+-- there are CPUs. family: how many such comparisons of this kind there are. NULL for all else. It is
+--   no practical difference   the whole interval is within 1 / (1 + margin) and 1 + margin
+--   faster | slower           else, where it is significant among the family (Holm)
+--   inconclusive              else
+-- detectable: a difference of so much (0.09: 9 %) would have been found with a probability of computed.power; of what has no
+-- verdict, alone. more_blocks: of what is inconclusive, how many more would decide it with that probability, if it is as it
+-- looks.
 CREATE TABLE comparison(
   session INTEGER NOT NULL REFERENCES session(id), kind TEXT NOT NULL, runtime TEXT NOT NULL, base TEXT NOT NULL,
   workload TEXT NOT NULL, size INTEGER NOT NULL, workers INTEGER NOT NULL, base_workers INTEGER NOT NULL,
   blocks INTEGER NOT NULL, time_ns REAL NOT NULL, base_ns REAL NOT NULL, times_as_fast REAL NOT NULL, low REAL, high REAL,
-  p REAL, margin REAL NOT NULL, verdict TEXT, PRIMARY KEY(session, runtime, base, workload, size, workers)) WITHOUT ROWID;
+  p REAL, margin REAL NOT NULL, verdict TEXT, family INTEGER, detectable REAL, more_blocks INTEGER,
+  PRIMARY KEY(session, runtime, base, workload, size, workers)) WITHOUT ROWID;
 
 -- The geometric mean of times_as_fast over all programs at one number of workers, or at all of them (workers is NULL).
 CREATE TABLE overall(

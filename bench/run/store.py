@@ -143,19 +143,29 @@ class Store:
             if self.database.in_transaction:
                 self._execute("ROLLBACK", ())
 
-    def start_session(self, *, command, seed, blocks, samples, limit_s=60.0, memory=0, trace=None):
-        self.session = self._insert("session", started=now(), status="running", command=command, seed=seed,
-                                    blocks=blocks, samples=samples, limit_s=limit_s, memory=memory, trace=trace)
+    def start_session(self, *, command, seed, blocks, samples, limit_s=60.0, memory=0, trace=None, margin=0.03):
+        self.session = self._insert("session", started=now(), status="running", command=command, seed=seed, blocks=blocks,
+                                    samples=samples, limit_s=limit_s, memory=memory, trace=trace, margin=margin)
 
-    def continue_session(self):
+    def continue_session(self, even_complete=False):
         """Continues the last session; StoreError where that one is complete."""
         row = self.rows("SELECT * FROM session WHERE id = (SELECT max(id) FROM session)")
         if not row:
             raise StoreError(f"{self.path}: there is no session to resume")
-        if row[0]["status"] == "complete":
-            raise StoreError(f"{self.path}: its last session is complete, there is nothing to resume")
+        if row[0]["status"] == "complete" and not even_complete:
+            raise StoreError(f"{self.path}: its last session is complete, there is nothing to resume; it gets more blocks with "
+                             "--blocks +N")
         self.session = row[0]["id"]
         return row[0]
+
+    def extend(self, cells, blocks, samples):
+        """Stores that the session has more blocks than were planned. What was warned of is found anew at its end."""
+        with self.transaction():
+            self._execute("UPDATE session SET blocks = ?, samples = ? WHERE id = ?", (blocks, samples, self.session))
+            for c in cells:
+                self._execute("UPDATE cell SET blocks = ? WHERE session = ? AND workload = ? AND size = ? AND runtime = ? "
+                              "AND workers = ?", (c.blocks, self.session, c.workload, c.size, c.runtime, c.workers))
+            self._execute("DELETE FROM warning WHERE session = ?", (self.session,))
 
     def mark_running(self):
         """Stores that the session runs again."""

@@ -3,7 +3,8 @@ sentence_of <- function(expression) tryCatch({ expression; "none" }, report_erro
 test_that("a good benchmark is loaded with its known ratio", {
   bench <- load_computed(make_bench_db(in_scratch("bench.db")))
   expect_equal(bench$cpus, 2)
-  expect_true(all(bench$ratios$verdict == "faster"))
+  expect_true(all(bench$judged$verdict == "faster"))
+  expect_equal(unique(bench$ratios$verdict[!bench$ratios$micro & bench$ratios$workers > 2]), "no verdict")
   expect_equal(stats::median(bench$ratios$times_as_fast), 1.25, tolerance = 0.03)
   expect_setequal(bench$ratios$program[bench$ratios$micro], names(bench_micro))
   micro <- bench$times[bench$times$program == "spawn-join" & bench$times$runtime == "snakefish", ]
@@ -64,9 +65,9 @@ test_that("loading changes no byte", {
 test_that("the newest session is shown, and a size only where there are several", {
   path <- make_bench_db(in_scratch("two.db"), blocks = 2)
   change(path, "INSERT INTO session SELECT 2, started, finished, status, command, 8, blocks, samples, limit_s, memory,
-          trace FROM session",
+          trace, margin FROM session",
          "INSERT INTO workload SELECT 2, name, 200, kind, unit, operation, doc, output_source, output_sha256 FROM workload",
-         "INSERT INTO cell SELECT 2, workload, 200, runtime, workers, series, work FROM cell",
+         "INSERT INTO cell SELECT 2, workload, 200, runtime, workers, series, work, blocks FROM cell",
          "INSERT INTO sample(session, block, position, workload, size, runtime, workers, status, region_ns, operations,
           output_ok) SELECT 2, block, position, workload, 200, runtime, workers, status, 2 * region_ns, operations,
           output_ok FROM sample")

@@ -35,6 +35,7 @@ test_that("comparisons, speedups and their dots are the database's", {
   bench <- load_bench(path, 1)
   table <- with_database(path, "SELECT * FROM comparison WHERE base = 'multiprocessing' ORDER BY workload, workers")
   columns <- c("workers", "times_as_fast", "low", "high", "verdict", "margin")
+  table$verdict[is.na(table$verdict)] <- "no verdict"
   expect_equal(bench$ratios[columns], table[columns])
   expect_equal(figure_ratio(bench)$data[columns], table[columns])
   sample <- function(runtime) with_database(path, sprintf(
@@ -62,7 +63,7 @@ test_that("larger sizes of the weak series are no programs of their own", {
   change(path, "INSERT INTO workload SELECT 1, name, 200, kind, unit, operation, doc, output_source, output_sha256
                 FROM workload WHERE name = 'mandelbrot'",
          "UPDATE cell SET series = 'both' WHERE workload = 'mandelbrot' AND workers = 1",
-         "INSERT INTO cell VALUES(1, 'mandelbrot', 200, 'snakefish', 2, 'weak', 2)",
+         "INSERT INTO cell VALUES(1, 'mandelbrot', 200, 'snakefish', 2, 'weak', 2, NULL)",
          "INSERT INTO sample(session, block, position, workload, size, runtime, workers, status, region_ns, operations,
           output_ok) SELECT 1, block, 999, workload, 200, runtime, 2, 'ok', 2 * region_ns, 1, 1 FROM sample
           WHERE workload = 'mandelbrot' AND runtime = 'snakefish' AND workers = 2",
@@ -86,15 +87,29 @@ test_that("a floor measured within the samples stands beside them", {
 test_that("every other runtime has a table of its own against snakefish", {
   bench <- load_computed(make_bench_db(in_scratch("rivals.db"), blocks = 6, factors = c(bench_factors, joblib = 1.5)))
   expect_equal(names(bench$rivals), "joblib")
-  expect_true(all(bench$rivals$joblib$verdict == "faster"))
-  expect_equal(vapply(ratio_tables(bench), `[[`, "", "title")[3], "snakefish against joblib")
+  expect_true(all(bench$rivals$joblib$verdict == "no verdict"))  # multiprocessing is the faster one, and has the verdicts
+  expect_equal(vapply(ratio_tables(bench), `[[`, "", "title")[4], "snakefish against joblib")
+})
+
+test_that("the verdicts are a table: at one worker and at all CPUs, against the fastest of the others, with what was seen", {
+  bench <- load_computed(make_bench_db(in_scratch("judged.db"), blocks = 6, micro = NULL, noise = 0.01,
+                                       factors = c(bench_factors, joblib = 1.02)))
+  table <- ratio_tables(bench)[[1]]$rows
+  expect_equal(unique(table[["fastest of the others"]]), "joblib")
+  expect_equal(table$workers, c(1, 2, 1, 2))
+  expect_match(table[["would have been found"]], "^[0-9.]+ ?%$")
+  expect_equal(sub(":.*", "", table$verdict), bench$judged$verdict)
+  open <- bench$judged$verdict == "inconclusive"
+  expect_equal(grepl("more blocks? would decide it$", table$verdict), open)
+  expect_equal(verdict_counts(bench$ratios$verdict), character())
+  expect_match(ratio_finding(bench$ratios), "^No comparison with multiprocessing has a verdict[.] It is between")
 })
 
 test_that("the control is in no figure and in the text", {
   bench <- load_computed(make_bench_db(in_scratch("control.db"), blocks = 6,
                                     factors = c(bench_factors, "snakefish-again" = 1)))
   expect_false(control_runtime %in% c(bench$samples$runtime, bench$speedups$runtime))
-  expect_match(ratio_table_caption(bench), "snakefish differs from itself by up to")
+  expect_match(ratio_table_caption(bench), "snakefish differs from itself by up to .* of which 0 would be called a difference")
 })
 
 test_that("show prints what the report draws", {
@@ -106,6 +121,6 @@ test_that("show prints what the report draws", {
   shown <- system2("/usr/bin/python3", c("-m", "bench", "show", path), stdout = TRUE)
   at <- which(shown == "  snakefish, times as fast as multiprocessing")
   rows <- unlist(lapply(at, function(k) shown[k + 1:4]))
-  expect_equal(sub(".*\\] +", "", rows), ours$verdict)
+  expect_equal(sub("^$", "no verdict", sub(".*\\] *", "", rows)), ours$verdict)
   expect_equal(as.numeric(sub("^ +[0-9]+ +[0-9]+ +([0-9.]+) .*", "\\1", rows)), round(ours$times_as_fast, 3))
 })

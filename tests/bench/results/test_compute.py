@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.results import compute
+from bench.results import comparisons, compute
 from bench.results.compare import compare
 from bench.results.export import export
 from bench.results.show import show
@@ -70,13 +70,75 @@ def test_a_comparison_is_times_as_fast_with_a_verdict(path):
     assert (row["workers"], row["times_as_fast"]) == (2, pytest.approx(1.5))
 
 
-def test_the_control_sets_the_margin_and_has_no_verdict(path):
+def test_the_control_has_no_verdict_and_is_no_margin(path):
     fill(path)
     row = row_of(path, "SELECT * FROM comparison WHERE runtime = 'snakefish-again'")
-    assert (row["times_as_fast"], row["verdict"]) == (pytest.approx(500 / 525), None)
+    assert (row["times_as_fast"], row["verdict"], row["margin"]) == (pytest.approx(500 / 525), None, 0.03)
     noise = row_of(path, "SELECT * FROM noise WHERE kind = 'program'")
-    assert noise["margin"] == noise["largest"] == pytest.approx(0.05) and noise["comparisons"] == 1
-    assert row_of(path, "SELECT * FROM noise WHERE kind = 'micro'")["margin"] == 0.02
+    assert (noise["largest"], noise["comparisons"], noise["different"]) == (pytest.approx(0.05), 1, 1)
+    assert noise["margin"] == row_of(path, "SELECT * FROM noise WHERE kind = 'micro'")["margin"] == 0.03
+
+
+def test_a_verdict_is_on_the_fastest_of_the_others_and_the_rest_is_compared_without_one(path):
+    fill(path, {**PROGRAM, ("joblib", 1): 900, ("snakefish-executor", 2): 450, ("threading", 2): 990})
+    rows = read(path, "SELECT * FROM comparison WHERE verdict IS NOT NULL ORDER BY runtime, workers")
+    assert [(row["runtime"], row["base"], row["workers"], row["verdict"], row["family"]) for row in rows] == [
+        ("snakefish", "joblib", 1, "slower", 3), ("snakefish", "multiprocessing", 2, "faster", 3),
+        ("snakefish-executor", "multiprocessing", 2, "faster", 3)]
+    rest = read(path, "SELECT * FROM comparison WHERE verdict IS NULL")
+    assert {(row["runtime"], row["base"]) for row in rest} == {
+        ("snakefish", "joblib"), ("snakefish", "multiprocessing"), ("snakefish", "threading"), ("snakefish-executor", "joblib"),
+        ("snakefish-executor", "threading"), ("snakefish-again", "snakefish")}
+    assert {(row["family"], row["more_blocks"]) for row in rest} == {(None, None)}
+
+
+def test_verdicts_are_at_one_worker_and_at_all_cpus():
+    assert comparisons.judged_counts({1, 2, 3, 4}, 2) == {1, 2}
+    assert comparisons.judged_counts({1, 2, 4, 8}, 6) == {1, 4}
+    assert comparisons.judged_counts({3}, 2) == {3} and comparisons.judged_counts({1}, 2) == {1}
+
+
+def scatter(path, runtime, by, workload=""):
+    """Makes every other sample of that runtime so much longer."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE sample SET region_ns = region_ns * {1 + by} "
+                         "WHERE runtime = ? AND block % 2 AND workload LIKE ?",
+                         (runtime, f"{workload}%"))
+        database.commit()
+
+
+def test_what_is_inconclusive_says_what_it_could_have_seen_and_what_it_would_take(path):
+    fill(path, {("multiprocessing", 2): 1030, ("snakefish", 2): 1000}, blocks=10)
+    scatter(path, "snakefish", 0.2)
+    row = row_of(path, "SELECT * FROM comparison")
+    assert row["verdict"] == "inconclusive" and row["low"] < 1 < row["high"]
+    assert 0.08 < row["detectable"] < 0.15 and row["more_blocks"] > 10
+    scatter(path, "multiprocessing", 0.2)  # alike in both: the ratio has no noise
+    row = row_of(path, "SELECT * FROM comparison")
+    assert row["verdict"] != "inconclusive" and row["detectable"] < 0.001 and row["more_blocks"] is None
+
+
+def test_a_quiet_seeming_program_borrows_the_noise_of_the_others_at_its_number_of_workers(path, tmp_path):
+    cells = {("multiprocessing", 2): 1000, ("snakefish", 2): 1000}
+    alone, among = fill(tmp_path / "alone.db", cells, blocks=8, name="quiet"), fill(path, cells, blocks=8, name="quiet")
+    for each in (alone, among):
+        scatter(each, "snakefish", 0.02)
+    for k in range(4):
+        fill(among, cells, blocks=8, name=f"noisy{k}")
+    scatter(among, "snakefish", 0.05)  # the quiet one too, in both
+    scatter(among, "multiprocessing", 0.05, "quiet")
+    query = "SELECT high / low AS width FROM comparison WHERE workload = 'quiet'"
+    assert row_of(alone, query)["width"] < row_of(among, query)["width"] < 1.1
+
+
+def test_the_sessions_margin_decides_what_is_no_difference(path):
+    fill(path, {("multiprocessing", 2): 1020, ("snakefish", 2): 1000})
+    assert row_of(path, "SELECT * FROM comparison")["verdict"] == "no practical difference"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE session SET margin = 0.01")
+        database.commit()
+    row = row_of(path, "SELECT * FROM comparison")
+    assert (row["verdict"], row["margin"]) == ("faster", 0.01)
 
 
 def test_the_mean_is_for_each_number_of_workers_and_for_all(path):
@@ -89,7 +151,8 @@ def test_the_mean_is_for_each_number_of_workers_and_for_all(path):
 def test_speedup_and_efficiency_are_of_the_sequential_time(path):
     fill(path)
     row = row_of(path, "SELECT * FROM speedup WHERE runtime = 'snakefish' AND workers = 2")
-    assert (row["speedup"], row["efficiency"], row["base_ns"]) == pytest.approx((2, 1, 1002.5e6))
+    assert (row["speedup"], row["efficiency"], row["base_ns"]) == pytest.approx((2, 1, 1002.5e6), rel=1e-5)
+    assert row["base_ns"] / row["time_ns"] == pytest.approx(row["speedup"])
     assert row["efficiency_high"] == pytest.approx(row["high"] / 2)
     assert not read(path, "SELECT * FROM speedup WHERE runtime = 'sequential'")
 
@@ -242,6 +305,7 @@ def made_old(path):
     """Makes it what version 2 was: without the results, and the number of blocks of a cell."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("ALTER TABLE cell DROP COLUMN blocks")
+        database.execute("ALTER TABLE session DROP COLUMN margin")
         for view in ("comparison_block", "speedup_block"):
             database.execute(f"DROP VIEW {view}")
         for table in compute.TABLES:

@@ -35,8 +35,7 @@ def test_table(tmp_path, capsys):
     assert "2.00" in snakefish.split()  # speedup
     ratio = lines[lines.index("  snakefish, times as fast as multiprocessing") + 1]
     assert ratio.split()[2] == "1.200" and ratio.endswith("faster")
-    assert lines[next(n for n, x in enumerate(lines) if "what tracing costs" in x) + 1].endswith(
-        "no practical difference")
+    assert lines[next(n for n, x in enumerate(lines) if "what tracing costs" in x) + 1].endswith("]")  # no verdict
 
 
 def test_over_all_programs_the_geometric_mean_is_told(tmp_path, capsys):

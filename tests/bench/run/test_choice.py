@@ -8,7 +8,7 @@ from bench.run import catalog, choice
 from bench.run.choice import STANDARD_RUNTIMES
 
 DEFAULTS = dict(filter="", quick=False, full=False, official=False, size=None, runtimes=None, workers=None, blocks=None,
-                seed=1, limit=60, memory=False, trace=None)
+                seed=1, limit=60, memory=False, trace=None, margin=0.03)
 GAME = {"binary-trees", "fannkuch-redux", "fasta", "k-nucleotide", "mandelbrot", "regex-redux", "spectral-norm"}
 
 
@@ -44,6 +44,19 @@ def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_a
     assert {c.runtime for c in plan.cells if c.blocks is None} == {"snakefish", "snakefish-again", "multiprocessing"}
     assert {catalog.kind(c.workload) for c in plan.cells if c.blocks is None} == {"program"}
     assert {c.blocks for c in plan.cells} == {None, 6}
+
+
+def test_more_blocks_are_of_what_is_in_the_most_of_them(job):
+    plan = job()
+    more = choice.with_more(plan.cells, plan.blocks, 12, "")
+    assert {(c.runtime, c.blocks) for c in more if catalog.kind(c.workload) == "program"} == {
+        *((name, 22) for name in ("snakefish", "snakefish-again", "multiprocessing")),
+        *((name, 6) for name in ("sequential", "snakefish-traced", "ceiling"))}
+    assert {c.blocks for c in more if catalog.kind(c.workload) == "micro"} == {6}
+    more = choice.with_more(more, 22, 3, "micro/spawn,program/fasta")
+    assert {(c.workload, c.blocks) for c in more if c.runtime == "snakefish" and c.blocks != 22} >= {("fasta", 25)}
+    more = choice.with_more(plan.cells, plan.blocks, 3, "micro/spawn")
+    assert {(c.workload, c.blocks) for c in more if c.blocks == 9} == {("spawn-join", 9)}
 
 
 def test_blocks_that_are_asked_for_are_those_of_every_workload(job):

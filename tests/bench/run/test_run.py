@@ -289,6 +289,42 @@ def test_stopped_five_times_and_resumed_it_is_the_session_that_was_planned(bench
     assert bench.rows(order) == expected
 
 
+def count_by_block(bench, name):
+    return {row["block"]: row["n"] for row in bench.rows(
+        f"SELECT block, count(*) AS n FROM sample WHERE workload = '{name}' GROUP BY block")}
+
+
+def test_a_complete_session_gets_more_blocks_of_all_or_of_some_workloads(bench, program):
+    bench.add("workloads", "injected", program())
+    bench.add("workloads", "other", program())
+    bench.run("--quick", "--filter", "injected,other", *BOTH, "--workers", 2, "--blocks", 6, "--margin", 5)
+    before = {row["id"]: row for row in samples(bench)}
+    bench.run("--resume", "--blocks", "+2")
+    assert before.items() <= {row["id"]: row for row in samples(bench)}.items()
+    assert count_by_block(bench, "injected") == count_by_block(bench, "other") == dict.fromkeys(range(8), 2)
+    bench.run("--resume", "--blocks", "+3", "--filter", "program/oth")
+    assert count_by_block(bench, "injected") == dict.fromkeys(range(8), 2)
+    assert count_by_block(bench, "other") == dict.fromkeys(range(11), 2)
+    (session,) = bench.rows("SELECT * FROM session")
+    assert (session["status"], session["blocks"], session["samples"], session["margin"]) == ("complete", 11, 38, 0.05)
+    assert len(bench.rows("SELECT DISTINCT block, position FROM sample")) == 38
+    assert len(bench.rows("SELECT * FROM warning")) == len(bench.rows("SELECT DISTINCT text FROM warning"))
+    assert [row["samples"] for row in bench.rows("SELECT samples FROM computed")] == [38]
+    assert "no workload of the session has 'none'" in bench.run("--resume", "--blocks", "+1", "--filter", "none", code=2)[1]
+    assert len(samples(bench)) == 38
+
+
+def test_more_blocks_are_for_a_session_that_is_there(bench, program):
+    bench.add("workloads", "injected", program())
+    assert "with --resume" in bench.run(*QUICK, "--blocks", "+2", code=2)[1]
+    bench.run(*QUICK, "--blocks", "+0", code=2)
+    bench.run(*QUICK, "--runtimes", "sequential")
+    assert "not with --filter" in bench.run("--resume", "--filter", "injected", code=2)[1]
+    assert "not with --margin" in bench.run("--resume", "--blocks", "+2", "--margin", 5, code=2)[1]
+    for margin in ("0", "100", "much"):
+        bench.run(*QUICK, "--margin", margin, code=2)
+
+
 def test_resume_knows_what_was_wrong_before(bench, program):
     bench.add("workloads", "injected", program(IN_CHILD + "x = 7"))
     bench.run(*QUICK, *BOTH, code=1)
