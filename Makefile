@@ -275,7 +275,7 @@ bench-full: deps                ## compare everything: over an hour on 2 cores (
 	$(Q)$(PYTHON) -m bench run $(if $(RESUME),--resume,--full $(if $(BLOCKS),--blocks $(BLOCKS))) -o $(B)/bench-full.db --trace $(B)/trace-full.db
 	$(call traces,$(B)/traces-full,--full)
 	$(Q)$(MAKE) --no-print-directory report-full
-	$(Q)$(PYTHON) -m bench show $(B)/bench-full.db
+	$(Q)$(PYTHON) -m bench show --all $(B)/bench-full.db
 
 report: $(TRACER)               ## write build/report/index.html from what make bench left in build/
 	$(Q)$(TRACER) analyze $(B)/trace.db >/dev/null

@@ -13,7 +13,7 @@ from bench.run import blocks, catalog, choice, machine, plan, traces
 from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
 from bench.run.progress import spoken
-from bench.run.store import Store, StoreError, exists, header
+from bench.run.store import DEFAULT_DB, Store, StoreError, exists, header
 from bench.run.surroundings import environment, note
 from bench.support.paths import TOP
 
@@ -27,7 +27,6 @@ Exit codes:
   3    could not go on (a full disk): the samples finished so far are kept
   130  Ctrl-C (143: SIGTERM): the samples finished so far are kept
 """
-DEFAULT_DB = "build/bench.db"
 LIMIT_S, OFFICIAL_LIMIT_S = 60, 6 * 3600
 LIST_WIDTH = 29  # of the names
 TRACE_APPLICATION_ID = 0x534E4B46  # as in tracer/store/schema.sql
@@ -103,7 +102,10 @@ def parser():
     output.add_argument("--size", type=at_least_one, metavar="N", help="default: the one whose output is published")
     output.add_argument("--runtime", default="sequential", metavar="R", help="default sequential")
     output.add_argument("--workers", type=at_least_one, metavar="N", help="default: all CPUs")
-    shown = commands.add_parser("show", help="print a session's results")
+    shown = commands.add_parser("show", help="print a session's results: is it faster, how sure is that, and what next")
+    form = shown.add_mutually_exclusive_group()
+    form.add_argument("--all", action="store_true", help="all times, speedups and comparisons")
+    form.add_argument("--json", action="store_true", help="the comparisons, targets and warnings, for other programs")
     shown.add_argument("database", nargs="?", default=DEFAULT_DB)
     shown.add_argument("--session", type=int, metavar="N", help="default: the last one")
     compared = commands.add_parser("compare", help="what the last sessions of two databases differ by")
@@ -259,7 +261,7 @@ def results(module):
 
 
 READERS = {
-    "show": lambda options: results("show").show(options.database, options.session),
+    "show": lambda options: results("show").show(options.database, options.session, options.all, options.json),
     "compare": lambda options: results("compare").compare(options.database),
     "export": lambda options: results("export").export(options.database, options.session),
     "trace": lambda options: traces.trace(options.workload, options.full, options.output, options.workers,

@@ -30,5 +30,5 @@ What `bench show` compares it with:
     sizes       in all of these it runs in a full run, each compared on its own; other runs take `size` alone
     full_only   True: a standard run leaves it out
 
-One that states sweep = (sizes) runs in all of them, and `bench show` says from which on a runtime beats sequential.
+One that states sweep = (sizes) runs in all of them, and `bench show --all` says from which on a runtime beats sequential.
 """

@@ -1,6 +1,6 @@
 """task-size: a map over 200 tasks of so many steps each, in several sizes: from which size on is a runtime worth it?
 
-`bench show` says at which size each runtime's time falls below the sequential loop's.
+`bench show --all` says at which size each runtime's time falls below the sequential loop's.
 """
 from bench.support import mapping
 from bench.micro.map_skewed import at_once, step_by_step

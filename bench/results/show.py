@@ -1,34 +1,33 @@
-"""Prints a session: times, speedups and verdicts, on 100 columns. All numbers are those of the tables of results."""
+"""Prints a session, in short (summary.py) or all of it: times, speedups and verdicts, on 100 columns. All numbers are those of
+the tables of results."""
 import os
 from collections import Counter, defaultdict
 
 from bench.results import compute
 from bench.results.comparisons import COMPARED, CONTROL, OURS
 from bench.results.statistics import NOT_MEASURED, REACHED
+from bench.results.summary import KINDS, Summary
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
-KINDS = {"program": "programs", "micro": "micro-benchmarks"}
 PURPOSE = {("snakefish-traced", "snakefish"): ": what tracing costs"}
 
 
-def show(path, number=None):
+def show(path, number=None, everything=False, as_json=False):
     """Returns the exit code. Raises StoreError where there is no such session."""
     with compute.opened(path, number) as (database, session):
-        _Shown(database, session).all()
+        if as_json:
+            Summary(database, session, path).json()
+            return 0
+        if everything:
+            _Shown(database, session, path).all()
+        else:
+            Summary(database, session, path).short()
     print(f"\n{os.path.abspath(path)}")
     return 0
 
 
-class _Shown:
+class _Shown(Summary):
     """One session, printed part by part."""
-
-    def __init__(self, database, session):
-        self.database, self.session = database, session
-        self.method = self.rows("SELECT * FROM computed WHERE session = ?")[0]
-
-    def rows(self, query, *values):
-        """The first ? of the query is the session."""
-        return self.database.execute(query, (self.session["id"], *values)).fetchall()
 
     def all(self):
         self.head()
@@ -54,8 +53,8 @@ class _Shown:
               f"{facts['python']}, commit {str(facts['commit'])[:12]}{changed}, load {facts['load1']} at the start")
         if facts["environment_left_out"] not in ("", "unknown"):
             print(f"samples ran without {facts['environment_left_out']}")
-        for row in self.rows("SELECT text FROM warning WHERE session = ?"):
-            print(f"Warning: {row['text']}")
+        for sentence in self.warnings():
+            print(f"Warning: {sentence}")
 
     def workload(self, workload):
         of = workload["name"], workload["size"]
@@ -76,7 +75,7 @@ class _Shown:
         for runtime, base in self.pairs(of):
             if runtime != OURS or base not in there:  # else it stands among the targets
                 self.comparison(of, runtime, base)
-        self.targets(of)
+        self.targets_of(of)
 
     def times(self, of, kind):
         speedups = {(row["runtime"], row["workers"]): row for row in self.rows(
@@ -108,7 +107,7 @@ class _Shown:
             print(f"  {'':<21}{row['workers']:>13}{row['blocks']:>8}{row['times_as_fast']:>8.3f}      "
                   f"{interval(row['low'], row['high'], 3):<18}{verdict_text(row)}".rstrip())
 
-    def targets(self, of):
+    def targets_of(self, of):
         rows = self.rows("SELECT * FROM target WHERE session = ? AND workload = ? AND size = ? "
                          "ORDER BY best_peer DESC, base = 'floor', base", *of)
         if rows:
@@ -178,17 +177,6 @@ class _Shown:
 
     def foot(self):
         print()
-        for row in self.rows("SELECT name, reason FROM runtime WHERE session = ? AND status = 'absent'"):
-            print(f"{row['name']} is absent: {row['reason']}")
-        for row in self.rows("SELECT status, workload, size, runtime, workers, count(*) AS n, min(error) AS error "
-                             "FROM sample WHERE session = ? AND status <> 'ok' GROUP BY 1, 2, 3, 4, 5"):
-            print(f"{row['n']} {row['status']}: {row['workload']} {row['size']} {row['runtime']} x{row['workers']}: "
-                  f"{row['error']}")
-        if self.session["status"] != "complete":
-            print("The session has not finished, or its runner was killed: `run --resume` goes on with it.")
-        if self.session["blocks"] < self.method["fewest_blocks"]:
-            print(f"Fewer than {self.method['fewest_blocks']} blocks: no intervals, and no verdicts: take more, with "
-                  "--blocks.")
         for row in self.rows("SELECT * FROM noise WHERE session = ? AND comparisons > 0 ORDER BY kind DESC"):
             print(f"A/A control, {KINDS[row['kind']]}: snakefish differs from itself by up to {row['largest']:.1%} in "
                   f"{row['comparisons']} comparison{'s' * (row['comparisons'] > 1)}, of which {row['different']} would be called "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.run import machine
 
+DEFAULT_DB = "build/bench.db"
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
 VERSION = 4

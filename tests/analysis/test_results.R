@@ -118,7 +118,7 @@ test_that("show prints what the report draws", {
   ours <- ours[!ours$micro, ]
   old <- setwd(repository)
   on.exit(setwd(old))
-  shown <- system2("/usr/bin/python3", c("-m", "bench", "show", path), stdout = TRUE)
+  shown <- system2("/usr/bin/python3", c("-m", "bench", "show", "--all", path), stdout = TRUE)
   at <- which(shown == "  snakefish, times as fast as multiprocessing")
   rows <- unlist(lapply(at, function(k) shown[k + 1:4]))
   expect_equal(sub("^$", "no verdict", sub(".*\\] *", "", rows)), ours$verdict)

@@ -322,7 +322,7 @@ def test_a_database_of_version_2_is_read_and_left_as_it_is(path, tmp_path, capsy
         assert read(old, query) == read(new, query)
     shown = []
     for each in (old, new):
-        show(each)
+        show(each, everything=True)
         shown.append(capsys.readouterr().out.replace(str(each), ""))
     assert shown[0] == shown[1]
     compare([str(old), str(new)])
@@ -366,4 +366,4 @@ def test_without_scipy_a_run_keeps_its_samples_and_a_reader_says_what_to_install
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = before
-    assert "injected, 2 tasks" in bench("show", bench.db)[0]
+    assert "injected, 2 tasks" in bench("show", "--all", bench.db)[0]

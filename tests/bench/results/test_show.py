@@ -1,8 +1,16 @@
 """A session as it is printed: from samples whose times are known."""
+import json
+import sqlite3
+from contextlib import closing
+
 import pytest
 
-from bench.results.show import show
+from bench.results import show as show_module
 from bench.run.store import Store
+
+
+def show(path):
+    return show_module.show(path, everything=True)
 
 
 def fill(path, blocks, cells, workload="injected", kind="program"):
@@ -122,3 +130,112 @@ def test_weak_scaling_is_held_against_one_share(tmp_path, capsys):
     assert row.split()[4:] == ["0.84", "[0.84,", "0.84]"]  # 100 / 125 for 2.1 / 2 times the share
     assert not [line for line in out.splitlines() if line.split()[:2] == ["w", "joblib"]]
     assert out.count("the parallel region") == 1  # the larger size is of the weak series only
+
+
+# -- in short
+
+BOTH = {("snakefish", 1): 1000, ("multiprocessing", 1): 1200, ("snakefish", 2): 500, ("multiprocessing", 2): 720,
+        ("snakefish-again", 2): 500}
+
+
+def scattered(path, cells=BOTH, blocks=10, by=0.4, workers=2):
+    """A session in which what two workers do is noise."""
+    fill(path, blocks, cells)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE sample SET region_ns = region_ns * (1 + {by} * (block % 3)), wall_ns = 2e9 "
+                         f"WHERE runtime = 'snakefish' AND workers = {workers}")
+        database.execute("UPDATE sample SET wall_ns = 2e9")
+        database.commit()
+    return path
+
+
+def short(path, capsys):
+    assert show_module.show(path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if str(path) not in line) <= 120
+    parts, name = {}, "head"
+    for line in lines:
+        if line in ("Faster?", "How sure?", "What next?"):
+            name = line
+        parts.setdefault(name, []).append(line.strip())
+    return parts
+
+
+def test_in_short_it_says_whether_it_is_faster_how_sure_that_is_and_what_next(tmp_path, capsys):
+    parts = short(scattered(tmp_path / "bench.db"), capsys)
+    assert list(parts) == ["head", "Faster?", "How sure?", "What next?"]
+    assert parts["Faster?"][1] == "2 comparisons, programs: faster in 1 of 1 decided; 1 inconclusive."
+    assert parts["Faster?"][2].startswith("1.20 times as fast in injected x1, 1.0")
+    rows = [line.split() for line in parts["Faster?"] if line.startswith("injected")]
+    assert [row[1:3] + [row[-1]] for row in rows] == [
+        ["1", "multiprocessing", "faster"], ["2", "multiprocessing", "inconclusive"]]
+    assert any(line.startswith("snakefish against itself, programs: up to") for line in parts["How sure?"])
+    assert any(line.startswith("With 2 workers a difference of ") for line in parts["How sure?"])
+
+
+def test_what_is_undecided_says_how_many_blocks_how_long_and_with_what_command(tmp_path, capsys):
+    path = scattered(tmp_path / "bench.db")
+    with closing(sqlite3.connect(path)) as database:
+        database.row_factory = sqlite3.Row
+        short(path, capsys)
+        (row,) = database.execute("SELECT * FROM comparison WHERE verdict = 'inconclusive'").fetchall()
+    parts = short(path, capsys)
+    seconds = row["more_blocks"] * 2 * len(BOTH)
+    took = f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+    assert f"injected x2: {row['more_blocks']} more blocks, {took}" in parts["What next?"]
+    assert f"python3 -m bench run --resume --blocks +{row['more_blocks']} -o {path}" in parts["What next?"]
+
+
+def test_the_command_that_it_names_works(bench, program):
+    bench.add("workloads", "injected", program("time.sleep(0.02 * (1 + os.getpid() % 2))"))
+    bench.run("--quick", "--filter", "injected", "--runtimes", "snakefish,multiprocessing", "--workers", 2, "--blocks", 4)
+    out, _ = bench("show", bench.db)
+    (command,) = [line.split() for line in out.splitlines() if "--resume" in line]
+    bench(*command[command.index("run"):])
+    assert bench.rows("SELECT blocks FROM session") == [{"blocks": 6}]
+    assert "Fewer than" not in bench("show", bench.db)[0]
+
+
+def test_all_that_is_decided_asks_for_nothing(tmp_path, capsys):
+    fill(tmp_path / "bench.db", 8, CELLS)
+    parts = short(tmp_path / "bench.db", capsys)
+    assert parts["What next?"][1] == "Everything is decided."
+
+
+def test_without_another_library_it_says_what_a_verdict_takes(tmp_path, capsys):
+    fill(tmp_path / "bench.db", 8, {("sequential", 1): 10, ("snakefish", 1): 10})
+    assert any("Nothing has a verdict" in line for line in short(tmp_path / "bench.db", capsys)["Faster?"])
+
+
+def test_json_has_the_comparisons_the_targets_and_the_warnings(tmp_path, capsys):
+    path = scattered(tmp_path / "bench.db")
+    with Store(path) as store:
+        store.session = 1
+        store.add("warning", text="The machine had other work.")
+    assert show_module.show(path, as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"comparisons", "targets", "warnings"} and found["targets"] == []
+    assert found["warnings"][0] == "The machine had other work." and "not finished" in found["warnings"][1]
+    by_key = {(row["runtime"], row["workers"]): row for row in found["comparisons"]}
+    assert set(by_key) == {("snakefish", 1), ("snakefish", 2), ("snakefish-again", 2)}
+    row = by_key["snakefish", 1]
+    assert {"program", "workers", "runtime", "base", "times_as_fast", "low", "high", "blocks", "verdict",
+            "detectable"} <= set(row)
+    assert (row["program"], row["base"], row["verdict"], row["blocks"]) == ("injected", "multiprocessing", "faster", 10)
+    assert row["times_as_fast"] == pytest.approx(1.2) and row["low"] <= row["times_as_fast"] <= row["high"]
+    assert by_key["snakefish", 2]["verdict"] == "inconclusive" and by_key["snakefish", 2]["more_blocks"] > 0
+    assert by_key["snakefish-again", 2]["verdict"] is None
+
+
+def test_json_has_the_targets(tmp_path, capsys):
+    fill(tmp_path / "bench.db", 8, MICRO, workload="stream-int", kind="micro")
+    show_module.show(tmp_path / "bench.db", as_json=True)
+    rows = {row["base"]: row for row in json.loads(capsys.readouterr().out)["targets"]}
+    assert (rows["multiprocessing"]["program"], rows["multiprocessing"]["state"]) == ("stream-int", "reached")
+
+
+def test_a_target_that_is_missed_is_told_in_short_too(tmp_path, capsys):
+    fill(tmp_path / "bench.db", 8, {**MICRO, ("snakefish", 1): 7}, workload="stream-int", kind="micro")
+    parts = short(tmp_path / "bench.db", capsys)
+    assert "0 of 1 targets reached." in parts["Faster?"]
+    assert "missed: stream-int, 2.00 times as fast as multiprocessing, to be 6.00" in parts["Faster?"]

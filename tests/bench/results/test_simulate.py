@@ -8,7 +8,7 @@ from bench.results import simulate
 from bench.results.simulate import BUSY, METHODS, OURS, QUIET
 from bench.run.store import Store, StoreError
 
-SESSIONS = 150
+SESSIONS = 100
 
 
 def sessions_of(noise, method, seed=2):

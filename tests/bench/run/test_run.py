@@ -355,7 +355,7 @@ def test_memory_of_the_whole_tree_is_read_in_runs_of_its_own(bench, program):
     assert 50 << 20 < rows["sequential"]["peak_pss_bytes"] < 100 << 20
     assert 100 << 20 < rows["multiprocessing"]["peak_pss_bytes"] < 200 << 20
     assert len(samples(bench)) == 2  # the times are those of the blocks alone
-    assert "peak memory" in bench("show", bench.db)[0]
+    assert "peak memory" in bench("show", "--all", bench.db)[0]
 
 
 def test_memory_of_a_run_that_fails_is_not_stored_and_fails_the_run(bench, program):
