@@ -17,7 +17,8 @@ required_columns <- list(
     sample = c("session", "block", "workload", "size", "runtime", "workers", "status", "error", "region_ns", "operations",
                "floor_ns", "output_ok"),
     computed = c("session", "samples", "level", "resamples", "fewest_blocks", "power", "practical_margin"),
-    estimate = c("session", "workload", "size", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns"),
+    estimate = c("session", "workload", "size", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns",
+                 "least_ns"),
     noise = c("session", "kind", "comparisons", "largest", "different", "margin"),
     comparison = c("session", "kind", "runtime", "base", "workload", "size", "workers", "blocks", "time_ns", "base_ns",
                    "times_as_fast", "low", "high", "p", "margin", "verdict", "family", "detectable", "more_blocks"),
@@ -28,7 +29,7 @@ required_columns <- list(
     speedup_block = c("session", "runtime", "workload", "size", "workers", "block", "speedup"),
     weak_scaling = c("session", "workload", "runtime", "workers", "size", "blocks", "efficiency", "low", "high"),
     break_even = c("session", "workload", "runtime", "workers", "blocks", "smallest", "largest", "size", "low", "high"),
-    target = c("session", "workload", "size", "base", "best_peer", "what", "times_as_fast", "low", "high", "target", "state")),
+    target = c("session", "workload", "size", "base", "best_peer", "what", "is_floor", "times_as_fast", "low", "high", "target", "state")),
   trace = list(
     meta = c("key", "value"), process = c("id", "pid", "parent", "name", "exit_status", "start_ns", "end_ns", "task"),
     task = c("id", "process", "kind", "name"), text = c("id", "text"), event = c("process", "lane"),

@@ -1,15 +1,22 @@
 # Micro-benchmarks: what one operation costs under each runtime. The scale is logarithmic, because runtimes differ by
-# powers of ten. Where the floor was measured, a line marks it in the panel.
+# powers of ten. Where the floor was measured, a line marks the least of its samples in the panel. What is called a floor, and
+# something is quicker than that, is a reference.
 
 figure_micro <- function(bench) {
   title <- "What one operation costs"
   rows <- bench$times[bench$times$micro, ]
   if (nrow(rows) == 0) return(missing_figure("micro", title, "The session has no micro-benchmarks."))
+  floor_rows <- rows$runtime == "floor"
+  reference <- floor_rows & rows$program %in% references(bench)
+  least <- floor_rows & !reference
+  rows$median_ns[least] <- rows$least_ns[least]
+  rows[least, c("low_ns", "high_ns")] <- NA
   rows$runtime <- runtime_factor(rows$runtime)
   # Most micro-benchmarks run with one number of workers. Where there are several, the label says which.
   several <- tapply(rows$workers, rows$program, function(workers) length(unique(workers)) > 1)
   rows$row <- ifelse(several[rows$program], sprintf("%s, %s", rows$runtime, counted(rows$workers, "worker")),
                      as.character(rows$runtime))
+  rows$row[reference] <- sub("^floor", "reference", rows$row[reference])
   order_of_rows <- unique(rows$row[order(rows$runtime == "floor", rows$runtime, rows$workers)])
   rows$row <- factor(rows$row, rev(order_of_rows))
   dots <- bench$samples[bench$samples$micro, c("program", "runtime", "workers", "block", "time_ns")]
@@ -17,7 +24,7 @@ figure_micro <- function(bench) {
   dots$runtime <- factor(dots$runtime, levels(rows$runtime))
   panels <- length(unique(rows$program))
   tallest <- max(table(rows$program))
-  floors <- rows[rows$runtime == "floor", ]
+  floors <- rows[least, ]
   draw <- function(narrow) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(median_ns, row, colour = runtime, shape = runtime)) +
       ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow), scales = "free") +
@@ -40,9 +47,16 @@ figure_micro <- function(bench) {
   }
   new_figure("micro", title, draw, micro_finding(rows, bench$ratios), paste(
     "Small dots: one block each; large, with its number: their median.", interval_caption(rows, bench$method),
-    "Lower is better.", if (nrow(floors) > 0) "Dashed: the floor, what the machine alone needs."),
+    "Lower is better.", if (nrow(floors) > 0) "Dashed: the floor, what the machine alone needs: the least of its samples.",
+    if (any(reference)) "A reference is what something is quicker than."),
     rows[c("program", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns")],
     width = if (panels == 1) 5 else 9.5)
+}
+
+# The programs whose floor is none.
+references <- function(bench) {
+  none <- bench$targets[bench$targets$base == "floor" & bench$targets$is_floor %in% 0, ]
+  bench$times$program[paste(bench$times$workload, bench$times$size) %in% paste(none$workload, none$size)]
 }
 
 # A few ticks on a log scale, also where it spans less than a power of ten.

@@ -93,10 +93,10 @@ break_even_table <- function(rows) {
              blocks = rows$blocks)
 }
 
-# Micro-benchmarks against the best peer, their floor and what their targets name.
+# Micro-benchmarks against the best peer, their floor or reference, and what their targets name.
 target_table <- function(rows) {
   if (is.null(rows)) return(NULL)
-  base <- ifelse(rows$base == "floor" & !is.na(rows$what), paste("floor:", rows$what),
+  base <- ifelse(rows$base == "floor" & !is.na(rows$what), paste(ifelse(rows$is_floor %in% 0, "reference:", "floor:"), rows$what),
                  paste0(rows$base, ifelse(rows$best_peer == 1, " (best peer)", "")))
   data.frame(check.names = FALSE, "micro-benchmark" = rows$workload, against = base,
              "times as fast [interval]" = ifelse(is.na(rows$times_as_fast), "",

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from bench.results import compute
 from bench.results.comparisons import COMPARED, CONTROL, OURS
 from bench.results.statistics import NOT_MEASURED, REACHED
-from bench.results.summary import KINDS, Summary
+from bench.results.summary import KINDS, Summary, target_base
 
 UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
 PURPOSE = {("snakefish-traced", "snakefish"): ": what tracing costs"}
@@ -82,13 +82,19 @@ class _Shown(Summary):
             "SELECT * FROM speedup WHERE session = ? AND workload = ? AND size = ?", *of)} if kind == "program" else {}
         head = f"  {'runtime':<27}{'workers':>7}{'blocks':>8}{'median':>11}   {'95 % interval':<17}"
         print((head + (f"{'speedup':>7}   95 % interval" if speedups else "")).rstrip())
+        floor = next((row["is_floor"] for row in self.rows(
+            "SELECT is_floor FROM target WHERE session = ? AND workload = ? AND size = ? AND base = 'floor'", *of)), None)
         for row in self.rows("SELECT * FROM estimate WHERE session = ? AND workload = ? AND size = ? "
                              "ORDER BY runtime <> 'sequential', runtime, workers", *of):
-            scale, unit = next((s, u) for s, u in UNITS if row["median_ns"] >= s or s == 1)
-            digits = 2 if row["median_ns"] < 10 * scale else 1
-            line = (f"  {row['runtime']:<27}{row['workers']:>7}{row['blocks']:>8}"
-                    f"{row['median_ns'] / scale:>8.{digits}f} {unit:<2}"
-                    f"   {interval(row['low_ns'], row['high_ns'], digits, scale):<17}")
+            name, ns, bounds = row["runtime"], row["median_ns"], (row["low_ns"], row["high_ns"])
+            if name == "floor" and floor:
+                name, ns, bounds = "floor (the least)", row["least_ns"], (None, None)
+            elif name == "floor" and floor == 0:
+                name = "reference"
+            scale, unit = next((s, u) for s, u in UNITS if ns >= s or s == 1)
+            digits = 2 if ns < 10 * scale else 1
+            line = (f"  {name:<27}{row['workers']:>7}{row['blocks']:>8}{ns / scale:>8.{digits}f} {unit:<2}"
+                    f"   {interval(*bounds, digits, scale):<17}")
             speedup = speedups.get((row["runtime"], row["workers"]))
             if speedup:
                 line += f"{speedup['speedup']:>7.2f}   {interval(speedup['low'], speedup['high'], 2)}"
@@ -195,13 +201,6 @@ def verdict_text(row):
 
 def title(runtime, base):
     return f"{runtime}, times as fast as {base}{PURPOSE.get((runtime, base), '')}"
-
-
-def target_base(row):
-    """What a row of `target` is held against."""
-    if row["base"] == "floor" and row["what"]:
-        return f"floor: {row['what']}"
-    return row["base"] + (" (best peer)" if row["best_peer"] else "")
 
 
 def size_text(size, row):

@@ -14,7 +14,7 @@ from bench.run.store import DEFAULT_DB
 
 COMPARISON = ("workers", "runtime", "base", "times_as_fast", "low", "high", "blocks", "verdict", "detectable", "more_blocks",
               "kind", "size")
-TARGET = ("size", "workers", "base", "best_peer", "times_as_fast", "low", "high", "blocks", "target", "state")
+TARGET = ("size", "workers", "base", "best_peer", "what", "is_floor", "times_as_fast", "low", "high", "blocks", "target", "state")
 LONGEST_S = 3600  # what next: no longer than this, if anything is decided by less
 LINES = 5  # of what is inconclusive, one by one
 KINDS = {"program": "programs", "micro": "micro-benchmarks"}
@@ -188,11 +188,18 @@ def faster_sentence(rows, what):
     return f"{head}.\n    {', '.join(told)}"
 
 
+def target_base(row):
+    """What a row of `target` is held against."""
+    if row["base"] == "floor" and row["what"]:
+        return f"{'floor' if row['is_floor'] else 'reference'}: {row['what']}"
+    return row["base"] + (" (best peer)" if row["best_peer"] else "")
+
+
 def target_sentence(rows):
     rows = [row for row in rows if row["target"] is not None]
     states = Counter(row["state"] for row in rows)
     others = [row for row in rows if row["state"] not in (REACHED, NOT_MEASURED)]
-    told = "".join(f"\n    {row['state']}: {row['workload']}, {row['times_as_fast']:.2f} times as fast as {row['base']}, "
+    told = "".join(f"\n    {row['state']}: {row['workload']}, {row['times_as_fast']:.2f} times as fast as {target_base(row)}, "
                    f"to be {row['target']:.2f}" for row in others)
     return f"{states[REACHED]} of {len(rows) - states[NOT_MEASURED]} targets reached.{told}"
 

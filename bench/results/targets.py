@@ -43,11 +43,19 @@ def of_workload(m, targets, floor_is, priors):
         if of or target is not None:
             found.append({
                 "workload": m.name, "size": m.size, "base": base, "best_peer": int(best is not None and base == best[0]),
-                "what": floor_is if base == FLOOR else None, "workers": mine and mine[1],
+                "what": floor_is if base == FLOOR else None, "is_floor": int(is_floor(m)) if base == FLOOR else None,
+                "workers": mine and mine[1],
                 "blocks": of.blocks if of else 0, "times_as_fast": of and of.value, "low": of and of.low,
                 "high": of and of.high, "target": target,
                 "state": None if target is None else statistics.target_state(of, target)})
     return found
+
+
+def is_floor(m):
+    """Whether no runtime is quicker, in the median, than the least sample of what is called its floor."""
+    found = [by_block for (name, _), by_block in m.costs.items() if name == FLOOR] + list(m.floors.values())
+    least = min((ns for by_block in found for ns in by_block.values()), default=0)
+    return all(median(by_block.values()) >= least for (name, _), by_block in m.costs.items() if name != FLOOR)
 
 
 def against(m, mine, base, priors):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Optional
 
-from bench.run import advice, catalog, machine, plan, process
+from bench.run import advice, catalog, difference, machine, plan, process
 from bench.run.disturbance import Disturbance
 from bench.run.lifeline import Lifeline
 from bench.run.memory import PeakPss
@@ -96,12 +96,13 @@ def probe(name):
     return catalog.Runtime(name=name, **tuples, **answer)
 
 
-def measure(cell, limit_s, lifeline, trace=None):
-    """Runs one sample; returns columns of the table `sample`, without a judgement of the output."""
+def measure(cell, limit_s, lifeline, trace=None, expected=None):
+    """Runs one sample; returns columns of the table `sample`, without a judgement of the output. expected: the SHA-256 of the
+    right output; one that is not right is returned too."""
     load1, disturbance = os.getloadavg()[0], Disturbance()
-    trace = [trace] if trace else []
+    trace, expected = [trace] if trace else [], ["--expect", expected] if expected else []
     try:
-        ended, answer = ask([cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, lifeline)
+        ended, answer = ask([*expected, cell.workload, cell.size, cell.runtime, cell.workers, *trace], limit_s, lifeline)
     except ValueError:  # it ended well, without an answer
         return {"status": "crash", "error": "left without a result", "load1": load1, **disturbance.since()}
     usage = ended.rusage
@@ -122,16 +123,18 @@ def measure(cell, limit_s, lifeline, trace=None):
     }
 
 
-def judge(row, right_sha256):
-    """Sets output_ok, and the status where the output is wrong or cannot be checked."""
-    row["output_ok"] = None
+def judge(row, right_sha256, right_output):
+    """Sets output_ok, and the status where the output is wrong or cannot be checked. right_output() -> bytes, or None where they
+    are not known."""
+    row["output_ok"], output = None, row.pop("output", None)
     if row["status"] == "ok":
         if right_sha256 is None:
             row.update(status="unchecked", error="the right output is not known")
         elif row["output_sha256"] == right_sha256:
             row["output_ok"] = 1
         else:
-            row.update(status="wrong", output_ok=0, error="the output is not the right one")
+            where = difference.first(right_output(), output.encode("latin-1"))
+            row.update(status="wrong", output_ok=0, error=f"the output is not the right one: {where}")
 
 
 def reference(workload, size, limit_s, lifeline):
@@ -150,6 +153,36 @@ def reference(workload, size, limit_s, lifeline):
         if right and row["output_sha256"] != right:
             return "sequential", None, f"sequential, size {at}: the output is not the published one"
     return "sequential", row["output_sha256"], None
+
+
+def right_output(workload, size, limit_s, lifeline):
+    """The right output, or as much of it as a sample hands over; None where it is not known."""
+    module = workload.module
+    if hasattr(module, "expected"):
+        return module.expected(size)
+    if size == workload.check_size and hasattr(module, "check_output"):
+        return module.check_output
+    row = measure(plan.Cell(workload.name, size, "sequential", 1), limit_s, lifeline, expected="any other")
+    return row["output"].encode("latin-1") if "output" in row else None
+
+
+class Judge:
+    """Judges the samples of a session. It finds out the right output when it first needs it, which is seldom."""
+
+    def __init__(self, job, right, lifeline):
+        self.job, self.right, self.lifeline, self.outputs = job, right, lifeline, {}
+
+    def measured(self, cell, lifeline=None):
+        """Columns of the table `sample`."""
+        right = self.right[cell.workload, cell.size]
+        row = measure(cell, self.job.limit_s, lifeline or self.lifeline, expected=right)
+        judge(row, right, lambda: self.output(cell.workload, cell.size))
+        return row
+
+    def output(self, name, size):
+        if (name, size) not in self.outputs:
+            self.outputs[name, size] = right_output(self.job.workload(name), size, self.job.limit_s, self.lifeline)
+        return self.outputs[name, size]
 
 
 def record(job, store, command):
@@ -241,6 +274,7 @@ def fail(job, progress, sentence):
 
 def blocks(job, store, progress, lifeline, right, estimate):
     """Runs every cell once in each of its blocks, except those that the store has from before."""
+    judging = Judge(job, right, lifeline)
     there = {(row["block"], cell_of(row)): row["status"] for row in store.of_session("sample")}
     timed_out = {cell: block for (block, cell), status in there.items() if status == "timeout"}
     begun = datetime.fromisoformat(store.rows("SELECT started FROM session WHERE id = ?", store.session)[0]["started"])
@@ -259,8 +293,7 @@ def blocks(job, store, progress, lifeline, right, estimate):
                 # The limit is long. To wait for it in every block would cost more than the rest of the run.
                 row = {"status": "skipped", "error": f"timed out in block {timed_out[cell]}"}
             else:
-                row = measure(cell, job.limit_s, lifeline)
-                judge(row, right[cell.workload, cell.size])
+                row = judging.measured(cell)
             store.add("sample", block=number, position=position, workload=cell.workload, size=cell.size,
                       runtime=cell.runtime, workers=cell.workers, start_ns=begin_ns, **row)
             done += 1
@@ -279,6 +312,7 @@ def cell_of(row):
 
 def memory(job, store, progress, lifeline, right, estimate):
     """Runs each program once more while its memory is read from outside. These times are not kept."""
+    judging = Judge(job, right, lifeline)
     there = {cell_of(row) for row in store.of_session("memory")}
     timed_out = {cell_of(row) for row in store.of_session("sample") if row["status"] == "timeout"}
     for cell in job.cells_of_memory:
@@ -287,8 +321,7 @@ def memory(job, store, progress, lifeline, right, estimate):
         progress.show(job.samples, estimate.left_s(), f"memory of {cell}")
         begin = time.monotonic()
         peak = PeakPss(lifeline)
-        row = measure(cell, job.limit_s, peak)
-        judge(row, right[cell.workload, cell.size])
+        row = judging.measured(cell, peak)
         well = row["status"] == "ok"
         store.add("memory", workload=cell.workload, size=cell.size, runtime=cell.runtime, workers=cell.workers,
                   peak_pss_bytes=peak.peak_bytes if well else None, processes=peak.processes if well else None,

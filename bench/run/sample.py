@@ -4,7 +4,7 @@ Runs the workload once, with no warm-up, and writes one line of JSON. With TRACE
 little, because each import adds to the sample's time. With --probe RUNTIME it writes what that runtime is and offers; with
 --prepare WORKLOAD SIZE it makes the input, and runs nothing; with --output before the other arguments it prints the output, and
 nothing else. With --answer FD before all others the JSON goes to that descriptor: standard output is the program's, which may
-print anything.
+print anything. With --expect SHA256 after that, the JSON has the output too, where that is another one.
 """
 import json
 import os
@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 
 from bench.run import catalog
+from bench.run.difference import MOST_BYTES
 from bench.support import ready
 
 OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
@@ -114,11 +115,13 @@ def probe(name):
 
 
 def main(arguments):
-    answer_fd = sys.stdout.fileno()
+    answer_fd, expected = sys.stdout.fileno(), None
     if arguments[0] == "--answer":
         answer_fd = int(arguments[1])
         os.set_inheritable(answer_fd, False)  # programs that the workload starts need not have it
         arguments = arguments[2:]
+    if arguments[0] == "--expect":
+        expected, arguments = arguments[1], arguments[2:]
     if arguments[0] == "--probe":
         answer = probe(arguments[1])
     elif arguments[0] == "--prepare":
@@ -131,6 +134,8 @@ def main(arguments):
         if print_output:
             sys.stdout.buffer.write(output)
             return
+        if expected not in (None, answer["output_sha256"]):
+            answer["output"] = output[:MOST_BYTES].decode("latin-1")  # which has a character for each byte
     sys.stdout.flush()
     os.write(answer_fd, (json.dumps(answer) + "\n").encode())
 

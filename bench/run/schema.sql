@@ -132,12 +132,13 @@ CREATE TABLE computed(
   samples INTEGER NOT NULL, level REAL NOT NULL, resamples INTEGER NOT NULL, fewest_blocks INTEGER NOT NULL,
   power REAL NOT NULL, practical_margin REAL NOT NULL);
 
--- The time of one operation of each cell: the median over the blocks, with its interval, and the mean. A floor that is
--- measured within the samples of snakefish has a row as runtime 'floor'.
+-- The time of one operation of each cell: the median over the blocks, with its interval, the mean, and the least. A floor that
+-- is measured within the samples of snakefish has a row as runtime 'floor'. A floor is the least of its samples: see
+-- target.is_floor.
 CREATE TABLE estimate(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
   workers INTEGER NOT NULL, blocks INTEGER NOT NULL, median_ns REAL NOT NULL, low_ns REAL, high_ns REAL,
-  mean_ns REAL NOT NULL, PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
+  mean_ns REAL NOT NULL, least_ns REAL NOT NULL, PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
 
 -- Of each kind (program | micro) the A/A control, which is snakefish against itself (snakefish-again): how many comparisons it
 -- made, the largest distance of one from 1 (NULL without any), and how many of them would have been called faster or slower
@@ -193,13 +194,14 @@ CREATE TABLE break_even(
   PRIMARY KEY(session, workload, runtime, workers)) WITHOUT ROWID;
 
 -- Of each micro-benchmark: how many times as fast snakefish is as the best peer, as the floor (what: what that is) and as
--- each base of a target. target: how many times as fast it is to be at least, NULL where none is stated; 0.5 of the floor
+-- each base of a target. is_floor: of the base 'floor', whether no runtime's median is below the least of its samples; else it is
+-- no floor but a reference; NULL of other bases. target: how many times as fast it is to be at least, NULL where none is stated; 0.5 of the floor
 -- means at most twice the floor's time. state: reached | missed (the whole interval lies there), unsure (the interval
 -- holds the target, or there is none), not measured.
 CREATE TABLE target(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, base TEXT NOT NULL,
   best_peer INTEGER NOT NULL, what TEXT, workers INTEGER, blocks INTEGER NOT NULL, times_as_fast REAL, low REAL, high REAL,
-  target REAL, state TEXT, PRIMARY KEY(session, workload, size, base)) WITHOUT ROWID;
+  is_floor INTEGER, target REAL, state TEXT, PRIMARY KEY(session, workload, size, base)) WITHOUT ROWID;
 
 -- Block by block, for pictures: times as fast in each comparison, and over sequential in each speedup.
 CREATE VIEW comparison_block AS

@@ -14,10 +14,11 @@ test_that("a break-even is told in words where it lies outside of the sweep", {
 
 test_that("a target is told with what it is held against and whether it is reached", {
   rows <- data.frame(workload = "stream", base = c("joblib", "multiprocessing", "floor"), best_peer = c(1, 0, 0),
-                     what = c(NA, NA, "memcpy"), times_as_fast = c(5, NA, 0.5), low = c(4, NA, NA), high = c(6, NA, NA),
+                     what = c(NA, NA, "memcpy"), is_floor = c(NA, NA, 1), times_as_fast = c(5, NA, 0.5), low = c(4, NA, NA), high = c(6, NA, NA),
                      target = c(NA, 6, 0.4), state = c(NA, "not measured", "unsure"))
   table <- target_table(rows)
   expect_equal(table[[2]], c("joblib (best peer)", "multiprocessing", "floor: memcpy"))
+  expect_equal(target_table(replace(rows, "is_floor", c(NA, NA, 0)))[[2]][3], "reference: memcpy")
   expect_equal(table[[3]], c("5.00 [4.00, 6.00]", "", "0.500"))
   expect_equal(table[[4]], c("", "6.00", "0.400"))
   expect_equal(table[[5]], c("", "not measured", "unsure"))

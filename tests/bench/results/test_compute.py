@@ -187,6 +187,16 @@ def test_micro_benchmarks_are_held_against_peer_floor_and_target(path):
     assert rows["floor"]["what"].startswith("pickle")
 
 
+def test_what_something_is_quicker_than_is_no_floor(path):
+    fill(path, {("snakefish", 1): 2, ("multiprocessing", 1): 14, ("floor", 1): 1.999}, name="stream-int", kind="micro")
+    assert row_of(path, "SELECT * FROM target WHERE base = 'floor'")["is_floor"] == 1
+    assert row_of(path, "SELECT * FROM estimate WHERE runtime = 'floor'")["least_ns"] == 1.999e6
+    fill(path, {("snakefish", 1): 2, ("multiprocessing", 1): 14, ("floor", 1): 2.02}, name="stream-dict", kind="micro")
+    row = row_of(path, "SELECT * FROM target WHERE base = 'floor' AND workload = 'stream-dict'")
+    assert row["is_floor"] == 0 and row["what"].startswith("pickle")
+    assert read(path, "SELECT DISTINCT is_floor FROM target WHERE base <> 'floor'") == [{"is_floor": None}]
+
+
 def test_a_floor_within_the_samples_is_compared_there_and_has_an_estimate(path):
     fill(path, {("snakefish", 1): 4}, name="spawn-join", kind="micro", floor_ns=3e6)
     assert row_of(path, "SELECT * FROM estimate WHERE runtime = 'floor'")["median_ns"] == 3e6

@@ -83,6 +83,17 @@ def test_micro_is_held_against_the_best_peer_the_floor_and_its_target(tmp_path, 
     assert targets == "targets: 1 of 1 reached"
 
 
+def test_a_floor_is_the_least_of_its_samples_and_a_reference_is_called_so(tmp_path, capsys):
+    fill(tmp_path / "bench.db", 8, MICRO, workload="stream-int", kind="micro")
+    show(tmp_path / "bench.db")
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  floor (the least)")]
+    assert row.split()[3:] == ["1", "8", "1.00", "ms"]
+    fill(tmp_path / "other.db", 8, {**MICRO, ("snakefish", 1): 0.9}, workload="stream-int", kind="micro")
+    show(tmp_path / "other.db")
+    out = capsys.readouterr().out
+    assert "  reference: pickle" in out and "\n  floor" not in out and "\n  reference  " in out
+
+
 def test_a_target_that_is_missed_is_told_once_more_at_the_end(tmp_path, capsys):
     rows, targets = micro(tmp_path, capsys, snakefish=7)
     assert rows[1].endswith(">= 6.000 missed")

@@ -44,7 +44,9 @@ def test_wrong_answer(bench, program):
     rows = bench.rows("SELECT * FROM sample")
     assert {(r["status"], r["output_ok"]) for r in of(rows, runtime="sequential")} == {("ok", 1)}
     assert {(r["status"], r["output_ok"]) for r in of(rows, runtime="multiprocessing")} == {("wrong", 0)}
-    assert "wrong: the output is not" in err
+    assert "wrong: the output is not the right one: line 1: expected '[0, 1]', got '[7, 7]'" in err
+    assert {r["error"] for r in of(rows, runtime="multiprocessing")} == {
+        "the output is not the right one: line 1: expected '[0, 1]', got '[7, 7]'"}
     assert not of(bench.rows("SELECT * FROM measurement"), runtime="multiprocessing")
 
 
@@ -52,7 +54,8 @@ def test_wrong_answer_at_a_size_that_only_the_sequential_program_knows(bench, pr
     bench.add("workloads", "injected", program(IN_CHILD + "x = 7"))
     bench.run("--filter", "injected", *BOTH, "--blocks", 1, "--workers", 2, code=1)
     assert bench.rows("SELECT output_source FROM workload") == [{"output_source": "sequential"}]
-    assert of(bench.rows("SELECT * FROM sample"), runtime="multiprocessing")[0]["status"] == "wrong"
+    (row,) = of(bench.rows("SELECT * FROM sample"), runtime="multiprocessing")
+    assert row["status"] == "wrong" and row["error"].endswith(": line 1: expected '[0, 1, 2, 3]', got '[7, 7, 7, 7]'")
 
 
 def test_sequential_program_that_misses_its_published_output_is_no_judge(bench, program):
