@@ -137,8 +137,8 @@ base_case_text <- function(rows) {
 interval_caption <- function(rows, method) {
   certain <- is.finite(if (is.null(rows$low)) rows$low_ns else rows$low)
   if (any(certain)) {
-    sprintf("Bars: %g %% interval, %s %s blocks.", 100 * method$level, if (is.null(rows$low)) "resampled over" else "of",
-            range_text(rows$blocks[certain]))
+    sprintf("Bars: %g %% interval, %s %s blocks.", 100 * method$level,
+            if ("low_ns" %in% names(rows)) "resampled over" else "of", range_text(rows$blocks[certain]))
   } else {
     sprintf("No intervals: %s, and fewer than %d carry none.", counted(max(rows$blocks), "block"),
             method$fewest_blocks)
