@@ -135,6 +135,15 @@ enum sf_wait {
     SF_WAIT_WORK = 7,   /* a worker, for arguments or tasks */
 };
 
+/* What a CARRIED event speaks of: in the process that has submitted the task (arguments out, result in), or its worker.
+ */
+enum sf_carried {
+    SF_CARRIED_ARGUMENTS_OUT = 1, /* pickled */
+    SF_CARRIED_ARGUMENTS_IN = 2,  /* unpickled */
+    SF_CARRIED_RESULT_OUT = 3,
+    SF_CARRIED_RESULT_IN = 4,
+};
+
 struct sf_record {
     uint64_t tsc;    /* the CPU's timestamp counter, raw */
     uint16_t kind;   /* enum sf_event_kind */
