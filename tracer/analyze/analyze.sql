@@ -21,16 +21,25 @@ INSERT OR IGNORE INTO cpu_time
   WHERE e.kind = EVENT_USAGE AND (SELECT count(*) FROM log l WHERE l.process = e.process) <= 1
   GROUP BY e.process;
 
+-- Who waits for a process: its parent, but for one that multiprocessing's fork server has forked for it.
+CREATE TEMP VIEW waiter AS
+  SELECT p.id AS process, coalesce((
+    SELECT q.process FROM log l JOIN log q ON q.pid = l.parent_pid AND q.space = l.space AND q.start_tsc <= l.start_tsc
+    WHERE l.process = p.id AND q.process <> p.id AND q.process <> p.parent
+      AND NOT EXISTS(SELECT 1 FROM log o WHERE o.process = p.parent AND o.pid = l.parent_pid)
+    ORDER BY q.start_tsc DESC LIMIT 1), p.parent) AS by
+  FROM process p WHERE p.parent IS NOT NULL;
+
 -- What children without a log have used: what a process's children have used, but for those with a log. If one of these
 -- does not say what it used, it may be as much as its life on all CPUs. `little` is not worth a word: a child that starts an
 -- interpreter of its own uses some time before it has a log, on a busy machine up to 0.1 s.
 CREATE TEMP VIEW cpu_without_log AS
   SELECT c.process, c.children - coalesce(k.ns, 0) AS ns, 2e7 + 0.05 * c.children + 1e8 * coalesce(k.logs, 0) AS little
   FROM cpu_time c LEFT JOIN (
-    SELECT p.parent, total(coalesce(u.own + u.children, (p.end_ns - p.start_ns) * 1.0 * coalesce(m.value, 1))) AS ns,
+    SELECT w.by, total(coalesce(u.own + u.children, (p.end_ns - p.start_ns) * 1.0 * coalesce(m.value, 1))) AS ns,
            count(*) AS logs
-    FROM process p LEFT JOIN cpu_time u ON u.process = p.id LEFT JOIN meta m ON m.key = 'cpus'
-    WHERE p.parent IS NOT NULL GROUP BY p.parent) k ON k.parent = c.process
+    FROM waiter w JOIN process p ON p.id = w.process LEFT JOIN cpu_time u ON u.process = p.id
+    LEFT JOIN meta m ON m.key = 'cpus' GROUP BY w.by) k ON k.by = c.process
   WHERE NOT EXISTS(SELECT 1 FROM kernel_life WHERE kernel_life.process = c.process);
 
 CREATE TEMP VIEW shown_note AS

@@ -15,6 +15,7 @@ enum dependency_type {
     DEPENDENCY_REQUEST,     /* a: task of a Generator: an item is wanted */
     DEPENDENCY_SUBMIT,      /* a: process, b: number of what it has submitted to an executor */
     DEPENDENCY_START,       /* a: process: it was forked */
+    DEPENDENCY_LEAVING,     /* a: process: it has begun to end */
     DEPENDENCY_END,         /* a: process: it ended */
     DEPENDENCY_CHILD_END,   /* a: process: one of its children ended */
 };

@@ -28,6 +28,8 @@ struct build {
     struct chain *chains;
     struct dependencies *dependencies;
     size_t room, mark_room;
+    int *senders; /* by the number of a message's dependency: the process that sent it; PROCESS_NONE: not known */
+    size_t sender_count, sender_room;
     bool failed; /* no memory */
 };
 
@@ -74,6 +76,27 @@ static void provide(struct build *build, int process, enum dependency_type type,
     struct step *step = add_mark(build, process);
     if (step)
         step->provided = number_of(build, type, a, b);
+}
+
+static void provide_message(struct build *build, const struct activity_event *e)
+{
+    uint32_t number = number_of(build, DEPENDENCY_MESSAGE, e->object, e->a);
+    while (build->sender_count <= number) {
+        int *grown = array_grow(build->senders, build->sender_count, &build->sender_room, sizeof *grown);
+        build->failed |= !grown;
+        if (!grown)
+            return;
+        build->senders = grown;
+        grown[build->sender_count++] = PROCESS_NONE;
+    }
+    build->senders[number] = e->process;
+    provide(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+}
+
+static bool is_sent_by_itself(struct build *build, const struct activity_event *e)
+{
+    uint32_t number = number_of(build, DEPENDENCY_MESSAGE, e->object, e->a);
+    return number < build->sender_count && build->senders[number] == e->process;
 }
 
 /* From here the process goes on only when the dependency is provided. If it has waited, all parts of its last wait were
@@ -263,16 +286,26 @@ static void on_end_of_wait(struct build *build, const struct activity_event *e)
     }
 }
 
-/* The same of another thread than the first. */
+/* The same of another thread than the first. With messages to themselves threads of a process wake each other: what
+ * comes from others has another way. */
 static void on_end_of_wait_elsewhere(struct build *build, const struct activity_event *e)
 {
     int other = processes_of_task(build->graph->processes, e->object);
-    if (e->kind == SF_EVENT_RECEIVE && e->a)
+    if (e->kind == SF_EVENT_RECEIVE && e->a && !is_sent_by_itself(build, e))
         require_in_other_thread(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
     else if (e->kind == SF_EVENT_JOIN && other != PROCESS_NONE)
         require_in_other_thread(build, e->process, DEPENDENCY_END, other, 0);
     else if (e->kind == SF_EVENT_NEXT && e->a)
         require_in_other_thread(build, e->process, DEPENDENCY_ITEM, other, 0);
+}
+
+/* Its result is on the way to the process that wants it. Other threads of a worker with a task do chunks of an executor
+ * of its own; those of a remote worker, which has none, do the parent's. */
+static void on_end_of_chunk(struct build *build, const struct activity_event *e)
+{
+    const struct process *worker = &build->graph->processes->rows[e->process];
+    if (e->first_thread || !worker->task)
+        provide(build, e->process, DEPENDENCY_RESULT, worker->parent, 0);
 }
 
 static void on_end(struct build *build, const struct activity_event *e)
@@ -284,7 +317,7 @@ static void on_end(struct build *build, const struct activity_event *e)
     switch (e->kind) {
     case SF_EVENT_SEND:
         if (e->a)
-            provide(build, e->process, DEPENDENCY_MESSAGE, e->object, e->a);
+            provide_message(build, e);
         break;
     case SF_EVENT_RECEIVE:
         if (e->a)
@@ -298,7 +331,7 @@ static void on_end(struct build *build, const struct activity_event *e)
         provide(build, e->process, DEPENDENCY_ITEM, e->process, 0);
         break;
     case SF_EVENT_CHUNK:
-        provide(build, e->process, DEPENDENCY_RESULT, build->graph->processes->rows[e->process].parent, 0);
+        on_end_of_chunk(build, e);
         break;
     default:
         break;
@@ -307,7 +340,10 @@ static void on_end(struct build *build, const struct activity_event *e)
 
 static void provide_end(struct build *build, int process)
 {
+    const struct chain *chain = &build->chains[process];
     int parent = build->graph->processes->rows[process].parent;
+    if (chain->waited != GRAPH_NONE && chain->reason == SF_WAIT_REQUEST && !chain->awaited && parent != PROCESS_NONE)
+        require(build, process, DEPENDENCY_LEAVING, parent, 0); /* a server: it lives as long as whom it serves */
     provide(build, process, DEPENDENCY_END, process, 0);
     if (parent != PROCESS_NONE)
         provide(build, process, DEPENDENCY_CHILD_END, parent, 0);
@@ -368,6 +404,8 @@ static void on_event(void *arg, const struct activity_event *e)
     assert(build->failed || build->chains[e->process].now_ns == e->ns);
     if (e->kind == SF_EVENT_EXIT) {
         provide_end(build, e->process);
+    } else if (e->kind == SF_EVENT_USAGE) {
+        provide(build, e->process, DEPENDENCY_LEAVING, e->process, 0);
     } else if (e->kind == SF_EVENT_SUBMIT) {
         provide(build, e->process, DEPENDENCY_SUBMIT, e->process, e->a);
     } else if (e->kind == SF_EVENT_PICKLED || e->kind == SF_EVENT_COPIED) {
@@ -443,6 +481,7 @@ int graph_build(struct graph *graph, sqlite3 *db, const struct processes *proces
         error = graph_link(graph);
     }
     dependencies_free(build.dependencies);
+    free(build.senders);
     free(build.chains);
     return error;
 }

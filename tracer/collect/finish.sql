@@ -10,6 +10,29 @@ UPDATE process SET parent = coalesce(
     (SELECT nullif(t.creator, l.process) FROM task t WHERE t.id = process.task))
 FROM log l WHERE l.process = process.id AND process.parent IS NULL;
 
+-- A process of multiprocessing that was started by spawn or forkserver, or by loky, is a new interpreter, or a child of the
+-- server. It has given its task a number of its own; FORK has the one that its starter gave, and its pid. It is the first
+-- process of that pid from there on, if its task has that name. Both tasks become the starter's, who is its parent.
+CREATE TEMP TABLE started(child INTEGER PRIMARY KEY, starter INTEGER, task INTEGER, own INTEGER);
+INSERT OR IGNORE INTO started
+  SELECT child, starter, task, (
+    SELECT min(t.id) FROM task t JOIN task s ON s.id = task
+    WHERE t.creator = child AND t.name = s.name AND t.kind = s.kind AND t.process IS NULL) AS own
+  FROM (SELECT (SELECT l.process FROM log l JOIN log q ON q.process = f.process AND q.space = l.space
+                WHERE l.pid = f.a AND l.start_tsc >= b.tsc ORDER BY l.start_tsc LIMIT 1) AS child,
+               f.process AS starter, f.object AS task
+        FROM (SELECT 1 FROM process WHERE task IS NULL LIMIT 1) CROSS JOIN event f CROSS JOIN event b ON b.rowid = f.begin
+        WHERE f.kind = EVENT_FORK AND f.phase = 2 AND f.a > 0)
+  WHERE own IS NOT NULL AND child <> starter AND (SELECT task FROM process WHERE id = child) IS NULL;
+UPDATE event SET object = s.task FROM started s
+WHERE s.child = event.process AND s.own = event.object
+  AND event.kind IN (SELECT id FROM event_kind WHERE object = 'task');
+UPDATE number SET id = s.task FROM started s WHERE number.type = 't' AND number.id = s.own;
+UPDATE process SET task = s.task, parent = s.starter FROM started s WHERE s.child = process.id;
+UPDATE task SET process = s.child FROM started s WHERE s.task = task.id;
+DELETE FROM task WHERE id IN (SELECT own FROM started);
+DROP TABLE started;
+
 -- The recorded death (`reap`) of a log's process: the first one of its pid after the log's start. Only a process's parent
 -- can reap it, so nobody else is believed. A parent has the pid of its own pid namespace: the child's too, or the
 -- collector's.

@@ -33,8 +33,9 @@ static const char usage[] =
     "  -o, --output FILE  the database (snakefish.db). An older trace there is replaced, any other file refused\n"
     "  -q, --quiet        without that line; messages about what failed stay\n"
     "  --instrument LIBRARY\n"
-    "                     record what the program does with this library, too: multiprocessing, or all that can be\n"
-    "                     recorded (SNAKEFISH_TRACE_INSTRUMENT in the environment does the same)\n"
+    "                     record what the program does with this library, too: multiprocessing, concurrent.futures,\n"
+    "                     loky, joblib, several of them with commas between, or all of them\n"
+    "                     (SNAKEFISH_TRACE_INSTRUMENT in the environment does the same)\n"
     "  --no-load          only processes that import snakefish are traced. Otherwise every Python that is started "
     "loads\n"
     "                     it, unless it is told to ignore its environment (-I, -E) or its site (-S)\n"
@@ -256,6 +257,22 @@ static int record(const struct wishes *wishes, char **argv)
     return status_of(program.status); /* also if the trace failed, which the message says: a script may depend on it */
 }
 
+/* Whether these words, with commas between, are libraries that snakefish/_instrument_later.py knows. */
+static bool are_libraries(const char *words)
+{
+    static const char *const known[] = {"all", "multiprocessing", "concurrent.futures", "loky", "joblib"};
+    for (const char *word = words;; word++) {
+        size_t n = strcspn(word, ","), i = 0;
+        while (i < sizeof known / sizeof *known && (strncmp(word, known[i], n) || known[i][n]))
+            i++;
+        if (i == sizeof known / sizeof *known)
+            return false;
+        word += n;
+        if (!*word)
+            return true;
+    }
+}
+
 int cmd_record(int argc, char **argv)
 {
     static const struct option options[] = {{"output", required_argument, NULL, 'o'},
@@ -279,8 +296,12 @@ int cmd_record(int argc, char **argv)
             wishes.kernel = true;
         else if (next == 'n')
             wishes.load = false;
-        else if (next == 'i' && strcmp(optarg, "all") && strcmp(optarg, "multiprocessing"))
-            return command_usage(usage, "--instrument must be multiprocessing or all, not %s", optarg);
+        else if (next == 'i' && !are_libraries(optarg))
+            return command_usage(
+                usage,
+                "--instrument must be all, or some of multiprocessing, concurrent.futures, loky and joblib, "
+                "not %s",
+                optarg);
         else if (next == 'i')
             wishes.instrument = optarg;
         else if (next == 'l' && !(wishes.log_records = command_log_records(optarg)))

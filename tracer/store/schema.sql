@@ -231,17 +231,37 @@ CREATE VIEW message AS
       ORDER BY m.rowid LIMIT 1)
     WHERE s.kind = EVENT_SEND AND s.phase = 2 AND +s.a > 0);
 
--- One row per task that was handed to an Executor: a call of submit, or a chunk of its map. number: unique within owner,
--- the process that submitted it. waiting: the tasks that waited before it. queueing_ns: until a worker began with it; the
--- columns of a task that none began with are NULL. One that was sent again, because its worker died before it began, has
--- the worker that ran it. run_ns: f and sending its result; until the worker's end where it died.
+-- One row per time that the arguments or the result of a task of an instrumented executor were pickled or unpickled. owner and
+-- number: as in `submission`. what: arguments | result. process: where, the owner or the worker. lane: its thread.
+CREATE VIEW carriage AS
+  SELECT iif(c.b IN (1, 4), c.process, (SELECT w.parent FROM process w WHERE w.id = c.process)) AS owner, c.a AS number,
+         iif(c.b IN (1, 2), 'arguments', 'result') AS what, c.process, c.lane, p.a AS bytes, p.start_ns,
+         p.end_ns - p.start_ns AS duration_ns
+  FROM event c JOIN (
+    SELECT e.process, e.seq, e.a, e.ns AS end_ns,
+           (SELECT s.ns + CAST((e.b - s.tsc) * s.ns_per_tick AS INTEGER) FROM clock_segment s
+            WHERE s.from_tsc <= e.b ORDER BY s.from_tsc DESC LIMIT 1) AS start_ns
+    FROM event_time e WHERE e.kind = EVENT_PICKLED) p ON p.process = c.process AND p.seq = c.seq - 1
+  WHERE c.kind = EVENT_CARRIED;
+
+-- One row per task that was handed to an executor, snakefish's or an instrumented one: a call of submit, or a chunk of its
+-- map, or a batch of joblib's. number: unique within owner, the process that submitted it. waiting: the tasks that waited
+-- before it. worker: the process that ran it, for a task of threads the owner itself. queueing_ns: until a worker began with
+-- it; the columns of a task that none began with are NULL. One that was sent again, because its worker died before it began,
+-- has the worker that ran it. run_ns: f, and of a worker of snakefish.Executor sending its result; until the worker's end
+-- where it died. calls: of f in it. argument_bytes, result_bytes, pickling_ns (both, there and back): of instrumented
+-- executors only.
 CREATE VIEW submission AS
   SELECT s.process AS owner, s.a AS number, s.b AS waiting, s.ns AS submit_ns, w.process AS worker,
-         w.start_ns - s.ns AS queueing_ns, w.start_ns AS run_begin_ns, w.duration_ns AS run_ns
+         w.start_ns - s.ns AS queueing_ns, w.start_ns AS run_begin_ns, w.duration_ns AS run_ns, w.calls,
+         c.argument_bytes, c.result_bytes, c.pickling_ns
   FROM event_time s
-  LEFT JOIN (SELECT c.process, p.parent, c.a, c.start_ns, c.duration_ns FROM span c JOIN task t ON t.id = c.object
-             JOIN process p ON p.id = c.process
-             WHERE c.kind = 'chunk' AND t.kind = 'executor-worker') w ON w.parent = s.process AND w.a = s.a
+  LEFT JOIN (SELECT c.process, iif(c.object IS NULL, c.process, p.parent) AS owner, c.a, c.start_ns, c.duration_ns, c.b AS calls
+             FROM span c JOIN process p ON p.id = c.process LEFT JOIN task t ON t.id = c.object
+             WHERE c.kind = 'chunk' AND (t.kind = 'executor-worker' OR c.object IS NULL)) w ON w.owner = s.process AND w.a = s.a
+  LEFT JOIN (SELECT owner, number, max(iif(what = 'arguments', bytes, NULL)) AS argument_bytes,
+                    max(iif(what = 'result', bytes, NULL)) AS result_bytes, sum(duration_ns) AS pickling_ns
+             FROM carriage GROUP BY 1, 2) c ON c.owner = s.process AND c.number = s.a
   WHERE s.kind = EVENT_SUBMIT;
 
 -- What sharing variables between tasks has cost (snakefish.merge, share=): one row per variable, and one whose variable is

@@ -411,8 +411,8 @@ def test_where_no_end_can_be_watched_a_life_ends_when_it_was_last_seen(db):
 
 
 def test_only_libraries_that_can_be_recorded_are_taken(db):
-    done = trace("record", "-o", db, "--instrument", "joblib", "--", "/bin/true")
-    assert done.returncode == 2 and "--instrument must be multiprocessing or all, not joblib" in done.stderr
+    done = trace("record", "-o", db, "--instrument", "joblib,dask", "--", "/bin/true")
+    assert done.returncode == 2 and "joblib, not joblib,dask" in done.stderr
     for library in ("multiprocessing", "all"):
         done = trace("record", "-q", "-o", db, "--instrument", library, "--", "sh", "-c", "echo $SNAKEFISH_TRACE_INSTRUMENT")
         assert (done.returncode, done.stdout) == (0, library + "\n")
