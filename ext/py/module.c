@@ -63,6 +63,7 @@ static int execute(PyObject *module)
         PyModule_AddFunctions(module, sf_changes_functions) || PyModule_AddFunctions(module, sf_samples_functions) ||
         PyModule_AddFunctions(module, sf_instrument_message_functions) ||
         PyModule_AddFunctions(module, sf_instrument_pipe_functions) ||
+        PyModule_AddFunctions(module, sf_instrument_pickle_functions) ||
         PyModule_AddFunctions(module, sf_instrument_task_functions))
         return -1;
     return 0;

@@ -4,7 +4,7 @@ A replacement of a method gets the method first, then the method's arguments. Mo
 ext/py/trace/instrument_message.c. ext/core/log/pipe_numbers.h says how messages are numbered.
 """
 
-from multiprocessing import connection, process, queues, reduction
+from multiprocessing import connection, process, queues, reduction, synchronize
 
 from snakefish import _snakefish
 from snakefish._snakefish import (
@@ -21,6 +21,7 @@ from snakefish._snakefish import (
     _instrument_wait as wait,
     _instrument_write as write,
 )
+from snakefish._instrument_waits import wait_for_message
 
 
 def _pipe(original, duplex=True):
@@ -63,6 +64,10 @@ def _put(original, self, obj, block=True, timeout=None):
     return original(self, obj, block, timeout)
 
 
+def _accept(original, self):
+    return wait(original, FOR_MESSAGE, None, self)
+
+
 _Base = connection.Connection.__mro__[1]
 
 METHODS = [
@@ -80,6 +85,8 @@ METHODS = [
     (queues.Queue, "get", _get),
     (queues.Queue, "put", _put),
     (queues.JoinableQueue, "put", _put),
+    (synchronize.Condition, "wait", wait_for_message),
+    (connection.Listener, "accept", _accept),
 ]
 CLASS_METHODS = [
     (reduction.ForkingPickler, "dumps", pickle),

@@ -19,6 +19,7 @@ from snakefish._snakefish import (
     _OUTCOME_RAISED as RAISED,
     _OUTCOME_RETURNED as RETURNED,
     _PHASE_INSTANT as INSTANT,
+    _TASK_EXECUTOR_WORKER as TASK_EXECUTOR_WORKER,
     _TASK_PROCESS as TASK_PROCESS,
     _WAIT_CHILD as FOR_CHILD,
     _WAIT_REQUEST as FOR_REQUEST,
@@ -42,8 +43,13 @@ def _name_of(process):
     return str(process._name).encode(errors="replace").decode()
 
 
+def _kind_of(process):
+    is_worker = getattr(getattr(process, "_target", None), "__qualname__", None) == "_process_worker"
+    return TASK_EXECUTOR_WORKER if is_worker else TASK_PROCESS
+
+
 def _give_task(self):
-    task = new_task(_name_of(self), TASK_PROCESS)
+    task = new_task(_name_of(self), _kind_of(self))
     self._snakefish_task = family(), task
     return task
 
@@ -103,7 +109,7 @@ def _join(original, self, timeout=None):
     return span(wait, JOIN, task, 0, 0, ended, original, FOR_CHILD, task, self, timeout)
 
 
-def _poll(original, self, *args, **kwargs):
+def poll(original, self, *args, **kwargs):
     before = self.returncode
     status = original(self, *args, **kwargs)
     if before is None and status is not None:
@@ -124,7 +130,7 @@ METHODS = [
     (process.BaseProcess, "_bootstrap", _bootstrap),
     (process.BaseProcess, "join", _join),
     (popen_fork.Popen, "_launch", _launch),
-    (popen_fork.Popen, "poll", _poll),
-    (popen_forkserver.Popen, "poll", _poll),
+    (popen_fork.Popen, "poll", poll),
+    (popen_forkserver.Popen, "poll", poll),
     (forkserver, "main", _serve),
 ]

@@ -12,8 +12,6 @@ A replacement of a method gets the method first, then the method's arguments.
 import selectors
 import threading
 
-from multiprocessing import connection, synchronize
-
 from snakefish._snakefish import (
     _WAIT_MESSAGE as FOR_MESSAGE,
     _WAIT_THREAD as FOR_THREAD,
@@ -21,7 +19,7 @@ from snakefish._snakefish import (
 )
 
 
-def _wait(original, self, timeout=None):
+def wait_for_message(original, self, timeout=None):
     return original(self, timeout) if timeout == 0 else wait(original, FOR_MESSAGE, None, self, timeout)
 
 
@@ -29,17 +27,11 @@ def _join(original, self, timeout=None):
     return original(self, timeout) if timeout == 0 else wait(original, FOR_THREAD, None, self, timeout)
 
 
-def _accept(original, self):
-    return wait(original, FOR_MESSAGE, None, self)
-
-
 _PollLikeSelector = selectors.PollSelector.__mro__[1]
 
 METHODS = [
-    (threading.Condition, "wait", _wait),
+    (threading.Condition, "wait", wait_for_message),
     (threading.Thread, "join", _join),
-    (synchronize.Condition, "wait", _wait),
-    (_PollLikeSelector, "select", _wait),
-    (selectors.EpollSelector, "select", _wait),
-    (connection.Listener, "accept", _accept),
+    (_PollLikeSelector, "select", wait_for_message),
+    (selectors.EpollSelector, "select", wait_for_message),
 ]

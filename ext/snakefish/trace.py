@@ -24,7 +24,8 @@ _INSTRUMENT_ENV = "SNAKEFISH_TRACE_INSTRUMENT"
 
 _outer = ""  # the directory of the session that the environment named, or asked for
 _inner = None  # (the program's own session, which has joined that one; the process that it belongs to)
-_has_set_environment = False  # whether SNAKEFISH_TRACE_INSTRUMENT is instrument()'s
+_asked: list = []  # the libraries that the program has asked instrument() for
+_environment_before = None  # SNAKEFISH_TRACE_INSTRUMENT before that
 _told: set = set()  # (path, kernel) of such sessions of which stderr has been told
 
 
@@ -222,42 +223,58 @@ def session(path, *, kernel=False, sample_hz=0):
 
 def instrument(library):
     """Wraps the library's methods from now on, so that unchanged programs write the same events as snakefish's own
-    calls.
+    calls, in this process and those that it starts. It may be called while tracing is on or off, and for several libraries.
 
-    library: "multiprocessing", that is Process, Connection, Queue, SimpleQueue and Pool, in this process and those that
-    it starts. Recorded are processes with their start, run, exit and join; every message with its sender, receiver and
-    bytes; waits; maps, chunks and results of Pools. It may be called while tracing is on or off. These messages have no
-    number, and so no row in the view `message`: those in pipes that existed before, in the sockets of Listener and
-    Client, and in pipes shared with processes started by spawn or forkserver.
+    library: "multiprocessing", that is Process, Connection, Queue, SimpleQueue and Pool: processes with their start, run,
+    exit and join; every message with its sender, receiver and bytes; waits; maps, chunks and results of Pools. These
+    messages have no number, and so no row in the view `message`: those in pipes that existed before, in the sockets of
+    Listener and Client, and in pipes shared with processes started by spawn or forkserver.
 
-    What is replaced in multiprocessing also serves programs that use it through concurrent.futures. Replaced elsewhere,
-    because programs wait there for their workers, or pass descriptors on: threading.Condition.wait, threading.Thread.join
-    and the select of selectors; socket.send_fds, os.dup2, os.set_inheritable, os.posix_spawn, os.posix_spawnp,
-    subprocess._fork_exec and _posixsubprocess.fork_exec. Each calls its original with the same arguments.
+    "concurrent.futures": the tasks of ProcessPoolExecutor and ThreadPoolExecutor, each with its queueing, its run, and the
+    bytes and the pickling of its arguments and its result on both sides. With ProcessPoolExecutor comes what
+    "multiprocessing" records.
+
+    "all": each of these. A library is instrumented when the program imports it; only "multiprocessing" is imported now.
+
+    Replaced elsewhere, because programs wait there for their workers, or pass descriptors on: threading.Condition.wait,
+    threading.Thread.join and the select of selectors; socket.send_fds, os.dup2, os.set_inheritable, os.posix_spawn,
+    os.posix_spawnp, subprocess._fork_exec and _posixsubprocess.fork_exec. Each calls its original with the same arguments.
 
     Calling it again does nothing. ValueError for another library, RuntimeError when this version of the library lacks a
-    method that is to be wrapped.
+    method that is to be wrapped; where it is imported later, stderr says so.
     """
-    global _has_set_environment
-    from snakefish import _instrument, _instrument_later
+    from snakefish import _instrument_later
 
-    _instrument_later.forget()
-    _instrument.instrument(library)
-    if not os.environ.get(_INSTRUMENT_ENV):
-        os.environ[_INSTRUMENT_ENV] = library  # for programs started from here
-        _has_set_environment = True
+    _instrument_later.check(library)
+    if library == "multiprocessing":
+        import multiprocessing  # noqa: F401
+    _instrument_later.instrument(library)
+    _set_environment([*_asked, *(one for one in _instrument_later.named(library) if one not in _asked)])
 
 
 def uninstrument(library):
-    """Puts back what instrument(library) has replaced, in this process. Does nothing where nothing was replaced."""
-    global _has_set_environment
-    from snakefish import _instrument, _instrument_later
+    """Puts back what instrument(library) has replaced, in this process: what no other instrumented library needs, too. Does
+    nothing where nothing was replaced."""
+    from snakefish import _instrument_later
 
-    _instrument_later.forget()
-    _instrument.uninstrument(library)
-    if _has_set_environment:
+    _instrument_later.uninstrument(library)
+    _set_environment([one for one in _asked if one not in _instrument_later.named(library)])
+
+
+def _set_environment(libraries):
+    """For programs started from here: what SNAKEFISH_TRACE_INSTRUMENT said before, and what the program has asked for."""
+    global _environment_before
+    if not _asked:
+        _environment_before = os.environ.get(_INSTRUMENT_ENV)
+    if libraries == _asked:
+        return
+    _asked[:] = libraries
+    if libraries:
+        os.environ[_INSTRUMENT_ENV] = ",".join(filter(None, [_environment_before, *libraries]))
+    elif _environment_before is None:
         os.environ.pop(_INSTRUMENT_ENV, None)
-        _has_set_environment = False
+    else:
+        os.environ[_INSTRUMENT_ENV] = _environment_before
 
 
 def _stop_at_exit():
@@ -326,7 +343,7 @@ def _start_from_environment():
     if os.environ.get(_INSTRUMENT_ENV):
         from snakefish import _instrument_later
 
-        _instrument_later.instrument(os.environ[_INSTRUMENT_ENV].split(","), instrument)
+        _instrument_later.instrument_from_environment(os.environ[_INSTRUMENT_ENV])
 
 
 def __dir__():

@@ -6,7 +6,7 @@ without it.
 snakefish's Executor is among the executors: its tests are those of ProcessPoolExecutor (tests/py/executor_peers.py).
 
 Each class of tests is run twice, in processes of its own: plain, and under `snakefish-trace record` with
-SNAKEFISH_TRACE_INSTRUMENT=multiprocessing. Every test must have the same result both times: passed, failed, an error, or
+SNAKEFISH_TRACE_INSTRUMENT=all. Every test must have the same result both times: passed, failed, an error, or
 skipped. Where it has not, the test is run alone, plain, --again times: a result that it has there too at least once is a
 whim of the test, and is only told. Each trace must have closed books and no event that stands before its cause. The tests
 are those of this interpreter's package `test` (Debian: libpython3.11-testsuite); where that is missing, all is skipped.
@@ -109,25 +109,30 @@ def tests_of(module):
     return found
 
 
+def end_group(process, limit):
+    """Whether this leader of a process group has ended within so many seconds; if not, the group is killed."""
+    try:
+        process.wait(limit)
+        return True
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return False
+
+
 def run(names, limit, db=None):
     """(id -> (result, why), what was printed, whether it ended in time)."""
     path = os.pathsep.join(filter(None, [os.path.join(BUILD, "lib"), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, os.path.abspath(__file__), "--run"]
     if db:
-        environment["SNAKEFISH_TRACE_INSTRUMENT"] = "multiprocessing"
+        environment["SNAKEFISH_TRACE_INSTRUMENT"] = "all"
         command = [TRACER, "record", "-q", "-o", db, "--", sys.executable, "-m", "snakefish", *command[1:]]
     with tempfile.TemporaryDirectory(prefix="sf-peers-") as folder, tempfile.TemporaryFile() as output:
         notes = os.path.join(folder, "notes")
         process = subprocess.Popen([*command, notes, *names], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=output, stderr=output, start_new_session=True)
-        in_time = True
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            in_time = False
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        in_time = end_group(process, limit)
         output.seek(0)
         said = output.read().decode(errors="replace")
         found = {}
@@ -151,10 +156,10 @@ def wrongs_of_trace(path):
 
 
 class Differences:
-    """What the driver found, counted and told."""
+    """What the driver found, counted and told. driver: the file that runs such tests, by its run()."""
 
-    def __init__(self, options):
-        self.options = options
+    def __init__(self, options, run=None, driver="peers"):
+        self.options, self.run, self.driver = options, run, driver
         self.passed = self.failed = self.skipped = 0
 
     def compare(self, test, plain, traced):
@@ -162,7 +167,8 @@ class Differences:
             self.skipped += plain[0] == "skipped"
             self.passed += plain[0] != "skipped"
             return
-        again = [run([test], self.options.limit)[0].get(test, ("ended early", ""))[0] for _ in range(self.options.again)]
+        once_more = self.run or run
+        again = [once_more([test], self.options.limit)[0].get(test, ("ended early", ""))[0] for _ in range(self.options.again)]
         if traced[0] in again:
             self.passed += 1
             print(f"  {test}: {traced[0]}, and so in {again.count(traced[0])} of {len(again)} runs without a trace")
@@ -170,7 +176,7 @@ class Differences:
         self.failed += 1
         print(f"FAIL {test}: {plain[0]} without a trace ({len(again)} times more: {', '.join(sorted(set(again)))}), "
               f"{traced[0]} with one\n    " + "\n    ".join(traced[1].strip().splitlines()[-25:]) +
-              f"\n  again: python3 tests/stress/peers.py --test {test}", flush=True)
+              f"\n  again: python3 tests/stress/{self.driver}.py --test {test}", flush=True)
 
     def take(self, name, tests, plain, traced, wrong):
         (plain, _, _), (traced, said, in_time) = plain, traced
@@ -182,10 +188,10 @@ class Differences:
         self.passed += not wrong
         if wrong:
             print(f"FAIL the trace of {name}: " + "; ".join(wrong[:10]) +
-                  f"\n  again: python3 tests/stress/peers.py --test {name}", flush=True)
+                  f"\n  again: python3 tests/stress/{self.driver}.py --test {name}", flush=True)
 
 
-def run_class(name, tests, options, folder):
+def run_class(name, tests, options, folder, run=run):
     """Both runs of a class, and what is wrong with its trace."""
     db = os.path.join(folder, name + ".db")
     plain = run(tests, options.limit)

@@ -63,6 +63,7 @@ static struct {
  * thread's copy goes with it into the child. */
 static __thread struct {
     uint32_t task;
+    bool unseen;
     char name[SF_NAME_BYTES];
 } next_fork __attribute__((tls_model("initial-exec")));
 
@@ -421,12 +422,19 @@ void sf_log_rename(const char *name)
 void sf_log_fork_as(uint32_t task, const char *name)
 {
     next_fork.task = task;
+    next_fork.unseen = false;
     copy_name(next_fork.name, name ? name : own.name);
+}
+
+void sf_log_fork_unseen(void)
+{
+    next_fork.unseen = true;
 }
 
 static void forget_next_fork(void)
 {
     next_fork.task = 0;
+    next_fork.unseen = false;
     next_fork.name[0] = '\0';
 }
 
@@ -437,6 +445,7 @@ static void start_log_in_child(void)
     uint64_t tsc = sf_tsc_read_fenced(), parent_tsc = sf_log_self.header ? sf_log_self.header->start_tsc : 0;
     uint32_t task = next_fork.task;
     pid_t parent = own.pid;
+    bool unseen = next_fork.unseen;
     forks++;
     bool same_space = getppid() == parent; /* across namespaces the parent has no number, and getppid gives 0 */
     close_log();
@@ -445,7 +454,7 @@ static void start_log_in_child(void)
         memcpy(own.name, next_fork.name, SF_NAME_BYTES);
     forget_next_fork();
     own.pid = getpid();
-    if (!sf_log_enabled())
+    if (unseen || !sf_log_enabled())
         return;
     own.space = same_space ? own.space : sf_identity_space();
     if (make_log(tsc, 0, task, parent, parent_tsc))

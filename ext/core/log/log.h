@@ -66,6 +66,10 @@ void sf_log_rename(const char *name);
  * the fork. */
 void sf_log_fork_as(uint32_t task, const char *name);
 
+/* The child that the calling thread's next fork makes gets no log: it runs nothing of the program's. Reset as above,
+ * also by sf_log_fork_as(0, NULL). */
+void sf_log_fork_unseen(void);
+
 /* The next task or channel number, unique in the tree of forks below the first process that called sf_log_init. */
 uint32_t sf_log_next_task(void);
 uint32_t sf_log_next_channel(void);

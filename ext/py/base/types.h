@@ -10,6 +10,7 @@ PyObject *sf_span_type(void); /* a new type, or NULL with an exception */
 extern PyMethodDef sf_map_functions[], sf_imap_functions[], sf_clock_functions[], sf_trace_functions[];
 extern PyMethodDef sf_thread_names_functions[], sf_programs_functions[], sf_remote_functions[], sf_changes_functions[];
 extern PyMethodDef sf_samples_functions[];
-extern PyMethodDef sf_instrument_message_functions[], sf_instrument_pipe_functions[], sf_instrument_task_functions[];
+extern PyMethodDef sf_instrument_message_functions[], sf_instrument_pipe_functions[], sf_instrument_task_functions[],
+    sf_instrument_pickle_functions[];
 
 #endif

@@ -68,13 +68,19 @@ void sf_call_end(struct sf_call *call)
     depth = (unsigned)(call - calls);
 }
 
+/* b of the WAIT: a wait for work names no channel, because what it is for is what the CHUNK after it says. */
+static uint64_t waits_for(const struct sf_call *call)
+{
+    return call->waiting == SF_WAIT_WORK ? 0 : sf_pipe_numbers_channel(call->pipe);
+}
+
 void sf_call_wait_begin(struct sf_call *call, enum sf_wait reason)
 {
     if (!call || call->waiting)
         return;
     call->waiting = reason;
     call->wait_era = sf_call_era();
-    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, sf_pipe_numbers_channel(call->pipe));
+    sf_log_write(SF_EVENT_WAIT, SF_PHASE_BEGIN, 0, reason, waits_for(call));
 }
 
 void sf_call_wait_end(struct sf_call *call)
@@ -82,7 +88,7 @@ void sf_call_wait_end(struct sf_call *call)
     if (!call)
         return;
     if (call->waiting && call->wait_era == sf_call_era())
-        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, call->waiting, sf_pipe_numbers_channel(call->pipe));
+        sf_log_write(SF_EVENT_WAIT, SF_PHASE_END, 0, call->waiting, waits_for(call));
     call->waiting = 0;
 }
 

@@ -29,6 +29,9 @@
 enum { STOPPED_WRITER_NS = 1000000000 }; /* a writer that makes others wait that long is taken to be stopped */
 
 static __thread uint64_t last_bytes; /* of the message that this thread wrote last */
+/* What this thread waits for where it waits for a message: MESSAGE, or WORK in the call of a worker for its next task.
+ */
+static __thread enum sf_wait for_message = SF_WAIT_MESSAGE;
 
 static bool is_ready(int fd, short events)
 {
@@ -184,7 +187,7 @@ static PyObject *receive_from(PyObject *object, bool waits, PyObject *method, Py
     if (connection.in && !sf_call_around(object, SF_EVENT_RECEIVE))
         call = sf_call_begin(object, connection.in, SF_EVENT_RECEIVE);
     if (call && waits && !has_message(connection))
-        sf_call_wait_begin(call, SF_WAIT_MESSAGE);
+        sf_call_wait_begin(call, for_message);
     PyObject *received = sf_instrument_call(method, args, count, keywords);
     sf_call_end(call);
     return received;
@@ -207,6 +210,17 @@ static PyObject *call_get(PyObject *Py_UNUSED(module), PyObject *const *args, Py
     if (blocks < 0)
         return NULL;
     return receive_from(args[1], blocks, args[0], args + 3, count - 3, keywords);
+}
+
+/* method, ... */
+static PyObject *call_for_work(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    if (!sf_instrument_has(count, 1))
+        return NULL;
+    for_message = SF_WAIT_WORK;
+    PyObject *got = sf_instrument_call(args[0], args + 1, count - 1, keywords);
+    for_message = SF_WAIT_MESSAGE;
+    return got;
 }
 
 /* Looks at the message that was read (an io.BytesIO). Its bytes, or -1. */
@@ -251,7 +265,7 @@ static PyObject *call_read(PyObject *Py_UNUSED(module), PyObject *const *args, P
     if (!call)
         call = own = sf_call_begin(args[1], pipe, SF_EVENT_RECEIVE);
     if (call && !has_message(connection))
-        sf_call_wait_begin(call, SF_WAIT_MESSAGE);
+        sf_call_wait_begin(call, for_message);
     if (call)
         call->transferring = true;
     PyObject *read = sf_instrument_call(args[0], args + 1, count - 1, keywords);
@@ -281,38 +295,6 @@ static PyObject *call_read_part(PyObject *Py_UNUSED(module), PyObject *const *ar
     return read;
 }
 
-/* ---- pickling ---- */
-
-static uint64_t length_of(PyObject *buffer)
-{
-    Py_ssize_t bytes = PyObject_Size(buffer);
-    if (bytes < 0)
-        PyErr_Clear();
-    return bytes < 0 ? 0 : (uint64_t)bytes;
-}
-
-/* method, ...; returns_pickle: the method returns the pickle; else the pickle is the method's first argument */
-static PyObject *call_pickler(bool returns_pickle, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    if (!sf_instrument_has(count, 1))
-        return NULL;
-    uint64_t from = sf_log_stretch_begin();
-    PyObject *result = sf_instrument_call(args[0], args + 1, count - 1, keywords);
-    PyObject *pickle = !result || !from ? NULL : returns_pickle ? result : count > 1 ? args[1] : NULL;
-    sf_log_stretch(SF_EVENT_PICKLED, from, pickle ? length_of(pickle) : 0);
-    return result;
-}
-
-static PyObject *call_pickle(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    return call_pickler(true, args, count, keywords);
-}
-
-static PyObject *call_unpickle(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    return call_pickler(false, args, count, keywords);
-}
-
 static PyObject *sent_bytes(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
 {
     return PyLong_FromUnsignedLongLong(last_bytes);
@@ -325,8 +307,7 @@ PyMethodDef sf_instrument_message_functions[] = {
     {"_instrument_get", SF_WRAPPER(call_get), "The same of a queue: method, its connection, whether it blocks, ..."},
     {"_instrument_read", SF_WRAPPER(call_read), "The read of a message: method, connection, ..."},
     {"_instrument_read_part", SF_WRAPPER(call_read_part), "The read of bytes of a message: method, connection, ..."},
-    {"_instrument_pickle", SF_WRAPPER(call_pickle), "method, ...: returns the pickle."},
-    {"_instrument_unpickle", SF_WRAPPER(call_unpickle), "method, pickle, ..."},
+    {"_instrument_for_work", SF_WRAPPER(call_for_work), "A call whose waits for messages are for work: method, ..."},
     {"_instrument_sent_bytes", sent_bytes, METH_NOARGS, "Bytes of the message that this thread wrote last."},
     {NULL, NULL, 0, NULL},
 };

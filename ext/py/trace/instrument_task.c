@@ -117,6 +117,30 @@ static PyObject *call_forking(PyObject *Py_UNUSED(module), PyObject *const *args
     return result;
 }
 
+/* method, ... */
+static PyObject *call_forking_unseen(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count,
+                                     PyObject *keywords)
+{
+    if (!sf_instrument_has(count, 1))
+        return NULL;
+    sf_log_fork_unseen();
+    PyObject *result = sf_instrument_call(args[0], args + 1, count - 1, keywords);
+    sf_log_fork_as(0, NULL);
+    return result;
+}
+
+/* method, bytes, ... */
+static PyObject *call_copying(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    long long bytes;
+    if (!sf_instrument_has(count, 2) || parse_integers(args + 1, 1, &bytes))
+        return NULL;
+    uint64_t from = sf_log_stretch_begin();
+    PyObject *result = sf_instrument_call(args[0], args + 2, count - 2, keywords);
+    sf_log_stretch(SF_EVENT_COPIED, from, result ? (uint64_t)bytes : 0);
+    return result;
+}
+
 static PyObject *new_task(PyObject *Py_UNUSED(module), PyObject *args)
 {
     const char *name;
@@ -155,6 +179,9 @@ PyMethodDef sf_instrument_task_functions[] = {
      "END's (a, b)."},
     {"_instrument_wait", SF_WRAPPER(call_in_wait), "A call in a WAIT: method, reason, connection or task or None, ..."},
     {"_instrument_fork_as", SF_WRAPPER(call_forking), "A call that forks: method, task, its name, ..."},
+    {"_instrument_fork_unseen", SF_WRAPPER(call_forking_unseen),
+     "A call that forks what is no part of the program: method, ..."},
+    {"_instrument_copy", SF_WRAPPER(call_copying), "A call that copies so many bytes: method, bytes, ..."},
     {"_instrument_new_task", new_task, METH_VARARGS, "name, kind: a new task of that name; its number."},
     {"_instrument_family", family, METH_NOARGS, "Identifies the processes that share this process's task numbers."},
     {"_instrument_usage", write_usage, METH_NOARGS, "Writes the CPU time of a process that is about to end."},

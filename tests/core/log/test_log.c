@@ -244,6 +244,31 @@ TEST(fork_as_is_for_the_next_child_of_its_own_thread_only)
     CHECK_EQ(5, our->task);
 }
 
+TEST(a_child_that_is_no_part_of_the_program_has_no_log_and_the_next_one_has)
+{
+    begin(4096);
+    sf_log_fork_unseen();
+    pid_t unseen = fork();
+    if (unseen == 0) {
+        mark(1);
+        _exit(0);
+    }
+    waitpid(unseen, NULL, 0);
+    pid_t seen = fork();
+    if (seen == 0)
+        _exit(0);
+    waitpid(seen, NULL, 0);
+    sf_log_fork_unseen();
+    sf_log_fork_as(0, NULL);
+    pid_t later = fork();
+    if (later == 0)
+        _exit(0);
+    waitpid(later, NULL, 0);
+    struct sf_log_header *its = open_log(unseen, 4096), *seens = open_log(seen, 4096), *laters = open_log(later, 4096);
+    remove_session();
+    CHECK(!its && seens && laters);
+}
+
 TEST(the_counts_agree_wherever_a_writer_is_killed)
 {
     begin(1u << 12);

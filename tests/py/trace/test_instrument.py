@@ -1,37 +1,90 @@
 """trace.instrument and uninstrument: on and off, and what they refuse."""
+import pytest
 from databases import Database
 from instrumented import QUIET, channels, needs_collector, traced, unnumbered  # noqa: F401
 
 pytestmark = needs_collector
 
 
-def test_uninstrument_puts_back_every_attribute(check_program):
+LOOK_AT_ALL = """
+import importlib, sys
+import multiprocessing.pool, multiprocessing.popen_forkserver, multiprocessing.popen_spawn_posix, socket, subprocess, selectors
+import concurrent.futures.process, concurrent.futures.thread
+try:
+    import joblib.externals.loky.backend.popen_loky_posix
+except ImportError:
+    pass
+from snakefish import trace
+OURS = ("multiprocessing", "concurrent", "joblib", "loky", "os", "socket", "subprocess", "_posixsubprocess", "threading",
+        "selectors")
+def look():
+    found = {("sys", "meta_path"): tuple(sys.meta_path)}
+    for name, module in sorted(sys.modules.items()):
+        if name.split(".")[0] in OURS:
+            for key, value in list(vars(module).items()):
+                found[name, key] = value
+                if isinstance(value, type):
+                    found.update({(name, key, inner): v for inner, v in list(vars(value).items())})
+    return found
+def same(one, other):
+    return one.keys() == other.keys() and all(one[k] is other[k] for k in one if k != ("sys", "meta_path")) and (
+        one["sys", "meta_path"] == other["sys", "meta_path"])
+"""
+
+
+@pytest.mark.parametrize("library, least", [("multiprocessing", 25), ("concurrent.futures", 30), ("joblib", 30), ("all", 35)])
+def test_uninstrument_puts_back_every_attribute(check_program, library, least):
+    assert check_program(LOOK_AT_ALL + f"""
+trace.instrument({library!r}), trace.uninstrument({library!r})  # imports what it imports before the comparison
+before = look()
+for _ in range(3):
+    trace.instrument({library!r})
+    trace.instrument({library!r})
+    during = look()
+    trace.uninstrument({library!r})
+    trace.uninstrument({library!r})
+print(same(before, look()), sum(before[k] is not during[k] for k in before) > {least})
+""") == "True True\n"
+
+
+def test_what_another_library_needs_stays_until_that_is_uninstrumented_too(check_program):
+    assert check_program(LOOK_AT_ALL + """
+import os
+trace.instrument("all"), trace.uninstrument("all")
+def told():
+    return os.environ.get("SNAKEFISH_TRACE_INSTRUMENT")
+before = look()
+trace.instrument("multiprocessing")
+alone = look()
+trace.instrument("concurrent.futures")
+print(told(), same(alone, look()))
+trace.uninstrument("concurrent.futures")
+print(told(), same(alone, look()))
+trace.instrument("concurrent.futures")
+trace.uninstrument("multiprocessing")
+print(told(), same(alone, look()), same(before, look()))
+trace.uninstrument("all")
+print(told(), same(before, look()))
+""") == ("multiprocessing,concurrent.futures False\nmultiprocessing True\nconcurrent.futures False False\nNone True\n")
+
+
+def test_a_library_is_instrumented_when_the_program_imports_it_and_not_before(check_program):
     assert check_program("""
-        import multiprocessing, multiprocessing.pool, multiprocessing.popen_forkserver, multiprocessing.popen_spawn_posix, sys
-        import socket, subprocess
+        import sys
+        before = list(sys.meta_path)
         from snakefish import trace
-        def look():
-            found = {}
-            for name, module in sorted(sys.modules.items()):
-                if name.startswith("multiprocessing") or name in ("os", "socket", "subprocess", "_posixsubprocess"):
-                    for key, value in list(vars(module).items()):
-                        found[name, key] = value
-                        if isinstance(value, type):
-                            found.update({(name, key, inner): v for inner, v in list(vars(value).items())})
-            return found
-        import snakefish._instrument
-        snakefish._instrument._multiprocessing()  # imports what it imports before the comparison
-        before = look()
-        for _ in range(3):
-            trace.instrument("multiprocessing")
-            trace.instrument("multiprocessing")
-            during = look()
-            trace.uninstrument("multiprocessing")
-            trace.uninstrument("multiprocessing")
-        after = look()
-        print(before.keys() == after.keys(), all(before[k] is after[k] for k in before),
-              sum(before[k] is not during[k] for k in before) > 25)
-        """) == "True True True\n"
+        trace.instrument("all")
+        print([name for name in ("multiprocessing", "concurrent.futures", "joblib", "loky") if name in sys.modules])
+        import importlib.util, concurrent.futures
+        importlib.util.find_spec("concurrent.futures.thread")  # asks, and does not import
+        from concurrent.futures import thread
+        print("multiprocessing" in sys.modules, hasattr(thread._WorkItem.run, "__wrapped__"))
+        from concurrent.futures import process
+        import multiprocessing
+        print(hasattr(process._process_worker, "__wrapped__"), hasattr(multiprocessing.Process.start, "__wrapped__"))
+        trace.uninstrument("all")
+        print(hasattr(thread._WorkItem.run, "__wrapped__"), sys.meta_path == before)
+        """) == "[]\nFalse True\nTrue True\nFalse True\n"
 
 
 def test_nothing_of_multiprocessing_is_touched_or_imported_until_asked(check_program):
@@ -141,14 +194,14 @@ def test_wrong_libraries_are_refused(check_program, run_program):
     assert check_program("""
         from snakefish import trace
         for call in (trace.instrument, trace.uninstrument):
-            for library in ("joblib", 5):
+            for library in ("dask", 5):
                 try:
                     call(library)
                 except (ValueError, TypeError) as error:
                     print(type(error).__name__, error)
-        """) == 2 * ("ValueError library must be one of multiprocessing, not 'joblib'\n"
+        """) == 2 * ("ValueError library must be one of multiprocessing, concurrent.futures, loky, joblib, all, not 'dask'\n"
                      "TypeError library must be a str, not int\n")
-    ended = run_program("import snakefish; print('goes on')", env={"SNAKEFISH_TRACE_INSTRUMENT": "joblib"})
+    ended = run_program("import snakefish; print('goes on')", env={"SNAKEFISH_TRACE_INSTRUMENT": "dask"})
     assert ended.status == 0 and ended.stdout == "goes on\n" and "SNAKEFISH_TRACE_INSTRUMENT" in ended.stderr
 
 
