@@ -240,9 +240,10 @@ test: deps                      ## build everything and run all tests
 test-all-pythons:               ## run tests/py on every Python that is found: PATH, Debian's, a version manager's
 	$(Q)$(PYTHON) tests/pythons.py --build $(B)
 
-test-peers: deps                ## run CPython's tests of multiprocessing and executors plain and traced: same results?
+test-peers: deps                ## run CPython's tests of multiprocessing and executors, and joblib's, plain and traced: same results?
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers.py
+	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers_joblib.py
 
 stress: deps                    ## the long tests, thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers compile_commands.json

@@ -5,6 +5,7 @@ A replacement of a method gets the method first, then the method's arguments.
 """
 
 import functools
+import importlib
 
 from snakefish._snakefish import (
     _EVENT_CHUNK as CHUNK,
@@ -37,10 +38,8 @@ def _dump(original, value, *args, **kwargs):
 
 
 def methods(parallel):
-    from joblib import _memmapping_reducer, _parallel_backends
-
     return [
         (parallel.Parallel, "__call__", _call),
-        (_parallel_backends.PoolManagerMixin, "apply_async", _apply_async),
-        (_memmapping_reducer, "dump", _dump),
+        (importlib.import_module("joblib._parallel_backends").PoolManagerMixin, "apply_async", _apply_async),
+        (importlib.import_module("joblib._memmapping_reducer"), "dump", _dump),
     ]

@@ -11,7 +11,7 @@ from instrumented import needs_collector
 pytestmark = [needs_collector, pytest.mark.skipif(PYPY, reason="its processes take seconds to start")]
 
 EXAMPLES = pathlib.Path(__file__).parent / "examples"
-HOW = {"grid_search": ("copies", "indices", 5_000), "pipeline": ("lines", "chunks", 1_000), "spawned": ("processes", "pool", 4)}
+HOW = {"grid_search": ("copies", "slices", 5_000), "pipeline": ("lines", "chunks", 1_000), "spawned": ("processes", "pool", 4)}
 SAYS = {
     "grid_search": "SELECT total(calls), min(pickling_ns) > 0 FROM submission",
     "pipeline": "SELECT count(*), total(calls) FROM submission WHERE pickling_ns > 0",

@@ -269,7 +269,7 @@ def over_the_limit(db):
     """Records 20,000 marks, faster than they can be stored, with room for some of them. The session that is left."""
     limited = subprocess.run([TRACE, "record", "-q", "-o", db, "--", "sh", "-c",
                               f"ulimit -f unlimited; {PROGRAM} marks 20000; exit 7"],
-                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (190 << 10, resource.RLIM_INFINITY)),
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (230 << 10, resource.RLIM_INFINITY)),
                              capture_output=True, text=True, timeout=60)
     assert limited.returncode == 7 and "cannot write" in limited.stderr
     return limited.stderr.split("collect ")[1].split()[0]
