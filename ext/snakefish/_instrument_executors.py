@@ -46,10 +46,11 @@ class ProcessTasks:
     """The executors of a module: concurrent.futures.process, or loky's process_executor."""
 
     def __init__(self, module):
-        from snakefish import _instrument_processes, _instrument_work
+        from snakefish._instrument_processes import task_of
+        from snakefish._instrument_work import queues_of_worker, size_of
 
         self._module, self.on = module, True
-        self._task_of, self._work = _instrument_processes.task_of, _instrument_work
+        self._task_of, self._queues_of_worker, self._size_of = task_of, queues_of_worker, size_of
         for carrier, is_result in self._carriers():
             add_carrier(carrier, "work_id", is_result)
 
@@ -78,11 +79,11 @@ class ProcessTasks:
 
         task = self._task_of(process.current_process())
         if task is not None:
-            call_queue, result_queue = self._work.queues_of_worker(call_queue, result_queue, task, self._described)
+            call_queue, result_queue = self._queues_of_worker(call_queue, result_queue, task, self._described)
         return original(call_queue, result_queue, *args, **kwargs)
 
     def _described(self, item):
-        return item.work_id, self._work.size_of(item.fn, item.args)
+        return item.work_id, self._size_of(item.fn, item.args)
 
 
 # ---- threads ----
