@@ -16,7 +16,7 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
                      same bytes"
 
 parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "drawing/dark", "drawing/shrink",
-           "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/figure_speedup",
+           "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/predicted_speedups", "figures/figure_speedup",
            "figures/figure_efficiency", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
            "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
            "figures/figure_merges", "figures/figure_functions", "figures/figure_lost", "figures/figure_what_if", "figures/figure_prediction",

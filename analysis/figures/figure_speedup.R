@@ -1,15 +1,17 @@
 # Speedup against the number of workers: what was gained over the sequential program, beside what would be ideal.
 
-figure_speedup <- function(bench) {
+# traces: those of the bench's programs, whose predictions are drawn where nothing was measured.
+figure_speedup <- function(bench, traces = list()) {
   title <- "Speedup against workers"
   rows <- bench$speedups
   if (is.null(rows)) return(missing_figure("speedup", title, no_speedup(bench)))
   rows <- in_runtime_order(rows)
-  limit <- max(rows$workers)
+  predicted <- predicted_speedups(bench, traces)
+  limit <- max(rows$workers, predicted$workers)
   ideal <- data.frame(workers = c(1, limit), speedup = c(1, limit))  # a straight line, because both scales are log2
   panels <- length(unique(rows$program))
   draw <- function(narrow) {
-    plot <- scaling_plot(rows, bench$cpus, "speedup", narrow) +
+    plot <- scaling_plot(rows, bench$cpus, "speedup", narrow, predicted) +
       ggplot2::geom_line(data = ideal, ggplot2::aes(workers, speedup), inherit.aes = FALSE, colour = faint,
                          linewidth = 0.4) +
       ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.5, vjust = 0.1, size = 3.1,
@@ -18,9 +20,10 @@ figure_speedup <- function(bench) {
                                   labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
     picture(plot, panel_height(panels, narrow))
   }
-  new_figure("speedup", title, draw, speedup_finding(rows, bench$cpus), paste0(
+  new_figure("speedup", title, draw, paste0(speedup_finding(rows, bench$cpus), predicted_finding(predicted)), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    scaling_caption(rows, bench, "The scales are log2")), scaling_data(rows))
+    scaling_caption(rows, bench, "The scales are log2", limit), predicted_caption(predicted, bench, traces)),
+    scaling_data(rows, predicted))
 }
 
 in_runtime_order <- function(rows) {
@@ -28,14 +31,18 @@ in_runtime_order <- function(rows) {
   rows[order(rows$program, rows$runtime, rows$workers), ]
 }
 
-scaling_data <- function(rows) {
-  rows[c("program", "runtime", "workers", "blocks", "base_ns", "time_ns", "speedup", "efficiency", "low", "high")]
+scaling_data <- function(rows, predicted = NULL) {
+  data <- rows[c("program", "runtime", "workers", "blocks", "base_ns", "time_ns", "speedup", "efficiency", "low", "high")]
+  if (is.null(predicted)) return(data)
+  predicted$efficiency <- predicted$speedup / predicted$workers
+  predicted[c("blocks", "base_ns", "time_ns")] <- NA
+  rbind(cbind(data, predicted = 0), cbind(predicted[names(data)], predicted = 1))
 }
 
 # The plot of speedup and efficiency: workers on a log2 scale, lines through the estimates, intervals as ribbons, every
-# block as a dot. y: the column that is shown; its intervals are in low and high.
-scaling_plot <- function(rows, cpus, y, narrow) {
-  counts <- sort(unique(rows$workers))
+# block as a dot. y: the column that is shown; its intervals are in low and high. predicted: speedups beyond, or NULL.
+scaling_plot <- function(rows, cpus, y, narrow, predicted = NULL) {
+  counts <- sort(unique(c(rows$workers, predicted$workers)))
   rows$y <- rows[[y]]
   dots <- data.frame(rows[rep(seq_len(nrow(rows)), lengths(rows$by_block)), c("program", "runtime", "workers")],
                      y = unlist(rows$by_block))
@@ -50,6 +57,7 @@ scaling_plot <- function(rows, cpus, y, narrow) {
   if (is.finite(cpus) && cpus <= max(counts)) {
     plot <- plot + ggplot2::geom_vline(xintercept = cpus, colour = "#999999", linewidth = 0.4)
   }
+  plot <- plot + predicted_layers(predicted)
   # a single number of workers has no line, and a bar as its interval
   joined <- several_counts(rows)
   certain <- is.finite(rows$low)
@@ -80,10 +88,10 @@ several_counts <- function(rows) {
   key %in% key[duplicated(key)]
 }
 
-# scales: which of them are logarithmic, as the begin of a sentence.
-scaling_caption <- function(rows, bench, scales) {
+# scales: which of them are logarithmic, as the begin of a sentence. limit: the most workers that are shown.
+scaling_caption <- function(rows, bench, scales, limit = max(rows$workers)) {
   paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. ", scales,
-         "; nothing was measured between the points.", cpu_caption(rows, bench$cpus), if ("ceiling" %in% rows$runtime)
+         "; nothing was measured between the points.", cpu_caption(limit, bench$cpus), if ("ceiling" %in% rows$runtime)
          " Ceiling: as many copies of the sequential program at once, the most that this machine allows.")
 }
 
@@ -147,8 +155,8 @@ interval_caption <- function(rows, method) {
 
 range_text <- function(x) paste(unique(format_count(range(x))), collapse = " to ")
 
-cpu_caption <- function(rows, cpus) {
-  if (!is.finite(cpus) || cpus > max(rows$workers)) return("")
+cpu_caption <- function(limit, cpus) {
+  if (!is.finite(cpus) || cpus > limit) return("")
   sprintf(" Vertical line: the %s that the bench could use%s.", counted(cpus, "CPU"),
-          if (cpus < max(rows$workers)) "; grey ground: more workers than that" else "")
+          if (cpus < limit) "; grey ground: more workers than that" else "")
 }

@@ -3,7 +3,9 @@
 report_sections <- function(report) {
   sections <- c(
     if (length(report$benches) > 1) list(section("Sessions", list(figure_sessions(report$benches)))),
-    unlist(Map(bench_sections, report$benches, seq_along(report$benches), length(report$benches)), recursive = FALSE),
+    unlist(Map(bench_sections, report$benches, seq_along(report$benches), length(report$benches),
+               # several benches may be of several machines, and a trace does not say of which
+               list(if (length(report$benches) == 1) report$compared)), recursive = FALSE),
     if (length(report$compared) > 0) list(
       section("Where the speedup went", list(figure_lost(report$compared), figure_what_if(report$compared)),
               list(list(title = "What if", rows = what_if_table(report$compared)))),
@@ -28,11 +30,11 @@ of_file <- function(sections, label, number, files) {
   })
 }
 
-bench_sections <- function(bench, number, files) {
+bench_sections <- function(bench, number, files, traces) {
   of_file(list(
     section("Comparison", list(figure_ratio(bench)), captioned(ratio_tables(bench), ratio_table_caption(bench))),
-    section("Scaling", list(figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench), figure_serial(bench),
-                            figure_fits(bench)),
+    section("Scaling", list(figure_speedup(bench, traces), figure_efficiency(bench), figure_run_times(bench),
+                            figure_serial(bench), figure_fits(bench)),
             list(list(title = "What the laws say", rows = fit_table(bench)),
                  list(name = "weak", title = "Weak scaling: each worker keeps its share of the work",
                       rows = weak_table(bench$weak)))),

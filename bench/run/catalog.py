@@ -109,6 +109,11 @@ class Workload:
         return getattr(self.module, "operation", "run")
 
     @property
+    def same_tasks(self):
+        """Whether the program has the same tasks and chunks with any number of workers."""
+        return getattr(self.module, "same_tasks", False)
+
+    @property
     def needs(self):
         """What a runtime must offer. pool means pool or warm; fold means fold, or a pool or warm to make one of."""
         return getattr(self.module, "needs", "pool")

@@ -55,6 +55,7 @@ def trace(names, full, directory, workers, kernel):
                 went_well = sample(lifeline, workload.name, workload.size, runtime.name, count, path, *["--kernel"] * kernel)
                 went_well = went_well and analysed(tracer, path)
                 if went_well:
+                    note_cell(path, workload, runtime.name, count)
                     print(f"bench: {workload.name}, {runtime.name}: {told(path)}", file=sys.stderr)
                 failed += not went_well
                 print(path)
@@ -71,6 +72,14 @@ def analysed(tracer, path):
     """Whether the trace now has what the report shows of it: where the time went, and the time on other numbers of CPUs."""
     return not any(subprocess.run([tracer, *words, path], stdout=subprocess.DEVNULL).returncode
                    for words in (["analyze"], ["predict", "--store"]))
+
+
+def note_cell(path, workload, runtime, workers):
+    """Which cell of the bench the trace is of, so that the report can draw it beside what was measured."""
+    cell = {"workload": workload.name, "size": workload.size, "runtime": runtime, "workers": workers,
+            "same_tasks": int(workload.same_tasks)}
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executemany("INSERT OR REPLACE INTO meta VALUES(?, ?)", [(f"bench_{key}", value) for key, value in cell.items()])
 
 
 def told(path):

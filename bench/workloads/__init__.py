@@ -12,6 +12,8 @@ A program states these, and every runtime runs the same:
     prepare(size)        outside the region: makes what must be there before, such as an input file
     packages             {module: Debian's package} that it imports where it uses them; it is absent where one is missing
     fixed_workers        how many processes it takes under every runtime but the sequential one, where that is fixed
+    same_tasks           True where neither tasks nor chunks depend on the number of workers: so a trace says how long the
+                         program takes with more
     tasks(size, workers) the arguments of the work function, in order
     chunksize(size, workers)   how many of them a worker takes at a time; an even split where there is no such function
     work(task)           the work function: gets one task, returns its result

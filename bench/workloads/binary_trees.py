@@ -17,6 +17,7 @@ long lived tree of depth 10\t check: 2047
 """
 unit = "levels"
 seconds = 0.65
+same_tasks = True
 
 SHALLOWEST = 4
 SHARES = 8  # of the trees of one depth

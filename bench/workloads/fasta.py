@@ -16,6 +16,7 @@ official = 25_000_000
 check_sha256 = "62d1e8d0df7938d2aefda9a37887e0389231ea72c099c29a51afb6edca1bdc73"
 unit = "letters, twice, three and five times"
 seconds = 0.5
+same_tasks = True
 
 WIDTH = 60
 SEED, A, C, M = 42, 3877, 29573, 139968

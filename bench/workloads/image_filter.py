@@ -6,6 +6,7 @@ size = 2000
 check_size = 60
 unit = "pixels on a side"
 seconds = 0.45
+same_tasks = True
 packages = {"numpy": "python3-numpy"}
 
 STRIPES = 16

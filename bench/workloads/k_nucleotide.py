@@ -41,6 +41,7 @@ GG 3.341
 """
 unit = "of fasta"
 seconds = 0.5
+same_tasks = True
 prepare = fasta.make_file
 
 TABLES = (1, 2)  # lengths whose frequencies are printed

@@ -27,6 +27,7 @@ agggtaa[cgt]|[acg]ttaccct 2
 """
 unit = "of fasta"
 seconds = 0.6
+same_tasks = True
 prepare = fasta.make_file
 
 VARIANTS = (

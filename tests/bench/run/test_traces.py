@@ -44,6 +44,8 @@ def test_a_program_is_traced_under_both_runtimes(bench, program, tmp_path):
             assert db.execute("SELECT count(*) > 1 FROM process").fetchone() == (1,), runtime
             assert db.execute("SELECT value > 0 FROM efficiency WHERE name = 'useful_ns'").fetchone() == (1,)
             assert db.execute("SELECT count(*) > 1 FROM prediction").fetchone() == (1,)
+            cell = dict(db.execute("SELECT substr(key, 7), value FROM meta WHERE key LIKE 'bench!_%' ESCAPE '!'"))
+            assert cell == {"workload": "injected", "size": 4, "runtime": runtime, "workers": 2, "same_tasks": 0}
             assert db.execute("SELECT count(*) FROM span WHERE kind = 'chunk'").fetchone()[0] >= 2, runtime
             (sentence,) = db.execute("SELECT sentence FROM advice WHERE rank = 1").fetchone()
             assert f"bench: injected, {runtime}: " in err and sentence in err

@@ -48,6 +48,21 @@ def output(name, size, workers=1, call=None):
         return run()
 
 
+@pytest.mark.parametrize("name", MAPS)
+def test_the_tasks_and_chunks_are_the_same_with_any_number_of_workers_where_that_is_stated(name):
+    def calls(workers):
+        seen = []
+
+        def map(f, args, chunksize):
+            seen.append((f.__name__, len(args), chunksize))
+            return in_turn(f, args, chunksize)
+
+        output(name, found(name).check_size, workers, map)
+        return seen
+
+    assert found(name).same_tasks == (calls(2) == calls(5))
+
+
 def test_every_program_is_tested():
     assert PROGRAMS == [name for name in catalog.workload_names() if catalog.kind(name) == "program"]
 
