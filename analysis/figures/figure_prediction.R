@@ -143,9 +143,9 @@ prediction_caption <- function(rows, machine) {
   paste0(
     "Points: measured, at as many CPUs as the run's maps had workers, or, without maps, as the machine has. Lines: predicted by ",
     "simulation of the trace", if (any(is.finite(rows$machine))) ", dashed beyond the machine's CPUs",
-    "; a map has as many workers as there are CPUs, and all other processes, as those of multiprocessing (instrumented), ",
-    "stay as many as they were. Bands: the middle 95 % when the tasks' times are drawn anew. Grey line: ideal. White: from here ",
-    "on more CPUs do not help.",
+    "; a map has as many workers as there are CPUs, and so have imap, an Executor and a Pool of multiprocessing (instrumented); ",
+    "all other processes stay as many as they were. Bands: the middle 95 % when the tasks' times are drawn anew. Grey line: ",
+    "ideal. White: from here on more CPUs do not help.",
     if (any(is.finite(rows$measured) & rows$cpus > rows$machine, na.rm = TRUE))
       " Where there were more workers than CPUs, tasks that compute took longer than on CPUs of their own.",
     if (is.finite(machine) && machine < max(rows$cpus))

@@ -22,7 +22,7 @@ figure_speedup <- function(bench, traces = list()) {
   }
   new_figure("speedup", title, draw, paste0(speedup_finding(rows, bench$cpus), predicted_finding(predicted)), paste0(
     "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    scaling_caption(rows, bench, "The scales are log2", limit), predicted_caption(predicted, bench, traces)),
+    scaling_caption(rows, bench, "The scales are log2", limit), predicted_caption(predicted, bench)),
     scaling_data(rows, predicted))
 }
 

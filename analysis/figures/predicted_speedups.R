@@ -1,12 +1,12 @@
 # What the traces of the bench's own programs predict with more workers than were measured, for the figure of speedups.
 
 # A prediction says only how many times as fast the program gets: it starts from the speedup that was measured with as many
-# workers as there are CPUs. Only of runtimes whose processes become more in a prediction: those of multiprocessing stay as
-# many as they were. same_tasks: not those of the workers that were traced, but the same with any number. NULL: there are none.
+# workers as there are CPUs. same_tasks: not those of the workers that were traced, but the same with any number. NULL: there
+# are none.
 predicted_speedups <- function(bench, traces) {
   rows <- bind(lapply(traces, function(trace) {
     measured <- rows_of_cell(bench$speedups, trace)
-    if (NROW(measured) == 0 || trace$instrumented) return(NULL)
+    if (NROW(measured) == 0) return(NULL)
     from <- measured[measured$workers == full_workers(measured$workers, bench$cpus), ]
     base <- trace$prediction[trace$prediction$cpus == from$workers, ]
     later <- trace$prediction[trace$prediction$cpus >= from$workers, ]
@@ -41,18 +41,20 @@ predicted_finding <- function(rows) {
   rows <- rows[rows$same_tasks, ]
   if (NROW(rows) == 0) return("")
   peaks <- bind(lapply(split_by(rows, c("program", "runtime")), function(own) own[which.max(own$speedup), ]))
-  told <- function(row) sprintf("%s of %s %s with %s (limit: %s)", row$runtime, row$program, format_digits(row$speedup),
-                                counted(row$workers, "worker"), row$limit)
+  told <- function(row) {
+    sprintf("%s of %s %s with %s (limit: %s)", row$runtime, row$program, format_digits(row$speedup),
+            counted(row$workers, "worker"), row$limit)
+  }
   most <- told(peaks[which.max(peaks$speedup), ])
   if (nrow(peaks) == 1) return(sprintf(" Predicted with more workers: %s.", most))
   sprintf(" Predicted with more workers: from %s to %s.", told(peaks[which.min(peaks$speedup), ]), most)
 }
 
-predicted_caption <- function(rows, bench, traces) {
+predicted_caption <- function(rows, bench) {
   if (is.null(rows)) return("")
   paste0(" Dashed, without points: predicted from a trace, as gain over the measured speedup where the line begins, with a CPU ",
          "for each worker; bands: the middle 95 % when the tasks' times are drawn anew.", flat_predictions(rows),
-         without_prediction(rows, bench, traces), " ", prediction_tested)
+         without_prediction(rows, bench), " ", prediction_tested)
 }
 
 # A trace has the tasks that it has: where the program makes as many as it has workers, more of these get nothing.
@@ -61,13 +63,11 @@ flat_predictions <- function(rows) {
   if (nrow(flat) == 0) return("")
   last <- bind(lapply(split_by(flat, c("program", "runtime")), function(own) own[which.max(own$workers), ]))
   sprintf(paste(" Flat, and no forecast, for %s: the program cuts its work by the number of workers, and the trace has the tasks",
-                "of %s."), in_words(sprintf("%s (limit: %s)", last$program, last$limit)),
+                "of %s."), in_words(sprintf("%s with %s (limit: %s)", last$program, last$runtime, last$limit)),
           in_words(paste(unique(last$traced), "workers")))
 }
 
-without_prediction <- function(rows, bench, traces) {
+without_prediction <- function(rows, bench) {
   without <- setdiff(bench$speedups$program, rows$program)
-  instrumented <- any(vapply(traces, function(trace) trace$instrumented && NROW(rows_of_cell(bench$speedups, trace)) > 0, TRUE))
-  paste0(if (length(without) > 0) sprintf(" Not traced: %s.", in_words(sort(without))),
-         if (instrumented) " None for multiprocessing: in a prediction a Pool keeps the processes that it had.")
+  if (length(without) > 0) sprintf(" Not traced: %s.", in_words(sort(without)))
 }

@@ -21,6 +21,12 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadP
 
 import snakefish
 from snakefish import _submitted
+from snakefish._snakefish import (
+    _TASK_MAP,
+    _WAIT_MESSAGE as FOR_RESULTS,
+    _instrument_new_task as _new_task,
+    _instrument_wait as _traced_wait,
+)
 from snakefish._child import summarise
 from snakefish._submit_failure import died_of, unpack_failure
 
@@ -146,6 +152,8 @@ class Call:
         if inherits(executor):
             self._task = _make_task(**vars(job))
             self._packed_job = shared and shared.pack_parcel()
+            if snakefish.trace.enabled():  # without an event of its own: it says that chunks are of a map on an executor
+                _new_task(str(getattr(job.f, "__name__", None) or type(job.f).__name__), _TASK_MAP)
         elif not self._shares:
             self._packed_job = _pack_job(job, shared)
             if snakefish.trace.enabled():
@@ -207,7 +215,9 @@ class Call:
 
     def wait(self):
         """What the queue `done` has next."""
-        return self.trace.wait(self.done.get) if self.trace else self.done.get()
+        if self.trace:
+            return self.trace.wait(self.done.get)
+        return _traced_wait(self.done.get, FOR_RESULTS, None) if snakefish.trace.enabled() else self.done.get()
 
     def open(self, number):
         """The Outcome of a chunk that is done, or None: it was submitted again. Raises only interruptions. It can be called

@@ -11,14 +11,14 @@ traced_cell <- function(workload, ..., size = 100, runtime = "snakefish", same_t
   load_trace(path)
 }
 
-# snakefish's line, where it is dashed.
-dashed_of <- function(figure) {
+# The runtime's line, where it is predicted.
+dashed_of <- function(figure, runtime = "snakefish") {
   plot <- figure$draw(FALSE)$plot
   grDevices::pdf(NULL)
   built <- on_device(ggplot2::ggplot_build(plot))
   lines <- bind(lapply(built$data[vapply(plot$layers, function(layer) inherits(layer$geom, "GeomLine"), TRUE)],
                        function(line) line[c("x", "y", "linetype", "colour", "PANEL")]))
-  lines[lines$linetype == "22" & lines$colour == looks_of("snakefish")$colour, ]
+  lines[lines$linetype == "22" & lines$colour == looks_of(runtime)$colour, ]
 }
 
 test_that("speedups beyond the machine's CPUs are predicted from the measured one, dashed, with a band and its tested error", {
@@ -45,17 +45,18 @@ test_that("speedups beyond the machine's CPUs are predicted from the measured on
 
 test_that("a program whose tasks follow its workers is drawn flat, and the caption says that it is no forecast, with the limit", {
   figure <- figure_speedup(bench_beside_traces, list(traced_cell("mandelbrot"), traced_cell("spectral-norm", same_tasks = 0)))
-  expect_match(figure$caption, paste("Flat, and no forecast, for spectral-norm [(]limit: from 14 CPUs on what program.py does",
+  expect_match(figure$caption, paste("Flat, and no forecast, for spectral-norm with snakefish [(]limit: from 14 CPUs on what program.py does",
                                      "itself, 0.2 s[)]: .* and the trace has the tasks of 2 workers[.]"))
   expect_false(grepl("spectral-norm", sub(".*Predicted", "", figure$finding)))
   expect_equal(length(unique(dashed_of(figure)$PANEL)), 2)
 })
 
-test_that("a Pool of multiprocessing keeps its processes: it has no prediction, and the caption says so", {
-  figure <- figure_speedup(bench_beside_traces, list(traced_cell("mandelbrot"),
-                                                     traced_cell("mandelbrot", runtime = "multiprocessing")))
-  expect_equal(unique(figure$data$runtime[figure$data$predicted == 1]), factor("snakefish", levels(figure$data$runtime)))
-  expect_match(figure$caption, "None for multiprocessing: ")
+test_that("snakefish stands beside multiprocessing, each with a line of its own colour", {
+  both <- list(traced_cell("mandelbrot"), traced_cell("mandelbrot", runtime = "multiprocessing", serial = 1))
+  figure <- figure_speedup(bench_beside_traces, both)
+  for (runtime in c("snakefish", "multiprocessing")) expect_equal(2^dashed_of(figure, runtime)$x, 2^(1:6), label = runtime)
+  expect_gt(max(dashed_of(figure)$y), max(dashed_of(figure, "multiprocessing")$y))
+  expect_match(figure$finding, "from multiprocessing of mandelbrot [0-9.]+ with .* to snakefish of mandelbrot [0-9.]+ with")
 })
 
 test_that("traces of other programs, sizes or benches change nothing", {

@@ -2,7 +2,8 @@
 what the traces at 1 and at 2 workers predict for 4 to 64, on the CPUs that are there, is compared with what the others
 measured.
 
-    python3 tests/stress/predict.py [--scale S] [--program NAME ...] [--workers 1,2,4,8,16,32,64] [--keep DIRECTORY] [--strict]
+    python3 tests/stress/predict.py [--scale S] [--program NAME ...] [--workers 1,2,4,8,16,32,64] [--keep DIRECTORY]
+        [--at-once N] [--strict]
 
 Says for each program how far its predictions are off, and of all how many are within 5 %. The times mean something only
 where little else runs. The last line counts programs, "N passed, N failed, N skipped": one fails when it cannot be traced or
@@ -32,7 +33,6 @@ TRACER = os.path.join(BUILD, "bin", "snakefish-trace")
 FROM = (1, 2)
 WITHIN = 0.05
 CPUS = len(os.sched_getaffinity(0))
-AT_ONCE = 32  # processes of programs that run side by side
 STARTING_S = 2  # a program begins so long after the one before it, which needs a CPU until then
 
 
@@ -59,7 +59,7 @@ def predicted(path, cpus):
     return {p["cpus"]: p for p in json.loads(said)["predictions"]}
 
 
-def record_all(folder, names, workers, scale):
+def record_all(folder, names, workers, scale, most):
     """Name -> what is wrong. Few programs run at once where they have many workers, and none begins together with another
     one, so that they do not disturb each other."""
     wrong, starting = {name: [] for name in names}, threading.Lock()
@@ -70,7 +70,7 @@ def record_all(folder, names, workers, scale):
         return record(os.path.join(folder, f"{name}-{count}.db"), name, count, scale)
 
     for count in workers:
-        at_once = max(1, AT_ONCE // count)
+        at_once = max(1, most // count)
         with ThreadPoolExecutor(at_once) as pool:
             for name, sentences in zip(names, pool.map(lambda name: record_one(name, count, at_once), names)):
                 wrong[name] += sentences
@@ -115,6 +115,7 @@ def main():
     parser.add_argument("--program", action="append", choices=list(sleepers.PROGRAMS))
     parser.add_argument("--workers", default="1,2,4,8,16,32,64")
     parser.add_argument("--keep", help="where the traces are left; those that are there are used again")
+    parser.add_argument("--at-once", type=int, default=32, help="processes of programs that run side by side; default 32")
     parser.add_argument("--strict", action="store_true", help="fewer than nine in ten within 5 % are a failure")
     options = parser.parse_args()
     workers = [int(n) for n in options.workers.split(",")]
@@ -124,7 +125,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or temporary
         if not options.keep or not os.path.exists(os.path.join(folder, f"{names[0]}-1.db")):
-            wrong = record_all(folder, names, workers, options.scale)
+            wrong = record_all(folder, names, workers, options.scale, options.at_once)
         else:
             wrong = {name: [] for name in names}
         for name in names:

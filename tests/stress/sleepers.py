@@ -6,6 +6,7 @@ Each is a function of the number of workers. What it does otherwise is the same 
 tasks, in the program's own part, in merges, and in what unpickling runs. SCALE: of all times; 1: some 100 s on one worker.
 """
 import contextlib
+import multiprocessing
 import random
 import sys
 import time
@@ -252,6 +253,74 @@ def generator_between_maps(workers):
         source.start()
         for batch in source:
             snakefish.map(nap, batch, concurrency=workers, chunksize=1)
+
+
+# ---- workers that stay ----
+
+@program
+def imap_of_even_tasks(workers):
+    for _ in snakefish.imap(nap, [0.375] * 256, concurrency=workers):
+        pass
+
+
+@program
+def imap_in_chunks_with_a_consumer(workers):
+    for _ in snakefish.imap(nap, drawn(5, 600, 100, lambda r: r.uniform(1, 3)), concurrency=workers, chunksize=3):
+        nap(0.003)
+
+
+@program
+def imap_unordered_heavy_tailed(workers):
+    for _ in snakefish.imap_unordered(nap, drawn(6, 400, 100, lambda r: r.lognormvariate(0, 1)), concurrency=workers):
+        pass
+
+
+@program
+def executor_submits(workers):
+    with snakefish.Executor(workers) as executor:
+        for future in [executor.submit(nap, t) for t in drawn(7, 300, 100, lambda r: r.expovariate(1))]:
+            future.result()
+
+
+@program
+def executor_map(workers):
+    with snakefish.Executor(workers) as executor:
+        nap(1)
+        list(executor.map(nap, drawn(8, 512, 100, lambda r: r.uniform(1, 2))))
+        nap(1)
+
+
+def pool(workers):
+    snakefish.trace.instrument("multiprocessing")
+    return multiprocessing.get_context("fork").Pool(workers)
+
+
+@program
+def pool_map(workers):
+    with pool(workers) as of:
+        of.map(nap, [0.1] * 1024)
+
+
+@program
+def pool_maps_with_chunks(workers):
+    with pool(workers) as of:
+        for n in range(3):
+            of.map(nap, drawn(9 + n, 200, 33, lambda r: r.uniform(1, 3)), chunksize=1)
+            nap(0.5)
+
+
+@program
+def pool_imap(workers):
+    with pool(workers) as of:
+        for _ in of.imap(nap, drawn(12, 400, 100, lambda r: r.lognormvariate(0, 1))):
+            pass
+
+
+@program
+def pool_apply_async(workers):
+    with pool(workers) as of:
+        for result in [of.apply_async(nap, (0.375,)) for _ in range(256)]:
+            result.get()
 
 
 if __name__ == "__main__":

@@ -30,14 +30,15 @@ struct step {
 };
 
 /* A begin, an end or an instant that says which steps belong together: of MAP, CHUNK and FORK of a first thread, of
- * SEND and RECEIVE that have a message, EXIT, PICKLED, USAGE, EXTRACT and MERGE. It is right behind a step, whose end
- * is its time, and no step goes on over one. */
+ * SEND and RECEIVE that have a message, SUBMIT, EXIT, PICKLED, USAGE, EXTRACT and MERGE. It is right behind a step,
+ * whose end is its time, and no step goes on over one. */
 struct mark {
     int64_t object, a, b; /* as in the table `event` */
     uint32_t step;        /* of the same process */
     uint32_t dependency;  /* of SEND and RECEIVE: the message's number */
     int process;
     unsigned char kind, phase;
+    bool elsewhere; /* in another thread than the first */
 };
 
 struct graph {

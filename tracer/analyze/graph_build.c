@@ -364,6 +364,7 @@ static bool is_marked(const struct activity_event *e)
         return e->phase == SF_PHASE_END && e->a;
     case SF_EVENT_EXIT:
     case SF_EVENT_USAGE:
+    case SF_EVENT_SUBMIT:
         return true;
     default:
         return false;
@@ -392,7 +393,8 @@ static void mark(struct build *build, const struct activity_event *e)
                       .dependency = is_message ? number_of(build, DEPENDENCY_MESSAGE, e->object, e->a) : 0,
                       .process = e->process,
                       .kind = (unsigned char)e->kind,
-                      .phase = (unsigned char)e->phase};
+                      .phase = (unsigned char)e->phase,
+                      .elsewhere = !e->first_thread};
     chain->marked = true;
 }
 

@@ -16,7 +16,9 @@ static const char usage[] =
     "\n"
     "Says how long the traced run would take on other numbers of CPUs, what limits it there, and from how many CPUs "
     "on\n"
-    "more do not help. Each map gets as many workers as there are CPUs, whatever it had; all else stays as it was.\n"
+    "more do not help. Each map gets as many workers as there are CPUs, whatever it had, and so do imap, Executors "
+    "and\n"
+    "Pools of multiprocessing (instrumented); all else stays as it was.\n"
     "tracer/README.md says what that is based on, and how well it was tested.\n"
     "\n"
     "  seconds    from the first start of a process to the last end\n"
@@ -33,7 +35,7 @@ static const char usage[] =
     "the\n"
     "                  machine of the run had, four times as many, and as the maps had workers\n"
     "\n"
-    "exit status  0; 1 FILE is no trace of this version; 2 wrong usage\n"
+    "exit status  0; 1 FILE is no trace of this version, or of a run that cannot be predicted; 2 wrong usage\n"
     "example      snakefish-trace predict --cpus 4,16,64 run.db\n";
 
 static int by_number(const void *a, const void *b)
@@ -63,7 +65,8 @@ static int read_cpus(int *cpus, const char *text)
 static int print_text(sqlite3 *db, const struct predict *predict)
 {
     if (!predict->maps)
-        output_print("no map was called: the processes are as many as they were, on each number of CPUs\n");
+        output_print("no map, imap, Executor or Pool was there: the processes are as many as they were, on each number "
+                     "of CPUs\n");
     if (table_print(
             db, "prediction",
             "SELECT cpus, printf('%.6f', seconds) AS s, printf('%.6f', low) AS low, printf('%.6f', high) AS high, "

@@ -47,7 +47,15 @@ uint32_t actors_add(struct actors *actors, uint32_t trail)
     }
     actors->rows = grown;
     uint32_t actor = (uint32_t)actors->count++;
-    grown[actor] = (struct actor){.trail = trail, .next = ACTORS_NONE, .call = -1, .crew = -1, .factor = 1};
+    grown[actor] = (struct actor){.trail = trail,
+                                  .next = ACTORS_NONE,
+                                  .call = -1,
+                                  .crew = -1,
+                                  .factor = 1,
+                                  .part = 1,
+                                  .ends_unit = true,
+                                  .over = ACTORS_NONE,
+                                  .release = ACTORS_NONE};
     make_ready(actors, actor);
     return actor;
 }

@@ -37,13 +37,17 @@ struct actor {
     uint32_t next; /* the caller's own: lists of those that wait for the same */
 
     /* What it does is the caller's own too: */
-    uint32_t at, end;                                      /* operations */
-    int process;                                           /* whose operations these are */
-    int call;                                              /* the map's call that it is in, as its process; -1: none */
-    int crew;                                              /* the map's call that it is a worker of; -1: none */
-    int stage;                                             /* of a worker */
-    double factor;                                         /* of its work in f */
-    double block;                                          /* guided: the most that it claims */
+    uint32_t at, end; /* operations */
+    uint32_t over;    /* from this one on it waits for no other chunk */
+    double part;      /* of the chunk, which is cut, that it does */
+    bool ends_unit;   /* it does its last part, and sends its results */
+    uint32_t release; /* BLOCKED until this step was done; ACTORS_NONE: it is not */
+    int process;      /* whose operations these are */
+    int call;         /* the map's call that it is in, as its process; -1: none */
+    int crew;         /* the map's call that it is a worker of; -1: none */
+    int stage;        /* of a worker */
+    double factor;    /* of its work in f */
+    double block;     /* guided: the most that it claims */
     double claimed, claimed_ns, task_ns, send_ns, take_ns; /* its last claim: arguments, when, and what they cost */
     uint32_t task;                                         /* its last claim's number */
 };

@@ -13,6 +13,7 @@
 struct times {
     double running_ns, other_ns; /* outside of waits */
     double cpu_ns;               /* negative: it has told of none */
+    double children_ns;          /* what it has told of its children's; negative: nothing */
 };
 
 /* A life begins or ends: the CPUs in use change. */
@@ -23,7 +24,7 @@ struct change {
 static void sum_times(struct times *times, const struct graph *graph)
 {
     for (int p = 0; p < graph->processes->count; p++)
-        times[p].cpu_ns = -1;
+        times[p].cpu_ns = times[p].children_ns = -1;
     for (uint32_t i = 0; i < graph->count; i++) {
         const struct step *step = &graph->steps[i];
         double ns = (double)(step->to_ns - step->from_ns);
@@ -35,9 +36,38 @@ static void sum_times(struct times *times, const struct graph *graph)
     for (uint32_t i = 0; i < graph->mark_count; i++) {
         const struct mark *mark = &graph->marks[i];
         struct times *of = &times[mark->process];
-        if (mark->kind == SF_EVENT_USAGE)
-            of->cpu_ns = (of->cpu_ns < 0 ? 0 : of->cpu_ns) + (mark->a > 0 ? (double)mark->a : 0);
+        if (mark->kind != SF_EVENT_USAGE)
+            continue;
+        of->cpu_ns = (of->cpu_ns < 0 ? 0 : of->cpu_ns) + (mark->a > 0 ? (double)mark->a : 0);
+        of->children_ns = (of->children_ns < 0 ? 0 : of->children_ns) + (mark->b > 0 ? (double)mark->b : 0);
     }
+}
+
+/* A process that was ended by a signal, as a Pool ends its workers, has told of nothing. What its parent has told of
+ * its children, and they have not, is shared out evenly among such children. 0 or -ENOMEM. */
+static int guess_untold(struct times *times, const struct processes *processes)
+{
+    struct left {
+        double ns, untold;
+    } *left = calloc((size_t)processes->count + 1, sizeof *left);
+    if (!left)
+        return -ENOMEM;
+    for (int p = 0; p < processes->count; p++)
+        left[p].ns = times[p].children_ns;
+    for (int p = 0; p < processes->count; p++) {
+        int parent = processes->rows[p].parent;
+        if (parent == PROCESS_NONE)
+            continue;
+        left[parent].ns -= times[p].cpu_ns < 0 ? 0 : times[p].cpu_ns + times[p].children_ns;
+        left[parent].untold += times[p].cpu_ns < 0;
+    }
+    for (int p = 0; p < processes->count; p++) {
+        int parent = processes->rows[p].parent;
+        if (times[p].cpu_ns < 0 && parent != PROCESS_NONE && times[parent].children_ns > 0)
+            times[p].cpu_ns = left[parent].ns > 0 ? left[parent].ns / left[parent].untold : 0;
+    }
+    free(left);
+    return 0;
 }
 
 static double share_of(double cpu_ns, double ns)
@@ -116,6 +146,7 @@ int cpu_shares_find(struct cpu_share *shares, const struct graph *graph, int64_t
     if (!times)
         return -ENOMEM;
     sum_times(times, graph);
+    int error = guess_untold(times, processes);
     for (int p = 0; p < processes->count; p++) {
         shares[p] = (struct cpu_share){1, 1, 1};
         if (times[p].cpu_ns < 0)
@@ -123,7 +154,8 @@ int cpu_shares_find(struct cpu_share *shares, const struct graph *graph, int64_t
         shares[p].other = share_of(times[p].cpu_ns, times[p].other_ns);
         shares[p].running = share_of(times[p].cpu_ns - times[p].other_ns, times[p].running_ns);
     }
-    int error = cpus > 0 ? find_lack(shares, times, processes, (double)cpus) : 0;
+    if (!error && cpus > 0)
+        error = find_lack(shares, times, processes, (double)cpus);
     free(times);
     return error;
 }

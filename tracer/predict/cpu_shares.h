@@ -13,9 +13,9 @@ struct cpu_share {
     double work;           /* the part of its time in `running` that it worked or slept, and did not lack a CPU */
 };
 
-/* Fills one for each process, by the CPU time that they tell of at their ends; without that a process was on a CPU
- * always. cpus: of the machine of the run; 0: not known. Where all of them were in use, the time of a process that it
- * was on none was lack of a CPU, and not sleep. 0 or -ENOMEM. */
+/* Fills one for each process, by the CPU time that they tell of at their ends; without that, and without
+ * what their parents tell of them, a process was on a CPU always. cpus: of the machine of the run; 0: not known. Where
+ * all of them were in use, the time of a process that it was on none was lack of a CPU, and not sleep. 0 or -ENOMEM. */
 int cpu_shares_find(struct cpu_share *shares, const struct graph *graph, int64_t cpus);
 
 #endif

@@ -55,8 +55,10 @@ bool map_runs_begin(struct map_runs *runs, uint32_t actor, uint32_t at, double s
     run->share = share;
     run->left = map->arguments;
     double most = map->rule == MAP_GUIDED || map->is_split ? map->arguments : map->unit_count;
-    run->workers = (uint32_t)fmax(1, fmin(share, most));
     run->chunks = map->unit_count;
+    for (uint32_t i = 0; map->rule == MAP_CREW && i < map->unit_count; i++)
+        most += map->units[i].cut ? map->units[i].arguments - 1 : 0;
+    run->workers = (uint32_t)fmax(1, fmin(share, most));
     if (map->is_split) {
         run->chunk = ceil(map->arguments / run->workers);
         run->chunks = (uint32_t)ceil(map->arguments / run->chunk);
@@ -64,6 +66,35 @@ bool map_runs_begin(struct map_runs *runs, uint32_t actor, uint32_t at, double s
     run->round_end = map->rounds && run->workers < run->chunks ? run->workers : run->chunks;
     runs->actors->rows[actor].call = (int)at;
     return true;
+}
+
+void map_runs_fork(struct map_runs *runs, uint32_t actor, uint32_t crew, uint32_t share_of, double share)
+{
+    struct map_run *run = &runs->rows[crew];
+    if (run->map->rule != MAP_CREW || (!run->begun && !map_runs_begin(runs, actor, crew, share)))
+        return;
+    double part = (share_of + 1.0) / run->map->region->worker_count;
+    run->forks = (uint32_t)fmin(run->workers, ceil(part * run->workers));
+    run->stage = OWNER_STARTS;
+    runs->actors->rows[actor].call = (int)crew;
+}
+
+/* With as many more workers, so many more chunks of an Executor's map are under way. */
+static uint32_t unit_that_releases(const struct map_run *run)
+{
+    uint32_t more = run->workers > (uint32_t)run->map->workers ? run->workers - (uint32_t)run->map->workers : 0;
+    if (!run->map->units[run->next_unit].release.by_map)
+        return run->next_unit;
+    return run->next_unit > more ? run->next_unit - more : 0;
+}
+
+uint32_t map_runs_release(const struct map_runs *runs, uint32_t actor)
+{
+    const struct actor *worker = &runs->actors->rows[actor];
+    const struct map_run *run = &runs->rows[worker->crew];
+    if (worker->stage != WORKER_CLAIMS || run->map->rule != MAP_CREW || run->next_unit >= run->map->unit_count)
+        return GRAPH_NONE;
+    return run->map->units[unit_that_releases(run)].release.step;
 }
 
 /* ---- messages ---- */
@@ -134,6 +165,8 @@ static void start_worker(struct map_runs *runs, uint32_t owner)
 /* Whether the map's process is to fork one more now. */
 static bool forks_next(const struct map_run *run)
 {
+    if (run->map->rule == MAP_CREW)
+        return run->started < run->forks;
     if (run->map->rule != MAP_PROCESSES)
         return run->started < run->workers;
     return run->started < run->round_end && run->started - run->ended < run->workers;
@@ -168,7 +201,7 @@ bool map_runs_step_owner(struct map_runs *runs, uint32_t actor)
             busy = owner_works(runs, actor, map->lead_ns, ACTIVITY_FORKING);
             break;
         case OWNER_STARTS: /* what is between two forks comes before the second one */
-            run->stage = forks_next(run) ? OWNER_FORKS : OWNER_TAKES;
+            run->stage = forks_next(run) ? OWNER_FORKS : map->rule == MAP_CREW ? OWNER_DONE : OWNER_TAKES;
             busy = run->stage == OWNER_FORKS && run->started &&
                    owner_works(runs, actor, run->started < run->workers ? map->between_ns : map->again_ns,
                                ACTIVITY_FORKING);
@@ -254,19 +287,26 @@ static void claim_part(struct map_runs *runs, struct map_run *run, struct actor 
 /* The next unit as a whole; one that is not plain by its operations. */
 static void claim_unit(struct map_runs *runs, struct map_run *run, struct actor *worker)
 {
-    const struct unit *unit = &run->map->units[run->next_unit];
+    const struct map *map = run->map;
+    const struct unit *unit = &map->units[run->next_unit];
     if (unit->plain) {
         claim_part(runs, run, worker, unit->arguments - run->used);
         return;
     }
+    double least = unit->cut ? ceil(unit->arguments * map->workers / run->workers) : unit->arguments,
+           arguments = fmin(least, unit->arguments - run->used);
     worker->at = unit->from;
-    worker->end = unit->to;
+    worker->part = arguments / unit->arguments;
+    worker->ends_unit = run->used + arguments >= unit->arguments;
+    worker->end = worker->ends_unit ? unit->to : unit->over;
+    worker->over = map->rule == MAP_CREW ? unit->over : ACTORS_NONE;
     worker->process = unit->worker;
     worker->factor = factor_of(runs, run, run->next_unit);
     worker->take_ns = unit->take_ns;
-    worker->claimed = unit->arguments;
-    run->left -= unit->arguments;
-    run->next_unit++;
+    worker->claimed = arguments;
+    run->left -= arguments;
+    run->used = worker->ends_unit ? 0 : run->used + arguments;
+    run->next_unit += worker->ends_unit;
 }
 
 /* False: nothing is left, or the worker's only chunk is done. */
@@ -320,6 +360,8 @@ bool map_runs_step_worker(struct map_runs *runs, uint32_t actor)
         case WORKER_BEGINS:
             worker->stage = WORKER_CLAIMS;
             busy = worker_works(runs, actor, map->begin_ns, ACTIVITY_STARTING);
+            if (!busy && map->rule == MAP_CREW)
+                return false;
             break;
         case WORKER_CLAIMS:
             if (!claim(runs, run, worker)) {
@@ -341,6 +383,8 @@ bool map_runs_step_worker(struct map_runs *runs, uint32_t actor)
             break;
         case WORKER_SENT:
             worker->stage = WORKER_CLAIMS;
+            if (map->rule == MAP_CREW)
+                return false;
             adapt_block(worker, runs->actors->now_ns - worker->claimed_ns);
             put_message(runs, run, worker->take_ns, worker->trail);
             wake_owner(runs, run, worker->trail);

@@ -19,6 +19,7 @@ struct map_run {
     uint32_t owner;     /* the actor of its process */
     uint32_t workers, chunks, started, ended, round_end; /* workers: at a time; chunks: MAP_PROCESSES */
     uint32_t claims;
+    uint32_t forks; /* MAP_CREW: so many are started when its process goes on */
     uint32_t first_message, last_message;
     int stage;
     bool begun;
@@ -41,6 +42,13 @@ void map_runs_fini(struct map_runs *runs);
 
 /* The actor calls the map. share: of the CPUs. False: it has called it before. */
 bool map_runs_begin(struct map_runs *runs, uint32_t actor, uint32_t map, double share);
+
+/* The actor forks those workers of a crew that its worker number `share_of` of the run stands for. As map_runs_begin.
+ */
+void map_runs_fork(struct map_runs *runs, uint32_t actor, uint32_t crew, uint32_t share_of, double share);
+
+/* The step that the worker waits for before it can claim; GRAPH_NONE: it can. */
+uint32_t map_runs_release(const struct map_runs *runs, uint32_t actor);
 
 /* The actor, which is in a call, goes on. False: the call is over. Else it is busy or blocked. */
 bool map_runs_step_owner(struct map_runs *runs, uint32_t actor);

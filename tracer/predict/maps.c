@@ -113,9 +113,9 @@ static void find_medians(struct maps *maps)
 
 /* ---- units ---- */
 
-static void sum_ops(struct unit *unit, const struct program *program)
+static void sum_ops(struct unit *unit, const struct program *program, bool is_crew)
 {
-    for (uint32_t i = unit->from; i < unit->to; i++) {
+    for (uint32_t i = unit->from; i < (is_crew ? unit->over : unit->to); i++) {
         const struct op *op = &program->ops[i];
         if (op->kind != OP_WORK && op->kind != OP_PAUSE)
             continue;
@@ -124,7 +124,29 @@ static void sum_ops(struct unit *unit, const struct program *program)
         else
             unit->task_ns += op->ns;
     }
-    unit->plain = program_is_plain(program, unit->from, unit->to);
+    unit->plain = !is_crew && program_is_plain(program, unit->from, unit->to);
+}
+
+/* Nothing in the chunk has to do with others but that its results are there. */
+static bool can_be_cut(const struct unit *unit, const struct program *program)
+{
+    for (uint32_t i = unit->from; i < unit->over; i++)
+        if (program->ops[i].kind != OP_WORK && program->ops[i].kind != OP_PAUSE && program->ops[i].kind != OP_PROVIDE)
+            return false;
+    return unit->arguments > 1;
+}
+
+/* The chunks of a crew that are smaller with more workers: those of a Pool's map that it has cut itself, and those of
+ * an Executor's map that differ, but for its last one: with chunksize they would not. */
+static void find_cut(struct map *map, const struct program *program)
+{
+    bool differ = false;
+    for (uint32_t i = 1; i + 1 < map->unit_count; i++)
+        differ |= map->units[i].arguments != map->units[0].arguments;
+    for (uint32_t i = 0; i < map->unit_count; i++) {
+        struct unit *unit = &map->units[i];
+        unit->cut = (unit->release.is_share || (differ && map->by_map)) && can_be_cut(unit, program);
+    }
 }
 
 struct numbered {
@@ -147,12 +169,13 @@ struct chunks {
     size_t count, room;
 };
 
-/* The chunks of a worker. What it does between two of them belongs to the first one. *begun_ns, *ended_ns: when its
- * first one began, and its last one ended. 0 or -ENOMEM. */
+/* The chunks of a worker. What it does between two of them belongs to the first one, and what it does after its last
+ * one too if it is of a crew, whose chunks are in the order of their begins. *begun_ns, *ended_ns: when its first one
+ * began, and its last one ended. 0 or -ENOMEM. */
 static int read_chunks(struct reading *r, int worker, struct chunks *chunks, int64_t *begun_ns, int64_t *ended_ns)
 {
     size_t before = chunks->count;
-    bool open = false;
+    bool open = false, is_crew = r->map->rule == MAP_CREW;
     for (uint32_t i = r->mark_first[worker]; i < r->mark_first[worker + 1]; i++) {
         const struct mark *mark = &r->graph->marks[r->marks[i]];
         uint32_t op = r->program->mark_ops[r->marks[i]];
@@ -169,18 +192,24 @@ static int read_chunks(struct reading *r, int worker, struct chunks *chunks, int
                 grown[chunks->count - 1].unit.to = op;
             else
                 *begun_ns = ns;
-            grown[chunks->count++] = (struct numbered){
-                .unit = {.arguments = mark->b > 0 ? (double)mark->b : 1, .from = op, .to = op, .worker = worker},
-                .number = mark->a,
-                .from_ns = ns};
+            grown[chunks->count++] = (struct numbered){.unit = {.arguments = mark->b > 0 ? (double)mark->b : 1,
+                                                                .from = op,
+                                                                .to = op,
+                                                                .over = op,
+                                                                .release = r->program->releases[r->marks[i]],
+                                                                .worker = worker},
+                                                       .number = is_crew ? 0 : mark->a,
+                                                       .from_ns = ns};
             *ended_ns = ns;
             open = true;
         } else if (mark->kind == SF_EVENT_CHUNK && open) {
-            chunks->rows[chunks->count - 1].unit.to = op;
+            chunks->rows[chunks->count - 1].unit.to = chunks->rows[chunks->count - 1].unit.over = op;
             *ended_ns = ns;
             open = false;
         }
     }
+    if (is_crew && chunks->count > before) /* its end */
+        chunks->rows[chunks->count - 1].unit.to = r->program->first[worker + 1];
     return 0;
 }
 
@@ -202,9 +231,12 @@ static int keep_units(struct reading *r, struct chunks *chunks)
         *unit = chunks->rows[i].unit;
         unit->arguments = fmax(1, floor(unit->arguments / group));
         map->arguments += unit->arguments;
-        sum_ops(unit, r->program);
+        sum_ops(unit, r->program, map->rule == MAP_CREW);
         r->bytes[i] = chunks->rows[i].bytes;
+        map->by_map |= unit->release.by_map;
     }
+    if (map->rule == MAP_CREW)
+        find_cut(map, r->program);
     return 0;
 }
 
@@ -217,6 +249,15 @@ static int64_t end_of_worker(const struct reading *r, int worker)
         if (r->graph->marks[r->marks[i]].kind == SF_EVENT_EXIT)
             return program_mark_ns(r->program, r->marks[i]);
     return r->graph->processes->rows[worker].end_ns;
+}
+
+/* What a worker of a crew does before its first chunk, without the wait for it. */
+static double work_before(const struct reading *r, int worker, uint32_t first_chunk)
+{
+    double ns = 0;
+    for (uint32_t i = r->program->first[worker]; i < first_chunk; i++)
+        ns += r->program->ops[i].kind == OP_WORK ? r->program->ops[i].ns : 0;
+    return ns;
 }
 
 static int read_workers(struct reading *r)
@@ -234,9 +275,13 @@ static int read_workers(struct reading *r)
         r->over_ns = end_ns > r->over_ns ? end_ns : r->over_ns;
         if (error || chunks.count == before)
             continue;
-        error = add_cost(r, COST_BEGIN, (double)(begun_ns - start_ns));
-        if (!error)
-            error = add_cost(r, COST_END, (double)(end_ns - ended_ns));
+        if (map->rule == MAP_CREW) {
+            error = add_cost(r, COST_BEGIN, work_before(r, worker, chunks.rows[before].unit.from));
+        } else {
+            error = add_cost(r, COST_BEGIN, (double)(begun_ns - start_ns));
+            if (!error)
+                error = add_cost(r, COST_END, (double)(end_ns - ended_ns));
+        }
         map->cpu.running += r->program->cpu[worker].running;
         map->cpu.other += r->program->cpu[worker].other;
         busy++;
@@ -268,7 +313,7 @@ static int read_fork(struct reading *r, int next, int64_t ns, int64_t forked_ns,
     struct map *map = r->map;
     int64_t start_ns = r->graph->processes->rows[map->region->workers[next]].start_ns, free_ns;
     int error = add_cost(r, COST_LATENCY, (double)(start_ns - ns));
-    if (error)
+    if (error || map->rule == MAP_CREW)
         return error;
     if (next == 0) {
         map->lead_ns = (double)(ns - program_mark_ns(r->program, map->region->begin));
@@ -292,9 +337,9 @@ static int read_forks(struct reading *r)
         uint32_t at = r->marks[i];
         const struct mark *mark = &r->graph->marks[at];
         int64_t ns = program_mark_ns(r->program, at);
-        if (at <= region->begin || at >= region->end)
+        if (at < region->begin || at > region->end)
             continue;
-        if (mark->kind == SF_EVENT_MERGE) {
+        if (mark->kind == SF_EVENT_MERGE && map->rule != MAP_CREW) {
             merged = true;
             merged_ns = ns;
             map->rule = MAP_PROCESSES;
@@ -360,15 +405,20 @@ static int read_map(struct reading *r, uint32_t at)
     r->over_ns = INT64_MIN;
     r->bytes = NULL;
     *map = (struct map){.region = region, .first_unit = r->maps->unit_count};
-    map->workers = begin->b > 0 && begin->b < INT32_MAX ? (int)begin->b : 1;
-    map->rule = begin->a > 0 ? MAP_CHUNKS : MAP_GUIDED;
     map->is_nested = r->program->launches[region->process].is_worker;
-    if (has_extracted(r) || (int64_t)region->worker_count > map->workers)
-        map->rule = MAP_PROCESSES;
+    if (region->is_crew) {
+        map->workers = (int)region->worker_count;
+        map->rule = MAP_CREW;
+    } else {
+        map->workers = begin->b > 0 && begin->b < INT32_MAX ? (int)begin->b : 1;
+        map->rule = begin->a > 0 ? MAP_CHUNKS : MAP_GUIDED;
+        if (has_extracted(r) || (int64_t)region->worker_count > map->workers)
+            map->rule = MAP_PROCESSES;
+    }
     int error = read_workers(r);
     if (!error)
         error = read_forks(r);
-    if (!error)
+    if (!error && !region->is_crew)
         read_taking(r);
     map->is_split = map->rule == MAP_PROCESSES && map->unit_count == (uint32_t)map->workers && !map->rounds;
     for (uint32_t i = 0; i < map->unit_count; i++)

@@ -11,17 +11,21 @@
 enum map_rule {
     MAP_GUIDED,   /* without chunksize: each worker claims some milliseconds of what is left */
     MAP_CHUNKS,   /* with chunksize: the next chunk to whoever is free */
+    MAP_CREW,     /* workers that stay (crew.h): the next chunk, when it was submitted, to whoever is free */
     MAP_PROCESSES /* with extract and merge, or share: a process for each chunk; merges in order, at the end */
 };
 
 /* A chunk, as it was in the run. If it is plain, its arguments may be claimed apart: each is as long as the others. */
 struct unit {
-    double arguments;  /* at least 1, whole */
-    double task_ns;    /* in f, or whatever else runs */
-    double send_ns;    /* pickling and sending results, and extracting */
-    double take_ns;    /* in the map's process: copying and unpickling them */
-    uint32_t from, to; /* operations of its worker */
-    int worker;        /* process */
+    double arguments;       /* at least 1, whole */
+    double task_ns;         /* in f, or whatever else runs */
+    double send_ns;         /* pickling and sending results, and extracting */
+    double take_ns;         /* in the map's process: copying and unpickling them */
+    uint32_t from, to;      /* operations of its worker */
+    uint32_t over;          /* of these, the first one after the chunk: MAP_CREW waits for no other chunk there */
+    int worker;             /* process */
+    struct release release; /* MAP_CREW */
+    bool cut;               /* MAP_CREW: more workers get smaller chunks, in proportion */
     bool plain;
 };
 
@@ -41,6 +45,7 @@ struct map {
     enum map_rule rule;
     bool rounds;    /* MAP_PROCESSES: merges after as many processes as run at a time */
     bool is_split;  /* MAP_PROCESSES: as many chunks as workers: another number of workers has another one of chunks */
+    bool by_map;    /* MAP_CREW: it has chunks of an Executor's map */
     bool is_nested; /* called in a worker of another map: has the worker's share of the CPUs */
     int workers;    /* in the run, at a time */
     /* What each worker costs. These are the lower medians of all workers that the map's process has had: what is longer

@@ -307,12 +307,22 @@ static int predict_all(struct predicting *p)
 
 /* ---- all of it ---- */
 
+/* Such a map is a task without an event: its chunks are cut by the number of workers, and nobody knows into what. */
+static bool has_map_on_executor(sqlite3 *db)
+{
+    return rows_number(
+               db, "SELECT 1 FROM task WHERE kind = 'map' AND id NOT IN (SELECT object FROM event WHERE kind IN "
+                   "(SELECT id FROM event_kind WHERE name IN ('map', 'next')) AND object IS NOT NULL) LIMIT 1") == 1;
+}
+
 static int predict_program(struct predicting *p)
 {
     int error = graph_build(&p->graph, p->db, &p->processes);
     p->machine = rows_number(p->db, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'cpus'");
     if (!error)
         error = program_init(&p->program, &p->graph, p->machine);
+    if (!error && (p->program.unclear != PROCESS_NONE || has_map_on_executor(p->db)))
+        error = -ENOTSUP;
     if (!error)
         error = maps_init(&p->maps, &p->program);
     if (error)
@@ -329,6 +339,27 @@ static int predict_program(struct predicting *p)
     return predict_all(p);
 }
 
+static void explain(struct predicting *p, int error, struct sentence *why)
+{
+    char name[100];
+    if (error != -ENOTSUP) {
+        output_explain(why, error, "%s", error == -ENOMEM ? "no memory" : sqlite3_errmsg(p->db));
+        return;
+    }
+    if (p->program.unclear == PROCESS_NONE) {
+        output_explain(why, error,
+                       "a map on an Executor (executor=) cuts its chunks by the number of workers, and the trace "
+                       "does not say how many arguments each one has");
+        return;
+    }
+    name_process(p, p->program.unclear, name, sizeof name);
+    output_explain(
+        why, error,
+        "nobody can tell from where %s had its chunks: it belongs to one of two imaps or Executors at the same time, "
+        "was forked by another thread than the first, or ran on another machine",
+        name);
+}
+
 int predict(struct predict *predict, sqlite3 *db, struct sentence *why)
 {
     struct predicting p = {.predict = predict, .db = db};
@@ -337,7 +368,7 @@ int predict(struct predict *predict, sqlite3 *db, struct sentence *why)
     if (!error)
         error = predict_program(&p);
     if (error)
-        output_explain(why, error, "%s", error == -ENOMEM ? "no memory" : sqlite3_errmsg(db));
+        explain(&p, error, why);
     free(p.unit_factors);
     free(p.map_fork_ns);
     maps_fini(&p.maps);

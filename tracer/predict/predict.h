@@ -39,7 +39,8 @@ struct predict {
     uint32_t maps, processes; /* maps that were handed out again; processes that did what they did in the run */
 };
 
-/* Fills in what is behind `slowdowns`. Nothing is stored. 0, -ENOMEM or -EIO, with the reason. */
+/* Fills in what is behind `slowdowns`. Nothing is stored. 0, -ENOMEM, -EIO, or -ENOTSUP of a
+ * run whose work cannot be handed out anew, with the reason. */
 int predict(struct predict *predict, sqlite3 *db, struct sentence *why);
 
 #endif

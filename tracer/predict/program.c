@@ -10,6 +10,7 @@
 #include "abi/log_format.h"
 #include "analyze/dependencies.h"
 #include "base/array.h"
+#include "predict/crew.h"
 
 enum { LEVELS_MOST = 64 };
 
@@ -23,6 +24,7 @@ struct making {
     bool *removed;                /* steps of a process inside of its calls of maps */
     bool *wanted;                 /* steps that some operation waits for */
     uint32_t *map_at;             /* for each mark that begins a region: the region + 1 */
+    struct crews crews;
     size_t op_room, region_room;
     double lag_ns; /* of the message that is about to be received */
     bool failed;   /* no memory */
@@ -168,6 +170,24 @@ static void find_regions(struct making *m, int process)
     }
 }
 
+/* Its process forks by other operations. Its chunks can be claimed when they were submitted. */
+static void use_crew(struct making *m, uint32_t at)
+{
+    const struct region *crew = &m->program->regions[at];
+    for (uint32_t w = 0; w < crew->worker_count; w++) {
+        int worker = crew->workers[w];
+        remove_steps(m, &(struct region){.begin = m->crews.forks[worker].begin,
+                                         .end = m->crews.forks[worker].end,
+                                         .process = crew->process});
+        m->program->launches[worker].is_worker = true;
+        for (uint32_t i = m->program->mark_first[worker]; i < m->program->mark_first[worker + 1]; i++) {
+            uint32_t step = m->program->releases[m->program->marks[i]].step;
+            if (step != GRAPH_NONE)
+                m->wanted[step] = true;
+        }
+    }
+}
+
 /* ---- who provides what ---- */
 
 static int find_providers(struct making *m)
@@ -280,7 +300,9 @@ static void add_mark(struct making *m, uint32_t at)
 {
     const struct mark *mark = &m->graph->marks[at];
     uint32_t queue = m->queues[mark->dependency];
-    if (m->map_at[at]) {
+    if (m->crews.fork_at[at].crew) {
+        add_op(m, OP_FORKS, m->crews.fork_at[at].worker, m->crews.fork_at[at].crew - 1, ACTIVITY_FORKING);
+    } else if (m->map_at[at]) {
         add_op(m, OP_MAP, 0, m->map_at[at] - 1, ACTIVITY_OTHER);
     } else if (mark->kind == SF_EVENT_SEND && queue) {
         add_op(m, OP_SEND, 0, queue - 1, ACTIVITY_OTHER);
@@ -391,6 +413,12 @@ static int make(struct making *m, int64_t cpus)
         return error;
     for (int p = 0; p < processes; p++)
         find_regions(m, p);
+    error = crews_find(&m->crews, m->program, m->needs, m->region_room);
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < m->program->region_count; i++)
+        if (m->program->regions[i].is_crew)
+            use_crew(m, i);
     find_maps(m);
     find_launches(m);
     error = cpu_shares_find(m->program->cpu, m->graph, cpus);
@@ -417,6 +445,7 @@ int program_init(struct program *program, const struct graph *graph, int64_t cpu
     free(m.removed);
     free(m.wanted);
     free(m.map_at);
+    crews_fini(&m.crews);
     return error;
 }
 
@@ -431,6 +460,7 @@ void program_fini(struct program *program)
     free(program->marks);
     free(program->mark_first);
     free(program->launches);
+    free(program->releases);
     free(program->cpu);
     *program = (struct program){0};
 }

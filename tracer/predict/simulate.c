@@ -135,6 +135,21 @@ static bool await(struct simulation *s, uint32_t actor, const struct op *op)
     return true;
 }
 
+/* A worker of a crew is to claim. True: nothing was submitted for it. */
+static bool await_release(struct simulation *s, uint32_t actor)
+{
+    struct actor *row = &s->actors.rows[actor];
+    row->release = map_runs_release(&s->runs, actor);
+    if (row->release == GRAPH_NONE || s->provided[row->release].ns >= 0) {
+        row->release = ACTORS_NONE;
+        return false;
+    }
+    row->state = ACTOR_BLOCKED;
+    row->next = s->provided[row->release].waiter;
+    s->provided[row->release].waiter = actor;
+    return true;
+}
+
 static void send(struct simulation *s, uint32_t to, uint32_t trail)
 {
     struct queue *queue = &s->queues[to];
@@ -202,6 +217,10 @@ static bool break_deadlock(struct simulation *s)
         struct actor *actor = &s->actors.rows[i];
         if (actor->state != ACTOR_BLOCKED || actor->call >= 0)
             continue;
+        if (actor->release != ACTORS_NONE) {
+            provide(s, actor->release, actor->trail);
+            return true;
+        }
         unlink_waiter(s, i, &s->program->ops[actor->at]);
         actor->at++;
         actors_wake(&s->actors, i, actor->trail);
@@ -217,14 +236,20 @@ static bool do_op(struct simulation *s, uint32_t at)
 {
     struct actor *actor = &s->actors.rows[at];
     const struct op *op = &s->program->ops[actor->at++];
+    bool is_over = actor->crew >= 0 && actor->at > actor->over;
+    double part = is_over ? 1 : actor->part;
+    if (!actor->ends_unit && op->kind != OP_WORK && op->kind != OP_PAUSE)
+        return false;
+    if (is_over && (op->kind == OP_AWAIT || op->kind == OP_RECEIVE || op->kind == OP_PAUSE))
+        return false;
     int map =
         actor->crew >= 0 ? actor->crew : s->program->launches[actor->process].map; /* the task's, also in children */
-    bool is_task =
-        map >= 0 && (op->activity == ACTIVITY_RUNNING || (actor->crew >= 0 && op->activity == ACTIVITY_OTHER));
+    bool is_task = map >= 0 && !is_over &&
+                   (op->activity == ACTIVITY_RUNNING || (actor->crew >= 0 && op->activity == ACTIVITY_OTHER));
     switch (op->kind) {
     case OP_WORK:
     case OP_PAUSE:
-        return actors_work(&s->actors, at, op->ns * (is_task ? actor->factor : 1),
+        return actors_work(&s->actors, at, op->ns * part * (is_task ? actor->factor : 1),
                            op->kind == OP_WORK ? program_cpu(&s->program->cpu[actor->process], op->activity) : 0,
                            is_task ? ACTIVITY_TASKS : op->activity, is_task ? map : actor->process,
                            actor->crew >= 0 ? actor->task : (uint32_t)actor->process);
@@ -238,6 +263,9 @@ static bool do_op(struct simulation *s, uint32_t at)
         return false;
     case OP_RECEIVE:
         return receive(s, at, op);
+    case OP_FORKS:
+        map_runs_fork(&s->runs, at, op->what, (uint32_t)op->ns, map_runs_share(&s->runs, at, s->cpus));
+        return false;
     default:
         map_runs_begin(&s->runs, at, op->what, map_runs_share(&s->runs, at, s->cpus));
         return false;
@@ -261,7 +289,7 @@ static void step_actor(struct simulation *s, uint32_t at)
         } else if (actor->at < actor->end) {
             stopped = do_op(s, at);
         } else if (actor->crew >= 0) {
-            stopped = map_runs_step_worker(&s->runs, at);
+            stopped = await_release(s, at) || map_runs_step_worker(&s->runs, at);
         } else {
             end_actor(s, at);
         }

@@ -29,6 +29,20 @@ static void await_doom(const struct sf_worker *worker)
         usleep(1000);
 }
 
+/* An item is a call, or the calls of some arguments of Executor.map (chunk_item in _executor_functions.py). */
+static Py_ssize_t count_arguments(PyObject *item)
+{
+    enum { BEHIND_ARGUMENTS = 2, ITEMS_AT = 3 };
+    if (PyList_CheckExact(item))
+        return PyList_GET_SIZE(item) - BEHIND_ARGUMENTS;
+    PyObject *items =
+        PyTuple_CheckExact(item) && PyTuple_GET_SIZE(item) > ITEMS_AT ? PyTuple_GET_ITEM(item, ITEMS_AT) : NULL;
+    Py_ssize_t size = items && (PyList_CheckExact(items) || PyRange_Check(items)) ? PyObject_Size(items) : 1;
+    if (size < 0)
+        PyErr_Clear();
+    return size > 0 ? size : 1;
+}
+
 int sf_crew_worker_next(struct sf_worker *worker, struct sf_chunk *chunk)
 {
     struct sf_crew *crew = sf_crew_of(worker->engine);
@@ -46,6 +60,7 @@ int sf_crew_worker_next(struct sf_worker *worker, struct sf_chunk *chunk)
     Py_CLEAR(chunk->failure);
     chunk->end = PyList_GET_SIZE(chunk->items);
     chunk->number = chunk->offset;
+    chunk->arguments = count_arguments(PyList_GET_ITEM(chunk->items, 0));
     return 1;
 }
 

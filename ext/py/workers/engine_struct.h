@@ -27,12 +27,13 @@ struct sf_worker;
 
 /* In a worker: the chunk it works through. */
 struct sf_chunk {
-    PyObject *items;    /* list, tuple or range with the arguments, owned */
-    Py_ssize_t at, end; /* the next position in items, and the one after the last */
-    uint64_t offset;    /* the number of argument items[0] */
-    uint64_t number;    /* of the chunk */
-    PyObject *iterator; /* over a range; owned */
-    PyObject *failure;  /* what is raised instead of one more argument: it cannot be unpickled; owned, may be NULL */
+    PyObject *items;      /* list, tuple or range with the arguments, owned */
+    Py_ssize_t at, end;   /* the next position in items, and the one after the last */
+    uint64_t offset;      /* the number of argument items[0] */
+    uint64_t number;      /* of the chunk */
+    Py_ssize_t arguments; /* for its event; 0: as many as items */
+    PyObject *iterator;   /* over a range; owned */
+    PyObject *failure;    /* what is raised instead of one more argument: it cannot be unpickled; owned, may be NULL */
 };
 
 /* What map, imap and merge each do in their own way. */

@@ -282,7 +282,7 @@ static int work_chunk(struct sf_worker *worker, struct sf_chunk *chunk)
     worker->chunks++;
     if (begin_chunk(chunk))
         return send_raised(worker, argument_at(chunk));
-    uint64_t size = (uint64_t)(chunk->end - chunk->at);
+    uint64_t size = (uint64_t)(chunk->arguments ? chunk->arguments : chunk->end - chunk->at);
     sf_log_write(SF_EVENT_CHUNK, SF_PHASE_BEGIN, worker->task.child.task, chunk->number, size);
     int go_on = 1;
     while (go_on > 0 && chunk->at < chunk->end) {

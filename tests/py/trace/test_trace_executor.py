@@ -29,6 +29,9 @@ def test_each_task_is_submitted_and_run_by_its_number(check_program, tmp_path):
         chunks = db.rows("SELECT e.a, min(e.tsc), count(*) FROM event e JOIN event_kind k ON k.id = e.kind "
                          "WHERE k.name = 'chunk' GROUP BY e.a ORDER BY e.a")
         assert len(submitted) == 6 + 2 + 2
+        sizes = db.rows("SELECT e.b FROM event e JOIN event_kind k ON k.id = e.kind WHERE k.name = 'chunk' AND e.phase = 1 "
+                        "ORDER BY e.a")
+        assert sizes == [(1,)] * 6 + [(10,)] * 2 + [(1,)] * 2
         begins = {number: begin for number, begin, _ in chunks}
         assert all(begins[number] > submit for number, _, submit in submitted)
         assert [waiting for _, waiting, _ in submitted[:6]] == [0, 1, 2, 3, 4, 5]

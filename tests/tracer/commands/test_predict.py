@@ -31,7 +31,9 @@ def predictions(db, *options):
 
 
 @pytest.mark.parametrize("program", ["heavy_tailed", "merges_in_rounds", "merges_of_an_even_split", "pipeline",
-                                     "nested_threads", "generator_between_maps"])
+                                     "nested_threads", "generator_between_maps", "imap_in_chunks_with_a_consumer",
+                                     "imap_unordered_heavy_tailed", "executor_submits", "executor_map", "pool_map",
+                                     "pool_imap", "pool_apply_async"])
 def test_each_kind_of_program_has_a_prediction_with_an_interval_and_a_limit(db, program):
     found = predictions(traced(db, program, 2))
     assert [p["cpus"] for p in found] == [1, 2, 4, 8, 16, 32, 64]
@@ -60,12 +62,30 @@ def test_text(db):
     assert said[3].split()[4] == "1.00x"
 
 
-def test_a_program_without_maps_is_said_to_have_none(db):
-    code = "import snakefish\nwith snakefish.Thread(int): pass"
-    done = trace("record", "-q", "-o", db, "--", sys.executable, "-c", code,
+def recorded(db, code):
+    done = trace("record", "-q", "-o", db, "--", sys.executable, "-c", "import snakefish, threading\n" + code,
                  env={**os.environ, "PYTHONPATH": str(BUILD / "lib")})
     assert done.returncode == 0, done.stderr
-    assert trace("predict", db).stdout.startswith("no map was called: ")
+    return db
+
+
+def test_a_program_without_maps_is_said_to_have_none(db):
+    said = trace("predict", recorded(db, "with snakefish.Thread(int): pass")).stdout
+    assert said.startswith("no map, imap, Executor or Pool was there: ")
+
+
+@pytest.mark.parametrize("code, why", [
+    ("a, b = (snakefish.imap(abs, range(8), concurrency=2) for _ in range(2))\nlist(zip(a, b))", "two imaps or Executors"),
+    ("t = threading.Thread(target=lambda: list(snakefish.imap(abs, range(8), concurrency=2)))\nt.start(), t.join()",
+     "by another thread than the first"),
+    ("with snakefish.Executor(2) as e: snakefish.map(abs, range(64), executor=e)", "a map on an Executor"),
+    ("with snakefish.Executor(2) as e: list(snakefish.imap(abs, range(64), executor=e))", "a map on an Executor"),
+])
+def test_a_run_whose_work_cannot_be_handed_out_anew_is_refused(code, why, db):
+    for options in ((), ("--json",), ("--store",)):
+        done = trace("predict", *options, recorded(db, code))
+        assert (done.returncode, done.stdout) == (1, "") and "cannot predict from" in done.stderr and why in done.stderr
+    assert query(db, "SELECT count(*) FROM prediction") == [(0,)]
 
 
 @pytest.mark.parametrize("cpus", ["", "0", "-1", "2,", "2,x", "1,,2", "4097", ",".join(["1"] * 65), "1 2"])
