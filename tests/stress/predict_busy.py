@@ -1,5 +1,6 @@
-"""How right `snakefish-trace predict` is for programs that compute: the bench's programs of the Benchmarks Game are traced with
-1 and with 2 workers, by turns, and what the trace with 1 predicts for 2 CPUs is compared with what the other one measured.
+"""How right `snakefish-trace predict` is for programs that compute: the parallel regions of the bench's programs of the
+Benchmarks Game are traced with 1 and with 2 workers, by turns, as `python3 -m bench trace` does, and what the trace with 1
+predicts for 2 CPUs is compared with what the other one measured.
 
     python3 tests/stress/predict_busy.py [--blocks N] [--program NAME ...] [--size-factor F]
 
@@ -22,26 +23,32 @@ sys.path[:0] = [os.path.join(BUILD, "lib"), HERE, TOP]
 from bench.results import statistics  # noqa: E402
 from bench.run import catalog  # noqa: E402
 from bench.run.surroundings import environment  # noqa: E402
-from predict import TRACER, measured_s, predicted  # noqa: E402
+from predict import measured_s, predicted  # noqa: E402
 from truth import open_trace, wrongs_of  # noqa: E402
 
 
-def record(path, workload, size, workers):
-    """What is wrong."""
-    command = [TRACER, "record", "-o", path, "--", sys.executable, os.path.join(TOP, "bench", "run", "sample.py"), workload.name,
-               str(size), "snakefish", str(workers)]
+def sample(*arguments):
+    """What is wrong: a sentence, or nothing."""
+    command = [sys.executable, os.path.join(TOP, "bench", "run", "sample.py"), *map(str, arguments)]
     env = {**environment(), "PYTHONPATH": os.pathsep.join([os.path.join(BUILD, "lib"), TOP])}
     done = subprocess.run(command, cwd=TOP, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        return [f"{workers} workers: the program ended with status {done.returncode}: {done.stderr[-300:]}"]
+    return f"it ended with status {done.returncode}: {done.stderr[-300:]}" if done.returncode else None
+
+
+def record(path, workload, size, workers):
+    """Traces the region alone, as `python3 -m bench trace` does. What is wrong."""
+    wrong = sample(workload.name, size, "snakefish", workers, path)
+    if wrong:
+        return [f"{workers} workers: {wrong}"]
     with contextlib.closing(open_trace(path)) as db:
         return wrongs_of(db)
 
 
 def compare(folder, workload, size, blocks):
     """(seconds measured, seconds predicted, by block; what is wrong)"""
-    there, foretold, wrong = {}, {}, []
-    for block in range(blocks):
+    there, foretold = {}, {}
+    wrong = [f"its input: {sentence}" for sentence in [sample("--prepare", workload.name, size)] if sentence]
+    for block in range(blocks if not wrong else 0):
         for workers in (1, 2) if block % 2 else (2, 1):
             path = os.path.join(folder, f"{workload.name}-{workers}.db")
             wrong += record(path, workload, size, workers)
