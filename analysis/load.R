@@ -29,7 +29,8 @@ required_columns <- list(
     speedup_block = c("session", "runtime", "workload", "size", "workers", "block", "speedup"),
     weak_scaling = c("session", "workload", "runtime", "workers", "size", "blocks", "efficiency", "low", "high"),
     break_even = c("session", "workload", "runtime", "workers", "blocks", "smallest", "largest", "size", "low", "high"),
-    target = c("session", "workload", "size", "base", "best_peer", "what", "is_floor", "times_as_fast", "low", "high", "target", "state")),
+    target = c("session", "workload", "size", "base", "best_peer", "what", "is_floor", "times_as_fast", "low", "high", "target",
+               "state")),
   trace = list(
     meta = c("key", "value"), process = c("id", "pid", "parent", "name", "exit_status", "start_ns", "end_ns", "task"),
     task = c("id", "process", "kind", "name"), text = c("id", "text"), event = c("process", "lane"),

@@ -19,9 +19,9 @@ parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "draw
            "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/predicted_speedups", "figures/figure_speedup",
            "figures/figure_efficiency", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
            "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
-           "figures/figure_merges", "figures/figure_functions", "figures/figure_lost", "figures/figure_what_if", "figures/figure_prediction",
-           "figures/figure_latency", "figures/figure_channels", "figures/figure_events", "page/notices", "page/verdict",
-           "page/tables", "page/understanding", "page/sections")
+           "figures/figure_merges", "figures/figure_functions", "figures/figure_lost", "figures/figure_what_if",
+           "figures/figure_prediction", "figures/figure_latency", "figures/figure_channels", "figures/figure_events",
+           "page/notices", "page/verdict", "page/tables", "page/understanding", "page/sections")
 
 # This file's directory, which holds the other files, wherever the report is called from.
 source_directory <- function() {

@@ -43,8 +43,8 @@ functions_finding <- function(rows) {
                  shorten(first$`function`, 28), shorten(first$place, 28), format_duration(first$self_ns),
                  format_percent(first$self_share)),
          if (nrow(others) > 0) paste0("; of ", paste(sprintf(
-           "\u201c%s\u201d in \u201c%s\u201d, %s", others$task, shorten(others$`function`, 28), format_percent(others$self_share)),
-           collapse = "; of ")), ".")
+           "\u201c%s\u201d in \u201c%s\u201d, %s", others$task, shorten(others$`function`, 28),
+           format_percent(others$self_share)), collapse = "; of ")), ".")
 }
 
 function_table <- function(trace) {

@@ -60,8 +60,9 @@ ratio_table_caption <- function(bench) {
     "Times are geometric means over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
     "runtime is faster. A verdict is on the fastest of the other libraries, at one worker and at all CPUs: no practical ",
     "difference when the whole interval is within ", format_percent(bench$method$practical_margin), " of 1; faster or ",
-    "slower when that is significant at ", format_percent(bench$method$level), " among all verdicts of its kind (Holm); inconclusive otherwise, and ",
-    "with fewer than ", bench$method$fewest_blocks, " blocks. Would have been found: such a difference, with a probability of ",
+    "slower when that is significant at ", format_percent(bench$method$level), " among all verdicts of its kind (Holm); ",
+    "inconclusive otherwise, and with fewer than ", bench$method$fewest_blocks, " blocks. ",
+    "Would have been found: such a difference, with a probability of ",
     format_percent(bench$method$power), ". A/A control: ", control_text(bench))
 }
 

@@ -19,7 +19,6 @@ bench_verdict <- function(bench) {
   if (is.na(workers)) return("No verdict on programs: the session has only micro-benchmarks.")
   rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
   overall <- overall_at(bench, workers)
-  verdicts <- verdict_counts(rows$verdict)
   programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
   if (is.null(overall)) {
     return(sprintf("No ratio over %s: no block holds all of them under snakefish and multiprocessing at %s.", programs,
@@ -27,13 +26,18 @@ bench_verdict <- function(bench) {
   }
   sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
                       ratio_text(overall$times_as_fast, overall$low, overall$high), counted(workers, "worker"))
+  paste0(sentence, verdict_words(rows), ".")
+}
+
+# What follows "snakefish runs these programs x times as fast": the verdicts, or why there are none.
+verdict_words <- function(rows) {
+  verdicts <- verdict_counts(rows$verdict)
   if (all(is.na(rows$low))) {
-    return(sprintf("%s, but %s %s too few for a verdict.", sentence, counted(max(rows$blocks), "block"),
+    return(sprintf(", but %s %s too few for a verdict", counted(max(rows$blocks), "block"),
                    if (max(rows$blocks) == 1) "is" else "are"))
   }
-  if (length(verdicts) == 0) return(paste0(sentence, "."))
-  if (nrow(rows) == 1) return(sprintf("%s: %s.", sentence, rows$verdict))
-  sprintf("%s: %s.", sentence, in_words(verdicts))
+  if (length(verdicts) == 0) return("")
+  paste0(": ", if (nrow(rows) == 1) rows$verdict else in_words(verdicts))
 }
 
 trace_verdict <- function(trace) {

@@ -212,8 +212,8 @@ struct sf_session_header {
     uint32_t collector_pid; /* for people */
     uint32_t lost_logs;     /* processes that could not make a log; atomic */
     uint64_t start_tsc;
-    uint32_t made_logs; /* processes that made one; atomic: a log that is gone before it was found is missed */
-    uint32_t sample_hz; /* stacks a second of CPU time that every thread of Python is to take (SAMPLE); 0: none */
+    uint32_t made_logs;      /* processes that made one; atomic: a log that is gone before it was found is missed */
+    uint32_t sample_hz;      /* stacks a second of CPU time that every thread of Python is to take (SAMPLE); 0: none */
     uint64_t reserved_bytes; /* of pages, by all writers together, since the session began; atomic */
     uint64_t may_reserve;    /* how far reserved_bytes may go; 0: as far as the file system lets it */
 };

@@ -42,7 +42,7 @@ static const struct format {
 static const struct format *find_format(const char *name)
 {
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (strcmp(name, formats[i].name) == 0)
+        if (name && strcmp(name, formats[i].name) == 0)
             return &formats[i];
     return NULL;
 }
@@ -102,9 +102,11 @@ int cmd_export(int argc, char **argv)
     const char *from = NULL, *path = NULL;
     struct sentence why;
     for (int next; (next = command_next(&line)) != COMMAND_END;) {
-        if (next == 'f' && !(format = find_format(optarg)))
+        if (next == 'f')
+            format = find_format(optarg);
+        if (!format)
             return command_usage(usage, "--format is chrome, speedscope or collapsed, not %s", optarg);
-        else if (next == 'o')
+        if (next == 'o')
             path = optarg;
         else if (next == COMMAND_OPERAND && from)
             return command_usage(usage, "export takes one argument, and %s is one too many", optarg);

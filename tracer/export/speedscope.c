@@ -95,7 +95,7 @@ static void end_samples(struct speedscope *s)
 {
     int64_t sum_ns = 0;
     fputs("],\"weights\":[", s->to);
-    for (size_t i = 0; i < s->count; i++) {
+    for (size_t i = 0; s->weights && i < s->count; i++) {
         fprintf(s->to, "%s%" PRId64, i ? "," : "", s->weights[i]);
         if (__builtin_add_overflow(sum_ns, s->weights[i], &sum_ns))
             sum_ns = INT64_MAX;

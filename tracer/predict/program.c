@@ -24,7 +24,7 @@ struct making {
     bool *removed;                /* steps of a process inside of its calls of maps */
     bool *wanted;                 /* steps that some operation waits for */
     uint32_t *map_at;             /* for each mark that begins a region: the region + 1 */
-    struct crews crews;
+    struct crews *crews;
     size_t op_room, region_room;
     double lag_ns; /* of the message that is about to be received */
     bool failed;   /* no memory */
@@ -176,8 +176,8 @@ static void use_crew(struct making *m, uint32_t at)
     const struct region *crew = &m->program->regions[at];
     for (uint32_t w = 0; w < crew->worker_count; w++) {
         int worker = crew->workers[w];
-        remove_steps(m, &(struct region){.begin = m->crews.forks[worker].begin,
-                                         .end = m->crews.forks[worker].end,
+        remove_steps(m, &(struct region){.begin = m->crews->forks[worker].begin,
+                                         .end = m->crews->forks[worker].end,
                                          .process = crew->process});
         m->program->launches[worker].is_worker = true;
         for (uint32_t i = m->program->mark_first[worker]; i < m->program->mark_first[worker + 1]; i++) {
@@ -300,8 +300,8 @@ static void add_mark(struct making *m, uint32_t at)
 {
     const struct mark *mark = &m->graph->marks[at];
     uint32_t queue = m->queues[mark->dependency];
-    if (m->crews.fork_at[at].crew) {
-        add_op(m, OP_FORKS, m->crews.fork_at[at].worker, m->crews.fork_at[at].crew - 1, ACTIVITY_FORKING);
+    if (m->crews->fork_at[at].crew) {
+        add_op(m, OP_FORKS, m->crews->fork_at[at].worker, m->crews->fork_at[at].crew - 1, ACTIVITY_FORKING);
     } else if (m->map_at[at]) {
         add_op(m, OP_MAP, 0, m->map_at[at] - 1, ACTIVITY_OTHER);
     } else if (mark->kind == SF_EVENT_SEND && queue) {
@@ -413,7 +413,7 @@ static int make(struct making *m, int64_t cpus)
         return error;
     for (int p = 0; p < processes; p++)
         find_regions(m, p);
-    error = crews_find(&m->crews, m->program, m->needs, m->region_room);
+    error = crews_find(m->crews, m->program, m->needs, m->region_room);
     if (error)
         return error;
     for (uint32_t i = 0; i < m->program->region_count; i++)
@@ -435,7 +435,8 @@ static int make(struct making *m, int64_t cpus)
 
 int program_init(struct program *program, const struct graph *graph, int64_t cpus)
 {
-    struct making m = {.program = program, .graph = graph};
+    struct crews crews = {0};
+    struct making m = {.program = program, .graph = graph, .crews = &crews};
     *program = (struct program){.graph = graph};
     int error = make(&m, cpus);
     free(m.steps);
@@ -445,7 +446,7 @@ int program_init(struct program *program, const struct graph *graph, int64_t cpu
     free(m.removed);
     free(m.wanted);
     free(m.map_at);
-    crews_fini(&m.crews);
+    crews_fini(&crews);
     return error;
 }
 

@@ -8,8 +8,8 @@
 /* From now on threads have their names in the log. Once, when the module is loaded. */
 void sf_thread_names_init(void);
 
-/* Tells the name of the calling thread, whose threading.Thread that is: threading does not know it yet. Does nothing if it
- * is none. Raises nothing. */
+/* Tells the name of the calling thread, whose threading.Thread that is: threading does not know it yet. Does nothing if
+ * it is none. Raises nothing. */
 void sf_thread_names_tell(PyObject *thread);
 
 #endif
