@@ -1,9 +1,9 @@
 /* See sampler.h.
  *
  * Invariants
- * - thread[0] is the interpreter's main thread, and has a timer while `on`.
- * - tid is written before the timer is made, and is 0 where there is none; so the handler finds a thread's place by the
- *   value that its signal carries. */
+ * - sampled[0] is the interpreter's main thread, and has timers while `on`.
+ * - The handler runs in the thread that its place is of, or, just after that thread has left, in none: it finds the
+ * place by the value that the signal carries, and only it writes there while there are timers, but for due_ns. */
 #include "core/log/sampler.h"
 
 #include <errno.h>
@@ -112,9 +112,8 @@ static void on_sample_signal(int signal, siginfo_t *info, void *context)
     int error = errno;
     unsigned value = (unsigned)info->si_value.sival_int;
     (void)context;
-    if (info->si_code == SI_TIMER && value < SF_SAMPLER_THREADS * TIMERS) {
+    if (info->si_code == SI_TIMER && value < SF_SAMPLER_THREADS * TIMERS)
         look(&sampled[value / TIMERS], value % TIMERS == CPU, signal);
-    }
     errno = error;
 }
 

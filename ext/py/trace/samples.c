@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/log/log.h"
 #include "core/log/numbers.h"
@@ -201,11 +200,7 @@ static PyObject *take(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssi
             stack = stack_of_thread(which);
         else if (count == 2 && PyFrame_Check(args[1]))
             stack = number_of_stack((PyFrameObject *)args[1]);
-        (void)tsc;
-        struct timespec zz;
-        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &zz);
-        sf_log_write_for(which, SF_EVENT_SAMPLE, stack, cpu_ns,
-                         (uint64_t)zz.tv_sec * 1000000000 + (uint64_t)zz.tv_nsec);
+        sf_log_write_for(which, SF_EVENT_SAMPLE, stack, cpu_ns, tsc);
     }
     PyErr_Clear();
     Py_RETURN_NONE;
