@@ -154,8 +154,8 @@ def bench(path, *estimates, cpus=8):
     db.executescript((ROOT / "bench" / "run" / "schema.sql").read_text())
     db.execute("PRAGMA foreign_keys=OFF")
     db.execute("INSERT INTO machine VALUES(1, 'effective_cpus', ?)", (cpus,))
-    db.executemany("INSERT INTO estimate VALUES(1, ?, 1, ?, ?, 6, ?, NULL, NULL, ?)",
-                   [(*row, row[-1]) for row in estimates])
+    db.executemany("INSERT INTO estimate VALUES(1, ?, 1, ?, ?, 6, ?, NULL, NULL, ?, ?)",
+                   [(*row, row[-1], row[-1]) for row in estimates])
     db.commit()
     db.close()
     return path
