@@ -72,7 +72,7 @@ test_that("larger sizes of the weak series are no programs of their own", {
   bench <- load_computed(path)
   expect_setequal(bench$samples$program, c(names(bench_programs), names(bench_micro)))
   expect_equal(bench$weak$workers[bench$weak$runtime == "snakefish"], 1:2)
-  titles <- unlist(lapply(bench_sections(bench, 1, 1), function(s) vapply(s$tables, `[[`, "", "title")))
+  titles <- unlist(lapply(bench_sections(bench, 1, 1, list()), function(s) vapply(s$tables, `[[`, "", "title")))
   expect_true(any(grepl("Weak scaling", titles)))
   expect_true("Peak memory" %in% titles)
 })

@@ -200,7 +200,7 @@ def test_a_sweep_runs_in_all_its_sizes_and_says_where_it_is_crossed(bench):
                       "JOIN cell USING(session, workload, size, runtime, workers)")
     assert {(r["runtime"], r["size"]) for r in rows} == {(r, s) for r in ("sequential", "snakefish") for s in (1, 3000)}
     assert {(r["series"], r["status"]) for r in rows} == {("sweep", "ok")}
-    out, _ = bench("show", bench.db)
+    out, _ = bench("show", "--all", bench.db)
     assert "short-sweep: faster than sequential from this size on" in out
 
 

@@ -58,7 +58,7 @@ def test_a_session_stores_and_shows_it(bench, monkeypatch):
         '''))
     _, said = bench.run("--filter", "traced", "--runtimes", "snakefish", "--workers", "1", "--blocks", "1", "--no-memory")
     assert re.search("samples run without .*PYTHONTRACEMALLOC", said)
-    assert re.search("samples ran without .*PYTHONTRACEMALLOC", bench("show", bench.db)[0])
+    assert re.search("samples ran without .*PYTHONTRACEMALLOC", bench("show", "--all", bench.db)[0])
     facts = {row["key"]: row["value"] for row in bench.rows("SELECT key, value FROM machine")}
     assert facts["environment_left_out"].split().count("PYTHONTRACEMALLOC") == 1
     assert "SNAKEFISH_LOOKS=good" in facts["environment_passed_on"]

@@ -41,7 +41,7 @@ TEST(a_new_trace_has_the_event_kinds_and_its_state_is_running)
 {
     struct store *store = make();
     sqlite3 *db = store_connection(store);
-    CHECK_EQ(32, ask(db, "SELECT count(*) FROM event_kind"));
+    CHECK_EQ(36, ask(db, "SELECT count(*) FROM event_kind"));
     CHECK_EQ(14, ask(db, "SELECT id FROM event_kind WHERE name = 'send' AND phase = 'span' AND object = 'channel'"));
     CHECK_EQ(1, ask(db, "SELECT value = 'running' FROM meta WHERE key = 'state'"));
     CHECK_EQ(TRACE_FILE_APPLICATION_ID, ask(db, "PRAGMA application_id"));
