@@ -38,12 +38,17 @@ static struct slot *slot_of(struct ids *ids, int type, int64_t scope, uint64_t n
     return &ids->slots[hash >> 52 & (SLOTS - 1)];
 }
 
+static int64_t lost_text(struct store *store)
+{
+    return store_text(store, "(lost text)");
+}
+
 /* What stands for a number whose record was lost; 0: a new row. */
 static int64_t lost(struct store *store, enum store_object type)
 {
     if (type == STORE_TASK || type == STORE_CHANNEL)
         return 0;
-    int64_t text = store_text(store, "(lost text)");
+    int64_t text = lost_text(store);
     int64_t frame = type == STORE_TEXT ? 0 : store_frame(store, text, 0, 0);
     return type == STORE_TEXT ? text : type == STORE_FRAME ? frame : store_stack(store, 0, frame);
 }
@@ -72,6 +77,8 @@ static int64_t set(struct ids *ids, enum store_object type, int64_t scope, uint6
 
 int64_t ids_set_frame(struct ids *ids, int64_t log, uint64_t number, int64_t function, int64_t file, int64_t line)
 {
+    if (!function) /* its name could not be written */
+        function = lost_text(ids->store);
     return set(ids, STORE_FRAME, log, number, store_frame(ids->store, function, file, line));
 }
 
