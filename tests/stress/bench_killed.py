@@ -160,7 +160,7 @@ class Round:
             check(database.execute("PRAGMA integrity_check").fetchall() == [("ok",)], "the database is damaged")
             memory = database.execute("SELECT count(*) FROM memory WHERE peak_pss_bytes > 0").fetchone()[0]
             wanted = database.execute("SELECT count(*) FROM cell JOIN workload w ON w.name = cell.workload "
-                                      "WHERE kind = 'program' AND runtime <> 'ceiling'").fetchone()[0]
+                                      "WHERE kind = 'program' AND runtime NOT IN ('ceiling', 'snakefish-traced')").fetchone()[0]
         finally:
             database.close()
         found = ["block {} position {}: {} {} {} x{}".format(*row) for row in rows]
