@@ -244,7 +244,10 @@ static void read_trace(const char *path, const char *json, bool ours)
                {cmd_predict, {"predict", "--json", "--cpus", "1,3,100", path}}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         struct said said = command_run(all[i].command, all[i].words);
-        bool refused = i == 4 && said.status == COMMAND_FAILED && strstr(said.err, "cannot predict from");
+        /* Predict may refuse what cannot be handed out anew, and for no other reason. */
+        bool refused = i == 4 && said.status == COMMAND_FAILED &&
+                       (strstr(said.err, ": a map on an Executor (executor=) cuts") ||
+                        strstr(said.err, ": nobody can tell from where"));
         REQUIRE(!ours || said.status == COMMAND_OK || refused, "%s: %s", all[i].words[0], said.err);
         if ((i == 2 || i == 4) && said.status == COMMAND_OK)
             REQUIRE(json_is_valid(said.out), "%s --json: %s", all[i].words[0], said.out);
