@@ -56,6 +56,34 @@ TEST(a_text_with_a_gap_in_it_is_lost)
     end(import);
 }
 
+TEST(frames_and_stacks_have_one_row_each_and_what_was_lost_of_them_says_so)
+{
+    begin(256);
+    struct log_import *import = import_log();
+    writer_text(1, "work");
+    writer_text(2, "prog.py");
+    W_INSTANT(FRAME, 1, 1, 2 | UINT64_C(7) << 32);
+    W_INSTANT(FRAME, 2, 1, 2 | UINT64_C(7) << 32); /* the same, by another number */
+    W_INSTANT(FRAME, 3, 0, 2);                     /* its name could not be written */
+    W_INSTANT(STACK, 4, 0, 1);
+    W_INSTANT(STACK, 5, 0, 2);
+    W_INSTANT(STACK, 6, 4, 3);
+    W_INSTANT(STACK, 7, 99, 98); /* neither its caller nor its frame is known */
+    W_INSTANT(SAMPLE, 5, 1000, 0);
+    W_INSTANT(SAMPLE, 7, 1000, 0);
+    W_INSTANT(SAMPLE, 0, 1000, 0);
+    look_and_take(import);
+    CHECK_EQ(1, now("SELECT count(*) FROM frame WHERE function = 'work' AND file = 'prog.py' AND line = 7"));
+    CHECK_EQ(2, now("SELECT count(*) FROM frame WHERE function = '(lost text)'")); /* with and without a file */
+    CHECK_EQ(1,
+             now("SELECT count(*) FROM stack WHERE parent IS NULL AND frame = (SELECT id FROM frame WHERE line = 7)"));
+    CHECK_EQ(4, now("SELECT count(*) FROM stack"));
+    CHECK_EQ(1, now("SELECT count(*) FROM sample s JOIN stack t ON t.id = s.stack JOIN frame f ON f.id = t.frame "
+                    "WHERE f.function = 'work' AND s.cpu_ns = 1000"));
+    CHECK_EQ(1, now("SELECT count(*) FROM sample WHERE stack IS NULL"));
+    end(import);
+}
+
 TEST(tasks_and_channels_have_rows_of_their_own)
 {
     begin(256);
