@@ -7,8 +7,9 @@ several lengths; each run takes some 2,000 samples. So few have a standard devia
 a share of the three functions' time is more than 3.5 hundredths off, or where the samples together are more than 2 % off the
 CPU time that the functions have measured; and all runs with as many processes fail where their mean is more than 1 off.
 Cost: the time that taking a stack of 20 frames takes, by the trace's own stamps; and the CPU time of the bench's programs
-traced with samples over that without, by turns: the median of the ratios. These mean something only where nothing else runs,
-and fail nothing.
+traced with samples over that without, by turns: the median of the ratios. And the floor: the CPU time that 199 signals of a timer
+in a second cost, whose handler is a function of the C library that does nothing. These mean something only where nothing else
+runs, and fail nothing.
 The last line counts runs: "N passed, N failed, N skipped".
 """
 import argparse
@@ -62,6 +63,23 @@ def deep(n):
 with snakefish.trace.session(sys.argv[1], sample_hz=199):
     deep(18)
 """
+FLOOR = """
+import ctypes, signal, statistics, time
+def work():
+    before = time.thread_time()
+    for _ in range(4000000): pass
+    return time.thread_time() - before
+libc = ctypes.CDLL(None)
+libc.signal.argtypes = ctypes.c_int, ctypes.c_void_p
+libc.signal(signal.SIGALRM, ctypes.cast(libc.abs, ctypes.c_void_p))
+def signalled(hz):
+    signal.setitimer(signal.ITIMER_REAL, 1 / hz, 1 / hz)
+    took = work()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return took
+work()
+print(statistics.median((signalled(1990) / work() - 1) / 10 for _ in range(31)))
+"""  # ten times as many signals, because 199 a second can hardly be told from none
 
 
 def run(command, **more):
@@ -105,6 +123,11 @@ def show_depth(path):
     print(f"samples: a stack of 20 frames takes {statistics.median(took):.2f} us, the median of {len(took)}", flush=True)
 
 
+def show_floor():
+    print(f"samples: 199 signals of a timer in a second cost {float(run([sys.executable, '-c', FLOOR])) * 100:.2f} % of the "
+          "CPU time on this machine, whatever they are for", flush=True)
+
+
 def show_cost(folder, workload, rounds):
     ratios = []
     command = [sys.executable, "-m", "bench.run.sample", workload.name, str(workload.size), "snakefish", "2"]
@@ -142,6 +165,7 @@ def main():
             passed, failed = passed + (not wrong), failed + wrong
         if options.cost_rounds:
             show_depth(os.path.join(folder, "deep.db"))
+            show_floor()
         names = [name for name in options.program or catalog.workload_names() if catalog.kind(name) == "program"]
         for workload in map(catalog.workload, names):
             if options.cost_rounds and not workload.lacks and (options.program or workload.official):

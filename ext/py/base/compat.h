@@ -92,6 +92,16 @@ static inline int sf_frame_instruction(PyFrameObject *frame)
     return frame->f_lasti;
 #endif
 }
+
+/* The name of a code, qualified from 3.11 on: a str, or NULL. Borrowed. */
+static inline PyObject *sf_code_qualname(const PyCodeObject *code)
+{
+#if PY_VERSION_HEX >= 0x030B0000
+    return code->co_qualname;
+#else
+    return code->co_name;
+#endif
+}
 #endif
 
 #ifdef PYPY_VERSION

@@ -55,6 +55,7 @@ struct start {
     struct sf_process_child process;
     uint32_t task;
     const char *name;
+    PyFrameObject *frame;    /* see sf_fork_frame */
     pid_t caller;            /* the process that called sf_fork_child */
     pid_t child;             /* in the child: its pid; another one in a process that a hook of this fork has made */
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
@@ -121,9 +122,12 @@ static void before_fork(struct start *start, bool hooks_follow)
     sf_log_fork_as(start->task, start->name);
 }
 
+PyFrameObject *sf_fork_frame;
+
 static void after_fork(struct start *start, pid_t pid)
 {
     if (pid == 0) {
+        sf_fork_frame = start->frame;
         start->child = sf_pid_own();
         sf_signal_delay_adopt();
         start->had_sigterm_action = sf_process_child_begin(&start->process);
@@ -232,6 +236,10 @@ int sf_fork_child(struct sf_child *child, PyObject *name, int (*before)(void *co
         .task = child->task, .name = name_utf8, .caller = sf_pid_own(), .before = before, .context = context};
     if (!name_utf8 || refuse_impossible() || sf_protocol_prepare())
         return -1;
+#ifndef PYPY_VERSION
+    if (sf_log_enabled() && sf_log_self.session->sample_hz)
+        start.frame = PyEval_GetFrame();
+#endif
     sf_log_write(SF_EVENT_FORK, SF_PHASE_BEGIN, child->task, 0, 0);
     pid_t pid = fork_interpreter(&start);
     int error = errno;

@@ -6,11 +6,16 @@
  * has called it; a function without a loop or a call to its caller.
  *
  * Numbers. A frame is known by its code and instruction, or by its code and line; a stack by its frame and the stack
- * that called it. All these are in one table, told apart by the low bits of the key's second word. A number is written
- * into each log once: a table's entry knows the era of the log that has it. Where a program makes up ever new code, the
- * table is emptied; what comes again then gets a second number, and the collector knows both as the same.
+ * that called it; a text by its address. All these are in one table, told apart by the low bits of the key's second
+ * word. A number is written into each log once: a table's entry knows the era of the log that has it. Where a program
+ * makes up ever new code, the table is emptied; what comes again then gets a second number, and the collector knows
+ * both as the same.
  *
- * The table owns a reference to the code of each frame in it, so that no other code gets its address. */
+ * The table owns a reference to the code of each frame in it, so that no other code or text gets its address.
+ *
+ * Forked children. To write to an object, be it only its reference count, copies its page in a child: that costs more
+ * than all the rest of a sample. So the first sample in a child touches as few objects as can be: it walks no further
+ * than the child's own frames, and it looks at names without taking references. */
 #include "py/base/types.h"
 
 #include <errno.h>
@@ -21,6 +26,7 @@
 #include "core/log/numbers.h"
 #include "core/log/sampler.h"
 #include "core/os/tsc.h"
+#include "py/task/fork.h"
 #include "py/trace/texts.h"
 #include "py/trace/thread_names.h"
 
@@ -43,7 +49,7 @@ enum {
     DEPTH_MAX = 128,      /* frames of a stack that are written: the innermost */
     NUMBERS_MAX = 1 << 16 /* entries of the table */
 };
-enum { BY_INSTRUCTION, BY_LINE, STACK, KINDS };
+enum { BY_INSTRUCTION, BY_LINE, STACK, TEXT, KINDS };
 
 static struct sf_numbers numbers;
 static uint32_t last_number;
@@ -56,17 +62,24 @@ static void forget_numbers(void)
     sf_numbers_clear(&numbers);
 }
 
-/* The number of a text that need not be UTF-8: a file's name is bytes. 0: it has none. Raises nothing. */
-static uint32_t text_number(PyObject *text)
+/* The number of what has that key; *is_new: this log does not have it yet, and whoever asks writes it. 0: no memory. */
+static uint32_t number_of(uint64_t a, uint64_t b, bool *is_new)
+{
+    const struct sf_numbers_entry *known = sf_numbers_find(&numbers, a, b);
+    uint32_t number = known ? known->number : last_number + 1;
+    *is_new = !known || known->era != sf_log_texts_era();
+    if (*is_new && sf_numbers_set(&numbers, a, b, number, sf_log_texts_era()))
+        return 0;
+    last_number = known ? last_number : number;
+    return number;
+}
+
+/* Writes a text that need not be UTF-8, because a file's name is bytes. Its number in the log; 0: it has none. */
+static uint32_t write_text(PyObject *text)
 {
     uint32_t number = 0;
-    if (!text || !PyUnicode_CheckExact(text)) {
-        PyErr_Clear();
-        return 0;
-    }
-    if (sf_texts_look_up(text, &number) == 0)
-        return number;
-    PyErr_Clear();
+    if (PyUnicode_IS_COMPACT_ASCII(text))
+        return sf_log_text(PyUnicode_DATA(text), (uint64_t)PyUnicode_GET_LENGTH(text));
     PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
     if (bytes)
         number = sf_log_text(PyBytes_AS_STRING(bytes), (uint64_t)PyBytes_GET_SIZE(bytes));
@@ -75,35 +88,39 @@ static uint32_t text_number(PyObject *text)
     return number;
 }
 
-static uint32_t attribute_number(PyObject *code, const char *name)
+/* The log's number of a text that belongs to a code in the table. 0: it has none. */
+static uint32_t text_number(PyObject *text)
 {
-    PyObject *value = PyObject_GetAttrString(code, name);
-    uint32_t number = text_number(value);
-    Py_XDECREF(value);
+    uint64_t key = (uint64_t)(uintptr_t)text;
+    const struct sf_numbers_entry *known = text ? sf_numbers_find(&numbers, key, TEXT) : NULL;
+    if (known && known->era == sf_log_texts_era())
+        return known->number;
+    uint32_t number = text && PyUnicode_Check(text) ? write_text(text) : 0;
+    if (number)
+        sf_numbers_set(&numbers, key, TEXT, number, sf_log_texts_era());
     return number;
 }
 
 /* Writes a FRAME under `number`. */
-static void write_frame(uint32_t number, PyObject *code, uint32_t line)
+static void write_frame(uint32_t number, const PyCodeObject *code, uint32_t line)
 {
-    uint32_t function = attribute_number(code, "co_qualname"); /* from 3.11 on */
-    if (!function)
-        function = attribute_number(code, "co_name");
-    uint64_t file = attribute_number(code, "co_filename");
+    uint32_t function = text_number(sf_code_qualname(code));
+    uint64_t file = text_number(code->co_filename);
     sf_log_write(SF_EVENT_FRAME, SF_PHASE_INSTANT, number, function, file | (uint64_t)line << 32);
 }
 
-/* The number of what has that key; *is_new: this log does not have it yet. 0: no memory. */
-static uint32_t number_of(uint64_t a, uint64_t b, bool *is_new)
+static uint32_t new_frame_number(PyFrameObject *frame, PyCodeObject *code, uint64_t key, uint64_t instruction)
 {
-    struct sf_numbers_entry *entry = sf_numbers_at(&numbers, a, b);
-    if (!entry)
+    bool is_new = false, is_first = !sf_numbers_find(&numbers, key, instruction);
+    uint32_t line = (uint32_t)PyFrame_GetLineNumber(frame);
+    uint32_t number = number_of(key, (uint64_t)line * KINDS + BY_LINE, &is_new);
+    if (!number || sf_numbers_set(&numbers, key, instruction, number, sf_log_texts_era()))
         return 0;
-    *is_new = !entry->number || entry->era != sf_log_texts_era();
-    if (!entry->number)
-        entry->number = ++last_number;
-    entry->era = sf_log_texts_era();
-    return entry->number;
+    if (is_first)
+        Py_INCREF(code);
+    if (is_new)
+        write_frame(number, code, line);
+    return number;
 }
 
 static uint32_t frame_number(PyFrameObject *frame)
@@ -111,20 +128,9 @@ static uint32_t frame_number(PyFrameObject *frame)
     PyCodeObject *code = PyFrame_GetCode(frame);
     uint64_t key = (uint64_t)(uintptr_t)code,
              instruction = (uint64_t)sf_frame_instruction(frame) * KINDS + BY_INSTRUCTION;
-    struct sf_numbers_entry *entry = sf_numbers_at(&numbers, key, instruction);
-    uint32_t number = entry ? entry->number : 0, era = sf_log_texts_era();
-    if (entry && (!number || entry->era != era)) {
-        bool is_first = !number, is_new = false;
-        uint32_t line = (uint32_t)PyFrame_GetLineNumber(frame);
-        number = number_of(key, (uint64_t)line * KINDS + BY_LINE, &is_new);
-        if (number && is_new)
-            write_frame(number, (PyObject *)code, line);
-        entry = sf_numbers_at(&numbers, key, instruction); /* the table may have moved */
-        entry->number = number;
-        entry->era = era;
-        if (is_first && number)
-            Py_INCREF(code);
-    }
+    const struct sf_numbers_entry *known = sf_numbers_find(&numbers, key, instruction);
+    uint32_t number =
+        known && known->era == sf_log_texts_era() ? known->number : new_frame_number(frame, code, key, instruction);
     Py_DECREF(code);
     return number;
 }
@@ -149,7 +155,8 @@ static uint32_t cut_number(void)
     return stack_number(0, number);
 }
 
-/* The number of the stack whose innermost frame that is; 0: it has none. */
+/* The number of the stack whose innermost frame that is; 0: it has none. In a child it ends before the frame that has
+ * started the child, which is there only if it is the innermost: while the child begins and ends. */
 static uint32_t number_of_stack(PyFrameObject *innermost)
 {
     PyFrameObject *frames[DEPTH_MAX], *frame = innermost;
@@ -159,8 +166,10 @@ static uint32_t number_of_stack(PyFrameObject *innermost)
     Py_XINCREF(frame);
     while (frame && depth < DEPTH_MAX) {
         frames[depth++] = frame;
-        frame = PyFrame_GetBack(frame);
+        frame = frame == sf_fork_frame ? NULL : PyFrame_GetBack(frame);
     }
+    if (depth > 1 && frames[depth - 1] == sf_fork_frame)
+        Py_DECREF(frames[--depth]);
     uint32_t stack = frame ? cut_number() : 0;
     Py_XDECREF(frame);
     while (depth--) {

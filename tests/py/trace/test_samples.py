@@ -110,6 +110,40 @@ trace.stop()
             assert {"sixty", "thirty", "work"} <= set(names)
 
 
+OUTERMOST = """WITH RECURSIVE up(process, stack) AS (
+                 SELECT DISTINCT process, stack FROM sample WHERE stack NOT NULL
+                 UNION SELECT u.process, s.parent FROM up u JOIN stack s ON s.id = u.stack WHERE s.parent NOT NULL)
+               SELECT DISTINCT f.function FROM up u JOIN stack s ON s.id = u.stack JOIN frame f ON f.id = s.frame
+               WHERE s.parent IS NULL AND u.process = ?"""
+CHILDREN = {  # what starts one -> the outermost function of its samples
+    "t = snakefish.Thread(task); t.start(); t.join()": "task",
+    "snakefish.map(work, [400], 1)": "work",
+    "g = snakefish.Generator(steps); g.start(); list(g)": "steps",
+    "pid = os.fork(); work(400 if pid == 0 else 0); pid == 0 and os._exit(0); os.waitpid(pid, 0)": "<module>",
+}
+
+
+@pytest.mark.parametrize("start", CHILDREN)
+def test_stacks_of_a_task_begin_with_its_function_and_those_of_a_fork_with_the_program(check_program, tmp_path, start):
+    check_program(WORK + f"""
+import os
+def task():
+    work(400)
+def steps():
+    yield work(400)
+def outer():
+    {start}
+trace.start(sys.argv[1], sample_hz=199)
+outer()
+trace.stop()
+""", tmp_path / "run.db")
+    with Database(tmp_path / "run.db") as db:
+        assert db.losses() == []
+        child = db.one("SELECT process FROM sample WHERE process > 1 GROUP BY process ORDER BY count(*) DESC")
+        found = {row[0] for row in db.rows(OUTERMOST, child)}
+        assert CHILDREN[start] in found and ("<module>" in found) == (CHILDREN[start] == "<module>"), found
+
+
 def test_record_and_the_environment_ask_for_samples_too(run_program, tmp_path):
     (tmp_path / "program.py").write_text(WORK + "work(200)")
     env = {**environment(), "PYTHONPATH": str(BUILD / "lib")}
