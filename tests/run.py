@@ -3,8 +3,8 @@
     python3 tests/run.py [--build build] [--asserts] [--long] [--jobs N] [SUITE ...]
 
 Each suite ends with "N passed, N failed, N skipped" (or pytest's own last line). Its whole output goes to
-<build>/test-logs/<suite>.log; failures, and skips with their reasons, are shown here. The last line has the sums; the exit
-status is 1 when anything failed.
+<build>/test-logs/<suite>.log, with the 30 slowest tests of each run of pytest; failures, and skips with their reasons, are shown
+here. The last line has the sums; the exit status is 1 when anything failed.
 
 The C tests are those of <build>/asserts, where asserts are live (`make core-tests tracer-tests` makes them). With
 --asserts the suites in WITH_ASSERTS run with that build too, as they do under `make test`; without it, with <build>, so
@@ -49,8 +49,8 @@ def programs(build, part):
 
 def pytest(folder, *without):
     rest = [word for other in without for word in ("--ignore", os.path.join("tests", other))]
-    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *SHORT, *rest,
-             os.path.join("tests", folder)]]
+    return [[sys.executable, "-m", "pytest", "-q", "-rfEs", "--durations=30", "-p", "no:cacheprovider", *SHORT,
+             *rest, os.path.join("tests", folder)]]
 
 
 def asserts_build(build):
