@@ -138,7 +138,7 @@ load_bench <- function(path, seed) {
   machine <- of_session("SELECT key, CAST(value AS TEXT) AS value FROM machine WHERE session = ? ORDER BY key")
   bench <- list(
     file = basename(path), label = file_label(path), session = session, seed = seed, every_sample = every,
-    all_samples = samples, right = nrow(good), method = method, machine = machine, cpus = machine_cpus(machine),
+    all_samples = samples, right = nrow(usable), method = method, machine = machine, cpus = machine_cpus(machine),
     # the control shows the noise: no figure shows it as a runtime
     samples = with_floors(good[good$runtime != control_runtime, ]),
     sessions = read(db, path, "SELECT count(*) FROM session")[[1]],

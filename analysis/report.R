@@ -16,12 +16,12 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
                      same bytes"
 
 parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "drawing/dark", "drawing/shrink",
-           "drawing/figure", "drawing/lanes", "figures/figure_run_times", "figures/predicted_speedups", "figures/figure_speedup",
-           "figures/figure_efficiency", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
+           "drawing/figure", "drawing/lanes", "figures/figure_faster", "figures/figure_where",
+           "figures/predicted_speedups", "figures/figure_speedup", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
            "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
            "figures/figure_merges", "figures/figure_functions", "figures/figure_lost", "figures/figure_what_if",
            "figures/figure_prediction", "figures/figure_latency", "figures/figure_channels", "figures/figure_events",
-           "page/notices", "page/verdict", "page/tables", "page/understanding", "page/sections")
+           "page/notices", "page/verdict", "page/answers", "page/tables", "page/understanding", "page/sections")
 
 # This file's directory, which holds the other files, wherever the report is called from.
 source_directory <- function() {
@@ -67,7 +67,9 @@ make_report <- function(options) {
   report <- list(
     benches = benches, traces = traces, compared = if (any(!whole)) loaded[!whole] else traces,
     notices = notices(benches, loaded), directory = options$output,
-    verdicts = c(vapply(benches, bench_verdict, ""), if (length(benches) == 0) unlist(lapply(traces, trace_verdicts))),
+    answers = answer_figures(benches, if (length(benches) == 1 || length(benches) == 0) loaded else list()),
+    runs = if (length(benches) < 2) where_runs(loaded),
+    verdicts = c(vapply(benches, faster_sentence, ""), if (length(benches) == 0) unlist(lapply(traces, trace_verdicts))),
     machines = if (length(benches) > 0) vapply(benches, machine_line, "") else trace_machines(traces),
     command = paste(c("Rscript analysis/report.R", sprintf("--bench %s", vapply(benches, `[[`, "", "file")),
                       sprintf("--trace %s", vapply(traces, `[[`, "", "file")),
@@ -85,12 +87,11 @@ label_apart <- function(loaded) {
 
 write_report <- function(report, source) {
   remove_old(report$directory)
-  report$sections <- lapply(report$sections, function(section) {
-    section$figures <- lapply(section$figures, function(figure) {
-      if (is.null(figure$missing)) write_figure(figure, report$directory) else figure
-    })
-    section
-  })
+  written <- function(figures) {
+    lapply(figures, function(figure) if (is.null(figure$missing)) write_figure(figure, report$directory) else figure)
+  }
+  report$answers <- written(report$answers)
+  report$sections <- lapply(report$sections, function(section) replace(section, "figures", list(written(section$figures))))
   # Rendered in a temporary directory, so that the checkout may be read-only and nothing else is left beside the page.
   work <- tempfile("report")
   dir.create(work)

@@ -74,13 +74,15 @@ figure_html <- function(figure) {
   id <- gsub("_", "-", figure$name)
   heading <- sprintf('<h3 id="%s">%s</h3>', id, escape_html(figure$title))
   if (!is.null(figure$missing)) return(sprintf('%s\n<p class="missing">%s</p>', heading, escape_html(figure$missing)))
+  sprintf(paste0('%s\n<!-- figure %s -->\n<p class="finding">%s</p>\n<figure>\n%s\n<figcaption>%s %s</figcaption>\n</figure>'),
+          heading, figure$name, escape_html(figure$finding), picture_html(figure), escape_html(figure$caption),
+          csv_link(figure$csv, paste0(figure$name, ".csv"), "Its data as CSV."))
+}
+
+picture_html <- function(figure) {
   uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(shrink_svg(svg))), mime = "image/svg+xml")
-  sprintf(paste0(
-    '%s\n<!-- figure %s -->\n<p class="finding">%s</p>\n<figure>\n',
-    '<picture><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>\n',
-    "<figcaption>%s %s</figcaption>\n</figure>"),
-    heading, figure$name, escape_html(figure$finding), uri(figure$narrow_svg), uri(figure$svg), escape_html(figure$finding),
-    escape_html(figure$caption), csv_link(figure$csv, paste0(figure$name, ".csv"), "Its data as CSV."))
+  sprintf('<picture><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>',
+          uri(figure$narrow_svg), uri(figure$svg), escape_html(figure$finding))
 }
 
 csv_link <- function(csv, name, text) {

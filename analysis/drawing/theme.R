@@ -63,7 +63,8 @@ kind_colours <- function(kinds) {
 
 # Colours of the ledger's categories, likewise by their place: useful time is green, waiting yellow to red.
 category_palette <- c("#009E73", "#56B4E9", "#0072B2", "#F0E442", "#E69F00", "#D55E00", "#A3341F", "#F2A37A", "#CC79A7",
-                      "#E8B5D3", "#8C6BB1", "#8B6B3E", "#5A5A5A", "#A6DBB5", "#C9C9C9")
+                      "#E8B5D3", "#8C6BB1", "#8B6B3E", "#5A5A5A", "#A6DBB5", "#C9C9C9", "#2F4B7C", "#B5CF3B", "#C51B8A",
+                      "#C8A97E")
 
 # For what is no category, such as the critical path's handing over.
 other_palette <- c("#9AD0F0", "#6B4E71", "#F5C98A")

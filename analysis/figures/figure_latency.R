@@ -13,7 +13,7 @@ figure_latency <- function(trace) {
   # a latency below the clock's error may be negative, which a log scale cannot show
   rows$latency_ns <- pmax(rows$latency_ns, 1)
   percentiles <- percentile_rows(trace)
-  marked <- percentiles[percentiles$per_mille %in% c(500, 990), ]
+  marked <- percentiles[percentiles$per_mille %in% c(500, 990) & has_percentile(percentiles), ]
   draw <- function(narrow) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(latency_ns, share, colour = size, linetype = size)) +
       ggplot2::geom_hline(yintercept = c(0.5, 0.99), colour = faint, linewidth = 0.3, linetype = "12") +
@@ -31,8 +31,8 @@ figure_latency <- function(trace) {
   }
   new_figure("latency", title, draw, latency_finding(percentiles), paste(
     "From the end of the send to the end of the receive. It includes the time that a message waits in its channel.",
-    "Points: the median and the 99th percentile."), data.frame(size = rows$size, latency_ns = rows$latency_ns,
-                                                              share = signif(rows$share, 6)))
+    "Points: the median, and the 99th percentile of 100 messages or more."),
+    data.frame(size = rows$size, latency_ns = rows$latency_ns, share = signif(rows$share, 6)))
 }
 
 legend_rows <- function(narrow) ggplot2::guide_legend(ncol = if (narrow) 2 else 6)
@@ -48,17 +48,24 @@ percentile_table <- function(trace) {
   rows <- percentile_rows(trace)
   if (nrow(rows) == 0) return(NULL)
   cells <- lapply(split_by(rows, "size"), function(own) {
-    at <- function(per_mille) format_duration(own$latency_ns[own$per_mille == per_mille])
+    at <- function(per_mille) {
+      row <- own[own$per_mille == per_mille, ]
+      if (has_percentile(row)) format_duration(row$latency_ns) else ""
+    }
     data.frame(check.names = FALSE, size = as.character(own$size[1]), messages = format_count(own$messages[1]),
                median = at(500), "90 %" = at(900), "99 %" = at(990), "99.9 %" = at(999))
   })
   bind(cells)
 }
 
+# A percentile needs so many messages that one of them can lie beyond it: of fewer than 100 the most is told.
 latency_finding <- function(rows) {
   medians <- rows[rows$per_mille == 500, ]
   late <- rows[rows$per_mille == 990, ]
-  paste0(in_words(sprintf("%s of messages of %s were received within %s, 99 %% within %s",
-                          c("Half", rep("half", nrow(medians) - 1)), sub("^to ", "up to ", medians$size),
-                          format_duration(medians$latency_ns), format_duration(late$latency_ns))), ".")
+  most <- ifelse(has_percentile(late), "99 %", "all")
+  paste0(in_words(sprintf("%s of %s of %s were received within %s, %s within %s", c("Half", rep("half", nrow(medians) - 1)),
+                          counted(medians$messages, "message"), sub("^to ", "up to ", medians$size),
+                          format_duration(medians$latency_ns), most, format_duration(late$latency_ns))), ".")
 }
+
+has_percentile <- function(rows) rows$messages * (1000 - rows$per_mille) >= 1000

@@ -28,15 +28,15 @@ figure_ledger <- function(trace) {
     " Tracing is an estimate, too."), data, width = 9)
 }
 
-# Draws rows with bar (a factor, from the bottom up), part and x as stacked bars; wide parts carry their percentage.
-stacked_bars <- function(rows, parts, colours, narrow, labels = NULL) {
+# Draws rows with bar (a factor, from the bottom up), part and x as stacked bars; wide parts carry their percentage (shares).
+stacked_bars <- function(rows, parts, colours, narrow, shares = TRUE) {
   rows$part <- factor(rows$part, rev(parts))
   # in the order of stacking, so that a label finds the middle of its part
   rows <- rows[order(rows$bar, -as.integer(rows$part)), ]
   rows$middle <- stats::ave(rows$x, rows$bar, FUN = cumsum) - rows$x / 2
   whole <- tapply(rows$x, rows$bar, sum)
   rows$share <- rows$x / as.vector(whole[as.character(rows$bar)])
-  wide <- rows[rows$x > (if (narrow) 0.13 else 0.055) * max(whole), ]
+  wide <- rows[shares & rows$x > (if (narrow) 0.13 else 0.055) * max(whole), ]
   ggplot2::ggplot(rows, ggplot2::aes(x, bar)) +
     ggplot2::geom_col(ggplot2::aes(fill = part), width = 0.72, orientation = "y", colour = "white", linewidth = 0.2) +
     ggplot2::geom_text(data = wide, ggplot2::aes(x = middle, label = format_percent(share)), size = 2.7,

@@ -1,11 +1,21 @@
 # How many times as fast one runtime is as another, one row a program and number of workers, on a log scale: twice as
 # fast and half as fast lie equally far from 1.
 
-figure_ratio <- function(bench) {
+figure_ratio <- function(bench, micro = FALSE) {
+  name <- if (micro) "micro_ratio" else "ratio"
   title <- "snakefish, times as fast as multiprocessing"
-  if (is.null(bench$ratios)) return(missing_figure("ratio", title, no_ratio(bench)))
-  ratio_figure("ratio", title, bench$ratios, bench$method, "times as fast as multiprocessing (log scale)",
-               ratio_finding(bench$ratios), "Right of 1 snakefish is faster.")
+  rows <- none_is_null(bench$ratios[bench$ratios$micro == micro, ])
+  if (is.null(rows)) return(missing_figure(name, title, no_ratio(bench)))
+  ratio_figure(name, title, rows, bench$method, "times as fast as multiprocessing (log scale)", ratio_finding(rows),
+               "Right of 1 snakefish is faster.")
+}
+
+# Whether there are ratios of programs that the first figure of the page does not show.
+has_other_ratios <- function(bench) {
+  key <- function(rows) paste(rows$program, rows$base, rows$workers)
+  shown <- judged_rows(bench)
+  ratios <- none_is_null(bench$ratios[bench$ratios$micro == FALSE, ])
+  !is.null(ratios) && !all(key(ratios) %in% key(shown))
 }
 
 # What tracing costs a program.

@@ -1,29 +1,38 @@
-# Speedup against the number of workers: what was gained over the sequential program, beside what would be ideal.
+# Speedup against the number of workers: what was gained over the sequential program, beside what would be ideal. Lines of equal
+# efficiency, which is speedup over workers, are a second axis: the scales are log2, so they are parallel to the ideal.
 
 # traces: those of the bench's programs, whose predictions are drawn where nothing was measured.
 figure_speedup <- function(bench, traces = list()) {
-  title <- "Speedup against workers"
+  title <- "Speedup and efficiency against workers"
   rows <- bench$speedups
   if (is.null(rows)) return(missing_figure("speedup", title, no_speedup(bench)))
   rows <- in_runtime_order(rows)
   predicted <- predicted_speedups(bench, traces)
   limit <- max(rows$workers, predicted$workers)
-  ideal <- data.frame(workers = c(1, limit), speedup = c(1, limit))  # a straight line, because both scales are log2
+  lines <- efficiency_lines(limit, min(rows$speedup, rows$low, predicted$low, na.rm = TRUE))
   panels <- length(unique(rows$program))
   draw <- function(narrow) {
-    plot <- scaling_plot(rows, bench$cpus, "speedup", narrow, predicted) +
-      ggplot2::geom_line(data = ideal, ggplot2::aes(workers, speedup), inherit.aes = FALSE, colour = faint,
-                         linewidth = 0.4) +
-      ggplot2::annotate("text", x = limit, y = limit, label = "ideal", hjust = 1.5, vjust = 0.1, size = 3.1,
-                        colour = faint) +
+    plot <- scaling_plot(rows, bench$cpus, narrow, predicted) +
+      ggplot2::geom_segment(data = lines, ggplot2::aes(x = from, y = from * share, xend = limit, yend = limit * share),
+                            inherit.aes = FALSE, colour = faint, linewidth = 0.3) +
+      ggplot2::geom_text(data = lines, ggplot2::aes(x = limit, y = limit * share, label = paste0(label, " ")),
+                         inherit.aes = FALSE, hjust = 1, vjust = -0.25, size = 2.8, colour = faint) +
       ggplot2::scale_y_continuous("speedup over sequential", trans = "log2", breaks = 2^(-10:12),
                                   labels = format_tick, expand = ggplot2::expansion(c(0.08, 0.08)))
     picture(plot, panel_height(panels, narrow))
   }
   new_figure("speedup", title, draw, paste0(speedup_finding(rows, bench$cpus), predicted_finding(predicted)), paste0(
-    "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". ",
-    scaling_caption(rows, bench, "The scales are log2", limit), predicted_caption(predicted, bench)),
-    scaling_data(rows, predicted))
+    "Speedup: the sequential program's time over the runtime's. Base case, sequential: ", base_case_text(rows), ". Thin ",
+    "lines: efficiency, speedup over workers; on the ideal line each worker is as useful as the sequential program. ",
+    scaling_caption(rows, bench, limit), predicted_caption(predicted, bench)), scaling_data(rows, predicted))
+}
+
+# The ideal, and half and quarter of it as far as anything is shown there.
+efficiency_lines <- function(limit, least) {
+  share <- c(1, 0.5, 0.25)
+  lines <- data.frame(share = share, label = c("ideal", "50 %", "25 %"), from = pmax(1, pmin(limit / 1.5, least / share)),
+                      limit = limit)
+  lines[share == 1 | limit * share >= least, ]
 }
 
 in_runtime_order <- function(rows) {
@@ -39,14 +48,13 @@ scaling_data <- function(rows, predicted = NULL) {
   rbind(cbind(data, predicted = 0), cbind(predicted[names(data)], predicted = 1))
 }
 
-# The plot of speedup and efficiency: workers on a log2 scale, lines through the estimates, intervals as ribbons, every
-# block as a dot. y: the column that is shown; its intervals are in low and high. predicted: speedups beyond, or NULL.
-scaling_plot <- function(rows, cpus, y, narrow, predicted = NULL) {
+# Workers on a log2 scale, lines through the estimates, intervals as ribbons, every block as a dot. predicted: speedups beyond, or
+# NULL.
+scaling_plot <- function(rows, cpus, narrow, predicted = NULL) {
   counts <- sort(unique(c(rows$workers, predicted$workers)))
-  rows$y <- rows[[y]]
+  rows$y <- rows$speedup
   dots <- data.frame(rows[rep(seq_len(nrow(rows)), lengths(rows$by_block)), c("program", "runtime", "workers")],
                      y = unlist(rows$by_block))
-  if (y == "efficiency") dots$y <- dots$y / dots$workers
   panels <- length(unique(rows$program))
   plot <- ggplot2::ggplot(rows, ggplot2::aes(workers, y, colour = runtime, shape = runtime, linetype = runtime)) +
     ggplot2::facet_wrap(~program, ncol = panel_columns(panels, narrow))
@@ -88,9 +96,9 @@ several_counts <- function(rows) {
   key %in% key[duplicated(key)]
 }
 
-# scales: which of them are logarithmic, as the begin of a sentence. limit: the most workers that are shown.
-scaling_caption <- function(rows, bench, scales, limit = max(rows$workers)) {
-  paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. ", scales,
+# limit: the most workers that are shown.
+scaling_caption <- function(rows, bench, limit) {
+  paste0(sub("^Bars", "Bands", interval_caption(rows, bench$method)), " Dots: one block each. The scales are log2",
          "; nothing was measured between the points.", cpu_caption(limit, bench$cpus), if ("ceiling" %in% rows$runtime)
          " Ceiling: as many copies of the sequential program at once, the most that this machine allows.")
 }

@@ -21,7 +21,7 @@ bench_notices <- function(bench) {
     notice("error", failure_sentences(bench$all_samples)),
     if (!session$status %in% "complete") notice("warning", sprintf(
       "The benchmark is not complete (%s): %s of %s samples were taken.", session$status,
-      format_count(nrow(bench$all_samples)), format_count(planned))),
+      format_count(nrow(bench$every_sample)), format_count(planned))),
     notice("warning", sprintf("%s did not run: %s.", absent$name, sub("\\.$", "", absent$reason))),
     notice("warning", bench$warnings),
     if (blocks < bench$method$fewest_blocks) notice("warning", sprintf(

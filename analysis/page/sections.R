@@ -32,13 +32,14 @@ of_file <- function(sections, label, number, files) {
 
 bench_sections <- function(bench, number, files, traces) {
   of_file(list(
-    section("Comparison", list(figure_ratio(bench)), captioned(ratio_tables(bench), ratio_table_caption(bench))),
-    section("Scaling", list(figure_speedup(bench, traces), figure_efficiency(bench), figure_run_times(bench),
-                            figure_serial(bench), figure_fits(bench)),
-            list(list(title = "What the laws say", rows = fit_table(bench)),
+    section("Comparison", if (has_other_ratios(bench)) list(figure_ratio(bench)),
+            captioned(ratio_tables(bench), ratio_table_caption(bench))),
+    section("Scaling", list(figure_speedup(bench, traces), figure_fits(bench)),
+            list(list(name = "scaling", title = "Times, speedup, efficiency and serial fraction", rows = scaling_table(bench)),
+                 list(title = "What the laws say", rows = fit_table(bench)),
                  list(name = "weak", title = "Weak scaling: each worker keeps its share of the work",
                       rows = weak_table(bench$weak)))),
-    section("Micro-benchmarks", list(figure_micro(bench)),
+    section("Micro-benchmarks", list(figure_ratio(bench, micro = TRUE), figure_micro(bench)),
             list(list(name = "target", title = "snakefish against the best peer, the floor and its targets",
                       rows = target_table(bench$targets)),
                  list(name = "break_even", title = "The task from which on a runtime beats the sequential loop",
@@ -47,7 +48,8 @@ bench_sections <- function(bench, number, files, traces) {
     section("Tracing's own cost", list(figure_tracing(bench)))), bench$label, number, files)
 }
 
-captioned <- function(tables, caption) lapply(tables, function(table) c(table, list(caption = caption)))
+# The first of them says how to read all.
+captioned <- function(tables, caption) c(list(c(tables[[1]], list(caption = caption))), tables[-1])
 
 trace_sections <- function(trace, number, files) {
   of_file(list(
@@ -65,9 +67,14 @@ trace_sections <- function(trace, number, files) {
 section_id <- function(title) gsub("^-|-$", "", gsub("[^a-z0-9]+", "-", tolower(title)))
 
 section_html <- function(section) {
-  c(sprintf('<section id="%s">\n<h2>%s</h2>', section_id(section$title), escape_html(section$title)),
-    vapply(section$figures, figure_html, ""), mapply(table_html, section$tables, seq_along(section$tables) == 1),
-    "</section>")
+  opening_html(section_id(section$title), section$title, c(
+    vapply(section$figures, figure_html, ""), mapply(table_html, section$tables, seq_along(section$tables) == 1)))
+}
+
+# What is behind the first screen: it opens on a click, on a link to it, and in print.
+opening_html <- function(id, title, content) {
+  c(sprintf('<details class="section"><summary><h2>%s</h2></summary>\n<section id="%s">', escape_html(title), id), content,
+    "</section>\n</details>")
 }
 
 # The first table of a section is open; the others open on a click.

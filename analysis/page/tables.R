@@ -55,6 +55,33 @@ time_table <- function(bench) {
              median = format_duration(rows$median_ns), mean = format_duration(rows$mean_ns), blocks = rows$blocks)
 }
 
+# Of each program, runtime and number of workers what the figure of speedups shows, and what follows from it.
+scaling_table <- function(bench) {
+  rows <- none_is_null(bench$times[!bench$times$micro, ])
+  if (is.null(rows)) return(NULL)
+  key <- function(of) paste(of$program, of$runtime, of$workers, sep = "\r")
+  found <- function(of, columns, format) {
+    place <- match(key(rows), if (is.null(of)) character() else key(of))
+    cells <- rep("", nrow(rows))
+    there <- !is.na(place)
+    cells[there] <- format(of[place[there], columns])
+    cells
+  }
+  with_interval <- function(of) ratio_text(of[[1]], of[[2]], of[[3]])
+  in_percent <- function(of) {
+    ifelse(is.finite(of[[2]]), sprintf("%s [%s, %s]", format_percent(of[[1]]), format_percent(of[[2]]), format_percent(of[[3]])),
+           format_percent(of[[1]]))
+  }
+  serial <- if (!is.null(bench$speedups)) karp_flatt(bench$speedups, bench$cpus)
+  table <- data.frame(
+    check.names = FALSE, program = rows$program, runtime = rows$runtime, workers = rows$workers, blocks = rows$blocks,
+    median = format_duration(rows$median_ns),
+    "speedup [interval]" = found(bench$speedups, c("speedup", "low", "high"), with_interval),
+    "efficiency [interval]" = found(bench$speedups, c("efficiency", "efficiency_low", "efficiency_high"), in_percent),
+    "serial fraction [interval]" = found(serial, c("serial", "low", "high"), in_percent))
+  table[vapply(table, function(column) any(column != ""), TRUE)]
+}
+
 ratio_table_caption <- function(bench) {
   paste0(
     "Times are geometric means over the blocks that hold both; of a micro-benchmark, of one operation. Above 1 the first ",
@@ -130,15 +157,15 @@ measured_html <- function(part) {
 
 bench_measured <- function(bench) {
   session <- bench$session
-  blocks <- unique(bench$all_samples$block)
+  blocks <- unique(bench$every_sample$block)
   commit <- machine_value(bench$machine, "commit")
   list(
     list(text = sprintf(paste(
       "Benchmark %s, session %.0f of %.0f, started %s (UTC), %s. %s in %s, their order random with seed %.0f;",
       "each sample is a fresh interpreter process, and its output was checked: %s right. To do it again%s:"),
       bench$file, session$id, bench$sessions, sub("T", " ", sub("Z$|[+]00:00$", "", session$started)),
-      session$status, counted(nrow(bench$all_samples), "sample"), counted(length(blocks), "block"), session$seed,
-      sprintf("%s of %s", format_count(bench$right), format_count(nrow(bench$all_samples))),
+      session$status, counted(nrow(bench$every_sample), "sample"), counted(length(blocks), "block"), session$seed,
+      sprintf("%s of %s", format_count(bench$right), format_count(nrow(bench$every_sample))),
       if (is.na(commit)) "" else paste(" at commit", commit)), code = reproduce(session)),
     list(text = paste0(
       "Time is that of the parallel region: from the first fork to the last result, the making and ending of a pool ",

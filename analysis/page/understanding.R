@@ -10,8 +10,9 @@ explanations <- function() {
 }
 
 understanding_html <- function(report) {
-  names <- unlist(lapply(report$sections, function(section) {
-    vapply(c(section$figures, Filter(function(table) !is.null(table$name), section$tables)), `[[`, "", "name")
+  names <- unlist(lapply(c(list(list(figures = report$answers)), report$sections), function(section) {
+    vapply(c(Filter(function(figure) is.null(figure$missing), section$figures),
+             Filter(function(table) !is.null(table$name), section$tables)), `[[`, "", "name")
   }))
   shown <- explanations()
   shown <- shown[shown$Of %in% sub("_[0-9]+$", "", names), ]

@@ -1,4 +1,4 @@
-# The sentence at the top of the page, and the machine in a line.
+# What the traces say, and the machine in a line.
 
 # The number of workers at which runtimes are compared: each worker has a CPU, and all CPUs are used if possible.
 verdict_workers <- function(bench) {
@@ -11,33 +11,6 @@ verdict_workers <- function(bench) {
 overall_at <- function(bench, workers) {
   none_is_null(bench$overall[bench$overall$runtime == "snakefish" & bench$overall$base == "multiprocessing" &
                                bench$overall$workers %in% workers, ])
-}
-
-bench_verdict <- function(bench) {
-  if (is.null(bench$ratios)) return(no_ratio(bench))
-  workers <- verdict_workers(bench)
-  if (is.na(workers)) return("No verdict on programs: the session has only micro-benchmarks.")
-  rows <- bench$ratios[!bench$ratios$micro & bench$ratios$workers == workers, ]
-  overall <- overall_at(bench, workers)
-  programs <- if (nrow(rows) == 1) paste("the program", rows$program) else sprintf("these %d programs", nrow(rows))
-  if (is.null(overall)) {
-    return(sprintf("No ratio over %s: no block holds all of them under snakefish and multiprocessing at %s.", programs,
-                   counted(workers, "worker")))
-  }
-  sentence <- sprintf("snakefish runs %s %s times as fast as multiprocessing at %s", programs,
-                      ratio_text(overall$times_as_fast, overall$low, overall$high), counted(workers, "worker"))
-  paste0(sentence, verdict_words(rows), ".")
-}
-
-# What follows "snakefish runs these programs x times as fast": the verdicts, or why there are none.
-verdict_words <- function(rows) {
-  verdicts <- verdict_counts(rows$verdict)
-  if (all(is.na(rows$low))) {
-    return(sprintf(", but %s %s too few for a verdict", counted(max(rows$blocks), "block"),
-                   if (max(rows$blocks) == 1) "is" else "are"))
-  }
-  if (length(verdicts) == 0) return("")
-  paste0(": ", if (nrow(rows) == 1) rows$verdict else in_words(verdicts))
 }
 
 trace_verdict <- function(trace) {
@@ -55,9 +28,6 @@ trace_verdicts <- function(trace) {
   sentences <- trace$advice$sentence
   c(trace_verdict(trace), if (length(sentences) > 0) paste0(toupper(substr(sentences, 1, 1)), substring(sentences, 2), "."))
 }
-
-# The A/A control, as one line.
-noise_line <- function(bench) paste("Noise (A/A):", control_text(bench))
 
 trace_machines <- function(traces) {
   vapply(traces, function(trace) {

@@ -16,8 +16,7 @@ expect_drawn <- function(figure, phone = FALSE) {
 
 expect_missing <- function(figure, pattern) expect_match(figure$missing, pattern)
 
-bench_figures <- list(figure_run_times, figure_speedup, figure_efficiency, figure_ratio, figure_micro, figure_tracing,
-                      figure_serial)
+bench_figures <- list(figure_faster, figure_speedup, figure_ratio, figure_micro, figure_tracing)
 draw <- function(...) {
   bench <- load_computed(make_bench_db(in_scratch("figures.db"), ...))
   lapply(bench_figures, function(make) make(bench))
@@ -58,28 +57,27 @@ test_that("one number of workers, and a control that is all noise", {
 
 test_that("one runtime", {
   figures <- draw(blocks = 6, factors = bench_factors["snakefish"])
-  expect_drawn(figures[[1]])
+  expect_missing(figures[[1]], "no runs of multiprocessing")
   expect_missing(figures[[2]], "no base case")
-  expect_missing(figures[[3]], "no base case")
-  expect_missing(figures[[4]], "no runs of multiprocessing")
-  expect_drawn(figures[[5]])
-  expect_missing(figures[[6]], "no traced runs")
-  expect_missing(figures[[7]], "at least two workers")
+  expect_missing(figures[[3]], "no runs of multiprocessing")
+  expect_drawn(figures[[4]])
+  expect_missing(figures[[5]], "no traced runs")
 })
 
 test_that("one sample", {
   figures <- draw(blocks = 1, factors = bench_factors["sequential"], programs = bench_programs[1], micro = NULL)
-  expect_drawn(figures[[1]])
+  expect_missing(figures[[1]], "no runs of snakefish and multiprocessing")
   expect_missing(figures[[2]], "sequential runs only")
-  expect_missing(figures[[4]], "no runs of snakefish and multiprocessing")
-  expect_missing(figures[[5]], "no micro-benchmarks")
+  expect_missing(figures[[3]], "no runs of snakefish and multiprocessing")
+  expect_missing(figures[[4]], "no micro-benchmarks")
 })
 
 test_that("micro-benchmarks only", {
-  figures <- draw(blocks = 6, programs = NULL)
-  expect_missing(figures[[1]], "only micro-benchmarks")
-  expect_missing(figures[[2]], "only micro-benchmarks")
-  expect_drawn(figures[[4]])
+  bench <- load_computed(make_bench_db(in_scratch("figures.db"), blocks = 6, programs = NULL))
+  expect_missing(figure_faster(bench), "only micro-benchmarks")
+  expect_missing(figure_speedup(bench), "only micro-benchmarks")
+  expect_drawn(figure_ratio(bench, micro = TRUE), phone = TRUE)
+  expect_drawn(figure_micro(bench))
 })
 
 test_that("a runtime that the theme does not know, many workers, an unknown number of CPUs", {

@@ -10,7 +10,7 @@ matches <- function(pattern, text) regmatches(text, gregexpr(pattern, text))[[1]
 times_written <- function(word, svg) length(matches(sprintf(">%s</text>", word), svg))
 
 test_that("on a machine of 8 CPUs every figure is drawn, and every letter is light where the page is dark", {
-  figures <- c(lapply(list(figure_ratio, figure_speedup, figure_efficiency, figure_run_times, figure_serial, figure_fits,
+  figures <- c(lapply(list(figure_ratio, figure_faster, figure_speedup, figure_fits,
                            figure_micro, figure_memory, figure_tracing), function(make) make(wide)),
                lapply(list(figure_timeline, figure_ledger, figure_latency, figure_channels, figure_events),
                       function(make) make(trace)),
@@ -42,8 +42,10 @@ test_that("a legend is in the order of the runtimes, and shows no control", {
 test_that("on a phone the runs, the programs and the processes keep their names", {
   expect_equal(times_written("pictures_trace: 100 ms, ideally [0-9.]+ ms", pictures_of(figure_lost(list(trace)))[2]), 1)
   expect_equal(times_written("left", pictures_of(figure_ledger(trace))[2]), 1)
-  ratio <- pictures_of(figure_ratio(wide))[2]
-  for (program in c(names(bench_programs), names(bench_micro))) expect_equal(times_written(program, ratio), 1)
+  for (micro in c(FALSE, TRUE)) {
+    ratio <- pictures_of(figure_ratio(wide, micro))[2]
+    for (program in names(if (micro) bench_micro else bench_programs)) expect_equal(times_written(program, ratio), 1)
+  }
 })
 
 test_that("the CPUs are a line, and grey ground only where there are more workers", {
@@ -59,9 +61,6 @@ test_that("of many programs and runs the findings tell medians and extremes, not
   bench <- load_computed(make_bench_db(in_scratch("many.db"), blocks = 6, programs = programs, micro = micro,
                                     factors = c(bench_factors, ceiling = 0.5)))
   expect_match(figure_speedup(bench)$finding, "^Speedup with 2 workers, median [(]range[)] of 4 programs: snakefish 1[.]")
-  expect_match(figure_efficiency(bench)$finding, "^Efficiency with 2 workers, median [(]range[)] of 4 programs: snakefish")
-  expect_match(figure_run_times(bench)$finding, "^Quickest of 4 programs: .*snakefish in [0-9]")
-  expect_false(grepl("ceiling", figure_run_times(bench)$finding))
   expect_match(figure_micro(bench)$finding, "^Of 4 operations that multiprocessing has too, snakefish's are faster in 4: from 1")
   runs <- label_apart(rep(list(trace), 4))
   expect_match(figure_lost(runs)$finding, "^Of 4 runs .* is nearest to its ideal time")

@@ -8,13 +8,14 @@ test_that("both databases, relative paths, another directory: one page and its f
   expect_equal(done$err, character())
   expect_equal(done$status, 0)
   expect_equal(done$out[length(done$out)], "out put/index.html")
-  expect_match(done$out[1], "^snakefish runs these 2 programs 1.2")
+  expect_match(done$out[1], "^snakefish is faster than multiprocessing in 4 of 4 decided comparisons[.]$")
   directory <- in_scratch("out put")
-  names <- c("channels", "efficiency", "events", "latency", "ledger", "lost_speedup", "micro", "prediction", "ratio", "run_times",
-             "serial", "speedup", "timeline", "tracing", "what_if")
+  names <- c("channels", "events", "faster", "latency", "ledger", "lost_speedup", "micro", "micro_ratio", "prediction", "speedup",
+             "timeline", "tracing", "what_if")
   expect_setequal(list.files(directory), c("index.html", outer(names, c(".svg", ".pdf", ".csv"), paste0)))
   page <- page_of(directory)
-  expect_match(page, "snakefish runs these 2 programs 1.2")
+  expect_match(page, "snakefish is faster than multiprocessing in 4 of 4 decided comparisons[.]</p>")
+  expect_match(page, "No trace of a program under snakefish")
   expect_match(page, "signal 9")
   expect_match(page, "Example CPU 3000, 2 CPUs")
   # that something is wrong stands before the verdict
@@ -38,9 +39,9 @@ test_that("both databases, relative paths, another directory: one page and its f
 
   # what is shown is explained, in two sentences
   told <- explanations()
-  expect_equal(setdiff(c(names, "fits", "memory", "sessions", "weak", "break_even", "target"), told$Of), character())
+  expect_equal(setdiff(c(setdiff(names, "micro_ratio"), "where", "scaling", "fits", "memory", "sessions", "weak", "break_even", "target"), told$Of), character())
   expect_true(all(grepl("[.?] [A-Z(].*[.]$", told$Text) & nzchar(told$Source)))
-  for (term in told$Term[told$Of %in% names]) expect_match(page, sprintf("<dt>%s</dt>", term), fixed = TRUE)
+  for (term in told$Term[told$Of %in% c(names, "scaling")]) expect_match(page, sprintf("<dt>%s</dt>", term), fixed = TRUE)
   expect_false(grepl("<dt>Sessions", page, fixed = TRUE))
 
   # the same again gives the same bytes
@@ -57,7 +58,7 @@ test_that("either database may be left out", {
   report_of(bench = computed(make_bench_db(in_scratch("one.db"), blocks = 1, factors = bench_factors["snakefish"])),
             directory = in_scratch("trace_only"))
   expect_setequal(list.files(in_scratch("trace_only")), c("index.html", "mine.txt",
-    outer(c("run_times", "micro"), c(".svg", ".pdf", ".csv"), paste0)))
+    outer("micro", c(".svg", ".pdf", ".csv"), paste0)))
   expect_match(page_of(in_scratch("trace_only")), "No comparison: the session has no runs of multiprocessing")
 })
 

@@ -38,7 +38,11 @@ test_that("comparisons, speedups and their dots are the database's", {
   columns <- c("workers", "times_as_fast", "low", "high", "verdict", "margin")
   table$verdict[is.na(table$verdict)] <- "no verdict"
   expect_equal(bench$ratios[columns], table[columns])
-  expect_equal(figure_ratio(bench)$data[columns], table[columns])
+  for (micro in c(FALSE, TRUE)) {
+    expect_equal(none_is_null(figure_ratio(bench, micro)$data[columns]), none_is_null(table[(table$kind == "micro") == micro, columns]))
+  }
+  judged <- with_database(path, "SELECT * FROM comparison WHERE verdict IS NOT NULL AND kind = 'program' ORDER BY times_as_fast")
+  expect_equal(none_is_null(figure_faster(bench)$data[columns]), none_is_null(judged[columns]))
   sample <- function(runtime) with_database(path, sprintf(
     "SELECT region_ns AS ns FROM sample WHERE workload = 'mandelbrot' AND runtime = '%s' AND workers = 1 ORDER BY block", runtime))$ns
   row <- bench$ratios[bench$ratios$program == "mandelbrot" & bench$ratios$workers == 1, ]
@@ -48,9 +52,15 @@ test_that("comparisons, speedups and their dots are the database's", {
   expect_equal(bench$speedups[columns], table[columns])
   row <- bench$speedups[bench$speedups$program == "mandelbrot" & bench$speedups$workers == 1 & bench$speedups$runtime == "snakefish", ]
   expect_equal(sort(row$by_block[[1]]), sort(sample("sequential") / sample("snakefish")))
-  efficiency <- figure_efficiency(bench)$data
-  expect_equal(efficiency$low, bench$speedups$efficiency_low[match(paste(efficiency$program, efficiency$runtime, efficiency$workers),
-    paste(bench$speedups$program, bench$speedups$runtime, bench$speedups$workers))])
+  shown <- scaling_table(bench)
+  row <- shown[shown$program == "mandelbrot" & shown$runtime == "snakefish" & shown$workers == 2, ]
+  of <- table[table$workload == "mandelbrot" & table$runtime == "snakefish" & table$workers == 2, ]
+  expect_equal(row[["speedup [interval]"]], ratio_text(of$speedup, of$low, of$high))
+  expect_equal(row[["efficiency [interval]"]], sprintf("%s [%s, %s]", format_percent(of$efficiency), format_percent(of$efficiency_low),
+                                                       format_percent(of$efficiency_high)))
+  expect_match(row[["serial fraction [interval]"]], "^[0-9]+ % [[]")
+  expect_equal(shown$median[shown$runtime == "sequential"], format_duration(with_database(
+    path, "SELECT median_ns FROM estimate WHERE runtime = 'sequential' ORDER BY workload")$median_ns))
 })
 
 test_that("results that cannot be are noticed, not drawn", {

@@ -24,7 +24,7 @@ test_that("on a dark page a class has the dark colour, and what has none is ligh
 })
 
 test_that("thousands of dots take a fifth of their place", {
-  figure <- figure_run_times(load_computed(make_bench_db(in_scratch("dots.db"), blocks = 60, micro = NULL)))
+  figure <- figure_micro(load_computed(make_bench_db(in_scratch("dots.db"), blocks = 200, programs = NULL)))
   svg <- render_svg(figure, FALSE)$svg
   expect_lt(nchar(shrink_svg(svg)), nchar(svg) / 5)
   expect_match(svg, "style='")

@@ -28,8 +28,8 @@ test_that("every figure draws what it drew", {
   sharing <- load_trace(change(make_trace_db(in_scratch("fixed_shared.db")), shared_variables()))
   foreseen <- load_trace(change(make_trace_db(in_scratch("fixed_predicted.db")), predicted()))
   sampled <- load_trace(change(make_trace_db(in_scratch("fixed_sampled.db")), sampled_functions()))
-  figures <- list(figure_ratio(bench), figure_speedup(bench), figure_efficiency(bench), figure_run_times(bench),
-                  figure_micro(bench), figure_tracing(bench), figure_serial(bench), figure_fits(wide),
+  figures <- list(figure_faster(bench), figure_ratio(bench), figure_ratio(bench, TRUE), figure_speedup(bench),
+                  figure_micro(bench), figure_tracing(bench), figure_fits(wide),
                   figure_memory(wide), figure_sessions(list(bench, wide)), figure_timeline(trace), figure_ledger(trace),
                   figure_lost(list(trace)), figure_what_if(list(trace)), figure_latency(trace), figure_channels(trace),
                   figure_events(trace), figure_merges(sharing), figure_prediction(list(foreseen)), figure_functions(sampled))
