@@ -45,6 +45,7 @@ where_runs <- function(traces) {
       if (is.na(value)) otherwise else value
     }
     data.frame(trace = i, program = of("workload", named[1]), runtime = of("runtime", named[length(named)]),
+               size = suppressWarnings(as.numeric(cell_value(traces[[i]], "size"))),
                workers = suppressWarnings(as.numeric(cell_value(traces[[i]], "workers"))), duration_ns = parts$duration_ns[1],
                processes = nrow(traces[[i]]$processes), disease = first_or(traces[[i]]$advice$disease, ""),
                action = first_or(traces[[i]]$advice$sentence, ""))
@@ -110,9 +111,9 @@ where_finding <- function(runs) {
 largest <- function(parts) parts[which.max(parts$ns), ]
 
 # Why one of the two is faster in a program, by what was traced: the cause that costs the slower one most above the other.
-# "" where that was not traced, or no cause stands out by 1 % of the time.
-why_text <- function(runs, program, workers, faster) {
-  own <- runs[runs$program == program, ]
+# "" where that was not traced at this size, or no cause stands out by 1 % of the time.
+why_text <- function(runs, program, size, workers, faster) {
+  own <- runs[runs$program == program & runs$size %in% size, ]
   if (NROW(own) != 2) return("")
   slow <- own[own$ours == !faster, ]
   quick <- own[own$ours == faster, ]

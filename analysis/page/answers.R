@@ -39,9 +39,10 @@ ends_sentence <- function(bench, runs) {
   ends <- unique(c(which.max(rows$times_as_fast), which.min(rows$times_as_fast)))
   told <- vapply(ends, function(i) {
     row <- rows[i, ]
-    decided <- row$verdict %in% c("faster", "slower")
+    faster <- row$verdict == "faster"
+    decided <- faster || row$verdict == "slower"
     sprintf("%s x%d, %s times as fast%s.", row$program, row$workers, ratio_text(row$times_as_fast, row$low, row$high),
-            if (decided) why_text(runs, row$workload, row$workers, row$verdict == "faster") else paste0(" (", row$verdict, ")"))
+            if (decided) why_text(runs, row$workload, row$size, row$workers, faster) else sprintf(" (%s)", row$verdict))
   }, "")
   if (length(told) == 1) return(told)
   paste(c("Best:", "Worst:"), told, collapse = " ")

@@ -14,7 +14,7 @@ read_event_kinds <- function() {
 
 # The ledger's categories, likewise.
 read_categories <- function() {
-  lines <- paste(readLines(file.path(repository, "tracer/store/category.h")), collapse = "\n")
+  lines <- paste(grep("^ +X[(]", readLines(file.path(repository, "tracer/store/category.h")), value = TRUE), collapse = "\n")
   pattern <- 'X\\(([A-Z_]+), "([^"]*)", "([^"]*)"\\)'
   found <- regmatches(lines, gregexpr(pattern, lines))[[1]]
   data.frame(id = seq_along(found) - 1, name = sub(pattern, "\\2", found), doc = sub(pattern, "\\3", found))

@@ -84,12 +84,13 @@ test_that("each traced program has a bar for snakefish and one for the quickest 
 
 test_that("why it is slower or faster is the cause that costs the slower one most above the other", {
   runs <- where_runs(traced_pair())
-  expect_match(why_text(runs, "mandelbrot", 2, faster = FALSE), "^: forking costs snakefish [0-9.]+ ms more$")
-  expect_match(why_text(runs, "mandelbrot", 1, faster = FALSE), "[(]traced x2[)]$")
-  expect_equal(why_text(runs, "spectral-norm", 2, faster = FALSE), "")
-  expect_equal(why_text(NULL, "mandelbrot", 2, faster = TRUE), "")
+  expect_match(why_text(runs, "mandelbrot", 100, 2, faster = FALSE), "^: forking costs snakefish [0-9.]+ ms more$")
+  expect_match(why_text(runs, "mandelbrot", 100, 1, faster = FALSE), "[(]traced x2[)]$")
+  expect_equal(why_text(runs, "spectral-norm", 100, 2, faster = FALSE), "")
+  expect_equal(why_text(runs, "mandelbrot", 99, 2, faster = FALSE), "")  # traced at another size
+  expect_equal(why_text(NULL, "mandelbrot", 100, 2, faster = TRUE), "")
   runs$processes <- c(81, 3)
-  expect_match(why_text(runs, "mandelbrot", 2, faster = FALSE), ", with 81 processes against 3$")
+  expect_match(why_text(runs, "mandelbrot", 100, 2, faster = FALSE), ", with 81 processes against 3$")
 })
 
 test_that("the page names the action that the ledger names, and none where nothing stands out", {
