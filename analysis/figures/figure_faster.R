@@ -47,5 +47,5 @@ draw_faster <- function(rows, narrow) {
     ggplot2::scale_x_log10(NULL, breaks = if (narrow) every_other(ticks) else ticks, labels = format_tick, limits = limits) +
     ggplot2::scale_y_discrete(NULL) + report_theme(narrow) +
     ggplot2::theme(panel.grid.major.y = ggplot2::element_blank(), legend.box.spacing = ggplot2::unit(0, "pt"))
-  picture(plot, (if (narrow) 0.62 else 0.75) + (if (narrow) 0.175 else 0.215) * nrow(rows))
+  picture(plot, (if (narrow) 0.62 else 0.75) + (if (narrow) 0.163 else 0.215) * nrow(rows))
 }

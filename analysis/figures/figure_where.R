@@ -25,7 +25,7 @@ figure_where <- function(traces) {
       ggplot2::guides(fill = ggplot2::guide_legend(nrow = if (narrow) 2 else 1, byrow = TRUE, keywidth = 0.8)) +
       ggplot2::theme(legend.box.spacing = ggplot2::unit(0, "pt"), legend.key.size = ggplot2::unit(9, "pt"),
                      axis.text.y = ggplot2::element_text(size = if (narrow) 7.5 else 8))
-    picture(plot, (if (narrow) 0.4 else 0.5) + 0.19 * (if (narrow) 2 else 1) + (if (narrow) 0.13 else 0.16) * nrow(runs))
+    picture(plot, (if (narrow) 0.4 else 0.5) + 0.19 * (if (narrow) 2 else 1) + (if (narrow) 0.122 else 0.16) * nrow(runs))
   }
   new_figure("where", title, draw, where_finding(runs), paste0(
     "Upper bar: snakefish; below it the quickest other library that was traced. Only the parallel region, traced. Work: what ",

@@ -75,7 +75,6 @@ seen_sentence <- function(bench) {
 detectable_text <- function(share) format_percent(share, if (share < 0.1) 1 else 0)
 
 most_blocks <- 10000  # as bench/results/statistics.py has it: what takes more is not told in blocks
-told_undecided <- 3
 
 more_sentence <- function(bench) {
   rows <- judged_rows(bench)
@@ -87,14 +86,11 @@ more_sentence <- function(bench) {
   rows <- rows[!few & is.finite(rows$more_blocks), ]
   if (nrow(rows) == 0) return(NULL)
   rows <- rows[order(rows$more_blocks), ]
-  blocks <- ifelse(rows$more_blocks + rows$blocks >= most_blocks, sprintf("more than %s blocks", format_count(most_blocks)),
-                   counted(rows$more_blocks, "more block"))
-  shown <- seq_len(min(told_undecided, nrow(rows)))
-  told <- sprintf("%s x%d %s", rows$program[shown], rows$workers[shown], blocks[shown])
-  rest <- nrow(rows) - length(shown)
-  if (rest > 0) told <- c(told, sprintf("%d others more than that", rest))
-  sprintf("Undecided, and what would decide it, if it is as it looks: %s. The first: %s.", in_words(told),
-          more_command(rows$more_blocks[1]))
+  if (rows$more_blocks[1] + rows$blocks[1] >= most_blocks) {
+    return(sprintf("%s undecided: more than %s blocks would decide the first.", format_count(nrow(rows)), format_count(most_blocks)))
+  }
+  sprintf("%s undecided. If it is as it looks, %s would decide %s x%d: %s.", format_count(nrow(rows)),
+          counted(rows$more_blocks[1], "more block"), rows$program[1], rows$workers[1], more_command(rows$more_blocks[1]))
 }
 
 more_command <- function(blocks) sprintf("`python3 -m bench run --resume --blocks +%d`", max(1, blocks))
