@@ -55,7 +55,7 @@ TRACER_SQL := $(patsubst tracer/%.sql,$(B)/gen/%.inc,$(wildcard tracer/*/*.sql))
 CORE_OBJ   := $(CORE_SRC:%.c=$(B)/obj/%.o)
 TRACER_OBJ := $(TRACER_SRC:%.c=$(B)/obj/%.o)
 TRACER     := $(B)/bin/snakefish-trace
-FLOOR      := $(B)/bin/bench-floor $(B)/bin/bench-events
+FLOOR      := $(B)/bin/bench-floor $(B)/bin/bench-events $(B)/bin/bench-counting.so
 BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
@@ -166,6 +166,12 @@ $(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/colle
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -D_GNU_SOURCE -Iext -Itracer -pthread $(filter %.c,$^) -lm -o $@
+
+# Tells valgrind what to count in a sample of the bench; works only where valgrind's header is there.
+$(B)/bin/bench-counting.so: bench/floor/counting.c $(wildcard /usr/include/valgrind/callgrind.h)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -fPIC -shared -fvisibility=hidden -pthread $< -o $@
 
 # Measures the collector: its parts and the log's writer in one program.
 $(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer

@@ -2,7 +2,7 @@
 # class "report_error"), for a reader who knows the file and not this code.
 
 application_ids <- c(bench = 0x534e4b42, trace = 0x534e4b46)
-schema_versions <- c(bench = 4, trace = 12)
+schema_versions <- c(bench = 5, trace = 12)
 
 # The tables and columns that the report reads.
 required_columns <- list(
@@ -78,7 +78,7 @@ check_database <- function(db, path, kind) {
   if (id != application_ids[[kind]]) stop_with(path, " is not a ", kind, " database of snakefish.")
   if (version < schema_versions[[kind]]) {
     stop_with(path, " has the old schema version ", version, ", this report reads version ", schema_versions[[kind]],
-              if (kind == "bench") ": `python3 -m bench report` converts versions 2 and 3; record an older one again."
+              if (kind == "bench") ": `python3 -m bench report` converts versions 2 to 4; record an older one again."
               else ": record it again.")
   }
   if (version > schema_versions[[kind]]) {

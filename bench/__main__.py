@@ -1,4 +1,4 @@
-"""python3 -m bench run | list | output | show | compare | export | trace | simulate | report"""
+"""python3 -m bench run | list | output | show | counts | compare | export | trace | simulate | report"""
 import argparse
 import importlib
 import os
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench.run import blocks, catalog, choice, machine, plan, traces
+from bench.run import blocks, catalog, choice, counting, counts, machine, plan, traces
 from bench.run.choice import Usage
 from bench.run.lifeline import Lifeline
 from bench.run.progress import spoken
@@ -36,7 +36,7 @@ def parser():
     def names(text):
         return [name for name in text.split(",") if name]
 
-    def counts(text):
+    def numbers_of(text):
         numbers = [int(n) for n in names(text)]
         if not numbers or min(numbers) < 1:
             raise ValueError
@@ -60,7 +60,7 @@ def parser():
                                   epilog=EXIT_CODES,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True,
-                                  metavar="run|list|output|show|compare|export|trace|simulate|report")
+                                  metavar="run|list|output|show|counts|compare|export|trace|simulate|report")
 
     run = commands.add_parser("run", help="run the samples into a database")
     run.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench "
@@ -75,7 +75,7 @@ def parser():
                      "program/NAME or micro/NAME; default: the seven of the Benchmarks Game, and micro")
     run.add_argument("--runtimes", type=names, metavar="A,B", help="only these; default: "
                      + ", ".join(choice.STANDARD_RUNTIMES))
-    run.add_argument("--workers", type=counts, metavar="1,2", help="default: 1 and all CPUs; --full: up to twice the "
+    run.add_argument("--workers", type=numbers_of, metavar="1,2", help="default: 1 and all CPUs; --full: up to twice the "
                      "CPUs")
     sizes = run.add_mutually_exclusive_group()
     sizes.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
@@ -108,8 +108,20 @@ def parser():
     form.add_argument("--json", action="store_true", help="the comparisons, targets and warnings, for other programs")
     shown.add_argument("database", nargs="?", default=DEFAULT_DB)
     shown.add_argument("--session", type=int, metavar="N", help="default: the last one")
+    counted = commands.add_parser("counts", help="count the instructions of each program and of the library's operations (needs "
+                                  "valgrind): the same on a busy machine")
+    counted.add_argument("-o", "--output", default=DEFAULT_DB, metavar="DB", help=f"default {DEFAULT_DB}; a bench database that "
+                         "is there gets another session")
+    counted.add_argument("--fresh", action="store_true", help="replace the bench database that is there")
+    counted.add_argument("--filter", default="", metavar="A,B", help="only workloads with one of these texts in program/NAME or "
+                         "micro/NAME")
+    counted.add_argument("--runtimes", type=names, metavar="A,B", help="only these; default: " + ", ".join(counts.RUNTIMES))
+    counted.add_argument("--size", type=at_least_one, metavar="N", help="of every workload (best with --filter)")
+    counted.add_argument("--runs", type=at_least_one, default=counts.RUNS, metavar="N", help=f"of each, default {counts.RUNS}")
     compared = commands.add_parser("compare", help="what the last sessions of two databases differ by")
     compared.add_argument("database", nargs=2)
+    compared.add_argument("--most", type=margin, metavar="PERCENT", help="exit code 1 where something in B takes so many more "
+                          "instructions than in A")
     exported = commands.add_parser("export", help="write a session's samples to standard output")
     exported.add_argument("database", nargs="?", default=DEFAULT_DB)
     exported.add_argument("--csv", action="store_true", required=True, help="as comma-separated values")
@@ -260,9 +272,31 @@ def results(module):
         raise Usage(f"{error}; to have it: apt-get install python3-numpy python3-scipy") from error
 
 
+def count(options, arguments):
+    try:
+        tool = counting.tool()
+    except counting.CannotCount as error:
+        raise Usage(f"instructions cannot be counted: {error}") from error
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    job = counts.make(options)
+    try:
+        store = Store(options.output, fresh=options.fresh)
+    except StoreError as error:
+        raise Usage(error) from error
+    with store:
+        blocks.record(job, store, command_line(arguments))
+        print(f"{len(job.cells)} workloads and runtimes, {options.runs} times each, with {tool}", file=sys.stderr)
+        code = counts.run(job, store, options.runs, tool)
+        any_counted = store.of_session("instruction_count")
+    if any_counted:
+        results("counted").show(options.output)
+    return code
+
+
 READERS = {
     "show": lambda options: results("show").show(options.database, options.session, options.all, options.json),
-    "compare": lambda options: results("compare").compare(options.database),
+    "compare": lambda options: results("compare").compare(options.database, options.most),
     "export": lambda options: results("export").export(options.database, options.session),
     "trace": lambda options: traces.trace(options.workload, options.full, options.output, options.workers,
                                          options.kernel),
@@ -278,6 +312,8 @@ def main(arguments):
             return list_catalog()
         if options.command == "output":
             return output(options)
+        if options.command == "counts":
+            return count(options, arguments)
         if options.command in READERS:
             return READERS[options.command](options)
         return run(options, arguments)

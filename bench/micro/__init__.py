@@ -1,6 +1,7 @@
 """The micro-benchmarks, one file each: one operation of a runtime, many times in one sample.
 
     size        how many operations a sample makes by default; check_size: few, to try it out
+    counted     the size at which `bench counts` counts its instructions; without it they are not counted
     operation   what one operation is; unit: what the size counts
     operations(size)   how many operations a sample of that size makes, where it is not the size
     seconds     roughly what the region takes: for the plan only

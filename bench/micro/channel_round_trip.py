@@ -5,6 +5,7 @@ from bench.support import measuring_programs
 
 size = 5000
 check_size = 50
+counted = 500
 unit = operation = "round trip"
 seconds = 0.3
 needs = "echo"

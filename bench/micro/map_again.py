@@ -6,6 +6,7 @@ from bench.support.ready import mapper
 
 size = 40
 check_size = 2
+counted = 10
 unit = operation = "map of 100 tasks"
 seconds = 0.2
 parallel = True

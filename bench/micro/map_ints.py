@@ -3,6 +3,7 @@ from bench.support import mapping
 
 size = 200_000
 check_size = 2000
+counted = 5000
 unit = "ints"
 operation = "map"
 operations = mapping.one

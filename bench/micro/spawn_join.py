@@ -10,6 +10,7 @@ from bench.support.bare_fork import fork_wait
 
 size = 400
 check_size = 5
+counted = 10
 unit = operation = "spawn, result and join"
 seconds = 0.5
 needs = "spawn_join"

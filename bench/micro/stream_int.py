@@ -4,6 +4,7 @@ from bench.support.stream import expected, needs, operation, unit  # noqa: F401
 
 size = 100_000
 check_size = 500
+counted = 1000
 seconds = 0.3
 floor_is = "pickle, dumps and loads"
 targets = {"multiprocessing": 6}

@@ -5,6 +5,7 @@ from bench.support.byte_echo import echo_bytes
 
 size = 2000
 check_size = 20
+counted = 100
 unit = operation = "submit and result"
 seconds = 0.4
 needs = "submit"

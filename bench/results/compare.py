@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import numpy
 
-from bench.results import compute, samples, statistics
+from bench.results import compute, counted, samples, statistics
 from bench.results.comparisons import CONTROL
 from bench.results.show import interval, title
 from bench.run.store import StoreError
@@ -16,8 +16,9 @@ BUILD = ("cpu_model", "effective_cpus", "kernel", "python", "commit", "extension
 KINDS = {"program": "programs", "micro": "micro-benchmarks"}
 
 
-def compare(paths):
-    """Returns the exit code. Raises StoreError where a database cannot be read, or nothing is in both."""
+def compare(paths, most=None):
+    """Returns the exit code: 1 where something takes more instructions than `most` allows. Raises StoreError where a database
+    cannot be read, or nothing is in both."""
     with ExitStack() as stack:
         sides = [_Side(path, *stack.enter_context(compute.opened(path))) for path in paths]
     for name, side in zip("AB", sides):
@@ -27,12 +28,14 @@ def compare(paths):
     for key in BUILD:
         if a.facts.get(key) != b.facts.get(key):
             print(f"  {key}: {a.facts.get(key)} | {b.facts.get(key)}")
-    both = _times(a, b)
-    if not both:
+    both, differences = _times(a, b), counted.differences(*paths)
+    if not both and not differences:
         raise StoreError(f"{paths[0]} and {paths[1]} have no workload, size, runtime and workers in common")
-    _print_times(a, b, both)
-    _print_agreement(a, b)
-    return 0
+    if both:
+        _print_times(a, b, both)
+        _print_agreement(a, b)
+    counted.print_differences(differences)
+    return counted.exit_code(differences, most)
 
 
 class _Side:

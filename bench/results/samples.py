@@ -22,9 +22,9 @@ class Measured:
 
 
 def session(database, path, number=None):
-    """The row of that session; the last one without a number."""
-    row = database.execute("SELECT * FROM session WHERE id = coalesce(?, (SELECT max(id) FROM session))",
-                           (number,)).fetchone()
+    """The row of that session; without a number the last one that has samples, or the last where none has."""
+    row = database.execute("SELECT * FROM session WHERE id = coalesce(?, (SELECT max(id) FROM session WHERE samples > 0), "
+                           "(SELECT max(id) FROM session))", (number,)).fetchone()
     if row is None:
         raise StoreError(f"{path}: there is no session{'' if number is None else f' {number}'} in it")
     return row

@@ -76,11 +76,13 @@ class Plan:
                 if not self.workload(c.workload).published_sha256(c.size)}
 
 
-def ask(arguments, limit_s, lifeline=None):
-    """Runs bench.run.sample with these arguments. Returns how it ended and its answer, {} without one."""
+def ask(arguments, limit_s, lifeline=None, under=(), env=None):
+    """Runs bench.run.sample with these arguments. Returns how it ended and its answer, {} without one. under: a command that
+    runs the interpreter."""
     with process.memory_file("answer") as file:
-        command = [sys.executable, "-m", "bench.run.sample", "--answer", str(file.fileno()), *map(str, arguments)]
-        ended = process.run(command, cwd=TOP, env=environment(lifeline), limit_s=limit_s, watch=lifeline, keep=(file.fileno(),))
+        command = [*under, sys.executable, "-m", "bench.run.sample", "--answer", str(file.fileno()), *map(str, arguments)]
+        ended = process.run(command, cwd=TOP, env=env or environment(lifeline), limit_s=limit_s, watch=lifeline,
+                            keep=(file.fileno(),))
         answer = json.loads(process.text(file)) if ended.exit_status == 0 and not ended.timed_out else {}
     return ended, answer
 

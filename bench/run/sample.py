@@ -4,7 +4,8 @@ Runs the workload once, with no warm-up, and writes one line of JSON. With TRACE
 little, because each import adds to the sample's time. With --probe RUNTIME it writes what that runtime is and offers; with
 --prepare WORKLOAD SIZE it makes the input, and runs nothing; with --output before the other arguments it prints the output, and
 nothing else. With --answer FD before all others the JSON goes to that descriptor: standard output is the program's, which may
-print anything. With --expect SHA256 after that, the JSON has the output too, where that is another one.
+print anything. With --expect SHA256 after that, the JSON has the output too, where that is another one; with --count after that,
+the region is marked for bench/run/counting.py.
 """
 import json
 import os
@@ -18,12 +19,13 @@ from bench.run.difference import MOST_BYTES
 from bench.support import ready
 
 OFFERS = ("programs", "pool", "warm", "fold", "pipeline", "spawn_join", "echo", "stream", "events", "tracing", "floor", "copies",
-          "session", "submit", "changing", "comparing", "counting", "counting_tasks")
+          "session", "submit", "lazy", "changing", "comparing", "counting", "counting_tasks")
 now_ns = time.perf_counter_ns
 
 
-def run(workload_name, size, runtime_name, workers, trace=None, kernel=False):
-    """Returns the output, and what bench/run/schema.sql calls run_ns, import_ns, region_ns, floor_ns, operations, output_*."""
+def run(workload_name, size, runtime_name, workers, trace=None, kernel=False, around=nullcontext):
+    """Returns the output, and what bench/run/schema.sql calls run_ns, import_ns, region_ns, floor_ns, operations, output_*.
+    around: makes a context manager that is around all that the runtime does."""
     start = now_ns()
     workload = catalog.workload(workload_name)
     runtime = catalog.load("runtimes", runtime_name)
@@ -33,7 +35,7 @@ def run(workload_name, size, runtime_name, workers, trace=None, kernel=False):
         workload.prepare(size)
     prepared = now_ns()
 
-    with traced(runtime, trace, kernel) if trace else getattr(runtime, "session", nullcontext)():
+    with traced(runtime, trace, kernel) if trace else getattr(runtime, "session", nullcontext)(), around():
         output, region_ns, floor_ns = measure(workload, runtime, size, workers)
     end = now_ns()
     return output, {
@@ -115,13 +117,16 @@ def probe(name):
 
 
 def main(arguments):
-    answer_fd, expected = sys.stdout.fileno(), None
+    answer_fd, expected, around = sys.stdout.fileno(), None, nullcontext
     if arguments[0] == "--answer":
         answer_fd = int(arguments[1])
         os.set_inheritable(answer_fd, False)  # programs that the workload starts need not have it
         arguments = arguments[2:]
     if arguments[0] == "--expect":
         expected, arguments = arguments[1], arguments[2:]
+    if arguments[0] == "--count":
+        from bench.run.counting import counted as around  # other samples run without it
+        arguments = arguments[1:]
     if arguments[0] == "--probe":
         answer = probe(arguments[1])
     elif arguments[0] == "--prepare":
@@ -130,7 +135,7 @@ def main(arguments):
     else:
         print_output = arguments[0] == "--output"
         workload, size, runtime, workers, *trace = arguments[print_output:]
-        output, answer = run(workload, int(size), runtime, int(workers), *trace)
+        output, answer = run(workload, int(size), runtime, int(workers), *trace, around=around)
         if print_output:
             sys.stdout.buffer.write(output)
             return

@@ -1,13 +1,13 @@
--- The bench database, schema version 4 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
+-- The bench database, schema version 5 (PRAGMA user_version). Written by `python3 -m bench run`; read by anybody.
 --
 -- Numbers ending in _ns are nanoseconds. A value that nobody could find out is NULL, in `machine` the word
 -- 'unknown'; neither means zero. One file holds many sessions; a row belongs to one of them.
--- Versions 2 and 3 had all samples; readers of the bench convert them.
+-- Versions 2 to 4 had all samples; readers of the bench convert them.
 
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
--- One row per `bench run`. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
+-- One row per `bench run`, and per `bench counts`, which has no samples and fills instruction_count. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
 -- blocks: how many were planned; samples: how many samples that makes. limit_s: when a sample is ended. memory: whether
 -- the pass that fills the table `memory` is part of it; trace: the file of the traced run, NULL where there is none. margin: a
@@ -100,6 +100,17 @@ CREATE TABLE memory(
   session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
   workers INTEGER NOT NULL, peak_pss_bytes INTEGER, processes INTEGER, readings INTEGER NOT NULL,
   PRIMARY KEY(session, workload, size, runtime, workers)) WITHOUT ROWID;
+
+-- How many instructions a cell takes, counted several times: run 0, 1, ... `bench counts` writes them. tool: what counted. Counted
+-- are the region's instructions in user space of the process and its forks, without those in which the library waits.
+-- processes: how many these were. own_instructions: those of them that are in the extension's own code. Runs differ a little
+-- where processes meet: the least is the one that did so without detours.
+CREATE TABLE instruction_count(
+  session INTEGER NOT NULL REFERENCES session(id), workload TEXT NOT NULL, size INTEGER NOT NULL, runtime TEXT NOT NULL,
+  workers INTEGER NOT NULL, run INTEGER NOT NULL, tool TEXT NOT NULL, processes INTEGER NOT NULL,
+  instructions INTEGER NOT NULL, own_instructions INTEGER NOT NULL,
+  PRIMARY KEY(session, workload, size, runtime, workers, run),
+  FOREIGN KEY(session, workload, size, runtime, workers) REFERENCES cell(session, workload, size, runtime, workers)) WITHOUT ROWID;
 
 -- Warnings that a reader must know before the results, with what to do about them: written at the session's end.
 CREATE TABLE warning(session INTEGER NOT NULL REFERENCES session(id), text TEXT NOT NULL);

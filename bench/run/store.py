@@ -11,9 +11,10 @@ from bench.run import machine
 DEFAULT_DB = "build/bench.db"
 SCHEMA = Path(__file__).with_name("schema.sql")
 APPLICATION_ID = 0x534E4B42  # as in schema.sql
-VERSION = 4
+VERSION = 5
 OLDEST_READABLE = 2
-MEASURED = ("session", "machine", "workload", "runtime", "cell", "sample", "memory", "warning")  # the others follow from them
+# the other tables follow from these
+MEASURED = ("session", "machine", "workload", "runtime", "cell", "sample", "memory", "instruction_count", "warning")
 HEADER_BYTES = 100  # of an SQLite file; user_version is at byte 60, application_id at 68, big-endian
 
 
@@ -82,6 +83,8 @@ def _converted(uri):
     database.execute("ATTACH ? AS old", (uri,))
     for table in MEASURED:
         columns = ", ".join(name for (name,) in database.execute("SELECT name FROM pragma_table_info(?, 'old')", (table,)))
+        if not columns:  # it had no such table
+            continue
         database.execute(f"INSERT INTO main.{table}({columns}) SELECT {columns} FROM old.{table}")
     database.commit()
     database.execute("DETACH old")
@@ -149,8 +152,8 @@ class Store:
                                     samples=samples, limit_s=limit_s, memory=memory, trace=trace, margin=margin)
 
     def continue_session(self, even_complete=False):
-        """Continues the last session; StoreError where that one is complete."""
-        row = self.rows("SELECT * FROM session WHERE id = (SELECT max(id) FROM session)")
+        """Continues the last session of samples; StoreError where that one is complete."""
+        row = self.rows("SELECT * FROM session WHERE id = (SELECT max(id) FROM session WHERE samples > 0)")
         if not row:
             raise StoreError(f"{self.path}: there is no session to resume")
         if row[0]["status"] == "complete" and not even_complete:

@@ -9,6 +9,12 @@ own_chunks = True
 instrument = "multiprocessing"
 
 
+@contextmanager
+def lazy(workers):
+    with fork.Pool(workers) as workers_pool:
+        yield workers_pool.imap
+
+
 def _send_result(f, pipe):
     pipe.send(f())
 

@@ -25,6 +25,11 @@ def pool(workers):
 
 
 @contextmanager
+def lazy(workers):
+    yield lambda f, args: snakefish.imap(f, args, workers)
+
+
+@contextmanager
 def submit(workers):
     with snakefish.Executor(workers) as executor:
         yield executor.submit

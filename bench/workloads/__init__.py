@@ -3,6 +3,7 @@
 A program states these, and every runtime runs the same:
 
     size, check_size     the default problem size, and a small one whose right output is published
+    counted              the size at which `bench counts` counts its instructions; check_size where it states none
     official             the size of the Benchmarks Game's own measurements, where it is one of its programs
     check_output         the output at check_size, bytes (or check_sha256, its SHA-256 in hexadecimal)
     expected(size)       the right output at any size, where it can be computed independently

@@ -6,6 +6,7 @@ sent either way: what counts is how workers allocate. A long-lived tree stays in
 
 size = 14
 check_size = 10
+counted = 8
 official = 21
 check_output = b"""\
 stretch tree of depth 11\t check: 4095

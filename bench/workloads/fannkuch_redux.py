@@ -7,6 +7,7 @@ from math import factorial
 
 size = 9
 check_size = 7
+counted = 6
 official = 12
 check_output = b"228\nPfannkuchen(7) = 16\n"
 unit = "pancakes"

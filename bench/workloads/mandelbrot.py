@@ -6,6 +6,7 @@ factor of ten in cost, so they are handed out in several chunks for each worker.
 
 size = 500
 check_size = 200
+counted = 64
 official = 16000
 check_sha256 = "97610473750700638fc63d13cfa49d339b67c18e7f26b3f9c9acb61e746472d5"
 unit = "pixels on a side"

@@ -12,7 +12,7 @@ from bench.results import comparisons, compute
 from bench.results.compare import compare
 from bench.results.export import export
 from bench.results.show import show
-from bench.run.store import Store, StoreError
+from bench.run.store import VERSION, Store, StoreError
 
 # (runtime, workers): ms of a sample
 PROGRAM = {("sequential", 1): 1000, ("multiprocessing", 1): 1100, ("multiprocessing", 2): 600, ("snakefish", 1): 1000,
@@ -318,7 +318,7 @@ def made_old(path):
         database.execute("ALTER TABLE session DROP COLUMN margin")
         for view in ("comparison_block", "speedup_block"):
             database.execute(f"DROP VIEW {view}")
-        for table in compute.TABLES:
+        for table in (*compute.TABLES, "instruction_count"):
             database.execute(f"DROP TABLE {table}")
         database.execute("PRAGMA user_version = 2")
     return path
@@ -342,23 +342,31 @@ def test_a_database_of_version_2_is_read_and_left_as_it_is(path, tmp_path, capsy
     with compute.files([old, new]) as (copy, same):
         assert copy != old and same == new
         with closing(sqlite3.connect(copy)) as database:
-            assert database.execute("PRAGMA user_version").fetchone() == (4,)
+            assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
             assert len(database.execute("SELECT * FROM comparison").fetchall()) == 4
     assert old.read_bytes() == before
 
 
+def test_a_database_of_version_4_has_no_counts_and_is_read(path):
+    fill(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP TABLE instruction_count")
+        database.execute("PRAGMA user_version = 4")
+    assert read(path, "SELECT * FROM instruction_count") == [] and len(read(path, "SELECT * FROM sample")) == 42
+
+
 def test_a_database_of_version_2_is_not_written_to(path):
     old = made_old(fill(path))
-    with pytest.raises(StoreError, match="of version 2, and this bench writes version 4: choose another path"):
+    with pytest.raises(StoreError, match="of version 2, and this bench writes version 5: choose another path"):
         Store(old)
 
 
-@pytest.mark.parametrize("version", (1, 5))
+@pytest.mark.parametrize("version", (1, 6))
 def test_other_versions_are_refused_in_one_sentence(path, version):
     fill(path)
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
-    with pytest.raises(StoreError, match=f"of version {version}, and this bench reads versions 2 to 4"), compute.opened(path):
+    with pytest.raises(StoreError, match=f"of version {version}, and this bench reads versions 2 to 5"), compute.opened(path):
         pass
 
 
