@@ -129,7 +129,7 @@ class Workload:
         """Whether that runtime offers what this needs. The runtime floor runs what states a floor."""
         if self.kind == "program" and "copies" in runtime.offers:
             return True
-        if (runtime.only and self.name not in runtime.only) or (self.needs == "fold" and runtime.one_memory):
+        if (runtime.only and not {self.name, self.kind} & set(runtime.only)) or (self.needs == "fold" and runtime.one_memory):
             return False
         if getattr(self.module, "own_chunks", False) and not runtime.own_chunks:
             return False
@@ -234,7 +234,7 @@ class Runtime:
     max_workers: Optional[int] = None
     min_workers: int = 1
     one_memory: bool = False
-    only: tuple = ()  # the workloads that it runs; empty: all
+    only: tuple = ()  # the workloads that it runs, or kinds of them; empty: all
     own_chunks: bool = False
     optional: bool = False
 

@@ -8,6 +8,9 @@ from bench.run import blocks, catalog, machine, plan
 STANDARD_RUNTIMES = ("sequential", "snakefish", "snakefish-traced", "snakefish-again", "multiprocessing", "ceiling",
                      "floor")
 TRACED = "snakefish-traced"
+# In a standard run, with all CPUs, in the fewer blocks, for two programs: those of README's table.
+PEERS = ("concurrent-futures", "joblib", "mpire", "pebble")
+PEERS_PROGRAMS = ("binary-trees", "spectral-norm")
 SWEPT_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
 BLOCKS = 10  # of what gets a verdict: programs under snakefish and its rivals, and the A/A control
 OTHER_BLOCKS = 6  # of all else in a standard run: in micro-benchmarks, runtimes differ by much more
@@ -74,6 +77,8 @@ def takes(options, workload, runtime):
         return runtime.name in SWEPT_RUNTIMES
     if runtime.name == plan.CONTROL:
         return workload.kind == "program"
+    if runtime.name in PEERS and workload.name in PEERS_PROGRAMS:
+        return not options.quick
     return any(runtime.name in names for names in (
         STANDARD_RUNTIMES, getattr(workload.module, "targets", ()), getattr(workload.module, "also", ())))
 
@@ -102,7 +107,8 @@ def make(options):
     for workload in taken:
         for runtime in (r for r in found if r.present and takes(options, workload, r)):
             # the standard run takes these at the largest number of workers only
-            counts = workers if options.full or runtime.name not in (plan.CONTROL, TRACED) else workers[-1:]
+            few = (plan.CONTROL, TRACED) if options.runtimes else (plan.CONTROL, TRACED, *PEERS)
+            counts = workers if options.full or runtime.name not in few else workers[-1:]
             for size in sizes_of(options, workload):
                 cells += plan.cells(workload, [runtime], counts, size, cpus,
                                     weak=options.full and workload.kind == "program")
@@ -112,8 +118,9 @@ def make(options):
     block_count = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else None)
     if block_count is None:
         programs = {workload.name for workload in taken if workload.kind == "program"}
-        cells = [cell if cell.workload in programs and plan.is_compared(cell.runtime) else replace(cell, blocks=OTHER_BLOCKS)
-                 for cell in cells]
+        few = () if options.runtimes else PEERS
+        cells = [cell if cell.workload in programs and plan.is_compared(cell.runtime) and cell.runtime not in few
+                 else replace(cell, blocks=OTHER_BLOCKS) for cell in cells]
         block_count = max(cell.blocks or BLOCKS for cell in cells)
     return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace,
                        margin=options.margin)

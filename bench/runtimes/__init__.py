@@ -9,6 +9,7 @@ A runtime offers some of these. The region is the part of a sample whose time is
     pipeline(source, args, stages)   a context manager: source(*args) and each of the stages, generators of which each
                        takes from the one before, run at the same time; yields the iterator of what the last one yields
     submit(workers)    a context manager, outside the region: yields submit(f, *args) -> future, whose calls are in the region
+    lazy(workers)      a context manager, all of it in the region: yields imap(f, args) -> iterator of the results in order
     changing(make)     a context manager, outside the region: the program has a table, make() -> {int: int}; yields
                        (run, contents). run(change) calls change(table) in a new process, which returns what it has
                        changed, and brings that into the program's table; contents() -> dict is what the program has in it
@@ -29,7 +30,8 @@ A runtime offers some of these. The region is the part of a sample whose time is
     max_workers        1 for a runtime that cannot use more
     min_workers        of a runtime that makes no sense with fewer
     one_memory         True: its workers share their globals, so programs that change globals cannot run on it
-    only               the workloads that it runs, where it is not for all: such as one that takes seconds to start
+    only               the workloads that it runs, or the kinds of them (program, micro), where it is not for all: such as one
+                       that takes seconds to start
     own_chunks         True: its maps take None as chunksize, for the library's own default
     optional           True: runs only where --runtimes asks for it
     version            of the library behind it
@@ -39,9 +41,11 @@ A file that cannot be imported is an absent runtime; the exception's text is the
 import importlib
 
 
-def package(module, debian):
-    """That module; where it is missing, the exception says what to install."""
+def package(module, debian=None, pip=None):
+    """That module; where it is missing, the exception says what to install: Debian's package, or one of the Python Package
+    Index."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{error}; to have it: apt-get install {debian}") from error
+        install = f"apt-get install {debian}" if debian else f"pip install {pip}"
+        raise ImportError(f"{error}; to have it: {install}") from error

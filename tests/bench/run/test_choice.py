@@ -25,6 +25,12 @@ def job(monkeypatch, probed):
     return lambda **options: choice.make(SimpleNamespace(**{**DEFAULTS, **options}))
 
 
+@pytest.fixture
+def peers(probed):
+    """Those that are installed."""
+    return [name for name in choice.PEERS if probed[name].present]
+
+
 def programs(job):
     found = defaultdict(set)
     for cell in job.cells:
@@ -33,25 +39,47 @@ def programs(job):
     return found
 
 
-def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_all_cpus(job):
+def test_standard_is_the_seven_programs_with_the_standard_runtimes_and_one_and_all_cpus_and_peers_in_two(job, peers):
     plan = job()
     assert set(programs(plan)) == GAME
     for name, cells in programs(plan).items():
         size = catalog.workload(name).size
         assert cells == {("sequential", 1, size), ("ceiling", 4, size), ("snakefish-again", 4, size),
-                         ("snakefish-traced", 4, size), *((r, n, size) for r in ("snakefish", "multiprocessing") for n in (1, 4))}
+                         ("snakefish-traced", 4, size), *((r, n, size) for r in ("snakefish", "multiprocessing") for n in (1, 4)),
+                         *((r, 4, size) for r in peers if name in ("binary-trees", "spectral-norm"))}
     assert plan.blocks == 10
     assert {c.runtime for c in plan.cells if c.blocks is None} == {"snakefish", "snakefish-again", "multiprocessing"}
     assert {catalog.kind(c.workload) for c in plan.cells if c.blocks is None} == {"program"}
     assert {c.blocks for c in plan.cells} == {None, 6}
 
 
-def test_more_blocks_are_of_what_is_in_the_most_of_them(job):
+def test_peers_that_are_asked_for_run_with_every_number_of_workers(job):
+    cells = programs(job(runtimes=["snakefish", "concurrent-futures"]))["spectral-norm"]
+    assert {(r, n) for r, n, _ in cells} == {(r, n) for r in ("snakefish", "concurrent-futures") for n in (1, 4)}
+    assert not {r for cells in programs(job(quick=True)).values() for r, _, _ in cells} & set(choice.PEERS)
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_what_to_install(job, monkeypatch, probed, capsys):
+    absent = choice.catalog.Runtime(name="mpire", reason="No module named 'mpire'; to have it: pip install mpire")
+    monkeypatch.setattr(choice.blocks, "probe", lambda name: absent if name == "mpire" else probed[name])
+    assert "mpire" not in {c.runtime for c in job().cells}
+    assert "mpire is absent: No module named 'mpire'; to have it: pip install mpire" in capsys.readouterr().err
+
+
+def test_default_chunks_are_in_full_runs_and_of_programs_only(job):
+    defaults = {"snakefish-default", "multiprocessing-default", "concurrent-futures-default"}
+    cells = job(full=True).cells
+    assert {c.runtime for c in cells if c.runtime.endswith("-default")} == defaults
+    assert {catalog.kind(c.workload) for c in cells if c.runtime in defaults} == {"program"}
+    assert not defaults & {c.runtime for c in job().cells}
+
+
+def test_more_blocks_are_of_what_is_in_the_most_of_them(job, peers):
     plan = job()
     more = choice.with_more(plan.cells, plan.blocks, 12, "")
     assert {(c.runtime, c.blocks) for c in more if catalog.kind(c.workload) == "program"} == {
         *((name, 22) for name in ("snakefish", "snakefish-again", "multiprocessing")),
-        *((name, 6) for name in ("sequential", "snakefish-traced", "ceiling"))}
+        *((name, 6) for name in ("sequential", "snakefish-traced", "ceiling", *peers))}
     assert {c.blocks for c in more if catalog.kind(c.workload) == "micro"} == {6}
     more = choice.with_more(more, 22, 3, "micro/spawn,program/fasta")
     assert {(c.workload, c.blocks) for c in more if c.runtime == "snakefish" and c.blocks != 22} >= {("fasta", 25)}
@@ -69,13 +97,14 @@ def test_a_standard_run_takes_less_than_the_eight_minutes_that_are_promised(monk
     monkeypatch.setattr(choice.blocks, "probe", probed.get)
     monkeypatch.setattr(choice.machine, "effective_cpus", lambda: 2)
     plan = choice.make(SimpleNamespace(**{**DEFAULTS, "memory": True}))
-    assert plan.estimate().left_s() < 490  # guesses are higher than what an idle machine takes
+    assert plan.estimate().left_s() < 520  # guesses are higher than what an idle machine takes; so with all peers
 
 
 def test_a_micro_benchmark_brings_the_runtimes_that_it_names(job):
     cells = {(c.workload, c.runtime) for c in job().cells}
     assert ("map-ints", "multiprocessing-warm") in cells and ("map-skewed", "multiprocessing-warm") not in cells
-    assert {w for w, r in cells if r not in STANDARD_RUNTIMES} == {"map-again", "map-ints", "share-task", "submit-result"}
+    assert {w for w, r in cells if r not in STANDARD_RUNTIMES and catalog.kind(w) == "micro"} == {
+        "map-again", "map-ints", "share-task", "submit-result"}
     assert {w for w, r in cells if r == "snakefish-executor"} == {"map-again", "map-ints"}
 
 

@@ -51,6 +51,36 @@ def test_output_is_that_of_the_sequential_program(found, right, runtime):
     check_outputs(found, right, runtime, shared_out(runs(found, right))[runtime])
 
 
+CHUNKED = '''
+"""chunked: how many chunks 64 tasks came in: those of one chunk share what they shared before they were sent"""
+import os
+size, check_size, unit, seconds = 64, 64, "tasks", 0.01
+check_output = b"4"
+kept = []
+
+def tasks(size, workers):
+    shared = ["shared"]
+    return [shared] * size
+
+def chunksize(size, workers):
+    return 16
+
+def work(shared):
+    kept.append(shared)  # so that no other gets its address
+    return os.getpid(), id(shared)
+
+def combine(size, chunks):
+    return b"%d" % len(set(chunks))
+'''
+
+
+@pytest.mark.parametrize("runtime, chunks", [("multiprocessing", 4), ("multiprocessing-default", 8), ("concurrent-futures", 4),
+                                             ("concurrent-futures-default", 64)])
+def test_the_default_runtimes_leave_the_size_of_chunks_to_the_library(bench, runtime, chunks):
+    bench.add("workloads", "chunked", CHUNKED)
+    assert bench("output", "chunked", "--runtime", runtime, "--workers", 2)[0] == str(chunks)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("runtime", OTHERS)
 def test_output_of_every_program_is_that_of_the_sequential_one(found, right, runtime):
