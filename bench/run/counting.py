@@ -2,11 +2,13 @@
 
 Counted is from the making of the pool or Channel to its end: not the start of the interpreter, imports, and the making of the
 input. What a process does while it waits depends on how long that takes, so it is left out: WAITS names the functions of the
-library in which that is. The sample runs on one CPU, where the library does not spin.
+library in which that is. The sample runs on one CPU, where the library does not spin, and where the kernel allows it (to root)
+under SCHED_FIFO: then a process runs until it waits, whatever else the machine does, so they always meet in the same order.
 
 Programs that the sample starts other than by a fork (joblib's workers, the floor's programs) are not counted.
 """
 import ctypes
+import functools
 import os
 import re
 import shutil
@@ -51,7 +53,16 @@ def tool():
     if not ctypes.CDLL(str(marker())).bench_count_is_built():
         raise CannotCount(f"{marker().name} was built without valgrind/callgrind.h: install valgrind, and make it anew")
     said = subprocess.run(["valgrind", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return f"callgrind {said.strip().rpartition('-')[2]}"
+    return f"callgrind {said.strip().rpartition('-')[2]}, {schedule()[0]}"
+
+
+@functools.lru_cache(maxsize=None)
+def schedule():
+    """(name of the policy, the command that sets it)"""
+    fifo = ["chrt", "--fifo", "1"]
+    if subprocess.run([*fifo, "true"], stderr=subprocess.DEVNULL).returncode == 0:
+        return "SCHED_FIFO", fifo
+    return "SCHED_BATCH", ["chrt", "--batch", "0"]
 
 
 def hardware():
@@ -69,8 +80,9 @@ def command(folder):
     cpu = min(os.sched_getaffinity(0))
     waits = [f"--toggle-collect={name}" for name in WAITS]
     # --collect-atstart after --toggle-collect, which says no: these functions turn the counting off, not on.
-    return ["taskset", "-c", str(cpu), "setarch", "-R", "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", *waits,
-            "--collect-atstart=yes", "--dump-line=no", f"--callgrind-out-file={folder}/%p", f"--log-file={folder}/log.%p"]
+    return ["taskset", "-c", str(cpu), *schedule()[1], "setarch", "-R", "valgrind", "-q", "--tool=callgrind",
+            "--instr-atstart=no", *waits, "--collect-atstart=yes", "--dump-line=no",
+            f"--callgrind-out-file={folder}/%p", f"--log-file={folder}/log.%p"]
 
 
 def environment(env):

@@ -17,7 +17,7 @@ def runs(found, runtime):
     """The micro-benchmarks that it can run."""
     if not found[runtime].present:
         pytest.skip(found[runtime].reason)
-    if set(found[runtime].offers) <= {"programs"}:
+    if set(found[runtime].offers) <= {"programs"} or found[runtime].only == ("program",):
         pytest.skip("it runs programs only")
     return runnable(found, runtime)
 
