@@ -29,6 +29,10 @@ load_trace <- function(path) {
     file = basename(path), label = file_label(path), run = run, processes = processes, meta = meta,
     instrumented = read(db, path, "SELECT count(*) FROM task WHERE kind = 'process'")[[1]] > 0,
     spans = assign_depths(shown("span")), columns = shown("column"), cpu = shown("cpu"), path = shown("path"),
+    every_span = longest(db, path, "every_span", live_limits$spans, "process, thread, start_ns, depth"),
+    spans_in_all = read(db, path, "SELECT count(*) FROM nested_span")[[1]],
+    every_stay = longest(db, path, "stay", live_limits$stays, "start_ns, end_ns"),
+    stays_in_all = read(db, path, "SELECT count(*) FROM stay")[[1]],
     open_spans = read(db, path, "SELECT count(*) FROM open_span")[[1]],
     pairs = shown("pair"), arrows = shown("arrow"), latencies = shown("latency"), percentiles = shown("percentile"),
     channels = shown("channel"), depths = shown("depth"), flows = shown("flow"), merges = shown("merges"),
@@ -51,6 +55,13 @@ load_trace <- function(path) {
     prediction = read_prediction(db, path),
     stats = read(db, path, "SELECT s.name, p.pid, s.severity, CAST(s.value AS TEXT) AS value
                             FROM stats s LEFT JOIN process p ON p.id = s.process ORDER BY s.rowid"))
+}
+
+# Of what is too much for the page, the longest.
+longest <- function(db, path, what, limit, order) {
+  read(db, path, sprintf(
+    "SELECT * FROM (SELECT * FROM %s ORDER BY end_ns - start_ns DESC, start_ns, process LIMIT %d) ORDER BY %s",
+    what, limit, order))
 }
 
 # What can be drawn on log scales: a trace may say anything.

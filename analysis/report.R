@@ -17,11 +17,12 @@ usage <- "usage: Rscript analysis/report.R [--bench BENCH.DB]... [--trace TRACE.
 
 parts <- c("units", "rows", "load", "load_trace", "fits", "drawing/theme", "drawing/dark", "drawing/shrink",
            "drawing/figure", "drawing/lanes", "figures/figure_faster", "figures/figure_where",
-           "figures/predicted_speedups", "figures/figure_speedup", "figures/figure_ratio", "figures/figure_micro", "figures/figure_fits",
-           "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline", "figures/figure_ledger",
-           "figures/figure_merges", "figures/figure_functions", "figures/figure_lost", "figures/figure_what_if",
-           "figures/figure_prediction", "figures/figure_latency", "figures/figure_channels", "figures/figure_events",
-           "page/notices", "page/verdict", "page/answers", "page/tables", "page/understanding", "page/sections")
+           "figures/predicted_speedups", "figures/figure_speedup", "figures/figure_ratio", "figures/figure_micro",
+           "figures/figure_fits", "figures/figure_memory", "figures/figure_sessions", "figures/figure_timeline",
+           "figures/figure_ledger", "figures/figure_merges", "figures/figure_functions", "figures/figure_lost",
+           "figures/figure_what_if", "figures/figure_prediction", "figures/figure_latency",
+           "figures/figure_channels", "figures/figure_events", "page/live_timeline", "page/notices", "page/verdict",
+           "page/answers", "page/tables", "page/understanding", "page/sections")
 
 # This file's directory, which holds the other files, wherever the report is called from.
 source_directory <- function() {
@@ -63,7 +64,7 @@ make_report <- function(options) {
   benches <- label_apart(lapply(options$bench, load_bench, seed = options$seed))
   loaded <- label_apart(lapply(c(options$trace, options$beside), load_trace))
   whole <- seq_along(loaded) <= length(options$trace)
-  traces <- loaded[whole]
+  traces <- with_live_timelines(loaded[whole], loaded[!whole])
   report <- list(
     benches = benches, traces = traces, compared = if (any(!whole)) loaded[!whole] else traces,
     notices = notices(benches, loaded), directory = options$output,

@@ -45,6 +45,16 @@ CREATE TEMP VIEW shown_span AS
   WHERE s.closed = 0 OR s.end_ns - s.start_ns >= column_ns
   ORDER BY s.process, s.thread, s.start_ns, s.depth;
 
+-- All spans, for the interactive timeline, likewise; here a task has its name too.
+CREATE TEMP VIEW every_span AS
+  SELECT s.process, s.thread, s.depth, k.name AS kind, CAST(s.start_ns AS REAL) AS start_ns,
+         CAST(s.end_ns AS REAL) AS end_ns, s.closed,
+         CASE k.object WHEN 'text' THEN x.text ELSE k.name || ' ' || coalesce(nullif(c.name, ''), nullif(t.name, '')) END AS text
+  FROM nested_span s JOIN event_kind k ON k.id = s.kind
+  LEFT JOIN text x ON k.object = 'text' AND x.id = s.object
+  LEFT JOIN channel c ON k.object = 'channel' AND c.id = s.object
+  LEFT JOIN task t ON k.object = 'task' AND t.id = s.object;
+
 -- Short spans, as the time that they took of each column.
 CREATE TEMP VIEW shown_column AS
   SELECT s.process, s.thread, s.depth, s.slot, k.name AS kind, total(s.ns) AS ns FROM (
@@ -68,11 +78,11 @@ CREATE TEMP VIEW shown_cpu AS
   GROUP BY 1, 2, 3;
 
 -- Where the critical path is, a row for each stay in a process; of short stays, the longest in each column.
+CREATE TEMP VIEW stay AS
+  SELECT process, min(start_ns) AS start_ns, max(end_ns) AS end_ns FROM (
+    SELECT *, step - row_number() OVER (PARTITION BY process ORDER BY step) AS island FROM critical_path)
+  GROUP BY process, island;
 CREATE TEMP VIEW shown_path AS
-  WITH stay AS (
-    SELECT process, min(start_ns) AS start_ns, max(end_ns) AS end_ns FROM (
-      SELECT *, step - row_number() OVER (PARTITION BY process ORDER BY step) AS island FROM critical_path)
-    GROUP BY process, island)
   SELECT process, CAST(start_ns AS REAL) AS start_ns, CAST(end_ns AS REAL) AS end_ns FROM (
     SELECT process, start_ns, end_ns FROM stay CROSS JOIN run WHERE end_ns - start_ns >= column_ns
     UNION ALL

@@ -2,7 +2,8 @@
 # how to read it, and its data. Where data are missing, it has instead the sentence that says which.
 #
 # It is drawn twice, for a wide page and for a phone: `draw` is a function of `narrow` that returns picture(). Beside
-# the page each figure is an SVG, a PDF and a CSV file.
+# the page each figure is an SVG, a PDF and a CSV file. One may have `live` too: HTML that shows it where scripts run, with
+# live_caption.
 
 narrow_width <- 4.1  # inches: a phone's page
 
@@ -74,15 +75,21 @@ figure_html <- function(figure) {
   id <- gsub("_", "-", figure$name)
   heading <- sprintf('<h3 id="%s">%s</h3>', id, escape_html(figure$title))
   if (!is.null(figure$missing)) return(sprintf('%s\n<p class="missing">%s</p>', heading, escape_html(figure$missing)))
-  sprintf(paste0('%s\n<!-- figure %s -->\n<p class="finding">%s</p>\n<figure>\n%s\n<figcaption>%s %s</figcaption>\n</figure>'),
-          heading, figure$name, escape_html(figure$finding), picture_html(figure), escape_html(figure$caption),
-          csv_link(figure$csv, paste0(figure$name, ".csv"), "Its data as CSV."))
+  caption <- escape_html(figure$caption)
+  if (!is.null(figure$live)) {
+    caption <- sprintf('<span class="still">%s</span><span class="live">%s <span class="left-out"></span></span>', caption,
+                       escape_html(figure$live_caption))
+  }
+  sprintf(paste0('%s\n<!-- figure %s -->\n<p class="finding">%s</p>\n<figure>\n%s\n%s<figcaption>%s %s</figcaption>\n</figure>'),
+          heading, figure$name, escape_html(figure$finding), picture_html(figure), paste(c(figure$live, ""), collapse = "\n"),
+          caption, csv_link(figure$csv, paste0(figure$name, ".csv"), "Its data as CSV."))
 }
 
 picture_html <- function(figure) {
   uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(shrink_svg(svg))), mime = "image/svg+xml")
-  sprintf('<picture><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>',
-          uri(figure$narrow_svg), uri(figure$svg), escape_html(figure$finding))
+  sprintf('<picture%s><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>',
+          if (is.null(figure$live)) "" else ' class="still"', uri(figure$narrow_svg), uri(figure$svg),
+          escape_html(figure$finding))
 }
 
 csv_link <- function(csv, name, text) {

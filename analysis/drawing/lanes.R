@@ -20,14 +20,19 @@ assign_lanes <- function(processes, limit = max_lanes) {
 # number of spans around it; spans that overlap without nesting are beside each other. spans: in the order of their begins
 # in each thread, outer ones first. One that never ended takes its place for ever.
 assign_depths <- function(spans) {
+  # vectors, because R would copy a data frame for each span
+  start <- spans$start_ns
+  end <- ifelse(spans$closed == 1, spans$end_ns, Inf)
+  depth <- numeric(nrow(spans))
   for (rows in split(seq_len(nrow(spans)), paste(spans$process, spans$thread))) {
     free_from <- numeric()
     for (i in rows) {
-      place <- c(which(free_from <= spans$start_ns[i]), length(free_from) + 1)[1]
-      free_from[place] <- if (spans$closed[i]) spans$end_ns[i] else Inf
-      spans$depth[i] <- place - 1
+      place <- c(which(free_from <= start[i]), length(free_from) + 1)[1]
+      free_from[place] <- end[i]
+      depth[i] <- place - 1
     }
   }
+  spans$depth <- depth
   spans
 }
 

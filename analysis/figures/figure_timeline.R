@@ -43,8 +43,9 @@ figure_timeline <- function(trace) {
       report_theme(narrow) + ggplot2::theme(panel.grid.major.y = ggplot2::element_blank())
     picture(plot, 1.2 + 0.2 * ceiling(length(kinds) / if (narrow) 3 else 7) + height * (placed$rows + 1))
   }
-  new_figure("timeline", title, draw, timeline_finding(trace, length_ns), timeline_caption(
+  figure <- new_figure("timeline", title, draw, timeline_finding(trace, length_ns), timeline_caption(
     trace, bars, several_threads, too_deep, arrows, nrow(path) > 0), bars_data(bars, placed$processes), width = 9)
+  if (is.null(trace$live)) figure else c(figure, list(live = trace$live, live_caption = live_caption))
 }
 
 bar_columns <- c("process", "row", "kind", "start_ns", "end_ns", "closed", "text", "share")

@@ -29,8 +29,8 @@ figure_where <- function(traces) {
   }
   new_figure("where", title, draw, where_finding(runs), paste0(
     "Upper bar: snakefish; below it the quickest other library that was traced. Only the parallel region, traced. Work: what ",
-    "its work takes, spread evenly over the processes that ran at once; the other parts are what came on top, by cause, of what the ",
-    "critical path holds. At a bar's end: the time, and the disease that the ledger found."),
+    "its work takes, spread evenly over the processes that ran at once; the other parts are what came on top, by cause, of what ",
+    "the critical path holds. At a bar's end: the time, and the disease that the ledger found."),
     parts[c("program", "runtime", "part", "ns")], width = 7)
 }
 

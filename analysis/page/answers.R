@@ -87,7 +87,8 @@ more_sentence <- function(bench) {
   if (nrow(rows) == 0) return(NULL)
   rows <- rows[order(rows$more_blocks), ]
   if (rows$more_blocks[1] + rows$blocks[1] >= most_blocks) {
-    return(sprintf("%s undecided: more than %s blocks would decide the first.", format_count(nrow(rows)), format_count(most_blocks)))
+    return(sprintf("%s undecided: more than %s blocks would decide the first.", format_count(nrow(rows)),
+                   format_count(most_blocks)))
   }
   sprintf("%s undecided. If it is as it looks, %s would decide %s x%d: %s.", format_count(nrow(rows)),
           counted(rows$more_blocks[1], "more block"), rows$program[1], rows$workers[1], more_command(rows$more_blocks[1]))
