@@ -7,7 +7,8 @@ pytestmark = pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("
                                 reason="no chromium (Debian's package) or no Rscript")
 CANVAS = "document.querySelector('.timeline canvas')"
 TIMELINE = "document.querySelector('.timeline').timeline"
-SHOWN = "[...document.querySelectorAll('.still, .live')].filter(e => getComputedStyle(e).display !== 'none').map(e => e.className)"
+SHOWN = ("[...document.querySelectorAll('.still, .live')].filter(e => getComputedStyle(e).display !== 'none')"
+         ".map(e => e.className)")
 DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
