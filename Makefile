@@ -171,7 +171,7 @@ $(B)/bin/bench-events: bench/floor/events.c tracer/collect/spares.c tracer/colle
 $(B)/bin/bench-counting.so: bench/floor/counting.c $(wildcard /usr/include/valgrind/callgrind.h)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -fPIC -shared -fvisibility=hidden -pthread $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) -DNDEBUG -fPIC -shared -fvisibility=hidden -pthread $< -o $@
 
 # Measures the collector: its parts and the log's writer in one program.
 $(B)/obj/bench/floor/collect.o: ALLFLAGS += -Itracer

@@ -21,6 +21,7 @@
 #include "py/base/errors.h"
 #include "py/task/handlers.h"
 #include "py/task/protocol.h"
+#include "py/trace/samples.h"
 
 static int refuse_impossible(void)
 {
@@ -55,7 +56,7 @@ struct start {
     struct sf_process_child process;
     uint32_t task;
     const char *name;
-    PyFrameObject *frame;    /* see sf_fork_frame */
+    PyFrameObject *frame;    /* see sf_samples_fork_frame */
     pid_t caller;            /* the process that called sf_fork_child */
     pid_t child;             /* in the child: its pid; another one in a process that a hook of this fork has made */
     bool had_sigterm_action; /* in the child: the parent's, which it has no more */
@@ -122,12 +123,10 @@ static void before_fork(struct start *start, bool hooks_follow)
     sf_log_fork_as(start->task, start->name);
 }
 
-PyFrameObject *sf_fork_frame;
-
 static void after_fork(struct start *start, pid_t pid)
 {
     if (pid == 0) {
-        sf_fork_frame = start->frame;
+        sf_samples_fork_frame = start->frame;
         start->child = sf_pid_own();
         sf_signal_delay_adopt();
         start->had_sigterm_action = sf_process_child_begin(&start->process);

@@ -19,8 +19,4 @@ int sf_fork_init(void);
 int sf_fork_child(struct sf_child *child, PyObject *name, int (*before)(void *context), int (*body)(void *context),
                   void *context);
 
-/* In a child whose stacks are sampled: the frame that has forked it, to which it never returns. So it is none of the
- * child's own, and neither is what has called it. Borrowed; NULL elsewhere. */
-extern PyFrameObject *sf_fork_frame;
-
 #endif

@@ -16,7 +16,7 @@
  * Forked children. To write to an object, be it only its reference count, copies its page in a child: that costs more
  * than all the rest of a sample. So the first sample in a child touches as few objects as can be: it walks no further
  * than the child's own frames, and it looks at names without taking references. */
-#include "py/base/types.h"
+#include "py/trace/samples.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,9 +26,10 @@
 #include "core/log/numbers.h"
 #include "core/log/sampler.h"
 #include "core/os/tsc.h"
-#include "py/task/fork.h"
 #include "py/trace/texts.h"
 #include "py/trace/thread_names.h"
+
+PyFrameObject *sf_samples_fork_frame;
 
 #ifdef PYPY_VERSION
 
@@ -166,9 +167,9 @@ static uint32_t number_of_stack(PyFrameObject *innermost)
     Py_XINCREF(frame);
     while (frame && depth < DEPTH_MAX) {
         frames[depth++] = frame;
-        frame = frame == sf_fork_frame ? NULL : PyFrame_GetBack(frame);
+        frame = frame == sf_samples_fork_frame ? NULL : PyFrame_GetBack(frame);
     }
-    if (depth > 1 && frames[depth - 1] == sf_fork_frame)
+    if (depth > 1 && frames[depth - 1] == sf_samples_fork_frame)
         Py_DECREF(frames[--depth]);
     uint32_t stack = frame ? cut_number() : 0;
     Py_XDECREF(frame);
