@@ -45,7 +45,7 @@ figure_timeline <- function(trace) {
   }
   figure <- new_figure("timeline", title, draw, timeline_finding(trace, length_ns), timeline_caption(
     trace, bars, several_threads, too_deep, arrows, nrow(path) > 0), bars_data(bars, placed$processes), width = 9)
-  if (is.null(trace$live)) figure else c(figure, list(live = trace$live, live_caption = live_caption))
+  if (is.null(trace$live)) figure else c(figure, list(live = trace$live, live_caption = live_caption(trace)))
 }
 
 bar_columns <- c("process", "row", "kind", "start_ns", "end_ns", "closed", "text", "share")

@@ -136,10 +136,20 @@ live_html <- function(trace, json, labels) {
     sprintf('<script type="application/json">%s</script>', json), "</div>")
 }
 
-live_caption <- paste(
-  "Drag to move; zoom with + and -, two fingers or, after a click, the wheel; the arrow keys move, 0 shows the whole run. Each",
-  "process has a lane; nested spans hang below the span they are in. Spans narrower than a pixel are one bar, as high as the",
-  "share of that time that they took. A pale span never ended, because its process did.")
+live_caption <- function(trace) {
+  lanes <- stats::na.omit(trace$processes$lane)
+  paste(c(
+    "Drag to move; zoom with + and -, two fingers or, after a click, the wheel; the arrow keys move, 0 shows the whole run.",
+    "Each process has a lane; nested spans hang below the span they are in.",
+    if (anyDuplicated(lanes)) "There are many processes: those that follow one another share a lane.",
+    if (length(unique(trace$every_span$thread)) > 1) "A process's further threads stand below its first.",
+    "Spans narrower than a pixel are one bar, as high as the share of that time that they took.",
+    if (any(trace$every_span$closed == 0)) "A pale span never ended, because its process did.",
+    if (any(trace$processes$exit_status < 0, na.rm = TRUE)) "Cross: a signal ended the process.",
+    if (nrow(trace$cpu) > 0) "Strip below a lane: grey, on a CPU; red, ready to run without one.",
+    if (nrow(trace$every_stay) > 0) "Thick line: the critical path.",
+    if (nrow(trace$arrows) > 0) "Arrows: messages, from sent to received."), collapse = " ")
+}
 
 # The scripts, for the end of the page: the library with its licence, then ours.
 live_scripts <- function() {

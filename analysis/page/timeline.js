@@ -25,7 +25,8 @@
       this.hits = [];
       this.current = null;
       this.zoom = d3.zoom().filter((event) => this.isForUs(event)).on("zoom", (event) => {
-        this.transform = event.transform;
+        this.x = event.transform.rescaleX(this.base);  // at once: the next key may come before the next frame
+        this.window = this.x.domain();
         this.part("tip").hidden = true;
         this.queue();
       });
@@ -257,8 +258,6 @@
       if (this.frame) cancelAnimationFrame(this.frame);
       this.frame = 0;
       if (!this.width) return;
-      this.x = this.transform.rescaleX(this.base);
-      this.window = this.x.domain();
       const [from, to] = this.window;
       const shown = to - from;
       this.part("range").textContent = `${moment(from, shown)} to ${moment(to, shown)} (${duration(shown)})`;

@@ -64,6 +64,12 @@ def test_the_buttons_zoom_about_the_middle_and_back(browser):
     assert window(browser) == [0, 100e6]
 
 
+def test_no_step_is_lost_when_several_come_within_one_frame(browser):
+    part = f"{TIMELINE}.part"
+    browser.js(f"{part}('closer').click(); {part}('closer').click(); {part}('wider').click()")
+    assert window(browser) == [25e6, 75e6]
+
+
 def test_the_wheel_zooms_about_the_pointer_once_the_timeline_was_clicked(browser):
     x = browser.js(f"{TIMELINE}.x(20e6)")
     browser.js("document.activeElement.blur()")
