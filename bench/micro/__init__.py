@@ -30,6 +30,7 @@ What `bench show` compares it with:
     also        runtimes that a standard run takes for it, too, besides those of `targets`
     sizes       in all of these it runs in a full run, each compared on its own; other runs take `size` alone
     full_only   True: a standard run leaves it out
+    traced      False: a standard run does not take it under snakefish-traced, because events cost nothing beside what it does
 
 One that states sweep = (sizes) runs in all of them, and `bench show --all` says from which on a runtime beats sequential.
 """

@@ -10,6 +10,7 @@ unit = "tasks"
 operation = "map"
 operations = mapping.one
 seconds = 0.7
+traced = False
 parallel = True
 own_chunks = True
 floor_is = map_skewed.floor_is

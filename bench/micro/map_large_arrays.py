@@ -11,6 +11,7 @@ check_size = 4
 unit = "arrays of 16 MiB"
 operation = "map"
 seconds = 1.0
+traced = False
 parallel = True
 packages = {"numpy": "python3-numpy"}
 floor_is = "memory that is shared by hand"

@@ -7,6 +7,7 @@ unit = "results of 1 MiB"
 operation = "map"
 operations = mapping.one
 seconds = 0.4
+traced = False
 parallel = True
 floor_is = "the built-in map"
 targets = {"multiprocessing": 4}

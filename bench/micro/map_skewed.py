@@ -12,6 +12,7 @@ check_size = 20
 unit = "tasks"
 operation = "map"
 seconds = 0.7
+traced = False
 parallel = True
 floor_is = "sequential / workers + a fork"
 targets = {"floor": 1 / 1.05}

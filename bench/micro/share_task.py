@@ -4,10 +4,10 @@ from contextlib import contextmanager
 from bench.micro.share_increments import STEPS, expected, loop, output  # noqa: F401
 from bench.support.byte_echo import echo_bytes
 
-size = 100
+size = 25
 check_size = 2
 unit = operation = "task that counts to 1000"
-seconds = 0.2
+seconds = 0.05
 needs = "counting_tasks"
 floor_is = "a byte to another process and back, by pipes, and the loop there"
 targets = {"multiprocessing-manager": 20}

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 from bench.support.bare_fork import fork_wait
 
-size = 400
+size = 100
 check_size = 5
 counted = 10
 unit = operation = "spawn, result and join"
-seconds = 0.5
+seconds = 0.15
 needs = "spawn_join"
 floor_is = "os.fork and os.waitpid"
 targets = {"floor": 1 / 1.10}

@@ -77,6 +77,8 @@ def takes(options, workload, runtime):
         return runtime.name in SWEPT_RUNTIMES
     if runtime.name == plan.CONTROL:
         return workload.kind == "program"
+    if runtime.name == TRACED and not getattr(workload.module, "traced", True):
+        return False
     if runtime.name in PEERS and workload.name in PEERS_PROGRAMS:
         return not options.quick
     return any(runtime.name in names for names in (

@@ -7,7 +7,8 @@
 PRAGMA application_id = 0x534e4b42; -- "SNKB": only such a file is ever written to
 PRAGMA user_version = 5;
 
--- One row per `bench run`, and per `bench counts`, which has no samples and fills instruction_count. started, finished: UTC, ISO 8601; finished is NULL while it runs and when it was killed.
+-- One row per `bench run`, and per `bench counts`, which has no samples and fills instruction_count. started, finished: UTC, ISO
+-- 8601; finished is NULL while it runs and when it was killed.
 -- status: running | complete | interrupted | failed (could not go on: a full disk). seed: of the order of the samples.
 -- blocks: how many were planned; samples: how many samples that makes. limit_s: when a sample is ended. memory: whether
 -- the pass that fills the table `memory` is part of it; trace: the file of the traced run, NULL where there is none. margin: a

@@ -10,9 +10,10 @@ tests under ThreadSanitizer), references (an extension for the debug interpreter
 killed), clock (ten million events in order), flood (what the collector can take), predict (what a trace predicts,
 against what is measured: figures), what_if (what its what-ifs say, against what the changes gain), advice (what its
 first sentence says, against what the cure gains), samples (where samples of stacks say that the CPU time went, against
-where it did, and what they cost), hostile (hostile logs and traces through all commands), peers (CPython's own tests,
-plain and traced), kernel_cost (what the kernel's view costs: a figure), installs (pip, with every interpreter), fuzz
-(each fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
+where it did, and what they cost), timeline (the report's, with 100,000 spans in a browser: figures), hostile (hostile
+logs and traces through all commands), peers (CPython's own tests and joblib's, plain and traced), kernel_cost (what the
+kernel's view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a minute, or
+FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 What a part says comes as it says it, with the part's name; the last line has the sums.
@@ -31,7 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
-ALONE = ("overcommit", "flood", "kernel_cost", "predict", "what_if", "advice", "samples")
+ALONE = ("overcommit", "flood", "kernel_cost", "predict", "what_if", "advice", "samples", "timeline")
 LONGEST = ("ring", "peers", "long", "bench", "reentrancy")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
@@ -66,8 +67,9 @@ def parts(build, seed):
              "what_if": [(script("what_if.py"), {})],
              "advice": [(script("advice.py"), {})],
              "samples": [(script("samples.py"), {})],
+             "timeline": [(script("timeline.py"), {})],
              "hostile": [(script("hostile.py", "--cases", "3000", "--seed", str(seed), "--progress"), {})],
-             "peers": [(script("peers.py"), {})],
+             "peers": [(script("peers.py"), {}), (script("peers_joblib.py"), {})],
              "kernel_cost": [(script("kernel_cost.py"), {})],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "installs": [(script("installs.py"), {})],
              "fuzz": [], "analyzer": [([sys.executable, os.path.join(TOP, "tests", "lint.py"), "clang-tidy"],
@@ -135,8 +137,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
     parser.add_argument("--part", action="append", choices=[
         "long", "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "predict",
-        "what_if", "advice", "samples", "hostile", "peers", "kernel_cost", "references", "overcommit", "installs", "fuzz",
-        "analyzer"])
+        "what_if", "advice", "samples", "timeline", "hostile", "peers", "kernel_cost", "references", "overcommit", "installs",
+        "fuzz", "analyzer"])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build

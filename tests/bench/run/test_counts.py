@@ -43,7 +43,8 @@ def test_a_forked_process_does_not_have_its_parents_count(bench):
     totals = [counts(bench, "--filter", "micro/spawn-join", "--runtimes", "snakefish", "--size", size, "--runs", 1)[0][0]
               for size in (1, 4)]
     assert [row["processes"] for row in totals] == [3, 9]  # each operation, and each of its floor, is a process
-    assert totals[1]["instructions"] < 6 * totals[0]["instructions"]
+    # 3.97 times as many; with its parent's, 10.2 times
+    assert totals[1]["own_instructions"] < 5 * totals[0]["own_instructions"]
 
 
 @needs_valgrind
