@@ -23,6 +23,7 @@ pytest_collection_modifyitems = __import__("matrix").pytest_collection_modifyite
 snakefish = __import__("snakefish")  # so that what the import opens is open before the first test
 
 LIMIT_S = 60
+LONG_LIMIT_S = 300  # of a test with the marker long, which `make stress` runs beside others, at the lowest priority
 PYPY = sys.implementation.name == "pypy"
 
 
@@ -202,18 +203,19 @@ def pytest_runtest_call():
 
 
 @pytest.fixture(autouse=True)
-def leaves_nothing_behind():
+def leaves_nothing_behind(request):
     before = children(), descriptors(), shared_memory()
 
+    limit_s = LONG_LIMIT_S if request.node.get_closest_marker("long") else LIMIT_S
     begun = time.monotonic()
 
     def too_long(signal_number, frame):
-        if _in_test and time.monotonic() - begun > LIMIT_S - 1:  # else it is the alarm of a test, which comes late
-            raise TimeLimit(f"after {LIMIT_S} s")
+        if _in_test and time.monotonic() - begun > limit_s - 1:  # else it is the alarm of a test, which comes late
+            raise TimeLimit(f"after {limit_s} s")
 
     old = signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 1)
-    faulthandler.dump_traceback_later(LIMIT_S + 15, exit=True)
+    signal.setitimer(signal.ITIMER_REAL, limit_s, 1)
+    faulthandler.dump_traceback_later(limit_s + 15, exit=True)
     try:
         yield
     finally:
