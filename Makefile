@@ -60,7 +60,7 @@ BENCH_COLLECT := $(B)/bin/bench-collect
 PKG        := $(B)/lib/snakefish
 
 # The interpreter is asked once for its paths, and only if a target needs them.
-NEEDS_PY := $(filter-out deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
+NEEDS_PY := $(filter-out deps test stress figures fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help tracer bench-floor core-tests tracer-tests fuzzers,$(or $(MAKECMDGOALS),all))
 ifneq ($(wildcard $(shell command -v $(PYTHON))),)
 ifneq ($(NEEDS_PY),)
 PYVARS := $(shell $(PYTHON) -c 'import sysconfig as s; print(s.get_path("include"), s.get_config_var("EXT_SUFFIX"))')
@@ -70,7 +70,7 @@ endif
 endif
 
 # Without this check the compiler says the same once for each file.
-NEEDS_CC := $(filter-out deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
+NEEDS_CC := $(filter-out deps test stress figures fuzz test-all-pythons test-peers bench bench-full report report-full format lint docs clean help compile_commands.json,$(or $(MAKECMDGOALS),all))
 ifneq ($(NEEDS_CC),)
 MISSING := $(shell sh .ci/missing '$(CC)' $(if $(NEEDS_PY),'$(PYTHON)' '$(PY_INCLUDE)'))
 ifneq ($(MISSING),)
@@ -83,7 +83,7 @@ EXT    := $(PKG)/_snakefish$(PY_SUFFIX)
 BYTECODE := $(B)/obj/py$(PY_SUFFIX)/bytecode
 
 .DEFAULT_GOAL := all
-.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress fuzz test-all-pythons test-peers bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
+.PHONY: all ext tracer bench-floor core-tests tracer-tests fuzzers deps test stress figures fuzz test-all-pythons test-peers bench bench-full report report-full format lint compile_commands.json docs help clean asserts-tests
 .DELETE_ON_ERROR:
 
 all: ext tracer bench-floor     ## build the extension, the collector and the bench's floor (needs the packages: make deps)
@@ -258,6 +258,10 @@ stress: deps                    ## the long tests, thousands of faults, 10,000 o
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --jobs $(JOBS)
 
+figures: deps                   ## what READMEs state of the tracer's truth and costs, measured again: an idle machine, an hour
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/stress/soak.py --build $(B) --figures
+
 fuzz: deps                      ## run each fuzzer for FUZZ_SECONDS (60); its findings are kept in build/fuzz
 	$(Q)$(MAKE) --no-print-directory fuzzers
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --part fuzz
@@ -270,7 +274,7 @@ define traces
 endef
 beside = $(patsubst %,--beside %,$(wildcard $(1)/*.db))
 
-bench: deps                     ## run the bench (under 8 minutes on 2 cores) and write its report
+bench: deps                     ## run the bench (some 8 minutes on 2 cores) and write its report
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) -m bench run -o $(B)/bench.db --trace $(B)/trace.db
 	$(call traces,$(B)/traces)

@@ -56,6 +56,11 @@ def parser():
             raise ValueError
         return share
 
+    def minutes(text):
+        if not 0 < float(text) < float("inf"):
+            raise ValueError
+        return float(text)
+
     top = argparse.ArgumentParser(prog="python3 -m bench", description="Compares runtimes on real programs.",
                                   epilog=EXIT_CODES,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,6 +88,8 @@ def parser():
                        "and only its programs: many hours")
     run.add_argument("--blocks", type=blocks_or_more, metavar="N", help=f"default {choice.BLOCKS}; what needs no "
                      f"verdict is in {choice.OTHER_BLOCKS} of them")
+    run.add_argument("--minutes", type=minutes, metavar="M", help="begin no block that would end later, but for the first "
+                     f"{choice.OTHER_BLOCKS}: default {choice.MINUTES}; not with --blocks, --quick, --full")
     run.add_argument("--margin", type=margin, default=plan.MARGIN, metavar="PERCENT", help="a difference below this makes no "
                      f"practical difference, default {plan.MARGIN:.0%}".replace("%", "%%"))
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
@@ -222,7 +229,12 @@ def run(options, arguments):
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:
         print("bench: not all went well: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()), file=sys.stderr)
-    print(f"python3 -m bench show {options.output}", file=sys.stderr)
+    if job.trace and os.path.isfile(job.trace):
+        traces.analysed(traces.collector(), job.trace)
+    try:
+        results("show").show(options.output)
+    except Usage:  # numpy and scipy may be elsewhere, where the session is read
+        print(f"python3 -m bench show {options.output}", file=sys.stderr)
     return code
 
 

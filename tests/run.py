@@ -33,7 +33,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LIMIT_SECONDS = 1800  # of one suite, also on a slow machine
 WORDS = ("passed", "failed", "skipped")
 WITH_ASSERTS = ("py", "py-merge", "py-workers", "py-executor", "py-trace", "tracer", "reentrancy", "hostile")
-LONGEST = ("py", "py-workers", "py-merge", "analysis", "py-executor", "py-trace", "bench", "tracer", "py-pypy")
+LONGEST = ("py-workers", "bench", "py", "tracer", "py-trace", "house", "analysis", "py-pypy")
 ALONE = ("truth",)
 SHORT = ["-m", "not long"]
 # Files that import numpy, and py/message, which imports hypothesis too, run in processes of their own: with these in its
@@ -168,7 +168,8 @@ def run_suite(name, commands, build, logs):
 def results(chosen, build_of, logs, jobs):
     """(counts, lines, failures) of each suite as it ends."""
     together = [name for name in chosen if jobs > 1 and name not in ALONE]
-    together.sort(key=lambda name: name not in LONGEST)  # they start first, so that none of them is left alone at the end
+    # the longest start first, so that none of them is left alone at the end
+    together.sort(key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
     with ThreadPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(run_suite, name, chosen[name], build_of(name), logs) for name in together]):
             yield done.result()

@@ -82,7 +82,7 @@ more_sentence <- function(bench) {
   if (NROW(rows) == 0) return(if (!is.null(judged_rows(bench))) "Every program is decided.")
   few <- is.na(rows$low)
   if (all(few)) return(sprintf("Undecided: fewer than %d blocks have no verdicts; more of them: %s.", bench$method$fewest_blocks,
-                               more_command(bench$method$fewest_blocks - bench$session$blocks)))
+                               more_command(bench, bench$method$fewest_blocks - bench$session$blocks)))
   rows <- rows[!few & is.finite(rows$more_blocks), ]
   if (nrow(rows) == 0) return(NULL)
   rows <- rows[order(rows$more_blocks), ]
@@ -91,10 +91,14 @@ more_sentence <- function(bench) {
                    format_count(most_blocks)))
   }
   sprintf("%s undecided. If it is as it looks, %s would decide %s x%d: %s.", format_count(nrow(rows)),
-          counted(rows$more_blocks[1], "more block"), rows$program[1], rows$workers[1], more_command(rows$more_blocks[1]))
+          counted(rows$more_blocks[1], "more block"), rows$program[1], rows$workers[1], more_command(bench, rows$more_blocks[1]))
 }
 
-more_command <- function(blocks) sprintf("`python3 -m bench run --resume --blocks +%d`", max(1, blocks))
+# The bench's default database needs no -o; the folder of another one is not in the page, so that the page is the same everywhere.
+more_command <- function(bench, blocks) {
+  sprintf("`python3 -m bench run --resume --blocks +%d%s`", max(1, blocks),
+          if (bench$file == "bench.db") "" else paste(" -o", shQuote(bench$file)))
+}
 
 # The figures of the first screen, those of several benches numbered as in their sections.
 answer_figures <- function(benches, traces) {

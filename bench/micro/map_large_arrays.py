@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from bench.support import mapping
 
-size = 16
+size = 8
 check_size = 4
 unit = "arrays of 16 MiB"
 operation = "map"
-seconds = 1.0
+seconds = 0.5
 traced = False
 parallel = True
 packages = {"numpy": "python3-numpy"}

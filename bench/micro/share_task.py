@@ -8,6 +8,7 @@ size = 25
 check_size = 2
 unit = operation = "task that counts to 1000"
 seconds = 0.05
+full_only = True
 needs = "counting_tasks"
 floor_is = "a byte to another process and back, by pipes, and the loop there"
 targets = {"multiprocessing-manager": 20}

@@ -5,7 +5,7 @@ from bench.support.stream import expected, needs, operation, unit  # noqa: F401
 size = 2
 check_size = 2
 seconds = 0.6
-traced = False
+full_only = True
 packages = {"numpy": "python3-numpy"}
 floor_is = "memcpy, warm"
 targets = {"multiprocessing": 6}

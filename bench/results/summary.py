@@ -1,14 +1,22 @@
-"""What a session says, in short: is snakefish faster, how sure is that, and what next? And all of it as JSON.
+"""What a session says, in short: is snakefish faster, how sure is that, where did the time go, and what next? And all of it
+as JSON.
 
 All numbers are those of the tables of results (bench/run/schema.sql)."""
 import json
 import os
 import shlex
+import shutil
+import sqlite3
+import sys
 from collections import Counter
+from contextlib import closing
 from statistics import median
+from urllib.parse import quote
 
+from bench.results import plot
 from bench.results.comparisons import EXECUTOR, OURS
 from bench.results.statistics import FASTER, MOST_BLOCKS, NOT_MEASURED, OPEN, REACHED, SAME, SLOWER
+from bench.run.blocks import TRACED
 from bench.run.progress import spoken
 from bench.run.store import DEFAULT_DB
 
@@ -17,6 +25,8 @@ COMPARISON = ("workers", "runtime", "base", "times_as_fast", "low", "high", "blo
 TARGET = ("size", "workers", "base", "best_peer", "what", "is_floor", "times_as_fast", "low", "high", "blocks", "target", "state")
 LONGEST_S = 3600  # what next: no longer than this, if anything is decided by less
 LINES = 5  # of what is inconclusive, one by one
+WIDEST = 100  # columns of a plot
+ACTIVITIES = 4  # of a critical path: those that take longest
 KINDS = {"program": "programs", "micro": "micro-benchmarks"}
 ALL_ARE = {FASTER: "faster", SLOWER: "slower", SAME: "no practical difference"}
 
@@ -86,13 +96,29 @@ class Summary:
             print("  Nothing has a verdict: that takes snakefish and another library, at the same number of workers.")
         if self.targets:
             print(f"  {target_sentence(self.targets)}")
-        self.table([*self.judged("program"), *self.judged("program", EXECUTOR)])
+        rows = [*self.judged("program"), *self.judged("program", EXECUTOR)]
+        self.plot(rows)
+        self.table(rows)
         print("\nHow sure?")
         for sentence in self.sure():
+            print(f"  {sentence}")
+        where = self.where()
+        if where:
+            print("\nWhere did it go?")
+        for sentence in where:
             print(f"  {sentence}")
         print("\nWhat next?")
         for sentence in self.next():
             print(f"  {sentence}")
+
+    def plot(self, rows):
+        """For who looks at it: a terminal that is wide enough."""
+        if sys.stdout.isatty():
+            drawn = plot.lines([(f"  {row['workload']} x{row['workers']}" + (", Executor" if row["runtime"] == EXECUTOR else ""),
+                                 row["low"], row["times_as_fast"], row["high"]) for row in rows],
+                               min(shutil.get_terminal_size().columns, WIDEST), sys.stdout.encoding)
+            for line in ["", *drawn] if drawn else ():
+                print(line)
 
     def table(self, rows):
         if rows:
@@ -120,6 +146,22 @@ class Summary:
                 found.append(f"With {workers} worker{'s' * (workers > 1)} a difference of {percent(median(sizes))} would have "
                              "been found in half of the programs.")
         return found
+
+    def where(self):
+        """What the session's own trace says, if that lies beside the database and is analysed."""
+        path = os.path.join(os.path.dirname(self.path), self.session["trace"] or "")
+        if not os.path.isfile(path):
+            return []
+        try:
+            with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as trace:
+                shares = trace.execute("SELECT activity, 100.0 * sum(end_ns - start_ns) / (SELECT sum(end_ns - start_ns) FROM "
+                                       "critical_path) AS share FROM critical_path GROUP BY 1 ORDER BY 2 DESC").fetchall()
+                advice = trace.execute("SELECT sentence FROM advice ORDER BY rank LIMIT 1").fetchall()
+        except sqlite3.Error:  # not analysed, or not a trace any more
+            return []
+        told = ", ".join(f"{activity} {share:.0f} %" for activity, share in shares[:ACTIVITIES])
+        return [f"The critical path of {TRACED[0]}, traced once: {told}.", *(f"  {sentence}." for (sentence,) in advice),
+                "The other programs: python3 -m bench trace"]
 
     def next(self):
         found = []

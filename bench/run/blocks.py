@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Optional
 
@@ -46,6 +46,8 @@ class Plan:
     memory: bool = False
     trace: Optional[str] = None
     margin: float = plan.MARGIN
+    minutes: Optional[float] = None  # after so many no block begins that is not among the first `fewest`
+    fewest: int = 1
     failures: list = field(default_factory=list)
 
     def workload(self, name):
@@ -284,8 +286,14 @@ def blocks(job, store, progress, lifeline, right, estimate):
     for (number, cell), status in there.items():
         if status not in ("ok", "skipped"):
             job.failures.append(f"{cell}, block {number}: {status}: before it was resumed")
-    done = len(there)
+    done, begun_s = len(there), time.monotonic()
     for number in range(job.blocks):
+        if job.minutes and number >= job.fewest:
+            each_s = estimate.block_s(plan.block(job.cells, job.seed, number))
+            end_s = time.monotonic() - begun_s + estimate.left_s() - each_s * (job.blocks - number - 1)
+            if end_s > 60 * job.minutes:
+                shorten(job, store, progress, number)
+                return
         there_before = sum(block == number for block, _ in there)
         left = [cell for cell in plan.block(job.cells, job.seed, number) if (number, cell) not in there]
         for position, cell in enumerate(left, there_before):
@@ -306,6 +314,16 @@ def blocks(job, store, progress, lifeline, right, estimate):
                 estimate.add(cell, time.monotonic() - begin)
             if row["status"] not in ("ok", "skipped"):
                 fail(job, progress, f"{cell}, block {number}: {row['status']}: {row['error']}")
+
+
+def shorten(job, store, progress, number):
+    """Ends the blocks before the one with that number, because the time is over."""
+    progress.say(f"{number} of {job.blocks} blocks fit into {job.minutes:g} minutes; for the others: "
+                 f"python3 -m bench run -o {store.path} --resume --blocks +{job.blocks - number}")
+    job.blocks = number
+    job.cells = [replace(cell, blocks=min(cell.blocks or number, number)) for cell in job.cells]
+    store.change_blocks(job.cells, number, job.samples)
+    progress.total = job.samples
 
 
 def cell_of(row):

@@ -13,6 +13,7 @@ PEERS = ("concurrent-futures", "joblib", "mpire", "pebble")
 PEERS_PROGRAMS = ("binary-trees", "spectral-norm")
 SWEPT_RUNTIMES = ("sequential", "snakefish", "multiprocessing")
 BLOCKS = 10  # of what gets a verdict: programs under snakefish and its rivals, and the A/A control
+MINUTES = 8  # for these blocks in a standard run: on a slow machine they are fewer, down to OTHER_BLOCKS
 OTHER_BLOCKS = 6  # of all else in a standard run: in micro-benchmarks, runtimes differ by much more
 FULL_BLOCKS = 10
 QUICK_BLOCKS = 2
@@ -98,6 +99,8 @@ def make(options):
     """The plan of a run."""
     if isinstance(options.blocks, More):
         raise Usage(f"--blocks +{options.blocks.blocks} is for a session that is there: with --resume")
+    if options.minutes and (options.blocks or options.quick or options.full):
+        raise Usage("--minutes is for a standard run: not with --blocks, --quick or --full")
     taken, found = workloads(options), runtimes(options.runtimes)
     found = [r for r in found if any(takes(options, w, r) for w in taken)]
     for r in found:
@@ -116,6 +119,11 @@ def make(options):
                                     weak=options.full and workload.kind == "program")
     if not cells:
         raise Usage("none of these runtimes offers what these workloads need")
+    for cell in cells:
+        try:
+            plan.guess_s(cell, next(w for w in taken if w.name == cell.workload), cpus)
+        except OverflowError as error:
+            raise Usage(f"{cell.workload} {cell.size} would never end: a smaller --size, or --filter") from error
     seed = random.SystemRandom().randrange(1 << 31) if options.seed is None else options.seed
     block_count = options.blocks or (QUICK_BLOCKS if options.quick else FULL_BLOCKS if options.full else None)
     if block_count is None:
@@ -124,8 +132,9 @@ def make(options):
         cells = [cell if cell.workload in programs and plan.is_compared(cell.runtime) and cell.runtime not in few
                  else replace(cell, blocks=OTHER_BLOCKS) for cell in cells]
         block_count = max(cell.blocks or BLOCKS for cell in cells)
+    standard = not (options.blocks or options.full or options.quick)
     return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace,
-                       margin=options.margin)
+                       margin=options.margin, minutes=(options.minutes or MINUTES) if standard else None, fewest=OTHER_BLOCKS)
 
 
 def resumed(store, more=None, wanted=""):
@@ -150,7 +159,7 @@ def resumed(store, more=None, wanted=""):
                       session["limit_s"], memory=bool(session["memory"]), trace=session["trace"], margin=session["margin"])
     if more:
         job.blocks = max(cell.blocks for cell in planned)
-        store.extend(planned, job.blocks, job.samples)
+        store.change_blocks(planned, job.blocks, job.samples)
         if session["status"] == "complete":
             job.trace = None  # it is there
     return job

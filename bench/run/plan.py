@@ -166,6 +166,11 @@ class Estimate:
         pace = self.taken_s / self.expected_s if self.expected_s else 1.0
         return sum(n * costs[cell] for cell, n in self.left.items()) + pace * sum(costs[cell] for cell in self.once_more)
 
+    def block_s(self, cells):
+        """How many seconds a block of these cells takes."""
+        costs = self._costs()
+        return sum(costs[cell] for cell in cells if self.left[cell])
+
     def _costs(self):
         """How many seconds a sample of each cell takes in the blocks."""
         guessed = sum(self.guess[cell] for cell in self.seen)

@@ -1,8 +1,10 @@
 """Progress on stderr: samples done, time elapsed, time left, what runs now. A line every 5 s where that is no terminal."""
+import os
 import sys
 import time
 
 PLAIN_EVERY_S = 5.0
+COLUMNS = 100  # where a terminal does not say how many it has
 
 
 def clock(seconds):
@@ -34,7 +36,14 @@ class Progress:
             return
         self.shown = at
         line = f"{done:>5}/{self.total}  {clock(at - self.start)} elapsed, {clock(left_s)} left  {what}"
-        self._write(f"\r\x1b[K{line[:99]}" if self.terminal else line + "\n")
+        self._write(f"\r\x1b[K{line[:self.columns() - 1]}" if self.terminal else line + "\n")
+
+    def columns(self):
+        """Asked for each line, because a window changes. A longer line would wrap, and its first part stay for ever."""
+        try:
+            return os.get_terminal_size(self.stream.fileno()).columns or COLUMNS
+        except (OSError, ValueError):
+            return COLUMNS
 
     def say(self, line):
         """Writes a line that stays."""

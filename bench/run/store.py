@@ -162,8 +162,8 @@ class Store:
         self.session = row[0]["id"]
         return row[0]
 
-    def extend(self, cells, blocks, samples):
-        """Stores that the session has more blocks than were planned. What was warned of is found anew at its end."""
+    def change_blocks(self, cells, blocks, samples):
+        """Stores that the session has more blocks than were planned, or fewer. What was warned of is found anew at its end."""
         with self.transaction():
             self._execute("UPDATE session SET blocks = ?, samples = ? WHERE id = ?", (blocks, samples, self.session))
             for c in cells:

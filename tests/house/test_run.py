@@ -112,7 +112,7 @@ def test_every_suite_that_is_named_exists(tmp_path):
 
 
 def test_every_part_of_make_stress_that_is_named_exists(tmp_path):
-    assert {*soak.ALONE, *soak.LONGEST} <= set(soak.parts(str(tmp_path), 1))
+    assert {*soak.ALONE, *soak.LONGEST, *soak.FIGURES} <= set(soak.parts(str(tmp_path), 1))
 
 
 def test_parts_of_make_stress_run_side_by_side_and_those_that_measure_alone(tmp_path, monkeypatch, capsys):

@@ -1,21 +1,23 @@
-"""The long tests: `make stress`.
+"""The long tests: `make stress`. And what READMEs state of the tracer's truth and costs, measured again: `make figures`.
 
-    python3 tests/stress/soak.py [--build build] [--seed S] [--jobs N] [--part NAME ...]
+    python3 tests/stress/soak.py [--build build] [--seed S] [--jobs N] [--figures | --part NAME ...]
 
 Parts: long (the tests that `make test` leaves out), faults (thousands of trials), executor (1,000 trials of an Executor
 whose workers are killed, and its steps in every order), reentrancy (ten minutes of the fuzzer, on both builds), many
 (10,000 of each kind of object, 100,000 tasks of an Executor), ring (its killed test with other seeds), tsan (the core's
 tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there), overcommit, bench
 (sessions of the bench that is killed and resumed), books (a thousand traced programs whose processes or collector are
-killed), clock (ten million events in order), flood (what the collector can take), predict (what a trace predicts,
-against what is measured: figures), what_if (what its what-ifs say, against what the changes gain), advice (what its
-first sentence says, against what the cure gains), samples (where samples of stacks say that the CPU time went, against
-where it did, and what they cost), timeline (the report's, with 100,000 spans in a browser: figures), hostile (hostile
-logs and traces through all commands), peers (CPython's own tests and joblib's, plain and traced), kernel_cost (what the
-kernel's view costs: a figure), installs (pip, with every interpreter), fuzz (each fuzzer for a minute, or
-FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
+killed), clock (ten million events in order), flood (what the collector can take), hostile (hostile logs and traces through
+all commands), peers (CPython's own tests and joblib's, plain and traced), installs (pip, with every interpreter), fuzz (each
+fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
+
+Figures, one after the other, on a machine that has nothing else to do: predict (what a trace predicts, against what is
+measured), what_if (what its what-ifs say, against what the changes gain), advice (what its first sentence says, against what
+the cure gains), samples (where samples of stacks say that the CPU time went, against where it did, and what they cost),
+timeline (the report's, with 100,000 spans in a browser), kernel_cost (what the kernel's view costs).
+
 What a part says comes as it says it, with the part's name; the last line has the sums.
 """
 import argparse
@@ -32,8 +34,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
-ALONE = ("overcommit", "flood", "kernel_cost", "predict", "what_if", "advice", "samples", "timeline")
-LONGEST = ("ring", "peers", "long", "bench", "reentrancy")  # they start first, so that none of them is left alone at the end
+ALONE = ("overcommit", "flood")
+FIGURES = ("predict", "what_if", "advice", "samples", "timeline", "kernel_cost")
+LONGEST = ("faults", "bench", "long", "hostile", "peers")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
 
@@ -121,7 +124,7 @@ def run_part(name, commands):
 def run_parts(chosen, jobs):
     """The sums of each part as it ends."""
     together = [name for name in chosen if jobs > 1 and name not in ALONE]
-    together.sort(key=lambda name: name not in LONGEST)
+    together.sort(key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
     with ThreadPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(run_part, name, chosen[name]) for name in together]):
             yield done.result()
@@ -135,19 +138,20 @@ def main():
     parser.add_argument("--build", default=os.path.join(TOP, "build"))
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
-    parser.add_argument("--part", action="append", choices=[
-        "long", "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "predict",
-        "what_if", "advice", "samples", "timeline", "hostile", "peers", "kernel_cost", "references", "overcommit", "installs",
-        "fuzz", "analyzer"])
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--figures", action="store_true", help="these, and no tests")
+    which.add_argument("--part", action="append", choices=[
+        "long", "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "hostile",
+        "peers", "references", "overcommit", "installs", "fuzz", "analyzer", *FIGURES])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     print(f"seed {options.seed}", flush=True)
     chosen = {name: commands for name, commands in parts(build, options.seed).items()
-              if not options.part or name in options.part}
+              if (name in options.part if options.part else (name in FIGURES) == options.figures)}
     total = [0, 0, 0]
-    for sums in run_parts(chosen, max(1, options.jobs)):
+    for sums in run_parts(chosen, 1 if options.figures else max(1, options.jobs)):
         total = [a + b for a, b in zip(total, sums)]
     print("{} passed, {} failed, {} skipped".format(*total))
     return 1 if total[1] or not total[0] else 0

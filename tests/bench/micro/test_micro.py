@@ -111,7 +111,7 @@ def test_a_garbled_message_voids_the_sample(bench, name, what):
     if catalog.workload(name).lacks:
         pytest.skip(catalog.workload(name).lacks)
     bench.add("runtimes", "garbling", garbling(WRONG[what], victim=1))
-    bench.run("--quick", "--filter", name, "--runtimes", "garbling", "--blocks", 1, "--limit", 20, code=1)
+    bench.run("--quick", "--filter", name, "--runtimes", "garbling", "--blocks", 1, code=1)
     (row,) = bench.rows("SELECT status, error FROM sample")
     assert row["status"] == "crash" and "not what was sent" in row["error"]
     assert not bench.rows("SELECT * FROM measurement")
@@ -125,7 +125,7 @@ def test_a_message_lost_in_the_region_voids_the_sample(bench, name):
     # the last but one: the one after it is doubled, so that the number of messages is right
     victim = rehearsed + catalog.workload(name).check_size - 1
     bench.add("runtimes", "garbling", garbling(WRONG["lost, and the next one twice"], victim))
-    bench.run("--quick", "--filter", name, "--runtimes", "garbling", "--blocks", 1, "--limit", 20, code=1)
+    bench.run("--quick", "--filter", name, "--runtimes", "garbling", "--blocks", 1, code=1)
     assert bench.rows("SELECT status, output_ok FROM sample") == [{"status": "wrong", "output_ok": 0}]
 
 

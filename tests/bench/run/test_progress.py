@@ -1,5 +1,10 @@
 """The progress line, on a terminal and off it."""
 import io
+import os
+import pty
+import struct
+import termios
+from fcntl import ioctl
 
 from bench.run.progress import Progress, clock, spoken
 
@@ -39,3 +44,14 @@ def test_terminal_keeps_one_line_and_what_is_said_stays():
     shown = [part.rpartition("\x1b[K")[2] for part in stream.getvalue().split("\r")[1:]]
     assert shown[1] == "something went wrong\n" and shown[2].endswith("spectral-norm\n")
     assert max(map(len, shown)) < 100
+
+
+def test_a_line_is_shorter_than_a_narrow_terminal_so_that_it_does_not_wrap():
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as stream:
+        for columns in (40, 20, 100):
+            ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            progress = Progress(1000, stream)
+            progress.show(0, 3.0, "x" * 200)
+            assert len(os.read(ours, 1000).decode().rpartition("\x1b[K")[2]) == columns - 1
+    os.close(ours)

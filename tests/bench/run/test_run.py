@@ -317,6 +317,42 @@ def test_a_complete_session_gets_more_blocks_of_all_or_of_some_workloads(bench, 
     assert len(samples(bench)) == 38
 
 
+def test_what_does_not_fit_into_the_minutes_is_left_out_after_six_blocks_and_can_be_had_later(bench, program):
+    bench.add("workloads", "injected", program())
+    _, err = bench.run("--filter", "injected", *BOTH, "--workers", 2, "--minutes", 0.001)
+    said = f"6 of 10 blocks fit into 0.001 minutes; for the others: python3 -m bench run -o {bench.db} --resume --blocks +4"
+    assert said in err.splitlines()
+    (session,) = bench.rows("SELECT status, blocks, samples FROM session")
+    assert session == {"status": "complete", "blocks": 6, "samples": 12}
+    assert count_by_block(bench, "injected") == dict.fromkeys(range(6), 2)
+    bench(*said.partition("-m bench ")[2].split())
+    assert len(of(bench.rows("SELECT * FROM sample"), runtime="multiprocessing")) == 10
+    assert {row["runtime"]: row["blocks"] for row in bench.rows("SELECT runtime, blocks FROM cell")} == {
+        "multiprocessing": 10, "sequential": 10}
+
+
+def test_what_fits_into_the_minutes_has_all_blocks(bench, program):
+    bench.add("workloads", "injected", program())
+    _, err = bench.run("--filter", "injected", *BOTH, "--workers", 2, "--minutes", 60)
+    assert bench.rows("SELECT blocks, samples FROM session") == [{"blocks": 10, "samples": 16}] and "fit into" not in err
+    for other in (("--quick",), ("--full",), ("--blocks", 3)):
+        assert "--minutes is for a standard run" in bench.run("--minutes", 60, *other, code=2)[1]
+
+
+def test_a_size_at_which_a_program_would_never_end_is_refused(bench):
+    assert "fannkuch-redux 200 would never end: a smaller --size" in bench.run("--size", 200, code=2)[1]
+
+
+def test_a_run_ends_with_what_it_has_found(bench, program, tmp_path):
+    bench.add("workloads", "injected", program())
+    out, _ = bench.run("--quick", "--filter", "injected", "--runtimes", "snakefish,multiprocessing", "--workers", 2,
+                       "--trace", tmp_path / "trace.db")
+    questions = [line for line in out.splitlines() if line.endswith("?")]
+    assert questions == ["Faster?", "How sure?", "Where did it go?", "What next?"]
+    assert "The critical path of spectral-norm, traced once: running " in out
+    assert out == bench("show", bench.db)[0]
+
+
 def test_more_blocks_are_for_a_session_that_is_there(bench, program):
     bench.add("workloads", "injected", program())
     assert "with --resume" in bench.run(*QUICK, "--blocks", "+2", code=2)[1]
