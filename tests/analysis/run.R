@@ -1,4 +1,5 @@
-# Runs the tests of the report: Rscript tests/analysis/run.R. The last line is `N passed, N failed, N skipped`.
+# Runs the tests of the report, or those in the files that are named:
+# Rscript tests/analysis/run.R [test_verdict.R ...]. The last line is `N passed, N failed, N skipped`.
 
 file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1])
 tests <- dirname(normalizePath(gsub("~+~", " ", file, fixed = TRUE)))
@@ -6,7 +7,10 @@ suppressPackageStartupMessages(library(testthat))
 source(file.path(tests, "setup.R"), local = globalenv())
 
 counts <- c(passed = 0, failed = 0, skipped = 0)
-for (path in sort(list.files(tests, "^test_.*[.]R$", full.names = TRUE))) {
+wanted <- basename(commandArgs(TRUE))
+there <- sort(list.files(tests, "^test_.*[.]R$"))
+if (!all(wanted %in% there)) stop("there are ", paste(there, collapse = ", "), call. = FALSE)
+for (path in file.path(tests, if (length(wanted) > 0) intersect(there, wanted) else there)) {
   started <- proc.time()[["elapsed"]]
   # an error outside of a test is a failure too
   rows <- tryCatch(as.data.frame(test_file(path, reporter = "check", env = new.env(parent = globalenv()))),

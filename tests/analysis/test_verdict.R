@@ -13,7 +13,7 @@ test_that("the first sentence says what was decided, and of how many", {
   expect_equal(faster_sentence(bench), paste("snakefish is faster than multiprocessing in 2 and slower in 1 of 3 decided comparisons;",
                                              "1 is undecided."))
   expect_match(ends_sentence(bench, NULL), "^Best: spectral-norm x[12], 1[.].*[.] Worst: mandelbrot x2, 0.500 [[]0.400, 0.600[]] times as fast[.]$")
-  expect_match(more_sentence(bench), "^1 undecided[.] If it is as it looks, 7 more blocks would decide mandelbrot x1: `.* --blocks [+]7`[.]$")
+  expect_match(more_sentence(bench), "^1 undecided[.] If it is as it looks, 7 more blocks would decide mandelbrot x1: `.* --blocks [+]7 -o 'mixed[.]db'`[.]$")
   change(mixed, "UPDATE comparison SET verdict = 'no practical difference' WHERE verdict IS NOT NULL")
   expect_equal(faster_sentence(load_bench(mixed, 1)),
                "snakefish is not practically different from multiprocessing in 4 of 4 decided comparisons.")
@@ -25,7 +25,7 @@ test_that("few blocks, no programs, no partner", {
   expect_match(sentence_of(programs = NULL), "only micro-benchmarks")
   expect_match(sentence_of(factors = bench_factors[1:2]), "no runs of multiprocessing")
   few <- load_computed(make_bench_db(in_scratch("few.db"), blocks = 2))
-  expect_match(more_sentence(few), "fewer than 6 blocks have no verdicts; more of them: `.* --blocks [+]4`")
+  expect_match(more_sentence(few), "fewer than 6 blocks have no verdicts; more of them: `.* --blocks [+]4 -o 'few[.]db'`")
 })
 
 test_that("programs that never ran right in the same block have no ratio over all", {
