@@ -6,12 +6,14 @@
 # live_caption.
 
 narrow_width <- 4.1  # inches: a phone's page
+tall <- 2  # times as high as wide: on paper such a figure has a page for itself
 
 new_figure <- function(name, title, draw, finding, caption, data, width = 8.6) {
   list(name = name, title = title, draw = draw, finding = finding, caption = caption, data = data, width = width)
 }
 
-picture <- function(plot, height) list(plot = plot, height = height)
+# adjust: changes the drawing (a gtable) in a way that ggplot2 has no words for.
+picture <- function(plot, height, adjust = identity) list(plot = plot, height = height, adjust = adjust)
 
 missing_figure <- function(name, title, reason) list(name = name, title = title, missing = reason)
 
@@ -23,7 +25,7 @@ render_svg <- function(figure, narrow) {
   on.exit(unlink(path))
   svglite::svglite(path, width = if (narrow) narrow_width else figure$width, height = drawn$height)
   drawing <- on_device({
-    drawing <- ggplot2::ggplotGrob(drawn$plot)
+    drawing <- drawn$adjust(ggplot2::ggplotGrob(drawn$plot))
     grid::grid.draw(drawing)
     drawing
   })
@@ -45,6 +47,7 @@ write_figure <- function(figure, directory) {
   file <- function(ending) file.path(directory, paste0(figure$name, ending))
   wide <- render_svg(figure, FALSE)
   figure$svg <- wide$svg
+  figure$tall <- wide$height > tall * figure$width
   figure$narrow_svg <- render_svg(figure, TRUE)$svg
   figure$csv <- csv_text(figure$data)
   cat(figure$svg, file = file(".svg"))
@@ -87,8 +90,9 @@ figure_html <- function(figure) {
 
 picture_html <- function(figure) {
   uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(shrink_svg(svg))), mime = "image/svg+xml")
+  class <- c(if (!is.null(figure$live)) "still", if (figure$tall) "tall")
   sprintf('<picture%s><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>',
-          if (is.null(figure$live)) "" else ' class="still"', uri(figure$narrow_svg), uri(figure$svg),
+          if (is.null(class)) "" else sprintf(' class="%s"', paste(class, collapse = " ")), uri(figure$narrow_svg), uri(figure$svg),
           escape_html(figure$finding))
 }
 

@@ -22,8 +22,10 @@ figure_micro <- function(bench) {
   dots <- bench$samples[bench$samples$micro, c("program", "runtime", "workers", "block", "time_ns")]
   dots <- merge(dots, rows[c("program", "runtime", "workers", "row")])
   dots$runtime <- factor(dots$runtime, levels(rows$runtime))
-  panels <- length(unique(rows$program))
-  tallest <- max(table(rows$program))
+  counts <- sort(table(rows$program)) # panels with as many rows stand beside each other
+  panels <- length(counts)
+  rows$program <- factor(rows$program, names(counts))
+  dots$program <- factor(dots$program, names(counts))
   floors <- rows[least, ]
   draw <- function(narrow) {
     plot <- ggplot2::ggplot(rows, ggplot2::aes(median_ns, row, colour = runtime, shape = runtime)) +
@@ -43,7 +45,8 @@ figure_micro <- function(bench) {
                              expand = ggplot2::expansion(c(0.14, 0.14))) +
       ggplot2::scale_y_discrete(NULL, expand = ggplot2::expansion(add = c(0.5, 0.8))) +
       report_theme(narrow) + ggplot2::theme(legend.position = "none")
-    picture(plot, 0.5 + (0.75 + 0.36 * tallest) * ceiling(panels / panel_columns(panels, narrow)))
+    lines <- tapply(counts, (seq_along(counts) - 1) %/% panel_columns(panels, narrow), max)
+    picture(plot, 0.5 + sum(0.75 + 0.36 * lines), adjust = function(grob) with_panel_heights(grob, lines))
   }
   new_figure("micro", title, draw, micro_finding(rows, bench$ratios), paste(
     "Small dots: one block each; large, with its number: their median.", interval_caption(rows, bench$method),
@@ -51,6 +54,13 @@ figure_micro <- function(bench) {
     if (any(reference)) "A reference is what something is quicker than."),
     rows[c("program", "runtime", "workers", "blocks", "median_ns", "low_ns", "high_ns", "mean_ns")],
     width = if (panels == 1) 5 else 9.5)
+}
+
+# The drawing, in which each line of panels is as high as the number of rows in it asks for.
+with_panel_heights <- function(grob, lines) {
+  at <- sort(unique(grob$layout$t[grepl("^panel", grob$layout$name)]))
+  grob$heights[at] <- grid::unit(lines + 0.3, "null")
+  grob
 }
 
 # The programs whose floor is none.

@@ -386,3 +386,11 @@ test_that("memory is compared with multiprocessing's, and missing where it was n
   expect_drawn(figure)
   expect_match(figure$finding, "0.500 times the memory of multiprocessing")
 })
+
+test_that("a line of panels is as high as its rows ask for", {
+  rows <- data.frame(panel = c("a", "b", "c"), x = 1, y = 1)
+  plot <- ggplot2::ggplot(rows, ggplot2::aes(x, y)) + ggplot2::facet_wrap(~panel, ncol = 2)
+  grob <- with_panel_heights(ggplot2::ggplotGrob(plot), c(2, 7))
+  at <- unique(grob$layout$t[grepl("^panel", grob$layout$name)])
+  expect_equal(as.numeric(grob$heights[sort(at)]), c(2.3, 7.3))
+})
