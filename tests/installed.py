@@ -2,6 +2,7 @@
 installed."""
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -25,6 +26,14 @@ def copy_sources(to):
     """A checkout without what make, Python or pip have written."""
     shutil.copytree(TOP, to, ignore=shutil.ignore_patterns("build", "build-*", ".git", "*.egg-info", "__pycache__"))
     return to
+
+
+def make_sdist(place):
+    """The path of the archive, built from a copy of the sources without what make has built."""
+    copy = copy_sources(os.path.join(place, "source"))
+    run([sys.executable, "-c", f"import build_backend; print(build_backend.build_sdist({str(place)!r}))"], copy)
+    archive, = glob.glob(os.path.join(glob.escape(str(place)), "snakefish-*.tar.gz"))
+    return archive
 
 
 def files(checkout):

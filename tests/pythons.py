@@ -109,7 +109,7 @@ def test(path, version, build, log, plain, pytest_arguments):
         command += ["-W", "ignore::DeprecationWarning:_pytest.assertion.rewrite"]  # an older pytest causes thousands of them
     if not any(os.path.exists(argument.split("::")[0]) for argument in pytest_arguments):
         command.append(os.path.join("tests", "py"))
-    output, status, seconds = runner.run(command, environment)
+    output, status, seconds, _ = runner.run(command, environment)
     with open(log, "w") as file:
         file.write("$ " + " ".join(command) + "\n" + output)
     return runner.count(output, status), seconds, output

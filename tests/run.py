@@ -24,6 +24,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -128,16 +129,28 @@ def environment(build):
 
 
 def run(command, environment):
-    started = time.monotonic()
+    """(output, exit status, seconds, seconds of CPU). The CPU time is that of the command and of all whom it or its children
+    have waited for: an orphan's, such as a collector's whose program was killed, is missing."""
+    started, late = time.monotonic(), threading.Event()
     process = subprocess.Popen(command, cwd=TOP, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
-    try:
-        output, _ = process.communicate(timeout=LIMIT_SECONDS)
-    except subprocess.TimeoutExpired:
+
+    def end():
+        late.set()
         os.killpg(process.pid, 9)
-        output = process.communicate()[0] + f"\nstill running after {LIMIT_SECONDS} s\n"
-        return output, 1, LIMIT_SECONDS
-    return output, process.returncode, time.monotonic() - started
+
+    timer = threading.Timer(LIMIT_SECONDS, end)
+    timer.start()
+    with process.stdout:
+        output = process.stdout.read()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # until the timer has ended the process's id stays its own
+    timer.cancel()
+    timer.join()
+    _, status, used = os.wait4(process.pid, 0)  # and not process.wait(), which throws away what it has used
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if late.is_set():
+        output += f"\nstill running after {LIMIT_SECONDS} s\n"
+    return output, 1 if late.is_set() else process.returncode, time.monotonic() - started, used.ru_utime + used.ru_stime
 
 
 def worth_showing(output, failed):
@@ -148,12 +161,12 @@ def worth_showing(output, failed):
 
 def run_suite(name, commands, build, logs):
     """(counts, the lines to print, the failures: see second_try.try_again) of one suite."""
-    counts, seconds, lines, failures = dict.fromkeys(WORDS, 0), 0.0, [], []
+    counts, seconds, cpu, lines, failures = dict.fromkeys(WORDS, 0), 0.0, 0.0, [], []
     if not commands:
         return dict(counts, failed=1), [f"{name}: no tests: was it built?"], []
     with open(os.path.join(logs, name + ".log"), "w") as log:
         for command in commands:
-            output, status, took = run(command, environment(build))
+            output, status, took, used = run(command, environment(build))
             log.write("$ " + " ".join(command) + "\n" + output + "\n")
             got = dict.fromkeys(WORDS, 0) if status == NO_TESTS and "long" in command else count(output, status)
             lines += worth_showing(output, got["failed"])
@@ -161,7 +174,9 @@ def run_suite(name, commands, build, logs):
                 failures.append((name, command, output, got["failed"], environment(build)))
             counts = {word: counts[word] + got[word] for word in WORDS}
             seconds += took
-    lines.append("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s".format(name, *counts.values(), seconds))
+            cpu += used
+    lines.append("{:24} {:4d} passed, {:d} failed, {:d} skipped  {:6.1f} s, {:6.1f} s of CPU".format(
+        name, *counts.values(), seconds, cpu))
     return counts, lines, failures
 
 

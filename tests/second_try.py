@@ -34,7 +34,7 @@ def try_again(failures, run, count):
         again = command_of(command, output)
         if again is None:
             continue
-        second, status, _ = run(again, environment)
+        second, status, *_ = run(again, environment)
         got = count(second, status)
         if got["failed"]:
             lines.append(f"{suite}: failed again, alone")

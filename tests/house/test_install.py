@@ -1,4 +1,4 @@
-"""pip installs from a checkout, with what a fresh machine has: no network, and neither setuptools nor wheel. What takes
+"""pip installs from the sources, with what a fresh machine has: no network, and neither setuptools nor wheel. What takes
 longer, other interpreters and users, is in tests/stress/installs.py."""
 
 import importlib.util
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 
 import pytest
 
@@ -19,7 +20,12 @@ INCLUDE = sysconfig.get_path("include")
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    return str(installed.copy_sources(tmp_path_factory.mktemp("a place") / "source"))
+    """What the source distribution holds, so that a build finds there all that it needs."""
+    place = tmp_path_factory.mktemp("a place")
+    with tarfile.open(installed.make_sdist(tmp_path_factory.mktemp("sdist"))) as archive:
+        archive.extractall(place)
+    found, = place.iterdir()
+    return str(found)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The runner of the suites: what it counts, and which suites it runs side by side."""
 
 import os
+import re
 import sys
 
 import pytest
@@ -45,6 +46,22 @@ def test_suites_run_side_by_side_and_those_that_measure_alone(tmp_path, monkeypa
 def test_a_suite_that_was_not_built_is_a_failure(tmp_path):
     counts, lines, _ = runner.run_suite("core", [], str(tmp_path), str(tmp_path))
     assert counts["failed"] == 1 and lines == ["core: no tests: was it built?"]
+
+
+def test_the_cpu_time_of_a_suite_is_shown_with_that_of_its_children(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "TOP", str(tmp_path))
+    burn = "import time\nwhile time.process_time() < 0.5: pass"
+    once = [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}]); print('1 passed')"]
+    counts, lines, _ = runner.run_suite("py", [once, once], str(tmp_path), str(tmp_path))
+    assert counts["passed"] == 2 and float(re.search(r"([\d.]+) s of CPU$", lines[-1])[1]) >= 1
+
+
+def test_a_suite_that_does_not_end_is_killed_with_its_children_and_has_failed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "TOP", str(tmp_path))
+    monkeypatch.setattr(runner, "LIMIT_SECONDS", 1)
+    hangs = ["sh", "-c", "echo 7 passed; sleep 1000 & wait"]
+    output, status, *_ = runner.run(hangs, dict(os.environ))
+    assert status == 1 and output == "7 passed\n\nstill running after 1 s\n"
 
 
 PROGRAMS = {  # a test that never passes, one that passes the second time, one that always does

@@ -1,4 +1,5 @@
-"""The source distribution holds all that a build needs: it is built, installed into a new environment, and used there."""
+"""The source distribution holds all that a build needs. test_install.py builds from what it holds; that pip takes the archive
+itself is long, because everything is compiled once more."""
 
 import importlib.util
 import os
@@ -14,12 +15,7 @@ import installed  # noqa: E402
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
-    """The path of the archive, built from a copy of the sources without what make has built."""
-    place = tmp_path_factory.mktemp("sdist")
-    copy = installed.copy_sources(place / "source")
-    installed.run([sys.executable, "-c", f"import build_backend; print(build_backend.build_sdist({str(place)!r}))"], copy)
-    archive, = place.glob("snakefish-*.tar.gz")
-    return archive
+    return installed.make_sdist(tmp_path_factory.mktemp("sdist"))
 
 
 def test_the_sdist_holds_every_source(sdist):
@@ -35,6 +31,7 @@ def test_the_sdist_holds_every_source(sdist):
     assert not [name for name in there if name.startswith("build/") or name.endswith((".so", ".o", ".pyc"))]
 
 
+@pytest.mark.long
 def test_what_is_installed_from_the_sdist_runs_a_traced_map(sdist, tmp_path):
     if not importlib.util.find_spec("ensurepip"):
         pytest.skip(f"{sys.executable} has no ensurepip")
