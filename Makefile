@@ -251,14 +251,14 @@ test-peers: deps                ## run CPython's tests of multiprocessing and ex
 	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers.py
 	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers_joblib.py
 
-stress: deps                    ## the long tests, thousands of faults, 10,000 objects, 10 million events, the fuzzers: long
+stress: deps                    ## the long tests, thousands of faults, 10,000 objects, 10 million events, the fuzzers, the figures: two hours
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers compile_commands.json
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tracer
 	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer
 	$(Q)$(MAKE) --no-print-directory SAN=thread CC=clang core-tests
 	$(Q)nice -n 19 $(PYTHON) tests/stress/soak.py --build $(B) --jobs $(JOBS)
 
-figures: deps                   ## what READMEs state of the tracer's truth and costs, measured again: an idle machine, an hour
+figures: deps                   ## what READMEs state of the tracer's truth and costs, measured again, on an idle machine
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/stress/soak.py --build $(B) --figures
 

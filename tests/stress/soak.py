@@ -1,4 +1,4 @@
-"""The long tests: `make stress`. And what READMEs state of the tracer's truth and costs, measured again: `make figures`.
+"""The long tests: `make stress`.
 
     python3 tests/stress/soak.py [--build build] [--seed S] [--jobs N] [--figures | --part NAME ...]
 
@@ -13,10 +13,11 @@ fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by i
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 
-Figures, one after the other, on a machine that has nothing else to do: predict (what a trace predicts, against what is
-measured), what_if (what its what-ifs say, against what the changes gain), advice (what its first sentence says, against what
-the cure gains), samples (where samples of stacks say that the CPU time went, against where it did, and what they cost),
-timeline (the report's, with 100,000 spans in a browser), kernel_cost (what the kernel's view costs).
+Last come the figures, what READMEs state of the tracer's truth and costs: they mean something where the machine has nothing
+else to do. `make figures` is these alone. predict (what a trace predicts, against what is measured), what_if (what its
+what-ifs say, against what the changes gain), advice (what its first sentence says, against what the cure gains), samples
+(where samples of stacks say that the CPU time went, against where it did, and what they cost), timeline (the report's, with
+100,000 spans in a browser), kernel_cost (what the kernel's view costs).
 
 What a part says comes as it says it, with the part's name; the last line has the sums.
 """
@@ -34,8 +35,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
-ALONE = ("overcommit", "flood")
 FIGURES = ("predict", "what_if", "advice", "samples", "timeline", "kernel_cost")
+ALONE = ("overcommit", "flood", *FIGURES)
 LONGEST = ("faults", "peers", "bench", "long", "hostile")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
@@ -139,7 +140,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--jobs", type=int, default=1, help="how many parts run at a time")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--figures", action="store_true", help="these, and no tests")
+    which.add_argument("--figures", action="store_true", help="the figures alone")
     which.add_argument("--part", action="append", choices=[
         "long", "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "hostile",
         "peers", "references", "overcommit", "installs", "fuzz", "analyzer", *FIGURES])
@@ -148,10 +149,11 @@ def main():
     os.environ["SF_BUILD"] = build
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     print(f"seed {options.seed}", flush=True)
-    chosen = {name: commands for name, commands in parts(build, options.seed).items()
-              if (name in options.part if options.part else (name in FIGURES) == options.figures)}
+    found = parts(build, options.seed)
+    wanted = FIGURES if options.figures else options.part or found
+    chosen = {name: found[name] for name in found if name in wanted}
     total = [0, 0, 0]
-    for sums in run_parts(chosen, 1 if options.figures else max(1, options.jobs)):
+    for sums in run_parts(chosen, max(1, options.jobs)):
         total = [a + b for a, b in zip(total, sums)]
     print("{} passed, {} failed, {} skipped".format(*total))
     return 1 if total[1] or not total[0] else 0
