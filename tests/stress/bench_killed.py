@@ -88,6 +88,10 @@ class Round:
         """The arguments that go on: a bench that was interrupted before it had a session starts again."""
         return ["--resume"] if stored(self.db, "session") else self.plan
 
+    def is_complete(self):
+        """Whether all was stored before the last interruption, which came while the bench said what it has found."""
+        return any("complete" in row for row in stored(self.db, "session"))
+
     def interrupt(self, process):
         how = self.chance.choice(("alone", "group", "all", "SIGINT", "SIGTERM"))
         if how == "alone":
@@ -120,6 +124,8 @@ class Round:
 
     def life(self, rows):
         """Starts the bench, and interrupts it when so many rows are stored. Returns what happened."""
+        if self.is_complete():
+            return "complete before"
         process = self.start(*self.goes_on())
         deadline = time.monotonic() + END_S
         while sum(len(stored(self.db, table)) for table in TABLES) < rows:
@@ -142,10 +148,11 @@ class Round:
         try:
             for rows in moments:
                 lives.append(self.life(rows))
-            process = self.start(*self.goes_on())
-            output, _ = process.communicate(timeout=END_S)
-            check(process.returncode == 0, f"resumed to its end, it ended with {process.returncode}:\n{output}")
-            self.nothing_left("its end")
+            if not self.is_complete():
+                process = self.start(*self.goes_on())
+                output, _ = process.communicate(timeout=END_S)
+                check(process.returncode == 0, f"resumed to its end, it ended with {process.returncode}:\n{output}")
+                self.nothing_left("its end")
             self.complete(planned)
         except Failed as failed:
             raise Failed(f"{', '.join(lives)}: {failed}") from failed
