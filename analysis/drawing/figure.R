@@ -92,8 +92,8 @@ picture_html <- function(figure) {
   uri <- function(svg) base64enc::dataURI(charToRaw(enc2utf8(shrink_svg(svg))), mime = "image/svg+xml")
   class <- c(if (!is.null(figure$live)) "still", if (figure$tall) "tall")
   sprintf('<picture%s><source media="screen and (max-width: 40rem)" srcset="%s"><img src="%s" alt="%s"></picture>',
-          if (is.null(class)) "" else sprintf(' class="%s"', paste(class, collapse = " ")), uri(figure$narrow_svg), uri(figure$svg),
-          escape_html(figure$finding))
+          if (is.null(class)) "" else sprintf(' class="%s"', paste(class, collapse = " ")), uri(figure$narrow_svg),
+          uri(figure$svg), escape_html(figure$finding))
 }
 
 csv_link <- function(csv, name, text) {
