@@ -8,7 +8,8 @@ whose workers are killed, and its steps in every order), reentrancy (ten minutes
 tests under ThreadSanitizer), references (an extension for the debug interpreter, if that is there), overcommit, bench
 (sessions of the bench that is killed and resumed), books (a thousand traced programs whose processes or collector are
 killed), clock (ten million events in order), flood (what the collector can take), hostile (hostile logs and traces through
-all commands), peers (CPython's own tests and joblib's, plain and traced), installs (pip, with every interpreter), fuzz (each
+all commands), peers (CPython's own tests, plain and traced), joblib (joblib's likewise: some of them give their program a few
+seconds, so they run alone), installs (pip, with every interpreter), fuzz (each
 fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
@@ -36,8 +37,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 WORDS = ("passed", "failed", "skipped")
 RING_ROUNDS = 20
 FIGURES = ("predict", "what_if", "advice", "samples", "timeline", "kernel_cost")
-ALONE = ("overcommit", "flood", *FIGURES)
-LONGEST = ("faults", "peers", "bench", "long", "hostile")  # they start first, so that none of them is left alone at the end
+ALONE = ("overcommit", "flood", "joblib", *FIGURES)
+LONGEST = ("hostile", "faults", "bench", "long", "peers")  # they start first, so that none of them is left alone at the end
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", 60))
 
 
@@ -60,7 +61,7 @@ def parts(build, seed):
              "reentrancy": [(script("reentrancy.py", "--cases", "1000000", "--seconds", "300", "--seed", str(seed),
                                     "--progress"), {"SF_BUILD": folder}) for folder in (build, build + "/asserts")],
              "many": [(script("many.py"), {})],
-             "bench": [(script("bench_killed.py", "--rounds", "10", "--seed", str(seed)), {})],
+             "bench": [(script("bench_killed.py", "--rounds", "5", "--seed", str(seed)), {})],
              "ring": [([os.path.join(build, "asserts", "tests", "core", "ring", "test_ring_killed"), "random_moments"],
                        {"SF_TEST_SEED": str(seed + n), "SF_TEST_SECONDS": "60"}) for n in range(RING_ROUNDS)],
              "tsan": [([test], {"TSAN_OPTIONS": "die_after_fork=0"}) for test in sorted(tsan_tests(build))],
@@ -72,8 +73,9 @@ def parts(build, seed):
              "advice": [(script("advice.py"), {})],
              "samples": [(script("samples.py"), {})],
              "timeline": [(script("timeline.py"), {})],
-             "hostile": [(script("hostile.py", "--cases", "3000", "--seed", str(seed), "--progress"), {})],
-             "peers": [(script("peers.py"), {}), (script("peers_joblib.py", "--limit", "2400"), {})],
+             "hostile": [(script("hostile.py", "--cases", "1500", "--reports", "50", "--seed", str(seed), "--progress"), {})],
+             "peers": [(script("peers.py"), {})],
+             "joblib": [(script("peers_joblib.py"), {})],
              "kernel_cost": [(script("kernel_cost.py"), {})],
              "references": [], "overcommit": [(script("overcommit.py"), {})], "installs": [(script("installs.py"), {})],
              "fuzz": [], "analyzer": [([sys.executable, os.path.join(TOP, "tests", "lint.py"), "clang-tidy"],
@@ -143,7 +145,7 @@ def main():
     which.add_argument("--figures", action="store_true", help="the figures alone")
     which.add_argument("--part", action="append", choices=[
         "long", "faults", "executor", "reentrancy", "many", "bench", "ring", "tsan", "books", "clock", "flood", "hostile",
-        "peers", "references", "overcommit", "installs", "fuzz", "analyzer", *FIGURES])
+        "peers", "joblib", "references", "overcommit", "installs", "fuzz", "analyzer", *FIGURES])
     options = parser.parse_args()
     build = os.path.abspath(options.build)
     os.environ["SF_BUILD"] = build
