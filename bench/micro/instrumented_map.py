@@ -8,6 +8,7 @@ size = 8 * TURN
 check_size = TURN
 unit = operation = "task"
 seconds = 0.6
+full_only = True
 parallel = True
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"

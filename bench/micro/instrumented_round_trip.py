@@ -12,6 +12,7 @@ size = 8 * TURN
 check_size = TURN
 unit = operation = "round trip"
 seconds = 0.6
+full_only = True
 needs = "tracing"
 floor_is = "the same, neither instrumented nor traced"
 targets = {}  # its cost is shown; there is no target

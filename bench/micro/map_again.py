@@ -1,14 +1,14 @@
-"""map-again: 40 maps of 100 tasks each, one after the other: what a map costs besides its tasks"""
+"""map-again: 20 maps of 100 tasks each, one after the other: what a map costs besides its tasks"""
 import time
 from contextlib import contextmanager
 
 from bench.support.ready import mapper
 
-size = 40
+size = 20
 check_size = 2
 counted = 10
 unit = operation = "map of 100 tasks"
-seconds = 0.2
+seconds = 0.1
 parallel = True
 floor_is = "the built-in map"
 also = ("snakefish-executor",)

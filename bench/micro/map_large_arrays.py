@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from bench.support import mapping
 
-size = 8
+size = 4
 check_size = 4
 unit = "arrays of 16 MiB"
 operation = "map"
-seconds = 0.5
+seconds = 0.3
 traced = False
 parallel = True
 packages = {"numpy": "python3-numpy"}

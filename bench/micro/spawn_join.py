@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 from bench.support.bare_fork import fork_wait
 
-size = 100
+size = 50
 check_size = 5
 counted = 10
 unit = operation = "spawn, result and join"
-seconds = 0.15
+seconds = 0.1
 needs = "spawn_join"
 floor_is = "os.fork and os.waitpid"
 targets = {"floor": 1 / 1.10}

@@ -321,7 +321,7 @@ def shorten(job, store, progress, number):
     progress.say(f"{number} of {job.blocks} blocks fit into {job.minutes:g} minutes; for the others: "
                  f"python3 -m bench run -o {store.path} --resume --blocks +{job.blocks - number}")
     job.blocks = number
-    job.cells = [replace(cell, blocks=min(cell.blocks or number, number)) for cell in job.cells]
+    job.cells = [replace(cell, blocks=cell.blocks and min(cell.blocks, number)) for cell in job.cells]
     store.change_blocks(job.cells, number, job.samples)
     progress.total = job.samples
 

@@ -168,9 +168,11 @@ def resumed(store, more=None, wanted=""):
 def with_more(planned, block_count, more, wanted):
     """The cells, of which those that have so many more blocks that are in the most of them, of the workloads that the filter
     matches: in a standard session, those that a verdict needs."""
-    planned = [replace(cell, blocks=cell.blocks or block_count) for cell in planned]
     chosen = [cell for cell in planned if matches(wanted, f"{catalog.kind(cell.workload)}/{cell.workload}")]
     if not chosen:
         raise Usage(f"no workload of the session has '{wanted}' in its name")
-    most = max(cell.blocks for cell in chosen)
-    return [replace(cell, blocks=most + more) if cell in chosen and cell.blocks == most else cell for cell in planned]
+    # where a session was shortened, those that are in all blocks are in no more of them than the others
+    most = None if any(cell.blocks is None for cell in chosen) else max(cell.blocks for cell in chosen)
+    more += most or block_count
+    return [replace(cell, blocks=more if cell in chosen and cell.blocks == most else cell.blocks or block_count)
+            for cell in planned]

@@ -328,7 +328,7 @@ def test_what_does_not_fit_into_the_minutes_is_left_out_after_six_blocks_and_can
     bench(*said.partition("-m bench ")[2].split())
     assert len(of(bench.rows("SELECT * FROM sample"), runtime="multiprocessing")) == 10
     assert {row["runtime"]: row["blocks"] for row in bench.rows("SELECT runtime, blocks FROM cell")} == {
-        "multiprocessing": 10, "sequential": 10}
+        "multiprocessing": 10, "sequential": 6}
 
 
 def test_what_fits_into_the_minutes_has_all_blocks(bench, program):
