@@ -279,7 +279,7 @@ bench: deps                     ## run the bench (some 8 minutes on 2 cores) and
 	$(Q)$(PYTHON) -m bench run -o $(B)/bench.db --trace $(B)/trace.db
 	$(call traces,$(B)/traces)
 	$(Q)$(MAKE) --no-print-directory report
-	$(Q)$(PYTHON) -m bench show $(B)/bench.db
+	$(Q)$(PYTHON) -m bench show $(B)/bench.db # once more, because the report comes after it
 
 bench-full: deps                ## compare everything: over an hour on 2 cores (BLOCKS=6: fewer blocks; RESUME=1: continue)
 	$(Q)$(MAKE) --no-print-directory all

@@ -137,7 +137,8 @@ load_bench <- function(path, seed) {
   good$time_ns <- good$region_ns / good$operations
   machine <- of_session("SELECT key, CAST(value AS TEXT) AS value FROM machine WHERE session = ? ORDER BY key")
   bench <- list(
-    file = basename(path), label = file_label(path), session = session, seed = seed, every_sample = every,
+    file = basename(path), is_default = endsWith(normalizePath(path), "/build/bench.db"),
+    label = file_label(path), session = session, seed = seed, every_sample = every,
     all_samples = samples, right = nrow(usable), method = method, machine = machine, cpus = machine_cpus(machine),
     # the control shows the noise: no figure shows it as a runtime
     samples = with_floors(good[good$runtime != control_runtime, ]),

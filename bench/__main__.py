@@ -88,8 +88,9 @@ def parser():
                        "and only its programs: many hours")
     run.add_argument("--blocks", type=blocks_or_more, metavar="N", help=f"default {choice.BLOCKS}; what needs no "
                      f"verdict is in {choice.OTHER_BLOCKS} of them")
-    run.add_argument("--minutes", type=minutes, metavar="M", help="begin no block that would end later, but for the first "
-                     f"{choice.OTHER_BLOCKS}: default {choice.MINUTES}; not with --blocks, --quick, --full")
+    run.add_argument("--minutes", type=minutes, metavar="M", help="after the first "
+                     f"{choice.OTHER_BLOCKS} blocks, begin none with which the run would take more than M minutes; default "
+                     f"{choice.MINUTES}; not with --blocks, --quick, --full, --official")
     run.add_argument("--margin", type=margin, default=plan.MARGIN, metavar="PERCENT", help="a difference below this makes no "
                      f"practical difference, default {plan.MARGIN:.0%}".replace("%", "%%"))
     run.add_argument("--seed", type=int, metavar="N", help="of the samples' order; default: a random one, stored")
@@ -98,8 +99,8 @@ def parser():
     run.add_argument("--memory", action=argparse.BooleanOptionalAction, default=None, help="a pass that reads each "
                      "program's peak memory; default: not with --quick")
     run.add_argument("--resume", action="store_true", help="go on with the database's last session, where it was "
-                     "interrupted; takes no other option but -o and --trace. With --blocks +N, also where it was not: what is "
-                     "in the most blocks gets N more; --filter says of which workloads")
+                     "interrupted, without a limit of minutes; takes no other option but -o and --trace. With --blocks +N, also "
+                     "where it was not: what is in the most blocks gets N more; --filter says of which workloads")
     run.add_argument("--dry-run", action="store_true", help="print the plan, run nothing")
     run.add_argument("--trace", metavar="DB", help="also trace one run of spectral-norm into this trace database")
 
@@ -154,7 +155,9 @@ def parser():
 
 def print_plan(job, full):
     print(f"{job.samples} samples, {len(job.cells)} in a block, seed {job.seed}; estimated "
-          f"{spoken(job.estimate().left_s())}, more where programs do not scale", file=sys.stderr)
+          f"{spoken(job.estimate().left_s())}, more where programs do not scale"
+          + (f"; after {job.fewest} blocks none that would end after {job.minutes:g} minutes" if job.minutes else ""),
+          file=sys.stderr)
     if full:
         for number in range(job.blocks):
             for position, cell in enumerate(plan.block(job.cells, job.seed, number)):
@@ -229,13 +232,27 @@ def run(options, arguments):
         kinds = Counter(failure.split(": ")[1] for failure in job.failures)
     if kinds:
         print("bench: not all went well: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()), file=sys.stderr)
-    if job.trace and os.path.isfile(job.trace):
-        traces.analysed(traces.collector(), job.trace)
-    try:
-        results("show").show(options.output)
-    except Usage:  # numpy and scipy may be elsewhere, where the session is read
-        print(f"python3 -m bench show {options.output}", file=sys.stderr)
+    tell(job, options.output)
     return code
+
+
+def tell(job, path):
+    """Says what the session has found. All is stored: what goes wrong here changes no exit code."""
+    try:
+        if job.traced:
+            traces.analysed(traces.collector(), job.trace)
+        results("show").show(path)
+        if sys.stdout:
+            sys.stdout.flush()
+    except (Usage, StoreError) as error:
+        print(f"bench: {error}\npython3 -m bench show {path}", file=sys.stderr)
+    except BrokenPipeError:
+        nobody_reads()
+
+
+def nobody_reads():
+    """The reader of standard output has closed it: what is still to be flushed goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def store_results(store):
@@ -345,7 +362,7 @@ def main(arguments):
         print("bench: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nobody_reads()
         return 0
 
 

@@ -141,8 +141,13 @@ def run(command, environment):
 
     timer = threading.Timer(LIMIT_SECONDS, end)
     timer.start()
-    with process.stdout:
-        output = process.stdout.read()
+    try:
+        with process.stdout:
+            output = process.stdout.read()
+    except BaseException:  # Ctrl-C: the suite has a session of its own, and does not get it
+        timer.cancel()
+        end()
+        raise
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # until the timer has ended the process's id stays its own
     timer.cancel()
     timer.join()

@@ -6,7 +6,7 @@
 # live_caption.
 
 narrow_width <- 4.1  # inches: a phone's page
-tall <- 2  # times as high as wide: on paper such a figure has a page for itself
+tall <- 2  # times as high as wide: on paper such a figure is 20 cm high, others 13
 
 new_figure <- function(name, title, draw, finding, caption, data, width = 8.6) {
   list(name = name, title = title, draw = draw, finding = finding, caption = caption, data = data, width = width)

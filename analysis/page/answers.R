@@ -94,10 +94,10 @@ more_sentence <- function(bench) {
           counted(rows$more_blocks[1], "more block"), rows$program[1], rows$workers[1], more_command(bench, rows$more_blocks[1]))
 }
 
-# The bench's default database needs no -o; the folder of another one is not in the page, so that the page is the same everywhere.
+# The bench's default database needs no -o. The folder of another one is not in the page, which is the same wherever it is made.
 more_command <- function(bench, blocks) {
   sprintf("`python3 -m bench run --resume --blocks +%d%s`", max(1, blocks),
-          if (bench$file == "bench.db") "" else paste(" -o", shQuote(bench$file)))
+          if (bench$is_default) "" else paste(" -o", shQuote(bench$file)))
 }
 
 # The figures of the first screen, those of several benches numbered as in their sections.

@@ -1,5 +1,5 @@
-"""What a session says, in short: is snakefish faster, how sure is that, where did the time go, and what next? And all of it
-as JSON.
+"""What a session says, in short: is snakefish faster, how sure is that, where did the time go, and what next? And
+its comparisons, targets and warnings as JSON.
 
 All numbers are those of the tables of results (bench/run/schema.sql)."""
 import json
@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections import Counter
 from contextlib import closing
+from datetime import datetime
 from statistics import median
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ TARGET = ("size", "workers", "base", "best_peer", "what", "is_floor", "times_as_
 LONGEST_S = 3600  # what next: no longer than this, if anything is decided by less
 LINES = 5  # of what is inconclusive, one by one
 WIDEST = 100  # columns of a plot
+PLOT_HEAD = "  times as fast, with its interval: right of 1 snakefish is the faster one"
 ACTIVITIES = 4  # of a critical path: those that take longest
 KINDS = {"program": "programs", "micro": "micro-benchmarks"}
 ALL_ARE = {FASTER: "faster", SLOWER: "slower", SAME: "no practical difference"}
@@ -79,7 +81,7 @@ class Summary:
         """How a command names this database; "" where it is the default one."""
         return "" if os.path.abspath(self.path) == os.path.abspath(DEFAULT_DB) else f" {option}{shlex.quote(str(self.path))}"
 
-    # -- the three questions
+    # -- the questions
 
     def short(self):
         session = self.session
@@ -113,11 +115,11 @@ class Summary:
 
     def plot(self, rows):
         """For who looks at it: a terminal that is wide enough."""
-        if sys.stdout.isatty():
+        if sys.stdout and sys.stdout.isatty():
             drawn = plot.lines([(f"  {row['workload']} x{row['workers']}" + (", Executor" if row["runtime"] == EXECUTOR else ""),
                                  row["low"], row["times_as_fast"], row["high"]) for row in rows],
                                min(shutil.get_terminal_size().columns, WIDEST), sys.stdout.encoding)
-            for line in ["", *drawn] if drawn else ():
+            for line in ["", PLOT_HEAD, *drawn] if drawn else ():
                 print(line)
 
     def table(self, rows):
@@ -148,18 +150,23 @@ class Summary:
         return found
 
     def where(self):
-        """What the session's own trace says, if that lies beside the database and is analysed."""
+        """What the session's own trace says, if that lies beside the database and is analysed. Another session's may lie there."""
         path = os.path.join(os.path.dirname(self.path), self.session["trace"] or "")
         if not os.path.isfile(path):
             return []
         try:
             with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as trace:
-                shares = trace.execute("SELECT activity, 100.0 * sum(end_ns - start_ns) / (SELECT sum(end_ns - start_ns) FROM "
-                                       "critical_path) AS share FROM critical_path GROUP BY 1 ORDER BY 2 DESC").fetchall()
+                ((begun_ns,),) = trace.execute("SELECT value FROM meta WHERE key = 'started_realtime_ns'").fetchall()
+                shares = trace.execute("SELECT activity, 100 * share FROM path_activity WHERE share > 0 "
+                                       "ORDER BY share DESC LIMIT ?", (ACTIVITIES,)).fetchall()
                 advice = trace.execute("SELECT sentence FROM advice ORDER BY rank LIMIT 1").fetchall()
-        except sqlite3.Error:  # not analysed, or not a trace any more
+        except (sqlite3.Error, ValueError):  # not analysed, or not a trace any more
             return []
-        told = ", ".join(f"{activity} {share:.0f} %" for activity, share in shares[:ACTIVITIES])
+        started, finished = (datetime.fromisoformat(at).timestamp() if at else float("inf")
+                             for at in (self.session["started"], self.session["finished"]))
+        if not shares or not started <= begun_ns / 1e9 <= finished + 1:  # finished: in whole seconds
+            return []
+        told = ", ".join(f"{activity} {share:.0f} %" for activity, share in shares)
         return [f"The critical path of {TRACED[0]}, traced once: {told}.", *(f"  {sentence}." for (sentence,) in advice),
                 "The other programs: python3 -m bench trace"]
 

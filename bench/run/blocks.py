@@ -1,6 +1,7 @@
 """Runs a plan: randomised complete blocks, a fresh process for every sample, each stored as soon as it is done."""
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -45,8 +46,9 @@ class Plan:
     limit_s: float
     memory: bool = False
     trace: Optional[str] = None
+    traced: bool = False  # whether the trace was taken
     margin: float = plan.MARGIN
-    minutes: Optional[float] = None  # after so many no block begins that is not among the first `fewest`
+    minutes: Optional[float] = None  # after the first `fewest`, no block begins with which the run would take longer
     fewest: int = 1
     failures: list = field(default_factory=list)
 
@@ -292,7 +294,7 @@ def blocks(job, store, progress, lifeline, right, estimate):
             each_s = estimate.block_s(plan.block(job.cells, job.seed, number))
             end_s = time.monotonic() - begun_s + estimate.left_s() - each_s * (job.blocks - number - 1)
             if end_s > 60 * job.minutes:
-                shorten(job, store, progress, number)
+                shorten(job, store, progress, estimate, number)
                 return
         there_before = sum(block == number for block, _ in there)
         left = [cell for cell in plan.block(job.cells, job.seed, number) if (number, cell) not in there]
@@ -316,10 +318,12 @@ def blocks(job, store, progress, lifeline, right, estimate):
                 fail(job, progress, f"{cell}, block {number}: {row['status']}: {row['error']}")
 
 
-def shorten(job, store, progress, number):
-    """Ends the blocks before the one with that number, because the time is over."""
+def shorten(job, store, progress, estimate, number):
+    """Ends the blocks before the one with that number, because the time is over. Cells that are in all blocks stay so: they are
+    what a resumed session takes more of."""
     progress.say(f"{number} of {job.blocks} blocks fit into {job.minutes:g} minutes; for the others: "
-                 f"python3 -m bench run -o {store.path} --resume --blocks +{job.blocks - number}")
+                 f"python3 -m bench run -o {shlex.quote(str(store.path))} --resume --blocks +{job.blocks - number}")
+    estimate.no_more_blocks()
     job.blocks = number
     job.cells = [replace(cell, blocks=cell.blocks and min(cell.blocks, number)) for cell in job.cells]
     store.change_blocks(job.cells, number, job.samples)
@@ -360,5 +364,6 @@ def trace(job, progress, lifeline):
     else:
         row = measure(cell, job.limit_s, lifeline, os.path.abspath(job.trace))
         why = None if row["status"] == "ok" else f"{row['status']}: {row['error']}"
+    job.traced = not why
     if why:
         fail(job, progress, f"{cell}: no trace: {why}")

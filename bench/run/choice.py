@@ -99,8 +99,9 @@ def make(options):
     """The plan of a run."""
     if isinstance(options.blocks, More):
         raise Usage(f"--blocks +{options.blocks.blocks} is for a session that is there: with --resume")
-    if options.minutes and (options.blocks or options.quick or options.full):
-        raise Usage("--minutes is for a standard run: not with --blocks, --quick or --full")
+    standard = not (options.blocks or options.quick or options.full or options.official)
+    if options.minutes and not standard:
+        raise Usage("--minutes is for a standard run: not with --blocks, --quick, --full or --official")
     taken, found = workloads(options), runtimes(options.runtimes)
     found = [r for r in found if any(takes(options, w, r) for w in taken)]
     for r in found:
@@ -132,7 +133,6 @@ def make(options):
         cells = [cell if cell.workload in programs and plan.is_compared(cell.runtime) and cell.runtime not in few
                  else replace(cell, blocks=OTHER_BLOCKS) for cell in cells]
         block_count = max(cell.blocks or BLOCKS for cell in cells)
-    standard = not (options.blocks or options.full or options.quick)
     return blocks.Plan(taken, found, cells, block_count, seed, options.limit, memory=options.memory, trace=options.trace,
                        margin=options.margin, minutes=(options.minutes or MINUTES) if standard else None, fewest=OTHER_BLOCKS)
 

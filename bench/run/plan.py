@@ -150,6 +150,10 @@ class Estimate:
         self.left[cell] = 0
         self.once_more.discard(cell)
 
+    def no_more_blocks(self):
+        """Only what is run once more is left."""
+        self.left = dict.fromkeys(self.left, 0)
+
     def add(self, cell, seconds):
         self.skip(cell)
         seen = self.seen.setdefault(cell, [0, 0.0])

@@ -132,6 +132,16 @@ def test_every_part_of_make_stress_that_is_named_exists(tmp_path):
     assert {*soak.ALONE, *soak.LONGEST, *soak.FIGURES} <= set(soak.parts(str(tmp_path), 1))
 
 
+def test_figures_are_the_last_parts_of_make_stress_and_can_be_had_alone(monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(soak, "run_part", lambda name, commands: ran.append(name) or [1, 0, 0])
+    for more, count in ([], None), (["--figures"], len(soak.FIGURES)):
+        ran.clear()
+        monkeypatch.setattr(sys, "argv", ["soak.py", "--jobs", "3", *more])
+        assert soak.main() == 0
+        assert set(ran[-len(soak.FIGURES):]) == set(soak.FIGURES) and len(ran) == (count or len(soak.parts("build", 1)))
+
+
 def test_parts_of_make_stress_run_side_by_side_and_those_that_measure_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(soak, "TOP", str(tmp_path))

@@ -9,8 +9,8 @@ tests under ThreadSanitizer), references (an extension for the debug interpreter
 (sessions of the bench that is killed and resumed), books (a thousand traced programs whose processes or collector are
 killed), clock (ten million events in order), flood (what the collector can take), hostile (hostile logs and traces through
 all commands), peers (CPython's own tests, plain and traced), joblib (joblib's likewise: some of them give their program a few
-seconds, so they run alone), installs (pip, with every interpreter), fuzz (each
-fuzzer for a minute, or FUZZ_SECONDS), analyzer (clang's, as far as it goes by itself).
+seconds, so they run alone), installs (pip, with every interpreter), fuzz (each fuzzer for a minute, or FUZZ_SECONDS),
+analyzer (clang's, as far as it goes by itself).
 With --jobs 2 or more, parts run side by side, and then those in ALONE one after the other: these change a setting of the
 whole machine, or measure what it takes that has nothing else to do. `make stress` has three jobs, as `make test` has.
 
@@ -153,7 +153,7 @@ def main():
     print(f"seed {options.seed}", flush=True)
     found = parts(build, options.seed)
     wanted = FIGURES if options.figures else options.part or found
-    chosen = {name: found[name] for name in found if name in wanted}
+    chosen = {name: found[name] for name in sorted(found, key=FIGURES.__contains__) if name in wanted}
     total = [0, 0, 0]
     for sums in run_parts(chosen, max(1, options.jobs)):
         total = [a + b for a, b in zip(total, sums)]

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import termios
+from contextlib import suppress
 from fcntl import ioctl
 
 from bench.results import plot
@@ -19,8 +20,14 @@ def test_values_and_intervals_are_where_the_axis_says():
     assert [axis.index(tick) for tick in ("0.5", "2")] == [one.index("●") - 1, another.index("●")]
     assert axis.index("1") == one.index("│") == another.index("│") == none.index("●")
     assert re.fullmatch(r"one      ├─+●─+┤ +│", one) and re.fullmatch(r"another +│ +├─*●─*┤", another)
-    for ratio in (one.index("●") - one.index("├")) / (one.index("┤") - one.index("●")), :
-        assert 1 < ratio < 1.6  # log(0.5 / 0.4) / log(0.6 / 0.5) is 1.22
+    ratio = (one.index("●") - one.index("├")) / (one.index("┤") - one.index("●"))
+    assert 1 < ratio < 1.6  # log(0.5 / 0.4) / log(0.6 / 0.5) is 1.22
+
+
+def test_an_interval_that_holds_1_shows_it_and_what_has_no_logarithm_is_left_out():
+    nan, inf = float("nan"), float("inf")
+    (_, drawn) = plot.lines([("a", 0.5, 2.0, 4.0), ("b", 0.0, 0.0, 0.0), ("c", 1.0, 2.0, inf), ("d", nan, nan, nan)], 60)
+    assert drawn.index("├") < drawn.index("│") < drawn.index("●")
 
 
 def test_no_line_is_longer_than_the_width_and_what_is_too_narrow_is_not_drawn():
@@ -47,10 +54,15 @@ def test_show_draws_on_a_terminal_only(tmp_path):
     ours, theirs = pty.openpty()
     ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     env = {**{key: value for key, value in os.environ.items() if key != "COLUMNS"}, "PYTHONIOENCODING": "utf-8"}
-    subprocess.run(command, stdout=theirs, check=True, env=env)
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
+    shown = b""
+    with subprocess.Popen(command, stdout=theirs, env=env) as process:
+        os.close(theirs)
+        with suppress(OSError):  # at the end, when nobody has the terminal any more
+            while True:
+                shown += os.read(ours, 100_000)
     os.close(ours)
+    assert process.returncode == 0
+    shown = shown.decode()
     drawn = [line.rstrip() for line in shown.splitlines() if "●" in line]
     assert [line.split()[:2] for line in drawn] == [["injected", "x1"], ["injected", "x2"]]
     assert max(map(len, drawn)) <= 60

@@ -158,6 +158,15 @@ def test_estimate_counts_what_comes_after_the_blocks_and_what_was_there_before()
     assert estimate.left_s() == 6
 
 
+def test_after_the_last_block_only_what_is_run_once_more_is_left():
+    first, second = plan.Cell("a", 1, "snakefish", 1), plan.Cell("b", 1, "snakefish", 1)
+    estimate = plan.Estimate([first, second], 10, lambda cell: 2.0, once_more=[first])
+    estimate.add(first, 2.0)
+    assert estimate.block_s([first, second]) == 4 and estimate.left_s() == 19 * 2 + 2
+    estimate.no_more_blocks()
+    assert estimate.block_s([first, second]) == 0 and estimate.left_s() == 2
+
+
 def test_estimate_gives_up_what_timed_out():
     two = [plan.Cell("a", 1, "r", 1), plan.Cell("b", 1, "r", 1)]
     estimate = plan.Estimate(two, blocks=3, guess=lambda cell: 2.0)

@@ -2,11 +2,14 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 
 import pytest
 
 from bench.run import catalog
+from conftest import TOP
 
 QUICK = ("--quick", "--filter", "injected")
 BOTH = ("--runtimes", "sequential,multiprocessing")
@@ -335,7 +338,7 @@ def test_what_fits_into_the_minutes_has_all_blocks(bench, program):
     bench.add("workloads", "injected", program())
     _, err = bench.run("--filter", "injected", *BOTH, "--workers", 2, "--minutes", 60)
     assert bench.rows("SELECT blocks, samples FROM session") == [{"blocks": 10, "samples": 16}] and "fit into" not in err
-    for other in (("--quick",), ("--full",), ("--blocks", 3)):
+    for other in (("--quick",), ("--full",), ("--blocks", 3), ("--official",)):
         assert "--minutes is for a standard run" in bench.run("--minutes", 60, *other, code=2)[1]
 
 
@@ -351,6 +354,19 @@ def test_a_run_ends_with_what_it_has_found(bench, program, tmp_path):
     assert questions == ["Faster?", "How sure?", "Where did it go?", "What next?"]
     assert "The critical path of spectral-norm, traced once: running " in out
     assert out == bench("show", bench.db)[0]
+    # the trace of the next session has the same name
+    bench.run("--quick", "--filter", "injected", "--runtimes", "sequential", "--trace", tmp_path / "trace.db")
+    assert "Where did it go?" in bench("show", bench.db)[0]
+    assert "Where did it go?" not in bench("show", bench.db, "--session", 1)[0]
+
+
+def test_a_run_whose_output_nobody_takes_is_as_right_as_any(bench, program):
+    bench.add("workloads", "injected", program())
+    for closed in (">&-", "| true"):
+        command = f"{sys.executable} -m bench run -o {bench.db} {' '.join(QUICK)} --runtimes sequential {closed}"
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=TOP, stderr=subprocess.PIPE, text=True,
+                              env={**os.environ, "SNAKEFISH_BENCH_EXTRA": str(bench.extra)})
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
 def test_more_blocks_are_for_a_session_that_is_there(bench, program):
