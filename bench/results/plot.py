@@ -7,8 +7,8 @@ UNICODE, ASCII = "─├┤●│", "-[]o|"  # a line, its ends, the value, and 
 
 
 def lines(rows, width, encoding="utf-8"):
-    """rows: (label, low, value, high), low and high None without an interval; one without a logarithm is left out. width: columns of
-    the whole. [] where it is too narrow."""
+    """rows: (label, low, value, high), low and high None without an interval; one without a logarithm is left out. width: columns
+    of the whole. [] where it is too narrow."""
     rows = [row for row in rows if all(at is None or 0 < at < math.inf for at in row[1:])]
     label_width = max((len(label) for label, *_ in rows), default=0)
     columns = width - label_width - 2

@@ -150,7 +150,7 @@ class Summary:
         return found
 
     def where(self):
-        """What the session's own trace says, if that lies beside the database and is analysed. Another session's may lie there."""
+        """What the session's own trace says, if that lies beside the database and is analysed. Another's may lie there."""
         path = os.path.join(os.path.dirname(self.path), self.session["trace"] or "")
         if not os.path.isfile(path):
             return []
