@@ -334,7 +334,16 @@ READERS = {
 }
 
 
+def open_standard_streams():
+    """Opens /dev/null for those that are closed, else the next file that is opened gets a number that a sample takes for its own
+    output."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(number, True)
+    os.close(number)
+
+
 def main(arguments):
+    open_standard_streams()
     options = parser().parse_args(arguments)
     try:
         if options.command == "list":
