@@ -388,6 +388,8 @@ test_that("memory is compared with multiprocessing's, and missing where it was n
 })
 
 test_that("a line of panels is as high as its rows ask for", {
+  grDevices::pdf(NULL) # else ggplotGrob would open a file
+  on.exit(grDevices::dev.off())
   rows <- data.frame(panel = c("a", "b", "c"), x = 1, y = 1)
   plot <- ggplot2::ggplot(rows, ggplot2::aes(x, y)) + ggplot2::facet_wrap(~panel, ncol = 2)
   grob <- with_panel_heights(ggplot2::ggplotGrob(plot), c(2, 7))
