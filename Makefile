@@ -251,7 +251,7 @@ test-peers: deps                ## run CPython's tests of multiprocessing and ex
 	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers.py
 	$(Q)nice -n 19 env SF_BUILD=$(B) $(PYTHON) tests/stress/peers_joblib.py
 
-stress: deps                    ## the long tests, thousands of faults, ten million events, the fuzzers, the figures: two hours
+stress: deps                    ## the long tests, thousands of faults, ten million events, the fuzzers, the figures: hours
 	$(Q)$(MAKE) --no-print-directory all core-tests tracer-tests fuzzers compile_commands.json
 	$(Q)$(MAKE) --no-print-directory SAN=address,undefined tracer
 	$(Q)$(MAKE) --no-print-directory ASSERTS=yes B=$(B)/asserts ext tracer

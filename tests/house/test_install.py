@@ -19,7 +19,7 @@ INCLUDE = sysconfig.get_path("include")
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory):
+def sources(tmp_path_factory):
     """What the source distribution holds, so that a build finds there all that it needs."""
     place = tmp_path_factory.mktemp("a place")
     with tarfile.open(installed.make_sdist(tmp_path_factory.mktemp("sdist"))) as archive:
@@ -38,10 +38,10 @@ def python(tmp_path_factory):
 
 @NEEDS_VENV
 @pytest.mark.parametrize("options", [[], ["--no-build-isolation"]], ids=["isolated", "not_isolated"])
-def test_pip_installs_a_package_and_a_command_and_takes_them_away(checkout, python, tmp_path, options):
-    before = installed.files(checkout)
-    installed.install(python, *options, checkout)
-    assert installed.files(checkout) == before
+def test_pip_installs_a_package_and_a_command_and_takes_them_away(sources, python, tmp_path, options):
+    before = installed.files(sources)
+    installed.install(python, *options, sources)
+    assert installed.files(sources) == before
     venv = os.path.dirname(os.path.dirname(python))
     found = installed.use(python, str(tmp_path))
     assert {found[what].startswith(venv) for what in ("package", "module", "collector")} == {True}
@@ -54,26 +54,26 @@ def test_pip_installs_a_package_and_a_command_and_takes_them_away(checkout, pyth
 
 
 @NEEDS_VENV
-def test_an_editable_install_is_built_in_build_and_shows_each_edit(checkout, python, tmp_path):
-    before = installed.files(checkout)
-    installed.install(python, "-e", checkout)
-    assert installed.files(checkout) == before  # no compiled module among the sources
+def test_an_editable_install_is_built_in_build_and_shows_each_edit(sources, python, tmp_path):
+    before = installed.files(sources)
+    installed.install(python, "-e", sources)
+    assert installed.files(sources) == before  # no compiled module among the sources
     found = installed.use(python, str(tmp_path))
-    assert {found[what].startswith(os.path.join(checkout, "build")) for what in ("package", "module", "collector")} == {True}
+    assert {found[what].startswith(os.path.join(sources, "build")) for what in ("package", "module", "collector")} == {True}
     assert installed.loads(os.path.join(os.path.dirname(python), "snakefish-trace"), python, str(tmp_path))
-    with open(os.path.join(checkout, "ext", "snakefish", "_wait.py"), "a") as file:
+    with open(os.path.join(sources, "ext", "snakefish", "_wait.py"), "a") as file:
         file.write("\nEDITED = 'yes'\n")
     assert installed.run([python, "-c", "import snakefish._wait as w; print(w.EDITED)"], "/") == "yes\n"
     installed.run([python, "-m", "pip", "uninstall", "-y", "snakefish"], "/")
 
 
 @NEEDS_VENV
-def test_pip_says_in_a_sentence_that_there_is_no_compiler(checkout, python):
-    done = installed.start([python, "-m", "pip", "install", checkout], "/", CC="no-such-compiler")
+def test_pip_says_in_a_sentence_that_there_is_no_compiler(sources, python):
+    done = installed.start([python, "-m", "pip", "install", sources], "/", CC="no-such-compiler")
     assert done.returncode != 0
     assert "snakefish cannot be built without a C compiler (no-such-compiler). On Debian, as root: make deps" in done.stdout
     assert "Traceback" not in done.stdout and "fatal error" not in done.stdout
-    done = installed.start([python, "-m", "pip", "install", checkout], "/", PATH=os.path.dirname(python))
+    done = installed.start([python, "-m", "pip", "install", sources], "/", PATH=os.path.dirname(python))
     assert "snakefish cannot be built without make. On Debian: apt-get install make" in done.stdout
     assert "Traceback" not in done.stdout
 

@@ -2,7 +2,10 @@
 
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -62,6 +65,22 @@ def test_a_suite_that_does_not_end_is_killed_with_its_children_and_has_failed(tm
     hangs = ["sh", "-c", "echo 7 passed; sleep 1000 & wait"]
     output, status, *_ = runner.run(hangs, dict(os.environ))
     assert status == 1 and output == "7 passed\n\nstill running after 1 s\n"
+
+
+def test_ctrl_c_ends_the_runner_and_the_suite_that_runs(tmp_path):
+    """Without waiting for the suite's limit of time."""
+    pid = tmp_path / "pid"
+    program = (f"import sys; sys.path.insert(0, {os.path.dirname(runner.__file__)!r}); import os, run\n"
+               f"run.run(['sh', '-c', 'echo $$ > {pid}; exec sleep 1000'], dict(os.environ))")
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as process:
+        while not pid.exists() or not pid.read_text().strip():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    with pytest.raises(ProcessLookupError):
+        for _ in range(3000):  # until its new parent has reaped it
+            os.kill(int(pid.read_text()), 0)
+            time.sleep(0.01)
 
 
 PROGRAMS = {  # a test that never passes, one that passes the second time, one that always does
