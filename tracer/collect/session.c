@@ -1,7 +1,7 @@
 /* The session: one directory, mode 0700, made exclusively, and one page.
  *
  * The page is read and written by its descriptor: somebody else may cut the file short, and then that fails, where an
- * access to mapped memory would raise SIGBUS. It is mapped for the futex, and for the writing of its first contents.
+ * access to mapped memory would raise SIGBUS. It is mapped for the futex alone.
  *
  * Invariants: magic is written last, so that a traced process sees a complete header or none. The page's memory is
  * reserved before it is mapped. The collector holds flock(2) on the session file, which the kernel releases when the
@@ -124,16 +124,17 @@ int session_make(struct session *session, uint32_t log_records, uint64_t start_t
     error = map_header(session, why);
     if (error)
         goto out;
-    session->header->version = SF_ABI_VERSION;
-    session->header->log_records = log_records = room_log_records(session->dir_fd, log_records);
-    session->header->state = SF_SESSION_ACTIVE;
-    session->header->collector_pid = (uint32_t)getpid();
-    session->header->start_tsc = start_tsc;
-    /* Release: pairs with the acquire load of magic in every process that opens the session. */
-    __atomic_store_n(&session->header->magic, SF_SESSION_MAGIC, __ATOMIC_RELEASE);
+    struct sf_session_header first = {.version = SF_ABI_VERSION,
+                                      .log_records = room_log_records(session->dir_fd, log_records),
+                                      .state = SF_SESSION_ACTIVE,
+                                      .collector_pid = (uint32_t)getpid(),
+                                      .start_tsc = start_tsc};
+    write_field(session, &first, sizeof first, 0);
+    first.magic = SF_SESSION_MAGIC; /* last: see above */
+    write_field(session, &first.magic, sizeof first.magic, offsetof(struct sf_session_header, magic));
     read_page(session);
     session_grant(session, room_bytes(session->dir_fd) / 4);
-    spares_prepare(session->dir_fd, log_records); /* one for the program itself, before it starts */
+    spares_prepare(session->dir_fd, first.log_records); /* one for the program itself, before it starts */
 out:
     if (error) {
         session_remove(session, NULL);

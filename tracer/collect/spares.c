@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,17 +41,15 @@ static bool is_plenty_free(int dir_fd, off_t bytes)
     return room_bytes(dir_fd) / 32 >= (uint64_t)bytes;
 }
 
-/* Reserves the file's pages and touches each one, so that the kernel clears it now and not when it is first written. */
+/* Reserves the file's pages and writes into each one, so that the kernel clears it now and not when a traced process first
+ * does. Not by mapped memory: somebody may cut the file short meanwhile, and then an access would raise SIGBUS. */
 static bool reserve_pages(int fd, off_t bytes)
 {
     if (ftruncate(fd, bytes) || fallocate(fd, 0, 0, bytes))
         return false;
-    char *pages = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (pages == MAP_FAILED)
-        return false;
     for (off_t at = 0; at < bytes; at += PAGE_BYTES)
-        *(volatile char *)(pages + at);
-    munmap(pages, (size_t)bytes);
+        if (file_write(fd, "", 1, (uint64_t)at))
+            return false;
     return true;
 }
 

@@ -41,6 +41,7 @@ int sf_session_map(int directory_fd, struct sf_session_header **out)
     if (error)
         return error;
     struct sf_session_header *session = mapped;
+    sf_bus_guard(session, sizeof *session); /* before the first look: somebody may just cut the file */
     uint32_t records = session->log_records;
     if (session->magic != SF_SESSION_MAGIC || session->version != SF_ABI_VERSION || records < 2 ||
         (records & (records - 1)) || records > 1u << 26)
@@ -48,9 +49,9 @@ int sf_session_map(int directory_fd, struct sf_session_header **out)
     else if (session->state != SF_SESSION_ACTIVE)
         error = -ESHUTDOWN;
     if (error)
-        munmap(mapped, sizeof(struct sf_session_header));
+        sf_session_unmap(session);
     else
-        sf_bus_guard(*out = session, sizeof *session);
+        *out = session;
     return error;
 }
 

@@ -49,4 +49,27 @@ TEST(a_directory_without_a_valid_session_is_refused)
     remove_session();
 }
 
+TEST(a_session_file_that_is_cut_while_it_is_looked_at_raises_no_signal)
+{
+    char path[300];
+    make_session("/dev/shm", 64);
+    snprintf(path, sizeof path, "%s/" SF_SESSION_FILE, directory);
+    pid_t cutter = fork();
+    for (; cutter == 0;)
+        if (truncate(path, 0) || truncate(path, 4096))
+            _exit(1);
+    int directory_fd = sf_session_open(directory);
+    for (int i = 0; i < 20000; i++) {
+        struct sf_session_header *mapped;
+        int error = sf_session_map(directory_fd, &mapped);
+        CHECK(error == 0 || error == -EPROTO);
+        if (!error)
+            sf_session_unmap(mapped);
+    }
+    close(directory_fd);
+    kill(cutter, SIGKILL);
+    waitpid(cutter, NULL, 0);
+    remove_session();
+}
+
 TEST_MAIN()

@@ -175,4 +175,23 @@ TEST(what_is_no_log_is_removed_and_not_handed_on)
     CHECK(faccessat(session.dir_fd, "log.1.1", F_OK, AT_SYMLINK_NOFOLLOW));
 }
 
+TEST(a_spare_that_is_cut_while_it_is_made_raises_no_signal)
+{
+    begin();
+    pid_t cutter = fork();
+    while (cutter == 0) {
+        int fd = openat(session.dir_fd, "spare.new", O_WRONLY);
+        if (fd >= 0 && ftruncate(fd, 0))
+            _exit(1);
+        close(fd);
+    }
+    for (int i = 0; i < 1000; i++) {
+        for (int spare = 0; spare < SPARES_READY; spare++)
+            unlinkat(session.dir_fd, spare ? "spare.1" : "spare.0", 0);
+        spares_prepare(session.dir_fd, RECORDS);
+    }
+    kill(cutter, SIGKILL);
+    waitpid(cutter, NULL, 0);
+}
+
 TEST_MAIN()
