@@ -41,8 +41,9 @@ static bool is_plenty_free(int dir_fd, off_t bytes)
     return room_bytes(dir_fd) / 32 >= (uint64_t)bytes;
 }
 
-/* Reserves the file's pages and writes into each one, so that the kernel clears it now and not when a traced process first
- * does. Not by mapped memory: somebody may cut the file short meanwhile, and then an access would raise SIGBUS. */
+/* Reserves the file's pages and writes into each one, so that the kernel clears it now and not when a traced process
+ * first does. Not by mapped memory: somebody may cut the file short meanwhile, and then an access would raise SIGBUS.
+ */
 static bool reserve_pages(int fd, off_t bytes)
 {
     if (ftruncate(fd, bytes) || fallocate(fd, 0, 0, bytes))

@@ -146,11 +146,18 @@ while not os.path.exists(sys.argv[2]): time.sleep(0.01)
 time.sleep(0.3)
 """
     shell = """
-echo $(($1 - 1)) > /proc/sys/kernel/ns_last_pid
-"$3" -c "$4" first second &
+start() { # $1: its number, which another process or thread may just take
+    until [ "$!" = "$1" ]; do
+        [ -z "$last" ] || kill -9 "$last"
+        echo $(($1 - 1)) > /proc/sys/kernel/ns_last_pid
+        "$2" -c "$3" $4 second &
+        last=$!
+    done
+    last=
+}
+start $1 "$3" "$4" first
 until [ -e first ]; do sleep 0.02; done
-echo $(($2 - 1)) > /proc/sys/kernel/ns_last_pid
-"$3" -c "$4" second second &
+start $2 "$3" "$4" second
 wait
 """
     with subprocess.Popen(["sleep", "60"]) as child:

@@ -81,11 +81,11 @@ def test_a_failure_of_the_manager_becomes_the_outcome_of_its_task(executor, monk
     def fail(*_):
         raise failure("no room")
 
-    task = executor.submit(time.sleep, 0.2)
-    others = [executor.submit(abs, -n) for n in range(20)]
+    assert executor.submit(abs, -1).result(LIMIT_S) == 1
     monkeypatch.setattr(executor._state, "refuse_copy", lambda: None)
     monkeypatch.setattr("snakefish._executor_tasks.Task.succeed", fail)
-    assert [type(outcome) for outcome in outcomes([task, *others])] == [failure] * 21
+    tasks = [executor.submit(time.sleep, 0.2), *(executor.submit(abs, -n) for n in range(20))]
+    assert [type(outcome) for outcome in outcomes(tasks)] == [failure] * 21
     monkeypatch.undo()
     assert executor.submit(abs, -1).result(LIMIT_S) == 1
 
